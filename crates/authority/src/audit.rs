@@ -1,0 +1,165 @@
+//! The audit trail: what happened, to whom, by which key, from where.
+
+use std::{net::IpAddr, str::FromStr};
+
+use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+use thiserror::Error;
+
+/// One entry of the audit trail, before it has a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// When it happened.
+    pub at: UnixTime,
+    /// What happened.
+    pub kind: EventKind,
+    /// The account concerned, where one is known.
+    pub account_id: Option<AccountId>,
+    /// The key concerned, where one is known.
+    pub thumbprint: Option<Thumbprint>,
+    /// The client's address; `None` for what an administrator or the server itself did.
+    pub address: Option<IpAddr>,
+    /// A few words more: a reason, a label. Never a secret.
+    pub detail: Option<String>,
+}
+
+impl AuditEvent {
+    /// An event without particulars.
+    pub const fn new(at: UnixTime, kind: EventKind) -> Self {
+        Self { at, kind, account_id: None, thumbprint: None, address: None, detail: None }
+    }
+
+    /// The same, about `account_id`.
+    pub const fn account(mut self, account_id: AccountId) -> Self {
+        self.account_id = Some(account_id);
+        self
+    }
+
+    /// The same, about the key `thumbprint`.
+    pub const fn key(mut self, thumbprint: Thumbprint) -> Self {
+        self.thumbprint = Some(thumbprint);
+        self
+    }
+
+    /// The same, caused by a client at `address`.
+    pub const fn from(mut self, address: IpAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// The same, with a few words.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+/// An entry of the audit trail as it is read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Its number; later events have larger ones.
+    pub id: u64,
+    /// The event.
+    pub event: AuditEvent,
+}
+
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
+        /// The kinds of event, by their stable names.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EventKind { $($(#[$doc])* $variant,)+ }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The stable name, `subject.verb`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// An administrator disabled an account.
+    AccountDisabled = "account.disabled",
+    /// An administrator enabled an account again.
+    AccountEnabled = "account.enabled",
+    /// An account was registered.
+    AccountRegistered = "account.registered",
+    /// An administrator changed the scopes of an account.
+    AccountScopesChanged = "account.scopes-changed",
+    /// The database was restored from a backup.
+    DatabaseRestored = "database.restored",
+    /// An administrator made an invitation.
+    InvitationCreated = "invitation.created",
+    /// An administrator withdrew an invitation.
+    InvitationWithdrawn = "invitation.withdrawn",
+    /// An account added a key.
+    KeyAdded = "key.added",
+    /// A key was revoked, by its owner or an administrator.
+    KeyRevoked = "key.revoked",
+    /// A login with a known key was refused.
+    LoginRefused = "login.refused",
+    /// An account logged in.
+    LoginSucceeded = "login.succeeded",
+    /// The master key was changed.
+    MasterKeyChanged = "master-key.changed",
+    /// A proof or an assertion that had been used came again.
+    ProofReplayed = "proof.replayed",
+    /// A registration was refused: a wrong enrolment code, or enrolment is closed.
+    RegistrationRefused = "registration.refused",
+    /// A new signing key was made.
+    SigningKeyCreated = "signing-key.created",
+    /// A signing key left the JWKS.
+    SigningKeyRemoved = "signing-key.removed",
+    /// An administrator rotated the signing keys ahead of time.
+    SigningKeyRotated = "signing-key.rotated",
+    /// A token was refused although its signature is good: its key, account or the token is revoked, or another key used it.
+    TokenRefused = "token.refused",
+    /// A token was revoked.
+    TokenRevoked = "token.revoked",
+}
+
+impl FromStr for EventKind {
+    type Err = UnknownEventKind;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == text).ok_or(UnknownEventKind)
+    }
+}
+
+/// Not the name of an event kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not the name of an audit event")]
+pub struct UnknownEventKind;
+
+/// Which entries of the audit trail to read. Every condition that is set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Only those about this account.
+    pub account_id: Option<AccountId>,
+    /// Only those about this key.
+    pub thumbprint: Option<Thumbprint>,
+    /// Only those of this kind.
+    pub kind: Option<EventKind>,
+    /// Only those at or after this time.
+    pub since: Option<UnixTime>,
+    /// Only those before this time.
+    pub until: Option<UnixTime>,
+    /// Only those with a smaller number: the next page.
+    pub before: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_that_reads_back() {
+        for kind in EventKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(*kind));
+        }
+        assert_eq!("login".parse::<EventKind>(), Err(UnknownEventKind));
+    }
+}

@@ -1,0 +1,97 @@
+//! Credentials: the keys that an account logs in with, one per device.
+
+use std::{fmt, str::FromStr};
+
+use countersign_protocol::{
+    AccountId, UnixTime,
+    keys::{PublicKey, Thumbprint},
+};
+use thiserror::Error;
+
+/// A public key that an account logs in with.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// The account that it belongs to.
+    pub account_id: AccountId,
+    /// The key itself; its thumbprint is the credential's identity.
+    pub public_key: PublicKey,
+    /// The owner's name for it, such as the device.
+    pub label: Label,
+    /// When it was registered.
+    pub created_at: UnixTime,
+    /// When it last logged in.
+    pub last_used_at: Option<UnixTime>,
+    /// When it was revoked; a revoked key never comes back.
+    pub revoked_at: Option<UnixTime>,
+}
+
+impl Credential {
+    /// The key's identity.
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.public_key.thumbprint()
+    }
+}
+
+/// A person's name for a key: 1 to 64 characters, none of them a control character.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label(String);
+
+impl Label {
+    /// The longest label, in Unicode scalar values.
+    pub const MAX_CHARS: usize = 64;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The label of a key whose owner gave none: its kind, such as `Ed25519 key`.
+    pub fn of_kind(key: &PublicKey) -> Self {
+        Self(format!("{} key", key.key_type().name()))
+    }
+}
+
+impl FromStr for Label {
+    type Err = InvalidLabel;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let length = text.chars().take(Self::MAX_CHARS + 1).count();
+        let fits = (1..=Self::MAX_CHARS).contains(&length);
+        let printable = !text.chars().any(misleads) && text.trim() == text;
+        (fits && printable).then(|| Self(text.to_owned())).ok_or(InvalidLabel)
+    }
+}
+
+/// Control characters, and those that change the direction or hide in a terminal or a page.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Not a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "a label has 1 to 64 characters, no control or invisible characters, and no space at either end"
+)]
+pub struct InvalidLabel;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_what_a_person_would_write() {
+        for text in ["laptop", "Jürgens Handy", "CI runner #3", "钥匙"] {
+            assert_eq!(text.parse::<Label>().unwrap().as_str(), text);
+        }
+        for text in ["", " laptop", "a\nb", "a\u{202e}b", "a\u{1b}[31m", &"x".repeat(65)] {
+            assert_eq!(text.parse::<Label>(), Err(InvalidLabel), "{text:?}");
+        }
+    }
+}

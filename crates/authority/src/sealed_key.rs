@@ -1,0 +1,93 @@
+//! A signing key as it lies in the store: its private half sealed, its life written beside it.
+
+use countersign_protocol::{
+    UnixTime,
+    keys::{Algorithm, Thumbprint},
+};
+
+/// A signing key whose private half is sealed with the master key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSigningKey {
+    /// The `kid`: the RFC 7638 thumbprint of the public half.
+    pub kid: Thumbprint,
+    /// The one algorithm that it signs with.
+    pub algorithm: Algorithm,
+    /// When its life changes state.
+    pub life: KeyLife,
+    /// AES-256-GCM of the PKCS#8 document, bound to `kid`, `algorithm` and `life`.
+    pub ciphertext: Vec<u8>,
+    /// The nonce of that sealing.
+    pub nonce: [u8; 12],
+}
+
+/// The moments at which a signing key changes state: next → active → retired → gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyLife {
+    /// When it was made. From then on it stands in the JWKS.
+    pub created_at: UnixTime,
+    /// From then on it signs.
+    pub active_from: UnixTime,
+    /// From then on it signs no more, but what it signed still verifies.
+    pub retired_from: UnixTime,
+    /// From then on it is gone from the JWKS.
+    pub expires_at: UnixTime,
+}
+
+/// What a signing key does at some moment of its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// Published so that verifiers know it before it signs.
+    Next,
+    /// Signs.
+    Active,
+    /// Published so that what it signed still verifies.
+    Retired,
+    /// No longer published.
+    Gone,
+}
+
+impl KeyState {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Active => "active",
+            Self::Retired => "retired",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl KeyLife {
+    /// The state at `now`.
+    pub fn state(&self, now: UnixTime) -> KeyState {
+        if now >= self.expires_at {
+            KeyState::Gone
+        } else if now >= self.retired_from {
+            KeyState::Retired
+        } else if now >= self.active_from {
+            KeyState::Active
+        } else {
+            KeyState::Next
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_passes_through_its_states_at_the_stated_moments() {
+        let at = UnixTime::from_secs;
+        let life = KeyLife {
+            created_at: at(0),
+            active_from: at(10),
+            retired_from: at(20),
+            expires_at: at(30),
+        };
+        let states: Vec<_> = [0, 9, 10, 19, 20, 29, 30].map(|t| life.state(at(t))).into();
+        use KeyState::{Active, Gone, Next, Retired};
+        assert_eq!(states, [Next, Next, Active, Active, Retired, Retired, Gone]);
+    }
+}

@@ -1,0 +1,20 @@
+//! Keys, tokens, proofs, challenges and envelopes: bytes in, verdicts out.
+//!
+//! This crate is pure. It does no I/O, reads no clock and logs nothing; the time and everything
+//! random come in as arguments, save inside signing and key-generation primitives. What it parses
+//! is an [`Unverified`] value until a `verify` function has checked it, and what may be used once
+//! is an [`Unspent`] value until a replay log has recorded it.
+
+pub mod envelope;
+pub mod keys;
+pub mod ports;
+pub mod principal;
+pub mod replay;
+pub mod strict;
+pub mod time;
+mod unverified;
+
+pub use crate::principal::{AccountId, Principal, ProofKind, Scopes};
+pub use crate::replay::{ReplayEntry, SpentReceipt, Unspent};
+pub use crate::time::UnixTime;
+pub use crate::unverified::Unverified;

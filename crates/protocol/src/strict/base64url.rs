@@ -1,0 +1,24 @@
+//! base64url without padding (RFC 7515 §2), in its one canonical spelling.
+
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// The text is not canonical unpadded base64url: a foreign character, padding, or stray bits in
+/// the last character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not canonical base64url without padding")]
+pub struct Base64UrlError;
+
+/// Decodes canonical unpadded base64url (RFC 7515 §2, RFC 4648 §3.5).
+///
+/// # Errors
+/// [`Base64UrlError`] for padding, whitespace, `+`, `/`, any other foreign character and nonzero
+/// trailing bits.
+pub fn decode(text: &str) -> Result<Vec<u8>, Base64UrlError> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Base64UrlError)
+}
+
+/// Encodes without padding (RFC 7515 §2).
+pub fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}

@@ -1,0 +1,9 @@
+//! Readers that accept one spelling of each value and refuse every other.
+//!
+//! A value with two spellings can pass a check under one and be used under the other, so nothing
+//! here is lenient: no optional padding, no whitespace, no duplicate members, no trailing bytes.
+
+pub mod base64;
+pub mod base64url;
+pub mod json;
+pub mod pem;

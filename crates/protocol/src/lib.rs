@@ -5,6 +5,7 @@
 //! is an [`Unverified`] value until a `verify` function has checked it, and what may be used once
 //! is an [`Unspent`] value until a replay log has recorded it.
 
+pub mod digest;
 pub mod envelope;
 pub mod keys;
 pub mod ports;

@@ -1,0 +1,3 @@
+//! Envelopes: data that only the holder of a key can read or make.
+
+pub mod aes_gcm;

@@ -1,0 +1,155 @@
+//! Why a key, a signature or a signing request is refused.
+
+use super::algorithm::{Algorithm, KeyType};
+use crate::strict::json::JsonError;
+use crate::strict::pem::PemError;
+
+/// Why something is not accepted as a key. The messages never contain key material.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// `alg` of a JWK names no algorithm that fits the key.
+    #[error("the JWK's \"alg\" does not fit the key or is not supported")]
+    AlgorithmMismatch,
+    /// An X.509 certificate.
+    #[error(
+        "this is an X.509 certificate; send the public key alone (openssl x509 -pubkey -noout)"
+    )]
+    Certificate,
+    /// An EC point in compressed or hybrid form.
+    #[error("the EC point is compressed; encode it uncompressed")]
+    CompressedPoint,
+    /// An encrypted private key.
+    #[error("this private key is encrypted; decrypt it first (openssl pkey -in KEY -out PLAIN)")]
+    EncryptedPrivateKey,
+    /// The key generator failed.
+    #[error("the cryptographic library could not generate a key")]
+    GenerationFailed,
+    /// A private key whose parts do not belong together, or that is damaged.
+    #[error("the private key is damaged or inconsistent")]
+    InvalidPrivateKey,
+    /// `key_ops` of a JWK is not a list of different strings, or lacks `verify`.
+    #[error("the JWK's \"key_ops\" must be a list of different names that contains \"verify\"")]
+    InvalidKeyOps,
+    /// `use` of a JWK is not `sig`.
+    #[error("the JWK's \"use\" must be \"sig\"")]
+    InvalidUse,
+    /// The text of a JWK is not strict JSON.
+    #[error("invalid JWK: {0}")]
+    Json(#[from] JsonError),
+    /// A JWK Set where one key is wanted.
+    #[error("this is a JWK Set; send one key from its \"keys\"")]
+    JwkSet,
+    /// `n` or `e` of a JWK starts with a zero byte (RFC 7518 §6.3.1).
+    #[error("the JWK's \"{0}\" has a leading zero byte")]
+    LeadingZero(&'static str),
+    /// A point of low order, for which anyone can sign.
+    #[error("the Ed25519 key is a point of low order and protects nothing")]
+    LowOrderPoint,
+    /// Not the DER that keys are written in.
+    #[error("the key is not a valid DER structure of its kind")]
+    MalformedDer,
+    /// A member of a JWK is missing, or not a string.
+    #[error("the JWK needs a member \"{0}\" that is a string")]
+    MissingMember(&'static str),
+    /// DER with alternative parameters, trailing bytes or another second spelling.
+    #[error("the key is not encoded canonically")]
+    NonCanonicalDer,
+    /// An Ed25519 key whose y coordinate is not reduced.
+    #[error("the Ed25519 key is not encoded canonically")]
+    NonCanonicalPoint,
+    /// A member of a JWK is not canonical base64url.
+    #[error("the JWK's \"{0}\" is not canonical base64url without padding")]
+    NotBase64Url(&'static str),
+    /// An OpenSSH private key file.
+    #[error("this is an OpenSSH private key; convert it first (ssh-keygen -p -m PKCS8 -f KEY)")]
+    OpenSshPrivateKey,
+    /// An OpenSSH public key line.
+    #[error("this is an OpenSSH key; send it as PEM (ssh-keygen -e -m PKCS8 -f KEY.pub)")]
+    OpenSshPublicKey,
+    /// The text is not one PEM block.
+    #[error("invalid PEM: {0}")]
+    Pem(#[from] PemError),
+    /// The point is not on its curve, or is the point at infinity.
+    #[error("the public key is not a point on its curve")]
+    PointNotOnCurve,
+    /// A private key where a public one is wanted.
+    #[error("this is a private key; send the public half")]
+    PrivateKey,
+    /// A JWK with a private or symmetric member.
+    #[error("the JWK holds the private member \"{0}\"; send the public half")]
+    PrivateMember(&'static str),
+    /// A public key where a private one is wanted.
+    #[error("this is a public key; the private key is needed here")]
+    PublicKey,
+    /// The modulus is even.
+    #[error("the RSA modulus is even")]
+    RsaEvenModulus,
+    /// The exponent is even, below 65537 or above 2³³.
+    #[error("the RSA exponent must be odd, at least 65537 and below 2^33")]
+    RsaExponent,
+    /// The key is one of those that anyone can factor.
+    #[error("the RSA key has the weakness CVE-2017-15361 (ROCA); make a new one elsewhere")]
+    RsaRoca,
+    /// The modulus is too large.
+    #[error("the RSA key has {bits} bits; at most {max} are accepted")]
+    RsaTooLarge {
+        /// The size of this key.
+        bits: u32,
+        /// What the policy allows.
+        max: u32,
+    },
+    /// The modulus is too small.
+    #[error("the RSA key has {bits} bits; at least {min} are needed")]
+    RsaTooSmall {
+        /// The size of this key.
+        bits: u32,
+        /// What the policy demands.
+        min: u32,
+    },
+    /// The text is longer than any key.
+    #[error("the text is too long for a key")]
+    TooLong,
+    /// A curve that is not known here at all.
+    #[error("the curve is not supported; use Ed25519, P-256 or P-384")]
+    UnknownCurve,
+    /// A kind of key that is not known here at all.
+    #[error("this kind of key is not supported; use Ed25519, EC P-256, EC P-384 or RSA")]
+    UnknownKeyType,
+    /// Neither JWK nor PEM nor base64 of DER.
+    #[error("not a key: send a JWK, a PEM block or base64 of SubjectPublicKeyInfo DER")]
+    Unrecognized,
+    /// A curve other than P-256, P-384 and Ed25519.
+    #[error("the curve {0} is not supported; use Ed25519, P-256 or P-384")]
+    UnsupportedCurve(&'static str),
+    /// A kind of key other than Ed25519, EC and RSA.
+    #[error("{0} keys are not supported; use Ed25519, EC P-256, EC P-384 or RSA")]
+    UnsupportedKeyType(&'static str),
+    /// A PEM label that names no kind of key known here.
+    #[error("the PEM block is not a key of a supported kind")]
+    UnsupportedPemLabel,
+    /// A coordinate or key of the wrong length.
+    #[error("\"{0}\" has the wrong length for this kind of key")]
+    WrongLength(&'static str),
+}
+
+/// The signature does not verify: wrong bytes, wrong key, wrong message, or an algorithm that the
+/// key may not be used with. There is deliberately no more to learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signature does not verify")]
+pub struct BadSignature;
+
+/// Why nothing was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The cryptographic library refused.
+    #[error("the cryptographic library could not sign")]
+    Failed,
+    /// The algorithm needs another kind of key.
+    #[error("{key_type} keys do not sign with {algorithm}")]
+    WrongAlgorithm {
+        /// What was asked for.
+        algorithm: Algorithm,
+        /// What the key is.
+        key_type: KeyType,
+    },
+}

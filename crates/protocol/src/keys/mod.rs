@@ -1,0 +1,25 @@
+//! Keys and their identity: JWK (RFC 7517, 7518, 8037), PEM and DER in, thumbprints (RFC 7638) out.
+//!
+//! A [`PublicKey`] has been checked when it exists: right type, right size, on its curve, one
+//! canonical form. It stays parsed, so verifying costs no more than the signature itself. Two
+//! encodings of one key always give one [`Thumbprint`], and two keys never do.
+
+mod algorithm;
+mod components;
+mod der;
+mod ed25519;
+mod error;
+mod jwk;
+mod private;
+mod public;
+mod rsa;
+mod spki;
+mod thumbprint;
+
+pub use algorithm::{Algorithm, KeyType};
+pub use error::{BadSignature, KeyError, SignError};
+pub use jwk::jwk_thumbprint;
+pub use private::{NewKey, PrivateKey};
+pub use public::{MAX_KEY_TEXT, PublicKey};
+pub use rsa::KeyPolicy;
+pub use thumbprint::{InvalidThumbprint, Thumbprint};

@@ -1,0 +1,305 @@
+//! Public keys, parsed once and ready to verify.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA256,
+};
+use serde_json::{Map, Value};
+
+use super::algorithm::{Algorithm, KeyType};
+use super::components::{Components, Curve};
+use super::error::{BadSignature, KeyError};
+use super::jwk::{self, Jwk};
+use super::rsa::{self, KeyPolicy};
+use super::thumbprint::Thumbprint;
+use super::{ed25519, spki};
+use crate::strict::{base64, json, pem};
+
+/// The longest text, in bytes, that [`PublicKey::parse`] and
+/// [`PrivateKey::from_pem`](super::PrivateKey::from_pem) look at.
+pub const MAX_KEY_TEXT: usize = 16 * 1024;
+
+/// A public key that passed every check. Cloning is cheap.
+#[derive(Clone)]
+pub struct PublicKey {
+    inner: Arc<Inner>,
+    /// Part of `inner.algorithms`: a JWK may name the one it is for.
+    algorithms: &'static [Algorithm],
+}
+
+struct Inner {
+    components: Components,
+    thumbprint: Thumbprint,
+    verifier: Verifier,
+    algorithms: &'static [Algorithm],
+}
+
+enum Verifier {
+    Ed25519(ParsedPublicKey),
+    Ec {
+        key: ParsedPublicKey,
+        signature_length: usize,
+    },
+    /// Either is absent when the modulus has a size that the algorithm does not verify with.
+    Rsa {
+        rs256: Option<ParsedPublicKey>,
+        ps256: Option<ParsedPublicKey>,
+        signature_length: usize,
+    },
+}
+
+impl PublicKey {
+    /// Reads a key as a person or program sends it: a JWK in JSON, a PEM block (`PUBLIC KEY` or
+    /// `RSA PUBLIC KEY`), or standard base64 of `SubjectPublicKeyInfo` DER. White space around it
+    /// is ignored.
+    ///
+    /// # Errors
+    /// [`KeyError`] says what the text is instead, or what is wrong with the key.
+    pub fn parse(text: &str, policy: &KeyPolicy) -> Result<Self, KeyError> {
+        if text.len() > MAX_KEY_TEXT {
+            return Err(KeyError::TooLong);
+        }
+        let text = text.trim_ascii();
+        if text.starts_with('{') {
+            return Self::from_jwk(&json::parse_object(text.as_bytes())?, policy);
+        }
+        if text.contains("-----") {
+            return Self::from_pem(text, policy);
+        }
+        if is_openssh_line(text) {
+            return Err(KeyError::OpenSshPublicKey);
+        }
+        let der = base64::decode(text).map_err(|_| KeyError::Unrecognized)?;
+        Self::from_spki_der(&der, policy)
+    }
+
+    /// Reads a public JWK (RFC 7517). Its `alg`, if any, narrows [`PublicKey::algorithms`].
+    ///
+    /// # Errors
+    /// [`KeyError`] for private keys, missing or misspelt members, a `use`, `key_ops` or `alg`
+    /// other than for verifying with this kind of key, and keys that are weak or invalid.
+    pub fn from_jwk(jwk: &Map<String, Value>, policy: &KeyPolicy) -> Result<Self, KeyError> {
+        Self::from_jwk_cached(jwk, policy, |_| None)
+    }
+
+    /// As [`PublicKey::from_jwk`], but asks `cached` for the key with this thumbprint before
+    /// parsing it. The result is the same: only what costs time is left out.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_jwk`].
+    pub fn from_jwk_cached(
+        jwk: &Map<String, Value>,
+        policy: &KeyPolicy,
+        cached: impl FnOnce(&Thumbprint) -> Option<Self>,
+    ) -> Result<Self, KeyError> {
+        let Jwk { components, alg } = jwk::read(jwk)?;
+        let thumbprint = components.thumbprint();
+        let known = cached(&thumbprint).filter(|key| key.inner.thumbprint == thumbprint);
+        let inner = match known {
+            Some(key) => {
+                // It may have been parsed under another policy.
+                key.rsa_bits().map_or(Ok(()), |bits| policy.check_size(bits))?;
+                key.inner
+            }
+            None => Arc::new(Inner::new(components, thumbprint, policy)?),
+        };
+        let algorithms = match alg {
+            None => inner.algorithms,
+            Some(alg) if inner.algorithms.contains(&alg) => alg.alone(),
+            Some(_) => return Err(KeyError::AlgorithmMismatch),
+        };
+        Ok(Self { inner, algorithms })
+    }
+
+    /// Reads a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7) in its canonical DER form, with named
+    /// curves, uncompressed points and nothing after it.
+    ///
+    /// # Errors
+    /// [`KeyError`] for any other encoding, other kinds of keys, and keys that are weak or invalid.
+    pub fn from_spki_der(der: &[u8], policy: &KeyPolicy) -> Result<Self, KeyError> {
+        Self::from_components(spki::read(der)?, policy)
+    }
+
+    /// The RFC 7638 thumbprint: the identity of the key.
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.inner.thumbprint
+    }
+
+    /// What kind of key it is.
+    pub fn key_type(&self) -> KeyType {
+        self.inner.components.key_type()
+    }
+
+    /// The size of the modulus, for RSA keys.
+    pub fn rsa_bits(&self) -> Option<u32> {
+        match &self.inner.components {
+            Components::Rsa { n, .. } => Some(rsa::bits(n)),
+            Components::Ed25519 { .. } | Components::Ec { .. } => None,
+        }
+    }
+
+    /// The algorithms that the key may be used with. A JWK's `alg` narrows them to one.
+    pub fn algorithms(&self) -> &[Algorithm] {
+        self.algorithms
+    }
+
+    /// The JWK with the required members only (RFC 7638 §3.2).
+    pub fn to_jwk(&self) -> Map<String, Value> {
+        self.inner.components.to_jwk()
+    }
+
+    /// The `SubjectPublicKeyInfo` in DER (RFC 5280 §4.1.2.7).
+    pub fn to_spki_der(&self) -> Vec<u8> {
+        spki::write(&self.inner.components)
+    }
+
+    /// The `SubjectPublicKeyInfo` as a PEM block `PUBLIC KEY` (RFC 7468 §13).
+    pub fn to_spki_pem(&self) -> String {
+        pem::encode("PUBLIC KEY", &self.to_spki_der())
+    }
+
+    /// Checks `signature` over `message`.
+    ///
+    /// Signatures have exactly one form: `r‖s` of full length for ES256 and ES384, the modulus's
+    /// length for RSA, a salt as long as the digest for PS256, and strict rules for Ed25519 (no
+    /// low-order `R`, `S` below the group order).
+    ///
+    /// # Errors
+    /// [`BadSignature`] when it does not verify, or `alg` is not one of [`PublicKey::algorithms`].
+    pub fn verify(
+        &self,
+        alg: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        if !self.algorithms.contains(&alg) {
+            return Err(BadSignature);
+        }
+        let key = self.inner.verifier.for_signature(alg, signature).ok_or(BadSignature)?;
+        key.verify_sig(message, signature).map_err(|_| BadSignature)
+    }
+
+    pub(super) fn from_components(
+        components: Components,
+        policy: &KeyPolicy,
+    ) -> Result<Self, KeyError> {
+        let thumbprint = components.thumbprint();
+        let inner = Inner::new(components, thumbprint, policy)?;
+        let algorithms = inner.algorithms;
+        Ok(Self { inner: Arc::new(inner), algorithms })
+    }
+
+    fn from_pem(text: &str, policy: &KeyPolicy) -> Result<Self, KeyError> {
+        // Looked for in the text, because old private keys are no strict PEM and there may be two.
+        if text.contains("PRIVATE KEY-----") {
+            return Err(KeyError::PrivateKey);
+        }
+        let block = pem::decode(text)?;
+        match block.label.as_str() {
+            "PUBLIC KEY" => Self::from_spki_der(&block.der, policy),
+            "RSA PUBLIC KEY" => Self::from_components(spki::read_pkcs1(&block.der)?, policy),
+            "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => {
+                Err(KeyError::Certificate)
+            }
+            _ => Err(KeyError::UnsupportedPemLabel),
+        }
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "PublicKey({})", self.thumbprint())
+    }
+}
+
+impl Inner {
+    fn new(
+        components: Components,
+        thumbprint: Thumbprint,
+        policy: &KeyPolicy,
+    ) -> Result<Self, KeyError> {
+        components.check(policy)?;
+        let verifier = Verifier::new(&components)?;
+        let algorithms = verifier.algorithms(components.key_type());
+        Ok(Self { components, thumbprint, verifier, algorithms })
+    }
+}
+
+impl Verifier {
+    fn new(components: &Components) -> Result<Self, KeyError> {
+        match components {
+            Components::Ed25519 { x } => ParsedPublicKey::new(&ED25519, x)
+                .map(Self::Ed25519)
+                .map_err(|_| KeyError::PointNotOnCurve),
+            Components::Ec { curve, point } => {
+                let parsed = match curve {
+                    Curve::P256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point),
+                    Curve::P384 => ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point),
+                };
+                let key = parsed.map_err(|_| KeyError::PointNotOnCurve)?;
+                Ok(Self::Ec { key, signature_length: 2 * curve.coordinate_length() })
+            }
+            Components::Rsa { n, e } => Self::rsa(n, e),
+        }
+    }
+
+    fn rsa(n: &[u8], e: &[u8]) -> Result<Self, KeyError> {
+        let bits = rsa::bits(n);
+        let der = spki::write_pkcs1(n, e);
+        let parse = |supported: bool, parameters| {
+            supported
+                .then(|| ParsedPublicKey::new(parameters, &der))
+                .transpose()
+                .map_err(|_| KeyError::MalformedDer)
+        };
+        let pkcs1 = if rsa::supports_ps256(bits) {
+            &RSA_PKCS1_2048_8192_SHA256
+        } else {
+            &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY
+        };
+        Ok(Self::Rsa {
+            rs256: parse(rsa::supports_rs256(bits), pkcs1)?,
+            ps256: parse(rsa::supports_ps256(bits), &RSA_PSS_2048_8192_SHA256)?,
+            signature_length: n.len(),
+        })
+    }
+
+    fn algorithms(&self, key_type: KeyType) -> &'static [Algorithm] {
+        match key_type {
+            KeyType::Ed25519 => Algorithm::EdDsa.alone(),
+            KeyType::EcP256 => Algorithm::Es256.alone(),
+            KeyType::EcP384 => Algorithm::Es384.alone(),
+            KeyType::Rsa => match self {
+                Self::Rsa { ps256: Some(_), .. } => &[Algorithm::Rs256, Algorithm::Ps256],
+                Self::Rsa { rs256: Some(_), .. } => Algorithm::Rs256.alone(),
+                _ => &[],
+            },
+        }
+    }
+
+    /// The parsed key for `alg`, if `signature` has the form that `alg` demands.
+    fn for_signature(&self, alg: Algorithm, signature: &[u8]) -> Option<&ParsedPublicKey> {
+        match self {
+            Self::Ed25519(key) => {
+                let (r, s) = signature.split_first_chunk::<32>()?;
+                (s.len() == 32 && ed25519::is_canonical(r) && !ed25519::is_low_order(r))
+                    .then_some(key)
+            }
+            Self::Ec { key, signature_length } => {
+                (signature.len() == *signature_length).then_some(key)
+            }
+            Self::Rsa { signature_length, .. } if signature.len() != *signature_length => None,
+            Self::Rsa { ps256, .. } if alg == Algorithm::Ps256 => ps256.as_ref(),
+            Self::Rsa { rs256, .. } => rs256.as_ref(),
+        }
+    }
+}
+
+/// A line as in `authorized_keys` or `id_….pub`.
+fn is_openssh_line(text: &str) -> bool {
+    ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|prefix| text.starts_with(prefix))
+}

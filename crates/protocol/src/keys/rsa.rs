@@ -1,0 +1,104 @@
+//! Which RSA keys are good enough.
+
+use super::error::KeyError;
+
+/// The smallest modulus, in bits, that any algorithm here verifies with.
+const MIN_RS256_BITS: u32 = 1024;
+/// The smallest modulus, in bits, that PS256 verifies with.
+const MIN_PS256_BITS: u32 = 2048;
+/// The largest modulus, in bits, that any algorithm here verifies with.
+const MAX_BITS: u32 = 8192;
+
+/// The odd primes below 168, for which the fingerprint of CVE-2017-15361 is taken.
+const ROCA_PRIMES: [u32; 38] = [
+    3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
+    101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+];
+
+/// What an installation demands of RSA keys.
+///
+/// Whatever it allows, keys below 1024 or above 8192 bits have no algorithm, and keys below 2048
+/// bits have RS256 only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPolicy {
+    /// The smallest modulus in bits; 2048 by default.
+    pub min_rsa_bits: u32,
+    /// The largest modulus in bits; 8192 by default, because verifying costs the square of it.
+    pub max_rsa_bits: u32,
+}
+
+impl Default for KeyPolicy {
+    fn default() -> Self {
+        Self { min_rsa_bits: 2048, max_rsa_bits: 8192 }
+    }
+}
+
+impl KeyPolicy {
+    pub(super) fn check_size(&self, bits: u32) -> Result<(), KeyError> {
+        if bits < self.min_rsa_bits {
+            return Err(KeyError::RsaTooSmall { bits, min: self.min_rsa_bits });
+        }
+        if bits > self.max_rsa_bits {
+            return Err(KeyError::RsaTooLarge { bits, max: self.max_rsa_bits });
+        }
+        Ok(())
+    }
+}
+
+/// Checks modulus and exponent, both big-endian without leading zero bytes.
+pub(super) fn check(n: &[u8], e: &[u8], policy: &KeyPolicy) -> Result<(), KeyError> {
+    // The size comes first, so that a huge key costs nothing.
+    policy.check_size(bits(n))?;
+    if n.last().is_none_or(|last| last % 2 == 0) {
+        return Err(KeyError::RsaEvenModulus);
+    }
+    check_exponent(e)?;
+    if has_roca_fingerprint(n) {
+        return Err(KeyError::RsaRoca);
+    }
+    Ok(())
+}
+
+pub(super) const fn supports_rs256(bits: u32) -> bool {
+    bits >= MIN_RS256_BITS && bits <= MAX_BITS
+}
+
+pub(super) const fn supports_ps256(bits: u32) -> bool {
+    bits >= MIN_PS256_BITS && bits <= MAX_BITS
+}
+
+/// The size of a number that is big-endian without leading zero bytes.
+pub(super) fn bits(number: &[u8]) -> u32 {
+    let all = u32::try_from(number.len()).unwrap_or(u32::MAX).saturating_mul(8);
+    all - number.first().map_or(0, |first| first.leading_zeros())
+}
+
+/// Odd, at least 65537 (FIPS 186-5 §5.1) and below 2³³, which bounds the work of verifying.
+fn check_exponent(e: &[u8]) -> Result<(), KeyError> {
+    let value =
+        e.len().le(&5).then(|| e.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)));
+    match value {
+        Some(value) if value % 2 == 1 && (65537..1 << 33).contains(&value) => Ok(()),
+        _ => Err(KeyError::RsaExponent),
+    }
+}
+
+/// Whether `n` modulo each small prime lies in the subgroup that 65537 generates, as it does for
+/// the factorable keys of CVE-2017-15361 ("ROCA", Nemec et al. 2017, §3.1) and for fewer than one
+/// in 10⁸ others.
+fn has_roca_fingerprint(n: &[u8]) -> bool {
+    ROCA_PRIMES.iter().all(|&prime| {
+        let residue = n.iter().fold(0, |residue, byte| (residue << 8 | u32::from(*byte)) % prime);
+        let generator = 65537 % prime;
+        let mut power = 1;
+        loop {
+            if power == residue {
+                return true;
+            }
+            power = power * generator % prime;
+            if power == 1 {
+                return false;
+            }
+        }
+    })
+}

@@ -1,1 +1,21 @@
-//! x
+//! The guard in front of protected resources: it turns a request with a token and a proof into a
+//! [`Principal`](countersign_protocol::Principal) or a refusal, and never falls open.
+//!
+//! ```text
+//! headers → Presented → verify token → standing → verify proof → replay log → Principal
+//! ```
+//!
+//! [`Guard::verify`] is that path, and the only one. [`GuardLayer`] puts it in front of a tower
+//! service. What the guard needs from outside (keys, standing, a replay log) are [`ports`].
+
+mod layer;
+mod policy;
+pub mod ports;
+mod presented;
+mod refusal;
+mod verify;
+
+pub use crate::layer::{GuardLayer, GuardService};
+pub use crate::policy::GuardPolicy;
+pub use crate::refusal::{Challenge, Refusal, Refused};
+pub use crate::verify::{Guard, GuardPorts};

@@ -5,14 +5,17 @@
 //! is an [`Unverified`] value until a `verify` function has checked it, and what may be used once
 //! is an [`Unspent`] value until a replay log has recorded it.
 
+pub mod challenges;
 pub mod digest;
 pub mod envelope;
 pub mod keys;
 pub mod ports;
 pub mod principal;
+pub mod proofs;
 pub mod replay;
 pub mod strict;
 pub mod time;
+pub mod tokens;
 mod unverified;
 
 pub use crate::principal::{AccountId, Principal, ProofKind, Scopes};

@@ -1,0 +1,133 @@
+//! The guard as a tower layer.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{HeaderName, HeaderValue, Request, Response, header};
+use tower::{Layer, Service};
+
+use crate::{
+    refusal::{Refusal, Refused},
+    verify::Guard,
+};
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// Puts a [`Guard`] in front of a service.
+///
+/// The service finds the [`Principal`](countersign_protocol::Principal) in the request's
+/// extensions. A refused request never reaches it; the answer to one carries the [`Refused`] in its
+/// extensions, for logs and audit. Every answer carries a fresh `DPoP-Nonce` (RFC 9449 §8.2).
+#[derive(Clone)]
+pub struct GuardLayer {
+    guard: Guard,
+    scope: Option<&'static str>,
+}
+
+impl GuardLayer {
+    /// A layer that lets every principal of `guard` through.
+    pub const fn new(guard: Guard) -> Self {
+        Self { guard, scope: None }
+    }
+
+    /// The same, for principals with `scope` only.
+    pub const fn require_scope(mut self, scope: &'static str) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = GuardService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GuardService { layer: self.clone(), inner }
+    }
+}
+
+/// A service behind a guard; see [`GuardLayer`].
+#[derive(Clone)]
+pub struct GuardService<S> {
+    layer: GuardLayer,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for GuardService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: From<String>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The clone takes the place of the service that was polled ready.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let GuardLayer { guard, scope } = self.layer.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let verdict = guard.verify(&parts).await.and_then(|principal| match scope {
+                Some(scope) if !principal.scopes.contains(scope) => {
+                    let refusal = Refusal::InsufficientScope(scope.to_owned());
+                    Err(Refused { refusal, token: None })
+                }
+                _ => Ok(principal),
+            });
+            let mut response = match verdict {
+                Ok(principal) => {
+                    parts.extensions.insert(principal);
+                    inner.call(Request::from_parts(parts, body)).await?
+                }
+                Err(refused) => refusal_response(refused),
+            };
+            if let Ok(nonce) = HeaderValue::try_from(guard.fresh_nonce()) {
+                response.headers_mut().insert(DPOP_NONCE, nonce);
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// An answer with the challenge in its header and the same in words in its body (RFC 9457).
+fn refusal_response<R: From<String>>(refused: Refused) -> Response<R> {
+    let challenge = refused.refusal.challenge();
+    let body = serde_json::json!({
+        "type": format!("urn:countersign:problem:{}", problem_name(&refused.refusal)),
+        "title": challenge.status.canonical_reason(),
+        "status": challenge.status.as_u16(),
+        "detail": refused.refusal.to_string(),
+    });
+    let mut response = Response::new(R::from(body.to_string()));
+    *response.status_mut() = challenge.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(value) = refused.refusal.www_authenticate() {
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+    if matches!(refused.refusal, Refusal::Unavailable(_)) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response.extensions_mut().insert(refused);
+    response
+}
+
+fn problem_name(refusal: &Refusal) -> &'static str {
+    match refusal.challenge().error {
+        Some("insufficient_scope") => "forbidden",
+        Some("invalid_request") => "invalid-request",
+        _ if matches!(refusal, Refusal::Unavailable(_)) => "unavailable",
+        _ => "unauthorized",
+    }
+}

@@ -1,0 +1,43 @@
+//! What a guard demands.
+
+use std::time::Duration;
+
+use countersign_protocol::{
+    keys::KeyPolicy,
+    proofs::{dpop::ProofWindow, target_uri::TargetUri},
+};
+
+/// What a guard demands of tokens and proofs.
+#[derive(Clone, Debug)]
+pub struct GuardPolicy {
+    /// The `iss` of acceptable tokens.
+    pub issuer: String,
+    /// The `aud` that acceptable tokens name.
+    pub audience: String,
+    /// Scheme and authority under which clients reach the resource. It is configured, because
+    /// `Host` and `X-Forwarded-*` are whatever the sender likes.
+    pub origin: TargetUri,
+    /// How far the clocks of issuer and resource may be apart.
+    pub skew: Duration,
+    /// How old and how far ahead a proof may be.
+    pub proof_window: ProofWindow,
+    /// Which keys may sign proofs.
+    pub keys: KeyPolicy,
+    /// How many verified tokens, and how many parsed keys, are remembered.
+    pub cache_capacity: usize,
+}
+
+impl GuardPolicy {
+    /// The usual policy for resources at `origin`, which accept tokens of `issuer` for `audience`.
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>, origin: TargetUri) -> Self {
+        Self {
+            issuer: issuer.into(),
+            audience: audience.into(),
+            origin,
+            skew: Duration::from_secs(5),
+            proof_window: ProofWindow::default(),
+            keys: KeyPolicy::default(),
+            cache_capacity: 10_000,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a request presents: the scheme and the credentials of its `Authorization` header.
+
+use http::{HeaderMap, header};
+
+/// The credentials of a request, nothing in them trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presented<'a> {
+    /// No `Authorization`, or a scheme that means nothing here.
+    Nothing,
+    /// `Authorization: DPoP <token68>` (RFC 9449 §7.1).
+    Dpop(&'a str),
+    /// `Authorization: Bearer <token68>` (RFC 6750 §2.1).
+    Bearer,
+    /// More than one `Authorization`, or one that is not `scheme token68`.
+    Malformed,
+}
+
+impl<'a> Presented<'a> {
+    pub(crate) fn from_headers(headers: &'a HeaderMap) -> Self {
+        let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+        let Some(field) = fields.next() else { return Self::Nothing };
+        if fields.next().is_some() {
+            return Self::Malformed;
+        }
+        let Ok(text) = field.to_str() else { return Self::Malformed };
+        let (scheme, credentials) = text.split_once(' ').unwrap_or((text, ""));
+        let token = credentials.trim_matches(' ');
+        if scheme.eq_ignore_ascii_case("dpop") {
+            if is_token68(token) { Self::Dpop(token) } else { Self::Malformed }
+        } else if scheme.eq_ignore_ascii_case("bearer") {
+            if is_token68(token) { Self::Bearer } else { Self::Malformed }
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// RFC 9110 §11.2.
+fn is_token68(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn presented(fields: &[&'static str]) -> Presented<'static> {
+        let headers = Box::leak(Box::new(HeaderMap::new()));
+        for field in fields {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_static(field));
+        }
+        Presented::from_headers(headers)
+    }
+
+    #[test]
+    fn the_scheme_is_read_without_regard_to_case() {
+        assert_eq!(presented(&["DPoP a.b.c"]), Presented::Dpop("a.b.c"));
+        assert_eq!(presented(&["dpop  a.b.c"]), Presented::Dpop("a.b.c"));
+        assert_eq!(presented(&["BEARER a.b.c"]), Presented::Bearer);
+    }
+
+    #[test]
+    fn other_schemes_mean_nothing_here() {
+        assert_eq!(presented(&[]), Presented::Nothing);
+        assert_eq!(presented(&["Basic YTpi"]), Presented::Nothing);
+    }
+
+    #[test]
+    fn two_fields_or_no_single_token_are_malformed() {
+        assert_eq!(presented(&["Bearer a", "DPoP a"]), Presented::Malformed);
+        assert_eq!(presented(&["DPoP a", "DPoP a"]), Presented::Malformed);
+        for field in ["DPoP", "DPoP ", "DPoP a b", "DPoP a,b", "Bearer", "DPoP ="] {
+            assert_eq!(presented(&[field]), Presented::Malformed, "{field}");
+        }
+    }
+}

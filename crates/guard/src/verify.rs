@@ -1,0 +1,199 @@
+//! The one path from a request to a principal.
+
+use std::sync::Arc;
+
+use countersign_protocol::{
+    Principal, ProofKind, UnixTime, Unspent,
+    challenges::sealed::NonceSealer,
+    digest::sha256,
+    keys::{PublicKey, Thumbprint},
+    proofs::{
+        dpop::{DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof, TokenBinding},
+        target_uri::TargetUri,
+    },
+    tokens::{
+        issue::AccessTokenClaims,
+        verify::{AccessToken, AccessTokenExpectations, check_time},
+    },
+};
+use http::{HeaderMap, request::Parts};
+use quick_cache::sync::Cache;
+
+use crate::{
+    policy::GuardPolicy,
+    ports::{Clock, IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding},
+    presented::Presented,
+    refusal::{Refusal, Refused},
+};
+
+/// The header that carries a proof, and the one that carries a nonce (RFC 9449 §4.1, §8.1).
+const DPOP: &str = "dpop";
+
+/// Decides about requests. Cheap to clone: clones share caches.
+#[derive(Clone)]
+pub struct Guard(Arc<Inner>);
+
+struct Inner {
+    policy: GuardPolicy,
+    ports: GuardPorts,
+    nonces: NonceSealer,
+    /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
+    tokens: Cache<[u8; 32], Arc<AccessTokenClaims>>,
+    /// Keys of proofs, parsed.
+    keys: Cache<Thumbprint, PublicKey>,
+}
+
+/// What a guard needs from outside, wired together.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the port that its type documents")]
+pub struct GuardPorts {
+    pub clock: Arc<dyn Clock>,
+    pub issuer_keys: Arc<dyn IssuerKeys>,
+    pub replay_log: Arc<dyn ReplayLog>,
+    pub standing: Arc<dyn Standing>,
+}
+
+impl Guard {
+    /// A guard with `policy`, whose nonces are made by `nonces`.
+    pub fn new(policy: GuardPolicy, ports: GuardPorts, nonces: NonceSealer) -> Self {
+        let tokens = Cache::new(policy.cache_capacity);
+        let keys = Cache::new(policy.cache_capacity);
+        Self(Arc::new(Inner { policy, ports, nonces, tokens, keys }))
+    }
+
+    /// Decides about the request that `parts` describe.
+    ///
+    /// # Errors
+    /// With the first rule that does not hold.
+    pub async fn verify(&self, parts: &Parts) -> Result<Principal, Refused> {
+        let now = self.0.ports.clock.now();
+        let early = |refusal| Refused { refusal, token: None };
+        let text = match Presented::from_headers(&parts.headers) {
+            Presented::Nothing => return Err(early(Refusal::Missing)),
+            Presented::Malformed => return Err(early(Refusal::Malformed)),
+            Presented::Bearer => return Err(early(Refusal::Downgrade)),
+            Presented::Dpop(token) => token,
+        };
+        let ath = sha256(&[text.as_bytes()]);
+        let token = self.verified_token(text, ath, now).await.map_err(early)?;
+        match self.verified_request(parts, ath, &token, now).await {
+            Ok(proof) => Ok(principal(&token, proof)),
+            Err(refusal) => Err(Refused { refusal, token: Some(token) }),
+        }
+    }
+
+    /// A fresh nonce for the client's next proof (RFC 9449 §9).
+    pub fn fresh_nonce(&self) -> String {
+        self.0.nonces.issue(self.0.ports.clock.now())
+    }
+
+    /// Forgets which tokens verified: the issuer's keys have changed.
+    pub fn forget_verified_tokens(&self) {
+        self.0.tokens.clear();
+    }
+
+    async fn verified_token(
+        &self,
+        text: &str,
+        ath: [u8; 32],
+        now: UnixTime,
+    ) -> Result<Arc<AccessTokenClaims>, Refusal> {
+        let Inner { policy, ports, tokens, .. } = &*self.0;
+        if let Some(claims) = tokens.get(&ath) {
+            check_time(&claims, None, policy.skew, now)?;
+            return Ok(claims);
+        }
+        let token = AccessToken::parse(text)?;
+        let kid = token.kid().ok_or(Refusal::UnknownSigningKey)?;
+        let key = ports.issuer_keys.issuer_key(&kid, now).await.map_err(unavailable)?;
+        let key = key.ok_or(Refusal::UnknownSigningKey)?;
+        let expected = AccessTokenExpectations {
+            issuer: &policy.issuer,
+            audience: &policy.audience,
+            skew: policy.skew,
+        };
+        let claims = Arc::new(token.verify(&key, &expected, now)?);
+        tokens.insert(ath, Arc::clone(&claims));
+        Ok(claims)
+    }
+
+    async fn verified_request(
+        &self,
+        parts: &Parts,
+        ath: [u8; 32],
+        token: &AccessTokenClaims,
+        now: UnixTime,
+    ) -> Result<DpopProof, Refusal> {
+        let ports = &self.0.ports;
+        if ports.standing.standing(token, now).await.map_err(unavailable)? != TokenStanding::Good {
+            return Err(Refusal::Revoked);
+        }
+        let uri = self.0.policy.origin.join(parts.uri.path()).map_err(|_| DpopError::Uri)?;
+        let binding = TokenBinding { ath, jkt: token.bound_to };
+        let method = parts.method.as_str();
+        let proof = self.verified_proof(&parts.headers, method, &uri, binding, now)?;
+        let receipt = ports.replay_log.check_and_insert(proof.entry(), now).await;
+        let receipt = receipt.map_err(|error| match error {
+            ReplayError::Used => Refusal::Replayed,
+            ReplayError::Unavailable => Refusal::Unavailable(error.to_string()),
+        })?;
+        proof.redeem(&receipt).ok_or(Refusal::Replayed)
+    }
+
+    fn verified_proof(
+        &self,
+        headers: &HeaderMap,
+        method: &str,
+        uri: &TargetUri,
+        binding: TokenBinding,
+        now: UnixTime,
+    ) -> Result<Unspent<DpopProof>, DpopError> {
+        let fields = headers.get_all(DPOP).iter().map(http::HeaderValue::as_bytes);
+        let proof = PresentedProof::from_fields(fields)?;
+        if proof.thumbprint() != binding.jkt {
+            return Err(DpopError::OtherKey);
+        }
+        let key = self.proof_key(&proof)?;
+        let expected = DpopExpectations {
+            method,
+            uri,
+            access_token: Some(binding),
+            nonce: NonceRule::Required(&self.0.nonces),
+            window: self.0.policy.proof_window,
+        };
+        proof.verify(&key, &expected, now)
+    }
+
+    /// The key of a proof, parsed now or before. A key with an `alg` of its own is not kept, since
+    /// the thumbprint does not cover that restriction.
+    fn proof_key(&self, proof: &PresentedProof<'_>) -> Result<PublicKey, DpopError> {
+        if let Some(key) = self.0.keys.get(&proof.thumbprint()) {
+            return Ok(key);
+        }
+        let jwk = proof.jwk().ok_or(DpopError::NoKey)?;
+        let key = PublicKey::from_jwk(jwk, &self.0.policy.keys)?;
+        if !jwk.contains_key("alg") {
+            self.0.keys.insert(proof.thumbprint(), key.clone());
+        }
+        Ok(key)
+    }
+}
+
+fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {
+    Principal {
+        account_id: token.account_id,
+        credential: token.credential,
+        key: proof.thumbprint,
+        proof: ProofKind::Dpop,
+        token_id: Some(token.token_id.clone()),
+        scopes: token.scopes.clone(),
+        expires_at: token.expires_at,
+    }
+}
+
+fn unavailable(PortUnavailable(cause): PortUnavailable) -> Refusal {
+    Refusal::Unavailable(cause)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Challenges: fresh values that the server made and that must come back signed.
+
+pub mod sealed;

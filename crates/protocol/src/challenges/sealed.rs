@@ -1,0 +1,92 @@
+//! Sealed nonces: the server recognises what it handed out without having stored it.
+
+use std::time::Duration;
+
+use crate::{UnixTime, envelope::aes_gcm::SealingKey, strict::base64url};
+
+const TIME_LEN: usize = 8;
+const TAG_LEN: usize = 16;
+
+/// Makes and recognises the nonces of one purpose (RFC 9449 §8, §9).
+///
+/// A nonce is `base64url(time ‖ tag)`: the milliseconds of its making in 8 bytes, big-endian, and
+/// the first 16 bytes of an HMAC-SHA-256 over them. Nobody without the key can predict or make one.
+pub struct NonceSealer {
+    key: SealingKey,
+    lifetime: Duration,
+}
+
+impl NonceSealer {
+    /// With a key that is used for nothing else; nonces live for `lifetime`.
+    pub const fn new(key: SealingKey, lifetime: Duration) -> Self {
+        Self { key, lifetime }
+    }
+
+    /// A nonce made at `now`: 32 characters.
+    pub fn issue(&self, now: UnixTime) -> String {
+        let time = now.as_millis().to_be_bytes();
+        let mut nonce = [0; TIME_LEN + TAG_LEN];
+        nonce[..TIME_LEN].copy_from_slice(&time);
+        nonce[TIME_LEN..].copy_from_slice(&self.tag(time));
+        base64url::encode(&nonce)
+    }
+
+    /// Whether `nonce` was made here and is still fresh at `now`.
+    pub fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
+        let Ok(bytes) = base64url::decode(nonce) else { return false };
+        let Ok(bytes) = <[u8; TIME_LEN + TAG_LEN]>::try_from(bytes) else { return false };
+        let (time, tag) = bytes.split_at(TIME_LEN);
+        let Ok(time) = <[u8; TIME_LEN]>::try_from(time) else { return false };
+        let issued = UnixTime::from_millis(u64::from_be_bytes(time));
+        let genuine = bool::from(subtle::ConstantTimeEq::ct_eq(&self.tag(time)[..], tag));
+        genuine && issued <= now && now < issued + self.lifetime
+    }
+
+    fn tag(&self, time: [u8; TIME_LEN]) -> [u8; TAG_LEN] {
+        let mac = self.key.mac(&[&time]);
+        std::array::from_fn(|place| mac[place])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFETIME: Duration = Duration::from_secs(300);
+
+    fn sealer(key: u8) -> NonceSealer {
+        NonceSealer::new(SealingKey::from_bytes([key; 32]), LIFETIME)
+    }
+
+    #[test]
+    fn a_nonce_is_recognised_until_its_lifetime_is_over() {
+        let made = UnixTime::from_secs(1_000);
+        let nonce = sealer(1).issue(made);
+        assert!(sealer(1).recognises(&nonce, made));
+        assert!(sealer(1).recognises(&nonce, made + LIFETIME - Duration::from_millis(1)));
+        assert!(!sealer(1).recognises(&nonce, made + LIFETIME));
+    }
+
+    #[test]
+    fn a_nonce_from_the_future_or_of_another_purpose_is_unknown() {
+        let made = UnixTime::from_secs(1_000);
+        let nonce = sealer(1).issue(made);
+        assert!(!sealer(1).recognises(&nonce, made - Duration::from_millis(1)));
+        assert!(!sealer(2).recognises(&nonce, made));
+    }
+
+    #[test]
+    fn no_altered_nonce_is_recognised() {
+        let made = UnixTime::from_secs(1_000);
+        let nonce = sealer(1).issue(made);
+        assert!(nonce.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "NQCHAR");
+        for place in 0..nonce.len() {
+            let mut altered = nonce.clone().into_bytes();
+            altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
+            assert!(!sealer(1).recognises(std::str::from_utf8(&altered).unwrap(), made));
+        }
+        for other in ["", "A", &nonce[1..], &format!("{nonce}A"), &format!("{nonce}=")] {
+            assert!(!sealer(1).recognises(other, made));
+        }
+    }
+}

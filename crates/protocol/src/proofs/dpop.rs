@@ -1,0 +1,284 @@
+//! DPoP proofs (RFC 9449): a JWT in the `DPoP` header, signed by the key that it carries, for one
+//! method and one URI.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::{
+    ReplayEntry, UnixTime, Unspent, Unverified,
+    challenges::sealed::NonceSealer,
+    digest::sha256,
+    keys::{KeyError, PublicKey, Thumbprint, jwk_thumbprint},
+    proofs::target_uri::TargetUri,
+    strict::base64url,
+    tokens::{
+        claims::{ClaimError, Claims},
+        jws::{Jws, JwsError},
+    },
+};
+
+/// The `typ` of a proof (RFC 9449 §4.2).
+pub const TYPE: &str = "dpop+jwt";
+
+/// A longer `jti` is refused (RFC 9449 §11.1).
+const MAX_JTI: usize = 128;
+
+/// A proof as it was presented: nothing in it is trusted until [`Self::verify`].
+#[derive(Debug)]
+pub struct PresentedProof<'a> {
+    jws: Unverified<Jws<'a>>,
+    thumbprint: Thumbprint,
+}
+
+/// What a proof must say to be accepted.
+#[derive(Clone, Copy)]
+pub struct DpopExpectations<'a> {
+    /// The request's method.
+    pub method: &'a str,
+    /// The request's URI, as the client sees it.
+    pub uri: &'a TargetUri,
+    /// The access token that is presented with it, if any.
+    pub access_token: Option<TokenBinding>,
+    /// What is demanded of the `nonce`.
+    pub nonce: NonceRule<'a>,
+    /// How old and how far ahead the proof may be.
+    pub window: ProofWindow,
+}
+
+/// The token that a proof must be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBinding {
+    /// SHA-256 of the token's text, which `ath` must equal.
+    pub ath: [u8; 32],
+    /// The token's `cnf.jkt`, whose key must have signed the proof.
+    pub jkt: Thumbprint,
+}
+
+/// What is demanded of a proof's `nonce`.
+#[derive(Clone, Copy)]
+pub enum NonceRule<'a> {
+    /// It must be there and be fresh. A client cannot fall back to a proof without it
+    /// (RFC 9449 §11.3).
+    Required(&'a NonceSealer),
+    /// If it is there, it must be fresh.
+    IfPresent(&'a NonceSealer),
+}
+
+/// How far `iat` may be from the present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProofWindow {
+    /// How old a proof may be.
+    pub past: Duration,
+    /// How far ahead the client's clock may be.
+    pub future: Duration,
+}
+
+impl Default for ProofWindow {
+    fn default() -> Self {
+        Self { past: Duration::from_mins(1), future: Duration::from_secs(15) }
+    }
+}
+
+/// What a verified proof says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DpopProof {
+    /// The key that signed it.
+    pub thumbprint: Thumbprint,
+}
+
+impl<'a> PresentedProof<'a> {
+    /// Takes the values of all `DPoP` header fields of a request, of which there must be one, and
+    /// parses it (RFC 9449 §4.3, checks 1, 2, 4, 5 and 7).
+    ///
+    /// # Errors
+    /// When there is not exactly one, or it is not a proof.
+    pub fn from_fields(
+        fields: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<PresentedProof<'a>, DpopError> {
+        let mut fields = fields.into_iter();
+        let field = fields.next().ok_or(DpopError::Absent)?;
+        if fields.next().is_some() {
+            return Err(DpopError::Several);
+        }
+        Self::parse(std::str::from_utf8(field).map_err(|_| JwsError::NotCompact)?)
+    }
+
+    /// Parses the text of a proof.
+    ///
+    /// # Errors
+    /// When it is not a proof.
+    pub fn parse(text: &'a str) -> Result<Self, DpopError> {
+        let jws = Jws::parse(text)?;
+        if !jws.content().typ().is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE)) {
+            return Err(DpopError::Type);
+        }
+        let jwk = jws.content().header().get("jwk").and_then(Value::as_object);
+        let thumbprint = jwk_thumbprint(jwk.ok_or(DpopError::NoKey)?)?;
+        Ok(Self { jws, thumbprint })
+    }
+
+    /// The thumbprint of the key that the proof carries.
+    pub const fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// The key that the proof carries, yet to be parsed.
+    pub fn jwk(&self) -> Option<&Map<String, Value>> {
+        self.jws.content().header().get("jwk").and_then(Value::as_object)
+    }
+
+    /// Checks all that is left of RFC 9449 §4.3, the cheap rules before the signature. `key` is
+    /// [`Self::jwk`] parsed, or a key of the same thumbprint that was parsed before.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn verify(
+        self,
+        key: &PublicKey,
+        expected: &DpopExpectations<'_>,
+        now: UnixTime,
+    ) -> Result<Unspent<DpopProof>, DpopError> {
+        if key.thumbprint() != self.thumbprint {
+            return Err(DpopError::Signature);
+        }
+        let claims = Claims::new(self.jws.content().payload());
+        let jti = claims.string("jti")?;
+        if jti.len() > MAX_JTI {
+            return Err(ClaimError::Malformed("jti").into());
+        }
+        if claims.string("htm")? != expected.method {
+            return Err(DpopError::Method);
+        }
+        check_uri(claims.string("htu")?, expected.uri)?;
+        let issued_at = check_time(claims, expected.window, now)?;
+        if let Some(binding) = expected.access_token {
+            check_binding(claims, binding, self.thumbprint)?;
+        }
+        check_nonce(claims.optional_string("nonce")?, expected.nonce, now)?;
+        let digest = replay_digest(self.thumbprint, expected, jti);
+        self.jws.verify(key).map_err(|_| DpopError::Signature)?;
+        let proof = DpopProof { thumbprint: self.thumbprint };
+        // One second more than the window, because `iat` was cut to whole seconds.
+        let forget_at = issued_at + expected.window.past + Duration::from_secs(1);
+        Ok(Unspent::new(proof, ReplayEntry { digest, forget_at }))
+    }
+}
+
+fn check_uri(htu: &str, expected: &TargetUri) -> Result<(), DpopError> {
+    let same = htu == expected.as_str() || TargetUri::parse(htu).as_ref() == Ok(expected);
+    same.then_some(()).ok_or(DpopError::Uri)
+}
+
+fn check_time(
+    claims: Claims<'_>,
+    window: ProofWindow,
+    now: UnixTime,
+) -> Result<UnixTime, DpopError> {
+    let issued_at = claims.date("iat")?;
+    let whole_second = Duration::from_secs(1);
+    if now >= issued_at + window.past + whole_second {
+        return Err(DpopError::TooOld);
+    }
+    if issued_at > now + window.future {
+        return Err(DpopError::FromTheFuture);
+    }
+    if claims.optional_date("exp")?.is_some_and(|end| now >= end) {
+        return Err(DpopError::TooOld);
+    }
+    if claims.optional_date("nbf")?.is_some_and(|start| start > now + window.future) {
+        return Err(DpopError::FromTheFuture);
+    }
+    Ok(issued_at)
+}
+
+fn check_binding(
+    claims: Claims<'_>,
+    binding: TokenBinding,
+    thumbprint: Thumbprint,
+) -> Result<(), DpopError> {
+    if claims.string("ath")? != base64url::encode(&binding.ath) {
+        return Err(DpopError::AccessToken);
+    }
+    (binding.jkt == thumbprint).then_some(()).ok_or(DpopError::OtherKey)
+}
+
+fn check_nonce(nonce: Option<&str>, rule: NonceRule<'_>, now: UnixTime) -> Result<(), DpopError> {
+    match (nonce, rule) {
+        (None, NonceRule::IfPresent(_)) => Ok(()),
+        (Some(nonce), NonceRule::Required(sealer) | NonceRule::IfPresent(sealer))
+            if sealer.recognises(nonce, now) =>
+        {
+            Ok(())
+        }
+        (None, NonceRule::Required(_)) | (Some(_), _) => Err(DpopError::Nonce),
+    }
+}
+
+/// By key, method, URI and `jti`: one client's `jti` cannot burn another's, and the values are the
+/// normalised ones, so another spelling of the URI is the same use.
+fn replay_digest(key: Thumbprint, expected: &DpopExpectations<'_>, jti: &str) -> [u8; 32] {
+    sha256(&[
+        b"dpop\0",
+        key.as_bytes(),
+        expected.method.as_bytes(),
+        b"\0",
+        expected.uri.as_str().as_bytes(),
+        b"\0",
+        jti.as_bytes(),
+    ])
+}
+
+/// Why a DPoP proof is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DpopError {
+    /// `ath` is of another token.
+    #[error("ath does not match the access token")]
+    AccessToken,
+    /// There is no `DPoP` header field.
+    #[error("a DPoP proof is needed: the DPoP header is missing")]
+    Absent,
+    /// A claim is missing or malformed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// `iat` or `nbf` lies too far ahead.
+    #[error("the proof is from the future; check the clock")]
+    FromTheFuture,
+    /// The proof is not a JWT.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// The `jwk` in the header is not an acceptable public key.
+    #[error("the jwk in the proof is not acceptable: {0}")]
+    Key(#[from] KeyError),
+    /// `htm` is another method.
+    #[error("htm does not match the request's method")]
+    Method,
+    /// There is no `jwk` in the header.
+    #[error("the proof carries no jwk")]
+    NoKey,
+    /// The `nonce` is missing, stale, or was not made here.
+    #[error("a fresh nonce from the DPoP-Nonce header is needed in the proof")]
+    Nonce,
+    /// The token is bound to another key than the one that signed the proof.
+    #[error("the token is bound to another key")]
+    OtherKey,
+    /// There is more than one `DPoP` header field.
+    #[error("more than one DPoP header")]
+    Several,
+    /// The signature is not by the key in the header.
+    #[error("the proof's signature is wrong")]
+    Signature,
+    /// `iat` lies too far back, or `exp` has passed.
+    #[error("the proof is too old")]
+    TooOld,
+    /// `typ` is not `dpop+jwt`.
+    #[error("not a DPoP proof: its typ is not dpop+jwt")]
+    Type,
+    /// `htu` is another URI.
+    #[error("htu does not match the request's URI")]
+    Uri,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! JWT assertions (RFC 7523): a credential's signed statement "I am this account, now".
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::{
+    ReplayEntry, UnixTime, Unspent, Unverified,
+    digest::sha256,
+    keys::{PublicKey, Thumbprint},
+    tokens::{
+        claims::{ClaimError, Claims},
+        jws::{Jws, JwsError},
+    },
+};
+
+/// The type that RFC 7523bis gives to assertions that authenticate a client.
+const CLIENT_AUTHENTICATION_TYPE: &str = "client-authentication+jwt";
+
+/// A longer `jti` is refused.
+const MAX_JTI: usize = 128;
+
+/// What an assertion is presented for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssertionUse {
+    /// As an authorization grant (RFC 7523 §2.1).
+    Grant,
+    /// To authenticate the caller of an endpoint (RFC 7523 §2.2).
+    ClientAuthentication,
+}
+
+/// What an assertion must say to be accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct AssertionExpectations<'a> {
+    /// What it is presented for.
+    pub purpose: AssertionUse,
+    /// This server's issuer identifier.
+    pub issuer: &'a str,
+    /// This server's token endpoint, which a grant may name as its audience instead.
+    pub token_endpoint: &'a str,
+    /// How far ahead `exp` may lie.
+    pub max_lifetime: Duration,
+    /// How far the clocks of client and server may be apart.
+    pub skew: Duration,
+}
+
+/// An assertion as it was presented: nothing in it is trusted until [`Self::verify`].
+#[derive(Debug)]
+pub struct PresentedAssertion<'a>(Unverified<Jws<'a>>);
+
+/// A verified assertion.
+#[derive(Debug)]
+pub struct Assertion {
+    /// `iss` and `sub`: the account, by id or username.
+    pub subject: String,
+    /// `cnf.jkt`: the per-session key that the credential vouches for.
+    pub session_key: Option<Thumbprint>,
+}
+
+impl<'a> PresentedAssertion<'a> {
+    /// Parses the text of an assertion.
+    ///
+    /// # Errors
+    /// When it is not a JWT at all.
+    pub fn parse(text: &'a str) -> Result<Self, JwsError> {
+        Jws::parse(text).map(Self)
+    }
+
+    /// The account that it claims to speak for.
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject()
+    }
+
+    /// The thumbprint of the key that it claims to be signed by.
+    ///
+    /// # Errors
+    /// When there is a `kid` that is no thumbprint, and so cannot name a credential.
+    pub fn kid(&self) -> Result<Option<Thumbprint>, AssertionError> {
+        self.0.kid().map(str::parse).transpose().map_err(|_| AssertionError::KeyId)
+    }
+
+    /// Checks type, signature by `key`, `iss` = `sub`, audience, times and `jti`.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn verify(
+        self,
+        key: &PublicKey,
+        expected: &AssertionExpectations<'_>,
+        now: UnixTime,
+    ) -> Result<Unspent<Assertion>, AssertionError> {
+        let jws = self.0.verify(key).map_err(|_| AssertionError::Signature)?;
+        check_type(jws.typ(), expected.purpose)?;
+        let claims = Claims::new(jws.payload());
+        let subject = claims.string("sub")?;
+        if claims.string("iss")? != subject {
+            return Err(AssertionError::Issuer);
+        }
+        check_audience(&claims.audience()?, expected)?;
+        let expires_at = check_time(claims, expected, now)?;
+        let jti = claims.string("jti")?;
+        if jti.len() > MAX_JTI {
+            return Err(ClaimError::Malformed("jti").into());
+        }
+        let assertion =
+            Assertion { subject: subject.to_owned(), session_key: claims.optional_jkt()? };
+        let entry = ReplayEntry {
+            digest: sha256(&[b"assertion\0", key.thumbprint().as_bytes(), jti.as_bytes()]),
+            forget_at: expires_at + expected.skew,
+        };
+        Ok(Unspent::new(assertion, entry))
+    }
+}
+
+/// A token that says it is something else is something else (RFC 8725 §3.11).
+fn check_type(typ: Option<&str>, purpose: AssertionUse) -> Result<(), AssertionError> {
+    let fits = typ.is_none_or(|typ| {
+        typ.eq_ignore_ascii_case("JWT")
+            || purpose == AssertionUse::ClientAuthentication
+                && typ.eq_ignore_ascii_case(CLIENT_AUTHENTICATION_TYPE)
+    });
+    fits.then_some(()).ok_or(AssertionError::Type)
+}
+
+/// For client authentication the issuer must be the sole audience: a token endpoint's URL could
+/// have been injected by another server (RFC 7523bis §4).
+fn check_audience(
+    audience: &[&str],
+    expected: &AssertionExpectations<'_>,
+) -> Result<(), AssertionError> {
+    let fits = match expected.purpose {
+        AssertionUse::ClientAuthentication => audience == [expected.issuer],
+        AssertionUse::Grant => {
+            audience.contains(&expected.issuer) || audience.contains(&expected.token_endpoint)
+        }
+    };
+    fits.then_some(()).ok_or(AssertionError::Audience)
+}
+
+fn check_time(
+    claims: Claims<'_>,
+    expected: &AssertionExpectations<'_>,
+    now: UnixTime,
+) -> Result<UnixTime, AssertionError> {
+    let expires_at = claims.date("exp")?;
+    if now >= expires_at + expected.skew {
+        return Err(AssertionError::Expired);
+    }
+    if expires_at > now + expected.max_lifetime + expected.skew {
+        return Err(AssertionError::TooLongLived);
+    }
+    for name in ["iat", "nbf"] {
+        if claims.optional_date(name)?.is_some_and(|start| start > now + expected.skew) {
+            return Err(AssertionError::NotYetValid);
+        }
+    }
+    Ok(expires_at)
+}
+
+/// Why an assertion is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AssertionError {
+    /// It is meant for another server.
+    #[error("aud does not name this server")]
+    Audience,
+    /// A claim is missing or malformed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// Its time is over.
+    #[error("the assertion has expired")]
+    Expired,
+    /// `iss` is not `sub`: nobody can vouch for somebody else here.
+    #[error("iss and sub must be the same account")]
+    Issuer,
+    /// `kid` is not a thumbprint.
+    #[error("kid is not the thumbprint of a key")]
+    KeyId,
+    /// Its time has not come.
+    #[error("iat or nbf lies in the future")]
+    NotYetValid,
+    /// The signature is not by the credential.
+    #[error("the signature is wrong")]
+    Signature,
+    /// It would live longer than allowed.
+    #[error("exp lies too far in the future")]
+    TooLongLived,
+    /// It is another kind of JWT.
+    #[error("typ says that this is another kind of token")]
+    Type,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! Reads registered claims (RFC 7519 §4.1) with their types; a wrong type is never an absent claim.
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::{UnixTime, keys::Thumbprint};
+
+/// A longer string in a claim is refused.
+const MAX_STRING: usize = 512;
+/// More audiences than this are refused.
+const MAX_AUDIENCES: usize = 16;
+
+/// A reader over the payload of a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Claims<'a>(&'a Map<String, Value>);
+
+impl<'a> Claims<'a> {
+    /// Reads from `payload`.
+    pub const fn new(payload: &'a Map<String, Value>) -> Self {
+        Self(payload)
+    }
+
+    /// A claim that must be there and be a non-empty string of at most 512 bytes.
+    ///
+    /// # Errors
+    /// When it is missing or something else.
+    pub fn string(self, name: &'static str) -> Result<&'a str, ClaimError> {
+        self.optional_string(name)?.ok_or(ClaimError::Missing(name))
+    }
+
+    /// The same for a claim that may be absent.
+    ///
+    /// # Errors
+    /// When it is there and something else.
+    pub fn optional_string(self, name: &'static str) -> Result<Option<&'a str>, ClaimError> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let text = value.as_str().ok_or(ClaimError::Malformed(name))?;
+        let fits = !text.is_empty() && text.len() <= MAX_STRING;
+        fits.then_some(Some(text)).ok_or(ClaimError::Malformed(name))
+    }
+
+    /// A `NumericDate` that must be there (RFC 7519 §2): from 1970 to 9999; fractions are cut off.
+    ///
+    /// # Errors
+    /// When it is missing or something else.
+    pub fn date(self, name: &'static str) -> Result<UnixTime, ClaimError> {
+        self.optional_date(name)?.ok_or(ClaimError::Missing(name))
+    }
+
+    /// The same for a claim that may be absent.
+    ///
+    /// # Errors
+    /// When it is there and something else.
+    pub fn optional_date(self, name: &'static str) -> Result<Option<UnixTime>, ClaimError> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let Value::Number(number) = value else { return Err(ClaimError::Malformed(name)) };
+        let secs = number.as_u64().or_else(|| number.as_f64().and_then(whole_seconds));
+        secs.filter(|secs| *secs <= UnixTime::MAX_SECS)
+            .map(|secs| Some(UnixTime::from_secs(secs)))
+            .ok_or(ClaimError::Malformed(name))
+    }
+
+    /// `aud`: a string or a non-empty array of strings (RFC 7519 §4.1.3).
+    ///
+    /// # Errors
+    /// When it is missing or something else.
+    pub fn audience(self) -> Result<Vec<&'a str>, ClaimError> {
+        const NAME: &str = "aud";
+        match self.0.get(NAME) {
+            None => Err(ClaimError::Missing(NAME)),
+            Some(Value::Array(list)) if (1..=MAX_AUDIENCES).contains(&list.len()) => {
+                list.iter().map(|item| item.as_str().ok_or(ClaimError::Malformed(NAME))).collect()
+            }
+            Some(_) => Ok(vec![self.string(NAME)?]),
+        }
+    }
+
+    /// `cnf.jkt`, the thumbprint of the key that the token is bound to (RFC 9449 §6.1).
+    ///
+    /// A `cnf` without a `jkt`, or with a further method that would go unchecked, is malformed:
+    /// a binding that is not understood must not turn into no binding.
+    ///
+    /// # Errors
+    /// When `cnf` is there and is not exactly `{"jkt": thumbprint}`.
+    pub fn optional_jkt(self) -> Result<Option<Thumbprint>, ClaimError> {
+        const NAME: &str = "cnf";
+        let Some(value) = self.0.get(NAME) else { return Ok(None) };
+        let cnf = value.as_object().filter(|cnf| cnf.len() == 1);
+        let jkt = cnf.and_then(|cnf| cnf.get("jkt")).and_then(Value::as_str);
+        let thumbprint = jkt.and_then(|jkt| jkt.parse().ok());
+        thumbprint.map(Some).ok_or(ClaimError::Malformed(NAME))
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked just before, and the fraction is meant to go"
+)]
+fn whole_seconds(number: f64) -> Option<u64> {
+    const LIMIT: f64 = 253_402_300_800.0;
+    (0.0..LIMIT).contains(&number).then_some(number as u64)
+}
+
+/// Why the claims of a token cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ClaimError {
+    /// A claim has the wrong type, or its value is out of range.
+    #[error("the claim {0} is malformed")]
+    Malformed(&'static str),
+    /// A claim is not there.
+    #[error("the claim {0} is missing")]
+    Missing(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read<T>(payload: Value, read: impl FnOnce(Claims<'_>) -> T) -> T {
+        let Value::Object(payload) = payload else { panic!("an object is needed") };
+        read(Claims::new(&payload))
+    }
+
+    #[test]
+    fn a_date_is_a_number_of_seconds_in_range() {
+        let date = |value| read(json!({ "exp": value }), |claims| claims.date("exp"));
+        assert_eq!(date(json!(1_700_000_000)), Ok(UnixTime::from_secs(1_700_000_000)));
+        assert_eq!(date(json!(1_700_000_000.9)), Ok(UnixTime::from_secs(1_700_000_000)));
+        assert_eq!(date(json!(253_402_300_799_u64)), Ok(UnixTime::from_secs(UnixTime::MAX_SECS)));
+        for wrong in [
+            json!("9999999999"),
+            json!(1e300),
+            json!(-1),
+            json!(i64::MIN),
+            json!(u64::MAX),
+            json!(253_402_300_800_u64),
+            json!(null),
+            json!(true),
+            json!([1_700_000_000]),
+        ] {
+            assert_eq!(date(wrong.clone()), Err(ClaimError::Malformed("exp")), "{wrong}");
+        }
+        assert_eq!(read(json!({}), |claims| claims.date("exp")), Err(ClaimError::Missing("exp")));
+    }
+
+    #[test]
+    fn a_wrongly_typed_optional_claim_is_not_an_absent_one() {
+        let result = read(json!({ "nbf": "0" }), |claims| claims.optional_date("nbf"));
+        assert_eq!(result, Err(ClaimError::Malformed("nbf")));
+        let result = read(json!({ "jti": 7 }), |claims| claims.optional_string("jti"));
+        assert_eq!(result, Err(ClaimError::Malformed("jti")));
+    }
+
+    #[test]
+    fn an_audience_is_a_string_or_some_strings() {
+        let audience = |value| {
+            read(json!({ "aud": value }), |claims| {
+                claims.audience().map(|list| list.into_iter().map(str::to_owned).collect())
+            })
+        };
+        assert_eq!(audience(json!("a")), Ok(vec!["a".to_owned()]));
+        assert_eq!(audience(json!(["a", "b"])), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        for wrong in [json!([]), json!({"a": 1}), json!([["a"]]), json!([1]), json!(""), json!(1)] {
+            assert_eq!(audience(wrong.clone()), Err(ClaimError::Malformed("aud")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_confirmation_that_is_not_understood_is_refused() {
+        let jkt = |value| read(json!({ "cnf": value }), Claims::optional_jkt);
+        let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+        assert_eq!(jkt(json!({ "jkt": thumbprint })), Ok(Some(thumbprint.parse().unwrap())));
+        for wrong in [
+            json!({}),
+            json!({ "x5t#S256": thumbprint }),
+            json!({ "jkt": thumbprint, "x5t#S256": thumbprint }),
+            json!({ "jkt": "short" }),
+            json!(thumbprint),
+            json!(null),
+        ] {
+            assert_eq!(jkt(wrong.clone()), Err(ClaimError::Malformed("cnf")), "{wrong}");
+        }
+    }
+}

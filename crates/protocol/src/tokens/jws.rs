@@ -1,0 +1,163 @@
+//! JWS in compact serialisation (RFC 7515 §3.1, §7.1): the one way in and the one way out.
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::{
+    Unverified,
+    keys::{Algorithm, BadSignature, PrivateKey, PublicKey, SignError},
+    strict::{base64url, json},
+};
+
+/// A longer token is refused before anything else is looked at.
+pub const MAX_LEN: usize = 8 * 1024;
+
+/// A token whose header and payload are JSON objects.
+#[derive(Debug)]
+pub struct Jws<'a> {
+    signing_input: &'a str,
+    algorithm: Algorithm,
+    header: Map<String, Value>,
+    payload: Map<String, Value>,
+    signature: Vec<u8>,
+}
+
+impl<'a> Jws<'a> {
+    /// Parses `text`, strictly: three segments of canonical base64url, JSON objects without
+    /// duplicate members, an asymmetric algorithm that this product supports, and no extension
+    /// that it would have to understand (`crit`, `b64`).
+    ///
+    /// # Errors
+    /// One [`JwsError`] for each of these rules.
+    pub fn parse(text: &'a str) -> Result<Unverified<Self>, JwsError> {
+        if text.len() > MAX_LEN {
+            return Err(JwsError::TooLong);
+        }
+        let (signing_input, signature) = text.rsplit_once('.').ok_or(JwsError::NotCompact)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(JwsError::NotCompact)?;
+        if payload.contains('.') {
+            return Err(JwsError::NotCompact);
+        }
+        let header = decode_object(header).ok_or(JwsError::Header)?;
+        let algorithm = checked_algorithm(&header)?;
+        let payload = decode_object(payload).ok_or(JwsError::Payload)?;
+        let signature = base64url::decode(signature).map_err(|_| JwsError::Signature)?;
+        Ok(Unverified::new(Self { signing_input, algorithm, header, payload, signature }))
+    }
+
+    /// The protected header.
+    pub const fn header(&self) -> &Map<String, Value> {
+        &self.header
+    }
+
+    /// The claims.
+    pub const fn payload(&self) -> &Map<String, Value> {
+        &self.payload
+    }
+
+    /// The `typ` header parameter without the `application/` that RFC 7515 §4.1.9 lets one omit.
+    pub fn typ(&self) -> Option<&str> {
+        let typ = self.header.get("typ")?.as_str()?;
+        let prefix = typ.get(..12).filter(|prefix| prefix.eq_ignore_ascii_case("application/"));
+        Some(prefix.map_or(typ, |prefix| &typ[prefix.len()..]))
+    }
+}
+
+impl<'a> Unverified<Jws<'a>> {
+    /// The algorithm that the header names.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.content().algorithm
+    }
+
+    /// The `kid` header parameter, to look a key up by.
+    pub fn kid(&self) -> Option<&str> {
+        self.content().header.get("kid")?.as_str()
+    }
+
+    /// The `sub` claim, to look a key up by.
+    pub fn subject(&self) -> Option<&str> {
+        self.content().payload.get("sub")?.as_str()
+    }
+
+    /// Checks the signature by `key`, with the header's algorithm if the key may be used with it.
+    ///
+    /// # Errors
+    /// When the algorithm does not fit the key or the signature is not by it.
+    pub fn verify(self, key: &PublicKey) -> Result<Jws<'a>, BadSignature> {
+        let jws = self.content();
+        key.verify(jws.algorithm, jws.signing_input.as_bytes(), &jws.signature)?;
+        Ok(self.into_verified())
+    }
+}
+
+/// Signs `payload` under `header`, to which `alg` is added.
+///
+/// # Errors
+/// When the key cannot sign with `algorithm`.
+pub fn sign(
+    key: &PrivateKey,
+    algorithm: Algorithm,
+    header: &Map<String, Value>,
+    payload: &Map<String, Value>,
+) -> Result<String, SignError> {
+    let mut protected = header.clone();
+    protected.insert("alg".to_owned(), algorithm.name().into());
+    let mut token = encode_object(protected);
+    token.push('.');
+    token.push_str(&encode_object(payload.clone()));
+    let signature = key.sign(algorithm, token.as_bytes())?;
+    token.push('.');
+    token.push_str(&base64url::encode(&signature));
+    Ok(token)
+}
+
+fn decode_object(segment: &str) -> Option<Map<String, Value>> {
+    json::parse_object(&base64url::decode(segment).ok()?).ok()
+}
+
+fn encode_object(object: Map<String, Value>) -> String {
+    base64url::encode(Value::Object(object).to_string().as_bytes())
+}
+
+fn checked_algorithm(header: &Map<String, Value>) -> Result<Algorithm, JwsError> {
+    // RFC 7515 §4.1.11: an extension in `crit` that is not understood makes the token invalid, and
+    // none is understood here. RFC 7797 §6 lets `b64` stand only together with `crit`.
+    if header.contains_key("crit") || header.contains_key("b64") {
+        return Err(JwsError::Critical);
+    }
+    let text = |name| header.get(name).is_none_or(Value::is_string);
+    if !text("typ") || !text("kid") {
+        return Err(JwsError::Header);
+    }
+    let name = header.get("alg").and_then(Value::as_str).ok_or(JwsError::Algorithm)?;
+    Algorithm::from_name(name).ok_or(JwsError::Algorithm)
+}
+
+/// Why a text is not a token that could be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum JwsError {
+    /// `alg` is missing, `none`, symmetric or unknown.
+    #[error("the token's algorithm is not one of EdDSA, ES256, ES384, PS256, RS256")]
+    Algorithm,
+    /// `crit` or `b64` demands an extension that is not understood.
+    #[error("the token demands an extension that is not supported")]
+    Critical,
+    /// The header is not base64url of a JSON object, or a parameter has the wrong type.
+    #[error("the token's header is malformed")]
+    Header,
+    /// There are not three segments.
+    #[error("not a compact JWT of three segments")]
+    NotCompact,
+    /// The payload is not base64url of a JSON object.
+    #[error("the token's payload is malformed")]
+    Payload,
+    /// The signature is not base64url.
+    #[error("the token's signature is malformed")]
+    Signature,
+    /// Longer than [`MAX_LEN`].
+    #[error("the token is longer than 8 KiB")]
+    TooLong,
+}
+
+#[cfg(test)]
+mod tests;

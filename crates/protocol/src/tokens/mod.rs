@@ -1,0 +1,7 @@
+//! JSON Web Tokens: one parser, one reader of claims, and a module for each kind of token.
+
+pub mod assertion;
+pub mod claims;
+pub mod issue;
+pub mod jws;
+pub mod verify;

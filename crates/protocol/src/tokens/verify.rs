@@ -1,0 +1,144 @@
+//! Verifies access tokens (RFC 9068 §4), as every resource server must.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::{
+    AccountId, Scopes, UnixTime, Unverified,
+    keys::{PublicKey, Thumbprint},
+    tokens::{
+        claims::{ClaimError, Claims},
+        issue::{ACCESS_TOKEN_TYPE, AccessTokenClaims},
+        jws::{Jws, JwsError},
+    },
+};
+
+/// An access token as it was presented: nothing in it is trusted until [`Self::verify`].
+#[derive(Debug)]
+pub struct AccessToken<'a>(Unverified<Jws<'a>>);
+
+/// What an access token must say to be accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessTokenExpectations<'a> {
+    /// The `iss`, exactly.
+    pub issuer: &'a str,
+    /// An `aud` that must be among the token's.
+    pub audience: &'a str,
+    /// How far the clocks of issuer and verifier may be apart.
+    pub skew: Duration,
+}
+
+impl<'a> AccessToken<'a> {
+    /// Parses the text of a token.
+    ///
+    /// # Errors
+    /// When it is not a JWT at all.
+    pub fn parse(text: &'a str) -> Result<Self, JwsError> {
+        Jws::parse(text).map(Self)
+    }
+
+    /// The thumbprint of the signing key that the token claims to be signed by.
+    pub fn kid(&self) -> Option<Thumbprint> {
+        self.0.kid()?.parse().ok()
+    }
+
+    /// Checks everything that RFC 9068 §4 demands: type, signature by `key`, issuer, audience and
+    /// time; and that the token is bound to a key.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn verify(
+        self,
+        key: &PublicKey,
+        expected: &AccessTokenExpectations<'_>,
+        now: UnixTime,
+    ) -> Result<AccessTokenClaims, AccessTokenError> {
+        let jws = self.0.verify(key).map_err(|_| AccessTokenError::Signature)?;
+        if !jws.typ().is_some_and(|typ| typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE)) {
+            return Err(AccessTokenError::Type);
+        }
+        let claims = read_claims(Claims::new(jws.payload()))?;
+        if claims.issuer != expected.issuer {
+            return Err(AccessTokenError::Issuer);
+        }
+        if !claims.audience.iter().any(|audience| audience == expected.audience) {
+            return Err(AccessTokenError::Audience);
+        }
+        let not_before = Claims::new(jws.payload()).optional_date("nbf")?;
+        check_time(&claims, not_before, expected.skew, now)?;
+        Ok(claims)
+    }
+}
+
+/// Whether `claims` are within their time at `now`; also for a token that was verified before.
+///
+/// # Errors
+/// When the token is expired or from the future.
+pub fn check_time(
+    claims: &AccessTokenClaims,
+    not_before: Option<UnixTime>,
+    skew: Duration,
+    now: UnixTime,
+) -> Result<(), AccessTokenError> {
+    if now >= claims.expires_at + skew {
+        return Err(AccessTokenError::Expired);
+    }
+    if claims.issued_at > now + skew || not_before.is_some_and(|start| start > now + skew) {
+        return Err(AccessTokenError::NotYetValid);
+    }
+    Ok(())
+}
+
+fn read_claims(claims: Claims<'_>) -> Result<AccessTokenClaims, AccessTokenError> {
+    let malformed = |name| move |_| ClaimError::Malformed(name);
+    Ok(AccessTokenClaims {
+        issuer: claims.string("iss")?.to_owned(),
+        account_id: claims
+            .string("sub")?
+            .parse::<AccountId>()
+            .map_err(|_| ClaimError::Malformed("sub"))?,
+        audience: claims.audience()?.into_iter().map(str::to_owned).collect(),
+        credential: claims.string("client_id")?.parse().map_err(malformed("client_id"))?,
+        bound_to: claims.optional_jkt()?.ok_or(AccessTokenError::Unbound)?,
+        scopes: match claims.optional_string("scope")? {
+            None => Scopes::none(),
+            Some(text) => text.parse().map_err(|_| ClaimError::Malformed("scope"))?,
+        },
+        token_id: claims.string("jti")?.to_owned(),
+        issued_at: claims.date("iat")?,
+        expires_at: claims.date("exp")?,
+    })
+}
+
+/// Why an access token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AccessTokenError {
+    /// It is meant for other resource servers.
+    #[error("the token is meant for another audience")]
+    Audience,
+    /// A claim is missing or malformed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// Somebody else issued it.
+    #[error("the token is from another issuer")]
+    Issuer,
+    /// Its time has not come.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// The signature is not by the issuer's key.
+    #[error("the token's signature is wrong")]
+    Signature,
+    /// It is another kind of JWT.
+    #[error("not an access token: its typ is not at+jwt")]
+    Type,
+    /// It is bound to no key.
+    #[error("the token is not bound to a key")]
+    Unbound,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,38 @@
 //! What an authentication server decides: accounts, credentials, enrolment, tokens, signing keys,
 //! audit and policy; and the ports that it needs to do so.
 //!
-//! This crate knows neither SQL nor HTTP. Every operation reads the clock once, decides, and asks
-//! its ports to make the decision true in one atomic step.
+//! This crate knows neither SQL nor HTTP. Every operation of [`Authority`] reads the clock once,
+//! decides, and asks its [`ports`] to make the decision true in one atomic step.
 
 pub mod account;
+mod administration;
 pub mod audit;
+mod authority;
+mod caller;
 pub mod credential;
 pub mod invitation;
+mod keys;
+mod live;
+mod login;
+mod maintenance;
+pub mod policy;
 pub mod ports;
+mod proof;
+mod registration;
 pub mod sealed_key;
+mod signing_keys;
+mod tokens;
+mod trail;
+pub mod vault;
+
+pub use crate::administration::{AdminError, Administration, NewInvitation};
+pub use crate::authority::{Authority, StartError};
+pub use crate::caller::{Caller, CallerAuthentication, CallerError};
+pub use crate::keys::{AddKey, AddKeyError, RevokeKeyError};
+pub use crate::live::KnownCredential;
+pub use crate::login::{Grant, LoginError, TokenRequest};
+pub use crate::maintenance::Maintenance;
+pub use crate::proof::{PresentedDpop, ProofError};
+pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};
+pub use crate::signing_keys::{KeySummary, SigningKeyError, SigningKeys};
+pub use crate::tokens::{Introspection, RevokeTokenError};

@@ -157,6 +157,13 @@ pub trait CredentialStore: Send + Sync {
     /// Records a login: the assertion as used (durably, so that no restart revives it), the times
     /// of last use, and the event. The credential must be live and its account active.
     async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError>;
+
+    /// Records an assertion as used, durably, without a login: it authenticated one call. Shares
+    /// its memory with [`Self::record_login`], so no assertion works once for each.
+    async fn spend_assertion(
+        &self,
+        assertion: ReplayEntry,
+    ) -> Result<SpentReceipt, RecordLoginError>;
 }
 
 /// A login to be recorded.

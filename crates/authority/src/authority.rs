@@ -1,0 +1,150 @@
+//! The authority: all decisions of one server, over its ports.
+
+use std::{net::IpAddr, sync::Arc};
+
+use countersign_protocol::{
+    AccountId, UnixTime, challenges::sealed::NonceSealer, ports::random_bytes, strict::base64url,
+};
+use thiserror::Error;
+
+use crate::{
+    live::LiveCredentials,
+    policy::Policy,
+    ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
+    signing_keys::{SigningKeyError, SigningKeys, jwks_max_age},
+    tokens::RevokedTokens,
+    trail::Trail,
+    vault::Vault,
+};
+
+/// All decisions of one server.
+pub struct Authority {
+    pub(crate) policy: Policy,
+    pub(crate) ports: Ports,
+    pub(crate) signing_keys: SigningKeys,
+    pub(crate) live: LiveCredentials,
+    pub(crate) revoked_tokens: RevokedTokens,
+    pub(crate) trail: Trail,
+    /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
+    pub(crate) nonces: NonceSealer,
+    vault: Vault,
+    /// Part of every nonce key. Random where the replay log forgets at a restart, so that nothing
+    /// that was handed out before the start is recognised after it.
+    epoch: String,
+}
+
+impl Authority {
+    /// Loads what must be in memory: signing keys and revoked tokens.
+    ///
+    /// # Errors
+    /// When the store fails or a signing key does not open.
+    pub async fn start(policy: Policy, ports: Ports, vault: Vault) -> Result<Self, StartError> {
+        let now = ports.clock.now();
+        let signing_keys = SigningKeys::load(
+            Arc::clone(&ports.signing_keys),
+            &vault,
+            policy.signing_keys,
+            now,
+            &*ports.random,
+        )
+        .await?;
+        let revoked_tokens = RevokedTokens::default();
+        revoked_tokens.add(ports.revocations.revoked_tokens(now).await?);
+        let epoch = if ports.replay_log.is_volatile() {
+            base64url::encode(&random_bytes::<16>(&*ports.random))
+        } else {
+            String::new()
+        };
+        Ok(Self {
+            live: LiveCredentials::new(policy.credential_cache),
+            nonces: nonce_sealer(&vault, "token endpoint", &epoch, &policy),
+            trail: Trail::default(),
+            policy,
+            ports,
+            signing_keys,
+            revoked_tokens,
+            vault,
+            epoch,
+        })
+    }
+
+    /// The policy.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The ports.
+    pub const fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The signing keys.
+    pub const fn signing_keys(&self) -> &SigningKeys {
+        &self.signing_keys
+    }
+
+    /// The time, by the authority's clock.
+    pub fn now(&self) -> UnixTime {
+        self.ports.clock.now()
+    }
+
+    /// A nonce for the next proof at the token endpoint (RFC 9449 §8).
+    pub fn fresh_nonce(&self) -> String {
+        self.nonces.issue(self.now())
+    }
+
+    /// A sealer of nonces for another purpose, such as the protected resources.
+    pub fn nonce_sealer(&self, purpose: &str) -> NonceSealer {
+        nonce_sealer(&self.vault, purpose, &self.epoch, &self.policy)
+    }
+
+    /// How many seconds verifiers may cache the JWKS.
+    pub fn jwks_max_age(&self) -> u64 {
+        jwks_max_age(&self.policy.signing_keys).as_secs()
+    }
+
+    /// Counts one request of a client.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub async fn admit_request(&self, address: IpAddr) -> Result<(), RateLimited> {
+        self.take(|limits| &limits.requests, LimitKey::Address(address)).await
+    }
+
+    pub(crate) async fn admit_registration(&self, address: IpAddr) -> Result<(), RateLimited> {
+        self.take(|limits| &limits.registrations, LimitKey::Address(address)).await
+    }
+
+    pub(crate) async fn admit_login(&self, address: IpAddr) -> Result<(), RateLimited> {
+        self.take(|limits| &limits.logins, LimitKey::Address(address)).await
+    }
+
+    pub(crate) async fn admit_account(&self, account: AccountId) -> Result<(), RateLimited> {
+        self.take(|limits| &limits.account, LimitKey::Account(account)).await
+    }
+
+    async fn take(
+        &self,
+        limit: impl Fn(&crate::policy::Limits) -> &RateLimit + Send,
+        key: LimitKey,
+    ) -> Result<(), RateLimited> {
+        let Some(limits) = &self.policy.limits else { return Ok(()) };
+        self.ports.rate_limiter.take(limit(limits), key, self.ports.clock.monotonic()).await
+    }
+}
+
+fn nonce_sealer(vault: &Vault, purpose: &str, epoch: &str, policy: &Policy) -> NonceSealer {
+    let key = vault.key(&format!("nonces/{purpose}/{epoch}"));
+    NonceSealer::new(key, policy.nonce_lifetime)
+}
+
+/// Why the authority does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A signing key cannot be used.
+    #[error(transparent)]
+    SigningKey(#[from] SigningKeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,207 @@
+//! Assertions by credentials: the step that logins and calls to other endpoints share.
+
+use std::{net::IpAddr, sync::Arc};
+
+use countersign_protocol::{
+    UnixTime, Unspent,
+    keys::PublicKey,
+    tokens::{
+        assertion::{
+            Assertion, AssertionError, AssertionExpectations, AssertionUse, PresentedAssertion,
+        },
+        jws::JwsError,
+    },
+};
+use thiserror::Error;
+
+use crate::{
+    account::{Account, AccountName},
+    audit::{AuditEvent, EventKind},
+    authority::Authority,
+    credential::Credential,
+    live::KnownCredential,
+    ports::{RateLimited, RecordLoginError, StoreError},
+};
+
+/// What a client presents to authenticate itself to an endpoint (RFC 7523 §2.2).
+#[derive(Clone, Copy, Debug)]
+pub struct CallerAuthentication<'a> {
+    /// `client_assertion`.
+    pub assertion: &'a str,
+    /// `client_id`, which must name the same account as the assertion.
+    pub client_id: Option<&'a str>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// An account that has authenticated itself for one call.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The account.
+    pub account: Account,
+}
+
+/// An assertion that verified, and the credential that signed it.
+pub(crate) struct VerifiedAssertion {
+    pub(crate) assertion: Unspent<Assertion>,
+    pub(crate) signer: Arc<KnownCredential>,
+}
+
+impl Authority {
+    /// Authenticates the caller of an endpoint by `private_key_jwt`.
+    ///
+    /// # Errors
+    /// The first rule that does not hold; the assertion is not used up then.
+    pub async fn authenticate_caller(
+        &self,
+        presented: CallerAuthentication<'_>,
+    ) -> Result<Caller, CallerError> {
+        let now = self.now();
+        self.admit_login(presented.address).await?;
+        let presented_assertion = (presented.assertion, AssertionUse::ClientAuthentication);
+        let verified =
+            self.verify_assertion(presented_assertion, None, presented.address, now).await?;
+        let VerifiedAssertion { assertion, signer } = verified;
+        let account = signer.account.clone();
+        if presented.client_id.is_some_and(|id| !names(id, &account)) {
+            return Err(CallerError::Refused);
+        }
+        let receipt = self.ports.credentials.spend_assertion(assertion.entry()).await?;
+        assertion.redeem(&receipt).ok_or(CallerError::Replayed)?;
+        Ok(Caller { account })
+    }
+
+    /// Verifies an assertion by a live credential of the account that it names. `likely` is a key
+    /// that probably signed it.
+    ///
+    /// Unknown account, foreign key and wrong signature give one answer, after one verification, so
+    /// that nobody learns which accounts exist.
+    pub(crate) async fn verify_assertion(
+        &self,
+        (text, purpose): (&str, AssertionUse),
+        likely: Option<&PublicKey>,
+        address: IpAddr,
+        now: UnixTime,
+    ) -> Result<VerifiedAssertion, CallerError> {
+        let presented = PresentedAssertion::parse(text)?;
+        let token_endpoint = self.policy.token_endpoint();
+        let expected = AssertionExpectations {
+            purpose,
+            issuer: self.policy.issuer(),
+            token_endpoint: &token_endpoint,
+            max_lifetime: self.policy.tokens.max_assertion_lifetime,
+            skew: self.policy.skew,
+        };
+        let candidates = self.candidates(&presented, likely).await?;
+        for signer in &candidates {
+            let key = &signer.credential.public_key;
+            let error = match PresentedAssertion::parse(text)?.verify(key, &expected, now) {
+                Ok(assertion) if signer.is_live() => {
+                    return Ok(VerifiedAssertion { assertion, signer: Arc::clone(signer) });
+                }
+                Ok(_) => CallerError::Refused,
+                Err(AssertionError::Signature) => continue,
+                Err(error) => error.into(),
+            };
+            self.note_refused_login(signer, &error, address, now);
+            return Err(error);
+        }
+        if let (true, Some(key)) = (candidates.is_empty(), likely) {
+            // The work of a verification, for an account that is not there.
+            let _ = presented.verify(key, &expected, now);
+        }
+        Err(CallerError::Refused)
+    }
+
+    /// The credentials that can have signed: the one that `kid` names, or else `likely` if it
+    /// belongs to the account, or else all of the account's. Revoked ones are among them, since
+    /// their use is worth an entry in the audit trail.
+    async fn candidates(
+        &self,
+        presented: &PresentedAssertion<'_>,
+        likely: Option<&PublicKey>,
+    ) -> Result<Vec<Arc<KnownCredential>>, CallerError> {
+        let Some(subject) = presented.subject() else { return Ok(Vec::new()) };
+        let store = &*self.ports.credentials;
+        let belongs = |known: &Arc<KnownCredential>| names(subject, &known.account);
+        if let Some(kid) = presented.kid()? {
+            return Ok(self.live.get(&kid, store).await?.into_iter().filter(belongs).collect());
+        }
+        if let Some(key) = likely
+            && let Some(known) = self.live.get(&key.thumbprint(), store).await?
+            && belongs(&known)
+        {
+            return Ok(vec![known]);
+        }
+        let Ok(name) = subject.parse::<AccountName>() else { return Ok(Vec::new()) };
+        let Some(account) = self.ports.accounts.account(&name).await? else {
+            return Ok(Vec::new());
+        };
+        let live = store.credentials_of(account.id).await?.into_iter();
+        let live = live.filter(|credential| credential.revoked_at.is_none());
+        let known = |credential: Credential| {
+            Arc::new(KnownCredential { credential, account: account.clone() })
+        };
+        Ok(live.map(known).collect())
+    }
+
+    /// Somebody who holds a key of the account could not log in: its owner, or a thief.
+    fn note_refused_login(
+        &self,
+        signer: &KnownCredential,
+        error: &CallerError,
+        address: IpAddr,
+        now: UnixTime,
+    ) {
+        let reason = match (signer.is_live(), signer.credential.revoked_at) {
+            (true, _) => error.to_string(),
+            (false, Some(_)) => "the key is revoked".to_owned(),
+            (false, None) => "the account is disabled".to_owned(),
+        };
+        let event = AuditEvent::new(now, EventKind::LoginRefused).account(signer.account.id);
+        let event = event.key(signer.credential.thumbprint()).from(address);
+        self.trail.note(event.detail(reason));
+    }
+}
+
+/// Whether `text` is the id or the username of `account`.
+fn names(text: &str, account: &Account) -> bool {
+    match text.parse() {
+        Ok(AccountName::Id(id)) => id == account.id,
+        Ok(AccountName::Username(username)) => username == account.username,
+        Err(_) => false,
+    }
+}
+
+/// Why an assertion is refused.
+#[derive(Debug, Error)]
+pub enum CallerError {
+    /// It is by the right key, but breaks a rule.
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+    /// It is not a JWT.
+    #[error(transparent)]
+    Format(#[from] JwsError),
+    /// There were too many attempts.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// No live credential of the account that it names has signed it.
+    #[error("no live key of the named account has signed the assertion")]
+    Refused,
+    /// It was used before.
+    #[error("the assertion was used before")]
+    Replayed,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<RecordLoginError> for CallerError {
+    fn from(error: RecordLoginError) -> Self {
+        match error {
+            RecordLoginError::AlreadyUsed => Self::Replayed,
+            RecordLoginError::NotLive => Self::Refused,
+            RecordLoginError::Store(error) => Self::Store(error),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a server does beside answering: rotate keys, write refusals down, forget what is over, and
+//! notice what administrators changed.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{authority::Authority, signing_keys::SigningKeyError};
+
+/// How often the store is asked whether another process changed it: the longest time that an
+/// administrator's change takes to reach a running server.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
+
+/// The housekeeping of an [`Authority`].
+pub struct Maintenance {
+    authority: Arc<Authority>,
+    on_foreign_change: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Maintenance {
+    /// Housekeeping for `authority`; `on_foreign_change` is called when another process changed
+    /// the store, for whoever else keeps copies of it.
+    pub fn new(
+        authority: Arc<Authority>,
+        on_foreign_change: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { authority, on_foreign_change: Box::new(on_foreign_change) }
+    }
+
+    /// Works until it is dropped. Failures are logged and tried again at the next turn.
+    pub async fn run(self) {
+        let mut watch = interval(WATCH_EVERY);
+        let mut maintain = interval(MAINTAIN_EVERY);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.authority.trail.arrived() => self.write_trail().await,
+                _ = watch.tick() => report("watch", self.take_over_changes().await),
+                _ = maintain.tick() => report("maintenance", self.maintain().await),
+            }
+        }
+    }
+
+    /// Writes down what still waits: the last act of a server.
+    pub async fn write_trail(&self) {
+        let events = self.authority.trail.take();
+        if events.is_empty() {
+            return;
+        }
+        let count = events.len();
+        if let Err(error) = self.authority.ports.audit.append(events).await {
+            self.authority.trail.lost(count);
+            tracing::error!(%error, count, "audit events were lost");
+        }
+    }
+
+    /// Takes over what another process, such as an administrator's command, changed in the store.
+    ///
+    /// # Errors
+    /// When the store fails or a signing key does not open.
+    pub async fn take_over_changes(&self) -> Result<(), SigningKeyError> {
+        let Authority { ports, live, revoked_tokens, signing_keys, .. } = &*self.authority;
+        if !ports.watch.changed_elsewhere().await? {
+            return Ok(());
+        }
+        live.forget_all();
+        (self.on_foreign_change)();
+        revoked_tokens.add(ports.revocations.revoked_tokens(ports.clock.now()).await?);
+        signing_keys.reload().await
+    }
+
+    /// Rotates signing keys that are due, and forgets what is over.
+    ///
+    /// # Errors
+    /// When the store fails or a key cannot be made.
+    pub async fn maintain(&self) -> Result<(), SigningKeyError> {
+        let Authority { ports, policy, revoked_tokens, signing_keys, .. } = &*self.authority;
+        let now = ports.clock.now();
+        if signing_keys.maintain(now, &*ports.random).await? {
+            tracing::info!("signing keys were rotated");
+        }
+        revoked_tokens.forget_ended(now);
+        let pruned = ports.audit.prune(now, &policy.retention).await?;
+        if pruned > 0 {
+            tracing::debug!(pruned, "forgot what is over");
+        }
+        Ok(())
+    }
+}
+
+impl Authority {
+    /// How many refusals could not be written to the audit trail.
+    pub fn dropped_events(&self) -> u64 {
+        self.trail.dropped()
+    }
+
+    /// Whether the server can do its work: the store reads and writes, and a key is there to sign.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn check(&self) -> Result<(), SigningKeyError> {
+        self.ports.watch.check().await?;
+        self.signing_keys.check(self.now())
+    }
+}
+
+fn report(task: &'static str, result: Result<(), SigningKeyError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, task, "housekeeping failed; it is tried again");
+    }
+}

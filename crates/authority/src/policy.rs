@@ -1,0 +1,175 @@
+//! The policy of a server: what it allows, for how long, and how much of it.
+
+use std::{str::FromStr, time::Duration};
+
+use countersign_protocol::{
+    Scopes,
+    keys::{Algorithm, KeyPolicy},
+    proofs::{dpop::ProofWindow, target_uri::TargetUri},
+};
+use thiserror::Error;
+
+use crate::ports::{RateLimit, Retention};
+
+/// The policy of a server.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The public origin, which is the issuer identifier too.
+    pub origin: TargetUri,
+    /// How accounts come to be.
+    pub enrolment: Enrolment,
+    /// The scopes of a new account.
+    pub default_scopes: Scopes,
+    /// How many live keys an account may have.
+    pub max_keys_per_account: usize,
+    /// Which keys may be registered and sign proofs.
+    pub keys: KeyPolicy,
+    /// About access tokens.
+    pub tokens: TokenPolicy,
+    /// How old and how far ahead a DPoP proof may be.
+    pub proof_window: ProofWindow,
+    /// How long a nonce may be used.
+    pub nonce_lifetime: Duration,
+    /// How far the clocks of clients may be off.
+    pub skew: Duration,
+    /// About signing keys.
+    pub signing_keys: KeySchedule,
+    /// How much of the audit trail is kept.
+    pub retention: Retention,
+    /// How often clients may do what; `None` switches all limits off.
+    pub limits: Option<Limits>,
+    /// How many credentials are kept in memory.
+    pub credential_cache: usize,
+}
+
+impl Policy {
+    /// The defaults for a server at `origin`.
+    pub fn new(origin: TargetUri) -> Self {
+        Self {
+            origin,
+            enrolment: Enrolment::Open,
+            default_scopes: Scopes::none(),
+            max_keys_per_account: 16,
+            keys: KeyPolicy::default(),
+            tokens: TokenPolicy::default(),
+            proof_window: ProofWindow::default(),
+            nonce_lifetime: Duration::from_mins(5),
+            skew: Duration::from_secs(5),
+            signing_keys: KeySchedule::default(),
+            retention: Retention { max_age: Duration::from_hours(24 * 90), max_events: 1_000_000 },
+            limits: Some(Limits::default()),
+            credential_cache: 100_000,
+        }
+    }
+
+    /// The issuer identifier (RFC 8414 §2).
+    pub fn issuer(&self) -> &str {
+        self.origin.origin()
+    }
+
+    /// The URL of the token endpoint.
+    pub fn token_endpoint(&self) -> String {
+        format!("{}/oauth/token", self.issuer())
+    }
+}
+
+/// How accounts come to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolment {
+    /// Whoever asks gets one.
+    Open,
+    /// Whoever has a one-time code from an administrator.
+    Invited,
+    /// Nobody.
+    Closed,
+}
+
+impl FromStr for Enrolment {
+    type Err = UnknownEnrolment;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "open" => Ok(Self::Open),
+            "invited" => Ok(Self::Invited),
+            "closed" => Ok(Self::Closed),
+            _ => Err(UnknownEnrolment),
+        }
+    }
+}
+
+/// Not a rule of enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("enrolment is one of open, invited, closed")]
+pub struct UnknownEnrolment;
+
+/// About access tokens.
+#[derive(Clone, Debug)]
+pub struct TokenPolicy {
+    /// How long a token lives.
+    pub lifetime: Duration,
+    /// How far ahead the `exp` of an assertion may lie.
+    pub max_assertion_lifetime: Duration,
+    /// The resource servers, besides this server itself, that a client may ask a token for
+    /// (RFC 8707).
+    pub resources: Vec<String>,
+}
+
+impl Default for TokenPolicy {
+    fn default() -> Self {
+        Self {
+            lifetime: Duration::from_mins(15),
+            max_assertion_lifetime: Duration::from_mins(5),
+            resources: Vec::new(),
+        }
+    }
+}
+
+/// The life of signing keys: next → active → retired → gone.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySchedule {
+    /// What access tokens are signed with.
+    pub algorithm: Algorithm,
+    /// How long a key signs.
+    pub active: Duration,
+    /// How long before it signs a key is published, so that every verifier knows it in time.
+    pub publish_ahead: Duration,
+    /// How long after it signed a key stays published; longer than any token lives.
+    pub keep_after: Duration,
+}
+
+impl Default for KeySchedule {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::Es256,
+            active: Duration::from_hours(24 * 30),
+            publish_ahead: Duration::from_hours(24),
+            keep_after: Duration::from_hours(24),
+        }
+    }
+}
+
+/// How often clients may do what. The defaults are beyond what honest use ever meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Any request, by client address.
+    pub requests: RateLimit,
+    /// Registrations, by client address.
+    pub registrations: RateLimit,
+    /// Login attempts and calls that authenticate by assertion, by client address.
+    pub logins: RateLimit,
+    /// Logins and changes of keys that were proven, by account. Unproven ones do not count, or
+    /// anybody could lock an account out.
+    pub account: RateLimit,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let per_minute = |name, burst| RateLimit { name, burst, period: Duration::from_mins(1) };
+        Self {
+            requests: per_minute("requests", 60_000),
+            registrations: per_minute("registrations", 1_200),
+            logins: per_minute("logins", 3_000),
+            account: per_minute("account", 600),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Registration: an account comes to be with its first key, which proves itself.
+
+use std::net::IpAddr;
+
+use countersign_protocol::{
+    AccountId, UnixTime,
+    keys::{KeyError, KeyPolicy, PublicKey, Thumbprint},
+    proofs::dpop::{DpopError, NonceRule},
+};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::{
+    account::{InvalidUsername, Username},
+    audit::{AuditEvent, EventKind},
+    authority::Authority,
+    credential::{Credential, InvalidLabel, Label},
+    invitation::{CodeHash, EnrolmentCode},
+    policy::Enrolment,
+    ports::{CreateAccountError, NewAccount, RateLimited, StoreError},
+    proof::{PresentedDpop, ProofError},
+};
+
+/// A public key in any of the forms in which clients send it.
+#[derive(Clone, Copy, Debug)]
+pub enum PresentedKey<'a> {
+    /// A JWK.
+    Jwk(&'a Map<String, Value>),
+    /// PEM (SPKI or PKCS#1), base64 of SPKI DER, or the text of a JWK.
+    Text(&'a str),
+}
+
+impl PresentedKey<'_> {
+    pub(crate) fn parse(self, policy: &KeyPolicy) -> Result<PublicKey, KeyError> {
+        match self {
+            Self::Jwk(jwk) => PublicKey::from_jwk(jwk, policy),
+            Self::Text(text) => PublicKey::parse(text, policy),
+        }
+    }
+}
+
+/// A request for an account.
+#[derive(Clone, Copy, Debug)]
+pub struct Registration<'a> {
+    /// The name that is asked for.
+    pub username: &'a str,
+    /// The key that the account will log in with.
+    pub public_key: PresentedKey<'a>,
+    /// A name for the key.
+    pub label: Option<&'a str>,
+    /// The one-time code of an invitation.
+    pub enrolment_code: Option<&'a str>,
+    /// A proof by that very key.
+    pub proof: PresentedDpop<'a>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// What came of a registration.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The new account's id.
+    pub account_id: AccountId,
+    /// Its name.
+    pub username: Username,
+    /// Its first key.
+    pub thumbprint: Thumbprint,
+}
+
+impl Authority {
+    /// Registers an account.
+    ///
+    /// The proof need not carry a nonce: used again, it would ask for a name and a key that are
+    /// taken.
+    ///
+    /// # Errors
+    /// The first rule that does not hold; nothing is used up then, least of all the enrolment code.
+    pub async fn register(
+        &self,
+        registration: Registration<'_>,
+    ) -> Result<Registered, RegistrationError> {
+        let now = self.now();
+        self.admit_registration(registration.address).await?;
+        let result = self.try_register(&registration, now).await;
+        if let Err(error) = &result
+            && error.is_of_consequence()
+        {
+            let event = AuditEvent::new(now, EventKind::RegistrationRefused);
+            self.trail.note(event.from(registration.address).detail(error.to_string()));
+        }
+        result
+    }
+
+    async fn try_register(
+        &self,
+        registration: &Registration<'_>,
+        now: UnixTime,
+    ) -> Result<Registered, RegistrationError> {
+        let invitation = self.enrolment(registration.enrolment_code)?;
+        let username: Username = registration.username.parse()?;
+        let public_key = registration.public_key.parse(&self.policy.keys)?;
+        let label = match registration.label {
+            Some(label) => label.parse()?,
+            None => Label::of_kind(&public_key),
+        };
+        self.prove_key(&registration.proof, &public_key, now).await?;
+        let id = AccountId::generate(now, &*self.ports.random);
+        let thumbprint = public_key.thumbprint();
+        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id).key(thumbprint);
+        let credential = Credential {
+            account_id: id,
+            public_key,
+            label,
+            created_at: now,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        let new = NewAccount {
+            id,
+            username: username.clone(),
+            scopes: self.policy.default_scopes.clone(),
+            credential,
+            invitation,
+            event: event.from(registration.address),
+        };
+        self.ports.accounts.create_account(new).await?;
+        Ok(Registered { account_id: id, username, thumbprint })
+    }
+
+    /// What the rule of enrolment says to a registration with or without a code.
+    fn enrolment(&self, code: Option<&str>) -> Result<Option<CodeHash>, RegistrationError> {
+        match (self.policy.enrolment, code) {
+            (Enrolment::Closed, _) => Err(RegistrationError::Closed),
+            (Enrolment::Invited, None) => Err(RegistrationError::CodeNeeded),
+            (Enrolment::Open, None) => Ok(None),
+            (Enrolment::Open | Enrolment::Invited, Some(code)) => {
+                let code =
+                    EnrolmentCode::parse(code).map_err(|_| RegistrationError::CodeUnusable)?;
+                Ok(Some(code.hash()))
+            }
+        }
+    }
+
+    /// Possession: the proof of the request must be by the key that is to be registered.
+    async fn prove_key(
+        &self,
+        proof: &PresentedDpop<'_>,
+        key: &PublicKey,
+        now: UnixTime,
+    ) -> Result<(), ProofError> {
+        let (proof, signer) = self.verify_proof(proof, NonceRule::IfPresent(&self.nonces), now)?;
+        if signer.thumbprint() != key.thumbprint() {
+            return Err(DpopError::OtherKey.into());
+        }
+        self.spend_proof(proof, now).await.map(drop)
+    }
+}
+
+/// Why a registration is refused.
+#[derive(Debug, Error)]
+pub enum RegistrationError {
+    /// Nobody may register.
+    #[error("registration is closed on this server")]
+    Closed,
+    /// Only those with a code may register.
+    #[error("this server registers by invitation: an enrolment_code is needed")]
+    CodeNeeded,
+    /// The code is malformed, unknown, used, expired, or for another username.
+    #[error("the enrolment code does not work")]
+    CodeUnusable,
+    /// The key is not acceptable.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The key belongs to an account already.
+    #[error("the key is registered already")]
+    KeyTaken,
+    /// The label is not one.
+    #[error(transparent)]
+    Label(#[from] InvalidLabel),
+    /// The proof of possession is refused.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// There were too many registrations from that address.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The username is not one.
+    #[error(transparent)]
+    Username(#[from] InvalidUsername),
+    /// The username is taken.
+    #[error("the username is taken")]
+    UsernameTaken,
+}
+
+impl RegistrationError {
+    /// Whether the audit trail should know: somebody tried to get in without being let in.
+    const fn is_of_consequence(&self) -> bool {
+        matches!(
+            self,
+            Self::Closed
+                | Self::CodeNeeded
+                | Self::CodeUnusable
+                | Self::Proof(ProofError::Replayed)
+        )
+    }
+}
+
+impl From<CreateAccountError> for RegistrationError {
+    fn from(error: CreateAccountError) -> Self {
+        match error {
+            CreateAccountError::InvitationUnusable => Self::CodeUnusable,
+            CreateAccountError::KeyTaken => Self::KeyTaken,
+            CreateAccountError::Store(error) => Self::Store(error),
+            CreateAccountError::UsernameTaken => Self::UsernameTaken,
+        }
+    }
+}

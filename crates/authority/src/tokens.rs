@@ -1,0 +1,159 @@
+//! Tokens after they were issued: standing, introspection, revocation.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use countersign_protocol::{
+    UnixTime,
+    tokens::{issue::AccessTokenClaims, verify::AccessToken},
+};
+use parking_lot::RwLock;
+use thiserror::Error;
+
+use crate::{
+    account::Username,
+    audit::{AuditEvent, EventKind},
+    authority::Authority,
+    caller::Caller,
+    live::KnownCredential,
+    ports::StoreError,
+};
+
+/// The scope that lets an account introspect the tokens of others.
+const INTROSPECT: &str = "introspect";
+
+/// What introspection says of a token (RFC 7662 §2.2).
+#[derive(Clone, Debug)]
+pub enum Introspection {
+    /// It is good.
+    Active {
+        /// What it says.
+        claims: Box<AccessTokenClaims>,
+        /// The name of its account.
+        username: Username,
+    },
+    /// It is not, or the caller may not know.
+    Inactive,
+}
+
+impl Authority {
+    /// The credential behind a token that verified, if the token is still good: neither it, nor
+    /// the credential, nor the account has been revoked or disabled since.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn standing(
+        &self,
+        claims: &AccessTokenClaims,
+    ) -> Result<Option<Arc<KnownCredential>>, StoreError> {
+        if self.revoked_tokens.contains(&claims.token_id) {
+            return Ok(None);
+        }
+        let known = self.live.get(&claims.credential, &*self.ports.credentials).await?;
+        Ok(known.filter(|known| known.is_live() && known.account.id == claims.account_id))
+    }
+
+    /// Says whether `token` is good (RFC 7662). The caller may ask about tokens of its own account,
+    /// and about others with the scope `introspect`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn introspect(
+        &self,
+        token: &str,
+        caller: &Caller,
+    ) -> Result<Introspection, StoreError> {
+        let Some(claims) = self.verified_claims(token, self.now()) else {
+            return Ok(Introspection::Inactive);
+        };
+        let own = claims.account_id == caller.account.id;
+        if !own && !caller.account.scopes.contains(INTROSPECT) {
+            return Ok(Introspection::Inactive);
+        }
+        Ok(match self.standing(&claims).await? {
+            Some(known) => Introspection::Active {
+                claims: Box::new(claims),
+                username: known.account.username.clone(),
+            },
+            None => Introspection::Inactive,
+        })
+    }
+
+    /// Revokes `token` (RFC 7009). Whoever holds a token may end it; a caller that authenticates
+    /// itself may end only its own. What is no token of this server is revoked already.
+    ///
+    /// # Errors
+    /// When it is somebody else's, or the store fails.
+    pub async fn revoke_token(
+        &self,
+        token: &str,
+        caller: Option<&Caller>,
+        address: IpAddr,
+    ) -> Result<(), RevokeTokenError> {
+        let now = self.now();
+        let Some(claims) = self.verified_claims(token, now) else { return Ok(()) };
+        if caller.is_some_and(|caller| caller.account.id != claims.account_id) {
+            return Err(RevokeTokenError::NotOwner);
+        }
+        let event = AuditEvent::new(now, EventKind::TokenRevoked)
+            .account(claims.account_id)
+            .key(claims.bound_to)
+            .from(address);
+        // In memory first: from here on the token is refused, whatever becomes of the store.
+        let expires_at = claims.expires_at + self.policy.skew;
+        self.revoked_tokens.insert(claims.token_id.clone(), expires_at);
+        Ok(self.ports.revocations.revoke_token(&claims.token_id, expires_at, event).await?)
+    }
+
+    /// Notes that a token of good signature was refused at a resource.
+    pub fn note_refused_token(
+        &self,
+        claims: &AccessTokenClaims,
+        replayed: bool,
+        reason: &str,
+        address: IpAddr,
+    ) {
+        let kind = if replayed { EventKind::ProofReplayed } else { EventKind::TokenRefused };
+        let event = AuditEvent::new(self.now(), kind).account(claims.account_id);
+        self.trail.note(event.key(claims.bound_to).from(address).detail(reason));
+    }
+
+    fn verified_claims(&self, token: &str, now: UnixTime) -> Option<AccessTokenClaims> {
+        let token = AccessToken::parse(token).ok()?;
+        let key = self.signing_keys.public_key(&token.kid()?, now)?;
+        token.verify_as_issuer(&key, self.policy.issuer(), self.policy.skew, now).ok()
+    }
+}
+
+/// The ids of revoked tokens, until they end by themselves.
+#[derive(Default)]
+pub(crate) struct RevokedTokens(RwLock<HashMap<String, UnixTime>>);
+
+impl RevokedTokens {
+    pub(crate) fn contains(&self, jti: &str) -> bool {
+        self.0.read().contains_key(jti)
+    }
+
+    pub(crate) fn insert(&self, jti: String, expires_at: UnixTime) {
+        self.0.write().insert(jti, expires_at);
+    }
+
+    pub(crate) fn add(&self, tokens: Vec<(String, UnixTime)>) {
+        let mut own = self.0.write();
+        own.extend(tokens);
+    }
+
+    pub(crate) fn forget_ended(&self, now: UnixTime) {
+        self.0.write().retain(|_, expires_at| *expires_at > now);
+    }
+}
+
+/// Why a token is not revoked.
+#[derive(Debug, Error)]
+pub enum RevokeTokenError {
+    /// The caller authenticated itself as another account.
+    #[error("the token belongs to another account")]
+    NotOwner,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

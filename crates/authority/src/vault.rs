@@ -1,0 +1,190 @@
+//! The vault: one master key, from which every other secret of the server follows.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use countersign_protocol::{
+    UnixTime,
+    envelope::aes_gcm::SealingKey,
+    ports::{Random, random_bytes},
+    strict::{base64, base64url},
+};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{
+    audit::{AuditEvent, EventKind},
+    ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
+    sealed_key::SealedSigningKey,
+    signing_keys::{SigningKeyError, reseal},
+};
+
+const CHECK_TEXT: &[u8] = b"countersign vault, version 1";
+
+/// A master key as the operator gave it.
+pub struct MasterKey(Form);
+
+enum Form {
+    Bytes(Zeroizing<[u8; 32]>),
+    Passphrase(Zeroizing<String>),
+}
+
+impl MasterKey {
+    /// A fresh one.
+    pub fn generate(random: &dyn Random) -> Self {
+        Self(Form::Bytes(Zeroizing::new(random_bytes(random))))
+    }
+
+    /// Reads 32 bytes as 64 hexadecimal digits or as base64; any other text is a passphrase, which
+    /// Argon2id stretches with the salt of the vault.
+    ///
+    /// # Errors
+    /// When the text is empty.
+    pub fn parse(text: &str) -> Result<Self, EmptyMasterKey> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(EmptyMasterKey);
+        }
+        let bytes = from_hex(text)
+            .or_else(|| exact(base64::decode(text).ok()?))
+            .or_else(|| exact(base64url::decode(text).ok()?));
+        Ok(Self(match bytes {
+            Some(bytes) => Form::Bytes(bytes),
+            None => Form::Passphrase(Zeroizing::new(text.to_owned())),
+        }))
+    }
+
+    /// The text that [`Self::parse`] reads back, to be written to the key file.
+    pub fn reveal(&self) -> Zeroizing<String> {
+        match &self.0 {
+            Form::Bytes(bytes) => Zeroizing::new(base64::encode(&**bytes)),
+            Form::Passphrase(text) => text.clone(),
+        }
+    }
+
+    fn stretch(&self, salt: &[u8; 16]) -> Result<SealingKey, VaultError> {
+        match &self.0 {
+            Form::Bytes(bytes) => Ok(SealingKey::from_bytes(**bytes)),
+            Form::Passphrase(text) => {
+                let mut key = Zeroizing::new([0; 32]);
+                let params =
+                    Params::new(64 * 1024, 3, 1, Some(key.len())).map_err(VaultError::Kdf)?;
+                Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+                    .hash_password_into(text.as_bytes(), salt, &mut *key)
+                    .map_err(VaultError::Kdf)?;
+                Ok(SealingKey::from_bytes(*key))
+            }
+        }
+    }
+}
+
+/// An empty text is no master key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the master key is empty")]
+pub struct EmptyMasterKey;
+
+fn exact(bytes: Vec<u8>) -> Option<Zeroizing<[u8; 32]>> {
+    let bytes = Zeroizing::new(bytes);
+    Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
+}
+
+fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = Zeroizing::new([0; 32]);
+    for (byte, place) in bytes.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&text[place..place + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The open vault.
+pub struct Vault {
+    root: SealingKey,
+}
+
+impl Vault {
+    /// Opens the vault of a store with `master`, or makes it when the store has none.
+    ///
+    /// # Errors
+    /// [`VaultError::WrongMasterKey`] when the vault was made with another master key.
+    pub async fn open(
+        store: &dyn VaultStore,
+        master: &MasterKey,
+        random: &dyn Random,
+    ) -> Result<Self, VaultError> {
+        if let Some(record) = store.vault().await? {
+            return Self::open_record(&record, master);
+        }
+        let (vault, record) = Self::create(master, random)?;
+        if store.create_vault(&record).await? {
+            return Ok(vault);
+        }
+        // Another server was faster; its record is the one to open.
+        let record = store.vault().await?.ok_or(VaultError::WrongMasterKey)?;
+        Self::open_record(&record, master)
+    }
+
+    /// Changes the master key of a store: seals every signing key anew, in one transaction.
+    ///
+    /// # Errors
+    /// When `old` is not the present master key, or the store fails; then nothing has changed.
+    pub async fn change_master_key(
+        (vaults, keys): (&dyn VaultStore, &dyn SigningKeyStore),
+        old: &MasterKey,
+        new: &MasterKey,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<(), VaultError> {
+        let record = vaults.vault().await?.ok_or(VaultError::Empty)?;
+        let old = Self::open_record(&record, old)?;
+        let (new, record) = Self::create(new, random)?;
+        let mut resealed: Vec<SealedSigningKey> = Vec::new();
+        for key in keys.signing_keys().await? {
+            resealed.push(reseal(&key, &old, &new, random)?);
+        }
+        let event = AuditEvent::new(now, EventKind::MasterKeyChanged);
+        Ok(vaults.replace_vault(&record, &resealed, event).await?)
+    }
+
+    /// The key for one purpose.
+    pub fn key(&self, purpose: &str) -> SealingKey {
+        self.root.derive(purpose)
+    }
+
+    fn create(master: &MasterKey, random: &dyn Random) -> Result<(Self, VaultRecord), VaultError> {
+        let salt = random_bytes(random);
+        let nonce = random_bytes(random);
+        let vault = Self { root: master.stretch(&salt)? };
+        let check = vault.key("vault check").seal(nonce, &salt, CHECK_TEXT);
+        Ok((vault, VaultRecord { salt, nonce, check }))
+    }
+
+    fn open_record(record: &VaultRecord, master: &MasterKey) -> Result<Self, VaultError> {
+        let vault = Self { root: master.stretch(&record.salt)? };
+        let check = vault.key("vault check").open(record.nonce, &record.salt, &record.check);
+        match check {
+            Ok(text) if *text == CHECK_TEXT => Ok(vault),
+            Ok(_) | Err(_) => Err(VaultError::WrongMasterKey),
+        }
+    }
+}
+
+/// Why the vault does not open.
+#[derive(Debug, Error)]
+pub enum VaultError {
+    /// There is no vault whose master key could be changed.
+    #[error("this data directory has no master key yet; start the server once")]
+    Empty,
+    /// Argon2 did not accept the passphrase.
+    #[error("the master key cannot be stretched: {0}")]
+    Kdf(argon2::Error),
+    /// A signing key could not be sealed anew.
+    #[error(transparent)]
+    SigningKey(#[from] SigningKeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vault was made with another master key.
+    #[error("wrong master key: this data directory was made with another one")]
+    WrongMasterKey,
+}

@@ -1,0 +1,52 @@
+"""Servers and accounts for the tests."""
+
+import pytest
+
+from support.client import Client
+from support.doors import DOORS
+from support.server import Server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One server for all tests that leave it as they found it."""
+    running = Server(tmp_path_factory.mktemp("server")).start()
+    yield running
+    assert running.process.poll() is None, f"the server ended during the tests:\n{running.output}"
+    assert running.stop() == 0, running.output
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A server of the test's own, to be stopped, killed and restarted."""
+    running = Server(tmp_path).start()
+    yield running
+    if running.process.poll() is None:
+        running.kill()
+
+
+@pytest.fixture
+def client(server):
+    """A registered account that is not logged in."""
+    return Client(server).register()
+
+
+@pytest.fixture
+def logged_in(client):
+    """A registered account with a token."""
+    client.log_in()
+    return client
+
+
+@pytest.fixture
+def other(server):
+    """Somebody else, logged in."""
+    client = Client(server).register()
+    client.log_in()
+    return client
+
+
+@pytest.fixture(params=DOORS)
+def door(request, client):
+    """A place where a proof is checked; each test that takes it runs at every such place."""
+    return DOORS[request.param](client)

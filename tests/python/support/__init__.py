@@ -1,0 +1,1 @@
+"""A small client of Countersign, written from the RFCs."""

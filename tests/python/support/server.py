@@ -1,0 +1,103 @@
+"""The real binary as a process."""
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import httpx
+
+PATIENCE = 60
+"""Seconds until a start or a stop has failed; a debug build on a busy machine is slow."""
+
+
+def clean_environment(**settings):
+    """The caller's environment without a setting of Countersign, plus `settings`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERSIGN_")}
+    kept.pop("NOT_MY_KEY", None)
+    return kept | settings
+
+
+class Server:
+    """`countersign serve` on a port that the system chooses, over one data directory."""
+
+    def __init__(self, data_directory, *options, **settings):
+        self.binary = os.path.abspath(os.environ["COUNTERSIGN_BIN"])
+        self.data_directory = str(data_directory)
+        self.options = options
+        self.settings = {"COUNTERSIGN_RATE_LIMITS": "off"} | settings
+        self.listen = "127.0.0.1:0"
+        self.lines = []
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [self.binary, "serve", "--listen", self.listen, "--data-dir", self.data_directory, *self.options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.data_directory,
+            env=clean_environment(**self.settings),
+        )
+        said = queue.Queue()
+        threading.Thread(target=self._read, args=(self.process.stdout, said), daemon=True).start()
+        self.origin = self._origin(said)
+        # After a restart the same clients come back to the same place.
+        self.listen = self.origin.removeprefix("http://")
+        return self
+
+    def _read(self, output, said):
+        with output:
+            for line in output:
+                self.lines.append(line)
+                said.put(line)
+        said.put(None)
+
+    def _origin(self, said):
+        deadline = time.monotonic() + PATIENCE
+        try:
+            while (line := said.get(timeout=max(0.1, deadline - time.monotonic()))) is not None:
+                if found := re.search(r"http://127\.0\.0\.1:[1-9]\d*", line):
+                    return found.group()
+        except queue.Empty:
+            self.kill()
+        self.process.wait(PATIENCE)
+        raise AssertionError(f"the server did not say where it listens:\n{self.output}")
+
+    @property
+    def output(self):
+        """Everything that the server has printed."""
+        return "".join(self.lines)
+
+    def stop(self):
+        """Asks the server to end, as an operator does, and gives back its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self):
+        """Takes the server away without a chance to finish anything."""
+        return self._end(signal.SIGKILL)
+
+    def _end(self, with_signal):
+        self.process.send_signal(with_signal)
+        return self.process.wait(PATIENCE)
+
+    def admin(self, *arguments):
+        """Runs `countersign admin` beside the running server and gives back what it prints."""
+        return subprocess.run(
+            [self.binary, "admin", *arguments, "--data-dir", self.data_directory],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE,
+            cwd=self.data_directory,
+            env=clean_environment(),
+        ).stdout
+
+    def http(self):
+        """An HTTP client for this server that follows no redirect and trusts no proxy setting."""
+        return httpx.Client(base_url=self.origin, trust_env=False, timeout=PATIENCE)

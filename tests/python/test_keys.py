@@ -1,0 +1,175 @@
+"""/v1/keys: one key per device; adding needs both keys, revoking takes effect at once."""
+
+import time
+
+import pytest
+
+from support import dpop
+from support.client import Client
+from support.keys import Key
+
+
+@pytest.fixture
+def second(logged_in):
+    """The same account on a second device, logged in with the device's own key."""
+    device = Client(logged_in.server, Key.generate("Ed25519"), logged_in.username)
+    response = logged_in.add_key(device.key, label="second device")
+    assert response.status_code == 201, response.text
+    device.account_id = logged_in.account_id
+    device.log_in()
+    return device
+
+
+def thumbprints(client):
+    response = client.call("GET", "/v1/keys")
+    assert response.status_code == 200, response.text
+    return [key["thumbprint"] for key in response.json()["keys"] if not key.get("revoked_at")]
+
+
+def revoke(client, thumbprint):
+    return client.call("DELETE", f"/v1/keys/{thumbprint}")
+
+
+def published(client):
+    response = client.http.get(f"/v1/accounts/{client.username}/jwks.json")
+    assert response.status_code == 200, response.text
+    return response.json()["keys"]
+
+
+def test_the_first_key_is_listed(logged_in):
+    assert thumbprints(logged_in) == [logged_in.key.thumbprint]
+
+
+@pytest.mark.parametrize("kind", ["RSA-2048", "P-256", "P-384", "Ed25519"])
+def test_a_key_of_any_kind_can_be_added_and_logs_in(logged_in, kind):
+    device = Client(logged_in.server, Key.generate(kind), logged_in.username)
+    assert logged_in.add_key(device.key).status_code == 201
+    device.log_in()
+    principal = device.call().json()
+    assert principal["account_id"] == logged_in.account_id
+    assert principal["thumbprint"] == device.key.thumbprint
+
+
+def test_both_keys_are_listed(logged_in, second):
+    expected = {logged_in.key.thumbprint, second.key.thumbprint}
+    assert set(thumbprints(logged_in)) == set(thumbprints(second)) == expected
+
+
+def test_a_label_comes_back(logged_in, second):
+    keys = second.call("GET", "/v1/keys").json()["keys"]
+    assert [key["label"] for key in keys if key["thumbprint"] == second.key.thumbprint] == ["second device"]
+
+
+def test_the_new_key_must_prove_itself(logged_in):
+    response = logged_in.call("POST", "/v1/keys", json={"public_key": Key.generate().jwk})
+    assert response.status_code in (400, 422)
+
+
+def test_the_proof_must_be_by_the_new_key(logged_in):
+    foreign = logged_in.resource_proof("POST", "/v1/keys", Key.generate(), token=None)
+    response = logged_in.call("POST", "/v1/keys", json={"public_key": Key.generate().jwk, "new_key_proof": foreign})
+    assert response.status_code == 400
+    assert thumbprints(logged_in) == [logged_in.key.thumbprint]
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"htu": "https://elsewhere.example/v1/keys"}, {"htm": "GET"}, {"iat": int(time.time()) - 3600}, {"jti": None}],
+    ids=str,
+)
+def test_the_proof_of_the_new_key_must_be_for_this_request(logged_in, claims):
+    new_key = Key.generate()
+    proof = logged_in.resource_proof("POST", "/v1/keys", new_key, token=None, claims=claims)
+    response = logged_in.call("POST", "/v1/keys", json={"public_key": new_key.jwk, "new_key_proof": proof})
+    assert response.status_code == 400
+
+
+def test_the_proof_of_the_new_key_works_once(logged_in):
+    new_key = Key.generate()
+    proof = logged_in.resource_proof("POST", "/v1/keys", new_key, token=None)
+    body = {"public_key": new_key.jwk, "new_key_proof": proof}
+    assert logged_in.call("POST", "/v1/keys", json=body).status_code == 201
+    assert revoke(logged_in, new_key.thumbprint).status_code == 204
+    assert logged_in.call("POST", "/v1/keys", json=body).status_code in (400, 409)
+    assert new_key.thumbprint not in thumbprints(logged_in)
+
+
+def test_a_key_cannot_be_added_twice(logged_in, second):
+    assert logged_in.add_key(second.key).status_code == 409
+
+
+def test_a_revoked_key_and_its_tokens_are_dead_at_once(logged_in, second):
+    assert second.call().status_code == 200
+    assert revoke(logged_in, second.key.thumbprint).status_code == 204
+    response = second.call()
+    assert response.status_code == 401
+    assert dpop.challenge(response)["error"] == "invalid_token"
+    login = second.token_request(second.assertion(), [second.token_proof()])
+    assert login.status_code == 400
+    assert login.json()["error"] == "invalid_grant"
+    assert thumbprints(logged_in) == [logged_in.key.thumbprint]
+
+
+def test_revoking_a_key_kills_the_tokens_of_its_session_keys(logged_in, second):
+    second.log_in(Key.generate())
+    assert second.call().status_code == 200
+    assert revoke(logged_in, second.key.thumbprint).status_code == 204
+    assert second.call().status_code == 401
+
+
+def test_revoking_one_key_leaves_the_other(logged_in, second):
+    assert revoke(second, logged_in.key.thumbprint).status_code == 204
+    assert second.call().status_code == 200
+    assert logged_in.call().status_code == 401
+
+
+def test_a_key_can_revoke_itself_while_another_lives(logged_in, second):
+    assert revoke(second, second.key.thumbprint).status_code == 204
+    assert second.call().status_code == 401
+    assert logged_in.call().status_code == 200
+
+
+def test_the_last_key_cannot_revoke_itself(logged_in):
+    response = revoke(logged_in, logged_in.key.thumbprint)
+    assert response.status_code == 409
+    assert response.headers["content-type"].startswith("application/problem+json")
+    assert logged_in.call().status_code == 200
+
+
+def test_the_last_key_stays_after_others_were_revoked(logged_in, second):
+    assert revoke(logged_in, second.key.thumbprint).status_code == 204
+    assert revoke(logged_in, logged_in.key.thumbprint).status_code == 409
+
+
+def test_nobody_revokes_the_key_of_another(logged_in, other):
+    assert revoke(logged_in, other.key.thumbprint).status_code == 404
+    assert other.call().status_code == 200
+
+
+@pytest.mark.parametrize("thumbprint", ["x", "A" * 43, "%00", "..%2F..", "A" * 5000])
+def test_an_unknown_thumbprint_is_not_found(logged_in, thumbprint):
+    assert revoke(logged_in, thumbprint).status_code in (400, 404, 414)
+
+
+def test_the_public_keys_of_an_account_are_published(logged_in, second):
+    keys = published(logged_in)
+    assert {key["x"] for key in keys} == {logged_in.key.jwk["x"], second.key.jwk["x"]}
+    assert not any("d" in key for key in keys)
+    assert revoke(logged_in, second.key.thumbprint).status_code == 204
+    assert {key["x"] for key in published(logged_in)} == {logged_in.key.jwk["x"]}
+
+
+def test_an_unknown_account_publishes_nothing(client):
+    assert client.http.get("/v1/accounts/nobody-of-this-name/jwks.json").status_code == 404
+
+
+def test_the_trail_says_which_key_did_what(logged_in, second):
+    assert revoke(logged_in, second.key.thumbprint).status_code == 204
+    response = logged_in.call("GET", "/v1/events")
+    assert response.status_code == 200, response.text
+    assert logged_in.key.thumbprint in response.text
+    assert second.key.thumbprint in response.text
+
+
+def test_the_trail_of_another_stays_hidden(logged_in, other):
+    assert other.key.thumbprint not in logged_in.call("GET", "/v1/events").text

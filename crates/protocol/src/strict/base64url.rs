@@ -22,3 +22,33 @@ pub fn decode(text: &str) -> Result<Vec<u8>, Base64UrlError> {
 pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn one_spelling_only() {
+        assert_eq!(decode("").unwrap(), b"");
+        assert_eq!(decode("_-8").unwrap(), [0xff, 0xef]);
+        for wrong in ["_-8=", "_-9", "/+8", "_-8 ", " _-8", "_-8\n", "_-\n8", "A", "AAAAA", "ä"] {
+            assert_eq!(decode(wrong), Err(Base64UrlError), "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(bytes: Vec<u8>) {
+            prop_assert_eq!(decode(&encode(&bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn what_is_read_is_written_back(text in "[A-Za-z0-9_=-]{0,12}") {
+            if let Ok(bytes) = decode(&text) {
+                prop_assert_eq!(encode(&bytes), text);
+            }
+        }
+    }
+}

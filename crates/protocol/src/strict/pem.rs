@@ -128,3 +128,72 @@ fn is_label(label: &str) -> bool {
         !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BLOCK: &str = "-----BEGIN PUBLIC KEY-----\nAQID\nBA==\n-----END PUBLIC KEY-----\n";
+
+    #[test]
+    fn one_block_with_any_line_ends_and_lengths() {
+        let one_line = BLOCK.replace("AQID\n", "AQID");
+        for text in [BLOCK, BLOCK.trim_end(), &BLOCK.replace('\n', "\r\n"), &one_line] {
+            let pem = decode(text).unwrap();
+            assert_eq!((pem.label.as_str(), pem.der.as_slice()), ("PUBLIC KEY", &[1, 2, 3, 4][..]));
+        }
+        assert_eq!(encode("PUBLIC KEY", &[1, 2, 3, 4]), one_line);
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let cases = [
+            (String::new(), PemError::NoBegin),
+            (format!("\n{BLOCK}"), PemError::NoBegin),
+            (format!("Subject: x\n{BLOCK}"), PemError::NoBegin),
+            (BLOCK.replace("BEGIN ", "BEGIN"), PemError::NoBegin),
+            (BLOCK.replace("PUBLIC KEY", "public key"), PemError::InvalidLabel),
+            (BLOCK.replace("PUBLIC KEY", "PUBLIC  KEY"), PemError::InvalidLabel),
+            (BLOCK.replace("PUBLIC KEY", ""), PemError::InvalidLabel),
+            (BLOCK.replace("END PUBLIC", "END PRIVATE"), PemError::LabelMismatch),
+            (BLOCK.replace("-----END", "-----BEGIN"), PemError::NoEnd),
+            ("-----BEGIN A-----\nAQID\n".to_owned(), PemError::NoEnd),
+            (BLOCK.replace("AQID", "DEK-Info: AES"), PemError::Headers),
+            (BLOCK.replace("AQID", ""), PemError::InvalidBase64),
+            (BLOCK.replace("AQID", " AQID"), PemError::InvalidBase64),
+            (BLOCK.replace("AQID", "AQID "), PemError::InvalidBase64),
+            (BLOCK.replace("AQID", "AQ\rID"), PemError::InvalidBase64),
+            (BLOCK.replace("BA==", "BB=="), PemError::InvalidBase64),
+            (BLOCK.replace("BA==", "BA"), PemError::InvalidBase64),
+            (format!("{BLOCK}{BLOCK}"), PemError::MoreThanOne),
+            (format!("{BLOCK}\n"), PemError::TrailingText),
+            (format!("{BLOCK}x"), PemError::TrailingText),
+        ];
+        for (text, error) in cases {
+            assert_eq!(decode(&text).unwrap_err(), error, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn debug_does_not_show_the_content() {
+        let debug = format!("{:?}", decode(BLOCK).unwrap());
+        assert_eq!(debug, "Pem { label: \"PUBLIC KEY\", .. }");
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(label in "[A-Z0-9]{1,8}( [A-Z0-9]{1,8}){0,2}", der: Vec<u8>) {
+            let text = encode(&label, &der);
+            prop_assert!(text.lines().all(|line| line.len() <= LINE_LENGTH.max(label.len() + 16)));
+            let pem = decode(&text).unwrap();
+            prop_assert_eq!((pem.label, pem.der.to_vec()), (label, der));
+        }
+
+        #[test]
+        fn arbitrary_text_does_not_panic(text: String) {
+            drop(decode(&format!("-----BEGIN {text}")));
+        }
+    }
+}

@@ -15,7 +15,7 @@ use super::components::{Components, Curve};
 use super::der::{self, Reader};
 use super::error::{KeyError, SignError};
 use super::public::{MAX_KEY_TEXT, PublicKey};
-use super::rsa::KeyPolicy;
+use super::rsa::{self, KeyPolicy};
 use super::spki;
 use crate::strict::pem;
 
@@ -249,7 +249,7 @@ fn check_rsa_size(der: &[u8], policy: &KeyPolicy) -> Result<(), KeyError> {
     let mut key = outer.enter(der::SEQUENCE)?;
     outer.finish()?;
     key.unsigned()?;
-    policy.check_size(super::rsa::bits(key.unsigned()?))
+    policy.check_signing_size(rsa::bits(key.unsigned()?))
 }
 
 /// Says what DER that is no PKCS#8 is instead, when that is easy to tell.

@@ -8,6 +8,8 @@ const MIN_RS256_BITS: u32 = 1024;
 const MIN_PS256_BITS: u32 = 2048;
 /// The largest modulus, in bits, that any algorithm here verifies with.
 const MAX_BITS: u32 = 8192;
+/// The smallest modulus, in bits, that the cryptographic library signs with.
+const MIN_SIGNING_BITS: u32 = 2048;
 
 /// The odd primes below 168, for which the fingerprint of CVE-2017-15361 is taken.
 const ROCA_PRIMES: [u32; 38] = [
@@ -17,13 +19,14 @@ const ROCA_PRIMES: [u32; 38] = [
 
 /// What an installation demands of RSA keys.
 ///
-/// Whatever it allows, keys below 1024 or above 8192 bits have no algorithm, and keys below 2048
-/// bits have RS256 only.
+/// Whatever it allows, keys above 8192 bits are refused, keys below 2048 bits only verify RS256,
+/// and keys below 1024 bits have no algorithm at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPolicy {
     /// The smallest modulus in bits; 2048 by default.
     pub min_rsa_bits: u32,
-    /// The largest modulus in bits; 8192 by default, because verifying costs the square of it.
+    /// The largest modulus in bits; 8192 by default and at most, because verifying costs the square
+    /// of it.
     pub max_rsa_bits: u32,
 }
 
@@ -38,10 +41,17 @@ impl KeyPolicy {
         if bits < self.min_rsa_bits {
             return Err(KeyError::RsaTooSmall { bits, min: self.min_rsa_bits });
         }
-        if bits > self.max_rsa_bits {
-            return Err(KeyError::RsaTooLarge { bits, max: self.max_rsa_bits });
+        let max = self.max_rsa_bits.min(MAX_BITS);
+        if bits > max {
+            return Err(KeyError::RsaTooLarge { bits, max });
         }
         Ok(())
+    }
+
+    /// As [`KeyPolicy::check_size`], for keys that are to sign.
+    pub(super) fn check_signing_size(&self, bits: u32) -> Result<(), KeyError> {
+        let min_rsa_bits = self.min_rsa_bits.max(MIN_SIGNING_BITS);
+        Self { min_rsa_bits, ..*self }.check_size(bits)
     }
 }
 
@@ -60,11 +70,11 @@ pub(super) fn check(n: &[u8], e: &[u8], policy: &KeyPolicy) -> Result<(), KeyErr
 }
 
 pub(super) const fn supports_rs256(bits: u32) -> bool {
-    bits >= MIN_RS256_BITS && bits <= MAX_BITS
+    bits >= MIN_RS256_BITS
 }
 
 pub(super) const fn supports_ps256(bits: u32) -> bool {
-    bits >= MIN_PS256_BITS && bits <= MAX_BITS
+    bits >= MIN_PS256_BITS
 }
 
 /// The size of a number that is big-endian without leading zero bytes.

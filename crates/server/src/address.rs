@@ -1,0 +1,213 @@
+//! Whose request is it? The client's address, also behind proxies that are trusted to name it.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use http::HeaderMap;
+use http::header::{FORWARDED, HeaderName};
+use ipnet::IpNet;
+
+#[cfg(test)]
+mod tests;
+
+/// The other end of the TCP connection: a request extension that [`crate::listen::serve`] sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// The address that the request counts as coming from: a request extension that the access log
+/// sets, for limits and the audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The networks of the proxies whose `X-Forwarded-For` and `Forwarded` are believed.
+///
+/// A listed proxy must append to (or overwrite) one of the two headers in every request that it
+/// passes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+/// A configured proxy that is neither an address nor a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither an IP address nor a network such as 10.0.0.0/8")]
+pub struct InvalidProxy(String);
+
+impl TrustedProxies {
+    /// These networks.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// From configuration: single addresses (`127.0.0.1`) and networks (`fd00::/8`).
+    ///
+    /// # Errors
+    ///
+    /// The first entry that is neither.
+    pub fn parse<S: AsRef<str>>(entries: &[S]) -> Result<Self, InvalidProxy> {
+        let network = |entry: &str| {
+            IpNet::from_str(entry)
+                .or_else(|_| IpAddr::from_str(entry).map(IpNet::from))
+                .map_err(|_| InvalidProxy(entry.to_owned()))
+        };
+        entries.iter().map(|entry| network(entry.as_ref())).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether no proxy is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The client's address, with IPv4-mapped IPv6 turned into IPv4.
+///
+/// That is `peer`, unless `peer` is a trusted proxy. Then the hops in `X-Forwarded-For`, or in
+/// `Forwarded` (RFC 7239), are walked from the last one, which the peer itself wrote, past every
+/// trusted proxy, to the first address that is not one; where all are trusted, to the farthest.
+/// Whatever stands before it was sent by the client and means nothing.
+///
+/// The peer's address is the answer when the walk meets a hop that is not an address (`unknown`,
+/// an obfuscated identifier, nonsense), takes more than [`MAX_HOPS`] steps, or when both headers
+/// are there and disagree: a proxy maintains only one of them, and the client may have forged the
+/// other.
+pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
+    let peer = peer.to_canonical();
+    if !trusted.contains(peer) {
+        return peer;
+    }
+    let named = (
+        headers.contains_key(&X_FORWARDED_FOR).then(|| from_x_forwarded_for(headers, trusted)),
+        headers.contains_key(FORWARDED).then(|| from_forwarded(headers, trusted)),
+    );
+    let client = match named {
+        (None, None) => None,
+        (Some(client), None) | (None, Some(client)) => client,
+        (Some(one), Some(other)) => one.filter(|_| one == other),
+    };
+    client.unwrap_or(peer)
+}
+
+/// The address that a per-client limit counts by: an IPv4 address itself, an IPv6 address as its
+/// /64, because every subscriber has at least that many to choose from.
+pub fn limit_key(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+/// How many hops of a forwarding header are looked at.
+pub const MAX_HOPS: usize = 32;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+fn from_x_forwarded_for(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
+    let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
+    let hops = lines.flat_map(|line| {
+        let line = line.to_str().unwrap_or(UNREADABLE);
+        line.rsplit(',').map(str::trim).filter(|hop| !hop.is_empty()).map(parse_node)
+    });
+    walk(hops, trusted)
+}
+
+fn from_forwarded(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
+    let lines = headers.get_all(FORWARDED).iter().rev();
+    let hops = lines.flat_map(|line| {
+        let line = line.to_str().unwrap_or(UNREADABLE);
+        let elements = split_unquoted(line, b',').unwrap_or_else(|| vec![UNREADABLE]);
+        elements.into_iter().rev().filter(|element| !element.is_empty()).map(forwarded_for)
+    });
+    walk(hops, trusted)
+}
+
+/// Stands for a header line that cannot be read; it is not an address, so it ends a walk.
+const UNREADABLE: &str = "?";
+
+/// The first hop that is not a trusted proxy, or the last of all hops.
+fn walk(hops: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies) -> Option<IpAddr> {
+    let mut farthest = None;
+    for (index, hop) in hops.enumerate() {
+        let address = hop.filter(|_| index < MAX_HOPS)?;
+        farthest = Some(address);
+        if !trusted.contains(address) {
+            break;
+        }
+    }
+    farthest
+}
+
+/// The `for` parameter of one `forwarded-element` (RFC 7239 §4), when it is an address.
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let mut node = None;
+    for pair in split_unquoted(element, b';')?.into_iter().filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=')?;
+        if name.eq_ignore_ascii_case("for") && node.replace(value).is_some() {
+            return None;
+        }
+    }
+    let node = node?;
+    match node.strip_prefix('"') {
+        // No address needs an escape, so what contains one is not an address.
+        Some(quoted) => parse_node(quoted.strip_suffix('"')?),
+        None if node.bytes().all(is_token_byte) => parse_node(node),
+        None => None,
+    }
+}
+
+/// Splits at each `delimiter` that is not inside a quoted string (RFC 9110 §5.6.4), and trims.
+/// Nothing when a quoted string does not end.
+fn split_unquoted(text: &str, delimiter: u8) -> Option<Vec<&str>> {
+    let mut parts = Vec::new();
+    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if byte == delimiter && !quoted => {
+                parts.push(text.get(start..at)?.trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(text.get(start..)?.trim());
+    (!quoted).then_some(parts)
+}
+
+/// A `node` of RFC 7239 §6 that is an address, with or without a port: `192.0.2.1:80`,
+/// `[2001:db8::1]:_port`; and a bare IPv6 address, which `X-Forwarded-For` often carries.
+fn parse_node(node: &str) -> Option<IpAddr> {
+    let address = if let Some(bracketed) = node.strip_prefix('[') {
+        let (address, port) = bracketed.split_once(']')?;
+        let port_is_fine = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        IpAddr::V6(address.parse().ok().filter(|_| port_is_fine)?)
+    } else if let Ok(address) = node.parse() {
+        address
+    } else {
+        let (address, port) = node.split_once(':')?;
+        IpAddr::V4(address.parse().ok().filter(|_| is_port(port))?)
+    };
+    Some(address.to_canonical())
+}
+
+/// `node-port` of RFC 7239 §6: digits, or an obfuscated port.
+fn is_port(port: &str) -> bool {
+    match port.strip_prefix('_') {
+        Some(name) => {
+            let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            !name.is_empty() && name.bytes().all(fine)
+        }
+        None => (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit()),
+    }
+}
+
+/// `tchar` of RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

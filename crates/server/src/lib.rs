@@ -1,3 +1,4 @@
 //! The HTTP surface of Countersign.
 
 pub mod address;
+pub mod problem;

@@ -1,0 +1,388 @@
+//! Errors as HTTP answers: problem details (RFC 9457) and OAuth error responses (RFC 6749 §5.2).
+//!
+//! Neither tells the client the cause of a 5xx. The cause travels in the response extension
+//! [`Cause`] to the one line that the access log writes about the request.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+#[cfg(test)]
+mod tests;
+
+/// Why the server failed, for the log alone: a response extension that never leaves the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause(pub String);
+
+/// Which kind of refusal a response is, for the metrics: a response extension. Its values are
+/// constants of the code, so there are few of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal(pub &'static str);
+
+/// An error of an endpoint that is not an OAuth endpoint: `application/problem+json`.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    kind: ProblemType,
+    detail: Option<Cow<'static, str>>,
+    retry_after: Option<Duration>,
+    extensions: Map<String, Value>,
+    cause: Option<String>,
+}
+
+impl Problem {
+    /// A problem of this kind, and nothing more to say about it.
+    pub fn new(kind: ProblemType) -> Self {
+        Self { kind, detail: None, retry_after: None, extensions: Map::new(), cause: None }
+    }
+
+    /// A failure of the server. The client learns that it happened; `cause` goes to the log.
+    pub fn internal(cause: impl Display) -> Self {
+        Self::new(ProblemType::Internal).because(cause)
+    }
+
+    /// A part that the server needs does not answer. `cause` goes to the log.
+    pub fn unavailable(cause: impl Display) -> Self {
+        Self::new(ProblemType::Unavailable).retry_after(Duration::from_secs(1)).because(cause)
+    }
+
+    /// With an explanation of this occurrence for the person who reads the answer.
+    pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// With a `Retry-After` (RFC 9110 §10.2.3) in whole seconds, rounded up, at least one.
+    pub fn retry_after(self, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..self }
+    }
+
+    /// With an extension member (RFC 9457 §3.2). The standard members cannot be replaced.
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.extensions.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The kind of problem.
+    pub fn kind(&self) -> ProblemType {
+        self.kind
+    }
+
+    /// With a cause for the log.
+    fn because(self, cause: impl Display) -> Self {
+        Self { cause: Some(cause.to_string()), ..self }
+    }
+
+    fn body(&self) -> String {
+        let mut members = self.extensions.clone();
+        members.insert("type".to_owned(), self.kind.uri().into());
+        members.insert("title".to_owned(), self.kind.title().into());
+        members.insert("status".to_owned(), self.kind.status().as_u16().into());
+        if let Some(detail) = &self.detail {
+            members.insert("detail".to_owned(), detail.as_ref().into());
+        }
+        Value::Object(members).to_string()
+    }
+}
+
+impl From<ProblemType> for Problem {
+    fn from(kind: ProblemType) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.kind.status(), self.body()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        if let Some(after) = self.retry_after {
+            headers.insert(RETRY_AFTER, whole_seconds(after));
+        }
+        annotate(&mut response, self.kind.name(), self.cause);
+        response
+    }
+}
+
+/// The members of a problem document, for the description of the API (RFC 9457 §3.1).
+#[derive(ToSchema)]
+#[schema(title = "Problem")]
+#[expect(dead_code, reason = "describes the JSON that Problem writes")]
+pub struct ProblemBody {
+    /// A URI that names the kind of problem, `urn:countersign:problem:NAME`. It never changes.
+    #[schema(example = "urn:countersign:problem:invalid-key")]
+    r#type: String,
+    /// What the type means, in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong with this request.
+    detail: Option<String>,
+}
+
+/// The kinds of problem. Their names are part of the API: clients compare them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProblemType {
+    /// The server does not let new accounts in, or not without a code.
+    EnrolmentClosed,
+    /// The enrolment code is unknown, used or expired.
+    EnrolmentCode,
+    /// The principal may not do this: the token lacks a scope.
+    Forbidden,
+    /// The server failed.
+    Internal,
+    /// The body is not the JSON that it must be.
+    InvalidJson,
+    /// The public key cannot be read, is too weak or is of a kind that is not supported.
+    InvalidKey,
+    /// The proof of possession does not hold.
+    InvalidProof,
+    /// The request lacks something or contradicts itself.
+    InvalidRequest,
+    /// The username has characters or a length that usernames must not have.
+    InvalidUsername,
+    /// The account has as many keys as it may have.
+    KeyLimit,
+    /// The key belongs to an account already.
+    KeyTaken,
+    /// The last key of an account cannot be revoked by itself.
+    LastKey,
+    /// The resource exists, but not for this method.
+    MethodNotAllowed,
+    /// The proof must carry the nonce that came with this answer (RFC 9449 §8).
+    NonceRequired,
+    /// There is no such resource.
+    NotFound,
+    /// The server has more requests at once than it takes.
+    Overloaded,
+    /// The body is larger than the server takes.
+    PayloadTooLarge,
+    /// This client has sent too many requests.
+    RateLimited,
+    /// The client took too long to send the body.
+    RequestTimeout,
+    /// The server took too long.
+    Timeout,
+    /// The request says nothing about who makes it, or what it says does not hold.
+    Unauthenticated,
+    /// A part that the server needs does not answer.
+    Unavailable,
+    /// The body's media type is not one that the resource takes.
+    UnsupportedMediaType,
+    /// Another account has this username.
+    UsernameTaken,
+}
+
+impl ProblemType {
+    /// Every kind, in the order of their names.
+    pub const ALL: [Self; 24] = [
+        Self::EnrolmentClosed,
+        Self::EnrolmentCode,
+        Self::Forbidden,
+        Self::Internal,
+        Self::InvalidJson,
+        Self::InvalidKey,
+        Self::InvalidProof,
+        Self::InvalidRequest,
+        Self::InvalidUsername,
+        Self::KeyLimit,
+        Self::KeyTaken,
+        Self::LastKey,
+        Self::MethodNotAllowed,
+        Self::NonceRequired,
+        Self::NotFound,
+        Self::Overloaded,
+        Self::PayloadTooLarge,
+        Self::RateLimited,
+        Self::RequestTimeout,
+        Self::Timeout,
+        Self::Unauthenticated,
+        Self::Unavailable,
+        Self::UnsupportedMediaType,
+        Self::UsernameTaken,
+    ];
+
+    /// The last part of the URI; also the reason in the metrics.
+    pub const fn name(self) -> &'static str {
+        self.facts().0
+    }
+
+    /// The `type` member.
+    pub fn uri(self) -> String {
+        format!("urn:countersign:problem:{}", self.name())
+    }
+
+    /// The `title` member: a sentence for people, the same for every occurrence.
+    pub const fn title(self) -> &'static str {
+        self.facts().2
+    }
+
+    /// The HTTP status.
+    pub const fn status(self) -> StatusCode {
+        self.facts().1
+    }
+
+    const fn facts(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::EnrolmentClosed => {
+                ("enrolment-closed", S::FORBIDDEN, "New accounts need an invitation here.")
+            }
+            Self::EnrolmentCode => {
+                ("enrolment-code", S::FORBIDDEN, "The enrolment code is not valid.")
+            }
+            Self::Forbidden => ("forbidden", S::FORBIDDEN, "This is not allowed."),
+            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "The server failed."),
+            Self::InvalidJson => ("invalid-json", S::BAD_REQUEST, "The JSON is not valid."),
+            Self::InvalidKey => ("invalid-key", S::BAD_REQUEST, "The key cannot be used."),
+            Self::InvalidProof => {
+                ("invalid-proof", S::BAD_REQUEST, "The proof of possession does not hold.")
+            }
+            Self::InvalidRequest => {
+                ("invalid-request", S::BAD_REQUEST, "The request is not valid.")
+            }
+            Self::InvalidUsername => {
+                ("invalid-username", S::BAD_REQUEST, "The username is not valid.")
+            }
+            Self::KeyLimit => ("key-limit", S::CONFLICT, "The account has too many keys."),
+            Self::KeyTaken => ("key-taken", S::CONFLICT, "The key is registered already."),
+            Self::LastKey => ("last-key", S::CONFLICT, "The last key cannot be revoked."),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", S::METHOD_NOT_ALLOWED, "The method is not allowed here.")
+            }
+            Self::NonceRequired => {
+                ("nonce-required", S::BAD_REQUEST, "The proof must carry the server's nonce.")
+            }
+            Self::NotFound => ("not-found", S::NOT_FOUND, "There is nothing here."),
+            Self::Overloaded => {
+                ("overloaded", S::SERVICE_UNAVAILABLE, "The server is busy; try again.")
+            }
+            Self::PayloadTooLarge => {
+                ("payload-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large.")
+            }
+            Self::RateLimited => {
+                ("rate-limited", S::TOO_MANY_REQUESTS, "Too many requests; wait a while.")
+            }
+            Self::RequestTimeout => {
+                ("request-timeout", S::REQUEST_TIMEOUT, "The body took too long to arrive.")
+            }
+            Self::Timeout => ("timeout", S::SERVICE_UNAVAILABLE, "The server took too long."),
+            Self::Unauthenticated => {
+                ("unauthenticated", S::UNAUTHORIZED, "The request must prove who makes it.")
+            }
+            Self::Unavailable => {
+                ("unavailable", S::SERVICE_UNAVAILABLE, "The server cannot do this now.")
+            }
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The media type is not supported.",
+            ),
+            Self::UsernameTaken => ("username-taken", S::CONFLICT, "The username is taken."),
+        }
+    }
+}
+
+/// An error of an OAuth endpoint: `{"error", "error_description"}` (RFC 6749 §5.2).
+#[derive(Clone, Debug)]
+pub struct OAuthError {
+    error: &'static str,
+    description: Option<Cow<'static, str>>,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    cause: Option<String>,
+}
+
+impl OAuthError {
+    /// The registered `error` code, with 400, the status of all but a few.
+    pub fn new(error: &'static str) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        Self { error, description: None, status, retry_after: None, cause: None }
+    }
+
+    /// A failure of the server: `server_error` with 500. `cause` goes to the log.
+    pub fn internal(cause: impl Display) -> Self {
+        let error = Self::new("server_error").status(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { cause: Some(cause.to_string()), ..error }
+    }
+
+    /// With an `error_description` for the developer of the client. Characters that RFC 6749
+    /// §5.2 forbids there become `?`.
+    pub fn description(self, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { description: Some(description.into()), ..self }
+    }
+
+    /// With another status than 400.
+    pub fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// With a `Retry-After` in whole seconds, rounded up, at least one.
+    pub fn retry_after(self, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..self }
+    }
+
+    fn body(&self) -> String {
+        let mut members = Map::new();
+        members.insert("error".to_owned(), self.error.into());
+        if let Some(description) = &self.description {
+            let text: String = description.chars().map(description_char).collect();
+            members.insert("error_description".to_owned(), text.into());
+        }
+        Value::Object(members).to_string()
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.body()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+        if let Some(after) = self.retry_after {
+            headers.insert(RETRY_AFTER, whole_seconds(after));
+        }
+        annotate(&mut response, self.error, self.cause);
+        response
+    }
+}
+
+/// The members of an OAuth error, for the description of the API.
+#[derive(ToSchema)]
+#[schema(title = "OAuthError")]
+#[expect(dead_code, reason = "describes the JSON that OAuthError writes")]
+pub struct OAuthErrorBody {
+    /// The error code of RFC 6749 §5.2 or of an extension.
+    #[schema(example = "invalid_grant")]
+    error: String,
+    /// What is wrong, for the developer of the client.
+    error_description: Option<String>,
+}
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+fn annotate(response: &mut Response, reason: &'static str, cause: Option<String>) {
+    response.extensions_mut().insert(Refusal(reason));
+    if let Some(cause) = cause {
+        response.extensions_mut().insert(Cause(cause));
+    }
+}
+
+fn whole_seconds(duration: Duration) -> HeaderValue {
+    let rounded_up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    HeaderValue::from(rounded_up.max(1))
+}
+
+/// What RFC 6749 §5.2 allows in an `error_description`: %x20-21 / %x23-5B / %x5D-7E.
+fn description_char(character: char) -> char {
+    match character {
+        ' '..='!' | '#'..='[' | ']'..='~' => character,
+        _ => '?',
+    }
+}

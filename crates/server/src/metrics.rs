@@ -1,0 +1,285 @@
+//! What the server counts about itself, in the `OpenMetrics` text format.
+//!
+//! Every label has few values: routes are the router's own patterns, methods and status classes
+//! are closed sets, and all other labels are constants of the code. Nothing that a client chooses
+//! becomes a label.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use axum::extract::MatchedPath;
+use http::{Method, StatusCode};
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+#[cfg(test)]
+mod tests;
+
+/// The `Content-Type` of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The metrics of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_duration: Family<RouteLabel, Histogram>,
+    refusals: Family<NamedLabel, Counter>,
+    connections: Gauge,
+    replay_log_entries: Gauge,
+    store_duration: Family<NamedLabel, Histogram>,
+    audit_events_dropped: Counter,
+    rate_limited: Family<NamedLabel, Counter>,
+    cache_hits: Family<NamedLabel, Counter>,
+    cache_misses: Family<NamedLabel, Counter>,
+}
+
+impl Metrics {
+    /// Metrics of a server that has done nothing yet.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("countersign"),
+            requests: Family::default(),
+            request_duration: Family::new_with_constructor(request_histogram),
+            refusals: Family::default(),
+            connections: Gauge::default(),
+            replay_log_entries: Gauge::default(),
+            store_duration: Family::new_with_constructor(store_histogram),
+            audit_events_dropped: Counter::default(),
+            rate_limited: Family::default(),
+            cache_hits: Family::default(),
+            cache_misses: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("http_requests", "Requests answered", self.requests.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from the request's head to the answer's head",
+            Unit::Seconds,
+            self.request_duration.clone(),
+        );
+        registry.register("refusals", "Requests refused, by reason", self.refusals.clone());
+        registry.register("connections", "Connections open", self.connections.clone());
+        registry.register(
+            "replay_log_entries",
+            "Used proofs and challenges that are remembered",
+            self.replay_log_entries.clone(),
+        );
+        registry.register_with_unit(
+            "store_duration",
+            "Time that an operation of the store took",
+            Unit::Seconds,
+            self.store_duration.clone(),
+        );
+        registry.register(
+            "audit_events_dropped",
+            "Audit events that could not be recorded",
+            self.audit_events_dropped.clone(),
+        );
+        registry.register(
+            "rate_limited",
+            "Requests beyond a rate limit, by limit",
+            self.rate_limited.clone(),
+        );
+        registry.register("cache_hits", "Lookups that a cache answered", self.cache_hits.clone());
+        registry.register(
+            "cache_misses",
+            "Lookups that a cache could not answer",
+            self.cache_misses.clone(),
+        );
+    }
+
+    /// A request was answered with `status`, `took` after its head had arrived.
+    pub fn request(&self, route: &Route, method: MethodLabel, status: StatusCode, took: Duration) {
+        let status = StatusClass::of(status);
+        let labels = RequestLabels { route: route.clone(), method, status };
+        self.requests.get_or_create(&labels).inc();
+        let RequestLabels { route, .. } = labels;
+        self.request_duration.get_or_create(&RouteLabel(route)).observe(took.as_secs_f64());
+    }
+
+    /// A request was refused for `reason`.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&NamedLabel("reason", reason)).inc();
+    }
+
+    /// So many connections are open now.
+    pub fn set_connections(&self, open: usize) {
+        self.connections.set(gauge_value(open));
+    }
+
+    /// So many entries are in the replay log now.
+    pub fn set_replay_log_entries(&self, entries: usize) {
+        self.replay_log_entries.set(gauge_value(entries));
+    }
+
+    /// An operation of the store took so long.
+    pub fn store_operation(&self, operation: &'static str, took: Duration) {
+        let label = NamedLabel("operation", operation);
+        self.store_duration.get_or_create(&label).observe(took.as_secs_f64());
+    }
+
+    /// So many audit events could not be recorded since the start.
+    pub fn set_audit_events_dropped(&self, events: u64) {
+        self.audit_events_dropped.inner().store(events, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// A request was beyond the rate limit of this name.
+    pub fn rate_limited(&self, limit: &'static str) {
+        self.rate_limited.get_or_create(&NamedLabel("limit", limit)).inc();
+    }
+
+    /// The cache of this name had the answer.
+    pub fn cache_hit(&self, cache: &'static str) {
+        self.cache_hits.get_or_create(&NamedLabel("cache", cache)).inc();
+    }
+
+    /// The cache of this name did not have the answer.
+    pub fn cache_miss(&self, cache: &'static str) {
+        self.cache_misses.get_or_create(&NamedLabel("cache", cache)).inc();
+    }
+
+    /// Everything, in the `OpenMetrics` text format, for an answer of type [`CONTENT_TYPE`].
+    ///
+    /// # Errors
+    ///
+    /// When a metric cannot be written, which is a mistake in this module.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The pattern of the route that took a request; `other` for requests that no route takes.
+#[derive(Clone, Debug)]
+pub struct Route(Option<MatchedPath>);
+
+impl Route {
+    /// The route of a request with these extensions.
+    pub fn of(extensions: &http::Extensions) -> Self {
+        Self(extensions.get().cloned())
+    }
+
+    /// The pattern, such as `/v1/keys/{thumbprint}`.
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("other", MatchedPath::as_str)
+    }
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Route {}
+
+impl Hash for Route {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+/// A request method; `other` for those that a client made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MethodLabel(&'static str);
+
+impl MethodLabel {
+    /// The label of `method`.
+    pub fn of(method: &Method) -> Self {
+        const KNOWN: [&str; 9] =
+            ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+        Self(KNOWN.into_iter().find(|known| method == known).unwrap_or("other"))
+    }
+
+    /// The method's name, or `other`.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct StatusClass(&'static str);
+
+impl StatusClass {
+    fn of(status: StatusCode) -> Self {
+        Self(match status.as_u16() / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            5 => "5xx",
+            _ => "other",
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RequestLabels {
+    route: Route,
+    method: MethodLabel,
+    status: StatusClass,
+}
+
+impl EncodeLabelSet for RequestLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let labels =
+            [("route", self.route.as_str()), ("method", self.method.0), ("status", self.status.0)];
+        labels.as_slice().encode(encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RouteLabel(Route);
+
+impl EncodeLabelSet for RouteLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        [("route", self.0.as_str())].encode(encoder)
+    }
+}
+
+/// One label, name and value, both constants of the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct NamedLabel(&'static str, &'static str);
+
+impl EncodeLabelSet for NamedLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        [(self.0, self.1)].encode(encoder)
+    }
+}
+
+/// From half a millisecond, which a cached answer takes, to ten seconds.
+fn request_histogram() -> Histogram {
+    Histogram::new([
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    ])
+}
+
+/// From ten microseconds, which a lookup by key takes, to one second.
+fn store_histogram() -> Histogram {
+    Histogram::new([
+        1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+        1.0,
+    ])
+}
+
+fn gauge_value(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,5 +1,6 @@
 //! The HTTP surface of Countersign.
 
+pub mod access_log;
 pub mod address;
 pub mod metrics;
 pub mod problem;

@@ -1,0 +1,174 @@
+//! One log line and one entry in the metrics for every request, and an answer to every panic.
+//!
+//! The line has the method, the route's pattern, the status, the latency, the client's address,
+//! the request's id and, when the server failed, the cause. It never has a query, a header or a
+//! body: those carry tokens, keys and passwords.
+
+use std::any::Any;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use countersign_protocol::ports::{Clock, Random, random_bytes};
+use http::{HeaderName, HeaderValue, StatusCode};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::address::{ClientAddress, PeerAddress, TrustedProxies, client_address};
+use crate::metrics::{MethodLabel, Metrics, Route};
+use crate::problem::{Cause, Problem, Refusal};
+
+#[cfg(test)]
+mod tests;
+
+/// The response header with the request's id.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The status that the log and the metrics give to a request whose client left before the answer.
+pub const CLIENT_LEFT: u16 = 499;
+
+/// The id of one request: 16 hexadecimal digits. A request extension, a field of the log line and
+/// the response header `X-Request-Id`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    /// A fresh id.
+    pub fn new(random: &dyn Random) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)];
+        let bytes = random_bytes::<8>(random);
+        Self(std::array::from_fn(|at| digit(bytes[at / 2] >> (4 * (1 - at % 2)))))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestId({self})")
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the log needs to know and where it reports to.
+#[derive(Clone)]
+pub struct AccessLog {
+    /// Measures latencies.
+    pub clock: Arc<dyn Clock>,
+    /// Makes request ids.
+    pub random: Arc<dyn Random>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Who may name the client's address.
+    pub proxies: Arc<TrustedProxies>,
+}
+
+/// `router` with every request logged and counted, and every panic turned into the constant 500.
+///
+/// Gives each request the extensions [`RequestId`] and [`ClientAddress`]; the latter from
+/// [`PeerAddress`] where there is one, and otherwise `0.0.0.0`. Takes [`Cause`] out of the
+/// response and reads [`Refusal`]. Goes outside every layer that may answer.
+pub fn with_access_log(router: Router, log: AccessLog) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(answer_to_panic))
+        .layer(middleware::from_fn_with_state(log, record))
+}
+
+async fn record(State(log): State<AccessLog>, mut request: Request, next: Next) -> Response {
+    let entry = Entry::begin(log, &mut request);
+    let response = next.run(request).await;
+    entry.finish(response)
+}
+
+/// A request under way. It is written down when it is dropped, so that a request whose client
+/// leaves, and whose handler is therefore dropped, leaves a line too.
+struct Entry {
+    log: AccessLog,
+    started: Duration,
+    method: MethodLabel,
+    route: Route,
+    client: IpAddr,
+    id: RequestId,
+    status: StatusCode,
+    cause: Option<Cause>,
+}
+
+impl Entry {
+    fn begin(log: AccessLog, request: &mut Request) -> Self {
+        let peer = request.extensions().get::<PeerAddress>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+        let client = client_address(peer, request.headers(), &log.proxies);
+        let id = RequestId::new(&*log.random);
+        request.extensions_mut().insert(ClientAddress(client));
+        request.extensions_mut().insert(id);
+        Self {
+            started: log.clock.monotonic(),
+            method: MethodLabel::of(request.method()),
+            route: Route::of(request.extensions()),
+            client,
+            id,
+            status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::REQUEST_TIMEOUT),
+            cause: None,
+            log,
+        }
+    }
+
+    fn finish(mut self, mut response: Response) -> Response {
+        self.status = response.status();
+        self.cause = response.extensions_mut().remove();
+        if let Some(Refusal(reason)) = response.extensions().get() {
+            self.log.metrics.refused(reason);
+        }
+        if let Ok(id) = HeaderValue::from_bytes(&self.id.0) {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        response
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let took = self.log.clock.monotonic().saturating_sub(self.started);
+        self.log.metrics.request(&self.route, self.method, self.status, took);
+
+        let (method, path) = (self.method.as_str(), self.route.as_str());
+        let (status, latency_us) = (self.status.as_u16(), micros(took));
+        let (client, request_id) = (self.client, self.id);
+        match &self.cause {
+            Some(Cause(cause)) => tracing::error!(
+                method, path, status, latency_us, %client, %request_id, %cause, "request failed"
+            ),
+            None if self.status.is_server_error() => tracing::warn!(
+                method, path, status, latency_us, %client, %request_id, "request failed"
+            ),
+            None => {
+                tracing::info!(method, path, status, latency_us, %client, %request_id, "request");
+            }
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The constant 500. What the panic said goes to the log.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
+fn answer_to_panic(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Problem::internal(format_args!("panic: {}", message.unwrap_or("no message"))).into_response()
+}

@@ -2,5 +2,6 @@
 
 pub mod access_log;
 pub mod address;
+pub mod limits;
 pub mod metrics;
 pub mod problem;

@@ -5,3 +5,4 @@ pub mod address;
 pub mod limits;
 pub mod metrics;
 pub mod problem;
+pub mod security_headers;

@@ -1,0 +1,142 @@
+//! Headers that tell browsers what they may do with an answer, and which pages may ask.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::access_log::X_REQUEST_ID;
+
+#[cfg(test)]
+mod tests;
+
+/// `router` with the security headers on every answer.
+///
+/// All answers get `X-Content-Type-Options` and `Referrer-Policy`; HTML gets a
+/// `Content-Security-Policy` that allows nothing but the server's own files, unless the handler
+/// set one, and `X-Frame-Options`. With `https`, which is the issuer's scheme, all get
+/// `Strict-Transport-Security` (RFC 6797) for one year, without the subdomains: those are not the
+/// server's.
+pub fn with_security_headers(router: Router, https: bool) -> Router {
+    router.layer(middleware::from_fn_with_state(https, add_headers))
+}
+
+/// The origins whose pages may read the API's answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// None but the server's own.
+    #[default]
+    SameOrigin,
+    /// These.
+    Listed(Vec<HeaderValue>),
+    /// All. Harmless as long as no cookie means anything, which none does: credentials are never
+    /// allowed.
+    Any,
+}
+
+/// A configured origin that is not one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOrigin {
+    /// It is not `scheme://host` or `scheme://host:port` as browsers send it.
+    #[error(
+        "{0:?} is not an origin such as https://app.example.org: lower case, without a path or \
+         the scheme's own port"
+    )]
+    Malformed(String),
+    /// `*` makes every other entry meaningless.
+    #[error("\"*\" allows every origin, so it must be the only one")]
+    AnyAmongOthers,
+}
+
+impl CorsOrigins {
+    /// From configuration: nothing, `*` alone, or origins (RFC 6454 §6.2).
+    ///
+    /// # Errors
+    ///
+    /// The first entry that is not an origin, and `*` among others.
+    pub fn parse<S: AsRef<str>>(entries: &[S]) -> Result<Self, InvalidOrigin> {
+        let entries: Vec<&str> = entries.iter().map(AsRef::as_ref).collect();
+        match entries[..] {
+            [] => Ok(Self::SameOrigin),
+            ["*"] => Ok(Self::Any),
+            _ if entries.contains(&"*") => Err(InvalidOrigin::AnyAmongOthers),
+            _ => entries.into_iter().map(parse_origin).collect::<Result<_, _>>().map(Self::Listed),
+        }
+    }
+}
+
+/// `router` with cross-origin requests from `origins` allowed, and preflights answered.
+pub fn with_cors(router: Router, origins: &CorsOrigins) -> Router {
+    let allowed = match origins {
+        CorsOrigins::SameOrigin => return router,
+        CorsOrigins::Listed(origins) => AllowOrigin::list(origins.iter().cloned()),
+        CorsOrigins::Any => AllowOrigin::any(),
+    };
+    let methods =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let cors = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods(methods)
+        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, DPOP])
+        .expose_headers([DPOP_NONCE, WWW_AUTHENTICATE, RETRY_AFTER, X_REQUEST_ID])
+        .max_age(PREFLIGHT_AGE);
+    router.layer(cors)
+}
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// How long a browser may remember a preflight's answer.
+const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
+
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+async fn add_headers(State(https): State<bool>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if is_html(headers) {
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(PAGE_POLICY);
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
+    if https {
+        let one_year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(STRICT_TRANSPORT_SECURITY, one_year);
+    }
+    response
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    media_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
+}
+
+fn parse_origin(entry: &str) -> Result<HeaderValue, InvalidOrigin> {
+    let malformed = || InvalidOrigin::Malformed(entry.to_owned());
+    let uri: Uri = entry.parse().map_err(|_| malformed())?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(malformed());
+    };
+    // What a browser sends has no path, no user, no capital letter, no default port and no
+    // wildcard; anything else would never match.
+    let canonical = format!("{scheme}://{authority}").to_ascii_lowercase();
+    let default_port =
+        matches!((scheme, uri.port_u16()), ("http", Some(80)) | ("https", Some(443)));
+    if entry != canonical || default_port || authority.as_str().contains(['@', '*']) {
+        return Err(malformed());
+    }
+    HeaderValue::from_str(entry).map_err(|_| malformed())
+}

@@ -6,3 +6,4 @@ pub mod limits;
 pub mod metrics;
 pub mod problem;
 pub mod security_headers;
+pub mod tls;

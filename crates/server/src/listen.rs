@@ -1,0 +1,328 @@
+//! The accept loop: connections in, requests to the router, and an end in bounded time.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::address::PeerAddress;
+use crate::metrics::Metrics;
+
+#[cfg(test)]
+mod tests;
+
+/// The limits of connections. The defaults are far above what honest use needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// How many connections may be open at once. Those beyond wait in the kernel's queue.
+    pub connections: usize,
+    /// The largest head of a request, in bytes; 431 beyond that. At least 8192.
+    ///
+    /// The number of header fields is limited as well: to 100 in HTTP/1, and in HTTP/2 by the
+    /// 32 bytes that each counts for in the size (RFC 9113 §6.5.2).
+    pub head_bytes: u32,
+    /// The longest that a TLS handshake may take.
+    pub handshake_time: Duration,
+    /// The longest from the start of a connection to the end of its first request's head.
+    pub head_time: Duration,
+    /// After this time, and at most twice this time, without a request under way, a connection is
+    /// closed. That includes the time that a client takes to fetch an answer.
+    pub idle_time: Duration,
+    /// How many requests may be under way at once in one HTTP/2 connection.
+    pub streams: u32,
+    /// The longest that requests under way may take to finish after the shutdown has begun.
+    pub drain: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            head_bytes: 32 * 1024,
+            handshake_time: Duration::from_secs(10),
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(75),
+            streams: 100,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why serving did not end well.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServeError {
+    /// Requests were still under way when the time to finish them was over.
+    #[error("{connections} connections were cut because they did not finish in {waited:?}")]
+    Cut {
+        /// How many connections were cut.
+        connections: usize,
+        /// How long they had.
+        waited: Duration,
+    },
+}
+
+/// Serves `app` over HTTP/1.1 and HTTP/2 until `shutdown` is ready, with TLS if `tls` is given.
+///
+/// Every request gets the extension [`PeerAddress`]. When an accept fails, for want of file
+/// descriptors for example, the loop waits a little and goes on. After `shutdown` the socket is
+/// closed at once, idle connections are closed, and requests under way may finish within
+/// [`ConnectionLimits::drain`].
+///
+/// # Errors
+///
+/// [`ServeError::Cut`] when they did not.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    app: Router,
+    limits: &ConnectionLimits,
+    metrics: &Metrics,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (stop, stopping) = watch::channel(false);
+    let server =
+        Arc::new(Server { app, tls, http: http(limits), limits: limits.clone(), stopping });
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        metrics.set_connections(connections.len());
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(ended) = connections.join_next() => report_panic(ended),
+            (stream, peer) = next(&listener), if connections.len() < limits.connections => {
+                connections.spawn(Arc::clone(&server).connection(stream, peer));
+            }
+        }
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let drained = drain(connections, limits.drain).await;
+    metrics.set_connections(0);
+    drained
+}
+
+/// Where connections come from. The tests have a source that fails.
+trait Accept {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)>;
+}
+
+impl Accept for TcpListener {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        Self::accept(self).await
+    }
+}
+
+/// How long to wait after a failure that may last. A connection that ends cuts the wait short.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// The next connection, however many attempts fail before it.
+async fn next(source: &impl Accept) -> (TcpStream, SocketAddr) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    loop {
+        match source.accept().await {
+            Ok(accepted) => return accepted,
+            // The client left while it waited in the queue; that says nothing about the next.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ConnectionAborted | ConnectionRefused | ConnectionReset
+                ) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections at the moment");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Waits for the connections to end, and ends those that do not.
+async fn drain(mut connections: JoinSet<()>, limit: Duration) -> Result<(), ServeError> {
+    let all_end = async {
+        while let Some(ended) = connections.join_next().await {
+            report_panic(ended);
+        }
+    };
+    if timeout(limit, all_end).await.is_ok() {
+        return Ok(());
+    }
+    let cut = connections.len();
+    connections.shutdown().await;
+    Err(ServeError::Cut { connections: cut, waited: limit })
+}
+
+fn report_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection's task failed");
+    }
+}
+
+/// Small windows and buffers: bodies are small here, and many streams must not cost much memory.
+fn http(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
+    const LEAST_HEAD: u32 = 8192;
+    const WINDOW: u32 = 64 * 1024;
+    let head = limits.head_bytes.max(LEAST_HEAD);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        // Connections watch their own time, over both versions: see `Activity`.
+        .header_read_timeout(None)
+        .max_buf_size(usize::try_from(head).unwrap_or(usize::MAX));
+    builder
+        .http2()
+        .max_header_list_size(head)
+        .max_concurrent_streams(limits.streams)
+        // Streams that the client resets before they are served, and that break the protocol:
+        // beyond these numbers the connection is closed (CVE-2023-44487, CVE-2025-8671).
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(128)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(4 * WINDOW)
+        .max_send_buf_size(64 * 1024);
+    builder
+}
+
+struct Server {
+    app: Router,
+    tls: Option<TlsAcceptor>,
+    http: auto::Builder<TokioExecutor>,
+    limits: ConnectionLimits,
+    stopping: watch::Receiver<bool>,
+}
+
+/// How long a connection that is being closed has to send the rest of its last answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+impl Server {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "TCP_NODELAY cannot be set");
+        }
+        let Some(tls) = &self.tls else {
+            return self.http_connection(stream, peer).await;
+        };
+        let handshake = tokio::select! {
+            handshake = timeout(self.limits.handshake_time, tls.accept(stream)) => handshake,
+            () = self.stops() => return,
+        };
+        match handshake {
+            Ok(Ok(stream)) => self.http_connection(stream, peer).await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+        }
+    }
+
+    async fn http_connection<S>(&self, stream: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::default());
+        let service = service_fn(|request| {
+            let under_way = UnderWay::begin(&activity);
+            let answer = answer(self.app.clone(), request, peer);
+            async move {
+                let answer = answer.await;
+                drop(under_way);
+                answer
+            }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "connection failed");
+                }
+                return;
+            }
+            () = activity.expires(&self.limits) => {}
+            () = self.stops() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        while timeout(LINGER, connection.as_mut()).await.is_err() && activity.is_busy() {}
+    }
+
+    async fn stops(&self) {
+        // The sender lives as long as the loop that this connection belongs to.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+}
+
+async fn answer(
+    app: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Response, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(PeerAddress(peer));
+    app.oneshot(request).await
+}
+
+/// What happens in a connection, as far as its time limits are concerned.
+///
+/// The HTTP library has a timer for the heads of HTTP/1 requests, and none for the choice between
+/// the versions, for HTTP/2 or for a client that does not fetch its answer. This covers all of
+/// them, and costs a request two increments instead of a timer.
+#[derive(Default)]
+struct Activity {
+    under_way: AtomicUsize,
+    /// Counts beginnings and ends of requests.
+    changes: AtomicU64,
+}
+
+impl Activity {
+    fn is_busy(&self) -> bool {
+        self.under_way.load(Ordering::Acquire) > 0
+    }
+
+    /// Ready when the connection has had no request for too long.
+    async fn expires(&self, limits: &ConnectionLimits) {
+        sleep(limits.head_time).await;
+        let mut seen = 0;
+        loop {
+            let changes = self.changes.load(Ordering::Acquire);
+            if changes == seen && !self.is_busy() {
+                return;
+            }
+            seen = changes;
+            sleep(limits.idle_time).await;
+        }
+    }
+}
+
+/// One request under way.
+struct UnderWay(Arc<Activity>);
+
+impl UnderWay {
+    fn begin(activity: &Arc<Activity>) -> Self {
+        activity.under_way.fetch_add(1, Ordering::AcqRel);
+        activity.changes.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.changes.fetch_add(1, Ordering::AcqRel);
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}

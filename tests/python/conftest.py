@@ -4,7 +4,7 @@ import pytest
 
 from support.client import Client
 from support.doors import DOORS
-from support.server import Server
+from support.server import Server, close_clients
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +14,13 @@ def server(tmp_path_factory):
     yield running
     assert running.process.poll() is None, f"the server ended during the tests:\n{running.output}"
     assert running.stop() == 0, running.output
+
+
+@pytest.fixture(autouse=True)
+def connections_are_closed():
+    """A test's connections end with it."""
+    yield
+    close_clients()
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ JWKS = "/.well-known/jwks.json"
 ALGORITHMS = {"RS256", "PS256", "ES256", "ES384", "EdDSA"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def http(server):
     return server.http()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def metadata(http):
     response = http.get(METADATA)
     assert response.status_code == 200

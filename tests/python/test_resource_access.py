@@ -97,7 +97,7 @@ def test_two_authorization_headers_are_a_bad_request(logged_in):
     assert response.status_code == 400
 
 
-@pytest.mark.parametrize("value", ["DPoP", "DPoP ", "DPoP a b", "DPoP token,token", "DPoP =", "", "x" * 20_000])
+@pytest.mark.parametrize("value", ["DPoP", "DPoP a b", "DPoP token,token", "DPoP =", "", "x" * 20_000])
 def test_a_malformed_authorization_is_refused(logged_in, value):
     headers = [("Authorization", value), ("DPoP", logged_in.resource_proof())]
     assert logged_in.resource_request("GET", WHOAMI, headers).status_code in (400, 401, 431)

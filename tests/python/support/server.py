@@ -100,4 +100,15 @@ class Server:
 
     def http(self):
         """An HTTP client for this server that follows no redirect and trusts no proxy setting."""
-        return httpx.Client(base_url=self.origin, trust_env=False, timeout=PATIENCE)
+        client = httpx.Client(base_url=self.origin, trust_env=False, timeout=PATIENCE)
+        _open_clients.append(client)
+        return client
+
+
+_open_clients = []
+
+
+def close_clients():
+    """Closes the connections of every HTTP client that was handed out."""
+    while _open_clients:
+        _open_clients.pop().close()

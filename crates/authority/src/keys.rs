@@ -13,6 +13,7 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
+    account::Username,
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     authority::Authority,
     credential::{Credential, InvalidLabel, Label},
@@ -45,6 +46,20 @@ impl Authority {
     /// When the store fails.
     pub async fn own_keys(&self, principal: &Principal) -> Result<Vec<Credential>, StoreError> {
         self.ports.credentials.credentials_of(principal.account_id).await
+    }
+
+    /// The name of the principal's account.
+    ///
+    /// # Errors
+    /// When the store fails, or the account is gone.
+    pub async fn username(&self, principal: &Principal) -> Result<Username, StoreError> {
+        let known = self.live.get(&principal.credential, &*self.ports.credentials).await?;
+        let gone = || StoreError::Corrupt {
+            table: "credentials",
+            column: "thumbprint",
+            reason: "the credential of a principal is gone".to_owned(),
+        };
+        Ok(known.ok_or_else(gone)?.account.username.clone())
     }
 
     /// The principal's own audit trail, newest first, before the event `before`.

@@ -4,13 +4,14 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
     UnixTime,
+    keys::PublicKey,
     tokens::{issue::AccessTokenClaims, verify::AccessToken},
 };
 use parking_lot::RwLock;
 use thiserror::Error;
 
 use crate::{
-    account::Username,
+    account::{AccountName, AccountStatus, Username},
     audit::{AuditEvent, EventKind},
     authority::Authority,
     caller::Caller,
@@ -102,6 +103,23 @@ impl Authority {
         let expires_at = claims.expires_at + self.policy.skew;
         self.revoked_tokens.insert(claims.token_id.clone(), expires_at);
         Ok(self.ports.revocations.revoke_token(&claims.token_id, expires_at, event).await?)
+    }
+
+    /// The live public keys of an account, for resource servers that verify what it signs; `None`
+    /// when there is no such account or it is disabled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn account_keys(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<Vec<PublicKey>>, StoreError> {
+        let account = self.ports.accounts.account(name).await?;
+        let active = account.filter(|account| account.status == AccountStatus::Active);
+        let Some(account) = active else { return Ok(None) };
+        let credentials = self.ports.credentials.credentials_of(account.id).await?.into_iter();
+        let live = credentials.filter(|credential| credential.revoked_at.is_none());
+        Ok(Some(live.map(|credential| credential.public_key).collect()))
     }
 
     /// Notes that a token of good signature was refused at a resource.

@@ -128,6 +128,6 @@ fn problem_name(refusal: &Refusal) -> &'static str {
         Some("insufficient_scope") => "forbidden",
         Some("invalid_request") => "invalid-request",
         _ if matches!(refusal, Refusal::Unavailable(_)) => "unavailable",
-        _ => "unauthorized",
+        _ => "unauthenticated",
     }
 }

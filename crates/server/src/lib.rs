@@ -2,9 +2,15 @@
 
 pub mod access_log;
 pub mod address;
+pub mod app;
+mod body;
+mod errors;
+mod guard_ports;
 pub mod limits;
 pub mod listen;
 pub mod metrics;
 pub mod problem;
+mod refused;
+mod routes;
 pub mod security_headers;
 pub mod tls;

@@ -1,0 +1,263 @@
+//! The layers of the configuration, merged name by name; each is checked by itself, so that an
+//! error says where it stands.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use toml::{Table, Value};
+
+use super::settings::Settings;
+
+const DEFAULT_FILE: &str = "countersign.toml";
+const PREFIX: &str = "COUNTERSIGN_";
+
+/// Variables with our prefix that are no settings of the server.
+const NOT_SETTINGS: [&str; 6] = [
+    "COUNTERSIGN_CONFIG",
+    "COUNTERSIGN_KEYRING",
+    "COUNTERSIGN_MASTER_KEY",
+    "COUNTERSIGN_PASSPHRASE",
+    "COUNTERSIGN_PASSPHRASE_FILE",
+    "COUNTERSIGN_SERVER",
+];
+
+/// How the text of a variable becomes a value.
+#[derive(Clone, Copy)]
+enum Kind {
+    Flag,
+    List,
+    Number,
+    Text,
+}
+
+/// Every setting that a variable can give: its path in the file and its kind. The variable of
+/// `tokens.lifetime` is `COUNTERSIGN_TOKENS_LIFETIME`.
+const VARIABLES: &[(&str, Kind)] = &[
+    ("listen", Kind::Text),
+    ("issuer", Kind::Text),
+    ("data_dir", Kind::Text),
+    ("tls.cert", Kind::Text),
+    ("tls.key", Kind::Text),
+    ("insecure_http", Kind::Flag),
+    ("trusted_proxies", Kind::List),
+    ("enrolment", Kind::Text),
+    ("default_scopes", Kind::Text),
+    ("resources", Kind::List),
+    ("log.format", Kind::Text),
+    ("log.level", Kind::Text),
+    ("tokens.lifetime", Kind::Number),
+    ("tokens.nonce_lifetime", Kind::Number),
+    ("tokens.proof_max_age", Kind::Number),
+    ("signing_keys.algorithm", Kind::Text),
+    ("signing_keys.active_days", Kind::Number),
+    ("limits.keys_per_account", Kind::Number),
+    ("limits.body_bytes", Kind::Number),
+    ("limits.concurrent_requests", Kind::Number),
+    ("limits.connections", Kind::Number),
+    ("limits.replay_log_entries", Kind::Number),
+    ("limits.rate_limit_clients", Kind::Number),
+    ("rate_limits.enabled", Kind::Flag),
+    ("rate_limits.requests", Kind::Number),
+    ("rate_limits.registrations", Kind::Number),
+    ("rate_limits.logins", Kind::Number),
+    ("rate_limits.account", Kind::Number),
+    ("audit.max_age_days", Kind::Number),
+    ("audit.max_events", Kind::Number),
+    ("metrics.allow", Kind::List),
+    ("cors.origins", Kind::List),
+];
+
+/// The short name of the switch that is wanted most.
+const RATE_LIMITS_SWITCH: &str = "COUNTERSIGN_RATE_LIMITS";
+
+/// Merges file, environment and command line.
+pub(super) fn merge(
+    file: Option<&Path>,
+    variables: Vec<(OsString, OsString)>,
+    options: Table,
+) -> anyhow::Result<Settings> {
+    let environment = from_environment(variables)?;
+    let file = file.map(Path::to_owned).or_else(|| environment.config_file.clone());
+    let mut merged = from_file(file.as_deref())?;
+    overlay(&mut merged, environment.settings);
+    overlay(&mut merged, options);
+    Value::Table(merged).try_into().map_err(|error: toml::de::Error| {
+        anyhow::anyhow!("the configuration is not valid: {}", error.message())
+    })
+}
+
+fn from_file(path: Option<&Path>) -> anyhow::Result<Table> {
+    let (path, must_exist) = path.map_or((Path::new(DEFAULT_FILE), false), |path| (path, true));
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound && !must_exist => return Ok(Table::new()),
+        Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
+    };
+    // Read as settings first: those errors show the place in the file.
+    toml::from_str::<Settings>(&text)
+        .and_then(|_| toml::from_str(&text))
+        .with_context(|| format!("{} is not a valid configuration", path.display()))
+}
+
+#[derive(Debug)]
+struct Environment {
+    settings: Table,
+    config_file: Option<PathBuf>,
+}
+
+fn from_environment(variables: Vec<(OsString, OsString)>) -> anyhow::Result<Environment> {
+    let mut environment = Environment { settings: Table::new(), config_file: None };
+    for (name, value) in variables {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        if name == "COUNTERSIGN_CONFIG" {
+            environment.config_file = Some(value.into());
+            continue;
+        }
+        if NOT_SETTINGS.contains(&name) {
+            continue;
+        }
+        let Some((path, kind)) = setting_of(name) else {
+            bail!("the environment variable {name} is not a setting of countersign");
+        };
+        let value = value.to_str().with_context(|| format!("{name} is not UTF-8"))?;
+        insert(&mut environment.settings, path, parse(value, kind).context(name.to_owned())?);
+    }
+    Ok(environment)
+}
+
+fn setting_of(variable: &str) -> Option<(&'static str, Kind)> {
+    if variable == RATE_LIMITS_SWITCH {
+        return Some(("rate_limits.enabled", Kind::Flag));
+    }
+    let name = variable.strip_prefix(PREFIX)?;
+    let spelled = |path: &str| path.replace('.', "_").to_uppercase();
+    VARIABLES.iter().copied().find(|(path, _)| spelled(path) == name)
+}
+
+fn parse(text: &str, kind: Kind) -> anyhow::Result<Value> {
+    Ok(match kind {
+        Kind::Text => text.into(),
+        Kind::Number => text.parse::<i64>().context("a whole number is needed")?.into(),
+        Kind::Flag => match text {
+            "on" | "true" | "1" => true.into(),
+            "off" | "false" | "0" => false.into(),
+            _ => bail!("on or off is needed, not {text:?}"),
+        },
+        Kind::List => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            items.map(Value::from).collect::<Vec<_>>().into()
+        }
+    })
+}
+
+fn insert(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+        }
+        Some((section, name)) => {
+            let section = table.entry(section).or_insert_with(|| Table::new().into());
+            if let Value::Table(section) = section {
+                section.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+fn overlay(base: &mut Table, over: Table) {
+    for (name, value) in over {
+        match (base.get_mut(&name), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => overlay(base, over),
+            (_, value) => {
+                base.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn an_option_beats_a_variable_and_a_variable_beats_the_file() {
+        let file = file("enrolment = \"closed\"\n[tokens]\nlifetime = 60\nnonce_lifetime = 30\n");
+        let environment =
+            [("COUNTERSIGN_TOKENS_LIFETIME", "120"), ("COUNTERSIGN_ENROLMENT", "invited")];
+        let mut options = Table::new();
+        options.insert("enrolment".to_owned(), "open".into());
+        let settings = merge(Some(file.path()), variables(&environment), options).unwrap();
+        assert_eq!(settings.enrolment, "open");
+        assert_eq!(settings.tokens.lifetime, 120);
+        assert_eq!(settings.tokens.nonce_lifetime, 30);
+        assert_eq!(settings.audit.max_age_days, 90, "the default");
+    }
+
+    #[test]
+    fn every_variable_names_a_setting_that_exists() {
+        for (path, kind) in VARIABLES {
+            let name = format!("{PREFIX}{}", path.replace('.', "_").to_uppercase());
+            let text = match (*path, kind) {
+                ("listen", _) => "127.0.0.1:1",
+                ("log.format", _) => "json",
+                (_, Kind::Flag) => "on",
+                (_, Kind::Number) => "1",
+                (_, Kind::Text | Kind::List) => "a",
+            };
+            let both = [
+                (name.as_str(), text),
+                ("COUNTERSIGN_TLS_CERT", "a"),
+                ("COUNTERSIGN_TLS_KEY", "b"),
+            ];
+            merge(Some(file("").path()), variables(&both), Table::new()).expect(path);
+        }
+    }
+
+    #[test]
+    fn the_switch_for_rate_limits_has_a_short_name() {
+        let off = variables(&[("COUNTERSIGN_RATE_LIMITS", "off")]);
+        let settings = merge(Some(file("").path()), off, Table::new()).unwrap();
+        assert!(!settings.rate_limits.enabled);
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error_that_names_it() {
+        let error = merge(Some(file("enrollment = 1").path()), Vec::new(), Table::new());
+        assert!(format!("{:#}", error.unwrap_err()).contains("enrollment"));
+        let unknown = variables(&[("COUNTERSIGN_LISTN", "x")]);
+        let error = merge(Some(file("").path()), unknown, Table::new());
+        assert!(error.unwrap_err().to_string().contains("COUNTERSIGN_LISTN"));
+    }
+
+    #[test]
+    fn variables_for_other_commands_and_programs_are_left_alone() {
+        let others =
+            variables(&[("COUNTERSIGN_PASSPHRASE", "x"), ("PATH", "/bin"), ("NOT_MY_KEY", "k")]);
+        merge(Some(file("").path()), others, Table::new()).unwrap();
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_an_error_that_names_its_place() {
+        let wrong = variables(&[("COUNTERSIGN_TOKENS_LIFETIME", "long")]);
+        let error = merge(Some(file("").path()), wrong, Table::new()).unwrap_err();
+        assert!(format!("{error:#}").contains("COUNTERSIGN_TOKENS_LIFETIME"));
+        let error = merge(Some(file("listen = \"nowhere\"").path()), Vec::new(), Table::new());
+        assert!(format!("{:#}", error.unwrap_err()).contains("line 1"));
+        assert!(merge(Some(Path::new("no/such.toml")), Vec::new(), Table::new()).is_err());
+    }
+}

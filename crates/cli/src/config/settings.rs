@@ -1,0 +1,240 @@
+//! Every setting, with its default.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use countersign_authority::{
+    policy::{Enrolment, KeySchedule, Limits, Policy, TokenPolicy},
+    ports::{RateLimit, Retention},
+};
+use countersign_protocol::{
+    Scopes,
+    keys::{Algorithm, KeyPolicy},
+    proofs::{dpop::ProofWindow, target_uri::TargetUri},
+};
+use countersign_server::{
+    address::TrustedProxies, app::Settings as TransportSettings, limits::RequestLimits,
+    listen::ConnectionLimits, security_headers::CorsOrigins, tls::TlsFiles,
+};
+use serde::Deserialize;
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)+ })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, Deserialize)]
+            #[serde(default, deny_unknown_fields)]
+            pub(crate) struct $name { $($(#[$field_doc])* pub(crate) $field: $type,)+ }
+
+            impl Default for $name {
+                fn default() -> Self {
+                    Self { $($field: $default,)+ }
+                }
+            }
+        )+
+    };
+}
+
+settings! {
+    /// The whole configuration. Names are those of `countersign.toml`.
+    struct Settings {
+        /// The address to listen on.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+        /// The origin by which clients know the server.
+        issuer: Option<String> = None,
+        /// Where database and master key lie.
+        data_dir: PathBuf = PathBuf::from("countersign-data"),
+        /// Certificate chain and key, PEM.
+        tls: Option<TlsSettings> = None,
+        /// Whether plain HTTP may be spoken to the network.
+        insecure_http: bool = false,
+        /// Networks of proxies whose forwarding headers are believed.
+        trusted_proxies: Vec<String> = Vec::new(),
+        /// `open`, `invited` or `closed`.
+        enrolment: String = "open".to_owned(),
+        /// Scopes of new accounts, separated by spaces.
+        default_scopes: Scopes = Scopes::none(),
+        /// Resource servers besides this one that tokens may be for.
+        resources: Vec<String> = Vec::new(),
+        /// About logs.
+        log: LogSettings = LogSettings::default(),
+        /// About access tokens and proofs.
+        tokens: TokenSettings = TokenSettings::default(),
+        /// About the server's signing keys.
+        signing_keys: SigningKeySettings = SigningKeySettings::default(),
+        /// What one client may cost.
+        limits: LimitSettings = LimitSettings::default(),
+        /// How often a client may come.
+        rate_limits: RateLimitSettings = RateLimitSettings::default(),
+        /// How much of the audit trail is kept.
+        audit: AuditSettings = AuditSettings::default(),
+        /// From where `/metrics` may be read.
+        metrics: MetricsSettings = MetricsSettings::default(),
+        /// Which web pages may call.
+        cors: CorsSettings = CorsSettings::default(),
+    }
+
+    /// Logs.
+    struct LogSettings {
+        format: LogFormat = LogFormat::Human,
+        level: String = "info".to_owned(),
+    }
+
+    /// Access tokens and proofs. Times in seconds.
+    struct TokenSettings {
+        lifetime: u64 = 900,
+        nonce_lifetime: u64 = 300,
+        proof_max_age: u64 = 60,
+    }
+
+    /// The server's signing keys.
+    struct SigningKeySettings {
+        /// `ES256`, `EdDSA`, `ES384`, `RS256` or `PS256`.
+        algorithm: String = "ES256".to_owned(),
+        active_days: u64 = 30,
+    }
+
+    /// Sizes and numbers.
+    struct LimitSettings {
+        keys_per_account: usize = 16,
+        body_bytes: usize = 64 * 1024,
+        concurrent_requests: usize = 1024,
+        connections: usize = 10_000,
+        /// How many used proofs are remembered at once; more are refused until some expire.
+        replay_log_entries: u64 = 4_000_000,
+        /// How many clients the rate limits keep count of.
+        rate_limit_clients: usize = 65_536,
+    }
+
+    /// Requests per minute, for each client address or account.
+    struct RateLimitSettings {
+        enabled: bool = true,
+        requests: u32 = Limits::default().requests.burst,
+        registrations: u32 = Limits::default().registrations.burst,
+        logins: u32 = Limits::default().logins.burst,
+        account: u32 = Limits::default().account.burst,
+    }
+
+    /// The audit trail.
+    struct AuditSettings {
+        max_age_days: u64 = 90,
+        max_events: u64 = 1_000_000,
+    }
+
+    /// `/metrics`.
+    struct MetricsSettings {
+        allow: Vec<String> = vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+    }
+
+    /// Cross-origin requests.
+    struct CorsSettings {
+        origins: Vec<String> = Vec::new(),
+    }
+}
+
+/// Certificate chain and private key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsSettings {
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// What the authority must know.
+    pub(crate) fn policy(&self, origin: TargetUri) -> anyhow::Result<Policy> {
+        let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+        let bounded = |name: &str, value: u64, least: u64, most: u64| {
+            ensure!((least..=most).contains(&value), "{name} is {least} to {most}, not {value}");
+            Ok(Duration::from_secs(value))
+        };
+        let lifetime = bounded("tokens.lifetime", self.tokens.lifetime, 10, 86_400)?;
+        let nonce_lifetime =
+            bounded("tokens.nonce_lifetime", self.tokens.nonce_lifetime, 10, 3600)?;
+        let proof_max_age = bounded("tokens.proof_max_age", self.tokens.proof_max_age, 5, 600)?;
+        bounded("signing_keys.active_days", self.signing_keys.active_days, 1, 3650)?;
+        bounded("limits.keys_per_account", self.limits.keys_per_account as u64, 1, 1000)?;
+        let algorithm = Algorithm::from_name(&self.signing_keys.algorithm)
+            .context("signing_keys.algorithm is one of EdDSA, ES256, ES384, PS256, RS256")?;
+        for resource in &self.resources {
+            TargetUri::parse(resource).with_context(|| format!("resources: {resource:?}"))?;
+        }
+        Ok(Policy {
+            enrolment: self.enrolment.parse::<Enrolment>().context("enrolment")?,
+            default_scopes: self.default_scopes.clone(),
+            max_keys_per_account: self.limits.keys_per_account,
+            keys: KeyPolicy::default(),
+            tokens: TokenPolicy {
+                lifetime,
+                resources: self.resources.clone(),
+                ..TokenPolicy::default()
+            },
+            proof_window: ProofWindow { past: proof_max_age, ..ProofWindow::default() },
+            nonce_lifetime,
+            signing_keys: KeySchedule {
+                algorithm,
+                active: days(self.signing_keys.active_days),
+                ..KeySchedule::default()
+            },
+            retention: Retention {
+                max_age: days(self.audit.max_age_days),
+                max_events: self.audit.max_events,
+            },
+            limits: self.rate_limits.enabled.then(|| self.rate_limits.to_limits()),
+            ..Policy::new(origin)
+        })
+    }
+
+    /// What the transport must know.
+    pub(crate) fn transport(&self) -> anyhow::Result<TransportSettings> {
+        let readers = self.metrics.allow.iter().map(|network| {
+            network.parse().with_context(|| format!("metrics.allow: {network:?} is no network"))
+        });
+        Ok(TransportSettings {
+            limits: RequestLimits {
+                body_bytes: self.limits.body_bytes,
+                concurrency: self.limits.concurrent_requests,
+                ..RequestLimits::default()
+            },
+            proxies: TrustedProxies::parse(&self.trusted_proxies)
+                .context("trusted_proxies")?
+                .into(),
+            metrics_readers: readers.collect::<anyhow::Result<_>>()?,
+            cors: CorsOrigins::parse(&self.cors.origins).context("cors.origins")?,
+        })
+    }
+
+    /// What the listener must know.
+    pub(crate) fn connections(&self) -> ConnectionLimits {
+        ConnectionLimits { connections: self.limits.connections, ..ConnectionLimits::default() }
+    }
+
+    /// Certificate and key, if TLS is spoken.
+    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
+        let tls = self.tls.as_ref()?;
+        Some(TlsFiles { certificates: tls.cert.clone(), key: tls.key.clone() })
+    }
+}
+
+impl RateLimitSettings {
+    fn to_limits(&self) -> Limits {
+        let with = |limit: RateLimit, burst| RateLimit { burst, ..limit };
+        let default = Limits::default();
+        Limits {
+            requests: with(default.requests, self.requests),
+            registrations: with(default.registrations, self.registrations),
+            logins: with(default.logins, self.logins),
+            account: with(default.account, self.account),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `countersign serve`.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use countersign_authority::Maintenance;
+use countersign_server::{app::App, listen, tls::ServerTls};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+
+use crate::{
+    config::{self, Location, Settings},
+    logging,
+    master_key::Source,
+    output, server,
+};
+
+/// How often the certificate files are looked at.
+const TLS_CHECK_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    location: Location,
+
+    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// The origin by which clients know this server, such as https://auth.example.com
+    /// [default: http://ADDR:PORT]
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+
+    /// TLS certificate chain (PEM); reloaded when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// TLS private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Allow plain HTTP on an address that the network can reach
+    #[arg(long)]
+    insecure_http: bool,
+
+    /// Who may register: open, invited (with a one-time code) or closed [default: open]
+    #[arg(long, value_name = "RULE")]
+    enrolment: Option<String>,
+
+    /// How log lines look: human or json [default: human]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+impl Options {
+    fn to_table(&self) -> anyhow::Result<toml::Table> {
+        let mut table = toml::Table::new();
+        let mut set = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                table.insert(name.to_owned(), value.into());
+            }
+        };
+        set("listen", self.listen.map(|address| address.to_string()));
+        set("issuer", self.issuer.clone());
+        set("enrolment", self.enrolment.clone());
+        if self.insecure_http {
+            table.insert("insecure_http".to_owned(), true.into());
+        }
+        if let Some(format) = &self.log_format {
+            let log = toml::Table::from_iter([("format".to_owned(), format.as_str().into())]);
+            table.insert("log".to_owned(), log.into());
+        }
+        if let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            let text = |path: &PathBuf| path.to_str().map(toml::Value::from).context("not UTF-8");
+            let tls = [("cert".to_owned(), text(cert)?), ("key".to_owned(), text(key)?)];
+            table.insert("tls".to_owned(), toml::Table::from_iter(tls).into());
+        }
+        Ok(table)
+    }
+}
+
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let settings = config::load(&options.location, options.to_table()?)?;
+    logging::start(&settings.log)?;
+    let (started, _) = oneshot::channel();
+    serve(settings, until_asked_to_stop()?, started).await
+}
+
+/// A server that has begun to listen.
+pub(crate) struct Started {
+    /// Where clients find it.
+    pub(crate) issuer: String,
+}
+
+/// Serves until `stop` is ready; says through `started` when it listens.
+pub(crate) async fn serve(
+    settings: Settings,
+    stop: impl Future<Output = ()>,
+    started: oneshot::Sender<Started>,
+) -> anyhow::Result<()> {
+    settings.check_transport()?;
+    let transport = settings.transport()?;
+    let tls = settings.tls_files().map(ServerTls::load).transpose()?.map(Arc::new);
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let origin = settings.origin(listener.local_addr()?)?;
+    let issuer = origin.origin().to_owned();
+    let opened = server::start(&settings, || settings.policy(origin)).await?;
+    let app = App::new(Arc::clone(&opened.authority), transport);
+    let guard = app.guard.clone();
+    let metrics = Arc::clone(&app.metrics);
+    let maintenance = || {
+        let guard = guard.clone();
+        Maintenance::new(Arc::clone(&opened.authority), move || guard.forget_verified_tokens())
+    };
+    announce(&settings, &issuer, &opened.master_key);
+    let _ = started.send(Started { issuer });
+    let housekeeping = tokio::spawn(maintenance().run());
+    let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
+    let acceptor = tls.map(|tls| tls.acceptor());
+    let limits = settings.connections();
+    let served = listen::serve(listener, acceptor, app.router(), &limits, &metrics, stop).await;
+    housekeeping.abort();
+    reloading.inspect(tokio::task::JoinHandle::abort);
+    maintenance().write_trail().await;
+    drop(opened.lock);
+    tracing::info!("stopped");
+    Ok(served?)
+}
+
+/// Ready at SIGTERM or SIGINT.
+fn until_asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests under way may finish");
+    })
+}
+
+/// A few lines for the person who started the server.
+fn announce(settings: &Settings, issuer: &str, master_key: &Source) {
+    let data_dir = settings.data_dir.display();
+    match master_key {
+        Source::NewFile(path) => {
+            output::remark(format!(
+                "made the data directory {data_dir}, a database and signing keys"
+            ));
+            output::remark(format!(
+                "made the master key {}: keep a copy elsewhere, a backup is worth nothing without it",
+                path.display()
+            ));
+        }
+        Source::File(_) => output::remark(format!("opened the data directory {data_dir}")),
+        Source::Environment(variable) => {
+            output::remark(format!("opened the data directory {data_dir} with {variable}"));
+        }
+    }
+    output::remark(format!("listening on {issuer}, enrolment is {}", settings.enrolment));
+    if !settings.rate_limits.enabled {
+        output::remark(
+            "WARNING: rate limits are OFF; every client may do everything as often as it likes",
+        );
+        tracing::warn!("rate limits are off");
+    }
+    if settings.insecure_http && settings.tls.is_none() {
+        output::remark("WARNING: plain HTTP; whoever is in between reads along");
+    }
+    output::remark(format!("try: countersign register alice --server {issuer}"));
+}

@@ -1,0 +1,102 @@
+//! Opens what lies in a data directory: store, vault, authority.
+
+use std::{fs, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use countersign_authority::{
+    Authority,
+    policy::Policy,
+    ports::{Clock, Ports, Random},
+    vault::Vault,
+};
+use countersign_store::{
+    memory::{MemoryRateLimiter, MemoryReplayLog},
+    sqlite::{ServerLock, SqliteOptions, SqliteStore},
+};
+use countersign_system::{SystemClock, SystemRandom};
+
+use crate::{
+    config::Settings,
+    master_key::{self, Source},
+};
+
+/// The name of the database in a data directory.
+const DATABASE: &str = "countersign.db";
+
+/// An opened data directory.
+pub(crate) struct DataDir {
+    pub(crate) path: PathBuf,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) ports: Ports,
+}
+
+/// The path of the database of `settings`.
+pub(crate) fn database_path(settings: &Settings) -> PathBuf {
+    settings.data_dir.join(DATABASE)
+}
+
+/// Opens the database; makes directory and database if they are missing and `may_create`.
+pub(crate) fn open(settings: &Settings, may_create: bool) -> anyhow::Result<DataDir> {
+    let path = settings.data_dir.clone();
+    if may_create {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot make the data directory {}", path.display()))?;
+    }
+    let mut options = SqliteOptions::default();
+    if !may_create {
+        options.mode = countersign_store::sqlite::OpenMode::Existing;
+    }
+    let store = Arc::new(SqliteStore::open(&database_path(settings), &options)?);
+    let ports = ports(&store, settings);
+    Ok(DataDir { path, store, ports })
+}
+
+/// What a server holds while it runs.
+pub(crate) struct Opened {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) master_key: Source,
+    /// Keeps a second server out of the data directory.
+    pub(crate) lock: ServerLock,
+}
+
+/// Opens everything that a server needs.
+pub(crate) async fn start(
+    settings: &Settings,
+    policy: impl FnOnce() -> anyhow::Result<Policy>,
+) -> anyhow::Result<Opened> {
+    let is_new = !database_path(settings).exists();
+    let policy = policy()?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&settings.data_dir)
+        .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
+    let lock = ServerLock::acquire(&settings.data_dir)?;
+    let found = master_key::find(&settings.data_dir, is_new, &SystemRandom)?;
+    let data_dir = open(settings, true)?;
+    let vault = Vault::open(&*data_dir.ports.vault, &found.key, &SystemRandom).await?;
+    let authority = Arc::new(Authority::start(policy, data_dir.ports, vault).await?);
+    Ok(Opened { authority, master_key: found.source, lock })
+}
+
+fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    Ports {
+        accounts: Arc::clone(store) as _,
+        audit: Arc::clone(store) as _,
+        clock,
+        credentials: Arc::clone(store) as _,
+        invitations: Arc::clone(store) as _,
+        random,
+        rate_limiter: Arc::new(MemoryRateLimiter::new(settings.limits.rate_limit_clients)),
+        replay_log: Arc::new(MemoryReplayLog::new(settings.limits.replay_log_entries)),
+        revocations: Arc::clone(store) as _,
+        signing_keys: Arc::clone(store) as _,
+        vault: Arc::clone(store) as _,
+        watch: Arc::clone(store) as _,
+    }
+}

@@ -1,0 +1,142 @@
+//! The whole application: routes, guard, limits, logs, put together in one place.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use countersign_authority::Authority;
+use countersign_guard::{Guard, GuardLayer, GuardPolicy, GuardPorts};
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    access_log::{AccessLog, with_access_log},
+    address::{ClientAddress, TrustedProxies, limit_key},
+    guard_ports::AuthorityPorts,
+    limits::{RequestLimits, with_limits},
+    metrics::Metrics,
+    problem::{Problem, ProblemType},
+    refused,
+    routes::{self, openapi::ApiDoc},
+    security_headers::{CorsOrigins, with_cors, with_security_headers},
+};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct App {
+    /// Decides.
+    pub authority: Arc<Authority>,
+    /// Guards the protected resources.
+    pub guard: Guard,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// The transport's settings.
+    pub settings: Arc<Settings>,
+}
+
+/// The settings of the transport, which the authority knows nothing of.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What one request may cost.
+    pub limits: RequestLimits,
+    /// Who may name the client's address.
+    pub proxies: Arc<TrustedProxies>,
+    /// From where `/metrics` may be read.
+    pub metrics_readers: Vec<IpNet>,
+    /// Which web pages may call.
+    pub cors: CorsOrigins,
+}
+
+impl App {
+    /// The application over `authority`.
+    pub fn new(authority: Arc<Authority>, settings: Settings) -> Self {
+        let policy = authority.policy();
+        let mut guard_policy =
+            GuardPolicy::new(policy.issuer(), policy.issuer(), policy.origin.clone());
+        guard_policy.skew = policy.skew;
+        guard_policy.proof_window = policy.proof_window;
+        guard_policy.keys = policy.keys.clone();
+        let ports = Arc::new(AuthorityPorts(Arc::clone(&authority)));
+        let ports = GuardPorts {
+            clock: Arc::clone(&authority.ports().clock),
+            issuer_keys: Arc::clone(&ports) as _,
+            replay_log: Arc::clone(&ports) as _,
+            standing: ports,
+        };
+        let guard = Guard::new(guard_policy, ports, authority.nonce_sealer("resources"));
+        Self { authority, guard, metrics: Arc::new(Metrics::new()), settings: Arc::new(settings) }
+    }
+
+    /// Everything that is served.
+    pub fn router(self) -> Router {
+        let settings = Arc::clone(&self.settings);
+        let https = self.authority.policy().issuer().starts_with("https://");
+        let log = AccessLog {
+            clock: Arc::clone(&self.authority.ports().clock),
+            random: Arc::clone(&self.authority.ports().random),
+            metrics: Arc::clone(&self.metrics),
+            proxies: Arc::clone(&settings.proxies),
+        };
+        let (limited, api) = self.clone().limited_routes();
+        let router = with_limits(limited, &settings.limits)
+            .merge(routes::health::router(self.clone()))
+            .merge(routes::openapi::router(&api))
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed);
+        with_access_log(with_security_headers(with_cors(router, &settings.cors), https), log)
+    }
+
+    fn limited_routes(self) -> (Router, utoipa::openapi::OpenApi) {
+        let protected = routes::protected()
+            .route_layer(GuardLayer::new(self.guard.clone()))
+            .route_layer(middleware::from_fn_with_state(self.clone(), refused::record));
+        let token = routes::with_token_endpoint_nonce()
+            .route_layer(middleware::from_fn_with_state(self.clone(), add_nonce));
+        let routes = OpenApiRouter::with_openapi(ApiDoc::openapi())
+            .merge(protected)
+            .merge(token)
+            .merge(routes::public())
+            .with_state(self.clone());
+        let (router, api) = routes.split_for_parts();
+        (router.layer(middleware::from_fn_with_state(self, admit)), api)
+    }
+}
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// Counts the request against its client's allowance.
+async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<ClientAddress>().map(|client| limit_key(client.0));
+    let Some(address) = address else { return next.run(request).await };
+    match app.authority.admit_request(address).await {
+        Ok(()) => next.run(request).await,
+        Err(limited) => {
+            app.metrics.rate_limited("requests");
+            Problem::new(ProblemType::RateLimited).retry_after(limited.retry_after).into_response()
+        }
+    }
+}
+
+/// Every answer of the endpoints where proofs are made without a token carries the nonce for the
+/// next proof (RFC 9449 §8.2).
+async fn add_nonce(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Ok(nonce) = HeaderValue::try_from(app.authority.fresh_nonce()) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
+    response
+}
+
+async fn not_found() -> Problem {
+    Problem::new(ProblemType::NotFound).detail("no such resource; GET / says what there is")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(ProblemType::MethodNotAllowed)
+}

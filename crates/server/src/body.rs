@@ -1,0 +1,102 @@
+//! Request bodies and headers, read strictly: one reader for JSON, one for forms, one for `DPoP`.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+};
+use countersign_protocol::strict::json;
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::problem::{OAuthError, Problem, ProblemType};
+
+/// More form parameters than this are refused.
+const MAX_PARAMETERS: usize = 32;
+
+/// A JSON object without duplicate members, as a `T` that should deny unknown fields.
+pub(crate) struct StrictJson<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if media_type(request.headers()) != Some("application/json") {
+            return Err(Problem::new(ProblemType::UnsupportedMediaType)
+                .detail("send Content-Type: application/json"));
+        }
+        let invalid = |detail: String| Problem::new(ProblemType::InvalidJson).detail(detail);
+        let body = Bytes::from_request(request, state).await;
+        let body = body.map_err(|error| invalid(error.to_string()))?;
+        let object = json::parse_object(&body).map_err(|error| invalid(error.to_string()))?;
+        let value = serde_json::from_value(Value::Object(object));
+        value.map(Self).map_err(|error| invalid(error.to_string()))
+    }
+}
+
+/// The parameters of an OAuth request (RFC 6749 §3.2): each at most once, empty ones left out.
+pub(crate) struct OAuthForm(Vec<(String, String)>);
+
+/// The one parameter that may be repeated (RFC 8707 §2).
+const RESOURCE: &str = "resource";
+
+impl OAuthForm {
+    /// The parameter `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The parameter `name`, which must be there.
+    pub(crate) fn required(&self, name: &str) -> Result<&str, OAuthError> {
+        let missing =
+            || OAuthError::new("invalid_request").description(format!("{name} is missing"));
+        self.get(name).ok_or_else(missing)
+    }
+
+    /// All `resource` parameters.
+    pub(crate) fn resources(&self) -> Vec<&str> {
+        let named = self.0.iter().filter(|(name, _)| name == RESOURCE);
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for OAuthForm {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        let invalid = |detail: &'static str| OAuthError::new("invalid_request").description(detail);
+        if media_type(request.headers()) != Some("application/x-www-form-urlencoded") {
+            return Err(invalid("send Content-Type: application/x-www-form-urlencoded"));
+        }
+        let body = Bytes::from_request(request, state).await;
+        let body = body.map_err(|_| invalid("the body could not be read"))?;
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(&body) {
+            if value.is_empty() {
+                continue;
+            }
+            let repeated = name != RESOURCE && parameters.iter().any(|(own, _)| *own == name);
+            if repeated {
+                return Err(invalid("a parameter is repeated"));
+            }
+            if parameters.len() == MAX_PARAMETERS {
+                return Err(invalid("too many parameters"));
+            }
+            parameters.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(parameters))
+    }
+}
+
+/// The values of all `DPoP` header fields.
+pub(crate) fn dpop_fields(headers: &HeaderMap) -> Vec<&[u8]> {
+    headers.get_all("dpop").iter().map(http::HeaderValue::as_bytes).collect()
+}
+
+/// The media type of the body without its parameters, if it is one of those read here.
+fn media_type(headers: &HeaderMap) -> Option<&'static str> {
+    const KNOWN: [&str; 2] = ["application/json", "application/x-www-form-urlencoded"];
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(essence))
+}

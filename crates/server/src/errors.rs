@@ -1,0 +1,155 @@
+//! Refusals of the authority as HTTP answers. No arm is a wildcard: a new refusal must be given a
+//! status before it compiles.
+
+use countersign_authority::{
+    AddKeyError, CallerError, LoginError, ProofError, RegistrationError, RevokeKeyError,
+    RevokeTokenError,
+    ports::{AddCredentialError, RateLimited, RevokeCredentialError, StoreError},
+};
+use countersign_protocol::proofs::dpop::DpopError;
+use http::StatusCode;
+
+use crate::problem::{OAuthError, Problem, ProblemType};
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::Corrupt { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<RateLimited> for Problem {
+    fn from(limited: RateLimited) -> Self {
+        Self::new(ProblemType::RateLimited).retry_after(limited.retry_after)
+    }
+}
+
+impl From<ProofError> for Problem {
+    fn from(error: ProofError) -> Self {
+        let kind = match &error {
+            ProofError::Invalid(DpopError::Nonce) => ProblemType::NonceRequired,
+            ProofError::Invalid(_) | ProofError::Replayed => ProblemType::InvalidProof,
+            ProofError::Unavailable(_) => return Self::unavailable(error),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<RegistrationError> for Problem {
+    fn from(error: RegistrationError) -> Self {
+        let kind = match error {
+            RegistrationError::Closed | RegistrationError::CodeNeeded => {
+                ProblemType::EnrolmentClosed
+            }
+            RegistrationError::CodeUnusable => ProblemType::EnrolmentCode,
+            RegistrationError::Key(_) => ProblemType::InvalidKey,
+            RegistrationError::KeyTaken => ProblemType::KeyTaken,
+            RegistrationError::Label(_) => ProblemType::InvalidRequest,
+            RegistrationError::Proof(error) => return error.into(),
+            RegistrationError::RateLimited(error) => return error.into(),
+            RegistrationError::Store(error) => return error.into(),
+            RegistrationError::Username(_) => ProblemType::InvalidUsername,
+            RegistrationError::UsernameTaken => ProblemType::UsernameTaken,
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<AddKeyError> for Problem {
+    fn from(error: AddKeyError) -> Self {
+        let kind = match error {
+            AddKeyError::Key(_) => ProblemType::InvalidKey,
+            AddKeyError::Label(_) => ProblemType::InvalidRequest,
+            AddKeyError::Proof(error) => return error.into(),
+            AddKeyError::RateLimited(error) => return error.into(),
+            AddKeyError::Store(AddCredentialError::KeyTaken) => ProblemType::KeyTaken,
+            AddKeyError::Store(AddCredentialError::LimitReached) => ProblemType::KeyLimit,
+            AddKeyError::Store(AddCredentialError::NoAccount) => ProblemType::NotFound,
+            AddKeyError::Store(AddCredentialError::Store(error)) => return error.into(),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<RevokeKeyError> for Problem {
+    fn from(error: RevokeKeyError) -> Self {
+        let kind = match error {
+            RevokeKeyError::RateLimited(error) => return error.into(),
+            RevokeKeyError::Store(RevokeCredentialError::LastKey) => ProblemType::LastKey,
+            RevokeKeyError::Store(RevokeCredentialError::NotFound) => ProblemType::NotFound,
+            RevokeKeyError::Store(RevokeCredentialError::Store(error)) => return error.into(),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Unavailable(_) => unavailable(&error),
+            StoreError::Corrupt { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<RateLimited> for OAuthError {
+    fn from(limited: RateLimited) -> Self {
+        Self::new("temporarily_unavailable")
+            .status(StatusCode::TOO_MANY_REQUESTS)
+            .description("too many requests")
+            .retry_after(limited.retry_after)
+    }
+}
+
+impl From<LoginError> for OAuthError {
+    fn from(error: LoginError) -> Self {
+        let code = match error {
+            LoginError::Assertion(_) | LoginError::AssertionReplayed => "invalid_grant",
+            LoginError::Binding
+            | LoginError::Proof(ProofError::Invalid(_) | ProofError::Replayed) => {
+                if error.wants_nonce() { "use_dpop_nonce" } else { "invalid_dpop_proof" }
+            }
+            LoginError::Proof(ProofError::Unavailable(_)) => return unavailable(&error),
+            LoginError::RateLimited(error) => return error.into(),
+            LoginError::Scope => "invalid_scope",
+            LoginError::SigningKey(error) => return Self::internal(error),
+            LoginError::Store(error) => return error.into(),
+            LoginError::UnknownResource => "invalid_target",
+        };
+        Self::new(code).description(error.to_string())
+    }
+}
+
+impl From<CallerError> for OAuthError {
+    fn from(error: CallerError) -> Self {
+        match error {
+            CallerError::RateLimited(error) => error.into(),
+            CallerError::Store(error) => error.into(),
+            CallerError::Assertion(_)
+            | CallerError::Format(_)
+            | CallerError::Refused
+            | CallerError::Replayed => Self::new("invalid_client")
+                .status(StatusCode::UNAUTHORIZED)
+                .description(error.to_string()),
+        }
+    }
+}
+
+impl From<RevokeTokenError> for OAuthError {
+    fn from(error: RevokeTokenError) -> Self {
+        match error {
+            RevokeTokenError::NotOwner => {
+                Self::new("unauthorized_client").description(error.to_string())
+            }
+            RevokeTokenError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn unavailable(cause: &impl std::fmt::Display) -> OAuthError {
+    OAuthError::internal(cause)
+        .status(StatusCode::SERVICE_UNAVAILABLE)
+        .retry_after(std::time::Duration::from_secs(1))
+}

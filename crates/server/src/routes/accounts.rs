@@ -1,0 +1,140 @@
+//! Registration, and the public keys of an account.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    response::IntoResponse,
+};
+use countersign_authority::{PresentedDpop, PresentedKey, Registration, account::AccountName};
+use http::{HeaderMap, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::{
+    address::ClientAddress,
+    app::App,
+    body::{StrictJson, dpop_fields},
+    problem::{Problem, ProblemBody, ProblemType},
+};
+
+const PATH: &str = "/v1/accounts";
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RegisterBody {
+    /// 1 to 64 ASCII letters, digits and `. _ - @ +`, beginning with a letter or digit.
+    #[schema(example = "alice")]
+    username: String,
+    /// A JWK, an SPKI or PKCS#1 PEM, or base64 of SPKI DER.
+    public_key: Value,
+    /// A name for the key, such as the device.
+    #[schema(example = "laptop")]
+    label: Option<String>,
+    /// The one-time code of an invitation.
+    enrolment_code: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RegisteredBody {
+    account_id: String,
+    username: String,
+    /// RFC 7638 SHA-256 thumbprint of the key.
+    thumbprint: String,
+}
+
+/// Register an account with its first key.
+///
+/// The `DPoP` header carries a proof by that very key for this method and URL.
+#[utoipa::path(
+    post,
+    path = PATH,
+    tag = "accounts",
+    params(("DPoP" = String, Header, description = "A DPoP proof by the key to be registered")),
+    request_body = RegisterBody,
+    responses(
+        (status = 201, body = RegisteredBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-username, invalid-proof or nonce-required"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "enrolment-closed or enrolment-code"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken or key-taken"),
+        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
+    )
+)]
+pub(crate) async fn register(
+    State(app): State<App>,
+    Extension(client): Extension<ClientAddress>,
+    headers: HeaderMap,
+    StrictJson(body): StrictJson<RegisterBody>,
+) -> Result<(StatusCode, Json<RegisteredBody>), Problem> {
+    let uri = app.authority.policy().origin.join(PATH).map_err(Problem::internal)?;
+    let registered = app
+        .authority
+        .register(Registration {
+            username: &body.username,
+            public_key: presented_key(&body.public_key)?,
+            label: body.label.as_deref(),
+            enrolment_code: body.enrolment_code.as_deref(),
+            proof: PresentedDpop {
+                fields: &dpop_fields(&headers),
+                method: Method::POST.as_str(),
+                uri: &uri,
+            },
+            address: client.0,
+        })
+        .await?;
+    Ok((
+        StatusCode::CREATED,
+        Json(RegisteredBody {
+            account_id: registered.account_id.to_string(),
+            username: registered.username.to_string(),
+            thumbprint: registered.thumbprint.to_string(),
+        }),
+    ))
+}
+
+/// A `public_key` member: an object is a JWK, a string is anything else.
+pub(super) fn presented_key(value: &Value) -> Result<PresentedKey<'_>, Problem> {
+    match value {
+        Value::Object(jwk) => Ok(PresentedKey::Jwk(jwk)),
+        Value::String(text) => Ok(PresentedKey::Text(text)),
+        _ => Err(Problem::new(ProblemType::InvalidKey)
+            .detail("public_key is a JWK object, a PEM text, or base64 of SPKI DER")),
+    }
+}
+
+/// The live public keys of an account.
+///
+/// For resource servers that verify what the account signs.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{username}/jwks.json",
+    tag = "accounts",
+    params(("username" = String, Path, description = "The username or the account id")),
+    responses(
+        (status = 200, description = "A JWK Set (RFC 7517)", content_type = "application/jwk-set+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
+    )
+)]
+pub(crate) async fn account_jwks(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let unknown = || Problem::new(ProblemType::NotFound).detail("no such account");
+    let name: AccountName = name.parse().map_err(|_| unknown())?;
+    let keys = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
+    let keys: Vec<Value> = keys
+        .iter()
+        .map(|key| {
+            let mut jwk = key.to_jwk();
+            jwk.insert("use".to_owned(), "sig".into());
+            jwk.insert("kid".to_owned(), key.thumbprint().to_string().into());
+            Value::Object(jwk)
+        })
+        .collect();
+    // Short, because a revoked key must disappear from it soon.
+    let headers = [
+        (header::CONTENT_TYPE, "application/jwk-set+json"),
+        (header::CACHE_CONTROL, "public, max-age=5"),
+    ];
+    Ok((headers, json!({ "keys": keys }).to_string()))
+}

@@ -1,0 +1,96 @@
+//! Token introspection (RFC 7662).
+
+use axum::{Extension, Json, extract::State, http::header, response::IntoResponse};
+use countersign_authority::{Caller, CallerAuthentication, Introspection};
+use http::StatusCode;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::{
+    address::ClientAddress,
+    app::App,
+    body::OAuthForm,
+    problem::{OAuthError, OAuthErrorBody},
+};
+
+const JWT_BEARER_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form that the endpoint reads")]
+pub(crate) struct IntrospectForm {
+    /// The token that the caller wants to know about.
+    token: String,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`
+    client_assertion_type: String,
+    /// A JWT signed by a key of the calling account: `iss` = `sub` = its name or id, `aud` = this
+    /// issuer and nothing else, `exp`, `jti`.
+    client_assertion: String,
+}
+
+/// Ask whether a token is good.
+///
+/// The caller authenticates itself by `private_key_jwt`. It may ask about tokens of its own account,
+/// and about those of others with the scope `introspect`.
+#[utoipa::path(
+    post,
+    path = "/oauth/introspect",
+    tag = "oauth",
+    request_body(content = IntrospectForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "`{\"active\":false}`, or the token's claims with `active` true, `username`, `token_type` DPoP and `cnf`"),
+        (status = 400, body = OAuthErrorBody, description = "invalid_request"),
+        (status = 401, body = OAuthErrorBody, description = "invalid_client"),
+    )
+)]
+pub(crate) async fn introspect(
+    State(app): State<App>,
+    Extension(client): Extension<ClientAddress>,
+    form: OAuthForm,
+) -> Result<impl IntoResponse, OAuthError> {
+    let Some(caller) = authenticate(&app, client, &form).await? else {
+        return Err(OAuthError::new("invalid_client")
+            .status(StatusCode::UNAUTHORIZED)
+            .description("authenticate with client_assertion (private_key_jwt)"));
+    };
+    let introspection = app.authority.introspect(form.required("token")?, &caller).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(to_json(&introspection))))
+}
+
+/// The account that a client assertion speaks for; `None` when the form has none.
+pub(super) async fn authenticate(
+    app: &App,
+    client: ClientAddress,
+    form: &OAuthForm,
+) -> Result<Option<Caller>, OAuthError> {
+    let Some(assertion) = form.get("client_assertion") else { return Ok(None) };
+    if form.required("client_assertion_type")? != JWT_BEARER_ASSERTION {
+        return Err(OAuthError::new("invalid_request")
+            .description(format!("client_assertion_type must be {JWT_BEARER_ASSERTION}")));
+    }
+    let client_id = form.get("client_id");
+    let presented = CallerAuthentication { assertion, client_id, address: client.0 };
+    Ok(Some(app.authority.authenticate_caller(presented).await?))
+}
+
+fn to_json(introspection: &Introspection) -> Value {
+    let Introspection::Active { claims, username } = introspection else {
+        return json!({ "active": false });
+    };
+    let mut answer = json!({
+        "active": true,
+        "iss": claims.issuer,
+        "sub": claims.account_id,
+        "aud": claims.audience,
+        "client_id": claims.credential,
+        "username": username.as_str(),
+        "token_type": "DPoP",
+        "jti": claims.token_id,
+        "iat": claims.issued_at.as_secs(),
+        "exp": claims.expires_at.as_secs(),
+        "cnf": { "jkt": claims.bound_to },
+    });
+    if !claims.scopes.is_empty() {
+        answer["scope"] = claims.scopes.to_string().into();
+    }
+    answer
+}

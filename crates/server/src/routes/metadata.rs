@@ -1,0 +1,40 @@
+//! Authorization server metadata (RFC 8414).
+
+use axum::{Json, extract::State, http::header, response::IntoResponse};
+use countersign_protocol::keys::Algorithm;
+use serde_json::{Value, json};
+
+use super::{jwks, token};
+use crate::app::App;
+
+/// What clients must know to use this server.
+#[utoipa::path(
+    get,
+    path = "/.well-known/oauth-authorization-server",
+    tag = "metadata",
+    responses((status = 200, description = "Authorization server metadata (RFC 8414)"))
+)]
+pub(crate) async fn metadata(State(app): State<App>) -> impl IntoResponse {
+    let issuer = app.authority.policy().issuer();
+    ([(header::CACHE_CONTROL, "public, max-age=300")], Json(document(issuer)))
+}
+
+fn document(issuer: &str) -> Value {
+    let algorithms: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+    json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{issuer}{}", token::PATH),
+        "jwks_uri": format!("{issuer}{}", jwks::PATH),
+        "introspection_endpoint": format!("{issuer}/oauth/introspect"),
+        "revocation_endpoint": format!("{issuer}/oauth/revoke"),
+        "response_types_supported": [],
+        "grant_types_supported": [token::JWT_BEARER],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "dpop_signing_alg_values_supported": algorithms,
+        "service_documentation": format!("{issuer}/"),
+    })
+}

@@ -1,0 +1,44 @@
+//! The native HTTP surface: one file for each endpoint.
+
+mod accounts;
+mod events;
+pub(crate) mod health;
+mod introspect;
+mod jwks;
+mod keys;
+mod metadata;
+pub(crate) mod openapi;
+mod page;
+mod revoke;
+mod token;
+mod whoami;
+
+use axum::routing::get;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::app::App;
+
+/// The protected resources: every request must be proven.
+pub(crate) fn protected() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(whoami::whoami))
+        .routes(routes!(keys::list_keys, keys::add_key))
+        .routes(routes!(keys::revoke_key))
+        .routes(routes!(events::events))
+}
+
+/// The endpoints where a client proves a key without a token.
+pub(crate) fn with_token_endpoint_nonce() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(accounts::register)).routes(routes!(token::token))
+}
+
+/// The endpoints that need no proof, or check it themselves.
+pub(crate) fn public() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::account_jwks))
+        .routes(routes!(introspect::introspect))
+        .routes(routes!(jwks::jwks))
+        .routes(routes!(metadata::metadata))
+        .routes(routes!(revoke::revoke))
+        .route("/", get(page::page))
+}

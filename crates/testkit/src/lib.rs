@@ -1,1 +1,11 @@
-//! x
+//! What the tests of every crate share: a clock that stands still, randomness that repeats itself,
+//! keys, sample data, and the suite that every durable store must pass.
+//!
+//! It is for tests only, so it fails by panicking.
+#![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+pub mod clock;
+pub mod keys;
+pub mod random;
+pub mod samples;
+pub mod store_conformance;

@@ -1,0 +1,164 @@
+//! Rules about accounts.
+
+use countersign_authority::{
+    account::{Account, AccountName, AccountStatus},
+    audit::EventKind,
+    ports::CreateAccountError,
+};
+use countersign_protocol::Scopes;
+
+use super::{Backend, at_once};
+use crate::samples::{self, NOW};
+
+/// An account is found by its id, and by its name in any case; what is not there is not found.
+pub async fn an_account_is_found_by_id_and_by_name_in_any_case(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let mut new = samples::new_account(1, "Alice.Smith");
+    new.scopes = samples::scopes("read write");
+    stores.create(&new).await;
+
+    let by_id = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+    let expected = Account {
+        id: new.id,
+        username: new.username.clone(),
+        status: AccountStatus::Active,
+        scopes: new.scopes.clone(),
+        registered_at: NOW,
+        last_login_at: None,
+    };
+    assert_eq!(by_id, expected);
+    for spelling in ["Alice.Smith", "alice.smith", "ALICE.SMITH"] {
+        let name = AccountName::Username(samples::username(spelling));
+        let found = stores.accounts.account(&name).await.unwrap().unwrap();
+        assert_eq!(found, expected);
+        assert_eq!(found.username.as_str(), "Alice.Smith");
+    }
+
+    let name = AccountName::Username(samples::username("alice"));
+    assert_eq!(stores.accounts.account(&name).await.unwrap(), None);
+    let id = AccountName::Id(samples::account_id(2));
+    assert_eq!(stores.accounts.account(&id).await.unwrap(), None);
+}
+
+/// Two names that differ only in case are one name.
+pub async fn a_name_is_taken_whatever_its_case(backend: &impl Backend) {
+    let stores = backend.open().await;
+    stores.create(&samples::new_account(1, "alice")).await;
+    for spelling in ["alice", "Alice", "ALICE"] {
+        let refusal = stores.accounts.create_account(samples::new_account(2, spelling)).await;
+        assert!(matches!(refusal, Err(CreateAccountError::UsernameTaken)), "{refusal:?}");
+    }
+}
+
+/// Of many registrations of one name at the same time, one succeeds.
+pub async fn the_name_goes_to_one_of_many_at_once(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let results = at_once(20, |number| {
+        let accounts = stores.accounts.clone();
+        let name = if number % 2 == 0 { "alice" } else { "ALICE" };
+        async move { accounts.create_account(samples::new_account(number, name)).await }
+    })
+    .await;
+    let created = results.iter().filter(|result| result.is_ok()).count();
+    let taken = results
+        .iter()
+        .filter(|result| matches!(result, Err(CreateAccountError::UsernameTaken)))
+        .count();
+    assert_eq!((created, taken), (1, 19));
+    assert_eq!(stores.accounts.accounts(None, 100).await.unwrap().len(), 1);
+    assert_eq!(stores.trail().await.len(), 1);
+}
+
+/// A registration that is refused creates neither account nor key, and records no event.
+pub async fn a_refused_registration_leaves_nothing(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let first = samples::new_account(1, "alice");
+    stores.create(&first).await;
+
+    let taken_name = samples::new_account(2, "alice");
+    let refusal = stores.accounts.create_account(taken_name.clone()).await;
+    assert!(matches!(refusal, Err(CreateAccountError::UsernameTaken)), "{refusal:?}");
+    let thumbprint = taken_name.credential.thumbprint();
+    assert!(stores.credentials.credential(&thumbprint).await.unwrap().is_none());
+
+    let mut taken_key = samples::new_account(3, "carol");
+    taken_key.credential.public_key = first.credential.public_key.clone();
+    let refusal = stores.accounts.create_account(taken_key.clone()).await;
+    assert!(matches!(refusal, Err(CreateAccountError::KeyTaken)), "{refusal:?}");
+    let id = AccountName::Id(taken_key.id);
+    assert_eq!(stores.accounts.account(&id).await.unwrap(), None);
+
+    assert_eq!(stores.trail().await.len(), 1);
+    stores.create(&samples::new_account(3, "carol")).await;
+}
+
+/// Accounts come in the order of their folded names, page after page.
+pub async fn accounts_are_listed_by_name_in_pages(backend: &impl Backend) {
+    let stores = backend.open().await;
+    for (name, number) in ["delta", "Bravo", "alpha", "Charlie", "echo"].into_iter().zip(1..) {
+        stores.create(&samples::new_account(number, name)).await;
+    }
+    let mut names = Vec::new();
+    let mut page = stores.accounts.accounts(None, 2).await.unwrap();
+    while let Some(last) = page.last() {
+        assert!(page.len() <= 2);
+        let last = last.username.clone();
+        names.extend(page.iter().map(|account| account.username.to_string()));
+        page = stores.accounts.accounts(Some(&last), 2).await.unwrap();
+    }
+    assert_eq!(names, ["alpha", "Bravo", "Charlie", "delta", "echo"]);
+    assert!(stores.accounts.accounts(None, 0).await.unwrap().is_empty());
+}
+
+/// A change of status is made and recorded together; for an unknown account, neither happens.
+pub async fn the_status_changes_with_its_event(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let new = samples::new_account(1, "alice");
+    stores.create(&new).await;
+    let event = samples::event(EventKind::AccountDisabled).account(new.id);
+
+    let set = |id| stores.accounts.set_status(id, AccountStatus::Disabled, event.clone());
+    assert!(!set(samples::account_id(2)).await.unwrap());
+    assert_eq!(stores.trail().await.len(), 1);
+    assert!(set(new.id).await.unwrap());
+
+    let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+    assert_eq!(account.status, AccountStatus::Disabled);
+    assert_eq!(stores.trail().await[1].event, event);
+}
+
+/// A change of scopes is made and recorded together; for an unknown account, neither happens.
+pub async fn scopes_are_replaced_with_their_event(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let mut new = samples::new_account(1, "alice");
+    new.scopes = samples::scopes("read write");
+    stores.create(&new).await;
+    let event = samples::event(EventKind::AccountScopesChanged).account(new.id);
+
+    for scopes in [samples::scopes("admin"), Scopes::none()] {
+        let set = |id| stores.accounts.set_scopes(id, &scopes, event.clone());
+        assert!(!set(samples::account_id(2)).await.unwrap());
+        assert!(set(new.id).await.unwrap());
+        let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+        assert_eq!(account.scopes, scopes);
+    }
+    let trail: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
+    assert_eq!(trail, [new.event, event.clone(), event]);
+}
+
+/// What was acknowledged is there after the last handle was closed and another one opened.
+pub async fn reopening_keeps_accounts_keys_and_events(backend: &impl Backend) {
+    let new = samples::new_account(1, "alice");
+    let stores = backend.open().await;
+    stores.create(&new).await;
+    let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap();
+    let trail = stores.trail().await;
+    drop(stores);
+
+    let stores = backend.open().await;
+    assert_eq!(stores.accounts.account(&AccountName::Id(new.id)).await.unwrap(), account);
+    let thumbprint = new.credential.thumbprint();
+    let (key, owner) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+    assert_eq!((key.thumbprint(), Some(owner)), (thumbprint, account));
+    assert_eq!(stores.trail().await, trail);
+}

@@ -1,0 +1,102 @@
+//! Rules about the audit trail.
+
+use std::{net::IpAddr, time::Duration};
+
+use countersign_authority::audit::{AuditEvent, AuditFilter, EventKind};
+
+use super::{Backend, Stores};
+use crate::{
+    keys,
+    samples::{self, NOW},
+};
+
+/// An event of any kind comes back whole, with or without its particulars, after reopening too.
+pub async fn an_event_comes_back_as_it_was(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let addresses: [IpAddr; 2] = [samples::address(7), "2001:db8::7".parse().unwrap()];
+    let mut events: Vec<_> = EventKind::ALL.iter().copied().map(samples::event).collect();
+    events.extend(addresses.map(|address| {
+        samples::event(EventKind::LoginRefused)
+            .account(samples::account_id(1))
+            .key(keys::ed25519_public(1).thumbprint())
+            .from(address)
+            .detail("Jürgens Handy — 'quoted' \"text\"")
+    }));
+    stores.audit.append(events.clone()).await.unwrap();
+    stores.audit.append(Vec::new()).await.unwrap();
+    drop(stores);
+
+    let trail = backend.open().await.trail().await;
+    assert!(trail.is_sorted_by(|one, next| one.id < next.id));
+    let found: Vec<_> = trail.into_iter().map(|entry| entry.event).collect();
+    assert_eq!(found, events);
+}
+
+/// The newest events come first; the smallest number of a page leads to the next one.
+pub async fn events_are_read_newest_first_in_pages(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let events: Vec<_> = (0..7).map(at).collect();
+    stores.audit.append(events.clone()).await.unwrap();
+    let mut found = Vec::new();
+    let mut filter = AuditFilter::default();
+    loop {
+        let page = stores.audit.events(&filter, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 3);
+        filter.before = Some(last.id);
+        found.extend(page.into_iter().map(|entry| entry.event));
+    }
+    found.reverse();
+    assert_eq!(found, events);
+}
+
+/// Each condition leaves out what does not meet it, and all of them must hold.
+pub async fn events_are_filtered_by_every_condition(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (alice, bob) = (samples::account_id(1), samples::account_id(2));
+    let [laptop, phone] = [1, 2].map(|number| keys::ed25519_public(number).thumbprint());
+    let login = EventKind::LoginSucceeded;
+    let event = |second| AuditEvent { kind: login, ..at(second) };
+    let events = vec![
+        AuditEvent { kind: EventKind::AccountRegistered, ..at(0) }.account(alice).key(laptop),
+        event(1).account(alice).key(laptop),
+        event(2).account(alice).key(phone),
+        event(3).account(bob),
+        event(4),
+    ];
+    stores.audit.append(events).await.unwrap();
+
+    let all = AuditFilter::default;
+    let second = |second| Some(NOW + Duration::from_secs(second));
+    assert_eq!(seconds(&stores, all()).await, [4, 3, 2, 1, 0]);
+    let of_alice = AuditFilter { account_id: Some(alice), ..all() };
+    assert_eq!(seconds(&stores, of_alice.clone()).await, [2, 1, 0]);
+    let of_laptop = AuditFilter { thumbprint: Some(laptop), ..all() };
+    assert_eq!(seconds(&stores, of_laptop).await, [1, 0]);
+    let logins = AuditFilter { kind: Some(login), ..all() };
+    assert_eq!(seconds(&stores, logins).await, [4, 3, 2, 1]);
+    let since = AuditFilter { since: second(3), ..all() };
+    assert_eq!(seconds(&stores, since).await, [4, 3]);
+    let until = AuditFilter { until: second(3), ..all() };
+    assert_eq!(seconds(&stores, until).await, [2, 1, 0]);
+    let together = AuditFilter {
+        kind: Some(login),
+        since: second(1),
+        until: second(3),
+        thumbprint: Some(phone),
+        ..of_alice
+    };
+    assert_eq!(seconds(&stores, together).await, [2]);
+    let nobody = AuditFilter { account_id: Some(samples::account_id(3)), ..all() };
+    assert!(seconds(&stores, nobody).await.is_empty());
+}
+
+/// The events that fit `filter`, by how many seconds after the present they happened.
+async fn seconds(stores: &Stores, filter: AuditFilter) -> Vec<u64> {
+    let found = stores.audit.events(&filter, 100).await.unwrap();
+    found.iter().map(|entry| entry.event.at.since(NOW).as_secs()).collect()
+}
+
+fn at(second: u64) -> AuditEvent {
+    AuditEvent::new(NOW + Duration::from_secs(second), EventKind::TokenRefused)
+}

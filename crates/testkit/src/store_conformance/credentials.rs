@@ -1,0 +1,246 @@
+//! Rules about credentials.
+
+use std::time::Duration;
+
+use countersign_authority::{
+    account::AccountName,
+    audit::EventKind,
+    credential::Credential,
+    ports::{AddCredentialError, CreateAccountError, NewAccount, RevokeCredentialError},
+};
+use countersign_protocol::{
+    AccountId,
+    keys::{Algorithm, KeyPolicy, PublicKey, Thumbprint},
+};
+
+use super::{Backend, Stores, at_once};
+use crate::{
+    keys,
+    samples::{self, NOW},
+};
+
+/// A key of any kind and size comes back with its owner and everything that is known about it.
+pub async fn every_kind_of_key_comes_back_whole(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let new = samples::new_account(1, "alice");
+    stores.create(&new).await;
+    let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+    let kinds = keys::one_of_each_kind();
+    let mut public_keys: Vec<_> = kinds.iter().map(|key| key.public_key().clone()).collect();
+    public_keys.push(keys::rsa_1024_public());
+    for public_key in public_keys {
+        let mut credential = samples::credential(new.id, public_key);
+        credential.label = "Jürgens Handy".parse().unwrap();
+        credential.created_at = NOW + Duration::from_millis(1234);
+        add(&stores, &credential).await.unwrap();
+
+        let thumbprint = credential.thumbprint();
+        let (found, owner) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+        assert_same(&found, &credential);
+        assert_eq!(owner, account);
+    }
+    let unknown = keys::ed25519_public(99).thumbprint();
+    assert!(stores.credentials.credential(&unknown).await.unwrap().is_none());
+}
+
+/// A key that was registered for one algorithm is never used with another of its type.
+pub async fn a_key_keeps_the_one_algorithm_it_is_for(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let new = samples::new_account(1, "alice");
+    stores.create(&new).await;
+    for (algorithm, pem) in
+        [(Algorithm::Ps256, keys::RSA_2048_PEM), (Algorithm::Rs256, keys::OTHER_RSA_2048_PEM)]
+    {
+        let mut jwk = keys::from_pem(pem).public_key().to_jwk();
+        jwk.insert("alg".to_owned(), algorithm.name().into());
+        let key = PublicKey::from_jwk(&jwk, &KeyPolicy::default()).unwrap();
+        let credential = samples::credential(new.id, key);
+        add(&stores, &credential).await.unwrap();
+        let thumbprint = credential.thumbprint();
+        let (found, _) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+        assert_eq!(found.public_key.algorithms(), [algorithm]);
+    }
+}
+
+/// The keys of an account, and no others, come in the order in which they were made.
+pub async fn keys_are_listed_oldest_first_live_and_revoked(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let new = samples::new_account(1, "alice");
+    stores.create(&new).await;
+    stores.create(&samples::new_account(2, "bob")).await;
+    let mut expected = vec![new.credential.thumbprint()];
+    for (number, age) in [(11, 3), (12, 1), (13, 2)] {
+        let mut credential = samples::credential(new.id, keys::ed25519_public(number));
+        credential.created_at = NOW + Duration::from_secs(age);
+        add(&stores, &credential).await.unwrap();
+    }
+    expected.extend([12, 13, 11].map(|number| keys::ed25519_public(number).thumbprint()));
+    revoke(&stores, new.id, &expected[1], true).await.unwrap();
+
+    let listed = stores.credentials.credentials_of(new.id).await.unwrap();
+    let thumbprints: Vec<_> = listed.iter().map(Credential::thumbprint).collect();
+    assert_eq!(thumbprints, expected);
+    let revoked: Vec<_> = listed.iter().map(|key| key.revoked_at.is_some()).collect();
+    assert_eq!(revoked, [false, true, false, false]);
+    let nobody = samples::account_id(3);
+    assert!(stores.credentials.credentials_of(nobody).await.unwrap().is_empty());
+}
+
+/// A key belongs to one account for ever, even after it was revoked.
+pub async fn a_key_stays_taken_after_its_revocation(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (alice, bob) = (samples::new_account(1, "alice"), samples::new_account(2, "bob"));
+    stores.create(&alice).await;
+    stores.create(&bob).await;
+    let key = samples::credential(alice.id, keys::ed25519_public(11));
+    add(&stores, &key).await.unwrap();
+    for revoked in [false, true] {
+        if revoked {
+            revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
+        }
+        for owner in [alice.id, bob.id] {
+            let refusal = add(&stores, &Credential { account_id: owner, ..key.clone() }).await;
+            assert!(matches!(refusal, Err(AddCredentialError::KeyTaken)), "{refusal:?}");
+        }
+        let mut new = samples::new_account(3, "carol");
+        new.credential.public_key = key.public_key.clone();
+        let refusal = stores.accounts.create_account(new).await;
+        assert!(matches!(refusal, Err(CreateAccountError::KeyTaken)), "{refusal:?}");
+    }
+}
+
+/// A key that is refused is not there afterwards, and neither is its event.
+pub async fn a_refused_key_leaves_nothing(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = samples::new_account(1, "alice");
+    stores.create(&alice).await;
+    let key = samples::credential(samples::account_id(2), keys::ed25519_public(11));
+    let refusal = add(&stores, &key).await;
+    assert!(matches!(refusal, Err(AddCredentialError::NoAccount)), "{refusal:?}");
+    let key = Credential { account_id: alice.id, ..key };
+    let refusal =
+        stores.credentials.add_credential(&key, 1, samples::event(EventKind::KeyAdded)).await;
+    assert!(matches!(refusal, Err(AddCredentialError::LimitReached)), "{refusal:?}");
+    assert!(stores.credentials.credential(&key.thumbprint()).await.unwrap().is_none());
+    assert_eq!(stores.trail().await.len(), 1);
+    add(&stores, &key).await.unwrap();
+    assert_eq!(stores.trail().await.len(), 2);
+}
+
+/// However many keys are added at the same time, no more than the limit become live.
+pub async fn the_limit_of_keys_holds_when_many_are_added_at_once(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = samples::new_account(1, "alice");
+    stores.create(&alice).await;
+    let results = at_once(20, |number| {
+        let credentials = stores.credentials.clone();
+        let key = samples::credential(alice.id, keys::ed25519_public(100 + number));
+        let event = samples::event(EventKind::KeyAdded);
+        async move { credentials.add_credential(&key, 5, event).await }
+    })
+    .await;
+    let added = results.iter().filter(|result| result.is_ok()).count();
+    let refused = results
+        .iter()
+        .filter(|result| matches!(result, Err(AddCredentialError::LimitReached)))
+        .count();
+    assert_eq!((added, refused), (4, 16));
+    assert_eq!(stores.credentials.credentials_of(alice.id).await.unwrap().len(), 5);
+}
+
+/// Only live keys count.
+pub async fn revoked_keys_do_not_count_against_the_limit(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = two_keys(&stores).await;
+    let key = samples::credential(alice.id, keys::ed25519_public(12));
+    let add = || stores.credentials.add_credential(&key, 2, samples::event(EventKind::KeyAdded));
+    assert!(matches!(add().await, Err(AddCredentialError::LimitReached)));
+    revoke(&stores, alice.id, &alice.credential.thumbprint(), true).await.unwrap();
+    add().await.unwrap();
+}
+
+/// A key is revoked at the time of the event, once, and only as a key of its own account.
+pub async fn a_key_is_revoked_once_and_by_its_own_account(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = two_keys(&stores).await;
+    let bob = samples::new_account(2, "bob");
+    stores.create(&bob).await;
+    let before = stores.trail().await.len();
+    let thumbprint = alice.credential.thumbprint();
+
+    let not_found = |result| matches!(result, Err(RevokeCredentialError::NotFound));
+    assert!(not_found(revoke(&stores, bob.id, &thumbprint, false).await));
+    assert!(not_found(revoke(&stores, samples::account_id(3), &thumbprint, false).await));
+    let unknown = keys::ed25519_public(99).thumbprint();
+    assert!(not_found(revoke(&stores, alice.id, &unknown, false).await));
+    revoke(&stores, alice.id, &thumbprint, true).await.unwrap();
+    assert!(not_found(revoke(&stores, alice.id, &thumbprint, false).await));
+
+    let (key, _) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+    assert_eq!(key.revoked_at, Some(NOW));
+    assert_eq!(stores.trail().await.len(), before + 1);
+}
+
+/// The last live key is revoked only by who does not insist on keeping one.
+pub async fn the_last_key_stays_when_it_must(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = two_keys(&stores).await;
+    let [first, second] = [1, 11].map(|number| keys::ed25519_public(number).thumbprint());
+    revoke(&stores, alice.id, &first, true).await.unwrap();
+    let before = stores.trail().await.len();
+    let refusal = revoke(&stores, alice.id, &second, true).await;
+    assert!(matches!(refusal, Err(RevokeCredentialError::LastKey)), "{refusal:?}");
+    let (key, _) = stores.credentials.credential(&second).await.unwrap().unwrap();
+    assert_eq!(key.revoked_at, None);
+    assert_eq!(stores.trail().await.len(), before);
+    revoke(&stores, alice.id, &second, false).await.unwrap();
+}
+
+/// Two keys that are revoked at the same time do not both count as the one that remains.
+pub async fn the_last_key_stays_when_two_are_revoked_at_once(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = two_keys(&stores).await;
+    let results = at_once(2, |number| {
+        let credentials = stores.credentials.clone();
+        let thumbprint = keys::ed25519_public(1 + 10 * number).thumbprint();
+        let event = samples::event(EventKind::KeyRevoked);
+        async move { credentials.revoke_credential(alice.id, &thumbprint, true, event).await }
+    })
+    .await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    let keys = stores.credentials.credentials_of(alice.id).await.unwrap();
+    assert_eq!(keys.iter().filter(|key| key.revoked_at.is_none()).count(), 1);
+}
+
+/// Alice with the keys 1 and 11.
+async fn two_keys(stores: &Stores) -> NewAccount {
+    let alice = samples::new_account(1, "alice");
+    stores.create(&alice).await;
+    add(stores, &samples::credential(alice.id, keys::ed25519_public(11))).await.unwrap();
+    alice
+}
+
+async fn add(stores: &Stores, credential: &Credential) -> Result<(), AddCredentialError> {
+    let event = samples::event(EventKind::KeyAdded).account(credential.account_id);
+    stores.credentials.add_credential(credential, 100, event).await
+}
+
+async fn revoke(
+    stores: &Stores,
+    id: AccountId,
+    thumbprint: &Thumbprint,
+    keep_last: bool,
+) -> Result<(), RevokeCredentialError> {
+    let event = samples::event(EventKind::KeyRevoked).account(id).key(*thumbprint);
+    stores.credentials.revoke_credential(id, thumbprint, keep_last, event).await
+}
+
+fn assert_same(found: &Credential, expected: &Credential) {
+    assert_eq!(found.account_id, expected.account_id);
+    assert_eq!(found.public_key.to_jwk(), expected.public_key.to_jwk());
+    assert_eq!(found.public_key.algorithms(), expected.public_key.algorithms());
+    assert_eq!(found.label, expected.label);
+    assert_eq!(found.created_at, expected.created_at);
+    assert_eq!(found.last_used_at, expected.last_used_at);
+    assert_eq!(found.revoked_at, expected.revoked_at);
+}

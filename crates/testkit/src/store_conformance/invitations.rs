@@ -1,0 +1,158 @@
+//! Rules about invitations.
+
+use std::time::Duration;
+
+use countersign_authority::{
+    account::AccountName, audit::EventKind, invitation::Invitation, ports::CreateAccountError,
+    ports::NewAccount,
+};
+
+use super::{Backend, Stores, at_once};
+use crate::samples::{self, NOW};
+
+/// Of many uses at the same time, each by another person with another key, one succeeds; and none
+/// does later.
+pub async fn an_invitation_admits_one_of_many_at_once(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let invitation = samples::invitation(1);
+    invite(&stores, &invitation).await;
+    let results = at_once(20, |number| {
+        let accounts = stores.accounts.clone();
+        let new = invited(number, &format!("user{number}"), &invitation);
+        async move { accounts.create_account(new).await }
+    })
+    .await;
+    let created = results.iter().filter(|result| result.is_ok()).count();
+    let refused = results
+        .iter()
+        .filter(|result| matches!(result, Err(CreateAccountError::InvitationUnusable)))
+        .count();
+    assert_eq!((created, refused), (1, 19));
+    assert_eq!(stores.accounts.accounts(None, 100).await.unwrap().len(), 1);
+
+    assert_unusable(&stores, invited(20, "late", &invitation)).await;
+    let listed = stores.invitations.invitations(10).await.unwrap();
+    assert_eq!(listed, [Invitation { used_at: Some(NOW), ..invitation }]);
+}
+
+/// An invitation for a name admits nobody else, but that name in any case.
+pub async fn an_invitation_can_be_for_one_name_only(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let username = Some(samples::username("Alice"));
+    let invitation = Invitation { username, ..samples::invitation(1) };
+    invite(&stores, &invitation).await;
+    assert_unusable(&stores, invited(1, "mallory", &invitation)).await;
+    stores.create(&invited(2, "alice", &invitation)).await;
+}
+
+/// An invitation works until the moment of its end, and no longer.
+pub async fn an_invitation_ends_at_its_moment(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let invitation = samples::invitation(1);
+    invite(&stores, &invitation).await;
+    let mut new = invited(1, "alice", &invitation);
+    new.credential.created_at = invitation.expires_at;
+    assert_unusable(&stores, new.clone()).await;
+    new.credential.created_at = invitation.expires_at - Duration::from_millis(1);
+    stores.create(&new).await;
+}
+
+/// A registration that fails for another reason leaves the invitation as it was.
+pub async fn a_failed_registration_does_not_use_up_the_invitation(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let invitation = samples::invitation(1);
+    invite(&stores, &invitation).await;
+    let other = samples::new_account(1, "alice");
+    stores.create(&other).await;
+
+    let taken_name = invited(2, "alice", &invitation);
+    let refusal = stores.accounts.create_account(taken_name).await;
+    assert!(matches!(refusal, Err(CreateAccountError::UsernameTaken)), "{refusal:?}");
+    let mut taken_key = invited(2, "bob", &invitation);
+    taken_key.credential.public_key = other.credential.public_key;
+    let refusal = stores.accounts.create_account(taken_key).await;
+    assert!(matches!(refusal, Err(CreateAccountError::KeyTaken)), "{refusal:?}");
+
+    assert_eq!(stores.invitations.invitations(10).await.unwrap()[0].used_at, None);
+    stores.create(&invited(2, "bob", &invitation)).await;
+}
+
+/// Who has no working invitation does not learn which names and keys are taken.
+pub async fn the_invitation_is_checked_before_names_and_keys(backend: &impl Backend) {
+    let stores = backend.open().await;
+    stores.create(&samples::new_account(1, "alice")).await;
+    assert_unusable(&stores, invited(1, "alice", &samples::invitation(1))).await;
+}
+
+/// The account has its own scopes and those of the invitation.
+pub async fn the_scopes_of_the_invitation_are_added(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let invitation = Invitation { scopes: samples::scopes("admin read"), ..samples::invitation(1) };
+    invite(&stores, &invitation).await;
+    let mut new = invited(1, "alice", &invitation);
+    new.scopes = samples::scopes("read write");
+    stores.create(&new).await;
+    let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+    assert_eq!(account.scopes, samples::scopes("admin read write"));
+}
+
+/// An invitation that was withdrawn no longer works; the withdrawal is recorded once.
+pub async fn a_withdrawn_invitation_is_unusable(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let invitation = samples::invitation(1);
+    invite(&stores, &invitation).await;
+    let event = samples::event(EventKind::InvitationWithdrawn);
+    let withdraw = || stores.invitations.withdraw_invitation(&invitation.code_hash, event.clone());
+    assert!(withdraw().await.unwrap());
+    assert!(!withdraw().await.unwrap());
+    assert_unusable(&stores, invited(1, "alice", &invitation)).await;
+    assert!(stores.invitations.invitations(10).await.unwrap().is_empty());
+    let kinds: Vec<_> = stores.trail().await.iter().map(|entry| entry.event.kind).collect();
+    assert_eq!(kinds, [EventKind::InvitationCreated, EventKind::InvitationWithdrawn]);
+}
+
+/// The record of a used invitation stays.
+pub async fn a_used_invitation_cannot_be_withdrawn(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let invitation = samples::invitation(1);
+    invite(&stores, &invitation).await;
+    stores.create(&invited(1, "alice", &invitation)).await;
+    let event = samples::event(EventKind::InvitationWithdrawn);
+    assert!(!stores.invitations.withdraw_invitation(&invitation.code_hash, event).await.unwrap());
+    assert_eq!(stores.invitations.invitations(10).await.unwrap().len(), 1);
+    assert_eq!(stores.trail().await.len(), 2);
+}
+
+/// The newest invitations come first, whole, and no more than asked for.
+pub async fn invitations_are_listed_newest_first(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let mut invitations = Vec::new();
+    for number in [2, 3, 1] {
+        let invitation = Invitation {
+            username: (number == 3).then(|| samples::username("Carol")),
+            scopes: samples::scopes("read"),
+            created_at: NOW + Duration::from_secs(u64::from(number)),
+            ..samples::invitation(number)
+        };
+        invite(&stores, &invitation).await;
+        invitations.push(invitation);
+    }
+    invitations.sort_by_key(|invitation| std::cmp::Reverse(invitation.created_at));
+    assert_eq!(stores.invitations.invitations(10).await.unwrap(), invitations);
+    assert_eq!(stores.invitations.invitations(2).await.unwrap(), invitations[..2]);
+}
+
+async fn invite(stores: &Stores, invitation: &Invitation) {
+    let event = samples::event(EventKind::InvitationCreated);
+    stores.invitations.create_invitation(invitation, event).await.unwrap();
+}
+
+/// Account `number`, called `name`, which makes use of `invitation`.
+fn invited(number: u64, name: &str, invitation: &Invitation) -> NewAccount {
+    NewAccount { invitation: Some(invitation.code_hash), ..samples::new_account(number, name) }
+}
+
+async fn assert_unusable(stores: &Stores, new: NewAccount) {
+    let refusal = stores.accounts.create_account(new).await;
+    assert!(matches!(refusal, Err(CreateAccountError::InvitationUnusable)), "{refusal:?}");
+}

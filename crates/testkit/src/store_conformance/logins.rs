@@ -1,0 +1,137 @@
+//! Rules about logins.
+
+use countersign_authority::{
+    account::{AccountName, AccountStatus},
+    audit::EventKind,
+    ports::{LoginRecord, NewAccount, RecordLoginError},
+};
+
+use super::{Backend, Stores, at_once};
+use crate::{keys, samples};
+
+/// A login leaves its time with the account and with the key, and its event.
+pub async fn a_login_sets_the_times_of_last_use(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = alice(&stores).await;
+    let login = samples::login(&alice, 1);
+    let _receipt = stores.credentials.record_login(login.clone()).await.unwrap();
+    let at = Some(login.event.at);
+    let (key, account) = stores.credentials.credential(&login.thumbprint).await.unwrap().unwrap();
+    assert_eq!((key.last_used_at, account.last_login_at), (at, at));
+    assert_eq!(stores.trail().await[1].event, login.event);
+}
+
+/// Of many logins with one assertion at the same time, one succeeds; and none does later.
+pub async fn an_assertion_works_for_one_of_many_at_once(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = alice(&stores).await;
+    let login = samples::login(&alice, 1);
+    let results = at_once(20, |_| {
+        let (credentials, login) = (stores.credentials.clone(), login.clone());
+        async move { credentials.record_login(login).await.map(drop) }
+    })
+    .await;
+    let recorded = results.iter().filter(|result| result.is_ok()).count();
+    let used = results
+        .iter()
+        .filter(|result| matches!(result, Err(RecordLoginError::AlreadyUsed)))
+        .count();
+    assert_eq!((recorded, used), (1, 19));
+    assert_used(&stores, login).await;
+    assert_eq!(stores.trail().await.len(), 2);
+}
+
+/// An assertion that authenticated a single call logs nobody in, and the other way round.
+pub async fn an_assertion_works_once_whatever_for(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = alice(&stores).await;
+    let (spent, logged_in) = (samples::login(&alice, 1), samples::login(&alice, 2));
+    let spend = |login: &LoginRecord| stores.credentials.spend_assertion(login.assertion);
+    let _receipt = spend(&spent).await.unwrap();
+    assert_used(&stores, spent.clone()).await;
+    let _receipt = stores.credentials.record_login(logged_in.clone()).await.unwrap();
+    for login in [spent, logged_in] {
+        let refusal = spend(&login).await;
+        assert!(matches!(refusal, Err(RecordLoginError::AlreadyUsed)), "{refusal:?}");
+    }
+}
+
+/// What was used before a restart is used after it.
+pub async fn an_assertion_stays_used_after_reopening(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = alice(&stores).await;
+    let login = samples::login(&alice, 1);
+    let _receipt = stores.credentials.record_login(login.clone()).await.unwrap();
+    drop(stores);
+    assert_used(&backend.open().await, login).await;
+}
+
+/// A revoked key logs nobody in.
+pub async fn a_revoked_key_cannot_log_in(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = alice(&stores).await;
+    let event = samples::event(EventKind::KeyRevoked);
+    let thumbprint = alice.credential.thumbprint();
+    stores.credentials.revoke_credential(alice.id, &thumbprint, false, event).await.unwrap();
+    assert_not_live(&stores, samples::login(&alice, 1)).await;
+}
+
+/// A disabled account cannot log in until it is enabled again.
+pub async fn a_disabled_account_cannot_log_in(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = alice(&stores).await;
+    let login = samples::login(&alice, 1);
+    set_status(&stores, &alice, AccountStatus::Disabled).await;
+    assert_not_live(&stores, login.clone()).await;
+    set_status(&stores, &alice, AccountStatus::Active).await;
+    let _receipt = stores.credentials.record_login(login).await.unwrap();
+}
+
+/// A key logs in to the account that it belongs to, and an unknown key to none.
+pub async fn a_key_logs_in_to_its_own_account_only(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = alice(&stores).await;
+    let bob = samples::new_account(2, "bob");
+    stores.create(&bob).await;
+    let login = samples::login(&alice, 1);
+    assert_not_live(&stores, LoginRecord { account_id: bob.id, ..login.clone() }).await;
+    let unknown = keys::ed25519_public(99).thumbprint();
+    assert_not_live(&stores, LoginRecord { thumbprint: unknown, ..login }).await;
+}
+
+/// A login that is refused sets no time, records no event and spends no assertion.
+pub async fn a_refused_login_leaves_nothing(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = alice(&stores).await;
+    let login = samples::login(&alice, 1);
+    set_status(&stores, &alice, AccountStatus::Disabled).await;
+    assert_not_live(&stores, login.clone()).await;
+    set_status(&stores, &alice, AccountStatus::Active).await;
+
+    let (key, account) = stores.credentials.credential(&login.thumbprint).await.unwrap().unwrap();
+    assert_eq!((key.last_used_at, account.last_login_at), (None, None));
+    assert_eq!(stores.trail().await.len(), 3);
+    let _receipt = stores.credentials.spend_assertion(login.assertion).await.unwrap();
+}
+
+async fn alice(stores: &Stores) -> NewAccount {
+    let alice = samples::new_account(1, "alice");
+    stores.create(&alice).await;
+    assert!(stores.accounts.account(&AccountName::Id(alice.id)).await.unwrap().is_some());
+    alice
+}
+
+async fn set_status(stores: &Stores, new: &NewAccount, status: AccountStatus) {
+    let event = samples::event(EventKind::AccountDisabled);
+    assert!(stores.accounts.set_status(new.id, status, event).await.unwrap());
+}
+
+async fn assert_not_live(stores: &Stores, login: LoginRecord) {
+    let refusal = stores.credentials.record_login(login).await;
+    assert!(matches!(refusal, Err(RecordLoginError::NotLive)), "{refusal:?}");
+}
+
+async fn assert_used(stores: &Stores, login: LoginRecord) {
+    let refusal = stores.credentials.record_login(login).await;
+    assert!(matches!(refusal, Err(RecordLoginError::AlreadyUsed)), "{refusal:?}");
+}

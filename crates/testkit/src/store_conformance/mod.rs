@@ -1,0 +1,221 @@
+//! The rules that every durable store must keep, as tests that any backend can run.
+//!
+//! A backend says how to reach a fresh, empty database and calls the macro:
+//!
+//! ```ignore
+//! async fn fresh() -> MyBackend { … }          // MyBackend: Backend
+//! countersign_testkit::store_conformance!(fresh);
+//! ```
+//!
+//! which makes one `#[tokio::test]` of each rule; the calling crate needs `tokio` with its macros.
+
+use std::sync::Arc;
+
+use countersign_authority::{
+    audit::{AuditFilter, RecordedEvent},
+    ports::{
+        AccountStore, AuditStore, CredentialStore, InvitationStore, NewAccount, RevocationStore,
+        SigningKeyStore, StoreWatch, VaultStore,
+    },
+};
+use tokio::task::JoinSet;
+
+pub mod accounts;
+pub mod audit;
+pub mod credentials;
+pub mod invitations;
+pub mod logins;
+pub mod pruning;
+pub mod revocations;
+pub mod signing_keys;
+pub mod vault;
+pub mod watch;
+
+/// Makes a test of every rule, against the backend that the async function `$factory` returns.
+#[macro_export]
+macro_rules! store_conformance {
+    ($factory:path) => {
+        $crate::store_conformance! { @modules $factory;
+            accounts {
+                a_name_is_taken_whatever_its_case
+                a_refused_registration_leaves_nothing
+                accounts_are_listed_by_name_in_pages
+                an_account_is_found_by_id_and_by_name_in_any_case
+                reopening_keeps_accounts_keys_and_events
+                scopes_are_replaced_with_their_event
+                the_name_goes_to_one_of_many_at_once
+                the_status_changes_with_its_event
+            }
+            audit {
+                an_event_comes_back_as_it_was
+                events_are_filtered_by_every_condition
+                events_are_read_newest_first_in_pages
+            }
+            credentials {
+                a_key_is_revoked_once_and_by_its_own_account
+                a_key_keeps_the_one_algorithm_it_is_for
+                a_key_stays_taken_after_its_revocation
+                a_refused_key_leaves_nothing
+                every_kind_of_key_comes_back_whole
+                keys_are_listed_oldest_first_live_and_revoked
+                revoked_keys_do_not_count_against_the_limit
+                the_last_key_stays_when_it_must
+                the_last_key_stays_when_two_are_revoked_at_once
+                the_limit_of_keys_holds_when_many_are_added_at_once
+            }
+            invitations {
+                a_failed_registration_does_not_use_up_the_invitation
+                a_used_invitation_cannot_be_withdrawn
+                a_withdrawn_invitation_is_unusable
+                an_invitation_admits_one_of_many_at_once
+                an_invitation_can_be_for_one_name_only
+                an_invitation_ends_at_its_moment
+                invitations_are_listed_newest_first
+                the_invitation_is_checked_before_names_and_keys
+                the_scopes_of_the_invitation_are_added
+            }
+            logins {
+                a_disabled_account_cannot_log_in
+                a_key_logs_in_to_its_own_account_only
+                a_login_sets_the_times_of_last_use
+                a_refused_login_leaves_nothing
+                a_revoked_key_cannot_log_in
+                an_assertion_stays_used_after_reopening
+                an_assertion_works_for_one_of_many_at_once
+                an_assertion_works_once_whatever_for
+            }
+            pruning {
+                events_beyond_the_largest_number_go
+                old_events_go
+                pruning_more_than_one_batch_removes_all
+                what_has_ended_goes_and_the_rest_stays
+            }
+            revocations {
+                a_revocation_is_known_until_the_token_ends
+                revoking_twice_changes_nothing
+            }
+            signing_keys {
+                reopening_keeps_signing_keys
+                signing_keys_are_put_replaced_and_removed
+                signing_keys_come_by_time_of_activation
+            }
+            vault {
+                replacing_the_vault_replaces_all_signing_keys
+                the_vault_is_created_once
+            }
+            watch {
+                changes_by_others_are_noticed_once
+                the_check_passes
+            }
+        }
+    };
+    (@modules $factory:path; $($module:ident { $($rule:ident)+ })+) => {
+        $(mod $module {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $rule() {
+                $crate::store_conformance::$module::$rule(&$factory().await).await;
+            })+
+        })+
+    };
+}
+
+/// A database under test.
+pub trait Backend: Send + Sync {
+    /// Opens another handle on it, as another process would.
+    fn open(&self) -> impl Future<Output = Stores> + Send;
+}
+
+/// One handle on a durable store, by its ports.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the port that its type documents")]
+pub struct Stores {
+    pub accounts: Arc<dyn AccountStore>,
+    pub audit: Arc<dyn AuditStore>,
+    pub credentials: Arc<dyn CredentialStore>,
+    pub invitations: Arc<dyn InvitationStore>,
+    pub revocations: Arc<dyn RevocationStore>,
+    pub signing_keys: Arc<dyn SigningKeyStore>,
+    pub vault: Arc<dyn VaultStore>,
+    pub watch: Arc<dyn StoreWatch>,
+}
+
+impl Stores {
+    /// All ports of one store.
+    pub fn of<S>(store: S) -> Self
+    where
+        S: AccountStore
+            + AuditStore
+            + CredentialStore
+            + InvitationStore
+            + RevocationStore
+            + SigningKeyStore
+            + StoreWatch
+            + VaultStore
+            + 'static,
+    {
+        let store = Arc::new(store);
+        Self {
+            accounts: store.clone(),
+            audit: store.clone(),
+            credentials: store.clone(),
+            invitations: store.clone(),
+            revocations: store.clone(),
+            signing_keys: store.clone(),
+            vault: store.clone(),
+            watch: store,
+        }
+    }
+
+    /// Creates an account, which must succeed.
+    async fn create(&self, new: &NewAccount) {
+        self.accounts.create_account(new.clone()).await.unwrap();
+    }
+
+    /// All events that there are, oldest first.
+    async fn trail(&self) -> Vec<RecordedEvent> {
+        let mut events = self.audit.events(&AuditFilter::default(), u32::MAX).await.unwrap();
+        events.reverse();
+        events
+    }
+}
+
+/// Runs `attempts` calls of `attempt` at once and returns what each of them returned.
+async fn at_once<F>(attempts: u64, attempt: impl Fn(u64) -> F) -> Vec<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for number in 0..attempts {
+        tasks.spawn(attempt(number));
+    }
+    tasks.join_all().await
+}
+
+#[cfg(test)]
+mod tests {
+    /// A rule that is written but not listed would never run.
+    #[test]
+    fn every_rule_is_listed() {
+        let list = include_str!("mod.rs");
+        let listed = |rule: &str| list.lines().any(|line| line.trim() == rule);
+        let files = [
+            include_str!("accounts.rs"),
+            include_str!("audit.rs"),
+            include_str!("credentials.rs"),
+            include_str!("invitations.rs"),
+            include_str!("logins.rs"),
+            include_str!("pruning.rs"),
+            include_str!("revocations.rs"),
+            include_str!("signing_keys.rs"),
+            include_str!("vault.rs"),
+            include_str!("watch.rs"),
+        ];
+        for line in files.into_iter().flat_map(str::lines) {
+            if let Some(rule) = line.strip_prefix("pub async fn ") {
+                let rule = rule.split('(').next().unwrap();
+                assert!(listed(rule), "{rule} is not listed in store_conformance!");
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Rules about forgetting.
+
+use std::time::Duration;
+
+use countersign_authority::{
+    audit::{AuditEvent, AuditFilter, EventKind},
+    ports::Retention,
+};
+use countersign_protocol::{ReplayEntry, UnixTime};
+
+use super::{Backend, Stores};
+use crate::samples::{self, NOW};
+
+const KEEP_ALL: Retention = Retention { max_age: Duration::MAX, max_events: u64::MAX };
+
+/// Events older than the largest age go; one of exactly that age stays.
+pub async fn old_events_go(backend: &impl Backend) {
+    let stores = backend.open().await;
+    append(&stores, [0, 1, 2, 3]).await;
+    let retention = Retention { max_age: Duration::from_secs(10), ..KEEP_ALL };
+    let now = NOW + Duration::from_secs(12);
+    assert_eq!(stores.audit.prune(now, &retention).await.unwrap(), 2);
+    assert_eq!(seconds(&stores).await, [2, 3]);
+    assert_eq!(stores.audit.prune(now, &retention).await.unwrap(), 0);
+}
+
+/// The oldest events go when there are too many, and their numbers are not given again.
+pub async fn events_beyond_the_largest_number_go(backend: &impl Backend) {
+    let stores = backend.open().await;
+    append(&stores, [0, 1, 2, 3, 4]).await;
+    let last = stores.trail().await[4].id;
+    for (max_events, expected) in [(5, vec![0, 1, 2, 3, 4]), (2, vec![3, 4]), (0, vec![])] {
+        let before = seconds(&stores).await.len();
+        let retention = Retention { max_events, ..KEEP_ALL };
+        let pruned = stores.audit.prune(NOW, &retention).await.unwrap();
+        assert_eq!(seconds(&stores).await, expected);
+        assert_eq!(pruned, (before - expected.len()) as u64);
+    }
+    append(&stores, [5]).await;
+    assert!(stores.trail().await[0].id > last);
+}
+
+/// However much there is to forget, all of it goes.
+pub async fn pruning_more_than_one_batch_removes_all(backend: &impl Backend) {
+    let stores = backend.open().await;
+    append(&stores, 0..2500).await;
+    let retention = Retention { max_events: 100, ..KEEP_ALL };
+    assert_eq!(stores.audit.prune(NOW, &retention).await.unwrap(), 2400);
+    assert_eq!(seconds(&stores).await, (2400..2500).collect::<Vec<_>>());
+}
+
+/// Used assertions, ended revocations and expired invitations go at their moment, not before.
+pub async fn what_has_ended_goes_and_the_rest_stays(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let end = NOW + Duration::from_secs(100);
+    let later = end + Duration::from_millis(1);
+    for (number, forget_at) in [(1, end), (2, later)] {
+        let assertion = ReplayEntry { forget_at, ..samples::replay_entry(number) };
+        let _receipt = stores.credentials.spend_assertion(assertion).await.unwrap();
+    }
+    for (jti, expires_at) in [("ended", end), ("live", later)] {
+        let event = samples::event(EventKind::TokenRevoked);
+        stores.revocations.revoke_token(jti, expires_at, event).await.unwrap();
+    }
+    for (number, expires_at) in [(1, end), (2, later)] {
+        let mut invitation = samples::invitation(number);
+        invitation.expires_at = expires_at;
+        let event = samples::event(EventKind::InvitationCreated);
+        stores.invitations.create_invitation(&invitation, event).await.unwrap();
+    }
+
+    let just_before = end - Duration::from_millis(1);
+    assert_eq!(stores.audit.prune(just_before, &KEEP_ALL).await.unwrap(), 0);
+    assert_eq!(stores.audit.prune(end, &KEEP_ALL).await.unwrap(), 3);
+
+    let spend = |number| stores.credentials.spend_assertion(samples::replay_entry(number));
+    let _receipt = spend(1).await.unwrap();
+    assert!(spend(2).await.is_err());
+    let revoked = stores.revocations.revoked_tokens(UnixTime::EPOCH).await.unwrap();
+    assert_eq!(revoked, [("live".to_owned(), later)]);
+    let invitations = stores.invitations.invitations(10).await.unwrap();
+    assert_eq!(invitations.len(), 1);
+    assert_eq!(invitations[0].code_hash, samples::invitation(2).code_hash);
+    assert_eq!(stores.trail().await.len(), 4);
+}
+
+async fn append(stores: &Stores, seconds: impl IntoIterator<Item = u64>) {
+    let event = |second| AuditEvent {
+        at: NOW + Duration::from_secs(second),
+        ..samples::event(EventKind::TokenRefused)
+    };
+    stores.audit.append(seconds.into_iter().map(event).collect()).await.unwrap();
+}
+
+/// The events that are left, by how many seconds after the present they happened.
+async fn seconds(stores: &Stores) -> Vec<u64> {
+    let mut found = stores.audit.events(&AuditFilter::default(), u32::MAX).await.unwrap();
+    found.reverse();
+    found.iter().map(|entry| entry.event.at.since(NOW).as_secs()).collect()
+}

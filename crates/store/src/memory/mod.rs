@@ -1,0 +1,7 @@
+//! Short-lived state in this process' memory: bounded, without threads of its own.
+
+mod rate_limiter;
+mod replay_log;
+
+pub use rate_limiter::MemoryRateLimiter;
+pub use replay_log::MemoryReplayLog;

@@ -1,0 +1,117 @@
+//! A rate limiter in memory.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use countersign_authority::ports::{LimitKey, RateLimit, RateLimited, RateLimiter};
+use parking_lot::Mutex;
+
+/// How many keys share a set, and one of them makes room when it is full.
+const WAYS: usize = 8;
+
+/// Counts in this process, in a table of fixed size.
+///
+/// The algorithm is the generic cell rate algorithm: what is kept of a key is the one moment at
+/// which its allowance will be full again. The table is built like a processor's cache: a key
+/// belongs to one set of eight, and when all eight are taken, the one whose allowance is full, or
+/// will be full first, is forgotten. So every call takes the same time, and there are neither
+/// timers nor threads.
+///
+/// *Failure direction.* To forget a key is to give it its full allowance again. Under a flood of
+/// keys the limiter therefore becomes more lenient, beginning with the keys that did the least; it
+/// never refuses anybody because of others.
+///
+/// *Memory.* 64 bytes per key, all of it taken at the start.
+pub struct MemoryRateLimiter {
+    sets: Vec<Mutex<[Option<Allowance>; WAYS]>>,
+    /// Keyed, so that nobody can choose keys that crowd a victim out of its set.
+    hashing: RandomState,
+}
+
+#[derive(Clone, Copy)]
+struct Allowance {
+    limit: &'static str,
+    key: LimitKey,
+    /// When it will be full, in nanoseconds of the monotonic clock.
+    full_at: u64,
+}
+
+impl MemoryRateLimiter {
+    /// A limiter with room for `capacity` keys, rounded up to a multiple of eight.
+    pub fn new(capacity: usize) -> Self {
+        let sets = capacity.div_ceil(WAYS).max(1);
+        Self {
+            sets: (0..sets).map(|_| Mutex::new([None; WAYS])).collect(),
+            hashing: RandomState::new(),
+        }
+    }
+
+    fn set_of(&self, limit: &'static str, key: LimitKey) -> &Mutex<[Option<Allowance>; WAYS]> {
+        let hash = self.hashing.hash_one((limit, key));
+        let index = hash % self.sets.len() as u64;
+        &self.sets[usize::try_from(index).unwrap_or_default()]
+    }
+}
+
+#[async_trait]
+impl RateLimiter for MemoryRateLimiter {
+    async fn take(
+        &self,
+        limit: &RateLimit,
+        key: LimitKey,
+        now: Duration,
+    ) -> Result<(), RateLimited> {
+        let key = whole_network(key);
+        let mut set = self.set_of(limit.name, key).lock();
+        let is_it = |allowance: &Allowance| allowance.limit == limit.name && allowance.key == key;
+        let known = set.iter().flatten().find(|allowance| is_it(allowance));
+        let full_at = take_one(limit, known.map_or(0, |allowance| allowance.full_at), nanos(now))?;
+        let slot = set.iter_mut().min_by_key(|slot| match slot {
+            Some(allowance) if is_it(allowance) => (0, 0),
+            None => (1, 0),
+            Some(allowance) => (2, allowance.full_at),
+        });
+        if let Some(slot) = slot {
+            *slot = Some(Allowance { limit: limit.name, key, full_at });
+        }
+        Ok(())
+    }
+}
+
+/// Takes one from an allowance that will be full at `full_at`, and returns when it will then be.
+fn take_one(limit: &RateLimit, full_at: u64, now: u64) -> Result<u64, RateLimited> {
+    let period = nanos(limit.period);
+    let Some(interval) = period.checked_div(u64::from(limit.burst)) else {
+        // An allowance of none.
+        return Err(RateLimited { retry_after: limit.period });
+    };
+    let empty = interval * u64::from(limit.burst);
+    let next = full_at.max(now).saturating_add(interval);
+    match next.saturating_sub(now).saturating_sub(empty) {
+        0 => Ok(next),
+        excess => Err(RateLimited { retry_after: Duration::from_nanos(excess) }),
+    }
+}
+
+/// The key that is counted: an IPv6 client has a whole /64 to choose its address from.
+fn whole_network(key: LimitKey) -> LimitKey {
+    let LimitKey::Address(address) = key else { return key };
+    LimitKey::Address(match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    })
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

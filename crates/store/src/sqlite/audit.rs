@@ -1,0 +1,162 @@
+//! The audit trail, and the forgetting of what is no longer of use.
+
+use async_trait::async_trait;
+use countersign_authority::{
+    audit::{AuditEvent, AuditFilter, RecordedEvent},
+    ports::{AuditStore, Retention, StoreError},
+};
+use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+use rusqlite::{Connection, Row, params_from_iter, types::Value};
+
+use super::{
+    SqliteStore,
+    error::DbError,
+    rows::{self, Columns, millis},
+};
+
+/// How many rows one transaction of [`AuditStore::prune`] removes, so that others get their turn.
+const PRUNE_BATCH: u32 = 1000;
+
+#[async_trait]
+impl AuditStore for SqliteStore {
+    async fn append(&self, events: Vec<AuditEvent>) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.write(move |connection| {
+            Ok(events.iter().try_for_each(|event| record(connection, event))?)
+        })
+        .await
+    }
+
+    async fn events(
+        &self,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let (select, values) = select(filter, limit);
+        self.read(move |connection| {
+            Ok(rows::all(connection, &select, params_from_iter(values), read)?)
+        })
+        .await
+    }
+
+    /// Removes a bounded number of rows at a time, so it is not one transaction but many: an error
+    /// may leave some of the work done.
+    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
+        let mut pruned = 0;
+        for (table, key, ended) in [
+            ("used_assertions", "digest", "forget_at <= ?"),
+            ("revoked_tokens", "jti", "expires_at <= ?"),
+            ("invitations", "code_hash", "expires_at <= ?"),
+        ] {
+            pruned += self.prune_table(table, key, ended, millis(now)).await?;
+        }
+        let oldest = millis(now - retention.max_age);
+        pruned += self.prune_table("audit_events", "id", "at < ?", oldest).await?;
+        if let Some(last) = self.last_surplus_event(retention.max_events).await? {
+            pruned += self.prune_table("audit_events", "id", "id <= ?", last).await?;
+        }
+        Ok(pruned)
+    }
+}
+
+impl SqliteStore {
+    /// Removes the rows of `table` for which `condition` holds with `bound`.
+    async fn prune_table(
+        &self,
+        table: &'static str,
+        key: &'static str,
+        condition: &'static str,
+        bound: i64,
+    ) -> Result<u64, StoreError> {
+        let mut pruned = 0;
+        loop {
+            let delete = format!(
+                "DELETE FROM {table} WHERE {key} IN
+                 (SELECT {key} FROM {table} WHERE {condition} LIMIT {PRUNE_BATCH})"
+            );
+            let removed = self
+                .write(move |c| Ok::<_, StoreError>(rows::execute(c, &delete, [bound])?))
+                .await?;
+            pruned += removed as u64;
+            if removed < PRUNE_BATCH as usize {
+                return Ok(pruned);
+            }
+        }
+    }
+
+    /// The newest of the events that are too many, if there are more than `max_events`.
+    async fn last_surplus_event(&self, max_events: u64) -> Result<Option<i64>, StoreError> {
+        let max_events = i64::try_from(max_events).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            // Numbers are never given twice, so they span at least as many as there are events.
+            let span =
+                "SELECT (SELECT max(id) FROM audit_events) - (SELECT min(id) FROM audit_events)";
+            let span = rows::first(connection, span, [], |row| Ok(row.get::<_, Option<i64>>(0)?))?;
+            if span.flatten().is_none_or(|span| span < max_events) {
+                return Ok(None);
+            }
+            let select = "SELECT id FROM audit_events ORDER BY id DESC LIMIT 1 OFFSET ?";
+            Ok(rows::first(connection, select, [max_events], |row| Ok(row.get(0)?))?)
+        })
+        .await
+    }
+}
+
+/// Appends one event, as part of the transaction that the caller is in.
+pub(super) fn record(connection: &Connection, event: &AuditEvent) -> Result<(), DbError> {
+    let insert = "INSERT INTO audit_events(at, kind, account_id, thumbprint, address, detail)
+        VALUES (?, ?, ?, ?, ?, ?)";
+    let values = (
+        millis(event.at),
+        event.kind.name(),
+        event.account_id.as_ref().map(AccountId::as_bytes),
+        event.thumbprint.as_ref().map(Thumbprint::as_bytes),
+        event.address.map(|address| address.to_string()),
+        event.detail.as_deref(),
+    );
+    rows::execute(connection, insert, values)?;
+    Ok(())
+}
+
+/// The query for `filter`, and its parameters.
+fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
+    let time = |time| Value::from(millis(time));
+    let before = |id| Value::from(i64::try_from(id).unwrap_or(i64::MAX));
+    let conditions = [
+        ("account_id = ?", filter.account_id.map(|id| Value::from(id.as_bytes().to_vec()))),
+        ("thumbprint = ?", filter.thumbprint.map(|key| Value::from(key.as_bytes().to_vec()))),
+        ("kind = ?", filter.kind.map(|kind| Value::from(kind.name().to_owned()))),
+        ("at >= ?", filter.since.map(time)),
+        ("at < ?", filter.until.map(time)),
+        ("id < ?", filter.before.map(before)),
+    ];
+    let mut select =
+        "SELECT id, at, kind, account_id, thumbprint, address, detail FROM audit_events".to_owned();
+    let mut values = Vec::new();
+    for (condition, value) in conditions {
+        if let Some(value) = value {
+            select += if values.is_empty() { " WHERE " } else { " AND " };
+            select += condition;
+            values.push(value);
+        }
+    }
+    select += " ORDER BY id DESC LIMIT ?";
+    values.push(Value::from(limit));
+    (select, values)
+}
+
+fn read(row: &Row<'_>) -> Result<RecordedEvent, DbError> {
+    let mut columns = Columns::new(row, "audit_events", 0);
+    let id = columns.read("id", |id: i64| u64::try_from(id))?;
+    let event = AuditEvent {
+        at: columns.time("at")?,
+        kind: columns.parse("kind")?,
+        account_id: columns.optional_bytes("account_id")?.map(AccountId::from_bytes),
+        thumbprint: columns.optional_bytes("thumbprint")?.map(Thumbprint::from_bytes),
+        address: columns.parse_optional("address")?,
+        detail: columns.plain("detail")?,
+    };
+    Ok(RecordedEvent { id, event })
+}

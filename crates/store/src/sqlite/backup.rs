@@ -1,0 +1,173 @@
+//! Backups: consistent copies of a database that others go on using.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{
+    Connection,
+    types::{ToSqlOutput, ValueRef},
+};
+use thiserror::Error;
+
+use super::{
+    connection::{Access, connect},
+    files,
+    open::{OpenError, classify},
+    schema::{self, Identity},
+};
+
+/// What a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabaseSummary {
+    /// The version of its schema.
+    pub schema_version: u32,
+    /// How many accounts.
+    pub accounts: u64,
+    /// How many credentials, revoked ones included.
+    pub credentials: u64,
+    /// How many invitations.
+    pub invitations: u64,
+    /// How many signing keys.
+    pub signing_keys: u64,
+    /// How many audit events.
+    pub audit_events: u64,
+}
+
+/// Why there is no backup, or why it cannot be relied on.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "`path` is the file that the message names")]
+pub enum BackupError {
+    /// The file exists; a backup never overwrites one.
+    #[error("{}: the file exists already", path.display())]
+    Exists { path: PathBuf },
+    /// A write-ahead log lies beside it.
+    #[error(
+        "{}: this is a database in use (a write-ahead log lies beside it), not a backup",
+        path.display()
+    )]
+    InUse { path: PathBuf },
+    /// The file or its directory cannot be used.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    /// It is not a whole database of a known version.
+    #[error(transparent)]
+    Unusable(#[from] OpenError),
+}
+
+/// Copies the database at `from` to the new file `to`, and verifies the copy.
+pub(super) fn backup(
+    from: &Path,
+    to: &Path,
+    busy_timeout: Duration,
+) -> Result<DatabaseSummary, BackupError> {
+    let to = absolute(to)?;
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => BackupError::Exists { path: to.clone() },
+        _ => BackupError::Io { path: to.clone(), source },
+    };
+    if to.symlink_metadata().is_ok() {
+        return Err(BackupError::Exists { path: to });
+    }
+    let partial = files::with_suffix(&to, &format!(".{}.partial", std::process::id()));
+    files::remove_if_exists(&partial).map_err(failed)?;
+    files::create_private_file(&partial).map_err(failed)?;
+    let summary = copy(from, &partial, busy_timeout)
+        .and_then(|()| verify_backup(&partial))
+        .and_then(|summary| publish(&partial, &to).map_err(failed).map(|()| summary));
+    if summary.is_err() {
+        // What went wrong before is what the caller must learn.
+        let _: io::Result<()> = files::remove_if_exists(&partial);
+    }
+    summary
+}
+
+/// Checks that the file at `path` is a whole database of a known version, which a restore can use.
+/// Blocks while it reads all of it.
+///
+/// # Errors
+/// [`BackupError`] says what is wrong.
+pub fn verify_backup(path: &Path) -> Result<DatabaseSummary, BackupError> {
+    let path = absolute(path)?;
+    let failed = |error| BackupError::from(classify(&path, error));
+    if !path.try_exists().map_err(|source| BackupError::Io { path: path.clone(), source })? {
+        return Err(OpenError::Missing { path }.into());
+    }
+    if files::with_suffix(&path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(BackupError::InUse { path });
+    }
+    let connection = connect(&path, Access::Read, Duration::ZERO).map_err(failed)?;
+    let found = match schema::identify(&connection).map_err(failed)? {
+        Identity::Ours(version) => version,
+        Identity::Empty | Identity::Foreign => return Err(OpenError::Foreign { path }.into()),
+    };
+    if found > schema::VERSION {
+        return Err(OpenError::NewerSchema { path, found, known: schema::VERSION }.into());
+    }
+    if let Some(reason) = contradiction(&connection).map_err(failed)? {
+        return Err(OpenError::Damaged { path, reason }.into());
+    }
+    if let Some(migration) = schema::altered(&connection, found).map_err(failed)? {
+        return Err(OpenError::AlteredMigration { path, migration }.into());
+    }
+    summarize(&connection, found).map_err(failed)
+}
+
+fn copy(from: &Path, partial: &Path, busy_timeout: Duration) -> Result<(), BackupError> {
+    let failed = |error| BackupError::from(classify(from, error));
+    let connection = connect(from, Access::Read, busy_timeout).map_err(failed)?;
+    // One read transaction, so a copy of one moment; and only what is in use, so that nothing that
+    // was deleted travels along.
+    let target = ToSqlOutput::Borrowed(ValueRef::Text(partial.as_os_str().as_bytes()));
+    connection.execute("VACUUM INTO ?", [target]).map_err(failed)?;
+    Ok(())
+}
+
+/// Gives the finished file its name, durably and without replacing another.
+fn publish(partial: &Path, to: &Path) -> io::Result<()> {
+    File::open(partial)?.sync_all()?;
+    match fs::hard_link(partial, to) {
+        Ok(()) => fs::remove_file(partial)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        // Not every file system, such as that of a USB stick, knows links.
+        Err(_) => fs::rename(partial, to)?,
+    }
+    files::sync_dir(files::directory_of(to))
+}
+
+/// The first thing in the database that contradicts another.
+fn contradiction(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let check = "PRAGMA integrity_check(1)";
+    let verdict: String = connection.query_row(check, [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Ok(Some(verdict.replace('\n', " ")));
+    }
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let table: String = row.get(0)?;
+    Ok(Some(format!("a row of {table} refers to nothing")))
+}
+
+fn summarize(connection: &Connection, schema_version: u32) -> rusqlite::Result<DatabaseSummary> {
+    let count = |table: &str| {
+        let select = format!("SELECT count(*) FROM {table}");
+        connection.query_row(&select, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+    };
+    Ok(DatabaseSummary {
+        schema_version,
+        accounts: count("accounts")?,
+        credentials: count("credentials")?,
+        invitations: count("invitations")?,
+        signing_keys: count("signing_keys")?,
+        audit_events: count("audit_events")?,
+    })
+}
+
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, BackupError> {
+    std::path::absolute(path).map_err(|source| BackupError::Io { path: path.to_owned(), source })
+}

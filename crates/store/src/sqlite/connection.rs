@@ -1,0 +1,45 @@
+//! One connection to the file, set up as this store needs it.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
+
+/// The statements of this crate, with room for the combinations of audit filters.
+const CACHED_STATEMENTS: usize = 128;
+/// The write-ahead log is cut back to this size, in bytes, when it has grown beyond it.
+const MAX_LOG_BYTES: i64 = 64 << 20;
+
+/// What a connection may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// Connects to the existing file at `path`, which must be absolute: SQLite takes a relative path
+/// that begins with `file:` for a URI.
+pub(super) fn connect(
+    path: &Path,
+    access: Access,
+    busy_timeout: Duration,
+) -> rusqlite::Result<Connection> {
+    let mode = match access {
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    if access == Access::Write {
+        // Every commit reaches the disk before it is acknowledged.
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "secure_delete", "fast")?;
+        connection.pragma_update(None, "journal_size_limit", MAX_LOG_BYTES)?;
+    }
+    Ok(connection)
+}

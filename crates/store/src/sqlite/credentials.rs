@@ -1,0 +1,233 @@
+//! Credentials and logins.
+
+use async_trait::async_trait;
+use countersign_authority::{
+    account::{Account, AccountStatus},
+    audit::AuditEvent,
+    credential::Credential,
+    ports::{
+        AddCredentialError, CredentialStore, LoginRecord, RecordLoginError, RevokeCredentialError,
+        StoreError,
+    },
+};
+use countersign_protocol::{
+    AccountId, ReplayEntry, SpentReceipt, UnixTime,
+    keys::{Algorithm, KeyPolicy, PublicKey, Thumbprint},
+};
+use rusqlite::{Connection, Row};
+use serde_json::Value;
+
+use super::{
+    SqliteStore, accounts, audit,
+    error::DbError,
+    rows::{self, Columns, millis, timestamp},
+};
+
+/// What [`read`] expects, from `credentials AS c JOIN accounts AS a ON a.user_id = c.user_id`.
+const COLUMNS: &str =
+    "a.account_id, c.spki, c.algorithms, c.label, c.created_at, c.last_used_at, c.revoked_at";
+const COLUMN_COUNT: usize = 7;
+
+/// Stored keys were let in under the policy of their day.
+const ANY_SIZE: KeyPolicy = KeyPolicy { min_rsa_bits: 0, max_rsa_bits: u32::MAX };
+
+#[async_trait]
+impl CredentialStore for SqliteStore {
+    async fn add_credential(
+        &self,
+        credential: &Credential,
+        max_live: usize,
+        event: AuditEvent,
+    ) -> Result<(), AddCredentialError> {
+        let credential = credential.clone();
+        self.write(move |connection| {
+            let user_id = accounts::user_id(connection, credential.account_id)?
+                .ok_or(AddCredentialError::NoAccount)?;
+            if count_live(connection, user_id)? >= max_live {
+                return Err(AddCredentialError::LimitReached);
+            }
+            if !insert(connection, user_id, &credential)? {
+                return Err(AddCredentialError::KeyTaken);
+            }
+            Ok(audit::record(connection, &event)?)
+        })
+        .await
+    }
+
+    async fn credential(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<(Credential, Account)>, StoreError> {
+        let thumbprint = *thumbprint;
+        self.read(move |connection| {
+            let select = format!(
+                "SELECT {COLUMNS}, {} FROM credentials AS c
+                 JOIN accounts AS a ON a.user_id = c.user_id JOIN users AS u ON u.id = a.user_id
+                 WHERE c.thumbprint = ?",
+                accounts::COLUMNS
+            );
+            let both = |row: &Row<'_>| Ok((read(row)?, accounts::read(row, COLUMN_COUNT)?));
+            Ok(rows::first(connection, &select, [thumbprint.as_bytes()], both)?)
+        })
+        .await
+    }
+
+    async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError> {
+        self.read(move |connection| {
+            let select = format!(
+                "SELECT {COLUMNS} FROM credentials AS c
+                 JOIN accounts AS a ON a.user_id = c.user_id
+                 WHERE a.account_id = ? ORDER BY c.created_at, c.rowid"
+            );
+            Ok(rows::all(connection, &select, [id.as_bytes()], read)?)
+        })
+        .await
+    }
+
+    async fn revoke_credential(
+        &self,
+        id: AccountId,
+        thumbprint: &Thumbprint,
+        keep_last: bool,
+        event: AuditEvent,
+    ) -> Result<(), RevokeCredentialError> {
+        let thumbprint = *thumbprint;
+        self.write(move |connection| {
+            let user_id = accounts::user_id(connection, id)?;
+            let user_id = user_id.ok_or(RevokeCredentialError::NotFound)?;
+            let update = "UPDATE credentials SET revoked_at = ?
+                WHERE thumbprint = ? AND user_id = ? AND revoked_at IS NULL";
+            let values = (millis(event.at), thumbprint.as_bytes(), user_id);
+            if rows::execute(connection, update, values)? == 0 {
+                return Err(RevokeCredentialError::NotFound);
+            }
+            if keep_last && count_live(connection, user_id)? == 0 {
+                return Err(RevokeCredentialError::LastKey);
+            }
+            Ok(audit::record(connection, &event)?)
+        })
+        .await
+    }
+
+    async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
+        self.write(move |connection| {
+            let user_id = live_owner(connection, &login)?.ok_or(RecordLoginError::NotLive)?;
+            let receipt = spend(connection, login.assertion)?;
+            note_login(connection, user_id, &login.thumbprint, login.event.at)?;
+            audit::record(connection, &login.event)?;
+            Ok(receipt)
+        })
+        .await
+    }
+
+    async fn spend_assertion(
+        &self,
+        assertion: ReplayEntry,
+    ) -> Result<SpentReceipt, RecordLoginError> {
+        self.write(move |connection| spend(connection, assertion)).await
+    }
+}
+
+/// Inserts a key of the account with that row. `false` when the key is known already.
+pub(super) fn insert(
+    connection: &Connection,
+    user_id: i64,
+    credential: &Credential,
+) -> Result<bool, DbError> {
+    let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label,
+        created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT(thumbprint) DO NOTHING";
+    let thumbprint = credential.thumbprint();
+    let values = (
+        thumbprint.as_bytes(),
+        user_id,
+        credential.public_key.to_spki_der(),
+        algorithm_names(&credential.public_key),
+        credential.label.as_str(),
+        millis(credential.created_at),
+        credential.last_used_at.map(millis),
+        credential.revoked_at.map(millis),
+    );
+    Ok(rows::execute(connection, insert, values)? > 0)
+}
+
+fn count_live(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
+    let select = "SELECT count(*) FROM credentials WHERE user_id = ? AND revoked_at IS NULL";
+    let count = rows::first(connection, select, [user_id], |row| Ok(row.get::<_, i64>(0)?))?;
+    Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
+}
+
+/// Records the assertion as used, if it has not been.
+fn spend(
+    connection: &Connection,
+    assertion: ReplayEntry,
+) -> Result<SpentReceipt, RecordLoginError> {
+    let insert = "INSERT INTO used_assertions(digest, forget_at) VALUES (?, ?)
+        ON CONFLICT DO NOTHING";
+    let values = (assertion.digest, millis(assertion.forget_at));
+    if rows::execute(connection, insert, values)? == 0 {
+        return Err(RecordLoginError::AlreadyUsed);
+    }
+    Ok(SpentReceipt::recorded(assertion))
+}
+
+/// The row of the account that logs in, if it is active and the key is a live one of it.
+fn live_owner(connection: &Connection, login: &LoginRecord) -> Result<Option<i64>, DbError> {
+    let select = "SELECT a.status, a.user_id FROM credentials AS c
+        JOIN accounts AS a ON a.user_id = c.user_id
+        WHERE c.thumbprint = ? AND a.account_id = ? AND c.revoked_at IS NULL";
+    let values = (login.thumbprint.as_bytes(), login.account_id.as_bytes());
+    let owner = rows::first(connection, select, values, |row| {
+        let mut columns = Columns::new(row, "accounts", 0);
+        let status = columns.read("status", |name: String| rows::status(&name))?;
+        Ok((status, columns.plain("user_id")?))
+    })?;
+    Ok(owner.and_then(|(status, user_id)| (status == AccountStatus::Active).then_some(user_id)))
+}
+
+fn note_login(
+    connection: &Connection,
+    user_id: i64,
+    thumbprint: &Thumbprint,
+    now: UnixTime,
+) -> Result<(), DbError> {
+    let credential = "UPDATE credentials SET last_used_at = ? WHERE thumbprint = ?";
+    rows::execute(connection, credential, (millis(now), thumbprint.as_bytes()))?;
+    let account = "UPDATE accounts SET last_login_at = ? WHERE user_id = ?";
+    rows::execute(connection, account, (millis(now), user_id))?;
+    let user = "UPDATE users SET last_login = ? WHERE id = ?";
+    rows::execute(connection, user, (timestamp(now), user_id))?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> Result<Credential, DbError> {
+    let account_id = Columns::new(row, "accounts", 0).bytes("account_id")?;
+    let mut columns = Columns::new(row, "credentials", 1);
+    let public_key =
+        columns.read("spki", |spki: Vec<u8>| PublicKey::from_spki_der(&spki, &ANY_SIZE))?;
+    Ok(Credential {
+        account_id: AccountId::from_bytes(account_id),
+        public_key: columns.read("algorithms", |names: String| narrow(public_key, &names))?,
+        label: columns.parse("label")?,
+        created_at: columns.time("created_at")?,
+        last_used_at: columns.optional_time("last_used_at")?,
+        revoked_at: columns.optional_time("revoked_at")?,
+    })
+}
+
+fn algorithm_names(key: &PublicKey) -> String {
+    let names: Vec<_> = key.algorithms().iter().map(|algorithm| algorithm.name()).collect();
+    names.join(" ")
+}
+
+/// The same key, restricted to the algorithms that its owner registered it for.
+fn narrow(key: PublicKey, names: &str) -> Result<PublicKey, &'static str> {
+    if algorithm_names(&key) == names {
+        return Ok(key);
+    }
+    let refused = "not algorithms of this key";
+    let algorithm = Algorithm::from_name(names).ok_or(refused)?;
+    let mut jwk = key.to_jwk();
+    jwk.insert("alg".to_owned(), Value::from(algorithm.name()));
+    PublicKey::from_jwk(&jwk, &ANY_SIZE).map_err(|_| refused)
+}

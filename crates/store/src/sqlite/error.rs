@@ -1,0 +1,73 @@
+//! What goes wrong between a database thread and its caller.
+
+use std::sync::Arc;
+
+use countersign_authority::ports::{
+    AddCredentialError, CreateAccountError, RecordLoginError, RevokeCredentialError, StoreError,
+};
+use thiserror::Error;
+
+/// Why a job has no result of its own.
+#[derive(Debug)]
+pub(super) enum DbError {
+    /// A value that this program never writes.
+    Corrupt { table: &'static str, column: &'static str, reason: String },
+    /// SQLite refused.
+    Sqlite(rusqlite::Error),
+    /// The job was not done, or undone.
+    Unavailable(Unavailable),
+}
+
+/// Why a job was not done. Cloned for everybody who shared the transaction.
+#[derive(Clone, Debug, Error)]
+pub(super) enum Unavailable {
+    /// The transaction did not begin or did not commit.
+    #[error("the transaction failed: {0}")]
+    Transaction(#[source] Arc<rusqlite::Error>),
+    /// SQLite gave up the whole transaction because of another job in it.
+    #[error("another write in the same transaction made the database give it up")]
+    Abandoned,
+    /// The job panicked.
+    #[error("a database job panicked")]
+    Panicked,
+    /// As many jobs wait as may.
+    #[error("the queue of the database is full")]
+    QueueFull,
+    /// The store is closing.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for DbError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Unavailable> for DbError {
+    fn from(error: Unavailable) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+impl From<DbError> for StoreError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Corrupt { table, column, reason } => Self::Corrupt { table, column, reason },
+            DbError::Sqlite(error) => Self::Unavailable(Box::new(error)),
+            DbError::Unavailable(error) => Self::Unavailable(Box::new(error)),
+        }
+    }
+}
+
+macro_rules! wraps_store_error {
+    ($($operation:ty),+) => {
+        $(impl From<DbError> for $operation {
+            fn from(error: DbError) -> Self {
+                Self::Store(error.into())
+            }
+        })+
+    };
+}
+
+wraps_store_error!(AddCredentialError, CreateAccountError, RecordLoginError, RevokeCredentialError);

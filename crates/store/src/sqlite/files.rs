@@ -1,0 +1,67 @@
+//! Files and directories that only their owner can read, and that a crash does not lose.
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown},
+    path::{Path, PathBuf},
+};
+
+/// Creates `path` and its missing parents, readable by the owner only. Leaves what exists alone.
+pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Creates the file `path`, readable by the owner only. It must not exist.
+pub(super) fn create_private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Gives a file of the data directory, which root may have created, to whom the directory belongs:
+/// the service that will use it.
+pub(super) fn give_to_owner_of(directory: &Path, file: &File) -> io::Result<()> {
+    let (directory, owner) = (directory.metadata()?, file.metadata()?.uid());
+    if owner != 0 || directory.uid() == 0 {
+        return Ok(());
+    }
+    fchown(file, Some(directory.uid()), Some(directory.gid()))
+}
+
+/// Makes the names in `directory` durable: what was created, renamed or removed in it.
+pub(super) fn sync_dir(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Removes `path`, if it exists.
+pub(super) fn remove_if_exists(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Renames `from` to `to`. `false` when there is no `from`.
+pub(super) fn rename_if_exists(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// `path` with `suffix` appended to its file name, such as SQLite's own `-wal`.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// The directory that holds `path`, which must be absolute and not the root.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}

@@ -1,0 +1,104 @@
+//! Invitations.
+
+use async_trait::async_trait;
+use countersign_authority::{
+    account::Username,
+    audit::AuditEvent,
+    invitation::{CodeHash, Invitation},
+    ports::{InvitationStore, StoreError},
+};
+use countersign_protocol::{Scopes, UnixTime};
+use rusqlite::{Connection, Row};
+
+use super::{
+    SqliteStore, audit,
+    error::DbError,
+    rows::{self, Columns, millis},
+};
+
+/// What [`read`] expects.
+const COLUMNS: &str = "code_hash, username, scopes, created_at, expires_at, used_at";
+
+#[async_trait]
+impl InvitationStore for SqliteStore {
+    async fn create_invitation(
+        &self,
+        invitation: &Invitation,
+        event: AuditEvent,
+    ) -> Result<(), StoreError> {
+        let invitation = invitation.clone();
+        self.write(move |connection| {
+            let insert = format!("INSERT INTO invitations({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)");
+            let values = (
+                invitation.code_hash.0,
+                invitation.username.as_ref().map(Username::as_str),
+                invitation.scopes.to_string(),
+                millis(invitation.created_at),
+                millis(invitation.expires_at),
+                invitation.used_at.map(millis),
+            );
+            rows::execute(connection, &insert, values)?;
+            Ok(audit::record(connection, &event)?)
+        })
+        .await
+    }
+
+    async fn invitations(&self, limit: u32) -> Result<Vec<Invitation>, StoreError> {
+        self.read(move |connection| {
+            let select =
+                format!("SELECT {COLUMNS} FROM invitations ORDER BY created_at DESC LIMIT ?");
+            Ok(rows::all(connection, &select, [limit], read)?)
+        })
+        .await
+    }
+
+    async fn withdraw_invitation(
+        &self,
+        code_hash: &CodeHash,
+        event: AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let code_hash = *code_hash;
+        self.write(move |connection| {
+            let delete = "DELETE FROM invitations WHERE code_hash = ? AND used_at IS NULL";
+            let withdrawn = rows::execute(connection, delete, [code_hash.0])? > 0;
+            if withdrawn {
+                audit::record(connection, &event)?;
+            }
+            Ok(withdrawn)
+        })
+        .await
+    }
+}
+
+/// Marks the invitation as used and returns the scopes that it grants. `None` when there is none,
+/// or it is used, expired, or meant for another username.
+pub(super) fn redeem(
+    connection: &Connection,
+    code_hash: &CodeHash,
+    username: &Username,
+    now: UnixTime,
+) -> Result<Option<Scopes>, DbError> {
+    let select = format!("SELECT {COLUMNS} FROM invitations WHERE code_hash = ?");
+    let Some(invitation) = rows::first(connection, &select, [code_hash.0], read)? else {
+        return Ok(None);
+    };
+    let is_open_to = invitation.username.is_none_or(|intended| intended == *username);
+    if invitation.used_at.is_some() || invitation.expires_at <= now || !is_open_to {
+        return Ok(None);
+    }
+    let update = "UPDATE invitations SET used_at = ? WHERE code_hash = ?";
+    rows::execute(connection, update, (millis(now), code_hash.0))?;
+    Ok(Some(invitation.scopes))
+}
+
+fn read(row: &Row<'_>) -> Result<Invitation, DbError> {
+    let mut columns = Columns::new(row, "invitations", 0);
+    Ok(Invitation {
+        code_hash: CodeHash(columns.bytes("code_hash")?),
+        username: columns.parse_optional("username")?,
+        scopes: columns.parse("scopes")?,
+        created_at: columns.time("created_at")?,
+        expires_at: columns.time("expires_at")?,
+        used_at: columns.optional_time("used_at")?,
+    })
+}

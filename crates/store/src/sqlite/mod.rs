@@ -1,0 +1,159 @@
+//! The durable ports in one SQLite file.
+//!
+//! A [`SqliteStore`] has threads of its own. One of them writes: it runs all writes that wait, each
+//! in its own savepoint, and commits them together, so that one `fsync` serves many callers (group
+//! commit). What was answered with `Ok` is on disk. A few more threads read, each with its own
+//! connection. Queues are bounded: when one is full, the call fails as unavailable.
+//!
+//! Other processes may use the file at the same time; only one of them may be a server, which a
+//! [`ServerLock`] ensures.
+
+mod accounts;
+mod audit;
+mod backup;
+mod connection;
+mod credentials;
+mod error;
+mod files;
+mod invitations;
+mod job;
+mod lock;
+mod open;
+mod restore;
+mod revocations;
+mod rows;
+mod schema;
+mod signing_keys;
+mod threads;
+mod vault;
+mod watch;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::AtomicI64,
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+pub use self::{
+    backup::{BackupError, DatabaseSummary, verify_backup},
+    lock::{LockError, ServerLock},
+    open::OpenError,
+    restore::{RestoreError, Restored, restore},
+};
+use self::{error::DbError, threads::Threads, writer::Writer};
+
+/// The durable store. Dropping it finishes the queued writes and ends its threads, which blocks.
+pub struct SqliteStore {
+    // Dropped in this order, so that the writer is the last to close the file and tidies it up.
+    readers: Threads,
+    writer: Writer,
+    path: PathBuf,
+    /// The writer connection's `data_version` when [`watch`] last looked.
+    data_version: AtomicI64,
+    busy_timeout: Duration,
+}
+
+/// How to open a [`SqliteStore`].
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// What to do when the file is missing or of an earlier version.
+    pub mode: OpenMode,
+    /// How many threads read. At least one.
+    pub readers: usize,
+    /// How many reads may wait.
+    pub read_queue: usize,
+    /// How many writes may wait.
+    pub write_queue: usize,
+    /// How long to wait for another process that is writing.
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            mode: OpenMode::CreateOrUpgrade,
+            readers: 2,
+            read_queue: 1024,
+            write_queue: 4096,
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What to do when the database is missing or of an earlier version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Create it (the directory with mode 0700, the file with 0600), or bring it up to date.
+    CreateOrUpgrade,
+    /// Refuse: for commands that must not change a database under a server of another version.
+    Existing,
+}
+
+/// What the writer has done since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Transactions committed.
+    pub commits: u64,
+    /// Writes in them, refused ones included.
+    pub writes: u64,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`. Blocks while it reads and, if need be, creates the file.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and says what is wrong with it. A file that is not ours, of a
+    /// later version or damaged stays as it is.
+    pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        open::open(path, options)
+    }
+
+    /// Copies the database as it is at this moment to the new file `to`, while others go on
+    /// reading and writing, and verifies the copy. Blocks until it is on disk.
+    ///
+    /// # Errors
+    /// When `to` exists, or the copy cannot be made or does not verify; `to` is not made then.
+    pub fn backup(&self, to: &Path) -> Result<DatabaseSummary, BackupError> {
+        backup::backup(&self.path, to, self.busy_timeout)
+    }
+
+    /// What the writer has done so far.
+    pub fn statistics(&self) -> Statistics {
+        self.writer.statistics()
+    }
+
+    /// Runs `work` on the writer thread, in a transaction that it may share with other writes.
+    /// When it returns an error, none of its changes are kept.
+    async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let (job, result) = job::new(work);
+        self.writer.submit(job).map_err(DbError::from)?;
+        result.await
+    }
+
+    /// Runs `work`, one query, on a reader thread.
+    async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let (job, result) = job::new(work);
+        self.readers.submit(job).map_err(DbError::from)?;
+        result.await
+    }
+}

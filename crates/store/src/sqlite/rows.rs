@@ -1,0 +1,195 @@
+//! From rows to values and back. A value that this program never writes is reported, not guessed.
+
+use std::{fmt::Display, str::FromStr};
+
+use countersign_authority::account::AccountStatus;
+use countersign_protocol::UnixTime;
+use rusqlite::{Connection, Params, Row, types::FromSql};
+
+use super::error::DbError;
+
+/// Runs one statement and returns how many rows it changed.
+pub(super) fn execute(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<usize, DbError> {
+    Ok(connection.prepare_cached(sql)?.execute(params)?)
+}
+
+/// All rows of a query.
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, DbError>,
+) -> Result<Vec<T>, DbError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut values = Vec::new();
+    while let Some(row) = rows.next()? {
+        values.push(read(row)?);
+    }
+    Ok(values)
+}
+
+/// The first row of a query, if it has one.
+pub(super) fn first<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, DbError>,
+) -> Result<Option<T>, DbError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(read).transpose()
+}
+
+/// The columns of one table, as they follow each other in a row.
+pub(super) struct Columns<'a> {
+    row: &'a Row<'a>,
+    table: &'static str,
+    next: usize,
+}
+
+impl<'a> Columns<'a> {
+    /// The columns from index `start` on, which come from `table`.
+    pub(super) const fn new(row: &'a Row<'a>, table: &'static str, start: usize) -> Self {
+        Self { row, table, next: start }
+    }
+
+    /// The next column, called `column`, as `read` understands it.
+    pub(super) fn read<S: FromSql, T, E: Display>(
+        &mut self,
+        column: &'static str,
+        read: impl FnOnce(S) -> Result<T, E>,
+    ) -> Result<T, DbError> {
+        let index = self.next;
+        self.next += 1;
+        let corrupt = |reason| DbError::Corrupt { table: self.table, column, reason };
+        let stored = self.row.get(index).map_err(|error| corrupt(error.to_string()))?;
+        read(stored).map_err(|error| corrupt(error.to_string()))
+    }
+
+    /// The next column as SQLite has it.
+    pub(super) fn plain<T: FromSql>(&mut self, column: &'static str) -> Result<T, DbError> {
+        self.read(column, Ok::<T, String>)
+    }
+
+    /// The next column as text that is parsed.
+    pub(super) fn parse<T: FromStr<Err: Display>>(
+        &mut self,
+        column: &'static str,
+    ) -> Result<T, DbError> {
+        self.read(column, |text: String| text.parse())
+    }
+
+    /// The next column as text that is parsed, unless it is null.
+    pub(super) fn parse_optional<T: FromStr<Err: Display>>(
+        &mut self,
+        column: &'static str,
+    ) -> Result<Option<T>, DbError> {
+        self.read(column, |text: Option<String>| text.map(|text| text.parse()).transpose())
+    }
+
+    /// The next column as a moment.
+    pub(super) fn time(&mut self, column: &'static str) -> Result<UnixTime, DbError> {
+        self.read(column, from_millis)
+    }
+
+    /// The next column as a moment, unless it is null.
+    pub(super) fn optional_time(
+        &mut self,
+        column: &'static str,
+    ) -> Result<Option<UnixTime>, DbError> {
+        self.read(column, |time: Option<i64>| time.map(from_millis).transpose())
+    }
+
+    /// The next column as exactly `N` bytes, unless it is null.
+    pub(super) fn optional_bytes<const N: usize>(
+        &mut self,
+        column: &'static str,
+    ) -> Result<Option<[u8; N]>, DbError> {
+        let exact = |bytes: Vec<u8>| {
+            <[u8; N]>::try_from(bytes)
+                .map_err(|bytes| format!("{} bytes instead of {N}", bytes.len()))
+        };
+        self.read(column, |bytes: Option<Vec<u8>>| bytes.map(exact).transpose())
+    }
+
+    /// The next column as exactly `N` bytes.
+    pub(super) fn bytes<const N: usize>(
+        &mut self,
+        column: &'static str,
+    ) -> Result<[u8; N], DbError> {
+        let table = self.table;
+        let absent = || DbError::Corrupt { table, column, reason: "nothing".to_owned() };
+        self.optional_bytes(column)?.ok_or_else(absent)
+    }
+}
+
+/// The status of that stable name.
+pub(super) fn status(name: &str) -> Result<AccountStatus, &'static str> {
+    [AccountStatus::Active, AccountStatus::Disabled]
+        .into_iter()
+        .find(|status| status.name() == name)
+        .ok_or("not the name of a status")
+}
+
+/// As most tables hold a moment. What lies beyond the range of SQLite's integers, 292 million
+/// years on, becomes the last moment within.
+pub(super) fn millis(time: UnixTime) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn from_millis(millis: i64) -> Result<UnixTime, &'static str> {
+    u64::try_from(millis).map(UnixTime::from_millis).map_err(|_| "a time before 1970")
+}
+
+/// As the table `users` holds a moment: `YYYY-MM-DD HH:MM:SS` in UTC. What lies beyond the year
+/// 9999 becomes its last second.
+pub(super) fn timestamp(time: UnixTime) -> String {
+    let secs = time.as_secs().min(UnixTime::MAX_SECS);
+    let (day, second) = (secs / 86_400, secs % 86_400);
+    let (year, month, day) = civil_date(day);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+/// Year, month and day of the Gregorian calendar, `days` after 1970-01-01.
+///
+/// Counts years from March, so that the leap day is the last of its year, in eras of 400 years,
+/// which all have the same length.
+const fn civil_date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + carry, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_utc_as_sqlite_writes_them() {
+        let connection = Connection::open_in_memory().unwrap();
+        let moments = [0, 951_782_399, 951_782_400, 951_868_800, 1_709_164_800, 4_107_542_400];
+        for secs in moments.into_iter().chain([1_700_000_000, UnixTime::MAX_SECS]) {
+            let select = "SELECT datetime(?, 'unixepoch')";
+            let expected: String = connection.query_row(select, [secs], |r| r.get(0)).unwrap();
+            assert_eq!(timestamp(UnixTime::from_secs(secs)), expected);
+        }
+        assert_eq!(timestamp(UnixTime::from_secs(u64::MAX)), "9999-12-31 23:59:59");
+    }
+
+    #[test]
+    fn moments_beyond_the_range_stay_far_ahead() {
+        assert_eq!(millis(UnixTime::from_millis(u64::MAX)), i64::MAX);
+        assert!(from_millis(-1).is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! The server's signing keys.
+
+use async_trait::async_trait;
+use countersign_authority::{
+    audit::AuditEvent,
+    ports::{SigningKeyStore, StoreError},
+    sealed_key::{KeyLife, SealedSigningKey},
+};
+use countersign_protocol::keys::{Algorithm, Thumbprint};
+use rusqlite::{Connection, Row};
+
+use super::{
+    SqliteStore, audit,
+    error::DbError,
+    rows::{self, Columns, millis},
+};
+
+#[async_trait]
+impl SigningKeyStore for SqliteStore {
+    async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError> {
+        self.read(|connection| {
+            let select = "SELECT s.thumbprint, s.algorithm, s.created_at, s.active_from,
+                s.retired_from, s.expires_at, k.key, k.iv
+                FROM signing_keys AS s JOIN keys AS k ON k.kid = s.kid
+                ORDER BY s.active_from, s.kid";
+            Ok(rows::all(connection, select, [], read)?)
+        })
+        .await
+    }
+
+    async fn change_signing_keys(
+        &self,
+        put: &[SealedSigningKey],
+        remove: &[Thumbprint],
+        events: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        let (put, remove) = (put.to_vec(), remove.to_vec());
+        self.write(move |connection| {
+            put.iter().try_for_each(|key| insert_or_replace(connection, key))?;
+            remove.iter().try_for_each(|kid| delete(connection, kid))?;
+            Ok(events.iter().try_for_each(|event| audit::record(connection, event))?)
+        })
+        .await
+    }
+}
+
+/// Makes `keys` the only ones.
+pub(super) fn replace_all(
+    connection: &Connection,
+    keys: &[SealedSigningKey],
+) -> Result<(), DbError> {
+    let select = "SELECT thumbprint FROM signing_keys";
+    let stored = rows::all(connection, select, [], |row| {
+        let mut columns = Columns::new(row, "signing_keys", 0);
+        Ok(Thumbprint::from_bytes(columns.bytes("thumbprint")?))
+    })?;
+    for kid in stored.iter().filter(|kid| keys.iter().all(|key| key.kid != **kid)) {
+        delete(connection, kid)?;
+    }
+    keys.iter().try_for_each(|key| insert_or_replace(connection, key))
+}
+
+fn insert_or_replace(connection: &Connection, key: &SealedSigningKey) -> Result<(), DbError> {
+    let select = "SELECT kid FROM signing_keys WHERE thumbprint = ?";
+    let row: Option<i64> =
+        rows::first(connection, select, [key.kid.as_bytes()], |row| Ok(row.get(0)?))?;
+    let exp = millis(key.life.expires_at) / 1000;
+    let row = if let Some(row) = row {
+        let update = "UPDATE keys SET key = ?, exp = ?, iv = ? WHERE kid = ?";
+        rows::execute(connection, update, (&key.ciphertext, exp, key.nonce, row))?;
+        row
+    } else {
+        let insert = "INSERT INTO keys(key, exp, iv) VALUES (?, ?, ?)";
+        rows::execute(connection, insert, (&key.ciphertext, exp, key.nonce))?;
+        connection.last_insert_rowid()
+    };
+    let describe = "INSERT OR REPLACE INTO signing_keys(kid, thumbprint, algorithm, created_at,
+        active_from, retired_from, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let values = (
+        row,
+        key.kid.as_bytes(),
+        key.algorithm.name(),
+        millis(key.life.created_at),
+        millis(key.life.active_from),
+        millis(key.life.retired_from),
+        millis(key.life.expires_at),
+    );
+    rows::execute(connection, describe, values)?;
+    Ok(())
+}
+
+/// Removes the sealed key; what stands beside it goes along.
+fn delete(connection: &Connection, kid: &Thumbprint) -> Result<(), DbError> {
+    let delete = "DELETE FROM keys WHERE kid = (SELECT kid FROM signing_keys WHERE thumbprint = ?)";
+    rows::execute(connection, delete, [kid.as_bytes()])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> Result<SealedSigningKey, DbError> {
+    let mut columns = Columns::new(row, "signing_keys", 0);
+    let kid = Thumbprint::from_bytes(columns.bytes("thumbprint")?);
+    let algorithm = columns.read("algorithm", |name: String| {
+        Algorithm::from_name(&name).ok_or("not the name of an algorithm")
+    })?;
+    let life = KeyLife {
+        created_at: columns.time("created_at")?,
+        active_from: columns.time("active_from")?,
+        retired_from: columns.time("retired_from")?,
+        expires_at: columns.time("expires_at")?,
+    };
+    let mut sealed = Columns::new(row, "keys", 6);
+    Ok(SealedSigningKey {
+        kid,
+        algorithm,
+        life,
+        ciphertext: sealed.plain("key")?,
+        nonce: sealed.bytes("iv")?,
+    })
+}

@@ -1,0 +1,60 @@
+//! What proves that a master key is the right one.
+
+use async_trait::async_trait;
+use countersign_authority::{
+    audit::AuditEvent,
+    ports::{StoreError, VaultRecord, VaultStore},
+    sealed_key::SealedSigningKey,
+};
+
+use super::{
+    SqliteStore, audit,
+    rows::{self, Columns},
+    signing_keys,
+};
+
+#[async_trait]
+impl VaultStore for SqliteStore {
+    async fn vault(&self) -> Result<Option<VaultRecord>, StoreError> {
+        self.read(|connection| {
+            let select = "SELECT salt, nonce, sealed_check FROM vault";
+            Ok(rows::first(connection, select, [], |row| {
+                let mut columns = Columns::new(row, "vault", 0);
+                Ok(VaultRecord {
+                    salt: columns.bytes("salt")?,
+                    nonce: columns.bytes("nonce")?,
+                    check: columns.plain("sealed_check")?,
+                })
+            })?)
+        })
+        .await
+    }
+
+    async fn create_vault(&self, record: &VaultRecord) -> Result<bool, StoreError> {
+        let record = record.clone();
+        self.write(move |connection| {
+            let insert = "INSERT INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)
+                ON CONFLICT DO NOTHING";
+            let values = (record.salt, record.nonce, record.check);
+            Ok(rows::execute(connection, insert, values)? > 0)
+        })
+        .await
+    }
+
+    async fn replace_vault(
+        &self,
+        record: &VaultRecord,
+        signing_keys: &[SealedSigningKey],
+        event: AuditEvent,
+    ) -> Result<(), StoreError> {
+        let (record, keys) = (record.clone(), signing_keys.to_vec());
+        self.write(move |connection| {
+            let replace =
+                "INSERT OR REPLACE INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)";
+            rows::execute(connection, replace, (record.salt, record.nonce, record.check))?;
+            signing_keys::replace_all(connection, &keys)?;
+            Ok(audit::record(connection, &event)?)
+        })
+        .await
+    }
+}

@@ -166,7 +166,9 @@ fn other_things_in_place_of_public_keys() {
         (file!("rsa-e3.spki.pem"), KeyError::RsaExponent),
         (file!("roca.json"), KeyError::RsaRoca),
         ("{\"keys\":[]}", KeyError::JwkSet),
-        ("", KeyError::MalformedDer),
+        ("---- BEGIN SSH2 PUBLIC KEY ----", KeyError::OpenSshPublicKey),
+        ("AQID", KeyError::MalformedDer),
+        ("", KeyError::Unrecognized),
         ("bob", KeyError::Unrecognized),
     ] {
         assert_eq!(parse(text).unwrap_err(), error, "{text}");

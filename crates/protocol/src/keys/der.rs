@@ -110,3 +110,68 @@ pub(super) fn unsigned(bytes: &[u8]) -> Vec<u8> {
 pub(super) fn bit_string(bytes: &[u8]) -> Vec<u8> {
     element(BIT_STRING, &[&[0], bytes])
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lengths_have_one_form() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff] {
+            let der = element(OCTET_STRING, &[&vec![7; length]]);
+            let mut reader = Reader::new(&der);
+            assert_eq!(reader.read(OCTET_STRING).map(<[u8]>::len), Ok(length));
+            assert_eq!(reader.finish(), Ok(()));
+        }
+        for wrong in [
+            &[][..],
+            &[4],
+            &[4, 1],
+            &[4, 0x80, 0, 0],
+            &[4, 0x81, 1, 7],
+            &[4, 0x82, 0, 1, 7],
+            &[4, 0x83, 0, 0, 1, 7],
+            &[4, 0x84, 0xff, 0xff, 0xff, 0xff],
+            &[0x24, 1, 7],
+        ] {
+            assert_eq!(Reader::new(wrong).read(OCTET_STRING), Err(Malformed), "{wrong:x?}");
+        }
+    }
+
+    #[test]
+    fn integers_have_one_form() {
+        for (der, value) in [
+            (&[2, 1, 0][..], &[][..]),
+            (&[2, 1, 0x7f], &[0x7f]),
+            (&[2, 2, 0, 0x80], &[0x80]),
+            (&[2, 2, 1, 0], &[1, 0]),
+        ] {
+            assert_eq!(Reader::new(der).unsigned(), Ok(value));
+            assert_eq!(unsigned(value), der);
+        }
+        for wrong in [&[2, 0][..], &[2, 1, 0x80], &[2, 2, 0, 0x7f], &[2, 2, 0, 0], &[3, 1, 1]] {
+            assert_eq!(Reader::new(wrong).unsigned(), Err(Malformed), "{wrong:x?}");
+        }
+    }
+
+    #[test]
+    fn bit_strings_are_whole_bytes() {
+        assert_eq!(Reader::new(&bit_string(&[1, 2])).bit_string(), Ok(&[1, 2][..]));
+        for wrong in [&[3, 0][..], &[3, 2, 1, 0], &[3, 1, 7], &[4, 1, 0]] {
+            assert_eq!(Reader::new(wrong).bit_string(), Err(Malformed), "{wrong:x?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_back(der: Vec<u8>, tag in prop::sample::select(vec![2_u8, 3, 4, 6, 48])) {
+            let der = [&[tag], der.as_slice()].concat();
+            let mut reader = Reader::new(&der);
+            if let Ok(content) = reader.read(tag) {
+                prop_assert_eq!(&[element(tag, &[content]).as_slice(), reader.rest].concat(), &der);
+            }
+        }
+    }
+}

@@ -23,3 +23,6 @@ pub use private::{NewKey, PrivateKey};
 pub use public::{MAX_KEY_TEXT, PublicKey};
 pub use rsa::KeyPolicy;
 pub use thumbprint::{InvalidThumbprint, Thumbprint};
+
+#[cfg(test)]
+mod tests;

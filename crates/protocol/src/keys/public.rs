@@ -113,12 +113,11 @@ impl PublicKey {
             }
             None => Arc::new(Inner::new(components, thumbprint, policy)?),
         };
-        let algorithms = match alg {
-            None => inner.algorithms,
-            Some(alg) if inner.algorithms.contains(&alg) => alg.alone(),
-            Some(_) => return Err(KeyError::AlgorithmMismatch),
-        };
-        Ok(Self { inner, algorithms })
+        let key = Self { algorithms: inner.algorithms, inner };
+        match alg {
+            Some(alg) => key.restricted_to(alg),
+            None => Ok(key),
+        }
     }
 
     /// Reads a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7) in its canonical DER form, with named
@@ -151,6 +150,17 @@ impl PublicKey {
     /// The algorithms that the key may be used with. A JWK's `alg` narrows them to one.
     pub fn algorithms(&self) -> &[Algorithm] {
         self.algorithms
+    }
+
+    /// The same key, for one of its algorithms only.
+    ///
+    /// # Errors
+    /// [`KeyError::AlgorithmMismatch`] when `alg` is not one of [`PublicKey::algorithms`].
+    pub fn restricted_to(&self, alg: Algorithm) -> Result<Self, KeyError> {
+        if !self.algorithms.contains(&alg) {
+            return Err(KeyError::AlgorithmMismatch);
+        }
+        Ok(Self { inner: Arc::clone(&self.inner), algorithms: alg.alone() })
     }
 
     /// The JWK with the required members only (RFC 7638 §3.2).

@@ -14,6 +14,8 @@ pub mod principal;
 pub mod proofs;
 pub mod replay;
 pub mod strict;
+#[cfg(test)]
+mod test_support;
 pub mod time;
 pub mod tokens;
 mod unverified;

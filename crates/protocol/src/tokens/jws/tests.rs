@@ -2,8 +2,8 @@
 
 mod algorithms;
 mod encoding;
-mod json;
 mod keys;
+mod objects;
 
 use serde_json::json;
 

@@ -1,6 +1,7 @@
 //! Two readers of one token must not see two tokens: RFC 7515 §4, RFC 8259 §4, RFC 7493.
 
 use super::*;
+use crate::strict::json::MAX_DEPTH;
 
 #[test]
 fn a_member_that_appears_twice_in_the_header_is_refused() {
@@ -133,8 +134,8 @@ fn nesting_is_bounded() {
         let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
         format!(r#"{{"a":{open}{close}}}"#)
     };
-    assert_eq!(refusal_of_payload(nested(json::MAX_DEPTH).as_bytes()), None);
-    for depth in [json::MAX_DEPTH + 1, 1000, 2500] {
+    assert_eq!(refusal_of_payload(nested(MAX_DEPTH).as_bytes()), None);
+    for depth in [MAX_DEPTH + 1, 1000, 2500] {
         let refusal = refusal_of_payload(nested(depth).as_bytes());
         assert_eq!(refusal, Some(JwsError::Payload), "{depth}");
     }

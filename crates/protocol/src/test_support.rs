@@ -1,0 +1,72 @@
+//! What the unit tests of this crate share: fixed keys, and tokens made by hand.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    UnixTime,
+    keys::{Algorithm, KeyPolicy, PrivateKey},
+    strict::base64url,
+};
+
+/// The present of the tests.
+pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+/// The Ed25519 key whose seed (RFC 8032 §5.1.5) is 32 times `seed`.
+pub(crate) fn ed25519(seed: u8) -> PrivateKey {
+    // RFC 8410 §7: everything before the seed is the same for every key.
+    let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    der.extend([seed; 32]);
+    PrivateKey::from_pkcs8_der(&der, &KeyPolicy::default()).unwrap()
+}
+
+/// A fixed key for ES256.
+pub(crate) fn ec_p256() -> PrivateKey {
+    from_pem(include_str!("../vectors/keys/p256.pkcs8.pem"))
+}
+
+/// A fixed key for ES384.
+pub(crate) fn ec_p384() -> PrivateKey {
+    from_pem(include_str!("../vectors/keys/p384.pkcs8.pem"))
+}
+
+/// A fixed key for RS256 and PS256.
+pub(crate) fn rsa() -> PrivateKey {
+    from_pem(include_str!("../vectors/keys/rsa-2048.pkcs8.pem"))
+}
+
+/// Each algorithm with a key for it.
+pub(crate) fn every_algorithm() -> [(Algorithm, PrivateKey); 5] {
+    Algorithm::ALL.map(|algorithm| {
+        let key = match algorithm {
+            Algorithm::EdDsa => ed25519(1),
+            Algorithm::Es256 => ec_p256(),
+            Algorithm::Es384 => ec_p384(),
+            Algorithm::Ps256 | Algorithm::Rs256 => rsa(),
+        };
+        (algorithm, key)
+    })
+}
+
+/// The members of what `json!` makes.
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        other => panic!("not an object: {other}"),
+    }
+}
+
+/// A token with exactly these bytes as header and payload, proper or not, and a good signature.
+pub(crate) fn sign_bytes(key: &PrivateKey, header: &[u8], payload: &[u8]) -> String {
+    let input = format!("{}.{}", base64url::encode(header), base64url::encode(payload));
+    sign_input(key, &input)
+}
+
+/// `input` with a good signature, whatever it is.
+pub(crate) fn sign_input(key: &PrivateKey, input: &str) -> String {
+    let signature = key.sign(key.algorithm(), input.as_bytes()).unwrap();
+    format!("{input}.{}", base64url::encode(&signature))
+}
+
+fn from_pem(text: &str) -> PrivateKey {
+    PrivateKey::from_pem(text, &KeyPolicy::default()).unwrap()
+}

@@ -4,8 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// A longer URI is refused.
-const MAX_LEN: usize = 2048;
+/// A longer URI, in bytes, is refused.
+pub const MAX_LEN: usize = 2048;
 
 /// An absolute `http` or `https` URI without query and fragment, in the normal form of RFC 3986
 /// §6.2.2 and §6.2.3: scheme and host in lower case, no default port, percent-encodings of
@@ -30,8 +30,8 @@ impl TargetUri {
         let (scheme, rest) = uri.split_once("://").ok_or(InvalidUri)?;
         let scheme = scheme.to_ascii_lowercase();
         let default_port = match scheme.as_str() {
-            "http" => "80",
-            "https" => "443",
+            "http" => 80,
+            "https" => 443,
             _ => return Err(InvalidUri),
         };
         let rest = rest.split(['?', '#']).next().unwrap_or_default();
@@ -78,7 +78,7 @@ impl fmt::Display for TargetUri {
     }
 }
 
-fn normal_authority(authority: &str, default_port: &str) -> Result<String, InvalidUri> {
+fn normal_authority(authority: &str, default_port: u16) -> Result<String, InvalidUri> {
     let host_ends = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     let (host, port) = match authority[host_ends..].split_once(':') {
         None => (authority, ""),
@@ -95,8 +95,12 @@ fn normal_authority(authority: &str, default_port: &str) -> Result<String, Inval
         return Err(InvalidUri);
     }
     let host = host.to_ascii_lowercase();
-    let port = port.trim_start_matches('0');
-    Ok(if port.is_empty() || port == default_port { host } else { format!("{host}:{port}") })
+    if port.is_empty() {
+        return Ok(host);
+    }
+    // Port 0 is reserved (RFC 6335 §6) and must not read like no port at all.
+    let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or(InvalidUri)?;
+    Ok(if port == default_port { host } else { format!("{host}:{port}") })
 }
 
 fn normal_path(path: &str) -> Result<String, InvalidUri> {
@@ -168,6 +172,7 @@ mod tests {
             ("https://Auth.Example/a", "HTTPS://auth.example:443/a"),
             ("http://a:80", "http://A/"),
             ("http://a:/x", "http://a/x"),
+            ("http://a:00080/x", "http://a/x"),
             ("http://a/%7Euser", "http://a/~user"),
             ("http://a/%c3%a4", "http://a/%C3%A4"),
             ("http://a/b/../c/./d", "http://a/c/d"),
@@ -213,6 +218,11 @@ mod tests {
             "http://user@a/x",
             "http://user:pass@a/x",
             "http://a:8x/",
+            "http://a:+80/",
+            "http://a:0/",
+            "http://a:000/",
+            "http://a:65536/",
+            "http://a:80:80/",
             "http://a b/",
             "http://a/ä",
             "http://a/%",

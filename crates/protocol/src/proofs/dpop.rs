@@ -11,7 +11,7 @@ use crate::{
     challenges::sealed::NonceSealer,
     digest::sha256,
     keys::{KeyError, PublicKey, Thumbprint, jwk_thumbprint},
-    proofs::target_uri::TargetUri,
+    proofs::target_uri::{self, TargetUri},
     strict::base64url,
     tokens::{
         claims::{ClaimError, Claims},
@@ -144,14 +144,11 @@ impl<'a> PresentedProof<'a> {
             return Err(DpopError::Signature);
         }
         let claims = Claims::new(self.jws.content().payload());
-        let jti = claims.string("jti")?;
-        if jti.len() > MAX_JTI {
-            return Err(ClaimError::Malformed("jti").into());
-        }
+        let jti = claims.string_up_to(MAX_JTI, "jti")?;
         if claims.string("htm")? != expected.method {
             return Err(DpopError::Method);
         }
-        check_uri(claims.string("htu")?, expected.uri)?;
+        check_uri(claims.string_up_to(target_uri::MAX_LEN, "htu")?, expected.uri)?;
         let issued_at = check_time(claims, expected.window, now)?;
         if let Some(binding) = expected.access_token {
             check_binding(claims, binding, self.thumbprint)?;

@@ -98,10 +98,7 @@ impl<'a> PresentedAssertion<'a> {
         }
         check_audience(&claims.audience()?, expected)?;
         let expires_at = check_time(claims, expected, now)?;
-        let jti = claims.string("jti")?;
-        if jti.len() > MAX_JTI {
-            return Err(ClaimError::Malformed("jti").into());
-        }
+        let jti = claims.string_up_to(MAX_JTI, "jti")?;
         let assertion =
             Assertion { subject: subject.to_owned(), session_key: claims.optional_jkt()? };
         let entry = ReplayEntry {

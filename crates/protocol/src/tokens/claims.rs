@@ -25,7 +25,15 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When it is missing or something else.
     pub fn string(self, name: &'static str) -> Result<&'a str, ClaimError> {
-        self.optional_string(name)?.ok_or(ClaimError::Missing(name))
+        self.string_up_to(MAX_STRING, name)
+    }
+
+    /// The same with another limit: at most `max_len` bytes.
+    ///
+    /// # Errors
+    /// When it is missing or something else.
+    pub fn string_up_to(self, max_len: usize, name: &'static str) -> Result<&'a str, ClaimError> {
+        self.optional_string_up_to(max_len, name)?.ok_or(ClaimError::Missing(name))
     }
 
     /// The same for a claim that may be absent.
@@ -33,10 +41,7 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// When it is there and something else.
     pub fn optional_string(self, name: &'static str) -> Result<Option<&'a str>, ClaimError> {
-        let Some(value) = self.0.get(name) else { return Ok(None) };
-        let text = value.as_str().ok_or(ClaimError::Malformed(name))?;
-        let fits = !text.is_empty() && text.len() <= MAX_STRING;
-        fits.then_some(Some(text)).ok_or(ClaimError::Malformed(name))
+        self.optional_string_up_to(MAX_STRING, name)
     }
 
     /// A `NumericDate` that must be there (RFC 7519 §2): from 1970 to 9999; fractions are cut off.
@@ -90,6 +95,17 @@ impl<'a> Claims<'a> {
         let thumbprint = jkt.and_then(|jkt| jkt.parse().ok());
         thumbprint.map(Some).ok_or(ClaimError::Malformed(NAME))
     }
+
+    fn optional_string_up_to(
+        self,
+        max_len: usize,
+        name: &'static str,
+    ) -> Result<Option<&'a str>, ClaimError> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let text = value.as_str().ok_or(ClaimError::Malformed(name))?;
+        let fits = !text.is_empty() && text.len() <= max_len;
+        fits.then_some(Some(text)).ok_or(ClaimError::Malformed(name))
+    }
 }
 
 #[expect(
@@ -118,10 +134,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::test_support::object;
 
     fn read<T>(payload: Value, read: impl FnOnce(Claims<'_>) -> T) -> T {
-        let Value::Object(payload) = payload else { panic!("an object is needed") };
-        read(Claims::new(&payload))
+        read(Claims::new(&object(payload)))
     }
 
     #[test]
@@ -170,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_confirmation_that_is_not_understood_is_refused() {
-        let jkt = |value| read(json!({ "cnf": value }), |claims| claims.optional_jkt());
+        let jkt = |cnf| Claims::new(&object(json!({ "cnf": cnf }))).optional_jkt();
         let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
         assert_eq!(jkt(json!({ "jkt": thumbprint })), Ok(Some(thumbprint.parse().unwrap())));
         for wrong in [

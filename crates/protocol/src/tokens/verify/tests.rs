@@ -1,1 +1,222 @@
+//! RFC 9068 §4, one rule after the other, and what RFC 9449 §6 adds: the key that a token is
+//! bound to.
 
+mod claims;
+mod time;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::{
+    keys::Algorithm,
+    test_support::{NOW, ec_p256, ed25519, every_algorithm, object, rsa},
+    tokens::{issue, jws},
+};
+
+const ISSUER: &str = "https://auth.example";
+const AUDIENCE: &str = "https://api.example";
+const SKEW: Duration = Duration::from_secs(5);
+const LIFETIME: Duration = Duration::from_mins(5);
+
+const EXPECTED: AccessTokenExpectations<'static> =
+    AccessTokenExpectations { issuer: ISSUER, audience: AUDIENCE, skew: SKEW };
+
+/// A token before it is signed, to be altered.
+#[derive(Clone)]
+struct Draft {
+    header: Map<String, Value>,
+    payload: Map<String, Value>,
+}
+
+impl Draft {
+    /// A token that is accepted at [`NOW`].
+    fn good() -> Self {
+        let header = json!({ "typ": "at+jwt" });
+        let payload = json!({
+            "iss": ISSUER,
+            "sub": account_id().to_string(),
+            "aud": AUDIENCE,
+            "client_id": credential().to_string(),
+            "cnf": { "jkt": bound_to().to_string() },
+            "scope": "read write",
+            "jti": "token 1",
+            "iat": NOW.as_secs(),
+            "exp": (NOW + LIFETIME).as_secs(),
+        });
+        Self { header: object(header), payload: object(payload) }
+    }
+
+    fn set(&mut self, claim: &str, value: Value) {
+        self.payload.insert(claim.to_owned(), value);
+    }
+
+    fn remove(&mut self, claim: &str) {
+        self.payload.remove(claim).unwrap();
+    }
+
+    fn verify(&self, now: UnixTime) -> Result<AccessTokenClaims, AccessTokenError> {
+        let key = ed25519(1);
+        let token = jws::sign(&key, Algorithm::EdDsa, &self.header, &self.payload).unwrap();
+        verify(&token, key.public_key(), now)
+    }
+}
+
+/// The verdict about a good token with one alteration.
+fn altered(alter: impl FnOnce(&mut Draft)) -> Result<AccessTokenClaims, AccessTokenError> {
+    let mut draft = Draft::good();
+    assert_eq!(draft.verify(NOW), Ok(claims()));
+    alter(&mut draft);
+    draft.verify(NOW)
+}
+
+/// The verdict about a good token with another value for one claim.
+fn with(claim: &str, value: Value) -> Result<AccessTokenClaims, AccessTokenError> {
+    altered(|draft| draft.set(claim, value))
+}
+
+fn verify(
+    token: &str,
+    key: &PublicKey,
+    now: UnixTime,
+) -> Result<AccessTokenClaims, AccessTokenError> {
+    AccessToken::parse(token).unwrap().verify(key, &EXPECTED, now)
+}
+
+fn account_id() -> AccountId {
+    AccountId::from_bytes([0x01, 0x8f, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1])
+}
+
+fn credential() -> Thumbprint {
+    ed25519(2).public_key().thumbprint()
+}
+
+fn bound_to() -> Thumbprint {
+    ed25519(3).public_key().thumbprint()
+}
+
+fn claims() -> AccessTokenClaims {
+    AccessTokenClaims {
+        issuer: ISSUER.to_owned(),
+        account_id: account_id(),
+        audience: vec![AUDIENCE.to_owned()],
+        credential: credential(),
+        bound_to: bound_to(),
+        scopes: "read write".parse().unwrap(),
+        token_id: "token 1".to_owned(),
+        issued_at: NOW,
+        expires_at: NOW + LIFETIME,
+    }
+}
+
+#[test]
+fn what_was_issued_is_accepted_with_every_algorithm() {
+    for (algorithm, key) in every_algorithm() {
+        let token = issue::access_token(&claims(), &key, algorithm).unwrap();
+        let parsed = AccessToken::parse(&token).unwrap();
+        assert_eq!(parsed.kid(), Some(key.public_key().thumbprint()));
+        assert_eq!(verify(&token, key.public_key(), NOW), Ok(claims()), "{algorithm}");
+    }
+}
+
+#[test]
+fn several_audiences_and_no_scope_survive_issuing() {
+    let key = ed25519(1);
+    let audience = vec!["https://other.example".to_owned(), AUDIENCE.to_owned()];
+    let claims = AccessTokenClaims { audience, scopes: Scopes::none(), ..claims() };
+    let token = issue::access_token(&claims, &key, Algorithm::EdDsa).unwrap();
+    assert_eq!(verify(&token, key.public_key(), NOW), Ok(claims));
+}
+
+#[test]
+fn an_issued_token_says_what_rfc_9068_demands() {
+    let key = ed25519(1);
+    let token = issue::access_token(&claims(), &key, Algorithm::EdDsa).unwrap();
+    let jws = jws::Jws::parse(&token).unwrap().verify(key.public_key()).unwrap();
+    let header = json!({
+        "alg": "EdDSA",
+        "kid": key.public_key().thumbprint().to_string(),
+        "typ": "at+jwt",
+    });
+    assert_eq!(jws.header(), &object(header));
+    let mut payload = Draft::good().payload;
+    payload.insert("auth_time".to_owned(), json!(NOW.as_secs()));
+    assert_eq!(jws.payload(), &payload);
+}
+
+#[test]
+fn typ_must_be_at_jwt() {
+    let typ = |typ: &str| altered(|draft| drop(draft.header.insert("typ".to_owned(), typ.into())));
+    for accepted in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+JWT"] {
+        assert_eq!(typ(accepted), Ok(claims()), "{accepted}");
+    }
+    for refused in [
+        "JWT",
+        "jwt",
+        "",
+        "at",
+        "at+jwt ",
+        "at+jwt;v=1",
+        "text/at+jwt",
+        "application/application/at+jwt",
+        "dpop+jwt",
+        "client-authentication+jwt",
+        "logout+jwt",
+        "token-introspection+jwt",
+        "id_token",
+    ] {
+        assert_eq!(typ(refused), Err(AccessTokenError::Type), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_missing_typ_is_refused() {
+    let verdict = altered(|draft| drop(draft.header.remove("typ")));
+    assert_eq!(verdict, Err(AccessTokenError::Type));
+}
+
+#[test]
+fn only_the_issuers_key_verifies() {
+    let token = issue::access_token(&claims(), &ed25519(1), Algorithm::EdDsa).unwrap();
+    assert_eq!(verify(&token, ed25519(1).public_key(), NOW), Ok(claims()));
+    // The key that the token is bound to and the credential are not the issuer.
+    for key in [ed25519(2), ed25519(3), ec_p256(), rsa()] {
+        let verdict = verify(&token, key.public_key(), NOW);
+        assert_eq!(verdict, Err(AccessTokenError::Signature));
+    }
+}
+
+#[test]
+fn the_algorithm_cannot_be_swapped_under_one_key() {
+    let key = rsa();
+    for (signed, claimed) in
+        [(Algorithm::Rs256, Algorithm::Ps256), (Algorithm::Ps256, Algorithm::Rs256)]
+    {
+        let token = issue::access_token(&claims(), &key, signed).unwrap();
+        assert_eq!(verify(&token, key.public_key(), NOW), Ok(claims()));
+        let other = issue::access_token(&claims(), &key, claimed).unwrap();
+        let (header, _) = other.split_once('.').unwrap();
+        let (_, rest) = token.split_once('.').unwrap();
+        let verdict = verify(&format!("{header}.{rest}"), key.public_key(), NOW);
+        assert_eq!(verdict, Err(AccessTokenError::Signature), "{signed} as {claimed}");
+    }
+}
+
+#[test]
+fn the_signature_is_checked_before_what_it_signs() {
+    let mut draft = Draft::good();
+    draft.header.clear();
+    draft.payload.clear();
+    let token = jws::sign(&ed25519(9), Algorithm::EdDsa, &draft.header, &draft.payload).unwrap();
+    let verdict = verify(&token, ed25519(1).public_key(), NOW);
+    assert_eq!(verdict, Err(AccessTokenError::Signature));
+}
+
+#[test]
+fn further_claims_and_parameters_are_ignored() {
+    let verdict = altered(|draft| {
+        draft.set("roles", json!(["admin"]));
+        draft.set("nonce", json!(7));
+        draft.header.insert("x-extra".to_owned(), json!({ "a": [] }));
+    });
+    assert_eq!(verdict, Ok(claims()));
+}

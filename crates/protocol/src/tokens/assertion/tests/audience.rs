@@ -1,0 +1,59 @@
+//! Whom an assertion is for: RFC 7523 §3 and, for client authentication, the rule of its revision
+//! that stops a hostile server from being handed an assertion for this one.
+
+use super::*;
+
+const GRANT_ONLY: [Result<(), AssertionError>; 2] = [Ok(()), Err(AssertionError::Audience)];
+
+#[test]
+fn the_issuer_is_an_audience_for_both_uses() {
+    assert_eq!(with("aud", json!(ISSUER)), [Ok(()), Ok(())]);
+    assert_eq!(with("aud", json!([ISSUER])), [Ok(()), Ok(())]);
+}
+
+#[test]
+fn the_token_endpoint_is_an_audience_for_a_grant_only() {
+    assert_eq!(with("aud", json!(TOKEN_ENDPOINT)), GRANT_ONLY);
+    assert_eq!(with("aud", json!([TOKEN_ENDPOINT])), GRANT_ONLY);
+    assert_eq!(with("aud", json!([ISSUER, TOKEN_ENDPOINT])), GRANT_ONLY);
+}
+
+#[test]
+fn a_further_audience_is_for_a_grant_only() {
+    assert_eq!(with("aud", json!([ISSUER, "https://other.example"])), GRANT_ONLY);
+    assert_eq!(with("aud", json!(["https://other.example", ISSUER])), GRANT_ONLY);
+    assert_eq!(with("aud", json!([ISSUER, ISSUER])), GRANT_ONLY);
+}
+
+#[test]
+fn another_audience_is_refused() {
+    for audience in [
+        json!("https://other.example"),
+        json!(["https://other.example", "https://other.example/oauth/token"]),
+        json!("https://auth.example/"),
+        json!("https://auth.example/oauth/token/"),
+        json!("https://auth.example/oauth"),
+        json!("https://auth.example/oauth/token?x=1"),
+        json!("HTTPS://AUTH.EXAMPLE"),
+        json!("https://auth.example:443"),
+        json!("https://auth.example.attacker.example"),
+        json!("auth.example"),
+        json!("alice"),
+    ] {
+        let verdicts = with("aud", audience.clone());
+        assert_eq!(verdicts, refused(AssertionError::Audience), "{audience}");
+    }
+}
+
+#[test]
+fn an_audience_that_is_not_strings_is_refused() {
+    for audience in [
+        json!([[ISSUER]]),
+        json!([ISSUER, 7]),
+        json!([null]),
+        json!({ ISSUER: true }),
+        json!(vec![ISSUER; 17]),
+    ] {
+        assert_eq!(with("aud", audience.clone()), malformed("aud"), "{audience}");
+    }
+}

@@ -52,7 +52,7 @@ impl NonceSealer {
 mod tests {
     use super::*;
 
-    const LIFETIME: Duration = Duration::from_secs(300);
+    const LIFETIME: Duration = Duration::from_mins(5);
 
     fn sealer(key: u8) -> NonceSealer {
         NonceSealer::new(SealingKey::from_bytes([key; 32]), LIFETIME)

@@ -1,0 +1,247 @@
+//! One key in a keyring, with what one needs to use it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::keys::{KeyError, KeyPolicy, PrivateKey, PublicKey};
+use countersign_protocol::strict::base64;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::token::{AccessToken, SavedToken};
+
+/// The name under which a keyring holds an entry: 1 to 64 characters, none of them a control
+/// character, no white space at either end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryName(String);
+
+impl EntryName {
+    /// The greatest number of characters.
+    pub const MAX_CHARS: usize = 64;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EntryName {
+    type Err = EntryNameError;
+
+    fn from_str(text: &str) -> Result<Self, EntryNameError> {
+        let chars = text.chars().count();
+        if chars == 0
+            || chars > Self::MAX_CHARS
+            || text.trim() != text
+            || text.contains(char::is_control)
+        {
+            return Err(EntryNameError);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for EntryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that cannot name an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a name has 1 to {} characters, no control characters, and no white space at its ends",
+    EntryName::MAX_CHARS
+)]
+pub struct EntryNameError;
+
+/// A key of the user's, the account that it logs in to, and the token last received for it.
+///
+/// The private key leaves it only as a parsed [`PrivateKey`].
+pub struct Entry {
+    name: EntryName,
+    record: Record,
+}
+
+impl Entry {
+    /// An entry for `key`, which logs in as `username` at the server with the issuer `url`.
+    pub fn new(
+        name: EntryName,
+        url: &str,
+        username: &str,
+        key: &PrivateKey,
+        created_at: UnixTime,
+    ) -> Self {
+        let record = Record {
+            name: name.as_str().to_owned(),
+            url: url.to_owned(),
+            username: username.to_owned(),
+            account_id: None,
+            client_side_private_key: Zeroizing::new(base64::encode(&key.to_pkcs8_der())),
+            client_side_public_key: base64::encode(&key.public_key().to_spki_der()),
+            server_side_public_key: None,
+            jwt_token: None,
+            jwt_token_expires_at: None,
+            dpop_nonces: Vec::new(),
+            created_at: created_at.as_secs(),
+        };
+        Self { name, record }
+    }
+
+    /// The name, unique in the keyring.
+    pub fn name(&self) -> &EntryName {
+        &self.name
+    }
+
+    /// The issuer identifier of the server.
+    pub fn url(&self) -> &str {
+        &self.record.url
+    }
+
+    /// The username of the account.
+    pub fn username(&self) -> &str {
+        &self.record.username
+    }
+
+    /// The account id that the server gave, if it is known.
+    pub fn account_id(&self) -> Option<&str> {
+        self.record.account_id.as_deref()
+    }
+
+    /// When the entry was made, in whole seconds.
+    pub fn created_at(&self) -> UnixTime {
+        UnixTime::from_secs(self.record.created_at)
+    }
+
+    /// The private key.
+    ///
+    /// # Errors
+    /// When `policy` refuses the key, or it is not the private half of the public key beside it.
+    pub fn private_key(&self, policy: &KeyPolicy) -> Result<PrivateKey, EntryKeyError> {
+        let der = Zeroizing::new(
+            base64::decode(&self.record.client_side_private_key)
+                .map_err(|_| EntryKeyError::Encoding)?,
+        );
+        let key = PrivateKey::from_pkcs8_der(&der, policy).map_err(EntryKeyError::Key)?;
+        if key.public_key().thumbprint() != self.public_key(policy)?.thumbprint() {
+            return Err(EntryKeyError::Mismatch);
+        }
+        Ok(key)
+    }
+
+    /// The public key.
+    ///
+    /// # Errors
+    /// When `policy` refuses the key.
+    pub fn public_key(&self, policy: &KeyPolicy) -> Result<PublicKey, EntryKeyError> {
+        parse_spki(&self.record.client_side_public_key, policy)
+    }
+
+    /// The key by which the server proves itself to this user, where the server has one.
+    ///
+    /// # Errors
+    /// When `policy` refuses the key.
+    pub fn server_side_public_key(
+        &self,
+        policy: &KeyPolicy,
+    ) -> Result<Option<PublicKey>, EntryKeyError> {
+        self.record.server_side_public_key.as_ref().map(|key| parse_spki(key, policy)).transpose()
+    }
+
+    /// The token last received, with the nonces that came with it.
+    pub fn token(&self) -> Option<SavedToken> {
+        let token = AccessToken::new(self.record.jwt_token.as_ref()?.to_string()).ok()?;
+        let expires_at = UnixTime::from_secs(self.record.jwt_token_expires_at?);
+        let nonces = self.record.dpop_nonces.iter();
+        let nonces = nonces.map(|seen| (seen.origin.clone(), seen.nonce.clone())).collect();
+        Some(SavedToken { token, expires_at, nonces })
+    }
+
+    /// Records the account id.
+    pub fn set_account_id(&mut self, account_id: &str) {
+        self.record.account_id = Some(account_id.to_owned());
+    }
+
+    /// Records the key by which the server proves itself to this user.
+    pub fn set_server_side_public_key(&mut self, key: &PublicKey) {
+        self.record.server_side_public_key = Some(base64::encode(&key.to_spki_der()));
+    }
+
+    /// Records a token in place of the last one, or forgets the last one.
+    pub fn set_token(&mut self, saved: Option<&SavedToken>) {
+        self.record.jwt_token = saved.map(|saved| Zeroizing::new(saved.token.expose().to_owned()));
+        self.record.jwt_token_expires_at = saved.map(|saved| saved.expires_at.as_secs());
+        self.record.dpop_nonces = saved
+            .into_iter()
+            .flat_map(|saved| &saved.nonces)
+            .map(|(origin, nonce)| SeenNonce { origin: origin.clone(), nonce: nonce.clone() })
+            .collect();
+    }
+
+    pub(super) fn rename(&mut self, name: EntryName) {
+        name.as_str().clone_into(&mut self.record.name);
+        self.name = name;
+    }
+
+    pub(super) fn from_record(record: Record) -> Result<Self, EntryNameError> {
+        Ok(Self { name: record.name.parse()?, record })
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        &self.record
+    }
+}
+
+/// Why the key of an entry cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryKeyError {
+    /// The text of the key is not base64.
+    #[error("the key in the keyring is not base64")]
+    Encoding,
+    /// The key cannot be parsed, or the policy refuses it.
+    #[error("the key in the keyring cannot be used: {0}")]
+    Key(#[source] KeyError),
+    /// Private and public key are not two halves of one pair.
+    #[error("the private key in the keyring does not belong to the public key beside it")]
+    Mismatch,
+}
+
+fn parse_spki(text: &str, policy: &KeyPolicy) -> Result<PublicKey, EntryKeyError> {
+    let der = base64::decode(text).map_err(|_| EntryKeyError::Encoding)?;
+    PublicKey::from_spki_der(&der, policy).map_err(EntryKeyError::Key)
+}
+
+/// An entry as it is written, inside of the encryption only.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Record {
+    name: String,
+    url: String,
+    username: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account_id: Option<String>,
+    /// PKCS#8 DER in base64.
+    client_side_private_key: Zeroizing<String>,
+    /// SPKI DER in base64.
+    client_side_public_key: String,
+    /// SPKI DER in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server_side_public_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jwt_token: Option<Zeroizing<String>>,
+    /// Seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jwt_token_expires_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dpop_nonces: Vec<SeenNonce>,
+    /// Seconds since 1970.
+    created_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeenNonce {
+    origin: String,
+    nonce: String,
+}

@@ -8,6 +8,7 @@
 //! [`Keyring`]: keyring::Keyring
 
 pub mod keyring;
+pub mod proof;
 mod token;
 
 #[cfg(test)]

@@ -1,0 +1,110 @@
+//! What a client signs to show that it holds a key: DPoP proofs and JWT assertions.
+
+use std::time::Duration;
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::digest::sha256;
+use countersign_protocol::keys::{PrivateKey, SignError, Thumbprint};
+use countersign_protocol::ports::{Random, random_bytes};
+use countersign_protocol::proofs::dpop;
+use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_protocol::strict::base64url;
+use countersign_protocol::tokens::jws;
+use serde_json::{Map, Value, json};
+
+use crate::token::AccessToken;
+
+/// How long an assertion is valid: enough for a clock that is a little off and a slow network.
+pub const ASSERTION_LIFETIME: Duration = Duration::from_mins(1);
+
+/// The request that a DPoP proof is for.
+#[derive(Clone, Copy)]
+pub struct Proof<'a> {
+    /// The method, in the case in which it is sent (`htm`).
+    pub method: &'a str,
+    /// The URI without query and fragment (`htu`).
+    pub uri: &'a TargetUri,
+    /// The access token that the request carries (`ath`).
+    pub access_token: Option<&'a AccessToken>,
+    /// The newest nonce that the server supplied.
+    pub nonce: Option<&'a str>,
+}
+
+impl Proof<'_> {
+    /// The value of the `DPoP` header (RFC 9449 §4.2), signed by `key` and good for one use.
+    ///
+    /// # Errors
+    /// When the cryptographic library cannot sign.
+    pub fn sign(
+        &self,
+        key: &PrivateKey,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<String, SignError> {
+        let hash = |token: &AccessToken| base64url::encode(&sha256(&[token.expose().as_bytes()]));
+        let header = [("typ", dpop::TYPE.into()), ("jwk", key.public_key().to_jwk().into())];
+        let claims = [
+            ("jti", fresh_id(random).into()),
+            ("htm", self.method.into()),
+            ("htu", self.uri.as_str().into()),
+            ("iat", now.as_secs().into()),
+            ("ath", self.access_token.map(hash).into()),
+            ("nonce", self.nonce.into()),
+        ];
+        jws::sign(key, key.algorithm(), &object(header), &object(claims))
+    }
+}
+
+/// The statement "I am this account, now", by which a key logs in (RFC 7523 §3).
+#[derive(Clone, Copy)]
+pub struct Assertion<'a> {
+    /// The account id or the username (`iss` and `sub`).
+    pub subject: &'a str,
+    /// The issuer identifier of the server (`aud`).
+    pub audience: &'a str,
+    /// Another key, to which the token shall be bound (`cnf.jkt`). Without it, the token is bound
+    /// to the key that signs the assertion.
+    pub session_key: Option<Thumbprint>,
+}
+
+impl Assertion<'_> {
+    /// The value of the `assertion` parameter, signed by `key`, good for one use and for
+    /// [`ASSERTION_LIFETIME`].
+    ///
+    /// # Errors
+    /// When the cryptographic library cannot sign.
+    pub fn sign(
+        &self,
+        key: &PrivateKey,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<String, SignError> {
+        let confirmation = |key: Thumbprint| json!({ "jkt": key.to_string() });
+        let header =
+            [("typ", "JWT".into()), ("kid", key.public_key().thumbprint().to_string().into())];
+        let claims = [
+            ("iss", self.subject.into()),
+            ("sub", self.subject.into()),
+            ("aud", self.audience.into()),
+            ("iat", now.as_secs().into()),
+            ("exp", (now + ASSERTION_LIFETIME).as_secs().into()),
+            ("jti", fresh_id(random).into()),
+            ("cnf", self.session_key.map(confirmation).into()),
+        ];
+        jws::sign(key, key.algorithm(), &object(header), &object(claims))
+    }
+}
+
+/// 128 random bits: RFC 9449 §4.2 asks for at least 96.
+fn fresh_id(random: &dyn Random) -> String {
+    base64url::encode(&random_bytes::<16>(random))
+}
+
+/// A JSON object of those members that have a value.
+fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    let members = members.into_iter().filter(|(_, value)| !value.is_null());
+    members.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests;

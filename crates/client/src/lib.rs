@@ -1,5 +1,7 @@
 //! The SDK of Countersign: log in with a key, sign requests, and keep keys in an encrypted file.
 //!
+//! A [`Client`] knows a server; [`Client::login`] makes a [`Session`], whose requests carry the
+//! access token and a proof that they come from the holder of the key that the token is bound to.
 //! A [`Keyring`] keeps the key and the token between two runs.
 //!
 //! This crate never prompts and never prints, and it writes a private key only encrypted. The clock
@@ -7,6 +9,7 @@
 //!
 //! [`Keyring`]: keyring::Keyring
 
+mod http;
 pub mod keyring;
 pub mod proof;
 mod token;
@@ -14,4 +17,8 @@ mod token;
 #[cfg(test)]
 mod testing;
 
+pub use crate::http::{
+    Client, ClientError, KeyInfo, Login, Metadata, NewAccount, Refusal, Registration, Request,
+    Response, Session, Transport, TransportOptions, WhoAmI,
+};
 pub use crate::token::{AccessToken, AccessTokenError, SavedToken};

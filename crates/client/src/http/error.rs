@@ -1,0 +1,102 @@
+//! What can go wrong between a client and a server.
+
+use std::time::Duration;
+
+use countersign_protocol::keys::SignError;
+
+use super::Refusal;
+
+/// Why a request did not lead to what it was for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The text is not an address that a request can go to.
+    #[error(
+        "{address:?} is not an address of a server: it must be an absolute http or https URL without user information"
+    )]
+    Address {
+        /// The text.
+        address: String,
+    },
+    /// A certificate authority's file, or the TLS configuration made with it, is of no use.
+    #[error("cannot set up TLS: {0}")]
+    Certificates(String),
+    /// The token or the proof would cross a network unencrypted.
+    #[error("{origin} would get tokens and proofs unencrypted; use https, or a loopback address")]
+    Insecure {
+        /// Scheme, host and port.
+        origin: String,
+    },
+    /// The metadata are about another server than the one that was asked for (RFC 8414 §3.3).
+    #[error("the server says that it is {found:?}, but {asked:?} was asked for")]
+    IssuerMismatch {
+        /// The issuer that was asked for.
+        asked: String,
+        /// The issuer that the metadata name.
+        found: String,
+    },
+    /// There are no usable metadata (RFC 8414) where they have to be.
+    #[error("{address} does not describe an authorization server: {reason}")]
+    NotAnAuthority {
+        /// Where the metadata should have been.
+        address: String,
+        /// What was there instead.
+        reason: String,
+    },
+    /// The server sends the client elsewhere; tokens and proofs do not follow.
+    #[error("{address} redirects to {location:?}, which is not followed")]
+    Redirected {
+        /// The address that was asked.
+        address: String,
+        /// The `Location` that it named.
+        location: String,
+    },
+    /// The server said no, or failed.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// A request to sign has a header field that only a session may set.
+    #[error("the header {0} is set by the session itself")]
+    ReservedHeader(&'static str),
+    /// The answer is longer than the limit.
+    #[error("the answer of {origin} is longer than {limit} bytes")]
+    ResponseTooLarge {
+        /// Scheme, host and port.
+        origin: String,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The key does not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The server did not answer in time.
+    #[error("{origin} did not answer within {} seconds", after.as_secs_f32())]
+    Timeout {
+        /// Scheme, host and port.
+        origin: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The server agreed, but its answer is not what the standard or this product demands.
+    #[error("{address} gave an answer that makes no sense: {reason}")]
+    UnexpectedAnswer {
+        /// The address that was asked.
+        address: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// No connection, or it broke.
+    #[error("cannot talk to {origin}: {reason}")]
+    Unreachable {
+        /// Scheme, host and port.
+        origin: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The server lacks what the request needs.
+    #[error("{issuer} does not support {what}")]
+    Unsupported {
+        /// The issuer identifier.
+        issuer: String,
+        /// What is missing.
+        what: String,
+    },
+}

@@ -1,0 +1,103 @@
+//! The keys of one's own account.
+
+use countersign_protocol::UnixTime;
+use countersign_protocol::keys::{PrivateKey, Thumbprint};
+use http::Method;
+use serde::{Deserialize, Deserializer};
+
+use super::client::json_message;
+use super::transport::{MAX_API_ANSWER, Message};
+use super::{ClientError, Session};
+use crate::proof::Proof;
+
+/// A key that an account logs in with, or once did.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct KeyInfo {
+    /// Its identity.
+    pub thumbprint: Thumbprint,
+    /// The owner's name for it.
+    pub label: String,
+    /// What kind of key it is, in words.
+    pub key_type: String,
+    /// Whether it is the key that this session logged in with.
+    pub current: bool,
+    /// When it was registered.
+    #[serde(deserialize_with = "seconds")]
+    pub created_at: UnixTime,
+    /// When it last logged in.
+    #[serde(default, deserialize_with = "optional_seconds")]
+    pub last_used_at: Option<UnixTime>,
+    /// When it was revoked.
+    #[serde(default, deserialize_with = "optional_seconds")]
+    pub revoked_at: Option<UnixTime>,
+}
+
+impl Session {
+    /// The keys of the account.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn list_keys(&self) -> Result<Vec<KeyInfo>, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            keys: Vec<KeyInfo>,
+        }
+
+        let target = self.api("/v1/keys")?;
+        let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(Message::get())).await?;
+        response.into_json(&target).map(|answer: Answer| answer.keys)
+    }
+
+    /// Lets `new_key` log in to the account too. It proves itself for this one request.
+    ///
+    /// # Errors
+    /// When the server refuses, for instance because the key belongs to an account already.
+    pub async fn add_key(
+        &self,
+        new_key: &PrivateKey,
+        label: Option<&str>,
+    ) -> Result<Thumbprint, ClientError> {
+        let target = self.api("/v1/keys")?;
+        let response = self
+            .exchange(&target, MAX_API_ANSWER, |attempt| {
+                // Without a nonce: what a resource supplies is for proofs with a token (RFC 9449 §9).
+                let proof = Proof {
+                    method: Method::POST.as_str(),
+                    uri: target.uri(),
+                    access_token: None,
+                    nonce: None,
+                };
+                let proof = proof.sign(new_key, attempt.now, attempt.random)?;
+                let members = [
+                    ("public_key", new_key.public_key().to_jwk().into()),
+                    ("label", label.into()),
+                    ("new_key_proof", proof.into()),
+                ];
+                Ok(json_message(Method::POST, members))
+            })
+            .await?;
+        response.into_success(&target)?;
+        Ok(new_key.public_key().thumbprint())
+    }
+
+    /// Revokes a key of the account, and every token that is bound to it, at once and for good.
+    ///
+    /// # Errors
+    /// When the server refuses, for instance because it is the last key.
+    pub async fn revoke_key(&self, thumbprint: Thumbprint) -> Result<(), ClientError> {
+        let target = self.api(&format!("/v1/keys/{thumbprint}"))?;
+        let message = Message { method: Method::DELETE, ..Message::get() };
+        let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(message.clone())).await?;
+        response.into_success(&target).map(drop)
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixTime, D::Error> {
+    u64::deserialize(deserializer).map(UnixTime::from_secs)
+}
+
+fn optional_seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<UnixTime>, D::Error> {
+    Option::<u64>::deserialize(deserializer).map(|time| time.map(UnixTime::from_secs))
+}

@@ -1,0 +1,25 @@
+//! Talking to a server: what it is, how to log in, and requests that carry a token and its proof.
+//!
+//! No redirect is followed, every answer has a size limit, and plain `http` goes to loopback
+//! addresses only, past every proxy.
+
+mod challenge;
+mod client;
+mod error;
+mod keys;
+mod metadata;
+mod nonces;
+mod refusal;
+mod session;
+mod target;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub use self::client::{Client, Login, NewAccount, Registration};
+pub use self::error::ClientError;
+pub use self::keys::KeyInfo;
+pub use self::metadata::Metadata;
+pub use self::refusal::Refusal;
+pub use self::session::{Session, WhoAmI};
+pub use self::transport::{Request, Response, Transport, TransportOptions};

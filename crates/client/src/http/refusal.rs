@@ -1,0 +1,201 @@
+//! What a server says when it refuses: problem details (RFC 9457), OAuth errors (RFC 6749 §5.2) or
+//! a challenge.
+
+use std::fmt;
+use std::time::Duration;
+
+use countersign_protocol::strict::json;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use serde_json::{Map, Value};
+
+use super::Response;
+use super::challenge::dpop_challenge;
+
+/// The prefix of the problem types that a Countersign server uses.
+const PROBLEM: &str = "urn:countersign:problem:";
+
+/// Longer texts of a server are cut off.
+const MAX_CHARS: usize = 500;
+
+/// An answer with an error status, in terms that a person and a program understand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The OAuth `error`, or the `type` of the problem without the prefix of this product's types.
+    pub code: Option<String>,
+    /// What the server says about it. Safe to print: it has no control characters.
+    pub message: Option<String>,
+    /// How long the server asks to wait before the next attempt.
+    pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    pub(super) fn of(response: &Response) -> Self {
+        let (code, message) = match json::parse_object(&response.body) {
+            Ok(body) if body.contains_key("error") => oauth_error(&body),
+            Ok(body) => problem(&body),
+            Err(_) => (None, None),
+        };
+        let challenge = dpop_challenge(&response.headers).unwrap_or_default();
+        let (code, message) = (code.or(challenge.error), message.or(challenge.description));
+        let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        Self {
+            status: response.status,
+            code: code.as_deref().and_then(printable),
+            message: message.as_deref().and_then(printable),
+            retry_after: retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs),
+        }
+    }
+
+    /// Whether the same request with a proof that carries the server's nonce might succeed. A
+    /// resource says so in a challenge (RFC 9449 §9), a token endpoint in its error (§8), the
+    /// other endpoints of this product in a problem type.
+    pub(super) fn demands_nonce(response: &Response) -> bool {
+        if !matches!(response.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
+            return false;
+        }
+        let challenged = dpop_challenge(&response.headers).and_then(|challenge| challenge.error);
+        let code = Self::of(response).code;
+        challenged.as_deref() == Some("use_dpop_nonce")
+            || matches!(code.as_deref(), Some("use_dpop_nonce" | "nonce-required"))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server_fault = self.status.is_server_error();
+        f.write_str(if server_fault { "the server failed: " } else { "the server refused: " })?;
+        let message = self.message.as_deref().map(|text| text.trim_end_matches('.'));
+        f.write_str(message.or(self.status.canonical_reason()).unwrap_or("no reason given"))?;
+        write!(f, " (HTTP {}", self.status.as_u16())?;
+        if let Some(code) = &self.code {
+            write!(f, ", {code}")?;
+        }
+        f.write_str(")")?;
+        if let Some(after) = self.retry_after {
+            write!(f, "; try again in {} s", after.as_secs())?;
+        }
+        Ok(())
+    }
+}
+
+fn oauth_error(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
+    (text(body, "error"), text(body, "error_description"))
+}
+
+fn problem(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
+    let kind = text(body, "type").filter(|kind| kind != "about:blank");
+    let code = kind.map(|kind| kind.strip_prefix(PROBLEM).unwrap_or(&kind).to_owned());
+    let message = match (text(body, "title"), text(body, "detail")) {
+        (Some(title), Some(detail)) => Some(format!("{}: {detail}", title.trim_end_matches('.'))),
+        (title, detail) => title.or(detail),
+    };
+    (code, message)
+}
+
+fn text(body: &Map<String, Value>, name: &str) -> Option<String> {
+    body.get(name)?.as_str().map(str::to_owned)
+}
+
+/// A server's text with everything taken out that could steer a terminal or mislead a reader.
+fn printable(text: &str) -> Option<String> {
+    let misleads = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    };
+    let clean = text.chars().map(|c| if misleads(c) { ' ' } else { c });
+    let clean: String = clean.take(MAX_CHARS).collect();
+    let clean = clean.trim();
+    (!clean.is_empty()).then(|| clean.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn refusal(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Refusal {
+        Refusal::of(&response(status, headers, body))
+    }
+
+    fn response(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Response {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, http::HeaderValue::from_static(value));
+        }
+        let status = StatusCode::from_u16(status).unwrap();
+        Response { status, headers: map, body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn every_form_of_refusal_reads_well() {
+        let cases = [
+            (
+                refusal(
+                    409,
+                    &[],
+                    r#"{"type":"urn:countersign:problem:username-taken","title":"The username is taken.","status":409}"#,
+                ),
+                "the server refused: The username is taken (HTTP 409, username-taken)",
+            ),
+            (
+                refusal(
+                    400,
+                    &[],
+                    r#"{"type":"about:blank","title":"Bad key.","detail":"too short"}"#,
+                ),
+                "the server refused: Bad key: too short (HTTP 400)",
+            ),
+            (
+                refusal(400, &[], r#"{"error":"invalid_grant","error_description":"unknown key"}"#),
+                "the server refused: unknown key (HTTP 400, invalid_grant)",
+            ),
+            (
+                refusal(401, &[("www-authenticate", r#"DPoP error="invalid_token""#)], ""),
+                "the server refused: Unauthorized (HTTP 401, invalid_token)",
+            ),
+            (
+                refusal(429, &[("retry-after", "7")], "slow down"),
+                "the server refused: Too Many Requests (HTTP 429); try again in 7 s",
+            ),
+            (
+                refusal(503, &[("retry-after", "soon")], "{}"),
+                "the server failed: Service Unavailable (HTTP 503)",
+            ),
+            (refusal(799, &[], "<html>"), "the server refused: no reason given (HTTP 799)"),
+        ];
+        for (refusal, text) in cases {
+            assert_eq!(refusal.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_server_cannot_steer_the_terminal() {
+        let body = format!(
+            r#"{{"error":"a\u001b[31m","error_description":"b\r\nc\u202e{}"}}"#,
+            "d".repeat(10_000)
+        );
+        let refusal = refusal(400, &[], &body);
+        assert_eq!(refusal.code.as_deref(), Some("a [31m"));
+        let message = refusal.message.unwrap();
+        assert!(message.starts_with("b  c dd"), "{message}");
+        assert!(message.chars().count() <= MAX_CHARS);
+    }
+
+    #[test]
+    fn a_nonce_is_demanded_in_three_ways() {
+        let demands =
+            |status, headers, body| Refusal::demands_nonce(&response(status, headers, body));
+        let challenge = [("www-authenticate", r#"DPoP error="use_dpop_nonce""#)];
+        assert!(demands(401, &challenge[..], "{}"));
+        assert!(demands(401, &challenge[..], r#"{"error":"something"}"#));
+        assert!(demands(400, &[], r#"{"error":"use_dpop_nonce"}"#));
+        assert!(demands(400, &[], r#"{"type":"urn:countersign:problem:nonce-required"}"#));
+        assert!(!demands(403, &challenge[..], "{}"));
+        assert!(!demands(200, &challenge[..], "{}"));
+        assert!(!demands(400, &[], r#"{"error":"invalid_dpop_proof"}"#));
+    }
+}

@@ -9,7 +9,6 @@ use countersign_server::{app::App, listen, tls::ServerTls};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
 };
 
 use crate::{
@@ -31,7 +30,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
 
-    /// The origin by which clients know this server, such as https://auth.example.com
+    /// The origin by which clients know this server, such as <https://auth.example.com>
     /// [default: http://ADDR:PORT]
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
@@ -87,21 +86,22 @@ impl Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let settings = config::load(&options.location, options.to_table()?)?;
     logging::start(&settings.log)?;
-    let (started, _) = oneshot::channel();
-    serve(settings, until_asked_to_stop()?, started).await
+    serve(&settings, until_asked_to_stop()?, |started| announce(&settings, &started)).await
 }
 
 /// A server that has begun to listen.
 pub(crate) struct Started {
     /// Where clients find it.
     pub(crate) issuer: String,
+    /// Where its master key came from.
+    pub(crate) master_key: Source,
 }
 
-/// Serves until `stop` is ready; says through `started` when it listens.
+/// Serves until `stop` is ready; calls `started` when it listens.
 pub(crate) async fn serve(
-    settings: Settings,
+    settings: &Settings,
     stop: impl Future<Output = ()>,
-    started: oneshot::Sender<Started>,
+    started: impl FnOnce(Started),
 ) -> anyhow::Result<()> {
     settings.check_transport()?;
     let transport = settings.transport()?;
@@ -111,7 +111,7 @@ pub(crate) async fn serve(
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let origin = settings.origin(listener.local_addr()?)?;
     let issuer = origin.origin().to_owned();
-    let opened = server::start(&settings, || settings.policy(origin)).await?;
+    let opened = server::start(settings, || settings.policy(origin)).await?;
     let app = App::new(Arc::clone(&opened.authority), transport);
     let guard = app.guard.clone();
     let metrics = Arc::clone(&app.metrics);
@@ -119,8 +119,7 @@ pub(crate) async fn serve(
         let guard = guard.clone();
         Maintenance::new(Arc::clone(&opened.authority), move || guard.forget_verified_tokens())
     };
-    announce(&settings, &issuer, &opened.master_key);
-    let _ = started.send(Started { issuer });
+    started(Started { issuer, master_key: opened.master_key });
     let housekeeping = tokio::spawn(maintenance().run());
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
     let acceptor = tls.map(|tls| tls.acceptor());
@@ -148,7 +147,7 @@ fn until_asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
 }
 
 /// A few lines for the person who started the server.
-fn announce(settings: &Settings, issuer: &str, master_key: &Source) {
+fn announce(settings: &Settings, Started { issuer, master_key }: &Started) {
     let data_dir = settings.data_dir.display();
     match master_key {
         Source::NewFile(path) => {

@@ -164,16 +164,18 @@ impl Guard {
         proof.verify(&key, &expected, now)
     }
 
-    /// The key of a proof, parsed now or before. A key with an `alg` of its own is not kept, since
-    /// the thumbprint does not cover that restriction.
+    /// The key of a proof, parsed now or before.
     fn proof_key(&self, proof: &PresentedProof<'_>) -> Result<PublicKey, DpopError> {
-        if let Some(key) = self.0.keys.get(&proof.thumbprint()) {
-            return Ok(key);
-        }
+        let Inner { policy, keys, .. } = &*self.0;
         let jwk = proof.jwk().ok_or(DpopError::NoKey)?;
-        let key = PublicKey::from_jwk(jwk, &self.0.policy.keys)?;
-        if !jwk.contains_key("alg") {
-            self.0.keys.insert(proof.thumbprint(), key.clone());
+        let mut is_new = true;
+        let key = PublicKey::from_jwk_cached(jwk, &policy.keys, |thumbprint| {
+            let known = keys.get(thumbprint);
+            is_new = known.is_none();
+            known
+        })?;
+        if is_new {
+            keys.insert(key.thumbprint(), key.clone());
         }
         Ok(key)
     }

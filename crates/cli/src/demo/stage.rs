@@ -20,6 +20,7 @@ pub(super) struct Stage {
     pub(super) issuer: String,
     http: reqwest::Client,
     clock: SystemClock,
+    random: SystemRandom,
     scenes: usize,
     thieves: usize,
     colours: bool,
@@ -50,7 +51,15 @@ impl Stage {
     pub(super) fn open(issuer: String) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().build()?;
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Ok(Self { issuer, http, clock: SystemClock::new(), scenes: 0, thieves: 0, colours })
+        Ok(Self {
+            issuer,
+            http,
+            clock: SystemClock::new(),
+            random: SystemRandom,
+            scenes: 0,
+            thieves: 0,
+            colours,
+        })
     }
 
     /// A numbered heading.
@@ -58,11 +67,6 @@ impl Stage {
         self.scenes += 1;
         let heading = self.bold(&format!("{}. {text}", self.scenes));
         Ok(output::line(format!("\n{heading}"))?)
-    }
-
-    /// A remark of the storyteller.
-    pub(super) fn say(&self, text: &str) -> anyhow::Result<()> {
-        Ok(output::line(format!("   {text}"))?)
     }
 
     /// A proof by `key` for a request, good for one use.
@@ -86,9 +90,8 @@ impl Stage {
         self.clock.now()
     }
 
-    #[expect(clippy::unused_self, reason = "the stage owns the sources of the story")]
-    pub(super) fn random(&self) -> &'static dyn Random {
-        &SystemRandom
+    pub(super) fn random(&self) -> &dyn Random {
+        &self.random
     }
 
     /// Sends a request, shows it and its answer, and insists on the status.
@@ -135,7 +138,7 @@ impl Stage {
         );
         self.thieves += 1;
         let refused = self.bold("refused");
-        self.say(&format!("→ {refused}"))
+        say(&format!("→ {refused}"))
     }
 
     pub(super) const fn thieves_refused(&self) -> usize {
@@ -163,6 +166,11 @@ impl Stage {
     fn bold(&self, text: &str) -> String {
         if self.colours { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// A remark of the storyteller.
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
+    Ok(output::line(format!("   {text}"))?)
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -6,7 +6,7 @@ use countersign_protocol::keys::{NewKey, PrivateKey};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::stage::{Scene, Stage};
+use super::stage::{Scene, Stage, say};
 
 /// How many attempts with a stolen or dead token the story tells.
 pub(super) const THIEVES: usize = 6;
@@ -25,11 +25,11 @@ struct Device {
 
 pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     stage.heading("A server starts in a temporary directory")?;
-    stage.say(&format!("It listens on {}, with a fresh database and fresh keys.", stage.issuer))?;
+    say(&format!("It listens on {}, with a fresh database and fresh keys.", stage.issuer))?;
 
     stage.heading("Alice makes a key on her laptop; the private half never leaves it")?;
     let laptop = PrivateKey::generate(NewKey::EcP256)?;
-    stage.say(&format!("P-256 key {}", laptop.public_key().thumbprint()))?;
+    say(&format!("P-256 key {}", laptop.public_key().thumbprint()))?;
 
     register(stage, &laptop).await?;
     stage.heading("She logs in: a signed assertion becomes a token that is bound to her key")?;
@@ -62,7 +62,7 @@ async fn ask_for_nonce(stage: &Stage, key: &PrivateKey) -> anyhow::Result<String
     let proof = stage.proof(key, (&Method::POST, TOKEN), None, None)?;
     let request = token_request(stage, key, ("without the server's nonce", &proof))?;
     let refused = stage.play(request, StatusCode::BAD_REQUEST).await?;
-    stage.say("The server wants a proof made now, not in advance, and sends a nonce for it.")?;
+    say("The server wants a proof made now, not in advance, and sends a nonce for it.")?;
     refused.nonce.context("there is no nonce")
 }
 
@@ -160,7 +160,7 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
         ..Scene::default()
     };
     stage.play(add, StatusCode::CREATED).await?;
-    stage.say("Then the phone logs in, as the laptop did.")?;
+    say("Then the phone logs in, as the laptop did.")?;
     let nonce = ask_for_nonce(stage, &phone).await?;
     let mut phone = log_in(stage, phone, nonce).await?;
     // The resources' nonces are not the token endpoint's, and the laptop has a fresh one.

@@ -88,11 +88,8 @@ fn oauth_error(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
 fn problem(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
     let kind = text(body, "type").filter(|kind| kind != "about:blank");
     let code = kind.map(|kind| kind.strip_prefix(PROBLEM).unwrap_or(&kind).to_owned());
-    let message = match (text(body, "title"), text(body, "detail")) {
-        (Some(title), Some(detail)) => Some(format!("{}: {detail}", title.trim_end_matches('.'))),
-        (title, detail) => title.or(detail),
-    };
-    (code, message)
+    // The title says what the code says already; the detail is about this request.
+    (code, text(body, "detail").or_else(|| text(body, "title")))
 }
 
 fn text(body: &Map<String, Value>, name: &str) -> Option<String> {
@@ -147,7 +144,7 @@ mod tests {
                     &[],
                     r#"{"type":"about:blank","title":"Bad key.","detail":"too short"}"#,
                 ),
-                "the server refused: Bad key: too short (HTTP 400)",
+                "the server refused: too short (HTTP 400)",
             ),
             (
                 refusal(400, &[], r#"{"error":"invalid_grant","error_description":"unknown key"}"#),

@@ -9,6 +9,7 @@ mod master_key;
 mod output;
 mod serve;
 mod server;
+mod time;
 
 use std::process::ExitCode;
 

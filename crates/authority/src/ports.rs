@@ -18,7 +18,7 @@ use crate::{
     audit::{AuditEvent, AuditFilter, RecordedEvent},
     credential::Credential,
     invitation::{CodeHash, Invitation},
-    sealed_key::SealedSigningKey,
+    sealed_key::{SealedServerKey, SealedSigningKey},
 };
 
 /// Everything that the authority needs, wired together by the binary.
@@ -104,6 +104,10 @@ pub struct NewAccount {
     /// The invitation to use up. It must exist, be unused, unexpired at `credential.created_at`
     /// and open to this username.
     pub invitation: Option<CodeHash>,
+    /// Another name for the account and its first key, such as the fingerprint of the key's text.
+    pub alias: Option<String>,
+    /// The key pair that the server made for this account alone.
+    pub server_key: Option<SealedServerKey>,
     /// What the audit trail says.
     pub event: AuditEvent,
 }

@@ -121,6 +121,8 @@ impl Authority {
             scopes: self.policy.default_scopes.clone(),
             credential,
             invitation,
+            alias: None,
+            server_key: None,
             event: event.from(registration.address),
         };
         self.ports.accounts.create_account(new).await?;

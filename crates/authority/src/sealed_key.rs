@@ -20,6 +20,15 @@ pub struct SealedSigningKey {
     pub nonce: [u8; 12],
 }
 
+/// The key pair that the server made for one account, its private half sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedServerKey {
+    /// AES-256-GCM of the PKCS#8 document, bound to the account.
+    pub ciphertext: Vec<u8>,
+    /// The nonce of that sealing.
+    pub nonce: [u8; 12],
+}
+
 /// The moments at which a signing key changes state: next → active → retired → gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLife {

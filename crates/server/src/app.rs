@@ -18,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     access_log::{AccessLog, with_access_log},
     address::{ClientAddress, TrustedProxies, limit_key},
+    dialects::{self, Dialects},
     guard_ports::AuthorityPorts,
     limits::{RequestLimits, with_limits},
     metrics::Metrics,
@@ -51,6 +52,8 @@ pub struct Settings {
     pub metrics_readers: Vec<IpNet>,
     /// Which web pages may call.
     pub cors: CorsOrigins,
+    /// Which dialects are spoken.
+    pub dialects: Dialects,
 }
 
 impl App {
@@ -102,6 +105,7 @@ impl App {
             .merge(protected)
             .merge(token)
             .merge(routes::public())
+            .merge(dialects::routes(self.settings.dialects))
             .with_state(self.clone());
         let (router, api) = routes.split_for_parts();
         (router.layer(middleware::from_fn_with_state(self, admit)), api)

@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod address;
 pub mod app;
 mod body;
+pub mod dialects;
 mod errors;
 mod guard_ports;
 pub mod limits;

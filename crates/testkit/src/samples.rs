@@ -55,6 +55,8 @@ pub fn new_account(number: u64, name: &str) -> NewAccount {
         event: event(EventKind::AccountRegistered).account(id).key(credential.thumbprint()),
         credential,
         invitation: None,
+        alias: None,
+        server_key: None,
     }
 }
 

@@ -70,6 +70,11 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("audit.max_events", Kind::Number),
     ("metrics.allow", Kind::List),
     ("cors.origins", Kind::List),
+    ("dialects.gradecoin", Kind::Flag),
+    ("dialects.jwks_server", Kind::Flag),
+    ("dialects.passwordless", Kind::Flag),
+    ("dialects.self_signed", Kind::Flag),
+    ("dialects.signjwt", Kind::Flag),
 ];
 
 /// The short name of the switch that is wanted most.

@@ -72,6 +72,8 @@ settings! {
         metrics: MetricsSettings = MetricsSettings::default(),
         /// Which web pages may call.
         cors: CorsSettings = CorsSettings::default(),
+        /// Which dialects are spoken.
+        dialects: Dialects = Dialects::default(),
     }
 
     /// Logs.
@@ -211,6 +213,7 @@ impl Settings {
                 .into(),
             metrics_readers: readers.collect::<anyhow::Result<_>>()?,
             cors: CorsOrigins::parse(&self.cors.origins).context("cors.origins")?,
+            dialects: self.dialects,
         })
     }
 

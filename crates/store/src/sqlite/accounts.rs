@@ -5,6 +5,7 @@ use countersign_authority::{
     account::{Account, AccountName, AccountStatus, Username},
     audit::AuditEvent,
     ports::{AccountStore, CreateAccountError, NewAccount, StoreError},
+    sealed_key::SealedServerKey,
 };
 use countersign_protocol::{AccountId, Scopes};
 use rusqlite::{Connection, Row};
@@ -97,7 +98,22 @@ fn create(connection: &Connection, new: &NewAccount) -> Result<(), CreateAccount
     if !credentials::insert(connection, user_id, &new.credential)? {
         return Err(CreateAccountError::KeyTaken);
     }
+    insert_extras(connection, user_id, new)?;
     audit::record(connection, &new.event)?;
+    Ok(())
+}
+
+/// Inserts what only accounts of some dialects have.
+fn insert_extras(connection: &Connection, user_id: i64, new: &NewAccount) -> Result<(), DbError> {
+    if let Some(alias) = &new.alias {
+        let insert = "INSERT INTO account_aliases(alias, user_id, thumbprint) VALUES (?, ?, ?)";
+        let thumbprint = new.credential.thumbprint();
+        rows::execute(connection, insert, (alias, user_id, thumbprint.as_bytes()))?;
+    }
+    if let Some(SealedServerKey { ciphertext, nonce }) = &new.server_key {
+        let insert = "INSERT INTO server_keys(user_id, ciphertext, nonce) VALUES (?, ?, ?)";
+        rows::execute(connection, insert, (user_id, ciphertext, nonce))?;
+    }
     Ok(())
 }
 

@@ -10,13 +10,16 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
-const MIGRATIONS: [Migration; VERSION as usize] = [Migration {
-    name: "0001_foundation",
-    sql: include_str!("../../migrations/0001_foundation.sql"),
-}];
+const MIGRATIONS: [Migration; VERSION as usize] = [
+    Migration {
+        name: "0001_foundation",
+        sql: include_str!("../../migrations/0001_foundation.sql"),
+    },
+    Migration { name: "0002_dialects", sql: include_str!("../../migrations/0002_dialects.sql") },
+];
 
 struct Migration {
     name: &'static str,

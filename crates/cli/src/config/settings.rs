@@ -13,8 +13,8 @@ use countersign_protocol::{
     proofs::{dpop::ProofWindow, target_uri::TargetUri},
 };
 use countersign_server::{
-    address::TrustedProxies, app::Settings as TransportSettings, limits::RequestLimits,
-    listen::ConnectionLimits, security_headers::CorsOrigins, tls::TlsFiles,
+    address::TrustedProxies, app::Settings as TransportSettings, dialects::Dialects,
+    limits::RequestLimits, listen::ConnectionLimits, security_headers::CorsOrigins, tls::TlsFiles,
 };
 use serde::Deserialize;
 

@@ -19,11 +19,11 @@ pub struct Principal {
     pub key: Thumbprint,
     /// How possession of `key` was proven.
     pub proof: ProofKind,
-    /// The access token's `jti`, where there is a token.
+    /// The `jti` of the access token or the session, where there is one.
     pub token_id: Option<String>,
-    /// What the token allows.
+    /// What the token allows; without a token, what the account may do.
     pub scopes: Scopes,
-    /// When the token ends.
+    /// When the token, or the self-signed JWT, ends.
     pub expires_at: UnixTime,
 }
 
@@ -33,6 +33,11 @@ pub struct Principal {
 pub enum ProofKind {
     /// A DPoP proof (RFC 9449).
     Dpop,
+    /// A JWT that the client signed itself, for this request.
+    SelfSigned,
+    /// A signature over a nonce of the server and the session's JWT.
+    #[serde(rename = "signjwt")]
+    SignedMessage,
 }
 
 impl ProofKind {
@@ -40,6 +45,8 @@ impl ProofKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dpop => "dpop",
+            Self::SelfSigned => "self-signed",
+            Self::SignedMessage => "signjwt",
         }
     }
 }

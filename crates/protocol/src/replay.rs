@@ -36,6 +36,11 @@ impl<T> Unspent<T> {
         &self.value
     }
 
+    /// The value, where a policy lets it be used until it expires.
+    pub(crate) fn into_reusable(self) -> T {
+        self.value
+    }
+
     /// Opens the value. `None` when `receipt` is for another entry.
     pub fn redeem(self, receipt: &SpentReceipt) -> Option<T> {
         (receipt.0 == self.entry).then_some(self.value)

@@ -9,6 +9,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 const DERIVE_INFO: &[u8] = b"countersign/derive/1/";
 /// The key of [`SealingKey::mac`]: the cipher's key itself never serves as a MAC key.
 const MAC_INFO: &[u8] = b"countersign/mac/1";
+/// Separates the keys of [`SealingKey::hmac_key`] from the others.
+const HMAC_INFO: &[u8] = b"countersign/hmac/1/";
 
 /// A 256-bit secret that seals, opens and authenticates data.
 ///
@@ -82,6 +84,13 @@ impl SealingKey {
         let mut mac = [0; 32];
         mac.copy_from_slice(context.sign().as_ref());
         mac
+    }
+
+    /// A key for plain HMAC-SHA256 (RFC 2104), for formats that demand it; other labels give
+    /// unrelated keys.
+    pub(crate) fn hmac_key(&self, label: &str) -> hmac::Key {
+        let secret = expand(&self.secret, &[HMAC_INFO, label.as_bytes()]);
+        hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref())
     }
 
     /// Whether `mac` is [`SealingKey::mac`] of `parts`; takes the same time for every wrong `mac`

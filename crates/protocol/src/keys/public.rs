@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
     RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA256, RsaParameters, RsaPssSaltLength,
 };
 use serde_json::{Map, Value};
 
@@ -22,6 +22,10 @@ use crate::strict::{base64, json, pem};
 /// The longest text, in bytes, that [`PublicKey::parse`] and
 /// [`PrivateKey::from_pem`](super::PrivateKey::from_pem) look at.
 pub const MAX_KEY_TEXT: usize = 16 * 1024;
+
+/// PS256 with a salt that fills the encoded message: 222 bytes for a modulus of 2048 bits.
+static PS256_MAX_SALT: RsaParameters =
+    RSA_PSS_2048_8192_SHA256.with_pss_salt_length(RsaPssSaltLength::Max);
 
 /// A public key that passed every check. Cloning is cheap.
 ///
@@ -51,6 +55,7 @@ enum Verifier {
     Rsa {
         rs256: Option<ParsedPublicKey>,
         ps256: Option<ParsedPublicKey>,
+        ps256_max_salt: Option<ParsedPublicKey>,
         signature_length: usize,
     },
 }
@@ -199,6 +204,28 @@ impl PublicKey {
         key.verify_sig(message, signature).map_err(|_| BadSignature)
     }
 
+    /// As [`PublicKey::verify`] with PS256, but for a salt of the greatest possible length
+    /// (RFC 8017 §9.1.1: `emLen − hLen − 2`), which JWS does not know.
+    ///
+    /// # Errors
+    /// [`BadSignature`] when it does not verify, or the key may not be used with PS256.
+    pub fn verify_ps256_max_salt(
+        &self,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        let Verifier::Rsa { ps256_max_salt: Some(key), signature_length, .. } =
+            &self.inner.verifier
+        else {
+            return Err(BadSignature);
+        };
+        let may = self.algorithms.contains(&Algorithm::Ps256);
+        if !may || signature.len() != *signature_length {
+            return Err(BadSignature);
+        }
+        key.verify_sig(message, signature).map_err(|_| BadSignature)
+    }
+
     pub(super) fn from_components(
         components: Components,
         policy: &KeyPolicy,
@@ -280,6 +307,7 @@ impl Verifier {
         Ok(Self::Rsa {
             rs256: parse(rsa::supports_rs256(bits), pkcs1)?,
             ps256: parse(rsa::supports_ps256(bits), &RSA_PSS_2048_8192_SHA256)?,
+            ps256_max_salt: parse(rsa::supports_ps256(bits), &PS256_MAX_SALT)?,
             signature_length: n.len(),
         })
     }

@@ -1,4 +1,7 @@
 //! Proofs of possession: signatures over one request by the key that a token is bound to.
 
+pub mod body_hash;
 pub mod dpop;
+pub mod nonce_pss;
+pub mod self_signed;
 pub mod target_uri;

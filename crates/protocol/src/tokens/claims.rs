@@ -20,6 +20,11 @@ impl<'a> Claims<'a> {
         Self(payload)
     }
 
+    /// Whether there is a claim of that name, whatever it is.
+    pub fn has(self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// A claim that must be there and be a non-empty string of at most 512 bytes.
     ///
     /// # Errors

@@ -74,6 +74,11 @@ impl<'a> Unverified<Jws<'a>> {
         self.content().header.get("kid")?.as_str()
     }
 
+    /// Header and payload as they are signed.
+    pub(crate) const fn signing_input(&self) -> &'a str {
+        self.content().signing_input
+    }
+
     /// The `sub` claim, to look a key up by.
     pub fn subject(&self) -> Option<&str> {
         self.content().payload.get("sub")?.as_str()
@@ -87,6 +92,22 @@ impl<'a> Unverified<Jws<'a>> {
         let jws = self.content();
         key.verify(jws.algorithm, jws.signing_input.as_bytes(), &jws.signature)?;
         Ok(self.into_verified())
+    }
+
+    /// The same, by whichever of `keys` has signed it.
+    ///
+    /// # Errors
+    /// When none of them has.
+    pub fn verify_by_any<'k>(
+        self,
+        keys: impl IntoIterator<Item = &'k PublicKey>,
+    ) -> Result<(Jws<'a>, &'k PublicKey), BadSignature> {
+        let jws = self.content();
+        let signed = jws.signing_input.as_bytes();
+        let has_signed =
+            |key: &&PublicKey| key.verify(jws.algorithm, signed, &jws.signature).is_ok();
+        let signer = keys.into_iter().find(has_signed).ok_or(BadSignature)?;
+        Ok((self.into_verified(), signer))
     }
 }
 

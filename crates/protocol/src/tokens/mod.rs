@@ -4,4 +4,5 @@ pub mod assertion;
 pub mod claims;
 pub mod issue;
 pub mod jws;
+pub mod session;
 pub mod verify;

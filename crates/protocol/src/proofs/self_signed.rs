@@ -1,0 +1,244 @@
+//! JWTs that a client signed itself, for one request: no token endpoint, no server secret.
+//!
+//! Such a JWT names its account in `sub` or `accountId` and ends soon. It is told apart from every
+//! other kind of JWT here: its `typ` is absent or `JWT`, it is not by this server, and it lacks one
+//! of `iss`, `aud` and `jti`, which an [assertion](crate::tokens::assertion) must have together.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::{
+    ReplayEntry, UnixTime, Unspent, Unverified,
+    digest::sha256,
+    keys::{Algorithm, PublicKey, Thumbprint},
+    proofs::body_hash::BodyHashes,
+    tokens::{
+        claims::{ClaimError, Claims},
+        jws::{Jws, JwsError},
+    },
+};
+
+/// The claim with the hash of the request's body.
+const BODY_HASH: &str = "tha";
+
+/// A self-signed JWT as it was presented: nothing in it is trusted until [`Self::verify`].
+#[derive(Debug)]
+pub struct PresentedSelfSigned<'a>(Unverified<Jws<'a>>);
+
+/// What a self-signed JWT must say to be accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct SelfSignedExpectations<'a> {
+    /// The issuer identifier of the authentication server, whose own JWTs are none of these.
+    pub issuer: &'a str,
+    /// What `aud` must be, where it is there.
+    pub audience: &'a str,
+    /// Whether `aud` must be there.
+    pub require_audience: bool,
+    /// How far ahead `exp` may lie.
+    pub max_lifetime: Duration,
+    /// How far the clocks of client and server may be apart.
+    pub skew: Duration,
+    /// The body of the request, where it is known. Where it is not, a `tha` is refused.
+    pub body: Option<&'a [u8]>,
+    /// Which hashes of the body are accepted in `tha`.
+    pub body_hashes: BodyHashes,
+    /// Whether `tha` must be there.
+    pub require_body_hash: bool,
+}
+
+/// What a verified self-signed JWT says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelfSigned {
+    /// The key that signed it.
+    pub thumbprint: Thumbprint,
+    /// `iat`, cut to whole seconds.
+    pub issued_at: Option<UnixTime>,
+    /// `exp`.
+    pub expires_at: UnixTime,
+}
+
+impl<'a> PresentedSelfSigned<'a> {
+    /// Parses the text of a JWT and sees that it does not say it is something else.
+    ///
+    /// # Errors
+    /// When it is no JWT, or one of another type.
+    pub fn parse(text: &'a str) -> Result<Self, SelfSignedError> {
+        let jws = Jws::parse(text)?;
+        let fits = jws.content().typ().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
+        fits.then_some(Self(jws)).ok_or(SelfSignedError::Type)
+    }
+
+    /// The account that it claims to speak for: `sub`, `accountId`, or both if they are equal.
+    ///
+    /// # Errors
+    /// When they are malformed or differ.
+    pub fn account(&self) -> Result<Option<&str>, SelfSignedError> {
+        let claims = self.claims();
+        match (claims.optional_string("sub")?, claims.optional_string("accountId")?) {
+            (Some(subject), Some(account)) if subject != account => {
+                Err(SelfSignedError::TwoAccounts)
+            }
+            (subject, account) => Ok(subject.or(account)),
+        }
+    }
+
+    /// The `kid` header parameter, to look a key or an account up by.
+    pub fn kid(&self) -> Option<&str> {
+        self.0.kid()
+    }
+
+    /// The algorithm that it claims to be signed with.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.0.algorithm()
+    }
+
+    /// Whether it has a `tha`, so that the body is needed to verify it.
+    pub fn has_body_hash(&self) -> bool {
+        self.0.content().payload().contains_key(BODY_HASH)
+    }
+
+    /// Checks issuer, audience, times and body, and then the signature, which must be by one of
+    /// `keys`. Everything before the signature depends on the JWT alone, so that what a refusal
+    /// says tells nobody which accounts exist.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn verify<'k>(
+        self,
+        keys: impl IntoIterator<Item = &'k PublicKey>,
+        expected: &SelfSignedExpectations<'_>,
+        now: UnixTime,
+    ) -> Result<Unspent<SelfSigned>, SelfSignedError> {
+        let claims = self.claims();
+        check_issuer(claims, expected.issuer)?;
+        check_audience(claims, expected)?;
+        let (issued_at, expires_at) = check_time(claims, expected, now)?;
+        check_body(claims, expected)?;
+        let signed = self.0.signing_input();
+        let verified = self.0.verify_by_any(keys);
+        let (_, key) = verified.map_err(|_| SelfSignedError::Signature)?;
+        let thumbprint = key.thumbprint();
+        // Not over the signature: whoever sees one by ECDSA can make another from it.
+        let digest = sha256(&[b"self-signed\0", thumbprint.as_bytes(), signed.as_bytes()]);
+        let entry = ReplayEntry { digest, forget_at: expires_at + expected.skew };
+        Ok(Unspent::new(SelfSigned { thumbprint, issued_at, expires_at }, entry))
+    }
+
+    fn claims(&self) -> Claims<'_> {
+        Claims::new(self.0.content().payload())
+    }
+}
+
+impl Unspent<SelfSigned> {
+    /// Opens the value without recording it, for policies under which a self-signed JWT may be used
+    /// until it expires. Whoever sees one can use it for as long.
+    pub fn until_expiry(self) -> SelfSigned {
+        self.into_reusable()
+    }
+}
+
+/// Who issued it: the account, if anybody. RFC 7523 assertions stay what they are.
+fn check_issuer(claims: Claims<'_>, server: &str) -> Result<(), SelfSignedError> {
+    let Some(issuer) = claims.optional_string("iss")? else { return Ok(()) };
+    if issuer == server {
+        return Err(SelfSignedError::Issuer);
+    }
+    if claims.has("aud") && claims.has("jti") {
+        return Err(SelfSignedError::Assertion);
+    }
+    Ok(())
+}
+
+/// Nobody else may be among the audience: whoever is could use the JWT here in the client's name.
+fn check_audience(
+    claims: Claims<'_>,
+    expected: &SelfSignedExpectations<'_>,
+) -> Result<(), SelfSignedError> {
+    if !claims.has("aud") && !expected.require_audience {
+        return Ok(());
+    }
+    let only_this = claims.audience()?.into_iter().all(|name| name == expected.audience);
+    only_this.then_some(()).ok_or(SelfSignedError::Audience)
+}
+
+fn check_time(
+    claims: Claims<'_>,
+    expected: &SelfSignedExpectations<'_>,
+    now: UnixTime,
+) -> Result<(Option<UnixTime>, UnixTime), SelfSignedError> {
+    let expires_at = claims.date("exp")?;
+    if now >= expires_at + expected.skew {
+        return Err(SelfSignedError::Expired);
+    }
+    if expires_at > now + expected.max_lifetime + expected.skew {
+        return Err(SelfSignedError::TooLongLived);
+    }
+    let issued_at = claims.optional_date("iat")?;
+    let not_before = claims.optional_date("nbf")?;
+    let latest = now + expected.skew;
+    if [issued_at, not_before].into_iter().flatten().any(|start| start > latest) {
+        return Err(SelfSignedError::NotYetValid);
+    }
+    Ok((issued_at, expires_at))
+}
+
+fn check_body(
+    claims: Claims<'_>,
+    expected: &SelfSignedExpectations<'_>,
+) -> Result<(), SelfSignedError> {
+    let hash = match claims.optional_string(BODY_HASH)? {
+        Some(hash) => hash,
+        None if expected.require_body_hash => return Err(ClaimError::Missing(BODY_HASH).into()),
+        None => return Ok(()),
+    };
+    let fits = expected.body.is_some_and(|body| expected.body_hashes.matches(hash, body));
+    fits.then_some(()).ok_or(SelfSignedError::BodyHash)
+}
+
+/// Why a self-signed JWT is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SelfSignedError {
+    /// With `iss`, `aud` and `jti` it is an assertion for the token endpoint.
+    #[error("a JWT with iss, aud and jti is an assertion for the token endpoint; leave out iss")]
+    Assertion,
+    /// `aud` names somebody else, or somebody else too.
+    #[error("aud does not name this server alone")]
+    Audience,
+    /// `tha` is not an accepted hash of the body.
+    #[error("tha does not match the request's body")]
+    BodyHash,
+    /// A claim is missing or malformed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// Its time is over.
+    #[error("the JWT has expired")]
+    Expired,
+    /// It names the server as its issuer.
+    #[error("iss names the server, which has not signed this JWT")]
+    Issuer,
+    /// It is no JWT.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// It does not say which account it speaks for.
+    #[error("the JWT names no account: sub is missing")]
+    NoAccount,
+    /// `iat` or `nbf` lies too far ahead.
+    #[error("iat or nbf lies in the future; check the clock")]
+    NotYetValid,
+    /// No live key of the account that it names has signed it.
+    #[error("no live key of the named account has signed the JWT")]
+    Signature,
+    /// It would live longer than allowed.
+    #[error("exp lies too far in the future")]
+    TooLongLived,
+    /// `sub` and `accountId` differ.
+    #[error("sub and accountId name different accounts")]
+    TwoAccounts,
+    /// It is another kind of JWT.
+    #[error("typ says that this is another kind of token")]
+    Type,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! The session JWT of *signjwt*: HS256 with a secret that only the server has.
+//!
+//! It says whose session it is and nothing more; what proves a request is a signature over the
+//! session's nonce and this text. It is kept strictly apart from [`Jws`](super::jws::Jws), which
+//! knows no symmetric algorithm: there is no code that could take a public key for an HMAC secret.
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::{
+    UnixTime,
+    envelope::aes_gcm::SealingKey,
+    strict::{base64url, json},
+    tokens::claims::{ClaimError, Claims},
+};
+
+/// A longer text is refused before anything else is looked at.
+pub const MAX_LEN: usize = 2 * 1024;
+
+/// The one header that a session has, encoded: `{"alg":"HS256","typ":"JWT"}`.
+const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+
+/// Issues and verifies sessions.
+pub struct SessionSealer {
+    key: hmac::Key,
+    lifetime: Duration,
+}
+
+/// What a session says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionClaims {
+    /// `sub`: the account, as the client named it.
+    pub subject: String,
+    /// `jti`: the session.
+    pub session_id: String,
+    /// `nonce`: the first nonce of the session.
+    pub nonce: String,
+    /// `iat`.
+    pub issued_at: UnixTime,
+    /// `exp`.
+    pub expires_at: UnixTime,
+}
+
+impl SessionSealer {
+    /// With a secret derived from `key`. Sessions live for `lifetime`.
+    pub fn new(key: &SealingKey, lifetime: Duration) -> Self {
+        Self { key: key.hmac_key("session jwt"), lifetime }
+    }
+
+    /// A session of `subject` from `now` on.
+    pub fn issue(&self, subject: &str, session_id: &str, nonce: &str, now: UnixTime) -> String {
+        let payload = json!({
+            "sub": subject,
+            "jti": session_id,
+            "nonce": nonce,
+            "iat": now.as_secs(),
+            "exp": (now + self.lifetime).as_secs(),
+        });
+        let mut text = format!("{HEADER}.{}", base64url::encode(payload.to_string().as_bytes()));
+        let mac = hmac::sign(&self.key, text.as_bytes());
+        text.push('.');
+        text.push_str(&base64url::encode(mac.as_ref()));
+        text
+    }
+
+    /// Checks MAC and time. Nothing of `text` is parsed before its MAC is known to be right.
+    ///
+    /// # Errors
+    /// When it was not issued here, or its time is over.
+    pub fn verify(&self, text: &str, now: UnixTime) -> Result<SessionClaims, SessionError> {
+        if text.len() > MAX_LEN {
+            return Err(SessionError::Foreign);
+        }
+        let (signed, mac) = text.rsplit_once('.').ok_or(SessionError::Foreign)?;
+        let payload = signed.strip_prefix(HEADER).and_then(|rest| rest.strip_prefix('.'));
+        let payload = payload.ok_or(SessionError::Foreign)?;
+        let mac = base64url::decode(mac).map_err(|_| SessionError::Foreign)?;
+        hmac::verify(&self.key, signed.as_bytes(), &mac).map_err(|_| SessionError::Foreign)?;
+        let claims = read(&decode(payload).ok_or(SessionError::Foreign)?)?;
+        if now >= claims.expires_at {
+            return Err(SessionError::Expired);
+        }
+        Ok(claims)
+    }
+}
+
+fn decode(segment: &str) -> Option<Map<String, Value>> {
+    json::parse_object(&base64url::decode(segment).ok()?).ok()
+}
+
+fn read(payload: &Map<String, Value>) -> Result<SessionClaims, ClaimError> {
+    let claims = Claims::new(payload);
+    Ok(SessionClaims {
+        subject: claims.string("sub")?.to_owned(),
+        session_id: claims.string("jti")?.to_owned(),
+        nonce: claims.string("nonce")?.to_owned(),
+        issued_at: claims.date("iat")?,
+        expires_at: claims.date("exp")?,
+    })
+}
+
+/// Why a text is no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SessionError {
+    /// Its time is over.
+    #[error("the session has expired")]
+    Expired,
+    /// It was not issued by this server, or was altered.
+    #[error("the JWT is not a session of this server")]
+    Foreign,
+}
+
+impl From<ClaimError> for SessionError {
+    fn from(_: ClaimError) -> Self {
+        Self::Foreign
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        test_support::{NOW, ed25519, object},
+        tokens::jws::{self, Jws, JwsError},
+    };
+
+    const LIFETIME: Duration = Duration::from_mins(30);
+
+    fn sealer(byte: u8) -> SessionSealer {
+        SessionSealer::new(&SealingKey::from_bytes([byte; 32]), LIFETIME)
+    }
+
+    fn session() -> String {
+        sealer(1).issue("alice", "session 1", "AAAAAAAAAAAAAAAAAAAAAA", NOW)
+    }
+
+    #[test]
+    fn a_session_says_whose_it_is_until_it_ends() {
+        let claims = sealer(1).verify(&session(), NOW).unwrap();
+        assert_eq!(claims.subject, "alice");
+        assert_eq!(claims.session_id, "session 1");
+        assert_eq!(claims.nonce, "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(claims.expires_at, NOW + LIFETIME);
+        let last = NOW + LIFETIME - Duration::from_millis(1);
+        assert!(sealer(1).verify(&session(), last).is_ok());
+        assert_eq!(sealer(1).verify(&session(), NOW + LIFETIME), Err(SessionError::Expired));
+    }
+
+    #[test]
+    fn the_header_is_that_of_an_ordinary_jwt() {
+        let header = decode(HEADER).unwrap();
+        assert_eq!(header, object(json!({ "alg": "HS256", "typ": "JWT" })));
+    }
+
+    #[test]
+    fn every_alteration_is_refused() {
+        let text = session();
+        for place in 0..text.len() {
+            let mut altered = text.clone().into_bytes();
+            altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).unwrap();
+            assert_eq!(sealer(1).verify(&altered, NOW), Err(SessionError::Foreign), "{place}");
+        }
+        for text in ["", ".", "..", HEADER, &text[1..], &format!("{text}."), &format!("{text} ")] {
+            assert_eq!(sealer(1).verify(text, NOW), Err(SessionError::Foreign), "{text}");
+        }
+        assert_eq!(sealer(2).verify(&text, NOW), Err(SessionError::Foreign));
+    }
+
+    #[test]
+    fn no_other_kind_of_token_is_a_session_and_no_session_another_kind() {
+        assert_eq!(Jws::parse(&session()).unwrap_err(), JwsError::Algorithm);
+        let key = ed25519(1);
+        let payload =
+            object(json!({ "sub": "alice", "jti": "1", "nonce": "n", "iat": 0, "exp": 9 }));
+        let signed = jws::sign(&key, key.algorithm(), &Map::new(), &payload).unwrap();
+        assert_eq!(sealer(1).verify(&signed, NOW), Err(SessionError::Foreign));
+    }
+}

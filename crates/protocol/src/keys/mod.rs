@@ -12,6 +12,7 @@ mod error;
 mod jwk;
 mod private;
 mod public;
+pub mod raw_rsa;
 mod rsa;
 mod spki;
 mod thumbprint;

@@ -178,6 +178,14 @@ impl PublicKey {
         spki::write(&self.inner.components)
     }
 
+    /// The `RSAPublicKey` in DER (RFC 8017 appendix A.1.1), where it is one.
+    pub(super) fn to_rsa_der(&self) -> Option<Vec<u8>> {
+        match &self.inner.components {
+            Components::Rsa { n, e } => Some(spki::write_pkcs1(n, e)),
+            Components::Ed25519 { .. } | Components::Ec { .. } => None,
+        }
+    }
+
     /// The `SubjectPublicKeyInfo` as a PEM block `PUBLIC KEY` (RFC 7468 §13).
     pub fn to_spki_pem(&self) -> String {
         pem::encode("PUBLIC KEY", &self.to_spki_der())

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    UnixTime,
-    keys::PublicKey,
+    AccountId, UnixTime,
+    keys::{PublicKey, Thumbprint},
     tokens::{issue::AccessTokenClaims, verify::AccessToken},
 };
 use parking_lot::RwLock;
@@ -118,21 +118,23 @@ impl Authority {
         let active = account.filter(|account| account.status == AccountStatus::Active);
         let Some(account) = active else { return Ok(None) };
         let credentials = self.ports.credentials.credentials_of(account.id).await?.into_iter();
-        let live = credentials.filter(|credential| credential.revoked_at.is_none());
+        let live = credentials.filter(|credential| {
+            credential.revoked_at.is_none() && self.policy.admits(&credential.public_key)
+        });
         Ok(Some(live.map(|credential| credential.public_key).collect()))
     }
 
-    /// Notes that a token of good signature was refused at a resource.
-    pub fn note_refused_token(
+    /// Notes that a resource refused a request with a genuine token, or signed by a genuine key.
+    pub fn note_refused_request(
         &self,
-        claims: &AccessTokenClaims,
+        (account_id, key): (AccountId, Thumbprint),
         replayed: bool,
         reason: &str,
         address: IpAddr,
     ) {
         let kind = if replayed { EventKind::ProofReplayed } else { EventKind::TokenRefused };
-        let event = AuditEvent::new(self.now(), kind).account(claims.account_id);
-        self.trail.note(event.key(claims.bound_to).from(address).detail(reason));
+        let event = AuditEvent::new(self.now(), kind).account(account_id);
+        self.trail.note(event.key(key).from(address).detail(reason));
     }
 
     fn verified_claims(&self, token: &str, now: UnixTime) -> Option<AccessTokenClaims> {

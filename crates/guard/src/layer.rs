@@ -6,21 +6,28 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
+use countersign_protocol::ProofKind;
 use http::{HeaderName, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::{Layer, Service};
 
 use crate::{
-    refusal::{Refusal, Refused},
-    verify::Guard,
+    refusal::{BodyError, Refusal, Refused},
+    verify::{self, Guard, Verified},
 };
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+/// The nonce for the next request of a *signjwt* session.
+const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
 
 /// Puts a [`Guard`] in front of a service.
 ///
 /// The service finds the [`Principal`](countersign_protocol::Principal) in the request's
 /// extensions. A refused request never reaches it; the answer to one carries the [`Refused`] in its
-/// extensions, for logs and audit. Every answer carries a fresh `DPoP-Nonce` (RFC 9449 §8.2).
+/// extensions, for logs and audit. Every answer carries a fresh `DPoP-Nonce` (RFC 9449 §8.2), and
+/// that to a signed message a fresh `SignJWT-Nonce`. A body that the proof covers is read as a
+/// whole, within the limit of the policy, before the service sees it.
 #[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
@@ -48,6 +55,8 @@ impl<S> Layer<S> for GuardLayer {
     }
 }
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A service behind a guard; see [`GuardLayer`].
 #[derive(Clone)]
 pub struct GuardService<S> {
@@ -59,7 +68,7 @@ impl<S, B, R> Service<Request<B>> for GuardService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
-    B: Send + 'static,
+    B: http_body::Body<Data: Send, Error: Into<BoxError>> + From<Bytes> + Send + 'static,
     R: From<String>,
 {
     type Response = Response<R>;
@@ -76,13 +85,18 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let GuardLayer { guard, scope } = self.layer.clone();
         Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let mut response = match guard.verify_with_scope(&parts, scope).await {
-                Ok(principal) => {
+            let (verdict, request) = verify(&guard, request, scope).await;
+            let mut response = match verdict {
+                Ok(Verified { principal, session_nonce }) => {
+                    let (mut parts, body) = request.into_parts();
                     parts.extensions.insert(principal);
-                    inner.call(Request::from_parts(parts, body)).await?
+                    let mut response = inner.call(Request::from_parts(parts, body)).await?;
+                    if let Some(Ok(nonce)) = session_nonce.map(HeaderValue::try_from) {
+                        response.headers_mut().insert(SIGNJWT_NONCE, nonce);
+                    }
+                    response
                 }
-                Err(refused) => refusal_response(refused),
+                Err(refused) => refusal_response(&guard, refused),
             };
             if let Ok(nonce) = HeaderValue::try_from(guard.fresh_nonce()) {
                 response.headers_mut().insert(DPOP_NONCE, nonce);
@@ -92,8 +106,40 @@ where
     }
 }
 
-/// An answer with the challenge in its header and the same in words in its body (RFC 9457).
-fn refusal_response<R: From<String>>(refused: Refused) -> Response<R> {
+/// Decides about `request`, and gives it back with its body as it was.
+async fn verify<B>(
+    guard: &Guard,
+    request: Request<B>,
+    scope: Option<&str>,
+) -> (Result<Verified, Refused>, Request<B>)
+where
+    B: http_body::Body<Data: Send, Error: Into<BoxError>> + From<Bytes> + Send,
+{
+    let (parts, body) = request.into_parts();
+    if !guard.needs_body(&parts) {
+        let verdict = guard.verify_request(verify::Request { parts: &parts, body: None, scope });
+        return (verdict.await, Request::from_parts(parts, body));
+    }
+    let (verdict, body) = match Limited::new(body, guard.max_hashed_body()).collect().await {
+        Ok(body) => {
+            let body = body.to_bytes();
+            let request = verify::Request { parts: &parts, body: Some(&body), scope };
+            (guard.verify_request(request).await, body)
+        }
+        Err(error) => {
+            let refusal = Refusal::Body(if error.is::<LengthLimitError>() {
+                BodyError::TooLarge
+            } else {
+                BodyError::Unreadable
+            });
+            (Err(Refused::early(refusal, ProofKind::SelfSigned)), Bytes::new())
+        }
+    };
+    (verdict, Request::from_parts(parts, B::from(body)))
+}
+
+/// An answer with the challenges in its headers and the same in words in its body (RFC 9457).
+fn refusal_response<R: From<String>>(guard: &Guard, refused: Refused) -> Response<R> {
     let challenge = refused.refusal.challenge();
     let body = serde_json::json!({
         "type": format!("urn:countersign:problem:{}", problem_name(&refused.refusal)),
@@ -106,8 +152,8 @@ fn refusal_response<R: From<String>>(refused: Refused) -> Response<R> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(value) = refused.refusal.www_authenticate() {
-        headers.insert(header::WWW_AUTHENTICATE, value);
+    for value in guard.challenges(&refused) {
+        headers.append(header::WWW_AUTHENTICATE, value);
     }
     if matches!(refused.refusal, Refusal::Unavailable(_)) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -121,6 +167,7 @@ fn problem_name(refusal: &Refusal) -> &'static str {
         Some("insufficient_scope") => "forbidden",
         Some("invalid_request") => "invalid-request",
         _ if matches!(refusal, Refusal::Unavailable(_)) => "unavailable",
+        _ if matches!(refusal, Refusal::Body(_)) => "body-too-large",
         _ => "unauthenticated",
     }
 }

@@ -12,10 +12,12 @@ mod layer;
 mod policy;
 pub mod ports;
 mod presented;
+mod proofs;
 mod refusal;
 mod verify;
 
 pub use crate::layer::{GuardLayer, GuardService};
 pub use crate::policy::GuardPolicy;
-pub use crate::refusal::{Challenge, Refusal, Refused};
-pub use crate::verify::{Guard, GuardPorts};
+pub use crate::proofs::{AcrossRestarts, Proofs, Reuse, SelfSignedPolicy, SelfSignedProofs};
+pub use crate::refusal::{BodyError, Challenge, Refusal, Refused, SignedMessageError, Signer};
+pub use crate::verify::{Guard, GuardPorts, Request, Verified};

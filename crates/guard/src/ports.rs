@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 pub use countersign_protocol::ports::Clock;
 use countersign_protocol::{
-    ReplayEntry, SpentReceipt, UnixTime,
+    AccountId, Principal, ReplayEntry, Scopes, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
     tokens::issue::AccessTokenClaims,
 };
@@ -39,6 +39,85 @@ pub enum TokenStanding {
     Good,
     /// The token, the key or the account was revoked.
     Revoked,
+}
+
+/// The keys of accounts, which verify what accounts sign themselves.
+#[async_trait]
+pub trait AccountKeys: Send + Sync {
+    /// The keys that can have signed a JWT of the account `name`: the key `kid` where that is one of
+    /// the account's, or else all of its live ones. Empty when there is no such account.
+    async fn account_keys(
+        &self,
+        name: &str,
+        kid: Option<&Thumbprint>,
+    ) -> Result<Vec<AccountKey>, PortUnavailable>;
+
+    /// Notes that `key` has signed a request that was accepted.
+    async fn key_used(&self, key: &Thumbprint, now: UnixTime);
+}
+
+/// A key of an account.
+#[derive(Clone, Debug)]
+pub struct AccountKey {
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// The key.
+    pub key: PublicKey,
+    /// What the account may do.
+    pub scopes: Scopes,
+    /// Whether key and account are still good. Only who holds the key learns that they are not.
+    pub standing: TokenStanding,
+}
+
+/// The sessions of *signjwt*, whose requests are signed together with a nonce.
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// Verifies a signed message. Its nonce is not used up.
+    async fn check(
+        &self,
+        message: SignedMessage<'_>,
+        now: UnixTime,
+    ) -> Result<CheckedMessage, SessionRefusal>;
+
+    /// Uses up the nonce of a message that verified and makes the session's next; of concurrent
+    /// calls with one nonce exactly one succeeds.
+    async fn redeem(&self, nonce: &SessionNonce, now: UnixTime) -> Result<String, SessionRefusal>;
+}
+
+/// A session, and a signature over its nonce and its text.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedMessage<'a> {
+    /// The session's JWT.
+    pub jwt: &'a str,
+    /// The signature.
+    pub signature: &'a [u8],
+}
+
+/// A signed message that verified.
+#[derive(Clone, Debug)]
+pub struct CheckedMessage {
+    /// Who signed it.
+    pub principal: Principal,
+    /// The nonce that it was signed over.
+    pub nonce: SessionNonce,
+}
+
+/// A nonce of a session.
+#[derive(Clone, Debug)]
+pub struct SessionNonce {
+    /// The session's id.
+    pub session: String,
+    /// The nonce.
+    pub nonce: String,
+}
+
+/// Why a signed message is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionRefusal {
+    /// Session, nonce or signature is not good; which of them, nobody learns.
+    Refused,
+    /// Something that is needed to decide is away.
+    Unavailable(String),
 }
 
 /// Remembers which proofs were used.

@@ -10,7 +10,9 @@ pub(crate) enum Presented<'a> {
     /// `Authorization: DPoP <token68>` (RFC 9449 §7.1).
     Dpop(&'a str),
     /// `Authorization: Bearer <token68>` (RFC 6750 §2.1).
-    Bearer,
+    Bearer(&'a str),
+    /// `Authorization: SignJWT <token68>`: the session of a signed message.
+    SignJwt(&'a str),
     /// More than one `Authorization`, or one that is not `scheme token68`.
     Malformed,
 }
@@ -25,13 +27,13 @@ impl<'a> Presented<'a> {
         let Ok(text) = field.to_str() else { return Self::Malformed };
         let (scheme, credentials) = text.split_once(' ').unwrap_or((text, ""));
         let token = credentials.trim_matches(' ');
-        if scheme.eq_ignore_ascii_case("dpop") {
-            if is_token68(token) { Self::Dpop(token) } else { Self::Malformed }
-        } else if scheme.eq_ignore_ascii_case("bearer") {
-            if is_token68(token) { Self::Bearer } else { Self::Malformed }
-        } else {
-            Self::Nothing
-        }
+        let presented = match scheme.to_ascii_lowercase().as_str() {
+            "dpop" => Self::Dpop(token),
+            "bearer" => Self::Bearer(token),
+            "signjwt" => Self::SignJwt(token),
+            _ => return Self::Nothing,
+        };
+        if is_token68(token) { presented } else { Self::Malformed }
     }
 }
 
@@ -59,7 +61,8 @@ mod tests {
     fn the_scheme_is_read_without_regard_to_case() {
         assert_eq!(presented(&["DPoP a.b.c"]), Presented::Dpop("a.b.c"));
         assert_eq!(presented(&["dpop  a.b.c"]), Presented::Dpop("a.b.c"));
-        assert_eq!(presented(&["BEARER a.b.c"]), Presented::Bearer);
+        assert_eq!(presented(&["BEARER a.b.c"]), Presented::Bearer("a.b.c"));
+        assert_eq!(presented(&["SIGNjwt a.b.c"]), Presented::SignJwt("a.b.c"));
     }
 
     #[test]
@@ -72,7 +75,7 @@ mod tests {
     fn two_fields_or_no_single_token_are_malformed() {
         assert_eq!(presented(&["Bearer a", "DPoP a"]), Presented::Malformed);
         assert_eq!(presented(&["DPoP a", "DPoP a"]), Presented::Malformed);
-        for field in ["DPoP", "DPoP ", "DPoP a b", "DPoP a,b", "Bearer", "DPoP ="] {
+        for field in ["DPoP", "DPoP ", "DPoP a b", "DPoP a,b", "Bearer", "SignJWT", "DPoP ="] {
             assert_eq!(presented(&[field]), Presented::Malformed, "{field}");
         }
     }

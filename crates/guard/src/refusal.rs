@@ -3,33 +3,68 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use countersign_protocol::{
-    keys::Algorithm,
-    proofs::dpop::DpopError,
+    AccountId, ProofKind,
+    keys::{Algorithm, Thumbprint},
+    proofs::{dpop::DpopError, self_signed::SelfSignedError},
     tokens::{issue::AccessTokenClaims, jws::JwsError, verify::AccessTokenError},
 };
 use http::{HeaderValue, StatusCode};
 use thiserror::Error;
 
-/// A refusal with the token that was presented, when that verified: for the audit trail.
+/// A refusal with what was proven before it came to that: for the audit trail.
 #[derive(Clone, Debug)]
 pub struct Refused {
     /// Why.
     pub refusal: Refusal,
-    /// Whose token it was.
+    /// The kind of proof that was tried; DPoP when none was.
+    pub proof: ProofKind,
+    /// The access token that was presented, when that verified.
     pub token: Option<Arc<AccessTokenClaims>>,
+    /// Whose token or JWT it was, when that verified.
+    pub signer: Option<Signer>,
+}
+
+/// Who signed, or whose key a token is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signer {
+    /// The account.
+    pub account_id: AccountId,
+    /// Its key.
+    pub key: Thumbprint,
+}
+
+impl Refused {
+    /// Nothing was proven.
+    pub(crate) const fn early(refusal: Refusal, proof: ProofKind) -> Self {
+        Self { refusal, proof, token: None, signer: None }
+    }
+
+    /// It is known whose request it was.
+    pub(crate) const fn of_signer(refusal: Refusal, proof: ProofKind, signer: Signer) -> Self {
+        Self { refusal, proof, token: None, signer: Some(signer) }
+    }
 }
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
+    /// The JWT may have been used before the guard started.
+    #[error("the JWT was made before this server started: sign another")]
+    BeforeStart,
+    /// The body, which the proof covers, cannot be read.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// A token of this product was presented as a bearer token, which none is.
     #[error("the token is bound to a key: present it with the DPoP scheme and a proof")]
     Downgrade,
     /// The token does not carry a scope that the resource needs.
     #[error("the scope {0} is needed")]
     InsufficientScope(String),
+    /// The self-signed JWT was used before.
+    #[error("the JWT was used before")]
+    JwtUsed,
     /// The `Authorization` header is malformed or there are several.
-    #[error("exactly one Authorization header of the form `DPoP <token>` is needed")]
+    #[error("exactly one Authorization header of the form `<scheme> <token>` is needed")]
     Malformed,
     /// The request presents nothing.
     #[error("authentication is needed")]
@@ -43,6 +78,12 @@ pub enum Refusal {
     /// The token, its key or its account was revoked.
     #[error("the token has been revoked")]
     Revoked,
+    /// The self-signed JWT does not verify.
+    #[error(transparent)]
+    SelfSigned(#[from] SelfSignedError),
+    /// The signed message does not verify.
+    #[error(transparent)]
+    SignedMessage(#[from] SignedMessageError),
     /// The token does not verify.
     #[error(transparent)]
     Token(#[from] AccessTokenError),
@@ -55,6 +96,31 @@ pub enum Refusal {
     /// The token names a signing key that the issuer does not publish.
     #[error("the token is signed with an unknown key")]
     UnknownSigningKey,
+}
+
+/// Why a body that the proof covers cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BodyError {
+    /// It is larger than what is read to be hashed.
+    #[error("the body is too large for its hash to be checked")]
+    TooLarge,
+    /// It broke off.
+    #[error("the body could not be read")]
+    Unreadable,
+}
+
+/// Why a signed message is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SignedMessageError {
+    /// There is no `Signed-Message` header field.
+    #[error("a signature is needed: the Signed-Message header is missing")]
+    Absent,
+    /// There are several `Signed-Message` header fields, or it is not base64.
+    #[error("exactly one Signed-Message header with base64 of the signature is needed")]
+    Malformed,
+    /// Session, nonce or signature is not good.
+    #[error("no key of the session's account has signed its nonce and the JWT")]
+    Refused,
 }
 
 /// What the client is told.
@@ -70,11 +136,18 @@ impl Refusal {
     /// Status and error code.
     pub const fn challenge(&self) -> Challenge {
         let (status, error) = match self {
-            Self::Malformed => (StatusCode::BAD_REQUEST, Some("invalid_request")),
+            Self::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::Body(BodyError::Unreadable) | Self::Malformed => {
+                (StatusCode::BAD_REQUEST, Some("invalid_request"))
+            }
             Self::Missing => (StatusCode::UNAUTHORIZED, None),
-            Self::Downgrade
+            Self::BeforeStart
+            | Self::Downgrade
+            | Self::JwtUsed
             | Self::Proof(DpopError::OtherKey)
             | Self::Revoked
+            | Self::SelfSigned(_)
+            | Self::SignedMessage(_)
             | Self::Token(_)
             | Self::TokenFormat(_)
             | Self::UnknownSigningKey => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
@@ -104,6 +177,8 @@ impl Refusal {
     /// A short stable name of the reason, for metrics and logs.
     pub const fn reason(&self) -> &'static str {
         match self {
+            Self::BeforeStart => "before-start",
+            Self::Body(_) => "body",
             Self::Downgrade => "downgrade",
             Self::InsufficientScope(_) => "insufficient-scope",
             Self::Malformed => "malformed",
@@ -111,22 +186,44 @@ impl Refusal {
             Self::Proof(DpopError::Nonce) => "nonce",
             Self::Proof(DpopError::OtherKey) => "other-key",
             Self::Proof(_) => "proof",
-            Self::Replayed => "replayed",
+            Self::JwtUsed | Self::Replayed => "replayed",
             Self::Revoked => "revoked",
-            Self::Token(AccessTokenError::Expired) => "expired",
+            Self::SelfSigned(SelfSignedError::BodyHash) => "body-hash",
+            Self::SignedMessage(_) => "signed-message",
+            Self::SelfSigned(SelfSignedError::Expired) | Self::Token(AccessTokenError::Expired) => {
+                "expired"
+            }
+            Self::SelfSigned(_) => "self-signed",
             Self::Token(_) | Self::TokenFormat(_) | Self::UnknownSigningKey => "token",
             Self::Unavailable(_) => "unavailable",
         }
     }
 
-    /// The value of `WWW-Authenticate`; none for answers that no other credentials would change.
+    /// The challenge to use DPoP; none for answers that no other credentials would change.
     pub fn www_authenticate(&self) -> Option<HeaderValue> {
-        let challenge = self.challenge();
-        if challenge.status == StatusCode::SERVICE_UNAVAILABLE {
-            return None;
+        self.challenges(&[ProofKind::Dpop], ProofKind::Dpop).pop()
+    }
+
+    /// One challenge for each of `kinds`, the one for `tried` with what was wrong; none for answers
+    /// that no other credentials would change.
+    pub(crate) fn challenges(&self, kinds: &[ProofKind], tried: ProofKind) -> Vec<HeaderValue> {
+        let told = self.challenge();
+        if matches!(told.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::PAYLOAD_TOO_LARGE) {
+            return Vec::new();
         }
-        let mut value = format!("DPoP algs=\"{}\"", algorithm_names());
-        if let Some(error) = challenge.error {
+        let challenges = kinds.iter().filter_map(|kind| {
+            let mut value = scheme(*kind);
+            if *kind == tried {
+                self.describe(&mut value, &told);
+            }
+            HeaderValue::try_from(value).ok()
+        });
+        challenges.collect()
+    }
+
+    /// Adds what was wrong to a challenge.
+    fn describe(&self, value: &mut String, told: &Challenge) {
+        if let Some(error) = told.error {
             // The texts are ours and of fixed ASCII, but for what a claim or scope is called.
             let description: String =
                 self.to_string().chars().filter(|c| is_quotable(*c)).collect();
@@ -135,8 +232,17 @@ impl Refusal {
         if let Self::InsufficientScope(scope) = self {
             let _ = write!(value, ", scope=\"{scope}\"");
         }
-        HeaderValue::try_from(value).ok()
     }
+}
+
+/// A challenge without an error.
+fn scheme(kind: ProofKind) -> String {
+    let name = match kind {
+        ProofKind::Dpop => "DPoP",
+        ProofKind::SelfSigned => "Bearer",
+        ProofKind::SignedMessage => "SignJWT",
+    };
+    format!("{name} algs=\"{}\"", algorithm_names())
 }
 
 /// The algorithms that proofs may be signed with, separated by spaces.

@@ -1,9 +1,12 @@
 //! The one path from a request to a principal.
 
+mod self_signed;
+mod signed_message;
+
 use std::sync::Arc;
 
 use countersign_protocol::{
-    Principal, ProofKind, UnixTime, Unspent,
+    Principal, ProofKind, Scopes, UnixTime, Unspent,
     challenges::sealed::NonceSealer,
     digest::sha256,
     keys::{PublicKey, Thumbprint},
@@ -16,14 +19,15 @@ use countersign_protocol::{
         verify::{AccessToken, AccessTokenExpectations, check_time},
     },
 };
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, HeaderValue, request::Parts};
 use quick_cache::sync::Cache;
 
 use crate::{
     policy::GuardPolicy,
     ports::{Clock, IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding},
     presented::Presented,
-    refusal::{Refusal, Refused},
+    proofs::Proofs,
+    refusal::{Refusal, Refused, Signer},
 };
 
 /// The header that carries a proof, and the one that carries a nonce (RFC 9449 §4.1, §8.1).
@@ -35,6 +39,7 @@ pub struct Guard(Arc<Inner>);
 
 struct Inner {
     policy: GuardPolicy,
+    proofs: Proofs,
     ports: GuardPorts,
     nonces: NonceSealer,
     /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
@@ -42,6 +47,28 @@ struct Inner {
     /// Keys of proofs, parsed.
     keys: Cache<Thumbprint, PublicKey>,
 }
+
+/// A request to be decided about.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Method, URI and headers.
+    pub parts: &'a Parts,
+    /// The whole body, where [`Guard::needs_body`] asked for it.
+    pub body: Option<&'a [u8]>,
+    /// The scope that the principal must have.
+    pub scope: Option<&'a str>,
+}
+
+/// A request that was accepted.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// Who made it.
+    pub principal: Principal,
+    /// The nonce for the session's next request, which the answer must carry.
+    pub session_nonce: Option<String>,
+}
+
+type Verdict = Result<Verified, Refused>;
 
 /// What a guard needs from outside, wired together.
 #[derive(Clone)]
@@ -54,41 +81,74 @@ pub struct GuardPorts {
 }
 
 impl Guard {
-    /// A guard with `policy`, whose nonces are made by `nonces`.
+    /// A guard with `policy`, whose nonces are made by `nonces`. Only DPoP counts.
     pub fn new(policy: GuardPolicy, ports: GuardPorts, nonces: NonceSealer) -> Self {
-        let tokens = Cache::new(policy.cache_capacity);
-        let keys = Cache::new(policy.cache_capacity);
-        Self(Arc::new(Inner { policy, ports, nonces, tokens, keys }))
+        Self::accepting(Proofs::default(), policy, ports, nonces)
     }
 
-    /// Decides about the request that `parts` describe.
+    /// The same, with other kinds of proof that count.
+    pub fn accepting(
+        proofs: Proofs,
+        policy: GuardPolicy,
+        ports: GuardPorts,
+        nonces: NonceSealer,
+    ) -> Self {
+        let tokens = Cache::new(policy.cache_capacity);
+        let keys = Cache::new(policy.cache_capacity);
+        Self(Arc::new(Inner { policy, proofs, ports, nonces, tokens, keys }))
+    }
+
+    /// Decides about the request that `parts` describe, for a caller that answers it itself.
     ///
     /// # Errors
     /// With the first rule that does not hold.
     pub async fn verify(&self, parts: &Parts) -> Result<Principal, Refused> {
-        self.verify_with_scope(parts, None).await
+        let request = Request { parts, body: None, scope: None };
+        self.verify_request(request).await.map(|verified| verified.principal)
     }
 
-    /// The same; where a `scope` is given, the token must carry it.
-    pub(crate) async fn verify_with_scope(
-        &self,
-        parts: &Parts,
-        scope: Option<&str>,
-    ) -> Result<Principal, Refused> {
-        let now = self.0.ports.clock.now();
-        let early = |refusal| Refused { refusal, token: None };
-        let text = match Presented::from_headers(&parts.headers) {
-            Presented::Nothing => return Err(early(Refusal::Missing)),
-            Presented::Malformed => return Err(early(Refusal::Malformed)),
-            Presented::Bearer => return Err(early(Refusal::Downgrade)),
-            Presented::Dpop(token) => token,
-        };
-        let ath = sha256(&[text.as_bytes()]);
-        let token = self.verified_token(text, ath, now).await.map_err(early)?;
-        match self.verified_request(parts, ath, &token, scope, now).await {
-            Ok(proof) => Ok(principal(&token, proof)),
-            Err(refusal) => Err(Refused { refusal, token: Some(token) }),
+    /// Whether [`Self::verify_request`] needs the body, because the proof covers it.
+    pub fn needs_body(&self, parts: &Parts) -> bool {
+        match (Presented::from_headers(&parts.headers), &self.0.proofs.self_signed) {
+            (Presented::Bearer(text), Some(proofs)) => proofs.need_body(text),
+            _ => false,
         }
+    }
+
+    /// The largest body that is worth reading for [`Self::verify_request`], in bytes.
+    pub fn max_hashed_body(&self) -> usize {
+        let proofs = self.0.proofs.self_signed.as_ref();
+        proofs.map_or(0, |proofs| proofs.policy.max_hashed_body)
+    }
+
+    /// Decides about a request.
+    ///
+    /// # Errors
+    /// With the first rule that does not hold.
+    pub async fn verify_request(&self, request: Request<'_>) -> Result<Verified, Refused> {
+        let now = self.0.ports.clock.now();
+        let proofs = &self.0.proofs;
+        let refused = |refusal| Err(Refused::early(refusal, ProofKind::Dpop));
+        match Presented::from_headers(&request.parts.headers) {
+            Presented::Malformed => refused(Refusal::Malformed),
+            Presented::Dpop(text) if proofs.dpop => self.verify_dpop(text, request, now).await,
+            Presented::Bearer(text) => match &proofs.self_signed {
+                Some(proofs) => self.verify_self_signed(text, proofs, request, now).await,
+                None => refused(Refusal::Downgrade),
+            },
+            Presented::SignJwt(text) => match &proofs.signed_messages {
+                Some(sessions) => self.verify_signed_message(text, sessions, request, now).await,
+                None => refused(Refusal::Missing),
+            },
+            Presented::Dpop(_) | Presented::Nothing => refused(Refusal::Missing),
+        }
+    }
+
+    /// The values of `WWW-Authenticate` for a refused request: every scheme that counts here, the
+    /// one that was used with what was wrong with it.
+    pub fn challenges(&self, refused: &Refused) -> Vec<HeaderValue> {
+        let kinds: Vec<ProofKind> = self.0.proofs.kinds().collect();
+        refused.refusal.challenges(&kinds, refused.proof)
     }
 
     /// A fresh nonce for the client's next proof (RFC 9449 §9).
@@ -99,6 +159,21 @@ impl Guard {
     /// Forgets which tokens verified: the issuer's keys have changed.
     pub fn forget_verified_tokens(&self) {
         self.0.tokens.clear();
+    }
+
+    /// Decides about a request with the access token `text`.
+    async fn verify_dpop(&self, text: &str, request: Request<'_>, now: UnixTime) -> Verdict {
+        let ath = sha256(&[text.as_bytes()]);
+        let token = self.verified_token(text, ath, now).await;
+        let token = token.map_err(|refusal| Refused::early(refusal, ProofKind::Dpop))?;
+        match self.verified_request(request, ath, &token, now).await {
+            Ok(proof) => Ok(Verified { principal: principal(&token, proof), session_nonce: None }),
+            Err(refusal) => {
+                let signer = Signer { account_id: token.account_id, key: token.bound_to };
+                let refused = Refused::of_signer(refusal, ProofKind::Dpop, signer);
+                Err(Refused { token: Some(token), ..refused })
+            }
+        }
     }
 
     async fn verified_token(
@@ -128,10 +203,9 @@ impl Guard {
 
     async fn verified_request(
         &self,
-        parts: &Parts,
+        Request { parts, scope, .. }: Request<'_>,
         ath: [u8; 32],
         token: &AccessTokenClaims,
-        scope: Option<&str>,
         now: UnixTime,
     ) -> Result<DpopProof, Refusal> {
         let ports = &self.0.ports;
@@ -142,9 +216,7 @@ impl Guard {
         let binding = TokenBinding { ath, jkt: token.bound_to };
         let method = parts.method.as_str();
         let proof = self.verified_proof(&parts.headers, method, &uri, binding, now)?;
-        if let Some(scope) = scope.filter(|scope| !token.scopes.contains(scope)) {
-            return Err(Refusal::InsufficientScope(scope.to_owned()));
-        }
+        check_scope(scope, &token.scopes)?;
         // Last of all: a proof that is refused for another reason is not used up.
         let receipt = ports.replay_log.check_and_insert(proof.entry(), now).await;
         let receipt = receipt.map_err(|error| match error {
@@ -193,6 +265,11 @@ impl Guard {
         }
         Ok(key)
     }
+}
+
+fn check_scope(needed: Option<&str>, scopes: &Scopes) -> Result<(), Refusal> {
+    let missing = needed.filter(|scope| !scopes.contains(scope));
+    missing.map_or(Ok(()), |scope| Err(Refusal::InsufficientScope(scope.to_owned())))
 }
 
 fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {

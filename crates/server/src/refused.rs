@@ -6,8 +6,8 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use countersign_guard::{Refusal, Refused};
-use countersign_protocol::proofs::dpop::DpopError;
+use countersign_guard::{Refusal, Refused, SignedMessageError};
+use countersign_protocol::proofs::{dpop::DpopError, self_signed::SelfSignedError};
 
 use crate::{
     address::ClientAddress,
@@ -18,16 +18,17 @@ use crate::{
 pub(crate) async fn record(State(app): State<App>, request: Request, next: Next) -> Response {
     let client = request.extensions().get::<ClientAddress>().copied();
     let mut response = next.run(request).await;
-    let Some(Refused { refusal, token }) = response.extensions_mut().remove() else {
+    let Some(Refused { refusal, signer, .. }) = response.extensions_mut().remove() else {
         return response;
     };
     response.extensions_mut().insert(CountedRefusal(refusal.reason()));
     if let Refusal::Unavailable(cause) = &refusal {
         response.extensions_mut().insert(Cause(cause.clone()));
     }
-    if let (Some(token), Some(client), true) = (token, client, is_of_consequence(&refusal)) {
-        let replayed = refusal == Refusal::Replayed;
-        app.authority.note_refused_token(&token, replayed, &refusal.to_string(), client.0);
+    if let (Some(signer), Some(client), true) = (signer, client, is_of_consequence(&refusal)) {
+        let replayed = matches!(refusal, Refusal::JwtUsed | Refusal::Replayed);
+        let who = (signer.account_id, signer.key);
+        app.authority.note_refused_request(who, replayed, &refusal.to_string(), client.0);
     }
     response
 }
@@ -36,7 +37,8 @@ pub(crate) async fn record(State(app): State<App>, request: Request, next: Next)
 /// nonce or a clock that is off says no such thing.
 const fn is_of_consequence(refusal: &Refusal) -> bool {
     match refusal {
-        Refusal::Replayed
+        Refusal::JwtUsed
+        | Refusal::Replayed
         | Refusal::Revoked
         | Refusal::Proof(
             DpopError::AccessToken
@@ -46,7 +48,10 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
             | DpopError::Signature
             | DpopError::Uri,
         ) => true,
-        Refusal::Downgrade
+        // Nobody is known to have signed anything, or the owner needs only try again.
+        Refusal::BeforeStart
+        | Refusal::Body(_)
+        | Refusal::Downgrade
         | Refusal::InsufficientScope(_)
         | Refusal::Malformed
         | Refusal::Missing
@@ -60,6 +65,27 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
             | DpopError::Several
             | DpopError::TooOld
             | DpopError::Type,
+        )
+        | Refusal::SelfSigned(
+            SelfSignedError::AccessToken
+            | SelfSignedError::Assertion
+            | SelfSignedError::Audience
+            | SelfSignedError::BodyHash
+            | SelfSignedError::Claim(_)
+            | SelfSignedError::Expired
+            | SelfSignedError::Issuer
+            | SelfSignedError::Jws(_)
+            | SelfSignedError::NoAccount
+            | SelfSignedError::NotYetValid
+            | SelfSignedError::Signature
+            | SelfSignedError::TooLongLived
+            | SelfSignedError::TwoAccounts
+            | SelfSignedError::Type,
+        )
+        | Refusal::SignedMessage(
+            SignedMessageError::Absent
+            | SignedMessageError::Malformed
+            | SignedMessageError::Refused,
         )
         | Refusal::Token(_)
         | Refusal::TokenFormat(_)

@@ -10,10 +10,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use countersign_guard::{GuardLayer, Refusal, Refused};
 use countersign_protocol::{Principal, proofs::dpop::DpopError};
 use countersign_testkit::samples::account_id;
 use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
@@ -33,13 +35,18 @@ impl Guarded {
     /// Answers with who made the request, and with what it sent.
     async fn call(&self, parts: http::request::Parts) -> Response<String> {
         let reached = Arc::clone(&self.reached);
-        let handler = service_fn(move |request: Request<String>| {
+        let handler = service_fn(move |request: Request<Full<Bytes>>| {
             reached.fetch_add(1, SeqCst);
-            let principal = request.extensions().get::<Principal>().unwrap();
-            let answer = format!("{}: {}", principal.account_id, request.body());
-            ready(Ok::<_, Infallible>(Response::new(answer)))
+            async {
+                let (parts, body) = request.into_parts();
+                let principal = parts.extensions.get::<Principal>().unwrap();
+                let body = body.collect().await.unwrap().to_bytes();
+                let body = String::from_utf8_lossy(&body);
+                let answer = format!("{}: {body}", principal.account_id);
+                Ok::<_, Infallible>(Response::new(answer))
+            }
         });
-        let request = Request::from_parts(parts, "the body".to_owned());
+        let request = Request::from_parts(parts, Full::from("the body"));
         self.layer.layer(handler).oneshot(request).await.unwrap()
     }
 
@@ -174,11 +181,11 @@ fn with_nonce_of(
 #[tokio::test]
 async fn the_services_own_nonce_gives_way() {
     let (world, client) = (World::new(), Client::new());
-    let handler = service_fn(|_: Request<String>| {
+    let handler = service_fn(|_: Request<Full<Bytes>>| {
         let response = Response::builder().header("dpop-nonce", "stale").body(String::new());
         ready(Ok::<_, Infallible>(response.unwrap()))
     });
-    let request = Request::from_parts(client.request(&world), String::new());
+    let request = Request::from_parts(client.request(&world), Full::default());
     let layer = GuardLayer::new(world.guard.clone());
     let response = layer.layer(handler).oneshot(request).await.unwrap();
     with_nonce_of(&response, &world, &client);
@@ -250,10 +257,11 @@ async fn an_outage_keeps_its_cause_and_asks_for_patience() {
 #[tokio::test]
 async fn the_services_error_passes_through() {
     let (world, client) = (World::new(), Client::new());
-    let handler =
-        service_fn(|_: Request<String>| ready(Err::<Response<String>, _>("the service is ill")));
+    let handler = service_fn(|_: Request<Full<Bytes>>| {
+        ready(Err::<Response<String>, _>("the service is ill"))
+    });
     let layer = GuardLayer::new(world.guard.clone());
-    let request = Request::from_parts(client.request(&world), String::new());
+    let request = Request::from_parts(client.request(&world), Full::default());
     let result = layer.layer(handler).oneshot(request).await;
     assert_eq!(result.unwrap_err(), "the service is ill");
 }
@@ -269,7 +277,7 @@ impl Clone for NeedsPolling {
     }
 }
 
-impl Service<Request<String>> for NeedsPolling {
+impl Service<Request<Full<Bytes>>> for NeedsPolling {
     type Response = Response<String>;
     type Error = &'static str;
     type Future = Ready<Result<Response<String>, &'static str>>;
@@ -283,7 +291,7 @@ impl Service<Request<String>> for NeedsPolling {
         Poll::Pending
     }
 
-    fn call(&mut self, _: Request<String>) -> Self::Future {
+    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
         let ready_now = std::mem::take(&mut self.ready);
         ready(if ready_now { Ok(Response::default()) } else { Err("called before it was ready") })
     }
@@ -294,7 +302,7 @@ async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
     let (world, client) = (World::new(), Client::new());
     let mut service = GuardLayer::new(world.guard.clone()).layer(NeedsPolling { ready: false });
     for _ in 0..3 {
-        let request = Request::from_parts(client.request(&world), String::new());
+        let request = Request::from_parts(client.request(&world), Full::default());
         let response = service.ready().await.unwrap().call(request).await;
         assert_eq!(response.unwrap().status(), StatusCode::OK);
     }

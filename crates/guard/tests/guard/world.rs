@@ -214,6 +214,7 @@ pub(crate) fn claims(bound_to: Thumbprint) -> AccessTokenClaims {
         account_id: account_id(1),
         audience: vec![AUDIENCE.to_owned()],
         credential: credential(),
+        name: None,
         bound_to,
         scopes: scopes("read write"),
         token_id: "token 1".to_owned(),

@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod components;
+mod decoy;
 mod der;
 mod ed25519;
 mod error;
@@ -18,6 +19,7 @@ mod spki;
 mod thumbprint;
 
 pub use algorithm::{Algorithm, KeyType};
+pub use decoy::decoy;
 pub use error::{BadSignature, KeyError, SignError};
 pub use jwk::jwk_thumbprint;
 pub use private::{NewKey, PrivateKey};

@@ -15,6 +15,7 @@ use crate::{
     proofs::body_hash::BodyHashes,
     tokens::{
         claims::{ClaimError, Claims},
+        issue::ACCESS_TOKEN_TYPE,
         jws::{Jws, JwsError},
     },
 };
@@ -65,8 +66,14 @@ impl<'a> PresentedSelfSigned<'a> {
     /// When it is no JWT, or one of another type.
     pub fn parse(text: &'a str) -> Result<Self, SelfSignedError> {
         let jws = Jws::parse(text)?;
-        let fits = jws.content().typ().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
-        fits.then_some(Self(jws)).ok_or(SelfSignedError::Type)
+        match jws.content().typ() {
+            None => Ok(Self(jws)),
+            Some(typ) if typ.eq_ignore_ascii_case("JWT") => Ok(Self(jws)),
+            Some(typ) if typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) => {
+                Err(SelfSignedError::AccessToken)
+            }
+            Some(_) => Err(SelfSignedError::Type),
+        }
     }
 
     /// The account that it claims to speak for: `sub`, `accountId`, or both if they are equal.
@@ -199,6 +206,9 @@ fn check_body(
 /// Why a self-signed JWT is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SelfSignedError {
+    /// It is an access token, which is bound to a key.
+    #[error("an access token is presented with the DPoP scheme and a proof")]
+    AccessToken,
     /// With `iss`, `aud` and `jti` it is an assertion for the token endpoint.
     #[error("a JWT with iss, aud and jti is an assertion for the token endpoint; leave out iss")]
     Assertion,

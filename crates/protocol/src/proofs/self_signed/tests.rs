@@ -102,7 +102,12 @@ fn a_jwt_that_says_it_is_something_else_is_refused() {
         let text = sign_with(&ed25519(1), json!({ "typ": typ }), json!({}));
         assert!(verdict(&text, &expected()).is_ok(), "{typ}");
     }
-    for typ in ["at+jwt", "dpop+jwt", "client-authentication+jwt", "JOSE", "", "session+jwt"] {
+    for typ in ["at+jwt", "application/AT+jwt"] {
+        let text = sign_with(&ed25519(1), json!({ "typ": typ }), json!({}));
+        let error = verdict(&text, &expected()).unwrap_err();
+        assert_eq!(error, SelfSignedError::AccessToken, "{typ}");
+    }
+    for typ in ["dpop+jwt", "client-authentication+jwt", "JOSE", "", "session+jwt"] {
         let text = sign_with(&ed25519(1), json!({ "typ": typ }), json!({}));
         assert_eq!(verdict(&text, &expected()).unwrap_err(), SelfSignedError::Type, "{typ}");
     }

@@ -1,0 +1,220 @@
+//! Which kinds of proof count, and what each of them needs.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_protocol::{ProofKind, UnixTime, proofs::body_hash::BodyHashes};
+
+use crate::ports::{AccountKeys, ReplayLog, Sessions};
+
+/// Which kinds of proof count.
+///
+/// By default only [`ProofKind::Dpop`] does, the one that is bound to the method and the URI of the
+/// request. A kind counts when what verifies it is there, so none can count unverified.
+#[derive(Clone)]
+pub struct Proofs {
+    /// Whether DPoP-bound access tokens count.
+    pub dpop: bool,
+    /// Whether JWTs count that accounts signed themselves.
+    pub self_signed: Option<SelfSignedProofs>,
+    /// Whether signatures over nonce and session count.
+    pub signed_messages: Option<Arc<dyn Sessions>>,
+}
+
+impl Default for Proofs {
+    fn default() -> Self {
+        Self { dpop: true, self_signed: None, signed_messages: None }
+    }
+}
+
+impl Proofs {
+    /// The kinds that count, the strongest first.
+    pub fn kinds(&self) -> impl Iterator<Item = ProofKind> {
+        let kinds = [
+            (self.dpop, ProofKind::Dpop),
+            (self.signed_messages.is_some(), ProofKind::SignedMessage),
+            (self.self_signed.is_some(), ProofKind::SelfSigned),
+        ];
+        kinds.into_iter().filter_map(|(counts, kind)| counts.then_some(kind))
+    }
+}
+
+/// What verifies self-signed JWTs.
+#[derive(Clone)]
+pub struct SelfSignedProofs {
+    /// What is demanded of them.
+    pub policy: SelfSignedPolicy,
+    /// The keys that may sign them.
+    pub keys: Arc<dyn AccountKeys>,
+    /// Set where a restart makes the guard's replay log forget.
+    pub across_restarts: Option<AcrossRestarts>,
+}
+
+/// What is demanded of self-signed JWTs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelfSignedPolicy {
+    /// How far ahead `exp` may lie.
+    pub max_lifetime: Duration,
+    /// Whether `aud` must be there. A JWT without it works at every server that knows the key.
+    pub require_audience: bool,
+    /// Whether `tha`, the hash of the body, must be there.
+    pub require_body_hash: bool,
+    /// Which hashes count as `tha`.
+    pub body_hashes: BodyHashes,
+    /// The largest body that is read to be hashed, in bytes.
+    pub max_hashed_body: usize,
+    /// How often one may be used.
+    pub reuse: Reuse,
+    /// Whether the `kid` of a JWT, or the member `source` of a JSON body, may name the account of
+    /// a JWT that does not name one itself.
+    pub other_names: bool,
+}
+
+impl Default for SelfSignedPolicy {
+    fn default() -> Self {
+        Self {
+            max_lifetime: Duration::from_mins(5),
+            require_audience: false,
+            require_body_hash: false,
+            body_hashes: BodyHashes::Sha256,
+            max_hashed_body: 64 * 1024,
+            reuse: Reuse::Once,
+            other_names: false,
+        }
+    }
+}
+
+/// How often a self-signed JWT may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Once.
+    Once,
+    /// As often as one likes until it expires; also by whoever sees it on its way.
+    UntilExpiry,
+}
+
+/// What keeps a JWT that was used before a restart from being used after it.
+///
+/// Writing every use to disk would cost each request a write, so most uses are recorded only in the
+/// guard's replay log, which a restart makes forget. Which uses those are is decided by `iat`, the
+/// client's own word on when it made the JWT:
+///
+/// - A JWT with an `iat` up to `since`, the start, is refused: it may have been used before. Its
+///   owner signs another.
+/// - A JWT without `iat`, or from a clock ahead of this one, might be taken for a new one after the
+///   next start. Its use is recorded in `durable` too, which no restart makes forget.
+/// - A JWT with an `iat` so shortly after `since` that a clock ahead of this one may have made it
+///   before is looked up there.
+#[derive(Clone)]
+pub struct AcrossRestarts {
+    /// From when on the replay log remembers.
+    pub since: UnixTime,
+    /// Remembers across restarts.
+    pub durable: Arc<dyn ReplayLog>,
+}
+
+/// Where the use of a self-signed JWT must be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// Nowhere: it may have been used already, and nobody can tell.
+    Unknown,
+    /// In the replay log.
+    Volatile,
+    /// In the durable one too.
+    Durable,
+}
+
+impl AcrossRestarts {
+    /// Where to record the use, at `now`, of a JWT that says it was made at `issued_at`. No JWT is
+    /// accepted whose `iat` is more than `skew` ahead.
+    pub(crate) fn memory_for(
+        &self,
+        issued_at: Option<UnixTime>,
+        skew: Duration,
+        now: UnixTime,
+    ) -> Memory {
+        match issued_at {
+            None => Memory::Durable,
+            Some(issued_at) if issued_at <= self.since => Memory::Unknown,
+            Some(issued_at) if issued_at > now || issued_at <= self.since + skew => Memory::Durable,
+            Some(_) => Memory::Volatile,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    struct NoLog;
+
+    #[async_trait::async_trait]
+    impl ReplayLog for NoLog {
+        async fn check_and_insert(
+            &self,
+            _: countersign_protocol::ReplayEntry,
+            _: UnixTime,
+        ) -> Result<countersign_protocol::SpentReceipt, crate::ports::ReplayError> {
+            Err(crate::ports::ReplayError::Unavailable)
+        }
+    }
+
+    const SKEW: Duration = Duration::from_secs(5);
+
+    fn started_at(since: UnixTime) -> AcrossRestarts {
+        AcrossRestarts { since, durable: Arc::new(NoLog) }
+    }
+
+    /// Uses one JWT at two moments, with a start between them or not, and says whether the second
+    /// use was let through although the first was.
+    fn works_twice(issued_at: Option<u64>, first: u64, restart: Option<u64>, second: u64) -> bool {
+        let time = UnixTime::from_millis;
+        let issued_at = issued_at.map(time);
+        let (mut volatile, mut durable) = (HashSet::new(), HashSet::new());
+        let mut accepted = |now: u64, run: &AcrossRestarts, volatile: &mut HashSet<u8>| {
+            if issued_at.is_some_and(|issued_at| issued_at > time(now) + SKEW) {
+                return false;
+            }
+            match run.memory_for(issued_at, SKEW, time(now)) {
+                Memory::Unknown => false,
+                Memory::Volatile => volatile.insert(1),
+                Memory::Durable => volatile.insert(1) && durable.insert(1),
+            }
+        };
+        let run = started_at(time(1_000));
+        if !accepted(first, &run, &mut volatile) {
+            return false;
+        }
+        let Some(restart) = restart else { return accepted(second, &run, &mut volatile) };
+        accepted(second, &started_at(time(restart)), &mut HashSet::new())
+    }
+
+    #[test]
+    fn nothing_works_twice_with_or_without_a_restart() {
+        let moments = (1_000..16_000).step_by(500);
+        for issued_at in [None].into_iter().chain((0..16).map(|secs| Some(secs * 1_000))) {
+            for first in moments.clone() {
+                for second in (first..16_000).step_by(500) {
+                    assert!(!works_twice(issued_at, first, None, second));
+                    for restart in (first..=second).step_by(500) {
+                        let twice = works_twice(issued_at, first, Some(restart), second);
+                        assert!(!twice, "{issued_at:?} at {first}, {restart}, {second}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn honest_clients_are_served_right_after_a_start() {
+        let run = started_at(UnixTime::from_millis(10_400));
+        let memory = |issued_at: u64, now| {
+            run.memory_for(Some(UnixTime::from_secs(issued_at)), SKEW, UnixTime::from_millis(now))
+        };
+        assert_eq!(run.memory_for(None, SKEW, UnixTime::from_millis(10_400)), Memory::Durable);
+        assert_eq!(memory(11, 11_000), Memory::Durable);
+        assert_eq!(memory(16, 16_500), Memory::Volatile, "the ordinary case");
+        assert_eq!(memory(10, 10_900), Memory::Unknown);
+    }
+}

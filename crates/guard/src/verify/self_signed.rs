@@ -1,0 +1,170 @@
+//! The path of a self-signed JWT.
+
+use countersign_protocol::{
+    Principal, ProofKind, UnixTime, Unspent,
+    keys::{PublicKey, Thumbprint, decoy},
+    proofs::self_signed::{
+        PresentedSelfSigned, SelfSigned, SelfSignedError, SelfSignedExpectations,
+    },
+    strict::json,
+};
+
+use super::{Guard, Request, Verdict, check_scope, unavailable};
+use crate::{
+    ports::{AccountKey, ReplayError, TokenStanding},
+    proofs::{AcrossRestarts, Memory, Reuse, SelfSignedPolicy, SelfSignedProofs},
+    refusal::{Refusal, Refused, Signer},
+    verify::Verified,
+};
+
+/// The member of a JSON body that may name the account.
+const SOURCE: &str = "source";
+
+impl SelfSignedProofs {
+    /// Whether the body must be read before `text` can be verified.
+    pub(super) fn need_body(&self, text: &str) -> bool {
+        PresentedSelfSigned::parse(text).is_ok_and(|jwt| {
+            let nameless = || jwt.account() == Ok(None) && account_in_kid(&jwt).is_none();
+            jwt.has_body_hash() || self.policy.other_names && nameless()
+        })
+    }
+}
+
+impl Guard {
+    /// Decides about a request with the self-signed JWT `text`.
+    pub(super) async fn verify_self_signed(
+        &self,
+        text: &str,
+        proofs: &SelfSignedProofs,
+        request: Request<'_>,
+        now: UnixTime,
+    ) -> Verdict {
+        let refused = |refusal| Refused::early(refusal, ProofKind::SelfSigned);
+        let invalid = |error: SelfSignedError| refused(error.into());
+        let jwt = parse(text).map_err(refused)?;
+        let name = account_name(&jwt, &proofs.policy, request.body).map_err(invalid)?;
+        let kid: Option<Thumbprint> = jwt.kid().and_then(|kid| kid.parse().ok());
+        let candidates = proofs.keys.account_keys(&name, kid.as_ref()).await;
+        let candidates = candidates.map_err(|error| refused(unavailable(error)))?;
+        let verified = self.verify_by(jwt, &candidates, proofs, request.body, now);
+        let (verified, signer) = verified.map_err(invalid)?;
+        let who = Signer { account_id: signer.account_id, key: signer.key.thumbprint() };
+        let refused = |refusal| Refused::of_signer(refusal, ProofKind::SelfSigned, who);
+        if signer.standing == TokenStanding::Revoked {
+            return Err(refused(Refusal::Revoked));
+        }
+        check_scope(request.scope, &signer.scopes).map_err(refused)?;
+        let jwt = self.spend(verified, proofs, now).await.map_err(refused)?;
+        proofs.keys.key_used(&who.key, now).await;
+        let principal = Principal {
+            account_id: signer.account_id,
+            credential: jwt.thumbprint,
+            key: jwt.thumbprint,
+            proof: ProofKind::SelfSigned,
+            token_id: None,
+            scopes: signer.scopes.clone(),
+            expires_at: jwt.expires_at,
+        };
+        Ok(Verified { principal, session_nonce: None })
+    }
+
+    /// Verifies with whichever candidate has signed, or else with a decoy: an account that is not
+    /// there costs a verification too, and the answer is that of a wrong signature.
+    fn verify_by<'k>(
+        &self,
+        jwt: PresentedSelfSigned<'_>,
+        candidates: &'k [AccountKey],
+        SelfSignedProofs { policy, .. }: &SelfSignedProofs,
+        body: Option<&[u8]>,
+        now: UnixTime,
+    ) -> Result<(Unspent<SelfSigned>, &'k AccountKey), SelfSignedError> {
+        let expected = SelfSignedExpectations {
+            issuer: &self.0.policy.issuer,
+            audience: &self.0.policy.audience,
+            require_audience: policy.require_audience,
+            max_lifetime: policy.max_lifetime,
+            skew: self.0.policy.skew,
+            body,
+            body_hashes: policy.body_hashes,
+            require_body_hash: policy.require_body_hash,
+        };
+        let algorithm = jwt.algorithm();
+        let fitting: Vec<&PublicKey> = candidates
+            .iter()
+            .map(|candidate| &candidate.key)
+            .filter(|key| key.algorithms().contains(&algorithm))
+            .collect();
+        let keys = if fitting.is_empty() { vec![decoy(algorithm)] } else { fitting };
+        let verified = jwt.verify(keys, &expected, now)?;
+        let signer = verified.peek().thumbprint;
+        let signer = candidates.iter().find(|candidate| candidate.key.thumbprint() == signer);
+        signer.map(|signer| (verified, signer)).ok_or(SelfSignedError::Signature)
+    }
+
+    /// Records the JWT as used, where the policy lets it be used once.
+    async fn spend(
+        &self,
+        jwt: Unspent<SelfSigned>,
+        proofs: &SelfSignedProofs,
+        now: UnixTime,
+    ) -> Result<SelfSigned, Refusal> {
+        if proofs.policy.reuse == Reuse::UntilExpiry {
+            return Ok(jwt.until_expiry());
+        }
+        let memory = proofs.across_restarts.as_ref().map_or(Memory::Volatile, |across| {
+            across.memory_for(jwt.peek().issued_at, self.0.policy.skew, now)
+        });
+        if memory == Memory::Unknown {
+            return Err(Refusal::BeforeStart);
+        }
+        let log = &*self.0.ports.replay_log;
+        let mut receipt = log.check_and_insert(jwt.entry(), now).await.map_err(used)?;
+        if let (Memory::Durable, Some(AcrossRestarts { durable, .. })) =
+            (memory, &proofs.across_restarts)
+        {
+            receipt = durable.check_and_insert(jwt.entry(), now).await.map_err(used)?;
+        }
+        jwt.redeem(&receipt).ok_or(Refusal::JwtUsed)
+    }
+}
+
+fn used(error: ReplayError) -> Refusal {
+    match error {
+        ReplayError::Used => Refusal::JwtUsed,
+        ReplayError::Unavailable => Refusal::Unavailable(error.to_string()),
+    }
+}
+
+/// Parses a bearer token; an access token of ours among them is a downgrade.
+fn parse(text: &str) -> Result<PresentedSelfSigned<'_>, Refusal> {
+    PresentedSelfSigned::parse(text).map_err(|error| match error {
+        SelfSignedError::AccessToken => Refusal::Downgrade,
+        _ => error.into(),
+    })
+}
+
+/// The account that the JWT, or where the policy allows it something beside it, names. Whatever
+/// names it, a key of that account must have signed.
+fn account_name(
+    jwt: &PresentedSelfSigned<'_>,
+    policy: &SelfSignedPolicy,
+    body: Option<&[u8]>,
+) -> Result<String, SelfSignedError> {
+    if let Some(name) = jwt.account()? {
+        return Ok(name.to_owned());
+    }
+    if !policy.other_names {
+        return Err(SelfSignedError::NoAccount);
+    }
+    let named = account_in_kid(jwt).map(str::to_owned);
+    named.or_else(|| account_in_body(body?)).ok_or(SelfSignedError::NoAccount)
+}
+
+/// A `kid` that is no thumbprint can only be another name of the account.
+fn account_in_kid<'a>(jwt: &'a PresentedSelfSigned<'_>) -> Option<&'a str> {
+    jwt.kid().filter(|kid| kid.parse::<Thumbprint>().is_err())
+}
+
+fn account_in_body(body: &[u8]) -> Option<String> {
+    Some(json::parse_object(body).ok()?.get(SOURCE)?.as_str()?.to_owned())
+}

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::{
     live::LiveCredentials,
+    mutual::Mutual,
     policy::Policy,
     ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
     signing_keys::{SigningKeyError, SigningKeys, jwks_max_age},
@@ -25,6 +26,7 @@ pub struct Authority {
     pub(crate) live: LiveCredentials,
     pub(crate) revoked_tokens: RevokedTokens,
     pub(crate) trail: Trail,
+    pub(crate) mutual: Mutual,
     /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
     pub(crate) nonces: NonceSealer,
     vault: Vault,
@@ -59,6 +61,7 @@ impl Authority {
             live: LiveCredentials::new(policy.credential_cache),
             nonces: nonce_sealer(&vault, "token endpoint", &epoch, &policy),
             trail: Trail::default(),
+            mutual: Mutual::new(&vault, &epoch, policy.mutual.keys_ready),
             policy,
             ports,
             signing_keys,

@@ -96,7 +96,7 @@ impl Authority {
         for signer in &candidates {
             let key = &signer.credential.public_key;
             let error = match PresentedAssertion::parse(text)?.verify(key, &expected, now) {
-                Ok(assertion) if signer.is_live() => {
+                Ok(assertion) if signer.is_live() && self.policy.admits(key) => {
                     return Ok(VerifiedAssertion { assertion, signer: Arc::clone(signer) });
                 }
                 Ok(_) => CallerError::Refused,

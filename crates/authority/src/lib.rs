@@ -15,11 +15,13 @@ mod keys;
 mod live;
 mod login;
 mod maintenance;
+mod mutual;
 pub mod policy;
 pub mod ports;
 mod proof;
 mod registration;
 pub mod sealed_key;
+mod server_keys;
 mod signing_keys;
 mod tokens;
 mod trail;
@@ -32,7 +34,12 @@ pub use crate::keys::{AddKey, AddKeyError, RevokeKeyError};
 pub use crate::live::KnownCredential;
 pub use crate::login::{Grant, LoginError, TokenRequest};
 pub use crate::maintenance::Maintenance;
+pub use crate::mutual::{
+    ChallengeError, MutualLogin, MutualLoginError, MutualRegistration, MutualRegistrationError,
+    MutuallyRegistered,
+};
 pub use crate::proof::{PresentedDpop, ProofError};
 pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};
+pub use crate::server_keys::ServerKeyError;
 pub use crate::signing_keys::{KeySummary, SigningKeyError, SigningKeys};
 pub use crate::tokens::{Introspection, RevokeTokenError};

@@ -98,6 +98,7 @@ impl Authority {
             account_id: signer.account.id,
             audience,
             credential: signer.credential.thumbprint(),
+            name: None,
             bound_to: key.thumbprint(),
             scopes,
             token_id: uuid_v7(now, &*self.ports.random).to_string(),

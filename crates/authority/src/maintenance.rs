@@ -30,6 +30,10 @@ impl Maintenance {
 
     /// Works until it is dropped. Failures are logged and tried again at the next turn.
     pub async fn run(self) {
+        tokio::join!(self.keep_house(), self.authority.mutual.server_keys.keep_ready());
+    }
+
+    async fn keep_house(&self) {
         let mut watch = interval(WATCH_EVERY);
         let mut maintain = interval(MAINTAIN_EVERY);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use countersign_protocol::{
     Scopes,
-    keys::{Algorithm, KeyPolicy},
+    keys::{Algorithm, KeyPolicy, PublicKey},
     proofs::{dpop::ProofWindow, target_uri::TargetUri},
 };
 use thiserror::Error;
@@ -34,6 +34,8 @@ pub struct Policy {
     pub skew: Duration,
     /// About signing keys.
     pub signing_keys: KeySchedule,
+    /// About mutual challenge and response.
+    pub mutual: MutualPolicy,
     /// How much of the audit trail is kept.
     pub retention: Retention,
     /// How often clients may do what; `None` switches all limits off.
@@ -56,6 +58,7 @@ impl Policy {
             nonce_lifetime: Duration::from_mins(5),
             skew: Duration::from_secs(5),
             signing_keys: KeySchedule::default(),
+            mutual: MutualPolicy::default(),
             retention: Retention { max_age: Duration::from_hours(24 * 90), max_events: 1_000_000 },
             limits: Some(Limits::default()),
             credential_cache: 100_000,
@@ -65,6 +68,12 @@ impl Policy {
     /// The issuer identifier (RFC 8414 §2).
     pub fn issuer(&self) -> &str {
         self.origin.origin()
+    }
+
+    /// Whether `key` is good enough for everything. One that is not may have been registered for
+    /// mutual challenge and response, and is good for that alone.
+    pub fn admits(&self, key: &PublicKey) -> bool {
+        key.rsa_bits().is_none_or(|bits| bits >= self.keys.min_rsa_bits)
     }
 
     /// The URL of the token endpoint.
@@ -121,6 +130,23 @@ impl Default for TokenPolicy {
             max_assertion_lifetime: Duration::from_mins(5),
             resources: Vec::new(),
         }
+    }
+}
+
+/// About mutual challenge and response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MutualPolicy {
+    /// The smallest modulus, in bits, of an RSA key that may be registered for it.
+    pub min_rsa_bits: u32,
+    /// How long the tokens live.
+    pub token_lifetime: Duration,
+    /// How many key pairs are kept ready for new accounts, since making one takes long.
+    pub keys_ready: usize,
+}
+
+impl Default for MutualPolicy {
+    fn default() -> Self {
+        Self { min_rsa_bits: 2048, token_lifetime: Duration::from_hours(1), keys_ready: 8 }
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Ports {
     pub rate_limiter: Arc<dyn RateLimiter>,
     pub replay_log: Arc<dyn ReplayLog>,
     pub revocations: Arc<dyn RevocationStore>,
+    pub server_keys: Arc<dyn ServerKeyStore>,
     pub signing_keys: Arc<dyn SigningKeyStore>,
     pub vault: Arc<dyn VaultStore>,
     pub watch: Arc<dyn StoreWatch>,
@@ -279,6 +280,13 @@ pub trait SigningKeyStore: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
+/// The key pairs that the server made for single accounts, each when its account was created.
+#[async_trait]
+pub trait ServerKeyStore: Send + Sync {
+    /// The key pair of an account, if it has one.
+    async fn server_key(&self, id: AccountId) -> Result<Option<SealedServerKey>, StoreError>;
+}
+
 /// What proves that a master key is the right one.
 #[async_trait]
 pub trait VaultStore: Send + Sync {
@@ -288,11 +296,16 @@ pub trait VaultStore: Send + Sync {
     /// Keeps the first record. `false` when there is one already, which then stays.
     async fn create_vault(&self, record: &VaultRecord) -> Result<bool, StoreError>;
 
-    /// Replaces the record and every signing key at once: the master key has changed.
+    /// The key pairs of all accounts that have one.
+    async fn server_keys(&self) -> Result<Vec<(AccountId, SealedServerKey)>, StoreError>;
+
+    /// Replaces the record, every signing key and every account's key pair at once: the master key
+    /// has changed.
     async fn replace_vault(
         &self,
         record: &VaultRecord,
         signing_keys: &[SealedSigningKey],
+        server_keys: &[(AccountId, SealedServerKey)],
         event: AuditEvent,
     ) -> Result<(), StoreError>;
 }

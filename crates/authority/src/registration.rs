@@ -130,7 +130,10 @@ impl Authority {
     }
 
     /// What the rule of enrolment says to a registration with or without a code.
-    fn enrolment(&self, code: Option<&str>) -> Result<Option<CodeHash>, RegistrationError> {
+    pub(crate) fn enrolment(
+        &self,
+        code: Option<&str>,
+    ) -> Result<Option<CodeHash>, RegistrationError> {
         match (self.policy.enrolment, code) {
             (Enrolment::Closed, _) => Err(RegistrationError::Closed),
             (Enrolment::Invited, None) => Err(RegistrationError::CodeNeeded),

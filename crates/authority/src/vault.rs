@@ -14,6 +14,7 @@ use crate::{
     audit::{AuditEvent, EventKind},
     ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
     sealed_key::SealedSigningKey,
+    server_keys::{self, ServerKeyError},
     signing_keys::{SigningKeyError, reseal},
 };
 
@@ -124,7 +125,8 @@ impl Vault {
         Self::open_record(&record, master)
     }
 
-    /// Changes the master key of a store: seals every signing key anew, in one transaction.
+    /// Changes the master key of a store: seals every signing key and every account's key pair
+    /// anew, in one transaction.
     ///
     /// # Errors
     /// When `old` is not the present master key, or the store fails; then nothing has changed.
@@ -142,8 +144,12 @@ impl Vault {
         for key in keys.signing_keys().await? {
             resealed.push(reseal(&key, &old, &new, random)?);
         }
+        let mut server_keys = Vec::new();
+        for (id, key) in vaults.server_keys().await? {
+            server_keys.push((id, server_keys::reseal(id, &key, &old, &new, random)?));
+        }
         let event = AuditEvent::new(now, EventKind::MasterKeyChanged);
-        Ok(vaults.replace_vault(&record, &resealed, event).await?)
+        Ok(vaults.replace_vault(&record, &resealed, &server_keys, event).await?)
     }
 
     /// The key for one purpose.
@@ -178,6 +184,9 @@ pub enum VaultError {
     /// Argon2 did not accept the passphrase.
     #[error("the master key cannot be stretched: {0}")]
     Kdf(argon2::Error),
+    /// An account's key pair could not be sealed anew.
+    #[error(transparent)]
+    ServerKey(#[from] ServerKeyError),
     /// A signing key could not be sealed anew.
     #[error(transparent)]
     SigningKey(#[from] SigningKeyError),

@@ -23,6 +23,8 @@ pub struct AccessTokenClaims {
     /// `client_id`: the credential that the account logged in with. A thumbprint can never be
     /// mistaken for an account id, which RFC 9068 §5 warns of.
     pub credential: Thumbprint,
+    /// `name`: what the account is called, where the token is to say so.
+    pub name: Option<String>,
     /// `cnf.jkt`: the key that must sign every request.
     pub bound_to: Thumbprint,
     /// `scope`.
@@ -68,6 +70,9 @@ fn to_payload(claims: &AccessTokenClaims) -> Map<String, Value> {
     ];
     let mut payload: Map<String, Value> =
         members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if let Some(name) = &claims.name {
+        payload.insert("name".to_owned(), name.as_str().into());
+    }
     if !claims.scopes.is_empty() {
         payload.insert("scope".to_owned(), claims.scopes.to_string().into());
     }

@@ -113,6 +113,7 @@ fn read_claims(claims: Claims<'_>) -> Result<AccessTokenClaims, AccessTokenError
             .map_err(|_| ClaimError::Malformed("sub"))?,
         audience: claims.audience()?.into_iter().map(str::to_owned).collect(),
         credential: claims.string("client_id")?.parse().map_err(malformed("client_id"))?,
+        name: claims.optional_string("name")?.map(str::to_owned),
         bound_to: claims.optional_jkt()?.ok_or(AccessTokenError::Unbound)?,
         scopes: match claims.optional_string("scope")? {
             None => Scopes::none(),

@@ -23,6 +23,7 @@ mod restore;
 mod revocations;
 mod rows;
 mod schema;
+mod server_keys;
 mod signing_keys;
 mod threads;
 mod vault;

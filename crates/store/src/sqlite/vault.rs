@@ -4,13 +4,14 @@ use async_trait::async_trait;
 use countersign_authority::{
     audit::AuditEvent,
     ports::{StoreError, VaultRecord, VaultStore},
-    sealed_key::SealedSigningKey,
+    sealed_key::{SealedServerKey, SealedSigningKey},
 };
+use countersign_protocol::AccountId;
 
 use super::{
     SqliteStore, audit,
     rows::{self, Columns},
-    signing_keys,
+    server_keys, signing_keys,
 };
 
 #[async_trait]
@@ -41,18 +42,25 @@ impl VaultStore for SqliteStore {
         .await
     }
 
+    async fn server_keys(&self) -> Result<Vec<(AccountId, SealedServerKey)>, StoreError> {
+        self.read(|connection| Ok(server_keys::all(connection)?)).await
+    }
+
     async fn replace_vault(
         &self,
         record: &VaultRecord,
         signing_keys: &[SealedSigningKey],
+        server_keys: &[(AccountId, SealedServerKey)],
         event: AuditEvent,
     ) -> Result<(), StoreError> {
         let (record, keys) = (record.clone(), signing_keys.to_vec());
+        let server_keys = server_keys.to_vec();
         self.write(move |connection| {
             let replace =
                 "INSERT OR REPLACE INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)";
             rows::execute(connection, replace, (record.salt, record.nonce, record.check))?;
             signing_keys::replace_all(connection, &keys)?;
+            server_keys::replace_all(connection, &server_keys)?;
             Ok(audit::record(connection, &event)?)
         })
         .await

@@ -33,7 +33,7 @@ pub async fn replacing_the_vault_replaces_all_signing_keys(backend: &impl Backen
     resealed.ciphertext = vec![7; 70];
     let event = samples::event(EventKind::MasterKeyChanged);
     let keys = [resealed, signing_key(3)];
-    stores.vault.replace_vault(&vault_record(2), &keys, event.clone()).await.unwrap();
+    stores.vault.replace_vault(&vault_record(2), &keys, &[], event.clone()).await.unwrap();
     assert_eq!(stores.vault.vault().await.unwrap(), Some(vault_record(2)));
     assert_eq!(stores.signing_keys.signing_keys().await.unwrap(), keys);
     assert_eq!(stores.trail().await[0].event, event);

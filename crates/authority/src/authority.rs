@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
     AccountId, UnixTime, challenges::sealed::NonceSealer, ports::random_bytes, strict::base64url,
+    tokens::session::SessionSealer,
 };
 use thiserror::Error;
 
@@ -12,6 +13,7 @@ use crate::{
     mutual::Mutual,
     policy::Policy,
     ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
+    sessions::session_sealer,
     signing_keys::{SigningKeyError, SigningKeys, jwks_max_age},
     tokens::RevokedTokens,
     trail::Trail,
@@ -29,6 +31,8 @@ pub struct Authority {
     pub(crate) mutual: Mutual,
     /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
     pub(crate) nonces: NonceSealer,
+    pub(crate) sessions: SessionSealer,
+    started_at: UnixTime,
     vault: Vault,
     /// Part of every nonce key. Random where the replay log forgets at a restart, so that nothing
     /// that was handed out before the start is recognised after it.
@@ -62,6 +66,8 @@ impl Authority {
             nonces: nonce_sealer(&vault, "token endpoint", &epoch, &policy),
             trail: Trail::default(),
             mutual: Mutual::new(&vault, &epoch, policy.mutual.keys_ready),
+            sessions: session_sealer(&vault, &epoch, policy.sessions.lifetime),
+            started_at: now,
             policy,
             ports,
             signing_keys,
@@ -84,6 +90,11 @@ impl Authority {
     /// The signing keys.
     pub const fn signing_keys(&self) -> &SigningKeys {
         &self.signing_keys
+    }
+
+    /// When this server started: what a volatile replay log knows begins here.
+    pub const fn started_at(&self) -> UnixTime {
+        self.started_at
     }
 
     /// The time, by the authority's clock.

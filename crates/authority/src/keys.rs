@@ -121,6 +121,7 @@ impl Authority {
         let limit = self.policy.max_keys_per_account;
         self.ports.credentials.add_credential(&credential, limit, event).await?;
         self.live.forget(&credential.thumbprint());
+        self.live.forget_keys_of(principal.account_id);
         Ok(credential)
     }
 

@@ -22,6 +22,8 @@ mod proof;
 mod registration;
 pub mod sealed_key;
 mod server_keys;
+mod sessions;
+mod signers;
 mod signing_keys;
 mod tokens;
 mod trail;
@@ -41,5 +43,9 @@ pub use crate::mutual::{
 pub use crate::proof::{PresentedDpop, ProofError};
 pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};
 pub use crate::server_keys::ServerKeyError;
+pub use crate::sessions::{
+    CheckedMessage, OpenSessionError, OpenedSession, SessionError, SignedMessage,
+    UnprovenRegistration,
+};
 pub use crate::signing_keys::{KeySummary, SigningKeyError, SigningKeys};
 pub use crate::tokens::{Introspection, RevokeTokenError};

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::keys::Thumbprint;
+use countersign_protocol::{AccountId, keys::Thumbprint};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use crate::{
-    account::{Account, AccountStatus},
+    account::{Account, AccountName, AccountStatus},
     credential::Credential,
-    ports::{CredentialStore, StoreError},
+    ports::{AccountStore, CredentialStore, StoreError},
 };
 
 /// A credential and the account that it belongs to, as the store has them.
@@ -31,13 +31,22 @@ impl KnownCredential {
 /// A bounded cache of credentials.
 pub(crate) struct LiveCredentials {
     known: Cache<Thumbprint, Arc<KnownCredential>>,
+    /// Ids by folded username. An account keeps both for ever.
+    names: Cache<String, AccountId>,
+    /// The keys that were live when they were read.
+    keys: Cache<AccountId, Arc<[Thumbprint]>>,
     /// Counts the changes. What was read from the store before a change is not kept after it.
     changes: Mutex<u64>,
 }
 
 impl LiveCredentials {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { known: Cache::new(capacity), changes: Mutex::new(0) }
+        Self {
+            known: Cache::new(capacity),
+            names: Cache::new(capacity),
+            keys: Cache::new(capacity),
+            changes: Mutex::new(0),
+        }
     }
 
     /// The credential of that thumbprint, from memory or from the store.
@@ -61,6 +70,67 @@ impl LiveCredentials {
         Ok(Some(known))
     }
 
+    /// The id of the account `name`, if there is one.
+    pub(crate) async fn account_id(
+        &self,
+        name: &AccountName,
+        store: &dyn AccountStore,
+    ) -> Result<Option<AccountId>, StoreError> {
+        let folded = match name {
+            AccountName::Id(id) => return Ok(Some(*id)),
+            AccountName::Username(username) => username.folded(),
+        };
+        if let Some(id) = self.names.get(&folded) {
+            return Ok(Some(id));
+        }
+        let account = store.account(name).await?;
+        Ok(account.map(|account| {
+            self.names.insert(folded, account.id);
+            account.id
+        }))
+    }
+
+    /// The live credentials of the account `id`.
+    pub(crate) async fn of_account(
+        &self,
+        id: AccountId,
+        store: &dyn CredentialStore,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let keys = self.keys_of(id, store).await?;
+        let mut live = Vec::with_capacity(keys.len());
+        for key in keys.iter() {
+            let known = self.get(key, store).await?;
+            live.extend(known.filter(|known| known.is_live() && known.account.id == id));
+        }
+        Ok(live)
+    }
+
+    async fn keys_of(
+        &self,
+        id: AccountId,
+        store: &dyn CredentialStore,
+    ) -> Result<Arc<[Thumbprint]>, StoreError> {
+        if let Some(keys) = self.keys.get(&id) {
+            return Ok(keys);
+        }
+        let changes_before = *self.changes.lock();
+        let credentials = store.credentials_of(id).await?.into_iter();
+        let live = credentials.filter(|credential| credential.revoked_at.is_none());
+        let keys: Arc<[Thumbprint]> = live.map(|credential| credential.thumbprint()).collect();
+        let changes = self.changes.lock();
+        if *changes == changes_before && !keys.is_empty() {
+            self.keys.insert(id, Arc::clone(&keys));
+        }
+        Ok(keys)
+    }
+
+    /// Forgets which keys an account has: it got another.
+    pub(crate) fn forget_keys_of(&self, id: AccountId) {
+        let mut changes = self.changes.lock();
+        *changes += 1;
+        self.keys.remove(&id);
+    }
+
     /// Forgets one credential, which has changed.
     pub(crate) fn forget(&self, thumbprint: &Thumbprint) {
         let mut changes = self.changes.lock();
@@ -73,5 +143,7 @@ impl LiveCredentials {
         let mut changes = self.changes.lock();
         *changes += 1;
         self.known.clear();
+        self.names.clear();
+        self.keys.clear();
     }
 }

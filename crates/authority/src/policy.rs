@@ -36,6 +36,8 @@ pub struct Policy {
     pub signing_keys: KeySchedule,
     /// About mutual challenge and response.
     pub mutual: MutualPolicy,
+    /// About the sessions of *signjwt*.
+    pub sessions: SessionPolicy,
     /// How much of the audit trail is kept.
     pub retention: Retention,
     /// How often clients may do what; `None` switches all limits off.
@@ -59,6 +61,7 @@ impl Policy {
             skew: Duration::from_secs(5),
             signing_keys: KeySchedule::default(),
             mutual: MutualPolicy::default(),
+            sessions: SessionPolicy::default(),
             retention: Retention { max_age: Duration::from_hours(24 * 90), max_events: 1_000_000 },
             limits: Some(Limits::default()),
             credential_cache: 100_000,
@@ -147,6 +150,21 @@ pub struct MutualPolicy {
 impl Default for MutualPolicy {
     fn default() -> Self {
         Self { min_rsa_bits: 2048, token_lifetime: Duration::from_hours(1), keys_ready: 8 }
+    }
+}
+
+/// About the sessions of *signjwt*.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionPolicy {
+    /// How long a session lives.
+    pub lifetime: Duration,
+    /// How long a nonce may be used.
+    pub nonce_lifetime: Duration,
+}
+
+impl Default for SessionPolicy {
+    fn default() -> Self {
+        Self { lifetime: Duration::from_mins(30), nonce_lifetime: Duration::from_secs(30) }
     }
 }
 

@@ -4,12 +4,12 @@
 //! returns an error, none of it happened. Methods that change something take the audit event that
 //! describes the change and record both together. No method reads a clock: times come in.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use countersign_protocol::ports::{Clock, Random};
 use countersign_protocol::{
-    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, keys::Thumbprint,
+    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, keys::Thumbprint, strict::base64url,
 };
 use thiserror::Error;
 
@@ -34,6 +34,7 @@ pub struct Ports {
     pub rate_limiter: Arc<dyn RateLimiter>,
     pub replay_log: Arc<dyn ReplayLog>,
     pub revocations: Arc<dyn RevocationStore>,
+    pub session_nonces: Arc<dyn SessionNonces>,
     pub server_keys: Arc<dyn ServerKeyStore>,
     pub signing_keys: Arc<dyn SigningKeyStore>,
     pub vault: Arc<dyn VaultStore>,
@@ -62,10 +63,18 @@ pub enum StoreError {
 #[async_trait]
 pub trait AccountStore: Send + Sync {
     /// Creates an account with its first credential, and uses up the invitation if there is one.
+    ///
+    /// The key was proven. If an account has it that never proved it, that account loses it.
     async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError>;
+
+    /// The same, for a key that nobody has proven to possess.
+    async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError>;
 
     /// The account of that name.
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError>;
+
+    /// The account that has that other name, such as the fingerprint of a key's text.
+    async fn account_by_alias(&self, alias: &str) -> Result<Option<AccountId>, StoreError>;
 
     /// Accounts in the order of their folded usernames, after `after`, at most `limit`.
     async fn accounts(
@@ -134,6 +143,8 @@ pub enum CreateAccountError {
 #[async_trait]
 pub trait CredentialStore: Send + Sync {
     /// Adds a key to an account that has fewer than `max_live` live keys.
+    ///
+    /// The key was proven. If another account has it that never proved it, that account loses it.
     async fn add_credential(
         &self,
         credential: &Credential,
@@ -158,6 +169,9 @@ pub trait CredentialStore: Send + Sync {
         keep_last: bool,
         event: AuditEvent,
     ) -> Result<(), RevokeCredentialError>;
+
+    /// Notes that a live key has signed something good at `now`, and thereby proven itself.
+    async fn note_use(&self, thumbprint: &Thumbprint, now: UnixTime) -> Result<(), StoreError>;
 
     /// Records a login: the assertion as used (durably, so that no restart revives it), the times
     /// of last use, and the event. The credential must be live and its account active.
@@ -356,6 +370,84 @@ pub trait StoreWatch: Send + Sync {
 
     /// Reads and writes something, to see that both work.
     async fn check(&self) -> Result<(), StoreError>;
+}
+
+/// The nonce that each session of *signjwt* may use next. There is one at a time: a client gets the
+/// next one by using it.
+#[async_trait]
+pub trait SessionNonces: Send + Sync {
+    /// Gives a session its nonce.
+    async fn put(
+        &self,
+        session: &SessionId,
+        nonce: SessionNonce,
+        now: UnixTime,
+    ) -> Result<(), StoreError>;
+
+    /// The nonce that a session may use, unless it has expired.
+    async fn outstanding(
+        &self,
+        session: &SessionId,
+        now: UnixTime,
+    ) -> Result<Option<SessionNonce>, StoreError>;
+
+    /// Uses up `used` and puts `next` in its place, atomically. `false`, and nothing has changed,
+    /// when `used` is not the nonce of the session or has expired: of any number of concurrent
+    /// calls with the same `used` exactly one gets `true`.
+    async fn exchange(
+        &self,
+        session: &SessionId,
+        used: &SessionNonce,
+        next: Option<SessionNonce>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError>;
+}
+
+/// The identity of a session: 16 random bytes, written in base64url.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId([u8; 16]);
+
+impl SessionId {
+    /// From 16 random bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&base64url::encode(&self.0))
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = InvalidSessionId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = base64url::decode(text).map_err(|_| InvalidSessionId)?;
+        bytes.try_into().map(Self).map_err(|_| InvalidSessionId)
+    }
+}
+
+/// Not base64url of 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not the id of a session")]
+pub struct InvalidSessionId;
+
+/// A nonce of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionNonce {
+    /// 16 random bytes.
+    pub value: [u8; 16],
+    /// When it is no longer accepted.
+    pub expires_at: UnixTime,
+}
+
+impl SessionNonce {
+    /// What is signed: base64url of the value.
+    pub fn text(&self) -> String {
+        base64url::encode(&self.value)
+    }
 }
 
 /// Remembers what was used until it has expired by itself.

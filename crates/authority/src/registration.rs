@@ -126,6 +126,8 @@ impl Authority {
             event: event.from(registration.address),
         };
         self.ports.accounts.create_account(new).await?;
+        // Another account may have had it without ever proving it.
+        self.live.forget(&thumbprint);
         Ok(Registered { account_id: id, username, thumbprint })
     }
 

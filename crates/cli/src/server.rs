@@ -10,7 +10,7 @@ use countersign_authority::{
     vault::Vault,
 };
 use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog},
+    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces},
     sqlite::{ServerLock, SqliteOptions, SqliteStore},
 };
 use countersign_system::{SystemClock, SystemRandom};
@@ -95,6 +95,7 @@ fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
         rate_limiter: Arc::new(MemoryRateLimiter::new(settings.limits.rate_limit_clients)),
         replay_log: Arc::new(MemoryReplayLog::new(settings.limits.replay_log_entries)),
         revocations: Arc::clone(store) as _,
+        session_nonces: Arc::new(MemorySessionNonces::new(settings.limits.sessions)),
         server_keys: Arc::clone(store) as _,
         signing_keys: Arc::clone(store) as _,
         vault: Arc::clone(store) as _,

@@ -25,3 +25,9 @@ CREATE TABLE server_keys(
     ciphertext BLOB NOT NULL,
     nonce BLOB NOT NULL
 ) STRICT;
+
+-- Keys whose registration proved nothing. One leaves this table when it first signs; until then,
+-- whoever registers it with a proof takes it over.
+CREATE TABLE unproven_keys(
+    thumbprint BLOB NOT NULL PRIMARY KEY REFERENCES credentials(thumbprint)
+) STRICT, WITHOUT ROWID;

@@ -61,6 +61,7 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("limits.connections", Kind::Number),
     ("limits.replay_log_entries", Kind::Number),
     ("limits.rate_limit_clients", Kind::Number),
+    ("limits.sessions", Kind::Number),
     ("rate_limits.enabled", Kind::Flag),
     ("rate_limits.requests", Kind::Number),
     ("rate_limits.registrations", Kind::Number),

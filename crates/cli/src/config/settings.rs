@@ -104,6 +104,8 @@ settings! {
         connections: usize = 10_000,
         /// How many used proofs are remembered at once; more are refused until some expire.
         replay_log_entries: u64 = 4_000_000,
+        /// How many *signjwt* sessions have a nonce at once; beyond, the oldest lose theirs.
+        sessions: usize = 262_144,
         /// How many clients the rate limits keep count of.
         rate_limit_clients: usize = 65_536,
     }

@@ -2,6 +2,8 @@
 
 mod rate_limiter;
 mod replay_log;
+mod session_nonces;
 
 pub use rate_limiter::MemoryRateLimiter;
 pub use replay_log::MemoryReplayLog;
+pub use session_nonces::MemorySessionNonces;

@@ -11,7 +11,8 @@ use countersign_protocol::{AccountId, Scopes};
 use rusqlite::{Connection, Row};
 
 use super::{
-    SqliteStore, audit, credentials,
+    SqliteStore, audit,
+    credentials::{self, Possession},
     error::DbError,
     invitations,
     rows::{self, Columns, millis, timestamp},
@@ -24,12 +25,27 @@ pub(super) const COLUMNS: &str =
 #[async_trait]
 impl AccountStore for SqliteStore {
     async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
-        self.write(move |connection| create(connection, &new)).await
+        self.write(move |connection| create(connection, &new, Possession::Proven)).await
+    }
+
+    async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
+        self.write(move |connection| create(connection, &new, Possession::Unproven)).await
     }
 
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
         let name = name.clone();
         self.read(move |connection| Ok(find(connection, &name)?)).await
+    }
+
+    async fn account_by_alias(&self, alias: &str) -> Result<Option<AccountId>, StoreError> {
+        let alias = alias.to_owned();
+        self.read(move |connection| {
+            let select = "SELECT a.account_id FROM account_aliases AS n
+                JOIN accounts AS a ON a.user_id = n.user_id WHERE n.alias = ?";
+            let id = |row: &Row<'_>| Columns::new(row, "accounts", 0).bytes("account_id");
+            Ok(rows::first(connection, select, [alias], id)?.map(AccountId::from_bytes))
+        })
+        .await
     }
 
     async fn accounts(
@@ -85,7 +101,11 @@ impl AccountStore for SqliteStore {
     }
 }
 
-fn create(connection: &Connection, new: &NewAccount) -> Result<(), CreateAccountError> {
+fn create(
+    connection: &Connection,
+    new: &NewAccount,
+    possession: Possession,
+) -> Result<(), CreateAccountError> {
     let now = new.credential.created_at;
     // The invitation comes first: without one, nobody learns which names and keys are taken.
     let scopes = match &new.invitation {
@@ -95,7 +115,7 @@ fn create(connection: &Connection, new: &NewAccount) -> Result<(), CreateAccount
             .ok_or(CreateAccountError::InvitationUnusable)?,
     };
     let user_id = insert(connection, new, &scopes)?.ok_or(CreateAccountError::UsernameTaken)?;
-    if !credentials::insert(connection, user_id, &new.credential)? {
+    if !credentials::insert(connection, user_id, &new.credential, possession)? {
         return Err(CreateAccountError::KeyTaken);
     }
     insert_extras(connection, user_id, new)?;

@@ -46,7 +46,7 @@ impl CredentialStore for SqliteStore {
             if count_live(connection, user_id)? >= max_live {
                 return Err(AddCredentialError::LimitReached);
             }
-            if !insert(connection, user_id, &credential)? {
+            if !insert(connection, user_id, &credential, Possession::Proven)? {
                 return Err(AddCredentialError::KeyTaken);
             }
             Ok(audit::record(connection, &event)?)
@@ -109,6 +109,21 @@ impl CredentialStore for SqliteStore {
         .await
     }
 
+    async fn note_use(&self, thumbprint: &Thumbprint, now: UnixTime) -> Result<(), StoreError> {
+        let thumbprint = *thumbprint;
+        self.write(move |connection| {
+            let select =
+                "SELECT user_id FROM credentials WHERE thumbprint = ? AND revoked_at IS NULL";
+            let owner = |row: &Row<'_>| Ok(row.get::<_, i64>(0)?);
+            if let Some(user_id) = rows::first(connection, select, [thumbprint.as_bytes()], owner)?
+            {
+                note_login(connection, user_id, &thumbprint, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
         self.write(move |connection| {
             let user_id = live_owner(connection, &login)?.ok_or(RecordLoginError::NotLive)?;
@@ -128,11 +143,20 @@ impl CredentialStore for SqliteStore {
     }
 }
 
-/// Inserts a key of the account with that row. `false` when the key is known already.
+/// Whether whoever registers a key has shown that they possess it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Possession {
+    Proven,
+    Unproven,
+}
+
+/// Inserts a key of the account with that row. `false` when the key is known already, unless it is
+/// proven now and was not before.
 pub(super) fn insert(
     connection: &Connection,
     user_id: i64,
     credential: &Credential,
+    possession: Possession,
 ) -> Result<bool, DbError> {
     let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label,
         created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -148,7 +172,44 @@ pub(super) fn insert(
         credential.last_used_at.map(millis),
         credential.revoked_at.map(millis),
     );
-    Ok(rows::execute(connection, insert, values)? > 0)
+    let is_new = rows::execute(connection, insert, values)? > 0;
+    match possession {
+        Possession::Proven => Ok(is_new || take_over(connection, user_id, credential)?),
+        Possession::Unproven => {
+            if is_new {
+                let insert = "INSERT INTO unproven_keys(thumbprint) VALUES (?)";
+                rows::execute(connection, insert, [thumbprint.as_bytes()])?;
+            }
+            Ok(is_new)
+        }
+    }
+}
+
+/// Gives a live key that never proved itself to the account that has proven it. `false` when there
+/// is none.
+fn take_over(
+    connection: &Connection,
+    user_id: i64,
+    credential: &Credential,
+) -> Result<bool, DbError> {
+    let thumbprint = credential.thumbprint();
+    let delete = "DELETE FROM unproven_keys WHERE thumbprint = ?1 AND EXISTS
+        (SELECT 1 FROM credentials WHERE thumbprint = ?1 AND revoked_at IS NULL)";
+    if rows::execute(connection, delete, [thumbprint.as_bytes()])? == 0 {
+        return Ok(false);
+    }
+    let delete = "DELETE FROM account_aliases WHERE thumbprint = ?";
+    rows::execute(connection, delete, [thumbprint.as_bytes()])?;
+    let update = "UPDATE credentials SET user_id = ?, algorithms = ?, label = ?, created_at = ?,
+        last_used_at = NULL WHERE thumbprint = ?";
+    let values = (
+        user_id,
+        algorithm_names(&credential.public_key),
+        credential.label.as_str(),
+        millis(credential.created_at),
+        thumbprint.as_bytes(),
+    );
+    Ok(rows::execute(connection, update, values)? > 0)
 }
 
 fn count_live(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
@@ -193,6 +254,9 @@ fn note_login(
 ) -> Result<(), DbError> {
     let credential = "UPDATE credentials SET last_used_at = ? WHERE thumbprint = ?";
     rows::execute(connection, credential, (millis(now), thumbprint.as_bytes()))?;
+    // Whatever it was registered with: now it has signed something.
+    let proven = "DELETE FROM unproven_keys WHERE thumbprint = ?";
+    rows::execute(connection, proven, [thumbprint.as_bytes()])?;
     let account = "UPDATE accounts SET last_login_at = ? WHERE user_id = ?";
     rows::execute(connection, account, (millis(now), user_id))?;
     let user = "UPDATE users SET last_login = ? WHERE id = ?";

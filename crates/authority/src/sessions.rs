@@ -1,0 +1,276 @@
+//! The sessions of *signjwt*: a key registered without proof, a login that proves nothing, and
+//! requests that are each signed over a fresh nonce.
+//!
+//! Whoever knows a username gets a session for it, and can do nothing with it: what counts is the
+//! signature by a live key of the account over the session's nonce and JWT. So a login for an
+//! account that is not there is answered alike, and its session can never be used.
+
+use std::net::IpAddr;
+
+use countersign_protocol::{
+    AccountId, Principal, ProofKind, UnixTime,
+    keys::{Algorithm, KeyError, PublicKey, Thumbprint, decoy},
+    ports::random_bytes,
+    proofs::nonce_pss,
+    tokens::session::{SessionClaims, SessionSealer},
+};
+use thiserror::Error;
+
+use crate::{
+    account::{AccountName, InvalidUsername, Username},
+    audit::{AuditEvent, EventKind},
+    authority::Authority,
+    credential::{Credential, Label},
+    live::KnownCredential,
+    ports::{NewAccount, RateLimited, SessionId, SessionNonce, StoreError},
+    registration::{PresentedKey, Registered, RegistrationError},
+    vault::Vault,
+};
+
+/// The key that issues and verifies sessions.
+pub(crate) fn session_sealer(
+    vault: &Vault,
+    epoch: &str,
+    lifetime: std::time::Duration,
+) -> SessionSealer {
+    SessionSealer::new(&vault.key(&format!("sessions/{epoch}")), lifetime)
+}
+
+/// A request for an account by a client that proves nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct UnprovenRegistration<'a> {
+    /// The name that is asked for.
+    pub username: &'a str,
+    /// The key that the account will sign with.
+    pub public_key: PresentedKey<'a>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// A session that was opened.
+#[derive(Clone, Debug)]
+pub struct OpenedSession {
+    /// Its JWT.
+    pub jwt: String,
+    /// The nonce for its first request.
+    pub nonce: String,
+}
+
+/// A session's JWT with a signature over nonce and JWT.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedMessage<'a> {
+    /// The JWT.
+    pub jwt: &'a str,
+    /// The signature.
+    pub signature: &'a [u8],
+}
+
+/// A signed message that verified. Its nonce is not used up.
+#[derive(Clone, Debug)]
+pub struct CheckedMessage {
+    /// Who signed it.
+    pub principal: Principal,
+    session: SessionId,
+    nonce: SessionNonce,
+    /// Whether it is the first of its session, which makes it the login.
+    is_first: bool,
+}
+
+impl Authority {
+    /// Registers an account with a key that does not prove itself.
+    ///
+    /// Somebody else's public key gains nobody anything, because every request needs the private
+    /// one. Nor can it be blocked in this way: until it has signed something, whoever registers it
+    /// with a proof takes it over.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub async fn register_unproven(
+        &self,
+        registration: UnprovenRegistration<'_>,
+    ) -> Result<Registered, RegistrationError> {
+        let now = self.now();
+        self.admit_registration(registration.address).await?;
+        let invitation = self.enrolment(None)?;
+        let username: Username = registration.username.parse()?;
+        let public_key = registration.public_key.parse(&self.policy.keys)?;
+        check_can_sign(&public_key)?;
+        let id = AccountId::generate(now, &*self.ports.random);
+        let thumbprint = public_key.thumbprint();
+        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id).key(thumbprint);
+        let event = event.from(registration.address).detail("without proof of possession");
+        let label = Label::of_kind(&public_key);
+        let credential = Credential {
+            account_id: id,
+            public_key,
+            label,
+            created_at: now,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        let new = NewAccount {
+            id,
+            username: username.clone(),
+            scopes: self.policy.default_scopes.clone(),
+            credential,
+            invitation,
+            alias: None,
+            server_key: None,
+            event,
+        };
+        self.ports.accounts.create_unproven_account(new).await?;
+        Ok(Registered { account_id: id, username, thumbprint })
+    }
+
+    /// Opens a session for the account `name`, whether there is one or not.
+    ///
+    /// # Errors
+    /// When the name cannot be one, there were too many logins, or the store fails.
+    pub async fn open_session(
+        &self,
+        name: &str,
+        address: IpAddr,
+    ) -> Result<OpenedSession, OpenSessionError> {
+        let now = self.now();
+        self.admit_login(address).await?;
+        name.parse::<AccountName>()?;
+        let session = SessionId::from_bytes(random_bytes(&*self.ports.random));
+        let nonce = self.new_nonce(now);
+        self.ports.session_nonces.put(&session, nonce, now).await?;
+        let nonce = nonce.text();
+        let jwt = self.sessions.issue(name, &session.to_string(), &nonce, now);
+        Ok(OpenedSession { jwt, nonce })
+    }
+
+    /// Verifies a signed message: session, outstanding nonce, and signature by a live key of the
+    /// account. An account that is not there costs a verification too, and nobody learns what was
+    /// wrong.
+    ///
+    /// # Errors
+    /// When anything is wrong, or the store fails.
+    pub async fn check_message(
+        &self,
+        message: SignedMessage<'_>,
+        now: UnixTime,
+    ) -> Result<CheckedMessage, SessionError> {
+        let claims = self.sessions.verify(message.jwt, now).map_err(|_| SessionError::Refused)?;
+        if self.revoked_tokens.contains(&claims.session_id) {
+            return Err(SessionError::Refused);
+        }
+        let session: SessionId = claims.session_id.parse().map_err(|_| SessionError::Refused)?;
+        let nonce = self.ports.session_nonces.outstanding(&session, now).await?;
+        let nonce = nonce.ok_or(SessionError::Refused)?;
+        let text = nonce.text();
+        let signers = self.signers(&claims.subject, None).await?;
+        let has_signed =
+            |key: &PublicKey| nonce_pss::verify(key, &text, message.jwt, message.signature).is_ok();
+        if signers.is_empty() {
+            let _ = has_signed(decoy(Algorithm::Ps256));
+        }
+        let signer = signers.iter().find(|known| has_signed(&known.credential.public_key));
+        let principal = principal(signer.ok_or(SessionError::Refused)?, &claims);
+        Ok(CheckedMessage { principal, session, nonce, is_first: claims.nonce == text })
+    }
+
+    /// Uses up the nonce of a message that verified, and returns the session's next.
+    ///
+    /// # Errors
+    /// When another request was faster, or the store fails.
+    pub async fn redeem_message(
+        &self,
+        message: &CheckedMessage,
+        now: UnixTime,
+    ) -> Result<String, SessionError> {
+        let next = self.new_nonce(now);
+        self.use_up(message, Some(next), now).await?;
+        let Principal { account_id, key, .. } = message.principal;
+        if message.is_first {
+            let event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account_id);
+            self.trail.note(event.key(key).detail("signed message"));
+        }
+        self.key_used(&key, now).await;
+        Ok(next.text())
+    }
+
+    /// Ends the session of a signed message, here and on every other server of the store.
+    ///
+    /// # Errors
+    /// When the message does not verify, or the store fails.
+    pub async fn end_session(
+        &self,
+        message: SignedMessage<'_>,
+        address: IpAddr,
+    ) -> Result<(), SessionError> {
+        let now = self.now();
+        let checked = self.check_message(message, now).await?;
+        self.use_up(&checked, None, now).await?;
+        let Principal { account_id, key, expires_at, .. } = checked.principal;
+        let event = AuditEvent::new(now, EventKind::TokenRevoked).account(account_id).key(key);
+        let jti = checked.session.to_string();
+        self.revoked_tokens.insert(jti.clone(), expires_at);
+        let event = event.from(address).detail("session");
+        Ok(self.ports.revocations.revoke_token(&jti, expires_at, event).await?)
+    }
+
+    async fn use_up(
+        &self,
+        CheckedMessage { session, nonce, .. }: &CheckedMessage,
+        next: Option<SessionNonce>,
+        now: UnixTime,
+    ) -> Result<(), SessionError> {
+        let first = self.ports.session_nonces.exchange(session, nonce, next, now).await?;
+        first.then_some(()).ok_or(SessionError::Refused)
+    }
+
+    fn new_nonce(&self, now: UnixTime) -> SessionNonce {
+        let expires_at = now + self.policy.sessions.nonce_lifetime;
+        SessionNonce { value: random_bytes(&*self.ports.random), expires_at }
+    }
+}
+
+/// A key without an algorithm could be registered and never be used.
+fn check_can_sign(key: &PublicKey) -> Result<(), KeyError> {
+    let verifies = match key.rsa_bits() {
+        Some(_) => key.algorithms().contains(&Algorithm::Ps256),
+        None => !key.algorithms().is_empty(),
+    };
+    verifies.then_some(()).ok_or(KeyError::AlgorithmMismatch)
+}
+
+fn principal(signer: &KnownCredential, claims: &SessionClaims) -> Principal {
+    let key: Thumbprint = signer.credential.thumbprint();
+    Principal {
+        account_id: signer.account.id,
+        credential: key,
+        key,
+        proof: ProofKind::SignedMessage,
+        token_id: Some(claims.session_id.clone()),
+        scopes: signer.account.scopes.clone(),
+        expires_at: claims.expires_at,
+    }
+}
+
+/// Why no session is opened.
+#[derive(Debug, Error)]
+pub enum OpenSessionError {
+    /// The name is none that an account could have.
+    #[error(transparent)]
+    Name(#[from] InvalidUsername),
+    /// There were too many logins from that address.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a signed message is refused.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// Session, nonce or signature is not good.
+    #[error("no key of the session's account has signed its nonce and the JWT")]
+    Refused,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,75 @@
+//! Whose key may have signed: the accounts behind names, and what happens when a key is used.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+
+use crate::{account::AccountName, authority::Authority, live::KnownCredential, ports::StoreError};
+
+/// The time of a key's last use is written when it is older than this.
+const USE_RESOLUTION: Duration = Duration::from_hours(1);
+
+impl Authority {
+    /// The credentials that can have signed for the account `name`: `kid` if it is one of the
+    /// account's, live or revoked, or else all live ones. Keys that are good for one dialect only
+    /// are not among them.
+    ///
+    /// `name` is an id, a username, or another name of the account.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn signers(
+        &self,
+        name: &str,
+        kid: Option<&Thumbprint>,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let Some(id) = self.account_id_of(name).await? else { return Ok(Vec::new()) };
+        let store = &*self.ports.credentials;
+        if let Some(kid) = kid
+            && let Some(known) = self.live.get(kid, store).await?
+            && known.account.id == id
+        {
+            return Ok(self.admitted(vec![known]));
+        }
+        Ok(self.admitted(self.live.of_account(id, store).await?))
+    }
+
+    /// Notes that a key has signed a request that was accepted. A key that never proved itself is
+    /// proven by that.
+    pub async fn key_used(&self, thumbprint: &Thumbprint, now: UnixTime) {
+        let store = &*self.ports.credentials;
+        let Ok(Some(known)) = self.live.get(thumbprint, store).await else { return };
+        let is_recent = |last: UnixTime| now < last + USE_RESOLUTION;
+        if known.credential.last_used_at.is_some_and(is_recent) {
+            return;
+        }
+        if let Err(error) = store.note_use(thumbprint, now).await {
+            // The next use tries again; the request itself was good.
+            tracing::warn!(%error, "the use of a key was not noted");
+        }
+        self.live.forget(thumbprint);
+    }
+
+    async fn account_id_of(&self, name: &str) -> Result<Option<AccountId>, StoreError> {
+        let accounts = &*self.ports.accounts;
+        // First, so that nobody can take somebody's other name for a username.
+        if is_fingerprint(name)
+            && let Some(id) = accounts.account_by_alias(name).await?
+        {
+            return Ok(Some(id));
+        }
+        let Ok(name) = name.parse::<AccountName>() else { return Ok(None) };
+        self.live.account_id(&name, accounts).await
+    }
+
+    fn admitted(&self, mut known: Vec<Arc<KnownCredential>>) -> Vec<Arc<KnownCredential>> {
+        known.retain(|known| self.policy.admits(&known.credential.public_key));
+        known
+    }
+}
+
+/// Whether `name` has the form of the other names that accounts have: SHA-256 in lower-case
+/// hexadecimal digits.
+fn is_fingerprint(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}

@@ -73,6 +73,7 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("cors.origins", Kind::List),
     ("dialects.gradecoin", Kind::Flag),
     ("dialects.jwks_server", Kind::Flag),
+    ("dialects.min_rsa_bits", Kind::Number),
     ("dialects.passwordless", Kind::Flag),
     ("dialects.self_signed", Kind::Flag),
     ("dialects.signjwt", Kind::Flag),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use countersign_authority::{
-    policy::{Enrolment, KeySchedule, Limits, Policy, TokenPolicy},
+    policy::{Enrolment, KeySchedule, Limits, MutualPolicy, Policy, TokenPolicy},
     ports::{RateLimit, Retention},
 };
 use countersign_protocol::{
@@ -168,6 +168,8 @@ impl Settings {
         let proof_max_age = bounded("tokens.proof_max_age", self.tokens.proof_max_age, 5, 600)?;
         bounded("signing_keys.active_days", self.signing_keys.active_days, 1, 3650)?;
         bounded("limits.keys_per_account", self.limits.keys_per_account as u64, 1, 1000)?;
+        let min_rsa_bits = self.dialects.min_rsa_bits;
+        bounded("dialects.min_rsa_bits", min_rsa_bits.into(), 512, 8192)?;
         let algorithm = Algorithm::from_name(&self.signing_keys.algorithm)
             .context("signing_keys.algorithm is one of EdDSA, ES256, ES384, PS256, RS256")?;
         for resource in &self.resources {
@@ -189,6 +191,15 @@ impl Settings {
                 algorithm,
                 active: days(self.signing_keys.active_days),
                 ..KeySchedule::default()
+            },
+            mutual: MutualPolicy {
+                min_rsa_bits,
+                keys_ready: if self.dialects.passwordless {
+                    MutualPolicy::default().keys_ready
+                } else {
+                    0
+                },
+                ..MutualPolicy::default()
             },
             retention: Retention {
                 max_age: days(self.audit.max_age_days),

@@ -4,6 +4,8 @@
 //! can be switched off and is then absent. All of them share `POST /register`, whose bodies differ
 //! by their members; see [`register`].
 
+mod logout;
+mod passwordless;
 pub(crate) mod register;
 
 use serde::Deserialize;
@@ -20,6 +22,9 @@ pub struct Dialects {
     pub gradecoin: bool,
     /// *jwks-server*: passwords, and tokens signed with RS256.
     pub jwks_server: bool,
+    /// The smallest modulus, in bits, of an RSA key that *passwordless* registers. Below 2048 such
+    /// a key is good for nothing but this dialect's own proof.
+    pub min_rsa_bits: u32,
     /// *passwordless*: mutual challenge and response.
     pub passwordless: bool,
     /// *self-signed*: JWTs that the client signs itself, accepted by every protected resource.
@@ -33,6 +38,7 @@ impl Default for Dialects {
         Self {
             gradecoin: true,
             jwks_server: true,
+            min_rsa_bits: 2048,
             passwordless: true,
             self_signed: true,
             signjwt: true,
@@ -45,6 +51,9 @@ pub(crate) fn routes(dialects: Dialects) -> OpenApiRouter<App> {
     let mut routes = OpenApiRouter::new();
     if !register::shapes(dialects).is_empty() {
         routes = routes.merge(register::routes());
+    }
+    if dialects.passwordless {
+        routes = routes.merge(passwordless::routes()).merge(logout::routes());
     }
     routes
 }

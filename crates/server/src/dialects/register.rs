@@ -6,7 +6,7 @@ use axum::{Extension, extract::State, response::Response};
 use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Dialects;
+use super::{Dialects, passwordless};
 use crate::{
     address::ClientAddress,
     app::App,
@@ -36,8 +36,11 @@ impl Shape {
 }
 
 /// The shapes of the dialects that are spoken.
-pub(super) fn shapes(_dialects: Dialects) -> Vec<Shape> {
-    Vec::new()
+pub(super) fn shapes(dialects: Dialects) -> Vec<Shape> {
+    [(dialects.passwordless, passwordless::REGISTER)]
+        .into_iter()
+        .filter_map(|(spoken, shape)| spoken.then_some(shape))
+        .collect()
 }
 
 pub(super) fn routes() -> OpenApiRouter<App> {

@@ -1,0 +1,240 @@
+//! *passwordless*: mutual challenge and response with raw RSA.
+//!
+//! The server gives each account a key of its own at registration. A challenge is a number under
+//! that key; the proposal that answers it is the same number under the client's key. Both sides
+//! know each other then, and the client gets a token.
+
+use axum::{
+    Extension,
+    body::Bytes,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use countersign_authority::{
+    ChallengeError, MutualLogin, MutualLoginError, MutualRegistration, MutualRegistrationError,
+    PresentedKey, RevokeTokenError, ServerKeyError,
+};
+use countersign_protocol::strict::{base64, json};
+use http::{StatusCode, header};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::register::{Answer, Shape};
+use crate::{
+    address::ClientAddress,
+    app::App,
+    problem::{Problem, ProblemBody, ProblemType},
+};
+
+/// Longer proposals are no proposals: base64 of a signature by the largest key has 1368 characters.
+const MAX_PROPOSAL: usize = 4096;
+
+/// How one registers.
+pub(super) const REGISTER: Shape =
+    Shape { name: "passwordless", members: &[&["username", "clientSidePublicKey"]], register };
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(challenge)).routes(routes!(authenticate))
+}
+
+fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer {
+    Box::pin(async move {
+        match try_register(&app, client, &body).await {
+            Ok(answer) => answer.into_response(),
+            Err(problem) => problem.into_response(),
+        }
+    })
+}
+
+async fn try_register(
+    app: &App,
+    client: ClientAddress,
+    body: &Map<String, Value>,
+) -> Result<impl IntoResponse + use<>, Problem> {
+    let registered = app
+        .authority
+        .register_mutually(MutualRegistration {
+            username: text(body, "username")?,
+            public_key: PresentedKey::Text(text(body, "clientSidePublicKey")?),
+            address: client.0,
+        })
+        .await?;
+    Ok(axum::Json(json!({
+        "serverSidePublicKey": base64::encode(&registered.server_key.to_spki_der()),
+        "id": registered.account_id.to_string(),
+    })))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON of the answer")]
+pub(crate) struct ChallengeBody {
+    /// Base64 of a decimal number under the server's private key for this account, with PKCS#1
+    /// v1.5 padding of block type 1 and no `DigestInfo`.
+    challenge: String,
+}
+
+/// A challenge, by which the server proves itself first.
+///
+/// The number must come back within a minute and works once. Unknown accounts get challenges too.
+#[utoipa::path(
+    get,
+    path = "/challenge/{account}",
+    tag = "dialects",
+    params(("account" = String, Path, description = "The account id or the username")),
+    responses(
+        (status = 200, body = ChallengeBody),
+        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
+    )
+)]
+pub(crate) async fn challenge(
+    State(app): State<App>,
+    Extension(client): Extension<ClientAddress>,
+    Path(account): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let block = app.authority.mutual_challenge(&account, client.0).await?;
+    let body = axum::Json(json!({ "challenge": base64::encode(&block) }));
+    Ok(([(header::CACHE_CONTROL, "no-store")], body))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON that the endpoint reads")]
+pub(crate) struct ProposalBody {
+    /// Base64 of the number under the client's private key in the form of the challenge, or of a
+    /// signature of its digits: RSASSA-PKCS1-v1_5 or RSASSA-PSS with SHA-256, or what the key
+    /// signs with.
+    proposal: String,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON of the answer")]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct TokenBody {
+    /// An access token, bound to the key of the proposal: resources want a proof with it.
+    jwt_token: String,
+}
+
+/// Log in with the number of a challenge.
+///
+/// The body may also be the base64 text alone. A client that signs a hash of the number sends it
+/// from the address that it asked for the challenge from.
+#[utoipa::path(
+    post,
+    path = "/authenticate/{account}",
+    tag = "dialects",
+    params(("account" = String, Path, description = "The account id or the username")),
+    request_body = ProposalBody,
+    responses(
+        (status = 200, body = TokenBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body has no proposal"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: not a fresh number signed by a key of the account"),
+        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
+    )
+)]
+pub(crate) async fn authenticate(
+    State(app): State<App>,
+    Extension(client): Extension<ClientAddress>,
+    Path(account): Path<String>,
+    body: Bytes,
+) -> Result<impl IntoResponse, Problem> {
+    let proposal = read_proposal(&body)?;
+    let login = MutualLogin { name: &account, proposal: &proposal, address: client.0 };
+    let grant = app.authority.login_mutually(login).await?;
+    let body = axum::Json(json!({ "jwtToken": grant.access_token }));
+    Ok(([(header::CACHE_CONTROL, "no-store")], body))
+}
+
+/// Ends the token. Who holds it may end it; what is no token of this server has ended already.
+pub(super) async fn logout(app: App, client: ClientAddress, token: &str) -> Response {
+    match app.authority.revoke_token(token, None, client.0).await {
+        Ok(()) => (StatusCode::OK, axum::Json(json!({ "message": "logged out" }))).into_response(),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+/// The proposal of a body that is `{"proposal": TEXT}` or the text alone, with or without quotation
+/// marks. A text that is not base64 is a wrong proposal.
+fn read_proposal(body: &[u8]) -> Result<Vec<u8>, Problem> {
+    let invalid = |detail: String| Problem::new(ProblemType::InvalidJson).detail(detail);
+    let trimmed = body.trim_ascii();
+    let value = match trimmed.first() {
+        Some(b'{' | b'"') => json::parse(body).map_err(|error| invalid(error.to_string()))?,
+        Some(_) => Value::String(String::from_utf8_lossy(trimmed).into_owned()),
+        None => Value::Null,
+    };
+    let missing = || {
+        Problem::new(ProblemType::InvalidRequest)
+            .detail("the body is {\"proposal\": TEXT} or the base64 text alone")
+    };
+    let proposal = match &value {
+        Value::String(text) => text.as_str(),
+        Value::Object(members) if members.len() == 1 => {
+            members.get("proposal").and_then(Value::as_str).ok_or_else(missing)?
+        }
+        _ => return Err(missing()),
+    };
+    let fits = (1..=MAX_PROPOSAL).contains(&proposal.len());
+    let decoded = fits.then(|| base64::decode(proposal).ok()).flatten();
+    decoded.ok_or_else(|| MutualLoginError::Refused.into())
+}
+
+fn text<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, Problem> {
+    let not_text =
+        || Problem::new(ProblemType::InvalidRequest).detail(format!("{name} must be a string"));
+    body.get(name).and_then(Value::as_str).ok_or_else(not_text)
+}
+
+impl From<MutualRegistrationError> for Problem {
+    fn from(error: MutualRegistrationError) -> Self {
+        match error {
+            MutualRegistrationError::Registration(error) => error.into(),
+            MutualRegistrationError::ServerKey(error) => error.into(),
+        }
+    }
+}
+
+impl From<ServerKeyError> for Problem {
+    fn from(error: ServerKeyError) -> Self {
+        match error {
+            ServerKeyError::Busy => Self::unavailable(error),
+            ServerKeyError::Damaged(_) | ServerKeyError::Key(_) | ServerKeyError::Raw(_) => {
+                Self::internal(error)
+            }
+        }
+    }
+}
+
+impl From<ChallengeError> for Problem {
+    fn from(error: ChallengeError) -> Self {
+        match error {
+            ChallengeError::RateLimited(error) => error.into(),
+            ChallengeError::ServerKey(error) => error.into(),
+            ChallengeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RevokeTokenError> for Problem {
+    fn from(error: RevokeTokenError) -> Self {
+        match error {
+            RevokeTokenError::NotOwner => Self::new(ProblemType::Forbidden),
+            RevokeTokenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MutualLoginError> for Problem {
+    fn from(error: MutualLoginError) -> Self {
+        match error {
+            // One answer, which says neither whether the account exists nor what is wrong.
+            MutualLoginError::Disabled
+            | MutualLoginError::Refused
+            | MutualLoginError::Revoked
+            | MutualLoginError::Used => Self::new(ProblemType::Unauthenticated)
+                .detail("the proposal is not the number of a fresh challenge, signed by a key of the account"),
+            MutualLoginError::RateLimited(error) => error.into(),
+            MutualLoginError::SigningKey(error) => Self::internal(error),
+            MutualLoginError::Store(error) => error.into(),
+        }
+    }
+}

@@ -136,9 +136,11 @@ impl Authority {
             invitation,
             alias: None,
             server_key: Some(self.mutual.server_keys.seal(id, &server_key, &*self.ports.random)),
-            event: event.from(registration.address),
+            event: event.from(registration.address).detail("without proof of possession"),
         };
-        self.ports.accounts.create_account(new).await.map_err(RegistrationError::from)?;
+        // The key belongs to whoever proves to have it, until it first signs a number.
+        let created = self.ports.accounts.create_unproven_account(new).await;
+        created.map_err(RegistrationError::from)?;
         let server_key = server_key.public_key().clone();
         Ok(MutuallyRegistered { account_id: id, server_key })
     }

@@ -15,7 +15,7 @@ use countersign_authority::{
     audit::{AuditFilter, RecordedEvent},
     ports::{
         AccountStore, AuditStore, CredentialStore, InvitationStore, NewAccount, RevocationStore,
-        SigningKeyStore, StoreWatch, VaultStore,
+        ServerKeyStore, SigningKeyStore, StoreWatch, VaultStore,
     },
 };
 use tokio::task::JoinSet;
@@ -100,6 +100,8 @@ macro_rules! store_conformance {
                 signing_keys_come_by_time_of_activation
             }
             vault {
+                a_key_pair_for_an_account_comes_with_the_account
+                replacing_the_vault_replaces_all_key_pairs_for_accounts
                 replacing_the_vault_replaces_all_signing_keys
                 the_vault_is_created_once
             }
@@ -135,6 +137,7 @@ pub struct Stores {
     pub credentials: Arc<dyn CredentialStore>,
     pub invitations: Arc<dyn InvitationStore>,
     pub revocations: Arc<dyn RevocationStore>,
+    pub server_keys: Arc<dyn ServerKeyStore>,
     pub signing_keys: Arc<dyn SigningKeyStore>,
     pub vault: Arc<dyn VaultStore>,
     pub watch: Arc<dyn StoreWatch>,
@@ -149,6 +152,7 @@ impl Stores {
             + CredentialStore
             + InvitationStore
             + RevocationStore
+            + ServerKeyStore
             + SigningKeyStore
             + StoreWatch
             + VaultStore
@@ -161,6 +165,7 @@ impl Stores {
             credentials: store.clone(),
             invitations: store.clone(),
             revocations: store.clone(),
+            server_keys: store.clone(),
             signing_keys: store.clone(),
             vault: store.clone(),
             watch: store,

@@ -1,6 +1,8 @@
 //! Rules about the record of the master key.
 
-use countersign_authority::audit::EventKind;
+use countersign_authority::{
+    audit::EventKind, ports::CreateAccountError, sealed_key::SealedServerKey,
+};
 
 use super::{Backend, at_once};
 use crate::samples::{self, signing_key, vault_record};
@@ -37,4 +39,48 @@ pub async fn replacing_the_vault_replaces_all_signing_keys(backend: &impl Backen
     assert_eq!(stores.vault.vault().await.unwrap(), Some(vault_record(2)));
     assert_eq!(stores.signing_keys.signing_keys().await.unwrap(), keys);
     assert_eq!(stores.trail().await[0].event, event);
+}
+
+/// The key pair that was made for an account is found by the account's id; an account that was
+/// refused leaves none.
+pub async fn a_key_pair_for_an_account_comes_with_the_account(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (mut alice, mut bob) = (samples::new_account(1, "alice"), samples::new_account(2, "bob"));
+    alice.server_key = Some(server_key(1));
+    stores.create(&alice).await;
+    stores.create(&bob).await;
+    bob.id = samples::account_id(3);
+    bob.credential.account_id = bob.id;
+    bob.server_key = Some(server_key(3));
+    let refusal = stores.accounts.create_account(bob.clone()).await;
+    assert!(matches!(refusal, Err(CreateAccountError::UsernameTaken)), "{refusal:?}");
+    drop(stores);
+    let stores = backend.open().await;
+    for (number, expected) in [(1, Some(server_key(1))), (2, None), (3, None)] {
+        let found = stores.server_keys.server_key(samples::account_id(number)).await.unwrap();
+        assert_eq!(found, expected, "account {number}");
+    }
+    assert_eq!(stores.vault.server_keys().await.unwrap(), [(alice.id, server_key(1))]);
+}
+
+/// A new master key replaces the key pairs of all accounts.
+pub async fn replacing_the_vault_replaces_all_key_pairs_for_accounts(backend: &impl Backend) {
+    let stores = backend.open().await;
+    assert!(stores.vault.create_vault(&vault_record(1)).await.unwrap());
+    let mut ids = Vec::new();
+    for (number, name) in [(1, "alice"), (2, "bob")] {
+        let mut new = samples::new_account(number, name);
+        new.server_key = Some(server_key(1));
+        stores.create(&new).await;
+        ids.push(new.id);
+    }
+    let resealed = [(ids[0], server_key(7)), (ids[1], server_key(8))];
+    let event = samples::event(EventKind::MasterKeyChanged);
+    stores.vault.replace_vault(&vault_record(2), &[], &resealed, event).await.unwrap();
+    assert_eq!(stores.vault.server_keys().await.unwrap(), resealed);
+    assert_eq!(stores.server_keys.server_key(ids[1]).await.unwrap(), Some(server_key(8)));
+}
+
+fn server_key(number: u8) -> SealedServerKey {
+    SealedServerKey { ciphertext: vec![number; 1234], nonce: [number; 12] }
 }

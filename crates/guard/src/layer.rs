@@ -167,7 +167,7 @@ fn problem_name(refusal: &Refusal) -> &'static str {
         Some("insufficient_scope") => "forbidden",
         Some("invalid_request") => "invalid-request",
         _ if matches!(refusal, Refusal::Unavailable(_)) => "unavailable",
-        _ if matches!(refusal, Refusal::Body(_)) => "body-too-large",
+        _ if matches!(refusal, Refusal::Body(_)) => "payload-too-large",
         _ => "unauthenticated",
     }
 }

@@ -77,11 +77,7 @@ pub trait Sessions: Send + Sync {
         &self,
         message: SignedMessage<'_>,
         now: UnixTime,
-    ) -> Result<CheckedMessage, SessionRefusal>;
-
-    /// Uses up the nonce of a message that verified and makes the session's next; of concurrent
-    /// calls with one nonce exactly one succeeds.
-    async fn redeem(&self, nonce: &SessionNonce, now: UnixTime) -> Result<String, SessionRefusal>;
+    ) -> Result<Box<dyn CheckedMessage>, SessionRefusal>;
 }
 
 /// A session, and a signature over its nonce and its text.
@@ -94,21 +90,14 @@ pub struct SignedMessage<'a> {
 }
 
 /// A signed message that verified.
-#[derive(Clone, Debug)]
-pub struct CheckedMessage {
+#[async_trait]
+pub trait CheckedMessage: Send + Sync {
     /// Who signed it.
-    pub principal: Principal,
-    /// The nonce that it was signed over.
-    pub nonce: SessionNonce,
-}
+    fn principal(&self) -> &Principal;
 
-/// A nonce of a session.
-#[derive(Clone, Debug)]
-pub struct SessionNonce {
-    /// The session's id.
-    pub session: String,
-    /// The nonce.
-    pub nonce: String,
+    /// Uses up its nonce and returns the session's next; of any number of messages with one nonce
+    /// exactly one succeeds.
+    async fn redeem(&self, now: UnixTime) -> Result<String, SessionRefusal>;
 }
 
 /// Why a signed message is refused.

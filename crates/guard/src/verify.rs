@@ -115,6 +115,11 @@ impl Guard {
         }
     }
 
+    /// The kinds of proof that count, the strongest first.
+    pub fn proofs(&self) -> impl Iterator<Item = ProofKind> {
+        self.0.proofs.kinds()
+    }
+
     /// The largest body that is worth reading for [`Self::verify_request`], in bytes.
     pub fn max_hashed_body(&self) -> usize {
         let proofs = self.0.proofs.self_signed.as_ref();

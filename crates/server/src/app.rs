@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_authority::Authority;
-use countersign_guard::{Guard, GuardLayer, GuardPolicy, GuardPorts};
+use countersign_guard::{Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use utoipa::OpenApi;
@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     access_log::{AccessLog, with_access_log},
     address::{ClientAddress, TrustedProxies, limit_key},
-    dialects::{self, Dialects},
+    dialects::{self, Dialects, self_signed},
     guard_ports::AuthorityPorts,
     limits::{RequestLimits, with_limits},
     metrics::Metrics,
@@ -54,6 +54,8 @@ pub struct Settings {
     pub cors: CorsOrigins,
     /// Which dialects are spoken.
     pub dialects: Dialects,
+    /// What is demanded of self-signed JWTs. Other names and MD5 count with *gradecoin* only.
+    pub self_signed: SelfSignedPolicy,
 }
 
 impl App {
@@ -66,13 +68,19 @@ impl App {
         guard_policy.proof_window = policy.proof_window;
         guard_policy.keys = policy.keys.clone();
         let ports = Arc::new(AuthorityPorts(Arc::clone(&authority)));
+        let proofs = Proofs {
+            dpop: true,
+            self_signed: self_signed::proofs(settings.dialects, settings.self_signed, &ports),
+            signed_messages: settings.dialects.signjwt.then(|| Arc::clone(&ports) as _),
+        };
         let ports = GuardPorts {
             clock: Arc::clone(&authority.ports().clock),
             issuer_keys: Arc::clone(&ports) as _,
             replay_log: Arc::clone(&ports) as _,
             standing: ports,
         };
-        let guard = Guard::new(guard_policy, ports, authority.nonce_sealer("resources"));
+        let guard =
+            Guard::accepting(proofs, guard_policy, ports, authority.nonce_sealer("resources"));
         Self { authority, guard, metrics: Arc::new(Metrics::new()), settings: Arc::new(settings) }
     }
 
@@ -107,7 +115,8 @@ impl App {
             .merge(routes::public())
             .merge(dialects::routes(self.settings.dialects))
             .with_state(self.clone());
-        let (router, api) = routes.split_for_parts();
+        let (router, mut api) = routes.split_for_parts();
+        dialects::describe(&mut api, self.settings.dialects);
         (router.layer(middleware::from_fn_with_state(self, admit)), api)
     }
 }

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign_authority::{Authority, ports::ReplayError as LogError};
+use countersign_authority::{
+    Authority, KnownCredential, SessionError,
+    ports::{RecordLoginError, ReplayError as LogError},
+};
 use countersign_guard::ports::{
-    IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding,
+    AccountKey, AccountKeys, CheckedMessage, IssuerKeys, PortUnavailable, ReplayError, ReplayLog,
+    SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding,
 };
 use countersign_protocol::{
-    ReplayEntry, SpentReceipt, UnixTime,
+    Principal, ReplayEntry, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
     tokens::issue::AccessTokenClaims,
 };
@@ -51,6 +55,83 @@ impl ReplayLog for AuthorityPorts {
         log.check_and_insert(entry, now).await.map_err(|error| match error {
             LogError::Used => ReplayError::Used,
             LogError::Unavailable(_) => ReplayError::Unavailable,
+        })
+    }
+}
+
+#[async_trait]
+impl AccountKeys for AuthorityPorts {
+    async fn account_keys(
+        &self,
+        name: &str,
+        kid: Option<&Thumbprint>,
+    ) -> Result<Vec<AccountKey>, PortUnavailable> {
+        let known = self.0.signers(name, kid).await;
+        let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
+        let key = |known: &KnownCredential| AccountKey {
+            account_id: known.account.id,
+            key: known.credential.public_key.clone(),
+            scopes: known.account.scopes.clone(),
+            standing: if known.is_live() { TokenStanding::Good } else { TokenStanding::Revoked },
+        };
+        Ok(known.iter().map(|known| key(known)).collect())
+    }
+
+    async fn key_used(&self, key: &Thumbprint, now: UnixTime) {
+        self.0.key_used(key, now).await;
+    }
+}
+
+#[async_trait]
+impl Sessions for AuthorityPorts {
+    async fn check(
+        &self,
+        SignedMessage { jwt, signature }: SignedMessage<'_>,
+        now: UnixTime,
+    ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
+        let message = countersign_authority::SignedMessage { jwt, signature };
+        let message = self.0.check_message(message, now).await.map_err(refusal)?;
+        Ok(Box::new(Checked { authority: Arc::clone(&self.0), message }))
+    }
+}
+
+struct Checked {
+    authority: Arc<Authority>,
+    message: countersign_authority::CheckedMessage,
+}
+
+#[async_trait]
+impl CheckedMessage for Checked {
+    fn principal(&self) -> &Principal {
+        &self.message.principal
+    }
+
+    async fn redeem(&self, now: UnixTime) -> Result<String, SessionRefusal> {
+        self.authority.redeem_message(&self.message, now).await.map_err(refusal)
+    }
+}
+
+fn refusal(error: SessionError) -> SessionRefusal {
+    match error {
+        SessionError::Refused => SessionRefusal::Refused,
+        SessionError::Store(error) => SessionRefusal::Unavailable(error.to_string()),
+    }
+}
+
+/// A replay log that no restart makes forget; each entry costs a write.
+pub(crate) struct DurableLog(pub(crate) Arc<Authority>);
+
+#[async_trait]
+impl ReplayLog for DurableLog {
+    async fn check_and_insert(
+        &self,
+        entry: ReplayEntry,
+        _now: UnixTime,
+    ) -> Result<SpentReceipt, ReplayError> {
+        let store = &self.0.ports().credentials;
+        store.spend_assertion(entry).await.map_err(|error| match error {
+            RecordLoginError::AlreadyUsed => ReplayError::Used,
+            RecordLoginError::NotLive | RecordLoginError::Store(_) => ReplayError::Unavailable,
         })
     }
 }

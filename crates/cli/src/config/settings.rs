@@ -2,15 +2,16 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use countersign_authority::{
-    policy::{Enrolment, KeySchedule, Limits, MutualPolicy, Policy, TokenPolicy},
+    policy::{Enrolment, KeySchedule, Limits, MutualPolicy, Policy, SessionPolicy, TokenPolicy},
     ports::{RateLimit, Retention},
 };
+use countersign_guard::{Reuse, SelfSignedPolicy};
 use countersign_protocol::{
     Scopes,
     keys::{Algorithm, KeyPolicy},
-    proofs::{dpop::ProofWindow, target_uri::TargetUri},
+    proofs::{body_hash::BodyHashes, dpop::ProofWindow, target_uri::TargetUri},
 };
 use countersign_server::{
     address::TrustedProxies, app::Settings as TransportSettings, dialects::Dialects,
@@ -74,6 +75,10 @@ settings! {
         cors: CorsSettings = CorsSettings::default(),
         /// Which dialects are spoken.
         dialects: Dialects = Dialects::default(),
+        /// About JWTs that clients sign themselves.
+        self_signed: SelfSignedSettings = SelfSignedSettings::default(),
+        /// About the sessions of *signjwt*.
+        signjwt: SignjwtSettings = SignjwtSettings::default(),
     }
 
     /// Logs.
@@ -87,6 +92,26 @@ settings! {
         lifetime: u64 = 900,
         nonce_lifetime: u64 = 300,
         proof_max_age: u64 = 60,
+    }
+
+    /// JWTs that clients sign themselves. Times in seconds.
+    struct SelfSignedSettings {
+        /// How far ahead `exp` may lie.
+        max_lifetime: u64 = 300,
+        /// `once`, or `until-expiry`: then whoever sees one can use it too.
+        reuse: String = "once".to_owned(),
+        /// Whether `aud` must name this server.
+        require_audience: bool = false,
+        /// Whether `tha`, the hash of the body, must be there.
+        require_body_hash: bool = false,
+        /// Whether `tha` may be MD5, as *gradecoin* has it; counts while that dialect is spoken.
+        md5_body_hash: bool = true,
+    }
+
+    /// *signjwt*. Times in seconds.
+    struct SignjwtSettings {
+        nonce_lifetime: u64 = 30,
+        session_lifetime: u64 = 1800,
     }
 
     /// The server's signing keys.
@@ -168,6 +193,20 @@ impl Settings {
         let proof_max_age = bounded("tokens.proof_max_age", self.tokens.proof_max_age, 5, 600)?;
         bounded("signing_keys.active_days", self.signing_keys.active_days, 1, 3650)?;
         bounded("limits.keys_per_account", self.limits.keys_per_account as u64, 1, 1000)?;
+        let sessions = SessionPolicy {
+            lifetime: bounded(
+                "signjwt.session_lifetime",
+                self.signjwt.session_lifetime,
+                10,
+                86_400,
+            )?,
+            nonce_lifetime: bounded(
+                "signjwt.nonce_lifetime",
+                self.signjwt.nonce_lifetime,
+                1,
+                3600,
+            )?,
+        };
         let min_rsa_bits = self.dialects.min_rsa_bits;
         bounded("dialects.min_rsa_bits", min_rsa_bits.into(), 512, 8192)?;
         let algorithm = Algorithm::from_name(&self.signing_keys.algorithm)
@@ -192,6 +231,7 @@ impl Settings {
                 active: days(self.signing_keys.active_days),
                 ..KeySchedule::default()
             },
+            sessions,
             mutual: MutualPolicy {
                 min_rsa_bits,
                 keys_ready: if self.dialects.passwordless {
@@ -227,6 +267,7 @@ impl Settings {
             metrics_readers: readers.collect::<anyhow::Result<_>>()?,
             cors: CorsOrigins::parse(&self.cors.origins).context("cors.origins")?,
             dialects: self.dialects,
+            self_signed: self.self_signed.to_policy(self.limits.body_bytes)?,
         })
     }
 
@@ -239,6 +280,29 @@ impl Settings {
     pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
         let tls = self.tls.as_ref()?;
         Some(TlsFiles { certificates: tls.cert.clone(), key: tls.key.clone() })
+    }
+}
+
+impl SelfSignedSettings {
+    fn to_policy(&self, body_bytes: usize) -> anyhow::Result<SelfSignedPolicy> {
+        let max_lifetime = self.max_lifetime;
+        let in_range = (10..=3600).contains(&max_lifetime);
+        ensure!(in_range, "self_signed.max_lifetime is 10 to 3600, not {max_lifetime}");
+        let reuse = match self.reuse.as_str() {
+            "once" => Reuse::Once,
+            "until-expiry" => Reuse::UntilExpiry,
+            other => bail!("self_signed.reuse is once or until-expiry, not {other:?}"),
+        };
+        let md5 = self.md5_body_hash;
+        Ok(SelfSignedPolicy {
+            max_lifetime: Duration::from_secs(max_lifetime),
+            require_audience: self.require_audience,
+            require_body_hash: self.require_body_hash,
+            body_hashes: if md5 { BodyHashes::Sha256OrMd5 } else { BodyHashes::Sha256 },
+            max_hashed_body: body_bytes,
+            reuse,
+            ..SelfSignedPolicy::default()
+        })
     }
 }
 

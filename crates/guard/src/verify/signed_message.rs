@@ -27,13 +27,12 @@ impl Guard {
         let signature = signature(&request.parts.headers).map_err(|error| refused(error.into()))?;
         let message = SignedMessage { jwt, signature: &signature };
         let checked = sessions.check(message, now).await.map_err(|error| refused(error.into()))?;
-        let principal = checked.principal;
+        let principal = checked.principal().clone();
         let who = Signer { account_id: principal.account_id, key: principal.key };
         let refused = |refusal| Refused::of_signer(refusal, ProofKind::SignedMessage, who);
         check_scope(request.scope, &principal.scopes).map_err(refused)?;
         // Last of all: a nonce whose request is refused for another reason is not used up.
-        let next = sessions.redeem(&checked.nonce, now).await;
-        let next = next.map_err(|error| refused(error.into()))?;
+        let next = checked.redeem(now).await.map_err(|error| refused(error.into()))?;
         Ok(Verified { principal, session_nonce: Some(next) })
     }
 }

@@ -1,11 +1,11 @@
 //! `POST /logout`: one path for two dialects, told apart by where the token is. *passwordless*
-//! sends it as `Authorization: Bearer`.
+//! sends it as `Authorization: Bearer`, *signjwt* in the body, signed like every request.
 
-use axum::{Extension, extract::State, response::Response};
+use axum::{Extension, body::Bytes, extract::State, response::Response};
 use http::{HeaderMap, header};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::passwordless;
+use super::{passwordless, signjwt};
 use crate::{
     address::ClientAddress,
     app::App,
@@ -19,13 +19,16 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// End a session or a token.
 ///
 /// *passwordless* sends its token as `Authorization: Bearer`: who holds a token may end it, as in
-/// RFC 7009, and what is no token of this server has ended already.
+/// RFC 7009, and what is no token of this server has ended already. *signjwt* sends the body of a
+/// protected request, `{"jwt", "signed_message"}`.
 #[utoipa::path(
     post,
     path = "/logout",
     tag = "dialects",
+    request_body(content = Option<Value>, description = "Nothing, or the body of a protected request of signjwt"),
     responses(
         (status = 200, description = "The token is no longer good anywhere, or never was"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden: session, nonce or signature is not good"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: there is no token"),
     )
 )]
@@ -33,14 +36,18 @@ pub(crate) async fn logout(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
+    body: Bytes,
 ) -> Result<Response, Problem> {
     if let Some(token) = bearer(&headers)
         && app.settings.dialects.passwordless
     {
         return Ok(passwordless::logout(app, client, token).await);
     }
+    if !body.is_empty() && app.settings.dialects.signjwt {
+        return Ok(signjwt::logout(app, client, &body).await);
+    }
     Err(Problem::new(ProblemType::Unauthenticated)
-        .detail("send the token to end as Authorization: Bearer"))
+        .detail("send the token to end as Authorization: Bearer, or a signed message"))
 }
 
 /// The token of the one `Authorization: Bearer` (RFC 6750 §2.1).

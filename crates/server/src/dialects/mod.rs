@@ -7,8 +7,11 @@
 mod logout;
 mod passwordless;
 pub(crate) mod register;
+pub(crate) mod self_signed;
+mod signjwt;
 
 use serde::Deserialize;
+use utoipa::openapi::{OpenApi, path::Operation, security::SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
@@ -53,7 +56,35 @@ pub(crate) fn routes(dialects: Dialects) -> OpenApiRouter<App> {
         routes = routes.merge(register::routes());
     }
     if dialects.passwordless {
-        routes = routes.merge(passwordless::routes()).merge(logout::routes());
+        routes = routes.merge(passwordless::routes());
+    }
+    if dialects.signjwt {
+        routes = routes.merge(signjwt::routes());
+    }
+    if dialects.passwordless || dialects.signjwt {
+        routes = routes.merge(logout::routes());
     }
     routes
+}
+
+/// Describes the kinds of proof that dialects bring to the protected resources.
+pub(crate) fn describe(api: &mut OpenApi, dialects: Dialects) {
+    let kinds = [
+        (dialects.signjwt, signjwt::SCHEME, signjwt::scheme()),
+        (dialects.self_signed, self_signed::SCHEME, self_signed::scheme()),
+    ];
+    for (_, name, scheme) in kinds.into_iter().filter(|(spoken, ..)| *spoken) {
+        api.components.get_or_insert_default().add_security_scheme(name, scheme);
+        for operation in api.paths.paths.values_mut().flat_map(operations) {
+            // What DPoP protects, every other kind of proof opens too.
+            if let Some(security) = &mut operation.security {
+                security.push(SecurityRequirement::new::<_, [&str; 0], &str>(name, []));
+            }
+        }
+    }
+}
+
+fn operations(path: &mut utoipa::openapi::PathItem) -> impl Iterator<Item = &mut Operation> {
+    let utoipa::openapi::PathItem { get, put, post, delete, patch, .. } = path;
+    [get, put, post, delete, patch].into_iter().filter_map(Option::as_mut)
 }

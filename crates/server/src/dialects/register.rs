@@ -6,7 +6,7 @@ use axum::{Extension, extract::State, response::Response};
 use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Dialects, passwordless};
+use super::{Dialects, passwordless, signjwt};
 use crate::{
     address::ClientAddress,
     app::App,
@@ -37,7 +37,7 @@ impl Shape {
 
 /// The shapes of the dialects that are spoken.
 pub(super) fn shapes(dialects: Dialects) -> Vec<Shape> {
-    [(dialects.passwordless, passwordless::REGISTER)]
+    [(dialects.passwordless, passwordless::REGISTER), (dialects.signjwt, signjwt::REGISTER)]
         .into_iter()
         .filter_map(|(spoken, shape)| spoken.then_some(shape))
         .collect()

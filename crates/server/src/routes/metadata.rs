@@ -1,7 +1,7 @@
 //! Authorization server metadata (RFC 8414).
 
 use axum::{Json, extract::State, http::header, response::IntoResponse};
-use countersign_protocol::keys::Algorithm;
+use countersign_protocol::{ProofKind, keys::Algorithm};
 use serde_json::{Value, json};
 
 use super::{jwks, token};
@@ -16,7 +16,10 @@ use crate::app::App;
 )]
 pub(crate) async fn metadata(State(app): State<App>) -> impl IntoResponse {
     let issuer = app.authority.policy().issuer();
-    ([(header::CACHE_CONTROL, "public, max-age=300")], Json(document(issuer)))
+    let mut document = document(issuer);
+    let proofs: Vec<&str> = app.guard.proofs().map(ProofKind::name).collect();
+    document["countersign_proofs_supported"] = json!(proofs);
+    ([(header::CACHE_CONTROL, "public, max-age=300")], Json(document))
 }
 
 fn document(issuer: &str) -> Value {

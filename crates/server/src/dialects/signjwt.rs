@@ -1,0 +1,261 @@
+//! *signjwt*: a session whose every request is signed over a fresh nonce and the session's JWT.
+//!
+//! The same pair protects any resource: `Authorization: SignJWT <jwt>` with `Signed-Message:
+//! <base64>`, answered with the next nonce in `SignJWT-Nonce`.
+
+use axum::{
+    Extension,
+    body::Bytes,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use countersign_authority::{
+    OpenSessionError, PresentedKey, SessionError, SignedMessage, UnprovenRegistration,
+    account::AccountName,
+};
+use countersign_protocol::strict::{base64, json};
+use http::header;
+use serde_json::{Map, Value, json};
+use utoipa::{
+    ToSchema,
+    openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::register::{Answer, Shape};
+use crate::{
+    address::ClientAddress,
+    app::App,
+    body::StrictJson,
+    problem::{Problem, ProblemBody, ProblemType},
+};
+
+/// The name of the security scheme in the description of the API.
+pub(super) const SCHEME: &str = "signjwt";
+
+/// How one registers.
+pub(super) const REGISTER: Shape = Shape {
+    name: "signjwt",
+    members: &[&["user_id", "public_key"], &["username", "public_key"]],
+    register,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(login))
+        .routes(routes!(protected))
+        .routes(routes!(public_key))
+}
+
+fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer {
+    Box::pin(async move {
+        match try_register(&app, client, &body).await {
+            Ok(answer) => answer.into_response(),
+            Err(problem) => problem.into_response(),
+        }
+    })
+}
+
+async fn try_register(
+    app: &App,
+    client: ClientAddress,
+    body: &Map<String, Value>,
+) -> Result<impl IntoResponse + use<>, Problem> {
+    let registered = app
+        .authority
+        .register_unproven(UnprovenRegistration {
+            username: user(body)?,
+            public_key: PresentedKey::Text(text(body, "public_key")?),
+            address: client.0,
+        })
+        .await?;
+    Ok(axum::Json(json!({ "message": format!("registered {}", registered.username) })))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON that the endpoint reads")]
+pub(crate) struct LoginBody {
+    /// The username or the account id. It may be called `username` instead.
+    user_id: String,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON of the answer")]
+pub(crate) struct SessionBody {
+    /// The session: a JWT by HS256 that only the server can verify.
+    jwt: String,
+    /// The nonce for the first request.
+    nonce: String,
+}
+
+/// Open a session. It proves nothing yet, and every account name gets one.
+#[utoipa::path(
+    post,
+    path = "/login",
+    tag = "dialects",
+    request_body = LoginBody,
+    responses(
+        (status = 200, body = SessionBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body does not name one user"),
+        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
+    )
+)]
+pub(crate) async fn login(
+    State(app): State<App>,
+    Extension(client): Extension<ClientAddress>,
+    StrictJson(body): StrictJson<Map<String, Value>>,
+) -> Result<impl IntoResponse, Problem> {
+    let session = app.authority.open_session(user(&body)?, client.0).await?;
+    let body = axum::Json(json!({ "jwt": session.jwt, "nonce": session.nonce }));
+    Ok(([(header::CACHE_CONTROL, "no-store")], body))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON that the endpoint reads")]
+pub(crate) struct SignedMessageBody {
+    /// The session.
+    jwt: String,
+    /// Base64 of a signature over the UTF-8 bytes of the nonce followed by those of the JWT: for an
+    /// RSA key RSASSA-PSS with SHA-256 and a salt of the greatest possible length.
+    signed_message: String,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON of the answer")]
+pub(crate) struct ProtectedBody {
+    message: String,
+    /// The nonce for the next request.
+    nonce: String,
+}
+
+/// A protected resource.
+#[utoipa::path(
+    post,
+    path = "/protected",
+    tag = "dialects",
+    request_body = SignedMessageBody,
+    responses(
+        (status = 200, body = ProtectedBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "A member is missing"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden: session, nonce or signature is not good"),
+    )
+)]
+pub(crate) async fn protected(
+    State(app): State<App>,
+    StrictJson(body): StrictJson<Map<String, Value>>,
+) -> Result<impl IntoResponse, Problem> {
+    let signature = signature(&body)?;
+    let message = SignedMessage { jwt: text(&body, "jwt")?, signature: &signature };
+    let now = app.authority.now();
+    let checked = app.authority.check_message(message, now).await?;
+    let username = app.authority.username(&checked.principal).await?;
+    let nonce = app.authority.redeem_message(&checked, now).await?;
+    let message = format!("{username} may pass");
+    let body = axum::Json(json!({ "message": message, "nonce": nonce }));
+    Ok(([(header::CACHE_CONTROL, "no-store")], body))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON of the answer")]
+pub(crate) struct PublicKeyBody {
+    /// `SubjectPublicKeyInfo` in PEM.
+    public_key: String,
+}
+
+/// The public key of a user: the oldest one that is live.
+#[utoipa::path(
+    get,
+    path = "/users/{id}",
+    tag = "dialects",
+    params(("id" = String, Path, description = "The username or the account id")),
+    responses(
+        (status = 200, body = PublicKeyBody),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
+    )
+)]
+pub(crate) async fn public_key(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let unknown = || Problem::new(ProblemType::NotFound).detail("no such user");
+    let name: AccountName = name.parse().map_err(|_| unknown())?;
+    let keys = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
+    let key = keys.first().ok_or_else(unknown)?;
+    Ok(axum::Json(json!({ "public_key": key.to_spki_pem() })))
+}
+
+/// Ends the session of a signed message.
+pub(super) async fn logout(app: App, client: ClientAddress, body: &Bytes) -> Response {
+    match try_logout(&app, client, body).await {
+        Ok(answer) => answer.into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn try_logout(
+    app: &App,
+    client: ClientAddress,
+    body: &Bytes,
+) -> Result<impl IntoResponse + use<>, Problem> {
+    let invalid = |detail: String| Problem::new(ProblemType::InvalidJson).detail(detail);
+    let body = json::parse_object(body).map_err(|error| invalid(error.to_string()))?;
+    let signature = signature(&body)?;
+    let message = SignedMessage { jwt: text(&body, "jwt")?, signature: &signature };
+    app.authority.end_session(message, client.0).await?;
+    Ok(axum::Json(json!({ "message": "logged out" })))
+}
+
+/// How the description of the API speaks of signed messages.
+pub(super) fn scheme() -> SecurityScheme {
+    SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+        "Authorization",
+        "`SignJWT <jwt>` with the JWT of a session, and a `Signed-Message` header with base64 of a \
+         signature over the nonce and the JWT. The answer carries the next nonce in `SignJWT-Nonce`.",
+    )))
+}
+
+/// The user whom the body names, by exactly one of the two names that the member has.
+fn user(body: &Map<String, Value>) -> Result<&str, Problem> {
+    match (body.contains_key("user_id"), body.contains_key("username")) {
+        (true, false) => text(body, "user_id"),
+        (false, true) => text(body, "username"),
+        (true, true) | (false, false) => Err(Problem::new(ProblemType::InvalidRequest)
+            .detail("name the user by user_id or by username")),
+    }
+}
+
+/// The signature of the body; what is not base64 is a wrong signature.
+fn signature(body: &Map<String, Value>) -> Result<Vec<u8>, Problem> {
+    let text = text(body, "signed_message")?;
+    base64::decode(text).map_err(|_| SessionError::Refused.into())
+}
+
+fn text<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, Problem> {
+    let missing = || {
+        Problem::new(ProblemType::InvalidRequest)
+            .detail(format!("{name} must be there and be a string"))
+    };
+    body.get(name).and_then(Value::as_str).ok_or_else(missing)
+}
+
+impl From<OpenSessionError> for Problem {
+    fn from(error: OpenSessionError) -> Self {
+        match error {
+            OpenSessionError::Name(error) => {
+                Self::new(ProblemType::InvalidUsername).detail(error.to_string())
+            }
+            OpenSessionError::RateLimited(error) => error.into(),
+            OpenSessionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        match error {
+            // One answer, which says neither whether the account exists nor what is wrong.
+            SessionError::Refused => Self::new(ProblemType::Forbidden).detail(error.to_string()),
+            SessionError::Store(error) => error.into(),
+        }
+    }
+}

@@ -18,7 +18,7 @@ mod token;
 mod testing;
 
 pub use crate::http::{
-    Client, ClientError, KeyInfo, Login, Metadata, NewAccount, Refusal, Registration, Request,
-    Response, Session, Transport, TransportOptions, WhoAmI,
+    Client, ClientError, KeyInfo, Login, Metadata, NewAccount, PasswordlessAccount, Refusal,
+    Registration, Request, Response, Session, Transport, TransportOptions, WhoAmI,
 };
 pub use crate::token::{AccessToken, AccessTokenError, SavedToken};

@@ -64,6 +64,14 @@ pub enum ClientError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The server did not prove that it is the one with which the account was registered.
+    #[error(
+        "whoever answers for {issuer} is not the server where this account was registered; nothing was signed"
+    )]
+    ServerUnproven {
+        /// The issuer identifier.
+        issuer: String,
+    },
     /// The key does not sign.
     #[error(transparent)]
     Sign(#[from] SignError),

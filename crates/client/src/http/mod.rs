@@ -5,6 +5,7 @@
 
 mod challenge;
 mod client;
+mod dialects;
 mod error;
 mod keys;
 mod metadata;
@@ -17,6 +18,7 @@ mod tests;
 mod transport;
 
 pub use self::client::{Client, Login, NewAccount, Registration};
+pub use self::dialects::PasswordlessAccount;
 pub use self::error::ClientError;
 pub use self::keys::KeyInfo;
 pub use self::metadata::Metadata;

@@ -129,6 +129,10 @@ impl Session {
         }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The address of a part of the server's own API.
     pub(super) fn api(&self, path: &str) -> Result<Target, ClientError> {
         self.client.metadata().api(path)

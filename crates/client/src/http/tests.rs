@@ -14,6 +14,7 @@ use crate::testing::{CountingRandom, FixedClock, NOW};
 use crate::token::{AccessToken, SavedToken};
 
 mod login;
+mod passwordless;
 mod requests;
 mod server;
 mod tls;

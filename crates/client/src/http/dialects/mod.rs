@@ -1,0 +1,5 @@
+//! Ways to log in other than the standard one.
+
+mod passwordless;
+
+pub use self::passwordless::PasswordlessAccount;

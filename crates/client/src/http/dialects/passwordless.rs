@@ -1,0 +1,175 @@
+//! *passwordless*: the server proves itself with a number under a key that it made for this account
+//! alone, and only then the client signs that number.
+
+use std::sync::Arc;
+
+use countersign_protocol::{
+    UnixTime,
+    challenges::mutual::Number,
+    keys::{
+        KeyPolicy, KeyType, PrivateKey, PublicKey, SignError,
+        raw_rsa::{self, RawRsaPrivateKey},
+    },
+    strict::{base64, base64url, json},
+};
+use http::{Method, header::AUTHORIZATION};
+use serde::Deserialize;
+
+use crate::{
+    http::{
+        Client, ClientError, Response, Session,
+        client::{json_message, sensitive, unexpected},
+        target::Target,
+        transport::{MAX_API_ANSWER, Message},
+    },
+    token::{AccessToken, SavedToken},
+};
+
+/// An account that the server has just made in the *passwordless* dialect.
+#[derive(Clone, Debug)]
+pub struct PasswordlessAccount {
+    /// The account id.
+    pub account_id: String,
+    /// The key by which the server proves itself to this account: keep it beside the private key.
+    pub server_key: PublicKey,
+}
+
+impl Client {
+    /// Makes an account that `key` logs in to in the *passwordless* dialect.
+    ///
+    /// # Errors
+    /// When the server refuses, for instance because the username is taken.
+    pub async fn register_passwordless(
+        &self,
+        key: &PrivateKey,
+        username: &str,
+    ) -> Result<PasswordlessAccount, ClientError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Answer {
+            server_side_public_key: String,
+            id: String,
+        }
+
+        let target = self.metadata().api("/register")?;
+        let members = [
+            ("username", username.into()),
+            ("clientSidePublicKey", base64::encode(&key.public_key().to_spki_der()).into()),
+        ];
+        let answer: Answer =
+            self.ask(&target, json_message(Method::POST, members)).await?.into_json(&target)?;
+        let server_key = PublicKey::parse(&answer.server_side_public_key, &KeyPolicy::default())
+            .map_err(|error| unexpected(&target, &error.to_string()))?;
+        Ok(PasswordlessAccount { account_id: answer.id, server_key })
+    }
+
+    /// Logs in with `key` in the *passwordless* dialect, to the account of that id or username.
+    ///
+    /// `server_key` is the one that the server gave at registration. Nothing is signed unless the
+    /// server proves to have its private half.
+    ///
+    /// # Errors
+    /// [`ClientError::ServerUnproven`] when the challenge is not by `server_key`; when the server
+    /// refuses, or issues a token that is not bound to `key`.
+    pub async fn login_passwordless(
+        &self,
+        key: &Arc<PrivateKey>,
+        account: &str,
+        server_key: &PublicKey,
+    ) -> Result<Session, ClientError> {
+        let number = self.verified_number(account, server_key).await?;
+        let target = self.account_address("authenticate", account)?;
+        let proposal = base64::encode(&propose(key, &number)?);
+        let message = json_message(Method::POST, [("proposal", proposal.into())]);
+        let answer = self.ask(&target, message).await?;
+        let saved = read_token(&target, answer, key)?;
+        Ok(self.resume(Arc::clone(key), saved))
+    }
+
+    /// The number of a fresh challenge, if the challenge is by `server_key`.
+    async fn verified_number(
+        &self,
+        account: &str,
+        server_key: &PublicKey,
+    ) -> Result<Number, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            challenge: String,
+        }
+
+        let target = self.account_address("challenge", account)?;
+        let answer: Answer = self.ask(&target, Message::get()).await?.into_json(&target)?;
+        let unproven =
+            || ClientError::ServerUnproven { issuer: self.metadata().issuer().to_owned() };
+        let challenge = base64::decode(&answer.challenge).map_err(|_| unproven())?;
+        let number = raw_rsa::recover(server_key, &challenge).map_err(|_| unproven())?;
+        Number::parse(&number).ok_or_else(unproven)
+    }
+
+    fn account_address(&self, what: &str, account: &str) -> Result<Target, ClientError> {
+        let mut url = self.metadata().api("/")?.url().clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend([what, account]);
+        }
+        Target::parse(url.as_str())
+    }
+
+    async fn ask(&self, target: &Target, message: Message) -> Result<Response, ClientError> {
+        self.transport().send_to(target, message, MAX_API_ANSWER).await
+    }
+}
+
+impl Session {
+    /// Ends the token's life everywhere, in the *passwordless* dialect.
+    ///
+    /// # Errors
+    /// When the server does not speak the dialect, or fails.
+    pub async fn logout_passwordless(&self) -> Result<(), ClientError> {
+        let target = self.api("/logout")?;
+        let mut message = json_message(Method::POST, []);
+        let authorization = format!("Bearer {}", self.token().expose());
+        message.headers.insert(AUTHORIZATION, sensitive(&authorization));
+        self.client().ask(&target, message).await?.into_success(&target).map(drop)
+    }
+}
+
+/// The number under an RSA key in the raw form, or signed by another key.
+fn propose(key: &PrivateKey, number: &Number) -> Result<Vec<u8>, ClientError> {
+    let text = number.as_str().as_bytes();
+    if key.public_key().key_type() != KeyType::Rsa {
+        return Ok(key.sign(key.algorithm(), text)?);
+    }
+    let raw = RawRsaPrivateKey::from_pkcs8_der(&key.to_pkcs8_der());
+    let block = raw.and_then(|raw| raw.encrypt(text));
+    block.map_err(|_| SignError::Failed.into())
+}
+
+/// Reads the token of an answer. Its claims are for the resource servers to verify; what the client
+/// wants to know is when it ends, and that it is bound to `key`.
+fn read_token(
+    target: &Target,
+    response: Response,
+    key: &PrivateKey,
+) -> Result<SavedToken, ClientError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        jwt_token: String,
+    }
+
+    let Answer { jwt_token } = response.into_json(target)?;
+    let claims = jwt_token
+        .split('.')
+        .nth(1)
+        .and_then(|payload| json::parse_object(&base64url::decode(payload).ok()?).ok());
+    let claims = claims.ok_or_else(|| unexpected(target, "the token is not a JWT"))?;
+    let bound_to = claims.get("cnf").and_then(|cnf| cnf.get("jkt")).and_then(|jkt| jkt.as_str());
+    if bound_to != Some(&key.public_key().thumbprint().to_string()) {
+        return Err(unexpected(target, "the token is not bound to the key"));
+    }
+    let expires_at = claims.get("exp").and_then(serde_json::Value::as_u64);
+    let expires_at = expires_at.ok_or_else(|| unexpected(target, "the token has no end"))?;
+    let token =
+        AccessToken::new(jwt_token).map_err(|error| unexpected(target, &error.to_string()))?;
+    Ok(SavedToken { token, expires_at: UnixTime::from_secs(expires_at), nonces: Vec::new() })
+}

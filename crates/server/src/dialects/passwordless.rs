@@ -7,7 +7,7 @@
 use axum::{
     Extension,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
 use countersign_authority::{
@@ -90,9 +90,9 @@ pub(crate) struct ChallengeBody {
 pub(crate) async fn challenge(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    Path(account): Path<String>,
+    account: Result<Path<String>, PathRejection>,
 ) -> Result<impl IntoResponse, Problem> {
-    let block = app.authority.mutual_challenge(&account, client.0).await?;
+    let block = app.authority.mutual_challenge(&name_in(account), client.0).await?;
     let body = axum::Json(json!({ "challenge": base64::encode(&block) }));
     Ok(([(header::CACHE_CONTROL, "no-store")], body))
 }
@@ -134,10 +134,11 @@ pub(crate) struct TokenBody {
 pub(crate) async fn authenticate(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    Path(account): Path<String>,
+    account: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<impl IntoResponse, Problem> {
     let proposal = read_proposal(&body)?;
+    let account = name_in(account);
     let login = MutualLogin { name: &account, proposal: &proposal, address: client.0 };
     let grant = app.authority.login_mutually(login).await?;
     let body = axum::Json(json!({ "jwtToken": grant.access_token }));
@@ -150,6 +151,11 @@ pub(super) async fn logout(app: App, client: ClientAddress, token: &str) -> Resp
         Ok(()) => (StatusCode::OK, axum::Json(json!({ "message": "logged out" }))).into_response(),
         Err(error) => Problem::from(error).into_response(),
     }
+}
+
+/// The name in a path. One that is not UTF-8 is an unknown one.
+fn name_in(path: Result<Path<String>, PathRejection>) -> String {
+    path.map_or_else(|_| String::new(), |Path(name)| name)
 }
 
 /// The proposal of a body that is `{"proposal": TEXT}` or the text alone, with or without quotation

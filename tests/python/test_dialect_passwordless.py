@@ -195,6 +195,15 @@ def test_other_keys_sign_the_number(server, kind):
     assert user.authentication(user.key.signature(user.number())).status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["P-256", "P-384"])
+def test_an_ecdsa_signature_may_be_in_der(server, kind):
+    user = User(server, Key.generate(kind)).register()
+    digest = hashes.SHA256() if kind == "P-256" else hashes.SHA384()
+    signature = user.key.private.sign(user.number(), ec.ECDSA(digest))
+    assert user.authentication(signature).status_code == 200
+    assert user.authentication(signature).status_code == 401
+
+
 def test_any_of_the_last_numbers_may_be_signed(server):
     user = User(server, Key.generate("Ed25519")).register()
     first, second, third = (user.number() for _ in range(3))

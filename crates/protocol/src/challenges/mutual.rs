@@ -154,14 +154,15 @@ impl<'a> Proposal<'a> {
     }
 
     /// Whether it is a signature of `number` by `key`, with any algorithm of that key. PS256 may
-    /// have a salt of the digest's or of the greatest length.
+    /// have a salt of the digest's or of the greatest length, and ECDSA may be in DER.
     pub fn signs(self, number: &Number, key: &PublicKey) -> bool {
         let message = number.as_str().as_bytes();
-        let by = |alg: &Algorithm| {
-            let longest_salt =
-                || *alg == Algorithm::Ps256 && key.verify_ps256_max_salt(message, self.0).is_ok();
-            key.verify(*alg, message, self.0).is_ok() || longest_salt()
+        let in_other_form = |alg: &Algorithm| match alg {
+            Algorithm::Ps256 => key.verify_ps256_max_salt(message, self.0).is_ok(),
+            Algorithm::Es256 | Algorithm::Es384 => key.verify_ecdsa_der(message, self.0).is_ok(),
+            Algorithm::EdDsa | Algorithm::Rs256 => false,
         };
+        let by = |alg: &Algorithm| key.verify(*alg, message, self.0).is_ok() || in_other_form(alg);
         key.algorithms().iter().any(by)
     }
 }

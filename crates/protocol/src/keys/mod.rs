@@ -8,6 +8,7 @@ mod algorithm;
 mod components;
 mod decoy;
 mod der;
+mod ecdsa_der;
 mod ed25519;
 mod error;
 mod jwk;

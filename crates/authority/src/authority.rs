@@ -32,7 +32,7 @@ pub struct Authority {
     /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
     pub(crate) nonces: NonceSealer,
     pub(crate) sessions: SessionSealer,
-    started_at: UnixTime,
+    remembers_since: UnixTime,
     vault: Vault,
     /// Part of every nonce key. Random where the replay log forgets at a restart, so that nothing
     /// that was handed out before the start is recognised after it.
@@ -67,7 +67,7 @@ impl Authority {
             trail: Trail::default(),
             mutual: Mutual::new(&vault, &epoch, policy.mutual.keys_ready),
             sessions: session_sealer(&vault, &epoch, policy.sessions.lifetime),
-            started_at: now,
+            remembers_since: if vault.is_new() { UnixTime::EPOCH } else { now },
             policy,
             ports,
             signing_keys,
@@ -92,9 +92,10 @@ impl Authority {
         &self.signing_keys
     }
 
-    /// When this server started: what a volatile replay log knows begins here.
-    pub const fn started_at(&self) -> UnixTime {
-        self.started_at
+    /// From when on a volatile replay log knows everything that was used: the start. Before the
+    /// very first start there was nothing to be used.
+    pub const fn remembers_since(&self) -> UnixTime {
+        self.remembers_since
     }
 
     /// The time, by the authority's clock.

@@ -101,6 +101,7 @@ fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
 /// The open vault.
 pub struct Vault {
     root: SealingKey,
+    is_new: bool,
 }
 
 impl Vault {
@@ -152,6 +153,11 @@ impl Vault {
         Ok(vaults.replace_vault(&record, &resealed, &server_keys, event).await?)
     }
 
+    /// Whether the store had no vault before: nothing was ever signed for it.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// The key for one purpose.
     pub fn key(&self, purpose: &str) -> SealingKey {
         self.root.derive(purpose)
@@ -160,13 +166,13 @@ impl Vault {
     fn create(master: &MasterKey, random: &dyn Random) -> Result<(Self, VaultRecord), VaultError> {
         let salt = random_bytes(random);
         let nonce = random_bytes(random);
-        let vault = Self { root: master.stretch(&salt)? };
+        let vault = Self { root: master.stretch(&salt)?, is_new: true };
         let check = vault.key("vault check").seal(nonce, &salt, CHECK_TEXT);
         Ok((vault, VaultRecord { salt, nonce, check }))
     }
 
     fn open_record(record: &VaultRecord, master: &MasterKey) -> Result<Self, VaultError> {
-        let vault = Self { root: master.stretch(&record.salt)? };
+        let vault = Self { root: master.stretch(&record.salt)?, is_new: false };
         let check = vault.key("vault check").open(record.nonce, &record.salt, &record.check);
         match check {
             Ok(text) if *text == CHECK_TEXT => Ok(vault),

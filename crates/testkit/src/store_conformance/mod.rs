@@ -28,6 +28,7 @@ pub mod logins;
 pub mod pruning;
 pub mod revocations;
 pub mod signing_keys;
+pub mod unproven;
 pub mod vault;
 pub mod watch;
 
@@ -98,6 +99,14 @@ macro_rules! store_conformance {
                 reopening_keeps_signing_keys
                 signing_keys_are_put_replaced_and_removed
                 signing_keys_come_by_time_of_activation
+            }
+            unproven {
+                a_key_proves_itself_by_its_first_use
+                a_revoked_unproven_key_stays_taken
+                an_account_is_found_by_its_other_name
+                an_unproven_key_can_be_added_with_a_proof
+                an_unproven_key_goes_to_one_of_many_at_once
+                an_unproven_key_goes_to_whoever_proves_it
             }
             vault {
                 a_key_pair_for_an_account_comes_with_the_account
@@ -213,6 +222,7 @@ mod tests {
             include_str!("pruning.rs"),
             include_str!("revocations.rs"),
             include_str!("signing_keys.rs"),
+            include_str!("unproven.rs"),
             include_str!("vault.rs"),
             include_str!("watch.rs"),
         ];

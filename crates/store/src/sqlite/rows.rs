@@ -180,8 +180,8 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let moments = [0, 951_782_399, 951_782_400, 951_868_800, 1_709_164_800, 4_107_542_400];
         for secs in moments.into_iter().chain([1_700_000_000, UnixTime::MAX_SECS]) {
-            let select = "SELECT datetime(?, 'unixepoch')";
-            let expected: String = connection.query_row(select, [secs], |r| r.get(0)).unwrap();
+            let select = format!("SELECT datetime({secs}, 'unixepoch')");
+            let expected: String = connection.query_row(&select, [], |r| r.get(0)).unwrap();
             assert_eq!(timestamp(UnixTime::from_secs(secs)), expected);
         }
         assert_eq!(timestamp(UnixTime::from_secs(u64::MAX)), "9999-12-31 23:59:59");

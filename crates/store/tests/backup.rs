@@ -192,7 +192,7 @@ async fn a_restore_needs_no_database_to_replace() {
     fs::remove_dir_all(place.database.parent().unwrap()).unwrap();
     assert_eq!(restore(&place.backup, &place.database).unwrap().previous, None);
     assert!(has_account(&place.open(), 1).await);
-    assert_eq!(place.files(), ["countersign.db", "server.lock"]);
+    assert_eq!(place.files(), ["countersign.db", "countersign.db-lock", "server.lock"]);
 }
 
 #[tokio::test]
@@ -205,6 +205,7 @@ async fn the_log_of_a_crashed_server_goes_along_with_its_database() {
     let previous = restore(&place.backup, &place.database).unwrap().previous.unwrap();
     let expected = [
         "countersign.db",
+        "countersign.db-lock",
         "countersign.db.before-restore-1",
         "countersign.db.before-restore-1-wal",
         "server.lock",
@@ -238,7 +239,7 @@ async fn nothing_is_restored_under_a_running_server_or_from_a_bad_backup() {
     fs::write(&place.backup, "no backup").unwrap();
     let refusal = restore(&place.backup, &place.database).unwrap_err();
     assert!(matches!(refusal, RestoreError::Backup(_)), "{refusal:?}");
-    assert_eq!(place.files(), ["countersign.db", "server.lock"]);
+    assert_eq!(place.files(), ["countersign.db", "countersign.db-lock", "server.lock"]);
     assert!(has_account(&place.open(), 1).await);
 }
 

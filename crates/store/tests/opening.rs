@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Barrier,
+    sync::{Arc, Barrier},
     thread,
 };
 
@@ -14,6 +14,7 @@ use countersign_store::sqlite::{OpenError, OpenMode, SqliteOptions, SqliteStore}
 use countersign_testkit::samples;
 use rusqlite::Connection;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
     SqliteStore::open(path, &SqliteOptions::default())
@@ -31,11 +32,14 @@ fn directory_and_path() -> (TempDir, PathBuf) {
 
 /// A database with some accounts in it, closed.
 async fn filled(path: &Path) {
-    let store = open(path).unwrap();
+    let store = Arc::new(open(path).unwrap());
+    let mut creations = JoinSet::new();
     for number in 0..200 {
+        let store = Arc::clone(&store);
         let new = samples::new_account(number, &format!("user{number}"));
-        store.create_account(new).await.unwrap();
+        creations.spawn(async move { store.create_account(new).await.unwrap() });
     }
+    creations.join_all().await;
 }
 
 /// Opening `path` fails with `expected`, whose message names the file, and does not change it.
@@ -64,7 +68,10 @@ fn a_new_database_is_for_its_owner_only() {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
     drop(store);
-    assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1);
+    let mut names: Vec<_> =
+        fs::read_dir(&data_dir).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["countersign.db", "countersign.db-lock"]);
 }
 
 #[test]

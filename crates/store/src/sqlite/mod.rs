@@ -123,6 +123,15 @@ impl SqliteStore {
         backup::backup(&self.path, to, self.busy_timeout)
     }
 
+    /// Reads all of the database and checks that nothing in it contradicts anything else, while
+    /// others go on using it. Blocks until that is done.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong.
+    pub fn verify(&self) -> Result<DatabaseSummary, OpenError> {
+        backup::verify_in_use(&self.path, self.busy_timeout)
+    }
+
     /// What the writer has done so far.
     pub fn statistics(&self) -> Statistics {
         self.writer.statistics()

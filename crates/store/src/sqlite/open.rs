@@ -1,6 +1,7 @@
 //! Opening the database: what it may be, what it may not, and what to tell the operator.
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::atomic::AtomicI64,
@@ -82,7 +83,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
     let failed = |error| classify(&path, error);
     let started = |source| OpenError::Io { path: path.clone(), source };
 
-    make_file(&path, options.mode)?;
+    let _turn = enter(&path, options.mode)?;
     let mut writer = connect(&path, Access::Write, options.busy_timeout).map_err(failed)?;
     prepare(&mut writer, &path, options.mode)?;
     let data_version = watch::data_version(&writer).map_err(failed)?;
@@ -99,29 +100,28 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
     })
 }
 
-/// Sees to it that there is a file, if there may be a new one.
-fn make_file(path: &Path, mode: OpenMode) -> Result<(), OpenError> {
+/// Waits for its turn, which lasts until the result is dropped, and makes an empty file if there
+/// may be a new one.
+fn enter(path: &Path, mode: OpenMode) -> Result<File, OpenError> {
     let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    let directory = files::directory_of(path);
+    if mode == OpenMode::CreateOrUpgrade {
+        files::create_private_dir(directory).map_err(failed)?;
+    } else if !path.try_exists().map_err(failed)? && !restore::is_unfinished(path) {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
+    let turn = files::take_turn(path).map_err(failed)?;
     if restore::is_unfinished(path) {
         return Err(OpenError::RestoreUnfinished { path: path.to_owned() });
     }
-    if mode == OpenMode::Existing {
-        return match path.try_exists() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(OpenError::Missing { path: path.to_owned() }),
-            Err(error) => Err(failed(error)),
-        };
-    }
-    let directory = files::directory_of(path);
-    files::create_private_dir(directory).map_err(failed)?;
-    match files::create_private_file(path) {
+    if mode == OpenMode::CreateOrUpgrade && !path.try_exists().map_err(failed)? {
         // SQLite fills an empty file as if it had created it.
-        Ok(file) => files::give_to_owner_of(directory, &file)
+        files::create_private_file(path)
+            .and_then(|file| files::give_to_owner_of(directory, &file))
             .and_then(|()| files::sync_dir(directory))
-            .map_err(failed),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed(error)),
+            .map_err(failed)?;
     }
+    Ok(turn)
 }
 
 /// Makes sure that the database is ours, whole and of this version. What it refuses, it has not

@@ -77,14 +77,7 @@ where
         let GuardLayer { guard, scope } = self.layer.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let verdict = guard.verify(&parts).await.and_then(|principal| match scope {
-                Some(scope) if !principal.scopes.contains(scope) => {
-                    let refusal = Refusal::InsufficientScope(scope.to_owned());
-                    Err(Refused { refusal, token: None })
-                }
-                _ => Ok(principal),
-            });
-            let mut response = match verdict {
+            let mut response = match guard.verify_with_scope(&parts, scope).await {
                 Ok(principal) => {
                     parts.extensions.insert(principal);
                     inner.call(Request::from_parts(parts, body)).await?

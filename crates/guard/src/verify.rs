@@ -66,6 +66,15 @@ impl Guard {
     /// # Errors
     /// With the first rule that does not hold.
     pub async fn verify(&self, parts: &Parts) -> Result<Principal, Refused> {
+        self.verify_with_scope(parts, None).await
+    }
+
+    /// The same; where a `scope` is given, the token must carry it.
+    pub(crate) async fn verify_with_scope(
+        &self,
+        parts: &Parts,
+        scope: Option<&str>,
+    ) -> Result<Principal, Refused> {
         let now = self.0.ports.clock.now();
         let early = |refusal| Refused { refusal, token: None };
         let text = match Presented::from_headers(&parts.headers) {
@@ -76,7 +85,7 @@ impl Guard {
         };
         let ath = sha256(&[text.as_bytes()]);
         let token = self.verified_token(text, ath, now).await.map_err(early)?;
-        match self.verified_request(parts, ath, &token, now).await {
+        match self.verified_request(parts, ath, &token, scope, now).await {
             Ok(proof) => Ok(principal(&token, proof)),
             Err(refusal) => Err(Refused { refusal, token: Some(token) }),
         }
@@ -122,6 +131,7 @@ impl Guard {
         parts: &Parts,
         ath: [u8; 32],
         token: &AccessTokenClaims,
+        scope: Option<&str>,
         now: UnixTime,
     ) -> Result<DpopProof, Refusal> {
         let ports = &self.0.ports;
@@ -132,6 +142,10 @@ impl Guard {
         let binding = TokenBinding { ath, jkt: token.bound_to };
         let method = parts.method.as_str();
         let proof = self.verified_proof(&parts.headers, method, &uri, binding, now)?;
+        if let Some(scope) = scope.filter(|scope| !token.scopes.contains(scope)) {
+            return Err(Refusal::InsufficientScope(scope.to_owned()));
+        }
+        // Last of all: a proof that is refused for another reason is not used up.
         let receipt = ports.replay_log.check_and_insert(proof.entry(), now).await;
         let receipt = receipt.map_err(|error| match error {
             ReplayError::Used => Refusal::Replayed,
@@ -196,6 +210,3 @@ fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {
 fn unavailable(PortUnavailable(cause): PortUnavailable) -> Refusal {
     Refusal::Unavailable(cause)
 }
-
-#[cfg(test)]
-mod tests;

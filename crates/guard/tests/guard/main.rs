@@ -1,0 +1,12 @@
+//! The guard, from a request to a principal or a refusal, with ports that live in memory.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod accepted;
+mod caches;
+mod credentials;
+mod layer;
+mod outages;
+mod proofs;
+mod replay;
+mod tokens;
+mod world;

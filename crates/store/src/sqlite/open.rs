@@ -48,21 +48,21 @@ pub enum OpenError {
     /// There is no such file, and it was not to be created.
     #[error("{}: there is no database", path.display())]
     Missing { path: PathBuf },
-    /// The file system cannot keep a write-ahead log, as some network file systems cannot.
-    #[error(
-        "{}: this file system does not support SQLite's write-ahead log; use a local one",
-        path.display()
-    )]
-    NoWriteAheadLog { path: PathBuf },
-    /// Something else.
-    #[error("{}: this is not a SQLite database", path.display())]
-    NotADatabase { path: PathBuf },
     /// A later version of this program has written it.
     #[error(
         "{}: the database has schema version {found}, but this program knows only up to {known}; use a newer program",
         path.display()
     )]
     NewerSchema { path: PathBuf, found: u32, known: u32 },
+    /// The file system cannot keep a write-ahead log, as some network file systems cannot.
+    #[error(
+        "{}: this file system does not support SQLite's write-ahead log; use a local one",
+        path.display()
+    )]
+    NoWriteAheadLog { path: PathBuf },
+    /// A file of another kind.
+    #[error("{}: this is not a SQLite database", path.display())]
+    NotADatabase { path: PathBuf },
     /// An earlier version of this program has written it, and it was not to be changed.
     #[error(
         "{}: the database has schema version {found} and needs {known}; start the server once to upgrade it",

@@ -82,7 +82,6 @@ async fn other_programs_read_accounts_and_keys_while_the_store_is_open() {
 #[tokio::test]
 async fn what_hot_paths_ask_is_found_by_index() {
     let fixture = Fixture::new();
-    let reader = fixture.other_program();
     for query in [
         "SELECT 1 FROM accounts WHERE account_id = ?",
         "SELECT 1 FROM accounts WHERE username_folded = ?",
@@ -100,16 +99,24 @@ async fn what_hot_paths_ask_is_found_by_index() {
         "SELECT id FROM audit_events WHERE at < ? LIMIT 9",
         "SELECT id FROM audit_events WHERE id <= ? LIMIT 9",
     ] {
-        let mut statement = reader.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
-        let count = statement.parameter_count();
-        let plan: Vec<String> = statement
-            .query_map(rusqlite::params_from_iter(vec![1; count]), |row| row.get(3))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let plan = plan(&fixture.store, query).await;
         let bad = |step: &String| {
             (step.starts_with("SCAN") && !step.contains("USING")) || step.contains("TEMP B-TREE")
         };
         assert!(!plan.iter().any(bad), "{query}: {plan:?}");
     }
+}
+
+/// The steps in which the store's own connection would answer `query`.
+async fn plan(store: &SqliteStore, query: &str) -> Vec<String> {
+    let explain = format!("EXPLAIN QUERY PLAN {query}");
+    store
+        .read(move |connection| {
+            let mut statement = connection.prepare(&explain).map_err(DbError::from)?;
+            let values = rusqlite::params_from_iter(vec![1; statement.parameter_count()]);
+            let steps = statement.query_map(values, |row| row.get(3)).map_err(DbError::from)?;
+            Ok::<_, StoreError>(steps.collect::<Result<_, _>>().map_err(DbError::from)?)
+        })
+        .await
+        .unwrap()
 }

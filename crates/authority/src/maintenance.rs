@@ -66,9 +66,12 @@ impl Maintenance {
             return Ok(());
         }
         live.forget_all();
+        let revoked = ports.revocations.revoked_tokens(ports.clock.now()).await;
+        let reloaded = signing_keys.reload().await;
+        // Last, so that nothing is remembered anew by what was known before; and in any case.
         (self.on_foreign_change)();
-        revoked_tokens.add(ports.revocations.revoked_tokens(ports.clock.now()).await?);
-        signing_keys.reload().await
+        revoked_tokens.add(revoked?);
+        reloaded
     }
 
     /// Rotates signing keys that are due, and forgets what is over.

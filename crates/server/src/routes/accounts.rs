@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::IntoResponse,
 };
 use countersign_authority::{PresentedDpop, PresentedKey, Registration, account::AccountName};
@@ -117,9 +117,10 @@ pub(super) fn presented_key(value: &Value) -> Result<PresentedKey<'_>, Problem> 
 )]
 pub(crate) async fn account_jwks(
     State(app): State<App>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let unknown = || Problem::new(ProblemType::NotFound).detail("no such account");
+    let Path(name) = name.map_err(|_| unknown())?;
     let name: AccountName = name.parse().map_err(|_| unknown())?;
     let keys = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
     let keys: Vec<Value> = keys

@@ -1,6 +1,6 @@
 //! The authority: all decisions of one server, over its ports.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
     AccountId, UnixTime, challenges::sealed::NonceSealer, ports::random_bytes, strict::base64url,
@@ -27,6 +27,8 @@ pub struct Authority {
     pub(crate) trail: Trail,
     /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
     pub(crate) nonces: NonceSealer,
+    /// When the store was last found well, by the monotonic clock.
+    pub(crate) checked: tokio::sync::Mutex<Option<Duration>>,
     vault: Vault,
     /// Part of every nonce key. Random where the replay log forgets at a restart, so that nothing
     /// that was handed out before the start is recognised after it.
@@ -59,6 +61,7 @@ impl Authority {
             live: LiveCredentials::new(policy.credential_cache),
             nonces: nonce_sealer(&vault, "token endpoint", &epoch, &policy),
             trail: Trail::default(),
+            checked: tokio::sync::Mutex::new(None),
             policy,
             ports,
             signing_keys,

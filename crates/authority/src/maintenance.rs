@@ -10,6 +10,8 @@ use crate::{authority::Authority, signing_keys::SigningKeyError};
 /// How often the store is asked whether another process changed it: the longest time that an
 /// administrator's change takes to reach a running server.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// How long a successful check of the store counts.
+const CHECK_HOLDS: Duration = Duration::from_secs(1);
 const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// The housekeeping of an [`Authority`].
@@ -100,11 +102,17 @@ impl Authority {
     }
 
     /// Whether the server can do its work: the store reads and writes, and a key is there to sign.
+    /// A good answer holds for a second, so that asking often costs no writes.
     ///
     /// # Errors
     /// When it cannot.
     pub async fn check(&self) -> Result<(), SigningKeyError> {
-        self.ports.watch.check().await?;
+        let now = self.ports.clock.monotonic();
+        let mut checked = self.checked.lock().await;
+        if checked.is_none_or(|last| now >= last + CHECK_HOLDS) {
+            self.ports.watch.check().await?;
+            *checked = Some(now);
+        }
         self.signing_keys.check(self.now())
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     guard_ports::AuthorityPorts,
     limits::{RequestLimits, with_limits},
     metrics::Metrics,
+    oauth_errors::with_oauth_errors,
     problem::{Problem, ProblemType},
     refused,
     routes::{self, openapi::ApiDoc},
@@ -89,7 +90,8 @@ impl App {
             .merge(routes::openapi::router(&api))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed);
-        with_access_log(with_security_headers(with_cors(router, &settings.cors), https), log)
+        let router = with_security_headers(with_cors(router, &settings.cors), https);
+        with_oauth_errors(with_access_log(router, log))
     }
 
     fn limited_routes(self) -> (Router, utoipa::openapi::OpenApi) {
@@ -117,7 +119,6 @@ async fn admit(State(app): State<App>, request: Request, next: Next) -> Response
     match app.authority.admit_request(address).await {
         Ok(()) => next.run(request).await,
         Err(limited) => {
-            app.metrics.rate_limited("requests");
             Problem::new(ProblemType::RateLimited).retry_after(limited.retry_after).into_response()
         }
     }

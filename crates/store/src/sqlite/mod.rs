@@ -34,10 +34,11 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::AtomicI64,
+    sync::{Arc, OnceLock, atomic::AtomicI64},
     time::Duration,
 };
 
+use countersign_protocol::ports::Clock;
 use rusqlite::Connection;
 
 pub use self::{
@@ -57,6 +58,32 @@ pub struct SqliteStore {
     /// The writer connection's `data_version` when [`watch`] last looked.
     data_version: AtomicI64,
     busy_timeout: Duration,
+    stopwatch: OnceLock<Stopwatch>,
+}
+
+/// Who is told how long operations take.
+struct Stopwatch {
+    clock: Arc<dyn Clock>,
+    report: Box<dyn Fn(Operation, Duration) + Send + Sync>,
+}
+
+/// The kinds of operation that take different time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A query.
+    Read,
+    /// A change, until it is durable.
+    Write,
+}
+
+impl Operation {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// How to open a [`SqliteStore`].
@@ -132,6 +159,17 @@ impl SqliteStore {
         backup::verify_in_use(&self.path, self.busy_timeout)
     }
 
+    /// From now on calls `report` with the time that each operation took, waiting included. Only the
+    /// first call counts.
+    pub fn measure(
+        &self,
+        clock: Arc<dyn Clock>,
+        report: impl Fn(Operation, Duration) + Send + Sync + 'static,
+    ) {
+        let _: Result<(), Stopwatch> =
+            self.stopwatch.set(Stopwatch { clock, report: Box::new(report) });
+    }
+
     /// What the writer has done so far.
     pub fn statistics(&self) -> Statistics {
         self.writer.statistics()
@@ -148,8 +186,11 @@ impl SqliteStore {
         E: From<DbError> + Send + 'static,
     {
         let (job, result) = job::new(work);
-        self.writer.submit(job).map_err(DbError::from)?;
-        result.await
+        self.measured(Operation::Write, async {
+            self.writer.submit(job).map_err(DbError::from)?;
+            result.await
+        })
+        .await
     }
 
     /// Runs `work`, one query, on a reader thread.
@@ -162,7 +203,18 @@ impl SqliteStore {
         E: From<DbError> + Send + 'static,
     {
         let (job, result) = job::new(work);
-        self.readers.submit(job).map_err(DbError::from)?;
-        result.await
+        self.measured(Operation::Read, async {
+            self.readers.submit(job).map_err(DbError::from)?;
+            result.await
+        })
+        .await
+    }
+
+    async fn measured<T>(&self, operation: Operation, work: impl Future<Output = T>) -> T {
+        let Some(Stopwatch { clock, report }) = self.stopwatch.get() else { return work.await };
+        let started = clock.monotonic();
+        let result = work.await;
+        report(operation, clock.monotonic().saturating_sub(started));
+        result
     }
 }

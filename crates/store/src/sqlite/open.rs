@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::atomic::AtomicI64,
+    sync::{OnceLock, atomic::AtomicI64},
 };
 
 use rusqlite::{Connection, ErrorCode};
@@ -97,6 +97,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
         path: path.clone(),
         data_version: AtomicI64::new(data_version),
         busy_timeout: options.busy_timeout,
+        stopwatch: OnceLock::new(),
     })
 }
 

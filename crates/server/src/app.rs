@@ -21,7 +21,6 @@ use crate::{
     guard_ports::AuthorityPorts,
     limits::{RequestLimits, with_limits},
     metrics::Metrics,
-    oauth_errors::with_oauth_errors,
     problem::{Problem, ProblemType},
     refused,
     routes::{self, openapi::ApiDoc},
@@ -84,14 +83,15 @@ impl App {
             metrics: Arc::clone(&self.metrics),
             proxies: Arc::clone(&settings.proxies),
         };
-        let (limited, api) = self.clone().limited_routes();
+        let (limited, mut api) = self.clone().limited_routes();
+        let (unlimited, operations) = routes::unlimited().with_state(self).split_for_parts();
+        api.merge(operations);
         let router = with_limits(limited, &settings.limits)
-            .merge(routes::health::router(self.clone()))
-            .merge(routes::openapi::router(&api))
+            .merge(unlimited)
+            .merge(routes::openapi::router(api))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed);
-        let router = with_security_headers(with_cors(router, &settings.cors), https);
-        with_oauth_errors(with_access_log(router, log))
+        with_access_log(with_security_headers(with_cors(router, &settings.cors), https), log)
     }
 
     fn limited_routes(self) -> (Router, utoipa::openapi::OpenApi) {
@@ -105,7 +105,8 @@ impl App {
             .merge(token)
             .merge(routes::public())
             .with_state(self.clone());
-        let (router, api) = routes.split_for_parts();
+        let (router, mut api) = routes.split_for_parts();
+        routes::openapi::add_common_refusals(&mut api);
         (router.layer(middleware::from_fn_with_state(self, admit)), api)
     }
 }

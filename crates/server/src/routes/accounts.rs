@@ -54,10 +54,9 @@ pub(crate) struct RegisteredBody {
     request_body = RegisterBody,
     responses(
         (status = 201, body = RegisteredBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-username, invalid-proof or nonce-required"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label), invalid-username or nonce-required"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "enrolment-closed or enrolment-code"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken or key-taken"),
-        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
     )
 )]
 pub(crate) async fn register(

@@ -82,7 +82,7 @@ pub(crate) async fn list_keys(
     request_body = AddKeyBody,
     responses(
         (status = 201, body = KeyBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof or nonce-required"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label) or nonce-required"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "key-taken or key-limit"),
     )
 )]

@@ -21,6 +21,7 @@ use crate::{
     guard_ports::AuthorityPorts,
     limits::{RequestLimits, with_limits},
     metrics::Metrics,
+    oauth_errors::with_oauth_errors,
     problem::{Problem, ProblemType},
     refused,
     routes::{self, openapi::ApiDoc},
@@ -91,7 +92,8 @@ impl App {
             .merge(routes::openapi::router(api))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed);
-        with_access_log(with_security_headers(with_cors(router, &settings.cors), https), log)
+        let router = with_security_headers(with_cors(router, &settings.cors), https);
+        with_oauth_errors(with_access_log(router, log))
     }
 
     fn limited_routes(self) -> (Router, utoipa::openapi::OpenApi) {

@@ -4,7 +4,8 @@
 use std::{
     env,
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    ops::Range,
+    path::Path,
     process::{Command, Stdio},
     sync::Arc,
 };
@@ -48,7 +49,7 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
 /// acknowledgements, and returns the numbers of all that it acknowledged.
 fn write_and_be_killed(database: &Path, first: u64, acknowledgements: usize) -> Vec<u64> {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "write_until_killed", "--nocapture", "--ignored"])
+        .args(["--exact", "what_is_acknowledged_is_there", "--nocapture"])
         .env(DATABASE, database)
         .env("FIRST", first.to_string())
         .stdout(Stdio::piped())
@@ -73,18 +74,29 @@ fn write_and_be_killed(database: &Path, first: u64, acknowledgements: usize) -> 
     numbers
 }
 
-/// Not a test, but what the killed process runs.
+/// Writes some accounts and finds them; or, as the process that is to be killed, writes on and on.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "runs until it is killed"]
-async fn write_until_killed() {
-    let Some(database) = env::var_os(DATABASE).map(PathBuf::from) else { return };
-    let first: u64 = env::var("FIRST").unwrap().parse().unwrap();
-    let store = Arc::new(SqliteStore::open(&database, &SqliteOptions::default()).unwrap());
+async fn what_is_acknowledged_is_there() {
+    if let Some(database) = env::var_os(DATABASE) {
+        let first: u64 = env::var("FIRST").unwrap().parse().unwrap();
+        write(Path::new(&database), first..u64::MAX).await;
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("countersign.db");
+    write(&database, 0..100).await;
+    assert_eq!(verify_backup(&database).unwrap().accounts, 100);
+}
+
+/// Writes accounts and logins of those numbers, and says so when each is durable.
+async fn write(database: &Path, numbers: Range<u64>) {
+    let store = Arc::new(SqliteStore::open(database, &SqliteOptions::default()).unwrap());
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         let store = Arc::clone(&store);
+        let numbers = numbers.start + writer..numbers.end;
         writers.spawn(async move {
-            for number in (first + writer..).step_by(usize::try_from(WRITERS).unwrap()) {
+            for number in numbers.step_by(usize::try_from(WRITERS).unwrap()) {
                 let new = samples::new_account(number, &format!("user{number}"));
                 store.create_account(new.clone()).await.unwrap();
                 let _receipt = store.record_login(samples::login(&new, number)).await.unwrap();

@@ -150,6 +150,12 @@ fn keys_made_by_openssl_work_without_a_keyring() {
         assert!(user.does(&login).starts_with("eyJ"));
     }
 
+    user.openssl("genpkey -algorithm ED25519 -out robot.pem");
+    let robot = user.does(&["register", "robot", "--key", "robot.pem", "--no-keyring"]);
+    assert!(fact(&robot, "key").ends_with("(Ed25519)"), "{robot}");
+    user.does(&["whoami", "--key", "robot.pem", "--username", "robot"]);
+    assert!(!user.does(&["keyring", "list"]).contains("robot"));
+
     // A further key, added without a keyring and revoked by itself.
     user.openssl("genpkey -algorithm ED25519 -out spare.pem");
     let account = ["--username", "ed25519-pem"];

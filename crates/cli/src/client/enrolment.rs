@@ -16,7 +16,7 @@ use countersign_system::SystemClock;
 
 use super::{
     connection::{explain, same_server},
-    key_file::{self, KeyType},
+    key_file::KeyType,
 };
 use crate::output;
 
@@ -147,14 +147,6 @@ pub(super) struct Enrolled {
     pub(super) account_id: String,
     /// Whether it had the key before.
     pub(super) was_known: bool,
-}
-
-impl Enrolled {
-    /// Key type and thumbprint.
-    pub(super) fn describe_key(&self) -> String {
-        let key = self.key.public_key();
-        format!("{} ({})", key.thumbprint(), key_file::describe(key))
-    }
 }
 
 impl Plan<'_> {

@@ -57,8 +57,13 @@ pub(super) fn read(path: &Path) -> anyhow::Result<PrivateKey> {
     parse(&content).with_context(|| format!("{name} is no key to log in with"))
 }
 
-/// Key type, with the size where it varies.
+/// Thumbprint and kind.
 pub(super) fn describe(key: &PublicKey) -> String {
+    format!("{} ({})", key.thumbprint(), kind(key))
+}
+
+/// Key type, with the size where it varies.
+pub(super) fn kind(key: &PublicKey) -> String {
     let name = key.key_type().name();
     key.rsa_bits().map_or_else(|| name.to_owned(), |bits| format!("{name} {bits}"))
 }

@@ -141,8 +141,8 @@ fn list(keyring: &Keyring, json: bool) -> anyhow::Result<()> {
     let now = SystemClock::new().now();
     let head = ["ENTRY", "USERNAME", "SERVER", "KEY", "STATE"].map(str::to_owned).to_vec();
     let rows = keyring.entries().iter().map(|entry| {
-        let key = public_key(entry)
-            .map_or_else(|error| error.to_string(), |key| key_file::describe(&key));
+        let key =
+            public_key(entry).map_or_else(|error| error.to_string(), |key| key_file::kind(&key));
         vec![
             entry.name().to_string(),
             text::printable(entry.username()),
@@ -165,7 +165,7 @@ fn show(entry: &Entry, json: bool) -> anyhow::Result<()> {
         ("username", text::printable(entry.username())),
         ("account", text::printable(account)),
         ("server", text::printable(entry.url())),
-        ("key", format!("{} ({})", key.thumbprint(), key_file::describe(&key))),
+        ("key", key_file::describe(&key)),
         ("created", to_rfc3339(entry.created_at())),
         ("state", state(entry, SystemClock::new().now())),
     ]))?;

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use countersign_client::{Client, ClientError, NewAccount, Registration, TransportOptions};
+use countersign_protocol::keys::PrivateKey;
 
 use super::{
     actor::Places,
+    connection::explain,
     enrolment::{Enrolment, Plan, is_account, parse_name},
     key_file::{self, KeyType},
     text,
@@ -35,6 +37,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", conflicts_with = "key_type")]
     key: Option<PathBuf>,
 
+    /// Leave the keyring alone: the key stays in its file only
+    #[arg(long, requires = "key", conflicts_with = "entry")]
+    no_keyring: bool,
+
     /// What to call the key in the keyring [default: NAME]
     #[arg(long = "as", value_name = "ENTRY")]
     entry: Option<String>,
@@ -51,6 +57,13 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let server = options.places.server.address()?;
     let client = options.places.server.connect(&server, TransportOptions::default()).await?;
     let server = client.metadata().issuer();
+    if let Some(key) = given.as_ref().filter(|_| options.no_keyring) {
+        let account_id = register(&client, key, options).await.map_err(explain)?;
+        output::line(format!("{username} is registered at {server}"))?;
+        let key = key_file::describe(key.public_key());
+        let facts = [("  account", text::printable(&account_id)), ("  key", key)];
+        return Ok(output::line(text::facts(facts))?);
+    }
 
     let mut keyring = options.places.keyring.open_or_create()?;
     let registered = keyring
@@ -67,14 +80,14 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     let plan = Plan { server, username, entry: options.entry.as_deref(), default_entry: username };
     let enrolment = Enrolment::begin(&mut keyring, &plan, given, options.key_type)?;
-    let outcome = register(&client, &enrolment, options).await;
+    let outcome = register(&client, enrolment.key(), options).await;
     let enrolled = enrolment.conclude(&client, username, outcome).await?;
 
     let verb = if enrolled.was_known { "was registered already" } else { "is registered" };
     output::line(format!("{username} {verb} at {server}"))?;
     output::line(text::facts([
         ("  account", text::printable(&enrolled.account_id)),
-        ("  key", enrolled.describe_key()),
+        ("  key", key_file::describe(enrolled.key.public_key())),
         ("  keyring", format!("{}, entry {}", keyring.path().display(), enrolled.entry)),
     ]))?;
     output::remark("try: countersign whoami");
@@ -84,7 +97,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
 /// The account id.
 async fn register(
     client: &Client,
-    enrolment: &Enrolment<'_>,
+    key: &PrivateKey,
     options: &Options,
 ) -> Result<String, ClientError> {
     let account = NewAccount {
@@ -92,6 +105,6 @@ async fn register(
         label: options.label.as_deref(),
         enrolment_code: options.code.as_deref(),
     };
-    let Registration { account_id, .. } = client.register(enrolment.key(), &account).await?;
+    let Registration { account_id, .. } = client.register(key, &account).await?;
     Ok(account_id)
 }

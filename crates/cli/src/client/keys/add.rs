@@ -127,7 +127,7 @@ async fn add(
     let verb = if enrolled.was_known { "already logs in to" } else { "now logs in to" };
     output::line(format!("{} {verb} {username} at {server} too", enrolled.entry))?;
     output::line(text::facts([
-        ("  key", enrolled.describe_key()),
+        ("  key", key_file::describe(enrolled.key.public_key())),
         ("  keyring", format!("{}, entry {}", keyring.path().display(), enrolled.entry)),
     ]))?;
     Ok(())

@@ -15,12 +15,14 @@ use crate::{
 };
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Puts a [`Guard`] in front of a service.
 ///
 /// The service finds the [`Principal`](countersign_protocol::Principal) in the request's
 /// extensions. A refused request never reaches it; the answer to one carries the [`Refused`] in its
-/// extensions, for logs and audit. Every answer carries a fresh `DPoP-Nonce` (RFC 9449 §8.2).
+/// extensions, for logs and audit. Every answer carries a fresh `DPoP-Nonce`, and so
+/// `Cache-Control: no-store` unless the service said something else (RFC 9449 §8.2, §9).
 #[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
@@ -85,7 +87,9 @@ where
                 Err(refused) => refusal_response(refused),
             };
             if let Ok(nonce) = HeaderValue::try_from(guard.fresh_nonce()) {
-                response.headers_mut().insert(DPOP_NONCE, nonce);
+                let headers = response.headers_mut();
+                headers.insert(DPOP_NONCE, nonce);
+                headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
             }
             Ok(response)
         })
@@ -105,7 +109,7 @@ fn refusal_response<R: From<String>>(refused: Refused) -> Response<R> {
     *response.status_mut() = challenge.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
     if let Some(value) = refused.refusal.www_authenticate() {
         headers.insert(header::WWW_AUTHENTICATE, value);
     }

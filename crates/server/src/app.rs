@@ -10,7 +10,7 @@ use axum::{
 };
 use countersign_authority::Authority;
 use countersign_guard::{Guard, GuardLayer, GuardPolicy, GuardPorts};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -128,11 +128,14 @@ async fn admit(State(app): State<App>, request: Request, next: Next) -> Response
 }
 
 /// Every answer of the endpoints where proofs are made without a token carries the nonce for the
-/// next proof (RFC 9449 §8.2).
+/// next proof, and is not kept by caches (RFC 9449 §8.2).
 async fn add_nonce(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Ok(nonce) = HeaderValue::try_from(app.authority.fresh_nonce()) {
-        response.headers_mut().insert(DPOP_NONCE, nonce);
+        let no_store = HeaderValue::from_static("no-store");
+        let headers = response.headers_mut();
+        headers.insert(DPOP_NONCE, nonce);
+        headers.entry(CACHE_CONTROL).or_insert(no_store);
     }
     response
 }

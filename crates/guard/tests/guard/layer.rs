@@ -186,6 +186,26 @@ async fn the_services_own_nonce_gives_way() {
 }
 
 #[tokio::test]
+async fn an_answer_with_a_nonce_is_not_stored_unless_the_service_says_so() {
+    let (world, client) = (World::new(), Client::new());
+    for (own, expected) in [(None, "no-store"), (Some("private, max-age=5"), "private, max-age=5")]
+    {
+        let handler = service_fn(move |_: Request<String>| {
+            let mut response = Response::builder();
+            if let Some(own) = own {
+                response = response.header(header::CACHE_CONTROL, own);
+            }
+            ready(Ok::<_, Infallible>(response.body(String::new()).unwrap()))
+        });
+        let request = Request::from_parts(client.request(&world), String::new());
+        let layer = GuardLayer::new(world.guard.clone());
+        let response = layer.layer(handler).oneshot(request).await.unwrap();
+        let values: Vec<_> = response.headers().get_all(header::CACHE_CONTROL).iter().collect();
+        assert_eq!(values, [expected]);
+    }
+}
+
+#[tokio::test]
 async fn a_scope_can_be_required() {
     let (world, client) = (World::new(), Client::new());
     let layer = |scope| GuardLayer::new(world.guard.clone()).require_scope(scope);

@@ -70,6 +70,7 @@ pub(super) async fn invite(settings: &Settings, options: Invite) -> anyhow::Resu
     output::line(code.reveal())?;
     let until = to_rfc3339(expires_at);
     output::remark(format!("registers {whom}, once, until {until}; it is not shown again"));
+    output::remark("use it with: countersign register NAME --code CODE");
     if settings.enrolment == "closed" {
         output::remark("WARNING: by this configuration enrolment is closed, even to the invited");
     }

@@ -1,6 +1,9 @@
 //! The one path from a request to a principal.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use countersign_protocol::{
     Principal, ProofKind, UnixTime, Unspent,
@@ -38,7 +41,10 @@ struct Inner {
     ports: GuardPorts,
     nonces: NonceSealer,
     /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
-    tokens: Cache<[u8; 32], Arc<AccessTokenClaims>>,
+    /// Each with the generation of keys that it was verified with.
+    tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
+    /// Counts how often the issuer's keys have changed.
+    generation: AtomicU64,
     /// Keys of proofs, parsed.
     keys: Cache<Thumbprint, PublicKey>,
 }
@@ -58,7 +64,8 @@ impl Guard {
     pub fn new(policy: GuardPolicy, ports: GuardPorts, nonces: NonceSealer) -> Self {
         let tokens = Cache::new(policy.cache_capacity);
         let keys = Cache::new(policy.cache_capacity);
-        Self(Arc::new(Inner { policy, ports, nonces, tokens, keys }))
+        let generation = AtomicU64::new(0);
+        Self(Arc::new(Inner { policy, ports, nonces, tokens, generation, keys }))
     }
 
     /// Decides about the request that `parts` describe.
@@ -98,6 +105,8 @@ impl Guard {
 
     /// Forgets which tokens verified: the issuer's keys have changed.
     pub fn forget_verified_tokens(&self) {
+        // A token that is being verified this moment carries the number from before.
+        self.0.generation.fetch_add(1, Ordering::SeqCst);
         self.0.tokens.clear();
     }
 
@@ -108,7 +117,9 @@ impl Guard {
         now: UnixTime,
     ) -> Result<Arc<AccessTokenClaims>, Refusal> {
         let Inner { policy, ports, tokens, .. } = &*self.0;
-        if let Some(claims) = tokens.get(&ath) {
+        let generation = self.0.generation.load(Ordering::SeqCst);
+        if let Some((_, claims)) = tokens.get(&ath).filter(|(verified, _)| *verified == generation)
+        {
             check_time(&claims, None, policy.skew, now)?;
             return Ok(claims);
         }
@@ -122,7 +133,7 @@ impl Guard {
             skew: policy.skew,
         };
         let claims = Arc::new(token.verify(&key, &expected, now)?);
-        tokens.insert(ath, Arc::clone(&claims));
+        tokens.insert(ath, (generation, Arc::clone(&claims)));
         Ok(claims)
     }
 

@@ -1,0 +1,9 @@
+//! The whole HTTP application, in process: one file for each part of the URL tree and for each rule
+//! that holds across it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod account_jwks;
+mod accounts;
+mod enrolment;
+mod registered_keys;
+mod support;

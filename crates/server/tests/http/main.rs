@@ -6,4 +6,7 @@ mod account_jwks;
 mod accounts;
 mod enrolment;
 mod registered_keys;
+mod session_keys;
 mod support;
+mod token;
+mod token_refusals;

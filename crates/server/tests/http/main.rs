@@ -5,8 +5,12 @@
 mod account_jwks;
 mod accounts;
 mod enrolment;
+mod events;
+mod keys;
 mod registered_keys;
 mod session_keys;
+mod standing;
 mod support;
 mod token;
 mod token_refusals;
+mod whoami;

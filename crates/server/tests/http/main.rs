@@ -4,16 +4,21 @@
 
 mod account_jwks;
 mod accounts;
+mod audit;
 mod enrolment;
 mod events;
 mod health;
 mod introspect;
 mod jwks;
 mod keys;
+mod limits;
+mod logs;
 mod metadata;
 mod openapi;
+mod outages;
 mod page;
 mod registered_keys;
+mod restart;
 mod revoke;
 mod session_keys;
 mod standing;

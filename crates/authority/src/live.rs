@@ -75,3 +75,6 @@ impl LiveCredentials {
         self.known.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,7 @@ impl App {
             replay_log: Arc::clone(&ports) as _,
             standing: ports,
         };
-        let guard = Guard::new(guard_policy, ports, authority.nonce_sealer("resources"));
+        let guard = Guard::new(guard_policy, ports, authority.resource_nonces());
         Self { authority, guard, metrics: Arc::new(Metrics::new()), settings: Arc::new(settings) }
     }
 

@@ -32,7 +32,8 @@ class Server:
         self.binary = os.path.abspath(os.environ.get("COUNTERSIGN_BIN", BUILT))
         self.data_directory = str(data_directory)
         self.options = options
-        self.settings = {"COUNTERSIGN_RATE_LIMITS": "off"} | settings
+        defaults = {"COUNTERSIGN_RATE_LIMITS": "off", "COUNTERSIGN_CORS_ORIGINS": "https://app.example"}
+        self.settings = defaults | settings
         self.listen = "127.0.0.1:0"
         self.lines = []
         self.process = None

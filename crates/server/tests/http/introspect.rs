@@ -133,15 +133,24 @@ async fn a_caller_must_authenticate_itself() {
 
 #[tokio::test]
 async fn the_client_id_must_name_the_caller() {
-    let (app, alice, _, token) = with_alice_and_bob().await;
+    let (app, alice, bob, token) = with_alice_and_bob().await;
     let id = Jwt::claims_of(&token)["sub"].as_str().unwrap().to_owned();
     let call = || app.client_request(PATH, "alice", &alice).param("token", &token);
-    for name in ["alice", "ALICE", &id] {
+    for name in ["alice", "ALICE", &id, &alice.thumbprint()] {
         call().param("client_id", name).send().await.is(200);
     }
-    for name in ["bob", "nobody", &alice.thumbprint()] {
+    for name in ["bob", "nobody", &bob.thumbprint()] {
         call().param("client_id", name).send().await.is_oauth_error(401, "invalid_client");
     }
+}
+
+#[tokio::test]
+async fn a_caller_may_name_itself_by_the_client_id_of_its_tokens() {
+    let (app, alice, bob, token) = with_alice_and_bob().await;
+    let own = app.client_request(PATH, &alice.thumbprint(), &alice);
+    own.param("token", &token).send().await.is(200);
+    let foreign = app.client_request(PATH, &bob.thumbprint(), &alice);
+    foreign.param("token", &token).send().await.is_oauth_error(401, "invalid_client");
 }
 
 #[tokio::test]

@@ -105,7 +105,9 @@ async fn a_new_key_must_prove_itself() {
     }
     let stale = proof().claim("nonce", "made-up").sign();
     add(&stale).send().await.is_problem(400, "nonce-required");
-    add(&proof().claim("nonce", app.token_nonce()).sign()).send().await.is(201);
+    let foreign = proof().claim("nonce", app.token_nonce()).sign();
+    add(&foreign).send().await.is_problem(400, "nonce-required");
+    add(&proof().claim("nonce", app.resource_nonce()).sign()).send().await.is(201);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ async fn the_document_says_what_clients_must_know() {
     answer.is(200);
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.header("cache-control"), "public, max-age=300");
-    let algorithms = json!(["EdDSA", "ES256", "ES384", "PS256", "RS256"]);
+    let algorithms = json!(["EdDSA", "Ed25519", "ES256", "ES384", "PS256", "RS256"]);
     let expected = json!({
         "issuer": ISSUER,
         "token_endpoint": format!("{ISSUER}/oauth/token"),

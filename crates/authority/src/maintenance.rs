@@ -1,7 +1,13 @@
 //! What a server does beside answering: rotate keys, write refusals down, forget what is over, and
 //! notice what administrators changed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -18,6 +24,8 @@ const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
 pub struct Maintenance {
     authority: Arc<Authority>,
     on_foreign_change: Box<dyn Fn() + Send + Sync>,
+    /// Whether a change was noticed that could not be taken over yet.
+    behind: AtomicBool,
 }
 
 impl Maintenance {
@@ -27,7 +35,11 @@ impl Maintenance {
         authority: Arc<Authority>,
         on_foreign_change: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        Self { authority, on_foreign_change: Box::new(on_foreign_change) }
+        Self {
+            authority,
+            on_foreign_change: Box::new(on_foreign_change),
+            behind: AtomicBool::new(false),
+        }
     }
 
     /// Works until it is dropped. Failures are logged and tried again at the next turn.
@@ -64,7 +76,10 @@ impl Maintenance {
     /// When the store fails or a signing key does not open.
     pub async fn take_over_changes(&self) -> Result<(), SigningKeyError> {
         let Authority { ports, live, revoked_tokens, signing_keys, .. } = &*self.authority;
-        if !ports.watch.changed_elsewhere().await? {
+        if ports.watch.changed_elsewhere().await? {
+            self.behind.store(true, Ordering::Relaxed);
+        }
+        if !self.behind.load(Ordering::Relaxed) {
             return Ok(());
         }
         live.forget_all();
@@ -73,7 +88,9 @@ impl Maintenance {
         // Last, so that nothing is remembered anew by what was known before; and in any case.
         (self.on_foreign_change)();
         revoked_tokens.add(revoked?);
-        reloaded
+        reloaded?;
+        self.behind.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Rotates signing keys that are due, and forgets what is over.

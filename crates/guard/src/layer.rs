@@ -101,7 +101,7 @@ fn refusal_response<R: From<String>>(refused: Refused) -> Response<R> {
     let challenge = refused.refusal.challenge();
     let body = serde_json::json!({
         "type": format!("urn:countersign:problem:{}", problem_name(&refused.refusal)),
-        "title": challenge.status.canonical_reason(),
+        "title": problem_title(&refused.refusal),
         "status": challenge.status.as_u16(),
         "detail": refused.refusal.to_string(),
     });
@@ -118,6 +118,16 @@ fn refusal_response<R: From<String>>(refused: Refused) -> Response<R> {
     }
     response.extensions_mut().insert(refused);
     response
+}
+
+/// What the problem type means, in words.
+fn problem_title(refusal: &Refusal) -> &'static str {
+    match problem_name(refusal) {
+        "forbidden" => "This is not allowed.",
+        "invalid-request" => "The request is not valid.",
+        "unavailable" => "The server cannot do this now.",
+        _ => "The request must prove who makes it.",
+    }
 }
 
 fn problem_name(refusal: &Refusal) -> &'static str {

@@ -45,6 +45,7 @@ struct ListOptions {
 #[derive(Args)]
 struct RevokeOptions {
     /// The key, as `keys list` shows it
+    #[arg(allow_hyphen_values = true)]
     thumbprint: Thumbprint,
 
     #[command(flatten)]

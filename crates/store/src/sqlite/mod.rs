@@ -185,12 +185,21 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
+        self.measured(Operation::Write, self.write_unmeasured(work)).await
+    }
+
+    /// The same for work of our own, which must not blur the picture of what callers wait for.
+    async fn write_unmeasured<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
         let (job, result) = job::new(work);
-        self.measured(Operation::Write, async {
-            self.writer.submit(job).map_err(DbError::from)?;
-            result.await
-        })
-        .await
+        self.writer.submit(job).map_err(DbError::from)?;
+        result.await
     }
 
     /// Runs `work`, one query, on a reader thread.

@@ -222,14 +222,14 @@ def test_a_login_needs_a_proof(client):
 
 @pytest.mark.parametrize("grant", ["password", "client_credentials", "authorization_code", "x"])
 def test_another_grant_is_not_supported(client, grant):
-    response = client.token_request(client.assertion(), [client.token_proof()], grant_type=grant)
+    response = client.token_request(client.assertion(), [client.token_proof()], {"grant_type": grant})
     assert response.status_code == 400
     assert response.json()["error"] == "unsupported_grant_type"
 
 
 @pytest.mark.parametrize("parameter", ["grant_type", "assertion"])
 def test_a_missing_parameter_is_an_invalid_request(client, parameter):
-    response = client.token_request(client.assertion(), [client.token_proof()], **{parameter: None})
+    response = client.token_request(client.assertion(), [client.token_proof()], {parameter: None})
     assert response.status_code == 400
     assert response.json()["error"] == "invalid_request"
 

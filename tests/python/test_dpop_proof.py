@@ -14,6 +14,8 @@ from support.doors import ACCEPTED
 from support.keys import Key, as_json, base64url, compact, decoded
 
 REFUSED = "invalid_dpop_proof"
+# A server may notice first that the key is not the token's (RFC 9449 §7.1 leaves the order open).
+REFUSED_OR_OTHER_KEY = (REFUSED, "invalid_token")
 
 
 def parts(proof):
@@ -243,11 +245,11 @@ def test_a_key_that_does_not_fit_is_refused(door, change):
 
 def test_a_point_that_is_not_on_the_curve_is_refused(door):
     jwk = door.client.key.jwk
-    assert door.verdict(door.proof(header={"jwk": jwk | {"y": jwk["x"]}})) == REFUSED
+    assert door.verdict(door.proof(header={"jwk": jwk | {"y": jwk["x"]}})) in REFUSED_OR_OTHER_KEY
 
 
 def test_a_short_rsa_key_is_refused(door):
-    assert door.verdict(door.proof(Key.generate("RSA-1024"))) == REFUSED
+    assert door.verdict(door.proof(Key.generate("RSA-1024"))) in REFUSED_OR_OTHER_KEY
 
 
 # --- the form ---

@@ -139,6 +139,20 @@ def test_a_used_registration_proof_is_refused_after_a_restart(own_server):
     assert client.registration(proofs=[proof]).status_code != 201
 
 
+def test_a_used_proof_of_a_new_key_is_refused_after_a_restart(own_server):
+    client = Client(own_server).register()
+    client.log_in()
+    new_key = Key.generate()
+    proof = client.resource_proof("POST", "/v1/keys", new_key, token=None)
+    body = {"public_key": new_key.jwk, "new_key_proof": proof}
+    assert client.call("POST", "/v1/keys", json=body).status_code == 201
+    assert client.call("DELETE", f"/v1/keys/{new_key.thumbprint}").status_code == 204
+
+    restarted(own_server)
+    client.resource_nonce = None
+    assert client.call("POST", "/v1/keys", json=body).status_code != 201
+
+
 def test_a_login_works_right_after_a_restart(own_server):
     client = Client(own_server).register()
     restarted(own_server)

@@ -134,6 +134,20 @@ def test_another_kind_of_token_is_no_client_assertion(logged_in, typ):
     refused_authentication(logged_in.introspect(logged_in.token, logged_in.client_assertion(header={"typ": typ})))
 
 
+@pytest.mark.parametrize("name_of", ["username", "account_id"])
+def test_the_caller_is_named_by_username_or_id(logged_in, name_of):
+    name = getattr(logged_in, name_of)
+    assertion = logged_in.client_assertion(claims={"iss": name, "sub": name})
+    assert logged_in.introspect(logged_in.token, assertion).json()["active"] is True
+
+
+def test_the_client_id_that_tokens_carry_names_the_caller_too(logged_in):
+    """RFC 7523 §3: `iss` and `sub` are the client_id, and RFC 9068 §2.2 puts that very name into our tokens."""
+    client_id = logged_in.introspect(logged_in.token).json()["client_id"]
+    assertion = logged_in.client_assertion(claims={"iss": client_id, "sub": client_id})
+    assert logged_in.introspect(logged_in.token, assertion).json()["active"] is True
+
+
 def test_a_client_assertion_works_once(logged_in):
     assertion = logged_in.client_assertion()
     assert logged_in.introspect(logged_in.token, assertion).status_code == 200
@@ -141,7 +155,7 @@ def test_a_client_assertion_works_once(logged_in):
 
 
 def test_a_client_assertion_by_another_key_is_refused(logged_in, other):
-    identity = {"iss": logged_in.key.thumbprint, "sub": logged_in.key.thumbprint}
+    identity = {"iss": logged_in.username, "sub": logged_in.username}
     forged = other.client_assertion(header={"kid": logged_in.key.thumbprint}, claims=identity)
     refused_authentication(logged_in.introspect(logged_in.token, forged))
 

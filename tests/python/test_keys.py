@@ -146,9 +146,9 @@ def test_nobody_revokes_the_key_of_another(logged_in, other):
     assert other.call().status_code == 200
 
 
-@pytest.mark.parametrize("thumbprint", ["x", "A" * 43, "%00", "..%2F..", "A" * 5000])
+@pytest.mark.parametrize("thumbprint", ["x", "A" * 43, "%00", "..%2F..", "A" * 300])
 def test_an_unknown_thumbprint_is_not_found(logged_in, thumbprint):
-    assert revoke(logged_in, thumbprint).status_code in (400, 404, 414)
+    assert revoke(logged_in, thumbprint).status_code in (400, 404)
 
 
 def test_the_public_keys_of_an_account_are_published(logged_in, second):

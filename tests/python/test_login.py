@@ -96,7 +96,8 @@ def test_a_session_key_that_the_assertion_names_gets_the_token(client):
     assert claims["client_id"] == client.key.thumbprint
     response = client.call()
     assert response.status_code == 200
-    assert response.json()["thumbprint"] == client.key.thumbprint
+    assert response.json()["thumbprint"] == session_key.thumbprint
+    assert response.json()["credential"] == client.key.thumbprint
 
 
 def test_a_token_of_a_session_key_is_useless_with_the_credential(client):

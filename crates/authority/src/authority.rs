@@ -1,6 +1,6 @@
 //! The authority: all decisions of one server, over its ports.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
     AccountId, UnixTime, challenges::sealed::NonceSealer, ports::random_bytes, strict::base64url,
@@ -33,6 +33,10 @@ pub struct Authority {
     pub(crate) nonces: NonceSealer,
     pub(crate) sessions: SessionSealer,
     remembers_since: UnixTime,
+    /// When the store was last found well, by the monotonic clock.
+    pub(crate) checked: tokio::sync::Mutex<Option<Duration>>,
+    /// The nonces of the server's own protected resources.
+    pub(crate) resource_nonces: NonceSealer,
     vault: Vault,
     /// Part of every nonce key. Random where the replay log forgets at a restart, so that nothing
     /// that was handed out before the start is recognised after it.
@@ -64,10 +68,12 @@ impl Authority {
         Ok(Self {
             live: LiveCredentials::new(policy.credential_cache),
             nonces: nonce_sealer(&vault, "token endpoint", &epoch, &policy),
+            resource_nonces: nonce_sealer(&vault, RESOURCES, &epoch, &policy),
             trail: Trail::default(),
             mutual: Mutual::new(&vault, &epoch, policy.mutual.keys_ready),
             sessions: session_sealer(&vault, &epoch, policy.sessions.lifetime),
             remembers_since: if vault.is_new() { UnixTime::EPOCH } else { now },
+            checked: tokio::sync::Mutex::new(None),
             policy,
             ports,
             signing_keys,
@@ -108,9 +114,9 @@ impl Authority {
         self.nonces.issue(self.now())
     }
 
-    /// A sealer of nonces for another purpose, such as the protected resources.
-    pub fn nonce_sealer(&self, purpose: &str) -> NonceSealer {
-        nonce_sealer(&self.vault, purpose, &self.epoch, &self.policy)
+    /// A sealer of the nonces of the protected resources, for the guard in front of them.
+    pub fn resource_nonces(&self) -> NonceSealer {
+        nonce_sealer(&self.vault, RESOURCES, &self.epoch, &self.policy)
     }
 
     /// How many seconds verifiers may cache the JWKS.
@@ -147,6 +153,8 @@ impl Authority {
         self.ports.rate_limiter.take(limit(limits), key, self.ports.clock.monotonic()).await
     }
 }
+
+const RESOURCES: &str = "resources";
 
 fn nonce_sealer(vault: &Vault, purpose: &str, epoch: &str, policy: &Policy) -> NonceSealer {
     let key = vault.key(&format!("nonces/{purpose}/{epoch}"));

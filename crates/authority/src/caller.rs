@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
     UnixTime, Unspent,
-    keys::PublicKey,
+    keys::{PublicKey, Thumbprint},
     tokens::{
         assertion::{
             Assertion, AssertionError, AssertionExpectations, AssertionUse, PresentedAssertion,
@@ -28,7 +28,8 @@ use crate::{
 pub struct CallerAuthentication<'a> {
     /// `client_assertion`.
     pub assertion: &'a str,
-    /// `client_id`, which must name the same account as the assertion.
+    /// `client_id`, which must name the same account as the assertion: by id, username or the key's
+    /// thumbprint.
     pub client_id: Option<&'a str>,
     /// The client's address.
     pub address: IpAddr,
@@ -63,7 +64,7 @@ impl Authority {
             self.verify_assertion(presented_assertion, None, presented.address, now).await?;
         let VerifiedAssertion { assertion, signer } = verified;
         let account = signer.account.clone();
-        if presented.client_id.is_some_and(|id| !names(id, &account)) {
+        if presented.client_id.is_some_and(|id| !names_account_of(id, &signer)) {
             return Err(CallerError::Refused);
         }
         let receipt = self.ports.credentials.spend_assertion(assertion.entry()).await?;
@@ -123,8 +124,9 @@ impl Authority {
     ) -> Result<Vec<Arc<KnownCredential>>, CallerError> {
         let Some(subject) = presented.subject() else { return Ok(Vec::new()) };
         let store = &*self.ports.credentials;
-        let belongs = |known: &Arc<KnownCredential>| names(subject, &known.account);
-        if let Some(kid) = presented.kid()? {
+        let belongs = |known: &Arc<KnownCredential>| names_account_of(subject, known);
+        let named_key = subject.parse().ok();
+        if let Some(kid) = presented.kid()?.or(named_key) {
             return Ok(self.live.get(&kid, store).await?.into_iter().filter(belongs).collect());
         }
         if let Some(key) = likely
@@ -162,6 +164,13 @@ impl Authority {
         let event = event.key(signer.credential.thumbprint()).from(address);
         self.trail.note(event.detail(reason));
     }
+}
+
+/// Whether `text` names the account of `known`: by id, by username, or by the thumbprint of the very
+/// key, which is the `client_id` of tokens.
+fn names_account_of(text: &str, known: &KnownCredential) -> bool {
+    names(text, &known.account)
+        || text.parse() == Ok::<Thumbprint, _>(known.credential.thumbprint())
 }
 
 /// Whether `text` is the id or the username of `account`.

@@ -99,7 +99,8 @@ impl Authority {
             method: request.method,
             uri: request.uri,
         };
-        let rule = NonceRule::IfPresent(&self.nonces);
+        // Keys are added at a protected resource, whose nonces are those that the client has.
+        let rule = NonceRule::IfPresent(&self.resource_nonces);
         let (proof, signer) = self.verify_proof(&presented, rule, now).map_err(ProofError::from)?;
         if signer.thumbprint() != public_key.thumbprint() {
             return Err(ProofError::from(DpopError::OtherKey).into());

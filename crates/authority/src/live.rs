@@ -147,3 +147,6 @@ impl LiveCredentials {
         self.keys.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,9 @@ impl Authority {
         key: &PublicKey,
         now: UnixTime,
     ) -> Result<Grant, LoginError> {
-        check_binding(assertion.peek(), signer.credential.thumbprint(), key.thumbprint())?;
+        let credential = signer.credential.thumbprint();
+        check_binding(assertion.peek(), credential, key.thumbprint())?;
+        self.check_session_key(credential, key.thumbprint()).await?;
         let scopes = granted_scopes(request.scope, &signer.account.scopes)?;
         let audience = self.audience(request.resources)?;
         self.admit_account(signer.account.id).await?;
@@ -107,6 +109,20 @@ impl Authority {
         };
         let access_token = self.signing_keys.sign(&claims, now)?;
         Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes })
+    }
+
+    /// A session key must not be a credential: revoking that would not reach the token, which
+    /// stands and falls with the credential that vouched.
+    async fn check_session_key(
+        &self,
+        credential: Thumbprint,
+        bound_to: Thumbprint,
+    ) -> Result<(), LoginError> {
+        if bound_to == credential {
+            return Ok(());
+        }
+        let known = self.live.get(&bound_to, &*self.ports.credentials).await?;
+        known.map_or(Ok(()), |_| Err(LoginError::SessionKey))
     }
 
     async fn record_login(
@@ -189,6 +205,9 @@ pub enum LoginError {
     /// A scope that the account does not have.
     #[error("the account does not have every scope that was asked for")]
     Scope,
+    /// The session key is a registered key.
+    #[error("a session key must be a new key, not one that is registered")]
+    SessionKey,
     /// No token could be signed.
     #[error(transparent)]
     SigningKey(#[from] SigningKeyError),
@@ -208,9 +227,11 @@ impl LoginError {
             Self::AssertionReplayed | Self::Proof(ProofError::Replayed) => {
                 Some(EventKind::ProofReplayed)
             }
-            Self::Assertion(_) | Self::Binding | Self::Scope | Self::UnknownResource => {
-                Some(EventKind::LoginRefused)
-            }
+            Self::Assertion(_)
+            | Self::Binding
+            | Self::Scope
+            | Self::SessionKey
+            | Self::UnknownResource => Some(EventKind::LoginRefused),
             Self::Proof(_) | Self::RateLimited(_) | Self::SigningKey(_) | Self::Store(_) => None,
         }
     }

@@ -1,7 +1,13 @@
 //! What a server does beside answering: rotate keys, write refusals down, forget what is over, and
 //! notice what administrators changed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -10,12 +16,16 @@ use crate::{authority::Authority, signing_keys::SigningKeyError};
 /// How often the store is asked whether another process changed it: the longest time that an
 /// administrator's change takes to reach a running server.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// How long a successful check of the store counts.
+const CHECK_HOLDS: Duration = Duration::from_secs(1);
 const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// The housekeeping of an [`Authority`].
 pub struct Maintenance {
     authority: Arc<Authority>,
     on_foreign_change: Box<dyn Fn() + Send + Sync>,
+    /// Whether a change was noticed that could not be taken over yet.
+    behind: AtomicBool,
 }
 
 impl Maintenance {
@@ -25,7 +35,11 @@ impl Maintenance {
         authority: Arc<Authority>,
         on_foreign_change: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        Self { authority, on_foreign_change: Box::new(on_foreign_change) }
+        Self {
+            authority,
+            on_foreign_change: Box::new(on_foreign_change),
+            behind: AtomicBool::new(false),
+        }
     }
 
     /// Works until it is dropped. Failures are logged and tried again at the next turn.
@@ -66,13 +80,21 @@ impl Maintenance {
     /// When the store fails or a signing key does not open.
     pub async fn take_over_changes(&self) -> Result<(), SigningKeyError> {
         let Authority { ports, live, revoked_tokens, signing_keys, .. } = &*self.authority;
-        if !ports.watch.changed_elsewhere().await? {
+        if ports.watch.changed_elsewhere().await? {
+            self.behind.store(true, Ordering::Relaxed);
+        }
+        if !self.behind.load(Ordering::Relaxed) {
             return Ok(());
         }
         live.forget_all();
+        let revoked = ports.revocations.revoked_tokens(ports.clock.now()).await;
+        let reloaded = signing_keys.reload().await;
+        // Last, so that nothing is remembered anew by what was known before; and in any case.
         (self.on_foreign_change)();
-        revoked_tokens.add(ports.revocations.revoked_tokens(ports.clock.now()).await?);
-        signing_keys.reload().await
+        revoked_tokens.add(revoked?);
+        reloaded?;
+        self.behind.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Rotates signing keys that are due, and forgets what is over.
@@ -101,11 +123,17 @@ impl Authority {
     }
 
     /// Whether the server can do its work: the store reads and writes, and a key is there to sign.
+    /// A good answer holds for a second, so that asking often costs no writes.
     ///
     /// # Errors
     /// When it cannot.
     pub async fn check(&self) -> Result<(), SigningKeyError> {
-        self.ports.watch.check().await?;
+        let now = self.ports.clock.monotonic();
+        let mut checked = self.checked.lock().await;
+        if checked.is_none_or(|last| now >= last + CHECK_HOLDS) {
+            self.ports.watch.check().await?;
+            *checked = Some(now);
+        }
         self.signing_keys.check(self.now())
     }
 }

@@ -53,3 +53,6 @@ impl Trail {
         self.dropped.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,23 @@
 //! Where the master key comes from: the environment, or a file that the first start makes.
+//!
+//! A change of the master key writes the new key to `master.key.new`, changes the vault, and only
+//! then gives the file its name, `master.key`. If it is interrupted, both files are there; the
+//! vault knows which of them counts, and the next start puts things in order.
 
 use std::{
     env, fs,
-    io::{ErrorKind, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    io::{self, ErrorKind, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
-use countersign_authority::vault::MasterKey;
+use anyhow::{Context as _, bail, ensure};
+use countersign_authority::{
+    ports::VaultStore,
+    vault::{MasterKey, Vault, VaultError},
+};
 use countersign_protocol::ports::Random;
+use countersign_system::SystemRandom;
 use zeroize::Zeroizing;
 
 /// The variables that may hold the master key; the first one that is set counts.
@@ -28,8 +36,22 @@ pub(crate) enum Source {
     Environment(&'static str),
     /// In this file, which was there.
     File(PathBuf),
+    /// In this file, where a change of the master key that was interrupted has left it.
+    Interrupted(PathBuf),
     /// In this file, which was made just now.
     NewFile(PathBuf),
+}
+
+impl Source {
+    /// The place, for a sentence: a path or the name of a variable.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::Environment(variable) => (*variable).to_owned(),
+            Self::File(path) | Self::Interrupted(path) | Self::NewFile(path) => {
+                path.display().to_string()
+            }
+        }
+    }
 }
 
 /// The path of the key file in a data directory.
@@ -37,7 +59,13 @@ pub(crate) fn file_in(data_dir: &Path) -> PathBuf {
     data_dir.join("master.key")
 }
 
-/// The master key from the environment or the key file.
+/// The path of the file that holds the new key while the master key is being changed.
+pub(crate) fn next_file_in(data_dir: &Path) -> PathBuf {
+    data_dir.join("master.key.new")
+}
+
+/// The keys that may be the master key, the likeliest first: that of the environment, or else those
+/// of the key files.
 ///
 /// `may_create` says whether a missing file may be made: only where there is no database yet, since
 /// a new key could open nothing of an old one.
@@ -45,29 +73,74 @@ pub(crate) fn find(
     data_dir: &Path,
     may_create: bool,
     random: &dyn Random,
-) -> anyhow::Result<Found> {
-    for variable in VARIABLES {
-        if let Some(text) = env::var_os(variable) {
-            let text = text.into_string().ok().map(Zeroizing::new);
-            let text = text.with_context(|| format!("{variable} is not UTF-8"))?;
-            let key = MasterKey::parse(&text).with_context(|| format!("{variable} is set"))?;
-            return Ok(Found { key, source: Source::Environment(variable) });
-        }
+) -> anyhow::Result<Vec<Found>> {
+    if let Some(found) = from_environment()? {
+        return Ok(vec![found]);
+    }
+    let found = from_files(data_dir)?;
+    if !found.is_empty() {
+        return Ok(found);
     }
     let path = file_in(data_dir);
-    match read(&path)? {
-        Some(key) => Ok(Found { key, source: Source::File(path) }),
-        None if may_create => {
-            let key = MasterKey::generate(random);
-            write_new(&path, &key)?;
-            Ok(Found { key, source: Source::NewFile(path) })
-        }
-        None => bail!(
-            "the master key of this data directory is missing: put back {}, or set {}",
-            path.display(),
-            VARIABLES[0]
-        ),
+    if may_create {
+        let key = MasterKey::generate(random);
+        write_new(&path, &key)?;
+        return Ok(vec![Found { key, source: Source::NewFile(path) }]);
     }
+    bail!("there is no master key: put back {}, or set {}", path.display(), VARIABLES[0])
+}
+
+/// Opens the vault of `store` with the one of `keys` that fits, which is returned with it.
+pub(crate) async fn open_vault(
+    data_dir: &Path,
+    keys: Vec<Found>,
+    store: &dyn VaultStore,
+) -> anyhow::Result<(Vault, Found)> {
+    let tried: Vec<_> = keys.iter().map(|found| found.source.place()).collect();
+    for found in keys {
+        match Vault::open(store, &found.key, &SystemRandom).await {
+            Ok(vault) => return Ok((vault, found)),
+            Err(VaultError::WrongMasterKey) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let tried = tried.join(" and ");
+    if let Some(file) = file_that_opens(data_dir, store).await {
+        bail!(
+            "wrong master key in {tried}: it must hold the one of {}, or not be set",
+            file.place()
+        );
+    }
+    bail!(
+        "wrong master key in {tried}: the database was made with another one; put that one back, \
+         or set {} to it",
+        VARIABLES[0]
+    )
+}
+
+/// Puts the key files in order after an interrupted change of the master key: `found`, which opens
+/// the vault, becomes `master.key` if it was to, and a key that opens nothing goes. The caller must
+/// hold the lock of the server, for a change that goes on has the same files.
+pub(crate) fn settle(data_dir: &Path, found: Found) -> anyhow::Result<Found> {
+    let (path, next) = (file_in(data_dir), next_file_in(data_dir));
+    let describe = || format!("cannot put {} in order", next.display());
+    if matches!(found.source, Source::Interrupted(_)) {
+        adopt_next(data_dir)?;
+        return Ok(Found { source: Source::Interrupted(path), ..found });
+    }
+    match fs::remove_file(&next) {
+        Ok(()) => sync(data_dir).with_context(describe)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(describe),
+    }
+    Ok(found)
+}
+
+/// Gives `master.key.new` the name `master.key`, durably. What had that name is gone.
+pub(crate) fn adopt_next(data_dir: &Path) -> anyhow::Result<()> {
+    let (path, next) = (file_in(data_dir), next_file_in(data_dir));
+    let describe = || format!("cannot rename {} to {}", next.display(), path.display());
+    fs::rename(&next, &path).and_then(|()| sync(data_dir)).with_context(describe)
 }
 
 /// Reads a key file; `None` when there is none.
@@ -85,14 +158,124 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Option<MasterKey>> {
     Ok(Some(key))
 }
 
-/// Writes a key to a new file that only its owner can read, durably.
+/// Reads the key in the environment variable `name`; `None` when it is not set.
+pub(crate) fn read_variable(name: &str) -> anyhow::Result<Option<MasterKey>> {
+    let Some(text) = env::var_os(name) else { return Ok(None) };
+    let text = text.into_string().ok().map(Zeroizing::new);
+    let text = text.with_context(|| format!("{name} is not UTF-8"))?;
+    Ok(Some(MasterKey::parse(&text).with_context(|| format!("{name} is set"))?))
+}
+
+/// Writes a key to a new file that only its owner can read, durably. The file is there only when
+/// it is whole.
 pub(crate) fn write_new(path: &Path, key: &MasterKey) -> anyhow::Result<()> {
-    let describe = || format!("cannot write {}", path.display());
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(path).with_context(describe)?;
+    ensure!(fs::symlink_metadata(path).is_err(), "{} exists already", path.display());
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = write_partial(&partial, key)
+        .and_then(|()| fs::rename(&partial, path))
+        .and_then(|()| sync(directory_of(path)));
+    if written.is_err() {
+        // What went wrong before is what the caller must learn.
+        let _: io::Result<()> = fs::remove_file(&partial);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn write_partial(path: &Path, key: &MasterKey) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // What root writes here is for the service to which the directory belongs.
+    let (directory, owner) = (fs::metadata(directory_of(path))?, file.metadata()?.uid());
+    if owner == 0 && directory.uid() != 0 {
+        fchown(&file, Some(directory.uid()), Some(directory.gid()))?;
+    }
     let text = Zeroizing::new(format!("{}\n", *key.reveal()));
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(describe)?;
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::File::open(directory).and_then(|dir| dir.sync_all()).with_context(describe)
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn from_environment() -> anyhow::Result<Option<Found>> {
+    for variable in VARIABLES {
+        if let Some(key) = read_variable(variable)? {
+            return Ok(Some(Found { key, source: Source::Environment(variable) }));
+        }
+    }
+    Ok(None)
+}
+
+fn from_files(data_dir: &Path) -> anyhow::Result<Vec<Found>> {
+    let (path, next) = (file_in(data_dir), next_file_in(data_dir));
+    let present = read(&path)?.map(|key| Found { key, source: Source::File(path) });
+    let next = read(&next)?.map(|key| Found { key, source: Source::Interrupted(next) });
+    Ok(present.into_iter().chain(next).collect())
+}
+
+/// The key file that fits where the environment's key does not.
+async fn file_that_opens(data_dir: &Path, store: &dyn VaultStore) -> Option<Source> {
+    from_environment().ok()??;
+    for found in from_files(data_dir).ok()? {
+        if Vault::open(store, &found.key, &SystemRandom).await.is_ok() {
+            return Some(found.source);
+        }
+    }
+    None
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    fs::File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_written_whole_for_its_owner_only_and_never_over_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file_in(dir.path());
+        let key = MasterKey::generate(&SystemRandom);
+        write_new(&path, &key).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(*read(&path).unwrap().unwrap().reveal(), *key.reveal());
+        let other = MasterKey::generate(&SystemRandom);
+        assert!(write_new(&path, &other).is_err());
+        assert_eq!(*read(&path).unwrap().unwrap().reveal(), *key.reveal());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_root_writes_belongs_to_the_owner_of_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        if chown(dir.path(), Some(12_345), Some(12_345)).is_err() {
+            // Only root can give files away, and so only root can have this trouble.
+            return;
+        }
+        let path = file_in(dir.path());
+        write_new(&path, &MasterKey::generate(&SystemRandom)).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().uid(), 12_345);
+    }
+
+    #[test]
+    fn an_empty_key_file_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file_in(dir.path());
+        write_partial(&path, &MasterKey::generate(&SystemRandom)).unwrap();
+        fs::write(&path, "\n").unwrap();
+        let error = read(&path).err().unwrap();
+        assert!(format!("{error:#}").contains("master.key: the master key is empty"));
+    }
 }

@@ -115,6 +115,10 @@ pub(crate) async fn serve(
     let app = App::new(Arc::clone(&opened.authority), transport);
     let guard = app.guard.clone();
     let metrics = Arc::clone(&app.metrics);
+    let store_metrics = Arc::clone(&metrics);
+    opened.store.measure(Arc::clone(&opened.authority.ports().clock), move |operation, took| {
+        store_metrics.store_operation(operation.name(), took);
+    });
     let maintenance = || {
         let guard = guard.clone();
         Maintenance::new(Arc::clone(&opened.authority), move || guard.forget_verified_tokens())
@@ -161,6 +165,10 @@ fn announce(settings: &Settings, Started { issuer, master_key }: &Started) {
             ));
         }
         Source::File(_) => output::remark(format!("opened the data directory {data_dir}")),
+        Source::Interrupted(_) => output::remark(format!(
+            "opened the data directory {data_dir} and finished an interrupted change of its master \
+             key"
+        )),
         Source::Environment(variable) => {
             output::remark(format!("opened the data directory {data_dir} with {variable}"));
         }

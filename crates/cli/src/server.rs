@@ -7,7 +7,6 @@ use countersign_authority::{
     Authority,
     policy::Policy,
     ports::{Clock, Ports, Random},
-    vault::Vault,
 };
 use countersign_store::{
     memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces},
@@ -25,7 +24,6 @@ const DATABASE: &str = "countersign.db";
 
 /// An opened data directory.
 pub(crate) struct DataDir {
-    pub(crate) path: PathBuf,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) ports: Ports,
 }
@@ -37,12 +35,12 @@ pub(crate) fn database_path(settings: &Settings) -> PathBuf {
 
 /// Opens the database; makes directory and database if they are missing and `may_create`.
 pub(crate) fn open(settings: &Settings, may_create: bool) -> anyhow::Result<DataDir> {
-    let path = settings.data_dir.clone();
     if may_create {
+        let path = &settings.data_dir;
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&path)
+            .create(path)
             .with_context(|| format!("cannot make the data directory {}", path.display()))?;
     }
     let mut options = SqliteOptions::default();
@@ -51,12 +49,13 @@ pub(crate) fn open(settings: &Settings, may_create: bool) -> anyhow::Result<Data
     }
     let store = Arc::new(SqliteStore::open(&database_path(settings), &options)?);
     let ports = ports(&store, settings);
-    Ok(DataDir { path, store, ports })
+    Ok(DataDir { store, ports })
 }
 
 /// What a server holds while it runs.
 pub(crate) struct Opened {
     pub(crate) authority: Arc<Authority>,
+    pub(crate) store: Arc<SqliteStore>,
     pub(crate) master_key: Source,
     /// Keeps a second server out of the data directory.
     pub(crate) lock: ServerLock,
@@ -75,11 +74,12 @@ pub(crate) async fn start(
         .create(&settings.data_dir)
         .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
     let lock = ServerLock::acquire(&settings.data_dir)?;
-    let found = master_key::find(&settings.data_dir, is_new, &SystemRandom)?;
-    let data_dir = open(settings, true)?;
-    let vault = Vault::open(&*data_dir.ports.vault, &found.key, &SystemRandom).await?;
-    let authority = Arc::new(Authority::start(policy, data_dir.ports, vault).await?);
-    Ok(Opened { authority, master_key: found.source, lock })
+    let keys = master_key::find(&settings.data_dir, is_new, &SystemRandom)?;
+    let DataDir { ports, store } = open(settings, true)?;
+    let (vault, found) = master_key::open_vault(&settings.data_dir, keys, &*ports.vault).await?;
+    let found = master_key::settle(&settings.data_dir, found)?;
+    let authority = Arc::new(Authority::start(policy, ports, vault).await?);
+    Ok(Opened { authority, store, master_key: found.source, lock })
 }
 
 fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {

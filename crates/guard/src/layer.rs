@@ -20,14 +20,16 @@ use crate::{
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// The nonce for the next request of a *signjwt* session.
 const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Puts a [`Guard`] in front of a service.
 ///
 /// The service finds the [`Principal`](countersign_protocol::Principal) in the request's
 /// extensions. A refused request never reaches it; the answer to one carries the [`Refused`] in its
-/// extensions, for logs and audit. Every answer carries a fresh `DPoP-Nonce` (RFC 9449 §8.2), and
-/// that to a signed message a fresh `SignJWT-Nonce`. A body that the proof covers is read as a
-/// whole, within the limit of the policy, before the service sees it.
+/// extensions, for logs and audit. Every answer carries a fresh `DPoP-Nonce`, and so
+/// `Cache-Control: no-store` unless the service said something else (RFC 9449 §8.2, §9); that to a
+/// signed message carries a fresh `SignJWT-Nonce`. A body that the proof covers is read as a whole,
+/// within the limit of the policy, before the service sees it.
 #[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
@@ -99,7 +101,9 @@ where
                 Err(refused) => refusal_response(&guard, refused),
             };
             if let Ok(nonce) = HeaderValue::try_from(guard.fresh_nonce()) {
-                response.headers_mut().insert(DPOP_NONCE, nonce);
+                let headers = response.headers_mut();
+                headers.insert(DPOP_NONCE, nonce);
+                headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
             }
             Ok(response)
         })
@@ -143,7 +147,7 @@ fn refusal_response<R: From<String>>(guard: &Guard, refused: Refused) -> Respons
     let challenge = refused.refusal.challenge();
     let body = serde_json::json!({
         "type": format!("urn:countersign:problem:{}", problem_name(&refused.refusal)),
-        "title": challenge.status.canonical_reason(),
+        "title": problem_title(&refused.refusal),
         "status": challenge.status.as_u16(),
         "detail": refused.refusal.to_string(),
     });
@@ -151,7 +155,7 @@ fn refusal_response<R: From<String>>(guard: &Guard, refused: Refused) -> Respons
     *response.status_mut() = challenge.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
     for value in guard.challenges(&refused) {
         headers.append(header::WWW_AUTHENTICATE, value);
     }
@@ -160,6 +164,16 @@ fn refusal_response<R: From<String>>(guard: &Guard, refused: Refused) -> Respons
     }
     response.extensions_mut().insert(refused);
     response
+}
+
+/// What the problem type means, in words.
+fn problem_title(refusal: &Refusal) -> &'static str {
+    match problem_name(refusal) {
+        "forbidden" => "This is not allowed.",
+        "invalid-request" => "The request is not valid.",
+        "unavailable" => "The server cannot do this now.",
+        _ => "The request must prove who makes it.",
+    }
 }
 
 fn problem_name(refusal: &Refusal) -> &'static str {

@@ -3,7 +3,10 @@
 mod self_signed;
 mod signed_message;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use countersign_protocol::{
     Principal, ProofKind, Scopes, UnixTime, Unspent,
@@ -43,7 +46,10 @@ struct Inner {
     ports: GuardPorts,
     nonces: NonceSealer,
     /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
-    tokens: Cache<[u8; 32], Arc<AccessTokenClaims>>,
+    /// Each with the generation of keys that it was verified with.
+    tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
+    /// Counts how often the issuer's keys have changed.
+    generation: AtomicU64,
     /// Keys of proofs, parsed.
     keys: Cache<Thumbprint, PublicKey>,
 }
@@ -95,7 +101,8 @@ impl Guard {
     ) -> Self {
         let tokens = Cache::new(policy.cache_capacity);
         let keys = Cache::new(policy.cache_capacity);
-        Self(Arc::new(Inner { policy, proofs, ports, nonces, tokens, keys }))
+        let generation = AtomicU64::new(0);
+        Self(Arc::new(Inner { policy, proofs, ports, nonces, tokens, generation, keys }))
     }
 
     /// Decides about the request that `parts` describe, for a caller that answers it itself.
@@ -163,6 +170,8 @@ impl Guard {
 
     /// Forgets which tokens verified: the issuer's keys have changed.
     pub fn forget_verified_tokens(&self) {
+        // A token that is being verified this moment carries the number from before.
+        self.0.generation.fetch_add(1, Ordering::SeqCst);
         self.0.tokens.clear();
     }
 
@@ -188,7 +197,9 @@ impl Guard {
         now: UnixTime,
     ) -> Result<Arc<AccessTokenClaims>, Refusal> {
         let Inner { policy, ports, tokens, .. } = &*self.0;
-        if let Some(claims) = tokens.get(&ath) {
+        let generation = self.0.generation.load(Ordering::SeqCst);
+        if let Some((_, claims)) = tokens.get(&ath).filter(|(verified, _)| *verified == generation)
+        {
             check_time(&claims, None, policy.skew, now)?;
             return Ok(claims);
         }
@@ -202,7 +213,7 @@ impl Guard {
             skew: policy.skew,
         };
         let claims = Arc::new(token.verify(&key, &expected, now)?);
-        tokens.insert(ath, Arc::clone(&claims));
+        tokens.insert(ath, (generation, Arc::clone(&claims)));
         Ok(claims)
     }
 

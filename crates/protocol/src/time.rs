@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, never negative.
 ///
 /// Arithmetic saturates, so a hostile lifetime or `iat` cannot wrap around.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct UnixTime {
     millis: u64,

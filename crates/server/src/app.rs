@@ -10,7 +10,7 @@ use axum::{
 };
 use countersign_authority::Authority;
 use countersign_guard::{Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +22,7 @@ use crate::{
     guard_ports::AuthorityPorts,
     limits::{RequestLimits, with_limits},
     metrics::Metrics,
+    oauth_errors::with_oauth_errors,
     problem::{Problem, ProblemType},
     refused,
     routes::{self, openapi::ApiDoc},
@@ -84,8 +85,7 @@ impl App {
         };
         let settling_time =
             proofs.self_signed.as_ref().map_or(Duration::ZERO, self_signed::settling_time);
-        let guard =
-            Guard::accepting(proofs, guard_policy, ports, authority.nonce_sealer("resources"));
+        let guard = Guard::accepting(proofs, guard_policy, ports, authority.resource_nonces());
         Self {
             authority,
             guard,
@@ -105,13 +105,16 @@ impl App {
             metrics: Arc::clone(&self.metrics),
             proxies: Arc::clone(&settings.proxies),
         };
-        let (limited, api) = self.clone().limited_routes();
+        let (limited, mut api) = self.clone().limited_routes();
+        let (unlimited, operations) = routes::unlimited().with_state(self).split_for_parts();
+        api.merge(operations);
         let router = with_limits(limited, &settings.limits)
-            .merge(routes::health::router(self.clone()))
-            .merge(routes::openapi::router(&api))
+            .merge(unlimited)
+            .merge(routes::openapi::router(api))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed);
-        with_access_log(with_security_headers(with_cors(router, &settings.cors), https), log)
+        let router = with_security_headers(with_cors(router, &settings.cors), https);
+        with_oauth_errors(with_access_log(router, log))
     }
 
     fn limited_routes(self) -> (Router, utoipa::openapi::OpenApi) {
@@ -128,6 +131,7 @@ impl App {
             .with_state(self.clone());
         let (router, mut api) = routes.split_for_parts();
         dialects::describe(&mut api, self.settings.dialects);
+        routes::openapi::add_common_refusals(&mut api);
         (router.layer(middleware::from_fn_with_state(self, admit)), api)
     }
 }
@@ -141,18 +145,20 @@ async fn admit(State(app): State<App>, request: Request, next: Next) -> Response
     match app.authority.admit_request(address).await {
         Ok(()) => next.run(request).await,
         Err(limited) => {
-            app.metrics.rate_limited("requests");
             Problem::new(ProblemType::RateLimited).retry_after(limited.retry_after).into_response()
         }
     }
 }
 
 /// Every answer of the endpoints where proofs are made without a token carries the nonce for the
-/// next proof (RFC 9449 §8.2).
+/// next proof, and is not kept by caches (RFC 9449 §8.2).
 async fn add_nonce(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Ok(nonce) = HeaderValue::try_from(app.authority.fresh_nonce()) {
-        response.headers_mut().insert(DPOP_NONCE, nonce);
+        let no_store = HeaderValue::from_static("no-store");
+        let headers = response.headers_mut();
+        headers.insert(DPOP_NONCE, nonce);
+        headers.entry(CACHE_CONTROL).or_insert(no_store);
     }
     response
 }

@@ -108,8 +108,13 @@ impl From<LoginError> for OAuthError {
         let code = match error {
             LoginError::Assertion(_) | LoginError::AssertionReplayed => "invalid_grant",
             LoginError::Binding
-            | LoginError::Proof(ProofError::Invalid(_) | ProofError::Replayed) => {
-                if error.wants_nonce() { "use_dpop_nonce" } else { "invalid_dpop_proof" }
+            | LoginError::Proof(ProofError::Invalid(_) | ProofError::Replayed)
+            | LoginError::SessionKey => {
+                if error.wants_nonce() {
+                    "use_dpop_nonce"
+                } else {
+                    "invalid_dpop_proof"
+                }
             }
             LoginError::Proof(ProofError::Unavailable(_)) => return unavailable(&error),
             LoginError::RateLimited(error) => return error.into(),

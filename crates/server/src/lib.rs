@@ -10,6 +10,7 @@ mod guard_ports;
 pub mod limits;
 pub mod listen;
 pub mod metrics;
+mod oauth_errors;
 pub mod problem;
 mod refused;
 mod routes;

@@ -34,9 +34,6 @@ pub struct Metrics {
     replay_log_entries: Gauge,
     store_duration: Family<NamedLabel, Histogram>,
     audit_events_dropped: Counter,
-    rate_limited: Family<NamedLabel, Counter>,
-    cache_hits: Family<NamedLabel, Counter>,
-    cache_misses: Family<NamedLabel, Counter>,
 }
 
 impl Metrics {
@@ -51,9 +48,6 @@ impl Metrics {
             replay_log_entries: Gauge::default(),
             store_duration: Family::new_with_constructor(store_histogram),
             audit_events_dropped: Counter::default(),
-            rate_limited: Family::default(),
-            cache_hits: Family::default(),
-            cache_misses: Family::default(),
         };
         metrics.register();
         metrics
@@ -85,17 +79,6 @@ impl Metrics {
             "audit_events_dropped",
             "Audit events that could not be recorded",
             self.audit_events_dropped.clone(),
-        );
-        registry.register(
-            "rate_limited",
-            "Requests beyond a rate limit, by limit",
-            self.rate_limited.clone(),
-        );
-        registry.register("cache_hits", "Lookups that a cache answered", self.cache_hits.clone());
-        registry.register(
-            "cache_misses",
-            "Lookups that a cache could not answer",
-            self.cache_misses.clone(),
         );
     }
 
@@ -132,21 +115,6 @@ impl Metrics {
     /// So many audit events could not be recorded since the start.
     pub fn set_audit_events_dropped(&self, events: u64) {
         self.audit_events_dropped.inner().store(events, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    /// A request was beyond the rate limit of this name.
-    pub fn rate_limited(&self, limit: &'static str) {
-        self.rate_limited.get_or_create(&NamedLabel("limit", limit)).inc();
-    }
-
-    /// The cache of this name had the answer.
-    pub fn cache_hit(&self, cache: &'static str) {
-        self.cache_hits.get_or_create(&NamedLabel("cache", cache)).inc();
-    }
-
-    /// The cache of this name did not have the answer.
-    pub fn cache_miss(&self, cache: &'static str) {
-        self.cache_misses.get_or_create(&NamedLabel("cache", cache)).inc();
     }
 
     /// Everything, in the `OpenMetrics` text format, for an answer of type [`CONTENT_TYPE`].

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -72,6 +72,11 @@ impl Problem {
         self.kind
     }
 
+    /// What is wrong, in words: the detail, or else the title.
+    pub(crate) fn summary(&self) -> Cow<'static, str> {
+        self.detail.clone().unwrap_or(Cow::Borrowed(self.kind.title()))
+    }
+
     /// With a cause for the log.
     fn because(self, cause: impl Display) -> Self {
         Self { cause: Some(cause.to_string()), ..self }
@@ -96,7 +101,10 @@ impl From<ProblemType> for Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    /// The response carries the problem itself in its extensions, for layers that would rather say
+    /// it in another form.
+    fn into_response(mut self) -> Response {
+        let cause = self.cause.take();
         let mut response = (self.kind.status(), self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -104,7 +112,8 @@ impl IntoResponse for Problem {
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, whole_seconds(after));
         }
-        annotate(&mut response, self.kind.name(), self.cause);
+        annotate(&mut response, self.kind.name(), cause);
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -336,12 +345,13 @@ impl OAuthError {
         }
         Value::Object(members).to_string()
     }
-}
 
-impl IntoResponse for OAuthError {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, self.body()).into_response();
+    /// Makes `response`, whose other headers and extensions stay, say this.
+    pub(crate) fn write_into(self, mut response: Response) -> Response {
+        *response.status_mut() = self.status;
+        *response.body_mut() = self.body().into();
         let headers = response.headers_mut();
+        headers.remove(CONTENT_LENGTH);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, NO_STORE);
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
@@ -350,6 +360,12 @@ impl IntoResponse for OAuthError {
         }
         annotate(&mut response, self.error, self.cause);
         response
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        self.write_into(Response::default())
     }
 }
 

@@ -1,4 +1,5 @@
 //! The SQLite store keeps every rule of the conformance suite.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::store_conformance::{Backend, Stores};

@@ -25,7 +25,7 @@ export async function discover(server) {
 
 /** A session: an account, its client and the handle that makes the proofs. */
 export async function session(server, account, dpopKey = account.key) {
-  const client = { client_id: account.key.thumbprint };
+  const client = { client_id: account.username };
   const as = await discover(server);
   return { server, account, as, client, dpopKey, DPoP: oauth.DPoP(client, dpopKey) };
 }

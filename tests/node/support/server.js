@@ -3,6 +3,7 @@ import { spawn, execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 /** Milliseconds until a start has failed; a debug build on a busy machine is slow. */
@@ -14,7 +15,9 @@ function cleanEnvironment(settings = {}) {
   return { ...Object.fromEntries(kept), ...settings };
 }
 
-const binary = resolve(process.env.COUNTERSIGN_BIN);
+/** Where `cargo build --bin countersign` puts the binary. */
+const built = fileURLToPath(new URL("../../../target/debug/countersign", import.meta.url));
+const binary = resolve(process.env.COUNTERSIGN_BIN ?? built);
 
 /** `countersign serve` on a port that the system chooses, in a temporary directory. */
 export async function startServer() {

@@ -1,6 +1,7 @@
 """The real binary as a process."""
 
 import os
+import pathlib
 import queue
 import re
 import signal
@@ -9,6 +10,9 @@ import threading
 import time
 
 import httpx
+
+BUILT = pathlib.Path(__file__).parents[3] / "target/debug/countersign"
+"""Where `cargo build --bin countersign` puts the binary."""
 
 PATIENCE = 60
 """Seconds until a start or a stop has failed; a debug build on a busy machine is slow."""
@@ -25,10 +29,11 @@ class Server:
     """`countersign serve` on a port that the system chooses, over one data directory."""
 
     def __init__(self, data_directory, *options, **settings):
-        self.binary = os.path.abspath(os.environ["COUNTERSIGN_BIN"])
+        self.binary = os.path.abspath(os.environ.get("COUNTERSIGN_BIN", BUILT))
         self.data_directory = str(data_directory)
         self.options = options
-        self.settings = {"COUNTERSIGN_RATE_LIMITS": "off"} | settings
+        defaults = {"COUNTERSIGN_RATE_LIMITS": "off", "COUNTERSIGN_CORS_ORIGINS": "https://app.example"}
+        self.settings = defaults | settings
         self.listen = "127.0.0.1:0"
         self.lines = []
         self.process = None

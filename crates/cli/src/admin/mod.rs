@@ -1,15 +1,198 @@
-//! The commands of administrators.
+//! The commands of administrators. They work on the database itself, whether or not a server runs.
 
-use clap::Args;
+mod accounts;
+mod audit;
+mod backup;
+mod check;
+mod claim;
+mod invitations;
+mod keys;
+mod rekey;
+mod restore;
+mod signing_keys;
+mod table;
 
-use crate::config::Location;
+use anyhow::{anyhow, ensure};
+use clap::{Args, Subcommand};
+use countersign_authority::{
+    AdminError, account::AccountName, ports::VaultStore, vault::VaultError,
+};
+use countersign_protocol::Scopes;
+use countersign_store::sqlite::OpenError;
 
+use self::claim::Claim;
+use crate::{
+    config::{self, Location, Settings},
+    server::{self, DataDir},
+};
+
+/// The commands of administrators.
 #[derive(Args)]
+#[command(
+    after_help = "These commands work on the database itself: they need its files, and no server. \
+                  A running server takes over what they change within a quarter of a second."
+)]
 pub(crate) struct Options {
-    #[command(flatten)]
+    #[command(flatten, next_display_order = 100)]
     location: Location,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List accounts, shut them out or let them in, change their scopes
+    #[command(subcommand)]
+    Accounts(accounts::Command),
+    /// Read the audit trail
+    ///
+    /// Shows the newest events, the newest last. Every condition that is given must hold.
+    Audit(audit::Options),
+    /// Copy the database, consistently, while a server uses it
+    ///
+    /// The copy is verified. It holds everything but the master key: keep that too, in another
+    /// place. No private key or code is in it in the clear, but it says who has an account and when
+    /// they logged in.
+    Backup(backup::Options),
+    /// See whether database, master key and signing keys are sound
+    Check,
+    /// Manage invitations
+    #[command(subcommand)]
+    Invitations(invitations::Command),
+    /// Make a one-time code with which somebody can register
+    ///
+    /// The code goes to standard output and is kept nowhere. Whoever has it can register once.
+    Invite(invitations::Invite),
+    /// List and revoke the keys of an account
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Change the master key; the server must be stopped
+    ///
+    /// Seals every signing key anew, in one transaction; accounts and tokens are not concerned.
+    /// Without an option a random key is made. A change that is interrupted is finished or undone
+    /// by the next start.
+    ///
+    /// Backups made before open only with the old master key, which is removed: keep it with
+    /// --keep-old for as long as you keep them, or make a new backup.
+    Rekey(rekey::Options),
+    /// Put a backup in the place of the database; the server must be stopped
+    ///
+    /// The backup is verified, and must open with the present master key, before anything is
+    /// touched. To restore one that was made before the master key was changed, set
+    /// `COUNTERSIGN_MASTER_KEY` to the key of that time. The database that was there is kept beside
+    /// the restored one.
+    Restore(restore::Options),
+    /// List and rotate the keys with which the server signs tokens
+    #[command(subcommand)]
+    SigningKeys(signing_keys::Command),
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    anyhow::bail!("being written: {:?}", options.location)
+    let settings = config::load(&options.location, toml::Table::new())?;
+    match options.command {
+        Command::Accounts(command) => accounts::run(&settings, command).await,
+        Command::Audit(options) => audit::run(&settings, options).await,
+        Command::Backup(options) => backup::run(&settings, &options),
+        Command::Check => check::run(&settings).await,
+        Command::Invitations(command) => invitations::run(&settings, command).await,
+        Command::Invite(options) => invitations::invite(&settings, options).await,
+        Command::Keys(command) => keys::run(&settings, command).await,
+        Command::Rekey(options) => rekey::run(&settings, options).await,
+        Command::Restore(options) => restore::run(&settings, options).await,
+        Command::SigningKeys(command) => signing_keys::run(&settings, command).await,
+    }
+}
+
+/// Opens the database, which must be there.
+fn open(settings: &Settings) -> anyhow::Result<DataDir> {
+    require_data_dir(settings)?;
+    server::open(settings, false).map_err(|error| match error.downcast_ref() {
+        Some(OpenError::Missing { .. }) => anyhow!(
+            "there is no database in {}: name another directory with --data-dir, or let \
+             `countersign serve` make one",
+            settings.data_dir.display()
+        ),
+        _ => error,
+    })
+}
+
+/// Opens the database to change something in it. The claim keeps it from being replaced meanwhile.
+fn open_to_change(settings: &Settings) -> anyhow::Result<(Claim, DataDir)> {
+    require_data_dir(settings)?;
+    Ok((Claim::shared(&settings.data_dir)?, open(settings)?))
+}
+
+fn require_data_dir(settings: &Settings) -> anyhow::Result<()> {
+    ensure!(
+        settings.data_dir.is_dir(),
+        "there is no data directory {}: name it with --data-dir, or let `countersign serve` make \
+         it",
+        settings.data_dir.display()
+    );
+    Ok(())
+}
+
+/// Refuses a database that no server has ever used: it has no vault that a key could open.
+async fn require_vault(store: &dyn VaultStore) -> anyhow::Result<()> {
+    match store.vault().await? {
+        Some(_) => Ok(()),
+        None => Err(VaultError::Empty.into()),
+    }
+}
+
+/// How much of a list is wanted.
+#[derive(Args)]
+struct Limit {
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
+impl Limit {
+    /// One more, which shows that there are more.
+    const fn and_one(&self) -> u32 {
+        self.limit.saturating_add(1)
+    }
+
+    /// Cuts `items` to what is wanted, and says whether there were more.
+    fn cut<T>(&self, items: &mut Vec<T>) -> bool {
+        let limit = self.limit as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        more
+    }
+}
+
+/// What to say when an act on the account `name` fails.
+fn explain(name: &AccountName) -> impl Fn(AdminError) -> anyhow::Error {
+    move |error| match error {
+        AdminError::NoAccount => anyhow!(
+            "there is no account {}: `countersign admin accounts list` shows all of them",
+            name_text(name)
+        ),
+        error => error.into(),
+    }
+}
+
+fn name_text(name: &AccountName) -> String {
+    match name {
+        AccountName::Id(id) => id.to_string(),
+        AccountName::Username(username) => username.to_string(),
+    }
+}
+
+/// One set of those that the command line gives.
+fn union(scopes: &[Scopes]) -> anyhow::Result<Scopes> {
+    let empty = Scopes::none();
+    Ok(scopes.iter().try_fold(empty, |all, scopes| all.union(scopes))?)
+}
+
+/// `one account`, `3 accounts`.
+fn count(number: impl Into<u64>, noun: &str) -> String {
+    match number.into() {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
 }

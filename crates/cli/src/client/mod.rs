@@ -1,17 +1,51 @@
 //! The commands of people and programs that log in.
 
+mod actor;
+mod call;
+mod choice;
+mod connection;
+mod enrolment;
+mod key_file;
+mod keyring;
+mod keyring_file;
+mod keys;
+mod login;
+mod passphrase;
+mod register;
+mod terminal;
+mod text;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Say who one is, by the server's account
-    Whoami,
+    /// Make a key and register it under a name
+    Register(Box<register::Options>),
+    /// Get an access token and keep it in the keyring
+    Login(Box<login::LoginOptions>),
+    /// End the access token, at the server and in the keyring
+    Logout(Box<login::LogoutOptions>),
+    /// Ask the server who one is
+    Whoami(Box<login::WhoamiOptions>),
+    /// Send a signed request, much as curl would
+    Call(Box<call::Options>),
+    /// List, add and revoke the keys of one's account
+    Keys(keys::Options),
+    /// Look after the encrypted file that holds one's keys
+    Keyring(keyring::Options),
 }
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Whoami => anyhow::bail!("being written"),
+        Command::Register(options) => register::run(&options).await?,
+        Command::Login(options) => login::login(&options).await?,
+        Command::Logout(options) => login::logout(&options).await?,
+        Command::Whoami(options) => login::whoami(&options).await?,
+        Command::Call(options) => return call::run(&options).await,
+        Command::Keys(options) => keys::run(&options).await?,
+        Command::Keyring(options) => keyring::run(&options)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -192,7 +192,6 @@ impl Settings {
             bounded("tokens.nonce_lifetime", self.tokens.nonce_lifetime, 10, 3600)?;
         let proof_max_age = bounded("tokens.proof_max_age", self.tokens.proof_max_age, 5, 600)?;
         bounded("signing_keys.active_days", self.signing_keys.active_days, 1, 3650)?;
-        bounded("limits.keys_per_account", self.limits.keys_per_account as u64, 1, 1000)?;
         let sessions = SessionPolicy {
             lifetime: bounded(
                 "signjwt.session_lifetime",
@@ -209,6 +208,17 @@ impl Settings {
         };
         let min_rsa_bits = self.dialects.min_rsa_bits;
         bounded("dialects.min_rsa_bits", min_rsa_bits.into(), 512, 8192)?;
+        let limits = &self.limits;
+        for (name, value, least, most) in [
+            ("limits.keys_per_account", limits.keys_per_account as u64, 1, 1000),
+            ("limits.body_bytes", limits.body_bytes as u64, 1024, 2 * 1024 * 1024),
+            ("limits.concurrent_requests", limits.concurrent_requests as u64, 1, 1_000_000),
+            ("limits.connections", limits.connections as u64, 1, 1_000_000),
+            ("limits.replay_log_entries", limits.replay_log_entries, 1000, 1_000_000_000),
+            ("limits.rate_limit_clients", limits.rate_limit_clients as u64, 8, 10_000_000),
+        ] {
+            ensure!((least..=most).contains(&value), "{name} is {least} to {most}, not {value}");
+        }
         let algorithm = Algorithm::from_name(&self.signing_keys.algorithm)
             .context("signing_keys.algorithm is one of EdDSA, ES256, ES384, PS256, RS256")?;
         for resource in &self.resources {

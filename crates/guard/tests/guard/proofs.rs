@@ -46,6 +46,21 @@ async fn a_stolen_token_with_the_thiefs_own_proof_is_refused() {
 }
 
 #[tokio::test]
+async fn of_a_foreign_key_nothing_is_looked_at_but_its_thumbprint() {
+    let (world, victim) = (World::new(), Client::new());
+    let thief = Client::with_token(ed25519(66), victim.token.clone());
+    let weak = Value::Object(rsa_1024_public().to_jwk());
+    for request in [
+        thief.altered_request(&world, |proof| proof.payload.clear()),
+        thief.altered_request(&world, |proof| proof.set("ath", "of another token")),
+        thief.altered_request(&world, |proof| proof.set("iat", 0)),
+        thief.altered_request(&world, |proof| drop(proof.header.insert("jwk".to_owned(), weak))),
+    ] {
+        world.refuses(&request, DpopError::OtherKey.into(), INVALID_TOKEN).await;
+    }
+}
+
+#[tokio::test]
 async fn a_proof_with_the_victims_key_must_be_signed_by_it() {
     let (world, victim) = (World::new(), Client::new());
     let proof = victim.proof(&world).sign(&ed25519(66));

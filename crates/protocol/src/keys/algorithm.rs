@@ -23,6 +23,10 @@ impl Algorithm {
     /// Every algorithm, by name.
     pub const ALL: [Self; 5] = [Self::EdDsa, Self::Es256, Self::Es384, Self::Ps256, Self::Rs256];
 
+    /// Every `alg` value that is accepted: `Ed25519` is RFC 9864's name for what RFC 8037 calls
+    /// `EdDSA`.
+    pub const NAMES: [&str; 6] = ["EdDSA", "Ed25519", "ES256", "ES384", "PS256", "RS256"];
+
     /// The `alg` value.
     pub const fn name(self) -> &'static str {
         match self {

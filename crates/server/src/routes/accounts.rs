@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::IntoResponse,
 };
 use countersign_authority::{PresentedDpop, PresentedKey, Registration, account::AccountName};
@@ -54,10 +54,9 @@ pub(crate) struct RegisteredBody {
     request_body = RegisterBody,
     responses(
         (status = 201, body = RegisteredBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-username, invalid-proof or nonce-required"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label), invalid-username or nonce-required"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "enrolment-closed or enrolment-code"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken or key-taken"),
-        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
     )
 )]
 pub(crate) async fn register(
@@ -117,9 +116,10 @@ pub(super) fn presented_key(value: &Value) -> Result<PresentedKey<'_>, Problem> 
 )]
 pub(crate) async fn account_jwks(
     State(app): State<App>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let unknown = || Problem::new(ProblemType::NotFound).detail("no such account");
+    let Path(name) = name.map_err(|_| unknown())?;
     let name: AccountName = name.parse().map_err(|_| unknown())?;
     let keys = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
     let keys: Vec<Value> = keys

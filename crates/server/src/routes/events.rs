@@ -19,6 +19,7 @@ const DEFAULT_PAGE: u32 = 50;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     /// Only events with a smaller number: the `next_before` of the page before.
     before: Option<u64>,

@@ -1,36 +1,55 @@
 //! For those who run the server: is it alive, is it ready, how is it doing.
 
 use axum::{
-    Router,
     extract::{Request, State},
     http::header,
     response::{IntoResponse, Response},
-    routing::get,
 };
 
 use crate::{
     address::ClientAddress,
     app::App,
-    problem::{Problem, ProblemType},
+    metrics::CONTENT_TYPE,
+    problem::{Problem, ProblemBody, ProblemType},
 };
 
-/// These answer outside of all limits, so that an overloaded server can still be watched.
-pub(crate) fn router(app: App) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(app)
+/// Whether the server answers at all.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operations",
+    responses((status = 200, description = "It does", content_type = "text/plain"))
+)]
+pub(crate) async fn alive() -> &'static str {
+    "ok\n"
 }
 
 /// Whether the server can do its work: the store reads and writes, and a key is there to sign.
-async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operations",
+    responses(
+        (status = 200, description = "It can", content_type = "text/plain"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable"),
+    )
+)]
+pub(crate) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     app.authority.check().await.map_err(Problem::unavailable)?;
     Ok("ready\n")
 }
 
 /// The metrics in the text format of Prometheus, for those networks that may read them.
-async fn metrics(State(app): State<App>, request: Request) -> Response {
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    responses(
+        (status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden"),
+    )
+)]
+pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Response {
     if !may_read(&app, &request) {
         return Problem::new(ProblemType::Forbidden)
             .detail("metrics are read from the networks in metrics.allow only")
@@ -40,10 +59,7 @@ async fn metrics(State(app): State<App>, request: Request) -> Response {
     app.metrics.set_replay_log_entries(usize::try_from(entries).unwrap_or(usize::MAX));
     app.metrics.set_audit_events_dropped(app.authority.dropped_events());
     match app.metrics.encode() {
-        Ok(text) => {
-            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, content_type)], text).into_response()
-        }
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => Problem::internal(error).into_response(),
     }
 }

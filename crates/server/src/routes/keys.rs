@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
 };
 use countersign_authority::{AddKey, credential::Credential};
 use countersign_protocol::{Principal, keys::Thumbprint};
@@ -36,7 +36,7 @@ pub(crate) struct KeyBody {
     /// When it last logged in.
     last_used_at: Option<u64>,
     revoked_at: Option<u64>,
-    /// Whether it is the key that this request was made with.
+    /// Whether it is the key that this session logged in with.
     current: bool,
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn list_keys(
     request_body = AddKeyBody,
     responses(
         (status = 201, body = KeyBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof or nonce-required"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label) or nonce-required"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "key-taken or key-limit"),
     )
 )]
@@ -122,10 +122,11 @@ pub(crate) async fn revoke_key(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
     Extension(client): Extension<ClientAddress>,
-    Path(thumbprint): Path<String>,
+    thumbprint: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
-    let unknown = |_| Problem::new(ProblemType::NotFound).detail("no such key");
-    let thumbprint: Thumbprint = thumbprint.parse().map_err(unknown)?;
+    let unknown = || Problem::new(ProblemType::NotFound).detail("no such key");
+    let Path(thumbprint) = thumbprint.map_err(|_| unknown())?;
+    let thumbprint: Thumbprint = thumbprint.parse().map_err(|_| unknown())?;
     app.authority.revoke_own_key(&principal, &thumbprint, client.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -23,7 +23,6 @@ pub(crate) async fn metadata(State(app): State<App>) -> impl IntoResponse {
 }
 
 fn document(issuer: &str) -> Value {
-    let algorithms: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
     json!({
         "issuer": issuer,
         "token_endpoint": format!("{issuer}{}", token::PATH),
@@ -34,10 +33,10 @@ fn document(issuer: &str) -> Value {
         "grant_types_supported": [token::JWT_BEARER],
         "token_endpoint_auth_methods_supported": ["none"],
         "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
-        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_signing_alg_values_supported": Algorithm::NAMES,
         "revocation_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
-        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
-        "dpop_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_signing_alg_values_supported": Algorithm::NAMES,
+        "dpop_signing_alg_values_supported": Algorithm::NAMES,
         "service_documentation": format!("{issuer}/"),
     })
 }

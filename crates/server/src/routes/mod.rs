@@ -2,7 +2,7 @@
 
 mod accounts;
 mod events;
-pub(crate) mod health;
+mod health;
 mod introspect;
 mod jwks;
 mod keys;
@@ -13,7 +13,6 @@ mod revoke;
 mod token;
 mod whoami;
 
-use axum::routing::get;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::app::App;
@@ -32,6 +31,15 @@ pub(crate) fn with_token_endpoint_nonce() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(accounts::register)).routes(routes!(token::token))
 }
 
+/// For those who run the server. These answer outside of all limits, so that an overloaded server
+/// can still be watched.
+pub(crate) fn unlimited() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(health::alive))
+        .routes(routes!(health::metrics))
+        .routes(routes!(health::ready))
+}
+
 /// The endpoints that need no proof, or check it themselves.
 pub(crate) fn public() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -40,5 +48,5 @@ pub(crate) fn public() -> OpenApiRouter<App> {
         .routes(routes!(jwks::jwks))
         .routes(routes!(metadata::metadata))
         .routes(routes!(revoke::revoke))
-        .route("/", get(page::page))
+        .routes(routes!(page::page))
 }

@@ -1,10 +1,15 @@
 //! The description of the HTTP surface, generated from the handlers.
 
-use axum::{Router, http::header, routing::get};
+use axum::{Router, body::Bytes, extract::State, http::header, response::IntoResponse};
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
+    openapi::{
+        Content, PathItem, Ref, ResponseBuilder,
+        path::Operation,
+        security::{ApiKey, ApiKeyValue, SecurityScheme},
+    },
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the document says besides the paths, which the routers add.
 #[derive(OpenApi)]
@@ -19,6 +24,7 @@ use utoipa::{
         (name = "oauth", description = "Tokens"),
         (name = "account", description = "Protected resources of one's own account"),
         (name = "metadata", description = "What clients and resource servers must know"),
+        (name = "operations", description = "For those who run the server"),
     ),
     modifiers(&DpopScheme)
 )]
@@ -39,8 +45,65 @@ impl Modify for DpopScheme {
     }
 }
 
-pub(crate) fn router(api: &utoipa::openapi::OpenApi) -> Router {
-    let document = api.to_json().unwrap_or_default();
-    let answer = async move || ([(header::CONTENT_TYPE, "application/json")], document);
-    Router::new().route("/openapi.json", get(answer))
+/// Adds to every operation the refusals of the layers around it, which no handler makes itself.
+pub(crate) fn add_common_refusals(api: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut api.paths.paths {
+        let is_oauth = path.starts_with("/oauth/");
+        let PathItem { get, put, post, patch, delete, .. } = item;
+        for operation in [get, put, post, patch, delete].into_iter().flatten() {
+            add_refusals(operation, is_oauth);
+        }
+    }
+}
+
+fn add_refusals(operation: &mut Operation, is_oauth: bool) {
+    let (media_type, schema) = if is_oauth {
+        ("application/json", "OAuthErrorBody")
+    } else {
+        ("application/problem+json", "ProblemBody")
+    };
+    let mut refusals = vec![
+        ("429", "Too many requests; Retry-After says when to come back"),
+        ("500", "The server failed"),
+        ("503", "The server is busy or cannot do this now; Retry-After says when to come back"),
+    ];
+    if operation.request_body.is_some() {
+        refusals.push(("408", "The body took too long to arrive"));
+        refusals.push(("413", "The body is too large"));
+    }
+    if operation.request_body.is_some() && !is_oauth {
+        refusals.push(("415", "The body has another media type"));
+    }
+    if operation.security.is_some() {
+        refusals.push(("400", "The Authorization header is malformed"));
+        refusals.push(("401", "WWW-Authenticate says what is missing or wrong"));
+    }
+    for (status, description) in refusals {
+        let content = Content::new(Some(Ref::from_schema_name(schema)));
+        let response = ResponseBuilder::new().description(description).content(media_type, content);
+        let responses = &mut operation.responses.responses;
+        responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
+    }
+}
+
+/// The text of the description.
+#[derive(Clone)]
+pub(crate) struct Document(Bytes);
+
+/// Serves the description, which describes itself too.
+pub(crate) fn router(mut api: utoipa::openapi::OpenApi) -> Router {
+    let (router, itself) = OpenApiRouter::new().routes(routes!(document)).split_for_parts();
+    api.merge(itself);
+    router.with_state(Document(api.to_json().unwrap_or_default().into()))
+}
+
+/// This description.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "metadata",
+    responses((status = 200, description = "OpenAPI", content_type = "application/json"))
+)]
+pub(crate) async fn document(State(Document(text)): State<Document>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], text)
 }

@@ -60,7 +60,6 @@ pub(crate) struct TokenBody {
     responses(
         (status = 200, body = TokenBody),
         (status = 400, body = OAuthErrorBody, description = "invalid_request, invalid_grant, invalid_scope, invalid_target, unsupported_grant_type, invalid_dpop_proof or use_dpop_nonce"),
-        (status = 429, body = OAuthErrorBody, description = "temporarily_unavailable"),
     )
 )]
 pub(crate) async fn token(

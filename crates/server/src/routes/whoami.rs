@@ -31,10 +31,7 @@ pub(crate) struct WhoamiBody {
     path = "/v1/whoami",
     tag = "account",
     security(("dpop" = [])),
-    responses(
-        (status = 200, body = WhoamiBody),
-        (status = 401, description = "WWW-Authenticate says what is missing or wrong"),
-    )
+    responses((status = 200, body = WhoamiBody))
 )]
 pub(crate) async fn whoami(
     State(app): State<App>,

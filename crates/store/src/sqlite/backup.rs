@@ -117,6 +117,19 @@ pub fn verify_backup(path: &Path) -> Result<DatabaseSummary, BackupError> {
     summarize(&connection, found).map_err(failed)
 }
 
+/// Checks the database at `path`, which has been opened with success and is in use.
+pub(super) fn verify_in_use(
+    path: &Path,
+    busy_timeout: Duration,
+) -> Result<DatabaseSummary, OpenError> {
+    let failed = |error| classify(path, error);
+    let connection = connect(path, Access::Read, busy_timeout).map_err(failed)?;
+    if let Some(reason) = contradiction(&connection).map_err(failed)? {
+        return Err(OpenError::Damaged { path: path.to_owned(), reason });
+    }
+    summarize(&connection, schema::VERSION).map_err(failed)
+}
+
 fn copy(from: &Path, partial: &Path, busy_timeout: Duration) -> Result<(), BackupError> {
     let failed = |error| BackupError::from(classify(from, error));
     let connection = connect(from, Access::Read, busy_timeout).map_err(failed)?;

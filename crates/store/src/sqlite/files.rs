@@ -32,6 +32,27 @@ pub(super) fn give_to_owner_of(directory: &Path, file: &File) -> io::Result<()> 
     fchown(file, Some(directory.uid()), Some(directory.gid()))
 }
 
+/// Opens the file `path` for reading and writing; creates it, readable by the owner only, when it
+/// is missing.
+pub(super) fn open_private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path)?;
+    give_to_owner_of(directory_of(path), &file)?;
+    Ok(file)
+}
+
+/// Keeps other processes of this program from opening or moving the database at `path` until the
+/// result is dropped; waits while another one does so.
+///
+/// SQLite's own locks do not make processes wait for each other that create a database at the same
+/// moment, and they do not keep a process out while a restore moves the files.
+pub(super) fn take_turn(path: &Path) -> io::Result<File> {
+    let lock = open_private_file(&with_suffix(path, "-lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
 /// Makes the names in `directory` durable: what was created, renamed or removed in it.
 pub(super) fn sync_dir(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()

@@ -1,9 +1,8 @@
 //! One server per database.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -31,8 +30,7 @@ impl ServerLock {
         let path = data_dir.join(Self::FILE_NAME);
         let failed = |source| LockError::Io { path: path.clone(), source };
         files::create_private_dir(data_dir).map_err(failed)?;
-        let mut file = open(&path).map_err(failed)?;
-        files::give_to_owner_of(data_dir, &file).map_err(failed)?;
+        let mut file = files::open_private_file(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -89,10 +87,6 @@ pub enum LockError {
         /// What the system said.
         source: io::Error,
     },
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn write_holder(file: &mut File) -> io::Result<()> {

@@ -35,10 +35,11 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::AtomicI64,
+    sync::{Arc, OnceLock, atomic::AtomicI64},
     time::Duration,
 };
 
+use countersign_protocol::ports::Clock;
 use rusqlite::Connection;
 
 pub use self::{
@@ -58,6 +59,32 @@ pub struct SqliteStore {
     /// The writer connection's `data_version` when [`watch`] last looked.
     data_version: AtomicI64,
     busy_timeout: Duration,
+    stopwatch: OnceLock<Stopwatch>,
+}
+
+/// Who is told how long operations take.
+struct Stopwatch {
+    clock: Arc<dyn Clock>,
+    report: Box<dyn Fn(Operation, Duration) + Send + Sync>,
+}
+
+/// The kinds of operation that take different time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A query.
+    Read,
+    /// A change, until it is durable.
+    Write,
+}
+
+impl Operation {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// How to open a [`SqliteStore`].
@@ -124,6 +151,26 @@ impl SqliteStore {
         backup::backup(&self.path, to, self.busy_timeout)
     }
 
+    /// Reads all of the database and checks that nothing in it contradicts anything else, while
+    /// others go on using it. Blocks until that is done.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong.
+    pub fn verify(&self) -> Result<DatabaseSummary, OpenError> {
+        backup::verify_in_use(&self.path, self.busy_timeout)
+    }
+
+    /// From now on calls `report` with the time that each operation took, waiting included. Only the
+    /// first call counts.
+    pub fn measure(
+        &self,
+        clock: Arc<dyn Clock>,
+        report: impl Fn(Operation, Duration) + Send + Sync + 'static,
+    ) {
+        let _: Result<(), Stopwatch> =
+            self.stopwatch.set(Stopwatch { clock, report: Box::new(report) });
+    }
+
     /// What the writer has done so far.
     pub fn statistics(&self) -> Statistics {
         self.writer.statistics()
@@ -132,6 +179,18 @@ impl SqliteStore {
     /// Runs `work` on the writer thread, in a transaction that it may share with other writes.
     /// When it returns an error, none of its changes are kept.
     async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        self.measured(Operation::Write, self.write_unmeasured(work)).await
+    }
+
+    /// The same for work of our own, which must not blur the picture of what callers wait for.
+    async fn write_unmeasured<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
@@ -154,7 +213,18 @@ impl SqliteStore {
         E: From<DbError> + Send + 'static,
     {
         let (job, result) = job::new(work);
-        self.readers.submit(job).map_err(DbError::from)?;
-        result.await
+        self.measured(Operation::Read, async {
+            self.readers.submit(job).map_err(DbError::from)?;
+            result.await
+        })
+        .await
+    }
+
+    async fn measured<T>(&self, operation: Operation, work: impl Future<Output = T>) -> T {
+        let Some(Stopwatch { clock, report }) = self.stopwatch.get() else { return work.await };
+        let started = clock.monotonic();
+        let result = work.await;
+        report(operation, clock.monotonic().saturating_sub(started));
+        result
     }
 }

@@ -1,9 +1,10 @@
 //! Opening the database: what it may be, what it may not, and what to tell the operator.
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
-    sync::atomic::AtomicI64,
+    sync::{OnceLock, atomic::AtomicI64},
 };
 
 use rusqlite::{Connection, ErrorCode};
@@ -47,21 +48,21 @@ pub enum OpenError {
     /// There is no such file, and it was not to be created.
     #[error("{}: there is no database", path.display())]
     Missing { path: PathBuf },
-    /// The file system cannot keep a write-ahead log, as some network file systems cannot.
-    #[error(
-        "{}: this file system does not support SQLite's write-ahead log; use a local one",
-        path.display()
-    )]
-    NoWriteAheadLog { path: PathBuf },
-    /// Something else.
-    #[error("{}: this is not a SQLite database", path.display())]
-    NotADatabase { path: PathBuf },
     /// A later version of this program has written it.
     #[error(
         "{}: the database has schema version {found}, but this program knows only up to {known}; use a newer program",
         path.display()
     )]
     NewerSchema { path: PathBuf, found: u32, known: u32 },
+    /// The file system cannot keep a write-ahead log, as some network file systems cannot.
+    #[error(
+        "{}: this file system does not support SQLite's write-ahead log; use a local one",
+        path.display()
+    )]
+    NoWriteAheadLog { path: PathBuf },
+    /// A file of another kind.
+    #[error("{}: this is not a SQLite database", path.display())]
+    NotADatabase { path: PathBuf },
     /// An earlier version of this program has written it, and it was not to be changed.
     #[error(
         "{}: the database has schema version {found} and needs {known}; start the server once to upgrade it",
@@ -82,7 +83,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
     let failed = |error| classify(&path, error);
     let started = |source| OpenError::Io { path: path.clone(), source };
 
-    make_file(&path, options.mode)?;
+    let _turn = enter(&path, options.mode)?;
     let mut writer = connect(&path, Access::Write, options.busy_timeout).map_err(failed)?;
     prepare(&mut writer, &path, options.mode)?;
     let data_version = watch::data_version(&writer).map_err(failed)?;
@@ -96,32 +97,32 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
         path: path.clone(),
         data_version: AtomicI64::new(data_version),
         busy_timeout: options.busy_timeout,
+        stopwatch: OnceLock::new(),
     })
 }
 
-/// Sees to it that there is a file, if there may be a new one.
-fn make_file(path: &Path, mode: OpenMode) -> Result<(), OpenError> {
+/// Waits for its turn, which lasts until the result is dropped, and makes an empty file if there
+/// may be a new one.
+fn enter(path: &Path, mode: OpenMode) -> Result<File, OpenError> {
     let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    let directory = files::directory_of(path);
+    if mode == OpenMode::CreateOrUpgrade {
+        files::create_private_dir(directory).map_err(failed)?;
+    } else if !path.try_exists().map_err(failed)? && !restore::is_unfinished(path) {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
+    let turn = files::take_turn(path).map_err(failed)?;
     if restore::is_unfinished(path) {
         return Err(OpenError::RestoreUnfinished { path: path.to_owned() });
     }
-    if mode == OpenMode::Existing {
-        return match path.try_exists() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(OpenError::Missing { path: path.to_owned() }),
-            Err(error) => Err(failed(error)),
-        };
-    }
-    let directory = files::directory_of(path);
-    files::create_private_dir(directory).map_err(failed)?;
-    match files::create_private_file(path) {
+    if mode == OpenMode::CreateOrUpgrade && !path.try_exists().map_err(failed)? {
         // SQLite fills an empty file as if it had created it.
-        Ok(file) => files::give_to_owner_of(directory, &file)
+        files::create_private_file(path)
+            .and_then(|file| files::give_to_owner_of(directory, &file))
             .and_then(|()| files::sync_dir(directory))
-            .map_err(failed),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed(error)),
+            .map_err(failed)?;
     }
+    Ok(turn)
 }
 
 /// Makes sure that the database is ours, whole and of this version. What it refuses, it has not

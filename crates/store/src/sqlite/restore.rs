@@ -95,6 +95,7 @@ fn stage(backup: &Path, staged: &Path) -> io::Result<()> {
 /// Moves the files of `database` aside and `staged` into their place.
 fn swap(staged: &Path, database: &Path, resumed: bool) -> io::Result<Option<PathBuf>> {
     let directory = files::directory_of(database);
+    let _turn = files::take_turn(database)?;
     let aside = free_name(database, resumed);
     // The index of the log can be made again, and one that does not fit must not be found.
     files::remove_if_exists(&files::with_suffix(database, "-shm"))?;

@@ -12,8 +12,9 @@ use super::{SqliteStore, rows};
 impl StoreWatch for SqliteStore {
     async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
         // All our writes go through one connection, so its own changes do not count.
-        let now =
-            self.write(|c| Ok::<_, StoreError>(data_version(c).map_err(super::DbError::from)?));
+        let now = self.write_unmeasured(|c| {
+            Ok::<_, StoreError>(data_version(c).map_err(super::DbError::from)?)
+        });
         let now = now.await?;
         Ok(self.data_version.swap(now, AcqRel) != now)
     }

@@ -2,8 +2,8 @@
 //!
 //! A backend says how to reach a fresh, empty database and calls the macro:
 //!
-//! ```ignore
-//! async fn fresh() -> MyBackend { … }          // MyBackend: Backend
+//! ```text
+//! async fn fresh() -> MyBackend { ... }    // MyBackend implements Backend
 //! countersign_testkit::store_conformance!(fresh);
 //! ```
 //!

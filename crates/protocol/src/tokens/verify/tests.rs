@@ -221,3 +221,30 @@ fn further_claims_and_parameters_are_ignored() {
     });
     assert_eq!(verdict, Ok(claims()));
 }
+
+#[test]
+fn the_issuer_itself_ignores_the_audience_and_nothing_else() {
+    let verdict = |alter: fn(&mut Draft), key: &PublicKey, now| {
+        let mut draft = Draft::good();
+        draft.set("aud", json!("https://other.example"));
+        alter(&mut draft);
+        let token =
+            jws::sign(&ed25519(1), Algorithm::EdDsa, &draft.header, &draft.payload).unwrap();
+        let parsed = AccessToken::parse(&token).unwrap();
+        parsed.verify_as_issuer(key, ISSUER, SKEW, now).map(drop)
+    };
+    let (own, key) = (ed25519(1), ed25519(2));
+    let (own, other) = (own.public_key(), key.public_key());
+    assert_eq!(verdict(|_| (), own, NOW), Ok(()));
+    assert_eq!(verdict(|_| (), other, NOW), Err(AccessTokenError::Signature));
+    assert_eq!(verdict(|draft| draft.header.clear(), own, NOW), Err(AccessTokenError::Type));
+    let unbound = verdict(|draft| draft.remove("cnf"), own, NOW);
+    assert_eq!(unbound, Err(AccessTokenError::Unbound));
+    let foreign = verdict(|draft| draft.set("iss", json!("https://other.example")), own, NOW);
+    assert_eq!(foreign, Err(AccessTokenError::Issuer));
+    let unaddressed = verdict(|draft| draft.remove("aud"), own, NOW);
+    assert_eq!(unaddressed, Err(ClaimError::Missing("aud").into()));
+    let end = NOW + LIFETIME + SKEW;
+    assert_eq!(verdict(|_| (), own, end), Err(AccessTokenError::Expired));
+    assert_eq!(verdict(|_| (), own, UnixTime::EPOCH), Err(AccessTokenError::NotYetValid));
+}

@@ -1,0 +1,44 @@
+//! `countersign admin backup`.
+//!
+//! A backup leaves no trace in the audit trail: it changes nothing, and whoever can read the
+//! database could copy it without this command.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use countersign_store::sqlite::DatabaseSummary;
+use countersign_system::SystemRandom;
+
+use super::{count, open};
+use crate::{config::Settings, master_key, output};
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// The file to make; it must not exist
+    file: PathBuf,
+}
+
+pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+    let data_dir = open(settings)?;
+    let summary = data_dir.store.backup(&options.file).context("there is no backup")?;
+    output::line(format!("{}: {}", options.file.display(), describe(&summary)))?;
+    let keys = master_key::find(&settings.data_dir, false, &SystemRandom).unwrap_or_default();
+    let place = keys.first().map_or("the master key".to_owned(), |found| found.source.place());
+    output::remark(format!(
+        "the master key is not in it, and a restore needs it: keep a copy of {place}, elsewhere"
+    ));
+    Ok(())
+}
+
+/// What a database holds, in words.
+pub(super) fn describe(summary: &DatabaseSummary) -> String {
+    [
+        count(summary.accounts, "account"),
+        count(summary.credentials, "key"),
+        count(summary.invitations, "invitation"),
+        count(summary.signing_keys, "signing key"),
+        count(summary.audit_events, "audit event"),
+    ]
+    .join(", ")
+}

@@ -1,0 +1,46 @@
+//! `countersign admin check`.
+
+use anyhow::ensure;
+use countersign_authority::sealed_key::KeyState;
+use countersign_store::sqlite::ServerLock;
+
+use super::{backup::describe, count, open, signing_keys};
+use crate::{config::Settings, output};
+
+pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let data_dir = open(settings)?;
+    let mut failures = 0_u64;
+    let database = data_dir.store.verify().map(|summary| describe(&summary));
+    failures += report("database", database.map_err(Into::into))?;
+    let vault = signing_keys::open_vault(settings, &data_dir).await;
+    let (vault, fits) = match vault {
+        Ok((vault, source)) => (Some(vault), Ok(source.place())),
+        Err(error) => (None, Err(error)),
+    };
+    failures += report("master key", fits)?;
+    if let Some(vault) = vault {
+        let keys = signing_keys::open_all(settings, &data_dir, &vault).await;
+        failures += report(
+            "signing keys",
+            keys.map(|keys| {
+                let active = keys.iter().filter(|key| key.state == KeyState::Active).count() as u64;
+                format!("{}, {active} active", count(keys.len() as u64, "key"))
+            }),
+        )?;
+    }
+    let is_running = ServerLock::is_held(&settings.data_dir)?;
+    let running = if is_running { "runs" } else { "does not run" };
+    output::line(format!("{:<14}{running}", "server"))?;
+    ensure!(failures == 0, "{}: {} failed", settings.data_dir.display(), count(failures, "check"));
+    Ok(())
+}
+
+/// Writes how a check ended; 1 if it failed.
+fn report(what: &str, result: anyhow::Result<String>) -> anyhow::Result<u64> {
+    let (verdict, failures) = match result {
+        Ok(text) => (format!("ok: {text}"), 0),
+        Err(error) => (format!("FAILED: {error:#}"), 1),
+    };
+    output::line(format!("{what:<14}{verdict}"))?;
+    Ok(failures)
+}

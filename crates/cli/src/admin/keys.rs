@@ -1,0 +1,111 @@
+//! `countersign admin keys`.
+
+use anyhow::anyhow;
+use clap::Subcommand;
+use countersign_authority::{
+    AdminError, Administration, account::AccountName, credential::Credential,
+    ports::RevokeCredentialError,
+};
+use countersign_protocol::{UnixTime, keys::Thumbprint};
+use serde_json::{Value, json};
+
+use super::{explain, name_text, open, open_to_change, table};
+use crate::{config::Settings, output, time::to_rfc3339};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List the keys of an account, live and revoked, oldest first
+    List {
+        /// Username or account id
+        name: AccountName,
+
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a key of an account for good, be it the last; its tokens die at once
+    Revoke {
+        /// Username or account id
+        name: AccountName,
+
+        /// The key, as `list` shows it
+        #[arg(allow_hyphen_values = true)]
+        thumbprint: Thumbprint,
+    },
+}
+
+pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List { name, json } => list(settings, &name, json).await,
+        Command::Revoke { name, thumbprint } => revoke(settings, &name, &thumbprint).await,
+    }
+}
+
+async fn list(settings: &Settings, name: &AccountName, json: bool) -> anyhow::Result<()> {
+    let data_dir = open(settings)?;
+    let administration = Administration::new(&data_dir.ports);
+    let keys = administration.keys(name).await.map_err(explain(name))?;
+    if !json {
+        return print_table(&keys);
+    }
+    for key in &keys {
+        output::line(to_json(key).to_string())?;
+    }
+    Ok(())
+}
+
+async fn revoke(
+    settings: &Settings,
+    name: &AccountName,
+    thumbprint: &Thumbprint,
+) -> anyhow::Result<()> {
+    let (_claim, data_dir) = open_to_change(settings)?;
+    let administration = Administration::new(&data_dir.ports);
+    administration.revoke_key(name, thumbprint).await.map_err(|error| match error {
+        AdminError::RevokeKey(RevokeCredentialError::NotFound) => anyhow!(
+            "{0} has no live key {thumbprint}: `countersign admin keys list {0}` shows its keys",
+            name_text(name)
+        ),
+        error => explain(name)(error),
+    })?;
+    let keys = administration.keys(name).await.map_err(explain(name))?;
+    output::remark(format!("revoked {thumbprint}: its tokens are refused"));
+    if keys.iter().all(|key| key.revoked_at.is_some()) {
+        output::remark(format!(
+            "WARNING: {} has no key left and cannot log in again by itself",
+            name_text(name)
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn print_table(keys: &[Credential]) -> anyhow::Result<()> {
+    let headings = ["THUMBPRINT", "LABEL", "TYPE", "CREATED", "LAST USED", "REVOKED"];
+    let to_row = |key: &Credential| {
+        [
+            key.thumbprint().to_string(),
+            key.label.to_string(),
+            key.public_key.key_type().name().to_owned(),
+            to_rfc3339(key.created_at),
+            time_text(key.last_used_at),
+            time_text(key.revoked_at),
+        ]
+    };
+    table::print(headings, keys.iter().map(to_row).collect())
+}
+
+pub(super) fn to_json(key: &Credential) -> Value {
+    json!({
+        "thumbprint": key.thumbprint().to_string(),
+        "label": key.label.as_str(),
+        "key_type": key.public_key.key_type().name(),
+        "public_key": key.public_key.to_jwk(),
+        "created_at": to_rfc3339(key.created_at),
+        "last_used_at": key.last_used_at.map(to_rfc3339),
+        "revoked_at": key.revoked_at.map(to_rfc3339),
+    })
+}
+
+pub(super) fn time_text(time: Option<UnixTime>) -> String {
+    time.map_or_else(|| table::NOTHING.to_owned(), to_rfc3339)
+}

@@ -1,0 +1,254 @@
+//! `countersign admin restore`.
+//!
+//! Everything that could fail is tried on a copy of the backup first: whether this program can
+//! read it, whether the master key opens it, and the entry in the audit trail. Only then does the
+//! copy take the place of the database, in the way that `countersign-store` makes safe.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, IsTerminal as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use countersign_authority::{
+    account::{AccountName, AccountStatus},
+    audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
+};
+use countersign_protocol::UnixTime;
+use countersign_store::sqlite::{DatabaseSummary, LockError, Restored, ServerLock, verify_backup};
+use countersign_system::SystemRandom;
+
+use super::{backup::describe, claim::Claim, open, require_vault, signing_keys};
+use crate::{
+    config::Settings,
+    master_key::{self, Found, Source},
+    output,
+    server::{self, DataDir, database_path},
+    time::to_rfc3339,
+};
+
+const UNCHANGED: &str = "nothing was restored or changed";
+/// How many events of one kind are looked at to tell what a restore revives.
+const MAX_LOOKED_AT: u32 = 1000;
+/// How many revived keys and accounts are named.
+const MAX_NAMED: usize = 20;
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// What `countersign admin backup` made
+    file: PathBuf,
+
+    /// Do not ask before a database is replaced
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
+    refuse_while_running(&settings.data_dir)?;
+    let summary = verify_backup(&options.file).context(UNCHANGED)?;
+    let keys = master_key::find(&settings.data_dir, false, &SystemRandom).context(UNCHANGED)?;
+    let rehearsal = Rehearsal::begin(settings, &options.file).context(UNCHANGED)?;
+    let opened = rehearsal.open(keys).await.context(UNCHANGED)?;
+    let revived = revived(settings, &opened).await.unwrap_or_default();
+    if database_path(settings).exists() && !options.yes {
+        confirm(settings, &options.file, &summary, &opened)?;
+    }
+    opened.record_restore(&options.file).await?;
+    let source = opened.source.clone();
+    drop(opened);
+    let restored = rehearsal.perform()?;
+    report(settings, &options.file, &restored, &source)?;
+    warn_of(&revived);
+    Ok(())
+}
+
+fn refuse_while_running(data_dir: &Path) -> anyhow::Result<()> {
+    if ServerLock::is_held(data_dir)? {
+        let held = LockError::Held { data_dir: data_dir.to_owned(), holder: None };
+        return Err(held).context("stop the server first");
+    }
+    Ok(())
+}
+
+/// A copy of a backup in a directory of its own, which goes when this is dropped.
+struct Rehearsal<'a> {
+    settings: &'a Settings,
+    /// The same, but for the copy.
+    copied: Settings,
+    _claim: Claim,
+}
+
+impl<'a> Rehearsal<'a> {
+    fn begin(settings: &'a Settings, backup: &Path) -> anyhow::Result<Self> {
+        let data_dir = &settings.data_dir;
+        let private_dir = |path: &Path, recursive| {
+            let describe = || format!("cannot make the directory {}", path.display());
+            DirBuilder::new().recursive(recursive).mode(0o700).create(path).with_context(describe)
+        };
+        private_dir(data_dir, true)?;
+        let claim = Claim::alone(data_dir)?;
+        let directory = data_dir.join("restore-rehearsal");
+        // One that was interrupted has left its copy.
+        remove_dir(&directory).with_context(|| format!("cannot clear {}", directory.display()))?;
+        private_dir(&directory, false)?;
+        let copied = Settings { data_dir: directory, ..settings.clone() };
+        let rehearsal = Self { settings, copied, _claim: claim };
+        let copy = database_path(&rehearsal.copied);
+        copy_private(backup, &copy)
+            .with_context(|| format!("cannot copy {} to {}", backup.display(), copy.display()))?;
+        Ok(rehearsal)
+    }
+
+    /// Opens the copy as a server would, which brings it up to date.
+    async fn open(&self, keys: Vec<Found>) -> anyhow::Result<Opened> {
+        let data_dir = server::open(&self.copied, true)?;
+        let vaults = &*data_dir.ports.vault;
+        require_vault(vaults).await?;
+        let (vault, found) = master_key::open_vault(&self.settings.data_dir, keys, vaults).await?;
+        signing_keys::open_all(self.settings, &data_dir, &vault).await?;
+        let newest = data_dir.ports.audit.events(&AuditFilter::default(), 1).await?;
+        let newest = newest.first().map_or(UnixTime::EPOCH, |recorded| recorded.event.at);
+        Ok(Opened { data_dir, source: found.source, newest })
+    }
+
+    fn perform(&self) -> anyhow::Result<Restored> {
+        let (copy, database) = (database_path(&self.copied), database_path(self.settings));
+        Ok(countersign_store::sqlite::restore(&copy, &database)?)
+    }
+}
+
+impl Drop for Rehearsal<'_> {
+    fn drop(&mut self) {
+        // The next restore tries again.
+        let _: io::Result<()> = remove_dir(&self.copied.data_dir);
+    }
+}
+
+/// The opened copy.
+struct Opened {
+    data_dir: DataDir,
+    /// Where the key was that opens it.
+    source: Source,
+    /// The time of its newest audit event: it was made then or later.
+    newest: UnixTime,
+}
+
+impl Opened {
+    async fn record_restore(&self, backup: &Path) -> anyhow::Result<()> {
+        let ports = &self.data_dir.ports;
+        let newest = to_rfc3339(self.newest);
+        let detail = format!("from {}, whose newest event is of {newest}", backup.display());
+        let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseRestored).detail(detail);
+        Ok(ports.audit.append(vec![event]).await?)
+    }
+}
+
+/// The keys and accounts that were shut out after the backup was made, in words. Fails when the
+/// present database cannot be read, which may be why a backup is restored.
+async fn revived(settings: &Settings, opened: &Opened) -> anyhow::Result<Vec<String>> {
+    let (present, copy) = (&open(settings)?.ports, &opened.data_dir.ports);
+    let since = |kind| AuditFilter {
+        kind: Some(kind),
+        since: Some(opened.newest),
+        ..AuditFilter::default()
+    };
+    let mut revived = Vec::new();
+    let revoked = present.audit.events(&since(EventKind::KeyRevoked), MAX_LOOKED_AT).await?;
+    for RecordedEvent { event, .. } in revoked {
+        let Some(thumbprint) = event.thumbprint else { continue };
+        if let Some((key, account)) = copy.credentials.credential(&thumbprint).await?
+            && key.revoked_at.is_none()
+        {
+            let at = to_rfc3339(event.at);
+            revived.push(format!("key {thumbprint} of {}, revoked at {at}", account.username));
+        }
+    }
+    let disabled = present.audit.events(&since(EventKind::AccountDisabled), MAX_LOOKED_AT).await?;
+    for RecordedEvent { event, .. } in disabled {
+        let Some(id) = event.account_id.map(AccountName::Id) else { continue };
+        if let Some(account) = copy.accounts.account(&id).await?
+            && account.status == AccountStatus::Active
+        {
+            let at = to_rfc3339(event.at);
+            revived.push(format!("account {}, disabled at {at}", account.username));
+        }
+    }
+    Ok(revived)
+}
+
+fn confirm(
+    settings: &Settings,
+    backup: &Path,
+    summary: &DatabaseSummary,
+    opened: &Opened,
+) -> anyhow::Result<()> {
+    let database = database_path(settings);
+    output::remark(format!(
+        "{} holds {}; its newest event is of {}",
+        backup.display(),
+        describe(summary),
+        to_rfc3339(opened.newest)
+    ));
+    ensure!(
+        io::stdin().is_terminal(),
+        "{} would be replaced: say --yes if it shall be",
+        database.display()
+    );
+    output::remark(format!("Replace {}? Type yes:", database.display()));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if answer.trim() != "yes" {
+        bail!(UNCHANGED);
+    }
+    Ok(())
+}
+
+fn report(
+    settings: &Settings,
+    backup: &Path,
+    restored: &Restored,
+    source: &Source,
+) -> anyhow::Result<()> {
+    let database = database_path(settings);
+    let holds = describe(&restored.summary);
+    output::line(format!("{}: {holds}, from {}", database.display(), backup.display()))?;
+    if let Some(previous) = &restored.previous {
+        output::remark(format!("the database that was there is {} now", previous.display()));
+    }
+    if let Source::Environment(variable) = source {
+        output::remark(format!("it opens with the master key in {variable}: start the server so"));
+    }
+    Ok(())
+}
+
+fn warn_of(revived: &[String]) {
+    output::remark(
+        "WARNING: what was revoked, disabled or withdrawn after the backup was made, keys and \
+         tokens too, is in force again, and what was registered since is gone",
+    );
+    if revived.is_empty() {
+        return;
+    }
+    output::remark("shut out again, with `countersign admin keys revoke` and `accounts disable`:");
+    for item in revived.iter().take(MAX_NAMED) {
+        output::remark(format!("  {item}"));
+    }
+    if let Some(more) = revived.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
+        output::remark(format!("  and {more} more"));
+    }
+}
+
+fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut File::open(from)?, &mut copy).map(drop)
+}
+
+fn remove_dir(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}

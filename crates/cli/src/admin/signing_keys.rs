@@ -1,0 +1,190 @@
+//! `countersign admin signing-keys`.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use async_trait::async_trait;
+use clap::Subcommand;
+use countersign_authority::{
+    KeySummary, SigningKeys,
+    audit::AuditEvent,
+    policy::KeySchedule,
+    ports::{SigningKeyStore, StoreError},
+    sealed_key::{KeyState, SealedSigningKey},
+    vault::Vault,
+};
+use countersign_protocol::{UnixTime, keys::Thumbprint, proofs::target_uri::TargetUri};
+use countersign_system::SystemRandom;
+use serde_json::{Value, json};
+
+use super::{claim::Claim, open, require_data_dir, require_vault, table};
+use crate::{
+    config::Settings,
+    master_key::{self, Source},
+    output,
+    server::DataDir,
+    time::to_rfc3339,
+};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List the server's signing keys and when they change state
+    ///
+    /// A key is `next` (published, so that everybody knows it in time), then `active` (it signs),
+    /// then `retired` (what it signed still verifies), then `gone`.
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign with another key from now on
+    ///
+    /// Keys rotate by themselves; this is for when that should not be waited for. The present key
+    /// is retired: tokens that it signed stay good until they end.
+    Rotate {
+        /// The present key is in the wrong hands: withdraw it, and retired ones too. Every token
+        /// that they signed dies at once; whoever holds one must log in again
+        ///
+        /// A resource server that verifies tokens by itself may have cached the old keys for up to
+        /// five minutes.
+        #[arg(long)]
+        withdraw: bool,
+    },
+}
+
+pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List { json } => list(settings, json).await,
+        Command::Rotate { withdraw } => rotate(settings, withdraw).await,
+    }
+}
+
+async fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let data_dir = open(settings)?;
+    print(&data_dir, json).await
+}
+
+async fn rotate(settings: &Settings, withdraw: bool) -> anyhow::Result<()> {
+    require_data_dir(settings)?;
+    // Alone, since a change of the master key must not come between opening and sealing.
+    let _claim = Claim::alone(&settings.data_dir)?;
+    let data_dir = open(settings)?;
+    let (vault, _) = open_vault(settings, &data_dir).await?;
+    let schedule = schedule(settings)?;
+    let now = data_dir.ports.clock.now();
+    let store = Arc::clone(&data_dir.ports.signing_keys);
+    require_algorithm(&store.signing_keys().await?, &schedule, now)?;
+    let keys = SigningKeys::load(store, &vault, schedule, now, &SystemRandom).await?;
+    keys.rotate(withdraw, now, &SystemRandom).await?;
+    output::remark(if withdraw {
+        "another key signs now; the tokens of the keys before it are refused"
+    } else {
+        "another key signs now; the tokens of the key before it are good until they end"
+    });
+    print(&data_dir, false).await
+}
+
+/// Opens the vault with the present master key, as a server would.
+pub(super) async fn open_vault(
+    settings: &Settings,
+    data_dir: &DataDir,
+) -> anyhow::Result<(Vault, Source)> {
+    let vaults = &*data_dir.ports.vault;
+    require_vault(vaults).await?;
+    let keys = master_key::find(&settings.data_dir, false, &SystemRandom)?;
+    let (vault, found) = master_key::open_vault(&settings.data_dir, keys, vaults).await?;
+    Ok((vault, found.source))
+}
+
+/// Opens every signing key, and changes none.
+pub(super) async fn open_all(
+    settings: &Settings,
+    data_dir: &DataDir,
+    vault: &Vault,
+) -> anyhow::Result<Vec<KeySummary>> {
+    let store = Arc::new(Unchanged(Arc::clone(&data_dir.ports.signing_keys)));
+    let now = data_dir.ports.clock.now();
+    let keys = SigningKeys::load(store, vault, schedule(settings)?, now, &SystemRandom).await?;
+    Ok(keys.summaries(now))
+}
+
+/// The signing keys of a store, whatever is done to them.
+struct Unchanged(Arc<dyn SigningKeyStore>);
+
+#[async_trait]
+impl SigningKeyStore for Unchanged {
+    async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError> {
+        self.0.signing_keys().await
+    }
+
+    async fn change_signing_keys(
+        &self,
+        _: &[SealedSigningKey],
+        _: &[Thumbprint],
+        _: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// How the server's keys are scheduled.
+fn schedule(settings: &Settings) -> anyhow::Result<KeySchedule> {
+    // The server's name plays no part in it.
+    Ok(settings.policy(TargetUri::parse("http://localhost")?)?.signing_keys)
+}
+
+/// Refuses to rotate by another configuration than the server's: the key would be of another kind
+/// than the one that it signs with.
+fn require_algorithm(
+    keys: &[SealedSigningKey],
+    schedule: &KeySchedule,
+    now: UnixTime,
+) -> anyhow::Result<()> {
+    let active: Vec<_> =
+        keys.iter().filter(|key| key.life.state(now) == KeyState::Active).collect();
+    let present = active.first().map(|key| key.algorithm.name()).unwrap_or_default();
+    ensure!(
+        active.is_empty() || active.iter().any(|key| key.algorithm == schedule.algorithm),
+        "the server signs with {present}, but the configuration read here says \
+         signing_keys.algorithm = {}: name the server's own with --config",
+        schedule.algorithm.name()
+    );
+    Ok(())
+}
+
+async fn print(data_dir: &DataDir, json: bool) -> anyhow::Result<()> {
+    let now = data_dir.ports.clock.now();
+    let keys = data_dir.ports.signing_keys.signing_keys().await?;
+    if json {
+        for key in &keys {
+            output::line(to_json(key, now).to_string())?;
+        }
+        return Ok(());
+    }
+    let headings =
+        ["KID", "ALGORITHM", "STATE", "CREATED", "SIGNS FROM", "SIGNS UNTIL", "GONE FROM"];
+    let to_row = |key: &SealedSigningKey| {
+        [
+            key.kid.to_string(),
+            key.algorithm.name().to_owned(),
+            key.life.state(now).name().to_owned(),
+            to_rfc3339(key.life.created_at),
+            to_rfc3339(key.life.active_from),
+            to_rfc3339(key.life.retired_from),
+            to_rfc3339(key.life.expires_at),
+        ]
+    };
+    table::print(headings, keys.iter().map(to_row).collect())
+}
+
+fn to_json(key: &SealedSigningKey, now: UnixTime) -> Value {
+    json!({
+        "kid": key.kid.to_string(),
+        "algorithm": key.algorithm.name(),
+        "state": key.life.state(now).name(),
+        "created_at": to_rfc3339(key.life.created_at),
+        "active_from": to_rfc3339(key.life.active_from),
+        "retired_from": to_rfc3339(key.life.retired_from),
+        "expires_at": to_rfc3339(key.life.expires_at),
+    })
+}

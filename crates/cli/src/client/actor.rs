@@ -1,0 +1,231 @@
+//! Who acts: a key, an account and a server; from the keyring, or from the command line alone.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use countersign_client::{
+    Client, Login, SavedToken, Session, TransportOptions,
+    keyring::{Entry, Keyring},
+};
+use countersign_protocol::{
+    keys::{KeyPolicy, PrivateKey},
+    ports::Clock as _,
+};
+use countersign_system::SystemClock;
+
+use super::{
+    choice::{Naming, Wanted, choose},
+    connection::{ServerOptions, explain, server_variable},
+    key_file,
+    keyring_file::KeyringOptions,
+};
+use crate::output;
+
+/// A token that ends sooner is renewed: it shall outlive the request.
+const LIFE_LEFT: Duration = Duration::from_secs(10);
+
+/// The options of the commands that act for an account.
+#[derive(Args)]
+pub(super) struct ActorOptions {
+    /// Log in with this key (PEM or PKCS#8, - for standard input) in place of the keyring; the
+    /// token is not kept
+    #[arg(long, value_name = "FILE", requires = "username")]
+    key: Option<PathBuf>,
+
+    /// The account that --key logs in to
+    #[arg(long, value_name = "NAME", requires = "key")]
+    username: Option<String>,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Where keys and the server are.
+#[derive(Args)]
+pub(super) struct Places {
+    #[command(flatten)]
+    pub(super) server: ServerOptions,
+
+    #[command(flatten)]
+    pub(super) keyring: KeyringOptions,
+}
+
+impl ActorOptions {
+    /// Whether standard input is the key.
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.key.as_deref() == Some(Path::new("-"))
+    }
+
+    /// Gets the key and finds the server. Where `entry` names no entry of the keyring, `url` may
+    /// tell which one is meant.
+    pub(super) async fn open(
+        &self,
+        entry: Naming<'_>,
+        url: Option<&str>,
+        limits: TransportOptions,
+    ) -> anyhow::Result<Actor> {
+        match (&self.key, &self.username) {
+            (Some(key), Some(username)) => {
+                Actor::from_key_file(&self.places, key, username, limits).await
+            }
+            _ => Actor::from_keyring(&self.places, entry, url, limits).await,
+        }
+    }
+}
+
+/// A key and the account that it logs in to.
+pub(super) struct Actor {
+    client: Client,
+    key: Arc<PrivateKey>,
+    subject: String,
+    kept: Option<Kept>,
+}
+
+/// Where the key came from and the token goes to.
+struct Kept {
+    keyring: Keyring,
+    entry: String,
+}
+
+impl Actor {
+    /// Reads the key from a file.
+    pub(super) async fn from_key_file(
+        places: &Places,
+        path: &Path,
+        username: &str,
+        limits: TransportOptions,
+    ) -> anyhow::Result<Self> {
+        let key = Arc::new(key_file::read(path)?);
+        let client = places.server.connect(&places.server.address()?, limits).await?;
+        Ok(Self { client, key, subject: username.to_owned(), kept: None })
+    }
+
+    /// Takes the key from the keyring.
+    pub(super) async fn from_keyring(
+        places: &Places,
+        entry: Naming<'_>,
+        url: Option<&str>,
+        limits: TransportOptions,
+    ) -> anyhow::Result<Self> {
+        let keyring = places.keyring.open()?;
+        let usual_server = server_variable()?;
+        let wanted = Wanted {
+            name: entry,
+            server: places.server.given(),
+            usual_server: usual_server.as_deref(),
+            url,
+        };
+        let entry = choose(keyring.entries(), &wanted)?;
+        let key = entry
+            .private_key(&KeyPolicy::default())
+            .with_context(|| format!("the entry {} is of no use", entry.name()))?;
+        let client = places.server.connect(entry.url(), limits).await?;
+        let subject = entry.account_id().unwrap_or(entry.username()).to_owned();
+        let entry = entry.name().to_string();
+        Ok(Self { client, key: Arc::new(key), subject, kept: Some(Kept { keyring, entry }) })
+    }
+
+    /// The issuer identifier of the server.
+    pub(super) fn server(&self) -> &str {
+        self.client.metadata().issuer()
+    }
+
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The entry of the keyring, if the key is from there.
+    pub(super) fn entry(&self) -> Option<&Entry> {
+        self.kept.as_ref().and_then(Kept::entry)
+    }
+
+    /// The keyring, if the key is from there.
+    pub(super) fn keyring(&mut self) -> Option<&mut Keyring> {
+        self.kept.as_mut().map(|kept| &mut kept.keyring)
+    }
+
+    /// Gets a new token.
+    pub(super) async fn login(&self, scope: Option<&str>) -> anyhow::Result<Session> {
+        let login = Login { subject: &self.subject, scope, session_key: None };
+        self.client.login(&self.key, &login).await.map_err(explain)
+    }
+
+    /// Goes on with a token.
+    pub(super) fn resume(&self, token: SavedToken) -> Session {
+        self.client.resume(Arc::clone(&self.key), token)
+    }
+
+    /// Goes on with the token in the keyring while it lives, else gets a new one.
+    pub(super) async fn session(&self) -> anyhow::Result<Session> {
+        let needed_until = SystemClock::new().now() + LIFE_LEFT;
+        match self.entry().and_then(Entry::token) {
+            Some(token) if token.expires_at > needed_until => Ok(self.resume(token)),
+            _ => self.login(None).await,
+        }
+    }
+
+    /// As [`Actor::keep`], for commands that are done: without the token the next one would only be
+    /// slower, so a failure is no more than a remark.
+    pub(super) fn done(&mut self, session: &Session, account_id: Option<&str>) {
+        if let Err(error) = self.keep(session, account_id) {
+            output::remark(format!("the token is not kept: {error:#}"));
+        }
+    }
+
+    /// Puts the token of `session`, and the account id if it is known, into the keyring.
+    pub(super) fn keep(
+        &mut self,
+        session: &Session,
+        account_id: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let Some(kept) = &mut self.kept else { return Ok(()) };
+        let new = session.save();
+        let old = kept.entry().and_then(Entry::token);
+        let was_kept = old.as_ref().is_some_and(|old| is_same(old, &new));
+        let account_id =
+            account_id.filter(|_| kept.entry().is_some_and(|e| e.account_id().is_none()));
+        // Nonces change with every answer; an old one costs a second request, if anything.
+        if was_kept && account_id.is_none() && knows_origins(old.as_ref(), &new) {
+            return Ok(());
+        }
+        kept.keyring.update(&kept.entry, |entry| {
+            // Another command may have logged out, or in again, meanwhile.
+            if !was_kept || entry.token().is_some_and(|current| is_same(&current, &new)) {
+                entry.set_token(Some(&new));
+            }
+            if let Some(account_id) = account_id {
+                entry.set_account_id(account_id);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Takes the token out of the keyring.
+    pub(super) fn forget_token(&mut self) -> anyhow::Result<()> {
+        if let Some(kept) = &mut self.kept {
+            kept.keyring.update(&kept.entry, |entry| entry.set_token(None))?;
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn entry(&self) -> Option<&Entry> {
+        self.keyring.get(&self.entry)
+    }
+}
+
+fn is_same(one: &SavedToken, other: &SavedToken) -> bool {
+    one.token.expose() == other.token.expose()
+}
+
+fn knows_origins(old: Option<&SavedToken>, new: &SavedToken) -> bool {
+    let knows =
+        |origin: &str| old.is_some_and(|old| old.nonces.iter().any(|(known, _)| known == origin));
+    new.nonces.iter().all(|(origin, _)| knows(origin))
+}

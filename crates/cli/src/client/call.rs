@@ -1,0 +1,210 @@
+//! `countersign call`: a signed request, much as curl would send it.
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use countersign_client::{Request, Response, TransportOptions};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+};
+use serde::de::IgnoredAny;
+
+use super::{actor::ActorOptions, choice::Naming, connection::explain};
+use crate::output;
+
+/// The exit status for answers with an error status: that of `curl --fail-with-body`.
+const HTTP_ERROR: u8 = 22;
+
+/// More than people want in one piece.
+const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
+
+/// Headers that are part of the signed request, or say where it ends.
+const RESERVED: [HeaderName; 4] =
+    [AUTHORIZATION, CONTENT_LENGTH, HeaderName::from_static("dpop"), TRANSFER_ENCODING];
+
+#[derive(Args)]
+#[command(after_help = "\
+Exit status: 0 for an answer below 400, 22 for one from 400 on (its body is printed all the same), \
+1 when there is no answer, 2 for a mistake in the command.
+
+Examples:
+  countersign call GET /v1/keys
+  countersign call POST https://api.example.com/orders -d '{\"item\": 7}' -i
+  countersign call PUT https://api.example.com/photo -d @photo.jpg -H 'Content-Type: image/jpeg'")]
+pub(crate) struct Options {
+    /// The method, such as GET or POST
+    #[arg(value_parser = parse_method)]
+    method: Method,
+
+    /// The address; for the server itself a path such as /v1/whoami is enough
+    url: String,
+
+    /// What to send: text, the content of @FILE, or @- for standard input. It is taken for JSON
+    /// if it is JSON, else for a form; several are joined by &
+    #[arg(short, long, allow_hyphen_values = true)]
+    data: Vec<String>,
+
+    /// A header field to send
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+
+    /// Print status and header fields before the body
+    #[arg(short, long)]
+    include: bool,
+
+    /// Write the answer to this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// How long to wait for the whole answer, in seconds
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    max_time: u64,
+
+    /// The entry of the keyring to sign with [default: the only one that fits]
+    #[arg(long = "as", value_name = "ENTRY", conflicts_with = "key")]
+    entry: Option<String>,
+
+    #[command(flatten)]
+    actor: ActorOptions,
+}
+
+pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let mut body = Vec::new();
+    options.read_data(&mut body)?;
+    let limits = TransportOptions {
+        timeout: Duration::from_secs(options.max_time),
+        max_response_bytes: MAX_RESPONSE_BYTES,
+        ..TransportOptions::default()
+    };
+    let entry = Naming::Option(options.entry.as_deref());
+    let is_path = options.url.starts_with('/');
+    let url = Some(options.url.as_str()).filter(|_| !is_path);
+    let mut actor = options.actor.open(entry, url, limits).await?;
+    let url = if is_path {
+        format!("{}{}", actor.server().trim_end_matches('/'), options.url)
+    } else {
+        options.url.clone()
+    };
+    let headers = options.headers(&body);
+    let request = Request { method: options.method.clone(), url, headers, body };
+    let session = actor.session().await?;
+    let answer = session.send(request).await;
+    actor.done(&session, None);
+    let answer = answer.map_err(explain)?;
+    options.write(&answer)?;
+    if answer.status.is_client_error() || answer.status.is_server_error() {
+        output::remark(format!("countersign: the answer is {}", answer.status));
+        return Ok(ExitCode::from(HTTP_ERROR));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Options {
+    fn read_data(&self, body: &mut Vec<u8>) -> anyhow::Result<()> {
+        let readers = self.data.iter().filter(|data| *data == "@-").count();
+        ensure!(
+            readers + usize::from(self.actor.reads_stdin()) <= 1,
+            "standard input can be read only once"
+        );
+        for (i, data) in self.data.iter().enumerate() {
+            if i > 0 {
+                body.push(b'&');
+            }
+            match data.strip_prefix('@') {
+                None => body.extend_from_slice(data.as_bytes()),
+                Some("-") => {
+                    io::stdin().read_to_end(body).context("cannot read standard input")?;
+                }
+                Some(path) => {
+                    let content = fs::read(path).with_context(|| format!("cannot read {path}"))?;
+                    body.extend_from_slice(&content);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn headers(&self, body: &[u8]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.append(name, value.clone());
+        }
+        if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+            let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+            let media_type =
+                if is_json { "application/json" } else { "application/x-www-form-urlencoded" };
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        }
+        headers
+    }
+
+    fn write(&self, answer: &Response) -> anyhow::Result<()> {
+        let mut bytes = Vec::new();
+        if self.include {
+            bytes.extend_from_slice(format!("HTTP {}\r\n", answer.status).as_bytes());
+            for (name, value) in &answer.headers {
+                let field = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
+                bytes.extend_from_slice(&field.concat());
+            }
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(&answer.body);
+        match &self.output {
+            Some(path) => {
+                fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+            }
+            None => Ok(output::bytes(&bytes)?),
+        }
+    }
+}
+
+/// Methods are case-sensitive, but nobody means `get` by "get".
+fn parse_method(text: &str) -> Result<Method, String> {
+    let upper = text.to_ascii_uppercase();
+    let known = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+    let text = if known.contains(&upper.as_str()) { &upper } else { text };
+    Method::from_bytes(text.as_bytes()).map_err(|_| "this is no HTTP method".to_owned())
+}
+
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
+    let name: HeaderName = name.trim().parse().map_err(|_| "the name is no header name")?;
+    if RESERVED.contains(&name) {
+        return Err(format!("{name} is set by countersign itself"));
+    }
+    let value = value.trim().parse().map_err(|_| "the value has control characters")?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_taken_as_curl_takes_them() {
+        let (name, value) = parse_header("X-Thing:  a: b ").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-thing", "a: b"));
+        for bad in ["X-Thing", ": x", "a b: c", "X: a\nY: b"] {
+            assert!(parse_header(bad).is_err(), "{bad:?}");
+        }
+        for reserved in ["authorization: Bearer x", "DPoP: x", "Content-Length: 3"] {
+            assert!(parse_header(reserved).unwrap_err().contains("itself"), "{reserved}");
+        }
+    }
+
+    #[test]
+    fn a_method_may_be_typed_in_lower_case() {
+        assert_eq!(parse_method("get").unwrap(), Method::GET);
+        assert_eq!(parse_method("Purge").unwrap().as_str(), "Purge");
+        assert!(parse_method("GET /").is_err());
+        assert!(parse_method("").is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! Which server, and how to reach it.
+
+use std::{env, fs, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use countersign_client::{Client, ClientError, Transport, TransportOptions};
+use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_system::{SystemClock, SystemRandom};
+use http::StatusCode;
+
+/// Where `countersign serve` listens unless told otherwise.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
+const SERVER_VARIABLE: &str = "COUNTERSIGN_SERVER";
+
+#[derive(Args)]
+#[command(next_help_heading = "Server")]
+pub(super) struct ServerOptions {
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The server's address, such as https://auth.example.com [env: COUNTERSIGN_SERVER]"
+    )]
+    server: Option<String>,
+
+    /// Trust the certificate authorities in this PEM file too
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl ServerOptions {
+    /// The server that the command line names.
+    pub(super) fn given(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// The server to talk to when nothing else decides.
+    pub(super) fn address(&self) -> anyhow::Result<String> {
+        match &self.server {
+            Some(server) => Ok(server.clone()),
+            None => Ok(server_variable()?.unwrap_or_else(|| DEFAULT_SERVER.to_owned())),
+        }
+    }
+
+    /// A client of `server`, which was asked what it is.
+    pub(super) async fn connect(
+        &self,
+        server: &str,
+        limits: TransportOptions,
+    ) -> anyhow::Result<Client> {
+        let extra_roots_pem = match &self.ca {
+            Some(path) => {
+                Some(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?)
+            }
+            None => None,
+        };
+        let transport =
+            Transport::new(TransportOptions { extra_roots_pem, ..limits }).map_err(explain)?;
+        let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+        Client::discover(server, transport, clock, random).await.map_err(explain)
+    }
+}
+
+/// The server that the environment names.
+pub(super) fn server_variable() -> anyhow::Result<Option<String>> {
+    variable(SERVER_VARIABLE)
+}
+
+/// An environment variable; one that is empty counts as missing.
+pub(super) fn variable(name: &str) -> anyhow::Result<Option<String>> {
+    let Some(value) = env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    value.into_string().map(Some).map_err(|_| anyhow!("{name} is not UTF-8"))
+}
+
+/// Whether two addresses name one server, whichever way they are spelt.
+pub(super) fn same_server(one: &str, other: &str) -> bool {
+    match (TargetUri::parse(one), TargetUri::parse(other)) {
+        (Ok(one), Ok(other)) => {
+            one.as_str().trim_end_matches('/') == other.as_str().trim_end_matches('/')
+        }
+        _ => one == other,
+    }
+}
+
+/// Whether `url` has the scheme, host and port of `server`.
+pub(super) fn same_origin(url: &str, server: &str) -> bool {
+    let parsed = (TargetUri::parse(url), TargetUri::parse(server));
+    matches!(parsed, (Ok(url), Ok(server)) if url.origin() == server.origin())
+}
+
+/// The error, with what one might do about it.
+pub(super) fn explain(error: ClientError) -> anyhow::Error {
+    match advice(&error) {
+        Some(advice) => anyhow!("{error}\n  {advice}"),
+        None => error.into(),
+    }
+}
+
+fn advice(error: &ClientError) -> Option<String> {
+    let advice = match error {
+        ClientError::IssuerMismatch { found, .. } => format!("try: --server {found:?}"),
+        ClientError::Unreachable { reason, .. } if reason.contains("certificate") => {
+            "--ca FILE makes a private certificate authority known".to_owned()
+        }
+        ClientError::Unreachable { .. } | ClientError::Timeout { .. } => format!(
+            "is the server running? --server or {SERVER_VARIABLE} says which one to talk to"
+        ),
+        ClientError::Refused(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
+            "`countersign login` gets a new token".to_owned()
+        }
+        ClientError::Refused(refusal) => match refusal.code.as_deref()? {
+            "enrolment-closed" => "with a one-time code, try: --code CODE".to_owned(),
+            "username-taken" => {
+                "choose another name; if it is yours, log in with the key that it was registered \
+                 with (see `countersign keyring import --help`)"
+                    .to_owned()
+            }
+            "key-taken" => "a key belongs to one account only: make another one, or log in with \
+                            this one (see `countersign keyring import --help`)"
+                .to_owned(),
+            "last-key" => "add another key first: countersign keys add --new".to_owned(),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spelling_makes_no_other_server() {
+        assert!(same_server("http://127.0.0.1:8080", "http://127.0.0.1:8080/"));
+        assert!(same_server("https://Auth.Example:443", "https://auth.example"));
+        assert!(!same_server("https://auth.example", "http://auth.example"));
+        assert!(!same_server("https://auth.example/a", "https://auth.example/b"));
+        assert!(same_server("nonsense", "nonsense"));
+        assert!(!same_server("nonsense", "other"));
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        assert!(same_origin("https://a.example/x?y", "https://A.example:443"));
+        assert!(!same_origin("https://a.example:8443/x", "https://a.example"));
+        assert!(!same_origin("/x", "https://a.example"));
+    }
+}

@@ -1,0 +1,232 @@
+//! Making a key known to a server without losing it: it lies in the keyring before the server hears
+//! of it, and is marked as registered afterwards. What an interruption leaves can be gone on with.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+use countersign_client::{
+    Client, ClientError, Login,
+    keyring::{Entry, EntryName, Keyring},
+};
+use countersign_protocol::{
+    keys::{KeyPolicy, PrivateKey, Thumbprint},
+    ports::Clock as _,
+};
+use countersign_system::SystemClock;
+
+use super::{
+    connection::{explain, same_server},
+    key_file::KeyType,
+};
+use crate::output;
+
+/// What a key is for, and what it is called.
+pub(super) struct Plan<'a> {
+    /// The issuer identifier of the server.
+    pub(super) server: &'a str,
+    pub(super) username: &'a str,
+    /// The name in the keyring that the user wants.
+    pub(super) entry: Option<&'a str>,
+    /// The name in the keyring otherwise, unless it is taken.
+    pub(super) default_entry: &'a str,
+}
+
+/// A key in the keyring that the server may not know yet.
+pub(super) struct Enrolment<'a> {
+    keyring: &'a mut Keyring,
+    entry: EntryName,
+    key: Arc<PrivateKey>,
+    /// Whether this run put it there.
+    is_new: bool,
+    /// Whether the server could know it already.
+    may_be_known: bool,
+}
+
+impl<'a> Enrolment<'a> {
+    /// Goes on with what an earlier run left for the same account, or puts a key into the keyring:
+    /// the `given` one or a new one.
+    pub(super) fn begin(
+        keyring: &'a mut Keyring,
+        plan: &Plan<'_>,
+        given: Option<PrivateKey>,
+        key_type: KeyType,
+    ) -> anyhow::Result<Self> {
+        let thumbprint = given.as_ref().map(|key| key.public_key().thumbprint());
+        if let Some(entry) = left_over(keyring.entries(), plan, thumbprint) {
+            let name = entry.name().clone();
+            let key = entry
+                .private_key(&KeyPolicy::default())
+                .with_context(|| format!("the entry {name} is of no use"))?;
+            output::remark(format!("going on with the key of the entry {name}"));
+            return Ok(Self {
+                keyring,
+                entry: name,
+                key: Arc::new(key),
+                is_new: false,
+                may_be_known: true,
+            });
+        }
+        refuse_known(keyring.entries(), plan, thumbprint)?;
+        let name = plan.name(keyring)?;
+        let may_be_known = given.is_some();
+        let key = Arc::new(given.map_or_else(|| key_type.generate(), Ok)?);
+        let now = SystemClock::new().now();
+        keyring.add(Entry::new(name.clone(), plan.server, plan.username, &key, now))?;
+        Ok(Self { keyring, entry: name, key, is_new: true, may_be_known })
+    }
+
+    pub(super) const fn key(&self) -> &Arc<PrivateKey> {
+        &self.key
+    }
+
+    /// Draws the conclusion from what the server said: the entry is marked with the account id, or
+    /// it is removed, or, when its fate is not known, it stays for another attempt.
+    ///
+    /// `outcome` holds the account id.
+    pub(super) async fn conclude(
+        self,
+        client: &Client,
+        username: &str,
+        outcome: Result<String, ClientError>,
+    ) -> anyhow::Result<Enrolled> {
+        let (account_id, was_known) = match outcome {
+            Ok(account_id) => (account_id, false),
+            Err(error) if is_lost(&error) => {
+                let error = explain(error);
+                return Err(anyhow!(
+                    "{error}\n  it is not known whether the server has the key now; the keyring \
+                     keeps it as {}: run the same command again",
+                    self.entry
+                ));
+            }
+            Err(error) => match self.account_behind(client, username, &error).await {
+                Some(account_id) => (account_id, true),
+                None => return Err(self.give_up(error)),
+            },
+        };
+        let mark = |entry: &mut Entry| entry.set_account_id(&account_id);
+        self.keyring
+            .update(self.entry.as_str(), mark)
+            .context("the key is registered, but the keyring cannot be changed")?;
+        Ok(Enrolled { entry: self.entry, key: self.key, account_id, was_known })
+    }
+
+    /// The account, when the server refused only because it has this key for it already.
+    async fn account_behind(
+        &self,
+        client: &Client,
+        username: &str,
+        error: &ClientError,
+    ) -> Option<String> {
+        if !self.may_be_known || !is_taken(error) {
+            return None;
+        }
+        let login = Login { subject: username, scope: None, session_key: None };
+        let session = client.login(&self.key, &login).await.ok()?;
+        session.whoami().await.ok().map(|who| who.account_id)
+    }
+
+    fn give_up(self, error: ClientError) -> anyhow::Error {
+        let error = explain(error);
+        if !self.is_new {
+            return anyhow!("{error}\n  the keyring still has the key, as {}", self.entry);
+        }
+        match self.keyring.remove(self.entry.as_str()) {
+            Ok(()) => error,
+            Err(left) => {
+                anyhow!("{error}\n  the entry {} stays in the keyring: {left}", self.entry)
+            }
+        }
+    }
+}
+
+/// A key that the server has.
+pub(super) struct Enrolled {
+    pub(super) entry: EntryName,
+    pub(super) key: Arc<PrivateKey>,
+    pub(super) account_id: String,
+    /// Whether it had the key before.
+    pub(super) was_known: bool,
+}
+
+impl Plan<'_> {
+    fn name(&self, keyring: &Keyring) -> anyhow::Result<EntryName> {
+        if let Some(name) = self.entry {
+            return parse_name(name);
+        }
+        let mut name = self.default_entry.to_owned();
+        let mut number = 1;
+        while keyring.get(&name).is_some() {
+            number += 1;
+            name = format!("{}-{number}", self.default_entry);
+        }
+        parse_name(&name)
+    }
+}
+
+/// A name for an entry, with the reason when it cannot be one.
+pub(super) fn parse_name(name: &str) -> anyhow::Result<EntryName> {
+    name.parse().with_context(|| format!("{name:?} cannot name an entry of the keyring"))
+}
+
+/// The entry of this account that is not marked as registered.
+fn left_over<'a>(
+    entries: &'a [Entry],
+    plan: &Plan<'_>,
+    key: Option<Thumbprint>,
+) -> Option<&'a Entry> {
+    entries.iter().find(|entry| {
+        entry.account_id().is_none()
+            && is_account(entry, plan.server, plan.username)
+            && plan.entry.is_none_or(|name| entry.name().as_str() == name)
+            && key.is_none_or(|key| holds(entry, key))
+    })
+}
+
+/// Refuses a key that an entry of this account has.
+fn refuse_known(entries: &[Entry], plan: &Plan<'_>, key: Option<Thumbprint>) -> anyhow::Result<()> {
+    let known = entries.iter().find(|entry| {
+        is_account(entry, plan.server, plan.username) && key.is_some_and(|key| holds(entry, key))
+    });
+    match known {
+        Some(entry) => bail!("the keyring has this key already, as {}", entry.name()),
+        None => Ok(()),
+    }
+}
+
+/// Whether it is the key of the entry.
+pub(super) fn holds(entry: &Entry, key: Thumbprint) -> bool {
+    let own = entry.public_key(&KeyPolicy::default());
+    own.is_ok_and(|own| own.thumbprint() == key)
+}
+
+/// Whether an entry is for this account. Case makes no other username, as with the server.
+pub(super) fn is_account(entry: &Entry, server: &str, username: &str) -> bool {
+    entry.username().eq_ignore_ascii_case(username) && same_server(entry.url(), server)
+}
+
+/// Whether the server may have done what was asked, although it did not say so.
+fn is_lost(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused(refusal) => refusal.status.is_server_error(),
+        ClientError::ResponseTooLarge { .. }
+        | ClientError::Timeout { .. }
+        | ClientError::UnexpectedAnswer { .. }
+        | ClientError::Unreachable { .. } => true,
+        ClientError::Address { .. }
+        | ClientError::Certificates(_)
+        | ClientError::Insecure { .. }
+        | ClientError::IssuerMismatch { .. }
+        | ClientError::NotAnAuthority { .. }
+        | ClientError::Redirected { .. }
+        | ClientError::ReservedHeader(_)
+        | ClientError::ServerUnproven { .. }
+        | ClientError::Sign(_)
+        | ClientError::Unsupported { .. } => false,
+    }
+}
+
+fn is_taken(error: &ClientError) -> bool {
+    let ClientError::Refused(refusal) = error else { return false };
+    matches!(refusal.code.as_deref(), Some("key-taken" | "username-taken"))
+}

@@ -1,0 +1,88 @@
+//! Private keys from files, and new ones.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use countersign_protocol::keys::{KeyError, KeyPolicy, NewKey, PrivateKey, PublicKey};
+use zeroize::Zeroizing;
+
+/// More than any key takes.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// The first byte of every DER structure that a key is.
+const DER_SEQUENCE: u8 = 0x30;
+
+/// What kind of key to make.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum KeyType {
+    Ed25519,
+    P256,
+    P384,
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+}
+
+impl KeyType {
+    /// P-256 is what every JOSE library and every resource server knows; Ed25519 is not yet.
+    pub(super) const DEFAULT: Self = Self::P256;
+
+    /// Makes a key.
+    pub(super) fn generate(self) -> anyhow::Result<PrivateKey> {
+        let kind = match self {
+            Self::Ed25519 => NewKey::Ed25519,
+            Self::P256 => NewKey::EcP256,
+            Self::P384 => NewKey::EcP384,
+            Self::Rsa2048 => NewKey::Rsa2048,
+            Self::Rsa3072 => NewKey::Rsa3072,
+            Self::Rsa4096 => NewKey::Rsa4096,
+        };
+        Ok(PrivateKey::generate(kind)?)
+    }
+}
+
+/// Reads a private key: PEM, or PKCS#8 DER; `-` stands for standard input.
+pub(super) fn read(path: &Path) -> anyhow::Result<PrivateKey> {
+    let (name, content) = if path == Path::new("-") {
+        ("standard input".to_owned(), read_some(io::stdin().lock()))
+    } else {
+        (path.display().to_string(), File::open(path).and_then(read_some))
+    };
+    let content = content.with_context(|| format!("cannot read {name}"))?;
+    parse(&content).with_context(|| format!("{name} is no key to log in with"))
+}
+
+/// Thumbprint and kind.
+pub(super) fn describe(key: &PublicKey) -> String {
+    format!("{} ({})", key.thumbprint(), kind(key))
+}
+
+/// Key type, with the size where it varies.
+pub(super) fn kind(key: &PublicKey) -> String {
+    let name = key.key_type().name();
+    key.rsa_bits().map_or_else(|| name.to_owned(), |bits| format!("{name} {bits}"))
+}
+
+fn parse(content: &[u8]) -> Result<PrivateKey, KeyError> {
+    let policy = KeyPolicy::default();
+    if content.first() == Some(&DER_SEQUENCE) {
+        return PrivateKey::from_pkcs8_der(content, &policy);
+    }
+    let text = str::from_utf8(content).map_err(|_| KeyError::Unrecognized)?;
+    PrivateKey::from_pem(text, &policy)
+}
+
+fn read_some(source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    // As large as it can become: a buffer that grows leaves copies of the key behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
+    source.take(MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
+    if content.len() > MAX_BYTES {
+        return Err(io::Error::other("it is too long for a key"));
+    }
+    Ok(content)
+}

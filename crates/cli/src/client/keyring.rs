@@ -1,0 +1,256 @@
+//! `countersign keyring`: the encrypted file that holds one's keys.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use countersign_client::keyring::{Entry, EntryKeyError, KdfCost, Keyring};
+use countersign_protocol::{
+    UnixTime,
+    keys::{KeyPolicy, PublicKey},
+    ports::Clock as _,
+    proofs::target_uri::TargetUri,
+    strict::pem,
+};
+use countersign_system::SystemClock;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::{
+    choice::unknown, connection::ServerOptions, enrolment::parse_name, key_file,
+    keyring_file::KeyringOptions, passphrase::Source, terminal, text,
+};
+use crate::{output, time::to_rfc3339};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    action: Action,
+
+    #[command(flatten)]
+    keyring: KeyringOptions,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the entries
+    List {
+        /// Print JSON; times are seconds since 1970
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an entry, its public key included
+    Show {
+        entry: String,
+
+        /// Print JSON; times are seconds since 1970
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an entry another name
+    Rename {
+        #[arg(value_name = "OLD")]
+        from: String,
+
+        #[arg(value_name = "NEW")]
+        to: String,
+    },
+    /// Remove an entry, and with it its private key, for good
+    Remove {
+        entry: String,
+
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Change the passphrase
+    Passwd {
+        /// A file that holds the new passphrase [default: ask]
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
+    /// Print an entry's private key, unencrypted
+    Export {
+        entry: String,
+
+        /// Print it: whoever sees it can log in
+        #[arg(long)]
+        reveal_private_key: bool,
+    },
+    /// Put a private key from a file into the keyring
+    Import(Box<Import>),
+    /// Print where the keyring is
+    Path,
+}
+
+#[derive(Args)]
+struct Import {
+    /// What to call it
+    entry: String,
+
+    /// The private key (PEM or PKCS#8, - for standard input)
+    file: PathBuf,
+
+    /// The account that it logs in to [default: ENTRY]
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
+    let file = &options.keyring;
+    match &options.action {
+        Action::List { json } => list(&file.open()?, *json),
+        Action::Show { entry, json } => show(find(&file.open()?, entry)?, *json),
+        Action::Rename { from, to } => rename(&mut file.open()?, from, to),
+        Action::Remove { entry, yes } => remove(&mut file.open()?, entry, *yes),
+        Action::Passwd { new_passphrase_file } => {
+            let source = new_passphrase_file.clone().map_or(Source::Terminal, Source::File);
+            change_passphrase(&mut file.open()?, &source)
+        }
+        Action::Export { entry, reveal_private_key } => {
+            if !reveal_private_key {
+                bail!(
+                    "the key would be printed unencrypted, and whoever sees it can log in: if that \
+                     is what you want, say --reveal-private-key"
+                );
+            }
+            export(find(&file.open()?, entry)?)
+        }
+        Action::Import(import) => import.run(file),
+        Action::Path => Ok(output::line(file.path()?.display().to_string())?),
+    }
+}
+
+fn find<'a>(keyring: &'a Keyring, name: &str) -> anyhow::Result<&'a Entry> {
+    keyring.get(name).ok_or_else(|| unknown(keyring.entries(), name))
+}
+
+fn list(keyring: &Keyring, json: bool) -> anyhow::Result<()> {
+    if json {
+        let entries: Result<Vec<Value>, _> = keyring.entries().iter().map(to_json).collect();
+        let text = serde_json::to_string_pretty(&json!({ "entries": entries? }))?;
+        return Ok(output::line(text)?);
+    }
+    if keyring.entries().is_empty() {
+        output::remark("the keyring has no entries; `countersign register NAME` makes one");
+        return Ok(());
+    }
+    let now = SystemClock::new().now();
+    let head = ["ENTRY", "USERNAME", "SERVER", "KEY", "STATE"].map(str::to_owned).to_vec();
+    let rows = keyring.entries().iter().map(|entry| {
+        let key =
+            public_key(entry).map_or_else(|error| error.to_string(), |key| key_file::kind(&key));
+        vec![
+            entry.name().to_string(),
+            text::printable(entry.username()),
+            text::printable(entry.url()),
+            key,
+            state(entry, now),
+        ]
+    });
+    Ok(output::line(text::table(std::iter::once(head).chain(rows).collect()))?)
+}
+
+fn show(entry: &Entry, json: bool) -> anyhow::Result<()> {
+    if json {
+        return Ok(output::line(serde_json::to_string_pretty(&to_json(entry)?)?)?);
+    }
+    let key = public_key(entry)?;
+    let account = entry.account_id().unwrap_or("not known yet");
+    output::line(text::facts([
+        ("entry", entry.name().to_string()),
+        ("username", text::printable(entry.username())),
+        ("account", text::printable(account)),
+        ("server", text::printable(entry.url())),
+        ("key", key_file::describe(&key)),
+        ("created", to_rfc3339(entry.created_at())),
+        ("state", state(entry, SystemClock::new().now())),
+    ]))?;
+    Ok(output::line(key.to_spki_pem().trim_end())?)
+}
+
+fn rename(keyring: &mut Keyring, from: &str, to: &str) -> anyhow::Result<()> {
+    find(keyring, from)?;
+    keyring.rename(from, parse_name(to)?)?;
+    Ok(output::line(format!("{from} is now {to}"))?)
+}
+
+fn remove(keyring: &mut Keyring, name: &str, yes: bool) -> anyhow::Result<()> {
+    let entry = find(keyring, name)?;
+    let account = format!("{} at {}", entry.username(), entry.url());
+    let question = format!("remove {name} ({account}) and its private key for good");
+    terminal::confirm(&question, yes)?;
+    keyring.remove(name)?;
+    Ok(output::line(format!("{name} is removed"))?)
+}
+
+fn change_passphrase(keyring: &mut Keyring, source: &Source) -> anyhow::Result<()> {
+    let passphrase = source
+        .choose(keyring.path())
+        .context("without a terminal, --new-passphrase-file FILE says the new passphrase")?;
+    keyring.change_passphrase(&passphrase, KdfCost::DEFAULT)?;
+    output::line("the passphrase is changed")?;
+    output::remark("copies of the file from before still open with the old one");
+    Ok(())
+}
+
+fn export(entry: &Entry) -> anyhow::Result<()> {
+    let key = entry.private_key(&KeyPolicy::default())?;
+    let text = Zeroizing::new(pem::encode("PRIVATE KEY", &key.to_pkcs8_der()));
+    Ok(output::bytes(text.as_bytes())?)
+}
+
+impl Import {
+    fn run(&self, file: &KeyringOptions) -> anyhow::Result<()> {
+        let name = parse_name(&self.entry)?;
+        let key = key_file::read(&self.file)?;
+        let server = self.server.address()?;
+        TargetUri::parse(&server).with_context(|| {
+            format!("{server:?} is no server: write it as https://auth.example.com")
+        })?;
+        let username = self.username.as_ref().unwrap_or(&self.entry);
+        let mut keyring = file.open_or_create()?;
+        let now = SystemClock::new().now();
+        keyring.add(Entry::new(name, &server, username, &key, now))?;
+        let thumbprint = key.public_key().thumbprint();
+        output::line(format!("{} now holds the key {thumbprint}", self.entry))?;
+        output::remark(format!(
+            "it is for {username} at {server}; try: countersign login {0}, or, if there is no such \
+             account yet: countersign register {username} --as {0} --server {server}",
+            self.entry
+        ));
+        Ok(())
+    }
+}
+
+/// What the entry is good for at the moment.
+fn state(entry: &Entry, now: UnixTime) -> String {
+    match entry.token() {
+        Some(token) if token.expires_at > now => {
+            format!("logged in until {}", to_rfc3339(token.expires_at))
+        }
+        _ if entry.account_id().is_none() => "not known to the server yet".to_owned(),
+        _ => "logged out".to_owned(),
+    }
+}
+
+fn to_json(entry: &Entry) -> Result<Value, EntryKeyError> {
+    let key = public_key(entry)?;
+    Ok(json!({
+        "name": entry.name().as_str(),
+        "username": entry.username(),
+        "account_id": entry.account_id(),
+        "server": entry.url(),
+        "thumbprint": key.thumbprint(),
+        "public_key": key.to_jwk(),
+        "created_at": entry.created_at().as_secs(),
+        "token_expires_at": entry.token().map(|token| token.expires_at.as_secs()),
+    }))
+}
+
+fn public_key(entry: &Entry) -> Result<PublicKey, EntryKeyError> {
+    entry.public_key(&KeyPolicy::default())
+}

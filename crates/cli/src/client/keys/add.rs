@@ -1,0 +1,134 @@
+//! `countersign keys add`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+use countersign_client::{Client, Session, TransportOptions, keyring::Keyring};
+use countersign_protocol::keys::{KeyError, PrivateKey};
+
+use crate::{
+    client::{
+        actor::{Actor, Places},
+        choice::Naming,
+        connection::explain,
+        enrolment::{Enrolment, Plan},
+        key_file::{self, KeyType},
+        text,
+    },
+    output,
+};
+
+#[derive(Args)]
+#[command(after_help = "\
+A key is added together with a proof that its holder agrees, so the private half is needed here: run \
+this where it is, or make a new key with --new. It is kept in the keyring under a name of its own.")]
+pub(super) struct Options {
+    /// The private key to add (PEM or PKCS#8, - for standard input)
+    #[arg(long, value_name = "FILE", required_unless_present = "new")]
+    key: Option<PathBuf>,
+
+    /// Make a new key
+    #[arg(long, conflicts_with = "key")]
+    new: bool,
+
+    /// The kind of key to make
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = KeyType::DEFAULT, conflicts_with = "key")]
+    key_type: KeyType,
+
+    /// A name for the key, such as that of the device [default: the kind of key]
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+
+    /// What to call it in the keyring [default: as the entry that signs, with a number]
+    #[arg(long, value_name = "ENTRY")]
+    name: Option<String>,
+
+    /// The entry of the keyring to sign with [default: the only one that fits]
+    #[arg(long = "as", value_name = "ENTRY", conflicts_with = "signing_key")]
+    entry: Option<String>,
+
+    /// Sign with this key (PEM or PKCS#8) of the account in place of the keyring
+    #[arg(long, value_name = "FILE", requires = "username")]
+    signing_key: Option<PathBuf>,
+
+    /// The account of --signing-key
+    #[arg(long, value_name = "NAME", requires = "signing_key")]
+    username: Option<String>,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
+    let given = options.key.as_deref().map(read_key).transpose()?;
+    let limits = TransportOptions::default();
+    if let (Some(path), Some(username)) = (&options.signing_key, &options.username) {
+        let actor = Actor::from_key_file(&options.places, path, username, limits).await?;
+        let session = actor.session().await?;
+        if let Some(key) = given {
+            // Whoever keeps keys in files has this one in a file already.
+            let label = options.label.as_deref();
+            let thumbprint = session.add_key(&key, label).await.map_err(explain)?;
+            return Ok(output::line(format!("{thumbprint} now logs in to {username} too"))?);
+        }
+        let mut keyring = options.places.keyring.open_or_create()?;
+        return add(options, actor.client(), &session, &mut keyring, username, None).await;
+    }
+    let entry = Naming::Option(options.entry.as_deref());
+    let mut actor = Actor::from_keyring(&options.places, entry, None, limits).await?;
+    let session = actor.session().await?;
+    let client = actor.client().clone();
+    let name = actor.entry().map(|entry| entry.name().to_string()).unwrap_or_default();
+    let added = match actor.keyring() {
+        Some(keyring) => add(options, &client, &session, keyring, &name, given).await,
+        None => Ok(()),
+    };
+    actor.done(&session, None);
+    added
+}
+
+/// Reads the key to add. That a public key is not enough takes explaining.
+fn read_key(path: &Path) -> anyhow::Result<PrivateKey> {
+    key_file::read(path).map_err(|error| match error.downcast_ref() {
+        Some(KeyError::PublicKey) => anyhow!(
+            "{} is a public key, and a new key must prove itself: give its private half, or run \
+             this where that is, or make another key with --new",
+            path.display()
+        ),
+        _ => error,
+    })
+}
+
+/// Adds the `given` key or a new one to the account of `session` and to the keyring, where it is
+/// called after `namesake` unless the user wants another name.
+async fn add(
+    options: &Options,
+    client: &Client,
+    session: &Session,
+    keyring: &mut Keyring,
+    namesake: &str,
+    given: Option<PrivateKey>,
+) -> anyhow::Result<()> {
+    let who = session.whoami().await.map_err(explain)?;
+    let server = client.metadata().issuer();
+    let plan = Plan {
+        server,
+        username: &who.username,
+        entry: options.name.as_deref(),
+        default_entry: namesake,
+    };
+    let enrolment = Enrolment::begin(keyring, &plan, given, options.key_type)?;
+    let outcome = session.add_key(enrolment.key(), options.label.as_deref()).await;
+    let outcome = outcome.map(|_| who.account_id.clone());
+    let enrolled = enrolment.conclude(client, &who.account_id, outcome).await?;
+
+    let username = text::printable(&who.username);
+    let verb = if enrolled.was_known { "already logs in to" } else { "now logs in to" };
+    output::line(format!("{} {verb} {username} at {server} too", enrolled.entry))?;
+    output::line(text::facts([
+        ("  key", key_file::describe(enrolled.key.public_key())),
+        ("  keyring", format!("{}, entry {}", keyring.path().display(), enrolled.entry)),
+    ]))?;
+    Ok(())
+}

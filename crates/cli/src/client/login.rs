@@ -1,0 +1,143 @@
+//! `countersign login`, `logout` and `whoami`.
+
+use clap::Args;
+use countersign_client::{TransportOptions, WhoAmI, keyring::Entry};
+use countersign_protocol::UnixTime;
+use serde_json::{Map, Value};
+
+use super::{
+    actor::{Actor, ActorOptions, Places},
+    choice::Naming,
+    connection::explain,
+    text::{self, printable},
+};
+use crate::{output, time::to_rfc3339};
+
+#[derive(Args)]
+pub(crate) struct LoginOptions {
+    /// The entry of the keyring to log in with [default: the only one that fits]
+    #[arg(conflicts_with = "key")]
+    entry: Option<String>,
+
+    /// The scopes to ask for, separated by spaces [default: all that the account has]
+    #[arg(long, value_name = "SCOPES")]
+    scope: Option<String>,
+
+    /// Print the access token. It is a secret, though of little use without the key
+    #[arg(long)]
+    print_token: bool,
+
+    #[command(flatten)]
+    actor: ActorOptions,
+}
+
+#[derive(Args)]
+pub(crate) struct LogoutOptions {
+    /// The entry of the keyring [default: the only one that fits]
+    entry: Option<String>,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Args)]
+pub(crate) struct WhoamiOptions {
+    /// The entry of the keyring [default: the only one that fits]
+    #[arg(conflicts_with = "key")]
+    entry: Option<String>,
+
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    actor: ActorOptions,
+}
+
+pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
+    let limits = TransportOptions::default();
+    let entry = Naming::Argument(options.entry.as_deref());
+    let mut actor = options.actor.open(entry, None, limits).await?;
+    let session = actor.login(options.scope.as_deref()).await?;
+    let who = session.whoami().await.map_err(explain)?;
+    actor.keep(&session, Some(&who.account_id))?;
+
+    let until = to_rfc3339(session.expires_at());
+    let said =
+        format!("logged in as {} at {} until {until}", printable(&who.username), actor.server());
+    if options.print_token {
+        output::remark(said);
+        output::line(session.token().expose())?;
+        return Ok(());
+    }
+    output::line(said)?;
+    if let Some(scope) = session.scope().filter(|scope| !scope.is_empty()) {
+        output::line(format!("scopes: {}", printable(scope)))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn logout(options: &LogoutOptions) -> anyhow::Result<()> {
+    let limits = TransportOptions::default();
+    let entry = Naming::Argument(options.entry.as_deref());
+    let mut actor = Actor::from_keyring(&options.places, entry, None, limits).await?;
+    let name = actor.entry().map(|entry| entry.name().to_string()).unwrap_or_default();
+    let Some(token) = actor.entry().and_then(Entry::token) else {
+        output::remark(format!("{name} is not logged in"));
+        return Ok(());
+    };
+    actor.resume(token).revoke_token().await.map_err(explain)?;
+    actor.forget_token()?;
+    output::line(format!("{name} is logged out at {}", actor.server()))?;
+    Ok(())
+}
+
+pub(super) async fn whoami(options: &WhoamiOptions) -> anyhow::Result<()> {
+    let limits = TransportOptions::default();
+    let entry = Naming::Argument(options.entry.as_deref());
+    let mut actor = options.actor.open(entry, None, limits).await?;
+    let session = actor.session().await?;
+    let answer = session.whoami().await;
+    actor.done(&session, answer.as_ref().ok().map(|who| who.account_id.as_str()));
+    let who = answer.map_err(explain)?;
+    if options.json {
+        output::line(serde_json::to_string_pretty(&to_json(who))?)?;
+    } else {
+        output::line(describe(&who, &actor))?;
+    }
+    Ok(())
+}
+
+fn to_json(who: WhoAmI) -> Map<String, Value> {
+    let WhoAmI { account_id, username, thumbprint, others } = who;
+    let mut members = Map::new();
+    members.insert("account_id".to_owned(), account_id.into());
+    members.insert("username".to_owned(), username.into());
+    members.insert("thumbprint".to_owned(), thumbprint.to_string().into());
+    members.extend(others);
+    members
+}
+
+fn describe(who: &WhoAmI, actor: &Actor) -> String {
+    let mut facts = vec![
+        ("username", printable(&who.username)),
+        ("account", printable(&who.account_id)),
+        ("server", actor.server().to_owned()),
+        ("key", who.thumbprint.to_string()),
+    ];
+    if let Some(entry) = actor.entry() {
+        facts.push(("entry", entry.name().to_string()));
+    }
+    if let Some(proof) = who.others.get("proof").and_then(Value::as_str) {
+        facts.push(("proof", printable(proof)));
+    }
+    let scopes = who.others.get("scopes").and_then(Value::as_array);
+    let scopes: Vec<&str> = scopes.into_iter().flatten().filter_map(Value::as_str).collect();
+    if !scopes.is_empty() {
+        facts.push(("scopes", printable(&scopes.join(" "))));
+    }
+    if let Some(until) = who.others.get("expires_at").and_then(Value::as_u64) {
+        facts.push(("until", to_rfc3339(UnixTime::from_secs(until))));
+    }
+    text::facts(facts)
+}

@@ -1,0 +1,82 @@
+//! `admin signing-keys`.
+
+use std::path::Path;
+
+use countersign_client::Session;
+use countersign_protocol::strict::base64url;
+use serde_json::Value;
+
+use super::{Person, Server, admin, admin_with, event_kinds, eventually, is_accepted, json_lines};
+
+#[tokio::test]
+async fn after_a_rotation_another_key_signs_and_old_tokens_stay_good() {
+    let server = Server::start(&[]);
+    let alice = Person::registered(&server, "alice").await;
+    let before = alice.login(None).await.unwrap();
+    assert_eq!(kids(server.data_dir(), "active"), [kid(&before)]);
+
+    let table = admin(server.data_dir(), &["signing-keys", "rotate"]);
+    assert!(table.stderr.contains("good until they end"), "{}", table.stderr);
+    assert!(table.result().contains("ES256"));
+    eventually("another key signs", async || {
+        kid(&alice.login(None).await.unwrap()) != kid(&before)
+    })
+    .await;
+    assert!(is_accepted(&before).await);
+    let after = alice.login(None).await.unwrap();
+    assert_eq!(kids(server.data_dir(), "active"), [kid(&after)]);
+    assert_eq!(kids(server.data_dir(), "retired"), [kid(&before)]);
+    assert!(event_kinds(server.data_dir()).contains(&"signing-key.rotated".to_owned()));
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_withdrawn_key_die() {
+    let server = Server::start(&[]);
+    let alice = Person::registered(&server, "alice").await;
+    let before = alice.login(None).await.unwrap();
+    assert!(is_accepted(&before).await);
+    admin(server.data_dir(), &["signing-keys", "rotate", "--withdraw"]).result();
+    eventually("the token dies", async || !is_accepted(&before).await).await;
+    let after = alice.login(None).await.unwrap();
+    assert!(is_accepted(&after).await);
+    assert_ne!(kid(&after), kid(&before));
+}
+
+#[test]
+fn keys_are_not_rotated_by_another_configuration_than_the_servers() {
+    let server = Server::start(&[]);
+    let other = ("COUNTERSIGN_SIGNING_KEYS_ALGORITHM", "EdDSA");
+    let dir = server.data_dir();
+    let before = admin(dir, &["signing-keys", "list", "--json"]).result();
+    let refusal = admin_with(dir, other, &["signing-keys", "rotate"]).refusal();
+    assert!(refusal.contains("the server signs with ES256"), "{refusal}");
+    assert!(refusal.contains("--config"), "{refusal}");
+    assert_eq!(admin(dir, &["signing-keys", "list", "--json"]).result(), before);
+}
+
+#[test]
+fn rotating_works_without_a_server_and_needs_the_master_key() {
+    let dir = super::used_data_dir();
+    admin(dir.path(), &["signing-keys", "rotate"]).result();
+    let wrong = ("COUNTERSIGN_MASTER_KEY", "another");
+    let before = super::snapshot(dir.path());
+    let refusal = admin_with(dir.path(), wrong, &["signing-keys", "rotate"]).refusal();
+    assert!(refusal.contains("wrong master key in COUNTERSIGN_MASTER_KEY"), "{refusal}");
+    assert!(refusal.contains("master.key, or not be set"), "{refusal}");
+    assert_eq!(super::snapshot(dir.path()), before);
+    assert_eq!(kids(dir.path(), "active").len(), 1);
+}
+
+/// The `kid` of all keys in `state`.
+fn kids(data_dir: &Path, state: &str) -> Vec<String> {
+    let keys = admin(data_dir, &["signing-keys", "list", "--json"]).result();
+    let keys = json_lines(&keys).into_iter().filter(|key| key["state"] == state);
+    keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The `kid` of the key that signed the session's token.
+fn kid(session: &Session) -> String {
+    let (header, _) = session.token().expose().split_once('.').unwrap();
+    let header: Value = serde_json::from_slice(&base64url::decode(header).unwrap()).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
+}

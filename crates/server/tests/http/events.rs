@@ -1,0 +1,102 @@
+//! `GET /v1/events`: one's own audit trail.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TestApp, TestKey};
+
+async fn read(app: &TestApp, key: &TestKey, token: &str, query: &str) -> Answer {
+    app.write_trail().await;
+    app.resource_request(key, token, "GET", &format!("/v1/events{query}")).send().await
+}
+
+fn names(answer: &Answer) -> Vec<Value> {
+    let events = answer.is(200).json()["events"].as_array().unwrap().clone();
+    events.into_iter().map(|mut event| event["event"].take()).collect()
+}
+
+#[tokio::test]
+async fn the_newest_event_comes_first_with_key_and_address() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    app.registration("alice", &key).peer("198.51.100.7").send().await.is(201);
+    let login = app.login_request("alice", &key).peer("2001:db8::7").send().await;
+    let token = login.is(200).text("access_token");
+    let answer = read(&app, &key, &token, "").await;
+    let body = answer.is(200).json();
+    let expected = |event: &str, address: &str, id: &Value| {
+        json!({
+            "id": id,
+            "at": app.now().as_secs(),
+            "event": event,
+            "thumbprint": key.thumbprint(),
+            "address": address,
+            "detail": null,
+        })
+    };
+    let events = body["events"].as_array().unwrap();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[0], expected("login.succeeded", "2001:db8::7", &events[0]["id"]));
+    assert_eq!(events[1], expected("account.registered", "198.51.100.7", &events[1]["id"]));
+    assert!(events[0]["id"].as_u64() > events[1]["id"].as_u64());
+    assert_eq!(body.get("next_before"), None);
+}
+
+#[tokio::test]
+async fn nobody_reads_the_events_of_others() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (TestKey::number(1), TestKey::number(2));
+    app.enrol("alice", &alice).await;
+    let token = app.enrol("bob", &bob).await;
+    let answer = read(&app, &bob, &token, "").await;
+    assert_eq!(names(&answer), ["login.succeeded", "account.registered"]);
+    assert!(!answer.body.contains(&alice.thumbprint()));
+}
+
+#[tokio::test]
+async fn events_come_in_pages_that_neither_overlap_nor_leave_gaps() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let mut token = app.enrol("alice", &key).await;
+    for _ in 0..6 {
+        token = app.login("alice", &key).await;
+    }
+    let mut ids = Vec::new();
+    let mut query = "?limit=3".to_owned();
+    loop {
+        let body = read(&app, &key, &token, &query).await.is(200).json();
+        let page = body["events"].as_array().unwrap().clone();
+        ids.extend(page.iter().map(|event| event["id"].as_u64().unwrap()));
+        let Some(next) = body["next_before"].as_u64() else { break };
+        assert_eq!(page.len(), 3);
+        query = format!("?limit=3&before={next}");
+    }
+    assert_eq!(ids.len(), 8);
+    assert!(ids.is_sorted_by(|one, other| one > other), "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_query_that_is_not_understood_is_refused() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    for query in [
+        "?limit=0",
+        "?limit=201",
+        "?limit=-1",
+        "?limit=x",
+        "?limit=",
+        "?limit=1&limit=2",
+        "?limit=99999999999999999999",
+        "?before=x",
+        "?before=-1",
+        "?account=bob",
+        "?unheard=of",
+    ] {
+        read(&app, &key, &token, query).await.is_problem(400, "invalid-request");
+    }
+    for query in ["?limit=1", "?limit=200", "?before=1000000", "?before=0", "?"] {
+        read(&app, &key, &token, query).await.is(200);
+    }
+    let far = read(&app, &key, &token, "?before=18446744073709551615").await;
+    assert_eq!(names(&far).len(), 2);
+}

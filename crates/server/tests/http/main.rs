@@ -1,0 +1,29 @@
+//! The whole HTTP application, in process: one file for each part of the URL tree and for each rule
+//! that holds across it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod account_jwks;
+mod accounts;
+mod audit;
+mod enrolment;
+mod events;
+mod health;
+mod introspect;
+mod jwks;
+mod keys;
+mod limits;
+mod logs;
+mod metadata;
+mod openapi;
+mod outages;
+mod page;
+mod registered_keys;
+mod restart;
+mod revoke;
+mod session_keys;
+mod standing;
+mod support;
+mod token;
+mod token_refusals;
+mod transport;
+mod whoami;

@@ -1,0 +1,145 @@
+//! `GET /openapi.json`: it names what is served, and nothing else.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::TestApp;
+
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Everything that is served.
+const SERVED: [(&str, &[&str]); 17] = [
+    ("/", &["GET"]),
+    ("/.well-known/jwks.json", &["GET"]),
+    ("/.well-known/oauth-authorization-server", &["GET"]),
+    ("/healthz", &["GET"]),
+    ("/metrics", &["GET"]),
+    ("/oauth/introspect", &["POST"]),
+    ("/oauth/revoke", &["POST"]),
+    ("/oauth/token", &["POST"]),
+    ("/openapi.json", &["GET"]),
+    ("/readyz", &["GET"]),
+    ("/v1/accounts", &["POST"]),
+    ("/v1/accounts/{username}/jwks.json", &["GET"]),
+    ("/v1/events", &["GET"]),
+    ("/v1/keys", &["GET", "POST"]),
+    ("/v1/keys/{thumbprint}", &["DELETE"]),
+    ("/v1/whoami", &["GET", "POST", "PUT", "PATCH", "DELETE"]),
+    ("/v1/unheard-of", &[]),
+];
+
+async fn document(app: &TestApp) -> Value {
+    let answer = app.call("GET", "/openapi.json").send().await;
+    assert_eq!(answer.is(200).header("content-type"), "application/json");
+    answer.json()
+}
+
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().iter();
+        methods.map(|(method, operation)| (path.clone(), method.to_uppercase(), operation.clone()))
+    });
+    operations.collect()
+}
+
+#[tokio::test]
+async fn the_document_names_what_is_served_and_nothing_else() {
+    let app = TestApp::start().await;
+    let documented: BTreeSet<_> = operations(&document(&app).await)
+        .into_iter()
+        .map(|(path, method, _)| (path, method))
+        .collect();
+    let served: BTreeSet<_> = SERVED
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.iter().map(|method| ((*path).to_owned(), (*method).to_owned()))
+        })
+        .collect();
+    assert_eq!(documented, served);
+}
+
+#[tokio::test]
+async fn every_path_answers_its_methods_and_no_other() {
+    let app = TestApp::start().await;
+    for (path, methods) in SERVED {
+        let url = path.replace("{username}", "alice").replace("{thumbprint}", "x");
+        for method in METHODS {
+            let answer = app.call(method, &url).send().await;
+            if methods.is_empty() {
+                answer.is_problem(404, "not-found");
+            } else if methods.contains(&method) {
+                assert!(
+                    ![404, 405].contains(&answer.status) || url.contains("alice"),
+                    "{answer:?}"
+                );
+            } else {
+                assert_eq!(answer.status, 405, "{method} {path}: {answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_router_has_no_route_that_is_not_in_the_table() {
+    let app = TestApp::start().await;
+    // The one way to ask a router for its paths.
+    let described = format!("{:?}", app.router());
+    let (_, paths) = described.split_once("node: Node { paths: {").unwrap();
+    let (paths, _) = paths.split_once("} }").unwrap();
+    let routed: BTreeSet<&str> = paths.split('"').filter(|part| part.starts_with('/')).collect();
+    let table = SERVED.iter().filter(|(_, methods)| !methods.is_empty());
+    assert_eq!(routed, table.map(|(path, _)| *path).collect());
+}
+
+#[tokio::test]
+async fn every_operation_says_what_it_does_and_how_it_refuses() {
+    let app = TestApp::start().await;
+    let document = document(&app).await;
+    let operations = operations(&document);
+    for (path, method, operation) in &operations {
+        let described =
+            |member: &str| operation[member].as_str().is_some_and(|text| !text.is_empty());
+        assert!(described("summary") || described("description"), "{method} {path}");
+        let responses = operation["responses"].as_object().unwrap();
+        let monitored = operation["tags"][0] == "operations" || path == "/openapi.json";
+        let mut needed = if monitored { vec![] } else { vec!["429", "500", "503"] };
+        if operation.get("security").is_some() {
+            needed.extend(["400", "401"]);
+        }
+        if operation.get("requestBody").is_some() {
+            needed.extend(["400", "408", "413"]);
+        }
+        for status in needed {
+            assert!(responses.contains_key(status), "{method} {path} {status}");
+        }
+        for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+            let media_type = if path.starts_with("/oauth/") {
+                "application/json"
+            } else {
+                "application/problem+json"
+            };
+            let schema = &response["content"][media_type]["schema"]["$ref"];
+            let name = schema.as_str().unwrap().strip_prefix("#/components/schemas/").unwrap();
+            assert!(document["components"]["schemas"][name].is_object(), "{path} {status} {name}");
+        }
+    }
+    let ids: BTreeSet<_> =
+        operations.iter().map(|(_, _, operation)| operation["operationId"].to_string()).collect();
+    let distinct = operations.iter().filter(|(path, ..)| path != "/v1/whoami").count() + 1;
+    assert!(ids.len() >= distinct);
+}
+
+#[tokio::test]
+async fn the_protected_resources_name_their_scheme() {
+    let app = TestApp::start().await;
+    let document = document(&app).await;
+    assert!(document["components"]["securitySchemes"]["dpop"].is_object());
+    for (path, method, operation) in operations(&document) {
+        let protected = operation.get("security").is_some();
+        let url = path.replace("{thumbprint}", "x").replace("{username}", "x");
+        let status = app.call(&method, &url).send().await.status;
+        assert_eq!(protected, status == 401 && path.starts_with("/v1/"), "{method} {path}");
+    }
+}

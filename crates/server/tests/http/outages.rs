@@ -1,0 +1,158 @@
+//! When the store or the replay log fails: nothing opens, and nobody learns why.
+
+use countersign_testkit::samples::scopes;
+
+use crate::support::{Answer, CAUSE, Call, Fault, Faults, TestApp, TestKey};
+
+/// A restarted application, which has nothing in memory, with an account and its token.
+async fn with_token() -> (TestApp, Faults, TestKey, String) {
+    let faults = Faults::default();
+    let mut app = TestApp::start_with(|setup| {
+        setup.faults = Some(faults.clone());
+        setup.policy.default_scopes = scopes("introspect");
+    })
+    .await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    app.restart().await;
+    (app, faults, key, token)
+}
+
+fn keeps_the_cause(answer: &Answer) {
+    let headers = format!("{:?}", answer.headers);
+    for word in [CAUSE, "fire", "accounts", "replay log"] {
+        assert!(!answer.body.contains(word) && !headers.contains(word), "{answer:?}");
+    }
+}
+
+/// Every request that needs the store, with whether it is an OAuth endpoint's.
+fn requests(app: &TestApp, key: &TestKey, token: &str) -> Vec<(Call, bool)> {
+    let client = |path| app.client_request(path, "alice", key).param("token", token);
+    vec![
+        (app.registration("bob", &TestKey::number(2)), false),
+        (app.call("GET", "/v1/accounts/alice/jwks.json"), false),
+        (app.login_request("alice", key), true),
+        (client("/oauth/introspect"), true),
+        (client("/oauth/revoke"), true),
+        (app.call("POST", "/oauth/revoke").param("token", token), true),
+    ]
+}
+
+#[tokio::test]
+async fn without_a_store_every_answer_is_503_without_the_cause() {
+    let (app, faults, key, token) = with_token().await;
+    for (call, is_oauth) in requests(&app, &key, &token) {
+        faults.set(Fault::Unavailable);
+        let answer = call.send().await;
+        if is_oauth {
+            answer.is_oauth_error(503, "server_error");
+        } else {
+            answer.is_problem(503, "unavailable");
+        }
+        assert_eq!(answer.header("retry-after"), "1");
+        keeps_the_cause(&answer);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_holds_nonsense_is_500_without_the_cause() {
+    let (app, faults, key, token) = with_token().await;
+    for (call, is_oauth) in requests(&app, &key, &token) {
+        faults.set(Fault::Corrupt);
+        let answer = call.send().await;
+        if is_oauth {
+            answer.is_oauth_error(500, "server_error");
+        } else {
+            answer.is_problem(500, "internal");
+        }
+        keeps_the_cause(&answer);
+    }
+}
+
+#[tokio::test]
+async fn a_protected_resource_stays_shut_when_the_standing_is_unknown() {
+    let (app, faults, key, token) = with_token().await;
+    for fault in [Fault::Unavailable, Fault::Corrupt] {
+        faults.set(fault);
+        let answer = app.whoami(&key, &token).await;
+        answer.is_problem(503, "unavailable");
+        assert_eq!(answer.header("retry-after"), "1");
+        answer.has_no("www-authenticate");
+        keeps_the_cause(&answer);
+    }
+    faults.clear();
+    app.whoami(&key, &token).await.is(200);
+}
+
+#[tokio::test]
+async fn ones_own_keys_and_events_fail_as_loudly() {
+    let (app, faults, key, token) = with_token().await;
+    app.whoami(&key, &token).await.is(200);
+    faults.set(Fault::Unavailable);
+    let new = TestKey::number(2);
+    for call in [
+        app.resource_request(&key, &token, "GET", "/v1/keys"),
+        app.resource_request(&key, &token, "GET", "/v1/events"),
+        app.key_addition(&key, &token, &new),
+        app.resource_request(&key, &token, "DELETE", &format!("/v1/keys/{}", new.thumbprint())),
+    ] {
+        let answer = call.send().await;
+        answer.is_problem(503, "unavailable");
+        keeps_the_cause(&answer);
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_that_could_not_be_written_holds_in_memory() {
+    let (app, faults, key, token) = with_token().await;
+    app.whoami(&key, &token).await.is(200);
+    faults.set(Fault::Unavailable);
+    app.revoke_token(&token).await.is_oauth_error(503, "server_error");
+    faults.clear();
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn without_a_replay_log_no_proof_is_accepted() {
+    let (app, faults, key, token) = with_token().await;
+    faults.set(Fault::ReplayLog);
+    let call = app.whoami(&key, &token).await;
+    call.is_problem(503, "unavailable");
+    call.has_no("www-authenticate");
+    let login = app.login_request("alice", &key).send().await;
+    login.is_oauth_error(503, "server_error");
+    let registration = app.registration("bob", &TestKey::number(2)).send().await;
+    registration.is_problem(503, "unavailable");
+    for answer in [&call, &login, &registration] {
+        keeps_the_cause(answer);
+    }
+    faults.clear();
+    app.register("bob", &TestKey::number(2)).await;
+}
+
+#[tokio::test]
+async fn a_full_replay_log_refuses_rather_than_forgets() {
+    let app = TestApp::start_with(|setup| setup.replay_log_capacity = 3).await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    let call = app.resource_request(&key, &token, "GET", "/v1/whoami");
+    call.clone().send().await.is(200);
+    app.whoami(&key, &token).await.is_problem(503, "unavailable");
+    call.send().await.is_refusal(401, "invalid_dpop_proof");
+    app.advance(std::time::Duration::from_secs(90));
+    app.whoami(&key, &token).await.is(200);
+}
+
+#[tokio::test]
+async fn a_login_that_could_not_be_recorded_gives_no_token() {
+    let (app, faults, key, _) = with_token().await;
+    app.login("alice", &key).await;
+    let request = app.login_request("alice", &key);
+    faults.set(Fault::Unavailable);
+    let answer = request.send().await;
+    answer.is_oauth_error(503, "server_error");
+    assert!(!answer.body.contains("access_token"));
+    // The proof was used, the assertion was not.
+    faults.clear();
+    app.login("alice", &key).await;
+}

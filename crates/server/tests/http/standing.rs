@@ -1,0 +1,168 @@
+//! Tokens that are no longer good, or never were: what a protected resource makes of them.
+
+use std::time::Duration;
+
+use countersign_authority::account::AccountStatus;
+use countersign_testkit::keys;
+
+use crate::support::{ISSUER, Jwt, TestApp, TestKey};
+
+#[tokio::test]
+async fn a_token_ends_at_its_time() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    // With the five seconds by which clocks may differ.
+    app.advance(Duration::from_secs(900 + 4));
+    app.whoami(&key, &token).await.is(200);
+    app.advance(Duration::from_secs(1));
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn a_token_from_the_future_is_refused() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    app.register("alice", &key).await;
+    app.advance(Duration::from_mins(10));
+    let token = app.login("alice", &key).await;
+    app.clock.set(app.now() - Duration::from_mins(5));
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let (token, other) = (app.enrol("alice", &key).await, app.login("alice", &key).await);
+    app.whoami(&key, &token).await.is(200);
+    app.revoke_token(&token).await.is(200);
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+    app.whoami(&key, &other).await.is(200);
+}
+
+#[tokio::test]
+async fn revoking_a_key_kills_its_tokens_at_once() {
+    let app = TestApp::start().await;
+    let (key, old) = (TestKey::number(1), TestKey::number(2));
+    let token = app.enrol("alice", &key).await;
+    app.key_addition(&key, &token, &old).send().await.is(201);
+    let doomed = app.login("alice", &old).await;
+    app.whoami(&old, &doomed).await.is(200);
+    app.revoke_key(&key, &token, &old).await.is(204);
+    app.whoami(&old, &doomed).await.is_refusal(401, "invalid_token");
+    app.login_request("alice", &old).send().await.is_oauth_error(400, "invalid_grant");
+    app.whoami(&key, &token).await.is(200);
+}
+
+#[tokio::test]
+async fn an_administrator_revokes_even_the_last_key() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    let thumbprint = key.thumbprint().parse().unwrap();
+    app.admin().revoke_key(&"alice".parse().unwrap(), &thumbprint).await.unwrap();
+    app.notice_changes().await;
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+    app.login_request("alice", &key).send().await.is_oauth_error(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_disabled_account_can_do_nothing_until_it_is_enabled() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    let set = async |status| {
+        app.admin().set_status(&"alice".parse().unwrap(), status).await.unwrap();
+        app.notice_changes().await;
+    };
+    set(AccountStatus::Disabled).await;
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+    app.login_request("alice", &key).send().await.is_oauth_error(400, "invalid_grant");
+    set(AccountStatus::Active).await;
+    app.whoami(&key, &token).await.is(200);
+    app.login("alice", &key).await;
+}
+
+#[tokio::test]
+async fn tokens_survive_the_rotation_of_the_signing_key() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    let random = countersign_testkit::random::SeededRandom::new(77);
+    app.admin_signing_keys().await.rotate(false, app.now(), &random).await.unwrap();
+    app.notice_changes().await;
+    let newer = app.login("alice", &key).await;
+    assert_ne!(Jwt::header_of(&newer)["kid"], Jwt::header_of(&token)["kid"]);
+    for token in [&token, &newer] {
+        app.whoami(&key, token).await.is(200);
+        assert_eq!(app.introspect("alice", &key, token).await.json()["active"], true);
+    }
+}
+
+#[tokio::test]
+async fn withdrawing_the_signing_key_kills_its_tokens() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    app.whoami(&key, &token).await.is(200);
+    let random = countersign_testkit::random::SeededRandom::new(77);
+    app.admin_signing_keys().await.rotate(true, app.now(), &random).await.unwrap();
+    app.notice_changes().await;
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+    assert_eq!(app.introspect("alice", &key, &token).await.json()["active"], false);
+    let newer = app.login("alice", &key).await;
+    app.whoami(&key, &newer).await.is(200);
+}
+
+#[tokio::test]
+async fn what_is_no_token_of_this_server_is_refused() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    let (header, claims) = (Jwt::header_of(&token), Jwt::claims_of(&token));
+    let remade = |signer: &TestKey| {
+        let mut jwt = signer.jwt();
+        for (name, value) in header.as_object().unwrap() {
+            jwt = jwt.header(name, value.clone());
+        }
+        for (name, value) in claims.as_object().unwrap() {
+            jwt = jwt.claim(name, value.clone());
+        }
+        jwt
+    };
+    let own = TestKey::from_pem(keys::EC_P256_PEM);
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let tokens = [
+        "x".to_owned(),
+        "a.b.c".to_owned(),
+        format!("{input}."),
+        format!("{input}.{signature}="),
+        format!("{input}.{}", signature.replace(&signature[..1], "_")),
+        remade(&own).sign(),
+        remade(&own).header("kid", own.thumbprint()).sign(),
+        remade(&own).header("jwk", own.jwk()).sign(),
+        remade(&own).header("jku", "https://evil.example/jwks.json").sign(),
+        remade(&own).header("kid", "../../etc/passwd").sign(),
+        remade(&own).without_header("kid").sign(),
+        remade(&own).header("alg", "none").unsigned(),
+        remade(&own).header("alg", "HS256").sign(),
+        // An assertion and a proof of the very account are other kinds of token.
+        app.assertion("alice", &key).header("kid", key.thumbprint()).sign(),
+        app.proof(&key, "GET", "/v1/whoami").sign(),
+        "x".repeat(10_000),
+    ];
+    for wrong in tokens {
+        app.whoami(&key, &wrong).await.is_refusal(401, "invalid_token");
+    }
+}
+
+#[tokio::test]
+async fn another_installation_with_the_same_name_has_other_keys() {
+    let (app, other) = (TestApp::start().await, TestApp::start().await);
+    let key = TestKey::number(1);
+    app.register("alice", &key).await;
+    let token = other.enrol("alice", &key).await;
+    assert_eq!(Jwt::claims_of(&token)["iss"], ISSUER);
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+}

@@ -1,0 +1,228 @@
+//! The application under test.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use countersign_authority::{
+    Administration, Authority, Maintenance, SigningKeys,
+    policy::Policy,
+    ports::Ports,
+    vault::{MasterKey, Vault},
+};
+use countersign_guard::SelfSignedPolicy;
+use countersign_protocol::{UnixTime, proofs::target_uri::TargetUri};
+use countersign_server::{
+    address::TrustedProxies,
+    app::{App, Settings},
+    dialects::Dialects,
+    limits::RequestLimits,
+    security_headers::CorsOrigins,
+};
+use countersign_store::{
+    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces},
+    sqlite::{SqliteOptions, SqliteStore},
+};
+use countersign_testkit::{clock::FixedClock, random::SeededRandom};
+use tempfile::TempDir;
+
+use super::{Call, Faults};
+
+/// The origin by which clients know the application.
+pub(crate) const ISSUER: &str = "https://auth.example";
+
+const MASTER_KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
+/// How to set an application up; what a restart keeps.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) policy: Policy,
+    pub(crate) settings: Settings,
+    /// Ways to make the ports fail.
+    pub(crate) faults: Option<Faults>,
+    pub(crate) replay_log_capacity: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            policy: Policy::new(TargetUri::parse(ISSUER).unwrap()),
+            settings: Settings {
+                limits: RequestLimits::default(),
+                proxies: Arc::new(TrustedProxies::default()),
+                metrics_readers: Vec::new(),
+                cors: CorsOrigins::SameOrigin,
+                dialects: no_dialects(),
+                self_signed: SelfSignedPolicy::default(),
+            },
+            faults: None,
+            replay_log_capacity: 10_000,
+        }
+    }
+}
+
+fn no_dialects() -> Dialects {
+    Dialects {
+        gradecoin: false,
+        jwks_server: false,
+        passwordless: false,
+        self_signed: false,
+        signjwt: false,
+        ..Dialects::default()
+    }
+}
+
+/// An application that runs.
+pub(crate) struct TestApp {
+    setup: Setup,
+    pub(crate) clock: Arc<FixedClock>,
+    starts: u64,
+    running: Option<Running>,
+    data_dir: TempDir,
+}
+
+struct Running {
+    authority: Arc<Authority>,
+    guard: countersign_guard::Guard,
+    maintenance: Maintenance,
+    router: Router,
+}
+
+impl TestApp {
+    /// With the defaults, on an empty database.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With what `change` makes of the defaults.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = Setup::default();
+        change(&mut setup);
+        let mut app = Self {
+            setup,
+            clock: Arc::new(FixedClock::default()),
+            starts: 0,
+            running: None,
+            data_dir: tempfile::tempdir().unwrap(),
+        };
+        app.restart().await;
+        app
+    }
+
+    /// Ends the application, as a crash would, and starts it on the same database with the same
+    /// master key.
+    pub(crate) async fn restart(&mut self) {
+        self.running = None;
+        self.starts += 1;
+        let ports = self.ports(self.starts);
+        let vault = self.vault(&ports).await;
+        let policy = self.setup.policy.clone();
+        let authority = Arc::new(Authority::start(policy, ports, vault).await.unwrap());
+        let app = App::new(Arc::clone(&authority), self.setup.settings.clone());
+        let guard = app.guard.clone();
+        let forget = guard.clone();
+        let maintenance =
+            Maintenance::new(Arc::clone(&authority), move || forget.forget_verified_tokens());
+        let router = app.router();
+        self.running = Some(Running { authority, guard, maintenance, router });
+    }
+
+    /// Restarts with other settings.
+    pub(crate) async fn restart_with(&mut self, change: impl FnOnce(&mut Setup)) {
+        change(&mut self.setup);
+        self.restart().await;
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        self.running().router.clone()
+    }
+
+    pub(crate) fn authority(&self) -> &Arc<Authority> {
+        &self.running().authority
+    }
+
+    /// A request.
+    pub(crate) fn call(&self, method: &str, uri: &str) -> Call {
+        Call::new(self.router(), method, uri)
+    }
+
+    pub(crate) fn now(&self) -> UnixTime {
+        self.authority().now()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// A fresh nonce for the token endpoint.
+    pub(crate) fn token_nonce(&self) -> String {
+        self.authority().fresh_nonce()
+    }
+
+    /// A fresh nonce for the protected resources.
+    pub(crate) fn resource_nonce(&self) -> String {
+        self.running().guard.fresh_nonce()
+    }
+
+    /// What an administrator does in another process, on the same database.
+    pub(crate) fn admin(&self) -> Administration {
+        Administration::new(&self.ports(u64::MAX))
+    }
+
+    /// The signing keys as an administrator's process sees them.
+    pub(crate) async fn admin_signing_keys(&self) -> SigningKeys {
+        let ports = self.ports(u64::MAX);
+        let vault = self.vault(&ports).await;
+        let (store, schedule) = (ports.signing_keys, self.setup.policy.signing_keys);
+        SigningKeys::load(store, &vault, schedule, self.now(), &*ports.random).await.unwrap()
+    }
+
+    /// Lets the application notice what an administrator did.
+    pub(crate) async fn notice_changes(&self) {
+        self.running().maintenance.take_over_changes().await.unwrap();
+    }
+
+    /// Writes down the refusals that still wait to be recorded.
+    pub(crate) async fn write_trail(&self) {
+        self.running().maintenance.write_trail().await;
+    }
+
+    /// Does the housekeeping that is due.
+    pub(crate) async fn maintain(&self) {
+        self.running().maintenance.maintain().await.unwrap();
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    async fn vault(&self, ports: &Ports) -> Vault {
+        let master = MasterKey::parse(MASTER_KEY).unwrap();
+        Vault::open(&*ports.vault, &master, &*ports.random).await.unwrap()
+    }
+
+    fn ports(&self, seed: u64) -> Ports {
+        let path = self.data_dir.path().join("countersign.db");
+        let store = Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap());
+        let ports = Ports {
+            accounts: Arc::clone(&store) as _,
+            audit: Arc::clone(&store) as _,
+            clock: Arc::clone(&self.clock) as _,
+            credentials: Arc::clone(&store) as _,
+            invitations: Arc::clone(&store) as _,
+            random: Arc::new(SeededRandom::new(seed)),
+            rate_limiter: Arc::new(MemoryRateLimiter::new(1_000)),
+            replay_log: Arc::new(MemoryReplayLog::new(self.setup.replay_log_capacity)),
+            revocations: Arc::clone(&store) as _,
+            server_keys: Arc::clone(&store) as _,
+            session_nonces: Arc::new(MemorySessionNonces::new(1_000)),
+            signing_keys: Arc::clone(&store) as _,
+            vault: Arc::clone(&store) as _,
+            watch: store,
+        };
+        match &self.setup.faults {
+            Some(faults) => faults.around(ports),
+            None => ports,
+        }
+    }
+}

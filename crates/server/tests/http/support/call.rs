@@ -1,0 +1,113 @@
+//! One request to the application.
+
+use std::net::SocketAddr;
+
+use axum::{Router, body::Body};
+use countersign_server::address::PeerAddress;
+use http::{HeaderName, HeaderValue, Request, Uri, header};
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use super::Answer;
+
+/// A request to be sent.
+#[derive(Clone)]
+pub(crate) struct Call {
+    router: Router,
+    method: String,
+    uri: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    form: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+    peer: SocketAddr,
+}
+
+impl Call {
+    pub(crate) fn new(router: Router, method: &str, uri: &str) -> Self {
+        Self {
+            router,
+            method: method.to_owned(),
+            uri: uri.to_owned(),
+            headers: Vec::new(),
+            form: Vec::new(),
+            body: None,
+            peer: SocketAddr::from(([192, 0, 2, 1], 4711)),
+        }
+    }
+
+    /// Sends it from that address instead of 192.0.2.1.
+    pub(crate) fn peer(mut self, address: &str) -> Self {
+        self.peer = SocketAddr::new(address.parse().unwrap(), 4711);
+        self
+    }
+
+    /// Adds a header field.
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value = HeaderValue::from_bytes(value.as_ref()).unwrap();
+        self.headers.push((name.parse().unwrap(), value));
+        self
+    }
+
+    /// Takes every field of that name away.
+    pub(crate) fn without_header(mut self, name: &str) -> Self {
+        self.headers.retain(|(own, _)| own != name);
+        self
+    }
+
+    /// Adds a `DPoP` header.
+    pub(crate) fn dpop(self, proof: &str) -> Self {
+        self.header("dpop", proof)
+    }
+
+    /// Adds a parameter to the form that is the body.
+    pub(crate) fn param(mut self, name: &str, value: &str) -> Self {
+        self.form.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Takes every parameter of that name away.
+    pub(crate) fn without_param(mut self, name: &str) -> Self {
+        self.form.retain(|(own, _)| own != name);
+        self
+    }
+
+    /// Sends `value` as the body.
+    pub(crate) fn json(self, value: &Value) -> Self {
+        self.body("application/json", value.to_string())
+    }
+
+    /// Sends these bytes as the body, instead of what was to be sent.
+    pub(crate) fn body(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self.without_header("content-type").header("content-type", media_type)
+    }
+
+    pub(crate) async fn send(self) -> Answer {
+        let (router, request) = self.build();
+        Answer::of(router.oneshot(request).await.unwrap()).await
+    }
+
+    fn build(mut self) -> (Router, Request<Body>) {
+        if self.body.is_none() && !self.form.is_empty() {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            let form = form.extend_pairs(&self.form).finish();
+            self = self.body("application/x-www-form-urlencoded", form);
+        }
+        let mut request = Request::new(self.body.map_or_else(Body::empty, Body::from));
+        *request.method_mut() = self.method.parse().unwrap();
+        *request.uri_mut() = self.uri.parse::<Uri>().unwrap();
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("elsewhere.example"));
+        for (name, value) in self.headers {
+            request.headers_mut().append(name, value);
+        }
+        request.extensions_mut().insert(PeerAddress(self.peer));
+        (self.router, request)
+    }
+}
+
+/// Sends all calls at once, each in a task of its own.
+pub(crate) async fn many_at_once(calls: impl IntoIterator<Item = Call>) -> Vec<Answer> {
+    let tasks: JoinSet<Answer> = calls.into_iter().map(Call::send).collect();
+    tasks.join_all().await
+}

@@ -1,0 +1,260 @@
+//! Ports that fail when a test says so.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_authority::{
+    account::{Account, AccountName, AccountStatus, Username},
+    audit::{AuditEvent, AuditFilter, RecordedEvent},
+    credential::Credential,
+    ports::{
+        AccountStore, AddCredentialError, AuditStore, CreateAccountError, CredentialStore,
+        LoginRecord, NewAccount, Ports, RecordLoginError, ReplayError, ReplayLog, Retention,
+        RevocationStore, RevokeCredentialError, StoreError, StoreWatch,
+    },
+};
+use countersign_protocol::{
+    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, keys::Thumbprint,
+};
+use parking_lot::Mutex;
+
+/// What a failing store says of itself, which no client may learn.
+pub(crate) const CAUSE: &str = "disk 7 of the vault in cellar B is on fire";
+
+/// How the store fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// It is away.
+    Unavailable,
+    /// It holds nonsense.
+    Corrupt,
+    /// It works, but the replay log does not.
+    ReplayLog,
+}
+
+/// The switch by which ports fail; its clones are one switch.
+#[derive(Clone, Default)]
+pub(crate) struct Faults(Arc<Mutex<Option<Fault>>>);
+
+impl Faults {
+    pub(crate) fn set(&self, fault: Fault) {
+        *self.0.lock() = Some(fault);
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.0.lock() = None;
+    }
+
+    /// The same ports, each of which fails when it is told to.
+    pub(super) fn around(&self, ports: Ports) -> Ports {
+        let failing = Arc::new(Failing { faults: self.clone(), ports: ports.clone() });
+        Ports {
+            accounts: Arc::clone(&failing) as _,
+            audit: Arc::clone(&failing) as _,
+            credentials: Arc::clone(&failing) as _,
+            replay_log: Arc::clone(&failing) as _,
+            revocations: Arc::clone(&failing) as _,
+            watch: failing,
+            ..ports
+        }
+    }
+
+    fn check_store(&self) -> Result<(), StoreError> {
+        match *self.0.lock() {
+            Some(Fault::Unavailable) => Err(StoreError::Unavailable(CAUSE.into())),
+            Some(Fault::Corrupt) => Err(StoreError::Corrupt {
+                table: "accounts",
+                column: "status",
+                reason: CAUSE.to_owned(),
+            }),
+            Some(Fault::ReplayLog) | None => Ok(()),
+        }
+    }
+}
+
+struct Failing {
+    faults: Faults,
+    ports: Ports,
+}
+
+#[async_trait]
+impl AccountStore for Failing {
+    async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
+        self.faults.check_store()?;
+        self.ports.accounts.create_account(new).await
+    }
+
+    async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
+        self.faults.check_store()?;
+        self.ports.accounts.create_unproven_account(new).await
+    }
+
+    async fn account_by_alias(&self, alias: &str) -> Result<Option<AccountId>, StoreError> {
+        self.faults.check_store()?;
+        self.ports.accounts.account_by_alias(alias).await
+    }
+
+    async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
+        self.faults.check_store()?;
+        self.ports.accounts.account(name).await
+    }
+
+    async fn accounts(
+        &self,
+        after: Option<&Username>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        self.faults.check_store()?;
+        self.ports.accounts.accounts(after, limit).await
+    }
+
+    async fn set_status(
+        &self,
+        id: AccountId,
+        status: AccountStatus,
+        event: AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.faults.check_store()?;
+        self.ports.accounts.set_status(id, status, event).await
+    }
+
+    async fn set_scopes(
+        &self,
+        id: AccountId,
+        scopes: &Scopes,
+        event: AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.faults.check_store()?;
+        self.ports.accounts.set_scopes(id, scopes, event).await
+    }
+}
+
+#[async_trait]
+impl CredentialStore for Failing {
+    async fn add_credential(
+        &self,
+        credential: &Credential,
+        max_live: usize,
+        event: AuditEvent,
+    ) -> Result<(), AddCredentialError> {
+        self.faults.check_store()?;
+        self.ports.credentials.add_credential(credential, max_live, event).await
+    }
+
+    async fn credential(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<(Credential, Account)>, StoreError> {
+        self.faults.check_store()?;
+        self.ports.credentials.credential(thumbprint).await
+    }
+
+    async fn note_use(&self, thumbprint: &Thumbprint, now: UnixTime) -> Result<(), StoreError> {
+        self.faults.check_store()?;
+        self.ports.credentials.note_use(thumbprint, now).await
+    }
+
+    async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError> {
+        self.faults.check_store()?;
+        self.ports.credentials.credentials_of(id).await
+    }
+
+    async fn revoke_credential(
+        &self,
+        id: AccountId,
+        thumbprint: &Thumbprint,
+        keep_last: bool,
+        event: AuditEvent,
+    ) -> Result<(), RevokeCredentialError> {
+        self.faults.check_store()?;
+        self.ports.credentials.revoke_credential(id, thumbprint, keep_last, event).await
+    }
+
+    async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
+        self.faults.check_store()?;
+        self.ports.credentials.record_login(login).await
+    }
+
+    async fn spend_assertion(
+        &self,
+        assertion: ReplayEntry,
+    ) -> Result<SpentReceipt, RecordLoginError> {
+        self.faults.check_store()?;
+        self.ports.credentials.spend_assertion(assertion).await
+    }
+}
+
+#[async_trait]
+impl RevocationStore for Failing {
+    async fn revoke_token(
+        &self,
+        jti: &str,
+        expires_at: UnixTime,
+        event: AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.faults.check_store()?;
+        self.ports.revocations.revoke_token(jti, expires_at, event).await
+    }
+
+    async fn revoked_tokens(&self, now: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError> {
+        self.faults.check_store()?;
+        self.ports.revocations.revoked_tokens(now).await
+    }
+}
+
+#[async_trait]
+impl AuditStore for Failing {
+    async fn append(&self, events: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.faults.check_store()?;
+        self.ports.audit.append(events).await
+    }
+
+    async fn events(
+        &self,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.faults.check_store()?;
+        self.ports.audit.events(filter, limit).await
+    }
+
+    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
+        self.faults.check_store()?;
+        self.ports.audit.prune(now, retention).await
+    }
+}
+
+#[async_trait]
+impl StoreWatch for Failing {
+    async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
+        self.faults.check_store()?;
+        self.ports.watch.changed_elsewhere().await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.faults.check_store()?;
+        self.ports.watch.check().await
+    }
+}
+
+#[async_trait]
+impl ReplayLog for Failing {
+    async fn check_and_insert(
+        &self,
+        entry: ReplayEntry,
+        now: UnixTime,
+    ) -> Result<SpentReceipt, ReplayError> {
+        if matches!(*self.faults.0.lock(), Some(Fault::ReplayLog)) {
+            return Err(ReplayError::Unavailable(CAUSE));
+        }
+        self.ports.replay_log.check_and_insert(entry, now).await
+    }
+
+    fn len(&self) -> u64 {
+        self.ports.replay_log.len()
+    }
+
+    fn is_volatile(&self) -> bool {
+        self.ports.replay_log.is_volatile()
+    }
+}

@@ -85,6 +85,7 @@ impl KeyLife {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use KeyState::{Active, Gone, Next, Retired};
 
     #[test]
     fn a_key_passes_through_its_states_at_the_stated_moments() {
@@ -96,7 +97,6 @@ mod tests {
             expires_at: at(30),
         };
         let states: Vec<_> = [0, 9, 10, 19, 20, 29, 30].map(|t| life.state(at(t))).into();
-        use KeyState::{Active, Gone, Next, Retired};
         assert_eq!(states, [Next, Next, Active, Active, Retired, Retired, Gone]);
     }
 }

@@ -29,7 +29,7 @@ pub struct SigningKeys {
     sealing: SealingKey,
     schedule: KeySchedule,
     loaded: ArcSwap<Vec<LoadedKey>>,
-    /// Held while keys are changed, so that two changes cannot both make a successor.
+    /// Held while keys are changed or read anew, so that two changes cannot both make a successor.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -82,6 +82,13 @@ impl SigningKeys {
     /// # Errors
     /// When a key cannot be opened or the store fails; the keys in memory then stay.
     pub async fn reload(&self) -> Result<(), SigningKeyError> {
+        let _changing = self.changing.lock().await;
+        self.read().await
+    }
+
+    /// Reads all keys, while `changing` is held: what was read before a change must not replace
+    /// what was read after it.
+    async fn read(&self) -> Result<(), SigningKeyError> {
         let sealed = self.store.signing_keys().await?;
         let present = self.loaded.load();
         let open = |sealed: SealedSigningKey| match present.iter().find(|key| key.kid == sealed.kid)
@@ -115,11 +122,8 @@ impl SigningKeys {
             .filter(|key| key.life.state(now) == KeyState::Gone)
             .map(|key| key.kid)
             .collect();
-        let start = match last_of(&loaded, self.schedule.algorithm) {
-            Some(last) if now + self.schedule.publish_ahead < last.retired_from => None,
-            Some(last) => Some(last.retired_from.max(now)),
-            None => Some(now),
-        };
+        let end = signed_until(&loaded, self.schedule.algorithm, now);
+        let start = (end <= now + self.schedule.publish_ahead).then_some(end);
         let new = start.map(|start| self.new_key(now, start, random)).transpose()?;
         if new.is_none() && gone.is_empty() {
             return Ok(false);
@@ -128,7 +132,7 @@ impl SigningKeys {
         let removed = gone.iter().map(|kid| event(now, EventKind::SigningKeyRemoved, *kid));
         let events = created.chain(removed).collect();
         self.store.change_signing_keys(new.as_slice(), &gone, events).await?;
-        self.reload().await?;
+        self.read().await?;
         Ok(true)
     }
 
@@ -171,7 +175,7 @@ impl SigningKeys {
         let events =
             put.iter().map(|key| event(now, EventKind::SigningKeyRotated, key.kid)).collect();
         self.store.change_signing_keys(&put, &[], events).await?;
-        self.reload().await
+        self.read().await
     }
 
     /// Signs an access token with the key that is active at `now`.
@@ -275,9 +279,17 @@ pub(crate) fn reseal(
     Ok(seal(&key.key, key.algorithm, key.life, &new.key(PURPOSE), random))
 }
 
-fn last_of(keys: &[LoadedKey], algorithm: Algorithm) -> Option<KeyLife> {
+/// Until when the keys of `algorithm` sign one after the other, from `now` on. A key that begins
+/// only later does not count: it was made while the clock was ahead.
+fn signed_until(keys: &[LoadedKey], algorithm: Algorithm, now: UnixTime) -> UnixTime {
+    // They come by time of activation.
     let lives = keys.iter().filter(|key| key.algorithm == algorithm).map(|key| key.life);
-    lives.max_by_key(|life| life.retired_from)
+    lives.fold(
+        now,
+        |end, life| {
+            if life.active_from <= end { end.max(life.retired_from) } else { end }
+        },
+    )
 }
 
 fn jwk(key: &LoadedKey) -> Value {

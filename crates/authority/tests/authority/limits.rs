@@ -1,0 +1,167 @@
+//! Whose allowance an act uses up, and which.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use countersign_authority::{
+    AddKey, AddKeyError, CallerError, LoginError, PresentedKey, RegistrationError, RevokeKeyError,
+    ports::{LimitKey, RateLimit, RateLimited, RateLimiter},
+};
+use countersign_protocol::{AccountId, Principal, ProofKind, Scopes};
+use countersign_testkit::{
+    keys::{ed25519, ed25519_public},
+    samples::NOW,
+};
+use parking_lot::Mutex;
+
+use crate::support::{ADDRESS, Login, World, uri};
+
+/// Notes what is taken; one allowance may be used up.
+#[derive(Default)]
+struct Counter {
+    taken: Mutex<Vec<(&'static str, LimitKey)>>,
+    empty: Mutex<Option<&'static str>>,
+}
+
+#[async_trait]
+impl RateLimiter for Counter {
+    async fn take(&self, limit: &RateLimit, key: LimitKey, _: Duration) -> Result<(), RateLimited> {
+        self.taken.lock().push((limit.name, key));
+        if *self.empty.lock() == Some(limit.name) {
+            return Err(RateLimited { retry_after: Duration::from_secs(7) });
+        }
+        Ok(())
+    }
+}
+
+impl Counter {
+    fn since_last_asked(&self) -> Vec<(&'static str, LimitKey)> {
+        std::mem::take(&mut *self.taken.lock())
+    }
+}
+
+/// A world in which alice has the key 1, with nothing counted so far.
+async fn alice(limited: bool) -> (World, Arc<Counter>, AccountId) {
+    let counter = Arc::new(Counter::default());
+    let world = World::with(
+        |policy| policy.limits = policy.limits.filter(|_| limited),
+        |ports| ports.rate_limiter = Arc::clone(&counter) as _,
+    );
+    let world = world.await;
+    let id = world.register("alice", &ed25519(1)).await.unwrap().account_id;
+    counter.since_last_asked();
+    (world, counter, id)
+}
+
+fn principal(account_id: AccountId) -> Principal {
+    let key = ed25519_public(1).thumbprint();
+    Principal {
+        account_id,
+        credential: key,
+        key,
+        proof: ProofKind::Dpop,
+        token_id: None,
+        scopes: Scopes::none(),
+        expires_at: NOW + Duration::from_mins(5),
+    }
+}
+
+async fn add_key(world: &World, id: AccountId, number: u64) -> Result<(), AddKeyError> {
+    let (key, uri) = (ed25519(number), uri("/v1/keys"));
+    let request = AddKey {
+        public_key: PresentedKey::Jwk(&key.public_key().to_jwk()),
+        label: None,
+        new_key_proof: &world.proof(&key, &uri),
+        method: "POST",
+        uri: &uri,
+        address: ADDRESS,
+    };
+    world.authority.add_key(&principal(id), request).await.map(drop)
+}
+
+async fn revoke_key(world: &World, id: AccountId, number: u64) -> Result<(), RevokeKeyError> {
+    let key = ed25519_public(number).thumbprint();
+    world.authority.revoke_own_key(&principal(id), &key, ADDRESS).await
+}
+
+const ADDRESS_KEY: LimitKey = LimitKey::Address(ADDRESS);
+
+#[tokio::test]
+async fn each_act_takes_from_its_own_allowance() {
+    let (world, counter, id) = alice(true).await;
+    world.authority.admit_request(ADDRESS).await.unwrap();
+    assert_eq!(counter.since_last_asked(), [("requests", ADDRESS_KEY)]);
+    world.register("bob", &ed25519(2)).await.unwrap();
+    assert_eq!(counter.since_last_asked(), [("registrations", ADDRESS_KEY)]);
+    world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
+    let of_account = ("account", LimitKey::Account(id));
+    assert_eq!(counter.since_last_asked(), [("logins", ADDRESS_KEY), of_account]);
+    world.call(&ed25519(1), &Login::of("alice"), None).await.unwrap();
+    assert_eq!(counter.since_last_asked(), [("logins", ADDRESS_KEY)]);
+    add_key(&world, id, 3).await.unwrap();
+    assert_eq!(counter.since_last_asked(), [of_account]);
+    revoke_key(&world, id, 3).await.unwrap();
+    assert_eq!(counter.since_last_asked(), [of_account]);
+}
+
+#[tokio::test]
+async fn what_is_not_proven_costs_the_account_nothing() {
+    let (world, counter, _) = alice(true).await;
+    let (own, stranger) = (ed25519(1), ed25519(9));
+    let kid = Some(own.public_key().thumbprint().to_string());
+    let login = Login::of("alice");
+    let attempts = [
+        (&stranger, login.clone()),
+        (&stranger, Login { kid, ..login.clone() }),
+        (&own, Login { prover: Some(&stranger), ..login.clone() }),
+        (&own, Login { scope: Some("admin"), ..login.clone() }),
+        (&own, Login { resources: &["https://evil.example.org"], ..login.clone() }),
+        (&own, Login::of("nobody")),
+    ];
+    for (number, (signer, attempt)) in attempts.into_iter().enumerate() {
+        assert!(world.login(signer, &attempt).await.is_err(), "{number}");
+        assert_eq!(counter.since_last_asked(), [("logins", ADDRESS_KEY)], "{number}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_allowance_stops_its_own_act_only_and_uses_nothing_up() {
+    let (world, counter, id) = alice(true).await;
+    let login = |jti: &str| Login { jti: Some(jti.to_owned()), ..Login::of("alice") };
+    for name in ["requests", "registrations", "logins", "account"] {
+        *counter.empty.lock() = Some(name);
+        let request = world.authority.admit_request(ADDRESS).await;
+        assert_eq!(request.is_err(), name == "requests", "{name}");
+        let error = world.register(name, &ed25519(1)).await.unwrap_err();
+        let limited = matches!(error, RegistrationError::RateLimited(_));
+        assert_eq!(limited, name == "registrations", "{name}: {error:?}");
+        let granted = world.login(&ed25519(1), &login(name)).await;
+        let limited = matches!(granted, Err(LoginError::RateLimited(_)));
+        assert_eq!(limited, ["logins", "account"].contains(&name), "{name}: {granted:?}");
+        let called = world.call(&ed25519(1), &Login::of("alice"), None).await;
+        let limited = matches!(called, Err(CallerError::RateLimited(_)));
+        assert_eq!(limited, name == "logins", "{name}: {called:?}");
+        let added = add_key(&world, id, 1).await;
+        let limited = matches!(added, Err(AddKeyError::RateLimited(_)));
+        assert_eq!(limited, name == "account", "{name}: {added:?}");
+        let revoked = revoke_key(&world, id, 77).await;
+        let limited = matches!(revoked, Err(RevokeKeyError::RateLimited(_)));
+        assert_eq!(limited, name == "account", "{name}: {revoked:?}");
+    }
+    *counter.empty.lock() = None;
+    for name in ["logins", "account"] {
+        assert!(world.login(&ed25519(1), &login(name)).await.is_ok(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn limits_that_are_off_ask_nobody() {
+    let (world, counter, id) = alice(false).await;
+    world.authority.admit_request(ADDRESS).await.unwrap();
+    world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
+    world.call(&ed25519(1), &Login::of("alice"), None).await.unwrap();
+    world.register("bob", &ed25519(2)).await.unwrap();
+    add_key(&world, id, 3).await.unwrap();
+    revoke_key(&world, id, 3).await.unwrap();
+    assert_eq!(counter.since_last_asked(), []);
+}

@@ -1,0 +1,13 @@
+//! The authority's rules that are hard to reach over HTTP: time that passes for a year, stores that
+//! fail at the wrong moment, races, and whose allowance an act uses up.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod caller;
+mod key_schedule;
+mod limits;
+mod login;
+mod maintenance;
+mod rotation;
+mod signing_keys;
+mod support;
+mod vault;

@@ -1,0 +1,324 @@
+//! Housekeeping: what another process changed, what is over, and a store that fails meanwhile.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use countersign_authority::{
+    Maintenance, SigningKeyError, SigningKeys,
+    audit::{AuditEvent, AuditFilter, RecordedEvent},
+    ports::{AuditStore, Retention, RevocationStore, StoreError, StoreWatch},
+};
+use countersign_protocol::{UnixTime, tokens::issue::AccessTokenClaims};
+use countersign_testkit::{clock::FixedClock, keys::ed25519, random::SeededRandom};
+use parking_lot::Mutex;
+
+use crate::support::{ADDRESS, KeyStore, Login, World};
+
+/// Everything but the signing keys, as a test wants it.
+#[derive(Default)]
+struct Fake {
+    changed: AtomicBool,
+    failing: AtomicBool,
+    checks: AtomicU64,
+    appended: Mutex<Vec<AuditEvent>>,
+    pruned: Mutex<Vec<(UnixTime, Retention)>>,
+    revoked: Mutex<Vec<(String, UnixTime)>>,
+}
+
+impl Fake {
+    fn fail(&self, failing: bool) {
+        self.failing.store(failing, SeqCst);
+    }
+
+    fn done<T>(&self, value: T) -> Result<T, StoreError> {
+        if self.failing.load(SeqCst) {
+            return Err(StoreError::Unavailable("away".into()));
+        }
+        Ok(value)
+    }
+}
+
+#[async_trait]
+impl StoreWatch for Fake {
+    async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
+        Ok(self.changed.swap(false, SeqCst))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.checks.fetch_add(1, SeqCst);
+        self.done(())
+    }
+}
+
+#[async_trait]
+impl AuditStore for Fake {
+    async fn append(&self, events: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.done(())?;
+        self.appended.lock().extend(events);
+        Ok(())
+    }
+
+    async fn events(&self, _: &AuditFilter, _: u32) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.done(Vec::new())
+    }
+
+    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
+        self.pruned.lock().push((now, *retention));
+        self.done(3)
+    }
+}
+
+#[async_trait]
+impl RevocationStore for Fake {
+    async fn revoke_token(
+        &self,
+        jti: &str,
+        expires_at: UnixTime,
+        _: AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.done(self.revoked.lock().push((jti.to_owned(), expires_at)))
+    }
+
+    async fn revoked_tokens(&self, _: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError> {
+        self.done(self.revoked.lock().clone())
+    }
+}
+
+/// An authority with signing keys in memory, and everything that can go wrong with it.
+struct Setting {
+    world: World,
+    fake: Arc<Fake>,
+    keys: Arc<KeyStore>,
+    /// How many signing keys were known whenever others were told to forget.
+    told: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Setting {
+    async fn new() -> Self {
+        let (fake, keys) = (Arc::new(Fake::default()), KeyStore::new());
+        let world = World::with(
+            |_| {},
+            |ports| {
+                ports.audit = Arc::clone(&fake) as _;
+                ports.revocations = Arc::clone(&fake) as _;
+                ports.signing_keys = Arc::clone(&keys) as _;
+                ports.watch = Arc::clone(&fake) as _;
+            },
+        )
+        .await;
+        Self { world, fake, keys, told: Arc::default() }
+    }
+
+    fn maintenance(&self) -> Maintenance {
+        let (authority, told) = (Arc::clone(&self.world.authority), Arc::clone(&self.told));
+        Maintenance::new(Arc::clone(&self.world.authority), move || {
+            let known = authority.signing_keys().summaries(authority.now()).len();
+            told.lock().push(known);
+        })
+    }
+
+    /// Another process rotates the signing keys.
+    async fn rotate_elsewhere(&self) {
+        let (vault, now) = (self.world.vault().await, self.world.authority.now());
+        let schedule = self.world.authority.policy().signing_keys;
+        let (store, random) = (Arc::clone(&self.keys) as _, SeededRandom::new(9));
+        let keys = SigningKeys::load(store, &vault, schedule, now, &random).await.unwrap();
+        keys.rotate(false, now, &random).await.unwrap();
+        self.fake.changed.store(true, SeqCst);
+    }
+
+    fn known_keys(&self) -> usize {
+        let authority = &self.world.authority;
+        authority.signing_keys().summaries(authority.now()).len()
+    }
+
+    async fn token(&self) -> AccessTokenClaims {
+        self.world.register("alice", &ed25519(1)).await.unwrap();
+        let grant = self.world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
+        self.world.claims(&grant.access_token)
+    }
+
+    async fn stands(&self, token: &AccessTokenClaims) -> bool {
+        self.world.authority.standing(token).await.unwrap().is_some()
+    }
+
+    fn refuse(&self, token: &AccessTokenClaims) {
+        self.world.authority.note_refused_token(token, false, "a reason", ADDRESS);
+    }
+}
+
+#[tokio::test]
+async fn others_are_told_to_forget_after_the_change_was_taken_over() {
+    let setting = Setting::new().await;
+    let maintenance = setting.maintenance();
+    maintenance.take_over_changes().await.unwrap();
+    assert!(setting.told.lock().is_empty(), "nothing has changed");
+
+    setting.rotate_elsewhere().await;
+    assert_eq!(setting.known_keys(), 1);
+    maintenance.take_over_changes().await.unwrap();
+    assert_eq!(*setting.told.lock(), [2], "the new key was known when they were told");
+    maintenance.take_over_changes().await.unwrap();
+    assert_eq!(setting.told.lock().len(), 1, "once for each change");
+}
+
+#[tokio::test]
+async fn a_revocation_by_another_process_reaches_the_server() {
+    let setting = Setting::new().await;
+    let (token, maintenance) = (setting.token().await, setting.maintenance());
+    setting.fake.revoked.lock().push((token.token_id.clone(), token.expires_at));
+    maintenance.take_over_changes().await.unwrap();
+    assert!(setting.stands(&token).await, "nothing said that it changed");
+    setting.fake.changed.store(true, SeqCst);
+    maintenance.take_over_changes().await.unwrap();
+    assert!(!setting.stands(&token).await);
+}
+
+#[tokio::test]
+async fn a_change_that_could_not_be_taken_over_is_tried_again() {
+    let setting = Setting::new().await;
+    let (token, maintenance) = (setting.token().await, setting.maintenance());
+    setting.rotate_elsewhere().await;
+    setting.fake.revoked.lock().push((token.token_id.clone(), token.expires_at));
+
+    setting.keys.fail(true);
+    assert!(matches!(maintenance.take_over_changes().await, Err(SigningKeyError::Store(_))));
+    assert!(!setting.stands(&token).await, "one failure does not keep the rest from being done");
+    assert_eq!(*setting.told.lock(), [1], "others forget in any case");
+
+    setting.keys.fail(false);
+    maintenance.take_over_changes().await.unwrap();
+    assert_eq!(setting.known_keys(), 2);
+    assert_eq!(*setting.told.lock(), [1, 2]);
+    maintenance.take_over_changes().await.unwrap();
+    assert_eq!(setting.told.lock().len(), 2, "now it is done");
+}
+
+#[tokio::test]
+async fn revocations_that_could_not_be_read_are_read_again() {
+    let setting = Setting::new().await;
+    let (token, maintenance) = (setting.token().await, setting.maintenance());
+    setting.rotate_elsewhere().await;
+    setting.fake.revoked.lock().push((token.token_id.clone(), token.expires_at));
+    setting.fake.fail(true);
+    assert!(maintenance.take_over_changes().await.is_err());
+    assert_eq!(setting.known_keys(), 2, "one failure does not keep the rest from being done");
+    setting.fake.fail(false);
+    maintenance.take_over_changes().await.unwrap();
+    assert!(!setting.stands(&token).await);
+}
+
+#[tokio::test]
+async fn what_is_over_is_forgotten_under_the_policy_of_retention() {
+    let setting = Setting::new().await;
+    let (now, retention) =
+        (setting.world.authority.now(), setting.world.authority.policy().retention);
+    setting.maintenance().maintain().await.unwrap();
+    assert_eq!(*setting.fake.pruned.lock(), [(now, retention)]);
+    setting.fake.fail(true);
+    assert!(setting.maintenance().maintain().await.is_err());
+}
+
+#[tokio::test]
+async fn a_turn_rotates_what_is_due() {
+    let setting = Setting::new().await;
+    let schedule = setting.world.authority.policy().signing_keys;
+    let due = setting.world.authority.now() + schedule.active - schedule.publish_ahead;
+    setting.world.clock.set(due);
+    setting.maintenance().maintain().await.unwrap();
+    assert_eq!(setting.known_keys(), 2);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_remembered_until_it_has_ended_for_every_verifier() {
+    let setting = Setting::new().await;
+    let token = setting.token().await;
+    let policy = setting.world.authority.policy();
+    let text = setting.world.login(&ed25519(1), &Login::of("alice")).await.unwrap().access_token;
+    let claims = setting.world.claims(&text);
+    setting.world.authority.revoke_token(&text, None, ADDRESS).await.unwrap();
+    setting.world.clock.set(claims.expires_at + policy.skew - Duration::from_millis(1));
+    setting.maintenance().maintain().await.unwrap();
+    assert!(!setting.stands(&claims).await && setting.stands(&token).await);
+}
+
+#[tokio::test]
+async fn refusals_are_written_down() {
+    let setting = Setting::new().await;
+    let token = setting.token().await;
+    (0..3).for_each(|_| setting.refuse(&token));
+    assert_eq!(setting.fake.appended.lock().len(), 0, "nobody waits for the store");
+    setting.maintenance().write_trail().await;
+    let appended = setting.fake.appended.lock().clone();
+    assert_eq!(appended.len(), 3);
+    assert_eq!(appended[0].account_id, Some(token.account_id));
+    assert_eq!(appended[0].detail.as_deref(), Some("a reason"));
+    assert_eq!(setting.world.authority.dropped_events(), 0);
+}
+
+#[tokio::test]
+async fn refusals_that_cannot_be_written_are_counted() {
+    let setting = Setting::new().await;
+    let token = setting.token().await;
+    (0..3).for_each(|_| setting.refuse(&token));
+    setting.fake.fail(true);
+    setting.maintenance().write_trail().await;
+    assert_eq!(setting.world.authority.dropped_events(), 3);
+    setting.maintenance().write_trail().await;
+    assert_eq!(setting.world.authority.dropped_events(), 3, "counted once");
+    setting.fake.fail(false);
+    setting.refuse(&token);
+    setting.maintenance().write_trail().await;
+    assert_eq!(setting.fake.appended.lock().len(), 1);
+    assert_eq!(setting.world.authority.dropped_events(), 3);
+}
+
+#[tokio::test]
+async fn the_store_is_checked_at_most_once_a_second_while_it_is_well() {
+    let setting = Setting::new().await;
+    let (authority, clock) = (&setting.world.authority, &setting.world.clock);
+    let checks = || setting.fake.checks.load(SeqCst);
+    let after = |clock: &FixedClock, by| clock.advance(Duration::from_millis(by));
+    for (millis, expected) in [(0, 1), (0, 1), (999, 1), (1, 2), (500, 2), (499, 2), (1, 3)] {
+        after(clock, millis);
+        authority.check().await.unwrap();
+        assert_eq!(checks(), expected);
+    }
+    let (one, other) = tokio::join!(authority.check(), authority.check());
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(checks(), 3);
+}
+
+#[tokio::test]
+async fn a_bad_answer_does_not_hold() {
+    let setting = Setting::new().await;
+    let authority = &setting.world.authority;
+    let checks = || setting.fake.checks.load(SeqCst);
+    setting.fake.fail(true);
+    assert!(authority.check().await.is_err());
+    assert!(authority.check().await.is_err());
+    assert_eq!(checks(), 2);
+    setting.fake.fail(false);
+    authority.check().await.unwrap();
+    assert_eq!(checks(), 3, "it is well again at once");
+    setting.fake.fail(true);
+    authority.check().await.unwrap();
+    setting.world.clock.advance(Duration::from_secs(1));
+    assert!(authority.check().await.is_err());
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_sign_is_not_well_although_its_store_is() {
+    let setting = Setting::new().await;
+    setting.world.clock.advance(setting.world.authority.policy().signing_keys.active);
+    let error = setting.world.authority.check().await.unwrap_err();
+    assert!(matches!(error, SigningKeyError::NoneActive), "{error:?}");
+    setting.maintenance().maintain().await.unwrap();
+    setting.world.authority.check().await.unwrap();
+}

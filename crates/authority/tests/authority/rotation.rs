@@ -1,0 +1,127 @@
+//! Rotation ahead of time, gentle and not.
+
+use std::time::Duration;
+
+use countersign_authority::{
+    SigningKeys,
+    audit::EventKind,
+    policy::KeySchedule,
+    sealed_key::KeyState::{Active, Gone, Next, Retired},
+};
+use countersign_protocol::{UnixTime, keys::Thumbprint};
+use countersign_testkit::{random::SeededRandom, samples::NOW};
+
+use crate::{
+    signing_keys::{claims, kinds, published, states, verifies},
+    support::KeyStore,
+};
+
+const MILLI: Duration = Duration::from_millis(1);
+
+fn kid(keys: &SigningKeys, place: usize) -> Thumbprint {
+    keys.summaries(NOW)[place].kid
+}
+
+async fn rotate(keys: &SigningKeys, withdraw: bool, now: UnixTime) {
+    keys.rotate(withdraw, now, &SeededRandom::new(now.as_millis())).await.unwrap();
+}
+
+/// A server with an active key and its successor, and the moment.
+async fn with_successor(store: &std::sync::Arc<KeyStore>) -> (SigningKeys, UnixTime) {
+    let schedule = KeySchedule::default();
+    let keys = store.start(schedule, NOW).await.unwrap();
+    let due = NOW + schedule.active - schedule.publish_ahead;
+    assert!(keys.maintain(due, &SeededRandom::new(1)).await.unwrap());
+    assert_eq!(kinds(&keys, due), [Active, Next]);
+    (keys, due)
+}
+
+#[tokio::test]
+async fn the_next_key_signs_and_the_old_one_stays_for_a_while() {
+    let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+    let (keys, now) = with_successor(&store).await;
+    let (old, next) = (kid(&keys, 0), kid(&keys, 1));
+    let token = keys.sign(&claims(now, schedule.keep_after), now).unwrap();
+    rotate(&keys, false, now).await;
+
+    assert_eq!(states(&keys, now), [(old, Retired), (next, Active)]);
+    assert_eq!(published(&keys, now), [old, next]);
+    let [retired, active] = keys.summaries(now)[..] else { panic!("two keys") };
+    assert_eq!(retired.life.expires_at, now + schedule.keep_after);
+    assert_eq!(active.life.active_from, now);
+    assert_eq!(active.life.retired_from, now + schedule.active, "it gets its full time");
+    let ended = now + schedule.keep_after;
+    assert!(verifies(&keys, &token, ended - MILLI));
+    assert_eq!(kinds(&keys, ended), [Gone, Active]);
+    assert_eq!(store.count(EventKind::SigningKeyRotated), 2);
+    assert_eq!(store.count(EventKind::SigningKeyCreated), 2, "none was made for it");
+
+    let restarted = store.start(schedule, now).await.unwrap();
+    assert_eq!(states(&restarted, now), states(&keys, now));
+}
+
+#[tokio::test]
+async fn without_a_next_key_a_new_one_signs() {
+    let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+    let keys = store.start(schedule, NOW).await.unwrap();
+    let old = kid(&keys, 0);
+    let now = NOW + Duration::from_hours(1);
+    rotate(&keys, false, now).await;
+    assert_eq!(kinds(&keys, now), [Retired, Active]);
+    assert_eq!(published(&keys, now)[0], old);
+    assert!(keys.sign(&claims(now, schedule.keep_after), now).is_ok());
+    assert!(!keys.maintain(now, &SeededRandom::new(1)).await.unwrap(), "the schedule goes on");
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_leaves_at_once_and_its_tokens_die() {
+    for successor in [true, false] {
+        let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+        let (keys, now) = if successor {
+            with_successor(&store).await
+        } else {
+            (store.start(schedule, NOW).await.unwrap(), NOW + MILLI)
+        };
+        let old = kid(&keys, 0);
+        let token = keys.sign(&claims(now, schedule.keep_after), now).unwrap();
+        assert!(verifies(&keys, &token, now));
+        rotate(&keys, true, now).await;
+
+        assert_eq!(kinds(&keys, now), [Gone, Active]);
+        assert!(!published(&keys, now).contains(&old));
+        assert!(!verifies(&keys, &token, now));
+        let new = keys.sign(&claims(now, schedule.keep_after), now).unwrap();
+        assert!(verifies(&keys, &new, now));
+        assert!(keys.maintain(now, &SeededRandom::new(2)).await.unwrap());
+        assert_eq!(kinds(&keys, now), [Active], "the next turn removes it");
+        assert!(store.rows.lock().iter().all(|row| row.kid != old));
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawal_reaches_keys_that_retired_before() {
+    let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+    let keys = store.start(schedule, NOW).await.unwrap();
+    let first = keys.sign(&claims(NOW, schedule.keep_after), NOW).unwrap();
+    let (one, two) = (NOW + MILLI, NOW + MILLI * 2);
+    rotate(&keys, false, one).await;
+    assert!(verifies(&keys, &first, one));
+    rotate(&keys, true, two).await;
+    assert_eq!(kinds(&keys, two), [Gone, Gone, Active]);
+    assert!(!verifies(&keys, &first, two));
+}
+
+#[tokio::test]
+async fn rotating_again_and_again_leaves_one_active_key() {
+    let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+    let keys = store.start(schedule, NOW).await.unwrap();
+    let mut tokens = Vec::new();
+    for minute in 0..5 {
+        let now = NOW + Duration::from_mins(minute);
+        tokens.push(keys.sign(&claims(now, Duration::from_hours(1)), now).unwrap());
+        rotate(&keys, false, now).await;
+        let active = kinds(&keys, now).into_iter().filter(|state| *state == Active).count();
+        assert_eq!(active, 1);
+        assert!(tokens.iter().all(|token| verifies(&keys, token, now)));
+    }
+}

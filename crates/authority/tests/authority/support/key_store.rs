@@ -1,0 +1,148 @@
+//! Signing keys and the vault's record in memory. Rows can be tampered with, and the store can fail
+//! or stop at the wrong moment.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_authority::{
+    SigningKeyError, SigningKeys,
+    audit::{AuditEvent, EventKind},
+    policy::KeySchedule,
+    ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
+    sealed_key::SealedSigningKey,
+    vault::{MasterKey, Vault},
+};
+use countersign_protocol::{UnixTime, keys::Thumbprint};
+use countersign_testkit::random::SeededRandom;
+use parking_lot::Mutex;
+use tokio::{sync::oneshot, task::yield_now};
+
+/// A store of signing keys and of one vault.
+#[derive(Default)]
+pub(crate) struct KeyStore {
+    pub(crate) rows: Mutex<Vec<SealedSigningKey>>,
+    pub(crate) record: Mutex<Option<VaultRecord>>,
+    pub(crate) events: Mutex<Vec<AuditEvent>>,
+    failing: Mutex<bool>,
+    failing_to_replace: Mutex<bool>,
+    hold: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+/// A read that has its answer and has not returned it. Dropping this lets it go on.
+pub(crate) struct HeldRead(#[expect(dead_code, reason = "held")] oneshot::Sender<()>);
+
+impl KeyStore {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// Fails every call from now on, or none.
+    pub(crate) fn fail(&self, failing: bool) {
+        *self.failing.lock() = failing;
+    }
+
+    /// Fails every replacement of the vault from now on, or none.
+    pub(crate) fn fail_replacing(&self, failing: bool) {
+        *self.failing_to_replace.lock() = failing;
+    }
+
+    /// Stops the next read of signing keys between its answer and its return.
+    pub(crate) fn hold_next_read(&self) -> HeldRead {
+        let (release, held) = oneshot::channel();
+        *self.hold.lock() = Some(held);
+        HeldRead(release)
+    }
+
+    /// How many events of that kind are in the trail.
+    pub(crate) fn count(&self, kind: EventKind) -> usize {
+        self.events.lock().iter().filter(|event| event.kind == kind).count()
+    }
+
+    /// The vault of this store, opened with one fixed master key.
+    pub(crate) async fn vault(&self) -> Vault {
+        let master = MasterKey::parse(&"5e".repeat(32)).unwrap();
+        Vault::open(self, &master, &SeededRandom::new(7)).await.unwrap()
+    }
+
+    /// A server's start at `now`.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        schedule: KeySchedule,
+        now: UnixTime,
+    ) -> Result<SigningKeys, SigningKeyError> {
+        let random = SeededRandom::new(now.as_millis());
+        SigningKeys::load(Arc::clone(self) as _, &self.vault().await, schedule, now, &random).await
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        fails_if(*self.failing.lock())
+    }
+}
+
+fn fails_if(failing: bool) -> Result<(), StoreError> {
+    if failing { Err(StoreError::Unavailable("away".into())) } else { Ok(()) }
+}
+
+#[async_trait]
+impl SigningKeyStore for KeyStore {
+    async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError> {
+        yield_now().await;
+        self.check()?;
+        let mut rows = self.rows.lock().clone();
+        rows.sort_by_key(|row| row.life.active_from);
+        let hold = self.hold.lock().take();
+        if let Some(held) = hold {
+            held.await.unwrap_err();
+        }
+        yield_now().await;
+        Ok(rows)
+    }
+
+    async fn change_signing_keys(
+        &self,
+        put: &[SealedSigningKey],
+        remove: &[Thumbprint],
+        events: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        yield_now().await;
+        self.check()?;
+        let mut rows = self.rows.lock();
+        rows.retain(|row| !remove.contains(&row.kid) && put.iter().all(|new| new.kid != row.kid));
+        rows.extend_from_slice(put);
+        self.events.lock().extend(events);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl VaultStore for KeyStore {
+    async fn vault(&self) -> Result<Option<VaultRecord>, StoreError> {
+        let record = self.record.lock().clone();
+        yield_now().await;
+        self.check().map(|()| record)
+    }
+
+    async fn create_vault(&self, record: &VaultRecord) -> Result<bool, StoreError> {
+        yield_now().await;
+        self.check()?;
+        let mut present = self.record.lock();
+        let first = present.is_none();
+        present.get_or_insert_with(|| record.clone());
+        Ok(first)
+    }
+
+    async fn replace_vault(
+        &self,
+        record: &VaultRecord,
+        signing_keys: &[SealedSigningKey],
+        event: AuditEvent,
+    ) -> Result<(), StoreError> {
+        yield_now().await;
+        self.check()?;
+        fails_if(*self.failing_to_replace.lock())?;
+        *self.record.lock() = Some(record.clone());
+        *self.rows.lock() = signing_keys.to_vec();
+        self.events.lock().push(event);
+        Ok(())
+    }
+}

@@ -303,6 +303,7 @@ def test_nobody_logs_in_to_no_account(user):
     known = user.authentication(user.proposal(b"1" * 52))
     assert answer.status_code == known.status_code == 401
     assert answer.json() == known.json()
+    assert answer.headers["www-authenticate"] == known.headers["www-authenticate"] == "Passwordless"
 
 
 # --- refusals ---

@@ -1,7 +1,7 @@
 //! The key pairs by which the server proves itself to single accounts: some kept ready, because
 //! making one takes tens of milliseconds; sealed at rest; opened for the moment of use.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use countersign_protocol::{
     AccountId,
@@ -21,7 +21,7 @@ use crate::{sealed_key::SealedServerKey, vault::Vault};
 
 const PURPOSE: &str = "server keys";
 /// How many may wait for a key to be made; more are turned away at once.
-const WAITING: usize = 64;
+const WAITING: usize = 256;
 /// The account of the key that stands in for those of accounts which have none.
 const NOBODY: AccountId = AccountId::from_bytes([0; 16]);
 
@@ -32,7 +32,7 @@ pub(crate) struct ServerKeys {
     /// How many are kept ready.
     wanted: usize,
     taken: Notify,
-    /// Held while a key is made: one at a time, so that making keys never takes the whole machine.
+    /// Held while a key is made. Making keys takes half of the machine at most.
     making: Arc<Semaphore>,
     waiting: Semaphore,
     stand_in: OnceCell<SealedServerKey>,
@@ -40,12 +40,17 @@ pub(crate) struct ServerKeys {
 
 impl ServerKeys {
     pub(crate) fn new(vault: &Vault, wanted: usize) -> Self {
+        Self::sealed_with(vault.key(PURPOSE), wanted)
+    }
+
+    fn sealed_with(sealing: SealingKey, wanted: usize) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
-            sealing: vault.key(PURPOSE),
+            sealing,
             ready: Mutex::default(),
             wanted,
             taken: Notify::new(),
-            making: Arc::new(Semaphore::new(1)),
+            making: Arc::new(Semaphore::new((processors / 2).max(1))),
             waiting: Semaphore::new(WAITING),
             stand_in: OnceCell::new(),
         }
@@ -176,4 +181,82 @@ pub enum ServerKeyError {
     /// The key pair could not be used.
     #[error(transparent)]
     Raw(#[from] RawRsaError),
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::keys::raw_rsa;
+    use countersign_testkit::{keys, random::SeededRandom};
+
+    use super::*;
+
+    const ALICE: AccountId = AccountId::from_bytes([1; 16]);
+    const BOB: AccountId = AccountId::from_bytes([2; 16]);
+
+    fn server_keys(master: u8, wanted: usize) -> ServerKeys {
+        ServerKeys::sealed_with(SealingKey::from_bytes([master; 32]), wanted)
+    }
+
+    /// Lets others work until `reached`.
+    async fn until(reached: impl Fn() -> bool) {
+        while !reached() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn a_key_opens_for_its_account_and_with_its_master_key_only() {
+        let key = keys::from_pem(keys::RSA_2048_PEM);
+        let sealed = server_keys(1, 0).seal(ALICE, &key, &SeededRandom::new(1));
+        let block = server_keys(1, 0).open(ALICE, &sealed).unwrap().encrypt(b"7").unwrap();
+        assert_eq!(*raw_rsa::recover(key.public_key(), &block).unwrap(), b"7");
+        let damaged = |keys: ServerKeys, account, sealed: &SealedServerKey| {
+            matches!(keys.open(account, sealed), Err(ServerKeyError::Damaged(_)))
+        };
+        assert!(damaged(server_keys(1, 0), BOB, &sealed));
+        assert!(damaged(server_keys(2, 0), ALICE, &sealed));
+        let mut altered = sealed.clone();
+        altered.ciphertext[100] ^= 1;
+        assert!(damaged(server_keys(1, 0), ALICE, &altered));
+    }
+
+    #[tokio::test]
+    async fn keys_are_kept_ready_and_replaced_when_taken() {
+        let keys = Arc::new(server_keys(1, 2));
+        let keeper = Arc::clone(&keys);
+        let keeping = tokio::spawn(async move { keeper.keep_ready().await });
+        until(|| keys.ready.lock().len() == 2).await;
+        let (one, other) = (keys.take().await.unwrap(), keys.take().await.unwrap());
+        assert_ne!(one.public_key().thumbprint(), other.public_key().thumbprint());
+        until(|| keys.ready.lock().len() == 2).await;
+        keeping.abort();
+    }
+
+    #[tokio::test]
+    async fn when_too_many_wait_the_next_is_turned_away() {
+        let keys = Arc::new(server_keys(1, 0));
+        let all = u32::try_from(keys.making.available_permits()).unwrap();
+        let making = keys.making.acquire_many(all).await.unwrap();
+        let waiting: Vec<_> = (0..WAITING)
+            .map(|_| {
+                let keys = Arc::clone(&keys);
+                tokio::spawn(async move { keys.take().await.map(drop) })
+            })
+            .collect();
+        until(|| keys.waiting.available_permits() == 0).await;
+        assert!(matches!(keys.take().await, Err(ServerKeyError::Busy)));
+        waiting.iter().for_each(tokio::task::JoinHandle::abort);
+        until(|| keys.waiting.available_permits() == WAITING).await;
+        drop(making);
+        assert!(keys.take().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_key_stands_in_for_all_that_are_not_there() {
+        let keys = server_keys(1, 0);
+        let random = SeededRandom::new(1);
+        let block = keys.stand_in(&random).await.unwrap().encrypt(b"7").unwrap();
+        assert_eq!(keys.stand_in(&random).await.unwrap().encrypt(b"7").unwrap(), block);
+        assert_eq!(block.len(), 256);
+    }
 }

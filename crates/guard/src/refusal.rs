@@ -237,17 +237,22 @@ impl Refusal {
 
 /// A challenge without an error.
 fn scheme(kind: ProofKind) -> String {
-    let name = match kind {
-        ProofKind::Dpop => "DPoP",
-        ProofKind::SelfSigned => "Bearer",
-        ProofKind::SignedMessage => "SignJWT",
-    };
-    format!("{name} algs=\"{}\"", algorithm_names())
+    let all = |_: &Algorithm| true;
+    match kind {
+        ProofKind::Dpop => format!("DPoP algs=\"{}\"", algorithm_names(all)),
+        ProofKind::SelfSigned => format!("Bearer algs=\"{}\"", algorithm_names(all)),
+        // An RSA key signs messages with PSS alone.
+        ProofKind::SignedMessage => {
+            let names = algorithm_names(|algorithm| *algorithm != Algorithm::Rs256);
+            format!("SignJWT algs=\"{names}\"")
+        }
+    }
 }
 
 /// The algorithms that proofs may be signed with, separated by spaces.
-fn algorithm_names() -> String {
-    Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(" ")
+fn algorithm_names(fits: impl Fn(&Algorithm) -> bool) -> String {
+    let fitting = Algorithm::ALL.iter().filter(|algorithm| fits(algorithm));
+    fitting.map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(" ")
 }
 
 /// RFC 6750 §3: what `error_description` may contain.

@@ -26,9 +26,10 @@ impl Default for RecentNumbers {
 
 impl RecentNumbers {
     pub(crate) fn remember(&self, account: AccountId, address: IpAddr, number: Number) {
-        let Ok(numbers) = self.0.get_or_insert_with(&(account, address), || {
-            Ok::<_, std::convert::Infallible>(Arc::default())
-        });
+        let client = (account, network(address));
+        let Ok(numbers) = self
+            .0
+            .get_or_insert_with(&client, || Ok::<_, std::convert::Infallible>(Arc::default()));
         let mut numbers = numbers.lock();
         if numbers.len() >= NUMBERS {
             numbers.pop_front();
@@ -38,8 +39,19 @@ impl RecentNumbers {
 
     /// The numbers that were asked for from `address`, latest first.
     pub(crate) fn of(&self, account: AccountId, address: IpAddr) -> Vec<Number> {
-        let numbers = self.0.get(&(account, address));
+        let numbers = self.0.get(&(account, network(address)));
         numbers.map_or_else(Vec::new, |numbers| numbers.lock().iter().rev().cloned().collect())
+    }
+}
+
+/// An IPv6 address stands for its /64, within which clients change theirs as they like.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
     }
 }
 
@@ -68,5 +80,8 @@ mod tests {
         assert_eq!(recent.of(alice, here), [number(0)]);
         assert_eq!(recent.of(alice, there), (13..=20).rev().map(number).collect::<Vec<_>>());
         assert_eq!(recent.of(bob, here), []);
+        recent.remember(bob, "2001:db8::1".parse().unwrap(), number(0));
+        assert_eq!(recent.of(bob, "2001:db8::2".parse().unwrap()), [number(0)]);
+        assert_eq!(recent.of(bob, "2001:db8:0:1::1".parse().unwrap()), []);
     }
 }

@@ -8,5 +8,7 @@ mod layer;
 mod outages;
 mod proofs;
 mod replay;
+mod self_signed;
+mod signed_message;
 mod tokens;
 mod world;

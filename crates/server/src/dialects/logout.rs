@@ -1,7 +1,12 @@
 //! `POST /logout`: one path for two dialects, told apart by where the token is. *passwordless*
 //! sends it as `Authorization: Bearer`, *signjwt* in the body, signed like every request.
 
-use axum::{Extension, body::Bytes, extract::State, response::Response};
+use axum::{
+    Extension,
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderMap, header};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -37,17 +42,18 @@ pub(crate) async fn logout(
     Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Problem> {
+) -> Response {
     if let Some(token) = bearer(&headers)
         && app.settings.dialects.passwordless
     {
-        return Ok(passwordless::logout(app, client, token).await);
+        return passwordless::logout(app, client, token).await;
     }
     if !body.is_empty() && app.settings.dialects.signjwt {
-        return Ok(signjwt::logout(app, client, &body).await);
+        return signjwt::logout(app, client, &body).await;
     }
-    Err(Problem::new(ProblemType::Unauthenticated)
-        .detail("send the token to end as Authorization: Bearer, or a signed message"))
+    let missing = Problem::new(ProblemType::Unauthenticated)
+        .detail("send the token to end as Authorization: Bearer, or a signed message");
+    ([(header::WWW_AUTHENTICATE, "Bearer")], missing).into_response()
 }
 
 /// The token of the one `Authorization: Bearer` (RFC 6750 §2.1).

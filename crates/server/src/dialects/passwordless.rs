@@ -30,6 +30,9 @@ use crate::{
 /// Longer proposals are no proposals: base64 of a signature by the largest key has 1368 characters.
 const MAX_PROPOSAL: usize = 4096;
 
+/// What a 401 names (RFC 9110 §11.6.1): this way to log in, which has no registered name.
+const SCHEME: &str = "Passwordless";
+
 /// How one registers.
 pub(super) const REGISTER: Shape =
     Shape { name: "passwordless", members: &[&["username", "clientSidePublicKey"]], register };
@@ -136,13 +139,28 @@ pub(crate) async fn authenticate(
     Extension(client): Extension<ClientAddress>,
     account: Result<Path<String>, PathRejection>,
     body: Bytes,
-) -> Result<impl IntoResponse, Problem> {
-    let proposal = read_proposal(&body)?;
-    let account = name_in(account);
-    let login = MutualLogin { name: &account, proposal: &proposal, address: client.0 };
-    let grant = app.authority.login_mutually(login).await?;
-    let body = axum::Json(json!({ "jwtToken": grant.access_token }));
-    Ok(([(header::CACHE_CONTROL, "no-store")], body))
+) -> Response {
+    match log_in(&app, &name_in(account), &body, client).await {
+        Ok(token) => {
+            let body = axum::Json(json!({ "jwtToken": token }));
+            ([(header::CACHE_CONTROL, "no-store")], body).into_response()
+        }
+        Err(problem) if problem.kind() == ProblemType::Unauthenticated => {
+            ([(header::WWW_AUTHENTICATE, SCHEME)], problem).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn log_in(
+    app: &App,
+    account: &str,
+    body: &[u8],
+    client: ClientAddress,
+) -> Result<String, Problem> {
+    let proposal = read_proposal(body)?;
+    let login = MutualLogin { name: account, proposal: &proposal, address: client.0 };
+    Ok(app.authority.login_mutually(login).await?.access_token)
 }
 
 /// Ends the token. Who holds it may end it; what is no token of this server has ended already.

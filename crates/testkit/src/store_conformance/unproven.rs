@@ -75,7 +75,7 @@ pub async fn a_key_proves_itself_by_its_first_use(backend: &impl Backend) {
 
     let other = samples::new_account(3, "carol");
     stores.accounts.create_unproven_account(other.clone()).await.unwrap();
-    let _receipt = stores.credentials.record_login(samples::login(&other, 1)).await.unwrap();
+    let _ = stores.credentials.record_login(samples::login(&other, 1)).await.unwrap();
     let mut thief = samples::new_account(4, "dave");
     thief.credential = samples::credential(thief.id, other.credential.public_key.clone());
     let refused = stores.accounts.create_account(thief).await;

@@ -22,6 +22,7 @@ use crate::{
         target::Target,
         transport::{MAX_API_ANSWER, Message},
     },
+    keyring::Entry,
     token::{AccessToken, SavedToken},
 };
 
@@ -32,6 +33,14 @@ pub struct PasswordlessAccount {
     pub account_id: String,
     /// The key by which the server proves itself to this account: keep it beside the private key.
     pub server_key: PublicKey,
+}
+
+impl PasswordlessAccount {
+    /// Records in `entry` what the next login needs besides the private key.
+    pub fn record_in(&self, entry: &mut Entry) {
+        entry.set_account_id(&self.account_id);
+        entry.set_server_side_public_key(&self.server_key);
+    }
 }
 
 impl Client {

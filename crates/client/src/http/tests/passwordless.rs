@@ -6,6 +6,7 @@ use countersign_protocol::{
 };
 
 use super::*;
+use crate::keyring::{Entry, KdfCost, Keyring, Passphrase};
 
 const NUMBER: &str = "1012345678901234567890123456789012345678901234567890";
 
@@ -107,4 +108,43 @@ async fn a_token_for_another_key_is_not_taken() {
         let refused = refused.err().unwrap();
         assert!(matches!(refused, ClientError::UnexpectedAnswer { .. }), "{token}: {refused}");
     }
+}
+
+#[tokio::test]
+async fn a_keyring_keeps_all_that_the_next_login_needs() {
+    let policy = KeyPolicy::default();
+    let (mine, theirs) = (rsa(), rsa());
+    let spki = base64::encode(&theirs.public_key().to_spki_der());
+    let (challenge, token) = (block(&theirs, NUMBER), token(&mine));
+    let (bound, expected) = (token.clone(), token);
+    let server = authority(move |asked| match asked.path.as_str() {
+        "/register" => answer_json(200, &json!({ "serverSidePublicKey": spki, "id": "0189" })),
+        "/challenge/0189" => answer_json(200, &json!({ "challenge": challenge })),
+        "/authenticate/0189" => answer_json(200, &json!({ "jwtToken": bound })),
+        other => panic!("{other}"),
+    });
+    let client = client(&server).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("stick");
+    let passphrase = Passphrase::new("secret".to_owned()).unwrap();
+    let random = || Arc::new(CountingRandom::default());
+    let cost = KdfCost::new(1, KdfCost::MEMORY_KIB.0, 1).unwrap();
+
+    let account = client.register_passwordless(&mine, "toto").await.unwrap();
+    let mut entry = Entry::new("home".parse().unwrap(), &server.origin(), "toto", &mine, NOW);
+    account.record_in(&mut entry);
+    Keyring::create(&path, &passphrase, cost, random()).unwrap().add(entry).unwrap();
+
+    let mut keyring = Keyring::open(&path, &passphrase, random()).unwrap();
+    let entry = keyring.get("home").unwrap();
+    let key = Arc::new(entry.private_key(&policy).unwrap());
+    let server_key = entry.server_side_public_key(&policy).unwrap().unwrap();
+    let id = entry.account_id().unwrap().to_owned();
+    let session = client.login_passwordless(&key, &id, &server_key).await.unwrap();
+    keyring.update("home", |entry| entry.set_token(Some(&session.save()))).unwrap();
+
+    let keyring = Keyring::open(&path, &passphrase, random()).unwrap();
+    let saved = keyring.get("home").unwrap().token().unwrap();
+    assert_eq!(saved.token.expose(), expected);
+    assert_eq!(saved.expires_at, session.expires_at());
 }

@@ -1,0 +1,431 @@
+//! JWTs that accounts sign themselves.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use countersign_guard::{
+    AcrossRestarts, BodyError, Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, Refusal,
+    Refused, Request, Reuse, SelfSignedPolicy, SelfSignedProofs,
+    ports::{AccountKey, AccountKeys, PortUnavailable, TokenStanding},
+};
+use countersign_protocol::{
+    Principal, ProofKind, UnixTime,
+    digest::sha256,
+    keys::{PrivateKey, Thumbprint},
+    proofs::{body_hash::BodyHashes, self_signed::SelfSignedError, target_uri::TargetUri},
+    tokens::jws,
+};
+use countersign_testkit::{
+    clock::FixedClock,
+    keys::ed25519,
+    samples::{NOW, account_id, scopes},
+};
+use http::{StatusCode, header, request::Parts};
+use http_body_util::{BodyExt as _, Full};
+use serde_json::{Value, json};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::world::{
+    AUDIENCE, Client, FakeIssuerKeys, FakeReplayLog, FakeStanding, ISSUER, PATH, issuer_key,
+    object, request, sealer,
+};
+
+const SKEW: Duration = Duration::from_secs(5);
+
+/// A guard that accepts self-signed JWTs of one account.
+struct World {
+    clock: Arc<FixedClock>,
+    keys: Arc<FakeKeys>,
+    replay_log: Arc<FakeReplayLog>,
+    durable: Arc<FakeReplayLog>,
+    guard: Guard,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    fn with(alter: impl FnOnce(&mut SelfSignedProofs)) -> Self {
+        let keys = Arc::new(FakeKeys::default());
+        keys.put("alice", &ed25519(2), TokenStanding::Good);
+        Self::over(keys, Arc::default(), NOW, alter)
+    }
+
+    /// A start of the server: the memory of the process is new, what is durable is not.
+    fn over(
+        keys: Arc<FakeKeys>,
+        durable: Arc<FakeReplayLog>,
+        now: UnixTime,
+        alter: impl FnOnce(&mut SelfSignedProofs),
+    ) -> Self {
+        let clock = Arc::new(FixedClock::at(now));
+        let (replay_log, issuer_keys) = (Arc::default(), FakeIssuerKeys::default());
+        issuer_keys.publish(issuer_key().public_key());
+        let ports = GuardPorts {
+            clock: Arc::clone(&clock) as _,
+            issuer_keys: Arc::new(issuer_keys),
+            replay_log: Arc::<FakeReplayLog>::clone(&replay_log) as _,
+            standing: Arc::new(FakeStanding::default()),
+        };
+        let mut self_signed = SelfSignedProofs {
+            policy: SelfSignedPolicy::default(),
+            keys: Arc::clone(&keys) as _,
+            across_restarts: None,
+        };
+        alter(&mut self_signed);
+        let proofs = Proofs { self_signed: Some(self_signed), ..Proofs::default() };
+        let origin = TargetUri::parse(AUDIENCE).unwrap();
+        let policy = GuardPolicy::new(ISSUER, AUDIENCE, origin);
+        let guard = Guard::accepting(proofs, policy, ports, sealer(7));
+        Self { clock, keys, replay_log, durable, guard }
+    }
+
+    async fn verify(&self, parts: &Parts) -> Result<Principal, Refusal> {
+        self.guard.verify(parts).await.map_err(|refused| refused.refusal)
+    }
+
+    async fn verify_body(&self, parts: &Parts, body: &[u8]) -> Result<Principal, Refusal> {
+        assert!(self.guard.needs_body(parts));
+        let request = Request { parts, body: Some(body), scope: None };
+        let verified = self.guard.verify_request(request).await;
+        verified.map(|verified| verified.principal).map_err(|refused| refused.refusal)
+    }
+
+    /// Fails unless the request is refused for that reason with nothing recorded.
+    async fn refuses(&self, parts: &Parts, refusal: impl Into<Refusal>) -> Refused {
+        let asked = self.replay_log.asked();
+        let refused = self.guard.verify(parts).await.unwrap_err();
+        assert_eq!(refused.refusal, refusal.into());
+        assert_eq!(self.replay_log.asked(), asked, "nothing is recorded");
+        refused
+    }
+}
+
+/// Knows keys by the name of their account.
+#[derive(Default)]
+struct FakeKeys {
+    keys: Mutex<HashMap<String, Vec<AccountKey>>>,
+    used: Mutex<Vec<Thumbprint>>,
+    asked: AtomicUsize,
+    away: AtomicBool,
+}
+
+impl FakeKeys {
+    fn put(&self, name: &str, key: &PrivateKey, standing: TokenStanding) {
+        let key = AccountKey {
+            account_id: account_id(1),
+            key: key.public_key().clone(),
+            scopes: scopes("read"),
+            standing,
+        };
+        self.keys.lock().unwrap().entry(name.to_owned()).or_default().push(key);
+    }
+}
+
+#[async_trait]
+impl AccountKeys for FakeKeys {
+    async fn account_keys(
+        &self,
+        name: &str,
+        _kid: Option<&Thumbprint>,
+    ) -> Result<Vec<AccountKey>, PortUnavailable> {
+        self.asked.fetch_add(1, SeqCst);
+        if self.away.load(SeqCst) {
+            return Err(PortUnavailable("the database has caught fire".to_owned()));
+        }
+        Ok(self.keys.lock().unwrap().get(name).cloned().unwrap_or_default())
+    }
+
+    async fn key_used(&self, key: &Thumbprint, _now: UnixTime) {
+        self.used.lock().unwrap().push(*key);
+    }
+}
+
+/// A good JWT of alice, but for `changes`; null removes a claim.
+fn signed_by(key: &PrivateKey, header: Value, changes: Value) -> Parts {
+    let mut payload = object(json!({
+        "sub": "alice", "iat": NOW.as_secs(), "exp": NOW.as_secs() + 60,
+    }));
+    for (name, value) in object(changes) {
+        if value.is_null() {
+            payload.remove(&name);
+        } else {
+            payload.insert(name, value);
+        }
+    }
+    let token = jws::sign(key, key.algorithm(), &object(header), &payload).unwrap();
+    bearer(&token)
+}
+
+fn signed(changes: Value) -> Parts {
+    signed_by(&ed25519(2), json!({}), changes)
+}
+
+fn bearer(token: &str) -> Parts {
+    request(PATH, &[("authorization", &format!("Bearer {token}"))])
+}
+
+fn hash(body: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    sha256(&[body]).iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[tokio::test]
+async fn a_jwt_yields_the_principal_that_signed_it() {
+    let world = World::new();
+    let principal = world.verify(&signed(json!({}))).await.unwrap();
+    let key = ed25519(2).public_key().thumbprint();
+    assert_eq!(principal.account_id, account_id(1));
+    assert_eq!((principal.credential, principal.key), (key, key));
+    assert_eq!(principal.proof, ProofKind::SelfSigned);
+    assert_eq!(principal.token_id, None);
+    assert!(principal.scopes.contains("read"));
+    assert_eq!(principal.expires_at, NOW + Duration::from_mins(1));
+    assert_eq!(*world.keys.used.lock().unwrap(), [key]);
+}
+
+#[tokio::test]
+async fn by_default_no_guard_accepts_one() {
+    let world = crate::world::World::new();
+    let refusal = world.verify(&signed(json!({}))).await.unwrap_err();
+    assert_eq!(refusal, Refusal::Downgrade);
+}
+
+#[tokio::test]
+async fn an_access_token_stays_bound_to_its_key() {
+    let world = World::new();
+    let refused = world.refuses(&bearer(&Client::new().token), Refusal::Downgrade).await;
+    assert!(refused.signer.is_none());
+    assert_eq!(world.keys.asked.load(SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_unknown_account_a_foreign_key_and_a_wrong_signature_are_one_answer() {
+    let world = World::new();
+    for parts in [
+        signed(json!({ "sub": "nobody" })),
+        signed_by(&ed25519(3), json!({}), json!({})),
+        signed_by(
+            &countersign_testkit::keys::from_pem(countersign_testkit::keys::RSA_2048_PEM),
+            json!({}),
+            json!({}),
+        ),
+    ] {
+        let refused = world.refuses(&parts, SelfSignedError::Signature).await;
+        assert!(refused.signer.is_none());
+        let challenges = world.guard.challenges(&refused);
+        assert_eq!(challenges.len(), 2);
+        assert!(challenges[0].to_str().unwrap().starts_with("DPoP algs="));
+        assert!(!challenges[0].to_str().unwrap().contains("error"));
+        assert!(challenges[1].to_str().unwrap().starts_with("Bearer algs="));
+        assert!(challenges[1].to_str().unwrap().contains("error=\"invalid_token\""));
+    }
+}
+
+#[tokio::test]
+async fn only_who_holds_a_revoked_key_learns_that_it_is() {
+    let world = World::new();
+    world.keys.put("bob", &ed25519(5), TokenStanding::Revoked);
+    let holder = signed_by(&ed25519(5), json!({}), json!({ "sub": "bob" }));
+    let refused = world.refuses(&holder, Refusal::Revoked).await;
+    assert_eq!(refused.signer.unwrap().key, ed25519(5).public_key().thumbprint());
+    let other = signed_by(&ed25519(6), json!({}), json!({ "sub": "bob" }));
+    world.refuses(&other, SelfSignedError::Signature).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_twenty_uses_at_once_one_succeeds() {
+    for changes in [json!({}), json!({ "iat": null })] {
+        let world = Arc::new(World::new());
+        let parts = Arc::new(signed(changes));
+        let attempts: Vec<_> = (0..20)
+            .map(|_| {
+                let (world, parts) = (Arc::clone(&world), Arc::clone(&parts));
+                tokio::spawn(async move { world.verify(&parts).await })
+            })
+            .collect();
+        let mut accepted = 0;
+        for attempt in attempts {
+            match attempt.await.unwrap() {
+                Ok(_) => accepted += 1,
+                Err(refusal) => assert_eq!(refusal, Refusal::JwtUsed),
+            }
+        }
+        assert_eq!(accepted, 1);
+    }
+}
+
+#[tokio::test]
+async fn until_expiry_is_a_choice() {
+    let world = World::with(|proofs| proofs.policy.reuse = Reuse::UntilExpiry);
+    let parts = signed(json!({}));
+    for _ in 0..3 {
+        world.verify(&parts).await.unwrap();
+    }
+    world.clock.advance(Duration::from_mins(1) + SKEW);
+    world.refuses(&parts, SelfSignedError::Expired).await;
+}
+
+#[tokio::test]
+async fn a_replay_says_whose_jwt_it_was() {
+    let world = World::new();
+    let parts = signed(json!({}));
+    world.verify(&parts).await.unwrap();
+    let refused = world.guard.verify(&parts).await.unwrap_err();
+    assert_eq!(refused.refusal, Refusal::JwtUsed);
+    assert_eq!(refused.signer.unwrap().account_id, account_id(1));
+}
+
+#[tokio::test]
+async fn nothing_works_again_after_a_restart() {
+    let volatile = |since: UnixTime, durable: &Arc<FakeReplayLog>| {
+        let durable: Arc<FakeReplayLog> = Arc::clone(durable);
+        move |proofs: &mut SelfSignedProofs| {
+            proofs.across_restarts = Some(AcrossRestarts { since, durable });
+        }
+    };
+    let first = World::new();
+    let before = NOW - Duration::from_secs(100);
+    let alter = volatile(before, &first.durable);
+    let first = World::over(first.keys, first.durable, NOW, alter);
+    let used: Vec<Parts> = [
+        json!({}),
+        json!({ "iat": null }),
+        json!({ "iat": NOW.as_secs() + 3 }),
+        json!({ "iat": NOW.as_secs() - 50 }),
+    ]
+    .into_iter()
+    .map(signed)
+    .collect();
+    for parts in &used {
+        first.verify(parts).await.unwrap();
+    }
+    assert_eq!(first.durable.asked(), 2, "only what a restart could not tell");
+    let unused = signed(json!({ "jti": "unused" }));
+
+    let restart = NOW + Duration::from_millis(400);
+    let alter = volatile(restart, &first.durable);
+    let second = World::over(Arc::clone(&first.keys), Arc::clone(&first.durable), restart, alter);
+    for wait in [0, 1, 4, 10, 40] {
+        second.clock.advance(Duration::from_secs(wait));
+        for parts in &used {
+            assert!(second.verify(parts).await.is_err());
+        }
+    }
+    assert_eq!(second.verify(&unused).await, Err(Refusal::BeforeStart));
+    let alter = volatile(restart, &first.durable);
+    let third = World::over(first.keys, first.durable, restart, alter);
+    third.verify(&signed(json!({ "iat": null, "jti": "other" }))).await.unwrap();
+    third.verify(&signed(json!({ "iat": NOW.as_secs() + 1 }))).await.unwrap();
+}
+
+#[tokio::test]
+async fn outages_accept_nothing() {
+    let world = World::new();
+    world.replay_log.away.store(true, SeqCst);
+    let refusal = world.verify(&signed(json!({}))).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Unavailable(_)));
+    world.keys.away.store(true, SeqCst);
+    let refusal = world.verify(&signed(json!({}))).await.unwrap_err();
+    assert_eq!(refusal, Refusal::Unavailable("the database has caught fire".to_owned()));
+    let durable: Arc<FakeReplayLog> = Arc::default();
+    durable.away.store(true, SeqCst);
+    let world = World::with(|proofs| {
+        let since = NOW - Duration::from_secs(100);
+        proofs.across_restarts = Some(AcrossRestarts { since, durable });
+    });
+    let refusal = world.verify(&signed(json!({ "iat": null }))).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Unavailable(_)));
+}
+
+#[tokio::test]
+async fn a_scope_is_looked_at_before_the_jwt_is_spent() {
+    let world = World::new();
+    let parts = signed(json!({}));
+    let needs = |scope| Request { parts: &parts, body: None, scope: Some(scope) };
+    let refused = world.guard.verify_request(needs("write")).await.unwrap_err();
+    assert_eq!(refused.refusal, Refusal::InsufficientScope("write".to_owned()));
+    assert!(world.guard.verify_request(needs("read")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_there_does_not_match() {
+    let world = World::new();
+    let parts = signed(json!({ "tha": hash(b"") }));
+    world.refuses(&parts, SelfSignedError::BodyHash).await;
+    assert!(world.verify_body(&parts, b"x").await.is_err());
+    assert!(world.verify_body(&parts, b"").await.is_ok());
+    assert!(!world.guard.needs_body(&signed(json!({}))));
+}
+
+#[tokio::test]
+async fn other_names_count_where_the_policy_says_so() {
+    let nameless = json!({ "sub": null, "tha": hash(br#"{"source":"alice"}"#) });
+    let by_kid =
+        signed_by(&ed25519(2), json!({ "kid": "alice" }), json!({ "sub": null, "jti": "1" }));
+    let by_body = signed(nameless);
+    let strict = World::new();
+    strict.refuses(&by_kid, SelfSignedError::NoAccount).await;
+    let refusal = strict.verify_body(&by_body, br#"{"source":"alice"}"#).await;
+    assert_eq!(refusal, Err(SelfSignedError::NoAccount.into()));
+
+    let lenient = World::with(|proofs| proofs.policy.other_names = true);
+    assert!(lenient.verify(&by_kid).await.is_ok());
+    assert!(lenient.verify_body(&by_body, br#"{"source":"alice"}"#).await.is_ok());
+    for body in [&b""[..], b"[]", br#"{"source":7}"#, br#"{"source":"alice","source":"alice"}"#] {
+        let parts = signed(json!({ "sub": null, "tha": hash(body) }));
+        let refusal = lenient.verify_body(&parts, body).await;
+        assert_eq!(refusal, Err(SelfSignedError::NoAccount.into()));
+    }
+}
+
+#[tokio::test]
+async fn md5_counts_where_the_policy_says_so() {
+    let parts = || signed(json!({ "tha": "900150983cd24fb0d6963f7d28e17f72" }));
+    let refusal = World::new().verify_body(&parts(), b"abc").await;
+    assert_eq!(refusal, Err(SelfSignedError::BodyHash.into()));
+    let lenient = World::with(|proofs| proofs.policy.body_hashes = BodyHashes::Sha256OrMd5);
+    assert!(lenient.verify_body(&parts(), b"abc").await.is_ok());
+}
+
+/// The answer of an echo behind the guard's layer.
+async fn echoed(world: &World, parts: Parts, body: &'static [u8]) -> (StatusCode, Bytes) {
+    let echo = service_fn(async |request: http::Request<Full<Bytes>>| {
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        Ok::<_, std::convert::Infallible>(http::Response::new(
+            String::from_utf8_lossy(&body).into_owned(),
+        ))
+    });
+    let request = http::Request::from_parts(parts, Full::from(body));
+    let response = GuardLayer::new(world.guard.clone()).layer(echo).oneshot(request).await.unwrap();
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let refused = response.extensions().get::<Refused>().unwrap();
+        assert_eq!(refused.refusal, Refusal::Body(BodyError::TooLarge));
+        assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
+    }
+    (response.status(), response.into_body().into())
+}
+
+#[tokio::test]
+async fn the_layer_hashes_the_body_and_passes_it_on() {
+    let world = World::with(|proofs| proofs.policy.max_hashed_body = 8);
+    let good = signed(json!({ "tha": hash(b"12345678") }));
+    let (status, body) = echoed(&world, good, b"12345678").await;
+    assert_eq!((status, &body[..]), (StatusCode::OK, &b"12345678"[..]));
+    let wrong = signed(json!({ "tha": hash(b"1234567") }));
+    assert_eq!(echoed(&world, wrong, b"12345678").await.0, StatusCode::UNAUTHORIZED);
+    let large = signed(json!({ "tha": hash(b"123456789") }));
+    assert_eq!(echoed(&world, large, b"123456789").await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let unhashed = signed(json!({ "jti": "2" }));
+    let (status, body) = echoed(&world, unhashed, b"123456789").await;
+    assert_eq!((status, body.len()), (StatusCode::OK, 9), "the limit is for hashing");
+}

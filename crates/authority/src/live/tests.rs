@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign_protocol::{AccountId, ReplayEntry, Scopes, SpentReceipt};
+use countersign_protocol::{AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime};
 use countersign_testkit::{
     keys::ed25519_public,
     samples::{NOW, account_id},
@@ -108,6 +108,10 @@ impl CredentialStore for Store {
         _: bool,
         _: AuditEvent,
     ) -> Result<(), RevokeCredentialError> {
+        unreachable!("the cache only reads")
+    }
+
+    async fn note_use(&self, _: &Thumbprint, _: UnixTime) -> Result<(), StoreError> {
         unreachable!("the cache only reads")
     }
 

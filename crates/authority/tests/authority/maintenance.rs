@@ -149,7 +149,8 @@ impl Setting {
     }
 
     fn refuse(&self, token: &AccessTokenClaims) {
-        self.world.authority.note_refused_token(token, false, "a reason", ADDRESS);
+        let of = (token.account_id, token.bound_to);
+        self.world.authority.note_refused_request(of, false, "a reason", ADDRESS);
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn claims(now: UnixTime, lifetime: Duration) -> AccessTokenClaims {
         account_id: account_id(1),
         audience: vec![ISSUER.to_owned()],
         credential: ed25519_public(1).thumbprint(),
+        name: None,
         bound_to: ed25519_public(1).thumbprint(),
         scopes: Scopes::none(),
         token_id: now.as_millis().to_string(),

@@ -9,10 +9,10 @@ use countersign_authority::{
     audit::{AuditEvent, EventKind},
     policy::KeySchedule,
     ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
-    sealed_key::SealedSigningKey,
+    sealed_key::{SealedServerKey, SealedSigningKey},
     vault::{MasterKey, Vault},
 };
-use countersign_protocol::{UnixTime, keys::Thumbprint};
+use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use countersign_testkit::random::SeededRandom;
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, task::yield_now};
@@ -131,10 +131,16 @@ impl VaultStore for KeyStore {
         Ok(first)
     }
 
+    /// These tests are about signing keys; no account has a key pair of its own.
+    async fn server_keys(&self) -> Result<Vec<(AccountId, SealedServerKey)>, StoreError> {
+        self.check().map(|()| Vec::new())
+    }
+
     async fn replace_vault(
         &self,
         record: &VaultRecord,
         signing_keys: &[SealedSigningKey],
+        _server_keys: &[(AccountId, SealedServerKey)],
         event: AuditEvent,
     ) -> Result<(), StoreError> {
         yield_now().await;

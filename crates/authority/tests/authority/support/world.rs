@@ -23,7 +23,7 @@ use countersign_protocol::{
     tokens::{issue::AccessTokenClaims, jws, verify::AccessToken},
 };
 use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog},
+    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces},
     sqlite::{SqliteOptions, SqliteStore},
 };
 use countersign_testkit::{clock::FixedClock, random::SeededRandom};
@@ -91,6 +91,8 @@ impl World {
             random: Arc::new(SeededRandom::new(1)),
             rate_limiter: Arc::new(MemoryRateLimiter::new(1000)),
             replay_log: Arc::new(MemoryReplayLog::new(1000)),
+            server_keys: Arc::clone(&store) as _,
+            session_nonces: Arc::new(MemorySessionNonces::new(1000)),
             revocations: Arc::clone(&store) as _,
             signing_keys: Arc::clone(&store) as _,
             vault: Arc::clone(&store) as _,

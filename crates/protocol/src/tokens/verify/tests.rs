@@ -100,7 +100,7 @@ fn claims() -> AccessTokenClaims {
         account_id: account_id(),
         audience: vec![AUDIENCE.to_owned()],
         credential: credential(),
-        name: Some("alice".to_owned()),
+        name: None,
         bound_to: bound_to(),
         scopes: "read write".parse().unwrap(),
         token_id: "token 1".to_owned(),

@@ -1,4 +1,5 @@
-//! What a client signs to show that it holds a key: DPoP proofs and JWT assertions.
+//! What a client signs to show that it holds a key: DPoP proofs, JWT assertions, and JWTs that take
+//! the place of a token.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use countersign_protocol::UnixTime;
 use countersign_protocol::digest::sha256;
 use countersign_protocol::keys::{PrivateKey, SignError, Thumbprint};
 use countersign_protocol::ports::{Random, random_bytes};
+use countersign_protocol::proofs::body_hash;
 use countersign_protocol::proofs::dpop;
 use countersign_protocol::proofs::target_uri::TargetUri;
 use countersign_protocol::strict::base64url;
@@ -90,6 +92,46 @@ impl Assertion<'_> {
             ("exp", (now + ASSERTION_LIFETIME).as_secs().into()),
             ("jti", fresh_id(random).into()),
             ("cnf", self.session_key.map(confirmation).into()),
+        ];
+        jws::sign(key, key.algorithm(), &object(header), &object(claims))
+    }
+}
+
+/// How long a self-signed JWT is valid.
+pub const SELF_SIGNED_LIFETIME: Duration = Duration::from_mins(1);
+
+/// A JWT that authenticates one request all by itself, in the *self-signed* dialect.
+#[derive(Clone, Copy)]
+pub struct SelfSigned<'a> {
+    /// The account id or the username (`sub`).
+    pub account: &'a str,
+    /// The server that it is for (`aud`).
+    pub audience: &'a str,
+    /// The body of the request that it is for, if it shall be good for no other (`tha`).
+    pub body: Option<&'a [u8]>,
+}
+
+impl SelfSigned<'_> {
+    /// The bearer token, signed by `key`, good for one use and for [`SELF_SIGNED_LIFETIME`].
+    ///
+    /// # Errors
+    /// When the cryptographic library cannot sign.
+    pub fn sign(
+        &self,
+        key: &PrivateKey,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<String, SignError> {
+        let header =
+            [("typ", "JWT".into()), ("kid", key.public_key().thumbprint().to_string().into())];
+        // Without `iss`, which would make it an assertion.
+        let claims = [
+            ("sub", self.account.into()),
+            ("aud", self.audience.into()),
+            ("iat", now.as_secs().into()),
+            ("exp", (now + SELF_SIGNED_LIFETIME).as_secs().into()),
+            ("jti", fresh_id(random).into()),
+            ("tha", self.body.map(body_hash::sha256_hex).into()),
         ];
         jws::sign(key, key.algorithm(), &object(header), &object(claims))
     }

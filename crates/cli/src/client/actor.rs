@@ -139,6 +139,15 @@ impl Actor {
         &self.client
     }
 
+    pub(super) const fn key(&self) -> &Arc<PrivateKey> {
+        &self.key
+    }
+
+    /// The account id or the username.
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// The entry of the keyring, if the key is from there.
     pub(super) fn entry(&self) -> Option<&Entry> {
         self.kept.as_ref().and_then(Kept::entry)
@@ -202,6 +211,16 @@ impl Actor {
                 entry.set_account_id(account_id);
             }
         })?;
+        Ok(())
+    }
+
+    /// Puts the account id into the keyring, if it is not there.
+    pub(super) fn keep_account(&mut self, account_id: &str) -> anyhow::Result<()> {
+        if let Some(kept) = &mut self.kept
+            && kept.entry().is_some_and(|entry| entry.account_id().is_none())
+        {
+            kept.keyring.update(&kept.entry, |entry| entry.set_account_id(account_id))?;
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use countersign_client::{
     keyring::{Entry, EntryName, Keyring},
 };
 use countersign_protocol::{
-    keys::{KeyPolicy, PrivateKey, Thumbprint},
+    keys::{KeyPolicy, PrivateKey, PublicKey, Thumbprint},
     ports::Clock as _,
 };
 use countersign_system::SystemClock;
@@ -29,6 +29,13 @@ pub(super) struct Plan<'a> {
     pub(super) entry: Option<&'a str>,
     /// The name in the keyring otherwise, unless it is taken.
     pub(super) default_entry: &'a str,
+}
+
+/// What the server said of a key that it has now.
+pub(super) struct Accepted {
+    pub(super) account_id: String,
+    /// The key by which the server proves itself to this account, where it gave one.
+    pub(super) server_key: Option<PublicKey>,
 }
 
 /// A key in the keyring that the server may not know yet.
@@ -81,16 +88,14 @@ impl<'a> Enrolment<'a> {
 
     /// Draws the conclusion from what the server said: the entry is marked with the account id, or
     /// it is removed, or, when its fate is not known, it stays for another attempt.
-    ///
-    /// `outcome` holds the account id.
     pub(super) async fn conclude(
         self,
         client: &Client,
         username: &str,
-        outcome: Result<String, ClientError>,
+        outcome: Result<Accepted, ClientError>,
     ) -> anyhow::Result<Enrolled> {
-        let (account_id, was_known) = match outcome {
-            Ok(account_id) => (account_id, false),
+        let (accepted, was_known) = match outcome {
+            Ok(accepted) => (accepted, false),
             Err(error) if is_lost(&error) => {
                 let error = explain(error);
                 return Err(anyhow!(
@@ -100,11 +105,17 @@ impl<'a> Enrolment<'a> {
                 ));
             }
             Err(error) => match self.account_behind(client, username, &error).await {
-                Some(account_id) => (account_id, true),
+                Some(account_id) => (Accepted { account_id, server_key: None }, true),
                 None => return Err(self.give_up(error)),
             },
         };
-        let mark = |entry: &mut Entry| entry.set_account_id(&account_id);
+        let Accepted { account_id, server_key } = accepted;
+        let mark = |entry: &mut Entry| {
+            entry.set_account_id(&account_id);
+            if let Some(key) = &server_key {
+                entry.set_server_side_public_key(key);
+            }
+        };
         self.keyring
             .update(self.entry.as_str(), mark)
             .context("the key is registered, but the keyring cannot be changed")?;

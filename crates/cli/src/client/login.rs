@@ -9,6 +9,7 @@ use super::{
     actor::{Actor, ActorOptions, Places},
     choice::Naming,
     connection::explain,
+    dialect::{self, Dialect},
     text::{self, printable},
 };
 use crate::{output, time::to_rfc3339};
@@ -20,8 +21,12 @@ pub(crate) struct LoginOptions {
     entry: Option<String>,
 
     /// The scopes to ask for, separated by spaces [default: all that the account has]
-    #[arg(long, value_name = "SCOPES")]
+    #[arg(long, value_name = "SCOPES", conflicts_with = "dialect")]
     scope: Option<String>,
+
+    /// Log in by a dialect instead of the server's own API
+    #[arg(long, value_enum)]
+    dialect: Option<Dialect>,
 
     /// Print the access token. It is a secret, though of little use without the key
     #[arg(long)]
@@ -58,7 +63,13 @@ pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
     let entry = Naming::Argument(options.entry.as_deref());
     let mut actor = options.actor.open(entry, None, limits).await?;
-    let session = actor.login(options.scope.as_deref()).await?;
+    let session = match options.dialect {
+        None => actor.login(options.scope.as_deref()).await?,
+        Some(Dialect::Passwordless) => dialect::passwordless(&actor).await?,
+        Some(Dialect::SelfSigned) => {
+            return dialect::self_signed(&mut actor, options.print_token).await;
+        }
+    };
     let who = session.whoami().await.map_err(explain)?;
     actor.keep(&session, Some(&who.account_id))?;
 

@@ -4,6 +4,7 @@ mod actor;
 mod call;
 mod choice;
 mod connection;
+mod dialect;
 mod enrolment;
 mod key_file;
 mod keyring;

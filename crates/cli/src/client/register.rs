@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::Args;
-use countersign_client::{Client, ClientError, NewAccount, Registration, TransportOptions};
+use countersign_client::{
+    Client, ClientError, NewAccount, PasswordlessAccount, Registration, TransportOptions,
+};
 use countersign_protocol::keys::PrivateKey;
 
 use super::{
     actor::Places,
     connection::explain,
-    enrolment::{Enrolment, Plan, is_account, parse_name},
+    dialect::Dialect,
+    enrolment::{Accepted, Enrolment, Plan, is_account, parse_name},
     key_file::{self, KeyType},
     text,
 };
@@ -28,6 +31,10 @@ pub(crate) struct Options {
     /// The one-time code of an invitation
     #[arg(long)]
     code: Option<String>,
+
+    /// Register by a dialect instead of the server's own API
+    #[arg(long, value_enum, conflicts_with_all = ["code", "label", "no_keyring"])]
+    dialect: Option<Dialect>,
 
     /// The kind of key to make; every server and library knows p256
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = KeyType::DEFAULT)]
@@ -53,12 +60,16 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let username = &options.name;
     // What can be refused without a server and a passphrase is refused first.
     parse_name(options.entry.as_ref().unwrap_or(username))?;
+    ensure!(
+        options.dialect != Some(Dialect::SelfSigned),
+        "self-signed has no registration of its own: register without --dialect, then log in with it"
+    );
     let given = options.key.as_deref().map(key_file::read).transpose()?;
     let server = options.places.server.address()?;
     let client = options.places.server.connect(&server, TransportOptions::default()).await?;
     let server = client.metadata().issuer();
     if let Some(key) = given.as_ref().filter(|_| options.no_keyring) {
-        let account_id = register(&client, key, options).await.map_err(explain)?;
+        let Accepted { account_id, .. } = register(&client, key, options).await.map_err(explain)?;
         output::line(format!("{username} is registered at {server}"))?;
         let key = key_file::describe(key.public_key());
         let facts = [("  account", text::printable(&account_id)), ("  key", key)];
@@ -94,17 +105,21 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The account id.
 async fn register(
     client: &Client,
     key: &PrivateKey,
     options: &Options,
-) -> Result<String, ClientError> {
+) -> Result<Accepted, ClientError> {
+    if options.dialect == Some(Dialect::Passwordless) {
+        let account = client.register_passwordless(key, &options.name).await?;
+        let PasswordlessAccount { account_id, server_key } = account;
+        return Ok(Accepted { account_id, server_key: Some(server_key) });
+    }
     let account = NewAccount {
         username: &options.name,
         label: options.label.as_deref(),
         enrolment_code: options.code.as_deref(),
     };
     let Registration { account_id, .. } = client.register(key, &account).await?;
-    Ok(account_id)
+    Ok(Accepted { account_id, server_key: None })
 }

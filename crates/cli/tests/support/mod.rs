@@ -42,8 +42,11 @@ impl Server {
 
     /// Starts a server in a data directory that outlives it.
     pub(crate) fn start_in(data_dir: &Path, extra_args: &[&str]) -> Self {
-        let mut command = countersign(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+        let mut command = countersign(["serve", "--data-dir"]);
         command.arg(data_dir).args(extra_args);
+        if !extra_args.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         // Many tests share the one address.
         command.env("COUNTERSIGN_RATE_LIMITS", "off");
         let mut child =

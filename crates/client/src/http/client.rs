@@ -181,6 +181,10 @@ impl Client {
         self.inner.clock.now()
     }
 
+    pub(super) fn random(&self) -> &dyn Random {
+        &*self.inner.random
+    }
+
     pub(super) fn transport(&self) -> &Transport {
         &self.inner.transport
     }

@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use countersign_protocol::challenges::sealed::NonceSealer;
 use countersign_protocol::envelope::aes_gcm::SealingKey;
 use countersign_protocol::keys::{Algorithm, KeyPolicy, NewKey, PublicKey};
+use countersign_protocol::proofs::body_hash::BodyHashes;
 use countersign_protocol::proofs::dpop::{
     DpopExpectations, NonceRule, PresentedProof, ProofWindow, TokenBinding,
+};
+use countersign_protocol::proofs::self_signed::{
+    PresentedSelfSigned, SelfSignedError, SelfSignedExpectations,
 };
 use countersign_protocol::tokens::assertion::{
     AssertionExpectations, AssertionUse, PresentedAssertion,
@@ -171,5 +175,35 @@ fn the_server_accepts_what_the_client_signs() {
         let verified = presented.verify(key.public_key(), &expected, NOW).unwrap();
         assert_eq!(verified.peek().subject, "toto");
         assert_eq!(verified.peek().session_key, Some(thumbprint));
+    }
+}
+
+#[test]
+fn a_self_signed_jwt_is_one_that_a_server_takes_once() {
+    for (kind, algorithm) in KINDS {
+        let key = PrivateKey::generate(kind).unwrap();
+        let jwt = SelfSigned { account: "alice", audience: "https://a", body: Some(b"body") };
+        let text = jwt.sign(&key, NOW, &CountingRandom::default()).unwrap();
+        let (header, claims) = take_apart(&text, key.public_key());
+        assert_eq!(header["alg"], algorithm);
+        assert_eq!(members(&claims), ["aud", "exp", "iat", "jti", "sub", "tha"]);
+
+        let expected = SelfSignedExpectations {
+            issuer: "https://a",
+            audience: "https://a",
+            require_audience: true,
+            max_lifetime: SELF_SIGNED_LIFETIME,
+            skew: Duration::ZERO,
+            body: Some(b"body"),
+            body_hashes: BodyHashes::Sha256,
+            require_body_hash: true,
+        };
+        let verify = |expected: &SelfSignedExpectations<'_>| {
+            let presented = PresentedSelfSigned::parse(&text).unwrap();
+            presented.verify([key.public_key()], expected, NOW).map(|_| ())
+        };
+        assert_eq!(verify(&expected), Ok(()));
+        let other = SelfSignedExpectations { body: Some(b"other"), ..expected };
+        assert_eq!(verify(&other), Err(SelfSignedError::BodyHash));
     }
 }

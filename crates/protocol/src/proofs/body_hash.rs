@@ -24,11 +24,16 @@ impl BodyHashes {
         const SHA256_DIGITS: usize = 64;
         const MD5_DIGITS: usize = 32;
         match (hash.len(), self) {
-            (SHA256_DIGITS, _) => hash == hex(&sha256(&[body])),
+            (SHA256_DIGITS, _) => hash == sha256_hex(body),
             (MD5_DIGITS, Self::Sha256OrMd5) => hash == hex(&Md5::digest(body)),
             _ => false,
         }
     }
+}
+
+/// The hash of `body` as clients write it: SHA-256 in lower-case hexadecimal digits.
+pub fn sha256_hex(body: &[u8]) -> String {
+    hex(&sha256(&[body]))
 }
 
 /// `bytes` in lower-case hexadecimal digits.

@@ -12,7 +12,7 @@ use crate::{
         actor::{Actor, Places},
         choice::Naming,
         connection::explain,
-        enrolment::{Enrolment, Plan},
+        enrolment::{Accepted, Enrolment, Plan},
         key_file::{self, KeyType},
         text,
     },
@@ -120,7 +120,8 @@ async fn add(
     };
     let enrolment = Enrolment::begin(keyring, &plan, given, options.key_type)?;
     let outcome = session.add_key(enrolment.key(), options.label.as_deref()).await;
-    let outcome = outcome.map(|_| who.account_id.clone());
+    let account_id = who.account_id.clone();
+    let outcome = outcome.map(|_| Accepted { account_id, server_key: None });
     let enrolled = enrolment.conclude(client, &who.account_id, outcome).await?;
 
     let username = text::printable(&who.username);

@@ -20,7 +20,7 @@ use crate::{
         Client, ClientError, Response, Session,
         client::{json_message, sensitive, unexpected},
         target::Target,
-        transport::{MAX_API_ANSWER, Message},
+        transport::Message,
     },
     keyring::Entry,
     token::{AccessToken, SavedToken},
@@ -121,10 +121,6 @@ impl Client {
             path.pop_if_empty().extend([what, account]);
         }
         Target::parse(url.as_str())
-    }
-
-    async fn ask(&self, target: &Target, message: Message) -> Result<Response, ClientError> {
-        self.transport().send_to(target, message, MAX_API_ANSWER).await
     }
 }
 

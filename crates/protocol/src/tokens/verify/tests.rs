@@ -100,7 +100,7 @@ fn claims() -> AccessTokenClaims {
         account_id: account_id(),
         audience: vec![AUDIENCE.to_owned()],
         credential: credential(),
-        name: Some("alice".to_owned()),
+        name: None,
         bound_to: bound_to(),
         scopes: "read write".parse().unwrap(),
         token_id: "token 1".to_owned(),
@@ -125,6 +125,16 @@ fn several_audiences_and_no_scope_survive_issuing() {
     let audience = vec!["https://other.example".to_owned(), AUDIENCE.to_owned()];
     let claims = AccessTokenClaims { audience, scopes: Scopes::none(), ..claims() };
     let token = issue::access_token(&claims, &key, Algorithm::EdDsa).unwrap();
+    assert_eq!(verify(&token, key.public_key(), NOW), Ok(claims));
+}
+
+#[test]
+fn a_token_may_say_what_the_account_is_called() {
+    let key = ed25519(1);
+    let claims = AccessTokenClaims { name: Some("alice".to_owned()), ..claims() };
+    let token = issue::access_token(&claims, &key, Algorithm::EdDsa).unwrap();
+    let jws = jws::Jws::parse(&token).unwrap().verify(key.public_key()).unwrap();
+    assert_eq!(jws.payload()["name"], "alice");
     assert_eq!(verify(&token, key.public_key(), NOW), Ok(claims));
 }
 

@@ -6,7 +6,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
-    RsaKeyPair, RsaSignatureEncoding,
+    RsaKeyPair, RsaPssSaltLength, RsaSignatureEncoding,
 };
 use zeroize::Zeroizing;
 
@@ -18,6 +18,10 @@ use super::public::{MAX_KEY_TEXT, PublicKey};
 use super::rsa::{self, KeyPolicy};
 use super::spki;
 use crate::strict::pem;
+
+/// PS256 with a salt that fills the encoded message.
+static PS256_MAX_SALT: RsaSignatureEncoding =
+    RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Max);
 
 /// A key pair. It can be neither printed nor cloned.
 pub struct PrivateKey {
@@ -163,6 +167,19 @@ impl PrivateKey {
                 Err(SignError::WrongAlgorithm { algorithm, key_type })
             }
         }
+    }
+
+    /// As [`PrivateKey::sign`] with PS256, but with a salt of the greatest possible length; what
+    /// [`PublicKey::verify_ps256_max_salt`] verifies.
+    ///
+    /// # Errors
+    /// [`SignError::WrongAlgorithm`] when it is no RSA key.
+    pub fn sign_ps256_max_salt(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let KeyPair::Rsa(pair) = &self.pair else {
+            let key_type = self.public_key.key_type();
+            return Err(SignError::WrongAlgorithm { algorithm: Algorithm::Ps256, key_type });
+        };
+        sign_rsa(pair, &PS256_MAX_SALT, message)
     }
 
     fn new(pair: KeyPair, policy: &KeyPolicy) -> Result<Self, KeyError> {

@@ -3,7 +3,20 @@
 //! The signed message is the text of the nonce followed by the text of the JWT, in UTF-8. A nonce
 //! has a fixed length, so no other pair gives the same message.
 
-use crate::keys::{Algorithm, BadSignature, KeyType, PublicKey};
+use crate::keys::{Algorithm, BadSignature, KeyType, PrivateKey, PublicKey, SignError};
+
+/// Signs `nonce` and `jwt` with `key`, as [`verify`] verifies it; with the greatest salt where the
+/// key is RSA.
+///
+/// # Errors
+/// When the key cannot sign.
+pub fn sign(key: &PrivateKey, nonce: &str, jwt: &str) -> Result<Vec<u8>, SignError> {
+    let message = [nonce.as_bytes(), jwt.as_bytes()].concat();
+    match key.public_key().key_type() {
+        KeyType::Rsa => key.sign_ps256_max_salt(&message),
+        KeyType::Ed25519 | KeyType::EcP256 | KeyType::EcP384 => key.sign(key.algorithm(), &message),
+    }
+}
 
 /// Checks that `signature` is by `key` over `nonce` and `jwt`.
 ///
@@ -31,59 +44,55 @@ pub fn verify(
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::{
-        rand::SystemRandom,
-        signature::{RSA_PSS_SHA256, RsaKeyPair, RsaPssSaltLength},
-    };
-
     use super::*;
     use crate::test_support::{ec_p256, ec_p384, ed25519, rsa};
 
     const NONCE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
     const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.e30.c2ln";
 
-    #[expect(clippy::disallowed_methods, reason = "the salt of a signature, as in the primitive")]
-    fn signed_with_salt(salt: RsaPssSaltLength, message: &str) -> Vec<u8> {
-        let pair = RsaKeyPair::from_pkcs8(&rsa().to_pkcs8_der()).unwrap();
-        let mut signature = vec![0; pair.public_modulus_len()];
-        let encoding = Box::leak(Box::new(RSA_PSS_SHA256.with_pss_salt_length(salt)));
-        pair.sign(encoding, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
-        signature
-    }
-
     #[test]
-    fn a_salt_of_the_greatest_length_or_of_the_digests_is_accepted() {
-        let (key, message) = (rsa(), format!("{NONCE}{JWT}"));
-        for salt in [RsaPssSaltLength::Max, RsaPssSaltLength::Custom(222), RsaPssSaltLength::Digest]
-        {
-            let signature = signed_with_salt(salt, &message);
-            assert_eq!(verify(key.public_key(), NONCE, JWT, &signature), Ok(()), "{salt:?}");
+    fn every_kind_of_key_signs() {
+        for key in [rsa(), ed25519(1), ec_p256(), ec_p384()] {
+            let signature = sign(&key, NONCE, JWT).unwrap();
+            assert_eq!(verify(key.public_key(), NONCE, JWT, &signature), Ok(()));
+            assert_eq!(verify(key.public_key(), JWT, NONCE, &signature), Err(BadSignature));
         }
     }
 
     #[test]
-    fn other_salts_and_paddings_are_refused() {
+    fn of_paddings_only_pss_with_either_salt_is_accepted() {
         let (key, message) = (rsa(), format!("{NONCE}{JWT}"));
-        for salt in [0, 20, 31, 33, 221] {
-            let signature = signed_with_salt(RsaPssSaltLength::Custom(salt), &message);
-            let verdict = verify(key.public_key(), NONCE, JWT, &signature);
-            assert_eq!(verdict, Err(BadSignature), "{salt}");
-        }
+        let digest_salt = key.sign(Algorithm::Ps256, message.as_bytes()).unwrap();
+        assert_eq!(verify(key.public_key(), NONCE, JWT, &digest_salt), Ok(()));
         let pkcs1 = key.sign(Algorithm::Rs256, message.as_bytes()).unwrap();
         assert_eq!(verify(key.public_key(), NONCE, JWT, &pkcs1), Err(BadSignature));
     }
 
     #[test]
+    fn the_greatest_salt_is_not_that_of_jws() {
+        let (key, message) = (rsa(), b"message");
+        let signature = key.sign_ps256_max_salt(message).unwrap();
+        let public = key.public_key();
+        assert_eq!(public.verify_ps256_max_salt(message, &signature), Ok(()));
+        assert_eq!(public.verify(Algorithm::Ps256, message, &signature), Err(BadSignature));
+        let other = key.sign(Algorithm::Ps256, message).unwrap();
+        assert_eq!(public.verify_ps256_max_salt(message, &other), Err(BadSignature));
+        assert!(ed25519(1).sign_ps256_max_salt(message).is_err());
+        let foreign = ed25519(1).public_key().verify_ps256_max_salt(message, &signature);
+        assert_eq!(foreign, Err(BadSignature));
+    }
+
+    #[test]
     fn a_key_restricted_to_another_algorithm_is_refused() {
-        let signature = signed_with_salt(RsaPssSaltLength::Max, &format!("{NONCE}{JWT}"));
+        let signature = sign(&rsa(), NONCE, JWT).unwrap();
         let narrow = rsa().public_key().restricted_to(Algorithm::Rs256).unwrap();
         assert_eq!(verify(&narrow, NONCE, JWT, &signature), Err(BadSignature));
     }
 
     #[test]
     fn another_nonce_jwt_or_key_is_refused() {
-        let signature = signed_with_salt(RsaPssSaltLength::Max, &format!("{NONCE}{JWT}"));
         let key = rsa();
+        let signature = sign(&key, NONCE, JWT).unwrap();
         for (nonce, jwt) in [("BAAAAAAAAAAAAAAAAAAAAA", JWT), (NONCE, "e.e.e"), (JWT, NONCE)] {
             assert_eq!(verify(key.public_key(), nonce, jwt, &signature), Err(BadSignature));
         }
@@ -91,15 +100,6 @@ mod tests {
         assert_eq!(verify(other.public_key(), NONCE, JWT, &signature), Err(BadSignature));
         for mangled in [&signature[1..], &[], &[&signature[..], &[0]].concat()] {
             assert_eq!(verify(key.public_key(), NONCE, JWT, mangled), Err(BadSignature));
-        }
-    }
-
-    #[test]
-    fn other_kinds_of_keys_sign_in_their_own_way() {
-        for key in [ed25519(1), ec_p256(), ec_p384()] {
-            let signature = key.sign(key.algorithm(), format!("{NONCE}{JWT}").as_bytes()).unwrap();
-            assert_eq!(verify(key.public_key(), NONCE, JWT, &signature), Ok(()));
-            assert_eq!(verify(key.public_key(), JWT, NONCE, &signature), Err(BadSignature));
         }
     }
 }

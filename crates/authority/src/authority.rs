@@ -12,11 +12,12 @@ use tokio::sync::OnceCell;
 use crate::{
     live::LiveCredentials,
     mutual::Mutual,
+    passwords::PasswordHasher,
     policy::Policy,
     ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
     registration_key::RegistrationKey,
     sessions::session_sealer,
-    signing_keys::{SigningKeyError, SigningKeys, jwks_max_age},
+    signing_keys::{Schedule, SigningKeyError, SigningKeys},
     tokens::RevokedTokens,
     trail::Trail,
     vault::Vault,
@@ -31,6 +32,7 @@ pub struct Authority {
     pub(crate) revoked_tokens: RevokedTokens,
     pub(crate) trail: Trail,
     pub(crate) mutual: Mutual,
+    pub(crate) passwords: PasswordHasher,
     /// Opened, or made, when it is first wanted.
     pub(crate) registration_key: OnceCell<RegistrationKey>,
     /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
@@ -53,7 +55,7 @@ impl Authority {
         let signing_keys = SigningKeys::load(
             Arc::clone(&ports.signing_keys),
             &vault,
-            policy.signing_keys,
+            schedules(&policy),
             now,
             &*ports.random,
         )
@@ -70,6 +72,7 @@ impl Authority {
             nonces: nonce_sealer(&vault, "token endpoint", &epoch, &policy),
             trail: Trail::default(),
             mutual: Mutual::new(&vault, &epoch, policy.mutual.keys_ready),
+            passwords: PasswordHasher::new(&*ports.random),
             registration_key: OnceCell::new(),
             sessions: session_sealer(&vault, &epoch, policy.sessions.lifetime),
             remembers_since: if vault.is_new() { UnixTime::EPOCH } else { now },
@@ -124,7 +127,7 @@ impl Authority {
 
     /// How many seconds verifiers may cache the JWKS.
     pub fn jwks_max_age(&self) -> u64 {
-        jwks_max_age(&self.policy.signing_keys).as_secs()
+        self.signing_keys.jwks_max_age().as_secs()
     }
 
     /// Counts one request of a client.
@@ -166,6 +169,16 @@ impl Authority {
             self.ports.rate_limiter.give_back(limit(limits), key).await;
         }
     }
+}
+
+/// The schedules of signing keys: for access tokens, and for the tokens of passwords if there are
+/// passwords.
+fn schedules(policy: &Policy) -> impl Iterator<Item = Schedule> + use<> {
+    let native = Schedule { lives: policy.signing_keys, keep_expired: false };
+    let passwords = policy.passwords.as_ref();
+    let passwords =
+        passwords.map(|passwords| Schedule { lives: passwords.signing_keys, keep_expired: true });
+    std::iter::once(native).chain(passwords)
 }
 
 fn nonce_sealer(vault: &Vault, purpose: &str, epoch: &str, policy: &Policy) -> NonceSealer {

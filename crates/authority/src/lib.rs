@@ -16,6 +16,7 @@ mod live;
 mod login;
 mod maintenance;
 mod mutual;
+mod passwords;
 pub mod policy;
 pub mod ports;
 mod proof;
@@ -42,6 +43,10 @@ pub use crate::mutual::{
     ChallengeError, MutualLogin, MutualLoginError, MutualRegistration, MutualRegistrationError,
     MutuallyRegistered,
 };
+pub use crate::passwords::{
+    Email, HashError, InvalidEmail, PasswordError, PasswordRegistration, PasswordRegistrationError,
+    PasswordRequest,
+};
 pub use crate::proof::{PresentedDpop, ProofError};
 pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};
 pub use crate::registration_key::{RegistrationKey, RegistrationKeyError};
@@ -53,5 +58,5 @@ pub use crate::sessions::{
     CheckedMessage, OpenSessionError, OpenedSession, SessionError, SignedMessage,
     UnprovenRegistration,
 };
-pub use crate::signing_keys::{KeySummary, SigningKeyError, SigningKeys};
-pub use crate::tokens::{Introspection, RevokeTokenError};
+pub use crate::signing_keys::{KeySummary, Schedule, SigningKeyError, SigningKeys};
+pub use crate::tokens::{Introspection, LoggedIn, RevokeTokenError};

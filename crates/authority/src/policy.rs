@@ -36,6 +36,8 @@ pub struct Policy {
     pub signing_keys: KeySchedule,
     /// About mutual challenge and response.
     pub mutual: MutualPolicy,
+    /// About passwords; `None` where no account may have one.
+    pub passwords: Option<PasswordPolicy>,
     /// About the sessions of *signjwt*.
     pub sessions: SessionPolicy,
     /// How much of the audit trail is kept.
@@ -61,6 +63,7 @@ impl Policy {
             skew: Duration::from_secs(5),
             signing_keys: KeySchedule::default(),
             mutual: MutualPolicy::default(),
+            passwords: None,
             sessions: SessionPolicy::default(),
             retention: Retention { max_age: Duration::from_hours(24 * 90), max_events: 1_000_000 },
             limits: Some(Limits::default()),
@@ -150,6 +153,28 @@ pub struct MutualPolicy {
 impl Default for MutualPolicy {
     fn default() -> Self {
         Self { min_rsa_bits: 2048, token_lifetime: Duration::from_hours(1), keys_ready: 8 }
+    }
+}
+
+/// About passwords and the tokens that they get.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordPolicy {
+    /// Whether a client address may try at most ten times in any one second.
+    pub rate_limit: bool,
+    /// The lives of the RS256 keys that sign the tokens. No token outlives its key.
+    pub signing_keys: KeySchedule,
+}
+
+impl Default for PasswordPolicy {
+    /// A key is good for an hour: it signs for half of it, and what it signed verifies till the end.
+    fn default() -> Self {
+        let signing_keys = KeySchedule {
+            algorithm: Algorithm::Rs256,
+            active: Duration::from_mins(30),
+            publish_ahead: Duration::from_mins(20),
+            keep_after: Duration::from_mins(30),
+        };
+        Self { rate_limit: true, signing_keys }
     }
 }
 

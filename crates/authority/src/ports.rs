@@ -18,6 +18,7 @@ use crate::{
     audit::{AuditEvent, AuditFilter, RecordedEvent},
     credential::Credential,
     invitation::{CodeHash, Invitation},
+    passwords::Email,
     sealed_key::{SealedServerKey, SealedSigningKey},
 };
 
@@ -30,6 +31,7 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub credentials: Arc<dyn CredentialStore>,
     pub invitations: Arc<dyn InvitationStore>,
+    pub passwords: Arc<dyn PasswordStore>,
     pub random: Arc<dyn Random>,
     pub rate_limiter: Arc<dyn RateLimiter>,
     pub replay_log: Arc<dyn ReplayLog>,
@@ -39,6 +41,7 @@ pub struct Ports {
     pub signing_keys: Arc<dyn SigningKeyStore>,
     pub vault: Arc<dyn VaultStore>,
     pub watch: Arc<dyn StoreWatch>,
+    pub window_limiter: Arc<dyn WindowLimiter>,
 }
 
 /// The store could not do what was asked. The caller is not at fault.
@@ -241,6 +244,65 @@ pub enum RecordLoginError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Accounts with passwords.
+#[async_trait]
+pub trait PasswordStore: Send + Sync {
+    /// Creates an account with a password and without a key.
+    async fn create_password_account(
+        &self,
+        new: NewPasswordAccount,
+    ) -> Result<(), CreatePasswordAccountError>;
+
+    /// The account of that name and what is kept of its password, which may match nothing.
+    async fn password(&self, name: &AccountName) -> Result<Option<(Account, String)>, StoreError>;
+
+    /// Records a login at the time of its event: the times of last use, the entry in the log of
+    /// logins, and the event. `false`, and nothing is recorded, when the account is not active.
+    async fn record_password_login(&self, login: PasswordLogin) -> Result<bool, StoreError>;
+}
+
+/// An account with a password, to be created.
+#[derive(Clone)]
+pub struct NewPasswordAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// Its name.
+    pub username: Username,
+    /// The address that it is known by.
+    pub email: Email,
+    /// Its scopes.
+    pub scopes: Scopes,
+    /// What is kept of its password.
+    pub password_hash: String,
+    /// What the audit trail says; its time is the time of registration.
+    pub event: AuditEvent,
+}
+
+/// Why an account with a password was not created.
+#[derive(Debug, Error)]
+pub enum CreatePasswordAccountError {
+    /// An account has that e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An account has that name.
+    #[error("the username is taken")]
+    UsernameTaken,
+}
+
+/// A login with a password, to be recorded.
+#[derive(Clone, Debug)]
+pub struct PasswordLogin {
+    /// The account that logs in.
+    pub account_id: AccountId,
+    /// The client's address.
+    pub address: IpAddr,
+    /// What the audit trail says; its time is the time of the login.
+    pub event: AuditEvent,
 }
 
 /// Invitations.
@@ -519,6 +581,16 @@ pub trait RateLimiter: Send + Sync {
 
     /// Gives back one that was taken.
     async fn give_back(&self, limit: &RateLimit, key: LimitKey);
+}
+
+/// Lets at most ten events of a key pass in any one second, wherever that second begins.
+///
+/// This is stricter than [`RateLimiter`], whose allowance refills while it is used. What was
+/// refused does not count. Without room it refuses rather than forget anybody.
+#[async_trait]
+pub trait WindowLimiter: Send + Sync {
+    /// Lets one event of `key` pass; `now` is the monotonic clock.
+    async fn take(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited>;
 }
 
 /// An allowance: `burst` at once, refilled evenly at `burst` per `period`.

@@ -108,7 +108,7 @@ fn take_one(limit: &RateLimit, full_at: u64, now: u64) -> Result<u64, RateLimite
 }
 
 /// The key that is counted: an IPv6 client has a whole /64 to choose its address from.
-fn whole_network(key: LimitKey) -> LimitKey {
+pub(super) fn whole_network(key: LimitKey) -> LimitKey {
     let LimitKey::Address(address) = key else { return key };
     LimitKey::Address(match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -119,7 +119,7 @@ fn whole_network(key: LimitKey) -> LimitKey {
     })
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -206,7 +206,10 @@ def test_an_unknown_user_is_answered_alike(server, user, key):
     assert refusals[0].json() == refusals[1].json()
 
 
-@pytest.mark.parametrize("body", [{}, {"user_id": "a", "username": "a"}, {"user_id": 7}, {"user_id": ""}, {"user_id": "a b"}])
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"user_id": "a", "username": "a"}, {"user_id": 7}, {"user_id": ""}, {"user_id": "a b"}],
+)
 def test_a_login_names_one_user(server, body):
     assert server.http().post("/login", json=body).status_code == 400
 

@@ -45,7 +45,7 @@ pub use crate::mutual::{
 };
 pub use crate::passwords::{
     Email, HashError, InvalidEmail, PasswordError, PasswordRegistration, PasswordRegistrationError,
-    PasswordRequest,
+    PasswordRequest, Secret,
 };
 pub use crate::proof::{PresentedDpop, ProofError};
 pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};

@@ -35,6 +35,9 @@ use crate::{
 /// A longer password is not one, and costs no hash.
 const MAX_PASSWORD: usize = 256;
 
+/// A text that is wiped when it is dropped.
+pub type Secret = Zeroizing<String>;
+
 /// A request for an account with a password.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordRegistration<'a> {
@@ -70,7 +73,7 @@ impl Authority {
     pub async fn register_with_password(
         &self,
         registration: PasswordRegistration<'_>,
-    ) -> Result<Zeroizing<String>, PasswordRegistrationError> {
+    ) -> Result<Secret, PasswordRegistrationError> {
         let now = self.now();
         self.admit_registration(registration.address).await.map_err(RegistrationError::from)?;
         self.enrolment(None)?;
@@ -81,7 +84,7 @@ impl Authority {
         if self.ports.accounts.account(&name).await.map_err(RegistrationError::from)?.is_some() {
             return Err(RegistrationError::UsernameTaken.into());
         }
-        let password = Zeroizing::new(uuid_v4(&*self.ports.random).to_string());
+        let password = Secret::new(uuid_v4(&*self.ports.random).to_string());
         let salt = random_bytes(&*self.ports.random);
         let password_hash = self.passwords.hash(password.as_bytes(), salt).await?;
         let id = AccountId::generate(now, &*self.ports.random);

@@ -11,14 +11,13 @@ use axum::{
 };
 use countersign_authority::{
     HashError, PasswordError, PasswordRegistration, PasswordRegistrationError, PasswordRequest,
-    PresentedDpop,
+    PresentedDpop, Secret,
 };
 use countersign_protocol::strict::{base64, json};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use zeroize::Zeroizing;
 
 use super::register::{Answer, Shape};
 use crate::{
@@ -156,7 +155,7 @@ async fn try_auth(
 
 struct Credentials {
     username: String,
-    password: Zeroizing<String>,
+    password: Secret,
 }
 
 impl Credentials {
@@ -182,8 +181,8 @@ impl Credentials {
         if !scheme.eq_ignore_ascii_case("Basic") {
             return None;
         }
-        let decoded = Zeroizing::new(base64::decode(token.trim()).ok()?);
-        let (username, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+        let decoded = Secret::new(String::from_utf8(base64::decode(token.trim()).ok()?).ok()?);
+        let (username, password) = decoded.split_once(':')?;
         Some(Self { username: username.to_owned(), password: password.to_owned().into() })
     }
 

@@ -99,3 +99,87 @@ fn record_login(connection: &Connection, login: &PasswordLogin) -> Result<bool, 
     audit::record(connection, &login.event)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, time::Duration};
+
+    use countersign_authority::{
+        audit::{AuditEvent, EventKind},
+        ports::{AuditStore as _, Retention},
+    };
+    use countersign_protocol::{AccountId, Scopes, UnixTime};
+
+    use super::*;
+    use crate::sqlite::SqliteOptions;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn account(number: u8, name: &str, email: &str) -> NewPasswordAccount {
+        let id = AccountId::from_bytes([number; 16]);
+        NewPasswordAccount {
+            id,
+            username: name.parse().unwrap(),
+            email: email.parse().unwrap(),
+            scopes: Scopes::none(),
+            password_hash: "a hash".to_owned(),
+            event: AuditEvent::new(NOW, EventKind::AccountRegistered).account(id),
+        }
+    }
+
+    fn login(number: u8, at: UnixTime) -> PasswordLogin {
+        let account_id = AccountId::from_bytes([number; 16]);
+        let event = AuditEvent::new(at, EventKind::LoginSucceeded).account(account_id);
+        PasswordLogin { account_id, address: IpAddr::from([192, 0, 2, 1]), event }
+    }
+
+    async fn logins(store: &SqliteStore) -> Vec<String> {
+        let select = "SELECT request_timestamp FROM auth_logs ORDER BY id";
+        let all = move |connection: &Connection| {
+            Ok::<_, StoreError>(rows::all(connection, select, [], |row| Ok(row.get(0)?))?)
+        };
+        store.read(all).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn names_and_addresses_are_taken_once_and_a_refusal_leaves_nothing() {
+        use CreatePasswordAccountError::{EmailTaken, UsernameTaken};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        let create = |new| store.create_password_account(new);
+        create(account(1, "alice", "alice@example.com")).await.unwrap();
+        let same_name = create(account(2, "ALICE", "other@example.com")).await;
+        assert!(matches!(same_name, Err(UsernameTaken)));
+        let same_address = create(account(2, "bob", "Alice@Example.com")).await;
+        assert!(matches!(same_address, Err(EmailTaken)));
+        create(account(2, "bob", "other@example.com")).await.unwrap();
+        let (bob, hash) = store.password(&"Bob".parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!((bob.username.as_str(), hash.as_str()), ("bob", "a hash"));
+        assert!(!store.record_password_login(login(3, NOW)).await.unwrap(), "of nobody");
+        assert!(logins(&store).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_log_of_logins_is_pruned_by_age_and_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        store.create_password_account(account(1, "alice", "alice@example.com")).await.unwrap();
+        for days in 0..5 {
+            assert!(store.record_password_login(login(1, NOW + DAY * days)).await.unwrap());
+        }
+        let prune = async |max_age, max_events| {
+            let retention = Retention { max_age, max_events };
+            store.prune(NOW + DAY * 5, &retention).await.unwrap();
+            logins(&store).await
+        };
+        assert_eq!(prune(DAY * 10, 100).await.len(), 5);
+        assert_eq!(
+            prune(DAY * 3, 100).await,
+            (2..5).map(|d| timestamp(NOW + DAY * d)).collect::<Vec<_>>()
+        );
+        assert_eq!(prune(DAY * 10, 1).await, [timestamp(NOW + DAY * 4)]);
+    }
+}

@@ -111,7 +111,7 @@ pub fn seal(
     iv: [u8; BLOCK],
 ) -> Result<Sealed, CannotSeal> {
     let key = Zeroizing::new(key);
-    let sealed_key = seal_key(recipient, &*key).map_err(|_| CannotSeal)?;
+    let sealed_key = seal_key(recipient, &key).map_err(|_| CannotSeal)?;
     let blocks = encrypt(&key, iv, text).map_err(|_| CannotSeal)?;
     Ok(Sealed {
         key: base64::encode(&sealed_key),

@@ -69,7 +69,8 @@ fn pem(key: &PrivateKey) -> String {
 }
 
 fn hex(text: &str) -> String {
-    sha256(&[text.as_bytes()]).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
+    sha256(&[text.as_bytes()]).iter().flat_map(digits).flatten().collect()
 }
 
 /// The one refusal of everything that says nothing.

@@ -85,8 +85,7 @@ pub(super) fn redeem(
     now: UnixTime,
 ) -> Result<Option<Scopes>, DbError> {
     let Some(invitation) = find(connection, code_hash)? else { return Ok(None) };
-    let is_open_to =
-        invitation.username.as_ref().is_none_or(|intended| intended == username);
+    let is_open_to = invitation.username.as_ref().is_none_or(|intended| intended == username);
     if !invitation.is_usable(now) || !is_open_to {
         return Ok(None);
     }

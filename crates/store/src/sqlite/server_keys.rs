@@ -57,9 +57,7 @@ pub(super) fn for_registrations(
     connection: &Connection,
 ) -> Result<Option<SealedServerKey>, DbError> {
     let select = "SELECT ciphertext, nonce FROM registration_key";
-    rows::first(connection, select, [], |row| {
-        read(&mut Columns::new(row, "registration_key", 0))
-    })
+    rows::first(connection, select, [], |row| read(&mut Columns::new(row, "registration_key", 0)))
 }
 
 /// Makes `key` that of sealed registrations.

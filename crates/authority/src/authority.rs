@@ -7,14 +7,17 @@ use countersign_protocol::{
     tokens::session::SessionSealer,
 };
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 use crate::{
     live::LiveCredentials,
     mutual::Mutual,
+    passwords::PasswordHasher,
     policy::Policy,
     ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
+    registration_key::RegistrationKey,
     sessions::session_sealer,
-    signing_keys::{SigningKeyError, SigningKeys, jwks_max_age},
+    signing_keys::{Schedule, SigningKeyError, SigningKeys},
     tokens::RevokedTokens,
     trail::Trail,
     vault::Vault,
@@ -29,6 +32,9 @@ pub struct Authority {
     pub(crate) revoked_tokens: RevokedTokens,
     pub(crate) trail: Trail,
     pub(crate) mutual: Mutual,
+    pub(crate) passwords: PasswordHasher,
+    /// Opened, or made, when it is first wanted.
+    pub(crate) registration_key: OnceCell<RegistrationKey>,
     /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
     pub(crate) nonces: NonceSealer,
     pub(crate) sessions: SessionSealer,
@@ -53,7 +59,7 @@ impl Authority {
         let signing_keys = SigningKeys::load(
             Arc::clone(&ports.signing_keys),
             &vault,
-            policy.signing_keys,
+            schedules(&policy),
             now,
             &*ports.random,
         )
@@ -71,6 +77,8 @@ impl Authority {
             resource_nonces: nonce_sealer(&vault, RESOURCES, &epoch, &policy),
             trail: Trail::default(),
             mutual: Mutual::new(&vault, &epoch, policy.mutual.keys_ready),
+            passwords: PasswordHasher::new(&*ports.random),
+            registration_key: OnceCell::new(),
             sessions: session_sealer(&vault, &epoch, policy.sessions.lifetime),
             remembers_since: if vault.is_new() { UnixTime::EPOCH } else { now },
             checked: tokio::sync::Mutex::new(None),
@@ -91,6 +99,10 @@ impl Authority {
     /// The ports.
     pub const fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    pub(crate) const fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// The signing keys.
@@ -121,7 +133,7 @@ impl Authority {
 
     /// How many seconds verifiers may cache the JWKS.
     pub fn jwks_max_age(&self) -> u64 {
-        jwks_max_age(&self.policy.signing_keys).as_secs()
+        self.signing_keys.jwks_max_age().as_secs()
     }
 
     /// Counts one request of a client.
@@ -144,7 +156,7 @@ impl Authority {
         self.take(|limits| &limits.account, LimitKey::Account(account)).await
     }
 
-    async fn take(
+    pub(crate) async fn take(
         &self,
         limit: impl Fn(&crate::policy::Limits) -> &RateLimit + Send,
         key: LimitKey,
@@ -152,6 +164,27 @@ impl Authority {
         let Some(limits) = &self.policy.limits else { return Ok(()) };
         self.ports.rate_limiter.take(limit(limits), key, self.ports.clock.monotonic()).await
     }
+
+    /// Undoes a [`Self::take`] that should not count.
+    pub(crate) async fn give_back(
+        &self,
+        limit: impl Fn(&crate::policy::Limits) -> &RateLimit + Send,
+        key: LimitKey,
+    ) {
+        if let Some(limits) = &self.policy.limits {
+            self.ports.rate_limiter.give_back(limit(limits), key).await;
+        }
+    }
+}
+
+/// The schedules of signing keys: for access tokens, and for the tokens of passwords if there are
+/// passwords.
+fn schedules(policy: &Policy) -> impl Iterator<Item = Schedule> + use<> {
+    let native = Schedule { lives: policy.signing_keys, keep_expired: false };
+    let passwords = policy.passwords.as_ref();
+    let passwords =
+        passwords.map(|passwords| Schedule { lives: passwords.signing_keys, keep_expired: true });
+    std::iter::once(native).chain(passwords)
 }
 
 const RESOURCES: &str = "resources";

@@ -13,7 +13,7 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    account::Username,
+    account::{AccountName, Username},
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     authority::Authority,
     credential::{Credential, InvalidLabel, Label},
@@ -54,12 +54,16 @@ impl Authority {
     /// When the store fails, or the account is gone.
     pub async fn username(&self, principal: &Principal) -> Result<Username, StoreError> {
         let known = self.live.get(&principal.credential, &*self.ports.credentials).await?;
+        if let Some(known) = known.filter(|known| known.account.id == principal.account_id) {
+            return Ok(known.account.username.clone());
+        }
+        let account = self.ports.accounts.account(&AccountName::Id(principal.account_id)).await?;
         let gone = || StoreError::Corrupt {
-            table: "credentials",
-            column: "thumbprint",
-            reason: "the credential of a principal is gone".to_owned(),
+            table: "accounts",
+            column: "account_id",
+            reason: "the account of a principal is gone".to_owned(),
         };
-        Ok(known.ok_or_else(gone)?.account.username.clone())
+        Ok(account.ok_or_else(gone)?.username)
     }
 
     /// The principal's own audit trail, newest first, before the event `before`.

@@ -16,11 +16,14 @@ mod live;
 mod login;
 mod maintenance;
 mod mutual;
+mod passwords;
 pub mod policy;
 pub mod ports;
 mod proof;
 mod registration;
+mod registration_key;
 pub mod sealed_key;
+mod sealed_registration;
 mod server_keys;
 mod sessions;
 mod signers;
@@ -40,12 +43,20 @@ pub use crate::mutual::{
     ChallengeError, MutualLogin, MutualLoginError, MutualRegistration, MutualRegistrationError,
     MutuallyRegistered,
 };
+pub use crate::passwords::{
+    Email, HashError, InvalidEmail, PasswordError, PasswordRegistration, PasswordRegistrationError,
+    PasswordRequest, Secret,
+};
 pub use crate::proof::{PresentedDpop, ProofError};
 pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};
+pub use crate::registration_key::{RegistrationKey, RegistrationKeyError};
+pub use crate::sealed_registration::{
+    SealedRegistered, SealedRegistration, SealedRegistrationError,
+};
 pub use crate::server_keys::ServerKeyError;
 pub use crate::sessions::{
     CheckedMessage, OpenSessionError, OpenedSession, SessionError, SignedMessage,
     UnprovenRegistration,
 };
-pub use crate::signing_keys::{KeySummary, SigningKeyError, SigningKeys};
-pub use crate::tokens::{Introspection, RevokeTokenError};
+pub use crate::signing_keys::{KeySummary, Schedule, SigningKeyError, SigningKeys};
+pub use crate::tokens::{Introspection, LoggedIn, RevokeTokenError};

@@ -36,6 +36,8 @@ pub struct Policy {
     pub signing_keys: KeySchedule,
     /// About mutual challenge and response.
     pub mutual: MutualPolicy,
+    /// About passwords; `None` where no account may have one.
+    pub passwords: Option<PasswordPolicy>,
     /// About the sessions of *signjwt*.
     pub sessions: SessionPolicy,
     /// How much of the audit trail is kept.
@@ -61,6 +63,7 @@ impl Policy {
             skew: Duration::from_secs(5),
             signing_keys: KeySchedule::default(),
             mutual: MutualPolicy::default(),
+            passwords: None,
             sessions: SessionPolicy::default(),
             retention: Retention { max_age: Duration::from_hours(24 * 90), max_events: 1_000_000 },
             limits: Some(Limits::default()),
@@ -153,6 +156,28 @@ impl Default for MutualPolicy {
     }
 }
 
+/// About passwords and the tokens that they get.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordPolicy {
+    /// Whether a client address may try at most ten times in any one second.
+    pub rate_limit: bool,
+    /// The lives of the RS256 keys that sign the tokens. No token outlives its key.
+    pub signing_keys: KeySchedule,
+}
+
+impl Default for PasswordPolicy {
+    /// A key is good for an hour: it signs for half of it, and what it signed verifies till the end.
+    fn default() -> Self {
+        let signing_keys = KeySchedule {
+            algorithm: Algorithm::Rs256,
+            active: Duration::from_mins(30),
+            publish_ahead: Duration::from_mins(20),
+            keep_after: Duration::from_mins(30),
+        };
+        Self { rate_limit: true, signing_keys }
+    }
+}
+
 /// About the sessions of *signjwt*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {
@@ -204,6 +229,10 @@ pub struct Limits {
     /// Logins and changes of keys that were proven, by account. Unproven ones do not count, or
     /// anybody could lock an account out.
     pub account: RateLimit,
+    /// Wrong one-time passwords, by client address.
+    pub guesses_from_address: RateLimit,
+    /// Wrong one-time passwords, by the name that they were tried with.
+    pub guesses_at_name: RateLimit,
 }
 
 impl Default for Limits {
@@ -214,6 +243,8 @@ impl Default for Limits {
             registrations: per_minute("registrations", 1_200),
             logins: per_minute("logins", 3_000),
             account: per_minute("account", 600),
+            guesses_from_address: per_minute("guesses-from-address", 60),
+            guesses_at_name: per_minute("guesses-at-name", 10),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     audit::{AuditEvent, AuditFilter, RecordedEvent},
     credential::Credential,
     invitation::{CodeHash, Invitation},
+    passwords::Email,
     sealed_key::{SealedServerKey, SealedSigningKey},
 };
 
@@ -30,6 +31,7 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub credentials: Arc<dyn CredentialStore>,
     pub invitations: Arc<dyn InvitationStore>,
+    pub passwords: Arc<dyn PasswordStore>,
     pub random: Arc<dyn Random>,
     pub rate_limiter: Arc<dyn RateLimiter>,
     pub replay_log: Arc<dyn ReplayLog>,
@@ -39,6 +41,7 @@ pub struct Ports {
     pub signing_keys: Arc<dyn SigningKeyStore>,
     pub vault: Arc<dyn VaultStore>,
     pub watch: Arc<dyn StoreWatch>,
+    pub window_limiter: Arc<dyn WindowLimiter>,
 }
 
 /// The store could not do what was asked. The caller is not at fault.
@@ -243,6 +246,65 @@ pub enum RecordLoginError {
     Store(#[from] StoreError),
 }
 
+/// Accounts with passwords.
+#[async_trait]
+pub trait PasswordStore: Send + Sync {
+    /// Creates an account with a password and without a key.
+    async fn create_password_account(
+        &self,
+        new: NewPasswordAccount,
+    ) -> Result<(), CreatePasswordAccountError>;
+
+    /// The account of that name and what is kept of its password, which may match nothing.
+    async fn password(&self, name: &AccountName) -> Result<Option<(Account, String)>, StoreError>;
+
+    /// Records a login at the time of its event: the times of last use, the entry in the log of
+    /// logins, and the event. `false`, and nothing is recorded, when the account is not active.
+    async fn record_password_login(&self, login: PasswordLogin) -> Result<bool, StoreError>;
+}
+
+/// An account with a password, to be created.
+#[derive(Clone)]
+pub struct NewPasswordAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// Its name.
+    pub username: Username,
+    /// The address that it is known by.
+    pub email: Email,
+    /// Its scopes.
+    pub scopes: Scopes,
+    /// What is kept of its password.
+    pub password_hash: String,
+    /// What the audit trail says; its time is the time of registration.
+    pub event: AuditEvent,
+}
+
+/// Why an account with a password was not created.
+#[derive(Debug, Error)]
+pub enum CreatePasswordAccountError {
+    /// An account has that e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An account has that name.
+    #[error("the username is taken")]
+    UsernameTaken,
+}
+
+/// A login with a password, to be recorded.
+#[derive(Clone, Debug)]
+pub struct PasswordLogin {
+    /// The account that logs in.
+    pub account_id: AccountId,
+    /// The client's address.
+    pub address: IpAddr,
+    /// What the audit trail says; its time is the time of the login.
+    pub event: AuditEvent,
+}
+
 /// Invitations.
 #[async_trait]
 pub trait InvitationStore: Send + Sync {
@@ -252,6 +314,15 @@ pub trait InvitationStore: Send + Sync {
         invitation: &Invitation,
         event: AuditEvent,
     ) -> Result<(), StoreError>;
+
+    /// Keeps new invitations, all of them or none.
+    async fn create_invitations(
+        &self,
+        invitations: &[(Invitation, AuditEvent)],
+    ) -> Result<(), StoreError>;
+
+    /// The invitation of that hash, used or not.
+    async fn invitation(&self, code_hash: &CodeHash) -> Result<Option<Invitation>, StoreError>;
 
     /// Invitations, newest first, at most `limit`.
     async fn invitations(&self, limit: u32) -> Result<Vec<Invitation>, StoreError>;
@@ -313,13 +384,21 @@ pub trait VaultStore: Send + Sync {
     /// The key pairs of all accounts that have one.
     async fn server_keys(&self) -> Result<Vec<(AccountId, SealedServerKey)>, StoreError>;
 
-    /// Replaces the record, every signing key and every account's key pair at once: the master key
-    /// has changed.
+    /// The key pair of sealed registrations, once it was made.
+    async fn registration_key(&self) -> Result<Option<SealedServerKey>, StoreError>;
+
+    /// Keeps the first key pair of sealed registrations. `false` when there is one already, which
+    /// then stays.
+    async fn create_registration_key(&self, key: &SealedServerKey) -> Result<bool, StoreError>;
+
+    /// Replaces the record, every signing key, every account's key pair and that of sealed
+    /// registrations at once: the master key has changed.
     async fn replace_vault(
         &self,
         record: &VaultRecord,
         signing_keys: &[SealedSigningKey],
         server_keys: &[(AccountId, SealedServerKey)],
+        registration_key: Option<&SealedServerKey>,
         event: AuditEvent,
     ) -> Result<(), StoreError>;
 }
@@ -499,6 +578,19 @@ pub trait RateLimiter: Send + Sync {
         key: LimitKey,
         now: Duration,
     ) -> Result<(), RateLimited>;
+
+    /// Gives back one that was taken.
+    async fn give_back(&self, limit: &RateLimit, key: LimitKey);
+}
+
+/// Lets at most ten events of a key pass in any one second, wherever that second begins.
+///
+/// This is stricter than [`RateLimiter`], whose allowance refills while it is used. What was
+/// refused does not count. Without room it refuses rather than forget anybody.
+#[async_trait]
+pub trait WindowLimiter: Send + Sync {
+    /// Lets one event of `key` pass; `now` is the monotonic clock.
+    async fn take(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited>;
 }
 
 /// An allowance: `burst` at once, refilled evenly at `burst` per `period`.
@@ -519,6 +611,8 @@ pub enum LimitKey {
     Address(IpAddr),
     /// An account.
     Account(AccountId),
+    /// A name that may be nobody's, by its SHA-256.
+    Name([u8; 32]),
 }
 
 /// The allowance is used up.

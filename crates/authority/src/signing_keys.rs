@@ -27,10 +27,27 @@ const PURPOSE: &str = "signing keys";
 pub struct SigningKeys {
     store: Arc<dyn SigningKeyStore>,
     sealing: SealingKey,
-    schedule: KeySchedule,
+    /// The native one first. Each algorithm has one.
+    schedules: Vec<Schedule>,
     loaded: ArcSwap<Vec<LoadedKey>>,
     /// Held while keys are changed or read anew, so that two changes cannot both make a successor.
     changing: tokio::sync::Mutex<()>,
+}
+
+/// A schedule, and whether the key that expired last is kept to sign what is born expired.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// The lives of the keys of one algorithm.
+    pub lives: KeySchedule,
+    /// Whether there is always an expired key too.
+    pub keep_expired: bool,
+}
+
+/// A key that signs, or has signed.
+pub(crate) struct Signer {
+    pub(crate) key: Arc<PrivateKey>,
+    /// From then on nothing that it signed verifies.
+    pub(crate) expires_at: UnixTime,
 }
 
 struct LoadedKey {
@@ -54,21 +71,23 @@ pub struct KeySummary {
 }
 
 impl SigningKeys {
-    /// Loads the keys of `store`, and makes the first one if there is none that signs at `now`.
+    /// Loads the keys of `store`, and makes the first one of each of `schedules` that has none to
+    /// sign at `now`. The first schedule is for access tokens; a later one for the same algorithm
+    /// gives way to it.
     ///
     /// # Errors
     /// When a key cannot be opened with `vault`, or the store fails.
     pub async fn load(
         store: Arc<dyn SigningKeyStore>,
         vault: &Vault,
-        schedule: KeySchedule,
+        schedules: impl IntoIterator<Item = Schedule>,
         now: UnixTime,
         random: &dyn Random,
     ) -> Result<Self, SigningKeyError> {
         let keys = Self {
             store,
             sealing: vault.key(PURPOSE),
-            schedule,
+            schedules: merged(schedules),
             loaded: ArcSwap::default(),
             changing: tokio::sync::Mutex::new(()),
         };
@@ -117,21 +136,40 @@ impl SigningKeys {
     ) -> Result<bool, SigningKeyError> {
         let _changing = self.changing.lock().await;
         let loaded = self.loaded.load_full();
-        let gone: Vec<_> = loaded
+        let mut new = Vec::new();
+        for schedule in &self.schedules {
+            let KeySchedule { algorithm, publish_ahead, .. } = schedule.lives;
+            let end = signed_until(&loaded, algorithm, now);
+            if end <= now + publish_ahead {
+                let life = life(&schedule.lives, now, end);
+                new.push(self.new_key(algorithm, life, random).await?);
+            }
+            if schedule.keep_expired && last_gone(&loaded, algorithm, now).is_none() {
+                let life = life_that_ended(&schedule.lives, now);
+                new.push(self.new_key(algorithm, life, random).await?);
+            }
+        }
+        let kept: Vec<_> = self
+            .schedules
             .iter()
-            .filter(|key| key.life.state(now) == KeyState::Gone)
+            .filter(|schedule| schedule.keep_expired)
+            .filter_map(|schedule| last_gone(&loaded, schedule.lives.algorithm, now))
             .map(|key| key.kid)
             .collect();
-        let end = signed_until(&loaded, self.schedule.algorithm, now);
-        let start = (end <= now + self.schedule.publish_ahead).then_some(end);
-        let new = start.map(|start| self.new_key(now, start, random)).transpose()?;
-        if new.is_none() && gone.is_empty() {
+        let is_over = |key: &&LoadedKey| key.life.state(now) == KeyState::Gone;
+        let gone: Vec<_> = loaded
+            .iter()
+            .filter(is_over)
+            .map(|key| key.kid)
+            .filter(|kid| !kept.contains(kid))
+            .collect();
+        if new.is_empty() && gone.is_empty() {
             return Ok(false);
         }
         let created = new.iter().map(|key| event(now, EventKind::SigningKeyCreated, key.kid));
         let removed = gone.iter().map(|kid| event(now, EventKind::SigningKeyRemoved, *kid));
         let events = created.chain(removed).collect();
-        self.store.change_signing_keys(new.as_slice(), &gone, events).await?;
+        self.store.change_signing_keys(&new, &gone, events).await?;
         self.read().await?;
         Ok(true)
     }
@@ -150,19 +188,40 @@ impl SigningKeys {
         let _changing = self.changing.lock().await;
         let loaded = self.loaded.load_full();
         let mut put = Vec::new();
+        for schedule in &self.schedules {
+            let of_schedule = |key: &&LoadedKey| key.algorithm == schedule.lives.algorithm;
+            let keys = loaded.iter().filter(of_schedule);
+            put.extend(self.rotated(keys, &schedule.lives, withdraw, now, random).await?);
+        }
+        let events =
+            put.iter().map(|key| event(now, EventKind::SigningKeyRotated, key.kid)).collect();
+        self.store.change_signing_keys(&put, &[], events).await?;
+        self.read().await
+    }
+
+    /// What becomes of the keys of one schedule when they are rotated.
+    async fn rotated<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a LoadedKey>,
+        schedule: &KeySchedule,
+        withdraw: bool,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<Vec<SealedSigningKey>, SigningKeyError> {
+        let mut put = Vec::new();
         let mut has_next = false;
-        for key in loaded.iter().filter(|key| key.algorithm == self.schedule.algorithm) {
+        for key in keys {
             let life = match key.life.state(now) {
                 KeyState::Next if !has_next => {
                     has_next = true;
-                    self.life(key.life.created_at, now)
+                    life(schedule, key.life.created_at, now)
                 }
                 KeyState::Active | KeyState::Retired if withdraw => {
                     let retired_from = key.life.retired_from.min(now);
                     KeyLife { retired_from, expires_at: now, ..key.life }
                 }
                 KeyState::Active => {
-                    let expires_at = now + self.schedule.keep_after;
+                    let expires_at = now + schedule.keep_after;
                     KeyLife { retired_from: now, expires_at, ..key.life }
                 }
                 KeyState::Next | KeyState::Retired | KeyState::Gone => continue,
@@ -170,12 +229,9 @@ impl SigningKeys {
             put.push(seal(&key.key, key.algorithm, life, &self.sealing, random));
         }
         if !has_next {
-            put.push(self.new_key(now, now, random)?);
+            put.push(self.new_key(schedule.algorithm, life(schedule, now, now), random).await?);
         }
-        let events =
-            put.iter().map(|key| event(now, EventKind::SigningKeyRotated, key.kid)).collect();
-        self.store.change_signing_keys(&put, &[], events).await?;
-        self.read().await
+        Ok(put)
     }
 
     /// Signs an access token with the key that is active at `now`.
@@ -188,7 +244,7 @@ impl SigningKeys {
         now: UnixTime,
     ) -> Result<String, SigningKeyError> {
         let loaded = self.loaded.load();
-        let active = self.active(&loaded, now)?;
+        let active = active(&loaded, self.native(), now)?;
         Ok(issue::access_token(claims, &active.key, active.algorithm)?)
     }
 
@@ -197,7 +253,26 @@ impl SigningKeys {
     /// # Errors
     /// When there is none.
     pub fn check(&self, now: UnixTime) -> Result<(), SigningKeyError> {
-        self.active(&self.loaded.load(), now).map(drop)
+        active(&self.loaded.load(), self.native(), now).map(drop)
+    }
+
+    /// The key of `algorithm` that is active at `now`.
+    pub(crate) fn signer(
+        &self,
+        algorithm: Algorithm,
+        now: UnixTime,
+    ) -> Result<Signer, SigningKeyError> {
+        active(&self.loaded.load(), algorithm, now).map(Signer::from)
+    }
+
+    /// The key of `algorithm` that expired last before `now`.
+    pub(crate) fn expired_signer(
+        &self,
+        algorithm: Algorithm,
+        now: UnixTime,
+    ) -> Result<Signer, SigningKeyError> {
+        let loaded = self.loaded.load();
+        last_gone(&loaded, algorithm, now).map(Signer::from).ok_or(SigningKeyError::NoneActive)
     }
 
     /// The public key `kid`, if it is published at `now`.
@@ -226,46 +301,83 @@ impl SigningKeys {
         self.loaded.load().iter().map(summary).collect()
     }
 
-    fn active<'a>(
-        &self,
-        loaded: &'a [LoadedKey],
-        now: UnixTime,
-    ) -> Result<&'a LoadedKey, SigningKeyError> {
-        let mut keys = loaded.iter().rev().filter(|key| key.algorithm == self.schedule.algorithm);
-        let active = keys.find(|key| key.life.state(now) == KeyState::Active);
-        active.ok_or(SigningKeyError::NoneActive)
+    /// How long verifiers may cache the JWKS: well within the time that a key is published ahead.
+    pub(crate) fn jwks_max_age(&self) -> Duration {
+        let ahead = self.schedules.iter().map(|schedule| schedule.lives.publish_ahead / 4);
+        ahead.fold(Duration::from_mins(5), Duration::min)
     }
 
-    fn new_key(
+    /// What access tokens are signed with.
+    fn native(&self) -> Algorithm {
+        self.schedules.first().map_or(Algorithm::Es256, |schedule| schedule.lives.algorithm)
+    }
+
+    async fn new_key(
         &self,
-        now: UnixTime,
-        active_from: UnixTime,
+        algorithm: Algorithm,
+        life: KeyLife,
         random: &dyn Random,
     ) -> Result<SealedSigningKey, SigningKeyError> {
-        let algorithm = self.schedule.algorithm;
-        let key = PrivateKey::generate(match algorithm {
+        let kind = match algorithm {
             Algorithm::EdDsa => NewKey::Ed25519,
             Algorithm::Es256 => NewKey::EcP256,
             Algorithm::Es384 => NewKey::EcP384,
             Algorithm::Ps256 | Algorithm::Rs256 => NewKey::Rsa2048,
-        })?;
-        Ok(seal(&key, algorithm, self.life(now, active_from), &self.sealing, random))
-    }
-
-    fn life(&self, created_at: UnixTime, active_from: UnixTime) -> KeyLife {
-        let retired_from = active_from + self.schedule.active;
-        KeyLife {
-            created_at,
-            active_from,
-            retired_from,
-            expires_at: retired_from + self.schedule.keep_after,
-        }
+        };
+        // An RSA key takes tens of milliseconds.
+        let made = tokio::task::spawn_blocking(move || PrivateKey::generate(kind)).await;
+        let key = made.map_err(|_| SigningKeyError::Key(KeyError::GenerationFailed))??;
+        Ok(seal(&key, algorithm, life, &self.sealing, random))
     }
 }
 
-/// How long verifiers may cache the JWKS: well within the time that a key is published ahead.
-pub(crate) fn jwks_max_age(schedule: &KeySchedule) -> Duration {
-    Duration::from_mins(5).min(schedule.publish_ahead / 4)
+impl From<&LoadedKey> for Signer {
+    fn from(key: &LoadedKey) -> Self {
+        Self { key: Arc::clone(&key.key), expires_at: key.life.expires_at }
+    }
+}
+
+/// One schedule for each algorithm, the first one that names it.
+fn merged(schedules: impl IntoIterator<Item = Schedule>) -> Vec<Schedule> {
+    let mut merged: Vec<Schedule> = Vec::new();
+    for schedule in schedules {
+        let algorithm = schedule.lives.algorithm;
+        match merged.iter_mut().find(|earlier| earlier.lives.algorithm == algorithm) {
+            Some(earlier) => earlier.keep_expired |= schedule.keep_expired,
+            None => merged.push(schedule),
+        }
+    }
+    merged
+}
+
+fn active(
+    loaded: &[LoadedKey],
+    algorithm: Algorithm,
+    now: UnixTime,
+) -> Result<&LoadedKey, SigningKeyError> {
+    let mut keys = loaded.iter().rev().filter(|key| key.algorithm == algorithm);
+    let active = keys.find(|key| key.life.state(now) == KeyState::Active);
+    active.ok_or(SigningKeyError::NoneActive)
+}
+
+/// The key of `algorithm` that expired last.
+fn last_gone(loaded: &[LoadedKey], algorithm: Algorithm, now: UnixTime) -> Option<&LoadedKey> {
+    let keys = loaded.iter().filter(|key| key.algorithm == algorithm);
+    let gone = keys.filter(|key| key.life.state(now) == KeyState::Gone);
+    gone.max_by_key(|key| key.life.expires_at)
+}
+
+/// The life of a key that signs from `active_from` on.
+fn life(schedule: &KeySchedule, created_at: UnixTime, active_from: UnixTime) -> KeyLife {
+    let retired_from = active_from + schedule.active;
+    let expires_at = retired_from + schedule.keep_after;
+    KeyLife { created_at, active_from, retired_from, expires_at }
+}
+
+/// A life that ended as long before `now` as it lasted. It was never published.
+fn life_that_ended(schedule: &KeySchedule, now: UnixTime) -> KeyLife {
+    let start = now - (schedule.active + schedule.keep_after) * 2;
+    life(schedule, start, start)
 }
 
 /// Opens `sealed` with the old vault and seals it for the new one.

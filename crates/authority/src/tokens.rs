@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use thiserror::Error;
 
 use crate::{
-    account::{AccountName, AccountStatus, Username},
+    account::{Account, AccountName, AccountStatus, Username},
     audit::{AuditEvent, EventKind},
     authority::Authority,
     caller::Caller,
@@ -36,21 +36,50 @@ pub enum Introspection {
     Inactive,
 }
 
+/// Who logged in for a token.
+#[derive(Clone, Debug)]
+pub enum LoggedIn {
+    /// An account with a key.
+    WithCredential(Arc<KnownCredential>),
+    /// An account with its password.
+    WithPassword(Box<Account>),
+}
+
+impl LoggedIn {
+    /// The account.
+    pub fn account(&self) -> &Account {
+        match self {
+            Self::WithCredential(known) => &known.account,
+            Self::WithPassword(account) => account,
+        }
+    }
+}
+
 impl Authority {
-    /// The credential behind a token that verified, if the token is still good: neither it, nor
-    /// the credential, nor the account has been revoked or disabled since.
+    /// Who logged in for a token that verified, if the token is still good: neither it, nor the
+    /// credential, nor the account has been revoked or disabled since.
+    ///
+    /// A credential never goes out of the store, revoked or not. So a token whose credential is
+    /// not there is one that a password was given for and that is bound to a key of no account:
+    /// then the account decides alone. Once that key is somebody's credential, its standing counts.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn standing(
         &self,
         claims: &AccessTokenClaims,
-    ) -> Result<Option<Arc<KnownCredential>>, StoreError> {
+    ) -> Result<Option<LoggedIn>, StoreError> {
         if self.revoked_tokens.contains(&claims.token_id) {
             return Ok(None);
         }
-        let known = self.live.get(&claims.credential, &*self.ports.credentials).await?;
-        Ok(known.filter(|known| known.is_live() && known.account.id == claims.account_id))
+        if let Some(known) = self.live.get(&claims.credential, &*self.ports.credentials).await? {
+            let is_good = known.is_live() && known.account.id == claims.account_id;
+            return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
+        }
+        let name = AccountName::Id(claims.account_id);
+        let account = self.ports.accounts.account(&name).await?;
+        let active = account.filter(|account| account.status == AccountStatus::Active);
+        Ok(active.map(|account| LoggedIn::WithPassword(Box::new(account))))
     }
 
     /// Says whether `token` is good (RFC 7662). The caller may ask about tokens of its own account,
@@ -73,7 +102,7 @@ impl Authority {
         Ok(match self.standing(&claims).await? {
             Some(known) => Introspection::Active {
                 claims: Box::new(claims),
-                username: known.account.username.clone(),
+                username: known.account().username.clone(),
             },
             None => Introspection::Inactive,
         })

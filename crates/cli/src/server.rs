@@ -9,7 +9,7 @@ use countersign_authority::{
     ports::{Clock, Ports, Random},
 };
 use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces},
+    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
     sqlite::{ServerLock, SqliteOptions, SqliteStore},
 };
 use countersign_system::{SystemClock, SystemRandom};
@@ -19,18 +19,15 @@ use crate::{
     master_key::{self, Source},
 };
 
-/// The name of the database in a data directory.
-const DATABASE: &str = "countersign.db";
-
 /// An opened data directory.
 pub(crate) struct DataDir {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) ports: Ports,
 }
 
-/// The path of the database of `settings`.
+/// The path of the database of `settings`: in the data directory, unless it is an absolute one.
 pub(crate) fn database_path(settings: &Settings) -> PathBuf {
-    settings.data_dir.join(DATABASE)
+    settings.data_dir.join(&settings.database)
 }
 
 /// Opens the database; makes directory and database if they are missing and `may_create`.
@@ -91,6 +88,7 @@ fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
         clock,
         credentials: Arc::clone(store) as _,
         invitations: Arc::clone(store) as _,
+        passwords: Arc::clone(store) as _,
         random,
         rate_limiter: Arc::new(MemoryRateLimiter::new(settings.limits.rate_limit_clients)),
         replay_log: Arc::new(MemoryReplayLog::new(settings.limits.replay_log_entries)),
@@ -100,5 +98,6 @@ fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
         signing_keys: Arc::clone(store) as _,
         vault: Arc::clone(store) as _,
         watch: Arc::clone(store) as _,
+        window_limiter: Arc::new(MemoryWindowLimiter::new(settings.limits.rate_limit_clients)),
     }
 }

@@ -100,6 +100,11 @@ pub fn uuid_v7(now: UnixTime, random: &dyn Random) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(now.as_millis(), &random_bytes(random)).into_uuid()
 }
 
+/// A UUIDv4: 122 random bits.
+pub fn uuid_v4(random: &dyn Random) -> Uuid {
+    uuid::Builder::from_random_bytes(random_bytes(random)).into_uuid()
+}
+
 /// A set of scopes (RFC 6749 §3.3): sorted, without duplicates, bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(Vec<String>);

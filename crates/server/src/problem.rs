@@ -137,6 +137,8 @@ pub struct ProblemBody {
 /// The kinds of problem. Their names are part of the API: clients compare them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProblemType {
+    /// Another account has this e-mail address.
+    EmailTaken,
     /// The server does not let new accounts in, or not without a code.
     EnrolmentClosed,
     /// The enrolment code is unknown, used or expired.
@@ -189,7 +191,8 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every kind, in the order of their names.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
+        Self::EmailTaken,
         Self::EnrolmentClosed,
         Self::EnrolmentCode,
         Self::Forbidden,
@@ -239,6 +242,7 @@ impl ProblemType {
     const fn facts(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
+            Self::EmailTaken => ("email-taken", S::CONFLICT, "The e-mail address is taken."),
             Self::EnrolmentClosed => {
                 ("enrolment-closed", S::FORBIDDEN, "New accounts need an invitation here.")
             }

@@ -18,6 +18,10 @@ pub(crate) struct Location {
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) data_dir: Option<PathBuf>,
 
+    /// The database, in the data directory or with an absolute path [default: countersign.db]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) database: Option<PathBuf>,
+
     /// The configuration file [default: ./countersign.toml if it exists]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
@@ -28,6 +32,10 @@ pub(crate) fn load(location: &Location, mut options: toml::Table) -> anyhow::Res
     if let Some(directory) = &location.data_dir {
         let directory = directory.to_str().context("--data-dir is not UTF-8")?;
         options.insert("data_dir".to_owned(), directory.into());
+    }
+    if let Some(database) = &location.database {
+        let database = database.to_str().context("--database is not UTF-8")?;
+        options.insert("database".to_owned(), database.into());
     }
     let variables = std::env::vars_os().collect();
     layers::merge(location.config.as_deref(), variables, options)

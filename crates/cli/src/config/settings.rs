@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use countersign_authority::{
-    policy::{Enrolment, KeySchedule, Limits, MutualPolicy, Policy, SessionPolicy, TokenPolicy},
+    policy::{Enrolment, KeySchedule, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy, TokenPolicy},
     ports::{RateLimit, Retention},
 };
 use countersign_guard::{Reuse, SelfSignedPolicy};
@@ -45,6 +45,8 @@ settings! {
         issuer: Option<String> = None,
         /// Where database and master key lie.
         data_dir: PathBuf = PathBuf::from("countersign-data"),
+        /// The database, in `data_dir` unless the path is absolute.
+        database: PathBuf = PathBuf::from("countersign.db"),
         /// Certificate chain and key, PEM.
         tls: Option<TlsSettings> = None,
         /// Whether plain HTTP may be spoken to the network.
@@ -241,6 +243,10 @@ impl Settings {
                 active: days(self.signing_keys.active_days),
                 ..KeySchedule::default()
             },
+            passwords: self.dialects.jwks_server.then(|| PasswordPolicy {
+                rate_limit: self.dialects.auth_rate_limit,
+                ..PasswordPolicy::default()
+            }),
             sessions,
             mutual: MutualPolicy {
                 min_rsa_bits,
@@ -325,6 +331,7 @@ impl RateLimitSettings {
             registrations: with(default.registrations, self.registrations),
             logins: with(default.logins, self.logins),
             account: with(default.account, self.account),
+            ..default
         }
     }
 }

@@ -9,16 +9,26 @@
 //! was good for anything, or that would be the oracle.
 
 use aws_lc_rs::{
-    cipher::{AES_128, DecryptingKey, DecryptionContext, UnboundCipherKey},
+    cipher::{
+        AES_128, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext,
+        UnboundCipherKey,
+    },
+    error::Unspecified,
     iv::FixedLength,
-    rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey},
+    rsa::{
+        OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, OaepPublicEncryptingKey,
+        PrivateDecryptingKey, PublicEncryptingKey,
+    },
 };
 use serde_json::{Map, Value};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _, ConstantTimeGreater as _};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::strict::{base64, json};
+use crate::{
+    keys::PublicKey,
+    strict::{base64, json},
+};
 
 /// The bytes of a block, of the key and of the initialization vector.
 const BLOCK: usize = 16;
@@ -89,6 +99,61 @@ impl OpeningKey {
     }
 }
 
+/// Seals `text`, a JSON object, for the holder of the RSA key `recipient`. `key` and `iv` are each
+/// 16 random bytes, never used before.
+///
+/// # Errors
+/// When `recipient` is no RSA key of 2048 to 8192 bits.
+pub fn seal(
+    recipient: &PublicKey,
+    text: &[u8],
+    key: [u8; BLOCK],
+    iv: [u8; BLOCK],
+) -> Result<Sealed, CannotSeal> {
+    let key = Zeroizing::new(key);
+    let sealed_key = seal_key(recipient, &key).map_err(|_| CannotSeal)?;
+    let blocks = encrypt(&key, iv, text).map_err(|_| CannotSeal)?;
+    Ok(Sealed {
+        key: base64::encode(&sealed_key),
+        iv: base64::encode(&iv),
+        ciphertext: base64::encode(&blocks),
+    })
+}
+
+/// A sealed object to be sent: three texts in base64 with padding.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// The 16-byte key under RSA-OAEP.
+    pub key: String,
+    /// The initialization vector.
+    pub iv: String,
+    /// The object under AES-128-CBC.
+    pub ciphertext: String,
+}
+
+fn seal_key(recipient: &PublicKey, key: &[u8; BLOCK]) -> Result<Vec<u8>, Unspecified> {
+    let public = PublicEncryptingKey::from_der(&recipient.to_spki_der())?;
+    let public = OaepPublicEncryptingKey::new(public)?;
+    let mut block = vec![0; public.ciphertext_size()];
+    public.encrypt(&OAEP_SHA256_MGF1SHA256, key, &mut block, None)?;
+    Ok(block)
+}
+
+fn encrypt(
+    key: &[u8; BLOCK],
+    iv: [u8; BLOCK],
+    text: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Unspecified> {
+    // A whole block more where the text needs none, so that the last byte always says how much.
+    let padding = BLOCK - text.len() % BLOCK;
+    let mut blocks = Zeroizing::new(Vec::with_capacity(text.len() + padding));
+    blocks.extend_from_slice(text);
+    blocks.extend(std::iter::repeat_n(padding.to_le_bytes()[0], padding));
+    let key = EncryptingKey::cbc(UnboundCipherKey::new(&AES_128, key)?)?;
+    key.less_safe_encrypt(&mut blocks, EncryptionContext::Iv128(FixedLength::from(iv)))?;
+    Ok(blocks)
+}
+
 fn is_blocks(text: &[u8]) -> bool {
     !text.is_empty() && text.len().is_multiple_of(BLOCK)
 }
@@ -136,6 +201,11 @@ fn exactly<const N: usize>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the sealed object does not open")]
 pub struct DoesNotOpen;
+
+/// Not the public half of an RSA key that could open anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("only for an RSA key of 2048 to 8192 bits can anything be sealed")]
+pub struct CannotSeal;
 
 /// Not the PKCS#8 document of an RSA key that can open anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

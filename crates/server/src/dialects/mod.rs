@@ -4,6 +4,8 @@
 //! can be switched off and is then absent. All of them share `POST /register`, whose bodies differ
 //! by their members; see [`register`].
 
+mod gradecoin;
+mod jwks_server;
 mod logout;
 mod passwordless;
 pub(crate) mod register;
@@ -17,10 +19,12 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 
 /// Which dialects are spoken.
-#[expect(clippy::struct_excessive_bools, reason = "five independent switches")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dialects {
+    /// Whether a client address may try at most ten passwords of *jwks-server* in any one second.
+    pub auth_rate_limit: bool,
     /// *gradecoin*: sealed registration behind a one-time password.
     pub gradecoin: bool,
     /// *jwks-server*: passwords, and tokens signed with RS256.
@@ -39,6 +43,7 @@ pub struct Dialects {
 impl Default for Dialects {
     fn default() -> Self {
         Self {
+            auth_rate_limit: true,
             gradecoin: true,
             jwks_server: true,
             min_rsa_bits: 2048,
@@ -54,6 +59,12 @@ pub(crate) fn routes(dialects: Dialects) -> OpenApiRouter<App> {
     let mut routes = OpenApiRouter::new();
     if !register::shapes(dialects).is_empty() {
         routes = routes.merge(register::routes());
+    }
+    if dialects.jwks_server {
+        routes = routes.merge(jwks_server::routes());
+    }
+    if dialects.gradecoin {
+        routes = routes.merge(gradecoin::routes());
     }
     if dialects.passwordless {
         routes = routes.merge(passwordless::routes());

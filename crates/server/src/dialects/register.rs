@@ -6,7 +6,7 @@ use axum::{Extension, extract::State, response::Response};
 use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Dialects, passwordless, signjwt};
+use super::{Dialects, gradecoin, jwks_server, passwordless, signjwt};
 use crate::{
     address::ClientAddress,
     app::App,
@@ -37,10 +37,15 @@ impl Shape {
 
 /// The shapes of the dialects that are spoken.
 pub(super) fn shapes(dialects: Dialects) -> Vec<Shape> {
-    [(dialects.passwordless, passwordless::REGISTER), (dialects.signjwt, signjwt::REGISTER)]
-        .into_iter()
-        .filter_map(|(spoken, shape)| spoken.then_some(shape))
-        .collect()
+    [
+        (dialects.gradecoin, gradecoin::REGISTER),
+        (dialects.jwks_server, jwks_server::REGISTER),
+        (dialects.passwordless, passwordless::REGISTER),
+        (dialects.signjwt, signjwt::REGISTER),
+    ]
+    .into_iter()
+    .filter_map(|(spoken, shape)| spoken.then_some(shape))
+    .collect()
 }
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -60,7 +65,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         (status = 200, description = "signjwt: `{\"message\"}`; passwordless: `{\"serverSidePublicKey\",\"id\"}`"),
         (status = 201, description = "jwks-server: `{\"password\"}`; gradecoin: `{\"res\":\"Success\",\"message\"}`"),
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is that of no dialect, or a member is not valid"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken or key-taken"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken, key-taken or email-taken"),
     )
 )]
 pub(crate) async fn register(

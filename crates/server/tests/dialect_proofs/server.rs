@@ -24,7 +24,7 @@ use countersign_server::{
     security_headers::CorsOrigins,
 };
 use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces},
+    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
     sqlite::{SqliteOptions, SqliteStore},
 };
 use countersign_testkit::{clock::FixedClock, random::SeededRandom};
@@ -104,6 +104,7 @@ impl Server {
             clock: Arc::clone(&self.clock) as _,
             credentials: Arc::clone(&store) as _,
             invitations: Arc::clone(&store) as _,
+            passwords: Arc::clone(&store) as _,
             random: Arc::new(SeededRandom::new(self.starts)),
             rate_limiter: Arc::new(MemoryRateLimiter::new(1_000)),
             replay_log: Arc::new(MemoryReplayLog::new(10_000)),
@@ -113,6 +114,7 @@ impl Server {
             signing_keys: Arc::clone(&store) as _,
             vault: Arc::clone(&store) as _,
             watch: store,
+            window_limiter: Arc::new(MemoryWindowLimiter::new(1_000)),
         }
     }
 

@@ -80,6 +80,16 @@ impl RateLimiter for MemoryRateLimiter {
         }
         Ok(())
     }
+
+    async fn give_back(&self, limit: &RateLimit, key: LimitKey) {
+        let key = whole_network(key);
+        let mut set = self.set_of(limit.name, key).lock();
+        let is_it = |allowance: &Allowance| allowance.limit == limit.name && allowance.key == key;
+        if let Some(allowance) = set.iter_mut().flatten().find(|allowance| is_it(allowance)) {
+            let interval = nanos(limit.period).checked_div(u64::from(limit.burst));
+            allowance.full_at = allowance.full_at.saturating_sub(interval.unwrap_or_default());
+        }
+    }
 }
 
 /// Takes one from an allowance that will be full at `full_at`, and returns when it will then be.
@@ -98,7 +108,7 @@ fn take_one(limit: &RateLimit, full_at: u64, now: u64) -> Result<u64, RateLimite
 }
 
 /// The key that is counted: an IPv6 client has a whole /64 to choose its address from.
-fn whole_network(key: LimitKey) -> LimitKey {
+pub(super) fn whole_network(key: LimitKey) -> LimitKey {
     let LimitKey::Address(address) = key else { return key };
     LimitKey::Address(match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -109,7 +119,7 @@ fn whole_network(key: LimitKey) -> LimitKey {
     })
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -53,8 +53,13 @@ impl AuditStore for SqliteStore {
             pruned += self.prune_table(table, key, ended, millis(now)).await?;
         }
         let oldest = millis(now - retention.max_age);
+        let logged = "CAST(strftime('%s', request_timestamp) AS INTEGER) * 1000 < ?";
+        pruned += self.prune_table("auth_logs", "id", logged, oldest).await?;
+        if let Some(last) = self.last_surplus("auth_logs", retention.max_events).await? {
+            pruned += self.prune_table("auth_logs", "id", "id <= ?", last).await?;
+        }
         pruned += self.prune_table("audit_events", "id", "at < ?", oldest).await?;
-        if let Some(last) = self.last_surplus_event(retention.max_events).await? {
+        if let Some(last) = self.last_surplus("audit_events", retention.max_events).await? {
             pruned += self.prune_table("audit_events", "id", "id <= ?", last).await?;
         }
         Ok(pruned)
@@ -86,19 +91,19 @@ impl SqliteStore {
         }
     }
 
-    /// The newest of the events that are too many, if there are more than `max_events`.
-    async fn last_surplus_event(&self, max_events: u64) -> Result<Option<i64>, StoreError> {
-        let max_events = i64::try_from(max_events).unwrap_or(i64::MAX);
+    /// The newest of the rows of `table` that are too many, if there are more than `max`.
+    async fn last_surplus(&self, table: &'static str, max: u64) -> Result<Option<i64>, StoreError> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
         self.read(move |connection| {
-            // Numbers are never given twice, so they span at least as many as there are events.
+            // Numbers are never given twice, so they span at least as many as there are rows.
             let span =
-                "SELECT (SELECT max(id) FROM audit_events) - (SELECT min(id) FROM audit_events)";
-            let span = rows::first(connection, span, [], |row| Ok(row.get::<_, Option<i64>>(0)?))?;
-            if span.flatten().is_none_or(|span| span < max_events) {
+                format!("SELECT (SELECT max(id) FROM {table}) - (SELECT min(id) FROM {table})");
+            let span = rows::first(connection, &span, [], |row| Ok(row.get::<_, Option<i64>>(0)?))?;
+            if span.flatten().is_none_or(|span| span < max) {
                 return Ok(None);
             }
-            let select = "SELECT id FROM audit_events ORDER BY id DESC LIMIT 1 OFFSET ?";
-            Ok(rows::first(connection, select, [max_events], |row| Ok(row.get(0)?))?)
+            let select = format!("SELECT id FROM {table} ORDER BY id DESC LIMIT 1 OFFSET ?");
+            Ok(rows::first(connection, &select, [max], |row| Ok(row.get(0)?))?)
         })
         .await
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use countersign_authority::ports::{
-    AddCredentialError, CreateAccountError, RecordLoginError, RevokeCredentialError, StoreError,
+    AddCredentialError, CreateAccountError, CreatePasswordAccountError, RecordLoginError,
+    RevokeCredentialError, StoreError,
 };
 use thiserror::Error;
 
@@ -61,7 +62,7 @@ impl From<DbError> for StoreError {
 }
 
 macro_rules! wraps_store_error {
-    ($($operation:ty),+) => {
+    ($($operation:ty),+ $(,)?) => {
         $(impl From<DbError> for $operation {
             fn from(error: DbError) -> Self {
                 Self::Store(error.into())
@@ -70,4 +71,10 @@ macro_rules! wraps_store_error {
     };
 }
 
-wraps_store_error!(AddCredentialError, CreateAccountError, RecordLoginError, RevokeCredentialError);
+wraps_store_error!(
+    AddCredentialError,
+    CreateAccountError,
+    CreatePasswordAccountError,
+    RecordLoginError,
+    RevokeCredentialError,
+);

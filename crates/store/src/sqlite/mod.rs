@@ -19,6 +19,7 @@ mod invitations;
 mod job;
 mod lock;
 mod open;
+mod passwords;
 mod restore;
 mod revocations;
 mod rows;

@@ -142,6 +142,23 @@ pub async fn invitations_are_listed_newest_first(backend: &impl Backend) {
     assert_eq!(stores.invitations.invitations(2).await.unwrap(), invitations[..2]);
 }
 
+/// Where one of several invitations cannot be made, none is; and each is found by its hash.
+pub async fn invitations_are_made_all_or_none(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let event = || samples::event(EventKind::InvitationCreated);
+    let [first, second, third] = [1, 2, 3].map(samples::invitation);
+    invite(&stores, &first).await;
+    let batch = [(second.clone(), event()), (first.clone(), event())];
+    stores.invitations.create_invitations(&batch).await.unwrap_err();
+    assert_eq!(stores.invitations.invitation(&second.code_hash).await.unwrap(), None);
+    assert_eq!(stores.trail().await.len(), 1);
+    let batch = [(second.clone(), event()), (third, event())];
+    stores.invitations.create_invitations(&batch).await.unwrap();
+    assert_eq!(stores.invitations.invitation(&second.code_hash).await.unwrap(), Some(second));
+    assert_eq!(stores.invitations.invitations(10).await.unwrap().len(), 3);
+    assert_eq!(stores.trail().await.len(), 3);
+}
+
 async fn invite(stores: &Stores, invitation: &Invitation) {
     let event = samples::event(EventKind::InvitationCreated);
     stores.invitations.create_invitation(invitation, event).await.unwrap();

@@ -72,6 +72,7 @@ macro_rules! store_conformance {
                 an_invitation_can_be_for_one_name_only
                 an_invitation_ends_at_its_moment
                 invitations_are_listed_newest_first
+                invitations_are_made_all_or_none
                 the_invitation_is_checked_before_names_and_keys
                 the_scopes_of_the_invitation_are_added
             }
@@ -112,6 +113,7 @@ macro_rules! store_conformance {
                 a_key_pair_for_an_account_comes_with_the_account
                 replacing_the_vault_replaces_all_key_pairs_for_accounts
                 replacing_the_vault_replaces_all_signing_keys
+                the_registration_key_is_created_once_and_resealed
                 the_vault_is_created_once
             }
             watch {

@@ -35,7 +35,7 @@ pub async fn replacing_the_vault_replaces_all_signing_keys(backend: &impl Backen
     resealed.ciphertext = vec![7; 70];
     let event = samples::event(EventKind::MasterKeyChanged);
     let keys = [resealed, signing_key(3)];
-    stores.vault.replace_vault(&vault_record(2), &keys, &[], event.clone()).await.unwrap();
+    stores.vault.replace_vault(&vault_record(2), &keys, &[], None, event.clone()).await.unwrap();
     assert_eq!(stores.vault.vault().await.unwrap(), Some(vault_record(2)));
     assert_eq!(stores.signing_keys.signing_keys().await.unwrap(), keys);
     assert_eq!(stores.trail().await[0].event, event);
@@ -76,9 +76,32 @@ pub async fn replacing_the_vault_replaces_all_key_pairs_for_accounts(backend: &i
     }
     let resealed = [(ids[0], server_key(7)), (ids[1], server_key(8))];
     let event = samples::event(EventKind::MasterKeyChanged);
-    stores.vault.replace_vault(&vault_record(2), &[], &resealed, event).await.unwrap();
+    stores.vault.replace_vault(&vault_record(2), &[], &resealed, None, event).await.unwrap();
     assert_eq!(stores.vault.server_keys().await.unwrap(), resealed);
     assert_eq!(stores.server_keys.server_key(ids[1]).await.unwrap(), Some(server_key(8)));
+}
+
+/// Of many first uses at the same time, one makes the key pair of sealed registrations, which then
+/// stays until a new master key replaces it.
+pub async fn the_registration_key_is_created_once_and_resealed(backend: &impl Backend) {
+    let stores = backend.open().await;
+    assert_eq!(stores.vault.registration_key().await.unwrap(), None);
+    assert!(stores.vault.create_vault(&vault_record(1)).await.unwrap());
+    let created = at_once(20, |number| {
+        let vault = stores.vault.clone();
+        let key = server_key(u8::try_from(number).unwrap());
+        async move { vault.create_registration_key(&key).await.unwrap().then_some(key) }
+    })
+    .await;
+    let winners: Vec<_> = created.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1);
+    drop(stores);
+    let stores = backend.open().await;
+    assert_eq!(stores.vault.registration_key().await.unwrap().as_ref(), winners.first());
+    let event = samples::event(EventKind::MasterKeyChanged);
+    let resealed = server_key(99);
+    stores.vault.replace_vault(&vault_record(2), &[], &[], Some(&resealed), event).await.unwrap();
+    assert_eq!(stores.vault.registration_key().await.unwrap(), Some(resealed));
 }
 
 fn server_key(number: u8) -> SealedServerKey {

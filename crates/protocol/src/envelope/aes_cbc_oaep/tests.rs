@@ -1,7 +1,4 @@
-use aws_lc_rs::{
-    cipher::{EncryptingKey, EncryptionContext},
-    rsa::{OAEP_SHA1_MGF1SHA1, OaepAlgorithm, OaepPublicEncryptingKey, PublicEncryptingKey},
-};
+use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepAlgorithm};
 use proptest::prelude::*;
 
 use super::*;
@@ -12,7 +9,7 @@ const DECOY: [u8; BLOCK] = [0xdd; BLOCK];
 const KEY: [u8; BLOCK] = [0x11; BLOCK];
 const IV: [u8; BLOCK] = [0x22; BLOCK];
 
-struct Sealed {
+struct Raw {
     key: Vec<u8>,
     iv: Vec<u8>,
     blocks: Vec<u8>,
@@ -39,21 +36,21 @@ impl Server {
         block
     }
 
-    fn seal(&self, text: &[u8]) -> Sealed {
+    fn seal(&self, text: &[u8]) -> Raw {
         let padding = BLOCK - text.len() % BLOCK;
         let padded = [text, &vec![u8::try_from(padding).unwrap(); padding]].concat();
         self.seal_padded(&padded)
     }
 
-    fn seal_padded(&self, padded: &[u8]) -> Sealed {
+    fn seal_padded(&self, padded: &[u8]) -> Raw {
         let mut blocks = padded.to_vec();
         let key = UnboundCipherKey::new(&AES_128, &KEY).unwrap();
         let context = EncryptionContext::Iv128(FixedLength::from(IV));
         EncryptingKey::cbc(key).unwrap().less_safe_encrypt(&mut blocks, context).unwrap();
-        Sealed { key: self.seal_key(&KEY, &OAEP_SHA256_MGF1SHA256), iv: IV.to_vec(), blocks }
+        Raw { key: self.seal_key(&KEY, &OAEP_SHA256_MGF1SHA256), iv: IV.to_vec(), blocks }
     }
 
-    fn open(&self, sealed: &Sealed) -> Result<[String; 2], DoesNotOpen> {
+    fn open(&self, sealed: &Raw) -> Result<[String; 2], DoesNotOpen> {
         let [key, iv, ciphertext] =
             [&sealed.key, &sealed.iv, &sealed.blocks].map(|b| base64::encode(b));
         let sealed = SealedObject { key: &key, iv: &iv, ciphertext: &ciphertext };
@@ -69,6 +66,21 @@ fn what_was_sealed_opens() {
         let sealed = server.seal(format!(r#"{{"text":"{text}","id":"e1"}}"#).as_bytes());
         assert_eq!(server.open(&sealed).unwrap(), ["e1".to_owned(), text]);
     }
+}
+
+#[test]
+fn what_is_sealed_here_opens() {
+    let (key, ec) =
+        [NewKey::Rsa2048, NewKey::EcP256].map(|kind| PrivateKey::generate(kind).unwrap()).into();
+    let opening = OpeningKey::from_pkcs8_der(&key.to_pkcs8_der()).unwrap();
+    for length in 0..40 {
+        let text = format!(r#"{{"id":"","text":"{}"}}"#, "x".repeat(length));
+        let sealed = seal(key.public_key(), text.as_bytes(), KEY, IV).unwrap();
+        let Sealed { key, iv, ciphertext } = &sealed;
+        let opened = opening.open(&SealedObject { key, iv, ciphertext }, MEMBERS, DECOY).unwrap();
+        assert_eq!(opened[1].len(), length);
+    }
+    assert_eq!(seal(ec.public_key(), b"{}", KEY, IV).unwrap_err(), CannotSeal);
 }
 
 #[test]
@@ -110,7 +122,7 @@ fn keys_sealed_otherwise_do_not_open() {
         vec![0; 255],
         Vec::new(),
     ] {
-        assert_eq!(server.open(&Sealed { key, ..server.seal(good) }), Err(DoesNotOpen));
+        assert_eq!(server.open(&Raw { key, ..server.seal(good) }), Err(DoesNotOpen));
     }
 }
 

@@ -1,0 +1,272 @@
+//! Passwords: accounts that have one instead of a key, and the tokens that they get for it.
+
+mod email;
+mod hasher;
+
+use std::net::IpAddr;
+
+use countersign_protocol::{
+    AccountId, UnixTime,
+    keys::{Algorithm, Thumbprint},
+    ports::random_bytes,
+    principal::{uuid_v4, uuid_v7},
+    proofs::dpop::NonceRule,
+    tokens::issue::{self, AccessTokenClaims, UnboundClaims},
+};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+pub use self::email::{Email, InvalidEmail};
+pub use self::hasher::HashError;
+pub(crate) use self::hasher::PasswordHasher;
+use crate::{
+    account::{Account, AccountName, AccountStatus, Username},
+    audit::{AuditEvent, EventKind},
+    authority::Authority,
+    ports::{
+        CreatePasswordAccountError, LimitKey, NewPasswordAccount, PasswordLogin, RateLimited,
+        StoreError,
+    },
+    proof::{PresentedDpop, ProofError},
+    registration::RegistrationError,
+    signing_keys::{Signer, SigningKeyError},
+};
+
+/// A longer password is not one, and costs no hash.
+const MAX_PASSWORD: usize = 256;
+
+/// A text that is wiped when it is dropped.
+pub type Secret = Zeroizing<String>;
+
+/// A request for an account with a password.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordRegistration<'a> {
+    /// The name that is asked for.
+    pub username: &'a str,
+    /// The address that the account is known by.
+    pub email: &'a str,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// A login with a password.
+#[derive(Clone, Copy)]
+pub struct PasswordRequest<'a> {
+    /// Username or account id.
+    pub name: &'a str,
+    /// The password.
+    pub password: &'a str,
+    /// The proof by the key that the token is to be bound to, if it is to be bound.
+    pub proof: Option<PresentedDpop<'a>>,
+    /// Whether the token is to be born expired, for verifiers to be tested with.
+    pub expired: bool,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+impl Authority {
+    /// Registers an account with a password that is made for it, and returns the password: a
+    /// UUIDv4, which is kept nowhere.
+    ///
+    /// # Errors
+    /// The first rule that does not hold; then nothing has changed.
+    pub async fn register_with_password(
+        &self,
+        registration: PasswordRegistration<'_>,
+    ) -> Result<Secret, PasswordRegistrationError> {
+        let now = self.now();
+        self.admit_registration(registration.address).await.map_err(RegistrationError::from)?;
+        self.enrolment(None)?;
+        let username: Username = registration.username.parse().map_err(RegistrationError::from)?;
+        let email: Email = registration.email.parse()?;
+        // The cheap answer first; the store has the last word.
+        let name = AccountName::Username(username.clone());
+        if self.ports.accounts.account(&name).await.map_err(RegistrationError::from)?.is_some() {
+            return Err(RegistrationError::UsernameTaken.into());
+        }
+        let password = Secret::new(uuid_v4(&*self.ports.random).to_string());
+        let salt = random_bytes(&*self.ports.random);
+        let password_hash = self.passwords.hash(password.as_bytes(), salt).await?;
+        let id = AccountId::generate(now, &*self.ports.random);
+        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id);
+        let new = NewPasswordAccount {
+            id,
+            username,
+            email,
+            scopes: self.policy.default_scopes.clone(),
+            password_hash,
+            event: event.from(registration.address).detail("with a password"),
+        };
+        self.ports.passwords.create_password_account(new).await?;
+        Ok(password)
+    }
+
+    /// Counts an attempt to log in with a password: at most ten in any one second for each address.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub async fn admit_password(&self, address: IpAddr) -> Result<(), RateLimited> {
+        let limited = self.policy.passwords.is_some_and(|policy| policy.rate_limit);
+        if limited {
+            let now = self.ports.clock.monotonic();
+            self.ports.window_limiter.take(LimitKey::Address(address), now).await?;
+        }
+        self.admit_login(address).await
+    }
+
+    /// Exchanges a password for a token. [`Self::admit_password`] comes before it.
+    ///
+    /// Whoever gives a wrong password or a name that nobody has gets one answer after one hash. A
+    /// proof is verified first, because a client that lacks a nonce must be told so before it
+    /// costs a hash, and used up last.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub async fn login_with_password(
+        &self,
+        request: PasswordRequest<'_>,
+    ) -> Result<String, PasswordError> {
+        let now = self.now();
+        let proof = request.proof.map(|presented| {
+            let rule = NonceRule::Required(&self.nonces);
+            self.verify_proof(&presented, rule, now).map_err(ProofError::from)
+        });
+        let proof = proof.transpose()?;
+        let account = self.check_password(&request, now).await?;
+        let key = match proof {
+            Some((proof, key)) => {
+                self.spend_proof(proof, now).await?;
+                Some(key.thumbprint())
+            }
+            None => None,
+        };
+        let mut event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account.id);
+        event.thumbprint = key;
+        let event = event.from(request.address).detail("password");
+        let login = PasswordLogin { account_id: account.id, address: request.address, event };
+        if !self.ports.passwords.record_password_login(login).await? {
+            return Err(PasswordError::Refused);
+        }
+        self.password_token(&account, key, request.expired, now)
+    }
+
+    /// How many passwords have been hashed, to be compared or kept.
+    pub fn password_hashes(&self) -> u64 {
+        self.passwords.runs()
+    }
+
+    async fn check_password(
+        &self,
+        request: &PasswordRequest<'_>,
+        now: UnixTime,
+    ) -> Result<Account, PasswordError> {
+        if request.password.is_empty() || request.password.len() > MAX_PASSWORD {
+            return Err(PasswordError::Refused);
+        }
+        let known = match request.name.parse::<AccountName>() {
+            Ok(name) => self.ports.passwords.password(&name).await?,
+            Err(_) => None,
+        };
+        let hash = known.as_ref().map(|(_, hash)| hash.as_str());
+        let is_right = self.passwords.verify(request.password.as_bytes(), hash).await?;
+        let Some((account, _)) = known else { return Err(PasswordError::Refused) };
+        if is_right && account.status == AccountStatus::Active {
+            return Ok(account);
+        }
+        let reason = if is_right { "the account is disabled" } else { "wrong password" };
+        let event = AuditEvent::new(now, EventKind::LoginRefused).account(account.id);
+        self.trail.note(event.from(request.address).detail(reason));
+        Err(PasswordError::Refused)
+    }
+
+    /// A token of the lifetime of all tokens, but never beyond that of the key that signs it.
+    ///
+    /// Bound, it is an access token whose credential is the key that it is bound to: the account
+    /// logged in with no other. Unbound, it is no access token, and no guard of this product takes
+    /// it.
+    fn password_token(
+        &self,
+        account: &Account,
+        key: Option<Thumbprint>,
+        expired: bool,
+        now: UnixTime,
+    ) -> Result<String, PasswordError> {
+        const ALGORITHM: Algorithm = Algorithm::Rs256;
+        let lifetime = self.policy.tokens.lifetime;
+        let Signer { key: signing_key, expires_at } = if expired {
+            self.signing_keys.expired_signer(ALGORITHM, now)?
+        } else {
+            self.signing_keys.signer(ALGORITHM, now)?
+        };
+        let issued_at = if expired { expires_at - lifetime } else { now };
+        let expires_at = expires_at.min(issued_at + lifetime);
+        let issuer = self.policy.issuer();
+        let token_id = uuid_v7(now, &*self.ports.random).to_string();
+        let Some(key) = key else {
+            let subject = (account.id, account.username.as_str());
+            let claims = UnboundClaims { issuer, subject, token_id, issued_at, expires_at };
+            return Ok(issue::unbound_token(&claims, &signing_key, ALGORITHM)
+                .map_err(SigningKeyError::from)?);
+        };
+        let claims = AccessTokenClaims {
+            issuer: issuer.to_owned(),
+            account_id: account.id,
+            audience: vec![issuer.to_owned()],
+            credential: key,
+            name: Some(account.username.to_string()),
+            bound_to: key,
+            scopes: account.scopes.clone(),
+            token_id,
+            issued_at,
+            expires_at,
+        };
+        Ok(issue::access_token(&claims, &signing_key, ALGORITHM).map_err(SigningKeyError::from)?)
+    }
+}
+
+/// Why an account with a password is refused.
+#[derive(Debug, Error)]
+pub enum PasswordRegistrationError {
+    /// Too many passwords are being hashed.
+    #[error(transparent)]
+    Busy(#[from] HashError),
+    /// The e-mail address is not one.
+    #[error(transparent)]
+    Email(#[from] InvalidEmail),
+    /// Another account has the e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// A rule of every registration.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+}
+
+impl From<CreatePasswordAccountError> for PasswordRegistrationError {
+    fn from(error: CreatePasswordAccountError) -> Self {
+        match error {
+            CreatePasswordAccountError::EmailTaken => Self::EmailTaken,
+            CreatePasswordAccountError::Store(error) => RegistrationError::Store(error).into(),
+            CreatePasswordAccountError::UsernameTaken => RegistrationError::UsernameTaken.into(),
+        }
+    }
+}
+
+/// Why a login with a password is refused.
+#[derive(Debug, Error)]
+pub enum PasswordError {
+    /// Too many passwords are being hashed.
+    #[error(transparent)]
+    Busy(#[from] HashError),
+    /// The proof is refused.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// Name or password is wrong, or the account is disabled.
+    #[error("wrong username or password")]
+    Refused,
+    /// No token could be signed.
+    #[error(transparent)]
+    SigningKey(#[from] SigningKeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,250 @@
+//! *jwks-server*: passwords that the server makes, and tokens that anybody can verify with its
+//! JWKS.
+//!
+//! Its `GET /.well-known/jwks.json` is the native one.
+
+use axum::{
+    Extension,
+    body::Bytes,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use countersign_authority::{
+    HashError, PasswordError, PasswordRegistration, PasswordRegistrationError, PasswordRequest,
+    PresentedDpop, Secret,
+};
+use countersign_protocol::strict::{base64, json};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::register::{Answer, Shape};
+use crate::{
+    address::ClientAddress,
+    app::App,
+    body::dpop_fields,
+    problem::{Problem, ProblemBody, ProblemType},
+};
+
+const PATH: &str = "/auth";
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// How one registers.
+pub(super) const REGISTER: Shape =
+    Shape { name: "jwks-server", members: &[&["username", "email"]], register };
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(auth))
+}
+
+fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer {
+    Box::pin(async move {
+        match try_register(&app, client, &body).await {
+            Ok(answer) => answer.into_response(),
+            Err(problem) => problem.into_response(),
+        }
+    })
+}
+
+async fn try_register(
+    app: &App,
+    client: ClientAddress,
+    body: &Map<String, Value>,
+) -> Result<impl IntoResponse + use<>, Problem> {
+    let registration = PasswordRegistration {
+        username: text(body, "username")?,
+        email: text(body, "email")?,
+        address: client.0,
+    };
+    let password = app.authority.register_with_password(registration).await?;
+    let body = axum::Json(json!({ "password": *password }));
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], body))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON or form that the endpoint reads")]
+pub(crate) struct CredentialsBody {
+    /// The username or the account id.
+    username: String,
+    /// The password of the registration.
+    password: String,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the JSON of the answer")]
+pub(crate) struct TokenBody {
+    /// A JWT signed with RS256 by a key of the JWKS. With a `DPoP` header it is an access token
+    /// bound to that key; without, it is for those who verify it with the JWKS alone.
+    token: String,
+}
+
+/// Exchange a password for a token.
+///
+/// The credentials stand in `Authorization: Basic`, in JSON or in a form. At most ten requests of
+/// one client address are served in any one second.
+#[utoipa::path(
+    post,
+    path = PATH,
+    tag = "dialects",
+    params(
+        ("expired" = Option<bool>, Query, description = "`true` asks for a token that is expired already, by a key that is"),
+        ("DPoP" = Option<String>, Header, description = "A DPoP proof by the key that the token is to be bound to"),
+    ),
+    request_body(content((CredentialsBody = "application/json"), (CredentialsBody = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, body = TokenBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is not JSON, or the proof of possession does not hold"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: no credentials, or wrong ones"),
+        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "overloaded: too many passwords are being checked"),
+    )
+)]
+pub(crate) async fn auth(
+    State(app): State<App>,
+    Extension(client): Extension<ClientAddress>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let answer = try_auth(&app, client, query.as_deref(), &headers, &body).await;
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let basic = HeaderValue::from_static("Basic realm=\"countersign\", charset=\"UTF-8\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+    }
+    // A client that binds its token needs a nonce for its proof (RFC 9449 §8).
+    if headers.contains_key("dpop")
+        && let Ok(nonce) = HeaderValue::try_from(app.authority.fresh_nonce())
+    {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
+    response
+}
+
+async fn try_auth(
+    app: &App,
+    client: ClientAddress,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    if let Err(limited) = app.authority.admit_password(client.0).await {
+        app.metrics.rate_limited("auth");
+        return Err(limited.into());
+    }
+    let credentials = Credentials::find(headers, body)?.ok_or(PasswordError::Refused)?;
+    let uri = app.authority.policy().origin.join(PATH).map_err(Problem::internal)?;
+    let fields = dpop_fields(headers);
+    let proof = PresentedDpop { fields: &fields, method: Method::POST.as_str(), uri: &uri };
+    let wants_expired = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .any(|(name, value)| name == "expired" && value == "true");
+    let token = app
+        .authority
+        .login_with_password(PasswordRequest {
+            name: &credentials.username,
+            password: &credentials.password,
+            proof: (!fields.is_empty()).then_some(proof),
+            expired: wants_expired,
+            address: client.0,
+        })
+        .await?;
+    let body = axum::Json(json!({ "token": token }));
+    Ok(([(header::CACHE_CONTROL, "no-store")], body).into_response())
+}
+
+struct Credentials {
+    username: String,
+    password: Secret,
+}
+
+impl Credentials {
+    /// Those of the `Authorization` header, or else those of the body; `None` when there are none.
+    fn find(headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, Problem> {
+        if headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Self::from_basic(headers));
+        }
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Ok(Self::from_form(body));
+        }
+        let invalid = |error: json::JsonError| {
+            Problem::new(ProblemType::InvalidJson).detail(error.to_string())
+        };
+        Ok(Self::from_json(json::parse_object(body).map_err(invalid)?))
+    }
+
+    /// Of the one `Authorization: Basic` (RFC 7617 §2).
+    fn from_basic(headers: &HeaderMap) -> Option<Self> {
+        let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+        let (field, None) = (fields.next()?, fields.next()) else { return None };
+        let (scheme, token) = field.to_str().ok()?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("Basic") {
+            return None;
+        }
+        let decoded = Secret::new(String::from_utf8(base64::decode(token.trim()).ok()?).ok()?);
+        let (username, password) = decoded.split_once(':')?;
+        Some(Self { username: username.to_owned(), password: password.to_owned().into() })
+    }
+
+    fn from_json(mut members: Map<String, Value>) -> Option<Self> {
+        let mut text = |name: &str| match members.remove(name)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        };
+        Some(Self { username: text("username")?, password: text("password")?.into() })
+    }
+
+    /// Of a form that names each of them once.
+    fn from_form(body: &[u8]) -> Option<Self> {
+        let only = |name: &str| {
+            let mut values = form_urlencoded::parse(body).filter(|(own, _)| own == name);
+            let (Some((_, value)), None) = (values.next(), values.next()) else { return None };
+            Some(value.into_owned())
+        };
+        Some(Self { username: only("username")?, password: only("password")?.into() })
+    }
+}
+
+fn text<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, Problem> {
+    let not_text =
+        || Problem::new(ProblemType::InvalidRequest).detail(format!("{name} must be a string"));
+    body.get(name).and_then(Value::as_str).ok_or_else(not_text)
+}
+
+impl From<HashError> for Problem {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => {
+                Self::new(ProblemType::Overloaded).retry_after(std::time::Duration::from_secs(1))
+            }
+            HashError::Failed => Self::internal(error),
+        }
+    }
+}
+
+impl From<PasswordRegistrationError> for Problem {
+    fn from(error: PasswordRegistrationError) -> Self {
+        let kind = match error {
+            PasswordRegistrationError::Busy(error) => return error.into(),
+            PasswordRegistrationError::Email(_) => ProblemType::InvalidRequest,
+            PasswordRegistrationError::EmailTaken => ProblemType::EmailTaken,
+            PasswordRegistrationError::Registration(error) => return error.into(),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy(error) => error.into(),
+            PasswordError::Proof(error) => error.into(),
+            // One answer, which says neither whether the account exists nor what is wrong.
+            PasswordError::Refused => {
+                Self::new(ProblemType::Unauthenticated).detail(error.to_string())
+            }
+            PasswordError::SigningKey(error) => Self::internal(error),
+            PasswordError::Store(error) => error.into(),
+        }
+    }
+}

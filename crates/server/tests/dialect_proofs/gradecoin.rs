@@ -1,0 +1,336 @@
+//! *gradecoin*.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_authority::{
+    RegistrationKey,
+    account::Username,
+    audit::EventKind,
+    invitation::OneTimePassword,
+    policy::Enrolment,
+    vault::{MasterKey, Vault},
+};
+use countersign_protocol::{
+    Scopes,
+    digest::sha256,
+    envelope::aes_cbc_oaep::{Sealed, seal},
+    keys::{KeyPolicy, PrivateKey, PublicKey},
+    strict::base64,
+    tokens::jws,
+};
+use countersign_testkit::keys::{
+    OTHER_RSA_2048_PEM, RSA_1024_PUBLIC_PEM, RSA_2048_PEM, ed25519, from_pem,
+};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
+
+use crate::server::{Answer, Server};
+
+const MINUTE: Duration = Duration::from_mins(1);
+const PASSWORD: &str = "15 char secret!";
+
+/// A server that has invited e123456 for a week.
+async fn server() -> Server {
+    let server = Server::start().await;
+    invite(&server, "e123456", PASSWORD).await;
+    server
+}
+
+async fn invite(server: &Server, id: &str, password: &str) {
+    let ports = server.authority().ports();
+    let master_key = MasterKey::parse(&"0f".repeat(32)).unwrap();
+    let vault = Vault::open(&*ports.vault, &master_key, &*ports.random).await.unwrap();
+    let key = RegistrationKey::open(&*ports.vault, &vault, &*ports.random).await.unwrap();
+    let invited = [(id.parse::<Username>().unwrap(), OneTimePassword::parse(password).unwrap())];
+    let expires_at = server.authority().now() + 7 * 24 * 60 * MINUTE;
+    let scopes: Scopes = "class".parse().unwrap();
+    server.admin().invite_with_passwords(&invited, &scopes, expires_at, &key).await.unwrap();
+}
+
+async fn recipient(server: &Server) -> PublicKey {
+    let pem = server.authority().registration_key_pem().await.unwrap();
+    PublicKey::parse(pem, &KeyPolicy::default()).unwrap()
+}
+
+async fn seal_text(server: &Server, text: &str) -> Value {
+    let Sealed { key, iv, ciphertext } =
+        seal(&recipient(server).await, text.as_bytes(), [3; 16], [4; 16]).unwrap();
+    json!({ "c": ciphertext, "iv": iv, "key": key })
+}
+
+async fn register_as(server: &Server, id: &str, password: &str, pem: &str) -> Answer {
+    let text = json!({ "student_id": id, "passwd": password, "public_key": pem }).to_string();
+    server.post("/register", seal_text(server, &text).await).await
+}
+
+fn pem(key: &PrivateKey) -> String {
+    key.public_key().to_spki_pem()
+}
+
+fn hex(text: &str) -> String {
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
+    sha256(&[text.as_bytes()]).iter().flat_map(digits).flatten().collect()
+}
+
+/// The one refusal of everything that says nothing.
+fn assert_refused(answer: &Answer) {
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
+    assert_eq!(answer.body["res"], "Error");
+    assert!(answer.body["message"].as_str().unwrap().starts_with("this does not open"));
+}
+
+/// A request with a body, authorised by a JWT.
+async fn call(server: &Server, key: &PrivateKey, claims: Value, body: &str) -> Answer {
+    let mut all = json!({ "iat": server.seconds(), "exp": server.seconds() + 60 });
+    for (name, value) in claims.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    let claims = all.as_object().unwrap();
+    let jwt = jws::sign(key, key.algorithm(), &Map::new(), claims).unwrap();
+    let authorization = format!("Bearer {jwt}");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    server.send("POST", "/v1/whoami", &headers, body.to_owned()).await
+}
+
+#[tokio::test]
+async fn whoever_was_invited_registers_and_signs_requests() {
+    let server = server().await;
+    let key = from_pem(RSA_2048_PEM);
+    let answer = register_as(&server, "e123456", PASSWORD, &pem(&key)).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+    assert_eq!(answer.body["res"], "Success");
+    let fingerprint = hex(&pem(&key));
+    assert!(answer.body["message"].as_str().unwrap().ends_with(&fingerprint));
+    assert_eq!(server.events(EventKind::AccountRegistered).await, 1);
+
+    let body = json!({ "source": fingerprint, "amount": 2 }).to_string();
+    let tha = hex(&body);
+    for named in [
+        json!({ "tha": tha }),
+        json!({ "tha": tha, "sub": fingerprint }),
+        json!({ "tha": tha, "sub": "e123456" }),
+    ] {
+        let answer = call(&server, &key, named, &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert_eq!(answer.body["username"], "e123456");
+        assert_eq!(answer.body["scopes"], json!(["class"]));
+    }
+    let altered = body.replace('2', "3");
+    assert_eq!(
+        call(&server, &key, json!({ "tha": tha }), &altered).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    let other = from_pem(OTHER_RSA_2048_PEM);
+    assert_eq!(
+        call(&server, &other, json!({ "tha": tha }), &body).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn the_key_survives_a_restart_and_is_pem() {
+    let mut server = server().await;
+    let before = recipient(&server).await;
+    assert_eq!(before.rsa_bits(), Some(2048));
+    server.restart().await;
+    assert_eq!(recipient(&server).await.thumbprint(), before.thumbprint());
+    let answer = server.send("GET", "/gradecoin.pub", &[], String::new()).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let answer = register_as(&server, "e123456", PASSWORD, &pem(&ed25519(1))).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_password_works_once_and_for_its_own_name() {
+    let server = server().await;
+    invite(&server, "e222222", "another secret!").await;
+    let key = pem(&ed25519(1));
+    assert_refused(&register_as(&server, "e222222", PASSWORD, &key).await);
+    assert_refused(&register_as(&server, "e333333", PASSWORD, &key).await);
+    assert_refused(&register_as(&server, "e123456", "15 char secret?", &key).await);
+    assert_refused(&register_as(&server, "e123456", "", &key).await);
+    assert_eq!(register_as(&server, "E123456", PASSWORD, &key).await.status, StatusCode::CREATED);
+    assert_refused(&register_as(&server, "e123456", PASSWORD, &pem(&ed25519(2))).await);
+    assert!(server.events(EventKind::RegistrationRefused).await >= 5);
+}
+
+#[tokio::test]
+async fn of_twenty_at_once_one_registers() {
+    let server = Arc::new(server().await);
+    let mut registering = JoinSet::new();
+    for number in 0..20 {
+        let server = Arc::clone(&server);
+        let register =
+            async move { register_as(&server, "e123456", PASSWORD, &pem(&ed25519(number))).await };
+        registering.spawn(register);
+    }
+    let mut statuses = Vec::new();
+    while let Some(answer) = registering.join_next().await {
+        statuses.push(answer.unwrap().status);
+    }
+    statuses.sort();
+    assert_eq!(statuses[0], StatusCode::CREATED);
+    assert_eq!(statuses[1..], [StatusCode::BAD_REQUEST; 19]);
+}
+
+#[tokio::test]
+async fn an_expired_password_is_a_wrong_one() {
+    let server = server().await;
+    server.advance(7 * 24 * 60 * MINUTE);
+    assert_refused(&register_as(&server, "e123456", PASSWORD, &pem(&ed25519(1))).await);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_key_is_told_and_burns_nothing() {
+    let server = server().await;
+    for key in ["", "no key", RSA_2048_PEM, RSA_1024_PUBLIC_PEM, &base64::encode(b"key")] {
+        let answer = register_as(&server, "e123456", PASSWORD, key).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        let message = answer.body["message"].as_str().unwrap();
+        assert!(message.starts_with("public_key: "), "{message}");
+        // Nobody learns that without the password.
+        assert_refused(&register_as(&server, "e123456", "wrong password", key).await);
+    }
+    let key = ed25519(1);
+    assert_eq!(server.register("mallory", &key).await.status, StatusCode::OK);
+    let answer = register_as(&server, "e123456", PASSWORD, &pem(&key)).await;
+    assert_eq!(answer.body["message"], "the key is registered already");
+    let answer = register_as(&server, "e123456", PASSWORD, &pem(&ed25519(2))).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn whatever_does_not_open_has_one_answer() {
+    let server = Server::start_with(|policy| policy.limits = None).await;
+    invite(&server, "e123456", PASSWORD).await;
+    let key = pem(&ed25519(1));
+    let text = json!({ "student_id": "e123456", "passwd": PASSWORD, "public_key": key });
+    let good = seal_text(&server, &text.to_string()).await;
+    let expected = register_as(&server, "e123456", "wrong password", &key).await;
+    assert_refused(&expected);
+    let mut bad = Vec::new();
+    for member in ["c", "iv", "key"] {
+        for wrong in [json!(""), json!("!"), json!("AAAA"), json!(1), json!(null), json!([])] {
+            let mut body = good.clone();
+            body[member] = wrong;
+            bad.push(body);
+        }
+        let bytes = base64::decode(good[member].as_str().unwrap()).unwrap();
+        for place in [0, bytes.len() / 2, bytes.len() - 1] {
+            let mut bytes = bytes.clone();
+            bytes[place] ^= 0x80;
+            let mut body = good.clone();
+            body[member] = base64::encode(&bytes).into();
+            bad.push(body);
+        }
+    }
+    for text in ["", "{}", "[]", "null", r#"{"student_id":"e123456"}"#] {
+        bad.push(seal_text(&server, text).await);
+    }
+    let mut more = text.clone();
+    more["more"] = "".into();
+    bad.push(seal_text(&server, &more.to_string()).await);
+    for body in bad {
+        let answer = server.post("/register", body.clone()).await;
+        assert_eq!((answer.status, &answer.body), (expected.status, &expected.body), "{body}");
+    }
+    assert_eq!(server.post("/register", good).await.status, StatusCode::CREATED);
+}
+
+/// The last byte before the padding, and one inside the first block that still makes sense, in all
+/// 256 forms.
+#[tokio::test]
+async fn altered_ciphertexts_say_nothing() {
+    let server = Server::start_with(|policy| policy.limits = None).await;
+    invite(&server, "e123456", PASSWORD).await;
+    // With a wrong password, which the first block begins with.
+    let text = format!(
+        r#"{{"passwd":"wrong1","student_id":"e123456","public_key":{}}}"#,
+        json!(pem(&ed25519(1)))
+    );
+    let good = seal_text(&server, &text).await;
+    let expected = server.post("/register", good.clone()).await;
+    assert_refused(&expected);
+    for (member, from_end) in [("c", 17), ("iv", 2)] {
+        let bytes = base64::decode(good[member].as_str().unwrap()).unwrap();
+        for delta in 0..=255_u8 {
+            let mut bytes = bytes.clone();
+            let place = bytes.len() - from_end;
+            bytes[place] ^= delta;
+            let mut body = good.clone();
+            body[member] = base64::encode(&bytes).into();
+            let answer = server.post("/register", body).await;
+            assert_eq!((answer.status, &answer.body), (expected.status, &expected.body));
+        }
+    }
+}
+
+#[tokio::test]
+async fn guessing_slows_a_name_down_and_success_costs_nothing() {
+    let server = server().await;
+    let key = pem(&ed25519(1));
+    for _ in 0..10 {
+        assert_refused(&register_as(&server, "e123456", "wrong password", &key).await);
+    }
+    assert_refused(&register_as(&server, "e123456", PASSWORD, &key).await);
+    server.advance(MINUTE);
+    let answer = register_as(&server, "e123456", PASSWORD, &key).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+
+    let server = Server::start().await;
+    for number in 0..70 {
+        let id = format!("e{number}");
+        invite(&server, &id, PASSWORD).await;
+        let answer = register_as(&server, &id, PASSWORD, &pem(&ed25519(number))).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "a class behind one address");
+    }
+    for number in 0..60 {
+        assert_refused(&register_as(&server, &format!("x{number}"), PASSWORD, &key).await);
+    }
+    let answer = register_as(&server, "y", PASSWORD, &key).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn where_registration_is_closed_nobody_registers() {
+    let server = Server::start_with(|policy| policy.enrolment = Enrolment::Closed).await;
+    invite(&server, "e123456", PASSWORD).await;
+    let answer = register_as(&server, "e123456", PASSWORD, &pem(&ed25519(1))).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.body["message"], "registration is closed on this server");
+}
+
+#[tokio::test]
+async fn switched_off_it_is_absent() {
+    let mut server = Server::start().await;
+    server.dialects.gradecoin = false;
+    server.restart().await;
+    let answer = server.send("GET", "/gradecoin.pub", &[], String::new()).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let answer = server.post("/register", json!({ "c": "", "iv": "", "key": "" })).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.body["detail"].as_str().unwrap().contains("exactly the members"));
+    assert!(!answer.body["detail"].as_str().unwrap().contains("gradecoin"));
+    let api = server.send("GET", "/openapi.json", &[], String::new()).await;
+    assert!(api.body["paths"].get("/gradecoin.pub").is_none());
+}
+
+#[tokio::test]
+async fn a_new_master_key_keeps_key_and_passwords() {
+    let server = server().await;
+    let before = recipient(&server).await;
+    let ports = server.authority().ports();
+    let [old, new] = ["0f", "f0"].map(|digits| MasterKey::parse(&digits.repeat(32)).unwrap());
+    let stores = (&*ports.vault, &*ports.signing_keys);
+    let now = server.authority().now();
+    Vault::change_master_key(stores, &old, &new, now, &*ports.random).await.unwrap();
+    let vault = Vault::open(&*ports.vault, &new, &*ports.random).await.unwrap();
+    let key = RegistrationKey::open(&*ports.vault, &vault, &*ports.random).await.unwrap();
+    assert_eq!(key.public_pem(), before.to_spki_pem());
+    let (name, password) = ("e123456".parse().unwrap(), OneTimePassword::parse(PASSWORD).unwrap());
+    let hash = key.password_hash(&name, &password);
+    assert!(ports.invitations.invitation(&hash).await.unwrap().is_some());
+    let wrong = Vault::open(&*ports.vault, &old, &*ports.random).await;
+    assert!(wrong.is_err());
+}

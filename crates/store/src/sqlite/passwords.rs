@@ -1,0 +1,185 @@
+//! Accounts with passwords, and the log of their logins.
+
+use async_trait::async_trait;
+use countersign_authority::{
+    account::{Account, AccountName, AccountStatus},
+    ports::{
+        CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, PasswordStore, StoreError,
+    },
+};
+use rusqlite::{Connection, Row};
+
+use super::{
+    SqliteStore, accounts, audit,
+    error::DbError,
+    rows::{self, Columns, millis, timestamp},
+};
+
+#[async_trait]
+impl PasswordStore for SqliteStore {
+    async fn create_password_account(
+        &self,
+        new: NewPasswordAccount,
+    ) -> Result<(), CreatePasswordAccountError> {
+        self.write(move |connection| create(connection, &new)).await
+    }
+
+    async fn password(&self, name: &AccountName) -> Result<Option<(Account, String)>, StoreError> {
+        let name = name.clone();
+        self.read(move |connection| Ok(find(connection, &name)?)).await
+    }
+
+    async fn record_password_login(&self, login: PasswordLogin) -> Result<bool, StoreError> {
+        self.write(move |connection| Ok(record_login(connection, &login)?)).await
+    }
+}
+
+fn create(
+    connection: &Connection,
+    new: &NewPasswordAccount,
+) -> Result<(), CreatePasswordAccountError> {
+    let now = new.event.at;
+    // The name comes first: whoever asks for a taken one learns nothing about the address.
+    let taken = "SELECT 1 FROM accounts WHERE username_folded = ?";
+    let taken = rows::first(connection, taken, [new.username.folded()], |_| Ok(()))?;
+    if taken.is_some() {
+        return Err(CreatePasswordAccountError::UsernameTaken);
+    }
+    let user = "INSERT INTO users(username, password_hash, email, date_registered)
+        VALUES (?, ?, ?, ?) ON CONFLICT(email) DO NOTHING";
+    let values = (new.username.as_str(), &new.password_hash, new.email.as_str(), timestamp(now));
+    if rows::execute(connection, user, values)? == 0 {
+        return Err(CreatePasswordAccountError::EmailTaken);
+    }
+    let account = "INSERT INTO
+        accounts(user_id, account_id, username_folded, status, scopes, registered_at)
+        VALUES (?, ?, ?, ?, ?, ?)";
+    let values = (
+        connection.last_insert_rowid(),
+        new.id.as_bytes(),
+        new.username.folded(),
+        AccountStatus::Active.name(),
+        new.scopes.to_string(),
+        millis(now),
+    );
+    rows::execute(connection, account, values)?;
+    audit::record(connection, &new.event)?;
+    Ok(())
+}
+
+fn find(connection: &Connection, name: &AccountName) -> Result<Option<(Account, String)>, DbError> {
+    const FROM: &str = "FROM accounts AS a JOIN users AS u ON u.id = a.user_id";
+    let select = format!("SELECT u.password_hash, {} {FROM} WHERE ", accounts::COLUMNS);
+    let read = |row: &Row<'_>| {
+        let hash = Columns::new(row, "users", 0).plain("password_hash")?;
+        Ok((accounts::read(row, 1)?, hash))
+    };
+    match name {
+        AccountName::Id(id) => {
+            rows::first(connection, &(select + "a.account_id = ?"), [id.as_bytes()], read)
+        }
+        AccountName::Username(username) => {
+            rows::first(connection, &(select + "a.username_folded = ?"), [username.folded()], read)
+        }
+    }
+}
+
+fn record_login(connection: &Connection, login: &PasswordLogin) -> Result<bool, DbError> {
+    let now = login.event.at;
+    let account = "UPDATE accounts SET last_login_at = ? WHERE account_id = ? AND status = ?";
+    let values = (millis(now), login.account_id.as_bytes(), AccountStatus::Active.name());
+    if rows::execute(connection, account, values)? == 0 {
+        return Ok(false);
+    }
+    let user_id = accounts::user_id(connection, login.account_id)?;
+    let user = "UPDATE users SET last_login = ? WHERE id = ?";
+    rows::execute(connection, user, (timestamp(now), user_id))?;
+    let log = "INSERT INTO auth_logs(request_ip, request_timestamp, user_id) VALUES (?, ?, ?)";
+    rows::execute(connection, log, (login.address.to_string(), timestamp(now), user_id))?;
+    audit::record(connection, &login.event)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, time::Duration};
+
+    use countersign_authority::{
+        audit::{AuditEvent, EventKind},
+        ports::{AuditStore as _, Retention},
+    };
+    use countersign_protocol::{AccountId, Scopes, UnixTime};
+
+    use super::*;
+    use crate::sqlite::SqliteOptions;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn account(number: u8, name: &str, email: &str) -> NewPasswordAccount {
+        let id = AccountId::from_bytes([number; 16]);
+        NewPasswordAccount {
+            id,
+            username: name.parse().unwrap(),
+            email: email.parse().unwrap(),
+            scopes: Scopes::none(),
+            password_hash: "a hash".to_owned(),
+            event: AuditEvent::new(NOW, EventKind::AccountRegistered).account(id),
+        }
+    }
+
+    fn login(number: u8, at: UnixTime) -> PasswordLogin {
+        let account_id = AccountId::from_bytes([number; 16]);
+        let event = AuditEvent::new(at, EventKind::LoginSucceeded).account(account_id);
+        PasswordLogin { account_id, address: IpAddr::from([192, 0, 2, 1]), event }
+    }
+
+    async fn logins(store: &SqliteStore) -> Vec<String> {
+        let select = "SELECT request_timestamp FROM auth_logs ORDER BY id";
+        let all = move |connection: &Connection| {
+            Ok::<_, StoreError>(rows::all(connection, select, [], |row| Ok(row.get(0)?))?)
+        };
+        store.read(all).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn names_and_addresses_are_taken_once_and_a_refusal_leaves_nothing() {
+        use CreatePasswordAccountError::{EmailTaken, UsernameTaken};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        let create = |new| store.create_password_account(new);
+        create(account(1, "alice", "alice@example.com")).await.unwrap();
+        let same_name = create(account(2, "ALICE", "other@example.com")).await;
+        assert!(matches!(same_name, Err(UsernameTaken)));
+        let same_address = create(account(2, "bob", "Alice@Example.com")).await;
+        assert!(matches!(same_address, Err(EmailTaken)));
+        create(account(2, "bob", "other@example.com")).await.unwrap();
+        let (bob, hash) = store.password(&"Bob".parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!((bob.username.as_str(), hash.as_str()), ("bob", "a hash"));
+        assert!(!store.record_password_login(login(3, NOW)).await.unwrap(), "of nobody");
+        assert!(logins(&store).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_log_of_logins_is_pruned_by_age_and_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        store.create_password_account(account(1, "alice", "alice@example.com")).await.unwrap();
+        for days in 0..5 {
+            assert!(store.record_password_login(login(1, NOW + DAY * days)).await.unwrap());
+        }
+        let prune = async |max_age, max_events| {
+            let retention = Retention { max_age, max_events };
+            store.prune(NOW + DAY * 5, &retention).await.unwrap();
+            logins(&store).await
+        };
+        assert_eq!(prune(DAY * 10, 100).await.len(), 5);
+        assert_eq!(
+            prune(DAY * 3, 100).await,
+            (2..5).map(|d| timestamp(NOW + DAY * d)).collect::<Vec<_>>()
+        );
+        assert_eq!(prune(DAY * 10, 1).await, [timestamp(NOW + DAY * 4)]);
+    }
+}

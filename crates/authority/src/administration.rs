@@ -11,11 +11,12 @@ use crate::{
     account::{Account, AccountName, AccountStatus, Username},
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     credential::Credential,
-    invitation::{CodeHash, EnrolmentCode, Invitation},
+    invitation::{CodeHash, EnrolmentCode, Invitation, OneTimePassword},
     ports::{
         AccountStore, AuditStore, CredentialStore, InvitationStore, Ports, Random,
         RevokeCredentialError, StoreError,
     },
+    registration_key::RegistrationKey,
 };
 
 /// Administrative acts at one moment.
@@ -160,6 +161,39 @@ impl Administration {
         Ok(code)
     }
 
+    /// Makes invitations with one-time passwords, each for one name: all of them or none. The
+    /// passwords are kept nowhere.
+    ///
+    /// # Errors
+    /// [`AdminError::Invited`] when there is such an invitation already, used or not; or when the
+    /// store fails.
+    pub async fn invite_with_passwords(
+        &self,
+        invited: &[(Username, OneTimePassword)],
+        scopes: &Scopes,
+        expires_at: UnixTime,
+        key: &RegistrationKey,
+    ) -> Result<(), AdminError> {
+        let mut invitations = Vec::with_capacity(invited.len());
+        for (username, password) in invited {
+            let code_hash = key.password_hash(username, password);
+            if self.invitations.invitation(&code_hash).await?.is_some() {
+                return Err(AdminError::Invited(username.clone()));
+            }
+            let event = AuditEvent::new(self.now, EventKind::InvitationCreated);
+            let invitation = Invitation {
+                code_hash,
+                username: Some(username.clone()),
+                scopes: scopes.clone(),
+                created_at: self.now,
+                expires_at,
+                used_at: None,
+            };
+            invitations.push((invitation, event.detail(format!("for {username}"))));
+        }
+        Ok(self.invitations.create_invitations(&invitations).await?)
+    }
+
     /// Invitations, newest first.
     ///
     /// # Errors
@@ -213,6 +247,9 @@ fn existing(found: bool) -> Result<(), AdminError> {
 /// Why an administrative act fails.
 #[derive(Debug, Error)]
 pub enum AdminError {
+    /// There is an invitation with the same name and password already.
+    #[error("{0} was invited with that password before")]
+    Invited(Username),
     /// There is no such account.
     #[error("no such account")]
     NoAccount,

@@ -7,12 +7,14 @@ use countersign_protocol::{
     tokens::session::SessionSealer,
 };
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 use crate::{
     live::LiveCredentials,
     mutual::Mutual,
     policy::Policy,
     ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
+    registration_key::RegistrationKey,
     sessions::session_sealer,
     signing_keys::{SigningKeyError, SigningKeys, jwks_max_age},
     tokens::RevokedTokens,
@@ -29,6 +31,8 @@ pub struct Authority {
     pub(crate) revoked_tokens: RevokedTokens,
     pub(crate) trail: Trail,
     pub(crate) mutual: Mutual,
+    /// Opened, or made, when it is first wanted.
+    pub(crate) registration_key: OnceCell<RegistrationKey>,
     /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
     pub(crate) nonces: NonceSealer,
     pub(crate) sessions: SessionSealer,
@@ -71,6 +75,7 @@ impl Authority {
             resource_nonces: nonce_sealer(&vault, RESOURCES, &epoch, &policy),
             trail: Trail::default(),
             mutual: Mutual::new(&vault, &epoch, policy.mutual.keys_ready),
+            registration_key: OnceCell::new(),
             sessions: session_sealer(&vault, &epoch, policy.sessions.lifetime),
             remembers_since: if vault.is_new() { UnixTime::EPOCH } else { now },
             checked: tokio::sync::Mutex::new(None),
@@ -91,6 +96,10 @@ impl Authority {
     /// The ports.
     pub const fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    pub(crate) const fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// The signing keys.
@@ -144,13 +153,24 @@ impl Authority {
         self.take(|limits| &limits.account, LimitKey::Account(account)).await
     }
 
-    async fn take(
+    pub(crate) async fn take(
         &self,
         limit: impl Fn(&crate::policy::Limits) -> &RateLimit + Send,
         key: LimitKey,
     ) -> Result<(), RateLimited> {
         let Some(limits) = &self.policy.limits else { return Ok(()) };
         self.ports.rate_limiter.take(limit(limits), key, self.ports.clock.monotonic()).await
+    }
+
+    /// Undoes a [`Self::take`] that should not count.
+    pub(crate) async fn give_back(
+        &self,
+        limit: impl Fn(&crate::policy::Limits) -> &RateLimit + Send,
+        key: LimitKey,
+    ) {
+        if let Some(limits) = &self.policy.limits {
+            self.ports.rate_limiter.give_back(limit(limits), key).await;
+        }
     }
 }
 

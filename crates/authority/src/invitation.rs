@@ -11,7 +11,7 @@ use crate::account::Username;
 /// A standing permission to register one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
-    /// SHA-256 of the code; the code itself is kept nowhere.
+    /// The hash of the code; the code itself is kept nowhere.
     pub code_hash: CodeHash,
     /// The only username that may use it; `None` leaves the choice to the invited.
     pub username: Option<Username>,
@@ -25,7 +25,14 @@ pub struct Invitation {
     pub used_at: Option<UnixTime>,
 }
 
-/// SHA-256 of a one-time code: what is stored, and what names the invitation to an administrator.
+impl Invitation {
+    /// Whether it works at `now`.
+    pub fn is_usable(&self, now: UnixTime) -> bool {
+        self.used_at.is_none() && now < self.expires_at
+    }
+}
+
+/// SHA-256 of a one-time code, or the keyed hash of a one-time password: what is stored, and what names the invitation to an administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CodeHash(pub [u8; 32]);
 
@@ -77,6 +84,49 @@ impl EnrolmentCode {
     }
 }
 
+/// A secret that registers one account together with its name: 8 to 128 characters.
+///
+/// It can be neither printed nor cloned.
+pub struct OneTimePassword(Zeroizing<String>);
+
+impl OneTimePassword {
+    /// What fresh ones are made of: letters and digits that are not mistaken for each other.
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+    /// A fresh one: 15 characters, 75 random bits.
+    pub fn generate(random: &dyn Random) -> Self {
+        let bytes = Zeroizing::new(random_bytes::<15>(random));
+        let characters =
+            bytes.iter().map(|byte| char::from(Self::ALPHABET[usize::from(byte % 32)]));
+        Self(Zeroizing::new(characters.collect()))
+    }
+
+    /// One that somebody else has made.
+    ///
+    /// # Errors
+    /// When it is too short or too long, holds a control character, or begins or ends with a space.
+    pub fn parse(text: &str) -> Result<Self, InvalidPassword> {
+        let fits = (8..=128).contains(&text.chars().count());
+        if !fits || text.trim() != text || text.contains(char::is_control) {
+            return Err(InvalidPassword);
+        }
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The password, to be passed on to whom it is for.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Not a one-time password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "a one-time password has 8 to 128 characters, none of them a control character, and no space \
+     at either end"
+)]
+pub struct InvalidPassword;
+
 /// Not an enrolment code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not an enrolment code: it begins with csi_ and must be copied whole")]
@@ -90,6 +140,23 @@ mod tests {
     impl Random for Counting {
         fn fill(&self, bytes: &mut [u8]) {
             bytes.iter_mut().zip(0..).for_each(|(byte, n)| *byte = n);
+        }
+    }
+
+    #[test]
+    fn a_password_is_made_or_taken_as_it_is() {
+        let made = OneTimePassword::generate(&Counting);
+        assert_eq!(made.reveal(), "abcdefghijkmnpq");
+        for text in [
+            "12345678",
+            "with space",
+            "\u{df}\u{df}\u{df}\u{df}\u{df}\u{df}\u{df}\u{df}",
+            made.reveal(),
+        ] {
+            assert_eq!(OneTimePassword::parse(text).unwrap().reveal(), text);
+        }
+        for text in ["", "1234567", " 12345678", "12345678 ", "1234\t5678", &"x".repeat(129)] {
+            assert_eq!(OneTimePassword::parse(text).err(), Some(InvalidPassword), "{text:?}");
         }
     }
 

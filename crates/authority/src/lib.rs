@@ -20,7 +20,9 @@ pub mod policy;
 pub mod ports;
 mod proof;
 mod registration;
+mod registration_key;
 pub mod sealed_key;
+mod sealed_registration;
 mod server_keys;
 mod sessions;
 mod signers;
@@ -42,6 +44,10 @@ pub use crate::mutual::{
 };
 pub use crate::proof::{PresentedDpop, ProofError};
 pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};
+pub use crate::registration_key::{RegistrationKey, RegistrationKeyError};
+pub use crate::sealed_registration::{
+    SealedRegistered, SealedRegistration, SealedRegistrationError,
+};
 pub use crate::server_keys::ServerKeyError;
 pub use crate::sessions::{
     CheckedMessage, OpenSessionError, OpenedSession, SessionError, SignedMessage,

@@ -204,6 +204,10 @@ pub struct Limits {
     /// Logins and changes of keys that were proven, by account. Unproven ones do not count, or
     /// anybody could lock an account out.
     pub account: RateLimit,
+    /// Wrong one-time passwords, by client address.
+    pub guesses_from_address: RateLimit,
+    /// Wrong one-time passwords, by the name that they were tried with.
+    pub guesses_at_name: RateLimit,
 }
 
 impl Default for Limits {
@@ -214,6 +218,8 @@ impl Default for Limits {
             registrations: per_minute("registrations", 1_200),
             logins: per_minute("logins", 3_000),
             account: per_minute("account", 600),
+            guesses_from_address: per_minute("guesses-from-address", 60),
+            guesses_at_name: per_minute("guesses-at-name", 10),
         }
     }
 }

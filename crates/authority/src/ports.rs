@@ -253,6 +253,15 @@ pub trait InvitationStore: Send + Sync {
         event: AuditEvent,
     ) -> Result<(), StoreError>;
 
+    /// Keeps new invitations, all of them or none.
+    async fn create_invitations(
+        &self,
+        invitations: &[(Invitation, AuditEvent)],
+    ) -> Result<(), StoreError>;
+
+    /// The invitation of that hash, used or not.
+    async fn invitation(&self, code_hash: &CodeHash) -> Result<Option<Invitation>, StoreError>;
+
     /// Invitations, newest first, at most `limit`.
     async fn invitations(&self, limit: u32) -> Result<Vec<Invitation>, StoreError>;
 
@@ -313,13 +322,21 @@ pub trait VaultStore: Send + Sync {
     /// The key pairs of all accounts that have one.
     async fn server_keys(&self) -> Result<Vec<(AccountId, SealedServerKey)>, StoreError>;
 
-    /// Replaces the record, every signing key and every account's key pair at once: the master key
-    /// has changed.
+    /// The key pair of sealed registrations, once it was made.
+    async fn registration_key(&self) -> Result<Option<SealedServerKey>, StoreError>;
+
+    /// Keeps the first key pair of sealed registrations. `false` when there is one already, which
+    /// then stays.
+    async fn create_registration_key(&self, key: &SealedServerKey) -> Result<bool, StoreError>;
+
+    /// Replaces the record, every signing key, every account's key pair and that of sealed
+    /// registrations at once: the master key has changed.
     async fn replace_vault(
         &self,
         record: &VaultRecord,
         signing_keys: &[SealedSigningKey],
         server_keys: &[(AccountId, SealedServerKey)],
+        registration_key: Option<&SealedServerKey>,
         event: AuditEvent,
     ) -> Result<(), StoreError>;
 }
@@ -499,6 +516,9 @@ pub trait RateLimiter: Send + Sync {
         key: LimitKey,
         now: Duration,
     ) -> Result<(), RateLimited>;
+
+    /// Gives back one that was taken.
+    async fn give_back(&self, limit: &RateLimit, key: LimitKey);
 }
 
 /// An allowance: `burst` at once, refilled evenly at `burst` per `period`.
@@ -519,6 +539,8 @@ pub enum LimitKey {
     Address(IpAddr),
     /// An account.
     Account(AccountId),
+    /// A name that may be nobody's, by its SHA-256.
+    Name([u8; 32]),
 }
 
 /// The allowance is used up.

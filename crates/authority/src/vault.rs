@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::{
     audit::{AuditEvent, EventKind},
     ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
+    registration_key::{self, RegistrationKeyError},
     sealed_key::SealedSigningKey,
     server_keys::{self, ServerKeyError},
     signing_keys::{SigningKeyError, reseal},
@@ -126,8 +127,8 @@ impl Vault {
         Self::open_record(&record, master)
     }
 
-    /// Changes the master key of a store: seals every signing key and every account's key pair
-    /// anew, in one transaction.
+    /// Changes the master key of a store: seals every signing key, every account's key pair and
+    /// that of sealed registrations anew, in one transaction.
     ///
     /// # Errors
     /// When `old` is not the present master key, or the store fails; then nothing has changed.
@@ -149,8 +150,15 @@ impl Vault {
         for (id, key) in vaults.server_keys().await? {
             server_keys.push((id, server_keys::reseal(id, &key, &old, &new, random)?));
         }
+        let registration_key = match vaults.registration_key().await? {
+            Some(key) => Some(registration_key::reseal(&key, &old, &new, random)?),
+            None => None,
+        };
+        let registration_key = registration_key.as_ref();
         let event = AuditEvent::new(now, EventKind::MasterKeyChanged);
-        Ok(vaults.replace_vault(&record, &resealed, &server_keys, event).await?)
+        let replaced =
+            vaults.replace_vault(&record, &resealed, &server_keys, registration_key, event).await;
+        Ok(replaced?)
     }
 
     /// Whether the store had no vault before: nothing was ever signed for it.
@@ -193,6 +201,9 @@ pub enum VaultError {
     /// An account's key pair could not be sealed anew.
     #[error(transparent)]
     ServerKey(#[from] ServerKeyError),
+    /// The key pair of sealed registrations could not be sealed anew.
+    #[error(transparent)]
+    RegistrationKey(#[from] RegistrationKeyError),
     /// A signing key could not be sealed anew.
     #[error(transparent)]
     SigningKey(#[from] SigningKeyError),

@@ -26,6 +26,13 @@ CREATE TABLE server_keys(
     nonce BLOB NOT NULL
 ) STRICT;
 
+-- The server's own key pair for which clients seal registrations: AES-256-GCM of the private half.
+CREATE TABLE registration_key(
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    ciphertext BLOB NOT NULL,
+    nonce BLOB NOT NULL
+) STRICT;
+
 -- Keys whose registration proved nothing. One leaves this table when it first signs; until then,
 -- whoever registers it with a proof takes it over.
 CREATE TABLE unproven_keys(

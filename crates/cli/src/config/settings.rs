@@ -325,6 +325,7 @@ impl RateLimitSettings {
             registrations: with(default.registrations, self.registrations),
             logins: with(default.logins, self.logins),
             account: with(default.account, self.account),
+            ..default
         }
     }
 }

@@ -4,6 +4,7 @@
 //! can be switched off and is then absent. All of them share `POST /register`, whose bodies differ
 //! by their members; see [`register`].
 
+mod gradecoin;
 mod logout;
 mod passwordless;
 pub(crate) mod register;
@@ -54,6 +55,9 @@ pub(crate) fn routes(dialects: Dialects) -> OpenApiRouter<App> {
     let mut routes = OpenApiRouter::new();
     if !register::shapes(dialects).is_empty() {
         routes = routes.merge(register::routes());
+    }
+    if dialects.gradecoin {
+        routes = routes.merge(gradecoin::routes());
     }
     if dialects.passwordless {
         routes = routes.merge(passwordless::routes());

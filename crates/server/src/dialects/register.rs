@@ -6,7 +6,7 @@ use axum::{Extension, extract::State, response::Response};
 use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Dialects, passwordless, signjwt};
+use super::{Dialects, gradecoin, passwordless, signjwt};
 use crate::{
     address::ClientAddress,
     app::App,
@@ -37,10 +37,14 @@ impl Shape {
 
 /// The shapes of the dialects that are spoken.
 pub(super) fn shapes(dialects: Dialects) -> Vec<Shape> {
-    [(dialects.passwordless, passwordless::REGISTER), (dialects.signjwt, signjwt::REGISTER)]
-        .into_iter()
-        .filter_map(|(spoken, shape)| spoken.then_some(shape))
-        .collect()
+    [
+        (dialects.gradecoin, gradecoin::REGISTER),
+        (dialects.passwordless, passwordless::REGISTER),
+        (dialects.signjwt, signjwt::REGISTER),
+    ]
+    .into_iter()
+    .filter_map(|(spoken, shape)| spoken.then_some(shape))
+    .collect()
 }
 
 pub(super) fn routes() -> OpenApiRouter<App> {

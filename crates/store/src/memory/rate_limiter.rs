@@ -80,6 +80,16 @@ impl RateLimiter for MemoryRateLimiter {
         }
         Ok(())
     }
+
+    async fn give_back(&self, limit: &RateLimit, key: LimitKey) {
+        let key = whole_network(key);
+        let mut set = self.set_of(limit.name, key).lock();
+        let is_it = |allowance: &Allowance| allowance.limit == limit.name && allowance.key == key;
+        if let Some(allowance) = set.iter_mut().flatten().find(|allowance| is_it(allowance)) {
+            let interval = nanos(limit.period).checked_div(u64::from(limit.burst));
+            allowance.full_at = allowance.full_at.saturating_sub(interval.unwrap_or_default());
+        }
+    }
 }
 
 /// Takes one from an allowance that will be full at `full_at`, and returns when it will then be.

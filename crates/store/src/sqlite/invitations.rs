@@ -26,21 +26,27 @@ impl InvitationStore for SqliteStore {
         invitation: &Invitation,
         event: AuditEvent,
     ) -> Result<(), StoreError> {
-        let invitation = invitation.clone();
+        self.create_invitations(&[(invitation.clone(), event)]).await
+    }
+
+    async fn create_invitations(
+        &self,
+        invitations: &[(Invitation, AuditEvent)],
+    ) -> Result<(), StoreError> {
+        let invitations = invitations.to_vec();
         self.write(move |connection| {
-            let insert = format!("INSERT INTO invitations({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)");
-            let values = (
-                invitation.code_hash.0,
-                invitation.username.as_ref().map(Username::as_str),
-                invitation.scopes.to_string(),
-                millis(invitation.created_at),
-                millis(invitation.expires_at),
-                invitation.used_at.map(millis),
-            );
-            rows::execute(connection, &insert, values)?;
-            Ok(audit::record(connection, &event)?)
+            for (invitation, event) in &invitations {
+                insert(connection, invitation)?;
+                audit::record(connection, event)?;
+            }
+            Ok(())
         })
         .await
+    }
+
+    async fn invitation(&self, code_hash: &CodeHash) -> Result<Option<Invitation>, StoreError> {
+        let code_hash = *code_hash;
+        self.read(move |connection| Ok(find(connection, &code_hash)?)).await
     }
 
     async fn invitations(&self, limit: u32) -> Result<Vec<Invitation>, StoreError> {
@@ -78,17 +84,34 @@ pub(super) fn redeem(
     username: &Username,
     now: UnixTime,
 ) -> Result<Option<Scopes>, DbError> {
-    let select = format!("SELECT {COLUMNS} FROM invitations WHERE code_hash = ?");
-    let Some(invitation) = rows::first(connection, &select, [code_hash.0], read)? else {
-        return Ok(None);
-    };
-    let is_open_to = invitation.username.is_none_or(|intended| intended == *username);
-    if invitation.used_at.is_some() || invitation.expires_at <= now || !is_open_to {
+    let Some(invitation) = find(connection, code_hash)? else { return Ok(None) };
+    let is_open_to =
+        invitation.username.as_ref().is_none_or(|intended| intended == username);
+    if !invitation.is_usable(now) || !is_open_to {
         return Ok(None);
     }
     let update = "UPDATE invitations SET used_at = ? WHERE code_hash = ?";
     rows::execute(connection, update, (millis(now), code_hash.0))?;
     Ok(Some(invitation.scopes))
+}
+
+fn insert(connection: &Connection, invitation: &Invitation) -> Result<(), DbError> {
+    let insert = format!("INSERT INTO invitations({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)");
+    let values = (
+        invitation.code_hash.0,
+        invitation.username.as_ref().map(Username::as_str),
+        invitation.scopes.to_string(),
+        millis(invitation.created_at),
+        millis(invitation.expires_at),
+        invitation.used_at.map(millis),
+    );
+    rows::execute(connection, &insert, values)?;
+    Ok(())
+}
+
+fn find(connection: &Connection, code_hash: &CodeHash) -> Result<Option<Invitation>, DbError> {
+    let select = format!("SELECT {COLUMNS} FROM invitations WHERE code_hash = ?");
+    rows::first(connection, &select, [code_hash.0], read)
 }
 
 fn read(row: &Row<'_>) -> Result<Invitation, DbError> {

@@ -1,4 +1,4 @@
-//! The key pairs that the server made for single accounts.
+//! The key pairs that the server made for single accounts, and the one for sealed registrations.
 
 use async_trait::async_trait;
 use countersign_authority::{
@@ -48,6 +48,29 @@ pub(super) fn replace_all(
         SELECT user_id, ?, ? FROM accounts WHERE account_id = ?";
     for (id, key) in keys {
         rows::execute(connection, insert, (&key.ciphertext, key.nonce, id.as_bytes()))?;
+    }
+    Ok(())
+}
+
+/// The key pair of sealed registrations.
+pub(super) fn for_registrations(
+    connection: &Connection,
+) -> Result<Option<SealedServerKey>, DbError> {
+    let select = "SELECT ciphertext, nonce FROM registration_key";
+    rows::first(connection, select, [], |row| {
+        read(&mut Columns::new(row, "registration_key", 0))
+    })
+}
+
+/// Makes `key` that of sealed registrations.
+pub(super) fn replace_for_registrations(
+    connection: &Connection,
+    key: Option<&SealedServerKey>,
+) -> Result<(), DbError> {
+    rows::execute(connection, "DELETE FROM registration_key", [])?;
+    if let Some(key) = key {
+        let insert = "INSERT INTO registration_key(id, ciphertext, nonce) VALUES (1, ?, ?)";
+        rows::execute(connection, insert, (&key.ciphertext, key.nonce))?;
     }
     Ok(())
 }

@@ -46,21 +46,37 @@ impl VaultStore for SqliteStore {
         self.read(|connection| Ok(server_keys::all(connection)?)).await
     }
 
+    async fn registration_key(&self) -> Result<Option<SealedServerKey>, StoreError> {
+        self.read(|connection| Ok(server_keys::for_registrations(connection)?)).await
+    }
+
+    async fn create_registration_key(&self, key: &SealedServerKey) -> Result<bool, StoreError> {
+        let key = key.clone();
+        self.write(move |connection| {
+            let insert = "INSERT INTO registration_key(id, ciphertext, nonce) VALUES (1, ?, ?)
+                ON CONFLICT DO NOTHING";
+            Ok(rows::execute(connection, insert, (&key.ciphertext, key.nonce))? > 0)
+        })
+        .await
+    }
+
     async fn replace_vault(
         &self,
         record: &VaultRecord,
         signing_keys: &[SealedSigningKey],
         server_keys: &[(AccountId, SealedServerKey)],
+        registration_key: Option<&SealedServerKey>,
         event: AuditEvent,
     ) -> Result<(), StoreError> {
         let (record, keys) = (record.clone(), signing_keys.to_vec());
-        let server_keys = server_keys.to_vec();
+        let (server_keys, registration_key) = (server_keys.to_vec(), registration_key.cloned());
         self.write(move |connection| {
             let replace =
                 "INSERT OR REPLACE INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)";
             rows::execute(connection, replace, (record.salt, record.nonce, record.check))?;
             signing_keys::replace_all(connection, &keys)?;
             server_keys::replace_all(connection, &server_keys)?;
+            server_keys::replace_for_registrations(connection, registration_key.as_ref())?;
             Ok(audit::record(connection, &event)?)
         })
         .await

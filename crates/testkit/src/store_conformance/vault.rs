@@ -35,7 +35,7 @@ pub async fn replacing_the_vault_replaces_all_signing_keys(backend: &impl Backen
     resealed.ciphertext = vec![7; 70];
     let event = samples::event(EventKind::MasterKeyChanged);
     let keys = [resealed, signing_key(3)];
-    stores.vault.replace_vault(&vault_record(2), &keys, &[], event.clone()).await.unwrap();
+    stores.vault.replace_vault(&vault_record(2), &keys, &[], None, event.clone()).await.unwrap();
     assert_eq!(stores.vault.vault().await.unwrap(), Some(vault_record(2)));
     assert_eq!(stores.signing_keys.signing_keys().await.unwrap(), keys);
     assert_eq!(stores.trail().await[0].event, event);
@@ -76,7 +76,7 @@ pub async fn replacing_the_vault_replaces_all_key_pairs_for_accounts(backend: &i
     }
     let resealed = [(ids[0], server_key(7)), (ids[1], server_key(8))];
     let event = samples::event(EventKind::MasterKeyChanged);
-    stores.vault.replace_vault(&vault_record(2), &[], &resealed, event).await.unwrap();
+    stores.vault.replace_vault(&vault_record(2), &[], &resealed, None, event).await.unwrap();
     assert_eq!(stores.vault.server_keys().await.unwrap(), resealed);
     assert_eq!(stores.server_keys.server_key(ids[1]).await.unwrap(), Some(server_key(8)));
 }

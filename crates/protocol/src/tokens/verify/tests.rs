@@ -129,6 +129,16 @@ fn several_audiences_and_no_scope_survive_issuing() {
 }
 
 #[test]
+fn a_token_may_say_what_the_account_is_called() {
+    let key = ed25519(1);
+    let claims = AccessTokenClaims { name: Some("alice".to_owned()), ..claims() };
+    let token = issue::access_token(&claims, &key, Algorithm::EdDsa).unwrap();
+    let jws = jws::Jws::parse(&token).unwrap().verify(key.public_key()).unwrap();
+    assert_eq!(jws.payload()["name"], "alice");
+    assert_eq!(verify(&token, key.public_key(), NOW), Ok(claims));
+}
+
+#[test]
 fn an_issued_token_says_what_rfc_9068_demands() {
     let key = ed25519(1);
     let token = issue::access_token(&claims(), &key, Algorithm::EdDsa).unwrap();

@@ -1,0 +1,96 @@
+//! *gradecoin*: registration by one-time password, sealed for the server's RSA key.
+//!
+//! The requests of those who registered so are self-signed JWTs with the hash of their body in
+//! `tha`; the guard verifies them like those of [`self_signed`](super::self_signed).
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use countersign_authority::{
+    RegistrationKeyError, SealedRegistered, SealedRegistration, SealedRegistrationError,
+};
+use countersign_protocol::envelope::aes_cbc_oaep::SealedObject;
+use http::{StatusCode, header};
+use serde_json::{Map, Value, json};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::register::{Answer, Shape};
+use crate::{
+    address::ClientAddress,
+    app::App,
+    problem::{Problem, ProblemBody},
+};
+
+/// How one registers.
+pub(super) const REGISTER: Shape =
+    Shape { name: "gradecoin", members: &[&["c", "iv", "key"]], register };
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(public_key))
+}
+
+/// The public key for which registrations are sealed.
+#[utoipa::path(
+    get,
+    path = "/gradecoin.pub",
+    tag = "dialects",
+    responses(
+        (status = 200, body = String, content_type = "application/x-pem-file", description = "RSA, SPKI in PEM"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable"),
+    )
+)]
+pub(crate) async fn public_key(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
+    let pem = app.authority.registration_key_pem().await?.to_owned();
+    let content_type = (header::CONTENT_TYPE, "application/x-pem-file");
+    Ok(([content_type, (header::CACHE_CONTROL, "public, max-age=300")], pem))
+}
+
+fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer {
+    Box::pin(async move {
+        // What is no text is a text that does not open.
+        let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        let sealed = SealedObject { key: text("key"), iv: text("iv"), ciphertext: text("c") };
+        let registration = SealedRegistration { sealed, address: client.0 };
+        match app.authority.register_sealed(registration).await {
+            Ok(registered) => success(&registered),
+            Err(error) => failure(error),
+        }
+    })
+}
+
+fn success(SealedRegistered { fingerprint, .. }: &SealedRegistered) -> Response {
+    let message = format!("You are registered with the fingerprint {fingerprint}");
+    answer(StatusCode::CREATED, "Success", &message)
+}
+
+fn failure(error: SealedRegistrationError) -> Response {
+    match error {
+        SealedRegistrationError::Closed
+        | SealedRegistrationError::Key(_)
+        | SealedRegistrationError::KeyTaken
+        | SealedRegistrationError::Refused
+        | SealedRegistrationError::UsernameTaken => {
+            answer(StatusCode::BAD_REQUEST, "Error", &error.to_string())
+        }
+        SealedRegistrationError::RateLimited(error) => Problem::from(error).into_response(),
+        SealedRegistrationError::RegistrationKey(error) => Problem::from(error).into_response(),
+        SealedRegistrationError::Store(error) => Problem::from(error).into_response(),
+    }
+}
+
+fn answer(status: StatusCode, result: &'static str, message: &str) -> Response {
+    let body = axum::Json(json!({ "res": result, "message": message }));
+    (status, [(header::CACHE_CONTROL, "no-store")], body).into_response()
+}
+
+impl From<RegistrationKeyError> for Problem {
+    fn from(error: RegistrationKeyError) -> Self {
+        match error {
+            RegistrationKeyError::Store(error) => error.into(),
+            RegistrationKeyError::Damaged
+            | RegistrationKeyError::Key(_)
+            | RegistrationKeyError::Opening(_) => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! *self-signed*.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_authority::{account::AccountStatus, audit::EventKind};
+use countersign_protocol::{keys::PrivateKey, tokens::jws};
+use countersign_testkit::keys::ed25519;
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::server::{Answer, ISSUER, Server};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn server_with_alice() -> Server {
+    let server = Server::start().await;
+    assert_eq!(server.register("alice", &ed25519(1)).await.status, StatusCode::OK);
+    server
+}
+
+/// A JWT of alice's; null removes a claim.
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
+fn signed(server: &Server, changes: Value) -> String {
+    signed_by(server, &ed25519(1), &changes)
+}
+
+fn signed_by(server: &Server, key: &PrivateKey, changes: &Value) -> String {
+    let now = server.seconds();
+    let mut claims = json!({ "sub": "alice", "iat": now, "exp": now + 60 });
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    let claims = claims.as_object().unwrap().clone();
+    let claims = claims.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    jws::sign(key, key.algorithm(), &Map::new(), &claims).unwrap()
+}
+
+async fn call(server: &Server, token: &str) -> Answer {
+    let authorization = format!("Bearer {token}");
+    server.send("GET", "/v1/whoami", &[("authorization", &authorization)], String::new()).await
+}
+
+#[tokio::test]
+async fn a_jwt_of_ones_own_is_enough() {
+    let server = server_with_alice().await;
+    let answer = call(&server, &signed(&server, json!({ "aud": ISSUER }))).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    assert_eq!(answer.body["username"], "alice");
+    assert_eq!(answer.body["proof"], "self-signed");
+}
+
+#[tokio::test]
+async fn it_lives_for_five_minutes_at_most() {
+    let server = server_with_alice().await;
+    let now = server.seconds();
+    let far = call(&server, &signed(&server, json!({ "exp": now + 306 }))).await;
+    assert_eq!(far.status, StatusCode::UNAUTHORIZED);
+    let token = signed(&server, json!({ "exp": now + 300 }));
+    server.advance(Duration::from_millis(304_999));
+    assert_eq!(call(&server, &token).await.status, StatusCode::OK);
+    server.advance(Duration::from_millis(1));
+    let late = signed(&server, json!({ "iat": now, "exp": now + 300 }));
+    assert_eq!(call(&server, &late).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_restart_revives_nothing() {
+    let mut server = server_with_alice().await;
+    let now = server.seconds();
+    let tokens: Vec<String> =
+        [json!({}), json!({ "iat": null }), json!({ "iat": now + 4 }), json!({ "iat": now - 30 })]
+            .into_iter()
+            .map(|changes| signed(&server, changes))
+            .collect();
+    for token in &tokens {
+        assert_eq!(call(&server, token).await.status, StatusCode::OK);
+    }
+    for _ in 0..3 {
+        server.restart().await;
+        for _ in 0..6 {
+            for token in &tokens {
+                assert_eq!(call(&server, token).await.status, StatusCode::UNAUTHORIZED);
+            }
+            server.advance(SECOND);
+        }
+        assert_eq!(call(&server, &signed(&server, json!({}))).await.status, StatusCode::OK);
+        let timeless = signed(&server, json!({ "iat": null, "jti": server.seconds().to_string() }));
+        assert_eq!(call(&server, &timeless).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn one_made_and_not_used_before_a_restart_must_be_made_again() {
+    let mut server = server_with_alice().await;
+    let token = signed(&server, json!({}));
+    server.restart().await;
+    server.advance(SECOND);
+    let answer = call(&server, &token).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(answer.body["detail"].as_str().unwrap().contains("sign another"));
+    assert_eq!(call(&server, &signed(&server, json!({}))).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_twenty_uses_at_once_one_succeeds() {
+    let server = Arc::new(server_with_alice().await);
+    for changes in [json!({}), json!({ "iat": null }), json!({ "iat": server.seconds() + 3 })] {
+        let token = signed(&server, changes);
+        let attempts: Vec<_> = (0..20)
+            .map(|_| {
+                let (server, token) = (Arc::clone(&server), token.clone());
+                tokio::spawn(async move { call(&server, &token).await.status })
+            })
+            .collect();
+        let mut accepted = 0;
+        for attempt in attempts {
+            accepted += usize::from(attempt.await.unwrap() == StatusCode::OK);
+        }
+        assert_eq!(accepted, 1);
+    }
+}
+
+#[tokio::test]
+async fn disabling_the_account_ends_it() {
+    let server = server_with_alice().await;
+    assert_eq!(call(&server, &signed(&server, json!({}))).await.status, StatusCode::OK);
+    let name = "alice".parse().unwrap();
+    server.admin().set_status(&name, AccountStatus::Disabled).await.unwrap();
+    server.notice_changes().await;
+    let token = signed(&server, json!({ "jti": "2" }));
+    assert_eq!(call(&server, &token).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_replay_is_in_the_trail_and_a_stranger_is_not() {
+    let server = server_with_alice().await;
+    let token = signed(&server, json!({}));
+    call(&server, &token).await;
+    for _ in 0..3 {
+        call(&server, &signed_by(&server, &ed25519(2), &json!({}))).await;
+    }
+    assert_eq!(server.events(EventKind::ProofReplayed).await, 0);
+    call(&server, &token).await;
+    assert_eq!(server.events(EventKind::ProofReplayed).await, 1);
+    assert_eq!(server.events(EventKind::TokenRefused).await, 0);
+}
+
+#[tokio::test]
+async fn the_time_of_last_use_is_written_once_an_hour() {
+    let server = server_with_alice().await;
+    let last_use = async || {
+        let store = &server.authority().ports().credentials;
+        let thumbprint = ed25519(1).public_key().thumbprint();
+        store.credential(&thumbprint).await.unwrap().unwrap().0.last_used_at
+    };
+    assert_eq!(last_use().await, None);
+    let first = server.authority().now();
+    call(&server, &signed(&server, json!({}))).await;
+    assert_eq!(last_use().await, Some(first));
+    server.advance(59 * 60 * SECOND);
+    call(&server, &signed(&server, json!({}))).await;
+    assert_eq!(last_use().await, Some(first));
+    server.advance(60 * SECOND);
+    call(&server, &signed(&server, json!({}))).await;
+    assert_eq!(last_use().await, Some(server.authority().now()));
+}
+
+#[tokio::test]
+async fn switched_off_it_does_not_count() {
+    let mut server = server_with_alice().await;
+    server.dialects.self_signed = false;
+    server.dialects.gradecoin = false;
+    server.restart().await;
+    server.advance(SECOND);
+    assert_eq!(call(&server, &signed(&server, json!({}))).await.status, StatusCode::UNAUTHORIZED);
+    let metadata =
+        server.send("GET", "/.well-known/oauth-authorization-server", &[], String::new()).await;
+    assert_eq!(metadata.body["countersign_proofs_supported"], json!(["dpop", "signjwt"]));
+}

@@ -1,0 +1,202 @@
+//! *signjwt*.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_authority::{account::AccountStatus, audit::EventKind, policy::Enrolment};
+use countersign_protocol::{
+    keys::{Algorithm, PrivateKey},
+    strict::base64,
+};
+use countersign_testkit::keys::{self, ed25519};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::server::{Answer, Server};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A session and the key that signs its requests.
+struct Session {
+    key: PrivateKey,
+    algorithm: Algorithm,
+    jwt: String,
+    nonce: String,
+}
+
+impl Session {
+    async fn open(server: &Server, name: &str, key: PrivateKey) -> Self {
+        let answer = server.post("/login", json!({ "user_id": name })).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let text = |name: &str| answer.body[name].as_str().unwrap().to_owned();
+        let algorithm = match key.algorithm() {
+            Algorithm::Rs256 => Algorithm::Ps256,
+            other => other,
+        };
+        Self { key, algorithm, jwt: text("jwt"), nonce: text("nonce") }
+    }
+
+    /// Of a user who registers first.
+    async fn of_new_user(server: &Server) -> Self {
+        assert_eq!(server.register("alice", &ed25519(1)).await.status, StatusCode::OK);
+        Self::open(server, "alice", ed25519(1)).await
+    }
+
+    fn message(&self) -> Value {
+        let message = format!("{}{}", self.nonce, self.jwt);
+        let signature = self.key.sign(self.algorithm, message.as_bytes()).unwrap();
+        json!({ "jwt": self.jwt, "signed_message": base64::encode(&signature) })
+    }
+
+    async fn protected(&mut self, server: &Server) -> StatusCode {
+        let answer = server.post("/protected", self.message()).await;
+        if let Some(nonce) = answer.body["nonce"].as_str() {
+            nonce.clone_into(&mut self.nonce);
+        }
+        answer.status
+    }
+
+    async fn whoami(&mut self, server: &Server) -> Answer {
+        let message = self.message();
+        let authorization = format!("SignJWT {}", self.jwt);
+        let signature = message["signed_message"].as_str().unwrap();
+        let headers = [("authorization", authorization.as_str()), ("signed-message", signature)];
+        let answer = server.send("GET", "/v1/whoami", &headers, String::new()).await;
+        if let Some(nonce) = &answer.next_nonce {
+            self.nonce.clone_from(nonce);
+        }
+        answer
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_key_signs() {
+    let server = Server::start().await;
+    for (number, key) in keys::one_of_each_kind().into_iter().enumerate() {
+        let name = format!("user{number}");
+        assert_eq!(server.register(&name, &key).await.status, StatusCode::OK);
+        let mut session = Session::open(&server, &name, key).await;
+        assert_eq!(session.protected(&server).await, StatusCode::OK);
+        assert_eq!(session.whoami(&server).await.body["username"], name);
+        assert_eq!(session.protected(&server).await, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_nonce_lives_for_thirty_seconds() {
+    let server = Server::start().await;
+    let mut session = Session::of_new_user(&server).await;
+    server.advance(Duration::from_millis(29_999));
+    assert_eq!(session.protected(&server).await, StatusCode::OK);
+    server.advance(30 * SECOND);
+    assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_session_lives_for_thirty_minutes_however_busy_it_is() {
+    let server = Server::start().await;
+    let mut session = Session::of_new_user(&server).await;
+    for _ in 0..(30 * 60 / 20 - 1) {
+        server.advance(20 * SECOND);
+        assert_eq!(session.protected(&server).await, StatusCode::OK);
+    }
+    server.advance(20 * SECOND);
+    assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
+    assert_eq!(session.whoami(&server).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_twenty_uses_at_once_one_succeeds() {
+    let server = Arc::new(Server::start().await);
+    let mut session = Session::of_new_user(&server).await;
+    for _ in 0..5 {
+        let message = session.message();
+        let attempts: Vec<_> = (0..20)
+            .map(|_| {
+                let (server, message) = (Arc::clone(&server), message.clone());
+                tokio::spawn(async move { server.post("/protected", message).await })
+            })
+            .collect();
+        let mut nonces = Vec::new();
+        for attempt in attempts {
+            let answer = attempt.await.unwrap();
+            match answer.body["nonce"].as_str() {
+                Some(nonce) => nonces.push(nonce.to_owned()),
+                None => assert_eq!(answer.status, StatusCode::FORBIDDEN),
+            }
+        }
+        assert_eq!(nonces.len(), 1);
+        session.nonce.clone_from(&nonces[0]);
+    }
+}
+
+#[tokio::test]
+async fn nothing_survives_a_restart() {
+    let mut server = Server::start().await;
+    let mut session = Session::of_new_user(&server).await;
+    server.restart().await;
+    assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
+    let mut session = Session::open(&server, "alice", ed25519(1)).await;
+    assert_eq!(session.protected(&server).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn disabling_the_account_ends_its_sessions() {
+    let server = Server::start().await;
+    let mut session = Session::of_new_user(&server).await;
+    assert_eq!(session.protected(&server).await, StatusCode::OK);
+    let name = "alice".parse().unwrap();
+    server.admin().set_status(&name, AccountStatus::Disabled).await.unwrap();
+    server.notice_changes().await;
+    assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_first_request_is_the_login_and_the_trail_says_so() {
+    let server = Server::start().await;
+    let mut session = Session::of_new_user(&server).await;
+    assert_eq!(server.events(EventKind::LoginSucceeded).await, 0, "a session proves nothing");
+    for _ in 0..3 {
+        assert_eq!(session.protected(&server).await, StatusCode::OK);
+    }
+    assert_eq!(server.events(EventKind::LoginSucceeded).await, 1);
+    let answer = server.post("/logout", session.message()).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(server.events(EventKind::TokenRevoked).await, 1);
+    assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_key_can_be_registered_once_even_unproven() {
+    let server = Server::start().await;
+    let mut session = Session::of_new_user(&server).await;
+    assert_eq!(server.register("mallory", &ed25519(1)).await.status, StatusCode::CONFLICT);
+    assert_eq!(session.protected(&server).await, StatusCode::OK);
+    let known = server.authority().signers("alice", None).await.unwrap();
+    assert_eq!(known[0].credential.last_used_at, Some(server.authority().now()));
+}
+
+#[tokio::test]
+async fn the_rule_of_enrolment_holds() {
+    for enrolment in [Enrolment::Closed, Enrolment::Invited] {
+        let server = Server::start_with(|policy| policy.enrolment = enrolment).await;
+        let answer = server.register("alice", &ed25519(1)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        assert_eq!(answer.body["type"], "urn:countersign:problem:enrolment-closed");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_logins_neither_blocks_nor_grows() {
+    let server = Server::start_with(|policy| policy.limits = None).await;
+    let mut old = Session::of_new_user(&server).await;
+    for number in 0..3_000 {
+        if number % 500 == 0 {
+            assert_eq!(old.protected(&server).await, StatusCode::OK, "{number}");
+            server.advance(SECOND);
+        }
+        let name = format!("user{number}");
+        server.post("/login", json!({ "user_id": name })).await;
+    }
+    let mut new = Session::open(&server, "alice", ed25519(1)).await;
+    assert_eq!(new.protected(&server).await, StatusCode::OK);
+}

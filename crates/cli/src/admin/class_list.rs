@@ -92,20 +92,16 @@ fn field(text: &str) -> Result<(String, Option<&str>), &'static str> {
     loop {
         let (part, rest) = quoted.split_once('"').ok_or("a quotation mark is not closed")?;
         field.push_str(part);
-        match rest.strip_prefix('"') {
-            Some(more) => {
-                field.push('"');
-                quoted = more;
-            }
-            None => {
-                let rest = rest.trim_start();
-                let after = rest.strip_prefix(',');
-                let ends = after.is_some() || rest.is_empty();
-                return ends
-                    .then_some((field, after))
-                    .ok_or("something follows the closing quotation mark");
-            }
-        }
+        let Some(more) = rest.strip_prefix('"') else {
+            let rest = rest.trim_start();
+            let after = rest.strip_prefix(',');
+            let ends = after.is_some() || rest.is_empty();
+            return ends
+                .then_some((field, after))
+                .ok_or("something follows the closing quotation mark");
+        };
+        field.push('"');
+        quoted = more;
     }
 }
 

@@ -32,7 +32,9 @@ export async function startServer() {
   return {
     origin,
     async admin(...words) {
-      await promisify(execFile)(binary, ["admin", ...words, "--data-dir", directory], { env: cleanEnvironment() });
+      const run = promisify(execFile);
+      const { stdout } = await run(binary, ["admin", ...words, "--data-dir", directory], { env: cleanEnvironment() });
+      return stdout;
     },
     async stop() {
       child.kill("SIGTERM");

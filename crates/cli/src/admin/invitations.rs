@@ -1,21 +1,32 @@
 //! `countersign admin invite` and `countersign admin invitations`.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use countersign_authority::{
-    Administration, NewInvitation,
+    Administration, NewInvitation, RegistrationKey,
     account::{AccountName, Username},
-    invitation::{CodeHash, Invitation},
+    invitation::{CodeHash, Invitation, OneTimePassword},
+    ports::AccountStore,
 };
 use countersign_protocol::{Scopes, UnixTime};
+use countersign_system::SystemRandom;
 use serde_json::{Value, json};
 
-use super::{Limit, accounts::scopes_text, open, open_to_change, table, union};
+use super::{
+    Limit, accounts::scopes_text, class_list, count, open, open_to_change, signing_keys, table,
+    union,
+};
 use crate::{
     config::Settings,
     output,
+    server::DataDir,
     time::{parse_duration, to_rfc3339},
 };
 
@@ -34,6 +45,14 @@ pub(super) struct Invite {
     /// How long the code works
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
     expires: Duration,
+
+    /// Make a password that works together with USERNAME, as the gradecoin dialect has it
+    #[arg(long, requires = "username", conflicts_with = "import")]
+    one_time_password: bool,
+
+    /// Invite everybody on this list, CSV with the header `User ID, Password`; all or nobody
+    #[arg(long, value_name = "FILE", conflicts_with = "username")]
+    import: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -57,11 +76,25 @@ pub(super) enum Command {
 pub(super) async fn invite(settings: &Settings, options: Invite) -> anyhow::Result<()> {
     ensure!(!options.expires.is_zero(), "the code would never work: --expires must not be zero");
     let scopes = union(&options.scopes)?;
+    if let Some(path) = &options.import {
+        return import(settings, path, &scopes, options.expires).await;
+    }
     let (_claim, data_dir) = open_to_change(settings)?;
     if let Some(username) = &options.username {
-        let account = AccountName::Username(username.clone());
-        let taken = data_dir.ports.accounts.account(&account).await?.is_some();
+        let taken = has_account(&*data_dir.ports.accounts, username).await?;
         ensure!(!taken, "{username} has an account already");
+    }
+    if let Some(username) = options.username.as_ref().filter(|_| options.one_time_password) {
+        let password = OneTimePassword::generate(&SystemRandom);
+        let text = password.reveal().to_owned();
+        let invited = [(username.clone(), password)];
+        let until = invite_all(settings, &data_dir, &invited, &scopes, options.expires).await?;
+        output::line(text)?;
+        output::remark(format!(
+            "registers {username}, once, until {}; it is not shown again",
+            to_rfc3339(until)
+        ));
+        return Ok(());
     }
     let expires_at = data_dir.ports.clock.now() + options.expires;
     let whom = options.username.as_ref().map_or("anybody".to_owned(), ToString::to_string);
@@ -71,10 +104,73 @@ pub(super) async fn invite(settings: &Settings, options: Invite) -> anyhow::Resu
     let until = to_rfc3339(expires_at);
     output::remark(format!("registers {whom}, once, until {until}; it is not shown again"));
     output::remark("use it with: countersign register NAME --code CODE");
+    warn_if_closed(settings);
+    Ok(())
+}
+
+/// Invites everybody on a list, or says what is wrong with it.
+async fn import(
+    settings: &Settings,
+    path: &Path,
+    scopes: &Scopes,
+    expires: Duration,
+) -> anyhow::Result<()> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let invited = class_list::read(&zeroize::Zeroizing::new(text))
+        .map_err(|wrong| anyhow::anyhow!(nobody(path, &wrong)))?;
+    let (_claim, data_dir) = open_to_change(settings)?;
+    let mut wrong = Vec::new();
+    for person in &invited {
+        if has_account(&*data_dir.ports.accounts, &person.username).await? {
+            let reason = format!("{} has an account already", person.username);
+            wrong.push(class_list::BadLine { line: person.line, reason });
+        }
+    }
+    ensure!(wrong.is_empty(), nobody(path, &wrong));
+    let invited: Vec<_> = invited.into_iter().map(|one| (one.username, one.password)).collect();
+    let until = invite_all(settings, &data_dir, &invited, scopes, expires).await?;
+    let how_many = count(invited.len() as u64, "invitation");
+    output::remark(format!("made {how_many}, each good once, until {}", to_rfc3339(until)));
+    Ok(())
+}
+
+/// Makes invitations with passwords, which work until the moment that is returned.
+async fn invite_all(
+    settings: &Settings,
+    data_dir: &DataDir,
+    invited: &[(Username, OneTimePassword)],
+    scopes: &Scopes,
+    expires: Duration,
+) -> anyhow::Result<UnixTime> {
+    let ports = &data_dir.ports;
+    let (vault, _) = signing_keys::open_vault(settings, data_dir).await?;
+    let key = RegistrationKey::open(&*ports.vault, &vault, &SystemRandom).await?;
+    let expires_at = ports.clock.now() + expires;
+    let administration = Administration::new(ports);
+    administration.invite_with_passwords(invited, scopes, expires_at, &key).await?;
+    warn_if_closed(settings);
+    Ok(expires_at)
+}
+
+async fn has_account(accounts: &dyn AccountStore, username: &Username) -> anyhow::Result<bool> {
+    Ok(accounts.account(&AccountName::Username(username.clone())).await?.is_some())
+}
+
+/// Why a list invites nobody, line by line.
+fn nobody(path: &Path, wrong: &[class_list::BadLine]) -> String {
+    let mut text = format!("nobody is invited; {} has bad lines:", path.display());
+    for line in wrong {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {line}");
+    }
+    text
+}
+
+fn warn_if_closed(settings: &Settings) {
     if settings.enrolment == "closed" {
         output::remark("WARNING: by this configuration enrolment is closed, even to the invited");
     }
-    Ok(())
 }
 
 pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod check;
 mod claim;
+mod class_list;
 mod invitations;
 mod keys;
 mod rekey;
@@ -63,6 +64,9 @@ enum Command {
     /// Make a one-time code with which somebody can register
     ///
     /// The code goes to standard output and is kept nowhere. Whoever has it can register once.
+    ///
+    /// With --one-time-password, or --import for a whole class, the invited register by name and
+    /// password, as the gradecoin dialect has it.
     Invite(invitations::Invite),
     /// List and revoke the keys of an account
     #[command(subcommand)]

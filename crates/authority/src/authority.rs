@@ -17,7 +17,7 @@ use crate::{
     ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
     registration_key::RegistrationKey,
     sessions::session_sealer,
-    signing_keys::{Schedule, SigningKeyError, SigningKeys},
+    signing_keys::{SigningKeyError, SigningKeys},
     tokens::RevokedTokens,
     trail::Trail,
     vault::Vault,
@@ -59,7 +59,7 @@ impl Authority {
         let signing_keys = SigningKeys::load(
             Arc::clone(&ports.signing_keys),
             &vault,
-            schedules(&policy),
+            policy.key_schedules(),
             now,
             &*ports.random,
         )
@@ -175,16 +175,6 @@ impl Authority {
             self.ports.rate_limiter.give_back(limit(limits), key).await;
         }
     }
-}
-
-/// The schedules of signing keys: for access tokens, and for the tokens of passwords if there are
-/// passwords.
-fn schedules(policy: &Policy) -> impl Iterator<Item = Schedule> + use<> {
-    let native = Schedule { lives: policy.signing_keys, keep_expired: false };
-    let passwords = policy.passwords.as_ref();
-    let passwords =
-        passwords.map(|passwords| Schedule { lives: passwords.signing_keys, keep_expired: true });
-    std::iter::once(native).chain(passwords)
 }
 
 const RESOURCES: &str = "resources";

@@ -9,7 +9,10 @@ use countersign_protocol::{
 };
 use thiserror::Error;
 
-use crate::ports::{RateLimit, Retention};
+use crate::{
+    ports::{RateLimit, Retention},
+    signing_keys::Schedule,
+};
 
 /// The policy of a server.
 #[derive(Clone, Debug)]
@@ -69,6 +72,15 @@ impl Policy {
             limits: Some(Limits::default()),
             credential_cache: 100_000,
         }
+    }
+
+    /// The schedules of signing keys: for access tokens, and for the tokens of passwords if there
+    /// are passwords.
+    pub fn key_schedules(&self) -> impl Iterator<Item = Schedule> + use<> {
+        let native = Schedule { lives: self.signing_keys, keep_expired: false };
+        let passwords = self.passwords.as_ref().map(|passwords| passwords.signing_keys);
+        let passwords = passwords.map(|lives| Schedule { lives, keep_expired: true });
+        std::iter::once(native).chain(passwords)
     }
 
     /// The issuer identifier (RFC 8414 §2).

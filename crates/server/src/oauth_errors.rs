@@ -38,7 +38,8 @@ async fn translate(request: Request, next: Next) -> Response {
 
 const fn error_code(kind: ProblemType) -> &'static str {
     match kind {
-        ProblemType::EnrolmentClosed
+        ProblemType::EmailTaken
+        | ProblemType::EnrolmentClosed
         | ProblemType::EnrolmentCode
         | ProblemType::Forbidden
         | ProblemType::InvalidJson

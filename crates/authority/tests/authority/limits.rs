@@ -32,6 +32,10 @@ impl RateLimiter for Counter {
         }
         Ok(())
     }
+
+    async fn give_back(&self, limit: &RateLimit, key: LimitKey) {
+        self.taken.lock().retain(|taken| *taken != (limit.name, key));
+    }
 }
 
 impl Counter {

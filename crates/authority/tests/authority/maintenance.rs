@@ -126,9 +126,9 @@ impl Setting {
     /// Another process rotates the signing keys.
     async fn rotate_elsewhere(&self) {
         let (vault, now) = (self.world.vault().await, self.world.authority.now());
-        let schedule = self.world.authority.policy().signing_keys;
+        let schedules = self.world.authority.policy().key_schedules();
         let (store, random) = (Arc::clone(&self.keys) as _, SeededRandom::new(9));
-        let keys = SigningKeys::load(store, &vault, schedule, now, &random).await.unwrap();
+        let keys = SigningKeys::load(store, &vault, schedules, now, &random).await.unwrap();
         keys.rotate(false, now, &random).await.unwrap();
         self.fake.changed.store(true, SeqCst);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_authority::{
-    SigningKeyError, SigningKeys,
+    Schedule, SigningKeyError, SigningKeys,
     audit::EventKind,
     policy::KeySchedule,
     vault::{EmptyMasterKey, MasterKey, Vault, VaultError},
@@ -173,8 +173,9 @@ async fn change(store: &KeyStore, old: &str, new: &str) -> Result<(), VaultError
 
 async fn jwks(store: &Arc<KeyStore>, master: &str) -> Result<serde_json::Value, SigningKeyError> {
     let vault = open(store, &parse(master)).await.unwrap();
-    let (schedule, random) = (KeySchedule::default(), SeededRandom::new(1));
-    let keys = SigningKeys::load(Arc::clone(store) as _, &vault, schedule, NOW, &random).await?;
+    let (lives, random) = (KeySchedule::default(), SeededRandom::new(1));
+    let schedules = [Schedule { lives, keep_expired: false }];
+    let keys = SigningKeys::load(Arc::clone(store) as _, &vault, schedules, NOW, &random).await?;
     Ok(keys.jwks(NOW))
 }
 

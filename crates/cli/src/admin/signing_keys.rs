@@ -8,7 +8,7 @@ use clap::Subcommand;
 use countersign_authority::{
     KeySummary, SigningKeys,
     audit::AuditEvent,
-    policy::KeySchedule,
+    policy::{KeySchedule, Policy},
     ports::{SigningKeyStore, StoreError},
     sealed_key::{KeyState, SealedSigningKey},
     vault::Vault,
@@ -70,11 +70,12 @@ async fn rotate(settings: &Settings, withdraw: bool) -> anyhow::Result<()> {
     let _claim = Claim::alone(&settings.data_dir)?;
     let data_dir = open(settings)?;
     let (vault, _) = open_vault(settings, &data_dir).await?;
-    let schedule = schedule(settings)?;
+    let policy = policy(settings)?;
     let now = data_dir.ports.clock.now();
     let store = Arc::clone(&data_dir.ports.signing_keys);
-    require_algorithm(&store.signing_keys().await?, &schedule, now)?;
-    let keys = SigningKeys::load(store, &vault, schedule, now, &SystemRandom).await?;
+    require_algorithm(&store.signing_keys().await?, &policy.signing_keys, now)?;
+    let schedules = policy.key_schedules();
+    let keys = SigningKeys::load(store, &vault, schedules, now, &SystemRandom).await?;
     keys.rotate(withdraw, now, &SystemRandom).await?;
     output::remark(if withdraw {
         "another key signs now; the tokens of the keys before it are refused"
@@ -104,7 +105,8 @@ pub(super) async fn open_all(
 ) -> anyhow::Result<Vec<KeySummary>> {
     let store = Arc::new(Unchanged(Arc::clone(&data_dir.ports.signing_keys)));
     let now = data_dir.ports.clock.now();
-    let keys = SigningKeys::load(store, vault, schedule(settings)?, now, &SystemRandom).await?;
+    let schedules = policy(settings)?.key_schedules();
+    let keys = SigningKeys::load(store, vault, schedules, now, &SystemRandom).await?;
     Ok(keys.summaries(now))
 }
 
@@ -127,10 +129,10 @@ impl SigningKeyStore for Unchanged {
     }
 }
 
-/// How the server's keys are scheduled.
-fn schedule(settings: &Settings) -> anyhow::Result<KeySchedule> {
-    // The server's name plays no part in it.
-    Ok(settings.policy(TargetUri::parse("http://localhost")?)?.signing_keys)
+/// The server's policy, which says how its keys are scheduled.
+fn policy(settings: &Settings) -> anyhow::Result<Policy> {
+    // The server's name plays no part in that.
+    settings.policy(TargetUri::parse("http://localhost")?)
 }
 
 /// Refuses to rotate by another configuration than the server's: the key would be of another kind
@@ -142,7 +144,8 @@ fn require_algorithm(
 ) -> anyhow::Result<()> {
     let active: Vec<_> =
         keys.iter().filter(|key| key.life.state(now) == KeyState::Active).collect();
-    let present = active.first().map(|key| key.algorithm.name()).unwrap_or_default();
+    let names: Vec<_> = active.iter().map(|key| key.algorithm.name()).collect();
+    let present = names.join(" and ");
     ensure!(
         active.is_empty() || active.iter().any(|key| key.algorithm == schedule.algorithm),
         "the server signs with {present}, but the configuration read here says \

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use countersign_authority::{
-    policy::{Enrolment, KeySchedule, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy, TokenPolicy},
+    policy::{
+        Enrolment, KeySchedule, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy,
+        TokenPolicy,
+    },
     ports::{RateLimit, Retention},
 };
 use countersign_guard::{Reuse, SelfSignedPolicy};

@@ -129,10 +129,7 @@ async fn try_auth(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response, Problem> {
-    if let Err(limited) = app.authority.admit_password(client.0).await {
-        app.metrics.rate_limited("auth");
-        return Err(limited.into());
-    }
+    app.authority.admit_password(client.0).await?;
     let credentials = Credentials::find(headers, body)?.ok_or(PasswordError::Refused)?;
     let uri = app.authority.policy().origin.join(PATH).map_err(Problem::internal)?;
     let fields = dpop_fields(headers);

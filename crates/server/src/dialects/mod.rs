@@ -2,7 +2,7 @@
 //!
 //! A dialect is thin: it reads its own format, calls the authority, and writes its own format. It
 //! can be switched off and is then absent. All of them share `POST /register`, whose bodies differ
-//! by their members; see [`register`].
+//! by their members; see `register.rs`.
 
 mod gradecoin;
 mod jwks_server;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_authority::{
-    SigningKeyError, SigningKeys,
+    Schedule, SigningKeyError, SigningKeys,
     audit::{AuditEvent, EventKind},
     policy::KeySchedule,
     ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
@@ -71,7 +71,8 @@ impl KeyStore {
         now: UnixTime,
     ) -> Result<SigningKeys, SigningKeyError> {
         let random = SeededRandom::new(now.as_millis());
-        SigningKeys::load(Arc::clone(self) as _, &self.vault().await, schedule, now, &random).await
+        let schedules = [Schedule { lives: schedule, keep_expired: false }];
+        SigningKeys::load(Arc::clone(self) as _, &self.vault().await, schedules, now, &random).await
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -136,11 +137,20 @@ impl VaultStore for KeyStore {
         self.check().map(|()| Vec::new())
     }
 
+    async fn registration_key(&self) -> Result<Option<SealedServerKey>, StoreError> {
+        self.check().map(|()| None)
+    }
+
+    async fn create_registration_key(&self, _: &SealedServerKey) -> Result<bool, StoreError> {
+        unreachable!("nobody registers in these tests")
+    }
+
     async fn replace_vault(
         &self,
         record: &VaultRecord,
         signing_keys: &[SealedSigningKey],
         _server_keys: &[(AccountId, SealedServerKey)],
+        _registration_key: Option<&SealedServerKey>,
         event: AuditEvent,
     ) -> Result<(), StoreError> {
         yield_now().await;

@@ -23,7 +23,7 @@ use countersign_protocol::{
     tokens::{issue::AccessTokenClaims, jws, verify::AccessToken},
 };
 use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces},
+    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
     sqlite::{SqliteOptions, SqliteStore},
 };
 use countersign_testkit::{clock::FixedClock, random::SeededRandom};
@@ -93,6 +93,8 @@ impl World {
             replay_log: Arc::new(MemoryReplayLog::new(1000)),
             server_keys: Arc::clone(&store) as _,
             session_nonces: Arc::new(MemorySessionNonces::new(1000)),
+            passwords: Arc::clone(&store) as _,
+            window_limiter: Arc::new(MemoryWindowLimiter::new(1000)),
             revocations: Arc::clone(&store) as _,
             signing_keys: Arc::clone(&store) as _,
             vault: Arc::clone(&store) as _,

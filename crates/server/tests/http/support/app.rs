@@ -19,7 +19,7 @@ use countersign_server::{
     security_headers::CorsOrigins,
 };
 use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces},
+    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
     sqlite::{SqliteOptions, SqliteStore},
 };
 use countersign_testkit::{clock::FixedClock, random::SeededRandom};
@@ -173,8 +173,8 @@ impl TestApp {
     pub(crate) async fn admin_signing_keys(&self) -> SigningKeys {
         let ports = self.ports(u64::MAX);
         let vault = self.vault(&ports).await;
-        let (store, schedule) = (ports.signing_keys, self.setup.policy.signing_keys);
-        SigningKeys::load(store, &vault, schedule, self.now(), &*ports.random).await.unwrap()
+        let (store, schedules) = (ports.signing_keys, self.setup.policy.key_schedules());
+        SigningKeys::load(store, &vault, schedules, self.now(), &*ports.random).await.unwrap()
     }
 
     /// Lets the application notice what an administrator did.
@@ -216,6 +216,8 @@ impl TestApp {
             revocations: Arc::clone(&store) as _,
             server_keys: Arc::clone(&store) as _,
             session_nonces: Arc::new(MemorySessionNonces::new(1_000)),
+            passwords: Arc::clone(&store) as _,
+            window_limiter: Arc::new(MemoryWindowLimiter::new(1_000)),
             signing_keys: Arc::clone(&store) as _,
             vault: Arc::clone(&store) as _,
             watch: store,

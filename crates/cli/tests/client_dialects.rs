@@ -80,3 +80,44 @@ fn self_signed_shows_that_the_server_takes_it() {
     curl("200");
     curl("401");
 }
+
+#[test]
+fn signjwt_signs_its_requests() {
+    let server = Server::start(&[]);
+    for key_type in ["p256", "rsa2048"] {
+        let user = User::of(server.url());
+        let register = ["register", key_type, "--dialect", "signjwt", "--key-type", key_type];
+        let said = user.does(&register);
+        assert!(said.starts_with(&format!("{key_type} is registered at ")), "{said}");
+        assert!(!user.does(&["keyring", "show", key_type]).contains("not known"));
+        let said = user.does(&["login", "--dialect", "signjwt"]);
+        let end = format!(" takes messages signed by this key for those of {key_type}\n");
+        assert!(said.ends_with(&end), "{said}");
+        assert!(user.does(&["login"]).starts_with("logged in as "));
+    }
+    let user = User::of(server.url());
+    user.openssl("genpkey -algorithm ED25519 -out key.pem");
+    let login = ["login", "--dialect", "signjwt", "--key", "key.pem", "--username", "p256"];
+    let refused = user.fails(&login);
+    assert!(refused.contains("HTTP 401"), "{refused}");
+    let token = user.fails(&[&login[..], &["--print-token"]].concat());
+    assert!(token.contains("no token to print"), "{token}");
+    let taken = user.fails(&["register", "p256", "--dialect", "signjwt"]);
+    assert!(taken.contains("username-taken"), "{taken}");
+    assert_eq!(user.does(&["keyring", "list"]), "");
+}
+
+#[test]
+fn a_dialect_that_is_off_says_no() {
+    let user = User::of("");
+    user::write_private(
+        &user.path("off.toml"),
+        "dialects.self_signed = false\ndialects.gradecoin = false\n",
+    );
+    let config = user.path("off.toml");
+    let server = Server::start(&["--config", config.to_str().unwrap_or_default()]);
+    let user = User::of(server.url());
+    user.does(&["register", "alice"]);
+    let refused = user.fails(&["login", "--dialect", "self-signed"]);
+    assert!(refused.contains("HTTP 401"), "{refused}");
+}

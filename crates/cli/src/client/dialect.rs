@@ -1,9 +1,9 @@
 //! The ways to register and log in other than the standard one.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use countersign_client::{Session, keyring::Entry};
-use countersign_protocol::keys::KeyPolicy;
+use countersign_protocol::keys::{KeyPolicy, PublicKey};
 
 use super::{actor::Actor, connection::explain, text::printable};
 use crate::output;
@@ -15,6 +15,9 @@ pub(super) enum Dialect {
     Passwordless,
     /// A JWT signed by the key itself takes the place of the token; nothing to register
     SelfSigned,
+    /// Every request is signed over a nonce and the JWT of a session
+    #[value(name = "signjwt")]
+    SignJwt,
 }
 
 /// Logs in as the server wants it in *passwordless*: with the key that it gave at registration.
@@ -49,7 +52,20 @@ pub(super) async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow:
     Ok(output::line(said)?)
 }
 
-fn server_key(entry: &Entry) -> anyhow::Result<countersign_protocol::keys::PublicKey> {
+/// Shows that the server takes requests that the key signs as *signjwt* wants it. Nothing is kept:
+/// a session is good for as long as no answer is lost.
+pub(super) async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
+    ensure!(
+        !print_token,
+        "signjwt has no token to print: its JWT does nothing without a signature for each request"
+    );
+    let who = actor.client().whoami_signjwt(actor.key(), actor.subject()).await.map_err(explain)?;
+    actor.keep_account(&who.account_id)?;
+    let (server, username) = (actor.server(), printable(&who.username));
+    Ok(output::line(format!("{server} takes messages signed by this key for those of {username}"))?)
+}
+
+fn server_key(entry: &Entry) -> anyhow::Result<PublicKey> {
     let name = entry.name();
     let key = entry
         .server_side_public_key(&KeyPolicy::default())

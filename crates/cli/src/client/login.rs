@@ -69,6 +69,7 @@ pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
         Some(Dialect::SelfSigned) => {
             return dialect::self_signed(&mut actor, options.print_token).await;
         }
+        Some(Dialect::SignJwt) => return dialect::signjwt(&mut actor, options.print_token).await,
     };
     let who = session.whoami().await.map_err(explain)?;
     actor.keep(&session, Some(&who.account_id))?;

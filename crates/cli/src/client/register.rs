@@ -110,10 +110,17 @@ async fn register(
     key: &PrivateKey,
     options: &Options,
 ) -> Result<Accepted, ClientError> {
-    if options.dialect == Some(Dialect::Passwordless) {
-        let account = client.register_passwordless(key, &options.name).await?;
-        let PasswordlessAccount { account_id, server_key } = account;
-        return Ok(Accepted { account_id, server_key: Some(server_key) });
+    match options.dialect {
+        Some(Dialect::Passwordless) => {
+            let account = client.register_passwordless(key, &options.name).await?;
+            let PasswordlessAccount { account_id, server_key } = account;
+            return Ok(Accepted { account_id, server_key: Some(server_key) });
+        }
+        Some(Dialect::SignJwt) => {
+            let account_id = client.register_signjwt(key, &options.name).await?;
+            return Ok(Accepted { account_id, server_key: None });
+        }
+        Some(Dialect::SelfSigned) | None => {}
     }
     let account = NewAccount {
         username: &options.name,

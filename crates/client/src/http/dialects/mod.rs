@@ -2,6 +2,7 @@
 
 mod passwordless;
 mod self_signed;
+mod signjwt;
 
 pub use self::passwordless::PasswordlessAccount;
 use super::{

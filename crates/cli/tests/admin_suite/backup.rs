@@ -63,7 +63,7 @@ fn a_backup_is_for_its_owner_only_and_never_overwrites() {
     let said = admin(dir.path(), &["backup", path]);
     assert!(said.stderr.contains("master.key, elsewhere"), "{}", said.stderr);
     let holds = said.result();
-    assert!(holds.contains("0 accounts, 0 keys, 0 invitations, 1 signing key, "), "{holds}");
+    assert!(holds.contains("0 accounts, 0 keys, 0 invitations, 3 signing keys, "), "{holds}");
     assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
 
     let before = fs::read(&backup).unwrap();

@@ -67,10 +67,12 @@ fn rotating_works_without_a_server_and_needs_the_master_key() {
     assert_eq!(kids(dir.path(), "active").len(), 1);
 }
 
-/// The `kid` of all keys in `state`.
+/// The `kid` of all keys for access tokens in `state`.
 fn kids(data_dir: &Path, state: &str) -> Vec<String> {
     let keys = admin(data_dir, &["signing-keys", "list", "--json"]).result();
-    let keys = json_lines(&keys).into_iter().filter(|key| key["state"] == state);
+    let keys = json_lines(&keys)
+        .into_iter()
+        .filter(|key| key["state"] == state && key["algorithm"] == "ES256");
     keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -109,7 +109,7 @@ fn a_check_of_a_sound_directory_says_what_is_there() {
     let lines: Vec<_> = sound.lines().collect();
     assert!(lines[0].starts_with("database      ok: 0 accounts, 0 keys, "), "{sound}");
     assert!(lines[1].starts_with("master key    ok: /"), "{sound}");
-    assert_eq!(lines[2], "signing keys  ok: 1 key, 1 active");
+    assert_eq!(lines[2], "signing keys  ok: 3 keys, 2 active");
     assert_eq!(lines[3], "server        runs");
     server.kill();
     let sound = admin(server.data_dir(), &["check"]).result();

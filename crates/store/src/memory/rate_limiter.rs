@@ -25,7 +25,7 @@ const WAYS: usize = 8;
 /// keys the limiter therefore becomes more lenient, beginning with the keys that did the least; it
 /// never refuses anybody because of others.
 ///
-/// *Memory.* 64 bytes per key, all of it taken at the start.
+/// *Memory.* 65 bytes per key, all of it taken at the start.
 pub struct MemoryRateLimiter {
     sets: Vec<Mutex<[Option<Allowance>; WAYS]>>,
     /// Keyed, so that nobody can choose keys that crowd a victim out of its set.

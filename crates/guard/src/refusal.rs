@@ -204,14 +204,17 @@ impl Refusal {
         self.challenges(&[ProofKind::Dpop], ProofKind::Dpop).pop()
     }
 
-    /// One challenge for each of `kinds`, the one for `tried` with what was wrong; none for answers
-    /// that no other credentials would change.
+    /// Where nothing was wrong with what was presented, because nothing was: one challenge for each
+    /// of `kinds`. Otherwise the one for `tried`, with what was wrong; many clients look at one
+    /// challenge only. None for answers that no other credentials would change.
     pub(crate) fn challenges(&self, kinds: &[ProofKind], tried: ProofKind) -> Vec<HeaderValue> {
         let told = self.challenge();
         if matches!(told.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::PAYLOAD_TOO_LARGE) {
             return Vec::new();
         }
-        let challenges = kinds.iter().filter_map(|kind| {
+        let only_tried = told.error.is_some() && kinds.contains(&tried);
+        let kinds = kinds.iter().filter(|kind| !only_tried || **kind == tried);
+        let challenges = kinds.filter_map(|kind| {
             let mut value = scheme(*kind);
             if *kind == tried {
                 self.describe(&mut value, &told);

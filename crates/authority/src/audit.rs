@@ -89,6 +89,8 @@ event_kinds! {
     AccountRegistered = "account.registered",
     /// An administrator changed the scopes of an account.
     AccountScopesChanged = "account.scopes-changed",
+    /// An administrator made a backup of the database.
+    DatabaseBackedUp = "database.backed-up",
     /// The database was restored from a backup.
     DatabaseRestored = "database.restored",
     /// An administrator made an invitation.

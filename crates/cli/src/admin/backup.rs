@@ -1,12 +1,12 @@
 //! `countersign admin backup`.
 //!
-//! A backup leaves no trace in the audit trail: it changes nothing, and whoever can read the
-//! database could copy it without this command.
+//! The audit trail says that a backup was made, after it was made: the entry is not in it.
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use countersign_authority::audit::{AuditEvent, EventKind};
 use countersign_store::sqlite::DatabaseSummary;
 use countersign_system::SystemRandom;
 
@@ -19,9 +19,12 @@ pub(super) struct Options {
     file: PathBuf,
 }
 
-pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let data_dir = open(settings)?;
     let summary = data_dir.store.backup(&options.file).context("there is no backup")?;
+    let ports = &data_dir.ports;
+    let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseBackedUp);
+    ports.audit.append(vec![event]).await.context("the audit trail does not know of the backup")?;
     output::line(format!("{}: {}", options.file.display(), describe(&summary)))?;
     let keys = master_key::find(&settings.data_dir, false, &SystemRandom).unwrap_or_default();
     let place = keys.first().map_or("the master key".to_owned(), |found| found.source.place());

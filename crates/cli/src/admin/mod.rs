@@ -97,7 +97,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     match options.command {
         Command::Accounts(command) => accounts::run(&settings, command).await,
         Command::Audit(options) => audit::run(&settings, options).await,
-        Command::Backup(options) => backup::run(&settings, &options),
+        Command::Backup(options) => backup::run(&settings, &options).await,
         Command::Check => check::run(&settings).await,
         Command::Invitations(command) => invitations::run(&settings, command).await,
         Command::Invite(options) => invitations::invite(&settings, options).await,

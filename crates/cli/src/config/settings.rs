@@ -221,6 +221,7 @@ impl Settings {
             ("limits.connections", limits.connections as u64, 1, 1_000_000),
             ("limits.replay_log_entries", limits.replay_log_entries, 1000, 1_000_000_000),
             ("limits.rate_limit_clients", limits.rate_limit_clients as u64, 8, 10_000_000),
+            ("limits.sessions", limits.sessions as u64, 8, 10_000_000),
         ] {
             ensure!((least..=most).contains(&value), "{name} is {least} to {most}, not {value}");
         }

@@ -1,5 +1,8 @@
 //! Single use: values that verified but count only once they are recorded as used.
 
+mod memory;
+
+pub use self::memory::{NotRecorded, ReplayMemory};
 use crate::time::UnixTime;
 
 /// What a replay log stores about one used value: a digest and the moment it may be forgotten.

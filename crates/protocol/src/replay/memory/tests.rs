@@ -17,23 +17,31 @@ fn entry(number: u64, forget_at: UnixTime) -> ReplayEntry {
     ReplayEntry { digest, forget_at }
 }
 
-fn is_used(result: &Result<(), ReplayError>) -> bool {
-    matches!(result, Err(ReplayError::Used))
+fn memory(capacity: u64) -> ReplayMemory {
+    ReplayMemory::new(capacity, RandomState::new())
 }
 
-fn is_unavailable(result: &Result<(), ReplayError>) -> bool {
-    matches!(result, Err(ReplayError::Unavailable(_)))
+fn record(memory: &ReplayMemory, entry: ReplayEntry, now: UnixTime) -> Result<(), NotRecorded> {
+    memory.record(entry, now).map(|_receipt| ())
+}
+
+fn is_used(result: Result<(), NotRecorded>) -> bool {
+    matches!(result, Err(NotRecorded::Used))
+}
+
+fn is_unavailable(result: Result<(), NotRecorded>) -> bool {
+    matches!(result, Err(NotRecorded::Full | NotRecorded::Forgotten))
 }
 
 #[test]
 fn of_many_threads_exactly_one_gets_the_receipt() {
-    let log = MemoryReplayLog::new(1000);
+    let log = memory(1000);
     let end = START + Duration::from_mins(1);
     for round in 0..50 {
         let barrier = Barrier::new(8);
         let attempt = || {
             barrier.wait();
-            log.record(entry(round, end), START).is_ok()
+            record(&log, entry(round, end), START).is_ok()
         };
         let receipts: usize = thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(attempt)).collect();
@@ -46,59 +54,59 @@ fn of_many_threads_exactly_one_gets_the_receipt() {
 
 #[test]
 fn a_full_log_refuses_until_something_has_ended() {
-    let log = MemoryReplayLog::new(100);
+    let log = memory(100);
     let end = START + Duration::from_mins(1);
     for number in 0..100 {
-        log.record(entry(number, end), START).unwrap();
+        record(&log, entry(number, end), START).unwrap();
     }
-    assert!(is_unavailable(&log.record(entry(100, end), START)));
-    assert!(is_used(&log.record(entry(7, end), START)));
+    assert!(is_unavailable(record(&log, entry(100, end), START)));
+    assert!(is_used(record(&log, entry(7, end), START)));
     assert_eq!(log.len(), 100);
 
     let later = end + Duration::from_secs(20);
     let next_end = later + Duration::from_mins(1);
-    log.record(entry(100, next_end), later).unwrap();
+    record(&log, entry(100, next_end), later).unwrap();
     assert_eq!(log.len(), 1);
-    let no_room = MemoryReplayLog::new(0);
-    assert!(is_unavailable(&no_room.record(entry(1, end), START)));
+    let no_room = memory(0);
+    assert!(is_unavailable(record(&no_room, entry(1, end), START)));
 }
 
 #[test]
 fn an_entry_is_remembered_to_its_end_and_freed_soon_after() {
-    let log = MemoryReplayLog::new(100);
+    let log = memory(100);
     let end = START + Duration::from_mins(5);
-    log.record(entry(1, end), START).unwrap();
+    record(&log, entry(1, end), START).unwrap();
     let just_before = end - Duration::from_millis(1);
-    assert!(is_used(&log.record(entry(1, end), just_before)));
+    assert!(is_used(record(&log, entry(1, end), just_before)));
     // Two more spans of 16 s, and any call frees it.
     let later = end + Duration::from_secs(32);
-    log.record(entry(2, later + Duration::from_secs(1)), later).unwrap();
+    record(&log, entry(2, later + Duration::from_secs(1)), later).unwrap();
     assert_eq!(log.len(), 1);
 }
 
 #[test]
 fn entries_with_far_ends_need_no_bucket_each() {
-    let log = MemoryReplayLog::new(10_000);
+    let log = memory(10_000);
     for hours in 1..1000 {
         let mut far = entry(hours << 16, START + Duration::from_hours(hours));
         // All in one shard.
         far.digest[0] = 0;
-        log.record(far, START).unwrap();
-        assert!(is_used(&log.record(far, START + Duration::from_mins(30))));
+        record(&log, far, START).unwrap();
+        assert!(is_used(record(&log, far, START + Duration::from_mins(30))));
     }
-    assert_eq!(log.shards[0].lock().buckets.len(), 1);
-    log.record(entry(1, UnixTime::from_millis(u64::MAX)), START).unwrap();
-    assert!(is_used(&log.record(entry(1, UnixTime::from_millis(u64::MAX)), START)));
+    assert_eq!(lock(&log.shards[0]).buckets.len(), 1);
+    record(&log, entry(1, UnixTime::from_millis(u64::MAX)), START).unwrap();
+    assert!(is_used(record(&log, entry(1, UnixTime::from_millis(u64::MAX)), START)));
 }
 
 #[test]
 fn what_was_forgotten_is_refused_when_the_clock_goes_back() {
-    let log = MemoryReplayLog::new(100);
+    let log = memory(100);
     let used = entry(1, START + Duration::from_mins(1));
-    log.record(used, START).unwrap();
+    record(&log, used, START).unwrap();
     let leap = START + Duration::from_hours(1);
-    log.record(entry(2, leap + Duration::from_mins(1)), leap).unwrap();
-    assert!(is_unavailable(&log.record(used, START)));
+    record(&log, entry(2, leap + Duration::from_mins(1)), leap).unwrap();
+    assert!(is_unavailable(record(&log, used, START)));
 }
 
 /// One use: how far the clock moves first, in milliseconds, which entry, and for how long it is
@@ -117,17 +125,17 @@ fn moved(now: UnixTime, step: i64) -> UnixTime {
 proptest! {
     #[test]
     fn it_agrees_with_a_log_that_forgets_nothing(uses in uses(0..60_000_i64)) {
-        let log = MemoryReplayLog::new(1000);
+        let log = memory(1000);
         let mut model = HashMap::<u64, UnixTime>::new();
         let mut now = START;
         for (step, number, seconds) in uses {
             now = moved(now, step);
             let forget_at = now + Duration::from_secs(seconds);
-            let result = log.record(entry(number, forget_at), now);
+            let result = record(&log, entry(number, forget_at), now);
             match model.get(&number) {
-                Some(end) if *end > now => prop_assert!(is_used(&result)),
+                Some(end) if *end > now => prop_assert!(is_used(result)),
                 // It may still be remembered, for the rest of its bucket.
-                Some(_) => prop_assert!(result.is_ok() || is_used(&result)),
+                Some(_) => prop_assert!(result.is_ok() || is_used(result)),
                 None => prop_assert!(result.is_ok()),
             }
             if result.is_ok() {
@@ -138,7 +146,7 @@ proptest! {
 
     #[test]
     fn nothing_is_accepted_twice_whatever_the_clock_does(uses in uses(-90_000..120_000_i64)) {
-        let log = MemoryReplayLog::new(1000);
+        let log = memory(1000);
         let mut accepted = HashSet::new();
         let mut now = START;
         for (step, number, seconds) in uses {
@@ -146,7 +154,7 @@ proptest! {
             // Few different ends, so that the same entry comes again.
             let forget_at = START + Duration::from_secs(seconds / 100 * 100);
             let again = entry(number, forget_at);
-            if log.record(again, now).is_ok() {
+            if record(&log, again, now).is_ok() {
                 prop_assert!(accepted.insert(again));
             }
         }
@@ -154,15 +162,15 @@ proptest! {
 
     #[test]
     fn the_number_of_entries_is_bounded(uses in uses(0..60_000_i64)) {
-        let log = MemoryReplayLog::new(5);
+        let log = memory(5);
         let mut now = START;
         for (step, number, seconds) in uses {
             now = moved(now, step);
-            let _: Result<_, _> = log.record(entry(number, now + Duration::from_secs(seconds)), now);
+            let _: Result<_, _> = record(&log, entry(number, now + Duration::from_secs(seconds)), now);
             let held: usize = log
                 .shards
                 .iter()
-                .map(|shard| shard.lock().buckets.values().map(|b| b.keys.len()).sum::<usize>())
+                .map(|shard| lock(shard).buckets.values().map(|b| b.keys.len()).sum::<usize>())
                 .sum();
             prop_assert!(held <= 5);
             prop_assert_eq!(held as u64, log.len());

@@ -53,9 +53,11 @@ impl Authority {
     /// # Errors
     /// When the store fails, or the account is gone.
     pub async fn username(&self, principal: &Principal) -> Result<Username, StoreError> {
-        let known = self.live.get(&principal.credential, &*self.ports.credentials).await?;
-        if let Some(known) = known.filter(|known| known.account.id == principal.account_id) {
-            return Ok(known.account.username.clone());
+        if let Some(key) = principal.key {
+            let known = self.live.get(&key.credential, &*self.ports.credentials).await?;
+            if let Some(known) = known.filter(|known| known.account.id == principal.account_id) {
+                return Ok(known.account.username.clone());
+            }
         }
         let account = self.ports.accounts.account(&AccountName::Id(principal.account_id)).await?;
         let gone = || StoreError::Corrupt {
@@ -122,7 +124,7 @@ impl Authority {
             .account(principal.account_id)
             .key(credential.thumbprint())
             .from(request.address)
-            .detail(format!("by {}", principal.credential));
+            .detail(by(principal));
         let limit = self.policy.max_keys_per_account;
         self.ports.credentials.add_credential(&credential, limit, event).await?;
         self.live.forget(&credential.thumbprint());
@@ -146,12 +148,20 @@ impl Authority {
             .account(principal.account_id)
             .key(*thumbprint)
             .from(address)
-            .detail(format!("by {}", principal.credential));
+            .detail(by(principal));
         let store = &self.ports.credentials;
         let result = store.revoke_credential(principal.account_id, thumbprint, true, event).await;
         // Also after a failure: the store may have done it and failed to say so.
         self.live.forget(thumbprint);
         Ok(result?)
+    }
+}
+
+/// Which key did it, for the audit trail.
+fn by(principal: &Principal) -> String {
+    match principal.key {
+        Some(key) => format!("by {}", key.credential),
+        None => "by a token that is bound to no key".to_owned(),
     }
 }
 

@@ -11,7 +11,10 @@ use countersign_protocol::{
     ports::random_bytes,
     principal::{uuid_v4, uuid_v7},
     proofs::dpop::NonceRule,
-    tokens::issue::{self, AccessTokenClaims, UnboundClaims},
+    tokens::{
+        issue::{self, AccessTokenClaims},
+        unbound::UnboundClaims,
+    },
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -182,8 +185,8 @@ impl Authority {
     /// A token of the lifetime of all tokens, but never beyond that of the key that signs it.
     ///
     /// Bound, it is an access token whose credential is the key that it is bound to: the account
-    /// logged in with no other. Unbound, it is no access token, and no guard of this product takes
-    /// it.
+    /// logged in with no other. Unbound, it is no access token, and guards take it only where their
+    /// policy says that bearer tokens count.
     fn password_token(
         &self,
         account: &Account,
@@ -203,10 +206,15 @@ impl Authority {
         let issuer = self.policy.issuer();
         let token_id = uuid_v7(now, &*self.ports.random).to_string();
         let Some(key) = key else {
-            let subject = (account.id, account.username.as_str());
-            let claims = UnboundClaims { issuer, subject, token_id, issued_at, expires_at };
-            return Ok(issue::unbound_token(&claims, &signing_key, ALGORITHM)
-                .map_err(SigningKeyError::from)?);
+            let claims = UnboundClaims {
+                issuer: issuer.to_owned(),
+                account_id: account.id,
+                name: account.username.to_string(),
+                token_id,
+                issued_at,
+                expires_at,
+            };
+            return Ok(claims.sign(&signing_key, ALGORITHM).map_err(SigningKeyError::from)?);
         };
         let claims = AccessTokenClaims {
             issuer: issuer.to_owned(),

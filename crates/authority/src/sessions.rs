@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use countersign_protocol::{
-    AccountId, Principal, ProofKind, UnixTime,
+    AccountId, Principal, ProofKind, ProvenKey, UnixTime,
     keys::{Algorithm, KeyError, PublicKey, Thumbprint, decoy},
     ports::random_bytes,
     proofs::nonce_pss,
@@ -70,6 +70,7 @@ pub struct SignedMessage<'a> {
 pub struct CheckedMessage {
     /// Who signed it.
     pub principal: Principal,
+    key: Thumbprint,
     session: SessionId,
     nonce: SessionNonce,
     /// Whether it is the first of its session, which makes it the login.
@@ -168,8 +169,14 @@ impl Authority {
             let _ = has_signed(decoy(Algorithm::Ps256));
         }
         let signer = signers.iter().find(|known| has_signed(&known.credential.public_key));
-        let principal = principal(signer.ok_or(SessionError::Refused)?, &claims);
-        Ok(CheckedMessage { principal, session, nonce, is_first: claims.nonce == text })
+        let signer = signer.ok_or(SessionError::Refused)?;
+        Ok(CheckedMessage {
+            principal: principal(signer, &claims),
+            key: signer.credential.thumbprint(),
+            session,
+            nonce,
+            is_first: claims.nonce == text,
+        })
     }
 
     /// Uses up the nonce of a message that verified, and returns the session's next.
@@ -183,12 +190,12 @@ impl Authority {
     ) -> Result<String, SessionError> {
         let next = self.new_nonce(now);
         self.use_up(message, Some(next), now).await?;
-        let Principal { account_id, key, .. } = message.principal;
+        let account_id = message.principal.account_id;
         if message.is_first {
             let event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account_id);
-            self.trail.note(event.key(key).detail("signed message"));
+            self.trail.note(event.key(message.key).detail("signed message"));
         }
-        self.key_used(&key, now).await;
+        self.key_used(&message.key, now).await;
         Ok(next.text())
     }
 
@@ -204,11 +211,11 @@ impl Authority {
         let now = self.now();
         let checked = self.check_message(message, now).await?;
         self.use_up(&checked, None, now).await?;
-        let Principal { account_id, key, expires_at, .. } = checked.principal;
-        let event = AuditEvent::new(now, EventKind::TokenRevoked).account(account_id).key(key);
+        let Principal { account_id, expires_at, .. } = checked.principal;
+        let event = AuditEvent::new(now, EventKind::TokenRevoked).account(account_id);
         let jti = checked.session.to_string();
         self.revoked_tokens.insert(jti.clone(), expires_at);
-        let event = event.from(address).detail("session");
+        let event = event.key(checked.key).from(address).detail("session");
         Ok(self.ports.revocations.revoke_token(&jti, expires_at, event).await?)
     }
 
@@ -238,11 +245,9 @@ fn check_can_sign(key: &PublicKey) -> Result<(), KeyError> {
 }
 
 fn principal(signer: &KnownCredential, claims: &SessionClaims) -> Principal {
-    let key: Thumbprint = signer.credential.thumbprint();
     Principal {
         account_id: signer.account.id,
-        credential: key,
-        key,
+        key: Some(ProvenKey::of(signer.credential.thumbprint())),
         proof: ProofKind::SignedMessage,
         token_id: Some(claims.session_id.clone()),
         scopes: signer.account.scopes.clone(),

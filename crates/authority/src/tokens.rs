@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use countersign_protocol::{
     AccountId, UnixTime,
     keys::{PublicKey, Thumbprint},
-    tokens::{issue::AccessTokenClaims, verify::AccessToken},
+    tokens::{issue::AccessTokenClaims, unbound::UnboundClaims, verify::AccessToken},
 };
 use parking_lot::RwLock;
 use thiserror::Error;
@@ -76,10 +76,23 @@ impl Authority {
             let is_good = known.is_live() && known.account.id == claims.account_id;
             return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
         }
-        let name = AccountName::Id(claims.account_id);
-        let account = self.ports.accounts.account(&name).await?;
-        let active = account.filter(|account| account.status == AccountStatus::Active);
+        let active = self.active_account(claims.account_id).await?;
         Ok(active.map(|account| LoggedIn::WithPassword(Box::new(account))))
+    }
+
+    /// Whether a token that is bound to no key, and that verified, is still good: neither it has
+    /// been revoked since, nor its account disabled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unbound_standing(&self, claims: &UnboundClaims) -> Result<bool, StoreError> {
+        let revoked = self.revoked_tokens.contains(&claims.token_id);
+        Ok(!revoked && self.active_account(claims.account_id).await?.is_some())
+    }
+
+    async fn active_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let account = self.ports.accounts.account(&AccountName::Id(id)).await?;
+        Ok(account.filter(|account| account.status == AccountStatus::Active))
     }
 
     /// Says whether `token` is good (RFC 7662). The caller may ask about tokens of its own account,

@@ -8,19 +8,15 @@ use std::{
 
 use bytes::Bytes;
 use countersign_protocol::ProofKind;
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::{Layer, Service};
 
 use crate::{
+    answer,
     refusal::{BodyError, Refusal, Refused},
     verify::{self, Guard, Verified},
 };
-
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-/// The nonce for the next request of a *signjwt* session.
-const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Puts a [`Guard`] in front of a service.
 ///
@@ -93,18 +89,16 @@ where
                     let (mut parts, body) = request.into_parts();
                     parts.extensions.insert(principal);
                     let mut response = inner.call(Request::from_parts(parts, body)).await?;
-                    if let Some(Ok(nonce)) = session_nonce.map(HeaderValue::try_from) {
-                        response.headers_mut().insert(SIGNJWT_NONCE, nonce);
-                    }
+                    answer::add_session_nonce(response.headers_mut(), session_nonce);
                     response
                 }
-                Err(refused) => refusal_response(&guard, refused),
+                Err(refused) => {
+                    let mut response = guard.answer(&refused).map(R::from);
+                    response.extensions_mut().insert(refused);
+                    response
+                }
             };
-            if let Ok(nonce) = HeaderValue::try_from(guard.fresh_nonce()) {
-                let headers = response.headers_mut();
-                headers.insert(DPOP_NONCE, nonce);
-                headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
-            }
+            guard.add_nonce(response.headers_mut());
             Ok(response)
         })
     }
@@ -140,48 +134,4 @@ where
         }
     };
     (verdict, Request::from_parts(parts, B::from(body)))
-}
-
-/// An answer with the challenges in its headers and the same in words in its body (RFC 9457).
-fn refusal_response<R: From<String>>(guard: &Guard, refused: Refused) -> Response<R> {
-    let challenge = refused.refusal.challenge();
-    let body = serde_json::json!({
-        "type": format!("urn:countersign:problem:{}", problem_name(&refused.refusal)),
-        "title": problem_title(&refused.refusal),
-        "status": challenge.status.as_u16(),
-        "detail": refused.refusal.to_string(),
-    });
-    let mut response = Response::new(R::from(body.to_string()));
-    *response.status_mut() = challenge.status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    for value in guard.challenges(&refused) {
-        headers.append(header::WWW_AUTHENTICATE, value);
-    }
-    if matches!(refused.refusal, Refusal::Unavailable(_)) {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response.extensions_mut().insert(refused);
-    response
-}
-
-/// What the problem type means, in words.
-fn problem_title(refusal: &Refusal) -> &'static str {
-    match problem_name(refusal) {
-        "forbidden" => "This is not allowed.",
-        "invalid-request" => "The request is not valid.",
-        "unavailable" => "The server cannot do this now.",
-        _ => "The request must prove who makes it.",
-    }
-}
-
-fn problem_name(refusal: &Refusal) -> &'static str {
-    match refusal.challenge().error {
-        Some("insufficient_scope") => "forbidden",
-        Some("invalid_request") => "invalid-request",
-        _ if matches!(refusal, Refusal::Unavailable(_)) => "unavailable",
-        _ if matches!(refusal, Refusal::Body(_)) => "payload-too-large",
-        _ => "unauthenticated",
-    }
 }

@@ -8,7 +8,9 @@
 //! [`Guard::verify`] is that path, and the only one. [`GuardLayer`] puts it in front of a tower
 //! service. What the guard needs from outside (keys, standing, a replay log) are [`ports`].
 
+mod answer;
 mod layer;
+mod metadata;
 mod policy;
 pub mod ports;
 mod presented;
@@ -16,7 +18,9 @@ mod proofs;
 mod refusal;
 mod verify;
 
+pub use crate::answer::add_session_nonce;
 pub use crate::layer::{GuardLayer, GuardService};
+pub use crate::metadata::METADATA_PATH;
 pub use crate::policy::GuardPolicy;
 pub use crate::proofs::{AcrossRestarts, Proofs, Reuse, SelfSignedPolicy, SelfSignedProofs};
 pub use crate::refusal::{BodyError, Challenge, Refusal, Refused, SignedMessageError, Signer};

@@ -17,6 +17,8 @@ pub struct GuardPolicy {
     /// Scheme and authority under which clients reach the resource. It is configured, because
     /// `Host` and `X-Forwarded-*` are whatever the sender likes.
     pub origin: TargetUri,
+    /// Where the metadata of the resource are (RFC 9728), to be named in challenges.
+    pub metadata_url: Option<String>,
     /// How far the clocks of issuer and resource may be apart.
     pub skew: Duration,
     /// How old and how far ahead a proof may be.
@@ -34,6 +36,7 @@ impl GuardPolicy {
             issuer: issuer.into(),
             audience: audience.into(),
             origin,
+            metadata_url: None,
             skew: Duration::from_secs(5),
             proof_window: ProofWindow::default(),
             keys: KeyPolicy::default(),

@@ -5,7 +5,7 @@ pub use countersign_protocol::ports::Clock;
 use countersign_protocol::{
     AccountId, Principal, ReplayEntry, Scopes, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
-    tokens::issue::AccessTokenClaims,
+    tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
 use thiserror::Error;
 
@@ -28,6 +28,13 @@ pub trait Standing: Send + Sync {
     async fn standing(
         &self,
         claims: &AccessTokenClaims,
+        now: UnixTime,
+    ) -> Result<TokenStanding, PortUnavailable>;
+
+    /// The same for a token that is bound to no key.
+    async fn unbound_standing(
+        &self,
+        claims: &UnboundClaims,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable>;
 }

@@ -18,11 +18,13 @@ pub struct Proofs {
     pub self_signed: Option<SelfSignedProofs>,
     /// Whether signatures over nonce and session count.
     pub signed_messages: Option<Arc<dyn Sessions>>,
+    /// Whether tokens count that are bound to no key, so that whoever gets hold of one can use it.
+    pub bearer: bool,
 }
 
 impl Default for Proofs {
     fn default() -> Self {
-        Self { dpop: true, self_signed: None, signed_messages: None }
+        Self { dpop: true, self_signed: None, signed_messages: None, bearer: false }
     }
 }
 
@@ -33,6 +35,7 @@ impl Proofs {
             (self.dpop, ProofKind::Dpop),
             (self.signed_messages.is_some(), ProofKind::SignedMessage),
             (self.self_signed.is_some(), ProofKind::SelfSigned),
+            (self.bearer, ProofKind::Bearer),
         ];
         kinds.into_iter().filter_map(|(counts, kind)| counts.then_some(kind))
     }

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use countersign_protocol::{
-    AccountId, ProofKind,
+    AccountId, Principal, ProofKind,
     keys::{Algorithm, Thumbprint},
     proofs::{dpop::DpopError, self_signed::SelfSignedError},
     tokens::{issue::AccessTokenClaims, jws::JwsError, verify::AccessTokenError},
@@ -37,6 +37,14 @@ impl Refused {
     /// Nothing was proven.
     pub(crate) const fn early(refusal: Refusal, proof: ProofKind) -> Self {
         Self { refusal, proof, token: None, signer: None }
+    }
+
+    /// Everything but one thing was proven.
+    pub(crate) fn of_principal(refusal: Refusal, principal: &Principal) -> Self {
+        let signer = principal
+            .key
+            .map(|key| Signer { account_id: principal.account_id, key: key.thumbprint });
+        Self { refusal, proof: principal.proof, token: None, signer }
     }
 
     /// It is known whose request it was.
@@ -201,13 +209,19 @@ impl Refusal {
 
     /// The challenge to use DPoP; none for answers that no other credentials would change.
     pub fn www_authenticate(&self) -> Option<HeaderValue> {
-        self.challenges(&[ProofKind::Dpop], ProofKind::Dpop).pop()
+        self.challenges(&[ProofKind::Dpop], ProofKind::Dpop, None).pop()
     }
 
     /// Where nothing was wrong with what was presented, because nothing was: one challenge for each
     /// of `kinds`. Otherwise the one for `tried`, with what was wrong; many clients look at one
-    /// challenge only. None for answers that no other credentials would change.
-    pub(crate) fn challenges(&self, kinds: &[ProofKind], tried: ProofKind) -> Vec<HeaderValue> {
+    /// challenge only. None for answers that no other credentials would change. `metadata` is where
+    /// a client can read more (RFC 9728 §5.1).
+    pub(crate) fn challenges(
+        &self,
+        kinds: &[ProofKind],
+        tried: ProofKind,
+        metadata: Option<&str>,
+    ) -> Vec<HeaderValue> {
         let told = self.challenge();
         if matches!(told.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::PAYLOAD_TOO_LARGE) {
             return Vec::new();
@@ -216,6 +230,9 @@ impl Refusal {
         let kinds = kinds.iter().filter(|kind| !only_tried || **kind == tried);
         let challenges = kinds.filter_map(|kind| {
             let mut value = scheme(*kind);
+            if let Some(url) = metadata {
+                let _ = write!(value, ", resource_metadata=\"{url}\"");
+            }
             if *kind == tried {
                 self.describe(&mut value, &told);
             }
@@ -249,6 +266,7 @@ fn scheme(kind: ProofKind) -> String {
             let names = algorithm_names(|algorithm| *algorithm != Algorithm::Rs256);
             format!("SignJWT algs=\"{names}\"")
         }
+        ProofKind::Bearer => "Bearer realm=\"countersign\"".to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one path from a request to a principal.
 
+mod bearer;
 mod self_signed;
 mod signed_message;
 
@@ -9,7 +10,7 @@ use std::sync::{
 };
 
 use countersign_protocol::{
-    Principal, ProofKind, Scopes, UnixTime, Unspent,
+    Principal, ProofKind, ProvenKey, Scopes, UnixTime, Unspent,
     challenges::sealed::NonceSealer,
     digest::sha256,
     keys::{PublicKey, Thumbprint},
@@ -26,6 +27,7 @@ use http::{HeaderMap, HeaderValue, request::Parts};
 use quick_cache::sync::Cache;
 
 use crate::{
+    metadata::resource_metadata,
     policy::GuardPolicy,
     ports::{Clock, IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding},
     presented::Presented,
@@ -144,6 +146,9 @@ impl Guard {
         match Presented::from_headers(&request.parts.headers) {
             Presented::Malformed => refused(Refusal::Malformed),
             Presented::Dpop(text) if proofs.dpop => self.verify_dpop(text, request, now).await,
+            Presented::Bearer(text) if self.is_unbound(text) => {
+                self.verify_bearer(text, request, now).await
+            }
             Presented::Bearer(text) => match &proofs.self_signed {
                 Some(proofs) => self.verify_self_signed(text, proofs, request, now).await,
                 None => refused(Refusal::Downgrade),
@@ -160,7 +165,13 @@ impl Guard {
     /// one that was used with what was wrong with it.
     pub fn challenges(&self, refused: &Refused) -> Vec<HeaderValue> {
         let kinds: Vec<ProofKind> = self.0.proofs.kinds().collect();
-        refused.refusal.challenges(&kinds, refused.proof)
+        let metadata = self.0.policy.metadata_url.as_deref();
+        refused.refusal.challenges(&kinds, refused.proof, metadata)
+    }
+
+    /// What the resource says about itself (RFC 9728), with the scopes that it knows.
+    pub fn metadata(&self, scopes: &[&str]) -> serde_json::Value {
+        resource_metadata(&self.0.policy, &self.0.proofs, scopes)
     }
 
     /// A fresh nonce for the client's next proof (RFC 9449 §9).
@@ -196,7 +207,7 @@ impl Guard {
         ath: [u8; 32],
         now: UnixTime,
     ) -> Result<Arc<AccessTokenClaims>, Refusal> {
-        let Inner { policy, ports, tokens, .. } = &*self.0;
+        let Inner { policy, tokens, .. } = &*self.0;
         let generation = self.0.generation.load(Ordering::SeqCst);
         if let Some((_, claims)) = tokens.get(&ath).filter(|(verified, _)| *verified == generation)
         {
@@ -204,9 +215,7 @@ impl Guard {
             return Ok(claims);
         }
         let token = AccessToken::parse(text)?;
-        let kid = token.kid().ok_or(Refusal::UnknownSigningKey)?;
-        let key = ports.issuer_keys.issuer_key(&kid, now).await.map_err(unavailable)?;
-        let key = key.ok_or(Refusal::UnknownSigningKey)?;
+        let key = self.issuer_key(token.kid(), now).await?;
         let expected = AccessTokenExpectations {
             issuer: &policy.issuer,
             audience: &policy.audience,
@@ -215,6 +224,17 @@ impl Guard {
         let claims = Arc::new(token.verify(&key, &expected, now)?);
         tokens.insert(ath, (generation, Arc::clone(&claims)));
         Ok(claims)
+    }
+
+    /// The issuer's key that a token names.
+    async fn issuer_key(
+        &self,
+        kid: Option<Thumbprint>,
+        now: UnixTime,
+    ) -> Result<PublicKey, Refusal> {
+        let kid = kid.ok_or(Refusal::UnknownSigningKey)?;
+        let key = self.0.ports.issuer_keys.issuer_key(&kid, now).await.map_err(unavailable)?;
+        key.ok_or(Refusal::UnknownSigningKey)
     }
 
     async fn verified_request(
@@ -291,8 +311,7 @@ fn check_scope(needed: Option<&str>, scopes: &Scopes) -> Result<(), Refusal> {
 fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {
     Principal {
         account_id: token.account_id,
-        credential: token.credential,
-        key: proof.thumbprint,
+        key: Some(ProvenKey { credential: token.credential, thumbprint: proof.thumbprint }),
         proof: ProofKind::Dpop,
         token_id: Some(token.token_id.clone()),
         scopes: token.scopes.clone(),

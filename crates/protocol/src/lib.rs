@@ -20,7 +20,7 @@ pub mod time;
 pub mod tokens;
 mod unverified;
 
-pub use crate::principal::{AccountId, Principal, ProofKind, Scopes};
+pub use crate::principal::{AccountId, Principal, ProofKind, ProvenKey, Scopes};
 pub use crate::replay::{ReplayEntry, SpentReceipt, Unspent};
 pub use crate::time::UnixTime;
 pub use crate::unverified::Unverified;

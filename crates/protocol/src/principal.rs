@@ -13,10 +13,8 @@ use crate::{keys::Thumbprint, ports::Random, ports::random_bytes, time::UnixTime
 pub struct Principal {
     /// The account that acts.
     pub account_id: AccountId,
-    /// The credential that the account logged in with. It names the device.
-    pub credential: Thumbprint,
-    /// The key that signed this request: the credential's own, or a session key that it named.
-    pub key: Thumbprint,
+    /// The key that signed this request. None with [`ProofKind::Bearer`], which proves no key.
+    pub key: Option<ProvenKey>,
     /// How possession of `key` was proven.
     pub proof: ProofKind,
     /// The `jti` of the access token or the session, where there is one.
@@ -25,6 +23,22 @@ pub struct Principal {
     pub scopes: Scopes,
     /// When the token, or the self-signed JWT, ends.
     pub expires_at: UnixTime,
+}
+
+/// A key whose possession was proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProvenKey {
+    /// The credential that the account logged in with. It names the device.
+    pub credential: Thumbprint,
+    /// The key that signed the request: the credential's own, or a session key that it named.
+    pub thumbprint: Thumbprint,
+}
+
+impl ProvenKey {
+    /// A credential that signed itself.
+    pub const fn of(credential: Thumbprint) -> Self {
+        Self { credential, thumbprint: credential }
+    }
 }
 
 /// The kinds of proof of possession, by their stable names.
@@ -38,6 +52,8 @@ pub enum ProofKind {
     /// A signature over a nonce of the server and the session's JWT.
     #[serde(rename = "signjwt")]
     SignedMessage,
+    /// None: a token that whoever holds it may use.
+    Bearer,
 }
 
 impl ProofKind {
@@ -47,6 +63,7 @@ impl ProofKind {
             Self::Dpop => "dpop",
             Self::SelfSigned => "self-signed",
             Self::SignedMessage => "signjwt",
+            Self::Bearer => "bearer",
         }
     }
 }

@@ -76,6 +76,7 @@ impl App {
             dpop: true,
             self_signed: self_signed::proofs(settings.dialects, settings.self_signed, &ports),
             signed_messages: settings.dialects.signjwt.then(|| Arc::clone(&ports) as _),
+            bearer: false,
         };
         let ports = GuardPorts {
             clock: Arc::clone(&authority.ports().clock),

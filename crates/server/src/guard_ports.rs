@@ -14,7 +14,7 @@ use countersign_guard::ports::{
 use countersign_protocol::{
     Principal, ReplayEntry, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
-    tokens::issue::AccessTokenClaims,
+    tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
 
 /// The ports of a guard that stands in the same process as the authority.
@@ -41,6 +41,16 @@ impl Standing for AuthorityPorts {
         let known = self.0.standing(claims).await;
         let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
         Ok(known.map_or(TokenStanding::Revoked, |_| TokenStanding::Good))
+    }
+
+    async fn unbound_standing(
+        &self,
+        claims: &UnboundClaims,
+        _now: UnixTime,
+    ) -> Result<TokenStanding, PortUnavailable> {
+        let good = self.0.unbound_standing(claims).await;
+        let good = good.map_err(|error| PortUnavailable(error.to_string()))?;
+        Ok(if good { TokenStanding::Good } else { TokenStanding::Revoked })
     }
 }
 

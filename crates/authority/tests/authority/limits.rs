@@ -7,7 +7,7 @@ use countersign_authority::{
     AddKey, AddKeyError, CallerError, LoginError, PresentedKey, RegistrationError, RevokeKeyError,
     ports::{LimitKey, RateLimit, RateLimited, RateLimiter},
 };
-use countersign_protocol::{AccountId, Principal, ProofKind, Scopes};
+use countersign_protocol::{AccountId, Principal, ProofKind, ProvenKey, Scopes};
 use countersign_testkit::{
     keys::{ed25519, ed25519_public},
     samples::NOW,
@@ -61,8 +61,7 @@ fn principal(account_id: AccountId) -> Principal {
     let key = ed25519_public(1).thumbprint();
     Principal {
         account_id,
-        credential: key,
-        key,
+        key: Some(ProvenKey::of(key)),
         proof: ProofKind::Dpop,
         token_id: None,
         scopes: Scopes::none(),

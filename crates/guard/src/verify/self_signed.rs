@@ -1,7 +1,7 @@
 //! The path of a self-signed JWT.
 
 use countersign_protocol::{
-    Principal, ProofKind, UnixTime, Unspent,
+    Principal, ProofKind, ProvenKey, UnixTime, Unspent,
     keys::{PublicKey, Thumbprint, decoy},
     proofs::self_signed::{
         PresentedSelfSigned, SelfSigned, SelfSignedError, SelfSignedExpectations,
@@ -58,8 +58,7 @@ impl Guard {
         proofs.keys.key_used(&who.key, now).await;
         let principal = Principal {
             account_id: signer.account_id,
-            credential: jwt.thumbprint,
-            key: jwt.thumbprint,
+            key: Some(ProvenKey::of(jwt.thumbprint)),
             proof: ProofKind::SelfSigned,
             token_id: None,
             scopes: signer.scopes.clone(),

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use super::{Guard, Request, Verdict, Verified, check_scope};
 use crate::{
     ports::{SessionRefusal, Sessions, SignedMessage},
-    refusal::{Refusal, Refused, SignedMessageError, Signer},
+    refusal::{Refusal, Refused, SignedMessageError},
 };
 
 /// The header that carries the signature, in base64.
@@ -28,8 +28,7 @@ impl Guard {
         let message = SignedMessage { jwt, signature: &signature };
         let checked = sessions.check(message, now).await.map_err(|error| refused(error.into()))?;
         let principal = checked.principal().clone();
-        let who = Signer { account_id: principal.account_id, key: principal.key };
-        let refused = |refusal| Refused::of_signer(refusal, ProofKind::SignedMessage, who);
+        let refused = |refusal| Refused::of_principal(refusal, &principal);
         check_scope(request.scope, &principal.scopes).map_err(refused)?;
         // Last of all: a nonce whose request is refused for another reason is not used up.
         let next = checked.redeem(now).await.map_err(|error| refused(error.into()))?;

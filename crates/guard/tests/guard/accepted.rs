@@ -1,6 +1,6 @@
 //! Requests that are as they should be.
 
-use countersign_protocol::{Principal, ProofKind, tokens::issue::access_token};
+use countersign_protocol::{Principal, ProofKind, ProvenKey, tokens::issue::access_token};
 use countersign_testkit::{
     keys::one_of_each_kind,
     samples::{NOW, account_id, scopes},
@@ -19,8 +19,10 @@ async fn a_good_request_yields_its_principal() {
         principal,
         Principal {
             account_id: account_id(1),
-            credential: credential(),
-            key: client_key().public_key().thumbprint(),
+            key: Some(ProvenKey {
+                credential: credential(),
+                thumbprint: client_key().public_key().thumbprint(),
+            }),
             proof: ProofKind::Dpop,
             token_id: Some("token 1".to_owned()),
             scopes: scopes("read write"),
@@ -37,7 +39,7 @@ async fn clients_may_use_every_kind_of_key() {
         let thumbprint = key.public_key().thumbprint();
         let client = Client::with_claims(key, |_| ());
         let principal = world.accepts(&client.request(&world)).await;
-        assert_eq!(principal.key, thumbprint);
+        assert_eq!(principal.key.unwrap().thumbprint, thumbprint);
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accepted;
+mod bearer;
 mod caches;
 mod credentials;
 mod layer;

@@ -17,7 +17,7 @@ use countersign_guard::{
     ports::{AccountKey, AccountKeys, PortUnavailable, TokenStanding},
 };
 use countersign_protocol::{
-    Principal, ProofKind, UnixTime,
+    Principal, ProofKind, ProvenKey, UnixTime,
     digest::sha256,
     keys::{PrivateKey, Thumbprint},
     proofs::{body_hash::BodyHashes, self_signed::SelfSignedError, target_uri::TargetUri},
@@ -185,7 +185,7 @@ async fn a_jwt_yields_the_principal_that_signed_it() {
     let principal = world.verify(&signed(json!({}))).await.unwrap();
     let key = ed25519(2).public_key().thumbprint();
     assert_eq!(principal.account_id, account_id(1));
-    assert_eq!((principal.credential, principal.key), (key, key));
+    assert_eq!(principal.key, Some(ProvenKey::of(key)));
     assert_eq!(principal.proof, ProofKind::SelfSigned);
     assert_eq!(principal.token_id, None);
     assert!(principal.scopes.contains("read"));

@@ -12,7 +12,7 @@ use countersign_guard::{
     ports::{CheckedMessage, SessionRefusal, Sessions, SignedMessage},
 };
 use countersign_protocol::{
-    Principal, ProofKind, UnixTime, proofs::target_uri::TargetUri, strict::base64,
+    Principal, ProofKind, ProvenKey, UnixTime, proofs::target_uri::TargetUri, strict::base64,
 };
 use countersign_testkit::{
     clock::FixedClock,
@@ -45,8 +45,7 @@ impl Sessions for FakeSessions {
                 let key = ed25519(2).public_key().thumbprint();
                 let principal = Principal {
                     account_id: account_id(1),
-                    credential: key,
-                    key,
+                    key: Some(ProvenKey::of(key)),
                     proof: ProofKind::SignedMessage,
                     token_id: Some("session 1".to_owned()),
                     scopes: scopes("read"),

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_guard::{
-    Guard, GuardPolicy, GuardPorts, Refusal, Refused,
+    Guard, GuardPolicy, GuardPorts, Proofs, Refusal, Refused,
     ports::{IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding},
 };
 use countersign_protocol::{
@@ -25,6 +25,7 @@ use countersign_protocol::{
     tokens::{
         issue::{self, AccessTokenClaims},
         jws,
+        unbound::UnboundClaims,
     },
 };
 use countersign_testkit::{
@@ -64,6 +65,10 @@ impl World {
     }
 
     pub(crate) fn with_policy(alter: impl FnOnce(&mut GuardPolicy)) -> Self {
+        Self::accepting(Proofs::default(), alter)
+    }
+
+    pub(crate) fn accepting(proofs: Proofs, alter: impl FnOnce(&mut GuardPolicy)) -> Self {
         let clock = Arc::new(FixedClock::at(NOW));
         let issuer_keys = Arc::new(FakeIssuerKeys::default());
         issuer_keys.publish(issuer_key().public_key());
@@ -77,7 +82,7 @@ impl World {
         let origin = TargetUri::parse(AUDIENCE).unwrap();
         let mut policy = GuardPolicy::new(ISSUER, AUDIENCE, origin);
         alter(&mut policy);
-        let guard = Guard::new(policy, ports, sealer(7));
+        let guard = Guard::accepting(proofs, policy, ports, sealer(7));
         Self { clock, issuer_keys, replay_log, standing, guard }
     }
 
@@ -299,6 +304,15 @@ impl FakeStanding {
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(SeqCst)
     }
+
+    fn of(&self, token_id: &str) -> Result<TokenStanding, PortUnavailable> {
+        self.asked.fetch_add(1, SeqCst);
+        if self.away.load(SeqCst) {
+            return Err(PortUnavailable("the database has caught fire".to_owned()));
+        }
+        let revoked = self.revoked.lock().unwrap().contains(token_id);
+        Ok(if revoked { TokenStanding::Revoked } else { TokenStanding::Good })
+    }
 }
 
 #[async_trait]
@@ -308,12 +322,15 @@ impl Standing for FakeStanding {
         claims: &AccessTokenClaims,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        self.asked.fetch_add(1, SeqCst);
-        if self.away.load(SeqCst) {
-            return Err(PortUnavailable("the database has caught fire".to_owned()));
-        }
-        let revoked = self.revoked.lock().unwrap().contains(&claims.token_id);
-        Ok(if revoked { TokenStanding::Revoked } else { TokenStanding::Good })
+        self.of(&claims.token_id)
+    }
+
+    async fn unbound_standing(
+        &self,
+        claims: &UnboundClaims,
+        _now: UnixTime,
+    ) -> Result<TokenStanding, PortUnavailable> {
+        self.of(&claims.token_id)
     }
 }
 

@@ -52,48 +52,6 @@ pub fn access_token(
     jws::sign(key, algorithm, &header, &to_payload(claims))
 }
 
-/// What a token says that is bound to no key: whoever holds it may use it, where it is accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnboundClaims<'a> {
-    /// `iss`: who issued it.
-    pub issuer: &'a str,
-    /// `sub` and `name`: whom it speaks for, and what that account is called.
-    pub subject: (AccountId, &'a str),
-    /// `jti`.
-    pub token_id: String,
-    /// `iat`.
-    pub issued_at: UnixTime,
-    /// `exp`.
-    pub expires_at: UnixTime,
-}
-
-/// Signs `claims` with the signing key `key`, whose thumbprint becomes the `kid`. The `typ` is
-/// `JWT`, so nothing that wants an access token takes it for one (RFC 8725 §3.11).
-///
-/// # Errors
-/// When the key cannot sign with `algorithm`.
-pub fn unbound_token(
-    claims: &UnboundClaims<'_>,
-    key: &PrivateKey,
-    algorithm: Algorithm,
-) -> Result<String, SignError> {
-    let header = [
-        ("typ".to_owned(), "JWT".into()),
-        ("kid".to_owned(), key.public_key().thumbprint().to_string().into()),
-    ];
-    let (account_id, name) = claims.subject;
-    let payload = [
-        ("iss", json!(claims.issuer)),
-        ("sub", json!(account_id.to_string())),
-        ("name", json!(name)),
-        ("jti", json!(claims.token_id)),
-        ("iat", json!(claims.issued_at.as_secs())),
-        ("exp", json!(claims.expires_at.as_secs())),
-    ];
-    let payload = payload.map(|(name, value)| (name.to_owned(), value));
-    jws::sign(key, algorithm, &header.into_iter().collect(), &payload.into_iter().collect())
-}
-
 fn to_payload(claims: &AccessTokenClaims) -> Map<String, Value> {
     let audience = match claims.audience.as_slice() {
         [one] => json!(one),

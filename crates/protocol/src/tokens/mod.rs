@@ -5,4 +5,5 @@ pub mod claims;
 pub mod issue;
 pub mod jws;
 pub mod session;
+pub mod unbound;
 pub mod verify;

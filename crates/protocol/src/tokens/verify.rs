@@ -94,10 +94,20 @@ pub fn check_time(
     skew: Duration,
     now: UnixTime,
 ) -> Result<(), AccessTokenError> {
-    if now >= claims.expires_at + skew {
+    check_times((claims.issued_at, claims.expires_at), not_before, skew, now)
+}
+
+/// Whether `now` is between `iat`, or `nbf`, and `exp`.
+pub(crate) fn check_times(
+    (issued_at, expires_at): (UnixTime, UnixTime),
+    not_before: Option<UnixTime>,
+    skew: Duration,
+    now: UnixTime,
+) -> Result<(), AccessTokenError> {
+    if now >= expires_at + skew {
         return Err(AccessTokenError::Expired);
     }
-    if claims.issued_at > now + skew || not_before.is_some_and(|start| start > now + skew) {
+    if issued_at > now + skew || not_before.is_some_and(|start| start > now + skew) {
         return Err(AccessTokenError::NotYetValid);
     }
     Ok(())
@@ -147,7 +157,7 @@ pub enum AccessTokenError {
     #[error("the token's signature is wrong")]
     Signature,
     /// It is another kind of JWT.
-    #[error("not an access token: its typ is not at+jwt")]
+    #[error("not an access token: its typ says otherwise")]
     Type,
     /// It is bound to no key.
     #[error("the token is not bound to a key")]

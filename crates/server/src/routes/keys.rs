@@ -140,6 +140,6 @@ fn to_body(key: &Credential, principal: &Principal) -> KeyBody {
         created_at: key.created_at.as_secs(),
         last_used_at: key.last_used_at.map(countersign_protocol::UnixTime::as_secs),
         revoked_at: key.revoked_at.map(countersign_protocol::UnixTime::as_secs),
-        current: key.thumbprint() == principal.credential,
+        current: principal.key.is_some_and(|own| own.credential == key.thumbprint()),
     }
 }

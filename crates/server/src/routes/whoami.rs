@@ -12,9 +12,9 @@ pub(crate) struct WhoamiBody {
     account_id: String,
     username: String,
     /// The credential that the account logged in with.
-    credential: String,
+    credential: Option<String>,
     /// The key that signed this request.
-    thumbprint: String,
+    thumbprint: Option<String>,
     /// How possession of it was proven.
     #[schema(example = "dpop")]
     proof: &'static str,
@@ -41,8 +41,8 @@ pub(crate) async fn whoami(
     let body = WhoamiBody {
         account_id: principal.account_id.to_string(),
         username: username.to_string(),
-        credential: principal.credential.to_string(),
-        thumbprint: principal.key.to_string(),
+        credential: principal.key.map(|key| key.credential.to_string()),
+        thumbprint: principal.key.map(|key| key.thumbprint.to_string()),
         proof: principal.proof.name(),
         token_id: principal.token_id,
         scopes: principal.scopes.iter().map(str::to_owned).collect(),

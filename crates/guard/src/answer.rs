@@ -1,0 +1,75 @@
+//! What a refused client is answered, and what every answer of a guarded resource carries.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+
+use crate::{
+    refusal::{Refusal, Refused},
+    verify::Guard,
+};
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+/// The nonce for the next request of a *signjwt* session.
+const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+impl Guard {
+    /// The answer to a refused request: the challenges in its headers and the same in words in its
+    /// body (RFC 9457). It lacks [the nonce](Self::add_nonce) that every answer carries.
+    pub fn answer(&self, refused: &Refused) -> Response<String> {
+        let challenge = refused.refusal.challenge();
+        let body = serde_json::json!({
+            "type": format!("urn:countersign:problem:{}", problem_name(&refused.refusal)),
+            "title": problem_title(&refused.refusal),
+            "status": challenge.status.as_u16(),
+            "detail": refused.refusal.to_string(),
+        });
+        let mut response = Response::new(body.to_string());
+        *response.status_mut() = challenge.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        for value in self.challenges(refused) {
+            headers.append(header::WWW_AUTHENTICATE, value);
+        }
+        if matches!(refused.refusal, Refusal::Unavailable(_)) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    /// Adds to an answer the nonce for the client's next proof, and so `Cache-Control: no-store`
+    /// unless the answer says something else (RFC 9449 §8.2, §9).
+    pub fn add_nonce(&self, headers: &mut HeaderMap) {
+        if let Ok(nonce) = HeaderValue::try_from(self.fresh_nonce()) {
+            headers.insert(DPOP_NONCE, nonce);
+            headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+        }
+    }
+}
+
+/// Adds to the answer to a signed message the nonce for the session's next one.
+pub fn add_session_nonce(headers: &mut HeaderMap, nonce: Option<String>) {
+    if let Some(Ok(nonce)) = nonce.map(HeaderValue::try_from) {
+        headers.insert(SIGNJWT_NONCE, nonce);
+    }
+}
+
+/// What the problem type means, in words.
+fn problem_title(refusal: &Refusal) -> &'static str {
+    match problem_name(refusal) {
+        "forbidden" => "This is not allowed.",
+        "invalid-request" => "The request is not valid.",
+        "unavailable" => "The server cannot do this now.",
+        _ => "The request must prove who makes it.",
+    }
+}
+
+fn problem_name(refusal: &Refusal) -> &'static str {
+    match refusal.challenge().error {
+        Some("insufficient_scope") => "forbidden",
+        Some("invalid_request") => "invalid-request",
+        _ if matches!(refusal, Refusal::Unavailable(_)) => "unavailable",
+        _ if matches!(refusal, Refusal::Body(_)) => "payload-too-large",
+        _ => "unauthenticated",
+    }
+}

@@ -1,0 +1,196 @@
+//! Tokens that are bound to no key: whoever holds one may use it, where they are accepted at all.
+//!
+//! Their `typ` is `JWT` (RFC 8725 §3.11), so nothing that wants an access token takes one for it,
+//! and the reverse.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    AccountId, UnixTime, Unverified,
+    keys::{Algorithm, PrivateKey, PublicKey, SignError, Thumbprint},
+    tokens::{
+        claims::{ClaimError, Claims},
+        issue::ACCESS_TOKEN_TYPE,
+        jws::{self, Jws, JwsError},
+        verify::{AccessTokenError, check_times},
+    },
+};
+
+const TYPE: &str = "JWT";
+
+/// What an unbound token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnboundClaims {
+    /// `iss`: who issued it.
+    pub issuer: String,
+    /// `sub`: whom it speaks for.
+    pub account_id: AccountId,
+    /// `name`: what that account is called.
+    pub name: String,
+    /// `jti`.
+    pub token_id: String,
+    /// `iat`.
+    pub issued_at: UnixTime,
+    /// `exp`.
+    pub expires_at: UnixTime,
+}
+
+impl UnboundClaims {
+    /// Signs the claims with the signing key `key`, whose thumbprint becomes the `kid`.
+    ///
+    /// # Errors
+    /// When the key cannot sign with `algorithm`.
+    pub fn sign(&self, key: &PrivateKey, algorithm: Algorithm) -> Result<String, SignError> {
+        let header = [
+            ("typ".to_owned(), TYPE.into()),
+            ("kid".to_owned(), key.public_key().thumbprint().to_string().into()),
+        ];
+        let payload = [
+            ("iss", json!(self.issuer)),
+            ("sub", json!(self.account_id.to_string())),
+            ("name", json!(self.name)),
+            ("jti", json!(self.token_id)),
+            ("iat", json!(self.issued_at.as_secs())),
+            ("exp", json!(self.expires_at.as_secs())),
+        ];
+        let payload = payload.map(|(name, value)| (name.to_owned(), value));
+        jws::sign(key, algorithm, &header.into_iter().collect(), &payload.into_iter().collect())
+    }
+}
+
+/// An unbound token as it was presented: nothing in it is trusted until [`Self::verify`].
+#[derive(Debug)]
+pub struct UnboundToken<'a>(Unverified<Jws<'a>>);
+
+impl<'a> UnboundToken<'a> {
+    /// Parses the text of a token.
+    ///
+    /// # Errors
+    /// When it is not a JWT at all.
+    pub fn parse(text: &'a str) -> Result<Self, JwsError> {
+        Jws::parse(text).map(Self)
+    }
+
+    /// Whether it says that `issuer` issued it, unlike a JWT that a client signed itself.
+    pub fn claims_to_be_from(&self, issuer: &str) -> bool {
+        Claims::new(self.0.content().payload()).optional_string("iss") == Ok(Some(issuer))
+    }
+
+    /// Whether it says that it is an access token, which is bound to a key.
+    pub fn claims_to_be_an_access_token(&self) -> bool {
+        let typ = self.0.content().typ();
+        typ.is_some_and(|typ| typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE))
+    }
+
+    /// The thumbprint of the signing key that the token claims to be signed by.
+    pub fn kid(&self) -> Option<Thumbprint> {
+        self.0.kid()?.parse().ok()
+    }
+
+    /// Checks type, signature by `key`, issuer and time. There is no audience: such a token is for
+    /// whoever trusts the issuer's keys.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn verify(
+        self,
+        key: &PublicKey,
+        issuer: &str,
+        skew: Duration,
+        now: UnixTime,
+    ) -> Result<UnboundClaims, AccessTokenError> {
+        let jws = self.0.verify(key).map_err(|_| AccessTokenError::Signature)?;
+        if jws.typ() != Some(TYPE) {
+            return Err(AccessTokenError::Type);
+        }
+        let claims = read_claims(Claims::new(jws.payload()))?;
+        if claims.issuer != issuer {
+            return Err(AccessTokenError::Issuer);
+        }
+        let not_before = Claims::new(jws.payload()).optional_date("nbf")?;
+        check_times((claims.issued_at, claims.expires_at), not_before, skew, now)?;
+        Ok(claims)
+    }
+}
+
+fn read_claims(claims: Claims<'_>) -> Result<UnboundClaims, ClaimError> {
+    Ok(UnboundClaims {
+        issuer: claims.string("iss")?.to_owned(),
+        account_id: claims.string("sub")?.parse().map_err(|_| ClaimError::Malformed("sub"))?,
+        name: claims.string("name")?.to_owned(),
+        token_id: claims.string("jti")?.to_owned(),
+        issued_at: claims.date("iat")?,
+        expires_at: claims.date("exp")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::{NOW, ec_p256, ed25519};
+
+    const ISSUER: &str = "https://auth.example";
+    const SKEW: Duration = Duration::from_secs(5);
+
+    fn claims() -> UnboundClaims {
+        UnboundClaims {
+            issuer: ISSUER.to_owned(),
+            account_id: AccountId::from_bytes([7; 16]),
+            name: "alice".to_owned(),
+            token_id: "token 1".to_owned(),
+            issued_at: NOW,
+            expires_at: NOW + Duration::from_mins(5),
+        }
+    }
+
+    fn verify(token: &str, now: UnixTime) -> Result<UnboundClaims, AccessTokenError> {
+        let token = UnboundToken::parse(token).unwrap();
+        token.verify(ed25519(1).public_key(), ISSUER, SKEW, now)
+    }
+
+    fn signed(claims: &UnboundClaims) -> String {
+        claims.sign(&ed25519(1), Algorithm::EdDsa).unwrap()
+    }
+
+    #[test]
+    fn what_was_signed_is_read_back() {
+        let token = signed(&claims());
+        assert_eq!(verify(&token, NOW), Ok(claims()));
+        let token = UnboundToken::parse(&token).unwrap();
+        assert_eq!(token.kid(), Some(ed25519(1).public_key().thumbprint()));
+        assert!(token.claims_to_be_from(ISSUER));
+        assert!(!token.claims_to_be_from("https://other.example"));
+    }
+
+    #[test]
+    fn another_key_issuer_type_or_time_is_refused() {
+        let other = claims().sign(&ec_p256(), Algorithm::Es256).unwrap();
+        assert_eq!(verify(&other, NOW), Err(AccessTokenError::Signature));
+        let other = UnboundClaims { issuer: "https://other.example".to_owned(), ..claims() };
+        assert_eq!(verify(&signed(&other), NOW), Err(AccessTokenError::Issuer));
+        let end = claims().expires_at + SKEW;
+        assert_eq!(verify(&signed(&claims()), end), Err(AccessTokenError::Expired));
+        let before = NOW - SKEW - Duration::from_secs(1);
+        assert_eq!(verify(&signed(&claims()), before), Err(AccessTokenError::NotYetValid));
+        for typ in ["at+jwt", "jwt", "dpop+jwt"] {
+            let header = [("typ".to_owned(), typ.into())].into_iter().collect();
+            let token = signed(&claims());
+            let payload = Jws::parse(&token).unwrap().content().payload().clone();
+            let token = jws::sign(&ed25519(1), Algorithm::EdDsa, &header, &payload).unwrap();
+            assert_eq!(verify(&token, NOW), Err(AccessTokenError::Type), "{typ}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_none_is_refused() {
+        let token = signed(&claims());
+        let mut payload = Jws::parse(&token).unwrap().content().payload().clone();
+        payload.insert("sub".to_owned(), "alice".into());
+        let header = [("typ".to_owned(), TYPE.into())].into_iter().collect();
+        let token = jws::sign(&ed25519(1), Algorithm::EdDsa, &header, &payload).unwrap();
+        let expected = AccessTokenError::Claim(ClaimError::Malformed("sub"));
+        assert_eq!(verify(&token, NOW), Err(expected));
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
     strict::{base64url, json},
 };
 
-/// A longer token is refused before anything else is looked at.
+/// A longer token is refused before anything else is looked at, unless its kind may be longer.
 pub const MAX_LEN: usize = 8 * 1024;
 
 /// A token whose header and payload are JSON objects.
@@ -30,7 +30,15 @@ impl<'a> Jws<'a> {
     /// # Errors
     /// One [`JwsError`] for each of these rules.
     pub fn parse(text: &'a str) -> Result<Unverified<Self>, JwsError> {
-        if text.len() > MAX_LEN {
+        Self::parse_up_to(MAX_LEN, text)
+    }
+
+    /// The same for a kind of token that may be longer: up to `max_len` bytes.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_up_to(max_len: usize, text: &'a str) -> Result<Unverified<Self>, JwsError> {
+        if text.len() > max_len {
             return Err(JwsError::TooLong);
         }
         let (signing_input, signature) = text.rsplit_once('.').ok_or(JwsError::NotCompact)?;
@@ -175,8 +183,8 @@ pub enum JwsError {
     /// The signature is not base64url.
     #[error("the token's signature is malformed")]
     Signature,
-    /// Longer than [`MAX_LEN`].
-    #[error("the token is longer than 8 KiB")]
+    /// Longer than [`MAX_LEN`], or what its kind allows.
+    #[error("the token is too long")]
     TooLong,
 }
 

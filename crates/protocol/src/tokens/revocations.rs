@@ -1,0 +1,169 @@
+//! The revocation feed: one signed statement of what an issuer revoked before its time, for
+//! resource servers that verify tokens by themselves.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::{
+    AccountId, UnixTime, Unverified,
+    keys::{Algorithm, PrivateKey, PublicKey, SignError, Thumbprint},
+    tokens::{
+        claims::{ClaimError, Claims},
+        jws::{self, Jws, JwsError},
+    },
+};
+
+/// The `typ` of the feed.
+pub const REVOCATIONS_TYPE: &str = "countersign-revocations+jwt";
+
+/// The longest feed that is read, in bytes: room for about 60 000 entries.
+pub const MAX_LEN: usize = 4 * 1024 * 1024;
+
+/// A longer `jti` is refused.
+const MAX_TOKEN_ID: usize = 512;
+
+/// What an issuer revoked before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocations {
+    /// `iss`: whose tokens, keys and accounts these are.
+    pub issuer: String,
+    /// `iat`: everything that was revoked before is here.
+    pub issued_at: UnixTime,
+    /// `exp`: from then on this says nothing about the present.
+    pub expires_at: UnixTime,
+    /// `tokens`: the `jti` of each token that was revoked and has not ended by itself.
+    pub tokens: Vec<String>,
+    /// `keys`: the credentials whose tokens may still be about although they were revoked.
+    pub keys: Vec<Thumbprint>,
+    /// `accounts`: those whose tokens may still be about although they were disabled.
+    pub accounts: Vec<AccountId>,
+}
+
+/// Signs `revocations` with the issuer's signing key `key`, whose thumbprint becomes the `kid`.
+///
+/// # Errors
+/// When the key cannot sign with `algorithm`.
+pub fn sign(
+    revocations: &Revocations,
+    key: &PrivateKey,
+    algorithm: Algorithm,
+) -> Result<String, SignError> {
+    let accounts: Vec<_> = revocations.accounts.iter().map(AccountId::to_string).collect();
+    let header = [
+        ("typ", REVOCATIONS_TYPE.into()),
+        ("kid", key.public_key().thumbprint().to_string().into()),
+    ];
+    let payload = [
+        ("iss", json!(revocations.issuer)),
+        ("iat", json!(revocations.issued_at.as_secs())),
+        ("exp", json!(revocations.expires_at.as_secs())),
+        ("tokens", json!(revocations.tokens)),
+        ("keys", json!(revocations.keys)),
+        ("accounts", json!(accounts)),
+    ];
+    let header = header.map(|(name, value): (_, Value)| (name.to_owned(), value));
+    let payload = payload.map(|(name, value)| (name.to_owned(), value));
+    jws::sign(key, algorithm, &header.into_iter().collect(), &payload.into_iter().collect())
+}
+
+/// A feed as it was fetched: nothing in it is trusted until [`Self::verify`].
+#[derive(Debug)]
+pub struct SignedRevocations<'a>(Unverified<Jws<'a>>);
+
+impl<'a> SignedRevocations<'a> {
+    /// Parses the text of a feed.
+    ///
+    /// # Errors
+    /// When it is not a JWT at all, or longer than [`MAX_LEN`].
+    pub fn parse(text: &'a str) -> Result<Self, JwsError> {
+        Jws::parse_up_to(MAX_LEN, text).map(Self)
+    }
+
+    /// The thumbprint of the signing key that the feed claims to be signed by.
+    pub fn kid(&self) -> Option<Thumbprint> {
+        self.0.kid()?.parse().ok()
+    }
+
+    /// Checks signature, type, issuer and time. `skew` is how far the clocks of issuer and verifier
+    /// may be apart. How old a feed may be beyond that is the verifier's to say, by `issued_at`.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn verify(
+        self,
+        key: &PublicKey,
+        issuer: &str,
+        skew: Duration,
+        now: UnixTime,
+    ) -> Result<Revocations, RevocationsError> {
+        let jws = self.0.verify(key).map_err(|_| RevocationsError::Signature)?;
+        if !jws.typ().is_some_and(|typ| typ.eq_ignore_ascii_case(REVOCATIONS_TYPE)) {
+            return Err(RevocationsError::Type);
+        }
+        let revocations = read(jws.payload())?;
+        if revocations.issuer != issuer {
+            return Err(RevocationsError::Issuer);
+        }
+        if now >= revocations.expires_at + skew {
+            return Err(RevocationsError::Expired);
+        }
+        if revocations.issued_at > now + skew {
+            return Err(RevocationsError::FromTheFuture);
+        }
+        Ok(revocations)
+    }
+}
+
+fn read(payload: &Map<String, Value>) -> Result<Revocations, ClaimError> {
+    let claims = Claims::new(payload);
+    let is_token_id = |id: &&str| !id.is_empty() && id.len() <= MAX_TOKEN_ID;
+    Ok(Revocations {
+        issuer: claims.string("iss")?.to_owned(),
+        issued_at: claims.date("iat")?,
+        expires_at: claims.date("exp")?,
+        tokens: list(payload, "tokens", |id| Some(id).filter(is_token_id).map(str::to_owned))?,
+        keys: list(payload, "keys", |key| key.parse().ok())?,
+        accounts: list(payload, "accounts", |id| id.parse().ok())?,
+    })
+}
+
+/// A member that must be an array of strings, each of which `parse` understands: an entry that is
+/// passed over would be a revocation that is not heard.
+fn list<T>(
+    payload: &Map<String, Value>,
+    name: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, ClaimError> {
+    let value = payload.get(name).ok_or(ClaimError::Missing(name))?;
+    let items = value.as_array().ok_or(ClaimError::Malformed(name))?;
+    let parsed = items.iter().map(|item| parse(item.as_str()?));
+    parsed.collect::<Option<_>>().ok_or(ClaimError::Malformed(name))
+}
+
+/// Why a feed is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RevocationsError {
+    /// A claim is missing or malformed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// Its time is over.
+    #[error("the revocation feed has expired")]
+    Expired,
+    /// It was issued later than now.
+    #[error("the revocation feed is from the future")]
+    FromTheFuture,
+    /// Somebody else issued it.
+    #[error("the revocation feed is from another issuer")]
+    Issuer,
+    /// The signature is not by the issuer's key.
+    #[error("the revocation feed's signature is wrong")]
+    Signature,
+    /// It is another kind of JWT.
+    #[error("not a revocation feed: its typ says otherwise")]
+    Type,
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,25 +18,39 @@ pub trait IssuerKeys: Send + Sync {
         kid: &Thumbprint,
         now: UnixTime,
     ) -> Result<Option<PublicKey>, PortUnavailable>;
+
+    /// Counts how often a key was withdrawn: tokens that verified before count no longer.
+    fn generation(&self) -> u64 {
+        0
+    }
 }
 
 /// Whether tokens that verify are still good: neither the token, nor its key, nor its account has
 /// been revoked since.
 #[async_trait]
 pub trait Standing: Send + Sync {
-    /// Whether the token of `claims` is still good at `now`.
+    /// Whether `token` is still good at `now`.
     async fn standing(
         &self,
-        claims: &AccessTokenClaims,
+        token: Verified<'_, AccessTokenClaims>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable>;
 
     /// The same for a token that is bound to no key.
     async fn unbound_standing(
         &self,
-        claims: &UnboundClaims,
+        token: Verified<'_, UnboundClaims>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable>;
+}
+
+/// A token that verified.
+#[derive(Clone, Copy, Debug)]
+pub struct Verified<'a, C> {
+    /// The token itself, for those who must ask somebody about it.
+    pub text: &'a str,
+    /// What it says.
+    pub claims: &'a C,
 }
 
 /// The answer of [`Standing`].

@@ -111,8 +111,8 @@ pub enum Reuse {
 pub struct AcrossRestarts {
     /// From when on the replay log remembers.
     pub since: UnixTime,
-    /// Remembers across restarts.
-    pub durable: Arc<dyn ReplayLog>,
+    /// Remembers across restarts. Without it, what would have to be recorded there is refused.
+    pub durable: Option<Arc<dyn ReplayLog>>,
 }
 
 /// Where the use of a self-signed JWT must be recorded.
@@ -166,7 +166,7 @@ mod tests {
     const SKEW: Duration = Duration::from_secs(5);
 
     fn started_at(since: UnixTime) -> AcrossRestarts {
-        AcrossRestarts { since, durable: Arc::new(NoLog) }
+        AcrossRestarts { since, durable: Some(Arc::new(NoLog)) }
     }
 
     /// Uses one JWT at two moments, with a start between them or not, and says whether the second

@@ -57,7 +57,7 @@ impl Refused {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The JWT may have been used before the guard started.
-    #[error("the JWT was made before this server started: sign another")]
+    #[error("the JWT may have been used before this server started: sign another, with iat")]
     BeforeStart,
     /// The body, which the proof covers, cannot be read.
     #[error(transparent)]

@@ -29,7 +29,9 @@ use quick_cache::sync::Cache;
 use crate::{
     metadata::resource_metadata,
     policy::GuardPolicy,
-    ports::{Clock, IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding},
+    ports::{
+        self, Clock, IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding,
+    },
     presented::Presented,
     proofs::Proofs,
     refusal::{Refusal, Refused, Signer},
@@ -186,12 +188,17 @@ impl Guard {
         self.0.tokens.clear();
     }
 
+    /// Grows with every change of the issuer's keys after which nothing counts that verified before.
+    fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::SeqCst) + self.0.ports.issuer_keys.generation()
+    }
+
     /// Decides about a request with the access token `text`.
     async fn verify_dpop(&self, text: &str, request: Request<'_>, now: UnixTime) -> Verdict {
         let ath = sha256(&[text.as_bytes()]);
         let token = self.verified_token(text, ath, now).await;
         let token = token.map_err(|refusal| Refused::early(refusal, ProofKind::Dpop))?;
-        match self.verified_request(request, ath, &token, now).await {
+        match self.verified_request(request, ath, (text, &token), now).await {
             Ok(proof) => Ok(Verified { principal: principal(&token, proof), session_nonce: None }),
             Err(refusal) => {
                 let signer = Signer { account_id: token.account_id, key: token.bound_to };
@@ -208,7 +215,7 @@ impl Guard {
         now: UnixTime,
     ) -> Result<Arc<AccessTokenClaims>, Refusal> {
         let Inner { policy, tokens, .. } = &*self.0;
-        let generation = self.0.generation.load(Ordering::SeqCst);
+        let generation = self.generation();
         if let Some((_, claims)) = tokens.get(&ath).filter(|(verified, _)| *verified == generation)
         {
             check_time(&claims, None, policy.skew, now)?;
@@ -241,11 +248,13 @@ impl Guard {
         &self,
         Request { parts, scope, .. }: Request<'_>,
         ath: [u8; 32],
-        token: &AccessTokenClaims,
+        (text, token): (&str, &AccessTokenClaims),
         now: UnixTime,
     ) -> Result<DpopProof, Refusal> {
         let ports = &self.0.ports;
-        if ports.standing.standing(token, now).await.map_err(unavailable)? != TokenStanding::Good {
+        let verified = ports::Verified { text, claims: token };
+        if ports.standing.standing(verified, now).await.map_err(unavailable)? != TokenStanding::Good
+        {
             return Err(Refusal::Revoked);
         }
         let uri = self.0.policy.origin.join(parts.uri.path()).map_err(|_| DpopError::Uri)?;

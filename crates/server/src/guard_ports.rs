@@ -9,7 +9,7 @@ use countersign_authority::{
 };
 use countersign_guard::ports::{
     AccountKey, AccountKeys, CheckedMessage, IssuerKeys, PortUnavailable, ReplayError, ReplayLog,
-    SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding,
+    SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, Verified,
 };
 use countersign_protocol::{
     Principal, ReplayEntry, SpentReceipt, UnixTime,
@@ -35,20 +35,20 @@ impl IssuerKeys for AuthorityPorts {
 impl Standing for AuthorityPorts {
     async fn standing(
         &self,
-        claims: &AccessTokenClaims,
+        token: Verified<'_, AccessTokenClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        let known = self.0.standing(claims).await;
+        let known = self.0.standing(token.claims).await;
         let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
         Ok(known.map_or(TokenStanding::Revoked, |_| TokenStanding::Good))
     }
 
     async fn unbound_standing(
         &self,
-        claims: &UnboundClaims,
+        token: Verified<'_, UnboundClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        let good = self.0.unbound_standing(claims).await;
+        let good = self.0.unbound_standing(token.claims).await;
         let good = good.map_err(|error| PortUnavailable(error.to_string()))?;
         Ok(if good { TokenStanding::Good } else { TokenStanding::Revoked })
     }

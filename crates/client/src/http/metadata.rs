@@ -17,6 +17,9 @@ pub struct Metadata {
     pub(super) issuer: String,
     pub(super) token_endpoint: Target,
     pub(super) revocation_endpoint: Option<Target>,
+    jwks_uri: Option<Target>,
+    introspection_endpoint: Option<Target>,
+    revocations_uri: Option<Target>,
     proof_algorithms: Option<Vec<String>>,
 }
 
@@ -25,6 +28,9 @@ struct Document {
     issuer: String,
     token_endpoint: String,
     revocation_endpoint: Option<String>,
+    jwks_uri: Option<String>,
+    introspection_endpoint: Option<String>,
+    countersign_revocations_uri: Option<String>,
     grant_types_supported: Option<Vec<String>>,
     dpop_signing_alg_values_supported: Option<Vec<String>>,
 }
@@ -45,8 +51,26 @@ impl Metadata {
         self.revocation_endpoint.as_ref().map(|target| target.url().as_str())
     }
 
+    /// Where the keys are that tokens are signed with, if it says so.
+    pub fn jwks_uri(&self) -> Option<&str> {
+        self.jwks_uri.as_ref().map(|target| target.url().as_str())
+    }
+
+    /// Where tokens are introspected (RFC 7662), if anywhere.
+    pub fn introspection_endpoint(&self) -> Option<&str> {
+        self.introspection_endpoint.as_ref().map(|target| target.url().as_str())
+    }
+
+    /// Where the feed of revocations is, if the server has one.
+    pub fn revocations_uri(&self) -> Option<&str> {
+        self.revocations_uri.as_ref().map(|target| target.url().as_str())
+    }
+
     /// Reads the metadata of `issuer` and checks that they are about `issuer` (RFC 8414 §3.3).
-    pub(super) async fn fetch(transport: &Transport, issuer: &str) -> Result<Self, ClientError> {
+    ///
+    /// # Errors
+    /// When the server cannot be reached, is another one, or lacks what clients need.
+    pub async fn fetch(transport: &Transport, issuer: &str) -> Result<Self, ClientError> {
         // One slash after a bare origin makes no other address, and people type it.
         let issuer =
             if is_origin_with_slash(issuer) { &issuer[..issuer.len() - 1] } else { issuer };
@@ -80,13 +104,13 @@ impl Metadata {
             }
             Ok(target)
         };
+        let optional = |address: Option<String>| address.as_deref().map(endpoint).transpose();
         let metadata = Self {
             token_endpoint: endpoint(&document.token_endpoint)?,
-            revocation_endpoint: document
-                .revocation_endpoint
-                .as_deref()
-                .map(endpoint)
-                .transpose()?,
+            revocation_endpoint: optional(document.revocation_endpoint)?,
+            jwks_uri: optional(document.jwks_uri)?,
+            introspection_endpoint: optional(document.introspection_endpoint)?,
+            revocations_uri: optional(document.countersign_revocations_uri)?,
             issuer: document.issuer,
             proof_algorithms: document.dpop_signing_alg_values_supported,
         };
@@ -165,6 +189,9 @@ mod tests {
             issuer: issuer.to_owned(),
             token_endpoint: format!("{issuer}/oauth/token"),
             revocation_endpoint: None,
+            jwks_uri: None,
+            introspection_endpoint: None,
+            countersign_revocations_uri: None,
             grant_types_supported: None,
             dpop_signing_alg_values_supported: None,
         };

@@ -7,7 +7,7 @@ use countersign_protocol::{
 
 use super::{Guard, Request, Verdict, Verified, check_scope, unavailable};
 use crate::{
-    ports::TokenStanding,
+    ports::{self, TokenStanding},
     refusal::{Refusal, Refused},
 };
 
@@ -32,7 +32,8 @@ impl Guard {
     ) -> Verdict {
         let refused = |refusal| Refused::early(refusal, ProofKind::Bearer);
         let claims = self.verified_unbound(text, now).await.map_err(refused)?;
-        let standing = self.0.ports.standing.unbound_standing(&claims, now).await;
+        let token = ports::Verified { text, claims: &claims };
+        let standing = self.0.ports.standing.unbound_standing(token, now).await;
         if standing.map_err(|error| refused(unavailable(error)))? != TokenStanding::Good {
             return Err(refused(Refusal::Revoked));
         }

@@ -12,7 +12,7 @@ use countersign_protocol::{
 use super::{Guard, Request, Verdict, check_scope, unavailable};
 use crate::{
     ports::{AccountKey, ReplayError, TokenStanding},
-    proofs::{AcrossRestarts, Memory, Reuse, SelfSignedPolicy, SelfSignedProofs},
+    proofs::{Memory, Reuse, SelfSignedPolicy, SelfSignedProofs},
     refusal::{Refusal, Refused, Signer},
     verify::Verified,
 };
@@ -113,14 +113,13 @@ impl Guard {
         let memory = proofs.across_restarts.as_ref().map_or(Memory::Volatile, |across| {
             across.memory_for(jwt.peek().issued_at, self.0.policy.skew, now)
         });
-        if memory == Memory::Unknown {
+        let durable = proofs.across_restarts.as_ref().and_then(|across| across.durable.as_deref());
+        if memory == Memory::Unknown || memory == Memory::Durable && durable.is_none() {
             return Err(Refusal::BeforeStart);
         }
         let log = &*self.0.ports.replay_log;
         let mut receipt = log.check_and_insert(jwt.entry(), now).await.map_err(used)?;
-        if let (Memory::Durable, Some(AcrossRestarts { durable, .. })) =
-            (memory, &proofs.across_restarts)
-        {
+        if let (Memory::Durable, Some(durable)) = (memory, durable) {
             receipt = durable.check_and_insert(jwt.entry(), now).await.map_err(used)?;
         }
         jwt.redeem(&receipt).ok_or(Refusal::JwtUsed)

@@ -288,7 +288,7 @@ async fn nothing_works_again_after_a_restart() {
     let volatile = |since: UnixTime, durable: &Arc<FakeReplayLog>| {
         let durable: Arc<FakeReplayLog> = Arc::clone(durable);
         move |proofs: &mut SelfSignedProofs| {
-            proofs.across_restarts = Some(AcrossRestarts { since, durable });
+            proofs.across_restarts = Some(AcrossRestarts { since, durable: Some(durable) });
         }
     };
     let first = World::new();
@@ -339,7 +339,7 @@ async fn outages_accept_nothing() {
     durable.away.store(true, SeqCst);
     let world = World::with(|proofs| {
         let since = NOW - Duration::from_secs(100);
-        proofs.across_restarts = Some(AcrossRestarts { since, durable });
+        proofs.across_restarts = Some(AcrossRestarts { since, durable: Some(durable) });
     });
     let refusal = world.verify(&signed(json!({ "iat": null }))).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Unavailable(_)));

@@ -12,7 +12,9 @@ use std::{
 use async_trait::async_trait;
 use countersign_guard::{
     Guard, GuardPolicy, GuardPorts, Proofs, Refusal, Refused,
-    ports::{IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding},
+    ports::{
+        IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding, Verified,
+    },
 };
 use countersign_protocol::{
     Principal, ReplayEntry, SpentReceipt, UnixTime,
@@ -319,18 +321,18 @@ impl FakeStanding {
 impl Standing for FakeStanding {
     async fn standing(
         &self,
-        claims: &AccessTokenClaims,
+        token: Verified<'_, AccessTokenClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        self.of(&claims.token_id)
+        self.of(&token.claims.token_id)
     }
 
     async fn unbound_standing(
         &self,
-        claims: &UnboundClaims,
+        token: Verified<'_, UnboundClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        self.of(&claims.token_id)
+        self.of(&token.claims.token_id)
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn proofs(
     };
     let across_restarts = authority.ports().replay_log.is_volatile().then(|| AcrossRestarts {
         since: authority.remembers_since(),
-        durable: Arc::new(DurableLog(Arc::clone(authority))),
+        durable: Some(Arc::new(DurableLog(Arc::clone(authority)))),
     });
     Some(SelfSignedProofs { policy, keys: Arc::clone(ports) as _, across_restarts })
 }

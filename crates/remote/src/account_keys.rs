@@ -1,0 +1,198 @@
+//! The keys of accounts, for JWTs that accounts sign themselves.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use countersign_client::Request;
+use countersign_guard::ports::{AccountKey, AccountKeys, Clock, PortUnavailable};
+use countersign_protocol::{
+    AccountId, Scopes, UnixTime,
+    keys::{PublicKey, Thumbprint},
+    strict::json,
+};
+use http::{Method, StatusCode};
+use parking_lot::RwLock;
+use quick_cache::sync::Cache;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::{
+    issuer::{AskError, Issuer, unusable},
+    jwks,
+    revocations::Feed,
+    standing::{stale, standing},
+};
+
+/// How many accounts are remembered.
+const REMEMBERED: usize = 10_000;
+/// For how long the keys of an account are used without asking again. What is revoked meanwhile is
+/// known by the feed.
+const FRESH_FOR: Duration = Duration::from_secs(30);
+/// How soon a key that is not known may cause another look.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// No account has a longer name.
+const MAX_NAME: usize = 128;
+
+/// Accounts as the issuer published them.
+pub(crate) struct RemoteAccountKeys {
+    issuer: Arc<Issuer>,
+    feed: Arc<Feed>,
+    clock: Arc<dyn Clock>,
+    outage: Duration,
+    /// By the name that JWTs call them by: id or username.
+    accounts: Cache<String, Arc<Entry>>,
+}
+
+/// One account, once somebody has asked for it.
+#[derive(Default)]
+struct Entry {
+    known: RwLock<Option<Arc<Known>>>,
+    /// Held while the issuer is asked, so that it is asked once.
+    asking: Mutex<()>,
+}
+
+/// What was answered.
+struct Known {
+    /// None where there is no such account.
+    account: Option<PublishedAccount>,
+    asked_at: Duration,
+}
+
+struct PublishedAccount {
+    id: AccountId,
+    scopes: Scopes,
+    keys: Vec<PublicKey>,
+}
+
+impl RemoteAccountKeys {
+    pub(crate) fn new(
+        issuer: Arc<Issuer>,
+        feed: Arc<Feed>,
+        clock: Arc<dyn Clock>,
+        outage: Duration,
+    ) -> Self {
+        Self { issuer, feed, clock, outage, accounts: Cache::new(REMEMBERED) }
+    }
+
+    /// The account `name`, asked for anew when what is known of it is not fresh or lacks `kid`.
+    async fn account(&self, name: &str, kid: Option<&Thumbprint>) -> Result<Arc<Known>, AskError> {
+        let entry = self.accounts.get_or_insert_with(name, || Ok::<_, AskError>(Arc::default()))?;
+        if let Some(known) = self.usable(&entry, kid) {
+            return Ok(known);
+        }
+        let _asking = entry.asking.lock().await;
+        if let Some(known) = self.usable(&entry, kid) {
+            return Ok(known);
+        }
+        let asked_at = self.clock.monotonic();
+        match self.fetch(name).await {
+            Ok(account) => {
+                let known = Arc::new(Known { account, asked_at });
+                *entry.known.write() = Some(Arc::clone(&known));
+                Ok(known)
+            }
+            // The service goes on while the issuer is away.
+            Err(error) => {
+                let last = entry.known.read().clone();
+                last.filter(|last| asked_at < last.asked_at + self.outage).ok_or(error)
+            }
+        }
+    }
+
+    fn usable(&self, entry: &Entry, kid: Option<&Thumbprint>) -> Option<Arc<Known>> {
+        let known = entry.known.read().clone()?;
+        let is_there = match (&known.account, kid) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(account), Some(kid)) => account.keys.iter().any(|key| key.thumbprint() == *kid),
+        };
+        let limit = if is_there { FRESH_FOR } else { LOOK_AGAIN_AFTER };
+        (self.clock.monotonic() < known.asked_at + limit).then_some(known)
+    }
+
+    async fn fetch(&self, name: &str) -> Result<Option<PublishedAccount>, AskError> {
+        let url = self.issuer.api(&format!("/v1/accounts/{}/jwks.json", path_segment(name)));
+        let response = self.issuer.send(Request::new(Method::GET, &url)).await?;
+        match response.status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            status => return Err(unusable(&url, &status)),
+        }
+        parse(&response.body).map(Some).map_err(|what| unusable(&url, &what))
+    }
+}
+
+#[async_trait]
+impl AccountKeys for RemoteAccountKeys {
+    async fn account_keys(
+        &self,
+        name: &str,
+        kid: Option<&Thumbprint>,
+    ) -> Result<Vec<AccountKey>, PortUnavailable> {
+        if name.len() > MAX_NAME {
+            return Ok(Vec::new());
+        }
+        let known = self.account(name, kid).await?;
+        let Some(account) = &known.account else { return Ok(Vec::new()) };
+        let revoked = self.feed.current().ok_or_else(stale)?;
+        let wanted = |key: &&PublicKey| kid.is_none_or(|kid| key.thumbprint() == *kid);
+        let key = |key: &PublicKey| AccountKey {
+            account_id: account.id,
+            key: key.clone(),
+            scopes: account.scopes.clone(),
+            standing: standing(revoked.has_account_key(&[&key.thumbprint()], account.id)),
+        };
+        let fitting: Vec<_> = account.keys.iter().filter(wanted).map(key).collect();
+        // A `kid` that is none of the account's is another name for nothing: any key may have signed.
+        Ok(if fitting.is_empty() { account.keys.iter().map(key).collect() } else { fitting })
+    }
+
+    /// Nothing: only the issuer keeps that.
+    async fn key_used(&self, _key: &Thumbprint, _now: UnixTime) {}
+}
+
+fn parse(body: &[u8]) -> Result<PublishedAccount, String> {
+    let members = json::parse_object(body).map_err(|error| error.to_string())?;
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    let id = text("account_id").and_then(|id| id.parse().ok()).ok_or("no account_id")?;
+    let scopes = text("scope").unwrap_or_default().parse().map_err(|_| "no list of scopes")?;
+    Ok(PublishedAccount { id, scopes, keys: jwks::keys_of(&members)? })
+}
+
+/// `name` as one segment of a path (RFC 3986 §3.3).
+fn path_segment(name: &str) -> String {
+    let mut segment = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            segment.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+        }
+    }
+    segment
+}
+
+fn hex(nibble: u8) -> char {
+    char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_one_segment_whatever_is_in_it() {
+        assert_eq!(path_segment("alice-1_~"), "alice-1_~");
+        assert_eq!(path_segment("../admin?x#y%z é"), "%2E%2E%2Fadmin%3Fx%23y%25z%20%C3%A9");
+    }
+
+    #[test]
+    fn an_account_needs_its_id() {
+        assert!(parse(br#"{"keys":[]}"#).is_err());
+        assert!(parse(br#"{"keys":[],"account_id":"x"}"#).is_err());
+        let account =
+            br#"{"keys":[],"account_id":"01234567-89ab-7000-8000-000000000000","scope":"a b"}"#;
+        let account = parse(account).unwrap();
+        assert!(account.scopes.contains("b"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The issuer's signing keys, fetched ahead of need.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use countersign_guard::ports::{Clock, IssuerKeys, PortUnavailable};
+use countersign_protocol::{
+    UnixTime,
+    keys::{KeyPolicy, PublicKey, Thumbprint},
+    strict::json,
+};
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use crate::issuer::{AskError, Issuer, max_age, unusable};
+
+/// How soon a `kid` that is not known may cause another look.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// The keys are fetched again at least and at most this often.
+const REFRESH_EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(5));
+/// More keys in one set are refused.
+const MAX_KEYS: usize = 64;
+
+/// The keys that the issuer published when it was last asked.
+pub(crate) struct Jwks {
+    issuer: Arc<Issuer>,
+    clock: Arc<dyn Clock>,
+    known: ArcSwapOption<Published>,
+    /// When it was last asked, whatever came of it. Held while it is asked.
+    asked_at: Mutex<Option<Duration>>,
+    withdrawals: AtomicU64,
+}
+
+struct Published {
+    keys: HashMap<Thumbprint, PublicKey>,
+    /// When they are to be fetched again.
+    refresh_at: Duration,
+}
+
+impl Jwks {
+    pub(crate) fn new(issuer: Arc<Issuer>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            issuer,
+            clock,
+            known: ArcSwapOption::empty(),
+            asked_at: Mutex::default(),
+            withdrawals: AtomicU64::new(0),
+        }
+    }
+
+    /// Fetches the keys, if it is time.
+    pub(crate) async fn keep_fresh(&self) -> Result<(), AskError> {
+        let due = self.known.load().as_ref().map(|known| known.refresh_at);
+        if due.is_some_and(|due| self.clock.monotonic() < due) {
+            return Ok(());
+        }
+        let mut asked_at = self.asked_at.lock().await;
+        self.fetch(&mut asked_at).await
+    }
+
+    /// The key `kid`. For one that is not known the issuer is asked, but not often.
+    pub(crate) async fn key(&self, kid: &Thumbprint) -> Result<Option<PublicKey>, AskError> {
+        if let Some(key) = self.known_key(kid) {
+            return Ok(Some(key));
+        }
+        let mut asked_at = self.asked_at.lock().await;
+        // Somebody may have fetched it while this one waited.
+        if let Some(key) = self.known_key(kid) {
+            return Ok(Some(key));
+        }
+        let now = self.clock.monotonic();
+        let was_asked = asked_at.is_some_and(|at| now < at + LOOK_AGAIN_AFTER);
+        match (was_asked, self.known.load().is_some()) {
+            (true, true) => return Ok(None),
+            (true, false) => return Err(unusable(self.issuer.identifier(), &"no keys so far")),
+            (false, _) => self.fetch(&mut asked_at).await?,
+        }
+        Ok(self.known_key(kid))
+    }
+
+    fn known_key(&self, kid: &Thumbprint) -> Option<PublicKey> {
+        self.known.load().as_ref()?.keys.get(kid).cloned()
+    }
+
+    async fn fetch(&self, asked_at: &mut Option<Duration>) -> Result<(), AskError> {
+        *asked_at = Some(self.clock.monotonic());
+        let metadata = self.issuer.metadata().await?;
+        let url = metadata.jwks_uri();
+        let url = url.ok_or_else(|| unusable(self.issuer.identifier(), &"no jwks_uri"))?;
+        let response = self.issuer.get(url).await?;
+        let keys = parse_set(&response.body).map_err(|what| unusable(url, &what))?;
+        let (least, most) = REFRESH_EVERY;
+        let fresh_for = max_age(&response.headers).unwrap_or(most) / 2;
+        let refresh_at = self.clock.monotonic() + fresh_for.clamp(least, most);
+        let keys: HashMap<_, _> = keys.into_iter().map(|key| (key.thumbprint(), key)).collect();
+        let before = self.known.swap(Some(Arc::new(Published { keys, refresh_at })));
+        let known = self.known.load();
+        let still_there =
+            |kid: &Thumbprint| known.as_ref().is_some_and(|known| known.keys.contains_key(kid));
+        if before.is_some_and(|before| !before.keys.keys().all(still_there)) {
+            self.withdrawals.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl IssuerKeys for Jwks {
+    async fn issuer_key(
+        &self,
+        kid: &Thumbprint,
+        _now: UnixTime,
+    ) -> Result<Option<PublicKey>, PortUnavailable> {
+        Ok(self.key(kid).await?)
+    }
+
+    fn generation(&self) -> u64 {
+        self.withdrawals.load(Ordering::SeqCst)
+    }
+}
+
+/// The keys of a JWK Set (RFC 7517 §5) that can verify something here; others are passed over.
+pub(crate) fn parse_set(body: &[u8]) -> Result<Vec<PublicKey>, String> {
+    let members = json::parse_object(body).map_err(|error| error.to_string())?;
+    keys_of(&members)
+}
+
+/// The same for a set that has been parsed.
+pub(crate) fn keys_of(members: &Map<String, Value>) -> Result<Vec<PublicKey>, String> {
+    let keys = members.get("keys").and_then(Value::as_array).ok_or("no JWK Set")?;
+    if keys.len() > MAX_KEYS {
+        return Err(format!("more than {MAX_KEYS} keys"));
+    }
+    let policy = KeyPolicy::default();
+    let usable = |jwk: &Value| PublicKey::from_jwk(jwk.as_object()?, &policy).ok();
+    Ok(keys.iter().filter_map(usable).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_testkit::keys::ed25519;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_cannot_verify_are_passed_over() {
+        let good = ed25519(1).public_key().to_jwk();
+        let set = json!({ "keys": [{ "kty": "oct", "k": "AA" }, "?", good], "more": 1 });
+        let keys = parse_set(set.to_string().as_bytes()).unwrap();
+        assert_eq!(keys.len(), 1);
+        assert_eq!(keys[0].thumbprint(), ed25519(1).public_key().thumbprint());
+    }
+
+    #[test]
+    fn what_is_no_set_or_too_large_a_one_is_refused() {
+        assert!(parse_set(b"[]").is_err());
+        assert!(parse_set(b"{}").is_err());
+        assert!(parse_set(br#"{"keys":{}}"#).is_err());
+        let many = json!({ "keys": vec![json!({}); MAX_KEYS + 1] });
+        assert!(parse_set(many.to_string().as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,328 @@
+//! What a resource server is, and the guard in front of it.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_client::{ClientError, Transport, TransportOptions};
+use countersign_guard::{
+    AcrossRestarts, Guard, GuardLayer, GuardPolicy, GuardPorts, METADATA_PATH, Proofs,
+    SelfSignedPolicy, SelfSignedProofs,
+    ports::{Clock, IssuerKeys, PortUnavailable, ReplayLog},
+};
+use countersign_protocol::{
+    challenges::sealed::NonceSealer,
+    envelope::aes_gcm::SealingKey,
+    keys::PrivateKey,
+    ports::{Random, random_bytes},
+    proofs::target_uri::{InvalidUri, TargetUri},
+};
+use countersign_system::{SystemClock, SystemRandom};
+use serde_json::Value;
+use thiserror::Error;
+use tokio::runtime::Handle;
+
+use crate::{
+    account_keys::RemoteAccountKeys,
+    introspection::{Caller, Introspection},
+    issuer::Issuer,
+    jwks::Jwks,
+    replay_log::MemoryReplayLog,
+    revocations::{Feed, Freshness},
+    sessions::RemoteSessions,
+    standing::RemoteStanding,
+    upkeep::{Fresh, keep_up},
+};
+
+/// How many used proofs are remembered.
+const REPLAY_ENTRIES: u64 = 1_000_000;
+/// For how long a nonce works.
+const NONCE_LIFETIME: Duration = Duration::from_mins(5);
+
+/// A service whose users log in at an authentication server elsewhere, before it is started.
+pub struct ResourceServer {
+    policy: GuardPolicy,
+    dpop: bool,
+    self_signed: Option<SelfSignedPolicy>,
+    signjwt: bool,
+    bearer: bool,
+    freshness: Freshness,
+    caller: Option<Caller>,
+    scopes: Vec<String>,
+    transport: TransportOptions,
+    replay_log: Option<Arc<dyn ReplayLog>>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl ResourceServer {
+    /// A service that clients reach under `origin` (scheme, host and port), and whose tokens come
+    /// from `issuer`. By default it accepts DPoP-bound access tokens that name `origin` in `aud`, and
+    /// learns of revocations within 10 seconds.
+    ///
+    /// # Errors
+    /// When `origin` is no `http` or `https` origin.
+    pub fn new(issuer: &str, origin: &str) -> Result<Self, NotStarted> {
+        let uri = TargetUri::parse(origin)?;
+        let audience = uri.origin().to_owned();
+        if uri.path() != "/" {
+            return Err(NotStarted::Origin(InvalidUri));
+        }
+        let mut policy = GuardPolicy::new(issuer.trim_end_matches('/'), audience, uri);
+        policy.metadata_url = Some(format!("{}{METADATA_PATH}", policy.origin.origin()));
+        let freshness = Freshness {
+            max_lag: Duration::from_secs(10),
+            outage: Duration::from_mins(15),
+            skew: policy.skew,
+        };
+        Ok(Self {
+            policy,
+            dpop: true,
+            self_signed: None,
+            signjwt: false,
+            bearer: false,
+            freshness,
+            caller: None,
+            scopes: Vec::new(),
+            transport: TransportOptions {
+                connect_timeout: Duration::from_secs(2),
+                timeout: Duration::from_secs(5),
+                max_response_bytes: 8 * 1024 * 1024,
+                ..TransportOptions::default()
+            },
+            replay_log: None,
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom),
+        })
+    }
+
+    /// What tokens must name in `aud`, in place of the origin.
+    pub fn audience(mut self, audience: &str) -> Self {
+        audience.clone_into(&mut self.policy.audience);
+        self
+    }
+
+    /// Whether DPoP-bound access tokens count. They do unless told otherwise.
+    pub fn accept_dpop(mut self, accept: bool) -> Self {
+        self.dpop = accept;
+        self
+    }
+
+    /// JWTs count that accounts sign themselves.
+    pub fn accept_self_signed(mut self, policy: SelfSignedPolicy) -> Self {
+        self.self_signed = Some(policy);
+        self
+    }
+
+    /// Signatures over nonce and session count. The issuer is asked about each of them.
+    pub fn accept_signjwt(mut self) -> Self {
+        self.signjwt = true;
+        self
+    }
+
+    /// Tokens count that are bound to no key: whoever gets hold of one can use it.
+    pub fn accept_bearer(mut self) -> Self {
+        self.bearer = true;
+        self
+    }
+
+    /// How long after a revocation it may still be unknown here, while the issuer can be reached; at
+    /// least 4 seconds.
+    pub fn max_lag(mut self, max_lag: Duration) -> Self {
+        self.freshness.max_lag = max_lag.max(Duration::from_secs(4));
+        self
+    }
+
+    /// For how long to go on with what is known of revocations while the issuer cannot be reached.
+    /// After that, nothing is accepted, or [introspection](Self::introspect_with) decides.
+    pub fn outage(mut self, outage: Duration) -> Self {
+        self.freshness.outage = outage;
+        self
+    }
+
+    /// How far the clocks of issuer, clients and this service may be apart.
+    pub fn skew(mut self, skew: Duration) -> Self {
+        self.policy.skew = skew;
+        self.freshness.skew = skew;
+        self
+    }
+
+    /// Ask the issuer about each token when what is known of revocations is too old: as the account
+    /// `subject`, which has the scope `introspect` there and the key `key`.
+    pub fn introspect_with(mut self, subject: &str, key: PrivateKey) -> Self {
+        self.caller = Some(Caller { subject: subject.to_owned(), key });
+        self
+    }
+
+    /// The scopes that the metadata name.
+    pub fn scopes_supported<S: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Limits and trust for requests to the issuer.
+    pub fn transport(mut self, options: TransportOptions) -> Self {
+        self.transport = options;
+        self
+    }
+
+    /// Where used proofs are remembered, in place of this process' memory.
+    pub fn replay_log(mut self, log: Arc<dyn ReplayLog>) -> Self {
+        self.replay_log = Some(log);
+        self
+    }
+
+    /// The clock and the source of randomness, in place of the machine's.
+    pub fn ports(mut self, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        (self.clock, self.random) = (clock, random);
+        self
+    }
+
+    /// Makes the guard, and begins to fetch what it needs. It ends with the last guard or layer.
+    ///
+    /// # Errors
+    /// Outside of a tokio runtime, and when the extra certificates are of no use.
+    pub fn start(self) -> Result<RemoteGuard, NotStarted> {
+        let runtime = Handle::try_current().map_err(|_| NotStarted::NoRuntime)?;
+        let Parts { issuer, fresh } = self.parts()?;
+        let period = fresh.feed.period();
+        runtime.spawn(keep_up(Arc::downgrade(&fresh), period));
+        let scopes = self.scopes.clone();
+        let guard = self.guard(&issuer, &fresh);
+        Ok(RemoteGuard { guard, fresh, scopes: scopes.into() })
+    }
+
+    fn parts(&self) -> Result<Parts, NotStarted> {
+        let transport = Transport::new(self.transport.clone())?;
+        let issuer = Arc::new(Issuer::new(self.policy.issuer.clone(), transport));
+        let jwks = Arc::new(Jwks::new(Arc::clone(&issuer), Arc::clone(&self.clock)));
+        let feed = Feed::new(
+            Arc::clone(&issuer),
+            Arc::clone(&jwks),
+            Arc::clone(&self.clock),
+            self.freshness,
+        );
+        Ok(Parts { issuer, fresh: Arc::new(Fresh { jwks, feed: Arc::new(feed) }) })
+    }
+
+    fn guard(self, issuer: &Arc<Issuer>, fresh: &Arc<Fresh>) -> Guard {
+        let (clock, random) = (self.clock, self.random);
+        let is_volatile = self.replay_log.is_none();
+        let account_keys = RemoteAccountKeys::new(
+            Arc::clone(issuer),
+            Arc::clone(&fresh.feed),
+            Arc::clone(&clock),
+            self.freshness.outage,
+        );
+        let self_signed = self.self_signed.map(|policy| SelfSignedProofs {
+            policy,
+            keys: Arc::new(account_keys),
+            across_restarts: is_volatile
+                .then(|| AcrossRestarts { since: clock.now(), durable: None }),
+        });
+        let sessions = || Arc::new(RemoteSessions { issuer: Arc::clone(issuer) }) as _;
+        let proofs = Proofs {
+            dpop: self.dpop,
+            self_signed,
+            signed_messages: self.signjwt.then(sessions),
+            bearer: self.bearer,
+        };
+        let introspection = self.caller.map(|caller| {
+            let lag = self.freshness.max_lag;
+            Introspection::new(
+                Arc::clone(issuer),
+                Arc::clone(&clock),
+                Arc::clone(&random),
+                caller,
+                lag,
+            )
+        });
+        let standing = RemoteStanding { feed: Arc::clone(&fresh.feed), introspection };
+        let log = self.replay_log;
+        let log = log.unwrap_or_else(|| Arc::new(MemoryReplayLog::new(REPLAY_ENTRIES)));
+        let ports = GuardPorts {
+            clock,
+            issuer_keys: Arc::new(KeptFresh(Arc::clone(fresh))),
+            replay_log: log,
+            standing: Arc::new(standing),
+        };
+        let nonce_key = SealingKey::from_bytes(random_bytes(&*random));
+        Guard::accepting(proofs, self.policy, ports, NonceSealer::new(nonce_key, NONCE_LIFETIME))
+    }
+}
+
+struct Parts {
+    issuer: Arc<Issuer>,
+    fresh: Arc<Fresh>,
+}
+
+/// The issuer's keys; whoever holds them keeps the upkeep going.
+struct KeptFresh(Arc<Fresh>);
+
+#[async_trait::async_trait]
+impl IssuerKeys for KeptFresh {
+    async fn issuer_key(
+        &self,
+        kid: &countersign_protocol::keys::Thumbprint,
+        now: countersign_protocol::UnixTime,
+    ) -> Result<Option<countersign_protocol::keys::PublicKey>, PortUnavailable> {
+        self.0.jwks.issuer_key(kid, now).await
+    }
+
+    fn generation(&self) -> u64 {
+        self.0.jwks.generation()
+    }
+}
+
+/// The guard of a resource server. Clones share everything.
+#[derive(Clone)]
+pub struct RemoteGuard {
+    guard: Guard,
+    fresh: Arc<Fresh>,
+    scopes: Arc<[String]>,
+}
+
+impl RemoteGuard {
+    /// The guard, for deciding about requests outside of tower.
+    pub const fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// A layer that lets only principals through; see [`GuardLayer::require_scope`].
+    pub fn layer(&self) -> GuardLayer {
+        GuardLayer::new(self.guard.clone())
+    }
+
+    /// What the service says about itself (RFC 9728), to be served at [`METADATA_PATH`].
+    pub fn metadata(&self) -> Value {
+        let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        self.guard.metadata(&scopes)
+    }
+
+    /// Waits until the issuer has been asked once, so that requests can be verified. Not waiting is
+    /// no harm: until then they are refused.
+    ///
+    /// # Errors
+    /// When the issuer cannot be asked now; it is asked again all the time.
+    pub async fn ready(&self) -> Result<(), PortUnavailable> {
+        if self.fresh.feed.current().is_none() {
+            self.fresh.refresh().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Why there is no guard.
+#[derive(Debug, Error)]
+pub enum NotStarted {
+    /// The upkeep needs a runtime to run on.
+    #[error("a tokio runtime is needed")]
+    NoRuntime,
+    /// The origin is no `http` or `https` origin.
+    #[error("the origin must be scheme, host and port alone, such as https://api.example.com")]
+    Origin(#[from] InvalidUri),
+    /// The settings of the transport are of no use.
+    #[error(transparent)]
+    Transport(#[from] ClientError),
+}

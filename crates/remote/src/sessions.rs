@@ -1,0 +1,100 @@
+//! Messages signed together with a nonce. Both session and nonce are the issuer's secret, so it is
+//! asked about each.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_client::{Request, Response};
+use countersign_guard::ports::{CheckedMessage, SessionRefusal, Sessions, SignedMessage};
+use countersign_protocol::{
+    Principal, ProofKind, ProvenKey, Scopes, UnixTime,
+    strict::{base64, json},
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header::AUTHORIZATION};
+use serde_json::{Map, Value};
+
+use crate::issuer::{AskError, Issuer, unusable};
+
+const SIGNED_MESSAGE: HeaderName = HeaderName::from_static("signed-message");
+const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
+
+/// Presents each message to the issuer, as its client would; that uses its nonce up.
+pub(crate) struct RemoteSessions {
+    pub(crate) issuer: Arc<Issuer>,
+}
+
+#[async_trait]
+impl Sessions for RemoteSessions {
+    async fn check(
+        &self,
+        message: SignedMessage<'_>,
+        _now: UnixTime,
+    ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
+        let url = self.issuer.api("/v1/whoami");
+        let mut request = Request::new(Method::GET, &url);
+        let signature = base64::encode(message.signature);
+        let fields =
+            [(AUTHORIZATION, format!("SignJWT {}", message.jwt)), (SIGNED_MESSAGE, signature)];
+        for (name, value) in fields {
+            let mut value = HeaderValue::try_from(value).map_err(|_| SessionRefusal::Refused)?;
+            value.set_sensitive(true);
+            request.headers.insert(name, value);
+        }
+        let response = self.issuer.send(request).await.map_err(|error| unavailable(&error))?;
+        match response.status {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED => return Err(SessionRefusal::Refused),
+            status => return Err(unavailable(&unusable(&url, &status))),
+        }
+        let redeemed = redeemed(&response);
+        let redeemed = redeemed.ok_or_else(|| unavailable(&unusable(&url, &"no principal")))?;
+        Ok(Box::new(redeemed))
+    }
+}
+
+fn unavailable(error: &AskError) -> SessionRefusal {
+    SessionRefusal::Unavailable(error.to_string())
+}
+
+/// A message that the issuer has accepted already.
+struct Redeemed {
+    principal: Principal,
+    next: String,
+}
+
+#[async_trait]
+impl CheckedMessage for Redeemed {
+    fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    async fn redeem(&self, _now: UnixTime) -> Result<String, SessionRefusal> {
+        Ok(self.next.clone())
+    }
+}
+
+fn redeemed(response: &Response) -> Option<Redeemed> {
+    let next = response.headers.get(SIGNJWT_NONCE)?.to_str().ok()?.to_owned();
+    let members = json::parse_object(&response.body).ok()?;
+    Some(Redeemed { principal: principal(&members)?, next })
+}
+
+fn principal(members: &Map<String, Value>) -> Option<Principal> {
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    if text("proof")? != ProofKind::SignedMessage.name() {
+        return None;
+    }
+    let scopes = members.get("scopes")?.as_array()?.iter().map(Value::as_str);
+    let scopes: Scopes = scopes.collect::<Option<Vec<_>>>()?.join(" ").parse().ok()?;
+    Some(Principal {
+        account_id: text("account_id")?.parse().ok()?,
+        key: Some(ProvenKey {
+            credential: text("credential")?.parse().ok()?,
+            thumbprint: text("thumbprint")?.parse().ok()?,
+        }),
+        proof: ProofKind::SignedMessage,
+        token_id: text("token_id").map(str::to_owned),
+        scopes,
+        expires_at: UnixTime::from_secs(members.get("expires_at")?.as_u64()?),
+    })
+}

@@ -58,11 +58,11 @@ impl Jwks {
 
     /// Fetches the keys, if it is time.
     pub(crate) async fn keep_fresh(&self) -> Result<(), AskError> {
+        let mut asked_at = self.asked_at.lock().await;
         let due = self.known.load().as_ref().map(|known| known.refresh_at);
         if due.is_some_and(|due| self.clock.monotonic() < due) {
             return Ok(());
         }
-        let mut asked_at = self.asked_at.lock().await;
         self.fetch(&mut asked_at).await
     }
 

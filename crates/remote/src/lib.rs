@@ -29,3 +29,6 @@ pub use countersign_protocol as protocol;
 
 pub use crate::replay_log::MemoryReplayLog;
 pub use crate::resource_server::{NotStarted, RemoteGuard, ResourceServer};
+
+#[cfg(test)]
+mod tests;

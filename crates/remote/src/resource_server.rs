@@ -311,6 +311,16 @@ impl RemoteGuard {
         }
         Ok(())
     }
+
+    #[cfg(test)]
+    pub(crate) async fn refresh(&self) -> Result<(), PortUnavailable> {
+        Ok(self.fresh.refresh().await?)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fresh(&self) -> std::sync::Weak<Fresh> {
+        Arc::downgrade(&self.fresh)
+    }
 }
 
 /// Why there is no guard.

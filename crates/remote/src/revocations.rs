@@ -10,6 +10,8 @@ use countersign_protocol::{
     tokens::revocations::{Revocations, SignedRevocations},
 };
 
+use tokio::sync::Mutex;
+
 use crate::{
     issuer::{AskError, Issuer, unusable},
     jwks::Jwks,
@@ -37,6 +39,8 @@ pub(crate) struct Feed {
     clock: Arc<dyn Clock>,
     freshness: Freshness,
     last: ArcSwapOption<Known>,
+    /// Held while the issuer is asked, so that no answer overtakes a later one.
+    asking: Mutex<()>,
 }
 
 /// What is revoked.
@@ -68,7 +72,14 @@ impl Feed {
         clock: Arc<dyn Clock>,
         freshness: Freshness,
     ) -> Self {
-        Self { issuer, jwks, clock, freshness, last: ArcSwapOption::empty() }
+        Self {
+            issuer,
+            jwks,
+            clock,
+            freshness,
+            last: ArcSwapOption::empty(),
+            asking: Mutex::default(),
+        }
     }
 
     /// The last list, unless it is older than allowed.
@@ -86,6 +97,7 @@ impl Feed {
 
     /// Asks the issuer what is revoked now.
     pub(crate) async fn refresh(&self) -> Result<(), AskError> {
+        let _asking = self.asking.lock().await;
         let as_of = self.clock.monotonic();
         let metadata = self.issuer.metadata().await?;
         let url = metadata.revocations_uri();

@@ -1,0 +1,134 @@
+//! Every kind of proof, far from the issuer.
+
+use std::time::Duration;
+
+use countersign_guard::SelfSignedPolicy;
+use countersign_protocol::{
+    ProofKind, ProvenKey, keys::Algorithm, proofs::self_signed::SelfSignedError,
+    tokens::unbound::UnboundClaims,
+};
+use countersign_testkit::{keys::ed25519, samples::account_id};
+
+use super::{
+    caller::{Caller, request},
+    issuer::issuer_key,
+    *,
+};
+
+/// A service and an account that signs its own JWTs, some time after the start.
+async fn accepting_self_signed() -> (World, Caller) {
+    let world = World::with(|server| server.accept_self_signed(SelfSignedPolicy::default())).await;
+    world.clock.advance(Duration::from_secs(10));
+    let key = ed25519(2).public_key().clone();
+    world.issuer.state.accounts.lock().insert("alice".to_owned(), vec![key]);
+    let caller = Caller::new(&world);
+    (world, caller)
+}
+
+#[tokio::test]
+async fn a_bound_token_is_verified_without_asking_anybody() {
+    let world = World::new().await;
+    let caller = Caller::new(&world);
+    let before = world.issuer.asked("jwks");
+    let request = caller.request(&world);
+    let principal = world.verify(&request).await.unwrap();
+    assert_eq!(principal.account_id, account_id(1));
+    assert_eq!(world.verify(&request).await, Err(Refusal::Replayed));
+    assert_eq!(world.issuer.asked("jwks"), before);
+    let metadata = world.remote.metadata();
+    assert_eq!(metadata["resource"], ORIGIN);
+    assert_eq!(metadata["authorization_servers"][0], world.issuer.origin.as_str());
+}
+
+#[tokio::test]
+async fn self_signed_jwts_are_verified_with_the_keys_of_their_account() {
+    let (world, caller) = accepting_self_signed().await;
+    for _ in 0..3 {
+        let principal = world.verify(&caller.self_signed(&world, "alice")).await.unwrap();
+        assert_eq!(principal.key, Some(ProvenKey::of(caller.key.public_key().thumbprint())));
+        assert!(principal.scopes.contains("read"));
+    }
+    assert_eq!(world.issuer.asked("account"), 1, "the keys are kept");
+    let jwt = caller.self_signed(&world, "alice");
+    world.verify(&jwt).await.unwrap();
+    assert_eq!(world.verify(&jwt).await, Err(Refusal::JwtUsed));
+
+    world.issuer.set_away(true);
+    world.clock.advance(Duration::from_mins(5));
+    world.verify(&caller.self_signed(&world, "alice")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_signs_nothing_although_it_is_kept() {
+    let (world, caller) = accepting_self_signed().await;
+    world.verify(&caller.self_signed(&world, "alice")).await.unwrap();
+    world.issuer.state.list.lock().keys.push(caller.key.public_key().thumbprint());
+    world.refresh().await.unwrap();
+    let refused = world.verify(&caller.self_signed(&world, "alice")).await;
+    assert_eq!(refused, Err(Refusal::Revoked));
+}
+
+#[tokio::test]
+async fn an_account_that_is_unknown_is_refused_like_a_wrong_signature_and_asked_for_seldom() {
+    let (world, caller) = accepting_self_signed().await;
+    for _ in 0..5 {
+        let refused = world.verify(&caller.self_signed(&world, "bob")).await;
+        assert_eq!(refused, Err(Refusal::SelfSigned(SelfSignedError::Signature)));
+    }
+    assert_eq!(world.issuer.asked("account"), 1);
+    let refused = world.verify(&caller.self_signed(&world, &"x".repeat(200))).await;
+    assert_eq!(refused, Err(Refusal::SelfSigned(SelfSignedError::Signature)));
+    assert_eq!(world.issuer.asked("account"), 1, "nobody is called that");
+}
+
+#[tokio::test]
+async fn a_jwt_that_a_restart_could_not_tell_from_a_used_one_is_refused() {
+    let world = World::with(|server| server.accept_self_signed(SelfSignedPolicy::default())).await;
+    let key = ed25519(2).public_key().clone();
+    world.issuer.state.accounts.lock().insert("alice".to_owned(), vec![key]);
+    let caller = Caller::new(&world);
+    let refused = world.verify(&caller.self_signed(&world, "alice")).await;
+    assert_eq!(refused, Err(Refusal::BeforeStart));
+}
+
+#[tokio::test]
+async fn signed_messages_are_put_to_the_issuer() {
+    let world = World::with(ResourceServer::accept_signjwt).await;
+    let signed = |signature: &str| {
+        request(&[("authorization", "SignJWT session"), ("signed-message", signature)])
+    };
+    let parts = signed("c2lnbmF0dXJl");
+    let request = countersign_guard::Request { parts: &parts, body: None, scope: Some("read") };
+    let verified = world.remote.guard().verify_request(request).await.unwrap();
+    assert_eq!(verified.principal.proof, ProofKind::SignedMessage);
+    assert_eq!(verified.session_nonce.as_deref(), Some("next"));
+    let refused = world.verify(&signed("Zm9yZ2Vk")).await;
+    assert!(matches!(refused, Err(Refusal::SignedMessage(_))));
+    world.issuer.set_away(true);
+    assert!(matches!(world.verify(&parts).await, Err(Refusal::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn unbound_tokens_count_only_where_they_were_asked_for() {
+    let unbound = |world: &World| {
+        let claims = UnboundClaims {
+            issuer: world.issuer.origin.clone(),
+            account_id: account_id(1),
+            name: "alice".to_owned(),
+            token_id: "token 1".to_owned(),
+            issued_at: NOW,
+            expires_at: NOW + Duration::from_mins(5),
+        };
+        let token = claims.sign(&issuer_key(), Algorithm::EdDsa).unwrap();
+        request(&[("authorization", &format!("Bearer {token}"))])
+    };
+    let strict = World::new().await;
+    assert_eq!(strict.verify(&unbound(&strict)).await, Err(Refusal::Downgrade));
+
+    let world = World::with(ResourceServer::accept_bearer).await;
+    let token = unbound(&world);
+    assert_eq!(world.verify(&token).await.unwrap().proof, ProofKind::Bearer);
+    world.issuer.state.list.lock().accounts.push(account_id(1));
+    world.refresh().await.unwrap();
+    assert_eq!(world.verify(&token).await, Err(Refusal::Revoked));
+}

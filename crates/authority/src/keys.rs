@@ -153,6 +153,7 @@ impl Authority {
         let result = store.revoke_credential(principal.account_id, thumbprint, true, event).await;
         // Also after a failure: the store may have done it and failed to say so.
         self.live.forget(thumbprint);
+        self.revocation_feed.forget();
         Ok(result?)
     }
 }

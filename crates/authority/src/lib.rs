@@ -22,6 +22,7 @@ pub mod ports;
 mod proof;
 mod registration;
 mod registration_key;
+mod revocation_feed;
 pub mod sealed_key;
 mod sealed_registration;
 mod server_keys;
@@ -50,6 +51,7 @@ pub use crate::passwords::{
 pub use crate::proof::{PresentedDpop, ProofError};
 pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};
 pub use crate::registration_key::{RegistrationKey, RegistrationKeyError};
+pub use crate::revocation_feed::{FEED_MAX_AGE, RevocationFeedError};
 pub use crate::sealed_registration::{
     SealedRegistered, SealedRegistration, SealedRegistrationError,
 };

@@ -79,7 +79,8 @@ impl Maintenance {
     /// # Errors
     /// When the store fails or a signing key does not open.
     pub async fn take_over_changes(&self) -> Result<(), SigningKeyError> {
-        let Authority { ports, live, revoked_tokens, signing_keys, .. } = &*self.authority;
+        let Authority { ports, live, revocation_feed, revoked_tokens, signing_keys, .. } =
+            &*self.authority;
         if ports.watch.changed_elsewhere().await? {
             self.behind.store(true, Ordering::Relaxed);
         }
@@ -91,7 +92,9 @@ impl Maintenance {
         let reloaded = signing_keys.reload().await;
         // Last, so that nothing is remembered anew by what was known before; and in any case.
         (self.on_foreign_change)();
-        revoked_tokens.add(revoked?);
+        let revoked = revoked.map(|tokens| revoked_tokens.add(tokens));
+        revocation_feed.forget();
+        revoked?;
         reloaded?;
         self.behind.store(false, Ordering::Relaxed);
         Ok(())

@@ -335,7 +335,7 @@ pub trait InvitationStore: Send + Sync {
     ) -> Result<bool, StoreError>;
 }
 
-/// Tokens that were revoked before their time.
+/// What was revoked before its time.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
     /// Revokes the token `jti`, which would have ended at `expires_at`. Revoking twice is fine.
@@ -348,6 +348,19 @@ pub trait RevocationStore: Send + Sync {
 
     /// The revoked tokens that would not have ended at `now`.
     async fn revoked_tokens(&self, now: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError>;
+
+    /// Whose tokens died by a revocation after `since`: at most `limit` keys and as many accounts,
+    /// the earliest first.
+    async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError>;
+}
+
+/// Keys and accounts that may no longer act.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShutOut {
+    /// The keys that were revoked.
+    pub keys: Vec<Thumbprint>,
+    /// The accounts that were disabled, and still are.
+    pub accounts: Vec<AccountId>,
 }
 
 /// The server's signing keys.

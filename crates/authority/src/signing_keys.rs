@@ -308,7 +308,7 @@ impl SigningKeys {
     }
 
     /// What access tokens are signed with.
-    fn native(&self) -> Algorithm {
+    pub(crate) fn native(&self) -> Algorithm {
         self.schedules.first().map_or(Algorithm::Es256, |schedule| schedule.lives.algorithm)
     }
 

@@ -144,10 +144,11 @@ impl Authority {
         // In memory first: from here on the token is refused, whatever becomes of the store.
         let expires_at = claims.expires_at + self.policy.skew;
         self.revoked_tokens.insert(claims.token_id.clone(), expires_at);
+        self.revocation_feed.forget();
         Ok(self.ports.revocations.revoke_token(&claims.token_id, expires_at, event).await?)
     }
 
-    /// The live public keys of an account, for resource servers that verify what it signs; `None`
+    /// An account and its live public keys, for resource servers that verify what it signs; `None`
     /// when there is no such account or it is disabled.
     ///
     /// # Errors
@@ -155,7 +156,7 @@ impl Authority {
     pub async fn account_keys(
         &self,
         name: &AccountName,
-    ) -> Result<Option<Vec<PublicKey>>, StoreError> {
+    ) -> Result<Option<(Account, Vec<PublicKey>)>, StoreError> {
         let account = self.ports.accounts.account(name).await?;
         let active = account.filter(|account| account.status == AccountStatus::Active);
         let Some(account) = active else { return Ok(None) };
@@ -163,7 +164,8 @@ impl Authority {
         let live = credentials.filter(|credential| {
             credential.revoked_at.is_none() && self.policy.admits(&credential.public_key)
         });
-        Ok(Some(live.map(|credential| credential.public_key).collect()))
+        let keys = live.map(|credential| credential.public_key).collect();
+        Ok(Some((account, keys)))
     }
 
     /// Notes that a resource refused a request with a genuine token, or signed by a genuine key.
@@ -197,6 +199,13 @@ impl RevokedTokens {
 
     pub(crate) fn insert(&self, jti: String, expires_at: UnixTime) {
         self.0.write().insert(jti, expires_at);
+    }
+
+    /// Those that have not ended at `now`.
+    pub(crate) fn ids(&self, now: UnixTime) -> Vec<String> {
+        let own = self.0.read();
+        let live = own.iter().filter(|(_, expires_at)| **expires_at > now);
+        live.map(|(jti, _)| jti.clone()).collect()
     }
 
     pub(crate) fn add(&self, tokens: Vec<(String, UnixTime)>) {

@@ -2,8 +2,8 @@
 //! status before it compiles.
 
 use countersign_authority::{
-    AddKeyError, CallerError, LoginError, ProofError, RegistrationError, RevokeKeyError,
-    RevokeTokenError,
+    AddKeyError, CallerError, LoginError, ProofError, RegistrationError, RevocationFeedError,
+    RevokeKeyError, RevokeTokenError,
     ports::{AddCredentialError, RateLimited, RevokeCredentialError, StoreError},
 };
 use countersign_protocol::proofs::dpop::DpopError;
@@ -70,6 +70,16 @@ impl From<AddKeyError> for Problem {
             AddKeyError::Store(AddCredentialError::Store(error)) => return error.into(),
         };
         Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<RevocationFeedError> for Problem {
+    fn from(error: RevocationFeedError) -> Self {
+        match error {
+            RevocationFeedError::SigningKey(error) => Self::internal(error),
+            RevocationFeedError::Store(error) => error.into(),
+            RevocationFeedError::TooMany => Self::unavailable(error),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod key_schedule;
 mod limits;
 mod login;
 mod maintenance;
+mod revocation_feed;
 mod rotation;
 mod signing_keys;
 mod support;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use countersign_authority::{
     Maintenance, SigningKeyError, SigningKeys,
     audit::{AuditEvent, AuditFilter, RecordedEvent},
-    ports::{AuditStore, Retention, RevocationStore, StoreError, StoreWatch},
+    ports::{AuditStore, Retention, RevocationStore, ShutOut, StoreError, StoreWatch},
 };
 use countersign_protocol::{UnixTime, tokens::issue::AccessTokenClaims};
 use countersign_testkit::{clock::FixedClock, keys::ed25519, random::SeededRandom};
@@ -87,6 +87,10 @@ impl RevocationStore for Fake {
 
     async fn revoked_tokens(&self, _: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError> {
         self.done(self.revoked.lock().clone())
+    }
+
+    async fn shut_out(&self, _: UnixTime, _: u32) -> Result<ShutOut, StoreError> {
+        self.done(ShutOut::default())
     }
 }
 

@@ -179,7 +179,7 @@ pub(crate) async fn public_key(
 ) -> Result<impl IntoResponse, Problem> {
     let unknown = || Problem::new(ProblemType::NotFound).detail("no such user");
     let name: AccountName = name.parse().map_err(|_| unknown())?;
-    let keys = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
+    let (_, keys) = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
     let key = keys.first().ok_or_else(unknown)?;
     Ok(axum::Json(json!({ "public_key": key.to_spki_pem() })))
 }

@@ -101,7 +101,7 @@ pub(super) fn presented_key(value: &Value) -> Result<PresentedKey<'_>, Problem> 
     }
 }
 
-/// The live public keys of an account.
+/// The live public keys of an account, and what it may do.
 ///
 /// For resource servers that verify what the account signs.
 #[utoipa::path(
@@ -110,7 +110,7 @@ pub(super) fn presented_key(value: &Value) -> Result<PresentedKey<'_>, Problem> 
     tag = "accounts",
     params(("username" = String, Path, description = "The username or the account id")),
     responses(
-        (status = 200, description = "A JWK Set (RFC 7517)", content_type = "application/jwk-set+json"),
+        (status = 200, description = "A JWK Set (RFC 7517) with the members account_id, username and scope", content_type = "application/jwk-set+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
     )
 )]
@@ -121,7 +121,7 @@ pub(crate) async fn account_jwks(
     let unknown = || Problem::new(ProblemType::NotFound).detail("no such account");
     let Path(name) = name.map_err(|_| unknown())?;
     let name: AccountName = name.parse().map_err(|_| unknown())?;
-    let keys = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
+    let (account, keys) = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
     let keys: Vec<Value> = keys
         .iter()
         .map(|key| {
@@ -136,5 +136,11 @@ pub(crate) async fn account_jwks(
         (header::CONTENT_TYPE, "application/jwk-set+json"),
         (header::CACHE_CONTROL, "public, max-age=5"),
     ];
-    Ok((headers, json!({ "keys": keys }).to_string()))
+    let document = json!({
+        "keys": keys,
+        "account_id": account.id.to_string(),
+        "username": account.username.as_str(),
+        "scope": account.scopes.to_string(),
+    });
+    Ok((headers, document.to_string()))
 }

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::header, response::IntoResponse};
 use countersign_protocol::{ProofKind, keys::Algorithm};
 use serde_json::{Value, json};
 
-use super::{jwks, token};
+use super::{jwks, revocations, token};
 use crate::app::App;
 
 /// What clients must know to use this server.
@@ -29,6 +29,7 @@ fn document(issuer: &str) -> Value {
         "jwks_uri": format!("{issuer}{}", jwks::PATH),
         "introspection_endpoint": format!("{issuer}/oauth/introspect"),
         "revocation_endpoint": format!("{issuer}/oauth/revoke"),
+        "countersign_revocations_uri": format!("{issuer}{}", revocations::PATH),
         "response_types_supported": [],
         "grant_types_supported": [token::JWT_BEARER],
         "token_endpoint_auth_methods_supported": ["none"],

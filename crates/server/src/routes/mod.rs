@@ -9,6 +9,7 @@ mod keys;
 mod metadata;
 pub(crate) mod openapi;
 mod page;
+mod revocations;
 mod revoke;
 mod token;
 mod whoami;
@@ -47,6 +48,7 @@ pub(crate) fn public() -> OpenApiRouter<App> {
         .routes(routes!(introspect::introspect))
         .routes(routes!(jwks::jwks))
         .routes(routes!(metadata::metadata))
+        .routes(routes!(revocations::revocations))
         .routes(routes!(revoke::revoke))
         .routes(routes!(page::page))
 }

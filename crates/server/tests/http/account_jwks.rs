@@ -6,7 +6,8 @@ use crate::support::{TestApp, TestKey};
 
 #[tokio::test]
 async fn the_live_keys_are_listed_by_name_and_by_id() {
-    let app = TestApp::start().await;
+    let scopes = "read items".parse().unwrap();
+    let app = TestApp::start_with(|setup| setup.policy.default_scopes = scopes).await;
     let key = TestKey::number(1);
     let id = app.register("Alice", &key).await;
     for name in ["Alice", "alice", "al%69ce", &id] {
@@ -17,7 +18,13 @@ async fn the_live_keys_are_listed_by_name_and_by_id() {
         let mut expected = key.jwk();
         expected["use"] = "sig".into();
         expected["kid"] = key.thumbprint().into();
-        assert_eq!(answer.json(), serde_json::json!({ "keys": [expected] }));
+        let document = serde_json::json!({
+            "keys": [expected],
+            "account_id": id,
+            "username": "Alice",
+            "scope": "items read",
+        });
+        assert_eq!(answer.json(), document);
     }
 }
 

@@ -19,6 +19,7 @@ mod outages;
 mod page;
 mod registered_keys;
 mod restart;
+mod revocations;
 mod revoke;
 mod session_keys;
 mod standing;

@@ -20,6 +20,7 @@ async fn the_document_says_what_clients_must_know() {
         "jwks_uri": format!("{ISSUER}/.well-known/jwks.json"),
         "introspection_endpoint": format!("{ISSUER}/oauth/introspect"),
         "revocation_endpoint": format!("{ISSUER}/oauth/revoke"),
+        "countersign_revocations_uri": format!("{ISSUER}/v1/revocations"),
         "service_documentation": format!("{ISSUER}/"),
         "response_types_supported": [],
         "grant_types_supported": [JWT_BEARER],
@@ -60,7 +61,7 @@ async fn every_url_that_the_document_names_answers() {
     let document = app.call("GET", PATH).send().await.json();
     let urls: Vec<&str> =
         document.as_object().unwrap().values().filter_map(Value::as_str).collect();
-    assert_eq!(urls.len(), 6);
+    assert_eq!(urls.len(), 7);
     for url in urls {
         let path = url.strip_prefix(ISSUER).unwrap();
         let found = async |method| app.call(method, path).send().await.status;

@@ -9,7 +9,7 @@ use crate::support::TestApp;
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Everything that is served.
-const SERVED: [(&str, &[&str]); 17] = [
+const SERVED: [(&str, &[&str]); 18] = [
     ("/", &["GET"]),
     ("/.well-known/jwks.json", &["GET"]),
     ("/.well-known/oauth-authorization-server", &["GET"]),
@@ -25,6 +25,7 @@ const SERVED: [(&str, &[&str]); 17] = [
     ("/v1/events", &["GET"]),
     ("/v1/keys", &["GET", "POST"]),
     ("/v1/keys/{thumbprint}", &["DELETE"]),
+    ("/v1/revocations", &["GET"]),
     ("/v1/whoami", &["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ("/v1/unheard-of", &[]),
 ];

@@ -71,9 +71,14 @@ impl AccountStore for SqliteStore {
         status: AccountStatus,
         event: AuditEvent,
     ) -> Result<bool, StoreError> {
-        let update = "UPDATE accounts SET status = ? WHERE account_id = ?";
+        let update = "UPDATE accounts SET status = ?, disabled_at = ? WHERE account_id = ?";
         self.write(move |connection| {
-            let changed = rows::execute(connection, update, (status.name(), id.as_bytes()))? > 0;
+            let disabled_at = match status {
+                AccountStatus::Active => None,
+                AccountStatus::Disabled => Some(millis(event.at)),
+            };
+            let values = (status.name(), disabled_at, id.as_bytes());
+            let changed = rows::execute(connection, update, values)? > 0;
             if changed {
                 audit::record(connection, &event)?;
             }

@@ -1,11 +1,12 @@
-//! Tokens that were revoked before their time.
+//! What was revoked before its time.
 
 use async_trait::async_trait;
 use countersign_authority::{
     audit::AuditEvent,
-    ports::{RevocationStore, StoreError},
+    ports::{RevocationStore, ShutOut, StoreError},
 };
-use countersign_protocol::UnixTime;
+use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+use rusqlite::Row;
 
 use super::{
     SqliteStore, audit,
@@ -39,6 +40,24 @@ impl RevocationStore for SqliteStore {
                 let mut columns = Columns::new(row, "revoked_tokens", 0);
                 Ok((columns.plain("jti")?, columns.time("expires_at")?))
             })?)
+        })
+        .await
+    }
+
+    async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {
+        self.read(move |connection| {
+            let keys = "SELECT thumbprint FROM credentials WHERE revoked_at > ?
+                ORDER BY revoked_at LIMIT ?";
+            let key = |row: &Row<'_>| Columns::new(row, "credentials", 0).bytes("thumbprint");
+            let keys = rows::all(connection, keys, (millis(since), limit), key)?;
+            let accounts = "SELECT account_id FROM accounts WHERE disabled_at > ?
+                ORDER BY disabled_at LIMIT ?";
+            let id = |row: &Row<'_>| Columns::new(row, "accounts", 0).bytes("account_id");
+            let accounts = rows::all(connection, accounts, (millis(since), limit), id)?;
+            Ok(ShutOut {
+                keys: keys.into_iter().map(Thumbprint::from_bytes).collect(),
+                accounts: accounts.into_iter().map(AccountId::from_bytes).collect(),
+            })
         })
         .await
     }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -19,6 +19,10 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
         sql: include_str!("../../migrations/0001_foundation.sql"),
     },
     Migration { name: "0002_dialects", sql: include_str!("../../migrations/0002_dialects.sql") },
+    Migration {
+        name: "0003_revocations",
+        sql: include_str!("../../migrations/0003_revocations.sql"),
+    },
 ];
 
 struct Migration {

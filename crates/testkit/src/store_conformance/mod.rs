@@ -93,7 +93,10 @@ macro_rules! store_conformance {
                 what_has_ended_goes_and_the_rest_stays
             }
             revocations {
+                a_disabled_account_is_shut_out_until_it_is_enabled
                 a_revocation_is_known_until_the_token_ends
+                a_revoked_key_is_shut_out_from_then_on
+                no_more_are_shut_out_than_asked_for
                 revoking_twice_changes_nothing
             }
             signing_keys {

@@ -10,7 +10,7 @@ use countersign_authority::{
     ports::{
         AccountStore, AddCredentialError, AuditStore, CreateAccountError, CredentialStore,
         LoginRecord, NewAccount, Ports, RecordLoginError, ReplayError, ReplayLog, Retention,
-        RevocationStore, RevokeCredentialError, StoreError, StoreWatch,
+        RevocationStore, RevokeCredentialError, ShutOut, StoreError, StoreWatch,
     },
 };
 use countersign_protocol::{
@@ -199,6 +199,11 @@ impl RevocationStore for Failing {
     async fn revoked_tokens(&self, now: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError> {
         self.faults.check_store()?;
         self.ports.revocations.revoked_tokens(now).await
+    }
+
+    async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {
+        self.faults.check_store()?;
+        self.ports.revocations.shut_out(since, limit).await
     }
 }
 

@@ -1,0 +1,33 @@
+//! What was revoked before its time, for resource servers that verify tokens by themselves.
+
+use axum::{extract::State, http::header, response::IntoResponse};
+use countersign_authority::FEED_MAX_AGE;
+
+use crate::{
+    app::App,
+    problem::{Problem, ProblemBody},
+};
+
+pub(super) const PATH: &str = "/v1/revocations";
+
+/// What was revoked before its time, signed.
+///
+/// A compact JWS of the type `countersign-revocations+jwt`: the ids of revoked tokens, the
+/// thumbprints of revoked keys and the ids of disabled accounts whose tokens may still be about.
+#[utoipa::path(
+    get,
+    path = PATH,
+    tag = "metadata",
+    responses(
+        (status = 200, body = String, description = "A compact JWS", content_type = "application/jwt"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable: the server cannot say, or there is more than a feed can list"),
+    )
+)]
+pub(crate) async fn revocations(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
+    let feed = app.authority.revocation_feed().await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/jwt".to_owned()),
+        (header::CACHE_CONTROL, format!("public, max-age={}", FEED_MAX_AGE.as_secs())),
+    ];
+    Ok((headers, feed.to_string()))
+}

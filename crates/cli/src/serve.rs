@@ -51,6 +51,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "RULE")]
     enrolment: Option<String>,
 
+    /// An API elsewhere that tokens may be for, such as <https://api.example.com>; may be given more
+    /// than once
+    #[arg(long = "resource", value_name = "URL")]
+    resources: Vec<String>,
+
     /// How log lines look: human or json [default: human]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -69,6 +74,9 @@ impl Options {
         set("enrolment", self.enrolment.clone());
         if self.insecure_http {
             table.insert("insecure_http".to_owned(), true.into());
+        }
+        if !self.resources.is_empty() {
+            table.insert("resources".to_owned(), self.resources.clone().into());
         }
         if let Some(format) = &self.log_format {
             let log = toml::Table::from_iter([("format".to_owned(), format.as_str().into())]);

@@ -29,8 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start()?;
     let metadata = guard.metadata();
     let app = Router::new()
-        .route("/items", any(whoami).route_layer(guard.layer()))
-        .route("/admin", get(whoami).route_layer(guard.layer().require_scope("admin")))
+        .route("/items", any(whoami).layer(guard.layer()))
+        .route("/admin", get(whoami).layer(guard.layer().require_scope("admin")))
         .route("/open", get(|| async { "open to all" }))
         .route(METADATA_PATH, get(|| async { Json(metadata) }));
 

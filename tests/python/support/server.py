@@ -104,13 +104,18 @@ class Server:
         ).stdout
 
     def http(self):
-        """An HTTP client for this server that follows no redirect and trusts no proxy setting."""
-        client = httpx.Client(base_url=self.origin, trust_env=False, timeout=PATIENCE)
-        _open_clients.append(client)
-        return client
+        """An HTTP client for this server."""
+        return http_client(self.origin)
 
 
 _open_clients = []
+
+
+def http_client(origin):
+    """An HTTP client that follows no redirect, trusts no proxy setting and ends with the test."""
+    client = httpx.Client(base_url=origin, trust_env=False, timeout=PATIENCE)
+    _open_clients.append(client)
+    return client
 
 
 def close_clients():

@@ -1,0 +1,94 @@
+//! Accounts and how they come to be.
+
+use async_trait::async_trait;
+use countersign_protocol::{AccountId, Scopes};
+use thiserror::Error;
+
+use super::StoreError;
+use crate::{
+    account::{Account, AccountName, AccountStatus, Username},
+    audit::AuditEvent,
+    credential::Credential,
+    invitation::CodeHash,
+    sealed_key::SealedServerKey,
+};
+
+/// Accounts and how they come to be.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// Creates an account with its first credential, and uses up the invitation if there is one.
+    ///
+    /// The key was proven. If an account has it that never proved it, that account loses it.
+    async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError>;
+
+    /// The same, for a key that nobody has proven to possess.
+    async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError>;
+
+    /// The account of that name.
+    async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError>;
+
+    /// The account that has that other name, such as the fingerprint of a key's text.
+    async fn account_by_alias(&self, alias: &str) -> Result<Option<AccountId>, StoreError>;
+
+    /// Accounts in the order of their folded usernames, after `after`, at most `limit`.
+    async fn accounts(
+        &self,
+        after: Option<&Username>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError>;
+
+    /// Sets the status. `false` when there is no such account.
+    async fn set_status(
+        &self,
+        id: AccountId,
+        status: AccountStatus,
+        event: AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Replaces the scopes. `false` when there is no such account.
+    async fn set_scopes(
+        &self,
+        id: AccountId,
+        scopes: &Scopes,
+        event: AuditEvent,
+    ) -> Result<bool, StoreError>;
+}
+
+/// An account to be created.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// Its name.
+    pub username: Username,
+    /// Its scopes; those of the invitation are added by the store.
+    pub scopes: Scopes,
+    /// Its first key.
+    pub credential: Credential,
+    /// The invitation to use up. It must exist, be unused, unexpired at `credential.created_at`
+    /// and open to this username.
+    pub invitation: Option<CodeHash>,
+    /// Another name for the account and its first key, such as the fingerprint of the key's text.
+    pub alias: Option<String>,
+    /// The key pair that the server made for this account alone.
+    pub server_key: Option<SealedServerKey>,
+    /// What the audit trail says.
+    pub event: AuditEvent,
+}
+
+/// Why an account was not created.
+#[derive(Debug, Error)]
+pub enum CreateAccountError {
+    /// No such invitation, or used, expired, or meant for another username.
+    #[error("the enrolment code does not work")]
+    InvitationUnusable,
+    /// The key belongs to an account already, live or revoked.
+    #[error("the key is registered already")]
+    KeyTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An account has that name.
+    #[error("the username is taken")]
+    UsernameTaken,
+}

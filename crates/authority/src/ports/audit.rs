@@ -1,0 +1,36 @@
+//! The audit trail.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign_protocol::UnixTime;
+
+use super::StoreError;
+use crate::audit::{AuditEvent, AuditFilter, RecordedEvent};
+
+/// The audit trail.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Appends events that no other change carries.
+    async fn append(&self, events: Vec<AuditEvent>) -> Result<(), StoreError>;
+
+    /// Events that fit `filter`, newest first, at most `limit`.
+    async fn events(
+        &self,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Result<Vec<RecordedEvent>, StoreError>;
+
+    /// Forgets what has outlived its use at `now`: used assertions, revocations of ended tokens,
+    /// expired invitations, and events beyond `retention`. Returns how many rows went.
+    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError>;
+}
+
+/// How much of the audit trail is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Older events go.
+    pub max_age: Duration,
+    /// When there are more events than this, the oldest go.
+    pub max_events: u64,
+}

@@ -1,0 +1,112 @@
+//! Credentials and logins.
+
+use async_trait::async_trait;
+use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys::Thumbprint};
+use thiserror::Error;
+
+use super::StoreError;
+use crate::{account::Account, audit::AuditEvent, credential::Credential};
+
+/// Credentials and logins.
+#[async_trait]
+pub trait CredentialStore: Send + Sync {
+    /// Adds a key to an account that has fewer than `max_live` live keys.
+    ///
+    /// The key was proven. If another account has it that never proved it, that account loses it.
+    async fn add_credential(
+        &self,
+        credential: &Credential,
+        max_live: usize,
+        event: AuditEvent,
+    ) -> Result<(), AddCredentialError>;
+
+    /// The key of that thumbprint, live or revoked, and the account that it belongs to.
+    async fn credential(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<(Credential, Account)>, StoreError>;
+
+    /// All keys of an account, live and revoked, oldest first.
+    async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError>;
+
+    /// Revokes a live key of an account; `keep_last` refuses to revoke the last live one.
+    async fn revoke_credential(
+        &self,
+        id: AccountId,
+        thumbprint: &Thumbprint,
+        keep_last: bool,
+        event: AuditEvent,
+    ) -> Result<(), RevokeCredentialError>;
+
+    /// Notes that a live key has signed something good at `now`, and thereby proven itself.
+    async fn note_use(&self, thumbprint: &Thumbprint, now: UnixTime) -> Result<(), StoreError>;
+
+    /// Records a login: the assertion as used (durably, so that no restart revives it), the times
+    /// of last use, and the event. The credential must be live and its account active.
+    async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError>;
+
+    /// Records an assertion as used, durably, without a login: it authenticated one call. Shares
+    /// its memory with [`Self::record_login`], so no assertion works once for each.
+    async fn spend_assertion(
+        &self,
+        assertion: ReplayEntry,
+    ) -> Result<SpentReceipt, RecordLoginError>;
+}
+
+/// A login to be recorded.
+#[derive(Clone, Debug)]
+pub struct LoginRecord {
+    /// The account that logs in.
+    pub account_id: AccountId,
+    /// The key that it logs in with.
+    pub thumbprint: Thumbprint,
+    /// The assertion, which must not have been used.
+    pub assertion: ReplayEntry,
+    /// What the audit trail says; its time is the time of the login.
+    pub event: AuditEvent,
+}
+
+/// Why a key was not added.
+#[derive(Debug, Error)]
+pub enum AddCredentialError {
+    /// The key belongs to an account already, live or revoked.
+    #[error("the key is registered already")]
+    KeyTaken,
+    /// The account has as many live keys as it may.
+    #[error("the account has as many keys as it may have")]
+    LimitReached,
+    /// There is no such account.
+    #[error("no such account")]
+    NoAccount,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a key was not revoked.
+#[derive(Debug, Error)]
+pub enum RevokeCredentialError {
+    /// It is the account's last live key and `keep_last` was set.
+    #[error("it is the last key of the account")]
+    LastKey,
+    /// The account has no such live key.
+    #[error("no such key")]
+    NotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a login was not recorded.
+#[derive(Debug, Error)]
+pub enum RecordLoginError {
+    /// The assertion was used before.
+    #[error("the assertion was used before")]
+    AlreadyUsed,
+    /// The key is revoked, unknown, or its account is disabled.
+    #[error("the credential is not live")]
+    NotLive,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

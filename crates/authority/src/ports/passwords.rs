@@ -1,0 +1,73 @@
+//! Accounts with passwords.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use countersign_protocol::{AccountId, Scopes};
+use thiserror::Error;
+
+use super::StoreError;
+use crate::{
+    account::{Account, AccountName, Username},
+    audit::AuditEvent,
+    passwords::Email,
+};
+
+/// Accounts with passwords.
+#[async_trait]
+pub trait PasswordStore: Send + Sync {
+    /// Creates an account with a password and without a key.
+    async fn create_password_account(
+        &self,
+        new: NewPasswordAccount,
+    ) -> Result<(), CreatePasswordAccountError>;
+
+    /// The account of that name and what is kept of its password, which may match nothing.
+    async fn password(&self, name: &AccountName) -> Result<Option<(Account, String)>, StoreError>;
+
+    /// Records a login at the time of its event: the times of last use, the entry in the log of
+    /// logins, and the event. `false`, and nothing is recorded, when the account is not active.
+    async fn record_password_login(&self, login: PasswordLogin) -> Result<bool, StoreError>;
+}
+
+/// An account with a password, to be created.
+#[derive(Clone)]
+pub struct NewPasswordAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// Its name.
+    pub username: Username,
+    /// The address that it is known by.
+    pub email: Email,
+    /// Its scopes.
+    pub scopes: Scopes,
+    /// What is kept of its password.
+    pub password_hash: String,
+    /// What the audit trail says; its time is the time of registration.
+    pub event: AuditEvent,
+}
+
+/// Why an account with a password was not created.
+#[derive(Debug, Error)]
+pub enum CreatePasswordAccountError {
+    /// An account has that e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An account has that name.
+    #[error("the username is taken")]
+    UsernameTaken,
+}
+
+/// A login with a password, to be recorded.
+#[derive(Clone, Debug)]
+pub struct PasswordLogin {
+    /// The account that logs in.
+    pub account_id: AccountId,
+    /// The client's address.
+    pub address: IpAddr,
+    /// What the audit trail says; its time is the time of the login.
+    pub event: AuditEvent,
+}

@@ -1,0 +1,69 @@
+//! How often somebody may do something.
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use async_trait::async_trait;
+use countersign_protocol::AccountId;
+use thiserror::Error;
+
+/// Counts events per key and says when there were too many.
+///
+/// When it runs out of room, it forgets the keys that have the least to remember.
+#[async_trait]
+pub trait RateLimiter: Send + Sync {
+    /// Takes one from the allowance of `key` under `limit`; `now` is the monotonic clock.
+    async fn take(
+        &self,
+        limit: &RateLimit,
+        key: LimitKey,
+        now: Duration,
+    ) -> Result<(), RateLimited>;
+
+    /// Gives back one that was taken.
+    async fn give_back(&self, limit: &RateLimit, key: LimitKey);
+}
+
+/// Lets at most ten events of a key pass in any one second, wherever that second begins.
+///
+/// This is stricter than [`RateLimiter`], whose allowance refills while it is used. What was
+/// refused does not count. Without room it refuses rather than forget anybody.
+#[async_trait]
+pub trait WindowLimiter: Send + Sync {
+    /// Lets one event of `key` pass; `now` is the monotonic clock.
+    async fn take(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited>;
+}
+
+/// An allowance: `burst` at once, refilled evenly at `burst` per `period`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Which limit it is; counts are kept apart by it.
+    pub name: &'static str,
+    /// How many at once.
+    pub burst: u32,
+    /// The time in which an empty allowance becomes full.
+    pub period: Duration,
+}
+
+/// Whose allowance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitKey {
+    /// A client address (an IPv6 address stands for its /64).
+    Address(IpAddr),
+    /// An account.
+    Account(AccountId),
+    /// A name that may be nobody's, by its SHA-256.
+    Name([u8; 32]),
+}
+
+/// The allowance is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub struct RateLimited {
+    /// When the next one will be allowed.
+    pub retry_after: Duration,
+}
+
+impl fmt::Display for RateLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "too many requests; try again in {} s", self.retry_after.as_secs() + 1)
+    }
+}

@@ -1,0 +1,87 @@
+//! The nonces of sessions.
+
+use std::{fmt, str::FromStr};
+
+use async_trait::async_trait;
+use countersign_protocol::{UnixTime, strict::base64url};
+use thiserror::Error;
+
+use super::StoreError;
+
+/// The nonce that each session of *signjwt* may use next. There is one at a time: a client gets the
+/// next one by using it.
+#[async_trait]
+pub trait SessionNonces: Send + Sync {
+    /// Gives a session its nonce.
+    async fn put(
+        &self,
+        session: &SessionId,
+        nonce: SessionNonce,
+        now: UnixTime,
+    ) -> Result<(), StoreError>;
+
+    /// The nonce that a session may use, unless it has expired.
+    async fn outstanding(
+        &self,
+        session: &SessionId,
+        now: UnixTime,
+    ) -> Result<Option<SessionNonce>, StoreError>;
+
+    /// Uses up `used` and puts `next` in its place, atomically. `false`, and nothing has changed,
+    /// when `used` is not the nonce of the session or has expired: of any number of concurrent
+    /// calls with the same `used` exactly one gets `true`.
+    async fn exchange(
+        &self,
+        session: &SessionId,
+        used: &SessionNonce,
+        next: Option<SessionNonce>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError>;
+}
+
+/// The identity of a session: 16 random bytes, written in base64url.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId([u8; 16]);
+
+impl SessionId {
+    /// From 16 random bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&base64url::encode(&self.0))
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = InvalidSessionId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = base64url::decode(text).map_err(|_| InvalidSessionId)?;
+        bytes.try_into().map(Self).map_err(|_| InvalidSessionId)
+    }
+}
+
+/// Not base64url of 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not the id of a session")]
+pub struct InvalidSessionId;
+
+/// A nonce of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionNonce {
+    /// 16 random bytes.
+    pub value: [u8; 16],
+    /// When it is no longer accepted.
+    pub expires_at: UnixTime,
+}
+
+impl SessionNonce {
+    /// What is signed: base64url of the value.
+    pub fn text(&self) -> String {
+        base64url::encode(&self.value)
+    }
+}

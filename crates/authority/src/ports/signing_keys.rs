@@ -1,0 +1,22 @@
+//! The server's signing keys.
+
+use async_trait::async_trait;
+use countersign_protocol::keys::Thumbprint;
+
+use super::StoreError;
+use crate::{audit::AuditEvent, sealed_key::SealedSigningKey};
+
+/// The server's signing keys.
+#[async_trait]
+pub trait SigningKeyStore: Send + Sync {
+    /// All of them, by time of activation.
+    async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError>;
+
+    /// Inserts the keys of `put` or replaces those of the same `kid`, and removes those of `remove`.
+    async fn change_signing_keys(
+        &self,
+        put: &[SealedSigningKey],
+        remove: &[Thumbprint],
+        events: Vec<AuditEvent>,
+    ) -> Result<(), StoreError>;
+}

@@ -26,6 +26,23 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// A key that is registered at `now` and has not logged in yet.
+    pub const fn new(
+        account_id: AccountId,
+        public_key: PublicKey,
+        label: Label,
+        now: UnixTime,
+    ) -> Self {
+        Self {
+            account_id,
+            public_key,
+            label,
+            created_at: now,
+            last_used_at: None,
+            revoked_at: None,
+        }
+    }
+
     /// The key's identity.
     pub fn thumbprint(&self) -> Thumbprint {
         self.public_key.thumbprint()

@@ -112,14 +112,7 @@ impl Authority {
             return Err(ProofError::from(DpopError::OtherKey).into());
         }
         self.spend_proof(proof, now).await?;
-        let credential = Credential {
-            account_id: principal.account_id,
-            public_key,
-            label,
-            created_at: now,
-            last_used_at: None,
-            revoked_at: None,
-        };
+        let credential = Credential::new(principal.account_id, public_key, label, now);
         let event = AuditEvent::new(now, EventKind::KeyAdded)
             .account(principal.account_id)
             .key(credential.thumbprint())

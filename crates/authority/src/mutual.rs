@@ -22,11 +22,11 @@ use crate::{
     account::{Account, AccountName, AccountStatus, Username},
     audit::{AuditEvent, EventKind},
     authority::Authority,
-    credential::{Credential, Label},
+    credential::Credential,
     login::Grant,
     mutual::recent::RecentNumbers,
     ports::{LoginRecord, NewAccount, RateLimited, RecordLoginError, StoreError},
-    registration::{PresentedKey, RegistrationError},
+    registration::{PresentedKey, RegistrationError, UNPROVEN},
     server_keys::{ServerKeyError, ServerKeys},
     signing_keys::SigningKeyError,
     vault::Vault,
@@ -118,31 +118,16 @@ impl Authority {
             return Err(RegistrationError::KeyTaken.into());
         }
         let server_key = self.mutual.server_keys.take().await?;
-        let id = AccountId::generate(now, &*self.ports.random);
-        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id).key(thumbprint);
-        let credential = Credential {
-            account_id: id,
-            label: Label::of_kind(&public_key),
-            public_key,
-            created_at: now,
-            last_used_at: None,
-            revoked_at: None,
-        };
-        let new = NewAccount {
-            id,
-            username,
-            scopes: self.policy.default_scopes.clone(),
-            credential,
-            invitation,
-            alias: None,
-            server_key: Some(self.mutual.server_keys.seal(id, &server_key, &*self.ports.random)),
-            event: event.from(registration.address).detail("without proof of possession"),
-        };
+        let new = self.new_account(username, public_key, registration.address, now);
+        let account_id = new.id;
+        let sealed = self.mutual.server_keys.seal(account_id, &server_key, &*self.ports.random);
+        let event = new.event.detail(UNPROVEN);
+        let new = NewAccount { invitation, server_key: Some(sealed), event, ..new };
         // The key belongs to whoever proves to have it, until it first signs a number.
         let created = self.ports.accounts.create_unproven_account(new).await;
         created.map_err(RegistrationError::from)?;
         let server_key = server_key.public_key().clone();
-        Ok(MutuallyRegistered { account_id: id, server_key })
+        Ok(MutuallyRegistered { account_id, server_key })
     }
 
     /// A challenge for the account of that name or id: a number under the server's private key for

@@ -21,6 +21,9 @@ use crate::{
     proof::{PresentedDpop, ProofError},
 };
 
+/// What the audit trail says where the first key of an account did not prove itself.
+pub(crate) const UNPROVEN: &str = "without proof of possession";
+
 /// A public key in any of the forms in which clients send it.
 #[derive(Clone, Copy, Debug)]
 pub enum PresentedKey<'a> {
@@ -67,6 +70,16 @@ pub struct Registered {
     pub thumbprint: Thumbprint,
 }
 
+impl Registered {
+    pub(crate) fn of(new: &NewAccount) -> Self {
+        Self {
+            account_id: new.id,
+            username: new.username.clone(),
+            thumbprint: new.credential.thumbprint(),
+        }
+    }
+}
+
 impl Authority {
     /// Registers an account.
     ///
@@ -104,31 +117,38 @@ impl Authority {
             None => Label::of_kind(&public_key),
         };
         self.prove_key(&registration.proof, &public_key, now).await?;
-        let id = AccountId::generate(now, &*self.ports.random);
-        let thumbprint = public_key.thumbprint();
-        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id).key(thumbprint);
-        let credential = Credential {
-            account_id: id,
-            public_key,
-            label,
-            created_at: now,
-            last_used_at: None,
-            revoked_at: None,
-        };
-        let new = NewAccount {
-            id,
-            username: username.clone(),
-            scopes: self.policy.default_scopes.clone(),
-            credential,
-            invitation,
-            alias: None,
-            server_key: None,
-            event: event.from(registration.address),
-        };
+        let new = self.new_account(username, public_key, registration.address, now);
+        let new =
+            NewAccount { credential: Credential { label, ..new.credential }, invitation, ..new };
+        let registered = Registered::of(&new);
         self.ports.accounts.create_account(new).await?;
         // Another account may have had it without ever proving it.
-        self.live.forget(&thumbprint);
-        Ok(Registered { account_id: id, username, thumbprint })
+        self.live.forget(&registered.thumbprint);
+        Ok(registered)
+    }
+
+    /// An account as every registration makes it, with its first key and the event that says so.
+    pub(crate) fn new_account(
+        &self,
+        username: Username,
+        public_key: PublicKey,
+        address: IpAddr,
+        now: UnixTime,
+    ) -> NewAccount {
+        let id = AccountId::generate(now, &*self.ports.random);
+        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id);
+        let event = event.key(public_key.thumbprint()).from(address);
+        let label = Label::of_kind(&public_key);
+        NewAccount {
+            id,
+            username,
+            scopes: self.policy.default_scopes.clone(),
+            credential: Credential::new(id, public_key, label, now),
+            invitation: None,
+            alias: None,
+            server_key: None,
+            event,
+        }
     }
 
     /// What the rule of enrolment says to a registration with or without a code.

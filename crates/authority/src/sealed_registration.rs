@@ -23,7 +23,6 @@ use crate::{
     account::Username,
     audit::{AuditEvent, EventKind},
     authority::Authority,
-    credential::{Credential, Label},
     invitation::{CodeHash, Invitation},
     policy::Enrolment,
     ports::{CreateAccountError, LimitKey, NewAccount, RateLimited, StoreError},
@@ -112,29 +111,13 @@ impl Authority {
         let (code_hash, username) = self.invited(key, &opened, now).await?;
         let public_key = self.pem_key(&opened.public_key)?;
         let fingerprint = hex(&sha256(&[opened.public_key.as_bytes()]));
-        let id = AccountId::generate(now, &*self.ports.random);
-        let thumbprint = public_key.thumbprint();
-        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id).key(thumbprint);
-        let credential = Credential {
-            account_id: id,
-            label: Label::of_kind(&public_key),
-            public_key,
-            created_at: now,
-            last_used_at: None,
-            revoked_at: None,
-        };
-        let new = NewAccount {
-            id,
-            username,
-            scopes: self.policy.default_scopes.clone(),
-            credential,
-            invitation: Some(code_hash),
-            alias: Some(fingerprint.clone()),
-            server_key: None,
-            event: event.from(registration.address).detail("by one-time password"),
-        };
+        let new = self.new_account(username, public_key, registration.address, now);
+        let event = new.event.detail("by one-time password");
+        let alias = Some(fingerprint.clone());
+        let new = NewAccount { invitation: Some(code_hash), alias, event, ..new };
+        let (account_id, thumbprint) = (new.id, new.credential.thumbprint());
         self.ports.accounts.create_unproven_account(new).await?;
-        Ok(SealedRegistered { account_id: id, thumbprint, fingerprint })
+        Ok(SealedRegistered { account_id, thumbprint, fingerprint })
     }
 
     async fn registration_key(&self) -> Result<&RegistrationKey, RegistrationKeyError> {

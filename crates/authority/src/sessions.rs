@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use countersign_protocol::{
-    AccountId, Principal, ProofKind, ProvenKey, UnixTime,
+    Principal, ProofKind, ProvenKey, UnixTime,
     keys::{Algorithm, KeyError, PublicKey, Thumbprint, decoy},
     ports::random_bytes,
     proofs::nonce_pss,
@@ -20,10 +20,9 @@ use crate::{
     account::{AccountName, InvalidUsername, Username},
     audit::{AuditEvent, EventKind},
     authority::Authority,
-    credential::{Credential, Label},
     live::KnownCredential,
     ports::{NewAccount, RateLimited, SessionId, SessionNonce, StoreError},
-    registration::{PresentedKey, Registered, RegistrationError},
+    registration::{PresentedKey, Registered, RegistrationError, UNPROVEN},
     vault::Vault,
 };
 
@@ -96,31 +95,12 @@ impl Authority {
         let username: Username = registration.username.parse()?;
         let public_key = registration.public_key.parse(&self.policy.keys)?;
         check_can_sign(&public_key)?;
-        let id = AccountId::generate(now, &*self.ports.random);
-        let thumbprint = public_key.thumbprint();
-        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id).key(thumbprint);
-        let event = event.from(registration.address).detail("without proof of possession");
-        let label = Label::of_kind(&public_key);
-        let credential = Credential {
-            account_id: id,
-            public_key,
-            label,
-            created_at: now,
-            last_used_at: None,
-            revoked_at: None,
-        };
-        let new = NewAccount {
-            id,
-            username: username.clone(),
-            scopes: self.policy.default_scopes.clone(),
-            credential,
-            invitation,
-            alias: None,
-            server_key: None,
-            event,
-        };
+        let new = self.new_account(username, public_key, registration.address, now);
+        let event = new.event.detail(UNPROVEN);
+        let new = NewAccount { invitation, event, ..new };
+        let registered = Registered::of(&new);
         self.ports.accounts.create_unproven_account(new).await?;
-        Ok(Registered { account_id: id, username, thumbprint })
+        Ok(registered)
     }
 
     /// Opens a session for the account `name`, whether there is one or not.

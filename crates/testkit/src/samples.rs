@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use countersign_authority::{
     account::Username,
     audit::{AuditEvent, EventKind},
-    credential::{Credential, Label},
+    credential::Credential,
     invitation::{CodeHash, Invitation},
     ports::{LoginRecord, NewAccount, VaultRecord},
     sealed_key::{KeyLife, SealedSigningKey},
@@ -38,9 +38,7 @@ pub fn scopes(text: &str) -> Scopes {
 
 /// A live credential of `account_id` with `public_key`, made at [`NOW`].
 pub fn credential(account_id: AccountId, public_key: PublicKey) -> Credential {
-    let label: Label = "laptop".parse().unwrap();
-    let created_at = NOW;
-    Credential { account_id, public_key, label, created_at, last_used_at: None, revoked_at: None }
+    Credential::new(account_id, public_key, "laptop".parse().unwrap(), NOW)
 }
 
 /// Account `number`, called `name`, without scopes or invitation, with the key [`keys::ed25519`] of

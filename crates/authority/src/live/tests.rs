@@ -38,14 +38,9 @@ impl Store {
     }
 
     fn put(&self, number: u64, status: AccountStatus, revoked: bool) {
-        let credential = Credential {
-            account_id: account_id(1),
-            public_key: ed25519_public(number),
-            label: "laptop".parse().unwrap(),
-            created_at: NOW,
-            last_used_at: None,
-            revoked_at: revoked.then_some(NOW),
-        };
+        let label = "laptop".parse().unwrap();
+        let credential = Credential::new(account_id(1), ed25519_public(number), label, NOW);
+        let credential = Credential { revoked_at: revoked.then_some(NOW), ..credential };
         let account = Account {
             id: account_id(1),
             username: "alice".parse().unwrap(),

@@ -131,7 +131,6 @@ pub(crate) async fn serve(
         let guard = guard.clone();
         Maintenance::new(Arc::clone(&opened.authority), move || guard.forget_verified_tokens())
     };
-    tokio::time::sleep(app.settling_time).await;
     started(Started { issuer, master_key: opened.master_key });
     let housekeeping = tokio::spawn(maintenance().run());
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));

@@ -1,6 +1,6 @@
 //! What a refused client is answered, and what every answer of a guarded resource carries.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
     refusal::{Refusal, Refused},
@@ -31,7 +31,7 @@ impl Guard {
         for value in self.challenges(refused) {
             headers.append(header::WWW_AUTHENTICATE, value);
         }
-        if matches!(refused.refusal, Refusal::Unavailable(_)) {
+        if challenge.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -68,7 +68,7 @@ fn problem_name(refusal: &Refusal) -> &'static str {
     match refusal.challenge().error {
         Some("insufficient_scope") => "forbidden",
         Some("invalid_request") => "invalid-request",
-        _ if matches!(refusal, Refusal::Unavailable(_)) => "unavailable",
+        _ if matches!(refusal, Refusal::JustStarted | Refusal::Unavailable(_)) => "unavailable",
         _ if matches!(refusal, Refusal::Body(_)) => "payload-too-large",
         _ => "unauthenticated",
     }

@@ -102,7 +102,8 @@ pub enum Reuse {
 /// client's own word on when it made the JWT:
 ///
 /// - A JWT with an `iat` up to `since`, the start, is refused: it may have been used before. Its
-///   owner signs another.
+///   owner signs another. In what is left of the second in which the start was that is of no use,
+///   since `iat` is in whole seconds; so the owner is told to wait for it to end.
 /// - A JWT without `iat`, or from a clock ahead of this one, might be taken for a new one after the
 ///   next start. Its use is recorded in `durable` too, which no restart makes forget.
 /// - A JWT with an `iat` so shortly after `since` that a clock ahead of this one may have made it
@@ -118,6 +119,9 @@ pub struct AcrossRestarts {
 /// Where the use of a self-signed JWT must be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
+    /// Nowhere: it may have been used already, and nobody can tell. Nor could it be told of one that
+    /// is made now.
+    NotYet,
     /// Nowhere: it may have been used already, and nobody can tell.
     Unknown,
     /// In the replay log.
@@ -137,7 +141,10 @@ impl AcrossRestarts {
     ) -> Memory {
         match issued_at {
             None => Memory::Durable,
-            Some(issued_at) if issued_at <= self.since => Memory::Unknown,
+            Some(issued_at) if issued_at <= self.since => {
+                let second_ends = UnixTime::from_secs(self.since.as_secs() + 1);
+                if now < second_ends { Memory::NotYet } else { Memory::Unknown }
+            }
             Some(issued_at) if issued_at > now || issued_at <= self.since + skew => Memory::Durable,
             Some(_) => Memory::Volatile,
         }
@@ -180,7 +187,7 @@ mod tests {
                 return false;
             }
             match run.memory_for(issued_at, SKEW, time(now)) {
-                Memory::Unknown => false,
+                Memory::NotYet | Memory::Unknown => false,
                 Memory::Volatile => volatile.insert(1),
                 Memory::Durable => volatile.insert(1) && durable.insert(1),
             }
@@ -218,6 +225,8 @@ mod tests {
         assert_eq!(run.memory_for(None, SKEW, UnixTime::from_millis(10_400)), Memory::Durable);
         assert_eq!(memory(11, 11_000), Memory::Durable);
         assert_eq!(memory(16, 16_500), Memory::Volatile, "the ordinary case");
-        assert_eq!(memory(10, 10_900), Memory::Unknown);
+        assert_eq!(memory(10, 10_900), Memory::NotYet);
+        assert_eq!(memory(9, 10_900), Memory::NotYet);
+        assert_eq!(memory(10, 11_000), Memory::Unknown);
     }
 }

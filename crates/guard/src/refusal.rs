@@ -68,6 +68,9 @@ pub enum Refusal {
     /// The token does not carry a scope that the resource needs.
     #[error("the scope {0} is needed")]
     InsufficientScope(String),
+    /// The JWT may be of the second in which the guard started, and so may one that was used before.
+    #[error("this server has just started: sign another JWT in a second")]
+    JustStarted,
     /// The self-signed JWT was used before.
     #[error("the JWT was used before")]
     JwtUsed,
@@ -177,7 +180,7 @@ impl Refusal {
             )
             | Self::Replayed => (StatusCode::UNAUTHORIZED, Some("invalid_dpop_proof")),
             Self::InsufficientScope(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Self::JustStarted | Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
         };
         Challenge { status, error }
     }
@@ -189,6 +192,7 @@ impl Refusal {
             Self::Body(_) => "body",
             Self::Downgrade => "downgrade",
             Self::InsufficientScope(_) => "insufficient-scope",
+            Self::JustStarted => "just-started",
             Self::Malformed => "malformed",
             Self::Missing => "missing",
             Self::Proof(DpopError::Nonce) => "nonce",

@@ -1,6 +1,6 @@
 //! The whole application: routes, guard, limits, logs, put together in one place.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -40,9 +40,6 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The transport's settings.
     pub settings: Arc<Settings>,
-    /// How long to wait, once, before the first request is answered: less than a second after a
-    /// restart, so that clients that sign their own JWTs are not refused for the restart's sake.
-    pub settling_time: Duration,
 }
 
 /// The settings of the transport, which the authority knows nothing of.
@@ -84,16 +81,8 @@ impl App {
             replay_log: Arc::clone(&ports) as _,
             standing: ports,
         };
-        let settling_time =
-            proofs.self_signed.as_ref().map_or(Duration::ZERO, self_signed::settling_time);
         let guard = Guard::accepting(proofs, guard_policy, ports, authority.resource_nonces());
-        Self {
-            authority,
-            guard,
-            metrics: Arc::new(Metrics::new()),
-            settings: Arc::new(settings),
-            settling_time,
-        }
+        Self { authority, guard, metrics: Arc::new(Metrics::new()), settings: Arc::new(settings) }
     }
 
     /// Everything that is served.

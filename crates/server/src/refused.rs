@@ -53,6 +53,7 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
         | Refusal::Body(_)
         | Refusal::Downgrade
         | Refusal::InsufficientScope(_)
+        | Refusal::JustStarted
         | Refusal::Malformed
         | Refusal::Missing
         | Refusal::Proof(

@@ -114,12 +114,15 @@ impl Guard {
             across.memory_for(jwt.peek().issued_at, self.0.policy.skew, now)
         });
         let durable = proofs.across_restarts.as_ref().and_then(|across| across.durable.as_deref());
-        if memory == Memory::Unknown || memory == Memory::Durable && durable.is_none() {
-            return Err(Refusal::BeforeStart);
-        }
+        let durable = match (memory, durable) {
+            (Memory::NotYet, _) => return Err(Refusal::JustStarted),
+            (Memory::Unknown, _) | (Memory::Durable, None) => return Err(Refusal::BeforeStart),
+            (Memory::Durable, Some(durable)) => Some(durable),
+            (Memory::Volatile, _) => None,
+        };
         let log = &*self.0.ports.replay_log;
         let mut receipt = log.check_and_insert(jwt.entry(), now).await.map_err(used)?;
-        if let (Memory::Durable, Some(durable)) = (memory, durable) {
+        if let Some(durable) = durable {
             receipt = durable.check_and_insert(jwt.entry(), now).await.map_err(used)?;
         }
         jwt.redeem(&receipt).ok_or(Refusal::JwtUsed)

@@ -313,6 +313,7 @@ async fn nothing_works_again_after_a_restart() {
     let restart = NOW + Duration::from_millis(400);
     let alter = volatile(restart, &first.durable);
     let second = World::over(Arc::clone(&first.keys), Arc::clone(&first.durable), restart, alter);
+    assert_eq!(second.verify(&unused).await, Err(Refusal::JustStarted));
     for wait in [0, 1, 4, 10, 40] {
         second.clock.advance(Duration::from_secs(wait));
         for parts in &used {

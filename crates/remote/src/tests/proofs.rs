@@ -88,7 +88,7 @@ async fn a_jwt_that_a_restart_could_not_tell_from_a_used_one_is_refused() {
     world.issuer.state.accounts.lock().insert("alice".to_owned(), vec![key]);
     let caller = Caller::new(&world);
     let refused = world.verify(&caller.self_signed(&world, "alice")).await;
-    assert_eq!(refused, Err(Refusal::BeforeStart));
+    assert_eq!(refused, Err(Refusal::JustStarted));
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@
 //! its description speaks of them. The requests of *gradecoin* are of this kind too, with the hash
 //! of their body in `tha`.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use countersign_guard::{AcrossRestarts, Reuse, SelfSignedPolicy, SelfSignedProofs};
-use countersign_protocol::{UnixTime, proofs::body_hash::BodyHashes};
+use countersign_guard::{AcrossRestarts, SelfSignedPolicy, SelfSignedProofs};
+use countersign_protocol::proofs::body_hash::BodyHashes;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::Dialects;
@@ -38,17 +38,6 @@ pub(crate) fn proofs(
         durable: Some(Arc::new(DurableLog(Arc::clone(authority)))),
     });
     Some(SelfSignedProofs { policy, keys: Arc::clone(ports) as _, across_restarts })
-}
-
-/// How long after the start clients are served. A JWT says in whole seconds when it was made; from
-/// the second after the start on, what is made now is told apart from what was made before.
-pub(crate) fn settling_time(proofs: &SelfSignedProofs) -> Duration {
-    match (&proofs.across_restarts, proofs.policy.reuse) {
-        (Some(AcrossRestarts { since, .. }), Reuse::Once) if *since > UnixTime::EPOCH => {
-            UnixTime::from_secs(since.as_secs() + 1).since(*since)
-        }
-        _ => Duration::ZERO,
-    }
 }
 
 /// How the description of the API speaks of them.

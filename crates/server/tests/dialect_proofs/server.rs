@@ -28,7 +28,7 @@ use countersign_store::{
     sqlite::{SqliteOptions, SqliteStore},
 };
 use countersign_testkit::{clock::FixedClock, random::SeededRandom};
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -46,11 +46,17 @@ pub(crate) struct Server {
     running: Option<(Arc<Authority>, Router)>,
 }
 
-/// An answer: its status, a header of it, its JSON.
+/// An answer: its status, its headers, its JSON.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    pub(crate) next_nonce: Option<String>,
+    headers: HeaderMap,
     pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
 }
 
 impl Server {
@@ -174,10 +180,9 @@ impl Server {
         let response = router.oneshot(request).await.unwrap();
         let status = response.status();
         assert!(!response.headers().contains_key(header::SET_COOKIE));
-        let next_nonce = response.headers().get("signjwt-nonce");
-        let next_nonce = next_nonce.map(|nonce| nonce.to_str().unwrap().to_owned());
+        let headers = response.headers().clone();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        Answer { status, next_nonce, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+        Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
     }
 
     /// Registers in the format of *signjwt*, which every other dialect understands.

@@ -61,8 +61,8 @@ impl Session {
         let signature = message["signed_message"].as_str().unwrap();
         let headers = [("authorization", authorization.as_str()), ("signed-message", signature)];
         let answer = server.send("GET", "/v1/whoami", &headers, String::new()).await;
-        if let Some(nonce) = &answer.next_nonce {
-            self.nonce.clone_from(nonce);
+        if let Some(nonce) = answer.header("signjwt-nonce") {
+            nonce.clone_into(&mut self.nonce);
         }
         answer
     }

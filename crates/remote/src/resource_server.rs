@@ -106,9 +106,11 @@ impl ResourceServer {
         self
     }
 
-    /// JWTs count that accounts sign themselves.
+    /// JWTs count that accounts sign themselves. Whatever `policy` says, their `aud` must name this
+    /// service: the next service that knows the account would accept a JWT without one, from anybody
+    /// who received it.
     pub fn accept_self_signed(mut self, policy: SelfSignedPolicy) -> Self {
-        self.self_signed = Some(policy);
+        self.self_signed = Some(SelfSignedPolicy { require_audience: true, ..policy });
         self
     }
 

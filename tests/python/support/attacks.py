@@ -202,6 +202,12 @@ def self_signed_jwt_for_another_audience(client, thief):
 
 
 @attack(401, "Bearer", "invalid_token")
+def self_signed_jwt_for_anybody(client, thief):
+    """It would work at every API that knows the account."""
+    return client.bearer(client.self_signed({"aud": None}))
+
+
+@attack(401, "Bearer", "invalid_token")
 def self_signed_jwt_by_another_key(client, thief):
     return client.bearer(client.self_signed(key=Key.generate()))
 

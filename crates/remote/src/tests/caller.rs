@@ -73,9 +73,17 @@ impl Caller {
 
     /// A JWT by the key itself, for `account`.
     pub(super) fn self_signed(&self, world: &World, account: &str) -> Parts {
+        self.self_signed_with(world, &json!({ "sub": account, "aud": ORIGIN }))
+    }
+
+    /// A JWT by the key itself, with these claims and a time.
+    pub(super) fn self_signed_with(&self, world: &World, claims: &Value) -> Parts {
         let now = world.clock.now().as_secs();
         let number = self.proofs.fetch_add(1, SeqCst);
-        let claims = json!({ "sub": account, "iat": now, "exp": now + 60, "n": number });
+        let mut claims = claims.clone();
+        claims["iat"] = json!(now);
+        claims["exp"] = json!(now + 60);
+        claims["n"] = json!(number);
         let jwt = jws::sign(&self.key, self.key.algorithm(), &Map::new(), &object(claims));
         request(&[("authorization", &format!("Bearer {}", jwt.unwrap()))])
     }

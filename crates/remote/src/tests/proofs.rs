@@ -5,9 +5,10 @@ use std::time::Duration;
 use countersign_guard::SelfSignedPolicy;
 use countersign_protocol::{
     ProofKind, ProvenKey, keys::Algorithm, proofs::self_signed::SelfSignedError,
-    tokens::unbound::UnboundClaims,
+    tokens::claims::ClaimError, tokens::unbound::UnboundClaims,
 };
 use countersign_testkit::{keys::ed25519, samples::account_id};
+use serde_json::json;
 
 use super::{
     caller::{Caller, request},
@@ -56,6 +57,18 @@ async fn self_signed_jwts_are_verified_with_the_keys_of_their_account() {
     world.issuer.set_away(true);
     world.clock.advance(Duration::from_mins(5));
     world.verify(&caller.self_signed(&world, "alice")).await.unwrap();
+}
+
+#[tokio::test]
+async fn self_signed_jwts_must_be_for_this_service() {
+    let (world, caller) = accepting_self_signed().await;
+    for (claims, refusal) in [
+        (json!({ "sub": "alice" }), SelfSignedError::Claim(ClaimError::Missing("aud"))),
+        (json!({ "sub": "alice", "aud": "https://other" }), SelfSignedError::Audience),
+    ] {
+        let jwt = caller.self_signed_with(&world, &claims);
+        assert_eq!(world.verify(&jwt).await, Err(refusal.into()), "{claims}");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use std::{
     thread,
 };
 
+use countersign_protocol::strict::base64url;
 use support::Server;
 use user::{Said, User};
 
@@ -49,19 +50,24 @@ fn answer(mut stream: &TcpStream) {
     stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
 }
 
-/// A user whose key is in a file, because opening keyrings takes time.
+/// A user whose key is in a file, because opening keyrings takes time, and an API to call.
 struct Caller {
     server: Server,
     user: User,
+    echo: String,
 }
+
+/// Nobody listens there.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 impl Caller {
     fn new() -> Self {
-        let server = Server::start(&[]);
+        let echo = echo();
+        let server = Server::start(&["--resource", &echo, "--resource", NOBODY]);
         let user = User::of(server.url());
         user.openssl("genpkey -algorithm ED25519 -out key.pem");
         user.does(&["register", "alice", "--key", "key.pem"]);
-        Self { server, user }
+        Self { server, user, echo }
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -83,7 +89,7 @@ impl Caller {
 #[test]
 fn the_request_is_what_curl_would_send_and_signed() {
     let caller = Caller::new();
-    let url = format!("{}/200?a=b", echo());
+    let url = format!("{}/200?a=b", caller.echo);
     let plain = caller.does(&["get", &url]);
     assert!(plain.starts_with("GET /200?a=b HTTP/1.1\r\n"), "{plain}");
     assert!(plain.contains("\r\nauthorization: DPoP eyJ") && plain.contains("\r\ndpop: eyJ"));
@@ -114,7 +120,7 @@ fn the_request_is_what_curl_would_send_and_signed() {
 #[test]
 fn the_exit_status_tells_how_it_went() {
     let caller = Caller::new();
-    let echo = echo();
+    let echo = &caller.echo;
     for (status, expected) in [(200, 0), (204, 0), (302, 0), (400, 22), (404, 22), (503, 22)] {
         let said = caller.run(&["GET", &format!("{echo}/{status}")]);
         assert_eq!(said.status, expected, "{status}: {}", said.stderr);
@@ -126,6 +132,8 @@ fn the_exit_status_tells_how_it_went() {
         (&["GET", "http://127.0.0.1:1/"][..], "cannot talk to http://127.0.0.1:1"),
         (&["GET", "http://192.0.2.1/"], "unencrypted"),
         (&["GET", "ftp://127.0.0.1/"], "not an address"),
+        (&["GET", "http://127.0.0.1:2/"], "serve --resource"),
+        (&["GET", &format!("{echo}/200"), "--resource", "https://other"], "serve --resource"),
         (&["GET", "/v1/whoami", "-d", "@missing"], "cannot read missing"),
         (&["GET", "/v1/whoami", "-o", "/nowhere/x"], "cannot write /nowhere/x"),
         (&["GET", "/v1/whoami", "-d", "@-", "-d", "@-"], "only once"),
@@ -151,7 +159,7 @@ fn the_exit_status_tells_how_it_went() {
 #[test]
 fn status_and_headers_precede_the_body_when_asked_for() {
     let caller = Caller::new();
-    let url = format!("{}/200", echo());
+    let url = format!("{}/200", caller.echo);
     let said = caller.does(&["GET", &url, "-i"]);
     let (head, body) = said.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP 200 OK\r\n"), "{head}");
@@ -182,4 +190,32 @@ fn the_keyring_keeps_the_token_between_calls() {
     command.env_remove("COUNTERSIGN_SERVER");
     let said = Said::of(command);
     assert!(said.stdout.contains(&first), "{}", said.stderr);
+}
+
+/// The claims of the token in the request that the API got.
+fn claims(request: &str) -> serde_json::Value {
+    let token = request.split("authorization: DPoP ").nth(1).unwrap();
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64url::decode(payload).unwrap()).unwrap()
+}
+
+#[test]
+fn each_api_gets_a_token_for_itself_alone() {
+    let caller = Caller::new();
+    let user = &caller.user;
+    let url = format!("{}/200", caller.echo);
+    let here = claims(&user.does(&["call", "GET", &url]));
+    assert_eq!(here["aud"], caller.echo.as_str());
+    assert_eq!(claims(&user.does(&["call", "GET", &url])), here, "it is kept");
+    assert!(
+        user.does(&["call", "GET", "/v1/whoami"]).contains("alice"),
+        "another is for the server"
+    );
+    let other = user.does(&["call", "GET", &url, "--resource", NOBODY]);
+    assert_eq!(claims(&other)["aud"], NOBODY, "the API may go by another name");
+
+    let printed = user.does(&["login", "--print-token", "--resource", &caller.echo]);
+    assert_eq!(claims(&format!("authorization: DPoP {printed}"))["aud"], caller.echo.as_str());
+    assert!(user.does(&["logout"]).contains("logged out"));
+    assert_ne!(claims(&user.does(&["call", "GET", &url]))["jti"], here["jti"]);
 }

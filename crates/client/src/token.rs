@@ -52,6 +52,9 @@ pub struct SavedToken {
     pub expires_at: UnixTime,
     /// The newest DPoP nonce that each origin supplied (RFC 9449 §9): pairs of origin and nonce.
     pub nonces: Vec<(String, String)>,
+    /// The resource server that the token was asked for (RFC 8707); none for the server that issued
+    /// it.
+    pub resource: Option<String>,
 }
 
 #[cfg(test)]

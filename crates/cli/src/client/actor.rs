@@ -158,9 +158,13 @@ impl Actor {
         self.kept.as_mut().map(|kept| &mut kept.keyring)
     }
 
-    /// Gets a new token.
-    pub(super) async fn login(&self, scope: Option<&str>) -> anyhow::Result<Session> {
-        let login = Login { subject: &self.subject, scope, session_key: None };
+    /// Gets a new token for `resource`, or else for the server itself.
+    pub(super) async fn login(
+        &self,
+        scope: Option<&str>,
+        resource: Option<&str>,
+    ) -> anyhow::Result<Session> {
+        let login = Login { subject: &self.subject, scope, resource, session_key: None };
         self.client.login(&self.key, &login).await.map_err(explain)
     }
 
@@ -169,12 +173,12 @@ impl Actor {
         self.client.resume(Arc::clone(&self.key), token)
     }
 
-    /// Goes on with the token in the keyring while it lives, else gets a new one.
-    pub(super) async fn session(&self) -> anyhow::Result<Session> {
+    /// Goes on with the token for `resource` in the keyring while it lives, else gets a new one.
+    pub(super) async fn session(&self, resource: Option<&str>) -> anyhow::Result<Session> {
         let needed_until = SystemClock::new().now() + LIFE_LEFT;
-        match self.entry().and_then(Entry::token) {
+        match self.entry().and_then(|entry| kept_token(entry, resource)) {
             Some(token) if token.expires_at > needed_until => Ok(self.resume(token)),
-            _ => self.login(None).await,
+            _ => self.login(None, resource).await,
         }
     }
 
@@ -194,7 +198,8 @@ impl Actor {
     ) -> anyhow::Result<()> {
         let Some(kept) = &mut self.kept else { return Ok(()) };
         let new = session.save();
-        let old = kept.entry().and_then(Entry::token);
+        let resource = session.resource();
+        let old = kept.entry().and_then(|entry| kept_token(entry, resource));
         let was_kept = old.as_ref().is_some_and(|old| is_same(old, &new));
         let account_id =
             account_id.filter(|_| kept.entry().is_some_and(|e| e.account_id().is_none()));
@@ -204,8 +209,9 @@ impl Actor {
         }
         kept.keyring.update(&kept.entry, |entry| {
             // Another command may have logged out, or in again, meanwhile.
-            if !was_kept || entry.token().is_some_and(|current| is_same(&current, &new)) {
-                entry.set_token(Some(&new));
+            let current = kept_token(entry, resource);
+            if !was_kept || current.is_some_and(|current| is_same(&current, &new)) {
+                entry.set_token(&new);
             }
             if let Some(account_id) = account_id {
                 entry.set_account_id(account_id);
@@ -224,10 +230,10 @@ impl Actor {
         Ok(())
     }
 
-    /// Takes the token out of the keyring.
-    pub(super) fn forget_token(&mut self) -> anyhow::Result<()> {
+    /// Takes the tokens out of the keyring.
+    pub(super) fn forget_tokens(&mut self) -> anyhow::Result<()> {
         if let Some(kept) = &mut self.kept {
-            kept.keyring.update(&kept.entry, |entry| entry.set_token(None))?;
+            kept.keyring.update(&kept.entry, Entry::forget_tokens)?;
         }
         Ok(())
     }
@@ -237,6 +243,10 @@ impl Kept {
     fn entry(&self) -> Option<&Entry> {
         self.keyring.get(&self.entry)
     }
+}
+
+fn kept_token(entry: &Entry, resource: Option<&str>) -> Option<SavedToken> {
+    resource.map_or_else(|| entry.token(), |resource| entry.token_for(resource))
 }
 
 fn is_same(one: &SavedToken, other: &SavedToken) -> bool {

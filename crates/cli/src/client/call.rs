@@ -17,7 +17,11 @@ use http::{
 };
 use serde::de::IgnoredAny;
 
-use super::{actor::ActorOptions, choice::Naming, connection::explain};
+use super::{
+    actor::ActorOptions,
+    choice::Naming,
+    connection::{explain, same_server},
+};
 use crate::output;
 
 /// The exit status for answers with an error status: that of `curl --fail-with-body`.
@@ -68,6 +72,11 @@ pub(crate) struct Options {
     #[arg(short, long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     max_time: u64,
 
+    /// What the token is for, as the API calls itself [default: the server, or else the origin of
+    /// the address]
+    #[arg(long, value_name = "URL")]
+    resource: Option<String>,
+
     /// The entry of the keyring to sign with [default: the only one that fits]
     #[arg(long = "as", value_name = "ENTRY", conflicts_with = "key")]
     entry: Option<String>,
@@ -95,7 +104,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     let headers = options.headers(&body);
     let request = Request { method: options.method.clone(), url, headers, body };
-    let session = actor.session().await?;
+    let resource = options.resource(&request, actor.server())?;
+    let session = actor.session(resource.as_deref()).await?;
     let answer = session.send(request).await;
     actor.done(&session, None);
     let answer = answer.map_err(explain)?;
@@ -108,6 +118,15 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 impl Options {
+    /// The API that a token must name to be of use for `request`; none for the server itself.
+    fn resource(&self, request: &Request, server: &str) -> anyhow::Result<Option<String>> {
+        let resource = match &self.resource {
+            Some(resource) => resource.clone(),
+            None => request.origin().map_err(explain)?,
+        };
+        Ok(Some(resource).filter(|resource| !same_server(resource, server)))
+    }
+
     fn read_data(&self, body: &mut Vec<u8>) -> anyhow::Result<()> {
         let readers = self.data.iter().filter(|data| *data == "@-").count();
         ensure!(

@@ -119,6 +119,11 @@ fn advice(error: &ClientError) -> Option<String> {
             "key-taken" => "a key belongs to one account only: make another one, or log in with \
                             this one (see `countersign keyring import --help`)"
                 .to_owned(),
+            "invalid_target" => {
+                "the server must know the API: `countersign serve --resource URL`. If the \
+                                 API goes by another name than its origin, say which: --resource"
+                    .to_owned()
+            }
             "last-key" => "add another key first: countersign keys add --new".to_owned(),
             _ => return None,
         },

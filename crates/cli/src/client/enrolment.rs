@@ -132,7 +132,7 @@ impl<'a> Enrolment<'a> {
         if !self.may_be_known || !is_taken(error) {
             return None;
         }
-        let login = Login { subject: username, scope: None, session_key: None };
+        let login = Login { subject: username, scope: None, resource: None, session_key: None };
         let session = client.login(&self.key, &login).await.ok()?;
         session.whoami().await.ok().map(|who| who.account_id)
     }

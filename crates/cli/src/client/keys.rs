@@ -79,7 +79,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn list(options: &ListOptions) -> anyhow::Result<()> {
     let mut actor = options.signer.open().await?;
-    let session = actor.session().await?;
+    let session = actor.session(None).await?;
     let keys = session.list_keys().await;
     actor.done(&session, None);
     let mut keys = keys.map_err(explain)?;
@@ -96,13 +96,13 @@ async fn list(options: &ListOptions) -> anyhow::Result<()> {
 
 async fn revoke(options: &RevokeOptions) -> anyhow::Result<()> {
     let mut actor = options.signer.open().await?;
-    let session = actor.session().await?;
+    let session = actor.session(None).await?;
     let answer = session.revoke_key(options.thumbprint).await;
     actor.done(&session, None);
     answer.map_err(explain)?;
     output::line(format!("{} is revoked, and every token of it", options.thumbprint))?;
     if session.key().public_key().thumbprint() == options.thumbprint {
-        actor.forget_token()?;
+        actor.forget_tokens()?;
     }
     let entries = actor.keyring().map(|keyring| keyring.entries()).unwrap_or_default();
     for entry in entries.iter().filter(|entry| holds(entry, options.thumbprint)) {

@@ -24,6 +24,11 @@ pub(crate) struct LoginOptions {
     #[arg(long, value_name = "SCOPES", conflicts_with = "dialect")]
     scope: Option<String>,
 
+    /// The API that the token shall be for, as it calls itself: usually its origin, such as
+    /// <https://api.example.com> [default: the server itself]
+    #[arg(long, value_name = "URL", conflicts_with = "dialect")]
+    resource: Option<String>,
+
     /// Log in by a dialect instead of the server's own API
     #[arg(long, value_enum)]
     dialect: Option<Dialect>,
@@ -64,19 +69,23 @@ pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
     let entry = Naming::Argument(options.entry.as_deref());
     let mut actor = options.actor.open(entry, None, limits).await?;
     let session = match options.dialect {
-        None => actor.login(options.scope.as_deref()).await?,
+        None => actor.login(options.scope.as_deref(), options.resource.as_deref()).await?,
         Some(Dialect::Passwordless) => dialect::passwordless(&actor).await?,
         Some(Dialect::SelfSigned) => {
             return dialect::self_signed(&mut actor, options.print_token).await;
         }
         Some(Dialect::SignJwt) => return dialect::signjwt(&mut actor, options.print_token).await,
     };
-    let who = session.whoami().await.map_err(explain)?;
-    actor.keep(&session, Some(&who.account_id))?;
-
     let until = to_rfc3339(session.expires_at());
-    let said =
-        format!("logged in as {} at {} until {until}", printable(&who.username), actor.server());
+    let said = if let Some(resource) = session.resource() {
+        // The server itself takes no token that is for somebody else.
+        actor.keep(&session, None)?;
+        format!("got a token of {} for {} until {until}", actor.server(), printable(resource))
+    } else {
+        let who = session.whoami().await.map_err(explain)?;
+        actor.keep(&session, Some(&who.account_id))?;
+        format!("logged in as {} at {} until {until}", printable(&who.username), actor.server())
+    };
     if options.print_token {
         output::remark(said);
         output::line(session.token().expose())?;
@@ -94,12 +103,15 @@ pub(super) async fn logout(options: &LogoutOptions) -> anyhow::Result<()> {
     let entry = Naming::Argument(options.entry.as_deref());
     let mut actor = Actor::from_keyring(&options.places, entry, None, limits).await?;
     let name = actor.entry().map(|entry| entry.name().to_string()).unwrap_or_default();
-    let Some(token) = actor.entry().and_then(Entry::token) else {
+    let tokens: Vec<_> = actor.entry().into_iter().flat_map(Entry::tokens).collect();
+    if tokens.is_empty() {
         output::remark(format!("{name} is not logged in"));
         return Ok(());
-    };
-    actor.resume(token).revoke_token().await.map_err(explain)?;
-    actor.forget_token()?;
+    }
+    for token in tokens {
+        actor.resume(token).revoke_token().await.map_err(explain)?;
+    }
+    actor.forget_tokens()?;
     output::line(format!("{name} is logged out at {}", actor.server()))?;
     Ok(())
 }
@@ -108,7 +120,7 @@ pub(super) async fn whoami(options: &WhoamiOptions) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
     let entry = Naming::Argument(options.entry.as_deref());
     let mut actor = options.actor.open(entry, None, limits).await?;
-    let session = actor.session().await?;
+    let session = actor.session(None).await?;
     let answer = session.whoami().await;
     actor.done(&session, answer.as_ref().ok().map(|who| who.account_id.as_str()));
     let who = answer.map_err(explain)?;

@@ -162,7 +162,7 @@ impl Person {
     }
 
     async fn login(&self, scope: Option<&str>) -> Result<Session, ClientError> {
-        let login = Login { subject: &self.name, scope, session_key: None };
+        let login = Login { subject: &self.name, scope, resource: None, session_key: None };
         self.client.login(&self.key, &login).await
     }
 

@@ -63,6 +63,9 @@ pub struct Login<'a> {
     pub subject: &'a str,
     /// The scopes to ask for, separated by single spaces.
     pub scope: Option<&'a str>,
+    /// The resource server that the token shall be for (RFC 8707 §2), as it calls itself; none for
+    /// the server that issues it.
+    pub resource: Option<&'a str>,
     /// A key to bind the token to in place of the key that logs in.
     pub session_key: Option<Arc<PrivateKey>>,
 }
@@ -142,10 +145,13 @@ impl Client {
                 let assertion = assertion.sign(key, attempt.now, attempt.random)?;
                 let fields = [("grant_type", JWT_BEARER), ("assertion", &assertion)].into_iter();
                 let scope = login.scope.map(|scope| ("scope", scope));
-                attempt.proven(bound_key, target, form_message(target, fields.chain(scope)))
+                let resource = login.resource.map(|resource| ("resource", resource));
+                let fields = fields.chain(scope).chain(resource);
+                attempt.proven(bound_key, target, form_message(target, fields))
             })
             .await?;
         let (token, scope) = self.read_token(target, response)?;
+        let token = SavedToken { resource: login.resource.map(str::to_owned), ..token };
         Ok(Session::new(self.clone(), Arc::clone(bound_key), token, scope))
     }
 
@@ -174,7 +180,7 @@ impl Client {
         let token = AccessToken::new(answer.access_token)
             .map_err(|error| unexpected(target, &error.to_string()))?;
         let expires_at = self.now() + Duration::from_secs(answer.expires_in);
-        Ok((SavedToken { token, expires_at, nonces: Vec::new() }, answer.scope))
+        Ok((SavedToken { token, expires_at, nonces: Vec::new(), resource: None }, answer.scope))
     }
 
     pub(super) fn now(&self) -> UnixTime {

@@ -23,6 +23,7 @@ pub struct Session {
     token: AccessToken,
     expires_at: UnixTime,
     scope: Option<String>,
+    resource: Option<String>,
     nonces: Nonces,
 }
 
@@ -47,8 +48,9 @@ impl Session {
         saved: SavedToken,
         scope: Option<String>,
     ) -> Self {
-        let SavedToken { token, expires_at, nonces } = saved;
-        Self { client, key, token, expires_at, scope, nonces: nonces.into_iter().collect() }
+        let SavedToken { token, expires_at, nonces, resource } = saved;
+        let nonces = nonces.into_iter().collect();
+        Self { client, key, token, expires_at, scope, resource, nonces }
     }
 
     /// Sends `request` with the token and a proof for it (RFC 9449 §7). When the server demands
@@ -120,12 +122,18 @@ impl Session {
         self.scope.as_deref()
     }
 
+    /// The resource server that the token is for; none for the server that issued it.
+    pub fn resource(&self) -> Option<&str> {
+        self.resource.as_deref()
+    }
+
     /// What [`Client::resume`] needs to go on with this token later.
     pub fn save(&self) -> SavedToken {
         SavedToken {
             token: self.token.duplicate(),
             expires_at: self.expires_at,
             nonces: self.nonces.to_list(),
+            resource: self.resource.clone(),
         }
     }
 

@@ -69,11 +69,12 @@ fn saved(nonces: &[(String, &str)]) -> SavedToken {
             .iter()
             .map(|(origin, nonce)| (origin.clone(), (*nonce).to_owned()))
             .collect(),
+        resource: None,
     }
 }
 
 fn login(subject: &str) -> Login<'_> {
-    Login { subject, scope: None, session_key: None }
+    Login { subject, scope: None, resource: None, session_key: None }
 }
 
 fn problem(status: u16, kind: &str, title: &str) -> Answer {

@@ -62,6 +62,14 @@ impl Request {
         Self { method, url: url.to_owned(), headers: HeaderMap::new(), body: Vec::new() }
     }
 
+    /// Scheme, host and port that it goes to.
+    ///
+    /// # Errors
+    /// When the URL is none, or the address would get a token unencrypted.
+    pub fn origin(&self) -> Result<String, ClientError> {
+        Ok(Target::parse(&self.url)?.origin().to_owned())
+    }
+
     pub(super) fn into_message(self) -> Result<(Target, Message), ClientError> {
         let Self { method, url, headers, body } = self;
         Ok((Target::parse(&url)?, Message { method, headers, body }))

@@ -65,6 +65,9 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// How many tokens for resource servers are kept.
+    pub const MAX_RESOURCE_TOKENS: usize = 8;
+
     /// An entry for `key`, which logs in as `username` at the server with the issuer `url`.
     pub fn new(
         name: EntryName,
@@ -84,6 +87,7 @@ impl Entry {
             jwt_token: None,
             jwt_token_expires_at: None,
             dpop_nonces: Vec::new(),
+            resource_tokens: Vec::new(),
             created_at: created_at.as_secs(),
         };
         Self { name, record }
@@ -149,13 +153,24 @@ impl Entry {
         self.record.server_side_public_key.as_ref().map(|key| parse_spki(key, policy)).transpose()
     }
 
-    /// The token last received, with the nonces that came with it.
+    /// The token last received for the server itself, with the nonces that came with it.
     pub fn token(&self) -> Option<SavedToken> {
         let token = AccessToken::new(self.record.jwt_token.as_ref()?.to_string()).ok()?;
         let expires_at = UnixTime::from_secs(self.record.jwt_token_expires_at?);
-        let nonces = self.record.dpop_nonces.iter();
-        let nonces = nonces.map(|seen| (seen.origin.clone(), seen.nonce.clone())).collect();
-        Some(SavedToken { token, expires_at, nonces })
+        let nonces = to_pairs(&self.record.dpop_nonces);
+        Some(SavedToken { token, expires_at, nonces, resource: None })
+    }
+
+    /// The token last received for `resource` (RFC 8707), with the nonces that came with it.
+    pub fn token_for(&self, resource: &str) -> Option<SavedToken> {
+        let mut kept = self.record.resource_tokens.iter();
+        kept.find(|kept| kept.resource == resource)?.to_saved()
+    }
+
+    /// Every token that is kept.
+    pub fn tokens(&self) -> impl Iterator<Item = SavedToken> {
+        let elsewhere = self.record.resource_tokens.iter().filter_map(ResourceToken::to_saved);
+        self.token().into_iter().chain(elsewhere)
     }
 
     /// Records the account id.
@@ -168,15 +183,35 @@ impl Entry {
         self.record.server_side_public_key = Some(base64::encode(&key.to_spki_der()));
     }
 
-    /// Records a token in place of the last one, or forgets the last one.
-    pub fn set_token(&mut self, saved: Option<&SavedToken>) {
-        self.record.jwt_token = saved.map(|saved| Zeroizing::new(saved.token.expose().to_owned()));
-        self.record.jwt_token_expires_at = saved.map(|saved| saved.expires_at.as_secs());
-        self.record.dpop_nonces = saved
-            .into_iter()
-            .flat_map(|saved| &saved.nonces)
-            .map(|(origin, nonce)| SeenNonce { origin: origin.clone(), nonce: nonce.clone() })
-            .collect();
+    /// Records a token in place of the last one for the same resource. Of those for resource servers
+    /// the [`Self::MAX_RESOURCE_TOKENS`] last ones are kept.
+    pub fn set_token(&mut self, saved: &SavedToken) {
+        let text = Zeroizing::new(saved.token.expose().to_owned());
+        let (expires_at, nonces) = (saved.expires_at.as_secs(), to_seen(&saved.nonces));
+        let Some(resource) = &saved.resource else {
+            self.record.jwt_token = Some(text);
+            self.record.jwt_token_expires_at = Some(expires_at);
+            self.record.dpop_nonces = nonces;
+            return;
+        };
+        let kept = &mut self.record.resource_tokens;
+        kept.retain(|kept| kept.resource != *resource);
+        kept.push(ResourceToken {
+            resource: resource.clone(),
+            jwt_token: text,
+            jwt_token_expires_at: expires_at,
+            dpop_nonces: nonces,
+        });
+        let surplus = kept.len().saturating_sub(Self::MAX_RESOURCE_TOKENS);
+        kept.drain(..surplus);
+    }
+
+    /// Forgets every token.
+    pub fn forget_tokens(&mut self) {
+        self.record.jwt_token = None;
+        self.record.jwt_token_expires_at = None;
+        self.record.dpop_nonces = Vec::new();
+        self.record.resource_tokens = Vec::new();
     }
 
     pub(super) fn rename(&mut self, name: EntryName) {
@@ -235,8 +270,34 @@ pub(super) struct Record {
     jwt_token_expires_at: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dpop_nonces: Vec<SeenNonce>,
+    /// The oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resource_tokens: Vec<ResourceToken>,
     /// Seconds since 1970.
     created_at: u64,
+}
+
+/// A token for a resource server.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ResourceToken {
+    resource: String,
+    jwt_token: Zeroizing<String>,
+    /// Seconds since 1970.
+    jwt_token_expires_at: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dpop_nonces: Vec<SeenNonce>,
+}
+
+impl ResourceToken {
+    fn to_saved(&self) -> Option<SavedToken> {
+        Some(SavedToken {
+            token: AccessToken::new(self.jwt_token.to_string()).ok()?,
+            expires_at: UnixTime::from_secs(self.jwt_token_expires_at),
+            nonces: to_pairs(&self.dpop_nonces),
+            resource: Some(self.resource.clone()),
+        })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -244,4 +305,16 @@ pub(super) struct Record {
 struct SeenNonce {
     origin: String,
     nonce: String,
+}
+
+fn to_pairs(seen: &[SeenNonce]) -> Vec<(String, String)> {
+    seen.iter().map(|seen| (seen.origin.clone(), seen.nonce.clone())).collect()
+}
+
+fn to_seen(pairs: &[(String, String)]) -> Vec<SeenNonce> {
+    let seen = |(origin, nonce): &(String, String)| SeenNonce {
+        origin: origin.clone(),
+        nonce: nonce.clone(),
+    };
+    pairs.iter().map(seen).collect()
 }

@@ -62,7 +62,34 @@ fn saved_token(text: &str) -> SavedToken {
         token: AccessToken::new(text.to_owned()).unwrap(),
         expires_at: UnixTime::from_secs(2_000_000_300),
         nonces: vec![(ISSUER.to_owned(), "n-1".to_owned())],
+        resource: None,
     }
+}
+
+fn saved_token_for(resource: &str, text: &str) -> SavedToken {
+    SavedToken { resource: Some(resource.to_owned()), ..saved_token(text) }
+}
+
+#[test]
+fn each_resource_has_a_token_of_its_own() {
+    let (mut keyring, _directory, path) = keyring();
+    keyring.add(entry("a")).unwrap();
+    let change = |entry: &mut Entry| {
+        entry.set_token(&saved_token("own"));
+        for number in 0..=Entry::MAX_RESOURCE_TOKENS {
+            entry.set_token(&saved_token_for(&format!("https://api{number}"), "old"));
+            entry.set_token(&saved_token_for(&format!("https://api{number}"), "new"));
+        }
+    };
+    keyring.update("a", change).unwrap();
+    let keyring = open(&path).unwrap();
+    let entry = keyring.get("a").unwrap();
+    assert_eq!(entry.token().unwrap().token.expose(), "own");
+    let token = entry.token_for("https://api1").unwrap();
+    assert_eq!((token.token.expose(), token.resource.as_deref()), ("new", Some("https://api1")));
+    assert_eq!(token.nonces, saved_token("new").nonces);
+    assert!(entry.token_for("https://api0").is_none(), "the oldest made room");
+    assert_eq!(entry.tokens().count(), 1 + Entry::MAX_RESOURCE_TOKENS);
 }
 
 #[test]
@@ -80,7 +107,7 @@ fn what_is_put_in_comes_out_after_reopening() {
     let change = |entry: &mut Entry| {
         entry.set_account_id("0189");
         entry.set_server_side_public_key(keys[1].public_key());
-        entry.set_token(Some(&saved_token("aaa.bbb")));
+        entry.set_token(&saved_token("aaa.bbb"));
     };
     keyring.update("Gerät 0", change).unwrap();
 
@@ -117,11 +144,12 @@ fn entries_are_renamed_changed_and_removed() {
     }
     keyring.rename("b", "d".parse().unwrap()).unwrap();
     keyring.remove("a").unwrap();
-    keyring.update("d", |entry| entry.set_token(Some(&saved_token("t")))).unwrap();
-    keyring.update("d", |entry| entry.set_token(None)).unwrap();
+    keyring.update("d", |entry| entry.set_token(&saved_token("t"))).unwrap();
+    keyring.update("d", |entry| entry.set_token(&saved_token_for("https://api", "t"))).unwrap();
+    keyring.update("d", Entry::forget_tokens).unwrap();
     for keyring in [&keyring, &open(&path).unwrap()] {
         assert_eq!(names(keyring), ["d", "c"]);
-        assert!(keyring.get("d").unwrap().token().is_none());
+        assert_eq!(keyring.get("d").unwrap().tokens().count(), 0);
         assert!(keyring.get("b").is_none());
     }
 }
@@ -215,7 +243,7 @@ fn the_content_has_the_members_of_the_login_information_object() {
     let key = PrivateKey::generate(NewKey::Ed25519).unwrap();
     let mut entry = Entry::new("a".parse().unwrap(), ISSUER, "toto", &key, NOW);
     entry.set_server_side_public_key(key.public_key());
-    entry.set_token(Some(&saved_token("aaa.bbb")));
+    entry.set_token(&saved_token("aaa.bbb"));
     keyring.add(entry).unwrap();
 
     let envelope = Envelope::parse(&fs::read(&path).unwrap()).unwrap();
@@ -237,7 +265,7 @@ fn the_content_has_the_members_of_the_login_information_object() {
 fn nothing_of_the_content_is_readable_in_the_file() {
     let (mut keyring, _directory, path) = keyring();
     let mut entry = entry("find-me-name");
-    entry.set_token(Some(&saved_token("find-me-token")));
+    entry.set_token(&saved_token("find-me-token"));
     keyring.add(entry).unwrap();
     let file = String::from_utf8(fs::read(&path).unwrap()).unwrap();
     for secret in ["find-me", "toto", ISSUER, "clientSide", "MC4CAQAwBQYDK2Vw"] {

@@ -65,7 +65,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
     if let (Some(path), Some(username)) = (&options.signing_key, &options.username) {
         let actor = Actor::from_key_file(&options.places, path, username, limits).await?;
-        let session = actor.session().await?;
+        let session = actor.session(None).await?;
         if let Some(key) = given {
             // Whoever keeps keys in files has this one in a file already.
             let label = options.label.as_deref();
@@ -77,7 +77,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     let entry = Naming::Option(options.entry.as_deref());
     let mut actor = Actor::from_keyring(&options.places, entry, None, limits).await?;
-    let session = actor.session().await?;
+    let session = actor.session(None).await?;
     let client = actor.client().clone();
     let name = actor.entry().map(|entry| entry.name().to_string()).unwrap_or_default();
     let added = match actor.keyring() {

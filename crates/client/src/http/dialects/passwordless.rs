@@ -176,5 +176,10 @@ fn read_token(
     let expires_at = expires_at.ok_or_else(|| unexpected(target, "the token has no end"))?;
     let token =
         AccessToken::new(jwt_token).map_err(|error| unexpected(target, &error.to_string()))?;
-    Ok(SavedToken { token, expires_at: UnixTime::from_secs(expires_at), nonces: Vec::new() })
+    Ok(SavedToken {
+        token,
+        expires_at: UnixTime::from_secs(expires_at),
+        nonces: Vec::new(),
+        resource: None,
+    })
 }

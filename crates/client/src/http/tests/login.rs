@@ -84,7 +84,8 @@ async fn a_refusal_says_what_the_server_says() {
 async fn logging_in_sends_an_assertion_and_a_proof() {
     let server = authority(|_| token_answer().with("dpop-nonce", "n-2"));
     let key = key();
-    let asking = Login { scope: Some("keys events"), ..login("toto é") };
+    let resource = Some("https://api.example");
+    let asking = Login { scope: Some("keys events"), resource, ..login("toto é") };
     let session = client(&server).await.login(&key, &asking).await.unwrap();
 
     assert_eq!(session.token().expose(), "aaa.bbb.ccc");
@@ -96,6 +97,8 @@ async fn logging_in_sends_an_assertion_and_a_proof() {
     assert_eq!(asked.header("content-type"), Some("application/x-www-form-urlencoded"));
     assert_eq!(asked.field("grant_type").as_deref(), Some(GRANT));
     assert_eq!(asked.field("scope").as_deref(), Some("keys events"));
+    assert_eq!(asked.field("resource").as_deref(), resource);
+    assert_eq!(session.save().resource.as_deref(), resource);
     let assertion = claims(&asked.field("assertion").unwrap());
     assert_eq!((&assertion["iss"], &assertion["sub"]), (&"toto é".into(), &"toto é".into()));
     assert_eq!(assertion["aud"], server.origin());

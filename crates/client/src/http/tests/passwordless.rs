@@ -141,7 +141,7 @@ async fn a_keyring_keeps_all_that_the_next_login_needs() {
     let server_key = entry.server_side_public_key(&policy).unwrap().unwrap();
     let id = entry.account_id().unwrap().to_owned();
     let session = client.login_passwordless(&key, &id, &server_key).await.unwrap();
-    keyring.update("home", |entry| entry.set_token(Some(&session.save()))).unwrap();
+    keyring.update("home", |entry| entry.set_token(&session.save())).unwrap();
 
     let keyring = Keyring::open(&path, &passphrase, random()).unwrap();
     let saved = keyring.get("home").unwrap().token().unwrap();

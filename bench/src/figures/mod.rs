@@ -1,0 +1,88 @@
+//! The figures, one file for each group.
+
+mod flood;
+mod keys;
+mod passwords;
+mod protected;
+mod refusals;
+mod registration;
+mod scale;
+mod token;
+
+pub(crate) use self::flood::flood_replay_log;
+use crate::{
+    bench::Bench,
+    load::{Generator, Pace},
+    process::Server,
+    table::Row,
+};
+
+/// Figures that are measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Group {
+    /// `/v1/whoami` with DPoP, for each algorithm
+    Whoami,
+    /// `/protected` of signjwt
+    Signjwt,
+    /// `/oauth/token`
+    Token,
+    /// Durable registrations
+    Registration,
+    /// `jwks.json`
+    Jwks,
+    /// `/auth`, and the others while it is saturated
+    Auth,
+    /// What is refused cheaply
+    Refusals,
+    /// Memory under floods
+    Flood,
+    /// Many accounts
+    Scale,
+}
+
+impl Group {
+    /// Measures the figures of this group.
+    pub(crate) fn measure(self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+        match self {
+            Self::Whoami => protected::whoami(bench),
+            Self::Signjwt => protected::signjwt(bench),
+            Self::Token => token::measure(bench),
+            Self::Registration => registration::measure(bench),
+            Self::Jwks => keys::measure(bench),
+            Self::Auth => passwords::measure(bench),
+            Self::Refusals => refusals::measure(bench),
+            Self::Flood => flood::measure(bench),
+            Self::Scale => scale::measure(bench),
+        }
+    }
+}
+
+/// How many connections clients keep, unless a figure says otherwise.
+const CONNECTIONS: usize = 32;
+
+/// The server's CPU time for each of `requests`, in microseconds, in a closed loop.
+fn cpu_per_request(server: &Server, requests: &[Vec<u8>], expected: u16) -> anyhow::Result<f64> {
+    let mut generator = Generator::connect(server.address, CONNECTIONS)?;
+    let before = server.cpu_time()?;
+    generator.run(requests, Pace::AsFastAsAnswered, expected, &mut |_, _| {})?;
+    let used = server.cpu_time()?.saturating_sub(before);
+    Ok(used.as_secs_f64() * 1e6 / as_f64(requests.len()))
+}
+
+/// The 99th percentile of latencies in microseconds, at so many requests in a second.
+fn p99(server: &Server, requests: &[Vec<u8>], per_second: f64) -> anyhow::Result<f64> {
+    let mut generator = Generator::connect(server.address, CONNECTIONS)?;
+    let pace = Pace::PerSecond(per_second);
+    let mut run = generator.run(requests, pace, 200, &mut |_, _| {})?;
+    Ok(run.latencies.percentile(99).as_secs_f64() * 1e6)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2⁵²")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes here are far below 2⁵²")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

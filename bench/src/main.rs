@@ -1,0 +1,125 @@
+//! Measures the speed of `countersign serve`: `scripts/bench` builds and runs it, and
+//! `docs/performance.md` says what is measured and how.
+
+#![expect(clippy::disallowed_methods, reason = "measuring time is what this program is for")]
+
+mod bench;
+mod figures;
+mod floors;
+mod identity;
+mod load;
+mod machine;
+mod process;
+mod product;
+mod seed;
+mod table;
+
+use std::{fs, net::SocketAddr, path::PathBuf, time::Instant};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum as _};
+
+use crate::{
+    bench::{Bench, Effort},
+    figures::Group,
+    process::Cores,
+    table::Table,
+};
+
+/// Measures the speed of Countersign, and prints a table.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+
+    /// The binary to measure
+    #[arg(long, value_name = "FILE", default_value = "target/release/countersign")]
+    countersign: PathBuf,
+
+    /// Where databases are made; must be on the kind of disk that a server has
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/bench")]
+    directory: PathBuf,
+
+    /// Only this group of figures; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Group>,
+
+    /// Fewer and smaller rounds
+    #[arg(long)]
+    quick: bool,
+
+    /// A few requests of each kind, without judgement: shows that everything still runs
+    #[arg(long, conflicts_with = "quick")]
+    smoke: bool,
+}
+
+/// What the program starts itself as.
+#[derive(Subcommand)]
+enum Part {
+    /// The server of the floors
+    #[command(hide = true)]
+    Floor {
+        /// Where to listen
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// The replay log under a flood
+    #[command(hide = true)]
+    ReplayFlood {
+        /// How many proofs
+        count: u64,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.part {
+        None => measure(&arguments),
+        Some(Part::Floor { listen }) => floors::serve(listen),
+        Some(Part::ReplayFlood { count }) => figures::flood_replay_log(count),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the result")]
+fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let bench = prepare(arguments)?;
+    let groups = if arguments.only.is_empty() { Group::value_variants() } else { &*arguments.only };
+    println!("{}", machine::description(&bench.cores));
+    println!("load before: {}, effort: {:?}\n", machine::load(), bench.effort);
+    let mut rows = Vec::new();
+    for group in groups {
+        bench.say(&format!("{group:?}"));
+        rows.extend(group.measure(&bench).with_context(|| format!("{group:?}"))?);
+    }
+    fs::remove_dir_all(&bench.run_dir)?;
+    let judged = bench.effort != Effort::Smoke;
+    print!("{}", Table { rows: &rows, judged });
+    let missed = rows.iter().filter(|row| row.is_met() == Some(false)).count();
+    println!("\n{} figures in {:.0} s", rows.len(), begun.elapsed().as_secs_f64());
+    if judged {
+        println!("{missed} targets missed");
+    }
+    Ok(())
+}
+
+fn prepare(arguments: &Arguments) -> anyhow::Result<Bench> {
+    let cores = Cores::available()?;
+    cores.enter_generator()?;
+    let countersign = arguments.countersign.canonicalize();
+    let countersign = countersign
+        .with_context(|| format!("there is no binary {}", arguments.countersign.display()))?;
+    fs::create_dir_all(&arguments.directory)?;
+    let cache_dir = arguments.directory.canonicalize()?;
+    let run_dir = cache_dir.join("run");
+    if run_dir.exists() {
+        fs::remove_dir_all(&run_dir)?;
+    }
+    fs::create_dir_all(&run_dir)?;
+    let effort = match (arguments.quick, arguments.smoke) {
+        (true, _) => Effort::Quick,
+        (_, true) => Effort::Smoke,
+        _ => Effort::Full,
+    };
+    Ok(Bench { countersign, run_dir, cache_dir, cores, effort })
+}

@@ -1,0 +1,160 @@
+//! The product under measurement: `countersign serve`, the binary, as it is shipped.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Context as _;
+use countersign_protocol::keys::{Algorithm, NewKey};
+use serde_json::{Value, json};
+
+use crate::{
+    bench::Bench,
+    identity::{Identity, ORIGIN, Target, now, prepare},
+    load::{Generator, Pace, Response, exchange, request},
+    process::{Place, Server},
+};
+
+/// The grant of RFC 7523.
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// A running server with a data directory of its own.
+pub(crate) struct Product {
+    pub(crate) server: Server,
+    data_dir: PathBuf,
+}
+
+impl Product {
+    /// Starts one with an empty data directory.
+    pub(crate) fn start(bench: &Bench, name: &str, place: Place) -> anyhow::Result<Self> {
+        let data_dir = bench.run_dir.join(name);
+        if data_dir.exists() {
+            fs::remove_dir_all(&data_dir)?;
+        }
+        Self::open(bench, data_dir, place)
+    }
+
+    /// Starts one on a data directory that may be there. Everything is as by default, save that
+    /// rate limits are off, because all clients here have one address.
+    pub(crate) fn open(bench: &Bench, data_dir: PathBuf, place: Place) -> anyhow::Result<Self> {
+        let mut command = Command::new(&bench.countersign);
+        command
+            .args(["serve", "--issuer", ORIGIN, "--data-dir"])
+            .arg(&data_dir)
+            .current_dir(&bench.run_dir)
+            .env("COUNTERSIGN_RATE_LIMITS", "off")
+            .env("COUNTERSIGN_DIALECTS_AUTH_RATE_LIMIT", "off");
+        let log = data_dir.with_extension("log");
+        let server = Server::start(command, place, &bench.cores, &log)?;
+        Ok(Self { server, data_dir })
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Registers accounts with new keys, called PREFIX0, PREFIX1, ….
+    pub(crate) fn register(
+        &self,
+        bench: &Bench,
+        (prefix, count): (&str, usize),
+        kind: NewKey,
+        algorithm: Algorithm,
+    ) -> anyhow::Result<Vec<Identity>> {
+        let make = |number| Identity::new(format!("{prefix}{number}"), kind, algorithm);
+        let identities = prepare(&bench.cores, count, make)?;
+        let requests = prepare(&bench.cores, count, |number| registration(&identities[number]))?;
+        Generator::connect(self.server.address, 16)?.run(
+            &requests,
+            Pace::AsFastAsAnswered,
+            201,
+            &mut |_, _| {},
+        )?;
+        Ok(identities)
+    }
+
+    /// Logs each of `identities` in, and returns their tokens.
+    pub(crate) fn log_in(
+        &self,
+        bench: &Bench,
+        identities: &[Identity],
+    ) -> anyhow::Result<Vec<String>> {
+        let nonce = self.token_nonce()?;
+        let requests =
+            prepare(&bench.cores, identities.len(), |number| login(&identities[number], &nonce))?;
+        self.collect(&requests, 200, |response| response.text("access_token"))
+    }
+
+    /// A nonce for proofs at the token endpoint.
+    pub(crate) fn token_nonce(&self) -> anyhow::Result<String> {
+        self.nonce(&request("POST", "/oauth/token", &[FORM], "grant_type=x"))
+    }
+
+    /// A nonce for proofs at protected resources.
+    pub(crate) fn resource_nonce(&self) -> anyhow::Result<String> {
+        self.nonce(&request("GET", "/v1/whoami", &[], ""))
+    }
+
+    fn nonce(&self, request: &[u8]) -> anyhow::Result<String> {
+        let bytes = exchange(self.server.address, request)?;
+        let (response, _) = Response::parse(&bytes)?.context("not whole")?;
+        Ok(response.header("dpop-nonce").context("no nonce")?.to_owned())
+    }
+
+    /// Sends `requests` and takes something out of each answer.
+    pub(crate) fn collect(
+        &self,
+        requests: &[Vec<u8>],
+        expected: u16,
+        take: impl Fn(&Response<'_>) -> anyhow::Result<String>,
+    ) -> anyhow::Result<Vec<String>> {
+        let mut taken: Vec<_> = (0..requests.len()).map(|_| Ok(String::new())).collect();
+        let mut keep = |index: usize, response: &Response<'_>| taken[index] = take(response);
+        let mut generator = Generator::connect(self.server.address, 16)?;
+        generator.run(requests, Pace::AsFastAsAnswered, expected, &mut keep)?;
+        taken.into_iter().collect()
+    }
+}
+
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+/// The header of a request with a JSON body.
+pub(crate) const JSON: &str = "Content-Type: application/json";
+
+/// `POST /v1/accounts` by the identity's key.
+pub(crate) fn registration(identity: &Identity) -> anyhow::Result<Vec<u8>> {
+    let path = "/v1/accounts";
+    let target = Target { method: "POST", path, nonce: None, token: None, issued_at: now() };
+    let proof = format!("DPoP: {}", identity.proof(&target)?);
+    let key = Value::Object(identity.key.public_key().to_jwk());
+    let body = json!({ "username": identity.name, "public_key": key });
+    Ok(request("POST", path, &[JSON, &proof], &body.to_string()))
+}
+
+/// `POST /oauth/token` by the identity's key.
+pub(crate) fn login(identity: &Identity, nonce: &str) -> anyhow::Result<Vec<u8>> {
+    let path = "/oauth/token";
+    let target = Target { method: "POST", path, nonce: Some(nonce), token: None, issued_at: now() };
+    let proof = format!("DPoP: {}", identity.proof(&target)?);
+    let body = format!("grant_type={GRANT}&assertion={}", identity.assertion()?);
+    Ok(request("POST", path, &[FORM, &proof], &body))
+}
+
+/// `GET /v1/whoami` with a token and a proof.
+pub(crate) fn whoami(identity: &Identity, token: &str, nonce: &str) -> anyhow::Result<Vec<u8>> {
+    whoami_at(identity, token, nonce, now())
+}
+
+/// The same with a proof of that age.
+pub(crate) fn whoami_at(
+    identity: &Identity,
+    token: &str,
+    nonce: &str,
+    issued_at: u64,
+) -> anyhow::Result<Vec<u8>> {
+    let path = "/v1/whoami";
+    let target = Target { method: "GET", path, nonce: Some(nonce), token: Some(token), issued_at };
+    let proof = format!("DPoP: {}", identity.proof(&target)?);
+    Ok(request("GET", path, &[&format!("Authorization: DPoP {token}"), &proof], ""))
+}

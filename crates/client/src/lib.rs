@@ -19,6 +19,6 @@ mod testing;
 
 pub use crate::http::{
     Client, ClientError, KeyInfo, Login, Metadata, NewAccount, PasswordlessAccount, Refusal,
-    Registration, Request, Response, Session, Transport, TransportOptions, WhoAmI,
+    Registration, Request, Response, Session, Transport, TransportOptions, WhoAmI, check_address,
 };
 pub use crate::token::{AccessToken, AccessTokenError, SavedToken};

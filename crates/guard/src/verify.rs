@@ -65,7 +65,7 @@ pub struct Request<'a> {
     pub parts: &'a Parts,
     /// The whole body, where [`Guard::needs_body`] asked for it.
     pub body: Option<&'a [u8]>,
-    /// The scope that the principal must have.
+    /// The scopes that the principal must have, separated by single spaces.
     pub scope: Option<&'a str>,
 }
 
@@ -161,6 +161,16 @@ impl Guard {
             },
             Presented::Dpop(_) | Presented::Nothing => refused(Refusal::Missing),
         }
+    }
+
+    /// Decides whether `principal`, whose request was accepted, has the scopes of `needed` too, which are
+    /// separated by single spaces: for who knows only later what the request asks for.
+    ///
+    /// # Errors
+    /// When it lacks one of them.
+    pub fn permit(&self, principal: &Principal, needed: &str) -> Result<(), Refused> {
+        check_scope(Some(needed), &principal.scopes)
+            .map_err(|refusal| Refused::of_principal(refusal, principal))
     }
 
     /// The values of `WWW-Authenticate` for a refused request: every scheme that counts here, or the
@@ -313,7 +323,8 @@ impl Guard {
 }
 
 fn check_scope(needed: Option<&str>, scopes: &Scopes) -> Result<(), Refusal> {
-    let missing = needed.filter(|scope| !scopes.contains(scope));
+    let lacks_one = |needed: &&str| !needed.split(' ').all(|scope| scopes.contains(scope));
+    let missing = needed.filter(lacks_one);
     missing.map_or(Ok(()), |scope| Err(Refusal::InsufficientScope(scope.to_owned())))
 }
 

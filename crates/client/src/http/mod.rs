@@ -24,4 +24,5 @@ pub use self::keys::KeyInfo;
 pub use self::metadata::Metadata;
 pub use self::refusal::Refusal;
 pub use self::session::{Session, WhoAmI};
+pub use self::target::check_address;
 pub use self::transport::{Request, Response, Transport, TransportOptions};

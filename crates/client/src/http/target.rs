@@ -57,6 +57,15 @@ impl Target {
     }
 }
 
+/// Whether tokens and proofs may be sent to `address`: an `https` URL, or an `http` URL of a loopback
+/// address.
+///
+/// # Errors
+/// When they may not.
+pub fn check_address(address: &str) -> Result<(), ClientError> {
+    Target::parse(address).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -214,6 +214,26 @@ async fn a_scope_can_be_required() {
 }
 
 #[tokio::test]
+async fn all_of_several_scopes_are_needed() {
+    let (world, client) = (World::new(), Client::new());
+    for (scopes, status) in [("read write", StatusCode::OK), ("read admin", StatusCode::FORBIDDEN)]
+    {
+        let guarded = Guarded::new(GuardLayer::new(world.guard.clone()).require_scope(scopes));
+        assert_eq!(guarded.call(client.request(&world)).await.status(), status, "{scopes}");
+    }
+}
+
+#[tokio::test]
+async fn a_principal_may_be_asked_for_more_scopes_later() {
+    let (world, client) = (World::new(), Client::new());
+    let principal = world.accepts(&client.request(&world)).await;
+    assert!(world.guard.permit(&principal, "read").is_ok());
+    let refused = world.guard.permit(&principal, "read admin").unwrap_err();
+    assert_eq!(refused.refusal, Refusal::InsufficientScope("read admin".to_owned()));
+    assert_eq!(refused.signer.unwrap().account_id, principal.account_id);
+}
+
+#[tokio::test]
 async fn a_proof_is_not_used_up_where_the_scope_is_insufficient() {
     let (world, client) = (World::new(), Client::new());
     let layer = GuardLayer::new(world.guard.clone());

@@ -8,11 +8,12 @@ import pytest
 from support.api import ITEMS, ApiClient, body_of, free_origin, sha256_hex
 from support.attacks import FORWARDED, TABLE
 from support.axum_api import AxumApi
+from support.fastapi_api import FastApi
 from support.client import Client
 from support.keys import Key
 from support.server import PATIENCE, Server, close_clients
 
-SHAPES = {"axum": AxumApi}
+SHAPES = {"axum": AxumApi, "fastapi": FastApi}
 """Every way to put the guard in front of an API."""
 
 LAG = 10

@@ -1,0 +1,17 @@
+"""Countersign for Python: a guard for APIs, and a client of them.
+
+    from countersign import Guard, Principal
+
+    guard = Guard(issuer="https://auth.example.com", origin="https://api.example.com")
+
+    @app.get("/items")
+    async def items(who: Principal = Depends(guard)): ...
+
+Every check is made by the same Rust code that guards the server's own resources.
+"""
+
+from countersign._guard import METADATA_PATH, Guard, Refused, SelfSigned, Verified
+from countersign._native import Key
+from countersign._principal import Principal
+
+__all__ = ["METADATA_PATH", "Guard", "Key", "Principal", "Refused", "SelfSigned", "Verified"]

@@ -1,0 +1,95 @@
+"""The part in Rust."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, final
+
+from countersign._guard import Settings
+from countersign._principal import ProofKind
+
+@final
+class Request:
+    def __new__(cls, method: str, path: bytes, fields: Sequence[tuple[bytes, bytes]]) -> Request: ...
+
+@final
+class Accepted:
+    @property
+    def account_id(self) -> str: ...
+    @property
+    def credential(self) -> str | None: ...
+    @property
+    def thumbprint(self) -> str | None: ...
+    @property
+    def proof(self) -> ProofKind: ...
+    @property
+    def token_id(self) -> str | None: ...
+    @property
+    def scopes(self) -> list[str]: ...
+    @property
+    def expires_at(self) -> int: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+
+@final
+class Refused:
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+    @property
+    def body(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def cause(self) -> str | None: ...
+
+@final
+class Pending:
+    def then(self, callback: Callable[[Accepted | Refused], object]) -> None: ...
+    def wait(self) -> Accepted | Refused: ...
+
+@final
+class Guard:
+    def __new__(cls, settings: Settings) -> Guard: ...
+    def start(self) -> None: ...
+    def needs_body(self, request: Request) -> bool: ...
+    def max_hashed_body(self) -> int: ...
+    def verify(self, request: Request, body: bytes | None, scope: str | None) -> Accepted | Refused | Pending: ...
+    def body_too_large(self) -> Refused: ...
+    def body_unreadable(self) -> Refused: ...
+    def lacks_scope(self, accepted: Accepted, scope: str) -> Refused | None: ...
+    def metadata(self) -> str: ...
+
+@final
+class Key:
+    """A key pair. Neither `repr` nor `pickle` gives the private half away; `to_pem` does."""
+
+    @staticmethod
+    def generate(
+        kind: Literal["P-256", "P-384", "Ed25519", "RSA-2048", "RSA-3072", "RSA-4096"] = "P-256",
+    ) -> Key:
+        """Make a new key."""
+
+    @staticmethod
+    def from_pem(pem: str) -> Key:
+        """Read the key in a PEM text: PKCS#8, SEC 1 or PKCS#1, not encrypted."""
+
+    def to_pem(self) -> str:
+        """Write the private key as PKCS#8 in PEM, unencrypted: a secret."""
+
+    @property
+    def thumbprint(self) -> str:
+        """The RFC 7638 thumbprint of the public half, which names the key everywhere."""
+
+    @property
+    def algorithm(self) -> str:
+        """What the key signs with, by its JOSE name."""
+
+    @property
+    def public_jwk(self) -> dict[str, str]:
+        """The public half as a JWK (RFC 7517)."""
+
+    @property
+    def public_pem(self) -> str:
+        """The public half as PEM."""

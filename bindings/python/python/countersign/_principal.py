@@ -1,0 +1,31 @@
+"""Who made a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ProofKind = Literal["dpop", "signjwt", "self-signed", "bearer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """The account that made a request, and how it proved that.
+
+    A handler may return it: FastAPI writes it as JSON. Tests may make one, to take the guard's place.
+    """
+
+    account_id: str
+    """The account's id, a UUID. It never changes, and no other account gets it."""
+    scopes: tuple[str, ...] = ()
+    """What the token allows; without a token, what the account may do."""
+    proof: ProofKind = "dpop"
+    """The kind of proof."""
+    thumbprint: str | None = None
+    """The key that signed the request (RFC 7638); none where `proof` is `bearer`."""
+    credential: str | None = None
+    """The key that logged in. It names the device, and is `thumbprint` unless that is a session key."""
+    token_id: str | None = None
+    """The `jti` of the token, where there is one."""
+    expires_at: int = 0
+    """When the token, or the JWT in its place, ends: seconds since 1970."""

@@ -1,0 +1,109 @@
+"""The guard as a middleware, for Starlette and anything ASGI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from countersign._exchange import Exchange, Message, Receive, Scope, Send, encoded
+from countersign._guard import METADATA_PATH, Refused
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from countersign._guard import Guard
+
+POLICY_VIOLATION = 1008
+"""The code by which a websocket is closed that is not wanted (RFC 6455 §7.4.1)."""
+
+
+class GuardMiddleware:
+    """Lets only principals through to an application.
+
+    The application finds the `Principal` in `scope["countersign"]` and, in Starlette's words, in
+    `request.state.principal`. Every answer carries a nonce for the client's next request. The metadata of the API
+    (RFC 9728) are served here. Websockets are refused: there is no agreed proof for them.
+    """
+
+    def __init__(
+        self, app: ASGIApp, guard: Guard, *, scopes: Collection[str] = (), public: Collection[str] = ()
+    ) -> None:
+        """Guard `app`.
+
+        Args:
+            app: What is guarded.
+            guard: Who decides.
+            scopes: What every principal must have.
+            public: Paths, as the application sees them, that everybody may ask for. They are compared as a whole.
+
+        """
+        self.app = app
+        self.guard = guard
+        self.scopes = scopes
+        self.public = frozenset(public)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that is refused, and hand every other one on."""
+        if scope["type"] == "lifespan":
+            self.guard.start()
+            await self.app(scope, receive, send)
+        elif scope["type"] != "http":
+            await refuse_websocket(receive, send)
+        elif scope["path"] == METADATA_PATH:
+            await _answer_with_metadata(self.guard, send)
+        elif scope["path"] in self.public:
+            await self.app(scope, receive, send)
+        else:
+            await self._guarded(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(self.guard, scope)
+        receive = await exchange.read_body(receive)
+        try:
+            await exchange.verify(self.scopes)
+        except Refused as refused:
+            await answer(send, refused.status, encoded(refused.headers), refused.body)
+        else:
+            await self.app(scope, receive, exchange.completing(send))
+
+
+class CompletingMiddleware:
+    """Does for routes that verify requests themselves what they cannot do.
+
+    Bodies that proofs cover are read before anybody else reads them, and answers get the nonces.
+    """
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        """Complete what `app` does with `guard`."""
+        self.app = app
+        self.guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand every request on."""
+        if scope["type"] == "http":
+            exchange = Exchange.of(self.guard, scope)
+            receive, send = await exchange.read_body(receive), exchange.completing(send)
+        elif scope["type"] == "lifespan":
+            self.guard.start()
+        await self.app(scope, receive, send)
+
+
+async def answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send a whole answer."""
+    headers = [*headers, (b"content-length", str(len(body)).encode())]
+    start: Message = {"type": "http.response.start", "status": status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse_websocket(receive: Receive, send: Send) -> None:
+    """Refuse a connection before it is made; servers answer that with 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "websockets are not let through"})
+
+
+async def _answer_with_metadata(guard: Guard, send: Send) -> None:
+    document: dict[str, Any] = guard.metadata()
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"public, max-age=300")]
+    await answer(send, 200, headers, json.dumps(document).encode())

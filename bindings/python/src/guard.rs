@@ -1,0 +1,219 @@
+//! The guard: decides about requests, as a rule at once.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use countersign_remote::{
+    RemoteGuard,
+    guard::{self as guarding, BodyError, Refusal},
+};
+use http::request::Parts;
+use pyo3::{
+    exceptions::{PyOSError, PyRuntimeError, PyValueError},
+    prelude::*,
+};
+use tokio::sync::OnceCell;
+
+use crate::{
+    background::Background,
+    request::Request,
+    settings::Settings,
+    verdict::{Accepted, Refused, Verdict},
+};
+
+type Deciding = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+/// The guard of a resource server. It starts with the first request of each process: a fork has no
+/// threads of its parent, and must not have its nonces either.
+#[pyclass(frozen, module = "countersign._native")]
+pub(crate) struct Guard {
+    settings: Settings,
+    /// Only ever locked by who holds the interpreter, so no fork finds it locked.
+    started: Mutex<Option<Arc<Started>>>,
+}
+
+/// A guard that works in this process.
+struct Started {
+    remote: RemoteGuard,
+    /// Set when the issuer has been asked for the first time, whatever it answered.
+    asked: OnceCell<()>,
+    background: Background,
+}
+
+/// A decision that waits for the issuer.
+#[pyclass(frozen, module = "countersign._native")]
+pub(crate) struct Pending {
+    deciding: Mutex<Option<Deciding>>,
+    started: Arc<Started>,
+}
+
+/// A decision, or one that waits.
+#[derive(IntoPyObject)]
+pub(crate) enum Begun {
+    Decided(Verdict),
+    Pending(Pending),
+}
+
+#[pymethods]
+impl Guard {
+    #[new]
+    fn new(settings: Settings) -> PyResult<Self> {
+        settings.resource_server()?;
+        Ok(Self { settings, started: Mutex::new(None) })
+    }
+
+    /// Begins to fetch what is needed, in place of the first request.
+    fn start(&self) -> PyResult<()> {
+        self.started().map(drop)
+    }
+
+    /// Whether `verify` needs the body of `request`.
+    fn needs_body(&self, request: &Request) -> PyResult<bool> {
+        let started = self.started()?;
+        Ok(request.parts.as_ref().is_ok_and(|parts| started.guard().needs_body(parts)))
+    }
+
+    /// The largest body that is worth reading, in bytes.
+    fn max_hashed_body(&self) -> PyResult<usize> {
+        Ok(self.started()?.guard().max_hashed_body())
+    }
+
+    /// Decides about `request`, with its whole body where that is needed, and the scopes that the
+    /// principal must have, separated by spaces.
+    fn verify(
+        &self,
+        py: Python<'_>,
+        request: &Request,
+        body: Option<Vec<u8>>,
+        scope: Option<String>,
+    ) -> PyResult<Begun> {
+        let started = self.started()?;
+        let parts = match &request.parts {
+            Ok(parts) => Arc::clone(parts),
+            Err(refusal) => {
+                let refused = Refused::early(started.guard(), refusal.clone());
+                return Ok(Begun::Decided(Verdict::Refused(refused)));
+            }
+        };
+        let mut deciding: Deciding = Box::pin(decide(Arc::clone(&started), parts, body, scope));
+        // Nearly always everything is in memory, and the first look decides.
+        let polled = py.detach(|| {
+            let _runtime = started.background.enter();
+            deciding.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        });
+        Ok(match polled {
+            Poll::Ready(verdict) => Begun::Decided(verdict),
+            Poll::Pending => {
+                Begun::Pending(Pending { deciding: Mutex::new(Some(deciding)), started })
+            }
+        })
+    }
+
+    /// The refusal of a body that is too large for its hash to be checked.
+    fn body_too_large(&self) -> PyResult<Refused> {
+        Ok(Refused::early(self.started()?.guard(), Refusal::Body(BodyError::TooLarge)))
+    }
+
+    /// The refusal of a body that broke off.
+    fn body_unreadable(&self) -> PyResult<Refused> {
+        Ok(Refused::early(self.started()?.guard(), Refusal::Body(BodyError::Unreadable)))
+    }
+
+    /// The refusal of `accepted` where more scopes are needed than it has.
+    fn lacks_scope(&self, accepted: &Accepted, scope: &str) -> PyResult<Option<Refused>> {
+        let started = self.started()?;
+        let refused = started.guard().permit(&accepted.principal, scope).err();
+        Ok(refused.map(|refused| Refused::new(started.guard(), &refused)))
+    }
+
+    /// What the service says about itself (RFC 9728), as JSON.
+    fn metadata(&self) -> PyResult<String> {
+        Ok(self.started()?.remote.metadata().to_string())
+    }
+}
+
+impl Guard {
+    /// The guard of this process, started if it was not.
+    fn started(&self) -> PyResult<Arc<Started>> {
+        let mut started = lock(&self.started);
+        match &*started {
+            Some(started) if started.background.is_of_this_process() => Ok(Arc::clone(started)),
+            _ => {
+                let fresh = Arc::new(Started::new(&self.settings)?);
+                *started = Some(Arc::clone(&fresh));
+                Ok(fresh)
+            }
+        }
+    }
+}
+
+impl Started {
+    fn new(settings: &Settings) -> PyResult<Self> {
+        let background = Background::start().map_err(PyOSError::new_err)?;
+        let server = settings.resource_server()?;
+        let remote = {
+            let _runtime = background.enter();
+            server.start().map_err(|error| PyValueError::new_err(error.to_string()))?
+        };
+        Ok(Self { remote, asked: OnceCell::new(), background })
+    }
+
+    fn guard(&self) -> &guarding::Guard {
+        self.remote.guard()
+    }
+}
+
+async fn decide(
+    started: Arc<Started>,
+    parts: Arc<Parts>,
+    body: Option<Vec<u8>>,
+    scope: Option<String>,
+) -> Verdict {
+    // The first requests of a process wait for what later ones find in memory. When the issuer cannot
+    // be asked they are refused, and the upkeep logs why.
+    started.asked.get_or_init(|| async { drop(started.remote.ready().await) }).await;
+    let guard = started.guard();
+    let request =
+        guarding::Request { parts: &parts, body: body.as_deref(), scope: scope.as_deref() };
+    let verdict = guard.verify_request(request).await;
+    Verdict::of(guard, verdict)
+}
+
+#[pymethods]
+impl Pending {
+    /// Calls `callback` with the decision, on a thread of the background.
+    fn then(&self, callback: Py<PyAny>) -> PyResult<()> {
+        let deciding = self.take()?;
+        self.started.background.spawn(async move {
+            let verdict = deciding.await;
+            // An interpreter that has ended has nobody who waits.
+            Python::try_attach(|py| {
+                if let Err(error) = callback.call1(py, (verdict,)) {
+                    error.write_unraisable(py, None);
+                }
+            });
+        });
+        Ok(())
+    }
+
+    /// Waits for the decision.
+    fn wait(&self, py: Python<'_>) -> PyResult<Verdict> {
+        let deciding = self.take()?;
+        Ok(py.detach(|| self.started.background.wait(deciding)))
+    }
+}
+
+impl Pending {
+    fn take(&self) -> PyResult<Deciding> {
+        let taken = lock(&self.deciding).take();
+        taken.ok_or_else(|| PyRuntimeError::new_err("somebody waits for this decision already"))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,92 @@
+//! Key pairs as objects of Python: they sign, and say nothing of their private half.
+
+use std::sync::Arc;
+
+use countersign_remote::protocol::{
+    keys::{KeyError, KeyPolicy, NewKey, PrivateKey},
+    strict::pem,
+};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
+
+/// A key pair. Neither `repr` nor `pickle` gives the private half away; `to_pem` does.
+#[pyclass(frozen, module = "countersign")]
+pub(crate) struct Key(pub(crate) Arc<PrivateKey>);
+
+#[pymethods]
+impl Key {
+    /// A new key: `P-256`, `P-384`, `Ed25519`, `RSA-2048`, `RSA-3072` or `RSA-4096`.
+    #[staticmethod]
+    #[pyo3(signature = (kind = "P-256"))]
+    fn generate(py: Python<'_>, kind: &str) -> PyResult<Self> {
+        let kind = match kind {
+            "P-256" => NewKey::EcP256,
+            "P-384" => NewKey::EcP384,
+            "Ed25519" => NewKey::Ed25519,
+            "RSA-2048" => NewKey::Rsa2048,
+            "RSA-3072" => NewKey::Rsa3072,
+            "RSA-4096" => NewKey::Rsa4096,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "{other:?} is no kind of key: P-256, P-384, Ed25519, RSA-2048, RSA-3072 or RSA-4096"
+                )));
+            }
+        };
+        Self::of(py.detach(|| PrivateKey::generate(kind)))
+    }
+
+    /// The key in a PEM text: PKCS#8, SEC 1 or PKCS#1, not encrypted.
+    #[staticmethod]
+    fn from_pem(pem: &str) -> PyResult<Self> {
+        Self::of(PrivateKey::from_pem(pem, &KeyPolicy::default()))
+    }
+
+    /// The private key as PKCS#8 in PEM, unencrypted: a secret.
+    fn to_pem(&self) -> String {
+        pem::encode("PRIVATE KEY", &self.0.to_pkcs8_der())
+    }
+
+    /// The RFC 7638 thumbprint of the public half, which names the key everywhere.
+    #[getter]
+    fn thumbprint(&self) -> String {
+        self.0.public_key().thumbprint().to_string()
+    }
+
+    /// What the key signs with, by its JOSE name.
+    #[getter]
+    fn algorithm(&self) -> &'static str {
+        self.0.algorithm().name()
+    }
+
+    /// The public half as a JWK (RFC 7517).
+    #[getter]
+    fn public_jwk<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let jwk = PyDict::new(py);
+        for (name, value) in self.0.public_key().to_jwk() {
+            jwk.set_item(name, value.as_str())?;
+        }
+        Ok(jwk)
+    }
+
+    /// The public half as PEM.
+    #[getter]
+    fn public_pem(&self) -> String {
+        self.0.public_key().to_spki_pem()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<countersign.Key {} {}>", self.algorithm(), self.thumbprint())
+    }
+}
+
+impl Key {
+    fn of(key: Result<PrivateKey, KeyError>) -> PyResult<Self> {
+        let key = key.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self(Arc::new(key)))
+    }
+
+    /// Another holder of the same key, for who must own one.
+    pub(crate) fn copy(&self) -> PyResult<PrivateKey> {
+        let copy = PrivateKey::from_pkcs8_der(&self.0.to_pkcs8_der(), &KeyPolicy::default());
+        copy.map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+}

@@ -1,0 +1,115 @@
+//! What a guard is told, from Python's values.
+
+use std::time::Duration;
+
+use countersign_client::Transport;
+use countersign_remote::{
+    ResourceServer, TransportOptions,
+    guard::{Reuse, SelfSignedPolicy},
+    protocol::proofs::body_hash::BodyHashes,
+};
+use pyo3::{exceptions::PyValueError, prelude::*, pybacked::PyBackedBytes};
+
+use crate::key::Key;
+
+/// The arguments of `countersign.Guard`, in a dictionary. Times are in seconds.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Settings {
+    issuer: String,
+    origin: String,
+    audience: Option<String>,
+    accept_dpop: bool,
+    accept_self_signed: Option<SelfSigned>,
+    accept_signjwt: bool,
+    accept_bearer: bool,
+    max_lag: f64,
+    outage: f64,
+    skew: f64,
+    introspect_as: Option<(String, Py<Key>)>,
+    scopes_supported: Vec<String>,
+    extra_roots: Option<PyBackedBytes>,
+    connect_timeout: f64,
+    timeout: f64,
+}
+
+/// `countersign.SelfSigned`.
+#[derive(FromPyObject)]
+#[expect(clippy::struct_excessive_bools, reason = "they are keyword arguments in Python")]
+struct SelfSigned {
+    max_lifetime: f64,
+    require_body_hash: bool,
+    accept_md5: bool,
+    max_hashed_body: usize,
+    until_expiry: bool,
+    other_names: bool,
+}
+
+impl Settings {
+    /// The resource server of these settings. A process makes its own.
+    ///
+    /// # Errors
+    /// `ValueError`, which says what is wrong.
+    pub(crate) fn resource_server(&self) -> PyResult<ResourceServer> {
+        countersign_client::check_address(&self.issuer).map_err(|error| invalid(&error))?;
+        let mut server = ResourceServer::new(&self.issuer, &self.origin)
+            .map_err(|error| invalid(&error))?
+            .accept_dpop(self.accept_dpop)
+            .max_lag(seconds("max_lag", self.max_lag)?)
+            .outage(seconds("outage", self.outage)?)
+            .skew(seconds("skew", self.skew)?)
+            .scopes_supported(&self.scopes_supported)
+            .transport(self.transport()?);
+        if let Some(audience) = &self.audience {
+            server = server.audience(audience);
+        }
+        if let Some(self_signed) = &self.accept_self_signed {
+            server = server.accept_self_signed(self_signed.policy()?);
+        }
+        if self.accept_signjwt {
+            server = server.accept_signjwt();
+        }
+        if self.accept_bearer {
+            server = server.accept_bearer();
+        }
+        if let Some((subject, key)) = &self.introspect_as {
+            server = server.introspect_with(subject, key.get().copy()?);
+        }
+        Ok(server)
+    }
+
+    fn transport(&self) -> PyResult<TransportOptions> {
+        let options = TransportOptions {
+            connect_timeout: seconds("connect_timeout", self.connect_timeout)?,
+            timeout: seconds("timeout", self.timeout)?,
+            extra_roots_pem: self.extra_roots.as_ref().map(|pem| pem.to_vec()),
+            ..TransportOptions::default()
+        };
+        Transport::new(options.clone()).map_err(|error| invalid(&error))?;
+        Ok(options)
+    }
+}
+
+impl SelfSigned {
+    fn policy(&self) -> PyResult<SelfSignedPolicy> {
+        Ok(SelfSignedPolicy {
+            max_lifetime: seconds("max_lifetime", self.max_lifetime)?,
+            require_audience: true,
+            require_body_hash: self.require_body_hash,
+            body_hashes: if self.accept_md5 { BodyHashes::Sha256OrMd5 } else { BodyHashes::Sha256 },
+            max_hashed_body: self.max_hashed_body,
+            reuse: if self.until_expiry { Reuse::UntilExpiry } else { Reuse::Once },
+            other_names: self.other_names,
+        })
+    }
+}
+
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|_| {
+        PyValueError::new_err(format!("{name} must be a number of seconds, not {value}"))
+    })
+}
+
+fn invalid(error: &dyn std::error::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}

@@ -1,0 +1,37 @@
+"""An API in FastAPI behind the guard.
+
+`/items` is for everyone who logged in, `/admin` for those with the scope `admin`, `/open` for all.
+"""
+
+import os
+
+from countersign import Guard, Principal
+from fastapi import Depends, FastAPI, Security
+
+guard = Guard(
+    issuer=os.environ.get("ISSUER", "http://127.0.0.1:8080"),
+    origin=os.environ.get("ORIGIN", "http://127.0.0.1:8000"),
+    accept_self_signed=True,
+    accept_signjwt=True,
+    scopes_supported=["admin"],
+)
+app = FastAPI(title="An API behind the guard")
+guard.install(app)
+
+
+@app.api_route("/items", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+async def items(who: Principal = Depends(guard)) -> Principal:
+    """Say who asks."""
+    return who
+
+
+@app.get("/admin")
+async def admin(who: Principal = Security(guard, scopes=["admin"])) -> Principal:
+    """Say who asks, if that is an administrator."""
+    return who
+
+
+@app.get("/open")
+async def everyone() -> str:
+    """Answer whoever asks."""
+    return "open to all"

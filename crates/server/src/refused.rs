@@ -72,6 +72,7 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
             | SelfSignedError::Assertion
             | SelfSignedError::Audience
             | SelfSignedError::BodyHash
+            | SelfSignedError::BodyUnseen
             | SelfSignedError::Claim(_)
             | SelfSignedError::Expired
             | SelfSignedError::Issuer

@@ -360,7 +360,7 @@ async fn a_scope_is_looked_at_before_the_jwt_is_spent() {
 async fn a_body_that_is_not_there_does_not_match() {
     let world = World::new();
     let parts = signed(json!({ "tha": hash(b"") }));
-    world.refuses(&parts, SelfSignedError::BodyHash).await;
+    world.refuses(&parts, SelfSignedError::BodyUnseen).await;
     assert!(world.verify_body(&parts, b"x").await.is_err());
     assert!(world.verify_body(&parts, b"").await.is_ok());
     assert!(!world.guard.needs_body(&signed(json!({}))));

@@ -199,7 +199,8 @@ fn check_body(
         None if expected.require_body_hash => return Err(ClaimError::Missing(BODY_HASH).into()),
         None => return Ok(()),
     };
-    let fits = expected.body.is_some_and(|body| expected.body_hashes.matches(hash, body));
+    let body = expected.body.ok_or(SelfSignedError::BodyUnseen)?;
+    let fits = expected.body_hashes.matches(hash, body);
     fits.then_some(()).ok_or(SelfSignedError::BodyHash)
 }
 
@@ -218,6 +219,9 @@ pub enum SelfSignedError {
     /// `tha` is not an accepted hash of the body.
     #[error("tha does not match the request's body")]
     BodyHash,
+    /// There is a `tha`, but whoever verifies does not have the body.
+    #[error("tha covers the body, which is not seen here; sign a JWT without tha")]
+    BodyUnseen,
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),

@@ -56,6 +56,16 @@ pub(crate) struct Options {
     #[arg(long = "resource", value_name = "URL")]
     resources: Vec<String>,
 
+    /// An API behind a proxy that asks this server who may pass, such as <https://api.example.com>;
+    /// may be given more than once
+    #[arg(long = "protect", value_name = "ORIGIN")]
+    protected_origins: Vec<String>,
+
+    /// A proxy whose forwarding headers are believed, by address or network; may be given more than
+    /// once
+    #[arg(long = "trusted-proxy", value_name = "ADDR")]
+    trusted_proxies: Vec<String>,
+
     /// How log lines look: human or json [default: human]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -75,8 +85,16 @@ impl Options {
         if self.insecure_http {
             table.insert("insecure_http".to_owned(), true.into());
         }
-        if !self.resources.is_empty() {
-            table.insert("resources".to_owned(), self.resources.clone().into());
+        for (name, list) in
+            [("resources", &self.resources), ("trusted_proxies", &self.trusted_proxies)]
+        {
+            if !list.is_empty() {
+                table.insert(name.to_owned(), list.clone().into());
+            }
+        }
+        if !self.protected_origins.is_empty() {
+            let origins = [("origins".to_owned(), self.protected_origins.clone().into())];
+            table.insert("forward_auth".to_owned(), toml::Table::from_iter(origins).into());
         }
         if let Some(format) = &self.log_format {
             let log = toml::Table::from_iter([("format".to_owned(), format.as_str().into())]);
@@ -121,15 +139,15 @@ pub(crate) async fn serve(
     let issuer = origin.origin().to_owned();
     let opened = server::start(settings, || settings.policy(origin)).await?;
     let app = App::new(Arc::clone(&opened.authority), transport);
-    let guard = app.guard.clone();
+    let guarding = app.clone();
     let metrics = Arc::clone(&app.metrics);
     let store_metrics = Arc::clone(&metrics);
     opened.store.measure(Arc::clone(&opened.authority.ports().clock), move |operation, took| {
         store_metrics.store_operation(operation.name(), took);
     });
     let maintenance = || {
-        let guard = guard.clone();
-        Maintenance::new(Arc::clone(&opened.authority), move || guard.forget_verified_tokens())
+        let guarding = guarding.clone();
+        Maintenance::new(Arc::clone(&opened.authority), move || guarding.forget_verified_tokens())
     };
     started(Started { issuer, master_key: opened.master_key });
     let housekeeping = tokio::spawn(maintenance().run());
@@ -181,6 +199,12 @@ fn announce(settings: &Settings, Started { issuer, master_key }: &Started) {
         }
     }
     output::remark(format!("listening on {issuer}, enrolment is {}", settings.enrolment));
+    for origin in &settings.forward_auth.origins {
+        output::remark(format!(
+            "protecting {origin} for proxies at {}",
+            settings.trusted_proxies.join(", ")
+        ));
+    }
     if !settings.rate_limits.enabled {
         output::remark(
             "WARNING: rate limits are OFF; every client may do everything as often as it likes",

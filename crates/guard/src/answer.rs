@@ -16,22 +16,26 @@ impl Guard {
     /// The answer to a refused request: the challenges in its headers and the same in words in its
     /// body (RFC 9457). It lacks [the nonce](Self::add_nonce) that every answer carries.
     pub fn answer(&self, refused: &Refused) -> Response<String> {
-        let challenge = refused.refusal.challenge();
+        self.answer_as(refused, refused.refusal.challenge().status)
+    }
+
+    /// The same with another status, for askers that understand few.
+    pub fn answer_as(&self, refused: &Refused, status: StatusCode) -> Response<String> {
         let body = serde_json::json!({
             "type": format!("urn:countersign:problem:{}", problem_name(&refused.refusal)),
             "title": problem_title(&refused.refusal),
-            "status": challenge.status.as_u16(),
+            "status": status.as_u16(),
             "detail": refused.refusal.to_string(),
         });
         let mut response = Response::new(body.to_string());
-        *response.status_mut() = challenge.status;
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, NO_STORE);
         for value in self.challenges(refused) {
             headers.append(header::WWW_AUTHENTICATE, value);
         }
-        if challenge.status == StatusCode::SERVICE_UNAVAILABLE {
+        if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

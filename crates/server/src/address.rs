@@ -56,7 +56,9 @@ impl TrustedProxies {
         self.0.is_empty()
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether the peer at `address` is one of them.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 }

@@ -8,8 +8,11 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use countersign_authority::Authority;
-use countersign_guard::{Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy};
+use countersign_authority::{Authority, policy::Policy};
+use countersign_guard::{
+    Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy, SelfSignedProofs,
+};
+use countersign_protocol::proofs::target_uri::TargetUri;
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
 use utoipa::OpenApi;
@@ -20,10 +23,11 @@ use crate::{
     address::{ClientAddress, TrustedProxies, limit_key},
     dialects::{self, Dialects, self_signed},
     guard_ports::AuthorityPorts,
-    limits::{RequestLimits, with_limits},
+    limits::{Gate, RequestLimits, with_limits},
     metrics::Metrics,
     oauth_errors::with_oauth_errors,
     problem::{Problem, ProblemType},
+    protected_origins::ProtectedOrigins,
     refused,
     routes::{self, openapi::ApiDoc},
     security_headers::{CorsOrigins, with_cors, with_security_headers},
@@ -36,6 +40,8 @@ pub struct App {
     pub authority: Arc<Authority>,
     /// Guards the protected resources.
     pub guard: Guard,
+    /// What stands behind proxies that ask this server who may pass.
+    pub(crate) protected: ProtectedOrigins,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// The transport's settings.
@@ -55,6 +61,9 @@ pub struct Settings {
     pub cors: CorsOrigins,
     /// Which dialects are spoken.
     pub dialects: Dialects,
+    /// The origins that proxies protect by asking this server (`/forward-auth`). Only
+    /// [`Self::proxies`] may ask.
+    pub protected_origins: Vec<TargetUri>,
     /// What is demanded of self-signed JWTs. Other names and MD5 count with *gradecoin* only.
     pub self_signed: SelfSignedPolicy,
 }
@@ -62,12 +71,6 @@ pub struct Settings {
 impl App {
     /// The application over `authority`.
     pub fn new(authority: Arc<Authority>, settings: Settings) -> Self {
-        let policy = authority.policy();
-        let mut guard_policy =
-            GuardPolicy::new(policy.issuer(), policy.issuer(), policy.origin.clone());
-        guard_policy.skew = policy.skew;
-        guard_policy.proof_window = policy.proof_window;
-        guard_policy.keys = policy.keys.clone();
         let ports = Arc::new(AuthorityPorts(Arc::clone(&authority)));
         let proofs = Proofs {
             dpop: true,
@@ -81,8 +84,24 @@ impl App {
             replay_log: Arc::clone(&ports) as _,
             standing: ports,
         };
-        let guard = Guard::accepting(proofs, guard_policy, ports, authority.resource_nonces());
-        Self { authority, guard, metrics: Arc::new(Metrics::new()), settings: Arc::new(settings) }
+        let guard_of = |origin: &TargetUri, proofs: Proofs| {
+            let policy = guard_policy(authority.policy(), origin);
+            Guard::accepting(proofs, policy, ports.clone(), authority.resource_nonces())
+        };
+        let protect = |origin: &TargetUri| guard_of(origin, of_others(proofs.clone()));
+        Self {
+            protected: ProtectedOrigins::new(&settings.protected_origins, protect),
+            guard: guard_of(&authority.policy().origin, proofs.clone()),
+            metrics: Arc::new(Metrics::new()),
+            settings: Arc::new(settings),
+            authority,
+        }
+    }
+
+    /// Lets every guard forget which tokens verified: the signing keys have changed.
+    pub fn forget_verified_tokens(&self) {
+        self.guard.forget_verified_tokens();
+        self.protected.guards().for_each(Guard::forget_verified_tokens);
     }
 
     /// Everything that is served.
@@ -95,16 +114,34 @@ impl App {
             metrics: Arc::clone(&self.metrics),
             proxies: Arc::clone(&settings.proxies),
         };
+        let gate = Gate::new(&settings.limits);
         let (limited, mut api) = self.clone().limited_routes();
+        let (asked_by_proxies, questions) = self.clone().routes_for_proxies();
         let (unlimited, operations) = routes::unlimited().with_state(self).split_for_parts();
         api.merge(operations);
-        let router = with_limits(limited, &settings.limits)
+        api.merge(questions);
+        let router = with_limits(limited, &gate)
             .merge(unlimited)
             .merge(routes::openapi::router(api))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed);
-        let router = with_security_headers(with_cors(router, &settings.cors), https);
+        let router = with_security_headers(with_cors(router, &settings.cors), https)
+            .merge(with_limits(asked_by_proxies, &gate));
         with_oauth_errors(with_access_log(router, log))
+    }
+
+    /// What proxies ask. Its answers are for proxies, which take them for answers to their clients'
+    /// requests: so no layer for browsers stands before it. Above all, nothing but the guard may
+    /// answer a preflight.
+    fn routes_for_proxies(self) -> (Router, utoipa::openapi::OpenApi) {
+        let record = middleware::from_fn_with_state(self.clone(), refused::record);
+        let mut routes = OpenApiRouter::new();
+        if !self.protected.is_empty() {
+            routes = routes.merge(routes::for_proxies().route_layer(record));
+        }
+        let (router, mut api) = routes.with_state(self.clone()).split_for_parts();
+        routes::openapi::add_common_refusals(&mut api);
+        (router.layer(middleware::from_fn_with_state(self, admit)), api)
     }
 
     fn limited_routes(self) -> (Router, utoipa::openapi::OpenApi) {
@@ -123,6 +160,25 @@ impl App {
         dialects::describe(&mut api, self.settings.dialects);
         routes::openapi::add_common_refusals(&mut api);
         (router.layer(middleware::from_fn_with_state(self, admit)), api)
+    }
+}
+
+/// The proofs that count at APIs of others. A self-signed JWT must name the API: without an `aud`,
+/// whoever received it could be the first to use it elsewhere.
+fn of_others(proofs: Proofs) -> Proofs {
+    let self_signed = proofs.self_signed.map(|proofs| SelfSignedProofs {
+        policy: SelfSignedPolicy { require_audience: true, ..proofs.policy },
+        ..proofs
+    });
+    Proofs { self_signed, ..proofs }
+}
+
+fn guard_policy(policy: &Policy, origin: &TargetUri) -> GuardPolicy {
+    GuardPolicy {
+        skew: policy.skew,
+        proof_window: policy.proof_window,
+        keys: policy.keys.clone(),
+        ..GuardPolicy::new(policy.issuer(), origin.origin(), origin.clone())
     }
 }
 

@@ -48,7 +48,15 @@ impl Default for RequestLimits {
     }
 }
 
-/// `router` with these limits on all of its requests together.
+/// Where requests wait to be counted: the limits, and what is taken of them.
+pub struct Gate {
+    limits: RequestLimits,
+    uploads: Semaphore,
+    places: Semaphore,
+}
+
+/// `router` behind `gate`, whose limits hold for all of its requests together, and for those of every
+/// other router behind the same gate.
 ///
 /// A body that is too large is refused with 413, before it is read where its length is declared;
 /// one that arrives too slowly with 408. A request beyond the numbers is refused at once with 503
@@ -57,13 +65,8 @@ impl Default for RequestLimits {
 /// so clients that send slowly keep nobody waiting.
 ///
 /// Routes that must answer even then (liveness) are merged in outside.
-pub fn with_limits(router: Router, limits: &RequestLimits) -> Router {
-    let gate = Gate {
-        limits: limits.clone(),
-        uploads: Semaphore::new(limits.uploads),
-        places: Semaphore::new(limits.concurrency),
-    };
-    router.layer(middleware::from_fn_with_state(Arc::new(gate), admit))
+pub fn with_limits(router: Router, gate: &Arc<Gate>) -> Router {
+    router.layer(middleware::from_fn_with_state(Arc::clone(gate), admit))
 }
 
 /// Reads a whole body of at most `max_bytes`.
@@ -86,17 +89,20 @@ pub async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
     }
 }
 
-struct Gate {
-    limits: RequestLimits,
-    uploads: Semaphore,
-    places: Semaphore,
-}
-
 async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     gate.admit(request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 impl Gate {
+    /// A gate with these limits that nobody has passed yet.
+    pub fn new(limits: &RequestLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits: limits.clone(),
+            uploads: Semaphore::new(limits.uploads),
+            places: Semaphore::new(limits.concurrency),
+        })
+    }
+
     async fn admit(&self, request: Request, next: Next) -> Result<Response, Problem> {
         let request = self.with_whole_body(request).await?;
         let _place = self.places.try_acquire().map_err(|_| self.overloaded())?;

@@ -67,6 +67,7 @@ impl Server {
             metrics_readers: Vec::new(),
             cors: CorsOrigins::SameOrigin,
             dialects: Dialects::default(),
+            protected_origins: Vec::new(),
             self_signed: SelfSignedPolicy::default(),
         };
         let router = App::new(Arc::clone(&authority), settings).router();

@@ -72,6 +72,7 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("audit.max_events", Kind::Number),
     ("metrics.allow", Kind::List),
     ("cors.origins", Kind::List),
+    ("forward_auth.origins", Kind::List),
     ("self_signed.max_lifetime", Kind::Number),
     ("self_signed.reuse", Kind::Text),
     ("self_signed.require_audience", Kind::Flag),

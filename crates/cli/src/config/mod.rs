@@ -53,15 +53,18 @@ impl Settings {
             let scheme = if self.tls.is_some() { "https" } else { "http" };
             return Ok(TargetUri::parse(&format!("{scheme}://{bound}"))?);
         };
-        let origin = TargetUri::parse(issuer).with_context(|| format!("issuer {issuer:?}"))?;
-        let is_origin = origin.origin() == issuer.as_str();
+        normal_origin("issuer", issuer)
+    }
+
+    /// What clients call the APIs that proxies protect by asking this server.
+    pub(crate) fn protected_origins(&self) -> anyhow::Result<Vec<TargetUri>> {
+        let origins = &self.forward_auth.origins;
         ensure!(
-            is_origin,
-            "the issuer must be an origin in its normal form, without a path or a slash at the \
-             end: {:?} instead of {issuer:?}",
-            origin.origin()
+            origins.is_empty() || !self.trusted_proxies.is_empty(),
+            "forward_auth.origins are protected by proxies, and none is trusted: say which with \
+             --trusted-proxy 127.0.0.1"
         );
-        Ok(origin)
+        origins.iter().map(|origin| normal_origin("forward_auth.origins", origin)).collect()
     }
 
     /// Refuses to speak plain HTTP to a network, unless that was asked for.
@@ -77,5 +80,55 @@ impl Settings {
             );
         }
         Ok(())
+    }
+}
+
+/// The origin that the setting `name` says. In its normal form alone, because tokens and proofs are
+/// compared with it as text.
+fn normal_origin(name: &str, text: &str) -> anyhow::Result<TargetUri> {
+    let origin = TargetUri::parse(text).with_context(|| format!("{name} {text:?}"))?;
+    ensure!(
+        origin.origin() == text,
+        "{name} must be an origin in its normal form, without a path or a slash at the end: {:?} \
+         instead of {text:?}",
+        origin.origin()
+    );
+    Ok(origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn an_origin_is_protected_by_proxies_that_are_trusted() {
+        let origins = "[forward_auth]\norigins = [\"https://api.example\"]";
+        let error = settings(origins).protected_origins().unwrap_err().to_string();
+        assert!(error.contains("--trusted-proxy"), "{error}");
+        let trusting = settings(&format!("trusted_proxies = [\"10.0.0.1\"]\n{origins}"));
+        assert_eq!(trusting.protected_origins().unwrap().len(), 1);
+        assert!(settings("").protected_origins().unwrap().is_empty());
+    }
+
+    #[test]
+    fn tokens_may_be_for_what_is_protected() {
+        let text = "trusted_proxies = [\"10.0.0.1\"]\nresources = [\"https://a.example\"]\n\
+                    [forward_auth]\norigins = [\"https://b.example\"]";
+        let policy = settings(text).policy(TargetUri::parse("https://auth.example").unwrap());
+        assert_eq!(policy.unwrap().tokens.resources, ["https://a.example", "https://b.example"]);
+    }
+
+    #[test]
+    fn an_origin_is_written_in_its_normal_form() {
+        for origin in ["https://Api.example", "https://a/", "https://a:443", "https://a/x", "a"] {
+            let text =
+                format!("trusted_proxies = [\"::1\"]\n[forward_auth]\norigins = [\"{origin}\"]");
+            let error = format!("{:#}", settings(&text).protected_origins().unwrap_err());
+            assert!(error.starts_with("forward_auth.origins"), "{error}");
+        }
     }
 }

@@ -78,6 +78,8 @@ settings! {
         metrics: MetricsSettings = MetricsSettings::default(),
         /// Which web pages may call.
         cors: CorsSettings = CorsSettings::default(),
+        /// About proxies that ask who may pass.
+        forward_auth: ForwardAuthSettings = ForwardAuthSettings::default(),
         /// Which dialects are spoken.
         dialects: Dialects = Dialects::default(),
         /// About JWTs that clients sign themselves.
@@ -164,6 +166,12 @@ settings! {
     struct CorsSettings {
         origins: Vec<String> = Vec::new(),
     }
+
+    /// `/forward-auth`.
+    struct ForwardAuthSettings {
+        /// What clients call the APIs that proxies protect by asking this server.
+        origins: Vec<String> = Vec::new(),
+    }
 }
 
 /// Certificate chain and private key.
@@ -230,16 +238,15 @@ impl Settings {
         for resource in &self.resources {
             TargetUri::parse(resource).with_context(|| format!("resources: {resource:?}"))?;
         }
+        let mut resources = self.resources.clone();
+        let protected = self.protected_origins()?;
+        resources.extend(protected.iter().map(|origin| origin.origin().to_owned()));
         Ok(Policy {
             enrolment: self.enrolment.parse::<Enrolment>().context("enrolment")?,
             default_scopes: self.default_scopes.clone(),
             max_keys_per_account: self.limits.keys_per_account,
             keys: KeyPolicy::default(),
-            tokens: TokenPolicy {
-                lifetime,
-                resources: self.resources.clone(),
-                ..TokenPolicy::default()
-            },
+            tokens: TokenPolicy { lifetime, resources, ..TokenPolicy::default() },
             proof_window: ProofWindow { past: proof_max_age, ..ProofWindow::default() },
             nonce_lifetime,
             signing_keys: KeySchedule {
@@ -287,6 +294,7 @@ impl Settings {
             metrics_readers: readers.collect::<anyhow::Result<_>>()?,
             cors: CorsOrigins::parse(&self.cors.origins).context("cors.origins")?,
             dialects: self.dialects,
+            protected_origins: self.protected_origins()?,
             self_signed: self.self_signed.to_policy(self.limits.body_bytes)?,
         })
     }

@@ -27,7 +27,7 @@ fn app() -> Router {
         .route("/echo", post(|body: String| async { body }))
         .route("/ping", get(|| async { "pong" }))
         .route("/never", get(pending::<StatusCode>));
-    with_limits(router, &LIMITS)
+    with_limits(router, &Gate::new(&LIMITS))
 }
 
 fn upload(body: impl Into<Body>) -> Request {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod events;
+mod forward_auth;
 mod health;
 mod introspect;
 mod jwks;
@@ -39,6 +40,11 @@ pub(crate) fn unlimited() -> OpenApiRouter<App> {
         .routes(routes!(health::alive))
         .routes(routes!(health::metrics))
         .routes(routes!(health::ready))
+}
+
+/// What proxies ask before they let a request pass.
+pub(crate) fn for_proxies() -> OpenApiRouter<App> {
+    forward_auth::routes()
 }
 
 /// The endpoints that need no proof, or check it themselves.

@@ -94,6 +94,7 @@ impl Server {
             metrics_readers: Vec::new(),
             cors: CorsOrigins::SameOrigin,
             dialects: self.dialects,
+            protected_origins: Vec::new(),
             self_signed: SelfSignedPolicy::default(),
         };
         let router = App::new(Arc::clone(&authority), settings).router();

@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod enrolment;
 mod events;
+mod forward_auth;
 mod health;
 mod introspect;
 mod jwks;

@@ -52,6 +52,7 @@ impl Default for Setup {
                 metrics_readers: Vec::new(),
                 cors: CorsOrigins::SameOrigin,
                 dialects: no_dialects(),
+                protected_origins: Vec::new(),
                 self_signed: SelfSignedPolicy::default(),
             },
             faults: None,
@@ -119,9 +120,9 @@ impl TestApp {
         let authority = Arc::new(Authority::start(policy, ports, vault).await.unwrap());
         let app = App::new(Arc::clone(&authority), self.setup.settings.clone());
         let guard = app.guard.clone();
-        let forget = guard.clone();
+        let guarding = app.clone();
         let maintenance =
-            Maintenance::new(Arc::clone(&authority), move || forget.forget_verified_tokens());
+            Maintenance::new(Arc::clone(&authority), move || guarding.forget_verified_tokens());
         let router = app.router();
         self.running = Some(Running { authority, guard, maintenance, router });
     }

@@ -97,10 +97,11 @@ impl Call {
         let mut request = Request::new(self.body.map_or_else(Body::empty, Body::from));
         *request.method_mut() = self.method.parse().unwrap();
         *request.uri_mut() = self.uri.parse::<Uri>().unwrap();
-        request.headers_mut().insert(header::HOST, HeaderValue::from_static("elsewhere.example"));
         for (name, value) in self.headers {
             request.headers_mut().append(name, value);
         }
+        let elsewhere = HeaderValue::from_static("elsewhere.example");
+        request.headers_mut().entry(header::HOST).or_insert(elsewhere);
         request.extensions_mut().insert(PeerAddress(self.peer));
         (self.router, request)
     }

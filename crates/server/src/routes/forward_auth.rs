@@ -1,0 +1,203 @@
+//! What proxies ask before they let a request pass: is it proven, and by whom?
+//!
+//! The answer is that of the guard which would stand in front of the resource itself, about the
+//! request as the proxy describes it. See `forwarded.rs` for how proxies do that.
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use countersign_guard::{self as guard, Guard, Refused, Verified, add_session_nonce};
+use countersign_protocol::{Principal, Scopes};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE, request::Parts,
+};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    address::PeerAddress,
+    app::App,
+    forwarded::{ForwardedError, ForwardedRequest},
+    problem::{Problem, ProblemBody, ProblemType, Refusal as CountedRefusal},
+};
+
+const PATH: &str = "/forward-auth";
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(forward_auth),
+    tags((name = "resources", description = "For those who protect other services"))
+)]
+struct Description;
+
+/// The endpoint, for every method: Envoy asks with the client's.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .route(PATH, any(forward_auth))
+        .route("/forward-auth/", any(envoy))
+        .route("/forward-auth/{*path}", any(envoy))
+}
+
+/// Decide whether a request that a proxy describes is proven.
+///
+/// For the proxies in `trusted_proxies` only, and for the origins in `forward_auth.origins`. The
+/// proxy passes on `Authorization`, `DPoP` and `Signed-Message`, and describes the original request
+/// by `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`, or by `X-Original-Method` and
+/// `X-Original-URL`. Any method will do. A proxy that cannot set headers asks with the client's own
+/// method and authority, at this path followed by the client's.
+#[utoipa::path(
+    get,
+    path = "/forward-auth",
+    tag = "resources",
+    params(("scope" = Option<String>, Query, description = "A scope that the principal must have")),
+    responses(
+        (status = 200, description = "It is, by whom Remote-User, -Account, -Key, -Scopes and -Proof say; what does not exist is empty"),
+        (status = 401, description = "It is not: WWW-Authenticate says what is missing or wrong, and DPoP-Nonce has the nonce for the next proof", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The scope is missing; or whoever asks is no trusted proxy, or does not describe the request in exactly one way", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn forward_auth(
+    State(app): State<App>,
+    Extension(peer): Extension<PeerAddress>,
+    request: Request,
+) -> Response {
+    let (asked, _) = request.into_parts();
+    let scope = needed_scope(asked.uri.query().unwrap_or_default());
+    let question = ForwardedRequest::from_headers(&asked.headers);
+    app.answer(&asked, question.and_then(|original| Ok((original, scope?))), peer).await
+}
+
+/// The same for Envoy, which cannot name a scope: the query is the client's.
+async fn envoy(
+    State(app): State<App>,
+    Extension(peer): Extension<PeerAddress>,
+    request: Request,
+) -> Response {
+    let (asked, _) = request.into_parts();
+    let question = ForwardedRequest::from_request(&asked, PATH);
+    app.answer(&asked, question.map(|original| (original, None)), peer).await
+}
+
+/// The request that is asked about, and the scope that it needs.
+type Question = (ForwardedRequest, Option<String>);
+
+/// Headers of others are believed from those only who are trusted to overwrite them. The far end of
+/// the connection counts, not the client's address, which is itself read from a header.
+fn check_peer(app: &App, PeerAddress(peer): PeerAddress) -> Result<(), ForwardedError> {
+    let is_trusted = app.settings.proxies.contains(peer.ip());
+    is_trusted.then_some(()).ok_or(ForwardedError::UntrustedPeer)
+}
+
+/// The scope in the query of the proxy's question.
+fn needed_scope(query: &str) -> Result<Option<String>, ForwardedError> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let Some((name, value)) = parameters.next() else { return Ok(None) };
+    let is_one_scope = value.parse::<Scopes>().is_ok_and(|scopes| scopes.iter().count() == 1);
+    if name != "scope" || !is_one_scope || parameters.next().is_some() {
+        return Err(ForwardedError::Query);
+    }
+    Ok(Some(value.into_owned()))
+}
+
+impl App {
+    async fn answer(
+        &self,
+        asked: &Parts,
+        question: Result<Question, ForwardedError>,
+        peer: PeerAddress,
+    ) -> Response {
+        let understood = check_peer(self, peer).and(question).and_then(|(original, scope)| {
+            let guard = self.protected.guard_of(&original.place)?;
+            Ok((guard, original, scope))
+        });
+        match understood {
+            Ok((guard, original, scope)) => {
+                self.decide(guard, asked, original, scope.as_deref()).await
+            }
+            Err(error) => not_understood(&error, peer),
+        }
+    }
+
+    async fn decide(
+        &self,
+        guard: &Guard,
+        asked: &Parts,
+        original: ForwardedRequest,
+        scope: Option<&str>,
+    ) -> Response {
+        let mut parts = asked.clone();
+        parts.method = original.method;
+        parts.uri = original.path.into();
+        // Proxies ask without the body, so a proof that covers it does not verify.
+        let request = guard::Request { parts: &parts, body: None, scope };
+        let mut response = match guard.verify_request(request).await {
+            Ok(verified) => self.accepted(verified).await.unwrap_or_else(Problem::into_response),
+            Err(refused) => refusal(guard, refused),
+        };
+        guard.add_nonce(response.headers_mut());
+        response
+    }
+
+    async fn accepted(&self, verified: Verified) -> Result<Response, Problem> {
+        let username = self.authority.username(&verified.principal).await?;
+        let mut response = StatusCode::OK.into_response();
+        add_identity(response.headers_mut(), &verified.principal, username.as_str());
+        add_session_nonce(response.headers_mut(), verified.session_nonce);
+        Ok(response)
+    }
+}
+
+/// Says who it is. What does not exist is empty, so that a proxy which copies these headers onto the
+/// client's request overwrites whatever the client had written there.
+fn add_identity(headers: &mut HeaderMap, principal: &Principal, username: &str) {
+    let key = principal.key.map(|key| key.thumbprint.to_string());
+    let identity = [
+        ("remote-user", username.to_owned()),
+        ("remote-account", principal.account_id.to_string()),
+        ("remote-key", key.unwrap_or_default()),
+        ("remote-scopes", principal.scopes.to_string()),
+        ("remote-proof", principal.proof.name().to_owned()),
+    ];
+    for (name, value) in identity {
+        let value = HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(""));
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// The guard's answer in a form that proxies pass on. nginx makes 500 of a refusal that is neither
+/// 401 nor 403, and passes on one `WWW-Authenticate` field, so all challenges stand in one (RFC 9110
+/// §11.6.1).
+fn refusal(guard: &Guard, refused: Refused) -> Response {
+    let status = match refused.refusal.challenge().status {
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => StatusCode::UNAUTHORIZED,
+        status => status,
+    };
+    let mut response: Response = guard.answer_as(&refused, status).map(Body::from);
+    join_challenges(response.headers_mut());
+    response.extensions_mut().insert(refused);
+    response
+}
+
+fn join_challenges(headers: &mut HeaderMap) {
+    let challenges = headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
+    let joined = challenges.collect::<Vec<_>>().join(&b", "[..]);
+    if !joined.is_empty()
+        && let Ok(joined) = HeaderValue::try_from(joined)
+    {
+        headers.insert(WWW_AUTHENTICATE, joined);
+    }
+}
+
+/// It is not known what the question is, or it is not answered to whoever asks. The administrator
+/// reads in the log what is wrong with his proxy, which may show nothing of the answer.
+fn not_understood(error: &ForwardedError, PeerAddress(peer): PeerAddress) -> Response {
+    tracing::warn!(peer = %peer.ip(), reason = %error, "a question of a proxy was refused");
+    let problem = Problem::new(ProblemType::Forbidden).detail(error.to_string());
+    let mut response = problem.into_response();
+    response.extensions_mut().insert(CountedRefusal(error.reason()));
+    response
+}

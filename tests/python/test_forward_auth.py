@@ -1,0 +1,176 @@
+"""`/forward-auth` through a real nginx and a real Caddy: what only a proxy can get wrong.
+
+What an API must refuse in whichever shape is in `test_attack_table.py`.
+"""
+
+import contextlib
+import http.client
+
+import httpx
+import pytest
+
+from support.api import ITEMS, ApiClient, free_origin
+from support.proxies import CaddyApi, NginxApi, authority
+from support.server import PATIENCE, Server
+from support.signjwt import SignJwtClient
+
+PROXIES = {"nginx": NginxApi, "caddy": CaddyApi}
+
+SPELLINGS = ["{}-{}", "{}_{}"]
+"""Ways to write a header that a backend may take for the same: CGI and WSGI make `HTTP_REMOTE_USER` of both."""
+
+
+@pytest.fixture(scope="module", params=PROXIES)
+def api(request, tmp_path_factory):
+    origin = free_origin()
+    proxied = PROXIES[request.param]
+    issuer = Server(tmp_path_factory.mktemp("issuer"), *proxied.serve_options(origin)).start()
+    running = proxied(origin, issuer)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+        issuer.kill()
+
+
+@pytest.fixture
+def client(api):
+    """An account that is logged in."""
+    return ApiClient(api).log_in()
+
+
+def seen(response):
+    """The headers that the API behind the proxy got: pairs of a name in lower case and a value."""
+    assert response.status_code == 200, response.text
+    return [(name.lower(), value) for name, value in response.json()["headers"]]
+
+
+def named_like(fields, name):
+    """The values of all fields that somebody might take for `name`."""
+    return [value for own, value in fields if own.replace("_", "-") == name]
+
+
+# --- what the API gets ---
+
+
+def test_the_api_learns_who_calls(client):
+    response = client.call()
+    fields = dict(seen(response))
+    assert fields["remote-user"] == client.account.username
+    assert fields["remote-account"] == client.account.account_id
+    assert fields["remote-key"] == client.key.thumbprint
+    assert fields["remote-proof"] == "dpop"
+
+
+def test_the_api_gets_no_credentials(client):
+    fields = dict(seen(client.call("POST", content=b"hello")))
+    assert not {"authorization", "dpop", "signed-message"} & fields.keys()
+    assert fields["content-length"] == "5", "but the body"
+
+
+@pytest.mark.parametrize("path", [ITEMS, "/open"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("case", [str.lower, str.upper, str.title], ids=lambda case: case.__name__)
+def test_a_forged_identity_never_reaches_the_api(client, path, spelling, case):
+    forged = [(case(spelling.format("remote", name)), "root") for name in ("user", "account", "key", "scopes", "proof")]
+    response = client.send("GET", path, [*client.headers(client.proof(path=path)), *forged])
+    fields = seen(response)
+    assert "root" not in [value for name, value in fields if name.startswith("remote")]
+    honest = [client.account.username] if path == ITEMS else []
+    assert [value for value in named_like(fields, "remote-user") if value] == honest
+
+
+def test_a_forged_identity_is_not_even_kept_where_there_is_no_other(client):
+    """The account has no scopes; an empty answer must overwrite what the client claims to have."""
+    response = client.send("GET", ITEMS, [*client.headers(client.proof()), ("Remote-Scopes", "admin")])
+    assert not any(named_like(seen(response), "remote-scopes"))
+    assert response.json()["scopes"] == []
+
+
+# --- what the server is told ---
+
+
+def test_the_query_is_no_part_of_the_question(client):
+    response = client.send("GET", ITEMS + "?scope=admin&x=%2F", client.headers(client.proof()))
+    assert response.status_code == 200, response.text
+
+
+def status_of(api, path, headers):
+    """Of an answer to a request with exactly this path, which `httpx` would normalise."""
+    connection = http.client.HTTPConnection(authority(api.origin), timeout=PATIENCE)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers=dict(headers))
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize("path", ["/x/../items", "//items", "/%69tems", "/items%2Fx", "/items/;x=1", "/items?a=/../b"])
+def test_a_path_is_judged_as_the_client_sent_it(api, client, path):
+    assert status_of(api, path, client.headers(client.proof(path=path))) == 200
+    assert status_of(api, path, client.headers(client.proof(path="/items/other"))) == 401
+
+
+def test_a_scope_is_needed_where_the_proxy_says_so(api):
+    administrator = ApiClient(api)
+    api.issuer.admin("accounts", "grant", administrator.account.username, "admin")
+    administrator.log_in()
+    assert dict(seen(administrator.call("GET", "/admin")))["remote-scopes"] == "admin"
+    assert ApiClient(api).log_in().call("GET", "/admin").status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/ask/anybody", "/ask/admin", "/forward-auth", "/forward-auth/items"])
+def test_a_client_cannot_ask_through_the_proxy(client, path):
+    """Such a path is one of the API, or nothing."""
+    response = client.send("GET", path, client.headers(client.proof(path=path)))
+    assert response.status_code == 404 or named_like(seen(response), "remote-user") == [client.account.username]
+    assert "remote-user" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/forward-auth", "/forward-auth/items"])
+def test_nobody_but_the_proxy_may_ask(api, client, path):
+    question = {
+        "X-Forwarded-Method": "GET",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-Host": authority(api.origin),
+        "X-Forwarded-Uri": ITEMS,
+        "X-Forwarded-For": "127.0.0.1",
+    }
+    transport = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(base_url=api.issuer.origin, transport=transport, timeout=PATIENCE) as stranger:
+        response = stranger.get(path, headers=[*client.headers(client.proof()), *question.items()])
+    assert response.status_code == 403
+    assert "trusted_proxies" in response.json()["detail"]
+    assert "remote-user" not in response.headers
+
+
+# --- what the client gets ---
+
+
+def test_the_nonces_of_a_signjwt_session_reach_the_client(api):
+    """Each request needs the nonce of the answer before it."""
+    user = SignJwtClient(api.issuer)
+    assert user.register().status_code == 200
+    assert user.log_in().status_code == 200
+    with httpx.Client(base_url=api.origin, trust_env=False, timeout=PATIENCE) as browser:
+        for _ in range(3):
+            response = browser.get(ITEMS, headers=user.headers())
+            assert dict(seen(response))["remote-proof"] == "signjwt"
+            user.nonce = response.headers["signjwt-nonce"]
+        used = user.headers()
+        assert browser.get(ITEMS, headers=used).status_code == 200
+        assert browser.get(ITEMS, headers=used).status_code == 401
+
+
+def test_an_answer_without_a_session_names_no_nonce_for_one(client):
+    assert "signjwt-nonce" not in client.call().headers
+
+
+def test_all_challenges_arrive(client):
+    (challenges,) = client.send("GET", ITEMS, {}).headers.get_list("www-authenticate")
+    assert all(f"{scheme} algs=" in challenges for scheme in ("DPoP", "SignJWT", "Bearer"))
+
+
+def test_a_refusal_never_becomes_a_failure_of_the_server(client):
+    """nginx makes 500 of whatever is neither 2xx nor 401 nor 403."""
+    for authorization in ("DPoP", "DPoP a b", "x" * 7000, "Bearer ."):
+        response = client.send("GET", ITEMS, [("Authorization", authorization)])
+        assert response.status_code == 401, response.text

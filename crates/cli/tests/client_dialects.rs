@@ -108,6 +108,115 @@ fn signjwt_signs_its_requests() {
 }
 
 #[test]
+fn password_keeps_what_the_server_made_and_binds_every_token() {
+    let server = Server::start(&[]);
+    let user = User::of(server.url());
+    let register = ["register", "alice", "--dialect", "password", "--email", "alice@example.com"];
+    let said = user.does(&register);
+    assert!(said.starts_with("alice is registered at "), "{said}");
+    // Nothing has to be asked for, and a token is renewed with the password.
+    for _ in 0..2 {
+        let who = user.does(&["whoami"]);
+        assert!(who.contains("username  alice\n") && who.contains("proof     dpop\n"), "{who}");
+        user.does(&["logout"]);
+    }
+    for login in [&["login"][..], &["login", "--dialect", "password"]] {
+        assert!(user.does(login).starts_with("logged in as alice at "));
+    }
+    assert_eq!(user.does(&["call", "GET", "/v1/events"]).matches("login.succeeded").count(), 5);
+    let scope = user.fails(&["login", "--scope", "read"]);
+    assert!(scope.contains("with all scopes"), "{scope}");
+
+    // What was made for a key opens other doors: the account can add one, and log in with that.
+    user.does(&["keys", "add", "--new", "--name", "laptop"]);
+    assert!(user.does(&["login", "laptop"]).starts_with("logged in as alice at "));
+
+    let taken = User::of(server.url()).fails(&register);
+    assert!(taken.contains("username-taken"), "{taken}");
+    let again = user.fails(&register);
+    assert!(again.contains("the keyring has a key for alice"), "{again}");
+}
+
+#[test]
+fn a_password_is_asked_for_once_and_never_an_argument() {
+    let server = Server::start(&[]);
+    let first = User::of(server.url());
+    first.does(&["register", "bob", "--dialect", "jwks-server", "--email", "bob@example.com"]);
+    let hidden = first.fails(&["keyring", "export", "bob"]);
+    assert!(hidden.contains("--reveal-password"), "{hidden}");
+    let password = first.does(&["keyring", "export", "bob", "--reveal-password"]);
+
+    // Elsewhere there is no entry yet: the login makes one, if the password is right.
+    let second = User::of(server.url());
+    user::write_private(&second.path("wrong"), "55c79852-a428-4925-98fd-fc916417ca45\n");
+    let login = ["login", "bob", "--dialect", "password"];
+    let asked = second.fails(&login);
+    assert!(asked.contains("COUNTERSIGN_PASSWORD"), "{asked}");
+    let wrong = second.fails(&[&login[..], &["--password-file", "wrong"]].concat());
+    assert!(wrong.contains("wrong username or password (HTTP 401"), "{wrong}");
+    assert!(!wrong.contains("gets a new token"), "{wrong}");
+    assert_eq!(second.does(&["keyring", "list"]), "");
+    user::write_private(&second.path("right"), &password);
+    let said = second.run(&[&login[..], &["--password-file", "right"]].concat());
+    assert!(said.stdout.starts_with("logged in as bob at "), "{}{}", said.stdout, said.stderr);
+    assert!(said.stderr.contains("keeps the password"), "{}", said.stderr);
+    second.does(&["logout"]);
+    second.does(&login);
+
+    // With a key from a file, nothing is kept.
+    let third = User::of(server.url());
+    third.openssl("genpkey -algorithm ED25519 -out key.pem");
+    user::write_private(&third.path("right"), &password);
+    let login = ["login", "--dialect", "password", "--password-file", "right"];
+    let key = ["--key", "key.pem", "--username", "bob", "--print-token"];
+    let token = third.does(&[&login[..], &key].concat());
+    assert_eq!(token.trim().split('.').count(), 3, "{token}");
+    assert!(!third.keyring().exists());
+}
+
+#[test]
+fn gradecoin_registers_by_one_time_password() {
+    let server = Server::start(&[]);
+    let data = server.data_dir().to_str().unwrap_or_default().to_owned();
+    let user = User::of(server.url());
+    let invite = ["admin", "invite", "e123456", "--one-time-password", "--data-dir", &data];
+    let password = user.does(&invite);
+    user::write_private(&user.path("right"), &password);
+    user::write_private(&user.path("wrong"), "no such password");
+    let register = ["register", "e123456", "--dialect", "gradecoin", "--password-file"];
+    let run = |file| user.run(&[&register[..], &[file]].concat());
+    let wrong = run("wrong");
+    assert!(wrong.stderr.contains("one-time password that still work"), "{}", wrong.stderr);
+    assert_eq!(user.does(&["keyring", "list"]), "");
+    let right = run("right");
+    assert!(right.stdout.starts_with("e123456 is registered at "), "{}", right.stderr);
+    assert!(right.stdout.contains("(RSA 2048)"), "{}", right.stdout);
+
+    let said = user.does(&["login", "--dialect", "gradecoin"]);
+    assert!(said.ends_with(" takes requests signed by this key for those of e123456\n"), "{said}");
+    let token = user.fails(&["login", "--dialect", "gradecoin", "--print-token"]);
+    assert!(token.contains("no token to print"), "{token}");
+    let call = ["call", "POST", "/v1/whoami", "-d", "{\"amount\":2}", "--dialect", "gradecoin"];
+    let who = user.does(&call);
+    assert!(who.contains("\"proof\":\"self-signed\""), "{who}");
+    // The account is one like any other.
+    assert!(user.does(&["login"]).starts_with("logged in as e123456 at "));
+}
+
+#[test]
+fn a_request_can_be_proven_in_every_dialect_without_a_token() {
+    let server = Server::start(&[]);
+    let user = User::of(server.url());
+    user.does(&["register", "alice"]);
+    for (dialect, proof) in
+        [("self-signed", "self-signed"), ("gradecoin", "self-signed"), ("signjwt", "signjwt")]
+    {
+        let who = user.does(&["call", "GET", "/v1/whoami", "--dialect", dialect]);
+        assert!(who.contains(&format!("\"proof\":\"{proof}\"")), "{who}");
+    }
+}
+
+#[test]
 fn a_dialect_that_is_off_says_no() {
     let user = User::of("");
     user::write_private(

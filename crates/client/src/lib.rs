@@ -11,6 +11,7 @@
 
 mod http;
 pub mod keyring;
+mod password;
 pub mod proof;
 mod token;
 
@@ -20,5 +21,7 @@ mod testing;
 pub use crate::http::{
     Client, ClientError, KeyInfo, Login, Metadata, NewAccount, PasswordlessAccount, Refusal,
     Registration, Request, Response, Session, Transport, TransportOptions, WhoAmI, check_address,
+    gradecoin_fingerprint,
 };
+pub use crate::password::{Password, PasswordError};
 pub use crate::token::{AccessToken, AccessTokenError, SavedToken};

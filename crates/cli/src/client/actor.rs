@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use countersign_client::{
-    Client, Login, SavedToken, Session, TransportOptions,
+    Client, Login, Password, SavedToken, Session, TransportOptions,
     keyring::{Entry, Keyring},
 };
 use countersign_protocol::{
@@ -20,7 +20,7 @@ use countersign_system::SystemClock;
 
 use super::{
     choice::{Naming, Wanted, choose},
-    connection::{ServerOptions, explain, server_variable},
+    connection::{ServerOptions, explain_login, server_variable},
     key_file,
     keyring_file::KeyringOptions,
 };
@@ -42,7 +42,7 @@ pub(super) struct ActorOptions {
     username: Option<String>,
 
     #[command(flatten)]
-    places: Places,
+    pub(super) places: Places,
 }
 
 /// Where keys and the server are.
@@ -56,6 +56,11 @@ pub(super) struct Places {
 }
 
 impl ActorOptions {
+    /// Whether the key is in a file, and the keyring is left alone.
+    pub(super) const fn has_key_file(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Whether standard input is the key.
     pub(super) fn reads_stdin(&self) -> bool {
         self.key.as_deref() == Some(Path::new("-"))
@@ -112,7 +117,17 @@ impl Actor {
         url: Option<&str>,
         limits: TransportOptions,
     ) -> anyhow::Result<Self> {
-        let keyring = places.keyring.open()?;
+        Self::of_entry(places.keyring.open()?, places, entry, url, limits).await
+    }
+
+    /// Takes the key from a keyring that is open.
+    pub(super) async fn of_entry(
+        keyring: Keyring,
+        places: &Places,
+        entry: Naming<'_>,
+        url: Option<&str>,
+        limits: TransportOptions,
+    ) -> anyhow::Result<Self> {
         let usual_server = server_variable()?;
         let wanted = Wanted {
             name: entry,
@@ -158,14 +173,29 @@ impl Actor {
         self.kept.as_mut().map(|kept| &mut kept.keyring)
     }
 
-    /// Gets a new token for `resource`, or else for the server itself.
+    /// Gets a new token for `resource`, or else for the server itself: with the password, where the
+    /// entry has one, else with the key.
     pub(super) async fn login(
         &self,
         scope: Option<&str>,
         resource: Option<&str>,
     ) -> anyhow::Result<Session> {
+        if let Some(password) = self.entry().and_then(Entry::password) {
+            ensure!(
+                scope.is_none() && resource.is_none(),
+                "a login by password gets a token for the server itself, with all scopes; for \
+                 others, log in with a key: countersign keys add --new"
+            );
+            return self.login_with_password(&password).await;
+        }
         let login = Login { subject: &self.subject, scope, resource, session_key: None };
-        self.client.login(&self.key, &login).await.map_err(explain)
+        self.client.login(&self.key, &login).await.map_err(explain_login)
+    }
+
+    /// Gets a new token in exchange for a password.
+    pub(super) async fn login_with_password(&self, password: &Password) -> anyhow::Result<Session> {
+        let session = self.client.login_with_password(&self.key, &self.subject, password);
+        session.await.map_err(explain_login)
     }
 
     /// Goes on with a token.
@@ -226,6 +256,14 @@ impl Actor {
             && kept.entry().is_some_and(|entry| entry.account_id().is_none())
         {
             kept.keyring.update(&kept.entry, |entry| entry.set_account_id(account_id))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the password into the keyring.
+    pub(super) fn keep_password(&mut self, password: &Password) -> anyhow::Result<()> {
+        if let Some(kept) = &mut self.kept {
+            kept.keyring.update(&kept.entry, |entry| entry.set_password(password))?;
         }
         Ok(())
     }

@@ -20,7 +20,8 @@ use serde::de::IgnoredAny;
 use super::{
     actor::ActorOptions,
     choice::Naming,
-    connection::{explain, same_server},
+    connection::{explain, explain_login, same_server},
+    dialect::{self, Proof},
 };
 use crate::output;
 
@@ -77,6 +78,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
 
+    /// Prove the request in a dialect, without a token
+    #[arg(long, value_enum)]
+    dialect: Option<Proof>,
+
     /// The entry of the keyring to sign with [default: the only one that fits]
     #[arg(long = "as", value_name = "ENTRY", conflicts_with = "key")]
     entry: Option<String>,
@@ -105,10 +110,15 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let headers = options.headers(&body);
     let request = Request { method: options.method.clone(), url, headers, body };
     let resource = options.resource(&request, actor.server())?;
-    let session = actor.session(resource.as_deref()).await?;
-    let answer = session.send(request).await;
-    actor.done(&session, None);
-    let answer = answer.map_err(explain)?;
+    let answer = if let Some(proof) = options.dialect {
+        let answer = dialect::send(&actor, proof, resource.as_deref(), request).await;
+        answer.map_err(explain_login)?
+    } else {
+        let session = actor.session(resource.as_deref()).await?;
+        let answer = session.send(request).await;
+        actor.done(&session, None);
+        answer.map_err(explain)?
+    };
     options.write(&answer)?;
     if answer.status.is_client_error() || answer.status.is_server_error() {
         output::remark(format!("countersign: the answer is {}", answer.status));

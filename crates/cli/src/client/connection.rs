@@ -91,6 +91,16 @@ pub(super) fn same_origin(url: &str, server: &str) -> bool {
 
 /// The error, with what one might do about it.
 pub(super) fn explain(error: ClientError) -> anyhow::Error {
+    match &error {
+        ClientError::Refused(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
+            anyhow!("{error}\n  `countersign login` gets a new token")
+        }
+        _ => explain_login(error),
+    }
+}
+
+/// The error of a command that logs in itself, with what one might do about it.
+pub(super) fn explain_login(error: ClientError) -> anyhow::Error {
     match advice(&error) {
         Some(advice) => anyhow!("{error}\n  {advice}"),
         None => error.into(),
@@ -106,9 +116,6 @@ fn advice(error: &ClientError) -> Option<String> {
         ClientError::Unreachable { .. } | ClientError::Timeout { .. } => format!(
             "is the server running? --server or {SERVER_VARIABLE} says which one to talk to"
         ),
-        ClientError::Refused(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
-            "`countersign login` gets a new token".to_owned()
-        }
         ClientError::Refused(refusal) => match refusal.code.as_deref()? {
             "enrolment-closed" => "with a one-time code, try: --code CODE".to_owned(),
             "username-taken" => {

@@ -2,15 +2,21 @@
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
-use countersign_client::{Session, keyring::Entry};
+use countersign_client::{ClientError, Password, Request, Response, Session, keyring::Entry};
 use countersign_protocol::keys::{KeyPolicy, PublicKey};
 
-use super::{actor::Actor, connection::explain, text::printable};
+use super::{actor::Actor, connection::explain_login, password::PasswordOptions, text::printable};
 use crate::output;
 
 /// A dialect that the server may speak besides its own API.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Dialect {
+    /// A one-time password registers a key, sealed for the server; every request is signed for its
+    /// body
+    Gradecoin,
+    /// The server makes a password, and takes it for a token; here always one that is bound to a key
+    #[value(alias = "jwks-server")]
+    Password,
     /// The server proves itself first, by a key of its own for each account
     Passwordless,
     /// A JWT signed by the key itself takes the place of the token; nothing to register
@@ -18,6 +24,64 @@ pub(super) enum Dialect {
     /// Every request is signed over a nonce and the JWT of a session
     #[value(name = "signjwt")]
     SignJwt,
+}
+
+/// A dialect in which a request needs no token.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Proof {
+    /// A JWT signed by the key itself, which is good for this body only
+    Gradecoin,
+    /// A JWT signed by the key itself
+    SelfSigned,
+    /// A signature over a nonce and the JWT of a session
+    #[value(name = "signjwt")]
+    SignJwt,
+}
+
+/// Sends one request without a token, to `resource` or else to the server itself.
+pub(super) async fn send(
+    actor: &Actor,
+    proof: Proof,
+    resource: Option<&str>,
+    request: Request,
+) -> Result<Response, ClientError> {
+    let (client, key, subject) = (actor.client(), actor.key(), actor.subject());
+    let jwt = match proof {
+        Proof::Gradecoin => client.self_signed(key, subject, resource, Some(&request.body))?,
+        Proof::SelfSigned => client.self_signed(key, subject, resource, None)?,
+        Proof::SignJwt => return client.send_signjwt(key, subject, request).await,
+    };
+    client.send_self_signed(&jwt, request).await
+}
+
+/// Logs in with the password of the entry, or else with one that is asked for, which the entry then
+/// keeps.
+pub(super) async fn password(
+    actor: &mut Actor,
+    options: &PasswordOptions,
+) -> anyhow::Result<Session> {
+    if let Some(password) = actor.entry().and_then(Entry::password) {
+        return actor.login_with_password(&password).await;
+    }
+    let name = actor.entry().map_or(actor.subject(), Entry::username);
+    let password: Password = options.get(&format!("Password of {name}"))?;
+    let session = actor.login_with_password(&password).await?;
+    actor.keep_password(&password)?;
+    Ok(session)
+}
+
+/// Shows that the server takes requests that the key signs as *gradecoin* wants it.
+pub(super) async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
+    ensure!(
+        !print_token,
+        "gradecoin has no token to print: each JWT is for the body of one request; send one with \
+         `countersign call --dialect gradecoin`"
+    );
+    let who = actor.client().whoami_gradecoin(actor.key(), actor.subject()).await;
+    let who = who.map_err(explain_login)?;
+    actor.keep_account(&who.account_id)?;
+    let (server, username) = (actor.server(), printable(&who.username));
+    Ok(output::line(format!("{server} takes requests signed by this key for those of {username}"))?)
 }
 
 /// Logs in as the server wants it in *passwordless*: with the key that it gave at registration.
@@ -28,16 +92,16 @@ pub(super) async fn passwordless(actor: &Actor) -> anyhow::Result<Session> {
     )?;
     let server_key = server_key(entry)?;
     let (client, key) = (actor.client(), actor.key());
-    client.login_passwordless(key, actor.subject(), &server_key).await.map_err(explain)
+    client.login_passwordless(key, actor.subject(), &server_key).await.map_err(explain_login)
 }
 
 /// Shows that the server takes JWTs that the key signs itself; and prints one if wanted.
 pub(super) async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
     let make = |actor: &Actor| {
-        actor.client().self_signed(actor.key(), actor.subject(), None).map_err(explain)
+        actor.client().self_signed(actor.key(), actor.subject(), None, None).map_err(explain_login)
     };
     let jwt = make(actor)?;
-    let who = actor.client().whoami_self_signed(&jwt).await.map_err(explain)?;
+    let who = actor.client().whoami_self_signed(&jwt).await.map_err(explain_login)?;
     actor.keep_account(&who.account_id)?;
     let said = format!(
         "{} takes JWTs of this key for those of {}",
@@ -59,7 +123,8 @@ pub(super) async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Res
         !print_token,
         "signjwt has no token to print: its JWT does nothing without a signature for each request"
     );
-    let who = actor.client().whoami_signjwt(actor.key(), actor.subject()).await.map_err(explain)?;
+    let who =
+        actor.client().whoami_signjwt(actor.key(), actor.subject()).await.map_err(explain_login)?;
     actor.keep_account(&who.account_id)?;
     let (server, username) = (actor.server(), printable(&who.username));
     Ok(output::line(format!("{server} takes messages signed by this key for those of {username}"))?)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use countersign_client::{
-    Client, ClientError, Login,
+    Client, ClientError, Login, Password,
     keyring::{Entry, EntryName, Keyring},
 };
 use countersign_protocol::{
@@ -13,9 +13,10 @@ use countersign_protocol::{
     ports::Clock as _,
 };
 use countersign_system::SystemClock;
+use http::StatusCode;
 
 use super::{
-    connection::{explain, same_server},
+    connection::{explain_login, same_server},
     key_file::KeyType,
 };
 use crate::output;
@@ -36,6 +37,15 @@ pub(super) struct Accepted {
     pub(super) account_id: String,
     /// The key by which the server proves itself to this account, where it gave one.
     pub(super) server_key: Option<PublicKey>,
+    /// The password of the account, where it has one.
+    pub(super) password: Option<Password>,
+}
+
+impl Accepted {
+    /// Nothing but an account.
+    pub(super) const fn account(account_id: String) -> Self {
+        Self { account_id, server_key: None, password: None }
+    }
 }
 
 /// A key in the keyring that the server may not know yet.
@@ -86,6 +96,23 @@ impl<'a> Enrolment<'a> {
         &self.key
     }
 
+    /// The password that an earlier run left in the entry.
+    pub(super) fn password(&self) -> Option<Password> {
+        self.keyring.get(self.entry.as_str()).and_then(Entry::password)
+    }
+
+    /// Puts the password of the account into the entry: nobody else has it.
+    pub(super) fn keep_password(&mut self, password: &Password) -> anyhow::Result<()> {
+        self.keyring
+            .update(self.entry.as_str(), |entry| entry.set_password(password))
+            .context("the account is registered, but the keyring cannot keep its password")
+    }
+
+    /// The name of the entry.
+    pub(super) const fn entry(&self) -> &EntryName {
+        &self.entry
+    }
+
     /// Draws the conclusion from what the server said: the entry is marked with the account id, or
     /// it is removed, or, when its fate is not known, it stays for another attempt.
     pub(super) async fn conclude(
@@ -97,7 +124,7 @@ impl<'a> Enrolment<'a> {
         let (accepted, was_known) = match outcome {
             Ok(accepted) => (accepted, false),
             Err(error) if is_lost(&error) => {
-                let error = explain(error);
+                let error = explain_login(error);
                 return Err(anyhow!(
                     "{error}\n  it is not known whether the server has the key now; the keyring \
                      keeps it as {}: run the same command again",
@@ -105,15 +132,18 @@ impl<'a> Enrolment<'a> {
                 ));
             }
             Err(error) => match self.account_behind(client, username, &error).await {
-                Some(account_id) => (Accepted { account_id, server_key: None }, true),
+                Some(account_id) => (Accepted::account(account_id), true),
                 None => return Err(self.give_up(error)),
             },
         };
-        let Accepted { account_id, server_key } = accepted;
+        let Accepted { account_id, server_key, password } = accepted;
         let mark = |entry: &mut Entry| {
             entry.set_account_id(&account_id);
             if let Some(key) = &server_key {
                 entry.set_server_side_public_key(key);
+            }
+            if let Some(password) = &password {
+                entry.set_password(password);
             }
         };
         self.keyring
@@ -138,7 +168,11 @@ impl<'a> Enrolment<'a> {
     }
 
     fn give_up(self, error: ClientError) -> anyhow::Error {
-        let error = explain(error);
+        self.abandon(explain_login(error))
+    }
+
+    /// Takes back what [`Self::begin`] did, because of `error`.
+    pub(super) fn abandon(self, error: anyhow::Error) -> anyhow::Error {
         if !self.is_new {
             return anyhow!("{error}\n  the keyring still has the key, as {}", self.entry);
         }
@@ -237,7 +271,12 @@ fn is_lost(error: &ClientError) -> bool {
     }
 }
 
+/// Whether the server may have refused because it has the account already. *gradecoin* gives no code,
+/// and says no more of a password that was used up than of a wrong one.
 fn is_taken(error: &ClientError) -> bool {
     let ClientError::Refused(refusal) = error else { return false };
-    matches!(refusal.code.as_deref(), Some("key-taken" | "username-taken"))
+    match refusal.code.as_deref() {
+        Some(code) => matches!(code, "key-taken" | "username-taken"),
+        None => refusal.status == StatusCode::BAD_REQUEST,
+    }
 }

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{
     choice::unknown, connection::ServerOptions, enrolment::parse_name, key_file,
-    keyring_file::KeyringOptions, passphrase::Source, terminal, text,
+    keyring_file::KeyringOptions, passphrase, secret::Source, terminal, text,
 };
 use crate::{output, time::to_rfc3339};
 
@@ -69,13 +69,17 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         new_passphrase_file: Option<PathBuf>,
     },
-    /// Print an entry's private key, unencrypted
+    /// Print an entry's private key or password, unencrypted
     Export {
         entry: String,
 
-        /// Print it: whoever sees it can log in
+        /// Print the private key: whoever sees it can log in
         #[arg(long)]
         reveal_private_key: bool,
+
+        /// Print the password, where the account has one: whoever sees it can log in
+        #[arg(long, conflicts_with = "reveal_private_key")]
+        reveal_password: bool,
     },
     /// Put a private key from a file into the keyring
     Import(Box<Import>),
@@ -110,15 +114,16 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
             let source = new_passphrase_file.clone().map_or(Source::Terminal, Source::File);
             change_passphrase(&mut file.open()?, &source)
         }
-        Action::Export { entry, reveal_private_key } => {
-            if !reveal_private_key {
-                bail!(
-                    "the key would be printed unencrypted, and whoever sees it can log in: if that \
-                     is what you want, say --reveal-private-key"
-                );
-            }
-            export(find(&file.open()?, entry)?)
+        Action::Export { entry, reveal_private_key: true, .. } => {
+            export_key(find(&file.open()?, entry)?)
         }
+        Action::Export { entry, reveal_password: true, .. } => {
+            export_password(find(&file.open()?, entry)?)
+        }
+        Action::Export { .. } => bail!(
+            "the key would be printed unencrypted, and whoever sees it can log in: if that is what \
+             you want, say --reveal-private-key (or --reveal-password)"
+        ),
         Action::Import(import) => import.run(file),
         Action::Path => Ok(output::line(file.path()?.display().to_string())?),
     }
@@ -166,6 +171,7 @@ fn show(entry: &Entry, json: bool) -> anyhow::Result<()> {
         ("account", text::printable(account)),
         ("server", text::printable(entry.url())),
         ("key", key_file::describe(&key)),
+        ("logs in", if entry.password().is_some() { "by password" } else { "by key" }.to_owned()),
         ("created", to_rfc3339(entry.created_at())),
         ("state", state(entry, SystemClock::new().now())),
     ]))?;
@@ -188,8 +194,7 @@ fn remove(keyring: &mut Keyring, name: &str, yes: bool) -> anyhow::Result<()> {
 }
 
 fn change_passphrase(keyring: &mut Keyring, source: &Source) -> anyhow::Result<()> {
-    let passphrase = source
-        .choose(keyring.path())
+    let passphrase = passphrase::choose(source, keyring.path())
         .context("without a terminal, --new-passphrase-file FILE says the new passphrase")?;
     keyring.change_passphrase(&passphrase, KdfCost::DEFAULT)?;
     output::line("the passphrase is changed")?;
@@ -197,7 +202,14 @@ fn change_passphrase(keyring: &mut Keyring, source: &Source) -> anyhow::Result<(
     Ok(())
 }
 
-fn export(entry: &Entry) -> anyhow::Result<()> {
+fn export_password(entry: &Entry) -> anyhow::Result<()> {
+    let password = entry.password().with_context(|| {
+        format!("the entry {} has no password: it logs in with its key", entry.name())
+    })?;
+    Ok(output::line(password.expose())?)
+}
+
+fn export_key(entry: &Entry) -> anyhow::Result<()> {
     let key = entry.private_key(&KeyPolicy::default())?;
     let text = Zeroizing::new(pem::encode("PRIVATE KEY", &key.to_pkcs8_der()));
     Ok(output::bytes(text.as_bytes())?)

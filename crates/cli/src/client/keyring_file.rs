@@ -13,7 +13,11 @@ use clap::Args;
 use countersign_client::keyring::{KdfCost, Keyring, KeyringError};
 use countersign_system::SystemRandom;
 
-use super::{connection::variable, passphrase::Source};
+use super::{
+    connection::variable,
+    passphrase::{self, PASSPHRASE},
+    secret::Source,
+};
 use crate::output;
 
 const VARIABLE: &str = "COUNTERSIGN_KEYRING";
@@ -86,7 +90,7 @@ impl KeyringOptions {
                 .create(directory)
                 .with_context(|| format!("cannot make {}", directory.display()))?;
         }
-        let passphrase = self.source()?.choose(&path)?;
+        let passphrase = passphrase::choose(&self.source()?, &path)?;
         let made = Keyring::create(&path, &passphrase, KdfCost::DEFAULT, Arc::new(SystemRandom))?;
         output::remark(format!(
             "made the keyring {}: without its passphrase nobody can open it, nor can you",
@@ -110,12 +114,12 @@ impl KeyringOptions {
     }
 
     fn source(&self) -> anyhow::Result<Source> {
-        Source::find(self.passphrase_file.as_deref())
+        Source::find(&PASSPHRASE, self.passphrase_file.as_deref())
     }
 }
 
 fn try_open(path: &Path, source: &Source) -> anyhow::Result<Result<Keyring, KeyringError>> {
-    let passphrase = source.get(path)?;
+    let passphrase = passphrase::get(source, path)?;
     Ok(Keyring::open(path, &passphrase, Arc::new(SystemRandom)))
 }
 

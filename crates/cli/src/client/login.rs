@@ -1,15 +1,17 @@
 //! `countersign login`, `logout` and `whoami`.
 
 use clap::Args;
-use countersign_client::{TransportOptions, WhoAmI, keyring::Entry};
+use countersign_client::{Session, TransportOptions, WhoAmI, keyring::Entry};
 use countersign_protocol::UnixTime;
 use serde_json::{Map, Value};
 
 use super::{
     actor::{Actor, ActorOptions, Places},
     choice::Naming,
-    connection::explain,
+    connection::{explain, explain_login},
     dialect::{self, Dialect},
+    enrolment::parse_name,
+    password::{self, PasswordOptions},
     text::{self, printable},
 };
 use crate::{output, time::to_rfc3339};
@@ -32,6 +34,9 @@ pub(crate) struct LoginOptions {
     /// Log in by a dialect instead of the server's own API
     #[arg(long, value_enum)]
     dialect: Option<Dialect>,
+
+    #[command(flatten)]
+    password: PasswordOptions,
 
     /// Print the access token. It is a secret, though of little use without the key
     #[arg(long)]
@@ -67,29 +72,75 @@ pub(crate) struct WhoamiOptions {
 pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
     let entry = Naming::Argument(options.entry.as_deref());
+    if options.dialect == Some(Dialect::Password) && !options.actor.has_key_file() {
+        return login_with_password(options).await;
+    }
     let mut actor = options.actor.open(entry, None, limits).await?;
     let session = match options.dialect {
         None => actor.login(options.scope.as_deref(), options.resource.as_deref()).await?,
+        Some(Dialect::Gradecoin) => {
+            return dialect::gradecoin(&mut actor, options.print_token).await;
+        }
+        Some(Dialect::Password) => dialect::password(&mut actor, &options.password).await?,
         Some(Dialect::Passwordless) => dialect::passwordless(&actor).await?,
         Some(Dialect::SelfSigned) => {
             return dialect::self_signed(&mut actor, options.print_token).await;
         }
         Some(Dialect::SignJwt) => return dialect::signjwt(&mut actor, options.print_token).await,
     };
-    let until = to_rfc3339(session.expires_at());
-    let said = if let Some(resource) = session.resource() {
+    let who = match session.resource() {
         // The server itself takes no token that is for somebody else.
-        actor.keep(&session, None)?;
-        format!("got a token of {} for {} until {until}", actor.server(), printable(resource))
-    } else {
-        let who = session.whoami().await.map_err(explain)?;
-        actor.keep(&session, Some(&who.account_id))?;
-        format!("logged in as {} at {} until {until}", printable(&who.username), actor.server())
+        Some(_) => None,
+        None => Some(session.whoami().await.map_err(explain_login)?),
+    };
+    actor.keep(&session, who.as_ref().map(|who| who.account_id.as_str()))?;
+    report(options, &session, who.as_ref(), actor.server())
+}
+
+/// Logs in with a password and the keyring, which may have no entry yet.
+async fn login_with_password(options: &LoginOptions) -> anyhow::Result<()> {
+    let limits = TransportOptions::default();
+    let places = &options.actor.places;
+    let mut keyring = match options.entry {
+        Some(_) => places.keyring.open_or_create()?,
+        None => places.keyring.open()?,
+    };
+    if let Some(name) = options.entry.as_deref().filter(|name| keyring.get(name).is_none()) {
+        parse_name(name)?;
+        let client = places.server.connect(&places.server.address()?, limits).await?;
+        let password = options.password.get(&format!("Password of {name}"))?;
+        let session = password::log_in_anew(&client, &mut keyring, name, password).await?;
+        let who = session.whoami().await.map_err(explain_login)?;
+        output::remark(format!("the keyring keeps the password, and a key for tokens, as {name}"));
+        return report(options, &session, Some(&who), client.metadata().issuer());
+    }
+    let entry = Naming::Argument(options.entry.as_deref());
+    let mut actor = Actor::of_entry(keyring, places, entry, None, limits).await?;
+    let session = dialect::password(&mut actor, &options.password).await?;
+    let who = session.whoami().await.map_err(explain_login)?;
+    actor.keep(&session, Some(&who.account_id))?;
+    report(options, &session, Some(&who), actor.server())
+}
+
+fn report(
+    options: &LoginOptions,
+    session: &Session,
+    who: Option<&WhoAmI>,
+    server: &str,
+) -> anyhow::Result<()> {
+    let until = to_rfc3339(session.expires_at());
+    let said = match (who, session.resource()) {
+        (Some(who), _) => {
+            format!("logged in as {} at {server} until {until}", printable(&who.username))
+        }
+        (None, resource) => {
+            let resource = printable(resource.unwrap_or(server));
+            format!("got a token of {server} for {resource} until {until}")
+        }
     };
     if options.print_token {
         output::remark(said);
-        output::line(session.token().expose())?;
-        return Ok(());
+        return Ok(output::line(session.token().expose())?);
     }
     output::line(said)?;
     if let Some(scope) = session.scope().filter(|scope| !scope.is_empty()) {

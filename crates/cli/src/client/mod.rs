@@ -12,7 +12,9 @@ mod keyring_file;
 mod keys;
 mod login;
 mod passphrase;
+mod password;
 mod register;
+mod secret;
 mod terminal;
 mod text;
 

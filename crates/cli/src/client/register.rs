@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{bail, ensure};
 use clap::Args;
 use countersign_client::{
-    Client, ClientError, NewAccount, PasswordlessAccount, Registration, TransportOptions,
+    Client, ClientError, NewAccount, Password, PasswordlessAccount, Registration, TransportOptions,
+    gradecoin_fingerprint, keyring::Keyring,
 };
 use countersign_protocol::keys::PrivateKey;
 
@@ -13,8 +14,9 @@ use super::{
     actor::Places,
     connection::explain,
     dialect::Dialect,
-    enrolment::{Accepted, Enrolment, Plan, is_account, parse_name},
+    enrolment::{Accepted, Enrolled, Enrolment, Plan, is_account, parse_name},
     key_file::{self, KeyType},
+    password::{self, PasswordOptions},
     text,
 };
 use crate::output;
@@ -36,9 +38,17 @@ pub(crate) struct Options {
     #[arg(long, value_enum, conflicts_with_all = ["code", "label", "no_keyring"])]
     dialect: Option<Dialect>,
 
-    /// The kind of key to make; every server and library knows p256
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t = KeyType::DEFAULT)]
-    key_type: KeyType,
+    /// The e-mail address of the account, which the dialect password wants
+    #[arg(long, value_name = "ADDRESS", required_if_eq("dialect", "password"))]
+    email: Option<String>,
+
+    #[command(flatten)]
+    password: PasswordOptions,
+
+    /// The kind of key to make [default: p256, which every server and library knows; rsa2048 for
+    /// gradecoin, which is older]
+    #[arg(long, value_name = "TYPE", value_enum)]
+    key_type: Option<KeyType>,
 
     /// Register this private key (PEM or PKCS#8, - for standard input) in place of a new one
     #[arg(long, value_name = "FILE", conflicts_with = "key_type")]
@@ -58,18 +68,14 @@ pub(crate) struct Options {
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let username = &options.name;
-    // What can be refused without a server and a passphrase is refused first.
-    parse_name(options.entry.as_ref().unwrap_or(username))?;
-    ensure!(
-        options.dialect != Some(Dialect::SelfSigned),
-        "self-signed has no registration of its own: register without --dialect, then log in with it"
-    );
+    options.check()?;
     let given = options.key.as_deref().map(key_file::read).transpose()?;
     let server = options.places.server.address()?;
     let client = options.places.server.connect(&server, TransportOptions::default()).await?;
     let server = client.metadata().issuer();
     if let Some(key) = given.as_ref().filter(|_| options.no_keyring) {
-        let Accepted { account_id, .. } = register(&client, key, options).await.map_err(explain)?;
+        let Accepted { account_id, .. } =
+            register(&client, key, None, options).await.map_err(explain)?;
         output::line(format!("{username} is registered at {server}"))?;
         let key = key_file::describe(key.public_key());
         let facts = [("  account", text::printable(&account_id)), ("  key", key)];
@@ -89,44 +95,93 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
             name = entry.name()
         );
     }
+    let one_time_password = match options.dialect {
+        Some(Dialect::Gradecoin) => {
+            Some(options.password.get(&format!("One-time password of {username}"))?)
+        }
+        _ => None,
+    };
     let plan = Plan { server, username, entry: options.entry.as_deref(), default_entry: username };
-    let enrolment = Enrolment::begin(&mut keyring, &plan, given, options.key_type)?;
-    let outcome = register(&client, enrolment.key(), options).await;
-    let enrolled = enrolment.conclude(&client, username, outcome).await?;
+    let enrolment = Enrolment::begin(&mut keyring, &plan, given, options.key_type())?;
+    let enrolled = if let (Some(Dialect::Password), Some(email)) = (options.dialect, &options.email)
+    {
+        password::register(&client, enrolment, username, email).await?
+    } else {
+        let outcome = register(&client, enrolment.key(), one_time_password.as_ref(), options).await;
+        enrolment.conclude(&client, username, outcome).await?
+    };
+    report(&enrolled, server, &keyring, options)
+}
 
+fn report(
+    enrolled: &Enrolled,
+    server: &str,
+    keyring: &Keyring,
+    options: &Options,
+) -> anyhow::Result<()> {
     let verb = if enrolled.was_known { "was registered already" } else { "is registered" };
-    output::line(format!("{username} {verb} at {server}"))?;
-    output::line(text::facts([
-        ("  account", text::printable(&enrolled.account_id)),
-        ("  key", key_file::describe(enrolled.key.public_key())),
-        ("  keyring", format!("{}, entry {}", keyring.path().display(), enrolled.entry)),
-    ]))?;
+    output::line(format!("{} {verb} at {server}", options.name))?;
+    let key = enrolled.key.public_key();
+    let mut facts = vec![("  account", text::printable(&enrolled.account_id))];
+    if options.dialect == Some(Dialect::Gradecoin) {
+        facts.push(("  address", gradecoin_fingerprint(key)));
+    }
+    facts.push(("  key", key_file::describe(key)));
+    facts.push(("  keyring", format!("{}, entry {}", keyring.path().display(), enrolled.entry)));
+    output::line(text::facts(facts))?;
+    if options.dialect == Some(Dialect::Password) {
+        output::remark("the keyring keeps the password; the key is what tokens are bound to");
+    }
     output::remark("try: countersign whoami");
     Ok(())
+}
+
+impl Options {
+    /// Refuses what can be refused without a server and a passphrase.
+    fn check(&self) -> anyhow::Result<()> {
+        parse_name(self.entry.as_ref().unwrap_or(&self.name))?;
+        ensure!(
+            self.dialect != Some(Dialect::SelfSigned),
+            "self-signed has no registration of its own: register without --dialect, then log in \
+             with it"
+        );
+        let has_password = self.dialect == Some(Dialect::Password);
+        ensure!(has_password || self.email.is_none(), "--email is for --dialect password only");
+        Ok(())
+    }
+
+    fn key_type(&self) -> KeyType {
+        // The original of gradecoin knows no other keys.
+        let is_gradecoin = self.dialect == Some(Dialect::Gradecoin);
+        self.key_type.unwrap_or(if is_gradecoin { KeyType::Rsa2048 } else { KeyType::DEFAULT })
+    }
 }
 
 async fn register(
     client: &Client,
     key: &PrivateKey,
+    one_time_password: Option<&Password>,
     options: &Options,
 ) -> Result<Accepted, ClientError> {
-    match options.dialect {
-        Some(Dialect::Passwordless) => {
-            let account = client.register_passwordless(key, &options.name).await?;
-            let PasswordlessAccount { account_id, server_key } = account;
-            return Ok(Accepted { account_id, server_key: Some(server_key) });
+    let name = &options.name;
+    match (options.dialect, one_time_password) {
+        (Some(Dialect::Gradecoin), Some(password)) => {
+            client.register_gradecoin(key, name, password).await.map(Accepted::account)
         }
-        Some(Dialect::SignJwt) => {
-            let account_id = client.register_signjwt(key, &options.name).await?;
-            return Ok(Accepted { account_id, server_key: None });
+        (Some(Dialect::Passwordless), _) => {
+            let PasswordlessAccount { account_id, server_key } =
+                client.register_passwordless(key, name).await?;
+            Ok(Accepted { server_key: Some(server_key), ..Accepted::account(account_id) })
         }
-        Some(Dialect::SelfSigned) | None => {}
+        (Some(Dialect::SignJwt), _) => {
+            client.register_signjwt(key, name).await.map(Accepted::account)
+        }
+        _ => {
+            let label = options.label.as_deref();
+            let enrolment_code = options.code.as_deref();
+            let account = NewAccount { username: name, label, enrolment_code };
+            let Registration { account_id, .. } = client.register(key, &account).await?;
+            Ok(Accepted::account(account_id))
+        }
     }
-    let account = NewAccount {
-        username: &options.name,
-        label: options.label.as_deref(),
-        enrolment_code: options.code.as_deref(),
-    };
-    let Registration { account_id, .. } = client.register(key, &account).await?;
-    Ok(Accepted { account_id, server_key: None })
 }

@@ -191,6 +191,11 @@ impl Client {
         &*self.inner.random
     }
 
+    /// The nonces of the server as the issuer of tokens.
+    pub(super) fn nonces(&self) -> &Nonces {
+        &self.inner.nonces
+    }
+
     pub(super) fn transport(&self) -> &Transport {
         &self.inner.transport
     }
@@ -231,7 +236,7 @@ pub(super) struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// `message` with a proof by `key` that is for `target` and no token.
-    fn proven(
+    pub(super) fn proven(
         &self,
         key: &PrivateKey,
         target: &Target,

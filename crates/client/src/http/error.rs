@@ -53,8 +53,8 @@ pub enum ClientError {
     /// The server said no, or failed.
     #[error("{0}")]
     Refused(Refusal),
-    /// A request to sign has a header field that only a session may set.
-    #[error("the header {0} is set by the session itself")]
+    /// A request to sign has a header field that only the client may set.
+    #[error("the header {0} is set by the client itself")]
     ReservedHeader(&'static str),
     /// The answer is longer than the limit.
     #[error("the answer of {origin} is longer than {limit} bytes")]

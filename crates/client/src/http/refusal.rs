@@ -88,8 +88,10 @@ fn oauth_error(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
 fn problem(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
     let kind = text(body, "type").filter(|kind| kind != "about:blank");
     let code = kind.map(|kind| kind.strip_prefix(PROBLEM).unwrap_or(&kind).to_owned());
-    // The title says what the code says already; the detail is about this request.
-    (code, text(body, "detail").or_else(|| text(body, "title")))
+    // The title says what the code says already; the detail is about this request. *gradecoin* has
+    // neither.
+    let message = ["detail", "title", "message"].into_iter().find_map(|name| text(body, name));
+    (code, message)
 }
 
 fn text(body: &Map<String, Value>, name: &str) -> Option<String> {
@@ -161,6 +163,10 @@ mod tests {
             (
                 refusal(503, &[("retry-after", "soon")], "{}"),
                 "the server failed: Service Unavailable (HTTP 503)",
+            ),
+            (
+                refusal(400, &[], r#"{"res":"Error","message":"this does not open"}"#),
+                "the server refused: this does not open (HTTP 400)",
             ),
             (refusal(799, &[], "<html>"), "the server refused: no reason given (HTTP 799)"),
         ];

@@ -61,12 +61,7 @@ impl Session {
     /// or `DPoP`, or there is no answer within the limits. An answer with an error status is an
     /// answer.
     pub async fn send(&self, request: Request) -> Result<Response, ClientError> {
-        if request.headers.contains_key(AUTHORIZATION) {
-            return Err(ClientError::ReservedHeader("Authorization"));
-        }
-        if request.headers.contains_key(DPOP) {
-            return Err(ClientError::ReservedHeader("DPoP"));
-        }
+        request.refuse_own_proofs()?;
         let (target, message) = request.into_message()?;
         let limit = self.client.transport().max_response_bytes();
         self.exchange(&target, limit, |_| Ok(message.clone())).await

@@ -13,6 +13,8 @@ use super::*;
 use crate::testing::{CountingRandom, FixedClock, NOW};
 use crate::token::{AccessToken, SavedToken};
 
+mod gradecoin;
+mod jwks_server;
 mod login;
 mod passwordless;
 mod requests;

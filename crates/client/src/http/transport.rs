@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::{HeaderMap, LOCATION};
+use http::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use http::{Method, StatusCode};
 use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use countersign_protocol::strict::json;
 
+use super::client::DPOP;
 use super::target::Target;
 use super::{ClientError, Refusal};
 
@@ -68,6 +69,15 @@ impl Request {
     /// When the URL is none, or the address would get a token unencrypted.
     pub fn origin(&self) -> Result<String, ClientError> {
         Ok(Target::parse(&self.url)?.origin().to_owned())
+    }
+
+    /// Refuses header fields that say who sends the request: that is for the client to say.
+    pub(super) fn refuse_own_proofs(&self) -> Result<(), ClientError> {
+        let reserved = [("Authorization", AUTHORIZATION), ("DPoP", DPOP)];
+        match reserved.into_iter().find(|(_, name)| self.headers.contains_key(name)) {
+            Some((name, _)) => Err(ClientError::ReservedHeader(name)),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn into_message(self) -> Result<(Target, Message), ClientError> {

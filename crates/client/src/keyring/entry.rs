@@ -9,6 +9,7 @@ use countersign_protocol::strict::base64;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::password::Password;
 use crate::token::{AccessToken, SavedToken};
 
 /// The name under which a keyring holds an entry: 1 to 64 characters, none of them a control
@@ -84,6 +85,7 @@ impl Entry {
             client_side_private_key: Zeroizing::new(base64::encode(&key.to_pkcs8_der())),
             client_side_public_key: base64::encode(&key.public_key().to_spki_der()),
             server_side_public_key: None,
+            password: None,
             jwt_token: None,
             jwt_token_expires_at: None,
             dpop_nonces: Vec::new(),
@@ -153,6 +155,12 @@ impl Entry {
         self.record.server_side_public_key.as_ref().map(|key| parse_spki(key, policy)).transpose()
     }
 
+    /// The password of the account, where it has one: then the key is what tokens are bound to, and
+    /// need not be the account's.
+    pub fn password(&self) -> Option<Password> {
+        Password::new(self.record.password.clone()?).ok()
+    }
+
     /// The token last received for the server itself, with the nonces that came with it.
     pub fn token(&self) -> Option<SavedToken> {
         let token = AccessToken::new(self.record.jwt_token.as_ref()?.to_string()).ok()?;
@@ -181,6 +189,11 @@ impl Entry {
     /// Records the key by which the server proves itself to this user.
     pub fn set_server_side_public_key(&mut self, key: &PublicKey) {
         self.record.server_side_public_key = Some(base64::encode(&key.to_spki_der()));
+    }
+
+    /// Records the password of the account.
+    pub fn set_password(&mut self, password: &Password) {
+        self.record.password = Some(Zeroizing::new(password.expose().to_owned()));
     }
 
     /// Records a token in place of the last one for the same resource. Of those for resource servers
@@ -263,6 +276,8 @@ pub(super) struct Record {
     /// SPKI DER in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     server_side_public_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<Zeroizing<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jwt_token: Option<Zeroizing<String>>,
     /// Seconds since 1970.

@@ -121,7 +121,7 @@ async fn add(
     let enrolment = Enrolment::begin(keyring, &plan, given, options.key_type)?;
     let outcome = session.add_key(enrolment.key(), options.label.as_deref()).await;
     let account_id = who.account_id.clone();
-    let outcome = outcome.map(|_| Accepted { account_id, server_key: None });
+    let outcome = outcome.map(|_| Accepted::account(account_id));
     let enrolled = enrolment.conclude(client, &who.account_id, outcome).await?;
 
     let username = text::printable(&who.username);

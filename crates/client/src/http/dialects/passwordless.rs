@@ -4,26 +4,25 @@
 use std::sync::Arc;
 
 use countersign_protocol::{
-    UnixTime,
     challenges::mutual::Number,
     keys::{
         KeyPolicy, KeyType, PrivateKey, PublicKey, SignError,
         raw_rsa::{self, RawRsaPrivateKey},
     },
-    strict::{base64, base64url, json},
+    strict::base64,
 };
 use http::{Method, header::AUTHORIZATION};
 use serde::Deserialize;
 
+use super::read_bound_token;
 use crate::{
     http::{
-        Client, ClientError, Response, Session,
+        Client, ClientError, Session,
         client::{json_message, sensitive, unexpected},
         target::Target,
         transport::Message,
     },
     keyring::Entry,
-    token::{AccessToken, SavedToken},
 };
 
 /// An account that the server has just made in the *passwordless* dialect.
@@ -86,12 +85,18 @@ impl Client {
         account: &str,
         server_key: &PublicKey,
     ) -> Result<Session, ClientError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Answer {
+            jwt_token: String,
+        }
+
         let number = self.verified_number(account, server_key).await?;
         let target = self.account_address("authenticate", account)?;
         let proposal = base64::encode(&propose(key, &number)?);
         let message = json_message(Method::POST, [("proposal", proposal.into())]);
-        let answer = self.ask(&target, message).await?;
-        let saved = read_token(&target, answer, key)?;
+        let Answer { jwt_token } = self.ask(&target, message).await?.into_json(&target)?;
+        let saved = read_bound_token(&target, jwt_token, key)?;
         Ok(self.resume(Arc::clone(key), saved))
     }
 
@@ -147,39 +152,4 @@ fn propose(key: &PrivateKey, number: &Number) -> Result<Vec<u8>, ClientError> {
     let raw = RawRsaPrivateKey::from_pkcs8_der(&key.to_pkcs8_der());
     let block = raw.and_then(|raw| raw.encrypt(text));
     block.map_err(|_| SignError::Failed.into())
-}
-
-/// Reads the token of an answer. Its claims are for the resource servers to verify; what the client
-/// wants to know is when it ends, and that it is bound to `key`.
-fn read_token(
-    target: &Target,
-    response: Response,
-    key: &PrivateKey,
-) -> Result<SavedToken, ClientError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Answer {
-        jwt_token: String,
-    }
-
-    let Answer { jwt_token } = response.into_json(target)?;
-    let claims = jwt_token
-        .split('.')
-        .nth(1)
-        .and_then(|payload| json::parse_object(&base64url::decode(payload).ok()?).ok());
-    let claims = claims.ok_or_else(|| unexpected(target, "the token is not a JWT"))?;
-    let bound_to = claims.get("cnf").and_then(|cnf| cnf.get("jkt")).and_then(|jkt| jkt.as_str());
-    if bound_to != Some(&key.public_key().thumbprint().to_string()) {
-        return Err(unexpected(target, "the token is not bound to the key"));
-    }
-    let expires_at = claims.get("exp").and_then(serde_json::Value::as_u64);
-    let expires_at = expires_at.ok_or_else(|| unexpected(target, "the token has no end"))?;
-    let token =
-        AccessToken::new(jwt_token).map_err(|error| unexpected(target, &error.to_string()))?;
-    Ok(SavedToken {
-        token,
-        expires_at: UnixTime::from_secs(expires_at),
-        nonces: Vec::new(),
-        resource: None,
-    })
 }

@@ -4,14 +4,14 @@ use countersign_protocol::keys::PrivateKey;
 use http::header::AUTHORIZATION;
 
 use crate::{
-    http::{Client, ClientError, WhoAmI, client::sensitive, transport::Message},
+    http::{Client, ClientError, Request, Response, WhoAmI, client::sensitive, transport::Message},
     proof::SelfSigned,
 };
 
 impl Client {
-    /// A JWT by `key` that authenticates one request to this server as the account of that id or
-    /// username: what goes after `Authorization: Bearer`. With a `body`, it is good for a request
-    /// with this body only.
+    /// A JWT by `key` that authenticates one request to `resource`, or else to this server, as the
+    /// account of that id or username: what goes after `Authorization: Bearer`. With a `body`, it is
+    /// good for a request with this body only.
     ///
     /// # Errors
     /// When the cryptographic library cannot sign.
@@ -19,10 +19,29 @@ impl Client {
         &self,
         key: &PrivateKey,
         account: &str,
+        resource: Option<&str>,
         body: Option<&[u8]>,
     ) -> Result<String, ClientError> {
-        let jwt = SelfSigned { account, audience: self.metadata().issuer(), body };
+        let audience = resource.unwrap_or(self.metadata().issuer());
+        let jwt = SelfSigned { account, audience, body };
         Ok(jwt.sign(key, self.now(), self.random())?)
+    }
+
+    /// Sends `request` with `jwt`, which is used up by this.
+    ///
+    /// # Errors
+    /// When the address would get the JWT unencrypted, the request brings its own `Authorization`
+    /// or `DPoP`, or there is no answer within the limits. An answer with an error status is an
+    /// answer.
+    pub async fn send_self_signed(
+        &self,
+        jwt: &str,
+        request: Request,
+    ) -> Result<Response, ClientError> {
+        request.refuse_own_proofs()?;
+        let (target, mut message) = request.into_message()?;
+        message.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {jwt}")));
+        self.transport().send_to(&target, message, self.transport().max_response_bytes()).await
     }
 
     /// Asks the server whom it takes the sender of `jwt` for, which is used up by this.

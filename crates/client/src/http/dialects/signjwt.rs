@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     http::{
-        Client, ClientError, WhoAmI,
+        Client, ClientError, Request, Response, WhoAmI,
         client::{json_message, sensitive, unexpected},
         transport::Message,
     },
@@ -48,6 +48,38 @@ impl Client {
         key: &PrivateKey,
         account: &str,
     ) -> Result<WhoAmI, ClientError> {
+        let target = self.metadata().api("/v1/whoami")?;
+        let mut message = Message::get();
+        self.sign_message(key, account, &mut message).await?;
+        self.ask(&target, message).await?.into_json(&target)
+    }
+
+    /// Opens a session of the *signjwt* dialect for the account of that id or username, and sends
+    /// `request` signed by `key`.
+    ///
+    /// # Errors
+    /// When the server opens no session, the address would get the signature unencrypted, the
+    /// request brings its own `Authorization` or `DPoP`, or there is no answer within the limits.
+    /// An answer with an error status is an answer.
+    pub async fn send_signjwt(
+        &self,
+        key: &PrivateKey,
+        account: &str,
+        request: Request,
+    ) -> Result<Response, ClientError> {
+        request.refuse_own_proofs()?;
+        let (target, mut message) = request.into_message()?;
+        self.sign_message(key, account, &mut message).await?;
+        self.transport().send_to(&target, message, self.transport().max_response_bytes()).await
+    }
+
+    /// Adds to `message` the JWT of a new session and the first signature of it.
+    async fn sign_message(
+        &self,
+        key: &PrivateKey,
+        account: &str,
+        message: &mut Message,
+    ) -> Result<(), ClientError> {
         #[derive(Deserialize)]
         struct Answer {
             jwt: String,
@@ -55,17 +87,14 @@ impl Client {
         }
 
         let target = self.metadata().api("/login")?;
-        let message = json_message(Method::POST, [("user_id", account.into())]);
-        let Answer { jwt, nonce } = self.ask(&target, message).await?.into_json(&target)?;
+        let login = json_message(Method::POST, [("user_id", account.into())]);
+        let Answer { jwt, nonce } = self.ask(&target, login).await?.into_json(&target)?;
         // What breaks out of a header is no JWT.
         let jwt = AccessToken::new(jwt).map_err(|error| unexpected(&target, &error.to_string()))?;
         let signature = base64::encode(&nonce_pss::sign(key, &nonce, jwt.expose())?);
-
-        let target = self.metadata().api("/v1/whoami")?;
-        let mut message = Message::get();
         let authorization = format!("SignJWT {}", jwt.expose());
         message.headers.insert(AUTHORIZATION, sensitive(&authorization));
         message.headers.insert(SIGNED_MESSAGE, sensitive(&signature));
-        self.ask(&target, message).await?.into_json(&target)
+        Ok(())
     }
 }

@@ -20,7 +20,7 @@ fn block(key: &PrivateKey, message: &str) -> String {
 }
 
 /// A token that nobody signed, bound to `key`.
-fn token(key: &PrivateKey) -> String {
+pub(super) fn token(key: &PrivateKey) -> String {
     let jkt = key.public_key().thumbprint().to_string();
     let claims = json!({ "exp": 2_000_003_600, "cnf": { "jkt": jkt } }).to_string();
     format!("e30.{}.c2ln", base64url::encode(claims.as_bytes()))

@@ -1,0 +1,108 @@
+//! Passwords: those of accounts in the dialect *jwks-server*, and the one-time passwords of
+//! *gradecoin*.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use countersign_client::{Client, Password, Session, keyring::Keyring};
+
+use super::{
+    connection::explain_login,
+    enrolment::{Accepted, Enrolled, Enrolment, Plan},
+    key_file::KeyType,
+    secret::{Kind, Source},
+};
+
+const PASSWORD: Kind = Kind {
+    name: "password",
+    variable: "COUNTERSIGN_PASSWORD",
+    file_variable: "COUNTERSIGN_PASSWORD_FILE",
+};
+
+#[derive(Args)]
+pub(super) struct PasswordOptions {
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "dialect",
+        help = "A file that holds the password, - for standard input [env: \
+                COUNTERSIGN_PASSWORD_FILE, or COUNTERSIGN_PASSWORD for the password itself] \
+                [default: ask]"
+    )]
+    password_file: Option<PathBuf>,
+}
+
+impl PasswordOptions {
+    /// The password; `what` it is, such as "Password of alice", is for the person at the terminal.
+    pub(super) fn get(&self, what: &str) -> anyhow::Result<Password> {
+        let source = Source::find(&PASSWORD, self.password_file.as_deref())?;
+        Ok(Password::new(source.read(&PASSWORD, &format!("{what}: "))?)?)
+    }
+}
+
+/// Makes an account whose password the server makes. The password lies in the keyring before
+/// anything else is done with it.
+pub(super) async fn register(
+    client: &Client,
+    mut enrolment: Enrolment<'_>,
+    username: &str,
+    email: &str,
+) -> anyhow::Result<Enrolled> {
+    let password = match enrolment.password() {
+        Some(left_over) => left_over,
+        None => match client.register_with_password(username, email).await {
+            Ok(password) => {
+                enrolment.keep_password(&password)?;
+                password
+            }
+            Err(error) => return enrolment.conclude(client, username, Err(error)).await,
+        },
+    };
+    match log_in(client, &enrolment, username, &password).await {
+        Ok((_, account_id)) => {
+            let accepted = Accepted::account(account_id);
+            enrolment.conclude(client, username, Ok(accepted)).await
+        }
+        Err(error) => Err(error.context(format!(
+            "{username} is registered, and the entry {} of the keyring has the password, but it \
+             does not log in yet: run the same command again",
+            enrolment.entry()
+        ))),
+    }
+}
+
+/// Logs in to an account that the keyring has no entry for, and makes one: with a key of its own,
+/// which the token is bound to, and the password.
+pub(super) async fn log_in_anew(
+    client: &Client,
+    keyring: &mut Keyring,
+    username: &str,
+    password: Password,
+) -> anyhow::Result<Session> {
+    let server = client.metadata().issuer();
+    let plan = Plan { server, username, entry: Some(username), default_entry: username };
+    let enrolment = Enrolment::begin(keyring, &plan, None, KeyType::DEFAULT)?;
+    match log_in(client, &enrolment, username, &password).await {
+        Ok((session, account_id)) => {
+            let accepted = Accepted { password: Some(password), ..Accepted::account(account_id) };
+            let enrolled = enrolment.conclude(client, username, Ok(accepted)).await?;
+            let token = session.save();
+            keyring.update(enrolled.entry.as_str(), |entry| entry.set_token(&token))?;
+            Ok(session)
+        }
+        Err(error) => Err(enrolment.abandon(error)),
+    }
+}
+
+/// A session with a token that is bound to the key of the entry, and the id of the account.
+async fn log_in(
+    client: &Client,
+    enrolment: &Enrolment<'_>,
+    username: &str,
+    password: &Password,
+) -> anyhow::Result<(Session, String)> {
+    let session = client.login_with_password(enrolment.key(), username, password).await;
+    let session = session.map_err(explain_login)?;
+    let who = session.whoami().await.map_err(explain_login)?;
+    Ok((session, who.account_id))
+}

@@ -1,0 +1,72 @@
+//! *jwks-server*: a password that the server makes, in exchange for tokens. This client has each
+//! token bound to a key.
+
+use std::sync::Arc;
+
+use countersign_protocol::keys::PrivateKey;
+use http::Method;
+use serde::Deserialize;
+
+use super::read_bound_token;
+use crate::{
+    http::{
+        Client, ClientError, Session,
+        client::{json_message, unexpected},
+        transport::MAX_API_ANSWER,
+    },
+    password::Password,
+};
+
+impl Client {
+    /// Makes an account in the *jwks-server* dialect, known by `email`, and returns its password:
+    /// the server made it, and keeps it nowhere.
+    ///
+    /// # Errors
+    /// When the server refuses, for instance because name or address is taken.
+    pub async fn register_with_password(
+        &self,
+        username: &str,
+        email: &str,
+    ) -> Result<Password, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            password: String,
+        }
+
+        let target = self.metadata().api("/register")?;
+        let members = [("username", username.into()), ("email", email.into())];
+        let answer = self.ask(&target, json_message(Method::POST, members)).await?;
+        let Answer { password } = answer.into_json(&target)?;
+        Password::new(password).map_err(|error| unexpected(&target, &error.to_string()))
+    }
+
+    /// Logs in with a password in the *jwks-server* dialect, to the account of that id or username.
+    /// The token is bound to `key`, which need not be a key of the account.
+    ///
+    /// # Errors
+    /// When the server refuses, or issues a token that is not bound to `key`.
+    pub async fn login_with_password(
+        &self,
+        key: &Arc<PrivateKey>,
+        account: &str,
+        password: &Password,
+    ) -> Result<Session, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            token: String,
+        }
+
+        let target = self.metadata().api("/auth")?;
+        self.metadata().check_algorithm(key.algorithm().name())?;
+        let members = [("username", account.into()), ("password", password.expose().into())];
+        let message = json_message(Method::POST, members);
+        let response = self
+            .exchange(self.nonces(), &target, MAX_API_ANSWER, |attempt| {
+                attempt.proven(key, &target, message.clone())
+            })
+            .await?;
+        let Answer { token } = response.into_json(&target)?;
+        let saved = read_bound_token(&target, token, key)?;
+        Ok(self.resume(Arc::clone(key), saved))
+    }
+}

@@ -11,8 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Api(BaseHTTPRequestHandler):
     """Answers every method at every path."""
 
-    protocol_version = "HTTP/1.1"
-
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         who = {

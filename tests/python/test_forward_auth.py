@@ -68,6 +68,13 @@ def test_the_api_gets_no_credentials(client):
     assert fields["content-length"] == "5", "but the body"
 
 
+def test_a_body_of_unknown_length_reaches_the_api_alone(client):
+    """The question goes without it, or the server would take it for the next question."""
+    for _ in range(3):
+        response = client.call("POST", content=iter([b"GET /healthz HTTP/1.1\r\n", b"Host: x\r\n\r\n"]))
+        assert dict(seen(response))["remote-user"] == client.account.username
+
+
 @pytest.mark.parametrize("path", [ITEMS, "/open"])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("case", [str.lower, str.upper, str.title], ids=lambda case: case.__name__)

@@ -45,12 +45,13 @@ class Api:
         return process
 
     def wait_until_it_answers(self):
-        """Waits for an answer of any kind at `/open`."""
+        """Waits for `/open` to be answered; a proxy may be there before what is behind it."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert all(process.poll() is None for process in self.processes), "the API has ended"
             try:
-                return httpx.get(self.origin + "/open", trust_env=False, timeout=PATIENCE)
+                if httpx.get(self.origin + "/open", trust_env=False, timeout=PATIENCE).is_success:
+                    return
             except httpx.TransportError:
                 continue
         raise AssertionError("the API does not answer")

@@ -67,7 +67,9 @@ class ProxiedApi(Api):
 class NginxApi(ProxiedApi):
     def start_proxy(self):
         file = self.configuration("nginx/nginx.conf")
-        self.run("nginx", "-e", "stderr", "-p", self.directory, "-c", file)
+        # Debian has it where only the administrator's PATH leads.
+        nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+        self.run(nginx, "-e", "stderr", "-p", self.directory, "-c", file)
 
 
 class CaddyApi(ProxiedApi):

@@ -19,6 +19,7 @@ use nix::{
 };
 
 const START_WITHIN: Duration = Duration::from_mins(1);
+const SETTLE_WITHIN: Duration = Duration::from_secs(20);
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// The cores that this program shares out.
@@ -123,6 +124,22 @@ impl Server {
     /// User and system time of all its threads so far, also of those that have ended.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
         Ok(clock_gettime(self.clock)?.into())
+    }
+
+    /// Waits until it has done what it does after its start without being asked, such as making
+    /// keys that somebody may want.
+    pub(crate) fn settle(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let mut before = self.cpu_time()?;
+        while begun.elapsed() < SETTLE_WITHIN {
+            thread::sleep(Duration::from_millis(300));
+            let now = self.cpu_time()?;
+            if now.saturating_sub(before) < Duration::from_millis(3) {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
     }
 
     /// Resident memory, in bytes.

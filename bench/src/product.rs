@@ -27,13 +27,15 @@ pub(crate) struct Product {
 }
 
 impl Product {
-    /// Starts one with an empty data directory.
+    /// Starts one with an empty data directory, and waits until it is at rest.
     pub(crate) fn start(bench: &Bench, name: &str, place: Place) -> anyhow::Result<Self> {
         let data_dir = bench.run_dir.join(name);
         if data_dir.exists() {
             fs::remove_dir_all(&data_dir)?;
         }
-        Self::open(bench, data_dir, place)
+        let product = Self::open(bench, data_dir, place)?;
+        product.server.settle()?;
+        Ok(product)
     }
 
     /// Starts one on a data directory that may be there. Everything is as by default, save that

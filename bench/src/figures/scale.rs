@@ -37,27 +37,19 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     seed::copy(&few_seed, &directory)?;
     let small = Population::new(bench, Product::open(bench, directory, Place::OneCore)?, FEW)?;
 
-    let mut logins = (Vec::new(), Vec::new());
-    let mut protected = (Vec::new(), Vec::new());
-    for round in 0..=bench.rounds() {
-        let measured = [small.logins(bench, round)?, large.logins(bench, round)?];
-        let whoami = [small.protected(bench)?, large.protected(bench)?];
-        // The first round is there to warm up.
-        if round > 0 {
-            logins.0.push(measured[0]);
-            logins.1.push(measured[1]);
-            protected.0.push(whoami[0]);
-            protected.1.push(whoami[1]);
-        }
-    }
+    let protected = in_turn(bench, &small, &large, |who, _| who.protected(bench))?;
+    let known = in_turn(bench, &small, &large, |who, _| who.logins_of_known(bench))?;
+    let others = in_turn(bench, &small, &large, |who, round| who.logins_of_others(bench, round))?;
     let used = mib(large.product.server.resident()?);
-    bench.say(&format!("logins {logins:.0?}, protected {protected:.0?}, starts {starts:.2?}"));
+    bench.say(&format!("logins {known:.0?}, of others {others:.0?}"));
+    bench.say(&format!("protected {protected:.0?}, starts {starts:.2?} s"));
     let title = |what: &str| format!("{what}, {many} accounts against {FEW}: CPU");
-    let medians = |(few, many): &(Vec<f64>, Vec<f64>)| (median(few), median(many));
+    let medians = |(few, many): &Rounds| (median(few), median(many));
     let most = Target::Ratio(1.2);
     Ok(vec![
         Row::against(title("protected request"), Unit::Micros, medians(&protected), most),
-        Row::against(title("login, another account each"), Unit::Micros, medians(&logins), most),
+        Row::against(title("login, of 1000 in turn"), Unit::Micros, medians(&known), most),
+        Row::against(title("login, never the same"), Unit::Micros, medians(&others), most),
         Row::alone(
             format!("start with {many} accounts"),
             Unit::Seconds,
@@ -74,6 +66,26 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
+type Rounds = (Vec<f64>, Vec<f64>);
+
+/// Measures one and the other in turn. The first round is there to warm up.
+fn in_turn(
+    bench: &Bench,
+    small: &Population,
+    large: &Population,
+    measure: impl Fn(&Population, usize) -> anyhow::Result<f64>,
+) -> anyhow::Result<Rounds> {
+    let mut measured = Rounds::default();
+    for round in 0..=bench.rounds() {
+        let (few, many) = (measure(small, round)?, measure(large, round)?);
+        if round > 0 {
+            measured.0.push(few);
+            measured.1.push(many);
+        }
+    }
+    Ok(measured)
+}
+
 /// A server and those of its accounts whose keys are there.
 struct Population {
     product: Product,
@@ -85,6 +97,7 @@ struct Population {
 
 impl Population {
     fn new(bench: &Bench, product: Product, accounts: u32) -> anyhow::Result<Self> {
+        product.server.settle()?;
         let logged_in = seed::identities(bench, accounts, 0, bench.requests(FEW as usize))?;
         let tokens = product.log_in(bench, &logged_in)?;
         Ok(Self { product, accounts, logged_in, tokens })
@@ -94,13 +107,23 @@ impl Population {
         &self.product.server
     }
 
+    /// Logs in those that have logged in before.
+    fn logins_of_known(&self, bench: &Bench) -> anyhow::Result<f64> {
+        self.logins(bench, &self.logged_in)
+    }
+
     /// Logs in accounts that have not logged in before, as far as there are so many.
-    fn logins(&self, bench: &Bench, round: usize) -> anyhow::Result<f64> {
+    fn logins_of_others(&self, bench: &Bench, round: usize) -> anyhow::Result<f64> {
         let count = bench.requests(LOGINS);
         let first = self.logged_in.len() + round * count;
-        let identities = seed::identities(bench, self.accounts, first, count)?;
+        self.logins(bench, &seed::identities(bench, self.accounts, first, count)?)
+    }
+
+    fn logins(&self, bench: &Bench, identities: &[Identity]) -> anyhow::Result<f64> {
         let nonce = self.product.token_nonce()?;
-        let requests = prepare(&bench.cores, count, |number| login(&identities[number], &nonce))?;
+        let requests = prepare(&bench.cores, bench.requests(LOGINS), |number| {
+            login(&identities[number % identities.len()], &nonce)
+        })?;
         cpu_per_request(self.server(), &requests, 200)
     }
 

@@ -181,3 +181,30 @@ def test_a_refusal_never_becomes_a_failure_of_the_server(client):
     for authorization in ("DPoP", "DPoP a b", "x" * 7000, "Bearer ."):
         response = client.send("GET", ITEMS, [("Authorization", authorization)])
         assert response.status_code == 401, response.text
+
+
+def test_an_outage_is_no_refusal(api, client):
+    assert client.call().status_code == 200
+    api.issuer.kill()
+    try:
+        response = client.call()
+        assert response.status_code in (502, 503), response.text
+        assert "www-authenticate" not in response.headers
+    finally:
+        api.issuer.start()
+
+
+@pytest.mark.parametrize("proxied", PROXIES.values(), ids=PROXIES)
+def test_too_many_requests_are_told_to_be_too_many(proxied, tmp_path):
+    origin = free_origin()
+    limits = {"COUNTERSIGN_RATE_LIMITS": "on", "COUNTERSIGN_RATE_LIMITS_REQUESTS": "10"}
+    issuer = Server(tmp_path, *proxied.serve_options(origin), **limits).start()
+    running = proxied(origin, issuer)
+    try:
+        client = ApiClient(running.start(), account=object())
+        statuses = [client.send("GET", ITEMS, {}).status_code for _ in range(15)]
+    finally:
+        running.stop()
+        issuer.kill()
+    assert statuses[0] == 401
+    assert statuses[-1] == 429

@@ -66,9 +66,11 @@ pub(crate) async fn forward_auth(
     request: Request,
 ) -> Response {
     let (asked, _) = request.into_parts();
-    let scope = needed_scope(asked.uri.query().unwrap_or_default());
-    let question = ForwardedRequest::from_headers(&asked.headers);
-    app.answer(&asked, question.and_then(|original| Ok((original, scope?))), peer).await
+    let question = || {
+        let scope = needed_scope(asked.uri.query().unwrap_or_default())?;
+        Ok((ForwardedRequest::from_headers(&asked.headers)?, scope))
+    };
+    app.answer(&asked, question, peer).await
 }
 
 /// The same for Envoy, which cannot name a scope: the query is the client's.
@@ -78,8 +80,8 @@ async fn envoy(
     request: Request,
 ) -> Response {
     let (asked, _) = request.into_parts();
-    let question = ForwardedRequest::from_request(&asked, PATH);
-    app.answer(&asked, question.map(|original| (original, None)), peer).await
+    let question = || Ok((ForwardedRequest::from_request(&asked, PATH)?, None));
+    app.answer(&asked, question, peer).await
 }
 
 /// The request that is asked about, and the scope that it needs.
@@ -107,12 +109,12 @@ impl App {
     async fn answer(
         &self,
         asked: &Parts,
-        question: Result<Question, ForwardedError>,
+        question: impl FnOnce() -> Result<Question, ForwardedError>,
         peer: PeerAddress,
     ) -> Response {
-        let understood = check_peer(self, peer).and(question).and_then(|(original, scope)| {
-            let guard = self.protected.guard_of(&original.place)?;
-            Ok((guard, original, scope))
+        let understood = check_peer(self, peer).and_then(|()| {
+            let (original, scope) = question()?;
+            Ok((self.protected.guard_of(&original.place)?, original, scope))
         });
         match understood {
             Ok((guard, original, scope)) => {

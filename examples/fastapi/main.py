@@ -19,7 +19,10 @@ app = FastAPI(title="An API behind the guard")
 guard.install(app)
 
 
-@app.api_route("/items", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+@app.get("/items")
+@app.post("/items")
+@app.put("/items")
+@app.delete("/items")
 async def items(who: Principal = Depends(guard)) -> Principal:
     """Say who asks."""
     return who

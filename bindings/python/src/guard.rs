@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     background::Background,
+    lock,
     request::Request,
     settings::Settings,
     verdict::{Accepted, Refused, Verdict},
@@ -212,8 +213,4 @@ impl Pending {
         let taken = lock(&self.deciding).take();
         taken.ok_or_else(|| PyRuntimeError::new_err("somebody waits for this decision already"))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,17 +5,25 @@
 //! belongs to a framework or to an HTTP library is in the package `countersign` beside it, in Python.
 
 mod background;
+mod client;
+mod conversation;
 mod guard;
 mod key;
 mod request;
 mod settings;
 mod verdict;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use pyo3::prelude::*;
 
 /// What the package `countersign` is made with; not for others.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::client::{Client, ClientFailed};
+    #[pymodule_export]
+    use crate::conversation::{Conversation, Outgoing};
     #[pymodule_export]
     use crate::guard::{Guard, Pending};
     #[pymodule_export]
@@ -42,4 +50,9 @@ fn start_logging(py: Python<'_>) -> PyResult<()> {
     // Another module of this process may have been first; then its choice holds.
     let _ = logger.install();
     Ok(())
+}
+
+/// What a panic left behind is no worse than what any error does.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,9 +19,9 @@ mod token;
 mod testing;
 
 pub use crate::http::{
-    Client, ClientError, KeyInfo, Login, Metadata, NewAccount, PasswordlessAccount, Refusal,
-    Registration, Request, Response, Session, Transport, TransportOptions, WhoAmI, check_address,
-    gradecoin_fingerprint,
+    Carried, Carrier, Client, ClientError, KeyInfo, Login, Metadata, NewAccount,
+    PasswordlessAccount, Refusal, Registration, Request, Response, Session, Transport,
+    TransportOptions, WhoAmI, check_address, gradecoin_fingerprint,
 };
 pub use crate::password::{Password, PasswordError};
 pub use crate::token::{AccessToken, AccessTokenError, SavedToken};

@@ -10,8 +10,19 @@
 Every check is made by the same Rust code that guards the server's own resources.
 """
 
+from countersign._client import Client
 from countersign._guard import METADATA_PATH, Guard, Refused, SelfSigned, Verified
-from countersign._native import Key
+from countersign._native import ClientFailed, Key
 from countersign._principal import Principal
 
-__all__ = ["METADATA_PATH", "Guard", "Key", "Principal", "Refused", "SelfSigned", "Verified"]
+__all__ = [
+    "METADATA_PATH",
+    "Client",
+    "ClientFailed",
+    "Guard",
+    "Key",
+    "Principal",
+    "Refused",
+    "SelfSigned",
+    "Verified",
+]

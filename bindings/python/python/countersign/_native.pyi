@@ -93,3 +93,29 @@ class Key:
     @property
     def public_pem(self) -> str:
         """The public half as PEM."""
+
+class ClientFailed(Exception):
+    """A request could not be signed, or its account could not log in."""
+
+@final
+class Outgoing:
+    @property
+    def method(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def is_callers(self) -> bool: ...
+
+@final
+class Conversation:
+    def step(self, answer: tuple[int, Sequence[tuple[bytes, bytes]], bytes] | None) -> Outgoing | str | None: ...
+
+@final
+class Client:
+    def __new__(cls, issuer: str, username: str, key: Key, scope: str | None, resource: str | None) -> Client: ...
+    def register(self, label: str | None, enrolment_code: str | None) -> Conversation: ...
+    def sign(self, method: str, url: str) -> Conversation: ...

@@ -25,4 +25,4 @@ pub use self::metadata::Metadata;
 pub use self::refusal::Refusal;
 pub use self::session::{Session, WhoAmI};
 pub use self::target::check_address;
-pub use self::transport::{Request, Response, Transport, TransportOptions};
+pub use self::transport::{Carried, Carrier, Request, Response, Transport, TransportOptions};

@@ -1,6 +1,8 @@
 //! Requests as they go out and answers as they come in, within limits.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -112,6 +114,15 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// An answer that is on its way.
+pub type Carried<'a> = Pin<Box<dyn Future<Output = Result<Response, ClientError>> + Send + 'a>>;
+
+/// Sends requests in place of this crate's own HTTP: for a program that has an HTTP library already.
+pub trait Carrier: Send + Sync {
+    /// Sends `request` as it is, once, and follows no redirect.
+    fn carry(&self, request: Request) -> Carried<'_>;
+}
+
 /// Sends requests: no redirects, bounded answers, plain `http` to loopback addresses only.
 ///
 /// The proxies that the environment names are used for `https` alone, so that nothing passes one
@@ -119,6 +130,7 @@ pub struct Response {
 #[derive(Clone)]
 pub struct Transport {
     options: Arc<TransportOptions>,
+    carrier: Option<Arc<dyn Carrier>>,
     roots: Arc<[reqwest::Certificate]>,
     plain: Arc<OnceLock<reqwest::Client>>,
     secure: Arc<OnceLock<reqwest::Client>>,
@@ -136,10 +148,22 @@ impl Transport {
         };
         Ok(Self {
             options: Arc::new(options),
+            carrier: None,
             roots: roots.into(),
             plain: Arc::default(),
             secure: Arc::default(),
         })
+    }
+
+    /// A transport whose requests `carrier` sends. What may be sent where is still decided here.
+    pub fn by(carrier: Arc<dyn Carrier>) -> Self {
+        Self {
+            options: Arc::default(),
+            carrier: Some(carrier),
+            roots: Arc::default(),
+            plain: Arc::default(),
+            secure: Arc::default(),
+        }
     }
 
     /// Sends `request` as it is, without a token or a proof.
@@ -157,6 +181,16 @@ impl Transport {
         message: Message,
         limit: usize,
     ) -> Result<Response, ClientError> {
+        if let Some(carrier) = &self.carrier {
+            let Message { method, headers, body } = message;
+            let url = target.url().to_string();
+            let answer = carrier.carry(Request { method, url, headers, body }).await?;
+            return if answer.body.len() > limit {
+                Err(too_large(target, limit))
+            } else {
+                Ok(answer)
+            };
+        }
         let mut outgoing = reqwest::Request::new(message.method, target.url().clone());
         *outgoing.headers_mut() = message.headers;
         if !message.body.is_empty() {
@@ -178,14 +212,12 @@ impl Transport {
         mut answer: reqwest::Response,
         limit: usize,
     ) -> Result<Response, ClientError> {
-        let too_large =
-            || ClientError::ResponseTooLarge { origin: target.origin().to_owned(), limit };
         let mut body = Vec::new();
         while let Some(chunk) =
             answer.chunk().await.map_err(|cause| self.failure(target, &cause))?
         {
             if body.len() + chunk.len() > limit {
-                return Err(too_large());
+                return Err(too_large(target, limit));
             }
             body.extend_from_slice(&chunk);
         }
@@ -257,6 +289,10 @@ impl Response {
             _ => Err(ClientError::Refused(Refusal::of(&self))),
         }
     }
+}
+
+fn too_large(target: &Target, limit: usize) -> ClientError {
+    ClientError::ResponseTooLarge { origin: target.origin().to_owned(), limit }
 }
 
 fn parse_roots(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, ClientError> {

@@ -1,0 +1,169 @@
+//! The client: logs in and signs, while an HTTP library of Python sends.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use countersign_client::{
+    ClientError, Login, NewAccount, Registration, Request, Session, Transport, check_address,
+};
+use countersign_remote::protocol::{
+    keys::PrivateKey, ports::Clock as _, proofs::target_uri::TargetUri,
+};
+use countersign_system::{SystemClock, SystemRandom};
+use http::Method;
+use pyo3::{exceptions::PyValueError, prelude::*};
+
+use crate::{
+    conversation::{self, ByPython, Conversation, Mailbox},
+    key::Key,
+    lock,
+};
+
+pyo3::create_exception!(
+    countersign,
+    ClientFailed,
+    pyo3::exceptions::PyException,
+    "A request could not be signed, or its account could not log in."
+);
+
+/// A token that ends sooner than this is not used any more.
+const LEAST_REST: Duration = Duration::from_secs(30);
+/// For so many APIs tokens are kept.
+const MAX_SESSIONS: usize = 64;
+
+/// An account at a server, and the tokens that it has got there.
+#[pyclass(frozen, module = "countersign._native")]
+pub(crate) struct Client(Arc<Account>);
+
+struct Account {
+    issuer: String,
+    username: String,
+    key: Arc<PrivateKey>,
+    scope: Option<String>,
+    resource: Option<String>,
+    /// The server, once it has been found.
+    server: Mutex<Option<countersign_client::Client>>,
+    /// The newest session for each API, by its name.
+    sessions: Mutex<BTreeMap<String, Arc<Session>>>,
+}
+
+#[pymethods]
+impl Client {
+    #[new]
+    fn new(
+        issuer: String,
+        username: String,
+        key: &Key,
+        scope: Option<String>,
+        resource: Option<String>,
+    ) -> PyResult<Self> {
+        check_address(&issuer).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self(Arc::new(Account {
+            issuer,
+            username,
+            key: Arc::clone(&key.0),
+            scope,
+            resource,
+            server: Mutex::default(),
+            sessions: Mutex::default(),
+        })))
+    }
+
+    /// Makes the account; ends with its id.
+    fn register(&self, label: Option<String>, enrolment_code: Option<String>) -> Conversation {
+        let account = Arc::clone(&self.0);
+        Conversation::new(|_| async move {
+            let registration = account.register(label, enrolment_code).await?;
+            Ok(Some(registration.account_id))
+        })
+    }
+
+    /// Signs a request, after logging in where that is needed.
+    fn sign(&self, method: &str, url: String) -> PyResult<Conversation> {
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| PyValueError::new_err(format!("{method:?} is no method")))?;
+        let account = Arc::clone(&self.0);
+        Ok(Conversation::new(|mailbox| async move { account.sign(&mailbox, method, &url).await }))
+    }
+}
+
+impl Account {
+    async fn register(
+        &self,
+        label: Option<String>,
+        enrolment_code: Option<String>,
+    ) -> Result<Registration, ClientError> {
+        let account = NewAccount {
+            username: &self.username,
+            label: label.as_deref(),
+            enrolment_code: enrolment_code.as_deref(),
+        };
+        self.server().await?.register(&self.key, &account).await
+    }
+
+    async fn sign(
+        &self,
+        mailbox: &Mailbox,
+        method: Method,
+        url: &str,
+    ) -> Result<conversation::Outcome, ClientError> {
+        let session = self.session(url).await?;
+        mailbox.the_callers_own_comes_now();
+        session.send(Request::new(method, url)).await?;
+        Ok(None)
+    }
+
+    /// The session for the API at `url`.
+    async fn session(&self, url: &str) -> Result<Arc<Session>, ClientError> {
+        let resource = self.resource_of(url)?;
+        let name = resource.clone().unwrap_or_default();
+        let now = SystemClock::new().now();
+        let known = lock(&self.sessions).get(&name).map(Arc::clone);
+        if let Some(known) = known.filter(|known| now + LEAST_REST < known.expires_at()) {
+            return Ok(known);
+        }
+        let login = Login {
+            subject: &self.username,
+            scope: self.scope.as_deref(),
+            resource: resource.as_deref(),
+            session_key: None,
+        };
+        let session = Arc::new(self.server().await?.login(&self.key, &login).await?);
+        let mut sessions = lock(&self.sessions);
+        if sessions.len() >= MAX_SESSIONS {
+            sessions.pop_first();
+        }
+        sessions.insert(name, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// What a token must be for to be taken at `url`; none for the server itself.
+    fn resource_of(&self, url: &str) -> Result<Option<String>, ClientError> {
+        if self.resource.is_some() {
+            return Ok(self.resource.clone());
+        }
+        let origin = |address: &str| {
+            let uri = TargetUri::parse(address);
+            let uri = uri.map_err(|_| ClientError::Address { address: address.to_owned() })?;
+            Ok::<_, ClientError>(uri.origin().to_owned())
+        };
+        let (api, server) = (origin(url)?, origin(&self.issuer)?);
+        Ok(Some(api).filter(|api| *api != server))
+    }
+
+    async fn server(&self) -> Result<countersign_client::Client, ClientError> {
+        let known = lock(&self.server).clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let transport = Transport::by(Arc::new(ByPython));
+        let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+        let found =
+            countersign_client::Client::discover(&self.issuer, transport, clock, random).await?;
+        *lock(&self.server) = Some(found.clone());
+        Ok(found)
+    }
+}

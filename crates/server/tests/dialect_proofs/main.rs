@@ -1,8 +1,0 @@
-//! The dialects *gradecoin*, *signjwt* and *self-signed* in process: what takes a clock, a restart, an
-//! administrator or a look into the audit trail.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod gradecoin;
-mod self_signed;
-mod server;
-mod signjwt;

@@ -1,11 +1,12 @@
-//! Argon2id within bounds: few at a time, off the async threads, in memory that is used again.
+//! Argon2id within bounds: few at a time, on threads of its own, in memory that is used again.
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, Sender, channel},
     },
-    thread::available_parallelism,
+    thread::{self, available_parallelism},
 };
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -16,7 +17,7 @@ use countersign_protocol::{
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use zeroize::Zeroizing;
 
 /// Iterations, memory in KiB, lanes; and the hash's length in bytes.
@@ -34,21 +35,21 @@ type Hash = [u8; LENGTH];
 
 /// Hashes passwords.
 pub(crate) struct PasswordHasher {
-    worker: Arc<Worker>,
-    /// One place for each core: more at once would only take longer, and more memory.
-    places: Arc<Semaphore>,
+    /// One thread for each core: more would only take longer, and more memory. None before the first
+    /// password.
+    threads: OnceLock<Sender<Job>>,
+    count: usize,
     waiting: Semaphore,
+    runs: Arc<AtomicU64>,
     /// What the password of an account that is not there is compared with.
     nobody: Stored,
 }
 
-/// What the threads that hash share.
-#[derive(Default)]
-struct Worker {
-    /// 64 MiB each. To make their pages costs as much as the hash, so they are kept; there are
-    /// never more than places.
-    memory: Mutex<Vec<Vec<Block>>>,
-    runs: AtomicU64,
+/// A password to be hashed, and who waits for it.
+struct Job {
+    password: Zeroizing<Vec<u8>>,
+    salt: Salt,
+    reply: oneshot::Sender<Result<Hash, HashError>>,
 }
 
 /// A hash as it is kept.
@@ -59,13 +60,14 @@ struct Stored {
 }
 
 impl PasswordHasher {
-    /// Without memory yet.
+    /// Without threads and memory yet.
     pub(crate) fn new(random: &dyn Random) -> Self {
-        let cores = available_parallelism().map_or(1, std::num::NonZero::get);
+        let count = available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            worker: Arc::default(),
-            places: Arc::new(Semaphore::new(cores)),
-            waiting: Semaphore::new(cores + WAITING),
+            threads: OnceLock::new(),
+            count,
+            waiting: Semaphore::new(count + WAITING),
+            runs: Arc::default(),
             nobody: Stored { salt: random_bytes(random), hash: random_bytes(random) },
         }
     }
@@ -90,38 +92,71 @@ impl PasswordHasher {
 
     /// How many hashes were made.
     pub(crate) fn runs(&self) -> u64 {
-        self.worker.runs.load(Ordering::Relaxed)
+        self.runs.load(Ordering::Relaxed)
     }
 
     async fn run(&self, password: &[u8], salt: Salt) -> Result<Hash, HashError> {
         let _waiting = self.waiting.try_acquire().map_err(|_| HashError::Busy)?;
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        let place = place.map_err(|_| HashError::Failed)?;
-        let worker = Arc::clone(&self.worker);
-        let password = Zeroizing::new(password.to_vec());
-        let hashing = tokio::task::spawn_blocking(move || {
-            let hash = worker.run(&password, &salt);
-            // Kept till the work is done, even when nobody waits for it any more.
-            drop(place);
-            hash
-        });
-        hashing.await.map_err(|_| HashError::Failed)?
+        let threads = self.threads.get_or_init(|| start_threads(self.count, &self.runs));
+        let (reply, hash) = oneshot::channel();
+        let job = Job { password: Zeroizing::new(password.to_vec()), salt, reply };
+        threads.send(job).map_err(|_| HashError::Failed)?;
+        hash.await.map_err(|_| HashError::Failed)?
     }
 }
 
-impl Worker {
-    fn run(&self, password: &[u8], salt: &Salt) -> Result<Hash, HashError> {
-        self.runs.fetch_add(1, Ordering::Relaxed);
-        let params = Params::new(MEMORY, TIME, LANES, Some(LENGTH));
-        let params = params.map_err(|_| HashError::Failed)?;
-        let kept = self.memory.lock().pop();
-        let mut memory = kept.unwrap_or_else(|| vec![Block::new(); params.block_count()]);
-        let mut hash = [0; LENGTH];
-        let hashed = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into_with_memory(password, salt, &mut hash, &mut memory);
-        self.memory.lock().push(memory);
-        hashed.map(|()| hash).map_err(|_| HashError::Failed)
+/// Starts up to `count` threads, which end with the last sender. Without any, every job fails.
+fn start_threads(count: usize, runs: &Arc<AtomicU64>) -> Sender<Job> {
+    let (sender, jobs) = channel();
+    let jobs = Arc::new(Mutex::new(jobs));
+    for _ in 0..count {
+        let (jobs, runs) = (Arc::clone(&jobs), Arc::clone(runs));
+        let started =
+            thread::Builder::new().name("argon2id".to_owned()).spawn(move || serve(&jobs, &runs));
+        if let Err(error) = started {
+            tracing::error!(%error, "a thread that hashes passwords did not start");
+        }
     }
+    sender
+}
+
+fn serve(jobs: &Mutex<Receiver<Job>>, runs: &AtomicU64) {
+    yield_to_others();
+    // 64 MiB. To make its pages costs as much as the hash, so it is kept.
+    let mut memory = Vec::new();
+    loop {
+        // Not in the condition of a loop: the lock would be held while the hash is made.
+        let job = jobs.lock().recv();
+        let Ok(Job { password, salt, reply }) = job else { return };
+        runs.fetch_add(1, Ordering::Relaxed);
+        // Whoever went away in the meantime wants no answer.
+        let _: Result<_, _> = reply.send(argon2id(&password, &salt, &mut memory));
+    }
+}
+
+/// Lets every other thread go first: a hash takes as long as hundreds of requests, and whoever logs
+/// in by password waits for it anyway.
+fn yield_to_others() {
+    // On Linux alone the priority is that of the thread and not of the process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(LEAST_PRIORITY) {
+        tracing::debug!(%error, "passwords are hashed with the priority of everything else");
+    }
+}
+
+/// The greatest niceness that there is.
+#[cfg(target_os = "linux")]
+const LEAST_PRIORITY: i32 = 19;
+
+fn argon2id(password: &[u8], salt: &Salt, memory: &mut Vec<Block>) -> Result<Hash, HashError> {
+    let params = Params::new(MEMORY, TIME, LANES, Some(LENGTH));
+    let params = params.map_err(|_| HashError::Failed)?;
+    memory.resize(params.block_count(), Block::new());
+    let mut hash = [0; LENGTH];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into_with_memory(password, salt, &mut hash, memory)
+        .map_err(|_| HashError::Failed)?;
+    Ok(hash)
 }
 
 impl Stored {
@@ -184,11 +219,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn memory_is_used_again() {
+        let mut memory = Vec::new();
+        let mut hash = || argon2id(b"correct horse", b"0123456789abcdef", &mut memory).unwrap();
+        let first = hash();
+        assert_eq!(hash(), first, "what the last one left there does no harm");
+        let place = memory.as_ptr();
+        argon2id(b"x", b"0123456789abcdef", &mut memory).unwrap();
+        assert_eq!(memory.as_ptr(), place);
+        assert_eq!(size_of_val(&*memory), MEMORY as usize * 1024);
+    }
+
     #[tokio::test]
-    async fn memory_is_used_again_and_bounded() {
+    async fn every_one_of_many_gets_its_answer() {
         let hasher = Arc::new(hasher());
-        let cores = hasher.places.available_permits();
-        let attempts: Vec<_> = (0..=2 * cores)
+        let attempts: Vec<_> = (0..=2 * hasher.count)
             .map(|_| {
                 let hasher = Arc::clone(&hasher);
                 tokio::spawn(async move { hasher.verify(b"x", None).await })
@@ -197,8 +243,7 @@ mod tests {
         for attempt in attempts {
             assert_eq!(attempt.await.unwrap(), Ok(false));
         }
-        assert!(hasher.worker.memory.lock().len() <= cores);
-        assert_eq!(hasher.runs(), 2 * cores as u64 + 1);
+        assert_eq!(hasher.runs(), 2 * hasher.count as u64 + 1);
     }
 
     #[tokio::test]

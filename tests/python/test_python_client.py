@@ -13,6 +13,7 @@ import pytest
 import requests
 from countersign import Client, ClientFailed, Key
 from cryptography.hazmat.primitives import serialization
+from jwcrypto.jwk import JWK
 
 from support import keys
 from support.api import free_origin
@@ -275,6 +276,26 @@ def test_keys_are_those_of_other_libraries(kind):
     assert ours.public_pem == theirs.spki_pem
     back = serialization.load_pem_private_key(ours.to_pem().encode(), None)
     assert keys.Key(back).thumbprint == theirs.thumbprint
+
+
+@pytest.mark.parametrize("kind", ["P-256", "P-384", "Ed25519", "RSA-2048"])
+def test_keys_are_read_from_jwk(kind):
+    theirs = JWK.from_pem(Key.generate(kind).to_pem().encode())
+    exported = theirs.export_private()
+    assert Key.from_jwk(exported).thumbprint == theirs.thumbprint()
+    assert Key.from_jwk(json.loads(exported)).thumbprint == theirs.thumbprint()
+    with pytest.raises(ValueError, match="public key"):
+        Key.from_jwk(theirs.export_public())
+
+
+def test_the_numbers_of_an_rsa_key_must_belong_together():
+    jwk = json.loads(JWK.generate(kty="RSA", size=2048).export_private())
+    other = json.loads(JWK.generate(kty="RSA", size=2048).export_private())
+    for member in ("n", "d", "p", "q", "dp", "dq", "qi"):
+        with pytest.raises(ValueError, match="damaged or inconsistent"):
+            Key.from_jwk(jwk | {member: other[member]})
+        with pytest.raises(ValueError, match=f'needs a member "{member}"|public key'):
+            Key.from_jwk({name: value for name, value in jwk.items() if name != member})
 
 
 def test_a_key_does_not_show_its_private_half():

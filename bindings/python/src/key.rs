@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use countersign_remote::protocol::{
     keys::{KeyError, KeyPolicy, NewKey, PrivateKey},
-    strict::pem,
+    strict::{json, pem},
 };
-use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyDict, PyString},
+};
 
 /// A key pair. Neither `repr` nor `pickle` gives the private half away; `to_pem` does.
 #[pyclass(frozen, module = "countersign")]
@@ -38,6 +42,17 @@ impl Key {
     #[staticmethod]
     fn from_pem(pem: &str) -> PyResult<Self> {
         Self::of(PrivateKey::from_pem(pem, &KeyPolicy::default()))
+    }
+
+    /// The key in a private JWK (RFC 7517): an object, or its text.
+    #[staticmethod]
+    fn from_jwk(jwk: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let text = match jwk.cast::<PyString>() {
+            Ok(text) => text.to_string(),
+            Err(_) => jwk.py().import("json")?.call_method1("dumps", (jwk,))?.extract()?,
+        };
+        let members = json::parse_object(text.as_bytes()).map_err(KeyError::from);
+        Self::of(members.and_then(|jwk| PrivateKey::from_jwk(&jwk, &KeyPolicy::default())))
     }
 
     /// The private key as PKCS#8 in PEM, unencrypted: a secret.

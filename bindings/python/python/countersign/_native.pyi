@@ -1,7 +1,7 @@
 """The part in Rust."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, final
 
 from countersign._guard import Settings
 from countersign._principal import ProofKind
@@ -74,6 +74,10 @@ class Key:
     @staticmethod
     def from_pem(pem: str) -> Key:
         """Read the key in a PEM text: PKCS#8, SEC 1 or PKCS#1, not encrypted."""
+
+    @staticmethod
+    def from_jwk(jwk: str | Mapping[str, Any]) -> Key:
+        """Read the key in a private JWK (RFC 7517): an object, or its text."""
 
     def to_pem(self) -> str:
         """Write the private key as PKCS#8 in PEM, unencrypted: a secret."""

@@ -9,7 +9,7 @@ use super::thumbprint::Thumbprint;
 use crate::strict::base64url;
 
 /// Members that only private and symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4; RFC 8037 §2).
-const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub(super) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The RFC 7638 thumbprint of a JWK whose form is right.
 ///

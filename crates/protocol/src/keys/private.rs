@@ -1,5 +1,7 @@
 //! Private keys, parsed once and ready to sign.
 
+mod jwk;
+
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;

@@ -1,26 +1,23 @@
-//! One log line and one entry in the metrics for every request, and an answer to every panic.
+//! One log line and one entry in the metrics for every request.
 //!
 //! The line has the method, the route's pattern, the status, the latency, the client's address,
 //! the request's id and, when the server failed, the cause. It never has a query, a header or a
 //! body: those carry tokens, keys and passwords.
 
-use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use countersign_protocol::ports::{Clock, Random, random_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use countersign_protocol::ports::{Clock, Random};
 use http::{HeaderName, HeaderValue, StatusCode};
-use tower_http::catch_panic::CatchPanicLayer;
+use parking_lot::Mutex;
 
 use crate::address::{ClientAddress, PeerAddress, TrustedProxies, client_address};
 use crate::metrics::{MethodLabel, Metrics, Route};
-use crate::problem::{Cause, Problem, Refusal};
+use crate::problem::{Cause, Refusal};
 
 #[cfg(test)]
 mod tests;
@@ -37,17 +34,42 @@ pub const CLIENT_LEFT: u16 = 499;
 pub struct RequestId([u8; 16]);
 
 impl RequestId {
-    /// A fresh id.
-    pub fn new(random: &dyn Random) -> Self {
+    fn from_bytes(bytes: [u8; 8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)];
-        let bytes = random_bytes::<8>(random);
         Self(std::array::from_fn(|at| digit(bytes[at / 2] >> (4 * (1 - at % 2)))))
     }
 
     /// The digits.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Makes request ids. They are drawn many at a time, because a draw costs more than all else about
+/// an id.
+pub struct RequestIds {
+    random: Arc<dyn Random>,
+    drawn: Mutex<Vec<[u8; 8]>>,
+}
+
+impl RequestIds {
+    /// How many are drawn at a time.
+    const DRAW: usize = 64;
+
+    /// Random ones.
+    pub const fn new(random: Arc<dyn Random>) -> Self {
+        Self { random, drawn: Mutex::new(Vec::new()) }
+    }
+
+    fn next(&self) -> RequestId {
+        let mut drawn = self.drawn.lock();
+        let bytes = drawn.pop().unwrap_or_else(|| {
+            drawn.resize(Self::DRAW, [0; 8]);
+            self.random.fill(drawn.as_flattened_mut());
+            drawn.pop().unwrap_or_default()
+        });
+        RequestId::from_bytes(bytes)
     }
 }
 
@@ -64,39 +86,21 @@ impl fmt::Display for RequestId {
 }
 
 /// What the log needs to know and where it reports to.
-#[derive(Clone)]
 pub struct AccessLog {
     /// Measures latencies.
     pub clock: Arc<dyn Clock>,
     /// Makes request ids.
-    pub random: Arc<dyn Random>,
+    pub ids: RequestIds,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Who may name the client's address.
     pub proxies: Arc<TrustedProxies>,
 }
 
-/// `router` with every request logged and counted, and every panic turned into the constant 500.
-///
-/// Gives each request the extensions [`RequestId`] and [`ClientAddress`]; the latter from
-/// [`PeerAddress`] where there is one, and otherwise `0.0.0.0`. Takes [`Cause`] out of the
-/// response and reads [`Refusal`]. Goes outside every layer that may answer.
-pub fn with_access_log(router: Router, log: AccessLog) -> Router {
-    router
-        .layer(CatchPanicLayer::custom(answer_to_panic))
-        .layer(middleware::from_fn_with_state(log, record))
-}
-
-async fn record(State(log): State<AccessLog>, mut request: Request, next: Next) -> Response {
-    let entry = Entry::begin(log, &mut request);
-    let response = next.run(request).await;
-    entry.finish(response)
-}
-
 /// A request under way. It is written down when it is dropped, so that a request whose client
 /// leaves, and whose handler is therefore dropped, leaves a line too.
-struct Entry {
-    log: AccessLog,
+pub(crate) struct Entry {
+    log: Arc<AccessLog>,
     started: Duration,
     method: MethodLabel,
     route: Route,
@@ -107,11 +111,13 @@ struct Entry {
 }
 
 impl Entry {
-    fn begin(log: AccessLog, request: &mut Request) -> Self {
+    /// Gives `request` the extensions [`RequestId`] and [`ClientAddress`]; the latter from
+    /// [`PeerAddress`] where there is one, and otherwise `0.0.0.0`.
+    pub(crate) fn begin(log: Arc<AccessLog>, request: &mut Request) -> Self {
         let peer = request.extensions().get::<PeerAddress>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let client = client_address(peer, request.headers(), &log.proxies);
-        let id = RequestId::new(&*log.random);
+        let id = log.ids.next();
         request.extensions_mut().insert(ClientAddress(client));
         request.extensions_mut().insert(id);
         Self {
@@ -126,7 +132,9 @@ impl Entry {
         }
     }
 
-    fn finish(mut self, mut response: Response) -> Response {
+    /// Writes down how the request was answered; takes [`Cause`] out of the response and reads
+    /// [`Refusal`].
+    pub(crate) fn finish(mut self, mut response: Response) -> Response {
         self.status = response.status();
         self.cause = response.extensions_mut().remove();
         if let Some(Refusal(reason)) = response.extensions().get() {
@@ -163,12 +171,4 @@ impl Drop for Entry {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// The constant 500. What the panic said goes to the log.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
-fn answer_to_panic(panic: Box<dyn Any + Send>) -> Response {
-    let message = panic.downcast_ref::<&str>().copied();
-    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Problem::internal(format_args!("panic: {}", message.unwrap_or("no message"))).into_response()
 }

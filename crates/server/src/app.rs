@@ -1,12 +1,12 @@
 //! The whole application: routes, guard, limits, logs, put together in one place.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::Request,
     middleware::{self, Next},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use countersign_authority::{Authority, policy::Policy};
 use countersign_guard::{
@@ -15,27 +15,33 @@ use countersign_guard::{
 use countersign_protocol::proofs::target_uri::TargetUri;
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
+use tower::util::{MapFutureLayer, MapResponseLayer};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    access_log::{AccessLog, with_access_log},
+    access_log::{AccessLog, Entry, RequestIds},
     address::{ClientAddress, TrustedProxies, limit_key},
+    around::around,
     dialects::{self, Dialects, self_signed},
     guard_ports::AuthorityPorts,
-    limits::{Gate, RequestLimits, with_limits},
+    limits::{Gate, RequestLimits},
     metrics::Metrics,
-    oauth_errors::with_oauth_errors,
+    oauth_errors,
+    panics::PanicsAnswered,
     problem::{Problem, ProblemType},
     protected_origins::ProtectedOrigins,
     refused,
     routes::{self, openapi::ApiDoc},
-    security_headers::{CorsOrigins, with_cors, with_security_headers},
+    security_headers::{self, CorsOrigins, with_cors},
 };
 
-/// What the handlers share.
+/// What the handlers share. Cloning is cheap.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Shared>);
+
+/// What an [`App`] consists of.
+pub struct Shared {
     /// Decides.
     pub authority: Arc<Authority>,
     /// Guards the protected resources.
@@ -45,7 +51,7 @@ pub struct App {
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// The transport's settings.
-    pub settings: Arc<Settings>,
+    pub settings: Settings,
 }
 
 /// The settings of the transport, which the authority knows nothing of.
@@ -66,6 +72,14 @@ pub struct Settings {
     pub protected_origins: Vec<TargetUri>,
     /// What is demanded of self-signed JWTs. Other names and MD5 count with *gradecoin* only.
     pub self_signed: SelfSignedPolicy,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl App {
@@ -89,13 +103,13 @@ impl App {
             Guard::accepting(proofs, policy, ports.clone(), authority.resource_nonces())
         };
         let protect = |origin: &TargetUri| guard_of(origin, of_others(proofs.clone()));
-        Self {
+        Self(Arc::new(Shared {
             protected: ProtectedOrigins::new(&settings.protected_origins, protect),
             guard: guard_of(&authority.policy().origin, proofs.clone()),
             metrics: Arc::new(Metrics::new()),
-            settings: Arc::new(settings),
+            settings,
             authority,
-        }
+        }))
     }
 
     /// Lets every guard forget which tokens verified: the signing keys have changed.
@@ -106,50 +120,64 @@ impl App {
 
     /// Everything that is served.
     pub fn router(self) -> Router {
-        let settings = Arc::clone(&self.settings);
         let https = self.authority.policy().issuer().starts_with("https://");
-        let log = AccessLog {
+        let log = Arc::new(AccessLog {
             clock: Arc::clone(&self.authority.ports().clock),
-            random: Arc::clone(&self.authority.ports().random),
+            ids: RequestIds::new(Arc::clone(&self.authority.ports().random)),
             metrics: Arc::clone(&self.metrics),
-            proxies: Arc::clone(&settings.proxies),
-        };
-        let gate = Gate::new(&settings.limits);
-        let (limited, mut api) = self.clone().limited_routes();
-        let (asked_by_proxies, questions) = self.clone().routes_for_proxies();
-        let (unlimited, operations) = routes::unlimited().with_state(self).split_for_parts();
+            proxies: Arc::clone(&self.settings.proxies),
+        });
+        let surround = around(move |request: &mut Request| {
+            let entry = Entry::begin(Arc::clone(&log), request);
+            let is_oauth = oauth_errors::concern(request);
+            move |response| {
+                let response = entry.finish(response);
+                if is_oauth { oauth_errors::translate(response) } else { response }
+            }
+        });
+        let add_headers =
+            MapResponseLayer::new(move |response| security_headers::add(response, https));
+        let gate = Arc::new(Gate::new(&self.settings.limits));
+        let (limited, mut api) = self.clone().limited_routes(&gate);
+        let (asked_by_proxies, questions) = self.clone().routes_for_proxies(&gate);
+        let (unlimited, operations) =
+            routes::unlimited().with_state(self.clone()).split_for_parts();
         api.merge(operations);
         api.merge(questions);
-        let router = with_limits(limited, &gate)
+        let router = limited
             .merge(unlimited)
             .merge(routes::openapi::router(api))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed);
-        let router = with_security_headers(with_cors(router, &settings.cors), https)
-            .merge(with_limits(asked_by_proxies, &gate));
-        with_oauth_errors(with_access_log(router, log))
+        // The outermost first. They are one layer of the router, because each of those costs.
+        with_cors(router, &self.settings.cors)
+            .layer((surround.clone(), MapFutureLayer::new(PanicsAnswered), add_headers))
+            .merge(asked_by_proxies.layer((surround, MapFutureLayer::new(PanicsAnswered))))
     }
 
     /// What proxies ask. Its answers are for proxies, which take them for answers to their clients'
     /// requests: so no layer for browsers stands before it. Above all, nothing but the guard may
     /// answer a preflight.
-    fn routes_for_proxies(self) -> (Router, utoipa::openapi::OpenApi) {
-        let record = middleware::from_fn_with_state(self.clone(), refused::record);
+    fn routes_for_proxies(self, gate: &Arc<Gate>) -> (Router, utoipa::openapi::OpenApi) {
+        let app = self.clone();
+        let record = around(move |request: &mut Request| app.record_refusal(request));
         let mut routes = OpenApiRouter::new();
         if !self.protected.is_empty() {
             routes = routes.merge(routes::for_proxies().route_layer(record));
         }
         let (router, mut api) = routes.with_state(self.clone()).split_for_parts();
         routes::openapi::add_common_refusals(&mut api);
-        (router.layer(middleware::from_fn_with_state(self, admit)), api)
+        (self.limit(router, gate), api)
     }
 
-    fn limited_routes(self) -> (Router, utoipa::openapi::OpenApi) {
-        let protected = routes::protected()
-            .route_layer(GuardLayer::new(self.guard.clone()))
-            .route_layer(middleware::from_fn_with_state(self.clone(), refused::record));
-        let token = routes::with_token_endpoint_nonce()
-            .route_layer(middleware::from_fn_with_state(self.clone(), add_nonce));
+    fn limited_routes(self, gate: &Arc<Gate>) -> (Router, utoipa::openapi::OpenApi) {
+        let app = self.clone();
+        let record = around(move |request: &mut Request| app.record_refusal(request));
+        let app = self.clone();
+        let add_nonce = MapResponseLayer::new(move |response| add_nonce(&app, response));
+        let guard = GuardLayer::new(self.guard.clone());
+        let protected = routes::protected().route_layer((record, guard));
+        let token = routes::with_token_endpoint_nonce().route_layer(add_nonce);
         let routes = OpenApiRouter::with_openapi(ApiDoc::openapi())
             .merge(protected)
             .merge(token)
@@ -159,7 +187,36 @@ impl App {
         let (router, mut api) = routes.split_for_parts();
         dialects::describe(&mut api, self.settings.dialects);
         routes::openapi::add_common_refusals(&mut api);
-        (router.layer(middleware::from_fn_with_state(self, admit)), api)
+        (self.limit(router, gate), api)
+    }
+
+    /// Records the refusal of a request, if it is refused.
+    fn record_refusal(&self, request: &Request) -> impl FnOnce(Response) -> Response + use<> {
+        let client = request.extensions().get::<ClientAddress>().copied();
+        let app = self.clone();
+        move |response| refused::record(&app, client, response)
+    }
+
+    /// `router` behind `gate`, and with every request counted against its client's allowance.
+    fn limit(self, router: Router, gate: &Arc<Gate>) -> Router {
+        let gate = Arc::clone(gate);
+        router.layer(middleware::from_fn(move |request: Request, next: Next| {
+            let (app, gate) = (self.clone(), Arc::clone(&gate));
+            async move {
+                let client = request.extensions().get::<ClientAddress>().copied();
+                gate.admit(request, |request| async move {
+                    app.admit(client).await?;
+                    Ok(next.run(request).await)
+                })
+                .await
+            }
+        }))
+    }
+
+    /// Counts a request against its client's allowance.
+    async fn admit(&self, client: Option<ClientAddress>) -> Result<(), Problem> {
+        let Some(ClientAddress(address)) = client else { return Ok(()) };
+        Ok(self.authority.admit_request(limit_key(address)).await?)
     }
 }
 
@@ -184,22 +241,9 @@ fn guard_policy(policy: &Policy, origin: &TargetUri) -> GuardPolicy {
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// Counts the request against its client's allowance.
-async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let address = request.extensions().get::<ClientAddress>().map(|client| limit_key(client.0));
-    let Some(address) = address else { return next.run(request).await };
-    match app.authority.admit_request(address).await {
-        Ok(()) => next.run(request).await,
-        Err(limited) => {
-            Problem::new(ProblemType::RateLimited).retry_after(limited.retry_after).into_response()
-        }
-    }
-}
-
 /// Every answer of the endpoints where proofs are made without a token carries the nonce for the
 /// next proof, and is not kept by caches (RFC 9449 §8.2).
-async fn add_nonce(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+fn add_nonce(app: &App, mut response: Response) -> Response {
     if let Ok(nonce) = HeaderValue::try_from(app.authority.fresh_nonce()) {
         let no_store = HeaderValue::from_static("no-store");
         let headers = response.headers_mut();

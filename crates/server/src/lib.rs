@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod address;
 pub mod app;
+mod around;
 mod body;
 pub mod dialects;
 mod errors;
@@ -12,6 +13,7 @@ pub mod limits;
 pub mod listen;
 pub mod metrics;
 mod oauth_errors;
+mod panics;
 pub mod problem;
 mod protected_origins;
 mod refused;

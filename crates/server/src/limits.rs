@@ -1,13 +1,10 @@
 //! What one request may cost, and how many may be under way: sizes, times, numbers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::Request;
+use axum::response::Response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -48,25 +45,12 @@ impl Default for RequestLimits {
     }
 }
 
-/// Where requests wait to be counted: the limits, and what is taken of them.
+/// Where requests wait to be let in: the limits, and what is taken of them. They hold for all
+/// requests that pass it together.
 pub struct Gate {
     limits: RequestLimits,
     uploads: Semaphore,
     places: Semaphore,
-}
-
-/// `router` behind `gate`, whose limits hold for all of its requests together, and for those of every
-/// other router behind the same gate.
-///
-/// A body that is too large is refused with 413, before it is read where its length is declared;
-/// one that arrives too slowly with 408. A request beyond the numbers is refused at once with 503
-/// rather than queued; one that takes too long gets 503 as well. Handlers find the whole body in
-/// memory: a request takes its place among those that are worked on only when its body is here,
-/// so clients that send slowly keep nobody waiting.
-///
-/// Routes that must answer even then (liveness) are merged in outside.
-pub fn with_limits(router: Router, gate: &Arc<Gate>) -> Router {
-    router.layer(middleware::from_fn_with_state(Arc::clone(gate), admit))
 }
 
 /// Reads a whole body of at most `max_bytes`.
@@ -89,26 +73,41 @@ pub async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
     }
 }
 
-async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    gate.admit(request, next).await.unwrap_or_else(IntoResponse::into_response)
-}
-
 impl Gate {
     /// A gate with these limits that nobody has passed yet.
-    pub fn new(limits: &RequestLimits) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn new(limits: &RequestLimits) -> Self {
+        Self {
             limits: limits.clone(),
             uploads: Semaphore::new(limits.uploads),
             places: Semaphore::new(limits.concurrency),
-        })
+        }
     }
 
-    async fn admit(&self, request: Request, next: Next) -> Result<Response, Problem> {
+    /// Lets `request` in to `work`, within the limits.
+    ///
+    /// A body that is too large is refused with 413, before it is read where its length is declared;
+    /// one that arrives too slowly with 408. A request beyond the numbers is refused at once with
+    /// 503 rather than queued; one that takes too long gets 503 as well. `work` finds the whole body
+    /// in memory: a request takes its place among those that are worked on only when its body is
+    /// here, so clients that send slowly keep nobody waiting.
+    ///
+    /// What must answer even then (liveness) does not pass here.
+    ///
+    /// # Errors
+    /// With the limit that was met, or the problem of `work`.
+    pub async fn admit<W>(
+        &self,
+        request: Request,
+        work: impl FnOnce(Request) -> W,
+    ) -> Result<Response, Problem>
+    where
+        W: Future<Output = Result<Response, Problem>>,
+    {
         let request = self.with_whole_body(request).await?;
         let _place = self.places.try_acquire().map_err(|_| self.overloaded())?;
-        let answered = timeout(self.limits.time, next.run(request)).await;
+        let answered = timeout(self.limits.time, work(request)).await;
         answered
-            .map_err(|_| Problem::new(ProblemType::Timeout).retry_after(self.limits.retry_after))
+            .map_err(|_| Problem::new(ProblemType::Timeout).retry_after(self.limits.retry_after))?
     }
 
     async fn with_whole_body(&self, request: Request) -> Result<Request, Problem> {

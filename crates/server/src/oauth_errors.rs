@@ -2,10 +2,8 @@
 //! too large, a wrong method, too many requests.
 
 use axum::{
-    Router,
     body::Body,
     extract::{MatchedPath, Request},
-    middleware::{self, Next},
     response::Response,
 };
 
@@ -14,26 +12,20 @@ use crate::problem::{OAuthError, Problem, ProblemType};
 /// What the paths of all OAuth endpoints begin with.
 const OAUTH: &str = "/oauth/";
 
-/// `router` with every problem document of an OAuth endpoint turned into an OAuth error. Goes
-/// outside every layer that may answer.
-pub(crate) fn with_oauth_errors(router: Router) -> Router {
-    router.layer(middleware::from_fn(translate))
+/// Whether `request` is for an OAuth endpoint.
+pub(crate) fn concern(request: &Request) -> bool {
+    let route = request.extensions().get::<MatchedPath>();
+    route.is_some_and(|route| route.as_str().starts_with(OAUTH))
 }
 
-async fn translate(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>();
-    let is_oauth = route.is_some_and(|route| route.as_str().starts_with(OAUTH));
-    let response = next.run(request).await;
-    match response.extensions().get::<Problem>() {
-        Some(problem) if is_oauth => {
-            let error = OAuthError::new(error_code(problem.kind()))
-                .description(problem.summary())
-                .status(response.status());
-            let (parts, _) = response.into_parts();
-            error.write_into(Response::from_parts(parts, Body::empty()))
-        }
-        _ => response,
-    }
+/// `response` with a problem document turned into an OAuth error.
+pub(crate) fn translate(response: Response) -> Response {
+    let Some(problem) = response.extensions().get::<Problem>() else { return response };
+    let error = OAuthError::new(error_code(problem.kind()))
+        .description(problem.summary())
+        .status(response.status());
+    let (parts, _) = response.into_parts();
+    error.write_into(Response::from_parts(parts, Body::empty()))
 }
 
 const fn error_code(kind: ProblemType) -> &'static str {

@@ -1,11 +1,7 @@
 //! What becomes of a request that the guard refused: a line in the metrics, the cause in the log,
 //! and, where somebody used a genuine token wrongly, an entry in the audit trail.
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::response::Response;
 use countersign_guard::{Refusal, Refused, SignedMessageError};
 use countersign_protocol::proofs::{dpop::DpopError, self_signed::SelfSignedError};
 
@@ -15,9 +11,8 @@ use crate::{
     problem::{Cause, Refusal as CountedRefusal},
 };
 
-pub(crate) async fn record(State(app): State<App>, request: Request, next: Next) -> Response {
-    let client = request.extensions().get::<ClientAddress>().copied();
-    let mut response = next.run(request).await;
+/// Records it, if `response` is such a refusal of a request of `client`.
+pub(crate) fn record(app: &App, client: Option<ClientAddress>, mut response: Response) -> Response {
     let Some(Refused { refusal, signer, .. }) = response.extensions_mut().remove() else {
         return response;
     };

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
 use axum::response::Response;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
@@ -19,15 +17,26 @@ use crate::access_log::X_REQUEST_ID;
 #[cfg(test)]
 mod tests;
 
-/// `router` with the security headers on every answer.
+/// `response` with the security headers.
 ///
 /// All answers get `X-Content-Type-Options` and `Referrer-Policy`; HTML gets a
 /// `Content-Security-Policy` that allows nothing but the server's own files, unless the handler
 /// set one, and `X-Frame-Options`. With `https`, which is the issuer's scheme, all get
 /// `Strict-Transport-Security` (RFC 6797) for one year, without the subdomains: those are not the
 /// server's.
-pub fn with_security_headers(router: Router, https: bool) -> Router {
-    router.layer(middleware::from_fn_with_state(https, add_headers))
+pub(crate) fn add(mut response: Response, https: bool) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if is_html(headers) {
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(PAGE_POLICY);
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
+    if https {
+        let one_year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(STRICT_TRANSPORT_SECURITY, one_year);
+    }
+    response
 }
 
 /// The origins whose pages may read the API's answers.
@@ -102,22 +111,6 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
-
-async fn add_headers(State(https): State<bool>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if is_html(headers) {
-        headers.entry(CONTENT_SECURITY_POLICY).or_insert(PAGE_POLICY);
-        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    }
-    if https {
-        let one_year = HeaderValue::from_static("max-age=31536000");
-        headers.insert(STRICT_TRANSPORT_SECURITY, one_year);
-    }
-    response
-}
 
 fn is_html(headers: &HeaderMap) -> bool {
     let media_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);

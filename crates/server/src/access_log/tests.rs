@@ -2,17 +2,20 @@ use std::future::pending;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use countersign_protocol::UnixTime;
 use http_body_util::BodyExt;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tower::ServiceExt;
+use tower::{ServiceExt, util::MapFutureLayer};
 use tracing::subscriber::DefaultGuard;
 
 use super::*;
-use crate::problem::ProblemType;
+use crate::around::around;
+use crate::panics::PanicsAnswered;
+use crate::problem::{Problem, ProblemType};
 
 /// A clock on which every reading is 5 ms after the one before it.
 #[derive(Default)]
@@ -32,7 +35,7 @@ struct Constant;
 
 impl Random for Constant {
     fn fill(&self, bytes: &mut [u8]) {
-        for (at, byte) in (0x01..).zip(bytes) {
+        for (at, byte) in (0x01..=0x08).cycle().zip(bytes) {
             *byte = at * 0x11;
         }
     }
@@ -87,13 +90,17 @@ fn app(metrics: &Arc<Metrics>) -> Router {
         .route("/busy", get(|| async { Problem::new(ProblemType::Overloaded) }))
         .route("/panic", post(|| async { panic!("it is {}", "over") as StatusCode }))
         .route("/slow", get(pending::<StatusCode>));
-    let log = AccessLog {
+    let log = Arc::new(AccessLog {
         clock: Arc::new(SteppingClock::default()),
-        random: Arc::new(Constant),
+        ids: RequestIds::new(Arc::new(Constant)),
         metrics: Arc::clone(metrics),
         proxies: Arc::new(TrustedProxies::parse(&["10.0.0.1"]).unwrap()),
-    };
-    with_access_log(router, log)
+    });
+    let record = around(move |request: &mut Request| {
+        let entry = Entry::begin(Arc::clone(&log), request);
+        |response| entry.finish(response)
+    });
+    router.layer((record, MapFutureLayer::new(PanicsAnswered)))
 }
 
 async fn text(response: Response) -> String {

@@ -1,8 +1,11 @@
 use std::future::pending;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Router;
+use axum::middleware::{self, Next};
 use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
@@ -27,7 +30,11 @@ fn app() -> Router {
         .route("/echo", post(|body: String| async { body }))
         .route("/ping", get(|| async { "pong" }))
         .route("/never", get(pending::<StatusCode>));
-    with_limits(router, &Gate::new(&LIMITS))
+    let gate = Arc::new(Gate::new(&LIMITS));
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let gate = Arc::clone(&gate);
+        async move { gate.admit(request, |request| async { Ok(next.run(request).await) }).await }
+    }))
 }
 
 fn upload(body: impl Into<Body>) -> Request {

@@ -1,4 +1,5 @@
 use axum::body::Body;
+use axum::extract::Request;
 use axum::response::Html;
 use axum::routing::{get, post};
 use http::StatusCode;
@@ -6,7 +7,7 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ORIGIN, VARY,
 };
-use tower::ServiceExt;
+use tower::{ServiceExt, util::MapResponseLayer};
 
 use super::*;
 
@@ -16,6 +17,10 @@ fn routes() -> Router {
         .route("/page", get(|| async { Html("<p>") }))
         .route("/own", get(|| async { ([(CONTENT_SECURITY_POLICY, "sandbox")], Html("<p>")) }))
         .route("/token", post(|| async { StatusCode::OK }))
+}
+
+fn with_security_headers(router: Router, https: bool) -> Router {
+    router.layer(MapResponseLayer::new(move |response| add(response, https)))
 }
 
 async fn answer(app: Router, path: &str) -> Response {

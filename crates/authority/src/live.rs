@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::{AccountId, keys::Thumbprint};
+use countersign_protocol::{
+    AccountId,
+    keys::{PublicKey, Thumbprint},
+};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
@@ -68,6 +71,11 @@ impl LiveCredentials {
             self.known.insert(*thumbprint, Arc::clone(&known));
         }
         Ok(Some(known))
+    }
+
+    /// The key of that thumbprint, if the credential is in memory: parsed, and no more than that.
+    pub(crate) fn known_key(&self, thumbprint: &Thumbprint) -> Option<PublicKey> {
+        self.known.get(thumbprint).map(|known| known.credential.public_key.clone())
     }
 
     /// The id of the account `name`, if there is one.

@@ -2,7 +2,7 @@
 
 use countersign_protocol::{
     UnixTime, Unspent,
-    keys::PublicKey,
+    keys::{PublicKey, Thumbprint},
     proofs::{
         dpop::{DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof},
         target_uri::TargetUri,
@@ -32,8 +32,8 @@ impl Authority {
         now: UnixTime,
     ) -> Result<(Unspent<DpopProof>, PublicKey), DpopError> {
         let proof = PresentedProof::from_fields(presented.fields.iter().copied())?;
-        let jwk = proof.jwk().ok_or(DpopError::NoKey)?;
-        let key = PublicKey::from_jwk(jwk, &self.policy.keys)?;
+        let known = |thumbprint: &Thumbprint| self.live.known_key(thumbprint);
+        let key = PublicKey::from_jwk_cached(proof.jwk(), &self.policy.keys, known)?;
         let expected = DpopExpectations {
             method: presented.method,
             uri: presented.uri,

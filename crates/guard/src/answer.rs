@@ -44,7 +44,7 @@ impl Guard {
     /// Adds to an answer the nonce for the client's next proof, and so `Cache-Control: no-store`
     /// unless the answer says something else (RFC 9449 §8.2, §9).
     pub fn add_nonce(&self, headers: &mut HeaderMap) {
-        if let Ok(nonce) = HeaderValue::try_from(self.fresh_nonce()) {
+        if let Some(nonce) = self.nonce_of_this_second() {
             headers.insert(DPOP_NONCE, nonce);
             headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
         }

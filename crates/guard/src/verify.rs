@@ -5,7 +5,7 @@ mod self_signed;
 mod signed_message;
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -49,6 +49,8 @@ struct Inner {
     proofs: Proofs,
     ports: GuardPorts,
     nonces: NonceSealer,
+    /// The nonce that answers carry in this second: one may serve any number of proofs.
+    nonce: Mutex<Option<(u64, HeaderValue)>>,
     /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
     /// Each with the generation of keys that it was verified with.
     tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
@@ -106,7 +108,8 @@ impl Guard {
         let tokens = Cache::new(policy.cache_capacity);
         let keys = Cache::new(policy.cache_capacity);
         let generation = AtomicU64::new(0);
-        Self(Arc::new(Inner { policy, proofs, ports, nonces, tokens, generation, keys }))
+        let nonce = Mutex::default();
+        Self(Arc::new(Inner { policy, proofs, ports, nonces, nonce, tokens, generation, keys }))
     }
 
     /// Decides about the request that `parts` describe, for a caller that answers it itself.
@@ -189,6 +192,20 @@ impl Guard {
     /// A fresh nonce for the client's next proof (RFC 9449 §9).
     pub fn fresh_nonce(&self) -> String {
         self.0.nonces.issue(self.0.ports.clock.now())
+    }
+
+    /// A nonce that was fresh when this second began.
+    pub(crate) fn nonce_of_this_second(&self) -> Option<HeaderValue> {
+        let second = self.0.ports.clock.now().as_secs();
+        let mut made = self.0.nonce.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, nonce)) = &*made
+            && *of == second
+        {
+            return Some(nonce.clone());
+        }
+        let nonce = HeaderValue::try_from(self.0.nonces.issue(UnixTime::from_secs(second))).ok()?;
+        *made = Some((second, nonce.clone()));
+        Some(nonce)
     }
 
     /// Forgets which tokens verified: the issuer's keys have changed.
@@ -291,7 +308,7 @@ impl Guard {
     ) -> Result<Unspent<DpopProof>, DpopError> {
         let fields = headers.get_all(DPOP).iter().map(http::HeaderValue::as_bytes);
         let proof = PresentedProof::from_fields(fields)?;
-        if proof.thumbprint() != binding.jkt {
+        if proof.jwk().thumbprint() != binding.jkt {
             return Err(DpopError::OtherKey);
         }
         let key = self.proof_key(&proof)?;
@@ -308,9 +325,8 @@ impl Guard {
     /// The key of a proof, parsed now or before.
     fn proof_key(&self, proof: &PresentedProof<'_>) -> Result<PublicKey, DpopError> {
         let Inner { policy, keys, .. } = &*self.0;
-        let jwk = proof.jwk().ok_or(DpopError::NoKey)?;
         let mut is_new = true;
-        let key = PublicKey::from_jwk_cached(jwk, &policy.keys, |thumbprint| {
+        let key = PublicKey::from_jwk_cached(proof.jwk(), &policy.keys, |thumbprint| {
             let known = keys.get(thumbprint);
             is_new = known.is_none();
             known

@@ -1,7 +1,7 @@
 //! The examples of RFC 7520 (JOSE cookbook), RFC 7638 and RFC 8037.
 
 use countersign_protocol::keys::{
-    Algorithm, KeyError, KeyPolicy, KeyType, PublicKey, jwk_thumbprint,
+    Algorithm, KeyError, KeyPolicy, KeyType, PresentedJwk, PublicKey,
 };
 use countersign_protocol::strict::{base64url, json};
 use serde_json::{Map, Value, json};
@@ -95,7 +95,7 @@ fn rfc7638_3_1_thumbprint() {
     let expected = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
     let key = PublicKey::from_jwk(jwk, &KeyPolicy::default()).unwrap();
     assert_eq!(key.thumbprint().to_string(), expected);
-    assert_eq!(jwk_thumbprint(jwk).unwrap().to_string(), expected);
+    assert_eq!(PresentedJwk::read(jwk).unwrap().thumbprint().to_string(), expected);
     assert_eq!(key.algorithms(), [Algorithm::Rs256]);
 }
 

@@ -7,7 +7,6 @@ use super::ed25519;
 use super::error::KeyError;
 use super::rsa::{self, KeyPolicy};
 use super::thumbprint::Thumbprint;
-use crate::digest::sha256;
 use crate::strict::base64url;
 
 /// The public numbers of a key in their one canonical form: right lengths, no leading zeros.
@@ -86,39 +85,39 @@ impl Components {
         }
     }
 
-    /// The required members of the JWK in the order of RFC 7638 §3.3, with their values.
-    fn members(&self) -> Vec<(&'static str, String)> {
+    /// The names of the required members of the JWK, in the order of RFC 7638 §3.3.
+    pub(super) const fn required_members(&self) -> &'static [&'static str] {
         match self {
-            Self::Ed25519 { x } => vec![
-                ("crv", "Ed25519".to_owned()),
-                ("kty", "OKP".to_owned()),
-                ("x", base64url::encode(x)),
-            ],
-            Self::Ec { curve, point } => {
-                let (x, y) = point[1..].split_at(curve.coordinate_length());
-                vec![
-                    ("crv", curve.name().to_owned()),
-                    ("kty", "EC".to_owned()),
-                    ("x", base64url::encode(x)),
-                    ("y", base64url::encode(y)),
-                ]
-            }
-            Self::Rsa { n, e } => vec![
-                ("e", base64url::encode(e)),
-                ("kty", "RSA".to_owned()),
-                ("n", base64url::encode(n)),
-            ],
+            Self::Ed25519 { .. } => &["crv", "kty", "x"],
+            Self::Ec { .. } => &["crv", "kty", "x", "y"],
+            Self::Rsa { .. } => &["e", "kty", "n"],
         }
     }
 
-    pub(super) fn to_jwk(&self) -> Map<String, Value> {
-        self.members().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+    /// The required members of the JWK in that order, with their values.
+    fn members(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let values = match self {
+            Self::Ed25519 { x } => {
+                vec!["Ed25519".to_owned(), "OKP".to_owned(), base64url::encode(x)]
+            }
+            Self::Ec { curve, point } => {
+                let (x, y) = point[1..].split_at(curve.coordinate_length());
+                let (x, y) = (base64url::encode(x), base64url::encode(y));
+                vec![curve.name().to_owned(), "EC".to_owned(), x, y]
+            }
+            Self::Rsa { n, e } => {
+                vec![base64url::encode(e), "RSA".to_owned(), base64url::encode(n)]
+            }
+        };
+        self.required_members().iter().copied().zip(values)
     }
 
-    /// RFC 7638 §3. No value needs escaping: all are base64url or plain names.
+    pub(super) fn to_jwk(&self) -> Map<String, Value> {
+        self.members().map(|(name, value)| (name.to_owned(), value.into())).collect()
+    }
+
+    /// RFC 7638 §3.
     pub(super) fn thumbprint(&self) -> Thumbprint {
-        let members: Vec<_> =
-            self.members().iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
-        Thumbprint::from_bytes(sha256(&[b"{", members.join(",").as_bytes(), b"}"]))
+        Thumbprint::of_members(self.members())
     }
 }

@@ -11,47 +11,54 @@ use crate::strict::base64url;
 /// Members that only private and symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4; RFC 8037 §2).
 pub(super) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// The RFC 7638 thumbprint of a JWK whose form is right.
+/// A public JWK whose form is right. Only the numbers are yet to be checked: RSA size and
+/// weaknesses, points off the curve or of low order.
 ///
-/// For caches of parsed keys: all that [`PublicKey::from_jwk`](super::PublicKey::from_jwk) checks
-/// about the text is checked here, so a JWK with the thumbprint of a known key is that key. Only
-/// its `alg` may differ; [`PublicKey::from_jwk_cached`](super::PublicKey::from_jwk_cached) heeds
-/// that.
-///
-/// # Errors
-/// As [`PublicKey::from_jwk`](super::PublicKey::from_jwk), save for what only the numbers tell:
-/// RSA size and weaknesses, points off the curve or of low order.
-pub fn jwk_thumbprint(jwk: &Map<String, Value>) -> Result<Thumbprint, KeyError> {
-    Ok(read(jwk)?.components.thumbprint())
-}
-
-/// What a JWK says: the key, and the one algorithm that it is for, if it says so.
-pub(super) struct Jwk {
+/// All that is wrong with its text would have been found, so a JWK with the thumbprint of a known
+/// key is that key; only its `alg` may differ. This is how caches of parsed keys are asked, by
+/// [`PublicKey::from_jwk_cached`](super::PublicKey::from_jwk_cached).
+#[derive(Clone, Debug)]
+pub struct PresentedJwk {
     pub(super) components: Components,
+    pub(super) thumbprint: Thumbprint,
+    /// The one algorithm that the key is for, if the JWK says so.
     pub(super) alg: Option<Algorithm>,
 }
 
-/// Reads the form of a public JWK. `kid`, `x5c` and other members that say nothing about the key
-/// itself are ignored.
-pub(super) fn read(jwk: &Map<String, Value>) -> Result<Jwk, KeyError> {
-    if let Some(member) = PRIVATE_MEMBERS.into_iter().find(|name| jwk.contains_key(*name)) {
-        return Err(KeyError::PrivateMember(member));
+impl PresentedJwk {
+    /// Reads the form of a public JWK. `kid`, `x5c` and other members that say nothing about the
+    /// key itself are ignored.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_jwk`](super::PublicKey::from_jwk), save for what only the numbers tell.
+    pub fn read(jwk: &Map<String, Value>) -> Result<Self, KeyError> {
+        if let Some(member) = PRIVATE_MEMBERS.into_iter().find(|name| jwk.contains_key(*name)) {
+            return Err(KeyError::PrivateMember(member));
+        }
+        if !jwk.contains_key("kty") && jwk.contains_key("keys") {
+            return Err(KeyError::JwkSet);
+        }
+        let components = match string(jwk, "kty")? {
+            "OKP" => read_okp(jwk)?,
+            "EC" => read_ec(jwk)?,
+            "RSA" => read_rsa(jwk)?,
+            "oct" => return Err(KeyError::UnsupportedKeyType("symmetric")),
+            "AKP" => return Err(KeyError::UnsupportedKeyType("ML-DSA")),
+            _ => return Err(KeyError::UnknownKeyType),
+        };
+        check_use(jwk)?;
+        check_key_ops(jwk)?;
+        let alg = read_alg(jwk, &components)?;
+        // Every value had its one spelling, so the thumbprint is that of the text as it is.
+        let value = |name: &str| jwk.get(name).and_then(Value::as_str).unwrap_or_default();
+        let members = components.required_members().iter().map(|name| (*name, value(name)));
+        Ok(Self { thumbprint: Thumbprint::of_members(members), components, alg })
     }
-    if !jwk.contains_key("kty") && jwk.contains_key("keys") {
-        return Err(KeyError::JwkSet);
+
+    /// The RFC 7638 thumbprint.
+    pub const fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
     }
-    let components = match string(jwk, "kty")? {
-        "OKP" => read_okp(jwk)?,
-        "EC" => read_ec(jwk)?,
-        "RSA" => read_rsa(jwk)?,
-        "oct" => return Err(KeyError::UnsupportedKeyType("symmetric")),
-        "AKP" => return Err(KeyError::UnsupportedKeyType("ML-DSA")),
-        _ => return Err(KeyError::UnknownKeyType),
-    };
-    check_use(jwk)?;
-    check_key_ops(jwk)?;
-    let alg = read_alg(jwk, &components)?;
-    Ok(Jwk { components, alg })
 }
 
 fn read_okp(jwk: &Map<String, Value>) -> Result<Components, KeyError> {

@@ -22,7 +22,7 @@ mod thumbprint;
 pub use algorithm::{Algorithm, KeyType};
 pub use decoy::decoy;
 pub use error::{BadSignature, KeyError, SignError};
-pub use jwk::jwk_thumbprint;
+pub use jwk::PresentedJwk;
 pub use private::{NewKey, PrivateKey};
 pub use public::{MAX_KEY_TEXT, PublicKey};
 pub use rsa::KeyPolicy;

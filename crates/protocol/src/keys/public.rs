@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::algorithm::{Algorithm, KeyType};
 use super::components::{Components, Curve};
 use super::error::{BadSignature, KeyError};
-use super::jwk::{self, Jwk};
+use super::jwk::PresentedJwk;
 use super::rsa::{self, KeyPolicy};
 use super::thumbprint::Thumbprint;
 use super::{ed25519, spki};
@@ -94,33 +94,33 @@ impl PublicKey {
     /// [`KeyError`] for private keys, missing or misspelt members, a `use`, `key_ops` or `alg`
     /// other than for verifying with this kind of key, and keys that are weak or invalid.
     pub fn from_jwk(jwk: &Map<String, Value>, policy: &KeyPolicy) -> Result<Self, KeyError> {
-        Self::from_jwk_cached(jwk, policy, |_| None)
+        Self::from_jwk_cached(&PresentedJwk::read(jwk)?, policy, |_| None)
     }
 
-    /// As [`PublicKey::from_jwk`], but asks `cached` for the key with this thumbprint before
-    /// parsing it. The result is the same: only what costs time is left out.
+    /// As [`PublicKey::from_jwk`] for a JWK whose form was read before; asks `cached` for the key
+    /// with this thumbprint before parsing it. The result is the same: only what costs time is left
+    /// out.
     ///
     /// # Errors
-    /// As [`PublicKey::from_jwk`].
+    /// As [`PublicKey::from_jwk`], for what only the numbers tell.
     pub fn from_jwk_cached(
-        jwk: &Map<String, Value>,
+        jwk: &PresentedJwk,
         policy: &KeyPolicy,
         cached: impl FnOnce(&Thumbprint) -> Option<Self>,
     ) -> Result<Self, KeyError> {
-        let Jwk { components, alg } = jwk::read(jwk)?;
-        let thumbprint = components.thumbprint();
-        let known = cached(&thumbprint).filter(|key| key.inner.thumbprint == thumbprint);
+        let PresentedJwk { components, thumbprint, alg } = jwk;
+        let known = cached(thumbprint).filter(|key| key.inner.thumbprint == *thumbprint);
         let inner = match known {
             Some(key) => {
                 // It may have been parsed under another policy.
                 key.rsa_bits().map_or(Ok(()), |bits| policy.check_size(bits))?;
                 key.inner
             }
-            None => Arc::new(Inner::new(components, thumbprint, policy)?),
+            None => Arc::new(Inner::new(components.clone(), *thumbprint, policy)?),
         };
         let key = Self { algorithms: inner.algorithms, inner };
         match alg {
-            Some(alg) => key.restricted_to(alg),
+            Some(alg) => key.restricted_to(*alg),
             None => Ok(key),
         }
     }

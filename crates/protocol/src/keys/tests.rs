@@ -34,7 +34,7 @@ fn refused(key_type: KeyType, member: &str, value: impl Into<Value>) -> KeyError
     jwk.insert(member.to_owned(), value.into());
     let error = parse(&jwk).unwrap_err();
     // The text alone is at fault, or only the numbers are.
-    if let Err(without_parsing) = jwk_thumbprint(&jwk) {
+    if let Err(without_parsing) = PresentedJwk::read(&jwk) {
         assert_eq!(without_parsing, error);
     }
     error

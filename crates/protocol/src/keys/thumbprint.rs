@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::digest::sha256;
 use crate::strict::base64url;
 
 /// The RFC 7638 SHA-256 thumbprint of a public key.
@@ -22,6 +23,23 @@ impl Thumbprint {
     /// From the 32 bytes of the digest.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// Of the JWK with these members, which are the required ones in the order of RFC 7638 §3.3. No
+    /// value needs escaping: all are base64url or plain names.
+    pub(super) fn of_members<'a, V: AsRef<str>>(
+        members: impl Iterator<Item = (&'a str, V)>,
+    ) -> Self {
+        // Room for an RSA key of 2048 bits.
+        let mut json = String::with_capacity(384);
+        for (name, value) in members {
+            json.push(if json.is_empty() { '{' } else { ',' });
+            for part in ["\"", name, "\":\"", value.as_ref(), "\""] {
+                json.push_str(part);
+            }
+        }
+        json.push('}');
+        Self(sha256(&[json.as_bytes()]))
     }
 
     /// The 32 bytes of the digest.

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
     ReplayEntry, UnixTime, Unspent, Unverified,
     challenges::sealed::NonceSealer,
     digest::sha256,
-    keys::{KeyError, PublicKey, Thumbprint, jwk_thumbprint},
+    keys::{KeyError, PresentedJwk, PublicKey, Thumbprint},
     proofs::target_uri::{self, TargetUri},
     strict::base64url,
     tokens::{
@@ -29,7 +29,7 @@ const MAX_JTI: usize = 128;
 #[derive(Debug)]
 pub struct PresentedProof<'a> {
     jws: Unverified<Jws<'a>>,
-    thumbprint: Thumbprint,
+    jwk: PresentedJwk,
 }
 
 /// What a proof must say to be accepted.
@@ -115,18 +115,13 @@ impl<'a> PresentedProof<'a> {
             return Err(DpopError::Type);
         }
         let jwk = jws.content().header().get("jwk").and_then(Value::as_object);
-        let thumbprint = jwk_thumbprint(jwk.ok_or(DpopError::NoKey)?)?;
-        Ok(Self { jws, thumbprint })
-    }
-
-    /// The thumbprint of the key that the proof carries.
-    pub const fn thumbprint(&self) -> Thumbprint {
-        self.thumbprint
+        let jwk = PresentedJwk::read(jwk.ok_or(DpopError::NoKey)?)?;
+        Ok(Self { jws, jwk })
     }
 
     /// The key that the proof carries, yet to be parsed.
-    pub fn jwk(&self) -> Option<&Map<String, Value>> {
-        self.jws.content().header().get("jwk").and_then(Value::as_object)
+    pub const fn jwk(&self) -> &PresentedJwk {
+        &self.jwk
     }
 
     /// Checks all that is left of RFC 9449 §4.3, the cheap rules before the signature. `key` is
@@ -140,7 +135,8 @@ impl<'a> PresentedProof<'a> {
         expected: &DpopExpectations<'_>,
         now: UnixTime,
     ) -> Result<Unspent<DpopProof>, DpopError> {
-        if key.thumbprint() != self.thumbprint {
+        let thumbprint = self.jwk.thumbprint();
+        if key.thumbprint() != thumbprint {
             return Err(DpopError::Signature);
         }
         let claims = Claims::new(self.jws.content().payload());
@@ -151,12 +147,12 @@ impl<'a> PresentedProof<'a> {
         check_uri(claims.string_up_to(target_uri::MAX_LEN, "htu")?, expected.uri)?;
         let issued_at = check_time(claims, expected.window, now)?;
         if let Some(binding) = expected.access_token {
-            check_binding(claims, binding, self.thumbprint)?;
+            check_binding(claims, binding, thumbprint)?;
         }
         check_nonce(claims.optional_string("nonce")?, expected.nonce, now)?;
-        let digest = replay_digest(self.thumbprint, expected, jti);
+        let digest = replay_digest(thumbprint, expected, jti);
         self.jws.verify(key).map_err(|_| DpopError::Signature)?;
-        let proof = DpopProof { thumbprint: self.thumbprint };
+        let proof = DpopProof { thumbprint };
         // One second more than the window, because `iat` was cut to whole seconds.
         let forget_at = issued_at + expected.window.past + Duration::from_secs(1);
         Ok(Unspent::new(proof, ReplayEntry { digest, forget_at }))

@@ -1,6 +1,6 @@
 //! The URI that a proof is for, normalised so that two spellings of one URI compare equal.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use thiserror::Error;
 
@@ -52,7 +52,7 @@ impl TargetUri {
         if !fits || !path.starts_with('/') {
             return Err(InvalidUri);
         }
-        let text = format!("{}{}", self.origin(), normal_path(path)?);
+        let text = [self.origin(), &normal_path(path)?].concat();
         Ok(Self { text, path_at: self.path_at })
     }
 
@@ -103,8 +103,11 @@ fn normal_authority(authority: &str, default_port: u16) -> Result<String, Invali
     Ok(if port == default_port { host } else { format!("{host}:{port}") })
 }
 
-fn normal_path(path: &str) -> Result<String, InvalidUri> {
-    Ok(remove_dot_segments(&normal_percent_encoding(path)?))
+fn normal_path(path: &str) -> Result<Cow<'_, str>, InvalidUri> {
+    if path.starts_with('/') && !path.contains('%') && !path.contains("/.") {
+        return Ok(Cow::Borrowed(path));
+    }
+    Ok(Cow::Owned(remove_dot_segments(&normal_percent_encoding(path)?)))
 }
 
 /// RFC 3986 §6.2.2.1 and §6.2.2.2.

@@ -212,8 +212,9 @@ fn a_cached_key_is_as_good_as_a_parsed_one() {
         jwk
     };
     let from_cache = |jwk: &Map<String, Value>, policy: &KeyPolicy, cached: &PublicKey| {
-        PublicKey::from_jwk_cached(jwk, policy, |thumbprint| {
-            assert_eq!(*thumbprint, jwk_thumbprint(jwk).unwrap());
+        let jwk = PresentedJwk::read(jwk).unwrap();
+        PublicKey::from_jwk_cached(&jwk, policy, |thumbprint| {
+            assert_eq!(*thumbprint, jwk.thumbprint());
             Some(cached.clone())
         })
     };

@@ -9,7 +9,7 @@ mod request;
 mod rfc9449;
 mod time;
 
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 use crate::{
@@ -91,8 +91,8 @@ impl Request {
     /// As an endpoint verifies a proof: parsed, its key parsed, verified.
     fn verify(&self, proof: &str) -> Result<Unspent<DpopProof>, DpopError> {
         let presented = PresentedProof::parse(proof)?;
-        let jwk = presented.jwk().ok_or(DpopError::NoKey)?;
-        let key = PublicKey::from_jwk(jwk, &KeyPolicy::default())?;
+        let policy = KeyPolicy::default();
+        let key = PublicKey::from_jwk_cached(presented.jwk(), &policy, |_| None)?;
         self.verify_with(presented, &key)
     }
 

@@ -111,7 +111,7 @@ impl Options {
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let settings = config::load(&options.location, options.to_table()?)?;
-    logging::start(&settings.log)?;
+    let _log = logging::start(&settings.log)?;
     serve(&settings, until_asked_to_stop()?, |started| announce(&settings, &started)).await
 }
 

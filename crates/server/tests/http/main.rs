@@ -5,6 +5,7 @@
 mod account_jwks;
 mod accounts;
 mod audit;
+mod dialects;
 mod enrolment;
 mod events;
 mod forward_auth;

@@ -25,7 +25,8 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
-use crate::server::{Answer, Server};
+use super::server::{Answer, Server};
+use crate::support::MASTER_KEY;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "15 char secret!";
@@ -39,7 +40,7 @@ async fn server() -> Server {
 
 async fn invite(server: &Server, id: &str, password: &str) {
     let ports = server.authority().ports();
-    let master_key = MasterKey::parse(&"0f".repeat(32)).unwrap();
+    let master_key = MasterKey::parse(MASTER_KEY).unwrap();
     let vault = Vault::open(&*ports.vault, &master_key, &*ports.random).await.unwrap();
     let key = RegistrationKey::open(&*ports.vault, &vault, &*ports.random).await.unwrap();
     let invited = [(id.parse::<Username>().unwrap(), OneTimePassword::parse(password).unwrap())];
@@ -304,8 +305,7 @@ async fn where_registration_is_closed_nobody_registers() {
 #[tokio::test]
 async fn switched_off_it_is_absent() {
     let mut server = Server::start().await;
-    server.dialects.gradecoin = false;
-    server.restart().await;
+    server.restart_speaking(|dialects| dialects.gradecoin = false).await;
     let answer = server.send("GET", "/gradecoin.pub", &[], String::new()).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let answer = server.post("/register", json!({ "c": "", "iv": "", "key": "" })).await;
@@ -321,7 +321,8 @@ async fn a_new_master_key_keeps_key_and_passwords() {
     let server = server().await;
     let before = recipient(&server).await;
     let ports = server.authority().ports();
-    let [old, new] = ["0f", "f0"].map(|digits| MasterKey::parse(&digits.repeat(32)).unwrap());
+    let new = "f0".repeat(32);
+    let [old, new] = [MASTER_KEY, &new].map(|key| MasterKey::parse(key).unwrap());
     let stores = (&*ports.vault, &*ports.signing_keys);
     let now = server.authority().now();
     Vault::change_master_key(stores, &old, &new, now, &*ports.random).await.unwrap();

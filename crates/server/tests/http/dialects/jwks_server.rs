@@ -1,170 +1,81 @@
-//! The *jwks-server* dialect in process: what takes a clock, an administrator, or a count of work.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! *jwks-server*.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{ops::Deref, time::Duration};
 
-use axum::{Router, body::Body};
 use countersign_authority::{
-    Administration, Authority, Maintenance,
     account::AccountStatus,
-    audit::{AuditFilter, EventKind},
+    audit::EventKind,
     policy::{Enrolment, PasswordPolicy, Policy},
-    ports::Ports,
-    vault::{MasterKey, Vault},
 };
-use countersign_guard::SelfSignedPolicy;
 use countersign_protocol::{
     keys::{KeyPolicy, PublicKey},
-    proofs::target_uri::TargetUri,
     strict::base64url,
 };
-use countersign_server::{
-    address::{PeerAddress, TrustedProxies},
-    app::{App, Settings},
-    dialects::Dialects,
-    limits::RequestLimits,
-    security_headers::CorsOrigins,
-};
-use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
-    sqlite::{SqliteOptions, SqliteStore},
-};
-use countersign_testkit::{clock::FixedClock, random::SeededRandom};
-use http::{Request, StatusCode};
-use http_body_util::BodyExt as _;
+use http::StatusCode;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tower::ServiceExt as _;
+
+use super::server::Server;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-struct Server {
-    clock: Arc<FixedClock>,
-    directory: TempDir,
-    authority: Arc<Authority>,
-    router: Router,
+/// A server with passwords.
+struct PasswordServer(Server);
+
+impl Deref for PasswordServer {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
 }
 
-impl Server {
+impl PasswordServer {
     async fn start(rate_limit: bool, change: impl FnOnce(&mut Policy)) -> Self {
-        let clock = Arc::new(FixedClock::default());
-        let directory = tempfile::tempdir().unwrap();
-        let mut policy = Policy::new(TargetUri::parse("https://auth.example").unwrap());
-        policy.limits = None;
-        policy.passwords = Some(PasswordPolicy { rate_limit, ..PasswordPolicy::default() });
-        change(&mut policy);
-        let ports = ports(&directory, &clock);
-        let master_key = MasterKey::parse(&"0f".repeat(32)).unwrap();
-        let vault = Vault::open(&*ports.vault, &master_key, &*ports.random).await.unwrap();
-        let authority = Arc::new(Authority::start(policy, ports, vault).await.unwrap());
-        let settings = Settings {
-            limits: RequestLimits::default(),
-            proxies: Arc::new(TrustedProxies::default()),
-            metrics_readers: Vec::new(),
-            cors: CorsOrigins::SameOrigin,
-            dialects: Dialects::default(),
-            protected_origins: Vec::new(),
-            self_signed: SelfSignedPolicy::default(),
-        };
-        let router = App::new(Arc::clone(&authority), settings).router();
-        Self { clock, directory, authority, router }
+        let server = Server::start_with(|policy| {
+            policy.limits = None;
+            policy.passwords = Some(PasswordPolicy { rate_limit, ..PasswordPolicy::default() });
+            change(policy);
+        });
+        Self(server.await)
     }
 
     async fn unlimited() -> Self {
         Self::start(false, |_| {}).await
     }
 
-    /// What an administrator does in another process.
-    fn admin(&self) -> Administration {
-        Administration::new(&ports(&self.directory, &self.clock))
-    }
-
     /// What housekeeping does every minute, for `minutes`.
     async fn live(&self, minutes: u32, mut each: impl AsyncFnMut(u32)) {
-        let maintenance = Maintenance::new(Arc::clone(&self.authority), || {});
         for minute in 0..minutes {
-            self.clock.advance(MINUTE);
-            maintenance.maintain().await.unwrap();
+            self.advance(MINUTE);
+            self.0.0.maintain().await;
             each(minute).await;
         }
-    }
-
-    async fn events(&self, kind: EventKind) -> usize {
-        Maintenance::new(Arc::clone(&self.authority), || {}).write_trail().await;
-        let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
-        self.authority.ports().audit.events(&filter, 1_000).await.unwrap().len()
-    }
-
-    async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let mut request = Request::builder().method(method).uri(path);
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
-        }
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let mut request = request.body(body).unwrap();
-        let address = SocketAddr::new(IpAddr::from([192, 0, 2, 1]), 4711);
-        request.extensions_mut().insert(PeerAddress(address));
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let status = response.status();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
     /// The credentials of a new account.
     async fn register(&self, name: &str) -> Value {
         let body = json!({ "username": name, "email": format!("{name}@example.com") });
-        let (status, answer) = self.send("POST", "/register", Some(body)).await;
-        assert_eq!(status, StatusCode::CREATED);
-        json!({ "username": name, "password": answer["password"] })
+        let answer = self.post("/register", body).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        json!({ "username": name, "password": answer.body["password"] })
     }
 
     async fn auth(&self, credentials: &Value) -> (StatusCode, Value) {
-        self.send("POST", "/auth", Some(credentials.clone())).await
+        let answer = self.post("/auth", credentials.clone()).await;
+        (answer.status, answer.body)
     }
 
     async fn token(&self, query: &str, credentials: &Value) -> Token {
-        let path = format!("/auth{query}");
-        let (status, answer) = self.send("POST", &path, Some(credentials.clone())).await;
-        assert_eq!(status, StatusCode::OK);
-        Token(answer["token"].as_str().unwrap().to_owned())
+        let answer = self.post(&format!("/auth{query}"), credentials.clone()).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        Token(answer.body["token"].as_str().unwrap().to_owned())
     }
 
     /// The published RSA keys.
     async fn jwks(&self) -> Vec<Value> {
-        let (_, answer) = self.send("GET", "/.well-known/jwks.json", None).await;
-        let keys = answer["keys"].as_array().unwrap().iter().cloned();
+        let answer = self.get("/.well-known/jwks.json").await;
+        let keys = answer.body["keys"].as_array().unwrap().iter().cloned();
         keys.filter(|key| key["kty"] == "RSA").collect()
-    }
-
-    fn seconds(&self) -> u64 {
-        self.authority.now().as_secs()
-    }
-}
-
-fn ports(directory: &TempDir, clock: &Arc<FixedClock>) -> Ports {
-    let path = directory.path().join("countersign.db");
-    let store = Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap());
-    Ports {
-        accounts: Arc::clone(&store) as _,
-        audit: Arc::clone(&store) as _,
-        clock: Arc::clone(clock) as _,
-        credentials: Arc::clone(&store) as _,
-        invitations: Arc::clone(&store) as _,
-        passwords: Arc::clone(&store) as _,
-        random: Arc::new(SeededRandom::new(1)),
-        rate_limiter: Arc::new(MemoryRateLimiter::new(1_000)),
-        replay_log: Arc::new(MemoryReplayLog::new(10_000)),
-        revocations: Arc::clone(&store) as _,
-        server_keys: Arc::clone(&store) as _,
-        session_nonces: Arc::new(MemorySessionNonces::new(1_000)),
-        signing_keys: Arc::clone(&store) as _,
-        vault: Arc::clone(&store) as _,
-        watch: store,
-        window_limiter: Arc::new(MemoryWindowLimiter::new(1_000)),
     }
 }
 
@@ -193,7 +104,7 @@ impl Token {
 
 #[tokio::test]
 async fn keys_rotate_and_every_live_token_verifies() {
-    let server = Server::unlimited().await;
+    let server = PasswordServer::unlimited().await;
     let credentials = server.register("alice").await;
     let mut tokens: Vec<Token> = Vec::new();
     let mut signers = std::collections::BTreeSet::new();
@@ -216,14 +127,14 @@ async fn keys_rotate_and_every_live_token_verifies() {
 
 #[tokio::test]
 async fn there_is_always_one_expired_key_and_it_is_not_published() {
-    let server = Server::unlimited().await;
+    let server = PasswordServer::unlimited().await;
     let credentials = server.register("alice").await;
     for _ in 0..3 {
         let token = server.token("?expired=true", &credentials).await;
         assert!(token.expires_at() < server.seconds());
         assert!(!token.verifies_with(&server.jwks().await));
-        let gone = server.authority.signing_keys().summaries(server.authority.now());
-        let gone = gone.iter().filter(|key| key.life.expires_at <= server.authority.now());
+        let gone = server.authority().signing_keys().summaries(server.authority().now());
+        let gone = gone.iter().filter(|key| key.life.expires_at <= server.authority().now());
         assert_eq!(gone.count(), 1);
         server.live(65, async |_| {}).await;
     }
@@ -231,9 +142,9 @@ async fn there_is_always_one_expired_key_and_it_is_not_published() {
 
 #[tokio::test]
 async fn after_a_long_sleep_there_is_a_key_at_once() {
-    let server = Server::unlimited().await;
+    let server = PasswordServer::unlimited().await;
     let credentials = server.register("alice").await;
-    server.clock.advance(Duration::from_hours(7 * 24));
+    server.advance(Duration::from_hours(7 * 24));
     server.live(1, async |_| {}).await;
     let token = server.token("", &credentials).await;
     assert!(token.verifies_with(&server.jwks().await));
@@ -241,7 +152,7 @@ async fn after_a_long_sleep_there_is_a_key_at_once() {
 
 #[tokio::test]
 async fn no_token_outlives_its_key() {
-    let server = Server::start(false, |policy| {
+    let server = PasswordServer::start(false, |policy| {
         policy.tokens.lifetime = Duration::from_hours(24);
     })
     .await;
@@ -253,16 +164,16 @@ async fn no_token_outlives_its_key() {
 
 #[tokio::test]
 async fn an_unknown_user_costs_as_much_as_a_wrong_password() {
-    let server = Server::unlimited().await;
+    let server = PasswordServer::unlimited().await;
     let credentials = server.register("alice").await;
     let wrong = json!({ "username": "alice", "password": "wrong" });
     let unknown = json!({ "username": "bob", "password": credentials["password"] });
     let impossible = json!({ "username": "' OR 1=1 --", "password": "wrong" });
     let mut answers = Vec::new();
     for attempt in [&wrong, &unknown, &impossible] {
-        let before = server.authority.password_hashes();
+        let before = server.authority().password_hashes();
         answers.push(server.auth(attempt).await);
-        assert_eq!(server.authority.password_hashes(), before + 1);
+        assert_eq!(server.authority().password_hashes(), before + 1);
     }
     assert_eq!(answers[0].0, StatusCode::UNAUTHORIZED);
     assert!(answers.iter().all(|answer| *answer == answers[0]));
@@ -271,21 +182,21 @@ async fn an_unknown_user_costs_as_much_as_a_wrong_password() {
 
 #[tokio::test]
 async fn a_password_too_long_or_missing_costs_nothing() {
-    let server = Server::unlimited().await;
+    let server = PasswordServer::unlimited().await;
     server.register("alice").await;
-    let before = server.authority.password_hashes();
+    let before = server.authority().password_hashes();
     for password in [json!("x".repeat(257)), json!(""), json!(null)] {
         for name in ["alice", "bob"] {
             let attempt = json!({ "username": name, "password": password });
             assert_eq!(server.auth(&attempt).await.0, StatusCode::UNAUTHORIZED);
         }
     }
-    assert_eq!(server.authority.password_hashes(), before);
+    assert_eq!(server.authority().password_hashes(), before);
 }
 
 #[tokio::test]
 async fn a_disabled_account_gets_the_answer_of_a_wrong_password() {
-    let server = Server::unlimited().await;
+    let server = PasswordServer::unlimited().await;
     let credentials = server.register("alice").await;
     assert_eq!(server.auth(&credentials).await.0, StatusCode::OK);
     let name = "alice".parse().unwrap();
@@ -299,23 +210,23 @@ async fn a_disabled_account_gets_the_answer_of_a_wrong_password() {
 
 #[tokio::test]
 async fn the_eleventh_within_any_second_is_refused_whatever_the_other_limits() {
-    let server = Server::start(true, |policy| policy.limits = None).await;
+    let server = PasswordServer::start(true, |policy| policy.limits = None).await;
     let nothing = json!({});
     for _ in 0..10 {
         assert_eq!(server.auth(&nothing).await.0, StatusCode::UNAUTHORIZED);
-        server.clock.advance(Duration::from_millis(50));
+        server.advance(Duration::from_millis(50));
     }
     assert_eq!(server.auth(&nothing).await.0, StatusCode::TOO_MANY_REQUESTS);
-    server.clock.advance(Duration::from_millis(499));
+    server.advance(Duration::from_millis(499));
     assert_eq!(server.auth(&nothing).await.0, StatusCode::TOO_MANY_REQUESTS);
-    server.clock.advance(Duration::from_millis(1));
+    server.advance(Duration::from_millis(1));
     assert_eq!(server.auth(&nothing).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(server.auth(&nothing).await.0, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
 async fn a_flood_is_turned_away_and_then_served_again() {
-    let server = Server::unlimited().await;
+    let server = PasswordServer::unlimited().await;
     let wrong = json!({ "username": "alice", "password": "wrong" });
     let attempts = (0..150).map(|_| server.auth(&wrong));
     let mut attempts: Vec<_> = attempts.map(Box::pin).collect();
@@ -338,17 +249,17 @@ async fn a_flood_is_turned_away_and_then_served_again() {
     })
     .await;
     assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
-    assert_eq!(server.authority.password_hashes(), counts[0]);
+    assert_eq!(server.authority().password_hashes(), counts[0]);
     assert_eq!(server.auth(&wrong).await.0, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn enrolment_counts_for_passwords_too() {
     for enrolment in [Enrolment::Invited, Enrolment::Closed] {
-        let server = Server::start(false, |policy| policy.enrolment = enrolment).await;
+        let server = PasswordServer::start(false, |policy| policy.enrolment = enrolment).await;
         let body = json!({ "username": "alice", "email": "alice@example.com" });
-        let (status, _) = server.send("POST", "/register", Some(body)).await;
+        let status = server.post("/register", body).await.status;
         assert_eq!(status, StatusCode::FORBIDDEN);
-        assert_eq!(server.authority.password_hashes(), 0);
+        assert_eq!(server.authority().password_hashes(), 0);
     }
 }

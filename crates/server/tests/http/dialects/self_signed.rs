@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{account::AccountStatus, audit::EventKind};
 use countersign_protocol::{keys::PrivateKey, tokens::jws};
+use countersign_server::dialects::Dialects;
 use countersign_testkit::keys::ed25519;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::server::{Answer, ISSUER, Server};
+use super::server::{Answer, ISSUER, Server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -144,9 +145,7 @@ async fn of_twenty_uses_at_once_one_succeeds() {
 async fn disabling_the_account_ends_it() {
     let server = server_with_alice().await;
     assert_eq!(call(&server, &signed(&server, json!({}))).await.status, StatusCode::OK);
-    let name = "alice".parse().unwrap();
-    server.admin().set_status(&name, AccountStatus::Disabled).await.unwrap();
-    server.notice_changes().await;
+    server.set_status("alice", AccountStatus::Disabled).await;
     let token = signed(&server, json!({ "jti": "2" }));
     assert_eq!(call(&server, &token).await.status, StatusCode::UNAUTHORIZED);
 }
@@ -188,9 +187,10 @@ async fn the_time_of_last_use_is_written_once_an_hour() {
 #[tokio::test]
 async fn switched_off_it_does_not_count() {
     let mut server = server_with_alice().await;
-    server.dialects.self_signed = false;
-    server.dialects.gradecoin = false;
-    server.restart().await;
+    let without = |dialects: &mut Dialects| {
+        (dialects.self_signed, dialects.gradecoin) = (false, false);
+    };
+    server.restart_speaking(without).await;
     server.advance(SECOND);
     assert_eq!(call(&server, &signed(&server, json!({}))).await.status, StatusCode::UNAUTHORIZED);
     let metadata =

@@ -1,193 +1,132 @@
-//! A server, and a user of it.
+//! A server that speaks all dialects, and what their tests ask of it.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
 use countersign_authority::{
-    Administration, Authority, Maintenance,
+    Administration, Authority,
+    account::AccountStatus,
     audit::{AuditFilter, EventKind},
     policy::Policy,
-    ports::{Clock as _, Ports},
-    vault::{MasterKey, Vault},
 };
-use countersign_guard::SelfSignedPolicy;
-use countersign_protocol::{keys::PrivateKey, proofs::target_uri::TargetUri};
-use countersign_server::{
-    address::{PeerAddress, TrustedProxies},
-    app::{App, Settings},
-    dialects::Dialects,
-    limits::RequestLimits,
-    security_headers::CorsOrigins,
-};
-use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
-    sqlite::{SqliteOptions, SqliteStore},
-};
-use countersign_testkit::{clock::FixedClock, random::SeededRandom};
-use http::{HeaderMap, Request, StatusCode, header};
-use http_body_util::BodyExt as _;
+use countersign_protocol::keys::PrivateKey;
+use countersign_server::dialects::Dialects;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tower::ServiceExt as _;
 
-pub(crate) const ISSUER: &str = "https://auth.example";
+pub(super) use crate::support::ISSUER;
+use crate::support::{self, Call, Setup, TestApp};
 
-/// A server that runs, and what a restart keeps.
-pub(crate) struct Server {
-    pub(crate) clock: Arc<FixedClock>,
-    directory: TempDir,
-    policy: Policy,
-    pub(crate) dialects: Dialects,
-    starts: u64,
-    running: Option<(Arc<Authority>, Router)>,
-}
+pub(super) struct Server(pub(super) TestApp);
 
 /// An answer: its status, its headers, its JSON.
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
     headers: HeaderMap,
-    pub(crate) body: Value,
+    pub(super) body: Value,
 }
 
 impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
+impl From<support::Answer> for Answer {
+    fn from(answer: support::Answer) -> Self {
+        let body = serde_json::from_str(&answer.body).unwrap_or_default();
+        let status = StatusCode::from_u16(answer.status).unwrap();
+        Self { status, headers: answer.headers, body }
+    }
+}
+
 impl Server {
-    pub(crate) async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    pub(crate) async fn start_with(change: impl FnOnce(&mut Policy)) -> Self {
-        let mut policy = Policy::new(TargetUri::parse(ISSUER).unwrap());
-        change(&mut policy);
-        let mut server = Self {
-            clock: Arc::new(FixedClock::default()),
-            directory: tempfile::tempdir().unwrap(),
-            policy,
-            dialects: Dialects::default(),
-            starts: 0,
-            running: None,
+    pub(super) async fn start_with(change: impl FnOnce(&mut Policy)) -> Self {
+        let all = |setup: &mut Setup| {
+            setup.settings.dialects = Dialects::default();
+            change(&mut setup.policy);
         };
-        server.restart().await;
-        server
+        Self(TestApp::start_with(all).await)
     }
 
     /// Ends the server, as a crash would, and starts it on the same database.
-    pub(crate) async fn restart(&mut self) {
-        self.running = None;
-        self.starts += 1;
-        let ports = self.ports();
-        let master_key = MasterKey::parse(&"0f".repeat(32)).unwrap();
-        let vault = Vault::open(&*ports.vault, &master_key, &*ports.random).await.unwrap();
-        let policy = self.policy.clone();
-        let authority = Arc::new(Authority::start(policy, ports, vault).await.unwrap());
-        let settings = Settings {
-            limits: RequestLimits::default(),
-            proxies: Arc::new(TrustedProxies::default()),
-            metrics_readers: Vec::new(),
-            cors: CorsOrigins::SameOrigin,
-            dialects: self.dialects,
-            protected_origins: Vec::new(),
-            self_signed: SelfSignedPolicy::default(),
-        };
-        let router = App::new(Arc::clone(&authority), settings).router();
-        self.running = Some((authority, router));
+    pub(super) async fn restart(&mut self) {
+        self.0.restart().await;
     }
 
-    /// The ports of a process on the database.
-    fn ports(&self) -> Ports {
-        let path = self.directory.path().join("countersign.db");
-        let store = Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap());
-        Ports {
-            accounts: Arc::clone(&store) as _,
-            audit: Arc::clone(&store) as _,
-            clock: Arc::clone(&self.clock) as _,
-            credentials: Arc::clone(&store) as _,
-            invitations: Arc::clone(&store) as _,
-            passwords: Arc::clone(&store) as _,
-            random: Arc::new(SeededRandom::new(self.starts)),
-            rate_limiter: Arc::new(MemoryRateLimiter::new(1_000)),
-            replay_log: Arc::new(MemoryReplayLog::new(10_000)),
-            revocations: Arc::clone(&store) as _,
-            server_keys: Arc::clone(&store) as _,
-            session_nonces: Arc::new(MemorySessionNonces::new(1_000)),
-            signing_keys: Arc::clone(&store) as _,
-            vault: Arc::clone(&store) as _,
-            watch: store,
-            window_limiter: Arc::new(MemoryWindowLimiter::new(1_000)),
-        }
+    /// The same, with other dialects.
+    pub(super) async fn restart_speaking(&mut self, change: impl FnOnce(&mut Dialects)) {
+        self.0.restart_with(|setup| change(&mut setup.settings.dialects)).await;
     }
 
-    pub(crate) fn authority(&self) -> &Arc<Authority> {
-        &self.running.as_ref().unwrap().0
+    pub(super) fn authority(&self) -> &Arc<Authority> {
+        self.0.authority()
     }
 
-    /// What an administrator does in another process.
-    pub(crate) fn admin(&self) -> Administration {
-        Administration::new(&self.ports())
+    pub(super) fn admin(&self) -> Administration {
+        self.0.admin()
     }
 
-    /// Lets the server notice what an administrator did.
-    pub(crate) async fn notice_changes(&self) {
-        self.maintenance().take_over_changes().await.unwrap();
+    /// Does what an administrator does in another process, and lets the server notice.
+    pub(super) async fn set_status(&self, name: &str, status: AccountStatus) {
+        self.admin().set_status(&name.parse().unwrap(), status).await.unwrap();
+        self.0.notice_changes().await;
     }
 
-    /// The kinds of all events about the account of `name`, oldest first.
-    pub(crate) async fn events(&self, kind: EventKind) -> usize {
-        self.maintenance().write_trail().await;
-        let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
-        self.authority().ports().audit.events(&filter, 1_000).await.unwrap().len()
+    /// The kinds of all events, oldest first.
+    pub(super) async fn trail(&self) -> Vec<EventKind> {
+        self.0.write_trail().await;
+        let audit = &self.authority().ports().audit;
+        let events = audit.events(&AuditFilter::default(), 1_000).await.unwrap();
+        events.into_iter().rev().map(|recorded| recorded.event.kind).collect()
     }
 
-    fn maintenance(&self) -> Maintenance {
-        Maintenance::new(Arc::clone(self.authority()), || {})
+    /// How many events of that kind there are.
+    pub(super) async fn events(&self, kind: EventKind) -> usize {
+        self.trail().await.into_iter().filter(|own| *own == kind).count()
     }
 
-    pub(crate) fn advance(&self, by: Duration) {
-        self.clock.advance(by);
+    pub(super) fn advance(&self, by: Duration) {
+        self.0.advance(by);
     }
 
-    pub(crate) fn seconds(&self) -> u64 {
-        self.clock.now().as_secs()
+    pub(super) fn seconds(&self) -> u64 {
+        self.0.now().as_secs()
+    }
+
+    pub(super) fn call(&self, method: &str, path: &str) -> Call {
+        self.0.call(method, path)
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path).send().await.into()
     }
 
     /// Sends JSON.
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send("POST", path, &[("content-type", "application/json")], body.to_string()).await
+    pub(super) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call("POST", path).json(&body).send().await.into()
     }
 
-    pub(crate) async fn send(
+    pub(super) async fn send(
         &self,
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
         body: String,
     ) -> Answer {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        let mut call = self.call(method, path);
+        if !body.is_empty() {
+            call = call.body("application/json", body);
         }
-        let mut request = request.body(Body::from(body)).unwrap();
-        let address = SocketAddr::new(IpAddr::from([192, 0, 2, 1]), 4711);
-        request.extensions_mut().insert(PeerAddress(address));
-        let router = self.running.as_ref().unwrap().1.clone();
-        let response = router.oneshot(request).await.unwrap();
-        let status = response.status();
-        assert!(!response.headers().contains_key(header::SET_COOKIE));
-        let headers = response.headers().clone();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+        let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+        call.send().await.into()
     }
 
     /// Registers in the format of *signjwt*, which every other dialect understands.
-    pub(crate) async fn register(&self, name: &str, key: &PrivateKey) -> Answer {
+    pub(super) async fn register(&self, name: &str, key: &PrivateKey) -> Answer {
         let pem = key.public_key().to_spki_pem();
         self.post("/register", json!({ "user_id": name, "public_key": pem })).await
     }

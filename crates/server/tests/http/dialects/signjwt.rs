@@ -11,7 +11,7 @@ use countersign_testkit::keys::{self, ed25519};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Server};
+use super::server::{Answer, Server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -144,9 +144,7 @@ async fn disabling_the_account_ends_its_sessions() {
     let server = Server::start().await;
     let mut session = Session::of_new_user(&server).await;
     assert_eq!(session.protected(&server).await, StatusCode::OK);
-    let name = "alice".parse().unwrap();
-    server.admin().set_status(&name, AccountStatus::Disabled).await.unwrap();
-    server.notice_changes().await;
+    server.set_status("alice", AccountStatus::Disabled).await;
     assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
 }
 

@@ -30,7 +30,8 @@ use super::{Call, Faults};
 /// The origin by which clients know the application.
 pub(crate) const ISSUER: &str = "https://auth.example";
 
-const MASTER_KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+pub(crate) const MASTER_KEY: &str =
+    "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
 /// How to set an application up; what a restart keeps.
 #[derive(Clone)]
@@ -40,6 +41,7 @@ pub(crate) struct Setup {
     /// Ways to make the ports fail.
     pub(crate) faults: Option<Faults>,
     pub(crate) replay_log_capacity: u64,
+    pub(crate) master_key: &'static str,
 }
 
 impl Default for Setup {
@@ -57,6 +59,7 @@ impl Default for Setup {
             },
             faults: None,
             replay_log_capacity: 10_000,
+            master_key: MASTER_KEY,
         }
     }
 }
@@ -198,7 +201,7 @@ impl TestApp {
     }
 
     async fn vault(&self, ports: &Ports) -> Vault {
-        let master = MasterKey::parse(MASTER_KEY).unwrap();
+        let master = MasterKey::parse(self.setup.master_key).unwrap();
         Vault::open(&*ports.vault, &master, &*ports.random).await.unwrap()
     }
 

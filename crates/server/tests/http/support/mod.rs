@@ -12,7 +12,7 @@ mod key;
 mod story;
 
 pub(crate) use answer::Answer;
-pub(crate) use app::{ISSUER, Setup, TestApp};
+pub(crate) use app::{ISSUER, MASTER_KEY, Setup, TestApp};
 pub(crate) use call::{Call, many_at_once};
 pub(crate) use capture::captured_log;
 pub(crate) use faults::{CAUSE, Fault, Faults};

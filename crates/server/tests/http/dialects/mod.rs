@@ -1,0 +1,9 @@
+//! The dialects: what takes a clock, a restart, an administrator, a count of work or a look into the
+//! audit trail.
+
+mod gradecoin;
+mod jwks_server;
+mod passwordless;
+mod self_signed;
+mod server;
+mod signjwt;

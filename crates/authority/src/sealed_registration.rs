@@ -14,6 +14,7 @@ use countersign_protocol::{
     envelope::aes_cbc_oaep::SealedObject,
     keys::{KeyError, PublicKey, Thumbprint},
     ports::random_bytes,
+    proofs::body_hash::sha256_hex,
     strict::{base64url, pem},
 };
 use thiserror::Error;
@@ -110,7 +111,7 @@ impl Authority {
         let opened = self.open(key, &registration.sealed);
         let (code_hash, username) = self.invited(key, &opened, now).await?;
         let public_key = self.pem_key(&opened.public_key)?;
-        let fingerprint = hex(&sha256(&[opened.public_key.as_bytes()]));
+        let fingerprint = sha256_hex(opened.public_key.as_bytes());
         let new = self.new_account(username, public_key, registration.address, now);
         let event = new.event.detail("by one-time password");
         let alias = Some(fingerprint.clone());
@@ -168,14 +169,6 @@ impl Authority {
         pem::decode(text.trim_ascii())?;
         PublicKey::parse(text, &self.policy.keys)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
-}
-
-fn digit(value: u8) -> char {
-    char::from_digit(value.into(), 16).unwrap_or_default()
 }
 
 /// Why a sealed registration is refused.

@@ -4,7 +4,7 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
 };
-use countersign_protocol::strict::json;
+use countersign_protocol::strict::json::{self, JsonError};
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -28,9 +28,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
         let invalid = |detail: String| Problem::new(ProblemType::InvalidJson).detail(detail);
         let body = Bytes::from_request(request, state).await;
         let body = body.map_err(|error| invalid(error.to_string()))?;
-        let object = json::parse_object(&body).map_err(|error| invalid(error.to_string()))?;
+        let object = json::parse_object(&body)?;
         let value = serde_json::from_value(Value::Object(object));
         value.map(Self).map_err(|error| invalid(error.to_string()))
+    }
+}
+
+impl From<JsonError> for Problem {
+    fn from(error: JsonError) -> Self {
+        Self::new(ProblemType::InvalidJson).detail(error.to_string())
     }
 }
 

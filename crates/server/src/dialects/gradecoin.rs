@@ -23,8 +23,12 @@ use crate::{
 };
 
 /// How one registers.
-pub(super) const REGISTER: Shape =
-    Shape { name: "gradecoin", members: &[&["c", "iv", "key"]], register };
+pub(super) const REGISTER: Shape = Shape {
+    name: "gradecoin",
+    members: &[&["c", "iv", "key"]],
+    success: (StatusCode::CREATED, r#"{"res":"Success","message"}"#),
+    register,
+};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(public_key))
@@ -53,7 +57,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
         let sealed = SealedObject { key: text("key"), iv: text("iv"), ciphertext: text("c") };
         let registration = SealedRegistration { sealed, address: client.0 };
         match app.authority.register_sealed(registration).await {
-            Ok(registered) => success(&registered),
+            Ok(registered) => Ok(success(&registered)),
             Err(error) => failure(error),
         }
     })
@@ -64,18 +68,18 @@ fn success(SealedRegistered { fingerprint, .. }: &SealedRegistered) -> Response 
     answer(StatusCode::CREATED, "Success", &message)
 }
 
-fn failure(error: SealedRegistrationError) -> Response {
+fn failure(error: SealedRegistrationError) -> Result<Response, Problem> {
     match error {
         SealedRegistrationError::Closed
         | SealedRegistrationError::Key(_)
         | SealedRegistrationError::KeyTaken
         | SealedRegistrationError::Refused
         | SealedRegistrationError::UsernameTaken => {
-            answer(StatusCode::BAD_REQUEST, "Error", &error.to_string())
+            Ok(answer(StatusCode::BAD_REQUEST, "Error", &error.to_string()))
         }
-        SealedRegistrationError::RateLimited(error) => Problem::from(error).into_response(),
-        SealedRegistrationError::RegistrationKey(error) => Problem::from(error).into_response(),
-        SealedRegistrationError::Store(error) => Problem::from(error).into_response(),
+        SealedRegistrationError::RateLimited(error) => Err(error.into()),
+        SealedRegistrationError::RegistrationKey(error) => Err(error.into()),
+        SealedRegistrationError::Store(error) => Err(error.into()),
     }
 }
 

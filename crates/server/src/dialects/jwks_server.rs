@@ -13,13 +13,16 @@ use countersign_authority::{
     HashError, PasswordError, PasswordRegistration, PasswordRegistrationError, PasswordRequest,
     PresentedDpop, Secret,
 };
-use countersign_protocol::strict::{base64, json};
+use countersign_protocol::strict::base64;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::register::{Answer, Shape};
+use super::{
+    members::{object, text},
+    register::{Answer, Shape},
+};
 use crate::{
     address::ClientAddress,
     app::App,
@@ -31,8 +34,12 @@ const PATH: &str = "/auth";
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// How one registers.
-pub(super) const REGISTER: Shape =
-    Shape { name: "jwks-server", members: &[&["username", "email"]], register };
+pub(super) const REGISTER: Shape = Shape {
+    name: "jwks-server",
+    members: &[&["username", "email"]],
+    success: (StatusCode::CREATED, r#"{"password"}"#),
+    register,
+};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(auth))
@@ -40,26 +47,16 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer {
     Box::pin(async move {
-        match try_register(&app, client, &body).await {
-            Ok(answer) => answer.into_response(),
-            Err(problem) => problem.into_response(),
-        }
+        let registration = PasswordRegistration {
+            username: text(&body, "username")?,
+            email: text(&body, "email")?,
+            address: client.0,
+        };
+        let password = app.authority.register_with_password(registration).await?;
+        let body = axum::Json(json!({ "password": *password }));
+        let no_store = [(header::CACHE_CONTROL, "no-store")];
+        Ok((StatusCode::CREATED, no_store, body).into_response())
     })
-}
-
-async fn try_register(
-    app: &App,
-    client: ClientAddress,
-    body: &Map<String, Value>,
-) -> Result<impl IntoResponse + use<>, Problem> {
-    let registration = PasswordRegistration {
-        username: text(body, "username")?,
-        email: text(body, "email")?,
-        address: client.0,
-    };
-    let password = app.authority.register_with_password(registration).await?;
-    let body = axum::Json(json!({ "password": *password }));
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], body))
 }
 
 #[derive(ToSchema)]
@@ -164,10 +161,7 @@ impl Credentials {
         if body.trim_ascii_start().first() != Some(&b'{') {
             return Ok(Self::from_form(body));
         }
-        let invalid = |error: json::JsonError| {
-            Problem::new(ProblemType::InvalidJson).detail(error.to_string())
-        };
-        Ok(Self::from_json(json::parse_object(body).map_err(invalid)?))
+        Ok(Self::from_json(object(body)?))
     }
 
     /// Of the one `Authorization: Basic` (RFC 7617 §2).
@@ -200,12 +194,6 @@ impl Credentials {
         };
         Some(Self { username: only("username")?, password: only("password")?.into() })
     }
-}
-
-fn text<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, Problem> {
-    let not_text =
-        || Problem::new(ProblemType::InvalidRequest).detail(format!("{name} must be a string"));
-    body.get(name).and_then(Value::as_str).ok_or_else(not_text)
 }
 
 impl From<HashError> for Problem {

@@ -8,29 +8,28 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, header};
+use utoipa::openapi::path::Operation;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{passwordless, signjwt};
+use super::{Dialects, passwordless, signjwt};
 use crate::{
     address::ClientAddress,
     app::App,
     problem::{Problem, ProblemBody, ProblemType},
 };
 
+pub(super) const PATH: &str = "/logout";
+
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(logout))
 }
 
 /// End a session or a token.
-///
-/// *passwordless* sends its token as `Authorization: Bearer`: who holds a token may end it, as in
-/// RFC 7009, and what is no token of this server has ended already. *signjwt* sends the body of a
-/// protected request, `{"jwt", "signed_message"}`.
 #[utoipa::path(
     post,
-    path = "/logout",
+    path = PATH,
     tag = "dialects",
-    request_body(content = Option<Value>, description = "Nothing, or the body of a protected request of signjwt"),
+    request_body(content = Option<Value>, description = "Nothing, or the body of a protected request"),
     responses(
         (status = 200, description = "The token is no longer good anywhere, or never was"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden: session, nonce or signature is not good"),
@@ -54,6 +53,23 @@ pub(crate) async fn logout(
     let missing = Problem::new(ProblemType::Unauthenticated)
         .detail("send the token to end as Authorization: Bearer, or a signed message");
     ([(header::WWW_AUTHENTICATE, "Bearer")], missing).into_response()
+}
+
+/// Says in the description of the API what is sent, of the dialects that are spoken.
+pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
+    let forms = [
+        (
+            dialects.passwordless,
+            "*passwordless* sends its token as `Authorization: Bearer`: who holds a token may end \
+             it, as in RFC 7009, and what is no token of this server has ended already.",
+        ),
+        (
+            dialects.signjwt,
+            "*signjwt* sends the body of a protected request, `{\"jwt\", \"signed_message\"}`.",
+        ),
+    ];
+    let spoken = forms.into_iter().filter_map(|(spoken, form)| spoken.then_some(form));
+    operation.description = Some(spoken.collect::<Vec<_>>().join(" "));
 }
 
 /// The token of the one `Authorization: Bearer` (RFC 6750 §2.1).

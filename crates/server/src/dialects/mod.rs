@@ -7,6 +7,7 @@
 mod gradecoin;
 mod jwks_server;
 mod logout;
+mod members;
 mod passwordless;
 pub(crate) mod register;
 pub(crate) mod self_signed;
@@ -78,8 +79,15 @@ pub(crate) fn routes(dialects: Dialects) -> OpenApiRouter<App> {
     routes
 }
 
-/// Describes the kinds of proof that dialects bring to the protected resources.
+/// Describes what depends on which dialects are spoken: the paths that they share, and the kinds of
+/// proof that they bring to the protected resources.
 pub(crate) fn describe(api: &mut OpenApi, dialects: Dialects) {
+    let mut shared = |path: &str, describe: fn(&mut Operation, Dialects)| {
+        let operation = api.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
+        operation.map(|operation| describe(operation, dialects))
+    };
+    shared(register::PATH, register::describe);
+    shared(logout::PATH, logout::describe);
     let kinds = [
         (dialects.signjwt, signjwt::SCHEME, signjwt::scheme()),
         (dialects.self_signed, self_signed::SCHEME, self_signed::scheme()),

@@ -20,7 +20,10 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::register::{Answer, Shape};
+use super::{
+    members::text,
+    register::{Answer, Shape},
+};
 use crate::{
     address::ClientAddress,
     app::App,
@@ -34,8 +37,12 @@ const MAX_PROPOSAL: usize = 4096;
 const SCHEME: &str = "Passwordless";
 
 /// How one registers.
-pub(super) const REGISTER: Shape =
-    Shape { name: "passwordless", members: &[&["username", "clientSidePublicKey"]], register };
+pub(super) const REGISTER: Shape = Shape {
+    name: "passwordless",
+    members: &[&["username", "clientSidePublicKey"]],
+    success: (StatusCode::OK, r#"{"serverSidePublicKey","id"}"#),
+    register,
+};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(challenge)).routes(routes!(authenticate))
@@ -43,30 +50,18 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer {
     Box::pin(async move {
-        match try_register(&app, client, &body).await {
-            Ok(answer) => answer.into_response(),
-            Err(problem) => problem.into_response(),
-        }
-    })
-}
-
-async fn try_register(
-    app: &App,
-    client: ClientAddress,
-    body: &Map<String, Value>,
-) -> Result<impl IntoResponse + use<>, Problem> {
-    let registered = app
-        .authority
-        .register_mutually(MutualRegistration {
-            username: text(body, "username")?,
-            public_key: PresentedKey::Text(text(body, "clientSidePublicKey")?),
+        let registration = MutualRegistration {
+            username: text(&body, "username")?,
+            public_key: PresentedKey::Text(text(&body, "clientSidePublicKey")?),
             address: client.0,
-        })
-        .await?;
-    Ok(axum::Json(json!({
-        "serverSidePublicKey": base64::encode(&registered.server_key.to_spki_der()),
-        "id": registered.account_id.to_string(),
-    })))
+        };
+        let registered = app.authority.register_mutually(registration).await?;
+        let body = json!({
+            "serverSidePublicKey": base64::encode(&registered.server_key.to_spki_der()),
+            "id": registered.account_id.to_string(),
+        });
+        Ok(axum::Json(body).into_response())
+    })
 }
 
 #[derive(ToSchema)]
@@ -179,10 +174,9 @@ fn name_in(path: Result<Path<String>, PathRejection>) -> String {
 /// The proposal of a body that is `{"proposal": TEXT}` or the text alone, with or without quotation
 /// marks. A text that is not base64 is a wrong proposal.
 fn read_proposal(body: &[u8]) -> Result<Vec<u8>, Problem> {
-    let invalid = |detail: String| Problem::new(ProblemType::InvalidJson).detail(detail);
     let trimmed = body.trim_ascii();
     let value = match trimmed.first() {
-        Some(b'{' | b'"') => json::parse(body).map_err(|error| invalid(error.to_string()))?,
+        Some(b'{' | b'"') => json::parse(body)?,
         Some(_) => Value::String(String::from_utf8_lossy(trimmed).into_owned()),
         None => Value::Null,
     };
@@ -200,12 +194,6 @@ fn read_proposal(body: &[u8]) -> Result<Vec<u8>, Problem> {
     let fits = (1..=MAX_PROPOSAL).contains(&proposal.len());
     let decoded = fits.then(|| base64::decode(proposal).ok()).flatten();
     decoded.ok_or_else(|| MutualLoginError::Refused.into())
-}
-
-fn text<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, Problem> {
-    let not_text =
-        || Problem::new(ProblemType::InvalidRequest).detail(format!("{name} must be a string"));
-    body.get(name).and_then(Value::as_str).ok_or_else(not_text)
 }
 
 impl From<MutualRegistrationError> for Problem {

@@ -3,7 +3,9 @@
 use std::pin::Pin;
 
 use axum::{Extension, extract::State, response::Response};
+use http::StatusCode;
 use serde_json::{Map, Value};
+use utoipa::openapi::{ResponseBuilder, path::Operation};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Dialects, gradecoin, jwks_server, passwordless, signjwt};
@@ -14,18 +16,22 @@ use crate::{
     problem::{Problem, ProblemBody, ProblemType},
 };
 
+pub(super) const PATH: &str = "/register";
+
 /// A way to register: the members that its body has, exactly, and what to do with them.
 pub(super) struct Shape {
     /// The dialect, by name.
     pub(super) name: &'static str,
     /// Each alternative set of members.
     pub(super) members: &'static [&'static [&'static str]],
+    /// Status and body of the answer to whoever has registered, for the description of the API.
+    pub(super) success: (StatusCode, &'static str),
     /// Registers in this way.
     pub(super) register: fn(App, ClientAddress, Map<String, Value>) -> Answer,
 }
 
 /// The answer to a registration, to be awaited.
-pub(super) type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
 
 impl Shape {
     fn fits(&self, body: &Map<String, Value>) -> bool {
@@ -53,17 +59,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Register in the format of one of the dialects.
-///
-/// The members of the body say which: `{user_id or username, public_key}` is *signjwt*,
-/// `{username, email}` is *jwks-server*, `{c, iv, key}` is *gradecoin*, and
-/// `{username, clientSidePublicKey}` is *passwordless*.
 #[utoipa::path(
     post,
-    path = "/register",
+    path = PATH,
     tag = "dialects",
     responses(
-        (status = 200, description = "signjwt: `{\"message\"}`; passwordless: `{\"serverSidePublicKey\",\"id\"}`"),
-        (status = 201, description = "jwks-server: `{\"password\"}`; gradecoin: `{\"res\":\"Success\",\"message\"}`"),
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is that of no dialect, or a member is not valid"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken, key-taken or email-taken"),
     )
@@ -76,23 +76,41 @@ pub(crate) async fn register(
     let shapes = shapes(app.settings.dialects);
     let fitting: Vec<&Shape> = shapes.iter().filter(|shape| shape.fits(&body)).collect();
     match fitting.as_slice() {
-        [one] => Ok((one.register)(app, client, body).await),
+        [one] => (one.register)(app, client, body).await,
         _ => Err(no_dialect(&shapes)),
     }
 }
 
+/// Says in the description of the API which bodies there are, of the dialects that are spoken.
+pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
+    let shapes = shapes(dialects);
+    operation.description =
+        Some(format!("The members of the body say which: {}.", forms(&shapes).join("; ")));
+    for status in [StatusCode::OK, StatusCode::CREATED] {
+        let answers = shapes.iter().filter(|shape| shape.success.0 == status);
+        let answers: Vec<String> = answers
+            .map(|Shape { name, success: (_, body), .. }| format!("{name}: `{body}`"))
+            .collect();
+        if !answers.is_empty() {
+            let response = ResponseBuilder::new().description(answers.join("; ")).build();
+            operation.responses.responses.insert(status.as_str().to_owned(), response.into());
+        }
+    }
+}
+
 fn no_dialect(shapes: &[Shape]) -> Problem {
-    let spoken: Vec<String> = shapes
-        .iter()
-        .flat_map(|shape| {
-            shape
-                .members
-                .iter()
-                .map(|members| format!("{{{}}} ({})", members.join(", "), shape.name))
-        })
-        .collect();
     Problem::new(ProblemType::InvalidRequest).detail(format!(
         "the body must have exactly the members of one way to register: {}",
-        spoken.join("; ")
+        forms(shapes).join("; ")
     ))
+}
+
+/// Every body that there is, such as `{username, email} (jwks-server)`.
+fn forms(shapes: &[Shape]) -> Vec<String> {
+    let of_shape = |shape: &Shape| {
+        let name = shape.name;
+        let form = move |members: &&[&str]| format!("{{{}}} ({name})", members.join(", "));
+        shape.members.iter().map(form).collect::<Vec<_>>()
+    };
+    shapes.iter().flat_map(of_shape).collect()
 }

@@ -13,8 +13,8 @@ use countersign_authority::{
     OpenSessionError, PresentedKey, SessionError, SignedMessage, UnprovenRegistration,
     account::AccountName,
 };
-use countersign_protocol::strict::{base64, json};
-use http::header;
+use countersign_protocol::strict::base64;
+use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use utoipa::{
     ToSchema,
@@ -22,7 +22,10 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::register::{Answer, Shape};
+use super::{
+    members::{object, text},
+    register::{Answer, Shape},
+};
 use crate::{
     address::ClientAddress,
     app::App,
@@ -37,6 +40,7 @@ pub(super) const SCHEME: &str = "signjwt";
 pub(super) const REGISTER: Shape = Shape {
     name: "signjwt",
     members: &[&["user_id", "public_key"], &["username", "public_key"]],
+    success: (StatusCode::OK, r#"{"message"}"#),
     register,
 };
 
@@ -49,27 +53,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer {
     Box::pin(async move {
-        match try_register(&app, client, &body).await {
-            Ok(answer) => answer.into_response(),
-            Err(problem) => problem.into_response(),
-        }
-    })
-}
-
-async fn try_register(
-    app: &App,
-    client: ClientAddress,
-    body: &Map<String, Value>,
-) -> Result<impl IntoResponse + use<>, Problem> {
-    let registered = app
-        .authority
-        .register_unproven(UnprovenRegistration {
-            username: user(body)?,
-            public_key: PresentedKey::Text(text(body, "public_key")?),
+        let registration = UnprovenRegistration {
+            username: user(&body)?,
+            public_key: PresentedKey::Text(text(&body, "public_key")?),
             address: client.0,
-        })
-        .await?;
-    Ok(axum::Json(json!({ "message": format!("registered {}", registered.username) })))
+        };
+        let registered = app.authority.register_unproven(registration).await?;
+        let message = format!("registered {}", registered.username);
+        Ok(axum::Json(json!({ "message": message })).into_response())
+    })
 }
 
 #[derive(ToSchema)]
@@ -197,8 +189,7 @@ async fn try_logout(
     client: ClientAddress,
     body: &Bytes,
 ) -> Result<impl IntoResponse + use<>, Problem> {
-    let invalid = |detail: String| Problem::new(ProblemType::InvalidJson).detail(detail);
-    let body = json::parse_object(body).map_err(|error| invalid(error.to_string()))?;
+    let body = object(body)?;
     let signature = signature(&body)?;
     let message = SignedMessage { jwt: text(&body, "jwt")?, signature: &signature };
     app.authority.end_session(message, client.0).await?;
@@ -228,14 +219,6 @@ fn user(body: &Map<String, Value>) -> Result<&str, Problem> {
 fn signature(body: &Map<String, Value>) -> Result<Vec<u8>, Problem> {
     let text = text(body, "signed_message")?;
     base64::decode(text).map_err(|_| SessionError::Refused.into())
-}
-
-fn text<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, Problem> {
-    let missing = || {
-        Problem::new(ProblemType::InvalidRequest)
-            .detail(format!("{name} must be there and be a string"))
-    };
-    body.get(name).and_then(Value::as_str).ok_or_else(missing)
 }
 
 impl From<OpenSessionError> for Problem {

@@ -7,3 +7,4 @@ mod passwordless;
 mod self_signed;
 mod server;
 mod signjwt;
+mod switches;

@@ -462,16 +462,20 @@ def test_the_origin_comes_from_the_environment_or_is_where_uvicorn_listens(monke
     assert "of https://api.example.com," in repr(Guard("https://auth.example.com"))
 
 
-def test_without_its_server_a_guard_refuses_and_logs_why(caplog):
+def test_without_its_server_a_guard_refuses_and_logs_why(issuer, origins, caplog):
     nobody = free_origin()
-    guard = Guard(nobody)
+    guard, client = Guard(nobody, origins[5]), local_client(issuer, origins[5])
     with caplog.at_level(logging.INFO), pytest.raises(Refused) as refused:
-        guard.verify_sync("GET", "/items", [("Authorization", "DPoP a.b.c")])
-    assert refused.value.status in (401, 503)
+        guard.verify_sync("GET", "/items", client.headers("a proof that nobody looks at"))
+    assert refused.value.status == 503
+    headers = dict(refused.value.headers)
+    assert headers["retry-after"] == "1"
+    assert "www-authenticate" not in headers
+    assert nobody not in refused.value.body.decode()
+    assert "cannot verify a request" in caplog.text
     deadline = time.monotonic() + PATIENCE
-    while not [record for record in caplog.records if record.name.startswith("countersign_remote")]:
+    while f"the issuer cannot be asked error=cannot talk to {nobody}" not in caplog.text:
         assert time.monotonic() < deadline, caplog.text
-    assert nobody in caplog.text
 
 
 def test_a_server_of_another_name_is_refused_by_name(issuer, caplog):

@@ -13,6 +13,7 @@ use super::*;
 use crate::testing::{CountingRandom, FixedClock, NOW};
 use crate::token::{AccessToken, SavedToken};
 
+mod carrier;
 mod gradecoin;
 mod jwks_server;
 mod login;

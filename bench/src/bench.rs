@@ -15,6 +15,8 @@ pub(crate) struct Bench {
     pub(crate) cache_dir: PathBuf,
     pub(crate) cores: Cores,
     pub(crate) effort: Effort,
+    /// A Python that has what peers need, if peers are to be measured.
+    pub(crate) python: Option<PathBuf>,
 }
 
 /// How much is measured.
@@ -45,6 +47,11 @@ impl Bench {
             Effort::Quick => full.div_ceil(4),
             Effort::Smoke => full.div_ceil(150).clamp(2, 40),
         }
+    }
+
+    /// How many clients, each with an account and a key, share the requests.
+    pub(crate) fn clients(&self) -> usize {
+        if self.effort == Effort::Smoke { 4 } else { 32 }
     }
 
     /// How many accounts the large database has.

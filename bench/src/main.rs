@@ -44,6 +44,10 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Vec<Group>,
 
+    /// Measure peers too, with this Python, which has what bench/peers/requirements.txt lists
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
+
     /// Fewer and smaller rounds
     #[arg(long)]
     quick: bool,
@@ -85,10 +89,11 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let begun = Instant::now();
     let bench = prepare(arguments)?;
     let groups = if arguments.only.is_empty() { Group::value_variants() } else { &*arguments.only };
+    let wanted = |group: &&Group| **group != Group::Peers || bench.python.is_some();
     println!("{}", machine::description(&bench.cores));
     println!("load before: {}, effort: {:?}\n", machine::load(), bench.effort);
     let mut rows = Vec::new();
-    for group in groups {
+    for group in groups.iter().filter(wanted) {
         bench.say(&format!("{group:?}"));
         rows.extend(group.measure(&bench).with_context(|| format!("{group:?}"))?);
     }
@@ -121,5 +126,6 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<Bench> {
         (_, true) => Effort::Smoke,
         _ => Effort::Full,
     };
-    Ok(Bench { countersign, run_dir, cache_dir, cores, effort })
+    let python = arguments.python.clone();
+    Ok(Bench { countersign, run_dir, cache_dir, cores, effort, python })
 }

@@ -11,7 +11,7 @@ use countersign_protocol::keys::{Algorithm, NewKey};
 use serde_json::{Value, json};
 
 use crate::{
-    bench::Bench,
+    bench::{Bench, Effort},
     identity::{Identity, ORIGIN, Target, now, prepare},
     load::{Generator, Pace, Response, exchange, request},
     process::{Place, Server},
@@ -34,7 +34,9 @@ impl Product {
             fs::remove_dir_all(&data_dir)?;
         }
         let product = Self::open(bench, data_dir, place)?;
-        product.server.settle()?;
+        if bench.effort != Effort::Smoke {
+            product.server.settle()?;
+        }
         Ok(product)
     }
 
@@ -86,7 +88,7 @@ impl Product {
         let nonce = self.token_nonce()?;
         let requests =
             prepare(&bench.cores, identities.len(), |number| login(&identities[number], &nonce))?;
-        self.collect(&requests, 200, |response| response.text("access_token"))
+        collect(&self.server, &requests, 200, |response| response.text("access_token"))
     }
 
     /// A nonce for proofs at the token endpoint.
@@ -104,20 +106,20 @@ impl Product {
         let (response, _) = Response::parse(&bytes)?.context("not whole")?;
         Ok(response.header("dpop-nonce").context("no nonce")?.to_owned())
     }
+}
 
-    /// Sends `requests` and takes something out of each answer.
-    pub(crate) fn collect(
-        &self,
-        requests: &[Vec<u8>],
-        expected: u16,
-        take: impl Fn(&Response<'_>) -> anyhow::Result<String>,
-    ) -> anyhow::Result<Vec<String>> {
-        let mut taken: Vec<_> = (0..requests.len()).map(|_| Ok(String::new())).collect();
-        let mut keep = |index: usize, response: &Response<'_>| taken[index] = take(response);
-        let mut generator = Generator::connect(self.server.address, 16)?;
-        generator.run(requests, Pace::AsFastAsAnswered, expected, &mut keep)?;
-        taken.into_iter().collect()
-    }
+/// Sends `requests` to `server` and takes something out of each answer.
+pub(crate) fn collect(
+    server: &Server,
+    requests: &[Vec<u8>],
+    expected: u16,
+    take: impl Fn(&Response<'_>) -> anyhow::Result<String>,
+) -> anyhow::Result<Vec<String>> {
+    let mut taken: Vec<_> = (0..requests.len()).map(|_| Ok(String::new())).collect();
+    let mut keep = |index: usize, response: &Response<'_>| taken[index] = take(response);
+    let mut generator = Generator::connect(server.address, 16)?;
+    generator.run(requests, Pace::AsFastAsAnswered, expected, &mut keep)?;
+    taken.into_iter().collect()
 }
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";

@@ -39,7 +39,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut rows = vec![replay_log(bench)?];
     let product = Product::start(bench, "flood", Place::OneCore)?;
     let kind = (NewKey::Ed25519, Algorithm::EdDsa);
-    let identities = product.register(bench, ("ed-", CONNECTIONS), kind.0, kind.1)?;
+    let identities = product.register(bench, ("ed-", bench.clients()), kind.0, kind.1)?;
     let tokens = product.log_in(bench, &identities)?;
     let mut flood = |name: &str, count: usize, status, each: f64, make: &MakeRequest<'_>| {
         let count = bench.requests(count);

@@ -3,6 +3,7 @@
 mod flood;
 mod keys;
 mod passwords;
+mod peers;
 mod protected;
 mod refusals;
 mod registration;
@@ -38,6 +39,8 @@ pub(crate) enum Group {
     Flood,
     /// Many accounts
     Scale,
+    /// Others that do the same; needs --python
+    Peers,
 }
 
 impl Group {
@@ -53,6 +56,7 @@ impl Group {
             Self::Refusals => refusals::measure(bench),
             Self::Flood => flood::measure(bench),
             Self::Scale => scale::measure(bench),
+            Self::Peers => peers::measure(bench),
         }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use countersign_protocol::keys::{Algorithm, NewKey};
 use serde_json::json;
 
-use super::{CONNECTIONS, p99};
+use super::p99;
 use crate::{
     bench::Bench,
     floors::argon2id::Argon2id,
@@ -77,7 +77,7 @@ fn others_while_saturated(
     product: &Product,
     logins: &[Vec<u8>],
 ) -> anyhow::Result<Vec<f64>> {
-    let accounts = ("ec-", CONNECTIONS);
+    let accounts = ("ec-", bench.clients());
     let identities = product.register(bench, accounts, NewKey::EcP256, Algorithm::Es256)?;
     let tokens = product.log_in(bench, &identities)?;
     let sign = |count| {

@@ -6,14 +6,14 @@ use anyhow::Context as _;
 use countersign_protocol::keys::{Algorithm, NewKey};
 use serde_json::json;
 
-use super::{CONNECTIONS, cpu_per_request, p99};
+use super::{cpu_per_request, p99};
 use crate::{
     bench::Bench,
     floors::{Floor, Prime, Scheme},
     identity::{Identity, prepare},
     load::{Response, exchange, median, request},
     process::{Place, Server},
-    product::{JSON, Product, whoami as whoami_request},
+    product::{JSON, Product, collect, whoami as whoami_request},
     table::{Row, Target, Unit},
 };
 
@@ -34,7 +34,7 @@ pub(super) fn whoami(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let product = Product::start(bench, "whoami", Place::OneCore)?;
     let mut rows = Vec::new();
     for (name, kind, algorithm, scheme) in kinds {
-        let accounts = (&*format!("{kind:?}-").to_lowercase(), CONNECTIONS);
+        let accounts = (&*format!("{kind:?}-").to_lowercase(), bench.clients());
         let identities = product.register(bench, accounts, kind, algorithm)?;
         let tokens = product.log_in(bench, &identities)?;
         let sign = |count: usize| {
@@ -61,13 +61,13 @@ pub(super) fn whoami(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 pub(super) fn signjwt(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let floor = Floor::start(bench)?;
     let product = Product::start(bench, "signjwt", Place::OneCore)?;
-    let accounts = ("rsa-", CONNECTIONS);
+    let accounts = ("rsa-", bench.clients());
     let identities = product.register(bench, accounts, NewKey::Rsa2048, Algorithm::Ps256)?;
-    let example = open_sessions(&product, &identities, 1)?;
+    let example = open_sessions(&product.server, &identities, 1)?;
     let answer = answer_to(&product.server, &signed(&identities[0], &example[0])?)?;
     let sign = |count: usize| {
         // A session has one nonce at a time, so each request has a session of its own.
-        let sessions = open_sessions(&product, &identities, count)?;
+        let sessions = open_sessions(&product.server, &identities, count)?;
         let names = sessions.iter().map(|(jwt, _)| jwt.clone());
         floor.prime(&Prime {
             scheme: Scheme::Ps256MaxSalt,
@@ -85,8 +85,8 @@ pub(super) fn signjwt(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Opens `count` sessions, of each identity in turn: JWT and first nonce of each.
-fn open_sessions(
-    product: &Product,
+pub(super) fn open_sessions(
+    server: &Server,
     identities: &[Identity],
     count: usize,
 ) -> anyhow::Result<Vec<(String, String)>> {
@@ -97,12 +97,13 @@ fn open_sessions(
         .map(|who| request("POST", "/login", &[JSON], &json!({ "user_id": who.name }).to_string()))
         .collect();
     let both = |answer: &Response<'_>| Ok(answer.text("jwt")? + " " + &answer.text("nonce")?);
-    let sessions = product.collect(&logins, 200, both)?;
+    let sessions = collect(server, &logins, 200, both)?;
     let split = |text: String| text.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned()));
     sessions.into_iter().map(split).collect::<Option<_>>().context("no session")
 }
 
-fn signed(who: &Identity, (jwt, nonce): &(String, String)) -> anyhow::Result<Vec<u8>> {
+/// `POST /protected` with the first nonce of a session.
+pub(super) fn signed(who: &Identity, (jwt, nonce): &(String, String)) -> anyhow::Result<Vec<u8>> {
     let body = json!({ "jwt": jwt, "signed_message": who.signed_message(nonce, jwt)? });
     Ok(request("POST", "/protected", &[JSON], &body.to_string()))
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use countersign_protocol::keys::{Algorithm, NewKey};
 
 use super::{
-    CONNECTIONS, cpu_per_request,
+    cpu_per_request,
     protected::{found_by, spki},
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let product = Product::start(bench, "token", Place::OneCore)?;
     let mut rows = Vec::new();
     for (name, kind, algorithm, scheme) in kinds {
-        let accounts = (&*format!("{kind:?}-").to_lowercase(), CONNECTIONS);
+        let accounts = (&*format!("{kind:?}-").to_lowercase(), bench.clients());
         let identities = product.register(bench, accounts, kind, algorithm)?;
         let tokens = product.log_in(bench, &identities)?;
         let proofs = found_by(identities.iter().map(Identity::proof_header));

@@ -8,8 +8,8 @@ import pytest
 from support.api import ITEMS, ApiClient, body_of, free_origin, sha256_hex
 from support.attacks import FORWARDED, TABLE
 from support.axum_api import AxumApi
-from support.fastapi_api import FastApi
 from support.client import Client
+from support.fastapi_api import FastApi
 from support.keys import Key
 from support.proxies import CaddyApi, NginxApi
 from support.server import PATIENCE, Server, close_clients

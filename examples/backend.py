@@ -14,6 +14,7 @@ class Api(BaseHTTPRequestHandler):
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         who = {
+            "path": self.path,
             "username": self.headers.get("Remote-User"),
             "account_id": self.headers.get("Remote-Account"),
             "thumbprint": self.headers.get("Remote-Key"),

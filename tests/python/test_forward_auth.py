@@ -5,6 +5,7 @@ What an API must refuse in whichever shape is in `test_attack_table.py`.
 
 import contextlib
 import http.client
+import json
 
 import httpx
 import pytest
@@ -102,18 +103,30 @@ def test_the_query_is_no_part_of_the_question(client):
     assert response.status_code == 200, response.text
 
 
-def status_of(api, path, headers):
-    """Of an answer to a request with exactly this path, which `httpx` would normalise."""
+def answer_to(api, path, headers):
+    """Status and body of the answer to a request with exactly this path, which `httpx` would normalise."""
     connection = http.client.HTTPConnection(authority(api.origin), timeout=PATIENCE)
     with contextlib.closing(connection):
         connection.request("GET", path, headers=dict(headers))
-        return connection.getresponse().status
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def status_of(api, path, headers):
+    status, _ = answer_to(api, path, headers)
+    return status
 
 
 @pytest.mark.parametrize("path", ["/x/../items", "//items", "/%69tems", "/items%2Fx", "/items/;x=1", "/items?a=/../b"])
 def test_a_path_is_judged_as_the_client_sent_it(api, client, path):
     assert status_of(api, path, client.headers(client.proof(path=path))) == 200
     assert status_of(api, path, client.headers(client.proof(path="/items/other"))) == 401
+
+
+@pytest.mark.parametrize("path", ["/open", "/x/../open", "//open", "/%6fpen", "/open/../items", "/open/x", "/open;/items"])
+def test_what_is_open_opens_nothing_else(api, path):
+    status, body = answer_to(api, path, {})
+    assert status == 401 or json.loads(body)["path"] == "/open"
 
 
 def test_a_scope_is_needed_where_the_proxy_says_so(api):

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{KeyPair, PrivateKey};
 use crate::keys::components::Components;
 use crate::keys::error::KeyError;
-use crate::keys::jwk::{self, PRIVATE_MEMBERS};
+use crate::keys::jwk::{PRIVATE_MEMBERS, PresentedJwk};
 use crate::keys::rsa::{self, KeyPolicy};
 use crate::strict::base64url;
 
@@ -21,7 +21,7 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError`] says what is wrong with it.
     pub fn from_jwk(jwk: &Map<String, Value>, policy: &KeyPolicy) -> Result<Self, KeyError> {
-        let components = jwk::read(&public_half(jwk))?.components;
+        let PresentedJwk { components, thumbprint, .. } = PresentedJwk::read(&public_half(jwk))?;
         if !jwk.contains_key("d") {
             return Err(KeyError::PublicKey);
         }
@@ -42,7 +42,7 @@ impl PrivateKey {
             Components::Rsa { n, e } => KeyPair::Rsa(rsa_pair(jwk, n, e, policy)?),
         };
         let key = Self::new(pair, policy)?;
-        if key.public_key.thumbprint() != components.thumbprint() {
+        if key.public_key.thumbprint() != thumbprint {
             return Err(KeyError::InvalidPrivateKey);
         }
         Ok(key)

@@ -6,6 +6,7 @@ What an API must refuse in whichever shape is in `test_attack_table.py`.
 import contextlib
 import http.client
 import json
+import urllib.parse
 
 import httpx
 import pytest
@@ -126,7 +127,7 @@ def test_a_path_is_judged_as_the_client_sent_it(api, client, path):
 @pytest.mark.parametrize("path", ["/open", "/x/../open", "//open", "/%6fpen", "/open/../items", "/open/x", "/open;/items"])
 def test_what_is_open_opens_nothing_else(api, path):
     status, body = answer_to(api, path, {})
-    assert status == 401 or json.loads(body)["path"] == "/open"
+    assert status == 401 or urllib.parse.unquote(json.loads(body)["path"]) == "/open"
 
 
 def test_a_scope_is_needed_where_the_proxy_says_so(api):

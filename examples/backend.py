@@ -12,7 +12,7 @@ class Api(BaseHTTPRequestHandler):
     """Answers every method at every path."""
 
     def answer(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.read_body()
         who = {
             "path": self.path,
             "username": self.headers.get("Remote-User"),
@@ -29,6 +29,16 @@ class Api(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def read_body(self):
+        """Reads all of it, or the proxy would find the connection broken (RFC 9112 §9.6)."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            return
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            self.rfile.read(size + 2)
+        while self.rfile.readline().strip():
+            pass
 
     do_DELETE = do_GET = do_HEAD = do_OPTIONS = do_PATCH = do_POST = do_PUT = answer
 

@@ -127,7 +127,13 @@ fn password_keeps_what_the_server_made_and_binds_every_token() {
     let scope = user.fails(&["login", "--scope", "read"]);
     assert!(scope.contains("with all scopes"), "{scope}");
 
-    // What was made for a key opens other doors: the account can add one, and log in with that.
+    // The key of the entry is none of the account's. The account can add one, and log in with that.
+    for dialect in ["self-signed", "signjwt", "gradecoin"] {
+        let call = ["call", "GET", "/v1/whoami", "--dialect", dialect];
+        for command in [&["login", "--dialect", dialect][..], &call] {
+            assert!(user.fails(command).contains("keys add --new --as alice"), "{command:?}");
+        }
+    }
     user.does(&["keys", "add", "--new", "--name", "laptop"]);
     assert!(user.does(&["login", "laptop"]).starts_with("logged in as alice at "));
 
@@ -162,6 +168,9 @@ fn a_password_is_asked_for_once_and_never_an_argument() {
     assert!(said.stderr.contains("keeps the password"), "{}", said.stderr);
     second.does(&["logout"]);
     second.does(&login);
+    // A file that is named counts, whatever the entry has.
+    let wrong = second.fails(&[&login[..], &["--password-file", "wrong"]].concat());
+    assert!(wrong.contains("wrong username or password"), "{wrong}");
 
     // With a key from a file, nothing is kept.
     let third = User::of(server.url());

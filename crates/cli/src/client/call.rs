@@ -20,7 +20,7 @@ use serde::de::IgnoredAny;
 use super::{
     actor::ActorOptions,
     choice::Naming,
-    connection::{explain, explain_login, same_server},
+    connection::{explain, same_server},
     dialect::{self, Proof},
 };
 use crate::output;
@@ -111,8 +111,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let request = Request { method: options.method.clone(), url, headers, body };
     let resource = options.resource(&request, actor.server())?;
     let answer = if let Some(proof) = options.dialect {
-        let answer = dialect::send(&actor, proof, resource.as_deref(), request).await;
-        answer.map_err(explain_login)?
+        dialect::send(&actor, proof, resource.as_deref(), request).await?
     } else {
         let session = actor.session(resource.as_deref()).await?;
         let answer = session.send(request).await;

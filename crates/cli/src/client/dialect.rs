@@ -1,6 +1,6 @@
 //! The ways to register and log in other than the standard one.
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use countersign_client::{ClientError, Password, Request, Response, Session, keyring::Entry};
 use countersign_protocol::keys::{KeyPolicy, PublicKey};
@@ -44,6 +44,16 @@ pub(super) async fn send(
     proof: Proof,
     resource: Option<&str>,
     request: Request,
+) -> anyhow::Result<Response> {
+    own_key(actor)?;
+    sent(actor, proof, resource, request).await.map_err(explain_login)
+}
+
+async fn sent(
+    actor: &Actor,
+    proof: Proof,
+    resource: Option<&str>,
+    request: Request,
 ) -> Result<Response, ClientError> {
     let (client, key, subject) = (actor.client(), actor.key(), actor.subject());
     let jwt = match proof {
@@ -54,13 +64,14 @@ pub(super) async fn send(
     client.send_self_signed(&jwt, request).await
 }
 
-/// Logs in with the password of the entry, or else with one that is asked for, which the entry then
-/// keeps.
+/// Logs in with the password that the command line names, or that of the entry, or else with one
+/// that is asked for; the entry then keeps it.
 pub(super) async fn password(
     actor: &mut Actor,
     options: &PasswordOptions,
 ) -> anyhow::Result<Session> {
-    if let Some(password) = actor.entry().and_then(Entry::password) {
+    let kept = actor.entry().and_then(Entry::password);
+    if let Some(password) = kept.filter(|_| !options.is_given()) {
         return actor.login_with_password(&password).await;
     }
     let name = actor.entry().map_or(actor.subject(), Entry::username);
@@ -72,6 +83,7 @@ pub(super) async fn password(
 
 /// Shows that the server takes requests that the key signs as *gradecoin* wants it.
 pub(super) async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
+    own_key(actor)?;
     ensure!(
         !print_token,
         "gradecoin has no token to print: each JWT is for the body of one request; send one with \
@@ -97,6 +109,7 @@ pub(super) async fn passwordless(actor: &Actor) -> anyhow::Result<Session> {
 
 /// Shows that the server takes JWTs that the key signs itself; and prints one if wanted.
 pub(super) async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
+    own_key(actor)?;
     let make = |actor: &Actor| {
         actor.client().self_signed(actor.key(), actor.subject(), None, None).map_err(explain_login)
     };
@@ -119,6 +132,7 @@ pub(super) async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow:
 /// Shows that the server takes requests that the key signs as *signjwt* wants it. Nothing is kept:
 /// a session is good for as long as no answer is lost.
 pub(super) async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
+    own_key(actor)?;
     ensure!(
         !print_token,
         "signjwt has no token to print: its JWT does nothing without a signature for each request"
@@ -128,6 +142,19 @@ pub(super) async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Res
     actor.keep_account(&who.account_id)?;
     let (server, username) = (actor.server(), printable(&who.username));
     Ok(output::line(format!("{server} takes messages signed by this key for those of {username}"))?)
+}
+
+/// Refuses a key that is none of the account's: where there is a password, the key of the entry is
+/// what tokens are bound to, and proves nothing by itself.
+fn own_key(actor: &Actor) -> anyhow::Result<()> {
+    let entry = actor.entry().filter(|entry| entry.password().is_some());
+    entry.map_or(Ok(()), |entry| {
+        bail!(
+            "the entry {name} logs in by password, and the account does not know its key; add one \
+             that signs: countersign keys add --new --as {name}",
+            name = entry.name()
+        )
+    })
 }
 
 fn server_key(entry: &Entry) -> anyhow::Result<PublicKey> {

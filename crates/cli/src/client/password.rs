@@ -15,6 +15,7 @@ use super::{
 
 const PASSWORD: Kind = Kind {
     name: "password",
+    option: "--password-file",
     variable: "COUNTERSIGN_PASSWORD",
     file_variable: "COUNTERSIGN_PASSWORD_FILE",
 };
@@ -33,6 +34,11 @@ pub(super) struct PasswordOptions {
 }
 
 impl PasswordOptions {
+    /// Whether the command line says where the password is.
+    pub(super) const fn is_given(&self) -> bool {
+        self.password_file.is_some()
+    }
+
     /// The password; `what` it is, such as "Password of alice", is for the person at the terminal.
     pub(super) fn get(&self, what: &str) -> anyhow::Result<Password> {
         let source = Source::find(&PASSWORD, self.password_file.as_deref())?;

@@ -20,6 +20,8 @@ const MAX_BYTES: usize = 1024;
 pub(super) struct Kind {
     /// Such as "passphrase".
     pub(super) name: &'static str,
+    /// The option that names a file that holds it.
+    pub(super) option: &'static str,
     /// The variable that holds it.
     pub(super) variable: &'static str,
     /// The variable that holds the path of a file that holds it.
@@ -69,15 +71,13 @@ impl Source {
 
 /// Reads a line from the terminal, unseen. Standard input may be something else.
 fn ask(kind: &Kind, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
+    let Kind { name, option, variable, file_variable } = kind;
     match rpassword::prompt_password(prompt) {
         Ok(line) => Ok(line.into()),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => bail!("interrupted"),
         Err(error) => bail!(
-            "there is no terminal to ask for the {} at ({error}): set {}, or set {} to the path of \
-             a file that only you can read",
-            kind.name,
-            kind.variable,
-            kind.file_variable
+            "there is no terminal to ask for the {name} at ({error}): set {variable}, or set \
+             {file_variable} (or give {option}) to the path of a file that only you can read",
         ),
     }
 }

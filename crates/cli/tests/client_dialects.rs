@@ -19,6 +19,7 @@ fn passwordless_verifies_the_server_before_it_signs() {
     assert_eq!(alice.run(&["logout"]).stderr, "alice is not logged in\n");
     // The account is one like any other.
     alice.does(&["login"]);
+    alice.does(&["login", "--dialect", "self-signed"]);
 
     let bob = User::of(server.url());
     bob.does(&["register", "bob", "--dialect", "passwordless"]);

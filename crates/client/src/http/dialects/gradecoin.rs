@@ -11,6 +11,7 @@ use http::Method;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::registered_id;
 use crate::{
     http::{
         Client, ClientError, WhoAmI,
@@ -59,10 +60,7 @@ impl Client {
             [("c", sealed.ciphertext.into()), ("iv", sealed.iv.into()), ("key", sealed.key.into())];
         let answer = self.ask(&target, json_message(Method::POST, members)).await?;
         answer.into_success(&target)?;
-        let who = self.whoami_gradecoin(key, student_id).await;
-        let reason =
-            |error| format!("the account is registered, but the key does not work: {error}");
-        who.map(|who| who.account_id).map_err(|error| unexpected(&target, &reason(error)))
+        registered_id(&target, self.whoami_gradecoin(key, student_id).await)
     }
 
     /// Asks the server whom it takes the sender of a request for that is signed by `key` in the

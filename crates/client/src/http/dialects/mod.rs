@@ -16,7 +16,7 @@ use serde_json::Value;
 pub use self::gradecoin::gradecoin_fingerprint;
 pub use self::passwordless::PasswordlessAccount;
 use super::{
-    Client, ClientError, Response,
+    Client, ClientError, Response, WhoAmI,
     client::unexpected,
     target::Target,
     transport::{MAX_API_ANSWER, Message},
@@ -28,6 +28,12 @@ impl Client {
     async fn ask(&self, target: &Target, message: Message) -> Result<Response, ClientError> {
         self.transport().send_to(target, message, MAX_API_ANSWER).await
     }
+}
+
+/// The id of an account that is registered, from the answer to its first signed request.
+fn registered_id(target: &Target, who: Result<WhoAmI, ClientError>) -> Result<String, ClientError> {
+    let reason = |error| format!("the account is registered, but the key does not work: {error}");
+    who.map(|who| who.account_id).map_err(|error| unexpected(target, &reason(error)))
 }
 
 /// Reads a token of an answer. Its claims are for the resource servers to verify; what the client

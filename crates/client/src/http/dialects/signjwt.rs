@@ -4,6 +4,7 @@ use countersign_protocol::{keys::PrivateKey, proofs::nonce_pss, strict::base64};
 use http::{HeaderName, Method, header::AUTHORIZATION};
 use serde::Deserialize;
 
+use super::registered_id;
 use crate::{
     http::{
         Client, ClientError, Request, Response, WhoAmI,
@@ -32,10 +33,7 @@ impl Client {
             [("user_id", username.into()), ("public_key", key.public_key().to_spki_pem().into())];
         let answer = self.ask(&target, json_message(Method::POST, members)).await?;
         answer.into_success(&target)?;
-        let who = self.whoami_signjwt(key, username).await;
-        let reason =
-            |error| format!("the account is registered, but the key does not work: {error}");
-        who.map(|who| who.account_id).map_err(|error| unexpected(&target, &reason(error)))
+        registered_id(&target, self.whoami_signjwt(key, username).await)
     }
 
     /// Opens a session of the *signjwt* dialect for the account of that id or username, and asks in

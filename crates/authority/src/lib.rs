@@ -20,6 +20,7 @@ mod passwords;
 pub mod policy;
 pub mod ports;
 mod proof;
+mod published_keys;
 mod registration;
 mod registration_key;
 mod revocation_feed;
@@ -49,6 +50,7 @@ pub use crate::passwords::{
     PasswordRequest, Secret,
 };
 pub use crate::proof::{PresentedDpop, ProofError};
+pub use crate::published_keys::PublishedKeys;
 pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};
 pub use crate::registration_key::{RegistrationKey, RegistrationKeyError};
 pub use crate::revocation_feed::{FEED_MAX_AGE, RevocationFeedError};

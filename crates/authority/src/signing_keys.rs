@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use countersign_protocol::{
     UnixTime,
     envelope::aes_gcm::SealingKey,
@@ -17,6 +17,7 @@ use crate::{
     audit::{AuditEvent, EventKind},
     policy::KeySchedule,
     ports::{SigningKeyStore, StoreError},
+    published_keys::PublishedKeys,
     sealed_key::{KeyLife, KeyState, SealedSigningKey},
     vault::Vault,
 };
@@ -30,6 +31,7 @@ pub struct SigningKeys {
     /// The native one first. Each algorithm has one.
     schedules: Vec<Schedule>,
     loaded: ArcSwap<Vec<LoadedKey>>,
+    published: ArcSwapOption<PublishedKeys>,
     /// Held while keys are changed or read anew, so that two changes cannot both make a successor.
     changing: tokio::sync::Mutex<()>,
 }
@@ -50,10 +52,10 @@ pub(crate) struct Signer {
     pub(crate) expires_at: UnixTime,
 }
 
-struct LoadedKey {
+pub(crate) struct LoadedKey {
     kid: Thumbprint,
     algorithm: Algorithm,
-    life: KeyLife,
+    pub(crate) life: KeyLife,
     key: Arc<PrivateKey>,
 }
 
@@ -89,6 +91,7 @@ impl SigningKeys {
             sealing: vault.key(PURPOSE),
             schedules: merged(schedules),
             loaded: ArcSwap::default(),
+            published: ArcSwapOption::empty(),
             changing: tokio::sync::Mutex::new(()),
         };
         keys.reload().await?;
@@ -285,9 +288,20 @@ impl SigningKeys {
 
     /// The JWK Set of all keys that are published at `now` (RFC 7517 §5).
     pub fn jwks(&self, now: UnixTime) -> Value {
-        let published = |key: &&LoadedKey| key.life.state(now) != KeyState::Gone;
-        let keys: Vec<_> = self.loaded.load().iter().filter(published).map(jwk).collect();
-        json!({ "keys": keys })
+        jwk_set(&self.loaded.load(), now)
+    }
+
+    /// The same as text, which is written only when it changes.
+    pub fn published(&self, now: UnixTime) -> Arc<PublishedKeys> {
+        let loaded = self.loaded.load();
+        if let Some(known) = &*self.published.load()
+            && known.are_current(&loaded, now)
+        {
+            return Arc::clone(known);
+        }
+        let published = Arc::new(PublishedKeys::new(Arc::clone(&loaded), now));
+        self.published.store(Some(Arc::clone(&published)));
+        published
     }
 
     /// All keys, for administrators.
@@ -402,6 +416,12 @@ fn signed_until(keys: &[LoadedKey], algorithm: Algorithm, now: UnixTime) -> Unix
             if life.active_from <= end { end.max(life.retired_from) } else { end }
         },
     )
+}
+
+/// The JWK Set of those of `keys` that are published at `now`.
+pub(crate) fn jwk_set(keys: &[LoadedKey], now: UnixTime) -> Value {
+    let published = keys.iter().filter(|key| key.life.state(now) != KeyState::Gone);
+    json!({ "keys": published.map(jwk).collect::<Vec<_>>() })
 }
 
 fn jwk(key: &LoadedKey) -> Value {

@@ -34,6 +34,24 @@ async fn the_keys_are_public_and_may_be_cached() {
 }
 
 #[tokio::test]
+async fn who_has_the_keys_already_does_not_get_them_again() {
+    let app = TestApp::start().await;
+    let tag = app.call("GET", PATH).send().await.is(200).header("etag").to_owned();
+    let again = async |tags: &str| app.call("GET", PATH).header("if-none-match", tags).send().await;
+    for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
+        let answer = again(&known).await;
+        answer.is(304);
+        assert_eq!((answer.header("etag"), answer.body.len()), (tag.as_str(), 0), "{known}");
+    }
+    again("\"other\"").await.is(200);
+
+    let keys = app.authority().signing_keys();
+    keys.rotate(true, app.now(), &*app.authority().ports().random).await.unwrap();
+    let answer = again(&tag).await;
+    assert_ne!(answer.is(200).header("etag"), tag);
+}
+
+#[tokio::test]
 async fn a_published_key_verifies_the_tokens_that_name_it() {
     for algorithm in Algorithm::ALL {
         let app =

@@ -94,9 +94,11 @@ impl Authority {
             skew: self.policy.skew,
         };
         let candidates = self.candidates(&presented, likely).await?;
+        let mut parsed = Some(presented);
         for signer in &candidates {
             let key = &signer.credential.public_key;
-            let error = match PresentedAssertion::parse(text)?.verify(key, &expected, now) {
+            let presented = parsed.take().map_or_else(|| PresentedAssertion::parse(text), Ok)?;
+            let error = match presented.verify(key, &expected, now) {
                 Ok(assertion) if signer.is_live() && self.policy.admits(key) => {
                     return Ok(VerifiedAssertion { assertion, signer: Arc::clone(signer) });
                 }
@@ -107,7 +109,7 @@ impl Authority {
             self.note_refused_login(signer, &error, address, now);
             return Err(error);
         }
-        if let (true, Some(key)) = (candidates.is_empty(), likely) {
+        if let (Some(presented), Some(key)) = (parsed, likely) {
             // The work of a verification, for an account that is not there.
             let _ = presented.verify(key, &expected, now);
         }

@@ -1,12 +1,12 @@
 //! The whole application: routes, guard, limits, logs, put together in one place.
 
-use std::{ops::Deref, sync::Arc};
+use std::{convert::Infallible, ops::Deref, sync::Arc};
 
 use axum::{
     Router,
     extract::Request,
-    middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse as _, Response},
+    routing::Route,
 };
 use countersign_authority::{Authority, policy::Policy};
 use countersign_guard::{
@@ -15,7 +15,12 @@ use countersign_guard::{
 use countersign_protocol::proofs::target_uri::TargetUri;
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
-use tower::util::{MapFutureLayer, MapResponseLayer};
+use tower::{
+    Service as _,
+    layer::layer_fn,
+    service_fn,
+    util::{MapFutureLayer, MapResponseLayer},
+};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -200,16 +205,17 @@ impl App {
     /// `router` behind `gate`, and with every request counted against its client's allowance.
     fn limit(self, router: Router, gate: &Arc<Gate>) -> Router {
         let gate = Arc::clone(gate);
-        router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        router.layer(layer_fn(move |inner: Route| {
             let (app, gate) = (self.clone(), Arc::clone(&gate));
-            async move {
+            service_fn(move |request: Request| {
+                let (app, gate, mut inner) = (app.clone(), Arc::clone(&gate), inner.clone());
                 let client = request.extensions().get::<ClientAddress>().copied();
-                gate.admit(request, |request| async move {
+                let work = move |request| async move {
                     app.admit(client).await?;
-                    Ok(next.run(request).await)
-                })
-                .await
-            }
+                    inner.call(request).await.map_err(|never| match never {})
+                };
+                async move { Ok::<_, Infallible>(gate.admit(request, work).await.into_response()) }
+            })
         }))
     }
 

@@ -17,12 +17,14 @@ const DEFAULT_FILE: &str = "countersign.toml";
 const PREFIX: &str = "COUNTERSIGN_";
 
 /// Variables with our prefix that are no settings of the server.
-const NOT_SETTINGS: [&str; 6] = [
+const NOT_SETTINGS: [&str; 8] = [
     "COUNTERSIGN_CONFIG",
     "COUNTERSIGN_KEYRING",
     "COUNTERSIGN_MASTER_KEY",
     "COUNTERSIGN_PASSPHRASE",
     "COUNTERSIGN_PASSPHRASE_FILE",
+    "COUNTERSIGN_PASSWORD",
+    "COUNTERSIGN_PASSWORD_FILE",
     "COUNTERSIGN_SERVER",
 ];
 
@@ -263,8 +265,13 @@ mod tests {
 
     #[test]
     fn variables_for_other_commands_and_programs_are_left_alone() {
-        let others =
-            variables(&[("COUNTERSIGN_PASSPHRASE", "x"), ("PATH", "/bin"), ("NOT_MY_KEY", "k")]);
+        let others = variables(&[
+            ("COUNTERSIGN_PASSPHRASE", "x"),
+            ("COUNTERSIGN_PASSWORD", "x"),
+            ("COUNTERSIGN_PASSWORD_FILE", "x"),
+            ("PATH", "/bin"),
+            ("NOT_MY_KEY", "k"),
+        ]);
         merge(Some(file("").path()), others, Table::new()).unwrap();
     }
 

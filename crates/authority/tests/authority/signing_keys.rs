@@ -102,6 +102,25 @@ async fn the_key_has_the_algorithm_of_the_schedule() {
 }
 
 #[tokio::test]
+async fn the_text_that_is_kept_is_always_that_of_the_published_keys() {
+    let schedule = KeySchedule::default();
+    let keys = KeyStore::new().start(schedule, NOW).await.unwrap();
+    let end = NOW + schedule.active + schedule.keep_after;
+    let same = |now| {
+        let published = keys.published(now);
+        assert_eq!(published.json, keys.jwks(now).to_string());
+        published.tag.clone()
+    };
+    let first = same(NOW);
+    assert_eq!(same(end - Duration::from_millis(1)), first);
+    assert_ne!(same(end), first);
+    // The clock goes back, and a successor comes.
+    assert_eq!(same(NOW), first);
+    assert!(maintain(&keys, NOW + schedule.active).await);
+    assert_ne!(same(NOW), first);
+}
+
+#[tokio::test]
 async fn a_restart_keeps_the_key() {
     let store = KeyStore::new();
     let before = store.start(KeySchedule::default(), NOW).await.unwrap();

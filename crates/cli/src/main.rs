@@ -14,11 +14,6 @@ mod time;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
-
-/// A protected request takes two dozen small pieces of memory for a moment.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Log in with keys you own. Every token is bound to a key, and a stolen one is useless.
 #[derive(Parser)]

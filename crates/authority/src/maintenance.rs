@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{authority::Authority, signing_keys::SigningKeyError};
 
@@ -19,6 +19,9 @@ const WATCH_EVERY: Duration = Duration::from_millis(250);
 /// How long a successful check of the store counts.
 const CHECK_HOLDS: Duration = Duration::from_secs(1);
 const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
+/// How long a refusal may wait for others to be written together with it. A commit for each would
+/// cost more than all else about it.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// The housekeeping of an [`Authority`].
 pub struct Maintenance {
@@ -44,7 +47,8 @@ impl Maintenance {
 
     /// Works until it is dropped. Failures are logged and tried again at the next turn.
     pub async fn run(self) {
-        tokio::join!(self.keep_house(), self.authority.mutual.server_keys.keep_ready());
+        let keys_ready = self.authority.mutual.server_keys.keep_ready();
+        tokio::join!(self.keep_house(), self.keep_trail(), keys_ready);
     }
 
     async fn keep_house(&self) {
@@ -54,10 +58,17 @@ impl Maintenance {
         maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = self.authority.trail.arrived() => self.write_trail().await,
                 _ = watch.tick() => report("watch", self.take_over_changes().await),
                 _ = maintain.tick() => report("maintenance", self.maintain().await),
             }
+        }
+    }
+
+    async fn keep_trail(&self) {
+        loop {
+            self.authority.trail.arrived().await;
+            sleep(GATHER).await;
+            self.write_trail().await;
         }
     }
 

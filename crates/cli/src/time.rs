@@ -10,16 +10,41 @@ const SECS_PER_DAY: u64 = 24 * 60 * 60;
 /// `time` in whole seconds, such as `2026-03-01T09:30:00Z` (RFC 3339 §5.6). What lies beyond the
 /// year 9999 becomes its last second.
 pub(crate) fn to_rfc3339(time: UnixTime) -> String {
-    let secs = time.as_secs().min(UnixTime::MAX_SECS);
-    let (year, month, day) = civil_date(secs / SECS_PER_DAY);
-    let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let text = Rfc3339::new(time);
+    format!("{}Z", &text.as_str()[..19])
 }
 
 /// `time` with its milliseconds, such as `2026-03-01T09:30:00.250Z`.
 pub(crate) fn to_rfc3339_millis(time: UnixTime) -> String {
-    let secs = to_rfc3339(time);
-    format!("{}.{:03}Z", secs.trim_end_matches('Z'), time.as_millis() % 1000)
+    Rfc3339::new(time).as_str().to_owned()
+}
+
+/// A moment with its milliseconds as [`to_rfc3339_millis`] writes it, without an allocation: every
+/// line of the log begins with one.
+pub(crate) struct Rfc3339([u8; 24]);
+
+impl Rfc3339 {
+    /// That of `time`.
+    pub(crate) fn new(time: UnixTime) -> Self {
+        let secs = time.as_secs().min(UnixTime::MAX_SECS);
+        let (year, month, day) = civil_date(secs / SECS_PER_DAY);
+        let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let fields = [(0..4, year), (5..7, month), (8..10, day), (11..13, hour), (14..16, minute)];
+        let seconds = [(17..19, second), (20..23, time.as_millis() % 1000)];
+        for (place, mut number) in fields.into_iter().chain(seconds) {
+            for digit in text[place].iter_mut().rev() {
+                *digit += (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        Self(text)
+    }
+
+    /// Its text.
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 /// A moment in RFC 3339, with any offset; a date alone means its first moment in UTC. Fractions of

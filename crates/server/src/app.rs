@@ -1,13 +1,8 @@
 //! The whole application: routes, guard, limits, logs, put together in one place.
 
-use std::{convert::Infallible, ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc};
 
-use axum::{
-    Router,
-    extract::Request,
-    response::{IntoResponse as _, Response},
-    routing::Route,
-};
+use axum::{Router, extract::Request, handler::Handler as _, response::Response};
 use countersign_authority::{Authority, policy::Policy};
 use countersign_guard::{
     Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy, SelfSignedProofs,
@@ -15,30 +10,26 @@ use countersign_guard::{
 use countersign_protocol::proofs::target_uri::TargetUri;
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
-use tower::{
-    Service as _,
-    layer::layer_fn,
-    service_fn,
-    util::{MapFutureLayer, MapResponseLayer},
-};
+use tower::util::{MapResponseLayer, option_layer};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     access_log::{AccessLog, Entry, RequestIds},
-    address::{ClientAddress, TrustedProxies, limit_key},
+    address::{ClientAddress, TrustedProxies},
+    admission::Admission,
     around::around,
     dialects::{self, Dialects, self_signed},
     guard_ports::AuthorityPorts,
     limits::{Gate, RequestLimits},
     metrics::Metrics,
     oauth_errors,
-    panics::PanicsAnswered,
+    panics::AnswerPanics,
     problem::{Problem, ProblemType},
     protected_origins::ProtectedOrigins,
     refused,
     routes::{self, openapi::ApiDoc},
-    security_headers::{self, CorsOrigins, with_cors},
+    security_headers::{self, CorsOrigins},
 };
 
 /// What the handlers share. Cloning is cheap.
@@ -124,75 +115,72 @@ impl App {
     }
 
     /// Everything that is served.
+    ///
+    /// Each route has one layer, a tuple with the outermost first: every level of the router costs a
+    /// request several allocations.
     pub fn router(self) -> Router {
+        let log = Arc::new(self.access_log());
+        let log_requests = around(move |request: &mut Request| log_request(&log, request));
+        let around_answer = (log_requests, AnswerPanics);
         let https = self.authority.policy().issuer().starts_with("https://");
-        let log = Arc::new(AccessLog {
+        let add_headers =
+            MapResponseLayer::new(move |response| security_headers::add(response, https));
+        let cors = option_layer(security_headers::cors(&self.settings.cors));
+        let around_all = (around_answer.clone(), add_headers, cors);
+        let admit = Admission::new(Gate::new(&self.settings.limits), Arc::clone(&self.authority));
+        let app = self.clone();
+        let record = around(move |request: &mut Request| app.record_refusal(request));
+        let guard = (record.clone(), GuardLayer::new(self.guard.clone()));
+        let app = self.clone();
+        let add_nonce = MapResponseLayer::new(move |response| add_nonce(&app, response));
+
+        let mut api = ApiDoc::openapi();
+        let admitted = (around_all.clone(), admit.clone());
+        let protected = self.described(&mut api, routes::protected());
+        let protected = protected.route_layer((admitted.clone(), guard));
+        let token = self.described(&mut api, routes::with_token_endpoint_nonce());
+        let token = token.route_layer((admitted.clone(), add_nonce));
+        let public = routes::public().merge(dialects::routes(self.settings.dialects));
+        let public = self.described(&mut api, public).route_layer(admitted);
+        dialects::describe(&mut api, self.settings.dialects);
+        // What proxies ask. Its answers are for proxies, which take them for answers to their
+        // clients' requests: so no layer for browsers stands before it. Above all, nothing but the
+        // guard may answer a preflight.
+        let questions = self
+            .questions(&mut api)
+            .map(|questions| questions.route_layer((around_answer, admit, record)));
+        routes::openapi::add_common_refusals(&mut api);
+        let unlimited = self.described(&mut api, routes::unlimited());
+        let unlimited = unlimited.merge(routes::openapi::router(api));
+        protected
+            .merge(token)
+            .merge(public)
+            .merge(unlimited.route_layer(around_all.clone()))
+            .fallback(not_found.layer(around_all.clone()))
+            .method_not_allowed_fallback(method_not_allowed.layer(around_all))
+            .merge(questions.unwrap_or_default())
+    }
+
+    /// `routes` with their state; adds their description to `api`.
+    fn described(&self, api: &mut utoipa::openapi::OpenApi, routes: OpenApiRouter<Self>) -> Router {
+        let (router, description) = routes.with_state(self.clone()).split_for_parts();
+        api.merge(description);
+        router
+    }
+
+    /// What proxies ask, if there is anything behind some.
+    fn questions(&self, api: &mut utoipa::openapi::OpenApi) -> Option<Router> {
+        let any = !self.protected.is_empty();
+        any.then(|| self.described(api, routes::for_proxies()))
+    }
+
+    fn access_log(&self) -> AccessLog {
+        AccessLog {
             clock: Arc::clone(&self.authority.ports().clock),
             ids: RequestIds::new(Arc::clone(&self.authority.ports().random)),
             metrics: Arc::clone(&self.metrics),
             proxies: Arc::clone(&self.settings.proxies),
-        });
-        let surround = around(move |request: &mut Request| {
-            let entry = Entry::begin(Arc::clone(&log), request);
-            let is_oauth = oauth_errors::concern(request);
-            move |response| {
-                let response = entry.finish(response);
-                if is_oauth { oauth_errors::translate(response) } else { response }
-            }
-        });
-        let add_headers =
-            MapResponseLayer::new(move |response| security_headers::add(response, https));
-        let gate = Arc::new(Gate::new(&self.settings.limits));
-        let (limited, mut api) = self.clone().limited_routes(&gate);
-        let (asked_by_proxies, questions) = self.clone().routes_for_proxies(&gate);
-        let (unlimited, operations) =
-            routes::unlimited().with_state(self.clone()).split_for_parts();
-        api.merge(operations);
-        api.merge(questions);
-        let router = limited
-            .merge(unlimited)
-            .merge(routes::openapi::router(api))
-            .fallback(not_found)
-            .method_not_allowed_fallback(method_not_allowed);
-        // The outermost first. They are one layer of the router, because each of those costs.
-        with_cors(router, &self.settings.cors)
-            .layer((surround.clone(), MapFutureLayer::new(PanicsAnswered), add_headers))
-            .merge(asked_by_proxies.layer((surround, MapFutureLayer::new(PanicsAnswered))))
-    }
-
-    /// What proxies ask. Its answers are for proxies, which take them for answers to their clients'
-    /// requests: so no layer for browsers stands before it. Above all, nothing but the guard may
-    /// answer a preflight.
-    fn routes_for_proxies(self, gate: &Arc<Gate>) -> (Router, utoipa::openapi::OpenApi) {
-        let app = self.clone();
-        let record = around(move |request: &mut Request| app.record_refusal(request));
-        let mut routes = OpenApiRouter::new();
-        if !self.protected.is_empty() {
-            routes = routes.merge(routes::for_proxies().route_layer(record));
         }
-        let (router, mut api) = routes.with_state(self.clone()).split_for_parts();
-        routes::openapi::add_common_refusals(&mut api);
-        (self.limit(router, gate), api)
-    }
-
-    fn limited_routes(self, gate: &Arc<Gate>) -> (Router, utoipa::openapi::OpenApi) {
-        let app = self.clone();
-        let record = around(move |request: &mut Request| app.record_refusal(request));
-        let app = self.clone();
-        let add_nonce = MapResponseLayer::new(move |response| add_nonce(&app, response));
-        let guard = GuardLayer::new(self.guard.clone());
-        let protected = routes::protected().route_layer((record, guard));
-        let token = routes::with_token_endpoint_nonce().route_layer(add_nonce);
-        let routes = OpenApiRouter::with_openapi(ApiDoc::openapi())
-            .merge(protected)
-            .merge(token)
-            .merge(routes::public())
-            .merge(dialects::routes(self.settings.dialects))
-            .with_state(self.clone());
-        let (router, mut api) = routes.split_for_parts();
-        dialects::describe(&mut api, self.settings.dialects);
-        routes::openapi::add_common_refusals(&mut api);
-        (self.limit(router, gate), api)
     }
 
     /// Records the refusal of a request, if it is refused.
@@ -201,28 +189,19 @@ impl App {
         let app = self.clone();
         move |response| refused::record(&app, client, response)
     }
+}
 
-    /// `router` behind `gate`, and with every request counted against its client's allowance.
-    fn limit(self, router: Router, gate: &Arc<Gate>) -> Router {
-        let gate = Arc::clone(gate);
-        router.layer(layer_fn(move |inner: Route| {
-            let (app, gate) = (self.clone(), Arc::clone(&gate));
-            service_fn(move |request: Request| {
-                let (app, gate, mut inner) = (app.clone(), Arc::clone(&gate), inner.clone());
-                let client = request.extensions().get::<ClientAddress>().copied();
-                let work = move |request| async move {
-                    app.admit(client).await?;
-                    inner.call(request).await.map_err(|never| match never {})
-                };
-                async move { Ok::<_, Infallible>(gate.admit(request, work).await.into_response()) }
-            })
-        }))
-    }
-
-    /// Counts a request against its client's allowance.
-    async fn admit(&self, client: Option<ClientAddress>) -> Result<(), Problem> {
-        let Some(ClientAddress(address)) = client else { return Ok(()) };
-        Ok(self.authority.admit_request(limit_key(address)).await?)
+/// Writes down a request and its answer, and puts refusals into the words of OAuth where those are
+/// spoken.
+fn log_request(
+    log: &Arc<AccessLog>,
+    request: &mut Request,
+) -> impl FnOnce(Response) -> Response + use<> {
+    let entry = Entry::begin(Arc::clone(log), request);
+    let is_oauth = oauth_errors::concern(request);
+    move |response| {
+        let response = entry.finish(response);
+        if is_oauth { oauth_errors::translate(response) } else { response }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod address;
+mod admission;
 pub mod app;
 mod around;
 mod body;

@@ -8,13 +8,46 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    extract::Request,
+    response::{IntoResponse as _, Response},
+};
+use tower::{Layer, Service};
 
 use crate::problem::Problem;
 
-/// The answer of a service, or the constant 500 when that panics. What the panic said goes to the
-/// log.
-pub(crate) struct PanicsAnswered<A>(pub(crate) A);
+/// A layer that answers with the constant 500 when what is below it panics. What the panic said
+/// goes to the log.
+#[derive(Clone, Copy)]
+pub(crate) struct AnswerPanics;
+
+impl<S> Layer<S> for AnswerPanics {
+    type Service = PanicsAnswered<S>;
+
+    fn layer(&self, inner: S) -> PanicsAnswered<S> {
+        PanicsAnswered(inner)
+    }
+}
+
+/// A service, or its answer, below [`AnswerPanics`].
+#[derive(Clone)]
+pub(crate) struct PanicsAnswered<A>(A);
+
+impl<S: Service<Request, Response = Response, Future: Unpin>> Service<Request>
+    for PanicsAnswered<S>
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = PanicsAnswered<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        PanicsAnswered(self.0.call(request))
+    }
+}
 
 impl<A, E> Future for PanicsAnswered<A>
 where

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::response::Response;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
@@ -83,10 +82,10 @@ impl CorsOrigins {
     }
 }
 
-/// `router` with cross-origin requests from `origins` allowed, and preflights answered.
-pub fn with_cors(router: Router, origins: &CorsOrigins) -> Router {
+/// Allows cross-origin requests from `origins`, and answers preflights; nothing when there are none.
+pub(crate) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
     let allowed = match origins {
-        CorsOrigins::SameOrigin => return router,
+        CorsOrigins::SameOrigin => return None,
         CorsOrigins::Listed(origins) => AllowOrigin::list(origins.iter().cloned()),
         CorsOrigins::Any => AllowOrigin::any(),
     };
@@ -98,7 +97,7 @@ pub fn with_cors(router: Router, origins: &CorsOrigins) -> Router {
         .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, DPOP])
         .expose_headers([DPOP_NONCE, WWW_AUTHENTICATE, RETRY_AFTER, X_REQUEST_ID])
         .max_age(PREFLIGHT_AGE);
-    router.layer(cors)
+    Some(cors)
 }
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");

@@ -9,12 +9,12 @@ use axum::routing::{get, post};
 use countersign_protocol::UnixTime;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::{ServiceExt, util::MapFutureLayer};
+use tower::ServiceExt;
 use tracing::subscriber::DefaultGuard;
 
 use super::*;
 use crate::around::around;
-use crate::panics::PanicsAnswered;
+use crate::panics::AnswerPanics;
 use crate::problem::{Problem, ProblemType};
 
 /// A clock on which every reading is 5 ms after the one before it.
@@ -100,7 +100,7 @@ fn app(metrics: &Arc<Metrics>) -> Router {
         let entry = Entry::begin(Arc::clone(&log), request);
         |response| entry.finish(response)
     });
-    router.layer((record, MapFutureLayer::new(PanicsAnswered)))
+    router.layer((record, AnswerPanics))
 }
 
 async fn text(response: Response) -> String {

@@ -31,7 +31,7 @@ impl Authority {
         nonce: NonceRule<'_>,
         now: UnixTime,
     ) -> Result<(Unspent<DpopProof>, PublicKey), DpopError> {
-        let proof = PresentedProof::from_fields(presented.fields.iter().copied())?;
+        let proof = PresentedProof::from_fields(presented.fields.iter().copied(), None)?;
         let known = |thumbprint: &Thumbprint| self.live.known_key(thumbprint);
         let key = PublicKey::from_jwk_cached(proof.jwk(), &self.policy.keys, known)?;
         let expected = DpopExpectations {

@@ -15,7 +15,10 @@ use countersign_protocol::{
     digest::sha256,
     keys::{PublicKey, Thumbprint},
     proofs::{
-        dpop::{DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof, TokenBinding},
+        dpop::{
+            DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof, ProofHeader,
+            TokenBinding,
+        },
         target_uri::TargetUri,
     },
     tokens::{
@@ -56,8 +59,15 @@ struct Inner {
     tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
     /// Counts how often the issuer's keys have changed.
     generation: AtomicU64,
-    /// Keys of proofs, parsed.
-    keys: Cache<Thumbprint, PublicKey>,
+    /// The keys of proofs, and the header that each was last seen in.
+    keys: Cache<Thumbprint, ProofKey>,
+}
+
+/// The key of proofs that were accepted.
+#[derive(Clone)]
+struct ProofKey {
+    header: Arc<ProofHeader>,
+    key: PublicKey,
 }
 
 /// A request to be decided about.
@@ -306,12 +316,12 @@ impl Guard {
         binding: TokenBinding,
         now: UnixTime,
     ) -> Result<Unspent<DpopProof>, DpopError> {
+        let known = self.0.keys.get(&binding.jkt);
         let fields = headers.get_all(DPOP).iter().map(http::HeaderValue::as_bytes);
-        let proof = PresentedProof::from_fields(fields)?;
+        let proof = PresentedProof::from_fields(fields, known.as_ref().map(|key| &key.header))?;
         if proof.jwk().thumbprint() != binding.jkt {
             return Err(DpopError::OtherKey);
         }
-        let key = self.proof_key(&proof)?;
         let expected = DpopExpectations {
             method,
             uri,
@@ -319,22 +329,30 @@ impl Guard {
             nonce: NonceRule::Required(&self.0.nonces),
             window: self.0.policy.proof_window,
         };
-        proof.verify(&key, &expected, now)
+        match known {
+            Some(known) if Arc::ptr_eq(&known.header, proof.header()) => {
+                proof.verify(&known.key, &expected, now)
+            }
+            known => self.verify_first(proof, known, &expected, now),
+        }
     }
 
-    /// The key of a proof, parsed now or before.
-    fn proof_key(&self, proof: &PresentedProof<'_>) -> Result<PublicKey, DpopError> {
-        let Inner { policy, keys, .. } = &*self.0;
-        let mut is_new = true;
-        let key = PublicKey::from_jwk_cached(proof.jwk(), &policy.keys, |thumbprint| {
-            let known = keys.get(thumbprint);
-            is_new = known.is_none();
-            known
-        })?;
-        if is_new {
-            keys.insert(key.thumbprint(), key.clone());
+    /// Verifies a proof with a header that was not seen before, which is known then.
+    fn verify_first(
+        &self,
+        proof: PresentedProof<'_>,
+        known: Option<ProofKey>,
+        expected: &DpopExpectations<'_>,
+        now: UnixTime,
+    ) -> Result<Unspent<DpopProof>, DpopError> {
+        let header = Arc::clone(proof.header());
+        let policy = &self.0.policy.keys;
+        let key = PublicKey::from_jwk_cached(header.jwk(), policy, |_| known.map(|own| own.key))?;
+        let verified = proof.verify(&key, expected, now)?;
+        if header.is_worth_keeping() {
+            self.0.keys.insert(header.thumbprint(), ProofKey { header, key });
         }
-        Ok(key)
+        Ok(verified)
     }
 }
 

@@ -1,10 +1,13 @@
 //! DPoP proofs (RFC 9449): a JWT in the `DPoP` header, signed by the key that it carries, for one
 //! method and one URI.
 
-use std::time::Duration;
+mod header;
 
-use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+
 use thiserror::Error;
+
+pub use self::header::ProofHeader;
 
 use crate::{
     ReplayEntry, UnixTime, Unspent, Unverified,
@@ -15,7 +18,7 @@ use crate::{
     strict::base64url,
     tokens::{
         claims::{ClaimError, Claims},
-        jws::{Jws, JwsError},
+        jws::{self, Jws, JwsError, Segments},
     },
 };
 
@@ -29,7 +32,7 @@ const MAX_JTI: usize = 128;
 #[derive(Debug)]
 pub struct PresentedProof<'a> {
     jws: Unverified<Jws<'a>>,
-    jwk: PresentedJwk,
+    header: Arc<ProofHeader>,
 }
 
 /// What a proof must say to be accepted.
@@ -90,38 +93,44 @@ pub struct DpopProof {
 
 impl<'a> PresentedProof<'a> {
     /// Takes the values of all `DPoP` header fields of a request, of which there must be one, and
-    /// parses it (RFC 9449 §4.3, checks 1, 2, 4, 5 and 7).
+    /// parses it (RFC 9449 §4.3, checks 1, 2, 4, 5 and 7). `known` is a header that it may well
+    /// have; that saves time and changes nothing else.
     ///
     /// # Errors
     /// When there is not exactly one, or it is not a proof.
     pub fn from_fields(
         fields: impl IntoIterator<Item = &'a [u8]>,
+        known: Option<&Arc<ProofHeader>>,
     ) -> Result<PresentedProof<'a>, DpopError> {
         let mut fields = fields.into_iter();
         let field = fields.next().ok_or(DpopError::Absent)?;
         if fields.next().is_some() {
             return Err(DpopError::Several);
         }
-        Self::parse(std::str::from_utf8(field).map_err(|_| JwsError::NotCompact)?)
+        Self::parse(std::str::from_utf8(field).map_err(|_| JwsError::NotCompact)?, known)
     }
 
-    /// Parses the text of a proof.
+    /// Parses the text of a proof; `known` as in [`Self::from_fields`].
     ///
     /// # Errors
     /// When it is not a proof.
-    pub fn parse(text: &'a str) -> Result<Self, DpopError> {
-        let jws = Jws::parse(text)?;
-        if !jws.content().typ().is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE)) {
-            return Err(DpopError::Type);
-        }
-        let jwk = jws.content().header().get("jwk").and_then(Value::as_object);
-        let jwk = PresentedJwk::read(jwk.ok_or(DpopError::NoKey)?)?;
-        Ok(Self { jws, jwk })
+    pub fn parse(text: &'a str, known: Option<&Arc<ProofHeader>>) -> Result<Self, DpopError> {
+        let segments = Segments::split(jws::MAX_LEN, text)?;
+        let header = match known.filter(|known| known.is(segments.header)) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(ProofHeader::parse(segments.header)?),
+        };
+        Ok(Self { jws: Jws::under(Arc::clone(&header.jws), segments)?, header })
+    }
+
+    /// Its header, to be known again.
+    pub const fn header(&self) -> &Arc<ProofHeader> {
+        &self.header
     }
 
     /// The key that the proof carries, yet to be parsed.
-    pub const fn jwk(&self) -> &PresentedJwk {
-        &self.jwk
+    pub fn jwk(&self) -> &PresentedJwk {
+        self.header.jwk()
     }
 
     /// Checks all that is left of RFC 9449 §4.3, the cheap rules before the signature. `key` is
@@ -135,7 +144,7 @@ impl<'a> PresentedProof<'a> {
         expected: &DpopExpectations<'_>,
         now: UnixTime,
     ) -> Result<Unspent<DpopProof>, DpopError> {
-        let thumbprint = self.jwk.thumbprint();
+        let thumbprint = self.header.thumbprint();
         if key.thumbprint() != thumbprint {
             return Err(DpopError::Signature);
         }

@@ -96,7 +96,7 @@ impl<'a> PresentedSelfSigned<'a> {
     }
 
     /// The algorithm that it claims to be signed with.
-    pub const fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> Algorithm {
         self.0.algorithm()
     }
 

@@ -1,5 +1,7 @@
 //! JWS in compact serialisation (RFC 7515 §3.1, §7.1): the one way in and the one way out.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -16,10 +18,25 @@ pub const MAX_LEN: usize = 8 * 1024;
 #[derive(Debug)]
 pub struct Jws<'a> {
     signing_input: &'a str,
-    algorithm: Algorithm,
-    header: Map<String, Value>,
+    header: Arc<Header>,
     payload: Map<String, Value>,
     signature: Vec<u8>,
+}
+
+/// A protected header (RFC 7515 §4), as strictly read as [`Jws::parse`] says.
+#[derive(Debug)]
+pub(crate) struct Header {
+    algorithm: Algorithm,
+    members: Map<String, Value>,
+}
+
+/// The text of a token in its three segments (RFC 7515 §3.1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segments<'a> {
+    signing_input: &'a str,
+    pub(crate) header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
 }
 
 impl<'a> Jws<'a> {
@@ -38,24 +55,24 @@ impl<'a> Jws<'a> {
     /// # Errors
     /// As [`Self::parse`].
     pub fn parse_up_to(max_len: usize, text: &'a str) -> Result<Unverified<Self>, JwsError> {
-        if text.len() > max_len {
-            return Err(JwsError::TooLong);
-        }
-        let (signing_input, signature) = text.rsplit_once('.').ok_or(JwsError::NotCompact)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(JwsError::NotCompact)?;
-        if payload.contains('.') {
-            return Err(JwsError::NotCompact);
-        }
-        let header = decode_object(header).ok_or(JwsError::Header)?;
-        let algorithm = checked_algorithm(&header)?;
+        let segments = Segments::split(max_len, text)?;
+        let header = Header::parse(segments.header)?;
+        Self::under(Arc::new(header), segments)
+    }
+
+    /// The token in `segments`, whose header was read before.
+    pub(crate) fn under(
+        header: Arc<Header>,
+        Segments { signing_input, payload, signature, .. }: Segments<'a>,
+    ) -> Result<Unverified<Self>, JwsError> {
         let payload = decode_object(payload).ok_or(JwsError::Payload)?;
         let signature = base64url::decode(signature).map_err(|_| JwsError::Signature)?;
-        Ok(Unverified::new(Self { signing_input, algorithm, header, payload, signature }))
+        Ok(Unverified::new(Self { signing_input, header, payload, signature }))
     }
 
     /// The protected header.
-    pub const fn header(&self) -> &Map<String, Value> {
-        &self.header
+    pub fn header(&self) -> &Map<String, Value> {
+        &self.header.members
     }
 
     /// The claims.
@@ -65,21 +82,54 @@ impl<'a> Jws<'a> {
 
     /// The `typ` header parameter without the `application/` that RFC 7515 §4.1.9 lets one omit.
     pub fn typ(&self) -> Option<&str> {
-        let typ = self.header.get("typ")?.as_str()?;
+        self.header.typ()
+    }
+}
+
+impl Header {
+    /// Reads the first segment of a token.
+    pub(crate) fn parse(segment: &str) -> Result<Self, JwsError> {
+        let members = decode_object(segment).ok_or(JwsError::Header)?;
+        Ok(Self { algorithm: checked_algorithm(&members)?, members })
+    }
+
+    /// As [`Jws::typ`].
+    pub(crate) fn typ(&self) -> Option<&str> {
+        let typ = self.members.get("typ")?.as_str()?;
         let prefix = typ.get(..12).filter(|prefix| prefix.eq_ignore_ascii_case("application/"));
         Some(prefix.map_or(typ, |prefix| &typ[prefix.len()..]))
+    }
+
+    /// The parameter `name`, which is no longer there then.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name)
+    }
+}
+
+impl<'a> Segments<'a> {
+    /// Splits a text of at most `max_len` bytes.
+    pub(crate) fn split(max_len: usize, text: &'a str) -> Result<Self, JwsError> {
+        if text.len() > max_len {
+            return Err(JwsError::TooLong);
+        }
+        let (signing_input, signature) = text.rsplit_once('.').ok_or(JwsError::NotCompact)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(JwsError::NotCompact)?;
+        if payload.contains('.') {
+            return Err(JwsError::NotCompact);
+        }
+        Ok(Self { signing_input, header, payload, signature })
     }
 }
 
 impl<'a> Unverified<Jws<'a>> {
     /// The algorithm that the header names.
-    pub const fn algorithm(&self) -> Algorithm {
-        self.content().algorithm
+    pub fn algorithm(&self) -> Algorithm {
+        self.content().header.algorithm
     }
 
     /// The `kid` header parameter, to look a key up by.
     pub fn kid(&self) -> Option<&str> {
-        self.content().header.get("kid")?.as_str()
+        self.content().header().get("kid")?.as_str()
     }
 
     /// Header and payload as they are signed.
@@ -98,7 +148,7 @@ impl<'a> Unverified<Jws<'a>> {
     /// When the algorithm does not fit the key or the signature is not by it.
     pub fn verify(self, key: &PublicKey) -> Result<Jws<'a>, BadSignature> {
         let jws = self.content();
-        key.verify(jws.algorithm, jws.signing_input.as_bytes(), &jws.signature)?;
+        key.verify(jws.header.algorithm, jws.signing_input.as_bytes(), &jws.signature)?;
         Ok(self.into_verified())
     }
 
@@ -113,7 +163,7 @@ impl<'a> Unverified<Jws<'a>> {
         let jws = self.content();
         let signed = jws.signing_input.as_bytes();
         let has_signed =
-            |key: &&PublicKey| key.verify(jws.algorithm, signed, &jws.signature).is_ok();
+            |key: &&PublicKey| key.verify(jws.header.algorithm, signed, &jws.signature).is_ok();
         let signer = keys.into_iter().find(has_signed).ok_or(BadSignature)?;
         Ok((self.into_verified(), signer))
     }

@@ -9,7 +9,7 @@ mod request;
 mod rfc9449;
 mod time;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
@@ -88,9 +88,27 @@ impl Request {
         }
     }
 
-    /// As an endpoint verifies a proof: parsed, its key parsed, verified.
+    /// As an endpoint verifies a proof: parsed, its key parsed, verified. Which header was known
+    /// before makes no difference.
     fn verify(&self, proof: &str) -> Result<Unspent<DpopProof>, DpopError> {
-        let presented = PresentedProof::parse(proof)?;
+        let verdict = self.verify_knowing(None, proof);
+        let own = ProofHeader::parse(proof.split('.').next().unwrap()).map(Arc::new);
+        for known in [own.as_ref().ok(), Some(&foreign_header())] {
+            let again = self.verify_knowing(known, proof);
+            let entry = |verdict: &Result<Unspent<_>, _>| {
+                verdict.as_ref().map(Unspent::entry).map_err(DpopError::clone)
+            };
+            assert_eq!(entry(&again), entry(&verdict));
+        }
+        verdict
+    }
+
+    fn verify_knowing(
+        &self,
+        known: Option<&Arc<ProofHeader>>,
+        proof: &str,
+    ) -> Result<Unspent<DpopProof>, DpopError> {
+        let presented = PresentedProof::parse(proof, known)?;
         let policy = KeyPolicy::default();
         let key = PublicKey::from_jwk_cached(presented.jwk(), &policy, |_| None)?;
         self.verify_with(presented, &key)
@@ -155,6 +173,11 @@ fn ath(token: &str) -> String {
 
 fn binding(key: &PrivateKey) -> TokenBinding {
     TokenBinding { ath: sha256(&[TOKEN.as_bytes()]), jkt: key.public_key().thumbprint() }
+}
+
+fn foreign_header() -> Arc<ProofHeader> {
+    let proof = Draft::by(ed25519(9)).sign();
+    Arc::clone(PresentedProof::parse(&proof, None).unwrap().header())
 }
 
 fn sealer() -> NonceSealer {

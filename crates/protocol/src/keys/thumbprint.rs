@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::sha256;
-use crate::strict::base64url;
+use crate::strict::base64url::{self, Encoded32};
 
 /// The RFC 7638 SHA-256 thumbprint of a public key.
 ///
@@ -50,7 +50,7 @@ impl Thumbprint {
 
 impl fmt::Display for Thumbprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(&base64url::encode(&self.0))
+        formatter.pad(Encoded32::new(&self.0).as_str())
     }
 }
 
@@ -75,7 +75,7 @@ impl FromStr for Thumbprint {
 
 impl Serialize for Thumbprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(Encoded32::new(&self.0).as_str())
     }
 }
 

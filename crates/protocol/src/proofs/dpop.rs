@@ -15,7 +15,7 @@ use crate::{
     digest::sha256,
     keys::{KeyError, PresentedJwk, PublicKey, Thumbprint},
     proofs::target_uri::{self, TargetUri},
-    strict::base64url,
+    strict::base64url::Encoded32,
     tokens::{
         claims::{ClaimError, Claims},
         jws::{self, Jws, JwsError, Segments},
@@ -200,7 +200,7 @@ fn check_binding(
     binding: TokenBinding,
     thumbprint: Thumbprint,
 ) -> Result<(), DpopError> {
-    if claims.string("ath")? != base64url::encode(&binding.ath) {
+    if claims.string("ath")? != Encoded32::new(&binding.ath).as_str() {
         return Err(DpopError::AccessToken);
     }
     (binding.jkt == thumbprint).then_some(()).ok_or(DpopError::OtherKey)

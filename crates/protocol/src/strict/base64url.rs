@@ -18,6 +18,25 @@ pub fn decode(text: &str) -> Result<Vec<u8>, Base64UrlError> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| Base64UrlError)
 }
 
+/// The text of 32 bytes, in place.
+#[derive(Clone, Copy)]
+pub(crate) struct Encoded32([u8; 43]);
+
+impl Encoded32 {
+    /// Encodes `bytes`.
+    pub(crate) fn new(bytes: &[u8; 32]) -> Self {
+        let mut text = [0; 43];
+        let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
+        debug_assert_eq!(written, Ok(text.len()));
+        Self(text)
+    }
+
+    /// The text.
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// Encodes without padding (RFC 7515 §2).
 pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -42,6 +61,12 @@ mod tests {
         #[test]
         fn round_trip(bytes: Vec<u8>) {
             prop_assert_eq!(decode(&encode(&bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn thirty_two_bytes(bytes: [u8; 32]) {
+            let encoded = Encoded32::new(&bytes);
+            prop_assert_eq!(encoded.as_str(), encode(&bytes));
         }
 
         #[test]

@@ -1,26 +1,34 @@
 //! Who am I: a protected resource that says what the guard found.
 
-use axum::{Extension, Json, extract::State, http::header, response::IntoResponse};
-use countersign_protocol::Principal;
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use countersign_protocol::{AccountId, Principal, keys::Thumbprint};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{app::App, problem::Problem};
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct WhoamiBody {
-    account_id: String,
-    username: String,
+pub(crate) struct WhoamiBody<'a> {
+    #[schema(value_type = String)]
+    account_id: AccountId,
+    username: &'a str,
     /// The credential that the account logged in with.
-    credential: Option<String>,
+    #[schema(value_type = Option<String>)]
+    credential: Option<Thumbprint>,
     /// The key that signed this request.
-    thumbprint: Option<String>,
+    #[schema(value_type = Option<String>)]
+    thumbprint: Option<Thumbprint>,
     /// How possession of it was proven.
     #[schema(example = "dpop")]
     proof: &'static str,
     /// The `jti` of the access token.
-    token_id: Option<String>,
-    scopes: Vec<String>,
+    token_id: Option<&'a str>,
+    scopes: Vec<&'a str>,
     /// Seconds since 1970.
     expires_at: u64,
 }
@@ -36,17 +44,17 @@ pub(crate) struct WhoamiBody {
 pub(crate) async fn whoami(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let username = app.authority.username(&principal).await?;
     let body = WhoamiBody {
-        account_id: principal.account_id.to_string(),
-        username: username.to_string(),
-        credential: principal.key.map(|key| key.credential.to_string()),
-        thumbprint: principal.key.map(|key| key.thumbprint.to_string()),
+        account_id: principal.account_id,
+        username: username.as_str(),
+        credential: principal.key.map(|key| key.credential),
+        thumbprint: principal.key.map(|key| key.thumbprint),
         proof: principal.proof.name(),
-        token_id: principal.token_id,
-        scopes: principal.scopes.iter().map(str::to_owned).collect(),
+        token_id: principal.token_id.as_deref(),
+        scopes: principal.scopes.iter().collect(),
         expires_at: principal.expires_at.as_secs(),
     };
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)))
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }

@@ -15,6 +15,7 @@ use super::*;
 use crate::{
     envelope::aes_gcm::SealingKey,
     keys::{KeyPolicy, PrivateKey},
+    strict::base64url,
     test_support::{NOW, ec_p256, ed25519, every_algorithm, object, rsa},
     tokens::jws,
 };

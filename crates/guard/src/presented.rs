@@ -24,13 +24,14 @@ impl<'a> Presented<'a> {
         if fields.next().is_some() {
             return Self::Malformed;
         }
-        let Ok(text) = field.to_str() else { return Self::Malformed };
+        let ascii = str::from_utf8(field.as_bytes()).ok().filter(|text| text.is_ascii());
+        let Some(text) = ascii else { return Self::Malformed };
         let (scheme, credentials) = text.split_once(' ').unwrap_or((text, ""));
         let token = credentials.trim_matches(' ');
         let is = |name| scheme.eq_ignore_ascii_case(name);
         let presented = if is("DPoP") {
             Self::Dpop(token)
-        } else if is("Bearer") {
+        } else if is(BEARER) {
             Self::Bearer(token)
         } else if is("SignJWT") {
             Self::SignJwt(token)
@@ -39,6 +40,15 @@ impl<'a> Presented<'a> {
         };
         if is_token68(token) { presented } else { Self::Malformed }
     }
+}
+
+const BEARER: &str = "Bearer";
+
+/// Whether a request with these headers could present a bearer token, by no more than the scheme.
+pub(crate) fn may_be_bearer(headers: &HeaderMap) -> bool {
+    let scheme =
+        headers.get(header::AUTHORIZATION).and_then(|field| field.as_bytes().get(..BEARER.len()));
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(BEARER.as_bytes()))
 }
 
 /// RFC 9110 §11.2. Looks at every byte, so that the compiler can look at many at once.

@@ -35,7 +35,7 @@ use crate::{
     ports::{
         self, Clock, IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding,
     },
-    presented::Presented,
+    presented::{self, Presented},
     proofs::Proofs,
     refusal::{Refusal, Refused, Signer},
 };
@@ -133,10 +133,10 @@ impl Guard {
 
     /// Whether [`Self::verify_request`] needs the body, because the proof covers it.
     pub fn needs_body(&self, parts: &Parts) -> bool {
-        match (Presented::from_headers(&parts.headers), &self.0.proofs.self_signed) {
-            (Presented::Bearer(text), Some(proofs)) => proofs.need_body(text),
-            _ => false,
-        }
+        let Some(proofs) = &self.0.proofs.self_signed else { return false };
+        let presented = presented::may_be_bearer(&parts.headers)
+            .then(|| Presented::from_headers(&parts.headers));
+        matches!(presented, Some(Presented::Bearer(text)) if proofs.need_body(text))
     }
 
     /// The kinds of proof that count, the strongest first.
@@ -161,15 +161,17 @@ impl Guard {
         match Presented::from_headers(&request.parts.headers) {
             Presented::Malformed => refused(Refusal::Malformed),
             Presented::Dpop(text) if proofs.dpop => self.verify_dpop(text, request, now).await,
+            // These are in boxes of their own, or every request would carry the room that the
+            // greatest of them needs.
             Presented::Bearer(text) if self.is_unbound(text) => {
-                self.verify_bearer(text, request, now).await
+                Box::pin(self.verify_bearer(text, request, now)).await
             }
             Presented::Bearer(text) => match &proofs.self_signed {
-                Some(proofs) => self.verify_self_signed(text, proofs, request, now).await,
+                Some(own) => Box::pin(self.verify_self_signed(text, own, request, now)).await,
                 None => refused(Refusal::Downgrade),
             },
             Presented::SignJwt(text) => match &proofs.signed_messages {
-                Some(sessions) => self.verify_signed_message(text, sessions, request, now).await,
+                Some(own) => Box::pin(self.verify_signed_message(text, own, request, now)).await,
                 None => refused(Refusal::Missing),
             },
             Presented::Dpop(_) | Presented::Nothing => refused(Refusal::Missing),
@@ -251,13 +253,25 @@ impl Guard {
         ath: [u8; 32],
         now: UnixTime,
     ) -> Result<Arc<AccessTokenClaims>, Refusal> {
-        let Inner { policy, tokens, .. } = &*self.0;
         let generation = self.generation();
-        if let Some((_, claims)) = tokens.get(&ath).filter(|(verified, _)| *verified == generation)
-        {
-            check_time(&claims, None, policy.skew, now)?;
-            return Ok(claims);
+        let known = self.0.tokens.get(&ath).filter(|(verified, _)| *verified == generation);
+        match known {
+            Some((_, claims)) => {
+                check_time(&claims, None, self.0.policy.skew, now)?;
+                Ok(claims)
+            }
+            None => Box::pin(self.verify_token(text, (ath, generation), now)).await,
         }
+    }
+
+    /// Verifies a token that was not seen before, which is known then.
+    async fn verify_token(
+        &self,
+        text: &str,
+        (ath, generation): ([u8; 32], u64),
+        now: UnixTime,
+    ) -> Result<Arc<AccessTokenClaims>, Refusal> {
+        let Inner { policy, tokens, .. } = &*self.0;
         let token = AccessToken::parse(text)?;
         let key = self.issuer_key(token.kid(), now).await?;
         let expected = AccessTokenExpectations {

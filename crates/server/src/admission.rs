@@ -10,6 +10,7 @@ use std::{
 };
 
 use axum::{
+    body::HttpBody as _,
     extract::Request,
     response::{IntoResponse as _, Response},
 };
@@ -77,11 +78,23 @@ where
         let admission = self.admission.clone();
         Box::pin(async move {
             let client = request.extensions().get().copied();
-            let work = async |request| {
-                admission.count(client).await?;
-                inner.call(request).await.map_err(|never| match never {})
+            let whole = if request.body().is_end_stream() {
+                Ok(request)
+            } else {
+                // In a box of its own: most requests have no body, and all would carry its room.
+                Box::pin(admission.gate.receive(request)).await
             };
-            Ok(admission.gate.admit(request, work).await.into_response())
+            let answered = match whole {
+                Ok(request) => {
+                    let work = async {
+                        admission.count(client).await?;
+                        inner.call(request).await.map_err(|never| match never {})
+                    };
+                    admission.gate.admit(work).await
+                }
+                Err(refused) => Err(refused),
+            };
+            Ok(answered.into_response())
         })
     }
 }

@@ -83,37 +83,14 @@ impl Gate {
         }
     }
 
-    /// Lets `request` in to `work`, within the limits.
+    /// `request` with its whole body in memory.
     ///
     /// A body that is too large is refused with 413, before it is read where its length is declared;
-    /// one that arrives too slowly with 408. A request beyond the numbers is refused at once with
-    /// 503 rather than queued; one that takes too long gets 503 as well. `work` finds the whole body
-    /// in memory: a request takes its place among those that are worked on only when its body is
-    /// here, so clients that send slowly keep nobody waiting.
-    ///
-    /// What must answer even then (liveness) does not pass here.
+    /// one that arrives too slowly with 408, and one that arrives beside too many others with 503.
     ///
     /// # Errors
-    /// With the limit that was met, or the problem of `work`.
-    pub async fn admit<W>(
-        &self,
-        request: Request,
-        work: impl FnOnce(Request) -> W,
-    ) -> Result<Response, Problem>
-    where
-        W: Future<Output = Result<Response, Problem>>,
-    {
-        let request = self.with_whole_body(request).await?;
-        let _place = self.places.try_acquire().map_err(|_| self.overloaded())?;
-        let answered = timeout(self.limits.time, work(request)).await;
-        answered
-            .map_err(|_| Problem::new(ProblemType::Timeout).retry_after(self.limits.retry_after))?
-    }
-
-    async fn with_whole_body(&self, request: Request) -> Result<Request, Problem> {
-        if request.body().is_end_stream() {
-            return Ok(request);
-        }
+    /// With the limit that was met.
+    pub async fn receive(&self, request: Request) -> Result<Request, Problem> {
         let _upload = self.uploads.try_acquire().map_err(|_| self.overloaded())?;
         let (parts, body) = request.into_parts();
         let arriving = read_body(body, self.limits.body_bytes);
@@ -121,6 +98,26 @@ impl Gate {
             .await
             .map_err(|_| Problem::new(ProblemType::RequestTimeout))??;
         Ok(Request::from_parts(parts, Body::from(bytes)))
+    }
+
+    /// Does `work`, within the limits.
+    ///
+    /// A request beyond the numbers is refused at once with 503 rather than queued; one that takes
+    /// too long gets 503 as well. A request comes here only with its whole body, so clients that
+    /// send slowly keep nobody waiting.
+    ///
+    /// What must answer even then (liveness) does not pass here.
+    ///
+    /// # Errors
+    /// With the limit that was met, or the problem of `work`.
+    pub async fn admit(
+        &self,
+        work: impl Future<Output = Result<Response, Problem>>,
+    ) -> Result<Response, Problem> {
+        let _place = self.places.try_acquire().map_err(|_| self.overloaded())?;
+        let answered = timeout(self.limits.time, work).await;
+        answered
+            .map_err(|_| Problem::new(ProblemType::Timeout).retry_after(self.limits.retry_after))?
     }
 
     fn overloaded(&self) -> Problem {

@@ -33,7 +33,14 @@ fn app() -> Router {
     let gate = Arc::new(Gate::new(&LIMITS));
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let gate = Arc::clone(&gate);
-        async move { gate.admit(request, |request| async { Ok(next.run(request).await) }).await }
+        async move {
+            let request = if request.body().is_end_stream() {
+                request
+            } else {
+                gate.receive(request).await?
+            };
+            gate.admit(async { Ok(next.run(request).await) }).await
+        }
     }))
 }
 

@@ -28,8 +28,8 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The status that the log and the metrics give to a request whose client left before the answer.
 pub const CLIENT_LEFT: u16 = 499;
 
-/// The id of one request: 16 hexadecimal digits. A request extension, a field of the log line and
-/// the response header `X-Request-Id`.
+/// The id of one request: 16 hexadecimal digits. A field of the log line and the response header
+/// `X-Request-Id`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestId([u8; 16]);
 
@@ -111,21 +111,19 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Gives `request` the extensions [`RequestId`] and [`ClientAddress`]; the latter from
-    /// [`PeerAddress`] where there is one, and otherwise `0.0.0.0`.
+    /// Gives `request` the extension [`ClientAddress`], from [`PeerAddress`] where there is one, and
+    /// otherwise `0.0.0.0`.
     pub(crate) fn begin(log: Arc<AccessLog>, request: &mut Request) -> Self {
         let peer = request.extensions().get::<PeerAddress>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let client = client_address(peer, request.headers(), &log.proxies);
-        let id = log.ids.next();
         request.extensions_mut().insert(ClientAddress(client));
-        request.extensions_mut().insert(id);
         Self {
             started: log.clock.monotonic(),
             method: MethodLabel::of(request.method()),
             route: Route::of(request.extensions()),
             client,
-            id,
+            id: log.ids.next(),
             status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::REQUEST_TIMEOUT),
             cause: None,
             log,

@@ -28,7 +28,7 @@ use crate::{
     problem::{Problem, ProblemType},
     protected_origins::ProtectedOrigins,
     refused,
-    routes::{self, openapi::ApiDoc},
+    routes::{self, JwksAnswer, openapi::ApiDoc},
     security_headers::{self, CorsOrigins},
 };
 
@@ -46,6 +46,7 @@ pub struct Shared {
     pub(crate) protected: ProtectedOrigins,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    pub(crate) jwks: JwksAnswer,
     /// The transport's settings.
     pub settings: Settings,
 }
@@ -103,6 +104,7 @@ impl App {
             protected: ProtectedOrigins::new(&settings.protected_origins, protect),
             guard: guard_of(&authority.policy().origin, proofs.clone()),
             metrics: Arc::new(Metrics::new()),
+            jwks: JwksAnswer::default(),
             settings,
             authority,
         }))

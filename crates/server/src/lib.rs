@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod address;
 mod admission;
+mod answer;
 pub mod app;
 mod around;
 mod body;

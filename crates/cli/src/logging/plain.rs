@@ -93,6 +93,10 @@ impl<W: Write> Visit for Values<'_, W> {
         });
     }
 
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.value(field, |out| write!(out, "{value}"));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.value(field, |out| write!(Escaped(out), "{value:?}"));
     }
@@ -103,7 +107,7 @@ struct Escaped<'a, W>(&'a mut W);
 
 impl<W: Write> Write for Escaped<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if !text.contains(char::is_control) {
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return self.0.write_str(text);
         }
         text.chars().try_for_each(|char| match char.is_control() {

@@ -1,12 +1,17 @@
 //! The server's public signing keys.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use std::sync::Arc;
 
-use crate::app::App;
+use arc_swap::ArcSwapOption;
+use axum::{
+    body::Bytes,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use countersign_authority::PublishedKeys;
+
+use crate::{answer, app::App};
 
 pub(super) const PATH: &str = "/.well-known/jwks.json";
 
@@ -23,17 +28,56 @@ const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json"
         (status = 304, description = "The keys are those of the `If-None-Match`"),
     )
 )]
-pub(crate) async fn jwks(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(crate) async fn jwks(State(app): State<App>, request: Request) -> Response {
     let keys = app.authority.signing_keys().published(app.authority.now());
-    let max_age = app.authority.jwks_max_age();
-    let cache = [
-        (header::CACHE_CONTROL, format!("public, max-age={max_age}")),
-        (header::ETAG, keys.tag.clone()),
-    ];
-    if is_known(&headers, &keys.tag) {
-        return (StatusCode::NOT_MODIFIED, cache).into_response();
+    let answer = app.jwks.current(&keys, || app.authority.jwks_max_age());
+    let mut response = if is_known(request.headers(), &keys.tag) {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        answer::with_body(JWK_SET, answer.json.clone())
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, answer.caching.clone());
+    headers.insert(header::ETAG, answer.tag.clone());
+    response
+}
+
+/// The answer, written down once for as long as the keys stay the same.
+#[derive(Default)]
+pub(crate) struct JwksAnswer(ArcSwapOption<Written>);
+
+struct Written {
+    keys: Arc<PublishedKeys>,
+    json: Bytes,
+    tag: HeaderValue,
+    caching: HeaderValue,
+}
+
+impl JwksAnswer {
+    /// That of `keys`, which caches may keep for `max_age` seconds.
+    fn current(&self, keys: &Arc<PublishedKeys>, max_age: impl FnOnce() -> u64) -> Arc<Written> {
+        let known = self.0.load_full().filter(|known| Arc::ptr_eq(&known.keys, keys));
+        known.unwrap_or_else(|| {
+            let written = Arc::new(Written::new(Arc::clone(keys), max_age()));
+            self.0.store(Some(Arc::clone(&written)));
+            written
+        })
     }
-    ([(header::CONTENT_TYPE, JWK_SET)], cache, keys.json.clone()).into_response()
+}
+
+impl Written {
+    fn new(keys: Arc<PublishedKeys>, max_age: u64) -> Self {
+        let value =
+            |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+        Self {
+            json: keys.json.clone().into(),
+            tag: value(&keys.tag),
+            caching: value(&format!("public, max-age={max_age}")),
+            keys,
+        }
+    }
 }
 
 /// Whether the client has the answer with the entity tag `tag` (RFC 9110 §13.1.2).

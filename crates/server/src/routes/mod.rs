@@ -17,6 +17,7 @@ mod whoami;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use self::jwks::JwksAnswer;
 use crate::app::App;
 
 /// The protected resources: every request must be proven.

@@ -1,16 +1,16 @@
 //! Who am I: a protected resource that says what the guard found.
 
 use axum::{
-    Extension, Json,
+    Extension,
     extract::State,
-    http::header,
-    response::{IntoResponse as _, Response},
+    http::{HeaderValue, header},
+    response::Response,
 };
 use countersign_protocol::{AccountId, Principal, keys::Thumbprint};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{app::App, problem::Problem};
+use crate::{answer, app::App, problem::Problem};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WhoamiBody<'a> {
@@ -56,5 +56,8 @@ pub(crate) async fn whoami(
         scopes: principal.scopes.iter().collect(),
         expires_at: principal.expires_at.as_secs(),
     };
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
+    let mut response = answer::json(&body)?;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    Ok(response)
 }

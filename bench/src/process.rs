@@ -85,6 +85,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// From the start of the process until it said that it listens.
     pub(crate) started_in: Duration,
+    /// Whether the generator has a core to itself.
+    pub(crate) leaves_a_core: bool,
     log: PathBuf,
 }
 
@@ -107,15 +109,16 @@ impl Server {
         cores.enter_generator()?;
         let child = child.with_context(|| format!("cannot start {command:?}"))?;
         let clock = ClockId::pid_cpu_clock_id(pid(&child)?)?;
-        let mut server =
-            Self { child, clock, address, started_in: Duration::ZERO, log: log.to_owned() };
+        let leaves_a_core = place == Place::OneCore && cores.count() > 1;
+        let (started_in, log) = (Duration::ZERO, log.to_owned());
+        let mut server = Self { child, clock, address, started_in, leaves_a_core, log };
         loop {
-            if fs::read_to_string(log)?.contains("listening on http://") {
+            if fs::read_to_string(&server.log)?.contains("listening on http://") {
                 server.started_in = begun.elapsed();
                 return Ok(server);
             }
             if server.child.try_wait()?.is_some() || begun.elapsed() > START_WITHIN {
-                bail!("{command:?} does not start: {}", fs::read_to_string(log)?);
+                bail!("{command:?} does not start: {}", fs::read_to_string(&server.log)?);
             }
             thread::sleep(Duration::from_millis(1));
         }

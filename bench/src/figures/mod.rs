@@ -64,9 +64,15 @@ impl Group {
 /// How many connections clients keep, unless a figure says otherwise.
 const CONNECTIONS: usize = 32;
 
+/// The generator of most figures.
+fn connect(server: &Server) -> anyhow::Result<Generator> {
+    let generator = Generator::connect(server.address, CONNECTIONS)?;
+    Ok(generator.that_never_sleeps(server.leaves_a_core))
+}
+
 /// The server's CPU time for each of `requests`, in microseconds, in a closed loop.
 fn cpu_per_request(server: &Server, requests: &[Vec<u8>], expected: u16) -> anyhow::Result<f64> {
-    let mut generator = Generator::connect(server.address, CONNECTIONS)?;
+    let mut generator = connect(server)?;
     let before = server.cpu_time()?;
     generator.run(requests, Pace::AsFastAsAnswered, expected, &mut |_, _| {})?;
     let used = server.cpu_time()?.saturating_sub(before);
@@ -75,7 +81,7 @@ fn cpu_per_request(server: &Server, requests: &[Vec<u8>], expected: u16) -> anyh
 
 /// The 99th percentile of latencies in microseconds, at so many requests in a second.
 fn p99(server: &Server, requests: &[Vec<u8>], per_second: f64) -> anyhow::Result<f64> {
-    let mut generator = Generator::connect(server.address, CONNECTIONS)?;
+    let mut generator = connect(server)?;
     let pace = Pace::PerSecond(per_second);
     let mut run = generator.run(requests, pace, 200, &mut |_, _| {})?;
     Ok(run.latencies.percentile(99).as_secs_f64() * 1e6)

@@ -3,9 +3,13 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
-    AccountId, UnixTime, challenges::sealed::NonceSealer, ports::random_bytes, strict::base64url,
-    tokens::session::SessionSealer,
+    AccountId, UnixTime,
+    challenges::sealed::NonceSealer,
+    ports::{DrawnAhead, random_bytes},
+    strict::base64url,
+    tokens::session::{SessionClaims, SessionSealer},
 };
+use quick_cache::sync::Cache;
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
@@ -40,6 +44,9 @@ pub struct Authority {
     /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
     pub(crate) nonces: NonceSealer,
     pub(crate) sessions: SessionSealer,
+    /// Sessions in which somebody has signed something, by their text.
+    pub(crate) known_sessions: Cache<Box<str>, Arc<SessionClaims>>,
+    pub(crate) session_nonces: DrawnAhead<16>,
     remembers_since: UnixTime,
     /// When the store was last found well, by the monotonic clock.
     pub(crate) checked: tokio::sync::Mutex<Option<Duration>>,
@@ -83,6 +90,8 @@ impl Authority {
             registration_key: OnceCell::new(),
             revocation_feed: RevocationFeed::default(),
             sessions: session_sealer(&vault, &epoch, policy.sessions.lifetime),
+            known_sessions: Cache::new(policy.credential_cache),
+            session_nonces: DrawnAhead::new(Arc::clone(&ports.random)),
             remembers_since: if vault.is_new() { UnixTime::EPOCH } else { now },
             checked: tokio::sync::Mutex::new(None),
             policy,

@@ -5,7 +5,7 @@
 //! signature by a live key of the account over the session's nonce and JWT. So a login for an
 //! account that is not there is answered alike, and its session can never be used.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
     Principal, ProofKind, ProvenKey, UnixTime,
@@ -134,7 +134,7 @@ impl Authority {
         message: SignedMessage<'_>,
         now: UnixTime,
     ) -> Result<CheckedMessage, SessionError> {
-        let claims = self.sessions.verify(message.jwt, now).map_err(|_| SessionError::Refused)?;
+        let claims = self.session(message.jwt, now)?;
         if self.revoked_tokens.contains(&claims.session_id) {
             return Err(SessionError::Refused);
         }
@@ -150,6 +150,7 @@ impl Authority {
         }
         let signer = signers.iter().find(|known| has_signed(&known.credential.public_key));
         let signer = signer.ok_or(SessionError::Refused)?;
+        self.known_sessions.insert(message.jwt.into(), Arc::clone(&claims));
         Ok(CheckedMessage {
             principal: principal(signer, &claims),
             key: signer.credential.thumbprint(),
@@ -157,6 +158,16 @@ impl Authority {
             nonce,
             is_first: claims.nonce == text,
         })
+    }
+
+    /// What a session says, verified now or before.
+    fn session(&self, jwt: &str, now: UnixTime) -> Result<Arc<SessionClaims>, SessionError> {
+        let known = self.known_sessions.get(jwt).filter(|claims| now < claims.expires_at);
+        if let Some(claims) = known {
+            return Ok(claims);
+        }
+        let verified = self.sessions.verify(jwt, now);
+        verified.map(Arc::new).map_err(|_| SessionError::Refused)
     }
 
     /// Uses up the nonce of a message that verified, and returns the session's next.
@@ -211,7 +222,7 @@ impl Authority {
 
     fn new_nonce(&self, now: UnixTime) -> SessionNonce {
         let expires_at = now + self.policy.sessions.nonce_lifetime;
-        SessionNonce { value: random_bytes(&*self.ports.random), expires_at }
+        SessionNonce { value: self.session_nonces.take(), expires_at }
     }
 }
 

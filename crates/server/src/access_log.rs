@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
-use countersign_protocol::ports::{Clock, Random};
+use countersign_protocol::ports::{Clock, DrawnAhead};
 use http::{HeaderName, HeaderValue, StatusCode};
-use parking_lot::Mutex;
 
 use crate::address::{ClientAddress, PeerAddress, TrustedProxies, client_address};
 use crate::metrics::{MethodLabel, Metrics, Route};
@@ -46,33 +45,6 @@ impl RequestId {
     }
 }
 
-/// Makes request ids. They are drawn many at a time, because a draw costs more than all else about
-/// an id.
-pub struct RequestIds {
-    random: Arc<dyn Random>,
-    drawn: Mutex<Vec<[u8; 8]>>,
-}
-
-impl RequestIds {
-    /// How many are drawn at a time.
-    const DRAW: usize = 64;
-
-    /// Random ones.
-    pub const fn new(random: Arc<dyn Random>) -> Self {
-        Self { random, drawn: Mutex::new(Vec::new()) }
-    }
-
-    fn next(&self) -> RequestId {
-        let mut drawn = self.drawn.lock();
-        let bytes = drawn.pop().unwrap_or_else(|| {
-            drawn.resize(Self::DRAW, [0; 8]);
-            self.random.fill(drawn.as_flattened_mut());
-            drawn.pop().unwrap_or_default()
-        });
-        RequestId::from_bytes(bytes)
-    }
-}
-
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RequestId({self})")
@@ -90,7 +62,7 @@ pub struct AccessLog {
     /// Measures latencies.
     pub clock: Arc<dyn Clock>,
     /// Makes request ids.
-    pub ids: RequestIds,
+    pub ids: DrawnAhead<8>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Who may name the client's address.
@@ -123,7 +95,7 @@ impl Entry {
             method: MethodLabel::of(request.method()),
             route: Route::of(request.extensions()),
             client,
-            id: log.ids.next(),
+            id: RequestId::from_bytes(log.ids.take()),
             status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::REQUEST_TIMEOUT),
             cause: None,
             log,

@@ -1,7 +1,10 @@
 //! Answers of the handlers that are asked most.
 
 use axum::{body::Body, response::Response};
-use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+};
 use serde::Serialize;
 
 use crate::problem::Problem;
@@ -21,12 +24,15 @@ pub(crate) fn with_body(content_type: HeaderValue, body: impl Into<Body>) -> Res
     response
 }
 
-/// An answer in JSON.
+/// An answer in JSON that no cache may keep.
 ///
 /// # Errors
 /// When `body` is not JSON, which is a mistake in its type.
-pub(crate) fn json(body: &impl Serialize) -> Result<Response, Problem> {
+pub(crate) fn uncached_json(body: &impl Serialize) -> Result<Response, Problem> {
     let mut text = Vec::with_capacity(BODY_LEN);
     serde_json::to_writer(&mut text, body).map_err(Problem::internal)?;
-    Ok(with_body(HeaderValue::from_static("application/json"), text))
+    let mut response = with_body(HeaderValue::from_static("application/json"), text);
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    Ok(response)
 }

@@ -7,7 +7,7 @@ use countersign_authority::{Authority, policy::Policy};
 use countersign_guard::{
     Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy, SelfSignedProofs,
 };
-use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_protocol::{ports::DrawnAhead, proofs::target_uri::TargetUri};
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
 use tower::util::{MapResponseLayer, option_layer};
@@ -15,7 +15,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    access_log::{AccessLog, Entry, RequestIds},
+    access_log::{AccessLog, Entry},
     address::{ClientAddress, TrustedProxies},
     admission::Admission,
     around::around,
@@ -179,7 +179,7 @@ impl App {
     fn access_log(&self) -> AccessLog {
         AccessLog {
             clock: Arc::clone(&self.authority.ports().clock),
-            ids: RequestIds::new(Arc::clone(&self.authority.ports().random)),
+            ids: DrawnAhead::new(Arc::clone(&self.authority.ports().random)),
             metrics: Arc::clone(&self.metrics),
             proxies: Arc::clone(&self.settings.proxies),
         }

@@ -7,12 +7,30 @@ use axum::{
 use countersign_protocol::strict::json::{self, JsonError};
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::problem::{OAuthError, Problem, ProblemType};
 
 /// More form parameters than this are refused.
 const MAX_PARAMETERS: usize = 32;
+
+/// A JSON object without duplicate members, whatever they are.
+pub(crate) struct StrictObject(pub(crate) Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for StrictObject {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if media_type(request.headers()) != Some("application/json") {
+            return Err(Problem::new(ProblemType::UnsupportedMediaType)
+                .detail("send Content-Type: application/json"));
+        }
+        let body = Bytes::from_request(request, state).await;
+        let body =
+            body.map_err(|error| Problem::new(ProblemType::InvalidJson).detail(error.to_string()))?;
+        Ok(Self(json::parse_object(&body)?))
+    }
+}
 
 /// A JSON object without duplicate members, as a `T` that should deny unknown fields.
 pub(crate) struct StrictJson<T>(pub(crate) T);
@@ -21,16 +39,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if media_type(request.headers()) != Some("application/json") {
-            return Err(Problem::new(ProblemType::UnsupportedMediaType)
-                .detail("send Content-Type: application/json"));
-        }
-        let invalid = |detail: String| Problem::new(ProblemType::InvalidJson).detail(detail);
-        let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|error| invalid(error.to_string()))?;
-        let object = json::parse_object(&body)?;
+        let StrictObject(object) = StrictObject::from_request(request, state).await?;
         let value = serde_json::from_value(Value::Object(object));
-        value.map(Self).map_err(|error| invalid(error.to_string()))
+        let invalid = |error: serde_json::Error| {
+            Problem::new(ProblemType::InvalidJson).detail(error.to_string())
+        };
+        value.map(Self).map_err(invalid)
     }
 }
 

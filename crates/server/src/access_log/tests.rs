@@ -6,8 +6,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use countersign_protocol::UnixTime;
+use countersign_protocol::{UnixTime, ports::Random};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tracing::subscriber::DefaultGuard;
@@ -91,7 +92,7 @@ fn app(metrics: &Arc<Metrics>) -> Router {
         .route("/slow", get(pending::<StatusCode>));
     let log = Arc::new(AccessLog {
         clock: Arc::new(SteppingClock::default()),
-        ids: RequestIds::new(Arc::new(Constant)),
+        ids: DrawnAhead::new(Arc::new(Constant)),
         metrics: Arc::clone(metrics),
         proxies: Arc::new(TrustedProxies::parse(&["10.0.0.1"]).unwrap()),
     });

@@ -12,7 +12,7 @@ use super::{Dialects, gradecoin, jwks_server, passwordless, signjwt};
 use crate::{
     address::ClientAddress,
     app::App,
-    body::StrictJson,
+    body::StrictObject,
     problem::{Problem, ProblemBody, ProblemType},
 };
 
@@ -71,7 +71,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(crate) async fn register(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    StrictJson(body): StrictJson<Map<String, Value>>,
+    StrictObject(body): StrictObject,
 ) -> Result<Response, Problem> {
     let shapes = shapes(app.settings.dialects);
     let fitting: Vec<&Shape> = shapes.iter().filter(|shape| shape.fits(&body)).collect();

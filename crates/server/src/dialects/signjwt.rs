@@ -15,6 +15,7 @@ use countersign_authority::{
 };
 use countersign_protocol::strict::base64;
 use http::{StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::{
     ToSchema,
@@ -28,8 +29,9 @@ use super::{
 };
 use crate::{
     address::ClientAddress,
+    answer,
     app::App,
-    body::StrictJson,
+    body::StrictObject,
     problem::{Problem, ProblemBody, ProblemType},
 };
 
@@ -95,7 +97,7 @@ pub(crate) struct SessionBody {
 pub(crate) async fn login(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    StrictJson(body): StrictJson<Map<String, Value>>,
+    StrictObject(body): StrictObject,
 ) -> Result<impl IntoResponse, Problem> {
     let session = app.authority.open_session(user(&body)?, client.0).await?;
     let body = axum::Json(json!({ "jwt": session.jwt, "nonce": session.nonce }));
@@ -112,8 +114,7 @@ pub(crate) struct SignedMessageBody {
     signed_message: String,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON of the answer")]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ProtectedBody {
     message: String,
     /// The nonce for the next request.
@@ -134,8 +135,8 @@ pub(crate) struct ProtectedBody {
 )]
 pub(crate) async fn protected(
     State(app): State<App>,
-    StrictJson(body): StrictJson<Map<String, Value>>,
-) -> Result<impl IntoResponse, Problem> {
+    StrictObject(body): StrictObject,
+) -> Result<Response, Problem> {
     let signature = signature(&body)?;
     let message = SignedMessage { jwt: text(&body, "jwt")?, signature: &signature };
     let now = app.authority.now();
@@ -143,8 +144,7 @@ pub(crate) async fn protected(
     let username = app.authority.username(&checked.principal).await?;
     let nonce = app.authority.redeem_message(&checked, now).await?;
     let message = format!("{username} may pass");
-    let body = axum::Json(json!({ "message": message, "nonce": nonce }));
-    Ok(([(header::CACHE_CONTROL, "no-store")], body))
+    answer::uncached_json(&ProtectedBody { message, nonce })
 }
 
 #[derive(ToSchema)]

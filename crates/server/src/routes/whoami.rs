@@ -1,11 +1,6 @@
 //! Who am I: a protected resource that says what the guard found.
 
-use axum::{
-    Extension,
-    extract::State,
-    http::{HeaderValue, header},
-    response::Response,
-};
+use axum::{Extension, extract::State, response::Response};
 use countersign_protocol::{AccountId, Principal, keys::Thumbprint};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -56,8 +51,5 @@ pub(crate) async fn whoami(
         scopes: principal.scopes.iter().collect(),
         expires_at: principal.expires_at.as_secs(),
     };
-    let mut response = answer::json(&body)?;
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-    Ok(response)
+    answer::uncached_json(&body)
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::{
     UnixTime,
     keys::{Algorithm, KeyPolicy, PrivateKey},
-    strict::base64url,
+    strict::{base64url, json::Object},
 };
 
 /// The present of the tests.
@@ -45,6 +45,11 @@ pub(crate) fn every_algorithm() -> [(Algorithm, PrivateKey); 5] {
         };
         (algorithm, key)
     })
+}
+
+/// What `json!` makes, as it is read from a token.
+pub(crate) fn members(value: Value) -> Object {
+    Object::parse(value.to_string().into()).expect("an object")
 }
 
 /// The members of what `json!` makes.

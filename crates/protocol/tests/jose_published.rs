@@ -119,7 +119,7 @@ fn rfc8037_a_4_payload_that_is_no_json_is_refused() {
 fn claims_of(token: &str, key: &Value) -> Result<Map<String, Value>, BadSignature> {
     let key = json::parse_object(key.to_string().as_bytes()).unwrap();
     let key = PublicKey::from_jwk(&key, &KeyPolicy::default()).unwrap();
-    Jws::parse(token).unwrap().verify(&key).map(|jws| jws.payload().clone())
+    Jws::parse(token).unwrap().verify(&key).map(|jws| jws.payload().to_map())
 }
 
 fn joe() -> Map<String, Value> {

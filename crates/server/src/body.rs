@@ -4,10 +4,10 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
 };
-use countersign_protocol::strict::json::{self, JsonError};
+use countersign_protocol::strict::json::{JsonError, Object};
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::problem::{OAuthError, Problem, ProblemType};
 
@@ -15,7 +15,7 @@ use crate::problem::{OAuthError, Problem, ProblemType};
 const MAX_PARAMETERS: usize = 32;
 
 /// A JSON object without duplicate members, whatever they are.
-pub(crate) struct StrictObject(pub(crate) Map<String, Value>);
+pub(crate) struct StrictObject(pub(crate) Object);
 
 impl<S: Send + Sync> FromRequest<S> for StrictObject {
     type Rejection = Problem;
@@ -28,7 +28,7 @@ impl<S: Send + Sync> FromRequest<S> for StrictObject {
         let body = Bytes::from_request(request, state).await;
         let body =
             body.map_err(|error| Problem::new(ProblemType::InvalidJson).detail(error.to_string()))?;
-        Ok(Self(json::parse_object(&body)?))
+        Ok(Self(Object::parse(body.into())?))
     }
 }
 
@@ -40,7 +40,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let StrictObject(object) = StrictObject::from_request(request, state).await?;
-        let value = serde_json::from_value(Value::Object(object));
+        let value = serde_json::from_value(Value::Object(object.to_map()));
         let invalid = |error: serde_json::Error| {
             Problem::new(ProblemType::InvalidJson).detail(error.to_string())
         };

@@ -1,10 +1,14 @@
 //! JSON (RFC 8259) without the freedoms that make two readers disagree.
 
+mod object;
+
 use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+pub use self::object::{Member, Object};
 
 /// How deep arrays and objects may nest; the outermost one counts.
 pub const MAX_DEPTH: usize = 16;

@@ -1,9 +1,13 @@
 //! Reads registered claims (RFC 7519 §4.1) with their types; a wrong type is never an absent claim.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use thiserror::Error;
 
-use crate::{UnixTime, keys::Thumbprint};
+use crate::{
+    UnixTime,
+    keys::Thumbprint,
+    strict::json::{Member, Object},
+};
 
 /// A longer string in a claim is refused.
 const MAX_STRING: usize = 512;
@@ -12,11 +16,11 @@ const MAX_AUDIENCES: usize = 16;
 
 /// A reader over the payload of a token.
 #[derive(Clone, Copy, Debug)]
-pub struct Claims<'a>(&'a Map<String, Value>);
+pub struct Claims<'a>(&'a Object);
 
 impl<'a> Claims<'a> {
     /// Reads from `payload`.
-    pub const fn new(payload: &'a Map<String, Value>) -> Self {
+    pub const fn new(payload: &'a Object) -> Self {
         Self(payload)
     }
 
@@ -63,7 +67,9 @@ impl<'a> Claims<'a> {
     /// When it is there and something else.
     pub fn optional_date(self, name: &'static str) -> Result<Option<UnixTime>, ClaimError> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
-        let Value::Number(number) = value else { return Err(ClaimError::Malformed(name)) };
+        let Member::Other(Value::Number(number)) = value else {
+            return Err(ClaimError::Malformed(name));
+        };
         let secs = number.as_u64().or_else(|| number.as_f64().and_then(whole_seconds));
         secs.filter(|secs| *secs <= UnixTime::MAX_SECS)
             .map(|secs| Some(UnixTime::from_secs(secs)))
@@ -78,7 +84,9 @@ impl<'a> Claims<'a> {
         const NAME: &str = "aud";
         match self.0.get(NAME) {
             None => Err(ClaimError::Missing(NAME)),
-            Some(Value::Array(list)) if (1..=MAX_AUDIENCES).contains(&list.len()) => {
+            Some(Member::Other(Value::Array(list)))
+                if (1..=MAX_AUDIENCES).contains(&list.len()) =>
+            {
                 list.iter().map(|item| item.as_str().ok_or(ClaimError::Malformed(NAME))).collect()
             }
             Some(_) => Ok(vec![self.string(NAME)?]),
@@ -95,8 +103,13 @@ impl<'a> Claims<'a> {
     pub fn optional_jkt(self) -> Result<Option<Thumbprint>, ClaimError> {
         const NAME: &str = "cnf";
         let Some(value) = self.0.get(NAME) else { return Ok(None) };
-        let cnf = value.as_object().filter(|cnf| cnf.len() == 1);
-        let jkt = cnf.and_then(|cnf| cnf.get("jkt")).and_then(Value::as_str);
+        let Member::Other(Value::Object(cnf)) = value else {
+            return Err(ClaimError::Malformed(NAME));
+        };
+        let jkt = Some(cnf)
+            .filter(|cnf| cnf.len() == 1)
+            .and_then(|cnf| cnf.get("jkt"))
+            .and_then(Value::as_str);
         let thumbprint = jkt.and_then(|jkt| jkt.parse().ok());
         thumbprint.map(Some).ok_or(ClaimError::Malformed(NAME))
     }
@@ -139,10 +152,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::test_support::object;
+    use crate::test_support::members;
 
     fn read<T>(payload: Value, read: impl FnOnce(Claims<'_>) -> T) -> T {
-        read(Claims::new(&object(payload)))
+        read(Claims::new(&members(payload)))
     }
 
     #[test]
@@ -191,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_confirmation_that_is_not_understood_is_refused() {
-        let jkt = |cnf| Claims::new(&object(json!({ "cnf": cnf }))).optional_jkt();
+        let jkt = |cnf| Claims::new(&members(json!({ "cnf": cnf }))).optional_jkt();
         let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
         assert_eq!(jkt(json!({ "jkt": thumbprint })), Ok(Some(thumbprint.parse().unwrap())));
         for wrong in [

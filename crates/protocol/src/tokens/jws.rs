@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     Unverified,
     keys::{Algorithm, BadSignature, PrivateKey, PublicKey, SignError},
-    strict::{base64url, json},
+    strict::{base64url, json::Object},
 };
 
 /// A longer token is refused before anything else is looked at, unless its kind may be longer.
@@ -19,7 +19,7 @@ pub const MAX_LEN: usize = 8 * 1024;
 pub struct Jws<'a> {
     signing_input: &'a str,
     header: Arc<Header>,
-    payload: Map<String, Value>,
+    payload: Object,
     signature: Vec<u8>,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Jws<'a> {
     }
 
     /// The claims.
-    pub const fn payload(&self) -> &Map<String, Value> {
+    pub const fn payload(&self) -> &Object {
         &self.payload
     }
 
@@ -89,7 +89,7 @@ impl<'a> Jws<'a> {
 impl Header {
     /// Reads the first segment of a token.
     pub(crate) fn parse(segment: &str) -> Result<Self, JwsError> {
-        let members = decode_object(segment).ok_or(JwsError::Header)?;
+        let members = decode_object(segment).ok_or(JwsError::Header)?.to_map();
         Ok(Self { algorithm: checked_algorithm(&members)?, members })
     }
 
@@ -190,8 +190,8 @@ pub fn sign(
     Ok(token)
 }
 
-fn decode_object(segment: &str) -> Option<Map<String, Value>> {
-    json::parse_object(&base64url::decode(segment).ok()?).ok()
+fn decode_object(segment: &str) -> Option<Object> {
+    Object::parse(base64url::decode(segment).ok()?).ok()
 }
 
 fn encode_object(object: Map<String, Value>) -> String {

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::{
     AccountId, UnixTime, Unverified,
     keys::{Algorithm, PrivateKey, PublicKey, SignError, Thumbprint},
+    strict::json::Object,
     tokens::{
         claims::{ClaimError, Claims},
         jws::{self, Jws, JwsError},
@@ -116,7 +117,7 @@ impl<'a> SignedRevocations<'a> {
     }
 }
 
-fn read(payload: &Map<String, Value>) -> Result<Revocations, ClaimError> {
+fn read(payload: &Object) -> Result<Revocations, ClaimError> {
     let claims = Claims::new(payload);
     let is_token_id = |id: &&str| !id.is_empty() && id.len() <= MAX_TOKEN_ID;
     Ok(Revocations {
@@ -132,7 +133,7 @@ fn read(payload: &Map<String, Value>) -> Result<Revocations, ClaimError> {
 /// A member that must be an array of strings, each of which `parse` understands: an entry that is
 /// passed over would be a revocation that is not heard.
 fn list<T>(
-    payload: &Map<String, Value>,
+    payload: &Object,
     name: &'static str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<T>, ClaimError> {

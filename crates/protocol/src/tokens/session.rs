@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use thiserror::Error;
 
 use crate::{
     UnixTime,
     envelope::aes_gcm::SealingKey,
-    strict::{base64url, json},
+    strict::{base64url, json::Object},
     tokens::claims::{ClaimError, Claims},
 };
 
@@ -87,11 +87,11 @@ impl SessionSealer {
     }
 }
 
-fn decode(segment: &str) -> Option<Map<String, Value>> {
-    json::parse_object(&base64url::decode(segment).ok()?).ok()
+fn decode(segment: &str) -> Option<Object> {
+    Object::parse(base64url::decode(segment).ok()?).ok()
 }
 
-fn read(payload: &Map<String, Value>) -> Result<SessionClaims, ClaimError> {
+fn read(payload: &Object) -> Result<SessionClaims, ClaimError> {
     let claims = Claims::new(payload);
     Ok(SessionClaims {
         subject: claims.string("sub")?.to_owned(),
@@ -121,6 +121,8 @@ impl From<ClaimError> for SessionError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
     use crate::{
         test_support::{NOW, ed25519, object},

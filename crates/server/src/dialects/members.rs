@@ -1,6 +1,6 @@
 //! Reading the bodies of dialects, which have few members and no nesting.
 
-use countersign_protocol::strict::json;
+use countersign_protocol::strict::json::{self, Member, Object};
 use serde_json::{Map, Value};
 
 use crate::problem::{Problem, ProblemType};
@@ -15,9 +15,15 @@ pub(super) fn text<'a>(
     body: &'a Map<String, Value>,
     name: &'static str,
 ) -> Result<&'a str, Problem> {
-    let missing = || {
-        Problem::new(ProblemType::InvalidRequest)
-            .detail(format!("{name} must be there and be a string"))
-    };
-    body.get(name).and_then(Value::as_str).ok_or_else(missing)
+    body.get(name).and_then(Value::as_str).ok_or_else(|| missing(name))
+}
+
+/// The same of a body that is read where it lies.
+pub(super) fn text_in<'a>(body: &'a Object, name: &'static str) -> Result<&'a str, Problem> {
+    body.get(name).and_then(Member::as_str).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> Problem {
+    Problem::new(ProblemType::InvalidRequest)
+        .detail(format!("{name} must be there and be a string"))
 }

@@ -73,7 +73,7 @@ pub(crate) async fn register(
     Extension(client): Extension<ClientAddress>,
     StrictObject(body): StrictObject,
 ) -> Result<Response, Problem> {
-    let shapes = shapes(app.settings.dialects);
+    let (body, shapes) = (body.to_map(), shapes(app.settings.dialects));
     let fitting: Vec<&Shape> = shapes.iter().filter(|shape| shape.fits(&body)).collect();
     match fitting.as_slice() {
         [one] => (one.register)(app, client, body).await,

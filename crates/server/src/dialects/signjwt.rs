@@ -13,7 +13,7 @@ use countersign_authority::{
     OpenSessionError, PresentedKey, SessionError, SignedMessage, UnprovenRegistration,
     account::AccountName,
 };
-use countersign_protocol::strict::base64;
+use countersign_protocol::strict::{base64, json::Object};
 use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -24,7 +24,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    members::{object, text},
+    members::{text, text_in},
     register::{Answer, Shape},
 };
 use crate::{
@@ -99,7 +99,7 @@ pub(crate) async fn login(
     Extension(client): Extension<ClientAddress>,
     StrictObject(body): StrictObject,
 ) -> Result<impl IntoResponse, Problem> {
-    let session = app.authority.open_session(user(&body)?, client.0).await?;
+    let session = app.authority.open_session(user(&body.to_map())?, client.0).await?;
     let body = axum::Json(json!({ "jwt": session.jwt, "nonce": session.nonce }));
     Ok(([(header::CACHE_CONTROL, "no-store")], body))
 }
@@ -138,7 +138,7 @@ pub(crate) async fn protected(
     StrictObject(body): StrictObject,
 ) -> Result<Response, Problem> {
     let signature = signature(&body)?;
-    let message = SignedMessage { jwt: text(&body, "jwt")?, signature: &signature };
+    let message = SignedMessage { jwt: text_in(&body, "jwt")?, signature: &signature };
     let now = app.authority.now();
     let checked = app.authority.check_message(message, now).await?;
     let username = app.authority.username(&checked.principal).await?;
@@ -189,9 +189,9 @@ async fn try_logout(
     client: ClientAddress,
     body: &Bytes,
 ) -> Result<impl IntoResponse + use<>, Problem> {
-    let body = object(body)?;
+    let body = Object::parse(body.to_vec())?;
     let signature = signature(&body)?;
-    let message = SignedMessage { jwt: text(&body, "jwt")?, signature: &signature };
+    let message = SignedMessage { jwt: text_in(&body, "jwt")?, signature: &signature };
     app.authority.end_session(message, client.0).await?;
     Ok(axum::Json(json!({ "message": "logged out" })))
 }
@@ -216,8 +216,8 @@ fn user(body: &Map<String, Value>) -> Result<&str, Problem> {
 }
 
 /// The signature of the body; what is not base64 is a wrong signature.
-fn signature(body: &Map<String, Value>) -> Result<Vec<u8>, Problem> {
-    let text = text(body, "signed_message")?;
+fn signature(body: &Object) -> Result<Vec<u8>, Problem> {
+    let text = text_in(body, "signed_message")?;
     base64::decode(text).map_err(|_| SessionError::Refused.into())
 }
 

@@ -14,7 +14,7 @@ mod product;
 mod seed;
 mod table;
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Instant};
+use std::{ffi::OsString, fs, net::SocketAddr, path::PathBuf, time::Instant};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum as _};
@@ -67,6 +67,13 @@ enum Part {
         #[arg(long)]
         listen: SocketAddr,
     },
+    /// Becomes another program, which ends with the one that started it
+    #[command(hide = true)]
+    Attached {
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true)]
+        command: Vec<OsString>,
+    },
     /// The replay log under a flood
     #[command(hide = true)]
     ReplayFlood {
@@ -80,6 +87,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.part {
         None => measure(&arguments),
         Some(Part::Floor { listen }) => floors::serve(listen),
+        Some(Part::Attached { command }) => process::become_attached(&command),
         Some(Part::ReplayFlood { count }) => figures::flood_replay_log(count),
     }
 }

@@ -1,9 +1,12 @@
 //! Servers in processes of their own, and what they use of the machine.
 
 use std::{
+    env,
+    ffi::OsString,
     fs::{self, File},
     io,
     net::{SocketAddr, TcpListener},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -13,7 +16,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    sys::signal::{Signal, kill},
+    sys::{
+        prctl::set_pdeathsig,
+        signal::{Signal, kill},
+    },
     time::{ClockId, clock_gettime},
     unistd::Pid,
 };
@@ -94,12 +100,13 @@ impl Server {
     /// Starts `command` with `--listen ADDRESS` and waits until it says `listening` on standard
     /// error, which goes to the file `log`.
     pub(crate) fn start(
-        mut command: Command,
+        command: Command,
         place: Place,
         cores: &Cores,
         log: &Path,
     ) -> anyhow::Result<Self> {
         let address = free_address()?;
+        let mut command = attached(&command)?;
         command.args(["--listen", &address.to_string()]);
         let errors = File::create(log).with_context(|| format!("{}", log.display()))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
@@ -164,6 +171,27 @@ impl Drop for Server {
         }
         let _ = fs::remove_file(&self.log);
     }
+}
+
+/// `command`, run so that it ends when this program does, however that ends.
+fn attached(command: &Command) -> io::Result<Command> {
+    let mut attached = Command::new(env::current_exe()?);
+    attached.arg("attached").arg("--").arg(command.get_program()).args(command.get_args());
+    attached.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = command.get_current_dir() {
+        attached.current_dir(directory);
+    }
+    Ok(attached)
+}
+
+/// Becomes the program that `command` begins with.
+///
+/// # Errors
+/// When that cannot be started.
+pub(crate) fn become_attached(command: &[OsString]) -> anyhow::Result<()> {
+    let (program, arguments) = command.split_first().context("no program")?;
+    set_pdeathsig(Signal::SIGTERM)?;
+    Err(Command::new(program).args(arguments).exec()).context("it does not start")
 }
 
 /// The user and system time of the calling thread so far.

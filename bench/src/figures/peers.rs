@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     cpu_per_request,
-    protected::{open_sessions, signed},
+    protected::{begun_sessions, signed},
 };
 use crate::{
     bench::Bench,
@@ -55,7 +55,7 @@ fn register(peer: &Server, identities: &[Identity]) -> anyhow::Result<()> {
 }
 
 fn protected(bench: &Bench, server: &Server, identities: &[Identity]) -> anyhow::Result<f64> {
-    let sessions = open_sessions(server, identities, bench.requests(REQUESTS))?;
+    let sessions = begun_sessions(bench, server, identities, bench.requests(REQUESTS))?;
     let requests = prepare(&bench.cores, sessions.len(), |number| {
         signed(&identities[number % identities.len()], &sessions[number])
     })?;

@@ -86,7 +86,7 @@ pub(super) fn signjwt(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Opens `count` sessions, of each identity in turn: JWT and first nonce of each.
-pub(super) fn open_sessions(
+fn open_sessions(
     server: &Server,
     identities: &[Identity],
     count: usize,
@@ -104,7 +104,7 @@ pub(super) fn open_sessions(
 }
 
 /// The same, with one request of each sent: JWT and second nonce.
-fn begun_sessions(
+pub(super) fn begun_sessions(
     bench: &Bench,
     server: &Server,
     identities: &[Identity],

@@ -26,6 +26,9 @@ use crate::{
     vault::Vault,
 };
 
+/// How many sessions are known again by their text. Each takes about 600 bytes.
+pub(crate) const KNOWN_SESSIONS: usize = 20_000;
+
 /// The key that issues and verifies sessions.
 pub(crate) fn session_sealer(
     vault: &Vault,

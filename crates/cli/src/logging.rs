@@ -1,7 +1,7 @@
 //! Logs: for people or as JSON, to standard error, through `tracing`.
 
+mod human;
 mod lines;
-mod plain;
 
 use std::io::{self, IsTerminal as _};
 
@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use countersign_system::SystemClock;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use self::{lines::Lines, plain::Plain};
+use self::{human::Human, lines::Lines};
 use crate::config::{LogFormat, LogSettings};
 
 /// Starts logging as `settings` say. Called once, by the commands that serve. When what it returns
@@ -22,8 +22,7 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<Lines> {
     let writer = lines.clone();
     let builder = fmt::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     let started = match settings.format {
-        LogFormat::Human if colours => builder.with_target(false).try_init(),
-        LogFormat::Human => builder.event_format(Plain::new(SystemClock::new())).try_init(),
+        LogFormat::Human => builder.event_format(Human::new(SystemClock::new())).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("logging does not start: {error}"))?;

@@ -1,4 +1,4 @@
-//! Lines for people, without colours: what a log file or a journal gets.
+//! Lines for people.
 
 use std::fmt::{self, Write};
 
@@ -14,15 +14,16 @@ use tracing_subscriber::{
 
 use crate::time::Rfc3339;
 
-/// Writes events as `tracing_subscriber` does, save that control characters are escaped in all
-/// values, so that none can forge a line.
+/// Writes events as `tracing_subscriber` does, with the level in its colour where the writer is for
+/// a terminal. Control characters are escaped in all values, so that none can forge a line or move
+/// a terminal's cursor.
 ///
 /// Every request writes a line, and with the general formatter that is a tenth of what it costs.
-pub(super) struct Plain<C> {
+pub(super) struct Human<C> {
     clock: C,
 }
 
-impl<C: Clock> Plain<C> {
+impl<C: Clock> Human<C> {
     /// With the time that `clock` shows.
     pub(super) const fn new(clock: C) -> Self {
         Self { clock }
@@ -30,7 +31,7 @@ impl<C: Clock> Plain<C> {
 }
 
 /// There are no spans in this program, so their context is not written.
-impl<C, S, N> FormatEvent<S, N> for Plain<C>
+impl<C, S, N> FormatEvent<S, N> for Human<C>
 where
     C: Clock,
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -43,13 +44,18 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         writer.write_str(Rfc3339::new(self.clock.now()).as_str())?;
-        writer.write_str(match *event.metadata().level() {
-            Level::ERROR => " ERROR",
-            Level::WARN => "  WARN",
-            Level::INFO => "  INFO",
-            Level::DEBUG => " DEBUG",
-            Level::TRACE => " TRACE",
-        })?;
+        let (level, colour) = match *event.metadata().level() {
+            Level::ERROR => (" ERROR", 31),
+            Level::WARN => ("  WARN", 33),
+            Level::INFO => ("  INFO", 32),
+            Level::DEBUG => (" DEBUG", 34),
+            Level::TRACE => (" TRACE", 35),
+        };
+        if writer.has_ansi_escapes() {
+            write!(writer, "\u{1b}[{colour}m{level}\u{1b}[0m")?;
+        } else {
+            writer.write_str(level)?;
+        }
         let mut values = Values { out: &mut writer, written: Ok(()) };
         event.record(&mut values);
         values.written?;
@@ -158,10 +164,14 @@ mod tests {
     }
 
     fn logged(work: impl FnOnce()) -> String {
+        logged_in(false, work)
+    }
+
+    fn logged_in(colours: bool, work: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
-        let format = fmt::fmt().event_format(Plain::new(Fixed)).with_writer(move || writer.clone());
-        with_default(format.finish(), work);
+        let format = fmt::fmt().with_ansi(colours).event_format(Human::new(Fixed));
+        with_default(format.with_writer(move || writer.clone()).finish(), work);
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
@@ -188,6 +198,13 @@ mod tests {
         assert_eq!(lines.lines().count(), 3, "{lines}");
         assert!(!lines.contains('\u{1b}'), "{lines}");
         assert!(lines.contains(r" ERROR two forged=no\n2023-11-14T22:13:20.250Z"), "{lines}");
+    }
+
+    #[test]
+    fn on_a_terminal_the_level_has_its_colour_and_values_have_none() {
+        let line = logged_in(true, || warn!(cause = %"\u{1b}[31mred", "two"));
+        let level = "\u{1b}[33m  WARN\u{1b}[0m";
+        assert_eq!(line, format!("2023-11-14T22:13:20.250Z{level} two cause=\\u{{1b}}[31mred\n"));
     }
 
     #[test]

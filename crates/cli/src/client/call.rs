@@ -20,7 +20,7 @@ use serde::de::IgnoredAny;
 use super::{
     actor::ActorOptions,
     choice::Naming,
-    connection::{explain, same_server},
+    connection::{explain, explain_api, same_server},
     dialect::{self, Proof},
 };
 use crate::output;
@@ -116,7 +116,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let session = actor.session(resource.as_deref()).await?;
         let answer = session.send(request).await;
         actor.done(&session, None);
-        answer.map_err(explain)?
+        answer.map_err(|error| explain_api(error, actor.server(), explain))?
     };
     options.write(&answer)?;
     if answer.status.is_client_error() || answer.status.is_server_error() {

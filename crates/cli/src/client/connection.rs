@@ -107,6 +107,23 @@ pub(super) fn explain_login(error: ClientError) -> anyhow::Error {
     }
 }
 
+/// The error of a request that was to go to an API, perhaps another server than `server`, where the
+/// caller has an account: then the advice for that server, which `otherwise` gives, would be wrong.
+pub(super) fn explain_api(
+    error: ClientError,
+    server: &str,
+    otherwise: fn(ClientError) -> anyhow::Error,
+) -> anyhow::Error {
+    match &error {
+        ClientError::Unreachable { origin, .. } | ClientError::Timeout { origin, .. }
+            if !same_origin(origin, server) =>
+        {
+            anyhow!("{error}\n  is the API running there?")
+        }
+        _ => otherwise(error),
+    }
+}
+
 fn advice(error: &ClientError) -> Option<String> {
     let advice = match error {
         ClientError::IssuerMismatch { found, .. } => format!("try: --server {found:?}"),
@@ -142,6 +159,17 @@ fn advice(error: &ClientError) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_api_that_is_not_there_is_not_the_server() {
+        let advice = |origin: &str| {
+            let (origin, reason) = (origin.to_owned(), "connection refused".to_owned());
+            let error = ClientError::Unreachable { origin, reason };
+            explain_api(error, "http://127.0.0.1:8080", explain_login).to_string()
+        };
+        assert!(advice("http://127.0.0.1:9000").ends_with("is the API running there?"));
+        assert!(advice("http://127.0.0.1:8080").contains("is the server running?"));
+    }
 
     #[test]
     fn spelling_makes_no_other_server() {

@@ -5,7 +5,12 @@ use clap::ValueEnum;
 use countersign_client::{ClientError, Password, Request, Response, Session, keyring::Entry};
 use countersign_protocol::keys::{KeyPolicy, PublicKey};
 
-use super::{actor::Actor, connection::explain_login, password::PasswordOptions, text::printable};
+use super::{
+    actor::Actor,
+    connection::{explain_api, explain_login},
+    password::PasswordOptions,
+    text::printable,
+};
 use crate::output;
 
 /// A dialect that the server may speak besides its own API.
@@ -46,7 +51,8 @@ pub(super) async fn send(
     request: Request,
 ) -> anyhow::Result<Response> {
     own_key(actor)?;
-    sent(actor, proof, resource, request).await.map_err(explain_login)
+    let answer = sent(actor, proof, resource, request).await;
+    answer.map_err(|error| explain_api(error, actor.server(), explain_login))
 }
 
 async fn sent(

@@ -100,13 +100,13 @@ impl Server {
     /// Starts `command` with `--listen ADDRESS` and waits until it says `listening` on standard
     /// error, which goes to the file `log`.
     pub(crate) fn start(
-        command: Command,
+        command: &Command,
         place: Place,
         cores: &Cores,
         log: &Path,
     ) -> anyhow::Result<Self> {
         let address = free_address()?;
-        let mut command = attached(&command)?;
+        let mut command = attached(command)?;
         command.args(["--listen", &address.to_string()]);
         let errors = File::create(log).with_context(|| format!("{}", log.display()))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);

@@ -51,7 +51,7 @@ impl Product {
             .env("COUNTERSIGN_RATE_LIMITS", "off")
             .env("COUNTERSIGN_DIALECTS_AUTH_RATE_LIMIT", "off");
         let log = data_dir.with_extension("log");
-        let server = Server::start(command, place, &bench.cores, &log)?;
+        let server = Server::start(&command, place, &bench.cores, &log)?;
         Ok(Self { server, data_dir })
     }
 

@@ -27,7 +27,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut command = Command::new(bench.python.as_ref().context("peers need --python")?);
     command.arg(PROGRAM);
     let log = bench.run_dir.join("peer.log");
-    let peer = Server::start(command, Place::OneCore, &bench.cores, &log)?;
+    let peer = Server::start(&command, Place::OneCore, &bench.cores, &log)?;
     let product = Product::start(bench, "peers", Place::OneCore)?;
     let accounts = ("rsa-", bench.clients());
     let identities = product.register(bench, accounts, NewKey::Rsa2048, Algorithm::Ps256)?;

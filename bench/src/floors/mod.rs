@@ -72,7 +72,7 @@ impl Floor {
         let mut command = std::process::Command::new(std::env::current_exe()?);
         command.arg("floor");
         let log = bench.run_dir.join("floor.log");
-        let server = Server::start(command, Place::OneCore, &bench.cores, &log)?;
+        let server = Server::start(&command, Place::OneCore, &bench.cores, &log)?;
         Ok(Self { server })
     }
 

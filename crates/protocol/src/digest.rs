@@ -36,7 +36,9 @@ fn digest_of_parts(parts: &[&[u8]]) -> Digest {
 
 fn digest_by_context(parts: &[&[u8]]) -> Digest {
     let mut context = Context::new(&SHA256);
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     context.finish()
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn every_algorithm() -> [(Algorithm, PrivateKey); 5] {
 }
 
 /// What `json!` makes, as it is read from a token.
-pub(crate) fn members(value: Value) -> Object {
+pub(crate) fn members(value: &Value) -> Object {
     Object::parse(value.to_string().into()).expect("an object")
 }
 

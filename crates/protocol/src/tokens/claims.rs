@@ -154,13 +154,13 @@ mod tests {
     use super::*;
     use crate::test_support::members;
 
-    fn read<T>(payload: Value, read: impl FnOnce(Claims<'_>) -> T) -> T {
+    fn read<T>(payload: &Value, read: impl FnOnce(Claims<'_>) -> T) -> T {
         read(Claims::new(&members(payload)))
     }
 
     #[test]
     fn a_date_is_a_number_of_seconds_in_range() {
-        let date = |value| read(json!({ "exp": value }), |claims| claims.date("exp"));
+        let date = |value| read(&json!({ "exp": value }), |claims| claims.date("exp"));
         assert_eq!(date(json!(1_700_000_000)), Ok(UnixTime::from_secs(1_700_000_000)));
         assert_eq!(date(json!(1_700_000_000.9)), Ok(UnixTime::from_secs(1_700_000_000)));
         assert_eq!(date(json!(253_402_300_799_u64)), Ok(UnixTime::from_secs(UnixTime::MAX_SECS)));
@@ -177,21 +177,21 @@ mod tests {
         ] {
             assert_eq!(date(wrong.clone()), Err(ClaimError::Malformed("exp")), "{wrong}");
         }
-        assert_eq!(read(json!({}), |claims| claims.date("exp")), Err(ClaimError::Missing("exp")));
+        assert_eq!(read(&json!({}), |claims| claims.date("exp")), Err(ClaimError::Missing("exp")));
     }
 
     #[test]
     fn a_wrongly_typed_optional_claim_is_not_an_absent_one() {
-        let result = read(json!({ "nbf": "0" }), |claims| claims.optional_date("nbf"));
+        let result = read(&json!({ "nbf": "0" }), |claims| claims.optional_date("nbf"));
         assert_eq!(result, Err(ClaimError::Malformed("nbf")));
-        let result = read(json!({ "jti": 7 }), |claims| claims.optional_string("jti").map(drop));
+        let result = read(&json!({ "jti": 7 }), |claims| claims.optional_string("jti").map(drop));
         assert_eq!(result, Err(ClaimError::Malformed("jti")));
     }
 
     #[test]
     fn an_audience_is_a_string_or_some_strings() {
         let audience = |value| {
-            read(json!({ "aud": value }), |claims| {
+            read(&json!({ "aud": value }), |claims| {
                 claims.audience().map(|list| list.into_iter().map(str::to_owned).collect())
             })
         };
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_confirmation_that_is_not_understood_is_refused() {
-        let jkt = |cnf| Claims::new(&members(json!({ "cnf": cnf }))).optional_jkt();
+        let jkt = |cnf| Claims::new(&members(&json!({ "cnf": cnf }))).optional_jkt();
         let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
         assert_eq!(jkt(json!({ "jkt": thumbprint })), Ok(Some(thumbprint.parse().unwrap())));
         for wrong in [

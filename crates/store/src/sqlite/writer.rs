@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    thread,
 };
 
 use rusqlite::Connection;
@@ -19,6 +20,9 @@ use super::{
 
 /// How many jobs share a transaction at most, which bounds how long the first of them waits.
 const MAX_BATCH: usize = 512;
+/// How often a transaction gives way at most before it commits, which bounds it in time as well: one
+/// time is as long as the scheduler lets others run, some milliseconds at most.
+const MAX_PAUSES: usize = 8;
 
 /// The writer thread and its queue.
 pub(super) struct Writer {
@@ -34,11 +38,21 @@ struct Counters {
 
 impl Writer {
     pub(super) fn start(connection: Connection, capacity: usize) -> io::Result<Self> {
+        Self::giving_way(connection, capacity, thread::yield_now)
+    }
+
+    /// The same, with another way to let others run.
+    fn giving_way(
+        connection: Connection,
+        capacity: usize,
+        give_way: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);
         let serve = move |queue: &Queue| {
+            let transactions = Transactions { connection, queue, give_way, counters: &shared };
             while let Some(job) = queue.next() {
-                commit_together(&connection, job, queue, &shared);
+                transactions.commit_together(job);
             }
         };
         Ok(Self { threads: Threads::start("sqlite-writer", capacity, [serve])?, counters })
@@ -57,53 +71,67 @@ impl Writer {
     }
 }
 
-/// Runs `first` and what waits behind it in one transaction, commits, and only then answers.
-fn commit_together(
-    connection: &Connection,
-    first: Box<dyn Job>,
-    queue: &Queue,
-    counters: &Counters,
-) {
-    let mut batch = vec![first];
-    let failure = match run_batch(connection, &mut batch, queue) {
-        Ok(()) => {
-            counters.commits.fetch_add(1, Relaxed);
-            counters.writes.fetch_add(batch.len() as u64, Relaxed);
-            None
-        }
-        Err(failure) => {
-            tracing::error!(%failure, writes = batch.len(), "writes to the database were lost");
-            roll_back(connection);
-            Some(failure)
-        }
-    };
-    for job in batch {
-        job.answer(failure.as_ref());
-    }
+/// What the writer thread works with.
+struct Transactions<'a, Y> {
+    connection: Connection,
+    queue: &'a Queue,
+    /// Lets others run who wait for the processor. With nobody there it returns at once.
+    give_way: Y,
+    counters: &'a Counters,
 }
 
-/// Fills `batch` from `queue` while it runs. On an error, none of `batch` has happened.
-fn run_batch(
-    connection: &Connection,
-    batch: &mut Vec<Box<dyn Job>>,
-    queue: &Queue,
-) -> Result<(), Unavailable> {
-    if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
-        // Another process would not let go in time. Who waits has waited as long.
-        batch.extend(std::iter::from_fn(|| queue.next_waiting()).take(MAX_BATCH));
-        return Err(error);
-    }
-    let mut at = 0;
-    while at < batch.len() {
-        if batch[at].is_wanted() {
-            run_one(connection, batch, at)?;
+impl<Y: Fn()> Transactions<'_, Y> {
+    /// Runs `first` and what waits behind it in one transaction, commits, and only then answers.
+    fn commit_together(&self, first: Box<dyn Job>) {
+        let mut batch = vec![first];
+        let failure = match self.run_batch(&mut batch) {
+            Ok(()) => {
+                self.counters.commits.fetch_add(1, Relaxed);
+                self.counters.writes.fetch_add(batch.len() as u64, Relaxed);
+                None
+            }
+            Err(failure) => {
+                tracing::error!(%failure, writes = batch.len(), "writes to the database were lost");
+                roll_back(&self.connection);
+                Some(failure)
+            }
+        };
+        for job in batch {
+            job.answer(failure.as_ref());
         }
-        at += 1;
-        if batch.len() < MAX_BATCH {
-            batch.extend(queue.next_waiting());
-        }
     }
-    execute(connection, "COMMIT")
+
+    /// Fills `batch` from the queue while it runs. On an error, none of `batch` has happened.
+    fn run_batch(&self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), Unavailable> {
+        if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
+            // Another process would not let go in time. Who waits has waited as long.
+            batch.extend(std::iter::from_fn(|| self.queue.next_waiting()).take(MAX_BATCH));
+            return Err(error);
+        }
+        let (mut at, mut pauses) = (0, 0);
+        while at < batch.len() {
+            if batch[at].is_wanted() {
+                run_one(&self.connection, batch, at)?;
+            }
+            at += 1;
+            if batch.len() < MAX_BATCH {
+                batch.extend(self.queue.next_waiting());
+            }
+            if at == batch.len() && batch.len() < MAX_BATCH && pauses < MAX_PAUSES {
+                pauses += 1;
+                self.gather(batch);
+            }
+        }
+        execute(&self.connection, "COMMIT")
+    }
+
+    /// Lets others run before the commit: who waits for the processor may be about to write, and a
+    /// commit costs as much for many as for one. On an idle machine nobody waits, and a write that
+    /// is alone is not delayed.
+    fn gather(&self, batch: &mut Vec<Box<dyn Job>>) {
+        (self.give_way)();
+        batch.extend(self.queue.next_waiting());
+    }
 }
 
 /// Runs the job `at`. Its failure undoes only its own changes.
@@ -138,3 +166,6 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), Unavailable> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]);
     run(sql).map(drop).map_err(|error| Unavailable::Transaction(Arc::new(error)))
 }
+
+#[cfg(test)]
+mod tests;

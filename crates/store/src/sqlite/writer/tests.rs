@@ -1,0 +1,70 @@
+//! What a transaction gathers before it commits.
+
+use std::sync::mpsc::{Sender, channel};
+
+use super::*;
+use crate::sqlite::{error::DbError, job};
+
+/// A writer to a database in memory that stops whenever it gives way, until it hears from the
+/// sender; when that is gone, it never stops again.
+fn writer() -> (Writer, Sender<()>, std::sync::mpsc::Receiver<()>) {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch("CREATE TABLE written(number INTEGER)").unwrap();
+    let ((go_on, may_go_on), (stopped, has_stopped)) = (channel(), channel());
+    let give_way = move || {
+        let _: Result<_, _> = stopped.send(());
+        let _: Result<_, _> = may_go_on.recv();
+    };
+    (Writer::giving_way(connection, 4096, give_way).unwrap(), go_on, has_stopped)
+}
+
+/// Queues the write of one row.
+fn submit(writer: &Writer) -> impl Future<Output = Result<usize, DbError>> {
+    let (job, result) =
+        job::new(|c: &Connection| Ok(c.execute("INSERT INTO written VALUES (1)", [])?));
+    writer.submit(job).unwrap();
+    result
+}
+
+#[tokio::test]
+async fn who_comes_while_a_transaction_gives_way_shares_it() {
+    let (writer, go_on, has_stopped) = writer();
+    let mut results = vec![submit(&writer)];
+    for newcomers in [3, 2] {
+        has_stopped.recv().unwrap();
+        assert_eq!(writer.statistics(), Statistics::default(), "nothing is committed yet");
+        results.extend((0..newcomers).map(|_| submit(&writer)));
+        go_on.send(()).unwrap();
+    }
+    drop(go_on);
+    for result in results {
+        assert_eq!(result.await.unwrap(), 1);
+    }
+    assert_eq!(writer.statistics(), Statistics { commits: 1, writes: 6 });
+}
+
+#[tokio::test]
+async fn a_lone_write_gives_way_once() {
+    let (writer, go_on, has_stopped) = writer();
+    drop(go_on);
+    submit(&writer).await.unwrap();
+    drop(writer);
+    assert_eq!(has_stopped.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn newcomers_do_not_put_the_commit_off_for_ever() {
+    let (writer, go_on, has_stopped) = writer();
+    let mut results = vec![submit(&writer)];
+    for _ in 0..MAX_PAUSES {
+        has_stopped.recv().unwrap();
+        results.push(submit(&writer));
+        go_on.send(()).unwrap();
+    }
+    // It has not given way once more: that would wait for ever.
+    for result in results {
+        result.await.unwrap();
+    }
+    let writes = 1 + MAX_PAUSES as u64;
+    assert_eq!(writer.statistics(), Statistics { commits: 1, writes });
+}

@@ -7,7 +7,7 @@ use countersign_authority::{
     ports::{AccountStore, CreateAccountError, NewAccount, StoreError},
     sealed_key::SealedServerKey,
 };
-use countersign_protocol::{AccountId, Scopes};
+use countersign_protocol::{AccountId, Scopes, UnixTime};
 use rusqlite::{Connection, Row};
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
 
 /// What [`read`] expects, from `accounts AS a JOIN users AS u ON u.id = a.user_id`.
 pub(super) const COLUMNS: &str =
-    "u.username, a.account_id, a.status, a.scopes, a.registered_at, a.last_login_at";
+    "u.username, u.last_login, a.account_id, a.status, a.scopes, a.registered_at";
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -185,16 +185,28 @@ fn find(connection: &Connection, name: &AccountName) -> Result<Option<Account>, 
 
 /// Reads [`COLUMNS`], the first of which is the column `start` of `row`.
 pub(super) fn read(row: &Row<'_>, start: usize) -> Result<Account, DbError> {
-    let username = Columns::new(row, "users", start).parse("username")?;
-    let mut columns = Columns::new(row, "accounts", start + 1);
+    let mut user = Columns::new(row, "users", start);
+    let (username, last_login_at) =
+        (user.parse("username")?, user.optional_timestamp("last_login")?);
+    let mut columns = Columns::new(row, "accounts", start + 2);
     Ok(Account {
         id: AccountId::from_bytes(columns.bytes("account_id")?),
         username,
         status: columns.read("status", |name: String| rows::status(&name))?,
         scopes: columns.parse("scopes")?,
         registered_at: columns.time("registered_at")?,
-        last_login_at: columns.optional_time("last_login_at")?,
+        last_login_at,
     })
+}
+
+/// Writes down that the account of that row has just logged in.
+pub(super) fn note_login(
+    connection: &Connection,
+    user_id: i64,
+    now: UnixTime,
+) -> Result<(), DbError> {
+    let update = "UPDATE users SET last_login = ? WHERE id = ?";
+    rows::execute(connection, update, (timestamp(now), user_id)).map(drop)
 }
 
 /// The row's id of an account.

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::{
     SqliteStore, accounts, audit,
     error::DbError,
-    rows::{self, Columns, millis, timestamp},
+    rows::{self, Columns, millis},
 };
 
 /// What [`read`] expects, from `credentials AS c JOIN accounts AS a ON a.user_id = c.user_id`.
@@ -112,12 +112,8 @@ impl CredentialStore for SqliteStore {
     async fn note_use(&self, thumbprint: &Thumbprint, now: UnixTime) -> Result<(), StoreError> {
         let thumbprint = *thumbprint;
         self.write(move |connection| {
-            let select =
-                "SELECT user_id FROM credentials WHERE thumbprint = ? AND revoked_at IS NULL";
-            let owner = |row: &Row<'_>| Ok(row.get::<_, i64>(0)?);
-            if let Some(user_id) = rows::first(connection, select, [thumbprint.as_bytes()], owner)?
-            {
-                note_login(connection, user_id, &thumbprint, now)?;
+            if let Some(signer) = signer(connection, &thumbprint)? {
+                note_login(connection, &thumbprint, &signer, now)?;
             }
             Ok(())
         })
@@ -126,9 +122,12 @@ impl CredentialStore for SqliteStore {
 
     async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
         self.write(move |connection| {
-            let user_id = live_owner(connection, &login)?.ok_or(RecordLoginError::NotLive)?;
+            let thumbprint = &login.thumbprint;
+            let signer = signer(connection, thumbprint)?
+                .filter(|signer| signer.may_log_in(login.account_id))
+                .ok_or(RecordLoginError::NotLive)?;
             let receipt = spend(connection, login.assertion)?;
-            note_login(connection, user_id, &login.thumbprint, login.event.at)?;
+            note_login(connection, thumbprint, &signer, login.event.at)?;
             audit::record(connection, &login.event)?;
             Ok(receipt)
         })
@@ -232,36 +231,54 @@ fn spend(
     Ok(SpentReceipt::recorded(assertion))
 }
 
-/// The row of the account that logs in, if it is active and the key is a live one of it.
-fn live_owner(connection: &Connection, login: &LoginRecord) -> Result<Option<i64>, DbError> {
-    let select = "SELECT a.status, a.user_id FROM credentials AS c
-        JOIN accounts AS a ON a.user_id = c.user_id
-        WHERE c.thumbprint = ? AND a.account_id = ? AND c.revoked_at IS NULL";
-    let values = (login.thumbprint.as_bytes(), login.account_id.as_bytes());
-    let owner = rows::first(connection, select, values, |row| {
-        let mut columns = Columns::new(row, "accounts", 0);
-        let status = columns.read("status", |name: String| rows::status(&name))?;
-        Ok((status, columns.plain("user_id")?))
-    })?;
-    Ok(owner.and_then(|(status, user_id)| (status == AccountStatus::Active).then_some(user_id)))
+/// A key that is not revoked, as a login needs it.
+struct Signer {
+    account_id: AccountId,
+    status: AccountStatus,
+    user_id: i64,
+    /// The row of the key.
+    row: i64,
+    /// Whether it has never signed anything.
+    is_unproven: bool,
 }
 
+impl Signer {
+    fn may_log_in(&self, account_id: AccountId) -> bool {
+        self.account_id == account_id && self.status == AccountStatus::Active
+    }
+}
+
+/// Finds the key of that thumbprint, unless it is revoked, and all else about it with the same query.
+fn signer(connection: &Connection, thumbprint: &Thumbprint) -> Result<Option<Signer>, DbError> {
+    let select = "SELECT a.account_id, a.status, c.user_id, c.rowid,
+        EXISTS (SELECT 1 FROM unproven_keys AS n WHERE n.thumbprint = c.thumbprint)
+        FROM credentials AS c JOIN accounts AS a ON a.user_id = c.user_id
+        WHERE c.thumbprint = ? AND c.revoked_at IS NULL";
+    rows::first(connection, select, [thumbprint.as_bytes()], |row| {
+        let mut columns = Columns::new(row, "accounts", 0);
+        let account_id = AccountId::from_bytes(columns.bytes("account_id")?);
+        let status = columns.read("status", |name: String| rows::status(&name))?;
+        let (user_id, row, is_unproven) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok(Signer { account_id, status, user_id, row, is_unproven })
+    })
+}
+
+/// Writes down that the key has just signed something. Every table that is touched here costs each
+/// login a page of its own when there are many accounts.
 fn note_login(
     connection: &Connection,
-    user_id: i64,
     thumbprint: &Thumbprint,
+    signer: &Signer,
     now: UnixTime,
 ) -> Result<(), DbError> {
-    let credential = "UPDATE credentials SET last_used_at = ? WHERE thumbprint = ?";
-    rows::execute(connection, credential, (millis(now), thumbprint.as_bytes()))?;
-    // Whatever it was registered with: now it has signed something.
-    let proven = "DELETE FROM unproven_keys WHERE thumbprint = ?";
-    rows::execute(connection, proven, [thumbprint.as_bytes()])?;
-    let account = "UPDATE accounts SET last_login_at = ? WHERE user_id = ?";
-    rows::execute(connection, account, (millis(now), user_id))?;
-    let user = "UPDATE users SET last_login = ? WHERE id = ?";
-    rows::execute(connection, user, (timestamp(now), user_id))?;
-    Ok(())
+    let credential = "UPDATE credentials SET last_used_at = ? WHERE rowid = ?";
+    rows::execute(connection, credential, (millis(now), signer.row))?;
+    if signer.is_unproven {
+        // Whatever it was registered with: now it has signed something.
+        let proven = "DELETE FROM unproven_keys WHERE thumbprint = ?";
+        rows::execute(connection, proven, [thumbprint.as_bytes()])?;
+    }
+    accounts::note_login(connection, signer.user_id, now)
 }
 
 fn read(row: &Row<'_>) -> Result<Credential, DbError> {

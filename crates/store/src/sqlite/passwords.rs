@@ -86,14 +86,12 @@ fn find(connection: &Connection, name: &AccountName) -> Result<Option<(Account, 
 
 fn record_login(connection: &Connection, login: &PasswordLogin) -> Result<bool, DbError> {
     let now = login.event.at;
-    let account = "UPDATE accounts SET last_login_at = ? WHERE account_id = ? AND status = ?";
-    let values = (millis(now), login.account_id.as_bytes(), AccountStatus::Active.name());
-    if rows::execute(connection, account, values)? == 0 {
+    let active = "SELECT user_id FROM accounts WHERE account_id = ? AND status = ?";
+    let values = (login.account_id.as_bytes(), AccountStatus::Active.name());
+    let Some(user_id) = rows::first(connection, active, values, |row| Ok(row.get(0)?))? else {
         return Ok(false);
-    }
-    let user_id = accounts::user_id(connection, login.account_id)?;
-    let user = "UPDATE users SET last_login = ? WHERE id = ?";
-    rows::execute(connection, user, (timestamp(now), user_id))?;
+    };
+    accounts::note_login(connection, user_id, now)?;
     let log = "INSERT INTO auth_logs(request_ip, request_timestamp, user_id) VALUES (?, ?, ?)";
     rows::execute(connection, log, (login.address.to_string(), timestamp(now), user_id))?;
     audit::record(connection, &login.event)?;

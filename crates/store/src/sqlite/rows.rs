@@ -1,6 +1,6 @@
 //! From rows to values and back. A value that this program never writes is reported, not guessed.
 
-use std::{fmt::Display, str::FromStr};
+use std::{fmt::Display, ops::Range, str::FromStr};
 
 use countersign_authority::account::AccountStatus;
 use countersign_protocol::UnixTime;
@@ -105,6 +105,15 @@ impl<'a> Columns<'a> {
         self.read(column, |time: Option<i64>| time.map(from_millis).transpose())
     }
 
+    /// The next column as a moment in the form of the table `users`, unless it is null.
+    pub(super) fn optional_timestamp(
+        &mut self,
+        column: &'static str,
+    ) -> Result<Option<UnixTime>, DbError> {
+        let parse = |text: String| from_timestamp(&text).ok_or("not a time");
+        self.read(column, |text: Option<String>| text.map(parse).transpose())
+    }
+
     /// The next column as exactly `N` bytes, unless it is null.
     pub(super) fn optional_bytes<const N: usize>(
         &mut self,
@@ -156,6 +165,27 @@ pub(super) fn timestamp(time: UnixTime) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }
 
+/// The moment that [`timestamp`] writes as `text`.
+fn from_timestamp(text: &str) -> Option<UnixTime> {
+    let number = |range: Range<usize>| text.get(range)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    let day = days_until(year, month, day).filter(|_| hour < 24 && minute < 60 && second < 60)?;
+    let time = UnixTime::from_secs(day * 86_400 + hour * 3600 + minute * 60 + second);
+    // Each moment has one text, so signs, other separators and the 31st of June show here.
+    (timestamp(time) == text).then_some(time)
+}
+
+/// How many days after 1970-01-01 a day of the Gregorian calendar is: the reverse of [`civil_date`].
+/// Impossible days count as some other day.
+fn days_until(year: u64, month: u64, day: u64) -> Option<u64> {
+    let (year, month) =
+        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let (era, of_era) = (year / 400, year % 400);
+    let days = of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day;
+    (era * 146_097 + days).checked_sub(719_469)
+}
+
 /// Year, month and day of the Gregorian calendar, `days` after 1970-01-01.
 ///
 /// Counts years from March, so that the leap day is the last of its year, in eras of 400 years,
@@ -182,9 +212,44 @@ mod tests {
         for secs in moments.into_iter().chain([1_700_000_000, UnixTime::MAX_SECS]) {
             let select = format!("SELECT datetime({secs}, 'unixepoch')");
             let expected: String = connection.query_row(&select, [], |r| r.get(0)).unwrap();
-            assert_eq!(timestamp(UnixTime::from_secs(secs)), expected);
+            let time = UnixTime::from_secs(secs);
+            assert_eq!(timestamp(time), expected);
+            assert_eq!(from_timestamp(&expected), Some(time));
         }
         assert_eq!(timestamp(UnixTime::from_secs(u64::MAX)), "9999-12-31 23:59:59");
+    }
+
+    #[test]
+    fn every_day_has_a_timestamp_that_can_be_read() {
+        for day in 0..150_000 {
+            let time = UnixTime::from_secs(day * 86_400 + 86_399);
+            assert_eq!(from_timestamp(&timestamp(time)), Some(time));
+        }
+    }
+
+    #[test]
+    fn what_is_no_timestamp_is_not_guessed_at() {
+        for text in [
+            "",
+            "now",
+            "1700000000",
+            "2023-11-14",
+            "2023-11-14T22:13:20",
+            "2023-11-14 22:13:20Z",
+            "2023-11-14 22:13:20.5",
+            "2023-11-14 24:00:00",
+            "2023-11-14 22:60:20",
+            "2023-02-29 22:13:20",
+            "2023-00-14 22:13:20",
+            "2023-13-14 22:13:20",
+            "2023-11-00 22:13:20",
+            "+023-11-14 22:13:20",
+            "1969-12-31 23:59:59",
+            "0000-01-01 00:00:00",
+            "2023-11-14 22:13:2\u{e9}",
+        ] {
+            assert_eq!(from_timestamp(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -22,6 +22,10 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     Migration {
         name: "0003_revocations",
         sql: include_str!("../../migrations/0003_revocations.sql"),
+    },
+    Migration {
+        name: "0004_last_login",
+        sql: include_str!("../../migrations/0004_last_login.sql"),
     },
 ];
 
@@ -95,4 +99,41 @@ pub(super) fn altered(
 
 fn checksum(migration: &Migration) -> [u8; 32] {
     sha256(&[migration.sql.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database as a program of that version left it.
+    fn of_version(version: u32) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        let create = "CREATE TABLE migrations(
+            version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum BLOB NOT NULL) STRICT";
+        connection.execute(create, []).unwrap();
+        for (migration, number) in MIGRATIONS.iter().zip(1..=version) {
+            connection.execute_batch(migration.sql).unwrap();
+            let insert = "INSERT INTO migrations(version, name, checksum) VALUES (?, ?, ?)";
+            connection.execute(insert, (number, migration.name, checksum(migration))).unwrap();
+        }
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+        connection
+    }
+
+    #[test]
+    fn the_last_login_outlives_the_column_that_said_it_twice() {
+        let mut connection = of_version(3);
+        let account = "INSERT INTO users VALUES (7, 'alice', '!', NULL, '2023-11-14 22:13:20',
+                '2024-01-31 08:00:00');
+            INSERT INTO accounts VALUES (7, x'07', 'alice', 'active', '', 1, 1706688000123, NULL)";
+        connection.execute_batch(account).unwrap();
+        upgrade(&mut connection).unwrap();
+        assert_eq!(identify(&connection), Ok(Identity::Ours(VERSION)));
+        assert_eq!(altered(&connection, VERSION), Ok(None));
+        assert!(connection.prepare("SELECT last_login_at FROM accounts").is_err());
+        let select = "SELECT last_login FROM users JOIN accounts ON user_id = id";
+        let last_login = connection.query_row(select, [], |row| row.get::<_, String>(0));
+        assert_eq!(last_login.as_deref(), Ok("2024-01-31 08:00:00"));
+    }
 }

@@ -15,11 +15,11 @@ use super::*;
 async fn every_impossible_value_is_reported_where_it_stands() {
     for (table, column, value) in [
         ("users", "username", "'two words'"),
+        ("users", "last_login", "'yesterday'"),
         ("accounts", "account_id", "x'00'"),
         ("accounts", "status", "'sleeping'"),
         ("accounts", "scopes", "'a  b'"),
         ("accounts", "registered_at", "-1"),
-        ("accounts", "last_login_at", "-1"),
         ("credentials", "spki", "x'3000'"),
         ("credentials", "algorithms", "'HS256'"),
         ("credentials", "label", "char(10)"),

@@ -43,7 +43,7 @@ impl AccountStore for SqliteStore {
             let select = "SELECT a.account_id FROM account_aliases AS n
                 JOIN accounts AS a ON a.user_id = n.user_id WHERE n.alias = ?";
             let id = |row: &Row<'_>| Columns::new(row, "accounts", 0).bytes("account_id");
-            Ok(rows::first(connection, select, [alias], id)?.map(AccountId::from_bytes))
+            Ok(rows::first(connection, select, [&alias], id)?.map(AccountId::from_bytes))
         })
         .await
     }
@@ -60,7 +60,7 @@ impl AccountStore for SqliteStore {
                 "SELECT {COLUMNS} FROM accounts AS a JOIN users AS u ON u.id = a.user_id
                  WHERE a.username_folded > ? ORDER BY a.username_folded LIMIT ?"
             );
-            Ok(rows::all(connection, &select, (after, limit), |row| read(row, 0))?)
+            Ok(rows::all(connection, &select, (&after, limit), |row| read(row, 0))?)
         })
         .await
     }
@@ -96,7 +96,7 @@ impl AccountStore for SqliteStore {
         let scopes = scopes.to_string();
         let update = "UPDATE accounts SET scopes = ? WHERE account_id = ?";
         self.write(move |connection| {
-            let changed = rows::execute(connection, update, (scopes, id.as_bytes()))? > 0;
+            let changed = rows::execute(connection, update, (&scopes, id.as_bytes()))? > 0;
             if changed {
                 audit::record(connection, &event)?;
             }

@@ -36,7 +36,7 @@ impl AuditStore for SqliteStore {
     ) -> Result<Vec<RecordedEvent>, StoreError> {
         let (select, values) = select(filter, limit);
         self.read(move |connection| {
-            Ok(rows::all(connection, &select, params_from_iter(values), read)?)
+            Ok(rows::all(connection, &select, params_from_iter(&values), read)?)
         })
         .await
     }

@@ -61,11 +61,35 @@ impl From<DbError> for StoreError {
     }
 }
 
+/// What a job may answer instead of a result.
+pub(super) trait JobError: From<DbError> + Send + 'static {
+    /// Whether the job itself refused, so that the database is not to blame.
+    fn is_refusal(&self) -> bool;
+}
+
+impl JobError for StoreError {
+    fn is_refusal(&self) -> bool {
+        false
+    }
+}
+
+impl JobError for DbError {
+    fn is_refusal(&self) -> bool {
+        false
+    }
+}
+
 macro_rules! wraps_store_error {
     ($($operation:ty),+ $(,)?) => {
         $(impl From<DbError> for $operation {
             fn from(error: DbError) -> Self {
                 Self::Store(error.into())
+            }
+        }
+
+        impl JobError for $operation {
+            fn is_refusal(&self) -> bool {
+                !matches!(self, Self::Store(_))
             }
         })+
     };

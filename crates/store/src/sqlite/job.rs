@@ -5,31 +5,42 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::error::{DbError, Unavailable};
+use super::error::{DbError, JobError, Unavailable};
 
 /// A piece of work with a caller who waits for its result.
 pub(super) trait Job: Send {
     /// Whether the caller still waits.
     fn is_wanted(&self) -> bool;
 
-    /// Does the work. `true` when it succeeded, so that its changes are to be kept. A panic counts
-    /// as a failure.
-    fn run(&mut self, connection: &Connection) -> bool;
+    /// Does the work. When it was done before, that has been undone, and the earlier result counts
+    /// for nothing.
+    fn run(&mut self, connection: &Connection) -> Outcome;
 
     /// Gives the caller the result, or `failure` in its place.
     fn answer(self: Box<Self>, failure: Option<&Unavailable>);
 }
 
+/// How a piece of work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Its changes are to be kept.
+    Done,
+    /// It found that a rule does not hold. Whatever it changed until then is to be undone.
+    Refused,
+    /// The database failed, or it panicked. What it has changed is unknown, and to be undone.
+    Failed,
+}
+
 /// A job, and the future of its result.
 pub(super) fn new<T, E>(
-    work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
 ) -> (Box<dyn Job>, impl Future<Output = Result<T, E>> + Send)
 where
     T: Send + 'static,
-    E: From<DbError> + Send + 'static,
+    E: JobError,
 {
     let (reply, result) = oneshot::channel();
-    let job = Box::new(Pending { work: Some(work), result: None, reply });
+    let job = Box::new(Pending { work, result: None, reply });
     let result = async {
         // The thread answers every job that it takes; this is for one that it never took.
         result.await.unwrap_or_else(|_| Err(DbError::from(Unavailable::Closed).into()))
@@ -38,29 +49,33 @@ where
 }
 
 struct Pending<F, T, E> {
-    work: Option<F>,
+    work: F,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
 
 impl<F, T, E> Job for Pending<F, T, E>
 where
-    F: FnOnce(&Connection) -> Result<T, E> + Send,
+    F: Fn(&Connection) -> Result<T, E> + Send,
     T: Send,
-    E: From<DbError> + Send,
+    E: JobError,
 {
     fn is_wanted(&self) -> bool {
         !self.reply.is_closed()
     }
 
-    fn run(&mut self, connection: &Connection) -> bool {
-        let Some(work) = self.work.take() else { return false };
+    fn run(&mut self, connection: &Connection) -> Outcome {
         // The connection may be used after a panic: whatever the job did to it is rolled back.
-        self.result = catch_unwind(AssertUnwindSafe(|| work(connection))).ok();
-        if self.result.is_none() {
-            tracing::error!("a database job panicked");
+        self.result = catch_unwind(AssertUnwindSafe(|| (self.work)(connection))).ok();
+        match &self.result {
+            Some(Ok(_)) => Outcome::Done,
+            Some(Err(error)) if error.is_refusal() => Outcome::Refused,
+            Some(Err(_)) => Outcome::Failed,
+            None => {
+                tracing::error!("a database job panicked");
+                Outcome::Failed
+            }
         }
-        self.result.as_ref().is_some_and(Result::is_ok)
     }
 
     fn answer(self: Box<Self>, failure: Option<&Unavailable>) {

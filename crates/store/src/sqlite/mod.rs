@@ -1,8 +1,7 @@
 //! The durable ports in one SQLite file.
 //!
-//! A [`SqliteStore`] has threads of its own. One of them writes: it runs all writes that wait, each
-//! in its own savepoint, and commits them together, so that one `fsync` serves many callers (group
-//! commit). What was answered with `Ok` is on disk. A few more threads read, each with its own
+//! A [`SqliteStore`] has threads of its own. One of them writes: it runs all writes that wait and
+//! commits them together, so that one `fsync` serves many callers (group commit). What was answered with `Ok` is on disk. A few more threads read, each with its own
 //! connection. Queues are bounded: when one is full, the call fails as unavailable.
 //!
 //! Other processes may use the file at the same time; only one of them may be a server, which a
@@ -49,7 +48,11 @@ pub use self::{
     open::OpenError,
     restore::{RestoreError, Restored, restore},
 };
-use self::{error::DbError, threads::Threads, writer::Writer};
+use self::{
+    error::{DbError, JobError},
+    threads::Threads,
+    writer::Writer,
+};
 
 /// The durable store. Dropping it finishes the queued writes and ends its threads, which blocks.
 pub struct SqliteStore {
@@ -178,14 +181,14 @@ impl SqliteStore {
     }
 
     /// Runs `work` on the writer thread, in a transaction that it may share with other writes.
-    /// When it returns an error, none of its changes are kept.
+    /// When it returns an error, none of its changes are kept. It may be undone and run again.
     async fn write<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + Send + 'static,
+        E: JobError,
     {
         self.measured(Operation::Write, self.write_unmeasured(work)).await
     }
@@ -193,11 +196,11 @@ impl SqliteStore {
     /// The same for work of our own, which must not blur the picture of what callers wait for.
     async fn write_unmeasured<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + Send + 'static,
+        E: JobError,
     {
         let (job, result) = job::new(work);
         self.writer.submit(job).map_err(DbError::from)?;
@@ -207,11 +210,11 @@ impl SqliteStore {
     /// Runs `work`, one query, on a reader thread.
     async fn read<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + Send + 'static,
+        E: JobError,
     {
         let (job, result) = job::new(work);
         self.measured(Operation::Read, async {

@@ -25,7 +25,7 @@ impl RevocationStore for SqliteStore {
         self.write(move |connection| {
             let insert = "INSERT INTO revoked_tokens(jti, expires_at) VALUES (?, ?)
                 ON CONFLICT DO NOTHING";
-            if rows::execute(connection, insert, (jti, millis(expires_at)))? > 0 {
+            if rows::execute(connection, insert, (&jti, millis(expires_at)))? > 0 {
                 audit::record(connection, &event)?;
             }
             Ok(())

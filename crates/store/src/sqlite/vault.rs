@@ -36,7 +36,7 @@ impl VaultStore for SqliteStore {
         self.write(move |connection| {
             let insert = "INSERT INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)
                 ON CONFLICT DO NOTHING";
-            let values = (record.salt, record.nonce, record.check);
+            let values = (record.salt, record.nonce, &record.check);
             Ok(rows::execute(connection, insert, values)? > 0)
         })
         .await
@@ -73,7 +73,7 @@ impl VaultStore for SqliteStore {
         self.write(move |connection| {
             let replace =
                 "INSERT OR REPLACE INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)";
-            rows::execute(connection, replace, (record.salt, record.nonce, record.check))?;
+            rows::execute(connection, replace, (record.salt, record.nonce, &record.check))?;
             signing_keys::replace_all(connection, &keys)?;
             server_keys::replace_all(connection, &server_keys)?;
             server_keys::replace_for_registrations(connection, registration_key.as_ref())?;

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use super::{
     Statistics,
     error::Unavailable,
-    job::Job,
+    job::{Job, Outcome},
     threads::{Queue, Threads},
 };
 
@@ -102,16 +102,23 @@ impl<Y: Fn()> Transactions<'_, Y> {
     }
 
     /// Fills `batch` from the queue while it runs. On an error, none of `batch` has happened.
+    ///
+    /// Savepoints make SQLite copy each page before each job that changes it, and hardly a job
+    /// fails after it has changed something. So they come only when one has: then all is undone
+    /// and run again.
     fn run_batch(&self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), Unavailable> {
         if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
             // Another process would not let go in time. Who waits has waited as long.
             batch.extend(std::iter::from_fn(|| self.queue.next_waiting()).take(MAX_BATCH));
             return Err(error);
         }
-        let (mut at, mut pauses) = (0, 0);
+        let (mut run_one, mut at, mut pauses): (RunOne, _, _) = (run_bare, 0, 0);
         while at < batch.len() {
-            if batch[at].is_wanted() {
-                run_one(&self.connection, batch, at)?;
+            if batch[at].is_wanted() && run_one(&self.connection, batch, at)? == After::Spoiled {
+                execute(&self.connection, "ROLLBACK")?;
+                execute(&self.connection, "BEGIN IMMEDIATE")?;
+                (run_one, at) = (run_in_savepoint, 0);
+                continue;
             }
             at += 1;
             if batch.len() < MAX_BATCH {
@@ -134,24 +141,61 @@ impl<Y: Fn()> Transactions<'_, Y> {
     }
 }
 
+/// What a job leaves of the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// The changes of those who succeeded, and no others.
+    Sound,
+    /// Changes of one who did not succeed as well.
+    Spoiled,
+}
+
+type RunOne = fn(&Connection, &mut Vec<Box<dyn Job>>, usize) -> Result<After, Unavailable>;
+
+/// Runs the job `at`, and leaves what it changed.
+fn run_bare(
+    connection: &Connection,
+    batch: &mut Vec<Box<dyn Job>>,
+    at: usize,
+) -> Result<After, Unavailable> {
+    let before = connection.total_changes();
+    let outcome = batch[at].run(connection);
+    check_transaction(connection, batch, at)?;
+    Ok(match outcome {
+        Outcome::Done => After::Sound,
+        Outcome::Refused if connection.total_changes() == before => After::Sound,
+        Outcome::Refused | Outcome::Failed => After::Spoiled,
+    })
+}
+
 /// Runs the job `at`. Its failure undoes only its own changes.
-fn run_one(
+fn run_in_savepoint(
+    connection: &Connection,
+    batch: &mut Vec<Box<dyn Job>>,
+    at: usize,
+) -> Result<After, Unavailable> {
+    execute(connection, "SAVEPOINT job")?;
+    let outcome = batch[at].run(connection);
+    check_transaction(connection, batch, at)?;
+    if outcome != Outcome::Done {
+        execute(connection, "ROLLBACK TO job")?;
+    }
+    execute(connection, "RELEASE job")?;
+    Ok(After::Sound)
+}
+
+/// Some errors, such as a full disk, make SQLite roll back everything. The job `at`, which met the
+/// error, knows best what it was.
+fn check_transaction(
     connection: &Connection,
     batch: &mut Vec<Box<dyn Job>>,
     at: usize,
 ) -> Result<(), Unavailable> {
-    execute(connection, "SAVEPOINT job")?;
-    let succeeded = batch[at].run(connection);
     if connection.is_autocommit() {
-        // Some errors, such as a full disk, make SQLite roll back everything. The job that met
-        // the error knows best what it was.
         batch.remove(at).answer(None);
         return Err(Unavailable::Abandoned);
     }
-    if !succeeded {
-        execute(connection, "ROLLBACK TO job")?;
-    }
-    execute(connection, "RELEASE job")
+    Ok(())
 }
 
 fn roll_back(connection: &Connection) {

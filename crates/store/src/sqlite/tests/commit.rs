@@ -45,6 +45,33 @@ async fn a_refused_write_undoes_only_itself() {
 }
 
 #[tokio::test]
+async fn a_write_that_fails_half_way_undoes_only_itself() {
+    let fixture = Fixture::new();
+    let before = fixture.store.statistics();
+    let lock = fixture.lock();
+    let creation = |n, name| fixture.store.create_account(samples::new_account(n, name));
+    let mut first: Pending<'_, _> = vec![creation(1, "alice")];
+    start(&mut first).await;
+    let half = "INSERT INTO revoked_tokens(jti, expires_at) VALUES ('half', 0);
+        SELECT no_such_column";
+    let mut broken: Pending<'_, _> = vec![Box::pin(fixture.execute(half))];
+    start(&mut broken).await;
+    let mut last: Pending<'_, _> = vec![creation(2, "bob")];
+    start(&mut last).await;
+    drop(lock);
+    first.remove(0).await.unwrap();
+    let cause = broken.remove(0).await.unwrap_err().to_string();
+    assert!(cause.contains("no_such_column"), "{cause}");
+    last.remove(0).await.unwrap();
+
+    assert_eq!(fixture.store.statistics().commits - before.commits, 1);
+    assert_eq!(fixture.accounts().await, 2);
+    let half = "SELECT count(*) FROM revoked_tokens";
+    let count = fixture.other_program().query_row(half, [], |row| row.get::<_, i64>(0));
+    assert_eq!(count, Ok(0));
+}
+
+#[tokio::test]
 async fn nobody_is_told_of_a_commit_that_fails() {
     let fixture = Fixture::new();
     let lock = fixture.lock();

@@ -44,9 +44,8 @@ impl AuditStore for SqliteStore {
     /// Removes a bounded number of rows at a time, so it is not one transaction but many: an error
     /// may leave some of the work done.
     async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
-        let mut pruned = 0;
+        let mut pruned = self.prune_assertions(now).await?;
         for (table, key, ended) in [
-            ("used_assertions", "digest", "forget_at <= ?"),
             ("revoked_tokens", "jti", "expires_at <= ?"),
             ("invitations", "code_hash", "expires_at <= ?"),
         ] {
@@ -58,7 +57,9 @@ impl AuditStore for SqliteStore {
         if let Some(last) = self.last_surplus("auth_logs", retention.max_events).await? {
             pruned += self.prune_table("auth_logs", "id", "id <= ?", last).await?;
         }
-        pruned += self.prune_table("audit_events", "id", "at < ?", oldest).await?;
+        if let Some(first) = self.first_younger(oldest).await? {
+            pruned += self.prune_table("audit_events", "id", "id < ?", first).await?;
+        }
         if let Some(last) = self.last_surplus("audit_events", retention.max_events).await? {
             pruned += self.prune_table("audit_events", "id", "id <= ?", last).await?;
         }
@@ -89,6 +90,47 @@ impl SqliteStore {
                 return Ok(pruned);
             }
         }
+    }
+
+    /// Removes the assertions that need not be remembered any more. Logins come far more often than
+    /// this, so they are spared an index by time, and this reads all that are remembered, once.
+    async fn prune_assertions(&self, now: UnixTime) -> Result<u64, StoreError> {
+        let (mut pruned, mut after) = (0, Vec::new());
+        loop {
+            let ended = self
+                .read(move |connection| {
+                    let select = "SELECT digest FROM used_assertions
+                        WHERE digest > ? AND forget_at <= ? ORDER BY digest LIMIT ?";
+                    let values = (&after, millis(now), PRUNE_BATCH);
+                    let digest = |row: &Row<'_>| Ok(row.get::<_, Vec<u8>>(0)?);
+                    Ok::<_, StoreError>(rows::all(connection, select, values, digest)?)
+                })
+                .await?;
+            let Some(last) = ended.last().cloned() else { return Ok(pruned) };
+            after = last;
+            pruned += ended.len() as u64;
+            let delete = "DELETE FROM used_assertions WHERE digest = ?";
+            self.write(move |connection| {
+                ended.iter().try_for_each(|digest| {
+                    rows::execute(connection, delete, [digest])?;
+                    Ok::<_, StoreError>(())
+                })
+            })
+            .await?;
+        }
+    }
+
+    /// The first audit event that is not from before `oldest`, or the number after the last one.
+    /// `None` when there are no events. They are numbered as they were written, so by age.
+    async fn first_younger(&self, oldest: i64) -> Result<Option<i64>, StoreError> {
+        let select = "SELECT coalesce(
+            (SELECT id FROM audit_events WHERE at >= ? ORDER BY id LIMIT 1),
+            (SELECT max(id) + 1 FROM audit_events))";
+        self.read(move |connection| {
+            let first = |row: &Row<'_>| Ok(row.get::<_, Option<i64>>(0)?);
+            Ok(rows::first(connection, select, [oldest], first)?.flatten())
+        })
+        .await
     }
 
     /// The newest of the rows of `table` that are too many, if there are more than `max`.

@@ -6,9 +6,11 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 /// The statements of this crate, with room for the combinations of audit filters.
 const CACHED_STATEMENTS: usize = 128;
-/// The page caches of a writing and of a reading connection, in KiB: they grow up to that. Keys and
-/// digests come in random order, so the indexes on them are hot as a whole.
-const WRITE_CACHE_KIB: i64 = 64 << 10;
+/// The page caches of a writing and of a reading connection, in KiB: they grow up to that. That is
+/// room for the inner pages of all indexes on millions of keys, and for what is in use. More of it
+/// for the writer costs more than it saves: whenever a page was split, the commit walks through the
+/// whole cache.
+const WRITE_CACHE_KIB: i64 = 15 << 10;
 const READ_CACHE_KIB: i64 = 16 << 10;
 /// After that many pages (32 MiB) the write-ahead log is folded into the database, which costs the
 /// commit that does it some milliseconds. A batch of writes can touch a thousand pages.

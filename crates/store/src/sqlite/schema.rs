@@ -23,10 +23,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
         name: "0003_revocations",
         sql: include_str!("../../migrations/0003_revocations.sql"),
     },
-    Migration {
-        name: "0004_last_login",
-        sql: include_str!("../../migrations/0004_last_login.sql"),
-    },
+    Migration { name: "0004_logins", sql: include_str!("../../migrations/0004_logins.sql") },
 ];
 
 struct Migration {

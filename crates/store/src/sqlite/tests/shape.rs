@@ -92,13 +92,13 @@ async fn what_hot_paths_ask_is_found_by_index() {
         "SELECT code_hash FROM invitations ORDER BY created_at DESC LIMIT 9",
         "SELECT code_hash FROM invitations WHERE expires_at <= ? LIMIT 9",
         "SELECT jti FROM revoked_tokens WHERE expires_at <= ? LIMIT 9",
-        "SELECT digest FROM used_assertions WHERE forget_at <= ? LIMIT 9",
+        "SELECT digest FROM used_assertions WHERE digest > ? AND forget_at <= ?
+            ORDER BY digest LIMIT 9",
         "SELECT thumbprint FROM credentials WHERE revoked_at > ? ORDER BY revoked_at LIMIT 9",
         "SELECT account_id FROM accounts WHERE disabled_at > ? ORDER BY disabled_at LIMIT 9",
         "SELECT kid FROM signing_keys WHERE thumbprint = ?",
         "SELECT id FROM audit_events WHERE account_id = ? ORDER BY id DESC LIMIT 9",
         "SELECT id FROM audit_events WHERE account_id = ? AND id < ? ORDER BY id DESC LIMIT 9",
-        "SELECT id FROM audit_events WHERE at < ? LIMIT 9",
         "SELECT id FROM audit_events WHERE id <= ? LIMIT 9",
     ] {
         let plan = plan(&fixture.store, query).await;

@@ -22,7 +22,7 @@ use super::{
 const MAX_BATCH: usize = 512;
 /// How often a transaction gives way at most before it commits, which bounds it in time as well: one
 /// time is as long as the scheduler lets others run, some milliseconds at most.
-const MAX_PAUSES: usize = 8;
+const MAX_PAUSES: usize = 4;
 
 /// The writer thread and its queue.
 pub(super) struct Writer {

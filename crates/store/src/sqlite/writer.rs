@@ -50,7 +50,9 @@ impl Writer {
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);
         let serve = move |queue: &Queue| {
-            let transactions = Transactions { connection, queue, give_way, counters: &shared };
+            let counters = &*shared;
+            let mut transactions =
+                Transactions { connection, queue, give_way, counters, in_company: false };
             while let Some(job) = queue.next() {
                 transactions.commit_together(job);
             }
@@ -78,11 +80,13 @@ struct Transactions<'a, Y> {
     /// Lets others run who wait for the processor. With nobody there it returns at once.
     give_way: Y,
     counters: &'a Counters,
+    /// Whether more than one write shared the last transaction.
+    in_company: bool,
 }
 
 impl<Y: Fn()> Transactions<'_, Y> {
     /// Runs `first` and what waits behind it in one transaction, commits, and only then answers.
-    fn commit_together(&self, first: Box<dyn Job>) {
+    fn commit_together(&mut self, first: Box<dyn Job>) {
         let mut batch = vec![first];
         let failure = match self.run_batch(&mut batch) {
             Ok(()) => {
@@ -96,6 +100,7 @@ impl<Y: Fn()> Transactions<'_, Y> {
                 Some(failure)
             }
         };
+        self.in_company = batch.len() > 1;
         for job in batch {
             job.answer(failure.as_ref());
         }
@@ -124,20 +129,20 @@ impl<Y: Fn()> Transactions<'_, Y> {
             if batch.len() < MAX_BATCH {
                 batch.extend(self.queue.next_waiting());
             }
-            if at == batch.len() && batch.len() < MAX_BATCH && pauses < MAX_PAUSES {
+            if at == batch.len() && pauses < MAX_PAUSES && self.expects_more(at) {
                 pauses += 1;
-                self.gather(batch);
+                (self.give_way)();
+                batch.extend(self.queue.next_waiting());
             }
         }
         execute(&self.connection, "COMMIT")
     }
 
-    /// Lets others run before the commit: who waits for the processor may be about to write, and a
-    /// commit costs as much for many as for one. On an idle machine nobody waits, and a write that
-    /// is alone is not delayed.
-    fn gather(&self, batch: &mut Vec<Box<dyn Job>>) {
-        (self.give_way)();
-        batch.extend(self.queue.next_waiting());
+    /// Whether a transaction of so many writes lets others run before it commits. Who waits for the
+    /// processor may be about to write, and a commit costs as much for many as for one. Without a
+    /// sign that there are others, a write does not wait for whatever else the machine does.
+    const fn expects_more(&self, writes: usize) -> bool {
+        writes < MAX_BATCH && (writes > 1 || self.in_company)
     }
 }
 

@@ -99,9 +99,9 @@ fn others_while_saturated(
         let saturated = scope.spawn(saturate);
         let measured = (0..bench.rounds())
             .map(|_| p99(&product.server, &sign(bench.requests(OTHERS))?, OTHERS_PER_SECOND))
-            .collect();
+            .collect::<Result<Vec<_>, _>>();
         enough.store(true, Ordering::Relaxed);
         saturated.join().map_err(|_| anyhow::anyhow!("a thread has panicked"))??;
-        measured
+        Ok(measured?.concat())
     })
 }

@@ -144,8 +144,8 @@ fn in_turn(
         let (first, second) = requests.split_at(for_cpu);
         cpu.0.push(cpu_per_request(floor, first, 200)?);
         cpu.1.push(cpu_per_request(product, first, 200)?);
-        late.0.push(p99(floor, second, per_second)?);
-        late.1.push(p99(product, second, per_second)?);
+        late.0.extend(p99(floor, second, per_second)?);
+        late.1.extend(p99(product, second, per_second)?);
     }
     let medians = |(floor, ours): &(Vec<f64>, Vec<f64>)| (median(floor), median(ours));
     bench.say(&format!("{title}: {cpu:.0?} {late:.0?}"));

@@ -1,7 +1,7 @@
 //! The way of the lines to standard error.
 
 use std::{
-    io,
+    io, mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -12,64 +12,62 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// How long a line that is no warning may wait to be written together with others.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// When so many bytes wait, they are written at once.
+/// When so many bytes wait, they are written without more patience.
 const ENOUGH: usize = 32 * 1024;
+/// When so many bytes wait, because what they are written to is slow, whoever logs waits as well.
+const TOO_MUCH: usize = 1024 * 1024;
 
 /// Lines on their way out. A system call for each request would cost more than
 /// everything else about its line, so lines wait for each other; but not on a terminal, and nothing
-/// waits once there is a warning.
+/// waits once there is a warning. They are written by a thread of their own, because a disk can keep
+/// a write waiting for longer than a request takes.
 #[derive(Clone)]
 pub(crate) struct Lines(Arc<Shared>);
 
 struct Shared {
-    queue: Mutex<Queue>,
-    /// Told when the first line begins to wait.
-    first: Condvar,
+    waiting: Mutex<Vec<u8>>,
+    /// Locked before `waiting`, so that lines leave in their order.
+    out: Mutex<Box<dyn io::Write + Send>>,
+    /// Told when the first line begins to wait, and when enough do.
+    news: Condvar,
     at_once: bool,
-}
-
-struct Queue {
-    waiting: Vec<u8>,
-    out: Box<dyn io::Write + Send>,
 }
 
 impl Lines {
     /// To `out`; nothing waits if `at_once`.
     pub(super) fn to(out: impl io::Write + Send + 'static, at_once: bool) -> io::Result<Self> {
-        let queue = Mutex::new(Queue { waiting: Vec::new(), out: Box::new(out) });
-        let shared = Shared { queue, first: Condvar::new(), at_once };
-        let lines = Self(Arc::new(shared));
+        let (waiting, out) = (Mutex::default(), Mutex::new(Box::new(out) as _));
+        let lines = Self(Arc::new(Shared { waiting, out, news: Condvar::new(), at_once }));
         let own = lines.clone();
         thread::Builder::new().name("log".to_owned()).spawn(move || own.write_in_time())?;
         Ok(lines)
     }
 
     fn write_in_time(&self) -> ! {
-        let Shared { first, .. } = &*self.0;
+        let Shared { waiting, news, .. } = &*self.0;
         loop {
-            let queue = first.wait_while(self.lock(), |queue| queue.waiting.is_empty());
-            let queue = queue.unwrap_or_else(PoisonError::into_inner);
-            let others = first.wait_timeout_while(queue, PATIENCE, |q| !q.waiting.is_empty());
-            others.unwrap_or_else(PoisonError::into_inner).0.write_out();
+            let lines = news.wait_while(lock(waiting), |lines| lines.is_empty());
+            let lines = lines.unwrap_or_else(PoisonError::into_inner);
+            drop(news.wait_timeout_while(lines, PATIENCE, |lines| lines.len() < ENOUGH));
+            self.write_out();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Writes all that waits. Where the reader has left, there is nobody to tell.
+    fn write_out(&self) {
+        let mut out = lock(&self.0.out);
+        let lines = mem::take(&mut *lock(&self.0.waiting));
+        let _: io::Result<()> = out.write_all(&lines);
     }
 }
 
-impl Queue {
-    /// Writes all that waits. Where the reader has left, there is nobody to tell.
-    fn write_out(&mut self) {
-        let _: io::Result<()> = self.out.write_all(&self.waiting);
-        self.waiting.clear();
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.lock().write_out();
+        self.write_out();
     }
 }
 
@@ -93,13 +91,17 @@ pub(crate) struct Line<'a> {
 
 impl io::Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut queue = self.lines.lock();
-        let is_first = queue.waiting.is_empty();
-        queue.waiting.extend_from_slice(line);
-        if self.at_once || queue.waiting.len() >= ENOUGH {
-            queue.write_out();
-        } else if is_first {
-            self.lines.0.first.notify_one();
+        let Shared { waiting, news, .. } = &*self.lines.0;
+        let (before, after) = {
+            let mut lines = lock(waiting);
+            let before = lines.len();
+            lines.extend_from_slice(line);
+            (before, lines.len())
+        };
+        if self.at_once || after >= TOO_MUCH {
+            self.lines.write_out();
+        } else if before == 0 || (before < ENOUGH && after >= ENOUGH) {
+            news.notify_one();
         }
         Ok(line.len())
     }

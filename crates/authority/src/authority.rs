@@ -6,6 +6,7 @@ use countersign_protocol::{
     AccountId, UnixTime,
     challenges::sealed::NonceSealer,
     ports::{DrawnAhead, random_bytes},
+    proofs::dpop::ProofHeader,
     strict::base64url,
     tokens::session::{SessionClaims, SessionSealer},
 };
@@ -19,6 +20,7 @@ use crate::{
     passwords::PasswordHasher,
     policy::Policy,
     ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
+    proof::PROOF_HEADERS,
     registration_key::RegistrationKey,
     revocation_feed::RevocationFeed,
     sessions::{KNOWN_SESSIONS, session_sealer},
@@ -43,6 +45,8 @@ pub struct Authority {
     pub(crate) registration_key: OnceCell<RegistrationKey>,
     /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
     pub(crate) nonces: NonceSealer,
+    /// The headers of proofs by credentials, by their text.
+    pub(crate) proof_headers: Cache<Box<str>, Arc<ProofHeader>>,
     pub(crate) sessions: SessionSealer,
     /// Sessions in which somebody has signed something, by their text.
     pub(crate) known_sessions: Cache<Box<str>, Arc<SessionClaims>>,
@@ -90,6 +94,7 @@ impl Authority {
             registration_key: OnceCell::new(),
             revocation_feed: RevocationFeed::default(),
             sessions: session_sealer(&vault, &epoch, policy.sessions.lifetime),
+            proof_headers: Cache::new(PROOF_HEADERS),
             known_sessions: Cache::new(KNOWN_SESSIONS),
             session_nonces: DrawnAhead::new(Arc::clone(&ports.random)),
             remembers_since: if vault.is_new() { UnixTime::EPOCH } else { now },

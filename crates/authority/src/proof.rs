@@ -1,5 +1,7 @@
 //! DPoP proofs that a client presents to the authority itself, where no access token exists yet.
 
+use std::sync::Arc;
+
 use countersign_protocol::{
     UnixTime, Unspent,
     keys::{PublicKey, Thumbprint},
@@ -11,6 +13,9 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{authority::Authority, ports::ReplayError};
+
+/// How many headers of proofs are known again by their text. Each takes one or two kilobytes.
+pub(crate) const PROOF_HEADERS: usize = 4096;
 
 /// The proof of a request, nothing in it trusted.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +36,15 @@ impl Authority {
         nonce: NonceRule<'_>,
         now: UnixTime,
     ) -> Result<(Unspent<DpopProof>, PublicKey), DpopError> {
-        let proof = PresentedProof::from_fields(presented.fields.iter().copied(), None)?;
-        let known = |thumbprint: &Thumbprint| self.live.known_key(thumbprint);
+        let fields = presented.fields.iter().copied();
+        let proof = PresentedProof::from_fields(fields, |text| self.proof_headers.get(text))?;
+        let header = Arc::clone(proof.header());
+        let mut is_credential = false;
+        let known = |thumbprint: &Thumbprint| {
+            let key = self.live.known_key(thumbprint);
+            is_credential = key.is_some();
+            key
+        };
         let key = PublicKey::from_jwk_cached(proof.jwk(), &self.policy.keys, known)?;
         let expected = DpopExpectations {
             method: presented.method,
@@ -41,7 +53,15 @@ impl Authority {
             nonce,
             window: self.policy.proof_window,
         };
-        Ok((proof.verify(&key, &expected, now)?, key))
+        let verified = proof.verify(&key, &expected, now)?;
+        // Strangers, and keys of one session, are not worth a place.
+        if is_credential
+            && header.is_worth_keeping()
+            && self.proof_headers.get(header.text()).is_none()
+        {
+            self.proof_headers.insert(header.text().into(), header);
+        }
+        Ok((verified, key))
     }
 
     /// Records a verified proof as used and opens it.

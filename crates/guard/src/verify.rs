@@ -332,7 +332,9 @@ impl Guard {
     ) -> Result<Unspent<DpopProof>, DpopError> {
         let known = self.0.keys.get(&binding.jkt);
         let fields = headers.get_all(DPOP).iter().map(http::HeaderValue::as_bytes);
-        let proof = PresentedProof::from_fields(fields, known.as_ref().map(|key| &key.header))?;
+        let proof = PresentedProof::from_fields(fields, |_| {
+            known.as_ref().map(|key| Arc::clone(&key.header))
+        })?;
         if proof.jwk().thumbprint() != binding.jkt {
             return Err(DpopError::OtherKey);
         }

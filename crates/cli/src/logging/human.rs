@@ -14,6 +14,9 @@ use tracing_subscriber::{
 
 use crate::time::Rfc3339;
 
+/// Most lines are shorter, in bytes.
+const USUAL_LENGTH: usize = 192;
+
 /// Writes events as `tracing_subscriber` does, with the level in its colour where the writer is for
 /// a terminal. Control characters are escaped in all values, so that none can forge a line or move
 /// a terminal's cursor.
@@ -56,10 +59,12 @@ where
         } else {
             writer.write_str(level)?;
         }
-        let mut values = Values { out: &mut writer, written: Ok(()) };
+        let mut line = String::with_capacity(USUAL_LENGTH);
+        let mut values = Values { out: &mut line, written: Ok(()) };
         event.record(&mut values);
         values.written?;
-        writer.write_char('\n')
+        line.push('\n');
+        writer.write_str(&line)
     }
 }
 

@@ -155,7 +155,7 @@ fn the_server_accepts_what_the_client_signs() {
             nonce: NonceRule::Required(&sealer),
             window: ProofWindow::default(),
         };
-        let presented = PresentedProof::parse(&proof, None).unwrap();
+        let presented = PresentedProof::parse(&proof, |_| None).unwrap();
         let verified = presented.verify(key.public_key(), &expected, NOW).unwrap();
         assert_eq!(verified.peek().thumbprint, thumbprint);
 

@@ -144,6 +144,9 @@ pub enum SignError {
     /// The cryptographic library refused.
     #[error("the cryptographic library could not sign")]
     Failed,
+    /// What is to be signed is no JSON, which is a mistake in its type.
+    #[error("the payload cannot be written as JSON")]
+    Payload,
     /// The algorithm needs another kind of key.
     #[error("{key_type} keys do not sign with {algorithm}")]
     WrongAlgorithm {

@@ -93,14 +93,14 @@ pub struct DpopProof {
 
 impl<'a> PresentedProof<'a> {
     /// Takes the values of all `DPoP` header fields of a request, of which there must be one, and
-    /// parses it (RFC 9449 §4.3, checks 1, 2, 4, 5 and 7). `known` is a header that it may well
-    /// have; that saves time and changes nothing else.
+    /// parses it (RFC 9449 §4.3, checks 1, 2, 4, 5 and 7). `known` is asked whether
+    /// the header was seen before, by its text; that saves time and changes nothing else.
     ///
     /// # Errors
     /// When there is not exactly one, or it is not a proof.
     pub fn from_fields(
         fields: impl IntoIterator<Item = &'a [u8]>,
-        known: Option<&Arc<ProofHeader>>,
+        known: impl FnOnce(&str) -> Option<Arc<ProofHeader>>,
     ) -> Result<PresentedProof<'a>, DpopError> {
         let mut fields = fields.into_iter();
         let field = fields.next().ok_or(DpopError::Absent)?;
@@ -114,10 +114,13 @@ impl<'a> PresentedProof<'a> {
     ///
     /// # Errors
     /// When it is not a proof.
-    pub fn parse(text: &'a str, known: Option<&Arc<ProofHeader>>) -> Result<Self, DpopError> {
+    pub fn parse(
+        text: &'a str,
+        known: impl FnOnce(&str) -> Option<Arc<ProofHeader>>,
+    ) -> Result<Self, DpopError> {
         let segments = Segments::split(jws::MAX_LEN, text)?;
-        let header = match known.filter(|known| known.is(segments.header)) {
-            Some(known) => Arc::clone(known),
+        let header = match known(segments.header).filter(|known| known.is(segments.header)) {
+            Some(known) => known,
             None => Arc::new(ProofHeader::parse(segments.header)?),
         };
         Ok(Self { jws: Jws::under(Arc::clone(&header.jws), segments)?, header })

@@ -1,6 +1,7 @@
 //! Issues access tokens: RFC 9068 JWTs bound to a key by `cnf.jkt` (RFC 9449 §6.1).
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Map;
 
 use crate::{
     AccountId, Scopes, UnixTime,
@@ -49,32 +50,58 @@ pub fn access_token(
     let mut header = Map::new();
     header.insert("typ".to_owned(), ACCESS_TOKEN_TYPE.into());
     header.insert("kid".to_owned(), key.public_key().thumbprint().to_string().into());
-    jws::sign(key, algorithm, &header, &to_payload(claims))
+    jws::sign(key, algorithm, &header, &Payload::new(claims))
 }
 
-fn to_payload(claims: &AccessTokenClaims) -> Map<String, Value> {
-    let audience = match claims.audience.as_slice() {
-        [one] => json!(one),
-        several => json!(several),
-    };
-    let members = [
-        ("iss", json!(claims.issuer)),
-        ("sub", json!(claims.account_id.to_string())),
-        ("aud", audience),
-        ("client_id", json!(claims.credential.to_string())),
-        ("cnf", json!({ "jkt": claims.bound_to.to_string() })),
-        ("jti", json!(claims.token_id)),
-        ("iat", json!(claims.issued_at.as_secs())),
-        ("auth_time", json!(claims.issued_at.as_secs())),
-        ("exp", json!(claims.expires_at.as_secs())),
-    ];
-    let mut payload: Map<String, Value> =
-        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    if let Some(name) = &claims.name {
-        payload.insert("name".to_owned(), name.as_str().into());
+/// The claims as they are written.
+#[derive(Serialize)]
+struct Payload<'a> {
+    aud: Audience<'a>,
+    auth_time: u64,
+    client_id: Thumbprint,
+    cnf: Confirmation,
+    exp: u64,
+    iat: u64,
+    iss: &'a str,
+    jti: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Scopes::is_empty")]
+    scope: &'a Scopes,
+    sub: AccountId,
+}
+
+/// One audience is a string (RFC 7519 §4.1.3).
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Audience<'a> {
+    One(&'a str),
+    Several(&'a [String]),
+}
+
+#[derive(Serialize)]
+struct Confirmation {
+    jkt: Thumbprint,
+}
+
+impl<'a> Payload<'a> {
+    fn new(claims: &'a AccessTokenClaims) -> Self {
+        let issued_at = claims.issued_at.as_secs();
+        Self {
+            aud: match claims.audience.as_slice() {
+                [one] => Audience::One(one),
+                several => Audience::Several(several),
+            },
+            auth_time: issued_at,
+            client_id: claims.credential,
+            cnf: Confirmation { jkt: claims.bound_to },
+            exp: claims.expires_at.as_secs(),
+            iat: issued_at,
+            iss: &claims.issuer,
+            jti: &claims.token_id,
+            name: claims.name.as_deref(),
+            scope: &claims.scopes,
+            sub: claims.account_id,
+        }
     }
-    if !claims.scopes.is_empty() {
-        payload.insert("scope".to_owned(), claims.scopes.to_string().into());
-    }
-    payload
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -169,7 +170,7 @@ impl<'a> Unverified<Jws<'a>> {
     }
 }
 
-/// Signs `payload` under `header`, to which `alg` is added.
+/// Signs `payload`, which must be an object, under `header`, to which `alg` is added.
 ///
 /// # Errors
 /// When the key cannot sign with `algorithm`.
@@ -177,25 +178,25 @@ pub fn sign(
     key: &PrivateKey,
     algorithm: Algorithm,
     header: &Map<String, Value>,
-    payload: &Map<String, Value>,
+    payload: &impl Serialize,
 ) -> Result<String, SignError> {
     let mut protected = header.clone();
     protected.insert("alg".to_owned(), algorithm.name().into());
-    let mut token = encode_object(protected);
+    let mut token = base64url::encode(&to_json(&protected)?);
     token.push('.');
-    token.push_str(&encode_object(payload.clone()));
+    token.push_str(&base64url::encode(&to_json(payload)?));
     let signature = key.sign(algorithm, token.as_bytes())?;
     token.push('.');
     token.push_str(&base64url::encode(&signature));
     Ok(token)
 }
 
-fn decode_object(segment: &str) -> Option<Object> {
-    Object::parse(base64url::decode(segment).ok()?).ok()
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>, SignError> {
+    serde_json::to_vec(value).map_err(|_| SignError::Payload)
 }
 
-fn encode_object(object: Map<String, Value>) -> String {
-    base64url::encode(Value::Object(object).to_string().as_bytes())
+fn decode_object(segment: &str) -> Option<Object> {
+    Object::parse(base64url::decode(segment).ok()?).ok()
 }
 
 fn checked_algorithm(header: &Map<String, Value>) -> Result<Algorithm, JwsError> {

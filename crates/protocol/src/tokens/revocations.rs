@@ -66,7 +66,12 @@ pub fn sign(
     ];
     let header = header.map(|(name, value): (_, Value)| (name.to_owned(), value));
     let payload = payload.map(|(name, value)| (name.to_owned(), value));
-    jws::sign(key, algorithm, &header.into_iter().collect(), &payload.into_iter().collect())
+    jws::sign(
+        key,
+        algorithm,
+        &header.into_iter().collect(),
+        &payload.into_iter().collect::<serde_json::Map<_, _>>(),
+    )
 }
 
 /// A feed as it was fetched: nothing in it is trusted until [`Self::verify`].

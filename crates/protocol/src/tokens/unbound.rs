@@ -56,7 +56,12 @@ impl UnboundClaims {
             ("exp", json!(self.expires_at.as_secs())),
         ];
         let payload = payload.map(|(name, value)| (name.to_owned(), value));
-        jws::sign(key, algorithm, &header.into_iter().collect(), &payload.into_iter().collect())
+        jws::sign(
+            key,
+            algorithm,
+            &header.into_iter().collect(),
+            &payload.into_iter().collect::<serde_json::Map<_, _>>(),
+        )
     }
 }
 

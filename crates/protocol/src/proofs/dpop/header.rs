@@ -43,6 +43,11 @@ impl ProofHeader {
         self.jwk.thumbprint()
     }
 
+    /// Its text, by which it may be known again.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether it is short enough for a cache.
     pub fn is_worth_keeping(&self) -> bool {
         self.text.len() <= Self::MAX_KEPT

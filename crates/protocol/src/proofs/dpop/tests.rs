@@ -109,7 +109,7 @@ impl Request {
         known: Option<&Arc<ProofHeader>>,
         proof: &str,
     ) -> Result<Unspent<DpopProof>, DpopError> {
-        let presented = PresentedProof::parse(proof, known)?;
+        let presented = PresentedProof::parse(proof, |_| known.cloned())?;
         let policy = KeyPolicy::default();
         let key = PublicKey::from_jwk_cached(presented.jwk(), &policy, |_| None)?;
         self.verify_with(presented, &key)
@@ -178,7 +178,7 @@ fn binding(key: &PrivateKey) -> TokenBinding {
 
 fn foreign_header() -> Arc<ProofHeader> {
     let proof = Draft::by(ed25519(9)).sign();
-    Arc::clone(PresentedProof::parse(&proof, None).unwrap().header())
+    Arc::clone(PresentedProof::parse(&proof, |_| None).unwrap().header())
 }
 
 fn sealer() -> NonceSealer {

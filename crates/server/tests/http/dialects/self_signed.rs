@@ -32,7 +32,8 @@ fn signed_by(server: &Server, key: &PrivateKey, changes: &Value) -> String {
         claims[name] = value.clone();
     }
     let claims = claims.as_object().unwrap().clone();
-    let claims = claims.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    let claims: Map<String, Value> =
+        claims.into_iter().filter(|(_, value)| !value.is_null()).collect();
     jws::sign(key, key.algorithm(), &Map::new(), &claims).unwrap()
 }
 

@@ -8,7 +8,7 @@ use countersign_protocol::{
     ports::{DrawnAhead, random_bytes},
     proofs::dpop::ProofHeader,
     strict::base64url,
-    tokens::session::{SessionClaims, SessionSealer},
+    tokens::session::SessionSealer,
 };
 use quick_cache::sync::Cache;
 use thiserror::Error;
@@ -23,7 +23,7 @@ use crate::{
     proof::PROOF_HEADERS,
     registration_key::RegistrationKey,
     revocation_feed::RevocationFeed,
-    sessions::{KNOWN_SESSIONS, session_sealer},
+    sessions::{KNOWN_SESSIONS, KnownSession, session_sealer},
     signing_keys::{SigningKeyError, SigningKeys},
     tokens::RevokedTokens,
     trail::Trail,
@@ -49,7 +49,7 @@ pub struct Authority {
     pub(crate) proof_headers: Cache<Box<str>, Arc<ProofHeader>>,
     pub(crate) sessions: SessionSealer,
     /// Sessions in which somebody has signed something, by their text.
-    pub(crate) known_sessions: Cache<Box<str>, Arc<SessionClaims>>,
+    pub(crate) known_sessions: Cache<Box<str>, Arc<KnownSession>>,
     pub(crate) session_nonces: DrawnAhead<16>,
     remembers_since: UnixTime,
     /// When the store was last found well, by the monotonic clock.

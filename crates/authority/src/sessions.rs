@@ -8,7 +8,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    Principal, ProofKind, ProvenKey, UnixTime,
+    AccountId, Principal, ProofKind, ProvenKey, UnixTime,
     keys::{Algorithm, KeyError, PublicKey, Thumbprint, decoy},
     ports::random_bytes,
     proofs::nonce_pss,
@@ -28,6 +28,15 @@ use crate::{
 
 /// How many sessions are known again by their text. Each takes about 600 bytes.
 pub(crate) const KNOWN_SESSIONS: usize = 20_000;
+
+/// A session in which somebody has signed something.
+pub(crate) struct KnownSession {
+    id: SessionId,
+    claims: Arc<SessionClaims>,
+    /// Who has. Whether they still may is asked each time.
+    signer: Thumbprint,
+    account: AccountId,
+}
 
 /// The key that issues and verifies sessions.
 pub(crate) fn session_sealer(
@@ -137,25 +146,32 @@ impl Authority {
         message: SignedMessage<'_>,
         now: UnixTime,
     ) -> Result<CheckedMessage, SessionError> {
-        let claims = self.session(message.jwt, now)?;
+        let known = self.known_sessions.get(message.jwt);
+        let known = known.filter(|known| now < known.claims.expires_at);
+        let (claims, session) = match &known {
+            Some(known) => (Arc::clone(&known.claims), known.id),
+            None => self.read_session(message.jwt, now)?,
+        };
         if self.revoked_tokens.contains(&claims.session_id) {
             return Err(SessionError::Refused);
         }
-        let session: SessionId = claims.session_id.parse().map_err(|_| SessionError::Refused)?;
         let nonce = self.ports.session_nonces.outstanding(&session, now).await?;
         let nonce = nonce.ok_or(SessionError::Refused)?;
         let text = nonce.text();
-        let signers = self.signers(&claims.subject, None).await?;
         let has_signed =
             |key: &PublicKey| nonce_pss::verify(key, &text, message.jwt, message.signature).is_ok();
-        if signers.is_empty() {
-            let _ = has_signed(decoy(Algorithm::Ps256));
+        let signer = self.signer_of_message(known.as_deref(), &claims.subject, has_signed).await?;
+        if known.is_none() {
+            let known = KnownSession {
+                id: session,
+                claims: Arc::clone(&claims),
+                signer: signer.credential.thumbprint(),
+                account: signer.account.id,
+            };
+            self.known_sessions.insert(message.jwt.into(), Arc::new(known));
         }
-        let signer = signers.iter().find(|known| has_signed(&known.credential.public_key));
-        let signer = signer.ok_or(SessionError::Refused)?;
-        self.known_sessions.insert(message.jwt.into(), Arc::clone(&claims));
         Ok(CheckedMessage {
-            principal: principal(signer, &claims),
+            principal: principal(&signer, &claims),
             key: signer.credential.thumbprint(),
             session,
             nonce,
@@ -163,14 +179,43 @@ impl Authority {
         })
     }
 
-    /// What a session says, verified now or before.
-    fn session(&self, jwt: &str, now: UnixTime) -> Result<Arc<SessionClaims>, SessionError> {
-        let known = self.known_sessions.get(jwt).filter(|claims| now < claims.expires_at);
-        if let Some(claims) = known {
-            return Ok(claims);
+    fn read_session(
+        &self,
+        jwt: &str,
+        now: UnixTime,
+    ) -> Result<(Arc<SessionClaims>, SessionId), SessionError> {
+        let claims = self.sessions.verify(jwt, now).map_err(|_| SessionError::Refused)?;
+        let session = claims.session_id.parse().map_err(|_| SessionError::Refused)?;
+        Ok((Arc::new(claims), session))
+    }
+
+    /// The live key of the account `name` that has signed: that of the session's last message, most
+    /// often.
+    async fn signer_of_message(
+        &self,
+        known: Option<&KnownSession>,
+        name: &str,
+        has_signed: impl Fn(&PublicKey) -> bool,
+    ) -> Result<Arc<KnownCredential>, SessionError> {
+        let mut tried = None;
+        if let Some(KnownSession { signer: last, account, .. }) = known {
+            let now = self.live.get(last, &*self.ports.credentials).await?;
+            let again = now.filter(|now| now.is_live() && now.account.id == *account);
+            if let Some(signer) = again.filter(|now| self.policy.admits(&now.credential.public_key))
+            {
+                if has_signed(&signer.credential.public_key) {
+                    return Ok(signer);
+                }
+                tried = Some(*last);
+            }
         }
-        let verified = self.sessions.verify(jwt, now);
-        verified.map(Arc::new).map_err(|_| SessionError::Refused)
+        let signers = self.signers(name, None).await?;
+        if signers.is_empty() {
+            let _ = has_signed(decoy(Algorithm::Ps256));
+        }
+        let mut others =
+            signers.into_iter().filter(|known| Some(known.credential.thumbprint()) != tried);
+        others.find(|known| has_signed(&known.credential.public_key)).ok_or(SessionError::Refused)
     }
 
     /// Uses up the nonce of a message that verified, and returns the session's next.

@@ -140,6 +140,17 @@ async fn nothing_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_under_way_is_nobody_elses() {
+    let server = Server::start().await;
+    let mut session = Session::of_new_user(&server).await;
+    assert_eq!(session.protected(&server).await, StatusCode::OK);
+    let key = std::mem::replace(&mut session.key, ed25519(9));
+    assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
+    session.key = key;
+    assert_eq!(session.protected(&server).await, StatusCode::OK, "the nonce was not used up");
+}
+
+#[tokio::test]
 async fn disabling_the_account_ends_its_sessions() {
     let server = Server::start().await;
     let mut session = Session::of_new_user(&server).await;

@@ -30,6 +30,7 @@ use crate::{
     refused,
     routes::{self, JwksAnswer, openapi::ApiDoc},
     security_headers::{self, CorsOrigins},
+    share::ShareRoute,
 };
 
 /// What the handlers share. Cloning is cheap.
@@ -132,7 +133,7 @@ impl App {
         let admit = Admission::new(Gate::new(&self.settings.limits), Arc::clone(&self.authority));
         let app = self.clone();
         let record = around(move |request: &mut Request| app.record_refusal(request));
-        let guard = (record.clone(), GuardLayer::new(self.guard.clone()));
+        let guard = (record.clone(), GuardLayer::new(self.guard.clone()), ShareRoute);
         let app = self.clone();
         let add_nonce = MapResponseLayer::new(move |response| add_nonce(&app, response));
 
@@ -141,16 +142,16 @@ impl App {
         let protected = self.described(&mut api, routes::protected());
         let protected = protected.route_layer((admitted.clone(), guard));
         let token = self.described(&mut api, routes::with_token_endpoint_nonce());
-        let token = token.route_layer((admitted.clone(), add_nonce));
+        let token = token.route_layer((admitted.clone(), add_nonce, ShareRoute));
         let public = routes::public().merge(dialects::routes(self.settings.dialects));
-        let public = self.described(&mut api, public).route_layer(admitted);
+        let public = self.described(&mut api, public).route_layer((admitted, ShareRoute));
         dialects::describe(&mut api, self.settings.dialects);
         // What proxies ask. Its answers are for proxies, which take them for answers to their
         // clients' requests: so no layer for browsers stands before it. Above all, nothing but the
         // guard may answer a preflight.
         let questions = self
             .questions(&mut api)
-            .map(|questions| questions.route_layer((around_answer, admit, record)));
+            .map(|questions| questions.route_layer((around_answer, admit, record, ShareRoute)));
         routes::openapi::add_common_refusals(&mut api);
         let unlimited = self.described(&mut api, routes::unlimited());
         let unlimited = unlimited.merge(routes::openapi::router(api));

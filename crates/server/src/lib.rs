@@ -21,4 +21,5 @@ mod protected_origins;
 mod refused;
 mod routes;
 pub mod security_headers;
+mod share;
 pub mod tls;

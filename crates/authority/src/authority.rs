@@ -48,8 +48,8 @@ pub struct Authority {
     /// The headers of proofs by credentials, by their text.
     pub(crate) proof_headers: Cache<Box<str>, Arc<ProofHeader>>,
     pub(crate) sessions: SessionSealer,
-    /// Sessions in which somebody has signed something, by their text.
-    pub(crate) known_sessions: Cache<Box<str>, Arc<KnownSession>>,
+    /// Sessions in which somebody has signed something, by the SHA-256 of their text.
+    pub(crate) known_sessions: Cache<[u8; 32], Arc<KnownSession>>,
     pub(crate) session_nonces: DrawnAhead<16>,
     remembers_since: UnixTime,
     /// When the store was last found well, by the monotonic clock.

@@ -9,6 +9,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
     AccountId, Principal, ProofKind, ProvenKey, UnixTime,
+    digest::sha256,
     keys::{Algorithm, KeyError, PublicKey, Thumbprint, decoy},
     ports::random_bytes,
     proofs::nonce_pss,
@@ -26,8 +27,8 @@ use crate::{
     vault::Vault,
 };
 
-/// How many sessions are known again by their text. Each takes about 600 bytes.
-pub(crate) const KNOWN_SESSIONS: usize = 20_000;
+/// How many sessions are known again by their text. Each takes about 300 bytes.
+pub(crate) const KNOWN_SESSIONS: usize = 40_000;
 
 /// A session in which somebody has signed something.
 pub(crate) struct KnownSession {
@@ -146,7 +147,8 @@ impl Authority {
         message: SignedMessage<'_>,
         now: UnixTime,
     ) -> Result<CheckedMessage, SessionError> {
-        let known = self.known_sessions.get(message.jwt);
+        let text = sha256(&[message.jwt.as_bytes()]);
+        let known = self.known_sessions.get(&text);
         let known = known.filter(|known| now < known.claims.expires_at);
         let (claims, session) = match &known {
             Some(known) => (Arc::clone(&known.claims), known.id),
@@ -157,9 +159,10 @@ impl Authority {
         }
         let nonce = self.ports.session_nonces.outstanding(&session, now).await?;
         let nonce = nonce.ok_or(SessionError::Refused)?;
-        let text = nonce.text();
-        let has_signed =
-            |key: &PublicKey| nonce_pss::verify(key, &text, message.jwt, message.signature).is_ok();
+        let nonce_text = nonce.text();
+        let has_signed = |key: &PublicKey| {
+            nonce_pss::verify(key, &nonce_text, message.jwt, message.signature).is_ok()
+        };
         let signer = self.signer_of_message(known.as_deref(), &claims.subject, has_signed).await?;
         if known.is_none() {
             let known = KnownSession {
@@ -168,14 +171,14 @@ impl Authority {
                 signer: signer.credential.thumbprint(),
                 account: signer.account.id,
             };
-            self.known_sessions.insert(message.jwt.into(), Arc::new(known));
+            self.known_sessions.insert(text, Arc::new(known));
         }
         Ok(CheckedMessage {
             principal: principal(&signer, &claims),
             key: signer.credential.thumbprint(),
             session,
             nonce,
-            is_first: claims.nonce == text,
+            is_first: claims.nonce == nonce_text,
         })
     }
 

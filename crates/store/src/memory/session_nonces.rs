@@ -87,12 +87,14 @@ impl SessionNonces for MemorySessionNonces {
     ) -> Result<bool, StoreError> {
         let mut shard = self.shard_of(session).lock();
         shard.free_expired(now);
-        if shard.nonces.get(session) != Some(used) {
-            return Ok(false);
-        }
-        shard.remove(session);
-        if let Some(next) = next {
-            shard.insert(*session, next);
+        match (shard.nonces.get_mut(session), next) {
+            (Some(own), Some(next)) if own == used => {
+                *own = next;
+                shard.by_expiry.remove(&(used.expires_at, *session));
+                shard.by_expiry.insert((next.expires_at, *session));
+            }
+            (Some(own), None) if own == used => shard.remove(session),
+            _ => return Ok(false),
         }
         Ok(true)
     }

@@ -2,7 +2,10 @@
 
 use std::{str::FromStr, time::Duration};
 
-use countersign_protocol::UnixTime;
+use countersign_protocol::{
+    UnixTime,
+    time::{civil_date, days_since_1970},
+};
 use thiserror::Error;
 
 const SECS_PER_DAY: u64 = 24 * 60 * 60;
@@ -85,7 +88,8 @@ fn parse_moment(text: &str) -> Option<UnixTime> {
         (date, "") => (date, None),
         (date, time) => (date, Some(time.strip_prefix(['T', 't', ' '])?)),
     };
-    let midnight = days_since_1970(date)? * SECS_PER_DAY * 1000;
+    let [year, month, day] = fields(date, '-', [4, 2, 2])?;
+    let midnight = days_since_1970(year, month, day)? * SECS_PER_DAY * 1000;
     let Some(time) = time else { return Some(UnixTime::from_millis(midnight)) };
     let (clock, offset) = time.split_at_checked(8)?;
     let [hour, minute, second] = fields(clock, ':', [2, 2, 2])?;
@@ -120,35 +124,6 @@ fn offset_millis(text: &str) -> Option<(bool, u64)> {
     };
     let [hours, minutes] = fields(offset, ':', [2, 2])?;
     (hours <= 23 && minutes <= 59).then_some((ahead, (hours * 60 + minutes) * 60_000))
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar, in or after 1970.
-///
-/// Counts years from March, so that the leap day is the last of its year.
-fn days_since_1970(date: &str) -> Option<u64> {
-    let [year, month, day] = fields(date, '-', [4, 2, 2])?;
-    if year < 1970 || !(1..=12).contains(&month) {
-        return None;
-    }
-    let (march_year, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = march_year / 4 - march_year / 100 + march_year / 400;
-    let days =
-        (march_year * 365 + leap_days + (153 * months + 2) / 5 + day).checked_sub(719_469)?;
-    // A day that its month does not have is the day of another month.
-    (civil_date(days) == (year, month, day)).then_some(days)
-}
-
-/// Year, month and day of the Gregorian calendar, `days` after 1970-01-01: the inverse of
-/// [`days_since_1970`], in eras of 400 years, which all have the same length.
-const fn civil_date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + carry, month, day)
 }
 
 /// Numbers of exactly so many digits, with `separator` between them.

@@ -3,7 +3,10 @@
 use std::{fmt::Display, ops::Range, str::FromStr};
 
 use countersign_authority::account::AccountStatus;
-use countersign_protocol::UnixTime;
+use countersign_protocol::{
+    UnixTime,
+    time::{civil_date, days_since_1970},
+};
 use rusqlite::{Connection, Params, Row, types::FromSql};
 
 use super::error::DbError;
@@ -170,35 +173,10 @@ fn from_timestamp(text: &str) -> Option<UnixTime> {
     let number = |range: Range<usize>| text.get(range)?.parse::<u64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let day = days_until(year, month, day).filter(|_| hour < 24 && minute < 60 && second < 60)?;
+    let day = days_since_1970(year, month, day)?;
     let time = UnixTime::from_secs(day * 86_400 + hour * 3600 + minute * 60 + second);
-    // Each moment has one text, so signs, other separators and the 31st of June show here.
+    // Each moment has one text, so signs, other separators and the 25th hour show here.
     (timestamp(time) == text).then_some(time)
-}
-
-/// How many days after 1970-01-01 a day of the Gregorian calendar is: the reverse of [`civil_date`].
-/// Impossible days count as some other day.
-fn days_until(year: u64, month: u64, day: u64) -> Option<u64> {
-    let (year, month) =
-        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
-    let (era, of_era) = (year / 400, year % 400);
-    let days = of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day;
-    (era * 146_097 + days).checked_sub(719_469)
-}
-
-/// Year, month and day of the Gregorian calendar, `days` after 1970-01-01.
-///
-/// Counts years from March, so that the leap day is the last of its year, in eras of 400 years,
-/// which all have the same length.
-const fn civil_date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + carry, month, day)
 }
 
 #[cfg(test)]

@@ -1,18 +1,22 @@
 //! The server's signing keys: sealed at rest, parsed in memory, rotated by the clock.
 
+mod sealing;
+
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use countersign_protocol::{
     UnixTime,
     envelope::aes_gcm::SealingKey,
-    keys::{Algorithm, KeyError, KeyPolicy, NewKey, PrivateKey, PublicKey, SignError, Thumbprint},
-    ports::{Random, random_bytes},
+    keys::{Algorithm, KeyError, NewKey, PrivateKey, PublicKey, SignError, Thumbprint},
+    ports::Random,
     tokens::issue::{self, AccessTokenClaims},
 };
 use serde_json::{Value, json};
 use thiserror::Error;
 
+pub(crate) use self::sealing::reseal;
+use self::sealing::{PURPOSE, open, seal, unseal};
 use crate::{
     audit::{AuditEvent, EventKind},
     policy::KeySchedule,
@@ -21,8 +25,6 @@ use crate::{
     sealed_key::{KeyLife, KeyState, SealedSigningKey},
     vault::Vault,
 };
-
-const PURPOSE: &str = "signing keys";
 
 /// The signing keys of a server.
 pub struct SigningKeys {
@@ -394,17 +396,6 @@ fn life_that_ended(schedule: &KeySchedule, now: UnixTime) -> KeyLife {
     life(schedule, start, start)
 }
 
-/// Opens `sealed` with the old vault and seals it for the new one.
-pub(crate) fn reseal(
-    sealed: &SealedSigningKey,
-    old: &Vault,
-    new: &Vault,
-    random: &dyn Random,
-) -> Result<SealedSigningKey, SigningKeyError> {
-    let key = open(sealed, &old.key(PURPOSE))?;
-    Ok(seal(&key.key, key.algorithm, key.life, &new.key(PURPOSE), random))
-}
-
 /// Until when the keys of `algorithm` sign one after the other, from `now` on. A key that begins
 /// only later does not count: it was made while the clock was ahead.
 fn signed_until(keys: &[LoadedKey], algorithm: Algorithm, now: UnixTime) -> UnixTime {
@@ -434,53 +425,6 @@ fn jwk(key: &LoadedKey) -> Value {
 
 fn event(now: UnixTime, kind: EventKind, kid: Thumbprint) -> AuditEvent {
     AuditEvent::new(now, kind).key(kid)
-}
-
-fn seal(
-    key: &PrivateKey,
-    algorithm: Algorithm,
-    life: KeyLife,
-    sealing: &SealingKey,
-    random: &dyn Random,
-) -> SealedSigningKey {
-    let kid = key.public_key().thumbprint();
-    let nonce = random_bytes(random);
-    let ciphertext = sealing.seal(nonce, &identity(kid, algorithm, life), &key.to_pkcs8_der());
-    SealedSigningKey { kid, algorithm, life, ciphertext, nonce }
-}
-
-fn unseal(
-    sealed: &SealedSigningKey,
-    sealing: &SealingKey,
-) -> Result<zeroize::Zeroizing<Vec<u8>>, SigningKeyError> {
-    let identity = identity(sealed.kid, sealed.algorithm, sealed.life);
-    let opened = sealing.open(sealed.nonce, &identity, &sealed.ciphertext);
-    opened.map_err(|_| SigningKeyError::Damaged(sealed.kid))
-}
-
-fn open(sealed: &SealedSigningKey, sealing: &SealingKey) -> Result<LoadedKey, SigningKeyError> {
-    let document = unseal(sealed, sealing)?;
-    let key = PrivateKey::from_pkcs8_der(&document, &KeyPolicy::default())?;
-    if key.public_key().thumbprint() != sealed.kid {
-        return Err(SigningKeyError::Damaged(sealed.kid));
-    }
-    Ok(LoadedKey {
-        kid: sealed.kid,
-        algorithm: sealed.algorithm,
-        life: sealed.life,
-        key: Arc::new(key),
-    })
-}
-
-/// What binds a ciphertext to its row: neither key nor life can be exchanged in the database.
-fn identity(kid: Thumbprint, algorithm: Algorithm, life: KeyLife) -> Vec<u8> {
-    let mut identity = b"countersign signing key\0".to_vec();
-    identity.extend_from_slice(kid.as_bytes());
-    identity.extend_from_slice(algorithm.name().as_bytes());
-    for time in [life.created_at, life.active_from, life.retired_from, life.expires_at] {
-        identity.extend_from_slice(&time.as_millis().to_be_bytes());
-    }
-    identity
 }
 
 /// Why signing keys cannot be used.

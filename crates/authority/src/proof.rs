@@ -37,7 +37,12 @@ impl Authority {
         now: UnixTime,
     ) -> Result<(Unspent<DpopProof>, PublicKey), DpopError> {
         let fields = presented.fields.iter().copied();
-        let proof = PresentedProof::from_fields(fields, |text| self.proof_headers.get(text))?;
+        let mut is_new = true;
+        let proof = PresentedProof::from_fields(fields, |text| {
+            let known = self.proof_headers.get(text);
+            is_new = known.is_none();
+            known
+        })?;
         let header = Arc::clone(proof.header());
         let mut is_credential = false;
         let known = |thumbprint: &Thumbprint| {
@@ -55,10 +60,7 @@ impl Authority {
         };
         let verified = proof.verify(&key, &expected, now)?;
         // Strangers, and keys of one session, are not worth a place.
-        if is_credential
-            && header.is_worth_keeping()
-            && self.proof_headers.get(header.text()).is_none()
-        {
+        if is_new && is_credential && header.is_worth_keeping() {
             self.proof_headers.insert(header.text().into(), header);
         }
         Ok((verified, key))

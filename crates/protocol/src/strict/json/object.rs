@@ -130,12 +130,6 @@ impl fmt::Debug for Object {
     }
 }
 
-impl PartialEq<Map<String, Value>> for Object {
-    fn eq(&self, other: &Map<String, Value>) -> bool {
-        self.to_map() == *other
-    }
-}
-
 fn read(text: &str) -> serde_json::Result<Vec<(Text, Node)>> {
     let refusal = Cell::new(None);
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -177,41 +171,15 @@ impl<'de> Visitor<'de> for Members<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::with_capacity(FEW / 2);
-        while let Some(name) = access.next_key_seed(Name(self.0))? {
+        while let Some(name) = access.next_key_seed(Content(self.0))? {
+            let Node::Text(name) = name else { return Err(A::Error::custom("not a name")) };
             members.push((name, access.next_value_seed(Content(self.0))?));
         }
         Ok(members)
     }
 }
 
-/// Visits a name.
-struct Name<'a>(Reader<'a>);
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Text;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name<'_> {
-    type Value = Text;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text, E> {
-        Ok(self.0.here(text))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-        self.0.resolved(text)
-    }
-}
-
-/// Visits a value.
+/// Visits a name or a value.
 struct Content<'a>(Reader<'a>);
 
 impl<'de> DeserializeSeed<'de> for Content<'_> {

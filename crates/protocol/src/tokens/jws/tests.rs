@@ -33,7 +33,7 @@ fn what_was_signed_is_read_back_with_every_algorithm() {
         assert_eq!(unverified.kid(), Some("a key"));
         assert_eq!(unverified.subject(), Some("alice"));
         let jws = unverified.verify(key.public_key()).unwrap();
-        assert_eq!(jws.payload(), &payload, "{algorithm}");
+        assert_eq!(jws.payload().to_map(), payload, "{algorithm}");
         assert_eq!(jws.header().get("alg"), Some(&json!(algorithm.name())), "{algorithm}");
         assert_eq!(jws.typ(), Some("JWT"));
     }

@@ -137,44 +137,40 @@ impl App {
         let app = self.clone();
         let add_nonce = MapResponseLayer::new(move |response| add_nonce(&app, response));
 
-        let mut api = ApiDoc::openapi();
+        let Groups { protected, token, public, unlimited, questions } = self.groups();
         let admitted = (around_all.clone(), admit.clone());
-        let protected = self.described(&mut api, routes::protected());
-        let protected = protected.route_layer((admitted.clone(), guard));
-        let token = self.described(&mut api, routes::with_token_endpoint_nonce());
-        let token = token.route_layer((admitted.clone(), add_nonce, ShareRoute));
-        let public = routes::public().merge(dialects::routes(self.settings.dialects));
-        let public = self.described(&mut api, public).route_layer((admitted, ShareRoute));
-        dialects::describe(&mut api, self.settings.dialects);
-        // What proxies ask. Its answers are for proxies, which take them for answers to their
-        // clients' requests: so no layer for browsers stands before it. Above all, nothing but the
-        // guard may answer a preflight.
-        let questions = self
-            .questions(&mut api)
-            .map(|questions| questions.route_layer((around_answer, admit, record, ShareRoute)));
-        routes::openapi::add_common_refusals(&mut api);
-        let unlimited = self.described(&mut api, routes::unlimited());
-        let unlimited = unlimited.merge(routes::openapi::router(api));
+        // Answers to proxies are taken for answers to their clients' requests: so no layer for
+        // browsers stands before them. Above all, nothing but the guard may answer a preflight.
+        let around_questions = (around_answer, admit, record, ShareRoute);
         protected
-            .merge(token)
-            .merge(public)
+            .route_layer((admitted.clone(), guard))
+            .merge(token.route_layer((admitted.clone(), add_nonce, ShareRoute)))
+            .merge(public.route_layer((admitted, ShareRoute)))
             .merge(unlimited.route_layer(around_all.clone()))
             .fallback(not_found.layer(around_all.clone()))
             .method_not_allowed_fallback(method_not_allowed.layer(around_all))
-            .merge(questions.unwrap_or_default())
+            .merge(questions.map(|router| router.route_layer(around_questions)).unwrap_or_default())
     }
 
-    /// `routes` with their state; adds their description to `api`.
-    fn described(&self, api: &mut utoipa::openapi::OpenApi, routes: OpenApiRouter<Self>) -> Router {
-        let (router, description) = routes.with_state(self.clone()).split_for_parts();
-        api.merge(description);
-        router
-    }
-
-    /// What proxies ask, if there is anything behind some.
-    fn questions(&self, api: &mut utoipa::openapi::OpenApi) -> Option<Router> {
-        let any = !self.protected.is_empty();
-        any.then(|| self.described(api, routes::for_proxies()))
+    /// All routes without their layers, with the description of them all among them.
+    fn groups(&self) -> Groups {
+        let mut api = ApiDoc::openapi();
+        let described = |api: &mut utoipa::openapi::OpenApi, routes: OpenApiRouter<Self>| {
+            let (router, description) = routes.with_state(self.clone()).split_for_parts();
+            api.merge(description);
+            router
+        };
+        let dialects = self.settings.dialects;
+        let protected = described(&mut api, routes::protected());
+        let token = described(&mut api, routes::with_token_endpoint_nonce());
+        let public = described(&mut api, routes::public().merge(dialects::routes(dialects)));
+        dialects::describe(&mut api, dialects);
+        let behind_proxies = !self.protected.is_empty();
+        let questions = behind_proxies.then(|| described(&mut api, routes::for_proxies()));
+        routes::openapi::add_common_refusals(&mut api);
+        let unlimited = described(&mut api, routes::unlimited());
+        let unlimited = unlimited.merge(routes::openapi::router(api));
+        Groups { protected, token, public, unlimited, questions }
     }
 
     fn access_log(&self) -> AccessLog {
@@ -192,6 +188,16 @@ impl App {
         let app = self.clone();
         move |response| refused::record(&app, client, response)
     }
+}
+
+/// Routes by what stands around them.
+struct Groups {
+    protected: Router,
+    token: Router,
+    public: Router,
+    unlimited: Router,
+    /// What proxies ask, if there is anything behind some.
+    questions: Option<Router>,
 }
 
 /// Writes down a request and its answer, and puts refusals into the words of OAuth where those are

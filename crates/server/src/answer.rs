@@ -1,6 +1,9 @@
-//! Answers of the handlers that are asked most.
+//! Answers as handlers write them.
 
-use axum::{body::Body, response::Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
 use http::{
     HeaderMap, HeaderValue,
     header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -24,15 +27,14 @@ pub(crate) fn with_body(content_type: HeaderValue, body: impl Into<Body>) -> Res
     response
 }
 
-/// An answer in JSON that no cache may keep.
-///
-/// # Errors
-/// When `body` is not JSON, which is a mistake in its type.
-pub(crate) fn uncached_json(body: &impl Serialize) -> Result<Response, Problem> {
+/// An answer in JSON that no cache may keep. What is not JSON, by a mistake in its type, is the
+/// constant 500.
+pub(crate) fn uncached_json(body: &impl Serialize) -> Response {
     let mut text = Vec::with_capacity(BODY_LEN);
-    serde_json::to_writer(&mut text, body).map_err(Problem::internal)?;
+    if let Err(error) = serde_json::to_writer(&mut text, body) {
+        return Problem::internal(error).into_response();
+    }
     let mut response = with_body(HeaderValue::from_static("application/json"), text);
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
-    Ok(response)
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

@@ -18,6 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::register::{Answer, Shape};
 use crate::{
     address::ClientAddress,
+    answer,
     app::App,
     problem::{Problem, ProblemBody},
 };
@@ -84,8 +85,8 @@ fn failure(error: SealedRegistrationError) -> Result<Response, Problem> {
 }
 
 fn answer(status: StatusCode, result: &'static str, message: &str) -> Response {
-    let body = axum::Json(json!({ "res": result, "message": message }));
-    (status, [(header::CACHE_CONTROL, "no-store")], body).into_response()
+    let answer = answer::uncached_json(&json!({ "res": result, "message": message }));
+    (status, answer).into_response()
 }
 
 impl From<RegistrationKeyError> for Problem {

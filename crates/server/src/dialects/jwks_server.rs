@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     address::ClientAddress,
+    answer,
     app::App,
     body::dpop_fields,
     problem::{Problem, ProblemBody, ProblemType},
@@ -53,9 +54,8 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
             address: client.0,
         };
         let password = app.authority.register_with_password(registration).await?;
-        let body = axum::Json(json!({ "password": *password }));
-        let no_store = [(header::CACHE_CONTROL, "no-store")];
-        Ok((StatusCode::CREATED, no_store, body).into_response())
+        let answer = answer::uncached_json(&json!({ "password": *password }));
+        Ok((StatusCode::CREATED, answer).into_response())
     })
 }
 
@@ -143,8 +143,7 @@ async fn try_auth(
             address: client.0,
         })
         .await?;
-    let body = axum::Json(json!({ "token": token }));
-    Ok(([(header::CACHE_CONTROL, "no-store")], body).into_response())
+    Ok(answer::uncached_json(&json!({ "token": token })))
 }
 
 struct Credentials {

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     address::ClientAddress,
+    answer,
     app::App,
     problem::{Problem, ProblemBody, ProblemType},
 };
@@ -89,10 +90,9 @@ pub(crate) async fn challenge(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
     account: Result<Path<String>, PathRejection>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let block = app.authority.mutual_challenge(&name_in(account), client.0).await?;
-    let body = axum::Json(json!({ "challenge": base64::encode(&block) }));
-    Ok(([(header::CACHE_CONTROL, "no-store")], body))
+    Ok(answer::uncached_json(&json!({ "challenge": base64::encode(&block) })))
 }
 
 #[derive(ToSchema)]
@@ -136,10 +136,7 @@ pub(crate) async fn authenticate(
     body: Bytes,
 ) -> Response {
     match log_in(&app, &name_in(account), &body, client).await {
-        Ok(token) => {
-            let body = axum::Json(json!({ "jwtToken": token }));
-            ([(header::CACHE_CONTROL, "no-store")], body).into_response()
-        }
+        Ok(token) => answer::uncached_json(&json!({ "jwtToken": token })),
         Err(problem) if problem.kind() == ProblemType::Unauthenticated => {
             ([(header::WWW_AUTHENTICATE, SCHEME)], problem).into_response()
         }

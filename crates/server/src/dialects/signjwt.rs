@@ -14,7 +14,7 @@ use countersign_authority::{
     account::AccountName,
 };
 use countersign_protocol::strict::{base64, json::Object};
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::{
@@ -73,8 +73,7 @@ pub(crate) struct LoginBody {
     user_id: String,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON of the answer")]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct SessionBody {
     /// The session: a JWT by HS256 that only the server can verify.
     jwt: String,
@@ -98,10 +97,9 @@ pub(crate) async fn login(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
     StrictObject(body): StrictObject,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let session = app.authority.open_session(user(&body.to_map())?, client.0).await?;
-    let body = axum::Json(json!({ "jwt": session.jwt, "nonce": session.nonce }));
-    Ok(([(header::CACHE_CONTROL, "no-store")], body))
+    Ok(answer::uncached_json(&SessionBody { jwt: session.jwt, nonce: session.nonce }))
 }
 
 #[derive(ToSchema)]
@@ -144,7 +142,7 @@ pub(crate) async fn protected(
     let username = app.authority.username(&checked.principal).await?;
     let nonce = app.authority.redeem_message(&checked, now).await?;
     let message = format!("{username} may pass");
-    answer::uncached_json(&ProtectedBody { message, nonce })
+    Ok(answer::uncached_json(&ProtectedBody { message, nonce }))
 }
 
 #[derive(ToSchema)]

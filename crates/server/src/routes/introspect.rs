@@ -1,6 +1,6 @@
 //! Token introspection (RFC 7662).
 
-use axum::{Extension, Json, extract::State, http::header, response::IntoResponse};
+use axum::{Extension, extract::State, response::Response};
 use countersign_authority::{Caller, CallerAuthentication, Introspection};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     address::ClientAddress,
+    answer,
     app::App,
     body::OAuthForm,
     problem::{OAuthError, OAuthErrorBody},
@@ -46,14 +47,14 @@ pub(crate) async fn introspect(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
     form: OAuthForm,
-) -> Result<impl IntoResponse, OAuthError> {
+) -> Result<Response, OAuthError> {
     let Some(caller) = authenticate(&app, client, &form).await? else {
         return Err(OAuthError::new("invalid_client")
             .status(StatusCode::UNAUTHORIZED)
             .description("authenticate with client_assertion (private_key_jwt)"));
     };
     let introspection = app.authority.introspect(form.required("token")?, &caller).await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(to_json(&introspection))))
+    Ok(answer::uncached_json(&to_json(&introspection)))
 }
 
 /// The account that a client assertion speaks for; `None` when the form has none.

@@ -1,7 +1,7 @@
 //! The token endpoint: the JWT bearer grant (RFC 7523) with DPoP (RFC 9449).
 
 use axum::{
-    Extension, Json,
+    Extension,
     extract::State,
     http::{HeaderMap, Method, header},
     response::IntoResponse,
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     address::ClientAddress,
+    answer,
     app::App,
     body::{OAuthForm, dpop_fields},
     problem::{OAuthError, OAuthErrorBody},
@@ -93,5 +94,5 @@ pub(crate) async fn token(
         expires_in: grant.expires_in.as_secs(),
         scope: (!grant.scopes.is_empty()).then(|| grant.scopes.to_string()),
     };
-    Ok(([(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")], Json(body)))
+    Ok(([(header::PRAGMA, "no-cache")], answer::uncached_json(&body)))
 }

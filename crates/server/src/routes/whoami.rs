@@ -51,5 +51,5 @@ pub(crate) async fn whoami(
         scopes: principal.scopes.iter().collect(),
         expires_at: principal.expires_at.as_secs(),
     };
-    answer::uncached_json(&body)
+    Ok(answer::uncached_json(&body))
 }

@@ -158,15 +158,15 @@ impl Authority {
     /// # Errors
     /// When there were too many.
     pub async fn admit_request(&self, address: IpAddr) -> Result<(), RateLimited> {
-        self.take(|limits| &limits.requests, LimitKey::Address(address)).await
+        self.take(|limits| &limits.requests, LimitKey::Network(address.into())).await
     }
 
     pub(crate) async fn admit_registration(&self, address: IpAddr) -> Result<(), RateLimited> {
-        self.take(|limits| &limits.registrations, LimitKey::Address(address)).await
+        self.take(|limits| &limits.registrations, LimitKey::Network(address.into())).await
     }
 
     pub(crate) async fn admit_login(&self, address: IpAddr) -> Result<(), RateLimited> {
-        self.take(|limits| &limits.logins, LimitKey::Address(address)).await
+        self.take(|limits| &limits.logins, LimitKey::Network(address.into())).await
     }
 
     pub(crate) async fn admit_account(&self, account: AccountId) -> Result<(), RateLimited> {

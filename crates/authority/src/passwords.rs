@@ -112,7 +112,7 @@ impl Authority {
         let limited = self.policy.passwords.is_some_and(|policy| policy.rate_limit);
         if limited {
             let now = self.ports.clock.monotonic();
-            self.ports.window_limiter.take(LimitKey::Address(address), now).await?;
+            self.ports.window_limiter.take(LimitKey::Network(address.into()), now).await?;
         }
         self.admit_login(address).await
     }

@@ -90,7 +90,7 @@ impl Authority {
         if self.policy.enrolment == Enrolment::Closed {
             return Err(SealedRegistrationError::Closed);
         }
-        let guesser = LimitKey::Address(address);
+        let guesser = LimitKey::Network(address.into());
         self.take(|limits| &limits.guesses_from_address, guesser).await?;
         let result = self.try_register_sealed(&registration, now).await;
         if matches!(result, Err(SealedRegistrationError::Refused)) {

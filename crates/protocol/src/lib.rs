@@ -6,6 +6,7 @@
 //! is an [`Unspent`] value until a replay log has recorded it.
 
 pub mod challenges;
+mod client_network;
 pub mod digest;
 pub mod envelope;
 pub mod keys;
@@ -13,6 +14,7 @@ pub mod ports;
 pub mod principal;
 pub mod proofs;
 pub mod replay;
+pub mod shares;
 pub mod strict;
 #[cfg(test)]
 mod test_support;
@@ -20,6 +22,7 @@ pub mod time;
 pub mod tokens;
 mod unverified;
 
+pub use crate::client_network::ClientNetwork;
 pub use crate::principal::{AccountId, Principal, ProofKind, ProvenKey, Scopes};
 pub use crate::replay::{ReplayEntry, SpentReceipt, Unspent};
 pub use crate::time::UnixTime;

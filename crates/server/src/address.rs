@@ -1,6 +1,6 @@
 //! Whose request is it? The client's address, also behind proxies that are trusted to name it.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use http::HeaderMap;
@@ -89,18 +89,6 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxie
         (Some(one), Some(other)) => one.filter(|_| one == other),
     };
     client.unwrap_or(peer)
-}
-
-/// The address that a per-client limit counts by: an IPv4 address itself, an IPv6 address as its
-/// /64, because every subscriber has at least that many to choose from.
-pub fn limit_key(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
 }
 
 /// How many hops of a forwarding header are looked at.

@@ -17,11 +17,7 @@ use axum::{
 use countersign_authority::Authority;
 use tower::{Layer, Service};
 
-use crate::{
-    address::{ClientAddress, limit_key},
-    limits::Gate,
-    problem::Problem,
-};
+use crate::{address::ClientAddress, limits::Gate, problem::Problem};
 
 /// The layer. All that stands behind one of its clones shares the gate.
 #[derive(Clone)]
@@ -39,7 +35,7 @@ impl Admission {
     /// Counts a request against its client's allowance.
     async fn count(&self, client: Option<ClientAddress>) -> Result<(), Problem> {
         let Some(ClientAddress(address)) = client else { return Ok(()) };
-        Ok(self.authority.admit_request(limit_key(address)).await?)
+        Ok(self.authority.admit_request(address).await?)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
-use countersign_protocol::{AccountId, challenges::mutual::Number};
+use countersign_protocol::{AccountId, ClientNetwork, challenges::mutual::Number};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
@@ -16,7 +16,7 @@ const CLIENTS: usize = 16_384;
 const NUMBERS: usize = 8;
 
 /// Kept apart by address, so that nobody elsewhere can push out the numbers of an account.
-pub(crate) struct RecentNumbers(Cache<(AccountId, IpAddr), Arc<Mutex<VecDeque<Number>>>>);
+pub(crate) struct RecentNumbers(Cache<(AccountId, ClientNetwork), Arc<Mutex<VecDeque<Number>>>>);
 
 impl Default for RecentNumbers {
     fn default() -> Self {
@@ -26,7 +26,7 @@ impl Default for RecentNumbers {
 
 impl RecentNumbers {
     pub(crate) fn remember(&self, account: AccountId, address: IpAddr, number: Number) {
-        let client = (account, network(address));
+        let client = (account, address.into());
         let Ok(numbers) = self
             .0
             .get_or_insert_with(&client, || Ok::<_, std::convert::Infallible>(Arc::default()));
@@ -39,19 +39,8 @@ impl RecentNumbers {
 
     /// The numbers that were asked for from `address`, latest first.
     pub(crate) fn of(&self, account: AccountId, address: IpAddr) -> Vec<Number> {
-        let numbers = self.0.get(&(account, network(address)));
+        let numbers = self.0.get(&(account, address.into()));
         numbers.map_or_else(Vec::new, |numbers| numbers.lock().iter().rev().cloned().collect())
-    }
-}
-
-/// An IPv6 address stands for its /64, within which clients change theirs as they like.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! How often somebody may do something.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use countersign_protocol::AccountId;
+use countersign_protocol::{AccountId, ClientNetwork};
 use thiserror::Error;
 
 /// Counts events per key and says when there were too many.
@@ -47,8 +47,8 @@ pub struct RateLimit {
 /// Whose allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitKey {
-    /// A client address (an IPv6 address stands for its /64).
-    Address(IpAddr),
+    /// The network of a client.
+    Network(ClientNetwork),
     /// An account.
     Account(AccountId),
     /// A name that may be nobody's, by its SHA-256.

@@ -87,20 +87,22 @@ async fn revoke_key(world: &World, id: AccountId, number: u64) -> Result<(), Rev
     world.authority.revoke_own_key(&principal(id), &key, ADDRESS).await
 }
 
-const ADDRESS_KEY: LimitKey = LimitKey::Address(ADDRESS);
+fn network_key() -> LimitKey {
+    LimitKey::Network(ADDRESS.into())
+}
 
 #[tokio::test]
 async fn each_act_takes_from_its_own_allowance() {
     let (world, counter, id) = alice(true).await;
     world.authority.admit_request(ADDRESS).await.unwrap();
-    assert_eq!(counter.since_last_asked(), [("requests", ADDRESS_KEY)]);
+    assert_eq!(counter.since_last_asked(), [("requests", network_key())]);
     world.register("bob", &ed25519(2)).await.unwrap();
-    assert_eq!(counter.since_last_asked(), [("registrations", ADDRESS_KEY)]);
+    assert_eq!(counter.since_last_asked(), [("registrations", network_key())]);
     world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
     let of_account = ("account", LimitKey::Account(id));
-    assert_eq!(counter.since_last_asked(), [("logins", ADDRESS_KEY), of_account]);
+    assert_eq!(counter.since_last_asked(), [("logins", network_key()), of_account]);
     world.call(&ed25519(1), &Login::of("alice"), None).await.unwrap();
-    assert_eq!(counter.since_last_asked(), [("logins", ADDRESS_KEY)]);
+    assert_eq!(counter.since_last_asked(), [("logins", network_key())]);
     add_key(&world, id, 3).await.unwrap();
     assert_eq!(counter.since_last_asked(), [of_account]);
     revoke_key(&world, id, 3).await.unwrap();
@@ -123,7 +125,7 @@ async fn what_is_not_proven_costs_the_account_nothing() {
     ];
     for (number, (signer, attempt)) in attempts.into_iter().enumerate() {
         assert!(world.login(signer, &attempt).await.is_err(), "{number}");
-        assert_eq!(counter.since_last_asked(), [("logins", ADDRESS_KEY)], "{number}");
+        assert_eq!(counter.since_last_asked(), [("logins", network_key())], "{number}");
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::{IpAddr, Ipv6Addr},
     time::Duration,
 };
 
@@ -65,7 +64,6 @@ impl RateLimiter for MemoryRateLimiter {
         key: LimitKey,
         now: Duration,
     ) -> Result<(), RateLimited> {
-        let key = whole_network(key);
         let mut set = self.set_of(limit.name, key).lock();
         let is_it = |allowance: &Allowance| allowance.limit == limit.name && allowance.key == key;
         let known = set.iter().flatten().find(|allowance| is_it(allowance));
@@ -82,7 +80,6 @@ impl RateLimiter for MemoryRateLimiter {
     }
 
     async fn give_back(&self, limit: &RateLimit, key: LimitKey) {
-        let key = whole_network(key);
         let mut set = self.set_of(limit.name, key).lock();
         let is_it = |allowance: &Allowance| allowance.limit == limit.name && allowance.key == key;
         if let Some(allowance) = set.iter_mut().flatten().find(|allowance| is_it(allowance)) {
@@ -105,18 +102,6 @@ fn take_one(limit: &RateLimit, full_at: u64, now: u64) -> Result<u64, RateLimite
         0 => Ok(next),
         excess => Err(RateLimited { retry_after: Duration::from_nanos(excess) }),
     }
-}
-
-/// The key that is counted: an IPv6 client has a whole /64 to choose its address from.
-pub(super) fn whole_network(key: LimitKey) -> LimitKey {
-    let LimitKey::Address(address) = key else { return key };
-    LimitKey::Address(match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = address.to_bits() >> 64 << 64;
-            IpAddr::V6(Ipv6Addr::from_bits(network))
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    })
 }
 
 pub(super) fn nanos(duration: Duration) -> u64 {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use countersign_authority::ports::{LimitKey, RateLimited, WindowLimiter};
 use parking_lot::Mutex;
 
-use super::rate_limiter::{nanos, whole_network};
+use super::rate_limiter::nanos;
 
 /// How many keys share a set.
 const WAYS: usize = 8;
@@ -63,7 +63,6 @@ impl MemoryWindowLimiter {
 #[async_trait]
 impl WindowLimiter for MemoryWindowLimiter {
     async fn take(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited> {
-        let key = whole_network(key);
         // A second is added, so that zero lies outside of every window.
         let now = nanos(now).saturating_add(WINDOW);
         let mut set = self.set_of(key).lock();
@@ -115,7 +114,7 @@ mod tests {
     use super::*;
 
     fn address(number: u8) -> LimitKey {
-        LimitKey::Address(IpAddr::from([192, 0, 2, number]))
+        LimitKey::Network(IpAddr::from([192, 0, 2, number]).into())
     }
 
     fn passes(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> bool {
@@ -143,7 +142,7 @@ mod tests {
     fn an_ipv6_client_has_one_allowance_for_its_network() {
         let limiter = MemoryWindowLimiter::new(8);
         let address = |host: u128| {
-            LimitKey::Address(IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) | host)))
+            LimitKey::Network(IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) | host)).into())
         };
         assert!((0..10).all(|n| passes(&limiter, address(n), 0)));
         assert!(!passes(&limiter, address(99), 0));

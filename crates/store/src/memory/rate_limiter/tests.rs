@@ -9,11 +9,11 @@ const LOGIN: RateLimit = RateLimit { name: "login", burst: 3, period: Duration::
 const START: Duration = Duration::from_hours(1);
 
 fn client(number: u32) -> LimitKey {
-    LimitKey::Address(IpAddr::V4(Ipv4Addr::from_bits(number)))
+    LimitKey::Network(IpAddr::V4(Ipv4Addr::from_bits(number)).into())
 }
 
 fn address(text: &str) -> LimitKey {
-    LimitKey::Address(text.parse().unwrap())
+    LimitKey::Network(text.parse::<IpAddr>().unwrap().into())
 }
 
 async fn exhaust(limiter: &MemoryRateLimiter, limit: &RateLimit, key: LimitKey) {

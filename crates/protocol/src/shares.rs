@@ -1,0 +1,131 @@
+//! Places in something finite, of which each owner may hold a share.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use thiserror::Error;
+
+/// A number of places, of which one owner may hold some and not all.
+///
+/// For everything that strangers can use up: connections, bodies under way, places in a queue. A
+/// place is taken before the resource is, and given back when the [`Place`] is dropped.
+///
+/// *Failure direction.* Without a free place, and without one in the owner's share, it refuses.
+///
+/// *Memory.* One entry for each owner that holds a place: never more than there are places.
+#[derive(Debug)]
+pub struct Shares<K> {
+    places: usize,
+    each: usize,
+    taken: Mutex<Taken<K>>,
+}
+
+#[derive(Debug)]
+struct Taken<K> {
+    places: usize,
+    by_owner: HashMap<K, usize>,
+}
+
+impl<K: Eq + Hash + Clone> Shares<K> {
+    /// `places` in all, of which one owner may hold `each`.
+    pub fn new(places: usize, each: usize) -> Self {
+        let taken = Taken { places: 0, by_owner: HashMap::new() };
+        Self { places, each, taken: Mutex::new(taken) }
+    }
+
+    /// Takes a place for `owner`, and holds it for as long as the result lives.
+    ///
+    /// # Errors
+    /// When the owner's share is used up, or all places are taken.
+    pub fn take(self: &Arc<Self>, owner: K) -> Result<Place<K>, NoPlace> {
+        let mut taken = self.lock();
+        let held = taken.by_owner.get(&owner).copied().unwrap_or_default();
+        if held >= self.each {
+            return Err(NoPlace::ShareUsedUp);
+        }
+        if taken.places >= self.places {
+            return Err(NoPlace::AllTaken);
+        }
+        taken.places += 1;
+        taken.by_owner.insert(owner.clone(), held + 1);
+        drop(taken);
+        Ok(Place { shares: Arc::clone(self), owner })
+    }
+
+    /// How many places are taken.
+    pub fn taken(&self) -> usize {
+        self.lock().places
+    }
+
+    fn give_back(&self, owner: &K) {
+        let mut taken = self.lock();
+        taken.places = taken.places.saturating_sub(1);
+        let left = taken.by_owner.get_mut(owner).map(|held| {
+            *held = held.saturating_sub(1);
+            *held
+        });
+        if left == Some(0) {
+            taken.by_owner.remove(owner);
+        }
+    }
+
+    /// No code that holds the lock leaves the counts half changed.
+    fn lock(&self) -> MutexGuard<'_, Taken<K>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One place, held until it is dropped.
+#[derive(Debug)]
+#[must_use = "the place is given back when this is dropped"]
+pub struct Place<K: Eq + Hash + Clone> {
+    shares: Arc<Shares<K>>,
+    owner: K,
+}
+
+impl<K: Eq + Hash + Clone> Drop for Place<K> {
+    fn drop(&mut self) {
+        self.shares.give_back(&self.owner);
+    }
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NoPlace {
+    /// This owner holds as many as one may.
+    #[error("this client holds its whole share")]
+    ShareUsedUp,
+    /// All of them together hold every place.
+    #[error("every place is taken")]
+    AllTaken,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_owner_gets_its_share_and_leaves_the_rest() {
+        let shares = Arc::new(Shares::new(3, 2));
+        let held = [shares.take("mallory").unwrap(), shares.take("mallory").unwrap()];
+        assert_eq!(shares.take("mallory").unwrap_err(), NoPlace::ShareUsedUp);
+        let honest = shares.take("alice").unwrap();
+        assert_eq!(shares.take("bob").unwrap_err(), NoPlace::AllTaken);
+        drop(held);
+        assert_eq!(shares.taken(), 1);
+        drop(honest);
+        assert_eq!(shares.taken(), 0);
+    }
+
+    #[test]
+    fn who_holds_nothing_is_not_remembered() {
+        let shares = Arc::new(Shares::new(1, 1));
+        for owner in 0..100 {
+            drop(shares.take(owner).unwrap());
+        }
+        assert!(shares.lock().by_owner.is_empty());
+    }
+}

@@ -15,7 +15,11 @@ use countersign_authority::{
     account::AccountName,
     ports::{AccountStore as _, CredentialStore as _},
 };
-use countersign_protocol::{ReplayEntry, digest::sha256, replay::ReplayMemory};
+use countersign_protocol::{
+    AccountId, ReplayEntry,
+    digest::sha256,
+    replay::{ReplayMemory, ReplayOwner},
+};
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::{
     keys,
@@ -40,20 +44,22 @@ fn fresh() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+const OWNER: ReplayOwner = ReplayOwner::Account(AccountId::from_bytes([1; 16]));
+
 #[divan::bench(threads = [1, 2])]
 fn replay_log_records(bencher: Bencher<'_, '_>) {
-    let log = ReplayMemory::new(100_000_000, RandomState::new());
+    let log = ReplayMemory::new(100_000_000, 100_000_000, RandomState::new());
     let forget_at = NOW + Duration::from_mins(1);
     let entry = || ReplayEntry { digest: sha256(&[&fresh().to_be_bytes()]), forget_at };
-    bencher.with_inputs(entry).bench_values(|entry| log.record(entry, NOW).unwrap());
+    bencher.with_inputs(entry).bench_values(|entry| log.record(entry, OWNER, NOW).unwrap());
 }
 
 #[divan::bench(threads = [1, 2])]
 fn replay_log_refuses(bencher: Bencher<'_, '_>) {
-    let log = ReplayMemory::new(100_000_000, RandomState::new());
+    let log = ReplayMemory::new(100_000_000, 100_000_000, RandomState::new());
     let entry = samples::replay_entry(1);
-    let _receipt = log.record(entry, NOW).unwrap();
-    bencher.bench(|| log.record(black_box(entry), NOW).unwrap_err());
+    let _receipt = log.record(entry, OWNER, NOW).unwrap();
+    bencher.bench(|| log.record(black_box(entry), OWNER, NOW).unwrap_err());
 }
 
 /// A store on disk, with accounts.

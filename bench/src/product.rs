@@ -41,7 +41,7 @@ impl Product {
     }
 
     /// Starts one on a data directory that may be there. Everything is as by default, save that
-    /// rate limits are off, because all clients here have one address.
+    /// rate limits and shares are off, because all clients here have one address.
     pub(crate) fn open(bench: &Bench, data_dir: PathBuf, place: Place) -> anyhow::Result<Self> {
         let mut command = Command::new(&bench.countersign);
         command
@@ -49,6 +49,7 @@ impl Product {
             .arg(&data_dir)
             .current_dir(&bench.run_dir)
             .env("COUNTERSIGN_RATE_LIMITS", "off")
+            .env("COUNTERSIGN_LIMITS_CLIENT_SHARE", "100")
             .env("COUNTERSIGN_DIALECTS_AUTH_RATE_LIMIT", "off");
         let log = data_dir.with_extension("log");
         let server = Server::start(&command, place, &bench.cores, &log)?;

@@ -20,7 +20,9 @@ use countersign_protocol::envelope::aes_gcm::SealingKey;
 use countersign_protocol::keys::{KeyPolicy, PublicKey, Thumbprint};
 use countersign_protocol::proofs::target_uri::TargetUri;
 use countersign_protocol::tokens::{issue::AccessTokenClaims, unbound::UnboundClaims};
-use countersign_protocol::{AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime};
+use countersign_protocol::{
+    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, replay::ReplayOwner,
+};
 use http::{HeaderName, HeaderValue};
 
 const ISSUER: &str = "https://auth.example";
@@ -76,6 +78,7 @@ impl ReplayLog for World {
     async fn check_and_insert(
         &self,
         _: ReplayEntry,
+        _: ReplayOwner,
         _: UnixTime,
     ) -> Result<SpentReceipt, ReplayError> {
         unreachable!("nothing verifies that nobody has signed");

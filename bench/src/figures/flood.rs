@@ -4,10 +4,10 @@ use std::{hash::RandomState, process::Command, time::Duration};
 
 use anyhow::Context as _;
 use countersign_protocol::{
-    ReplayEntry, UnixTime,
+    AccountId, ReplayEntry, UnixTime,
     digest::sha256,
     keys::{Algorithm, NewKey},
-    replay::ReplayMemory,
+    replay::{ReplayMemory, ReplayOwner},
 };
 use serde_json::json;
 
@@ -106,16 +106,17 @@ fn replay_log(bench: &Bench) -> anyhow::Result<Row> {
 /// prints by how many bytes the process has grown at most.
 #[expect(clippy::print_stdout, reason = "the result, for the process that started this one")]
 pub(crate) fn flood_replay_log(count: u64) -> anyhow::Result<()> {
-    let log = ReplayMemory::new(REPLAY_CAPACITY, RandomState::new());
+    let log = ReplayMemory::new(REPLAY_CAPACITY, REPLAY_CAPACITY, RandomState::new());
     let begun = UnixTime::from_secs(now());
     let before = resident("self")?;
     let mut most = before;
+    let owner = ReplayOwner::Account(AccountId::from_bytes([1; 16]));
     for number in 0..count {
         let millis = Duration::from_millis(number * 1000 / PROOFS_PER_SECOND);
         let digest = sha256(&[&number.to_be_bytes()]);
         let at = begun + millis;
         let entry = ReplayEntry { digest, forget_at: at + Duration::from_secs(75) };
-        let _receipt = log.record(entry, at).context("a proof was refused")?;
+        let _receipt = log.record(entry, owner, at).context("a proof was refused")?;
         if number % 100_000 == 0 {
             most = most.max(resident("self")?);
         }

@@ -9,6 +9,7 @@ use countersign_protocol::{
         dpop::{DpopError, NonceRule},
         target_uri::TargetUri,
     },
+    replay::ReplayOwner,
 };
 use thiserror::Error;
 
@@ -111,7 +112,8 @@ impl Authority {
         if signer.thumbprint() != public_key.thumbprint() {
             return Err(ProofError::from(DpopError::OtherKey).into());
         }
-        self.spend_proof(proof, now).await?;
+        let owner = ReplayOwner::account(principal.account_id, Some(request.address.into()));
+        self.spend_proof(proof, owner, now).await?;
         let credential = Credential::new(principal.account_id, public_key, label, now);
         let event = AuditEvent::new(now, EventKind::KeyAdded)
             .account(principal.account_id)

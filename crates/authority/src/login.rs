@@ -7,6 +7,7 @@ use countersign_protocol::{
     keys::{PublicKey, Thumbprint},
     principal::uuid_v7,
     proofs::dpop::{DpopError, DpopProof, NonceRule},
+    replay::ReplayOwner,
     tokens::{
         assertion::{Assertion, AssertionUse},
         issue::AccessTokenClaims,
@@ -92,7 +93,8 @@ impl Authority {
         let scopes = granted_scopes(request.scope, &signer.account.scopes)?;
         let audience = self.audience(request.resources)?;
         self.admit_account(signer.account.id).await?;
-        self.spend_proof(proof, now).await?;
+        let owner = ReplayOwner::account(signer.account.id, Some(request.address.into()));
+        self.spend_proof(proof, owner, now).await?;
         self.record_login(assertion, &signer, request.address, now).await?;
         let lifetime = self.policy.tokens.lifetime;
         let claims = AccessTokenClaims {

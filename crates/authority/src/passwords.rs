@@ -11,6 +11,7 @@ use countersign_protocol::{
     ports::random_bytes,
     principal::{uuid_v4, uuid_v7},
     proofs::dpop::NonceRule,
+    replay::ReplayOwner,
     tokens::{
         issue::{self, AccessTokenClaims},
         unbound::UnboundClaims,
@@ -138,7 +139,8 @@ impl Authority {
         let account = self.check_password(&request, now).await?;
         let key = match proof {
             Some((proof, key)) => {
-                self.spend_proof(proof, now).await?;
+                let owner = ReplayOwner::account(account.id, Some(request.address.into()));
+                self.spend_proof(proof, owner, now).await?;
                 Some(key.thumbprint())
             }
             None => None,

@@ -9,6 +9,7 @@ use countersign_protocol::{
         dpop::{DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof},
         target_uri::TargetUri,
     },
+    replay::{ReplayOwner, ReplayShareUsedUp},
 };
 use thiserror::Error;
 
@@ -66,13 +67,14 @@ impl Authority {
         Ok((verified, key))
     }
 
-    /// Records a verified proof as used and opens it.
+    /// Records a verified proof as used, counted against the share of `owner`, and opens it.
     pub(crate) async fn spend_proof(
         &self,
         proof: Unspent<DpopProof>,
+        owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<DpopProof, ProofError> {
-        let receipt = self.ports.replay_log.check_and_insert(proof.entry(), now).await?;
+        let receipt = self.ports.replay_log.check_and_insert(proof.entry(), owner, now).await?;
         proof.redeem(&receipt).ok_or(ProofError::Replayed)
     }
 }
@@ -86,6 +88,9 @@ pub enum ProofError {
     /// It was used before.
     #[error("the proof was used before")]
     Replayed,
+    /// Whoever sends it holds its whole share of the replay log.
+    #[error(transparent)]
+    ShareUsedUp(ReplayShareUsedUp),
     /// The replay log cannot tell.
     #[error("the replay log cannot record: {0}")]
     Unavailable(&'static str),
@@ -94,6 +99,7 @@ pub enum ProofError {
 impl From<ReplayError> for ProofError {
     fn from(error: ReplayError) -> Self {
         match error {
+            ReplayError::ShareUsedUp(error) => Self::ShareUsedUp(error),
             ReplayError::Used => Self::Replayed,
             ReplayError::Unavailable(cause) => Self::Unavailable(cause),
         }

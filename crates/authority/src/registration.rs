@@ -6,6 +6,7 @@ use countersign_protocol::{
     AccountId, UnixTime,
     keys::{KeyError, KeyPolicy, PublicKey, Thumbprint},
     proofs::dpop::{DpopError, NonceRule},
+    replay::ReplayOwner,
 };
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -116,7 +117,8 @@ impl Authority {
             Some(label) => label.parse()?,
             None => Label::of_kind(&public_key),
         };
-        self.prove_key(&registration.proof, &public_key, now).await?;
+        let owner = ReplayOwner::Network(registration.address.into());
+        self.prove_key(&registration.proof, &public_key, owner, now).await?;
         let new = self.new_account(username, public_key, registration.address, now);
         let new =
             NewAccount { credential: Credential { label, ..new.credential }, invitation, ..new };
@@ -173,13 +175,14 @@ impl Authority {
         &self,
         proof: &PresentedDpop<'_>,
         key: &PublicKey,
+        owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<(), ProofError> {
         let (proof, signer) = self.verify_proof(proof, NonceRule::IfPresent(&self.nonces), now)?;
         if signer.thumbprint() != key.thumbprint() {
             return Err(DpopError::OtherKey.into());
         }
-        self.spend_proof(proof, now).await.map(drop)
+        self.spend_proof(proof, owner, now).await.map(drop)
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) async fn start(
 fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let replay_log = settings.limits.replay_log_entries;
     Ports {
         accounts: Arc::clone(store) as _,
         audit: Arc::clone(store) as _,
@@ -91,7 +92,10 @@ fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
         passwords: Arc::clone(store) as _,
         random,
         rate_limiter: Arc::new(MemoryRateLimiter::new(settings.limits.rate_limit_clients)),
-        replay_log: Arc::new(MemoryReplayLog::new(settings.limits.replay_log_entries)),
+        replay_log: Arc::new(MemoryReplayLog::new(
+            replay_log,
+            settings.limits.share_of(replay_log),
+        )),
         revocations: Arc::clone(store) as _,
         session_nonces: Arc::new(MemorySessionNonces::new(settings.limits.sessions)),
         server_keys: Arc::clone(store) as _,

@@ -1,5 +1,6 @@
 //! What a refused client is answered, and what every answer of a guarded resource carries.
 
+use countersign_protocol::replay::ReplayShareUsedUp;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
@@ -35,8 +36,8 @@ impl Guard {
         for value in self.challenges(refused) {
             headers.append(header::WWW_AUTHENTICATE, value);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = retry_after(&refused.refusal) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -58,11 +59,21 @@ pub fn add_session_nonce(headers: &mut HeaderMap, nonce: Option<String>) {
     }
 }
 
+/// In how many seconds the same request may be answered otherwise.
+fn retry_after(refusal: &Refusal) -> Option<u64> {
+    match refusal.challenge().status {
+        StatusCode::SERVICE_UNAVAILABLE => Some(1),
+        StatusCode::TOO_MANY_REQUESTS => Some(ReplayShareUsedUp::RETRY_AFTER_SECS),
+        _ => None,
+    }
+}
+
 /// What the problem type means, in words.
 fn problem_title(refusal: &Refusal) -> &'static str {
     match problem_name(refusal) {
         "forbidden" => "This is not allowed.",
         "invalid-request" => "The request is not valid.",
+        "rate-limited" => "There are too many requests.",
         "unavailable" => "The server cannot do this now.",
         _ => "The request must prove who makes it.",
     }
@@ -73,6 +84,7 @@ fn problem_name(refusal: &Refusal) -> &'static str {
         Some("insufficient_scope") => "forbidden",
         Some("invalid_request") => "invalid-request",
         _ if matches!(refusal, Refusal::JustStarted | Refusal::Unavailable(_)) => "unavailable",
+        _ if matches!(refusal, Refusal::ShareUsedUp(_)) => "rate-limited",
         _ if matches!(refusal, Refusal::Body(_)) => "payload-too-large",
         _ => "unauthenticated",
     }

@@ -24,4 +24,4 @@ pub use crate::metadata::METADATA_PATH;
 pub use crate::policy::GuardPolicy;
 pub use crate::proofs::{AcrossRestarts, Proofs, Reuse, SelfSignedPolicy, SelfSignedProofs};
 pub use crate::refusal::{BodyError, Challenge, Refusal, Refused, SignedMessageError, Signer};
-pub use crate::verify::{Guard, GuardPorts, Request, Verified};
+pub use crate::verify::{ClientAddress, Guard, GuardPorts, Request, Verified};

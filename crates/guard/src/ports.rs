@@ -5,6 +5,7 @@ pub use countersign_protocol::ports::Clock;
 use countersign_protocol::{
     AccountId, Principal, ReplayEntry, Scopes, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
+    replay::{ReplayOwner, ReplayShareUsedUp},
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
 use thiserror::Error;
@@ -133,10 +134,11 @@ pub enum SessionRefusal {
 /// Remembers which proofs were used.
 #[async_trait]
 pub trait ReplayLog: Send + Sync {
-    /// Records `entry` as used; of concurrent calls with one digest exactly one succeeds.
+    /// Records `entry` as used, and counts it against the share of `owner`; of concurrent calls with one digest exactly one succeeds.
     async fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError>;
 }
@@ -144,6 +146,9 @@ pub trait ReplayLog: Send + Sync {
 /// Why a proof was not recorded as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ReplayError {
+    /// The owner holds its whole share; others are not concerned.
+    #[error(transparent)]
+    ShareUsedUp(ReplayShareUsedUp),
     /// The log cannot tell, so nothing is accepted.
     #[error("the replay log is unavailable")]
     Unavailable,

@@ -164,6 +164,7 @@ mod tests {
         async fn check_and_insert(
             &self,
             _: countersign_protocol::ReplayEntry,
+            _: countersign_protocol::replay::ReplayOwner,
             _: UnixTime,
         ) -> Result<countersign_protocol::SpentReceipt, crate::ports::ReplayError> {
             Err(crate::ports::ReplayError::Unavailable)

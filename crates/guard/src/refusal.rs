@@ -6,6 +6,7 @@ use countersign_protocol::{
     AccountId, Principal, ProofKind,
     keys::{Algorithm, Thumbprint},
     proofs::{dpop::DpopError, self_signed::SelfSignedError},
+    replay::ReplayShareUsedUp,
     tokens::{issue::AccessTokenClaims, jws::JwsError, verify::AccessTokenError},
 };
 use http::{HeaderValue, StatusCode};
@@ -95,6 +96,9 @@ pub enum Refusal {
     /// The signed message does not verify.
     #[error(transparent)]
     SignedMessage(#[from] SignedMessageError),
+    /// The account, or the client's network, holds its whole share of the replay log.
+    #[error(transparent)]
+    ShareUsedUp(#[from] ReplayShareUsedUp),
     /// The token does not verify.
     #[error(transparent)]
     Token(#[from] AccessTokenError),
@@ -180,6 +184,7 @@ impl Refusal {
             )
             | Self::Replayed => (StatusCode::UNAUTHORIZED, Some("invalid_dpop_proof")),
             Self::InsufficientScope(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            Self::ShareUsedUp(_) => (StatusCode::TOO_MANY_REQUESTS, None),
             Self::JustStarted | Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
         };
         Challenge { status, error }
@@ -208,6 +213,7 @@ impl Refusal {
                 "expired"
             }
             Self::SelfSigned(_) => "self-signed",
+            Self::ShareUsedUp(_) => "share-used-up",
             Self::Token(_) | Self::TokenFormat(_) | Self::UnknownSigningKey => "token",
             Self::Unavailable(_) => "unavailable",
         }
@@ -229,7 +235,12 @@ impl Refusal {
         metadata: Option<&str>,
     ) -> Vec<HeaderValue> {
         let told = self.challenge();
-        if matches!(told.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::PAYLOAD_TOO_LARGE) {
+        if matches!(
+            told.status,
+            StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::TOO_MANY_REQUESTS
+        ) {
             return Vec::new();
         }
         let only_tried = told.error.is_some() && kinds.contains(&tried);

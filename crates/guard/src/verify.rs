@@ -4,13 +4,16 @@ mod bearer;
 mod self_signed;
 mod signed_message;
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use countersign_protocol::{
-    Principal, ProofKind, ProvenKey, Scopes, UnixTime, Unspent,
+    AccountId, Principal, ProofKind, ProvenKey, Scopes, UnixTime, Unspent,
     challenges::sealed::NonceSealer,
     digest::sha256,
     keys::{PublicKey, Thumbprint},
@@ -21,6 +24,7 @@ use countersign_protocol::{
         },
         target_uri::TargetUri,
     },
+    replay::ReplayOwner,
     tokens::{
         issue::AccessTokenClaims,
         verify::{AccessToken, AccessTokenExpectations, check_time},
@@ -89,6 +93,14 @@ pub struct Verified {
     /// The nonce for the session's next request, which the answer must carry.
     pub session_nonce: Option<String>,
 }
+
+/// The address that a request comes from, found out by whoever stands in front of the guard, who
+/// puts it into the request's extensions.
+///
+/// The guard counts what a request uses up against the client's network too where it is there, and
+/// against the account alone where it is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 type Verdict = Result<Verified, Refused>;
 
@@ -314,8 +326,10 @@ impl Guard {
         let proof = self.verified_proof(&parts.headers, method, &uri, binding, now)?;
         check_scope(scope, &token.scopes)?;
         // Last of all: a proof that is refused for another reason is not used up.
-        let receipt = ports.replay_log.check_and_insert(proof.entry(), now).await;
+        let owner = owner(token.account_id, parts);
+        let receipt = ports.replay_log.check_and_insert(proof.entry(), owner, now).await;
         let receipt = receipt.map_err(|error| match error {
+            ReplayError::ShareUsedUp(error) => error.into(),
             ReplayError::Used => Refusal::Replayed,
             ReplayError::Unavailable => Refusal::Unavailable(error.to_string()),
         })?;
@@ -387,6 +401,12 @@ fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {
         scopes: token.scopes.clone(),
         expires_at: token.expires_at,
     }
+}
+
+/// Whose share of the replay log a request of `account` counts against.
+fn owner(account: AccountId, parts: &Parts) -> ReplayOwner {
+    let client = parts.extensions.get::<ClientAddress>();
+    ReplayOwner::account(account, client.map(|client| client.0.into()))
 }
 
 fn unavailable(PortUnavailable(cause): PortUnavailable) -> Refusal {

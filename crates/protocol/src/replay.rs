@@ -1,8 +1,10 @@
 //! Single use: values that verified but count only once they are recorded as used.
 
 mod memory;
+mod owners;
 
 pub use self::memory::{NotRecorded, ReplayMemory};
+pub use self::owners::{ReplayOwner, ReplayShareUsedUp, ShareHolder};
 use crate::time::UnixTime;
 
 /// What a replay log stores about one used value: a digest and the moment it may be forgotten.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign_guard::ports::{ReplayError, ReplayLog};
 use countersign_protocol::{
     ReplayEntry, SpentReceipt, UnixTime,
-    replay::{NotRecorded, ReplayMemory},
+    replay::{NotRecorded, ReplayMemory, ReplayOwner},
 };
 
 /// Remembers in this process which proofs were used, until they expire.
@@ -16,9 +16,10 @@ use countersign_protocol::{
 pub struct MemoryReplayLog(ReplayMemory);
 
 impl MemoryReplayLog {
-    /// An empty log with room for `capacity` entries of 20 to 58 bytes.
-    pub fn new(capacity: u64) -> Self {
-        Self(ReplayMemory::new(capacity, RandomState::new()))
+    /// An empty log with room for `capacity` entries of 20 to 58 bytes, of which one account, or one client
+    /// network, may hold `share`.
+    pub fn new(capacity: u64, share: u64) -> Self {
+        Self(ReplayMemory::new(capacity, share, RandomState::new()))
     }
 }
 
@@ -27,9 +28,11 @@ impl ReplayLog for MemoryReplayLog {
     async fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError> {
-        self.0.record(entry, now).map_err(|error| match error {
+        self.0.record(entry, owner, now).map_err(|error| match error {
+            NotRecorded::ShareUsedUp(error) => ReplayError::ShareUsedUp(error),
             NotRecorded::Used => ReplayError::Used,
             NotRecorded::Full | NotRecorded::Forgotten => ReplayError::Unavailable,
         })

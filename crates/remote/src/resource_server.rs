@@ -34,6 +34,8 @@ use crate::{
 
 /// How many used proofs are remembered.
 const REPLAY_ENTRIES: u64 = 1_000_000;
+/// How many of them one account may have: the requests of about a minute.
+const REPLAY_SHARE: u64 = REPLAY_ENTRIES / 10;
 /// For how long a nonce works.
 const NONCE_LIFETIME: Duration = Duration::from_mins(5);
 
@@ -242,7 +244,8 @@ impl ResourceServer {
         });
         let standing = RemoteStanding { feed: Arc::clone(&fresh.feed), introspection };
         let log = self.replay_log;
-        let log = log.unwrap_or_else(|| Arc::new(MemoryReplayLog::new(REPLAY_ENTRIES)));
+        let log =
+            log.unwrap_or_else(|| Arc::new(MemoryReplayLog::new(REPLAY_ENTRIES, REPLAY_SHARE)));
         let ports = GuardPorts {
             clock,
             issuer_keys: Arc::new(KeptFresh(Arc::clone(fresh))),

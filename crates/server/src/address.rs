@@ -15,9 +15,8 @@ mod tests;
 pub struct PeerAddress(pub SocketAddr);
 
 /// The address that the request counts as coming from: a request extension that the access log
-/// sets, for limits and the audit trail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
+/// sets, for limits, the guard and the audit trail.
+pub use countersign_guard::ClientAddress;
 
 /// The networks of the proxies whose `X-Forwarded-For` and `Forwarded` are believed.
 ///

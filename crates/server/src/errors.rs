@@ -1,15 +1,20 @@
 //! Refusals of the authority as HTTP answers. No arm is a wildcard: a new refusal must be given a
 //! status before it compiles.
 
+use std::time::Duration;
+
 use countersign_authority::{
     AddKeyError, CallerError, LoginError, ProofError, RegistrationError, RevocationFeedError,
     RevokeKeyError, RevokeTokenError,
     ports::{AddCredentialError, RateLimited, RevokeCredentialError, StoreError},
 };
-use countersign_protocol::proofs::dpop::DpopError;
+use countersign_protocol::{proofs::dpop::DpopError, replay::ReplayShareUsedUp};
 use http::StatusCode;
 
 use crate::problem::{OAuthError, Problem, ProblemType};
+
+/// When a client whose share of the replay log is used up may try again.
+const UNTIL_ENTRIES_END: Duration = Duration::from_secs(ReplayShareUsedUp::RETRY_AFTER_SECS);
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -31,6 +36,11 @@ impl From<ProofError> for Problem {
         let kind = match &error {
             ProofError::Invalid(DpopError::Nonce) => ProblemType::NonceRequired,
             ProofError::Invalid(_) | ProofError::Replayed => ProblemType::InvalidProof,
+            ProofError::ShareUsedUp(_) => {
+                return Self::new(ProblemType::RateLimited)
+                    .detail(error.to_string())
+                    .retry_after(UNTIL_ENTRIES_END);
+            }
             ProofError::Unavailable(_) => return Self::unavailable(error),
         };
         Self::new(kind).detail(error.to_string())
@@ -126,6 +136,12 @@ impl From<LoginError> for OAuthError {
                     "invalid_dpop_proof"
                 }
             }
+            LoginError::Proof(ProofError::ShareUsedUp(error)) => {
+                return Self::new("temporarily_unavailable")
+                    .status(StatusCode::TOO_MANY_REQUESTS)
+                    .description(error.to_string())
+                    .retry_after(UNTIL_ENTRIES_END);
+            }
             LoginError::Proof(ProofError::Unavailable(_)) => return unavailable(&error),
             LoginError::RateLimited(error) => return error.into(),
             LoginError::Scope => "invalid_scope",
@@ -166,5 +182,5 @@ impl From<RevokeTokenError> for OAuthError {
 fn unavailable(cause: &impl std::fmt::Display) -> OAuthError {
     OAuthError::internal(cause)
         .status(StatusCode::SERVICE_UNAVAILABLE)
-        .retry_after(std::time::Duration::from_secs(1))
+        .retry_after(Duration::from_secs(1))
 }

@@ -14,6 +14,7 @@ use countersign_guard::ports::{
 use countersign_protocol::{
     Principal, ReplayEntry, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
+    replay::ReplayOwner,
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
 
@@ -59,10 +60,12 @@ impl ReplayLog for AuthorityPorts {
     async fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError> {
         let log = &self.0.ports().replay_log;
-        log.check_and_insert(entry, now).await.map_err(|error| match error {
+        log.check_and_insert(entry, owner, now).await.map_err(|error| match error {
+            LogError::ShareUsedUp(error) => ReplayError::ShareUsedUp(error),
             LogError::Used => ReplayError::Used,
             LogError::Unavailable(_) => ReplayError::Unavailable,
         })
@@ -136,6 +139,7 @@ impl ReplayLog for DurableLog {
     async fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        _owner: ReplayOwner,
         _now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError> {
         let store = &self.0.ports().credentials;

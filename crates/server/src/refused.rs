@@ -84,6 +84,7 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
             | SignedMessageError::Malformed
             | SignedMessageError::Refused,
         )
+        | Refusal::ShareUsedUp(_)
         | Refusal::Token(_)
         | Refusal::TokenFormat(_)
         | Refusal::Unavailable(_)

@@ -1,7 +1,10 @@
 //! What was used already.
 
 use async_trait::async_trait;
-use countersign_protocol::{ReplayEntry, SpentReceipt, UnixTime};
+use countersign_protocol::{
+    ReplayEntry, SpentReceipt, UnixTime,
+    replay::{ReplayOwner, ReplayShareUsedUp},
+};
 use thiserror::Error;
 
 /// Remembers what was used until it has expired by itself.
@@ -10,11 +13,12 @@ use thiserror::Error;
 /// thief in. So an implementation that cannot tell (full, or its server away) must refuse.
 #[async_trait]
 pub trait ReplayLog: Send + Sync {
-    /// Records `entry` as used, atomically: of any number of concurrent calls with the same digest
+    /// Records `entry` as used, atomically, and counts it against the share of `owner`: of any number of concurrent calls with the same digest
     /// exactly one gets the receipt.
     async fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError>;
 
@@ -36,6 +40,9 @@ pub enum ReplayError {
     /// The log is full or away; nothing can be accepted for now.
     #[error("the replay log cannot record: {0}")]
     Unavailable(&'static str),
+    /// The owner holds its whole share; others are not concerned.
+    #[error(transparent)]
+    ShareUsedUp(ReplayShareUsedUp),
     /// It was used before.
     #[error("used before")]
     Used,

@@ -62,6 +62,7 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("limits.body_bytes", Kind::Number),
     ("limits.concurrent_requests", Kind::Number),
     ("limits.connections", Kind::Number),
+    ("limits.client_share", Kind::Number),
     ("limits.replay_log_entries", Kind::Number),
     ("limits.rate_limit_clients", Kind::Number),
     ("limits.sessions", Kind::Number),

@@ -136,6 +136,8 @@ settings! {
         connections: usize = 10_000,
         /// How many used proofs are remembered at once; more are refused until some expire.
         replay_log_entries: u64 = 4_000_000,
+        /// How much of what is finite one client network, or one account, may use, in percent.
+        client_share: u8 = 5,
         /// How many *signjwt* sessions have a nonce at once; beyond, the oldest lose theirs.
         sessions: usize = 262_144,
         /// How many clients the rate limits keep count of.
@@ -228,6 +230,7 @@ impl Settings {
             ("limits.concurrent_requests", limits.concurrent_requests as u64, 1, 1_000_000),
             ("limits.connections", limits.connections as u64, 1, 1_000_000),
             ("limits.replay_log_entries", limits.replay_log_entries, 1000, 1_000_000_000),
+            ("limits.client_share", limits.client_share.into(), 1, 100),
             ("limits.rate_limit_clients", limits.rate_limit_clients as u64, 8, 10_000_000),
             ("limits.sessions", limits.sessions as u64, 8, 10_000_000),
         ] {
@@ -308,6 +311,13 @@ impl Settings {
     pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
         let tls = self.tls.as_ref()?;
         Some(TlsFiles { certificates: tls.cert.clone(), key: tls.key.clone() })
+    }
+}
+
+impl LimitSettings {
+    /// What one client may have of `all`: at least one.
+    pub(crate) fn share_of(&self, all: u64) -> u64 {
+        (u128::from(all) * u128::from(self.client_share) / 100).try_into().unwrap_or(all).max(1)
     }
 }
 

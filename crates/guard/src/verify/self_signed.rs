@@ -6,10 +6,11 @@ use countersign_protocol::{
     proofs::self_signed::{
         PresentedSelfSigned, SelfSigned, SelfSignedError, SelfSignedExpectations,
     },
+    replay::ReplayOwner,
     strict::json,
 };
 
-use super::{Guard, Request, Verdict, check_scope, unavailable};
+use super::{Guard, Request, Verdict, check_scope, owner, unavailable};
 use crate::{
     ports::{AccountKey, ReplayError, TokenStanding},
     proofs::{Memory, Reuse, SelfSignedPolicy, SelfSignedProofs},
@@ -54,7 +55,8 @@ impl Guard {
             return Err(refused(Refusal::Revoked));
         }
         check_scope(request.scope, &signer.scopes).map_err(refused)?;
-        let jwt = self.spend(verified, proofs, now).await.map_err(refused)?;
+        let owner = owner(signer.account_id, request.parts);
+        let jwt = self.spend(verified, owner, proofs, now).await.map_err(refused)?;
         proofs.keys.key_used(&who.key, now).await;
         let principal = Principal {
             account_id: signer.account_id,
@@ -104,6 +106,7 @@ impl Guard {
     async fn spend(
         &self,
         jwt: Unspent<SelfSigned>,
+        owner: ReplayOwner,
         proofs: &SelfSignedProofs,
         now: UnixTime,
     ) -> Result<SelfSigned, Refusal> {
@@ -121,9 +124,9 @@ impl Guard {
             (Memory::Volatile, _) => None,
         };
         let log = &*self.0.ports.replay_log;
-        let mut receipt = log.check_and_insert(jwt.entry(), now).await.map_err(used)?;
+        let mut receipt = log.check_and_insert(jwt.entry(), owner, now).await.map_err(used)?;
         if let Some(durable) = durable {
-            receipt = durable.check_and_insert(jwt.entry(), now).await.map_err(used)?;
+            receipt = durable.check_and_insert(jwt.entry(), owner, now).await.map_err(used)?;
         }
         jwt.redeem(&receipt).ok_or(Refusal::JwtUsed)
     }
@@ -131,6 +134,7 @@ impl Guard {
 
 fn used(error: ReplayError) -> Refusal {
     match error {
+        ReplayError::ShareUsedUp(error) => error.into(),
         ReplayError::Used => Refusal::JwtUsed,
         ReplayError::Unavailable => Refusal::Unavailable(error.to_string()),
     }

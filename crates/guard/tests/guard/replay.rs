@@ -1,9 +1,14 @@
 //! One proof, one request: RFC 9449 §11.1.
 
-use std::{sync::Arc, sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{net::IpAddr, sync::Arc, sync::atomic::Ordering::SeqCst, time::Duration};
 
-use countersign_guard::Refusal;
-use countersign_testkit::{keys::ed25519, samples::NOW};
+use countersign_guard::{ClientAddress, Refusal};
+use countersign_protocol::replay::ReplayOwner;
+use countersign_testkit::{
+    keys::ed25519,
+    samples::{NOW, account_id},
+};
+use http::StatusCode;
 use tokio::sync::Barrier;
 
 use crate::world::{Client, INVALID_PROOF, MILLISECOND, PATH, Proof, World, request};
@@ -25,6 +30,38 @@ async fn a_proof_works_once() {
     is_replayed(&world, &request).await;
     is_replayed(&world, &request).await;
     world.accepts(&client.request(&world)).await;
+}
+
+#[tokio::test]
+async fn a_used_up_share_of_the_log_is_told_to_who_holds_it_and_uses_nothing_up() {
+    let (world, client) = (World::new(), Client::new());
+    let request = client.request(&world);
+    world.replay_log.share_used_up.store(true, SeqCst);
+    let refused = world.guard.verify(&request).await.unwrap_err();
+    assert_eq!(
+        refused.refusal.to_string(),
+        "this account holds its whole share of the replay log, 50 entries, until some of them end"
+    );
+    let answer = world.guard.answer(&refused);
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers()["retry-after"], "16");
+    assert!(!answer.headers().contains_key("www-authenticate"), "other credentials do not help");
+    assert!(answer.body().contains("urn:countersign:problem:rate-limited"), "{}", answer.body());
+    world.replay_log.share_used_up.store(false, SeqCst);
+    world.accepts(&request).await;
+}
+
+#[tokio::test]
+async fn a_request_counts_against_its_account_and_the_network_that_it_comes_from() {
+    let (world, client) = (World::new(), Client::new());
+    world.accepts(&client.request(&world)).await;
+    let mut request = client.request(&world);
+    let address = IpAddr::from([192, 0, 2, 1]);
+    request.extensions.insert(ClientAddress(address));
+    world.accepts(&request).await;
+    let owners =
+        [ReplayOwner::Account(account_id(1)), ReplayOwner::Both(account_id(1), address.into())];
+    assert_eq!(*world.replay_log.owners.lock().unwrap(), owners);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -23,6 +23,7 @@ use countersign_protocol::{
     envelope::aes_gcm::SealingKey,
     keys::{PrivateKey, PublicKey, Thumbprint},
     proofs::target_uri::TargetUri,
+    replay::{ReplayOwner, ReplayShareUsedUp, ShareHolder},
     strict::base64url,
     tokens::{
         issue::{self, AccessTokenClaims},
@@ -344,6 +345,10 @@ pub(crate) struct FakeReplayLog {
     pub(crate) away: AtomicBool,
     /// Hands out the receipt for another entry, as a broken log might.
     pub(crate) broken: AtomicBool,
+    /// Whether everybody's share is used up.
+    pub(crate) share_used_up: AtomicBool,
+    /// Whom it charged, in order.
+    pub(crate) owners: Mutex<Vec<ReplayOwner>>,
 }
 
 impl FakeReplayLog {
@@ -357,6 +362,7 @@ impl ReplayLog for FakeReplayLog {
     async fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError> {
         self.asked.fetch_add(1, SeqCst);
@@ -366,6 +372,11 @@ impl ReplayLog for FakeReplayLog {
         if self.broken.load(SeqCst) {
             let other = ReplayEntry { digest: [0; 32], ..entry };
             return Ok(SpentReceipt::recorded(other));
+        }
+        self.owners.lock().unwrap().push(owner);
+        if self.share_used_up.load(SeqCst) {
+            let share = ReplayShareUsedUp { by: ShareHolder::Account, share: 50 };
+            return Err(ReplayError::ShareUsedUp(share));
         }
         let mut used = self.used.lock().unwrap();
         used.retain(|_, forget_at| now < *forget_at);

@@ -14,11 +14,14 @@ use std::{
 
 use thiserror::Error;
 
-use super::{ReplayEntry, SpentReceipt};
+use super::{
+    ReplayEntry, SpentReceipt,
+    owners::{Owners, ReplayOwner, ReplayShareUsedUp},
+};
 use crate::time::UnixTime;
 
 /// The width of a bucket, in milliseconds: entries stay that much longer than they must.
-const BUCKET_MILLIS: u64 = 16_000;
+pub(super) const BUCKET_MILLIS: u64 = 16_000;
 /// Entries that must be kept for longer than this share one bucket.
 const NEAR_BUCKETS: u64 = 32;
 /// The bucket of entries that must be kept for long.
@@ -30,13 +33,16 @@ const KEY_LEN: usize = 16;
 
 /// Remembers in this process what was used, until it has expired; a restart forgets it.
 ///
-/// *Failure direction.* It refuses whenever it cannot tell: when it is full, and when the clock has
-/// gone back behind what it has already forgotten. It keeps the first 16 bytes of each digest; two
+/// Each owner has a share of the room, so that nobody alone can fill it.
+///
+/// *Failure direction.* It refuses whenever it cannot tell: when it is full, when the owner's share
+/// is used up, and when the clock has gone back behind what it has already forgotten. It keeps the first 16 bytes of each digest; two
 /// entries that share them, which happens to one pair in 2¹²⁸, count as one, so that the second is
 /// refused.
 ///
 /// *Memory.* An entry takes 20 to 39 bytes, depending on how full its table is, and up to 58 for the
-/// moment in which the table grows. Entries lie in buckets by the time of their end; a bucket whose
+/// moment in which the table grows; what counts the shares of owners takes half a megabyte, however
+/// many entries and owners there are. Entries lie in buckets by the time of their end; a bucket whose
 /// time has come is freed as a whole, at the first call in each span of 16 seconds. There are no
 /// timers and no threads.
 pub struct ReplayMemory {
@@ -45,6 +51,8 @@ pub struct ReplayMemory {
     /// The span of time, counted in bucket widths, in which expired buckets were last freed.
     freed_in: AtomicU64,
     shards: Vec<Mutex<Shard>>,
+    /// Locked after a shard, never before.
+    owners: Mutex<Owners>,
     /// Keyed, so that nobody can choose digests that collide in a table.
     hashing: RandomState,
 }
@@ -63,22 +71,30 @@ struct Bucket {
 }
 
 impl ReplayMemory {
-    /// An empty one with room for `capacity` entries; `hashing` is keyed at random.
-    pub fn new(capacity: u64, hashing: RandomState) -> Self {
+    /// An empty one with room for `capacity` entries, of which one owner may hold `share`; `hashing`
+    /// is keyed at random.
+    pub fn new(capacity: u64, share: u64, hashing: RandomState) -> Self {
         Self {
             capacity,
             len: AtomicU64::new(0),
             freed_in: AtomicU64::new(0),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            owners: Mutex::new(Owners::new(share, hashing.clone())),
             hashing,
         }
     }
 
-    /// Records `entry` as used, at `now`; of concurrent calls with one digest exactly one succeeds.
+    /// Records `entry` as used, at `now`, and counts it against the share of `owner`; of concurrent
+    /// calls with one digest exactly one succeeds.
     ///
     /// # Errors
-    /// When it was used before, or that cannot be told.
-    pub fn record(&self, entry: ReplayEntry, now: UnixTime) -> Result<SpentReceipt, NotRecorded> {
+    /// When it was used before, that cannot be told, or the owner's share is used up.
+    pub fn record(
+        &self,
+        entry: ReplayEntry,
+        owner: ReplayOwner,
+        now: UnixTime,
+    ) -> Result<SpentReceipt, NotRecorded> {
         self.free_expired(now);
         let key = key_of(&entry);
         let mut shard = lock(&self.shards[usize::from(key[0]) % SHARDS]);
@@ -92,7 +108,12 @@ impl ReplayMemory {
             self.len.fetch_sub(1, AcqRel);
             return Err(NotRecorded::Full);
         }
-        shard.insert(key, entry.forget_at, now, &self.hashing);
+        let bucket = bucket_of(entry.forget_at, now);
+        if let Err(error) = lock(&self.owners).take(owner, bucket, entry.forget_at) {
+            self.len.fetch_sub(1, AcqRel);
+            return Err(error.into());
+        }
+        shard.insert(key, bucket, entry.forget_at, &self.hashing);
         Ok(SpentReceipt::recorded(entry))
     }
 
@@ -116,6 +137,7 @@ impl ReplayMemory {
             let freed = lock(shard).free_expired(now);
             self.len.fetch_sub(freed, AcqRel);
         }
+        lock(&self.owners).free_expired(now);
     }
 }
 
@@ -123,13 +145,10 @@ impl Shard {
     fn insert(
         &mut self,
         key: [u8; KEY_LEN],
+        bucket: u64,
         forget_at: UnixTime,
-        now: UnixTime,
         hashing: &RandomState,
     ) {
-        let last_near = now.as_millis() / BUCKET_MILLIS + NEAR_BUCKETS;
-        let bucket = forget_at.as_millis() / BUCKET_MILLIS;
-        let bucket = if bucket > last_near { FAR } else { bucket };
         let bucket = self.buckets.entry(bucket).or_insert_with(|| Bucket {
             keys: HashSet::with_hasher(hashing.clone()),
             ends_at: UnixTime::EPOCH,
@@ -160,14 +179,24 @@ pub enum NotRecorded {
     /// There is no room.
     #[error("it is full")]
     Full,
+    /// Its owner holds as many entries as one may.
+    #[error(transparent)]
+    ShareUsedUp(#[from] ReplayShareUsedUp),
     /// It would have been forgotten already.
     #[error("the entry has ended, or the clock has gone back")]
     Forgotten,
 }
 
-/// No code that holds a lock leaves a shard half changed, so one that panicked there did no harm.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+/// No code that holds a lock leaves a part half changed, so one that panicked there did no harm.
+fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The bucket of an entry that is recorded at `now`.
+fn bucket_of(forget_at: UnixTime, now: UnixTime) -> u64 {
+    let last_near = now.as_millis() / BUCKET_MILLIS + NEAR_BUCKETS;
+    let bucket = forget_at.as_millis() / BUCKET_MILLIS;
+    if bucket > last_near { FAR } else { bucket }
 }
 
 fn key_of(entry: &ReplayEntry) -> [u8; KEY_LEN] {

@@ -144,6 +144,44 @@ async fn a_full_replay_log_refuses_rather_than_forgets() {
 }
 
 #[tokio::test]
+async fn one_account_that_uses_up_its_share_of_the_replay_log_leaves_the_others_theirs() {
+    let app = TestApp::start_with(|setup| setup.replay_log_share = 6).await;
+    let (mallory, alice) = (TestKey::number(1), TestKey::number(2));
+    let token = app.enrol("mallory", &mallory).await;
+    let honest = app.enrol("alice", &alice).await;
+    // One place is that of the login. Another network each time, so that only the account counts.
+    let call =
+        |from: &str| app.resource_request(&mallory, &token, "GET", "/v1/whoami").peer(from).send();
+    for number in 1..6 {
+        call(&format!("198.51.100.{number}")).await.is(200);
+    }
+    let refused = call("198.51.100.6").await;
+    refused.is_problem(429, "rate-limited");
+    assert_eq!(refused.header("retry-after"), "16");
+    assert!(refused.body.contains("this account holds its whole share"), "{}", refused.body);
+    let login = app.login_request("mallory", &mallory).peer("198.51.100.7").send().await;
+    login.is_oauth_error(429, "temporarily_unavailable");
+    app.whoami(&alice, &honest).await.is(200);
+}
+
+#[tokio::test]
+async fn one_network_with_many_accounts_has_one_share_of_the_replay_log() {
+    let app = TestApp::start_with(|setup| setup.replay_log_share = 6).await;
+    let keys = [TestKey::number(1), TestKey::number(2)];
+    let tokens = [app.enrol("mallory", &keys[0]).await, app.enrol("trudy", &keys[1]).await];
+    let call = |who: usize, from: &str| {
+        app.resource_request(&keys[who], &tokens[who], "GET", "/v1/whoami").peer(from).send()
+    };
+    for number in 0..6 {
+        call(number % 2, "198.51.100.66").await.is(200);
+    }
+    let refused = call(0, "198.51.100.66").await;
+    refused.is_problem(429, "rate-limited");
+    assert!(refused.body.contains("this client network holds its whole"), "{}", refused.body);
+    call(0, "198.51.100.67").await.is(200);
+}
+
+#[tokio::test]
 async fn a_login_that_could_not_be_recorded_gives_no_token() {
     let (app, faults, key, _) = with_token().await;
     app.login("alice", &key).await;

@@ -90,7 +90,7 @@ impl World {
             invitations: Arc::clone(&store) as _,
             random: Arc::new(SeededRandom::new(1)),
             rate_limiter: Arc::new(MemoryRateLimiter::new(1000)),
-            replay_log: Arc::new(MemoryReplayLog::new(1000)),
+            replay_log: Arc::new(MemoryReplayLog::new(1000, 1000)),
             server_keys: Arc::clone(&store) as _,
             session_nonces: Arc::new(MemorySessionNonces::new(1000)),
             passwords: Arc::clone(&store) as _,

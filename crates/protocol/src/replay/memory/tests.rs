@@ -8,6 +8,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::{principal::AccountId, replay::ShareHolder};
 
 const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 
@@ -18,11 +19,15 @@ fn entry(number: u64, forget_at: UnixTime) -> ReplayEntry {
 }
 
 fn memory(capacity: u64) -> ReplayMemory {
-    ReplayMemory::new(capacity, RandomState::new())
+    ReplayMemory::new(capacity, capacity, RandomState::new())
+}
+
+fn owner(number: u8) -> ReplayOwner {
+    ReplayOwner::Account(AccountId::from_bytes([number; 16]))
 }
 
 fn record(memory: &ReplayMemory, entry: ReplayEntry, now: UnixTime) -> Result<(), NotRecorded> {
-    memory.record(entry, now).map(|_receipt| ())
+    memory.record(entry, owner(1), now).map(|_receipt| ())
 }
 
 fn is_used(result: Result<(), NotRecorded>) -> bool {
@@ -107,6 +112,25 @@ fn what_was_forgotten_is_refused_when_the_clock_goes_back() {
     let leap = START + Duration::from_hours(1);
     record(&log, entry(2, leap + Duration::from_mins(1)), leap).unwrap();
     assert!(is_unavailable(record(&log, used, START)));
+}
+
+#[test]
+fn an_owner_beyond_its_share_is_refused_and_nobody_else() {
+    let log = ReplayMemory::new(1000, 50, RandomState::new());
+    let end = START + Duration::from_mins(1);
+    let used_by = |number, by| log.record(entry(number, end), owner(by), START).map(|_| ());
+    for number in 0..50 {
+        used_by(number, 1).unwrap();
+    }
+    let share = NotRecorded::ShareUsedUp(ReplayShareUsedUp { by: ShareHolder::Account, share: 50 });
+    assert_eq!(used_by(50, 1), Err(share));
+    assert_eq!(used_by(7, 1), Err(NotRecorded::Used));
+    assert_eq!(log.len(), 50, "what is refused takes no room");
+    used_by(50, 2).unwrap();
+
+    let later = end + Duration::from_secs(20);
+    let next = entry(51, later + Duration::from_mins(1));
+    let _: SpentReceipt = log.record(next, owner(1), later).unwrap();
 }
 
 /// One use: how far the clock moves first, in milliseconds, which entry, and for how long it is

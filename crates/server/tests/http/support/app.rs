@@ -41,6 +41,7 @@ pub(crate) struct Setup {
     /// Ways to make the ports fail.
     pub(crate) faults: Option<Faults>,
     pub(crate) replay_log_capacity: u64,
+    pub(crate) replay_log_share: u64,
     pub(crate) master_key: &'static str,
 }
 
@@ -59,6 +60,7 @@ impl Default for Setup {
             },
             faults: None,
             replay_log_capacity: 10_000,
+            replay_log_share: 10_000,
             master_key: MASTER_KEY,
         }
     }
@@ -216,7 +218,10 @@ impl TestApp {
             invitations: Arc::clone(&store) as _,
             random: Arc::new(SeededRandom::new(seed)),
             rate_limiter: Arc::new(MemoryRateLimiter::new(1_000)),
-            replay_log: Arc::new(MemoryReplayLog::new(self.setup.replay_log_capacity)),
+            replay_log: Arc::new(MemoryReplayLog::new(
+                self.setup.replay_log_capacity,
+                self.setup.replay_log_share,
+            )),
             revocations: Arc::clone(&store) as _,
             server_keys: Arc::clone(&store) as _,
             session_nonces: Arc::new(MemorySessionNonces::new(1_000)),

@@ -14,7 +14,7 @@ use countersign_authority::{
     },
 };
 use countersign_protocol::{
-    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, keys::Thumbprint,
+    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, keys::Thumbprint, replay::ReplayOwner,
 };
 use parking_lot::Mutex;
 
@@ -247,12 +247,13 @@ impl ReplayLog for Failing {
     async fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError> {
         if matches!(*self.faults.0.lock(), Some(Fault::ReplayLog)) {
             return Err(ReplayError::Unavailable(CAUSE));
         }
-        self.ports.replay_log.check_and_insert(entry, now).await
+        self.ports.replay_log.check_and_insert(entry, owner, now).await
     }
 
     fn len(&self) -> u64 {

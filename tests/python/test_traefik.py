@@ -76,6 +76,19 @@ def test_a_spoilt_request_is_not_passed_on(traefik, client, spoilt):
     assert refused.headers["dpop-nonce"]
 
 
+@pytest.mark.parametrize("path", ["/ADMIN", "//admin", "/%61dmin", "/admin/x", "/admin;x", "/admin%00", "/%2561dmin", "/x/../admin"])
+def test_no_spelling_of_a_path_needs_no_scope(traefik, client, path):
+    refused = traefik.send("GET", path, client.headers(client.proof(path=path)))
+    assert isinstance(refused, httpx.Response)
+    assert refused.status_code == 403
+
+
+def test_a_client_cannot_name_the_identity_as_a_header_of_its_connection(traefik, client):
+    passed = traefik.send("GET", ITEMS, [*client.headers(client.proof()), ("Connection", "Remote-User")])
+    assert passed["remote-user"] == client.account.username
+    assert "connection" not in passed
+
+
 def test_a_scope_is_needed_where_the_file_says_so(traefik, client):
     refused = traefik.send("GET", "/admin", client.headers(client.proof(path="/admin")))
     assert refused.status_code == 403

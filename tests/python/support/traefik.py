@@ -6,6 +6,7 @@ would ask, and says what Traefik would pass on.
 
 import re
 import tomllib
+import urllib.parse
 
 import httpx
 
@@ -37,6 +38,9 @@ class Traefik:
         headers = {name.title(): value for name, value in fields}
         for name in self._router(path)["middlewares"]:
             ((kind, settings),) = self.http["middlewares"][name].items()
+            if kind == "ipAllowList":
+                assert settings["sourceRange"] == ["255.255.255.255/32"], "nobody's"
+                return httpx.Response(403)
             if kind == "headers":
                 for removed in settings["customRequestHeaders"]:
                     headers.pop(removed.title(), None)
@@ -55,9 +59,9 @@ class Traefik:
         def fits(router):
             parts = [part.strip() for part in router["rule"].split("&&")]
             assert parts.pop(0) == "Host(`127.0.0.1`)", "whatever the rule says, it is for this host"
-            tests = [re.fullmatch(r"(Path|PathPrefix)\(`(.*)`\)", part).groups() for part in parts]
-            plain = path.partition("?")[0]
-            return all(plain == value or kind == "PathPrefix" and plain.startswith(value) for kind, value in tests)
+            tests = [re.fullmatch(r"(Path|PathRegexp)\(`(.*)`\)", part).groups() for part in parts]
+            plain = urllib.parse.unquote(path.partition("?")[0])
+            return all(plain == value if kind == "Path" else re.search(value, plain) for kind, value in tests)
 
         return max(filter(fits, self.http["routers"].values()), key=lambda router: router["priority"])
 

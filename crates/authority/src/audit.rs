@@ -87,6 +87,8 @@ event_kinds! {
     AccountEnabled = "account.enabled",
     /// An account was registered.
     AccountRegistered = "account.registered",
+    /// An account got another name, because the old one looked like an identifier.
+    AccountRenamed = "account.renamed",
     /// An administrator changed the scopes of an account.
     AccountScopesChanged = "account.scopes-changed",
     /// An administrator made a backup of the database.

@@ -28,8 +28,8 @@ use crate::{
 pub struct CallerAuthentication<'a> {
     /// `client_assertion`.
     pub assertion: &'a str,
-    /// `client_id`, which must name the same account as the assertion: by id, username or the key's
-    /// thumbprint.
+    /// `client_id`, which must name the same account as the assertion: by id, username, fingerprint or
+    /// the key's thumbprint.
     pub client_id: Option<&'a str>,
     /// The client's address.
     pub address: IpAddr,
@@ -168,20 +168,11 @@ impl Authority {
     }
 }
 
-/// Whether `text` names the account of `known`: by id, by username, or by the thumbprint of the very
-/// key, which is the `client_id` of tokens.
+/// Whether `text` names the account of `known`: by id, username or fingerprint, or by the thumbprint
+/// of the very key, which is the `client_id` of tokens.
 fn names_account_of(text: &str, known: &KnownCredential) -> bool {
-    names(text, &known.account)
+    text.parse().is_ok_and(|name| known.account.is_called(&name))
         || text.parse() == Ok::<Thumbprint, _>(known.credential.thumbprint())
-}
-
-/// Whether `text` is the id or the username of `account`.
-fn names(text: &str, account: &Account) -> bool {
-    match text.parse() {
-        Ok(AccountName::Id(id)) => id == account.id,
-        Ok(AccountName::Username(username)) => username == account.username,
-        Err(_) => false,
-    }
 }
 
 /// Why an assertion is refused.

@@ -14,7 +14,7 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    account::{AccountName, Username},
+    account::{AccountName, Fingerprint, Username},
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     authority::Authority,
     credential::{Credential, InvalidLabel, Label},
@@ -54,10 +54,21 @@ impl Authority {
     /// # Errors
     /// When the store fails, or the account is gone.
     pub async fn username(&self, principal: &Principal) -> Result<Username, StoreError> {
+        Ok(self.names(principal).await?.0)
+    }
+
+    /// The username of the principal's account, and its fingerprint if it has one.
+    ///
+    /// # Errors
+    /// When the store fails, or the account is gone.
+    pub async fn names(
+        &self,
+        principal: &Principal,
+    ) -> Result<(Username, Option<Fingerprint>), StoreError> {
         if let Some(key) = principal.key {
             let known = self.live.get(&key.credential, &*self.ports.credentials).await?;
             if let Some(known) = known.filter(|known| known.account.id == principal.account_id) {
-                return Ok(known.account.username.clone());
+                return Ok((known.account.username.clone(), known.account.fingerprint));
             }
         }
         let account = self.ports.accounts.account(&AccountName::Id(principal.account_id)).await?;
@@ -66,7 +77,8 @@ impl Authority {
             column: "account_id",
             reason: "the account of a principal is gone".to_owned(),
         };
-        Ok(account.ok_or_else(gone)?.username)
+        let account = account.ok_or_else(gone)?;
+        Ok((account.username, account.fingerprint))
     }
 
     /// The principal's own audit trail, newest first, before the event `before`.

@@ -86,6 +86,10 @@ impl LiveCredentials {
     ) -> Result<Option<AccountId>, StoreError> {
         let folded = match name {
             AccountName::Id(id) => return Ok(Some(*id)),
+            // Not kept: the account may lose it, with the key.
+            AccountName::Fingerprint(_) => {
+                return Ok(store.account(name).await?.map(|account| account.id));
+            }
             AccountName::Username(username) => username.folded(),
         };
         if let Some(id) = self.names.get(&folded) {

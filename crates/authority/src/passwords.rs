@@ -56,7 +56,7 @@ pub struct PasswordRegistration<'a> {
 /// A login with a password.
 #[derive(Clone, Copy)]
 pub struct PasswordRequest<'a> {
-    /// Username or account id.
+    /// Username, account id or fingerprint.
     pub name: &'a str,
     /// The password.
     pub password: &'a str,

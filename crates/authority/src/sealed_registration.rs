@@ -14,14 +14,13 @@ use countersign_protocol::{
     envelope::aes_cbc_oaep::SealedObject,
     keys::{KeyError, PublicKey, Thumbprint},
     ports::random_bytes,
-    proofs::body_hash::sha256_hex,
     strict::{base64url, pem},
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    account::Username,
+    account::{Fingerprint, Username},
     audit::{AuditEvent, EventKind},
     authority::Authority,
     invitation::{CodeHash, Invitation},
@@ -49,8 +48,8 @@ pub struct SealedRegistered {
     pub account_id: AccountId,
     /// Its key.
     pub thumbprint: Thumbprint,
-    /// Its other name: SHA-256 of the key's text as it was sent, in lower-case hexadecimal digits.
-    pub fingerprint: String,
+    /// Its other name: that of the key's text as it was sent.
+    pub fingerprint: Fingerprint,
 }
 
 /// What a client has sealed, or stands in for it.
@@ -111,10 +110,10 @@ impl Authority {
         let opened = self.open(key, &registration.sealed);
         let (code_hash, username) = self.invited(key, &opened, now).await?;
         let public_key = self.pem_key(&opened.public_key)?;
-        let fingerprint = sha256_hex(opened.public_key.as_bytes());
+        let fingerprint = Fingerprint::of(&opened.public_key);
         let new = self.new_account(username, public_key, registration.address, now);
         let event = new.event.detail("by one-time password");
-        let alias = Some(fingerprint.clone());
+        let alias = Some(fingerprint);
         let new = NewAccount { invitation: Some(code_hash), alias, event, ..new };
         let (account_id, thumbprint) = (new.id, new.credential.thumbprint());
         self.ports.accounts.create_unproven_account(new).await?;

@@ -14,7 +14,7 @@ impl Authority {
     /// account's, live or revoked, or else all live ones. Keys that are good for one dialect only
     /// are not among them.
     ///
-    /// `name` is an id, a username, or another name of the account.
+    /// `name` is an id, a username or a fingerprint.
     ///
     /// # Errors
     /// When the store fails.
@@ -51,25 +51,12 @@ impl Authority {
     }
 
     async fn account_id_of(&self, name: &str) -> Result<Option<AccountId>, StoreError> {
-        let accounts = &*self.ports.accounts;
-        // First, so that nobody can take somebody's other name for a username.
-        if is_fingerprint(name)
-            && let Some(id) = accounts.account_by_alias(name).await?
-        {
-            return Ok(Some(id));
-        }
         let Ok(name) = name.parse::<AccountName>() else { return Ok(None) };
-        self.live.account_id(&name, accounts).await
+        self.live.account_id(&name, &*self.ports.accounts).await
     }
 
     fn admitted(&self, mut known: Vec<Arc<KnownCredential>>) -> Vec<Arc<KnownCredential>> {
         known.retain(|known| self.policy.admits(&known.credential.public_key));
         known
     }
-}
-
-/// Whether `name` has the form of the other names that accounts have: SHA-256 in lower-case
-/// hexadecimal digits.
-fn is_fingerprint(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -40,7 +40,7 @@ pub(crate) fn open(settings: &Settings, may_create: bool) -> anyhow::Result<Data
             .create(path)
             .with_context(|| format!("cannot make the data directory {}", path.display()))?;
     }
-    let mut options = SqliteOptions::default();
+    let mut options = SqliteOptions { now: SystemClock::new().now(), ..SqliteOptions::default() };
     if !may_create {
         options.mode = countersign_store::sqlite::OpenMode::Existing;
     }

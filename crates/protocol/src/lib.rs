@@ -10,6 +10,7 @@ mod client_network;
 pub mod digest;
 pub mod envelope;
 pub mod keys;
+pub mod names;
 pub mod ports;
 pub mod principal;
 pub mod proofs;

@@ -8,6 +8,7 @@ use countersign_guard::ports::{AccountKey, AccountKeys, Clock, PortUnavailable};
 use countersign_protocol::{
     AccountId, Scopes, UnixTime,
     keys::{PublicKey, Thumbprint},
+    names::{AccountName, Fingerprint, Username},
     strict::json,
 };
 use http::{Method, StatusCode};
@@ -30,8 +31,6 @@ const REMEMBERED: usize = 10_000;
 const FRESH_FOR: Duration = Duration::from_secs(30);
 /// How soon a key that is not known may cause another look.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// No account has a longer name.
-const MAX_NAME: usize = 128;
 
 /// Accounts as the issuer published them.
 pub(crate) struct RemoteAccountKeys {
@@ -39,7 +38,7 @@ pub(crate) struct RemoteAccountKeys {
     feed: Arc<Feed>,
     clock: Arc<dyn Clock>,
     outage: Duration,
-    /// By the name that JWTs call them by: id or username.
+    /// By the name that JWTs call them by: id, username or fingerprint.
     accounts: Cache<String, Arc<Entry>>,
 }
 
@@ -60,8 +59,22 @@ struct Known {
 
 struct PublishedAccount {
     id: AccountId,
+    username: Option<Username>,
+    fingerprint: Option<Fingerprint>,
     scopes: Scopes,
     keys: Vec<PublicKey>,
+}
+
+impl PublishedAccount {
+    /// Whether it is the account that was asked for. The issuer resolves names; this makes sure
+    /// that both mean the same by one text.
+    fn is_called(&self, name: &AccountName) -> bool {
+        match name {
+            AccountName::Id(id) => self.id == *id,
+            AccountName::Fingerprint(fingerprint) => self.fingerprint == Some(*fingerprint),
+            AccountName::Username(username) => self.username.as_ref() == Some(username),
+        }
+    }
 }
 
 impl RemoteAccountKeys {
@@ -75,8 +88,14 @@ impl RemoteAccountKeys {
     }
 
     /// The account `name`, asked for anew when what is known of it is not fresh or lacks `kid`.
-    async fn account(&self, name: &str, kid: Option<&Thumbprint>) -> Result<Arc<Known>, AskError> {
-        let entry = self.accounts.get_or_insert_with(name, || Ok::<_, AskError>(Arc::default()))?;
+    async fn account(
+        &self,
+        name: &AccountName,
+        kid: Option<&Thumbprint>,
+    ) -> Result<Arc<Known>, AskError> {
+        let text = name.to_string();
+        let entry =
+            self.accounts.get_or_insert_with(&text, || Ok::<_, AskError>(Arc::default()))?;
         if let Some(known) = self.usable(&entry, kid) {
             return Ok(known);
         }
@@ -110,15 +129,20 @@ impl RemoteAccountKeys {
         (self.clock.monotonic() < known.asked_at + limit).then_some(known)
     }
 
-    async fn fetch(&self, name: &str) -> Result<Option<PublishedAccount>, AskError> {
-        let url = self.issuer.api(&format!("/v1/accounts/{}/jwks.json", path_segment(name)));
+    async fn fetch(&self, name: &AccountName) -> Result<Option<PublishedAccount>, AskError> {
+        let url =
+            self.issuer.api(&format!("/v1/accounts/{}/jwks.json", path_segment(&name.to_string())));
         let response = self.issuer.send(Request::new(Method::GET, &url)).await?;
         match response.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),
             status => return Err(unusable(&url, &status)),
         }
-        parse(&response.body).map(Some).map_err(|what| unusable(&url, &what))
+        let account = parse(&response.body).map_err(|what| unusable(&url, &what))?;
+        if !account.is_called(name) {
+            return Err(unusable(&url, &"the answer is about another account"));
+        }
+        Ok(Some(account))
     }
 }
 
@@ -129,10 +153,9 @@ impl AccountKeys for RemoteAccountKeys {
         name: &str,
         kid: Option<&Thumbprint>,
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
-        if name.len() > MAX_NAME {
-            return Ok(Vec::new());
-        }
-        let known = self.account(name, kid).await?;
+        // Nobody is called what is no name.
+        let Ok(name) = name.parse() else { return Ok(Vec::new()) };
+        let known = self.account(&name, kid).await?;
         let Some(account) = &known.account else { return Ok(Vec::new()) };
         let revoked = self.feed.current().ok_or_else(stale)?;
         let wanted = |key: &&PublicKey| kid.is_none_or(|kid| key.thumbprint() == *kid);
@@ -156,7 +179,9 @@ fn parse(body: &[u8]) -> Result<PublishedAccount, String> {
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     let id = text("account_id").and_then(|id| id.parse().ok()).ok_or("no account_id")?;
     let scopes = text("scope").unwrap_or_default().parse().map_err(|_| "no list of scopes")?;
-    Ok(PublishedAccount { id, scopes, keys: jwks::keys_of(&members)? })
+    let username = text("username").and_then(|name| name.parse().ok());
+    let fingerprint = text("fingerprint").and_then(|text| text.parse().ok());
+    Ok(PublishedAccount { id, username, fingerprint, scopes, keys: jwks::keys_of(&members)? })
 }
 
 /// `name` as one segment of a path (RFC 3986 §3.3).

@@ -44,6 +44,7 @@ impl Store {
         let account = Account {
             id: account_id(1),
             username: "alice".parse().unwrap(),
+            fingerprint: None,
             status,
             scopes: Scopes::none(),
             registered_at: NOW,

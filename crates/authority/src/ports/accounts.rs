@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::StoreError;
 use crate::{
-    account::{Account, AccountName, AccountStatus, Username},
+    account::{Account, AccountName, AccountStatus, Fingerprint, Username},
     audit::AuditEvent,
     credential::Credential,
     invitation::CodeHash,
@@ -24,11 +24,8 @@ pub trait AccountStore: Send + Sync {
     /// The same, for a key that nobody has proven to possess.
     async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError>;
 
-    /// The account of that name.
+    /// The account of that name, be it an id, a username or a fingerprint.
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError>;
-
-    /// The account that has that other name, such as the fingerprint of a key's text.
-    async fn account_by_alias(&self, alias: &str) -> Result<Option<AccountId>, StoreError>;
 
     /// Accounts in the order of their folded usernames, after `after`, at most `limit`.
     async fn accounts(
@@ -68,8 +65,8 @@ pub struct NewAccount {
     /// The invitation to use up. It must exist, be unused, unexpired at `credential.created_at`
     /// and open to this username.
     pub invitation: Option<CodeHash>,
-    /// Another name for the account and its first key, such as the fingerprint of the key's text.
-    pub alias: Option<String>,
+    /// Another name for the account and its first key: the fingerprint of the key's text.
+    pub alias: Option<Fingerprint>,
     /// The key pair that the server made for this account alone.
     pub server_key: Option<SealedServerKey>,
     /// What the audit trail says.

@@ -21,12 +21,12 @@ pub(super) enum Command {
     Show(Show),
     /// Shut an account out: its logins and all its tokens are refused from now on
     Disable {
-        /// Username or account id
+        /// Username, account id or fingerprint
         name: AccountName,
     },
     /// Let an account in again, with the keys that it had
     Enable {
-        /// Username or account id
+        /// Username, account id or fingerprint
         name: AccountName,
     },
     /// Give scopes to an account; its next login may ask for them
@@ -51,7 +51,7 @@ pub(super) struct List {
 
 #[derive(Args)]
 pub(super) struct Show {
-    /// Username or account id
+    /// Username, account id or fingerprint
     name: AccountName,
 
     /// As a JSON object
@@ -61,7 +61,7 @@ pub(super) struct Show {
 
 #[derive(Args)]
 pub(super) struct Change {
-    /// Username or account id
+    /// Username, account id or fingerprint
     name: AccountName,
 
     /// Scopes, such as `read` or `orders:write`
@@ -114,6 +114,10 @@ async fn show(settings: &Settings, options: Show) -> anyhow::Result<()> {
     for (name, value) in [
         ("username", account.username.to_string()),
         ("id", account.id.to_string()),
+        (
+            "fingerprint",
+            account.fingerprint.map_or(table::NOTHING.to_owned(), |own| own.to_string()),
+        ),
         ("status", account.status.name().to_owned()),
         ("scopes", scopes_text(&account.scopes)),
         ("registered", to_rfc3339(account.registered_at)),
@@ -190,6 +194,7 @@ fn to_json(account: &Account) -> Value {
     json!({
         "id": account.id,
         "username": account.username.as_str(),
+        "fingerprint": account.fingerprint,
         "status": account.status.name(),
         "scopes": account.scopes.iter().collect::<Vec<_>>(),
         "registered_at": to_rfc3339(account.registered_at),

@@ -9,14 +9,14 @@ use countersign_authority::{
 use countersign_protocol::{UnixTime, keys::Thumbprint};
 use serde_json::{Value, json};
 
-use super::{explain, name_text, open, open_to_change, table};
+use super::{explain, open, open_to_change, table};
 use crate::{config::Settings, output, time::to_rfc3339};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// List the keys of an account, live and revoked, oldest first
     List {
-        /// Username or account id
+        /// Username, account id or fingerprint
         name: AccountName,
 
         /// One JSON object a line
@@ -25,7 +25,7 @@ pub(super) enum Command {
     },
     /// Revoke a key of an account for good, be it the last; its tokens die at once
     Revoke {
-        /// Username or account id
+        /// Username, account id or fingerprint
         name: AccountName,
 
         /// The key, as `list` shows it
@@ -63,8 +63,7 @@ async fn revoke(
     let administration = Administration::new(&data_dir.ports);
     administration.revoke_key(name, thumbprint).await.map_err(|error| match error {
         AdminError::RevokeKey(RevokeCredentialError::NotFound) => anyhow!(
-            "{0} has no live key {thumbprint}: `countersign admin keys list {0}` shows its keys",
-            name_text(name)
+            "{name} has no live key {thumbprint}: `countersign admin keys list {name}` shows its keys"
         ),
         error => explain(name)(error),
     })?;
@@ -72,8 +71,7 @@ async fn revoke(
     output::remark(format!("revoked {thumbprint}: its tokens are refused"));
     if keys.iter().all(|key| key.revoked_at.is_some()) {
         output::remark(format!(
-            "WARNING: {} has no key left and cannot log in again by itself",
-            name_text(name)
+            "WARNING: {name} has no key left and cannot log in again by itself"
         ));
     }
     Ok(())

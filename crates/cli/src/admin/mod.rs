@@ -173,17 +173,9 @@ impl Limit {
 fn explain(name: &AccountName) -> impl Fn(AdminError) -> anyhow::Error {
     move |error| match error {
         AdminError::NoAccount => anyhow!(
-            "there is no account {}: `countersign admin accounts list` shows all of them",
-            name_text(name)
+            "there is no account {name}: `countersign admin accounts list` shows all of them"
         ),
         error => error.into(),
-    }
-}
-
-fn name_text(name: &AccountName) -> String {
-    match name {
-        AccountName::Id(id) => id.to_string(),
-        AccountName::Username(username) => username.to_string(),
     }
 }
 

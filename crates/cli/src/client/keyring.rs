@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use countersign_client::keyring::{Entry, EntryKeyError, KdfCost, Keyring};
+use countersign_client::{
+    gradecoin_fingerprint,
+    keyring::{Entry, EntryKeyError, KdfCost, Keyring},
+};
 use countersign_protocol::{
     UnixTime,
     keys::{KeyPolicy, PublicKey},
@@ -171,6 +174,7 @@ fn show(entry: &Entry, json: bool) -> anyhow::Result<()> {
         ("account", text::printable(account)),
         ("server", text::printable(entry.url())),
         ("key", key_file::describe(&key)),
+        ("fingerprint", gradecoin_fingerprint(&key)),
         ("logs in", if entry.password().is_some() { "by password" } else { "by key" }.to_owned()),
         ("created", to_rfc3339(entry.created_at())),
         ("state", state(entry, SystemClock::new().now())),
@@ -257,6 +261,7 @@ fn to_json(entry: &Entry) -> Result<Value, EntryKeyError> {
         "account_id": entry.account_id(),
         "server": entry.url(),
         "thumbprint": key.thumbprint(),
+        "fingerprint": gradecoin_fingerprint(&key),
         "public_key": key.to_jwk(),
         "created_at": entry.created_at().as_secs(),
         "token_expires_at": entry.token().map(|token| token.expires_at.as_secs()),

@@ -19,6 +19,7 @@ use axum::{
 use countersign_guard::ports::Clock as _;
 use countersign_protocol::{
     keys::{PrivateKey, PublicKey},
+    names::Fingerprint,
     tokens::revocations::{self, Revocations},
 };
 use countersign_testkit::{
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     /// Whose key signs the list, and how long ago.
     pub(super) list_by: Mutex<(u64, Duration)>,
     pub(super) accounts: Mutex<HashMap<String, Vec<PublicKey>>>,
+    /// The fingerprint of each account, if it says one.
+    pub(super) fingerprint: Mutex<Option<Fingerprint>>,
     /// What introspection says.
     pub(super) active: AtomicBool,
     asked: Mutex<HashMap<&'static str, usize>>,
@@ -98,6 +101,7 @@ impl Shared {
             }),
             list_by: Mutex::new((1, Duration::ZERO)),
             accounts: Mutex::default(),
+            fingerprint: Mutex::default(),
             active: AtomicBool::new(true),
             asked: Mutex::default(),
         }
@@ -160,6 +164,7 @@ async fn account(State(state): State<Arc<Shared>>, Path(name): Path<String>) -> 
     let mut set = set_of(keys);
     set["account_id"] = account_id(1).to_string().into();
     set["username"] = name.into();
+    set["fingerprint"] = json!(*state.fingerprint.lock());
     set["scope"] = "read".into();
     Ok(axum::Json(set).into_response())
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use countersign_guard::SelfSignedPolicy;
 use countersign_protocol::{
-    ProofKind, ProvenKey, keys::Algorithm, proofs::self_signed::SelfSignedError,
-    tokens::claims::ClaimError, tokens::unbound::UnboundClaims,
+    ProofKind, ProvenKey, keys::Algorithm, names::Fingerprint,
+    proofs::self_signed::SelfSignedError, tokens::claims::ClaimError,
+    tokens::unbound::UnboundClaims,
 };
 use countersign_testkit::{keys::ed25519, samples::account_id};
 use serde_json::json;
@@ -57,6 +58,22 @@ async fn self_signed_jwts_are_verified_with_the_keys_of_their_account() {
     world.issuer.set_away(true);
     world.clock.advance(Duration::from_mins(5));
     world.verify(&caller.self_signed(&world, "alice")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_is_named_by_its_fingerprint_and_by_nobody_who_poses_as_it() {
+    let (world, caller) = accepting_self_signed().await;
+    let fingerprint = Fingerprint::of("her key");
+    let key = caller.key.public_key().clone();
+    world.issuer.state.accounts.lock().insert(fingerprint.to_string(), vec![key]);
+    let jwt = caller.self_signed(&world, &fingerprint.to_string());
+    // The issuer answers with an account whose username is that text.
+    let refused = world.verify(&jwt).await;
+    assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{refused:?}");
+
+    *world.issuer.state.fingerprint.lock() = Some(fingerprint);
+    let principal = world.verify(&jwt).await.unwrap();
+    assert_eq!(principal.account_id, account_id(1));
 }
 
 #[tokio::test]

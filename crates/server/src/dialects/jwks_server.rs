@@ -62,7 +62,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the JSON or form that the endpoint reads")]
 pub(crate) struct CredentialsBody {
-    /// The username or the account id.
+    /// The username, the account id or the fingerprint.
     username: String,
     /// The password of the registration.
     password: String,

@@ -69,7 +69,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the JSON that the endpoint reads")]
 pub(crate) struct LoginBody {
-    /// The username or the account id. It may be called `username` instead.
+    /// The username, the account id or the fingerprint. It may be called `username` instead.
     user_id: String,
 }
 
@@ -157,7 +157,7 @@ pub(crate) struct PublicKeyBody {
     get,
     path = "/users/{id}",
     tag = "dialects",
-    params(("id" = String, Path, description = "The username or the account id")),
+    params(("id" = String, Path, description = "The username, the account id or the fingerprint")),
     responses(
         (status = 200, body = PublicKeyBody),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),

@@ -108,9 +108,9 @@ pub(super) fn presented_key(value: &Value) -> Result<PresentedKey<'_>, Problem> 
     get,
     path = "/v1/accounts/{username}/jwks.json",
     tag = "accounts",
-    params(("username" = String, Path, description = "The username or the account id")),
+    params(("username" = String, Path, description = "The username, the account id or the fingerprint")),
     responses(
-        (status = 200, description = "A JWK Set (RFC 7517) with the members account_id, username and scope", content_type = "application/jwk-set+json"),
+        (status = 200, description = "A JWK Set (RFC 7517) with the members account_id, username, fingerprint and scope", content_type = "application/jwk-set+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
     )
 )]
@@ -136,11 +136,14 @@ pub(crate) async fn account_jwks(
         (header::CONTENT_TYPE, "application/jwk-set+json"),
         (header::CACHE_CONTROL, "public, max-age=5"),
     ];
-    let document = json!({
+    let mut document = json!({
         "keys": keys,
         "account_id": account.id.to_string(),
         "username": account.username.as_str(),
         "scope": account.scopes.to_string(),
     });
+    if let Some(fingerprint) = account.fingerprint {
+        document["fingerprint"] = fingerprint.to_string().into();
+    }
     Ok((headers, document.to_string()))
 }

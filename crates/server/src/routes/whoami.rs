@@ -1,7 +1,7 @@
 //! Who am I: a protected resource that says what the guard found.
 
 use axum::{Extension, extract::State, response::Response};
-use countersign_protocol::{AccountId, Principal, keys::Thumbprint};
+use countersign_protocol::{AccountId, Principal, keys::Thumbprint, names::Fingerprint};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,6 +12,11 @@ pub(crate) struct WhoamiBody<'a> {
     #[schema(value_type = String)]
     account_id: AccountId,
     username: &'a str,
+    /// The account's other name: the fingerprint of the key that it was registered by, if it was
+    /// registered by that.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<Fingerprint>,
     /// The credential that the account logged in with.
     #[schema(value_type = Option<String>)]
     credential: Option<Thumbprint>,
@@ -40,10 +45,11 @@ pub(crate) async fn whoami(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
 ) -> Result<Response, Problem> {
-    let username = app.authority.username(&principal).await?;
+    let (username, fingerprint) = app.authority.names(&principal).await?;
     let body = WhoamiBody {
         account_id: principal.account_id,
         username: username.as_str(),
+        fingerprint,
         credential: principal.key.map(|key| key.credential),
         thumbprint: principal.key.map(|key| key.thumbprint),
         proof: principal.proof.name(),

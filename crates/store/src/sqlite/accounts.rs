@@ -8,7 +8,7 @@ use countersign_authority::{
     sealed_key::SealedServerKey,
 };
 use countersign_protocol::{AccountId, Scopes, UnixTime};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, types::Value};
 
 use super::{
     SqliteStore, audit,
@@ -20,7 +20,21 @@ use super::{
 
 /// What [`read`] expects, from `accounts AS a JOIN users AS u ON u.id = a.user_id`.
 pub(super) const COLUMNS: &str =
-    "u.username, u.last_login, a.account_id, a.status, a.scopes, a.registered_at";
+    "u.username, u.last_login, a.account_id, a.status, a.scopes, a.registered_at,
+    (SELECT n.alias FROM account_aliases AS n WHERE n.user_id = a.user_id ORDER BY n.alias LIMIT 1)";
+
+/// The condition that the account has a name, on the same tables, and what it compares with.
+pub(super) fn is_called(name: &AccountName) -> (&'static str, Value) {
+    const BY_ALIAS: &str =
+        "a.user_id = (SELECT n.user_id FROM account_aliases AS n WHERE n.alias = ?)";
+    match name {
+        AccountName::Id(id) => ("a.account_id = ?", Value::from(id.as_bytes().to_vec())),
+        AccountName::Fingerprint(fingerprint) => (BY_ALIAS, Value::from(fingerprint.to_string())),
+        AccountName::Username(username) => {
+            ("a.username_folded = ?", Value::from(username.folded()))
+        }
+    }
+}
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -35,17 +49,6 @@ impl AccountStore for SqliteStore {
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
         let name = name.clone();
         self.read(move |connection| Ok(find(connection, &name)?)).await
-    }
-
-    async fn account_by_alias(&self, alias: &str) -> Result<Option<AccountId>, StoreError> {
-        let alias = alias.to_owned();
-        self.read(move |connection| {
-            let select = "SELECT a.account_id FROM account_aliases AS n
-                JOIN accounts AS a ON a.user_id = n.user_id WHERE n.alias = ?";
-            let id = |row: &Row<'_>| Columns::new(row, "accounts", 0).bytes("account_id");
-            Ok(rows::first(connection, select, [&alias], id)?.map(AccountId::from_bytes))
-        })
-        .await
     }
 
     async fn accounts(
@@ -133,7 +136,7 @@ fn insert_extras(connection: &Connection, user_id: i64, new: &NewAccount) -> Res
     if let Some(alias) = &new.alias {
         let insert = "INSERT INTO account_aliases(alias, user_id, thumbprint) VALUES (?, ?, ?)";
         let thumbprint = new.credential.thumbprint();
-        rows::execute(connection, insert, (alias, user_id, thumbprint.as_bytes()))?;
+        rows::execute(connection, insert, (alias.to_string(), user_id, thumbprint.as_bytes()))?;
     }
     if let Some(SealedServerKey { ciphertext, nonce }) = &new.server_key {
         let insert = "INSERT INTO server_keys(user_id, ciphertext, nonce) VALUES (?, ?, ?)";
@@ -171,16 +174,9 @@ fn insert(
 
 fn find(connection: &Connection, name: &AccountName) -> Result<Option<Account>, DbError> {
     const FROM: &str = "FROM accounts AS a JOIN users AS u ON u.id = a.user_id";
-    match name {
-        AccountName::Id(id) => {
-            let select = format!("SELECT {COLUMNS} {FROM} WHERE a.account_id = ?");
-            rows::first(connection, &select, [id.as_bytes()], |row| read(row, 0))
-        }
-        AccountName::Username(username) => {
-            let select = format!("SELECT {COLUMNS} {FROM} WHERE a.username_folded = ?");
-            rows::first(connection, &select, [username.folded()], |row| read(row, 0))
-        }
-    }
+    let (is_called, value) = is_called(name);
+    let select = format!("SELECT {COLUMNS} {FROM} WHERE {is_called}");
+    rows::first(connection, &select, [value], |row| read(row, 0))
 }
 
 /// Reads [`COLUMNS`], the first of which is the column `start` of `row`.
@@ -195,6 +191,7 @@ pub(super) fn read(row: &Row<'_>, start: usize) -> Result<Account, DbError> {
         status: columns.read("status", |name: String| rows::status(&name))?,
         scopes: columns.parse("scopes")?,
         registered_at: columns.time("registered_at")?,
+        fingerprint: Columns::new(row, "account_aliases", start + 6).parse_optional("alias")?,
         last_login_at,
     })
 }

@@ -39,7 +39,7 @@ use std::{
     time::Duration,
 };
 
-use countersign_protocol::ports::Clock;
+use countersign_protocol::{UnixTime, ports::Clock};
 use rusqlite::Connection;
 
 pub use self::{
@@ -104,6 +104,8 @@ pub struct SqliteOptions {
     pub write_queue: usize,
     /// How long to wait for another process that is writing.
     pub busy_timeout: Duration,
+    /// The present, for what a migration writes down.
+    pub now: UnixTime,
 }
 
 impl Default for SqliteOptions {
@@ -114,6 +116,7 @@ impl Default for SqliteOptions {
             read_queue: 1024,
             write_queue: 4096,
             busy_timeout: Duration::from_secs(5),
+            now: UnixTime::from_secs(0),
         }
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
 
     let _turn = enter(&path, options.mode)?;
     let mut writer = connect(&path, Access::Write, options.busy_timeout).map_err(failed)?;
-    prepare(&mut writer, &path, options.mode)?;
+    prepare(&mut writer, &path, options)?;
     let data_version = watch::data_version(&writer).map_err(failed)?;
     let readers = (0..options.readers.max(1))
         .map(|_| connect(&path, Access::Read, options.busy_timeout))
@@ -127,11 +127,15 @@ fn enter(path: &Path, mode: OpenMode) -> Result<File, OpenError> {
 
 /// Makes sure that the database is ours, whole and of this version. What it refuses, it has not
 /// changed.
-fn prepare(connection: &mut Connection, path: &Path, mode: OpenMode) -> Result<(), OpenError> {
+fn prepare(
+    connection: &mut Connection,
+    path: &Path,
+    options: &SqliteOptions,
+) -> Result<(), OpenError> {
     let failed = |error| classify(path, error);
     let known = schema::VERSION;
     let identity = schema::identify(connection).map_err(failed)?;
-    match (identity, mode) {
+    match (identity, options.mode) {
         (Identity::Foreign, _) => return Err(OpenError::Foreign { path: path.to_owned() }),
         (Identity::Ours(found), _) if found > known => {
             return Err(OpenError::NewerSchema { path: path.to_owned(), found, known });
@@ -147,7 +151,7 @@ fn prepare(connection: &mut Connection, path: &Path, mode: OpenMode) -> Result<(
     check_pages(connection, path)?;
     use_write_ahead_log(connection, path)?;
     if identity != Identity::Ours(known) {
-        schema::upgrade(connection).map_err(failed)?;
+        schema::upgrade(connection, options.now).map_err(failed)?;
     }
     match schema::altered(connection, known) {
         Ok(None) => Ok(()),

@@ -74,14 +74,8 @@ fn find(connection: &Connection, name: &AccountName) -> Result<Option<(Account, 
         let hash = Columns::new(row, "users", 0).plain("password_hash")?;
         Ok((accounts::read(row, 1)?, hash))
     };
-    match name {
-        AccountName::Id(id) => {
-            rows::first(connection, &(select + "a.account_id = ?"), [id.as_bytes()], read)
-        }
-        AccountName::Username(username) => {
-            rows::first(connection, &(select + "a.username_folded = ?"), [username.folded()], read)
-        }
-    }
+    let (is_called, value) = accounts::is_called(name);
+    rows::first(connection, &(select + is_called), [value], read)
 }
 
 fn record_login(connection: &Connection, login: &PasswordLogin) -> Result<bool, DbError> {

@@ -3,32 +3,44 @@
 //! Migrations only go forward, and one that was released never changes: its checksum is kept in
 //! the database and compared whenever it is opened.
 
-use countersign_protocol::digest::sha256;
+use countersign_protocol::{UnixTime, digest::sha256};
 use rusqlite::{Connection, TransactionBehavior};
+
+mod mistakable_names;
 
 /// Marks the file as ours in its header: `CSGN`.
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
-    Migration {
-        name: "0001_foundation",
-        sql: include_str!("../../migrations/0001_foundation.sql"),
-    },
-    Migration { name: "0002_dialects", sql: include_str!("../../migrations/0002_dialects.sql") },
-    Migration {
-        name: "0003_revocations",
-        sql: include_str!("../../migrations/0003_revocations.sql"),
-    },
-    Migration { name: "0004_logins", sql: include_str!("../../migrations/0004_logins.sql") },
+    Migration::new("0001_foundation", include_str!("../../migrations/0001_foundation.sql")),
+    Migration::new("0002_dialects", include_str!("../../migrations/0002_dialects.sql")),
+    Migration::new("0003_revocations", include_str!("../../migrations/0003_revocations.sql")),
+    Migration::new("0004_logins", include_str!("../../migrations/0004_logins.sql")),
+    Migration::new("0005_names", include_str!("../../migrations/0005_names.sql"))
+        .and_then(mistakable_names::rename),
 ];
 
 struct Migration {
     name: &'static str,
     sql: &'static str,
+    /// What SQL alone cannot do to the rows that are there, at the moment of the migration.
+    rows: Option<ChangeRows>,
+}
+
+type ChangeRows = fn(&Connection, UnixTime) -> rusqlite::Result<()>;
+
+impl Migration {
+    const fn new(name: &'static str, sql: &'static str) -> Self {
+        Self { name, sql, rows: None }
+    }
+
+    const fn and_then(self, rows: ChangeRows) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
 }
 
 /// Whose database a file is.
@@ -55,8 +67,9 @@ pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
     })
 }
 
-/// Applies the migrations that are missing, all in one transaction.
-pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Applies the migrations that are missing, all in one transaction. What they write down happened
+/// at `now`.
+pub(super) fn upgrade(connection: &mut Connection, now: UnixTime) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have done it while this one waited for the transaction.
     let version: usize =
@@ -66,6 +79,9 @@ pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.execute(create, [])?;
     for (migration, number) in MIGRATIONS.iter().zip(1..).skip(version) {
         transaction.execute_batch(migration.sql)?;
+        if let Some(change_rows) = migration.rows {
+            change_rows(&transaction, now)?;
+        }
         let insert = "INSERT INTO migrations(version, name, checksum) VALUES (?, ?, ?)";
         transaction.execute(insert, (number, migration.name, checksum(migration)))?;
     }
@@ -102,6 +118,8 @@ fn checksum(migration: &Migration) -> [u8; 32] {
 mod tests {
     use super::*;
 
+    const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
     /// A database as a program of that version left it.
     fn of_version(version: u32) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
@@ -125,12 +143,49 @@ mod tests {
                 '2024-01-31 08:00:00');
             INSERT INTO accounts VALUES (7, x'07', 'alice', 'active', '', 1, 1706688000123, NULL)";
         connection.execute_batch(account).unwrap();
-        upgrade(&mut connection).unwrap();
+        upgrade(&mut connection, NOW).unwrap();
         assert_eq!(identify(&connection), Ok(Identity::Ours(VERSION)));
         assert_eq!(altered(&connection, VERSION), Ok(None));
         assert!(connection.prepare("SELECT last_login_at FROM accounts").is_err());
         let select = "SELECT last_login FROM users JOIN accounts ON user_id = id";
         let last_login = connection.query_row(select, [], |row| row.get::<_, String>(0));
         assert_eq!(last_login.as_deref(), Ok("2024-01-31 08:00:00"));
+    }
+
+    #[test]
+    fn names_that_look_like_identifiers_are_changed_and_the_trail_says_so() {
+        let fingerprint = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        let bare_id = "0123456789ab70008000000000000000";
+        let other_spelling = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xt";
+        let mut connection = of_version(4);
+        // The name that the first would get is taken by somebody who foresaw it.
+        let names = [fingerprint, bare_id, other_spelling, "alice", "renamed-1"];
+        for (id, name) in (1..).zip(names) {
+            let user = "INSERT INTO users VALUES (?, ?, '!', NULL, '2023-11-14 22:13:20', NULL)";
+            connection.execute(user, (id, name)).unwrap();
+            let account = "INSERT INTO accounts(user_id, account_id, username_folded, status,
+                scopes, registered_at) VALUES (?, ?, ?, 'active', '', 1)";
+            let folded = name.to_ascii_lowercase();
+            connection.execute(account, (id, [u8::try_from(id).unwrap()], folded)).unwrap();
+        }
+        upgrade(&mut connection, NOW).unwrap();
+        let all = |select: &str| {
+            let mut statement = connection.prepare(select).unwrap();
+            let texts = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            texts.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        let expected = ["renamed-1-2", "renamed-2", "renamed-3", "alice", "renamed-1"];
+        assert_eq!(all("SELECT username FROM users ORDER BY id"), expected);
+        assert_eq!(all("SELECT username_folded FROM accounts ORDER BY user_id"), expected);
+        let events = all("SELECT kind || ' ' || at || ' ' || hex(account_id) || ' ' || detail
+            FROM audit_events ORDER BY id");
+        assert_eq!(events.len(), 3);
+        assert_eq!(
+            events[0],
+            format!(
+                "account.renamed 1700000000000 01 {fingerprint} is renamed-1-2 now: the old name \
+                 looks like an identifier"
+            )
+        );
     }
 }

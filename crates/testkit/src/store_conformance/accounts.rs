@@ -21,6 +21,7 @@ pub async fn an_account_is_found_by_id_and_by_name_in_any_case(backend: &impl Ba
     let expected = Account {
         id: new.id,
         username: new.username.clone(),
+        fingerprint: None,
         status: AccountStatus::Active,
         scopes: new.scopes.clone(),
         registered_at: NOW,

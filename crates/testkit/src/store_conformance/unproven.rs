@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign_authority::{
+    account::{AccountName, Fingerprint},
     audit::EventKind,
     ports::{AddCredentialError, CreateAccountError, NewAccount, RevokeCredentialError},
 };
@@ -28,7 +29,8 @@ async fn owner(stores: &Stores, thumbprint: &Thumbprint) -> AccountId {
 pub async fn an_unproven_key_goes_to_whoever_proves_it(backend: &impl Backend) {
     let stores = backend.open().await;
     let mut squatter = samples::new_account(1, "mallory");
-    squatter.alias = Some("f".repeat(64));
+    let fingerprint = Fingerprint::of("his key");
+    squatter.alias = Some(fingerprint);
     let thumbprint = squatter.credential.thumbprint();
     stores.accounts.create_unproven_account(squatter.clone()).await.unwrap();
     let second = with_the_same_key(2, "trudy");
@@ -39,7 +41,8 @@ pub async fn an_unproven_key_goes_to_whoever_proves_it(backend: &impl Backend) {
     stores.create(&proven).await;
     assert_eq!(owner(&stores, &thumbprint).await, proven.id);
     assert!(stores.credentials.credentials_of(squatter.id).await.unwrap().is_empty());
-    assert_eq!(stores.accounts.account_by_alias(&"f".repeat(64)).await.unwrap(), None);
+    let by_fingerprint = AccountName::Fingerprint(fingerprint);
+    assert_eq!(stores.accounts.account(&by_fingerprint).await.unwrap(), None);
     let again = stores.accounts.create_account(with_the_same_key(4, "bob")).await;
     assert!(matches!(again, Err(CreateAccountError::KeyTaken)), "now it is proven");
 }
@@ -112,15 +115,20 @@ pub async fn an_unproven_key_goes_to_one_of_many_at_once(backend: &impl Backend)
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
 }
 
-/// An account is found by its other name, as that is written and no other way.
+/// An account is found by the fingerprint that it was registered by, and says it.
 pub async fn an_account_is_found_by_its_other_name(backend: &impl Backend) {
     let stores = backend.open().await;
     let mut new = samples::new_account(1, "alice");
-    new.alias = Some("a1".repeat(32));
+    let fingerprint = Fingerprint::of("her key");
+    new.alias = Some(fingerprint);
     stores.create(&new).await;
-    let named = async |alias: &str| stores.accounts.account_by_alias(alias).await.unwrap();
-    assert_eq!(named(&"a1".repeat(32)).await, Some(new.id));
-    for other in ["A1".repeat(32), "a1".repeat(31), String::new(), "alice".to_owned()] {
-        assert_eq!(named(&other).await, None, "{other}");
+    for name in [AccountName::Fingerprint(fingerprint), AccountName::Id(new.id)] {
+        let account = stores.accounts.account(&name).await.unwrap().unwrap();
+        assert_eq!((account.id, account.fingerprint), (new.id, Some(fingerprint)));
     }
+    let (_, account) =
+        stores.credentials.credential(&new.credential.thumbprint()).await.unwrap().unwrap();
+    assert_eq!(account.fingerprint, Some(fingerprint));
+    let other = AccountName::Fingerprint(Fingerprint::of("another key"));
+    assert_eq!(stores.accounts.account(&other).await.unwrap(), None);
 }

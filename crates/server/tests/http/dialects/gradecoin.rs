@@ -130,6 +130,36 @@ async fn whoever_was_invited_registers_and_signs_requests() {
 }
 
 #[tokio::test]
+async fn a_fingerprint_names_its_account_everywhere_and_nobody_can_take_it_for_a_username() {
+    let server = server().await;
+    let key = from_pem(RSA_2048_PEM);
+    let fingerprint = hex(&pem(&key));
+    let other_case = fingerprint.to_uppercase();
+    for name in [&fingerprint, &other_case] {
+        let impostor = json!({ "username": name, "email": "impostor@example.com" });
+        let answer = server.post("/register", impostor).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
+    }
+    register_as(&server, "e123456", PASSWORD, &pem(&key)).await;
+    let get = async |path: String| server.send("GET", &path, &[], String::new()).await;
+    let account = get(format!("/v1/accounts/{fingerprint}/jwks.json")).await;
+    assert_eq!(account.status, StatusCode::OK, "{}", account.body);
+    assert_eq!(account.body["username"], "e123456");
+    assert_eq!(account.body["fingerprint"], *fingerprint);
+    let user = get(format!("/users/{fingerprint}")).await;
+    assert_eq!(user.body["public_key"], pem(&key));
+    for unknown in ["/users/", "/v1/accounts/"] {
+        let path = format!(
+            "{unknown}{other_case}{}",
+            if unknown == "/users/" { "" } else { "/jwks.json" }
+        );
+        assert_eq!(get(path).await.status, StatusCode::NOT_FOUND);
+    }
+    let whoami = call(&server, &key, json!({ "tha": hex("{}"), "sub": fingerprint }), "{}").await;
+    assert_eq!(whoami.body["fingerprint"], *fingerprint);
+}
+
+#[tokio::test]
 async fn the_key_survives_a_restart_and_is_pem() {
     let mut server = server().await;
     let before = recipient(&server).await;

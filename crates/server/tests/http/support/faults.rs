@@ -89,11 +89,6 @@ impl AccountStore for Failing {
         self.ports.accounts.create_unproven_account(new).await
     }
 
-    async fn account_by_alias(&self, alias: &str) -> Result<Option<AccountId>, StoreError> {
-        self.faults.check_store()?;
-        self.ports.accounts.account_by_alias(alias).await
-    }
-
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
         self.faults.check_store()?;
         self.ports.accounts.account(name).await

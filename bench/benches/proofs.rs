@@ -22,6 +22,7 @@ use countersign_protocol::{
         assertion::{AssertionExpectations, AssertionUse, PresentedAssertion},
         issue::{AccessTokenClaims, access_token},
         jws,
+        offered_session::{OfferedSession, SessionExpectations},
         session::SessionSealer,
         verify::{AccessToken, AccessTokenExpectations},
     },
@@ -186,17 +187,27 @@ fn self_signed_verified(bencher: Bencher<'_, '_>, kind: Kind) {
 #[divan::bench(args = KINDS)]
 fn signed_message_verified(bencher: Bencher<'_, '_>, kind: Kind) {
     let (key, _) = kind.key();
-    let (nonce, jwt) = ("AAAAAAAAAAAAAAAAAAAAAA", "x".repeat(300));
-    let signature = nonce_pss::sign(&key, nonce, &jwt).unwrap();
+    let (nonce, jwt) = ("AAAAAAAAAAAAAAAAAAAAAA", session());
+    let expected = SessionExpectations { issuer: ISSUER, subject: "alice" };
+    let session = OfferedSession::parse(nonce, &jwt, &expected, NOW).unwrap();
+    let signature = nonce_pss::sign(&key, &session).unwrap();
     let public = key.public_key();
     bencher.bench_local(|| nonce_pss::verify(public, nonce, black_box(&jwt), &signature).unwrap());
 }
 
 #[divan::bench]
 fn session_verified(bencher: Bencher<'_, '_>) {
-    let sealer = SessionSealer::new(&SealingKey::from_bytes([7; 32]), Duration::from_mins(30));
-    let jwt = sealer.issue("alice", "0123456789abcdef", "AAAAAAAAAAAAAAAAAAAAAA", NOW);
+    let (sealer, jwt) = (session_sealer(), session());
     bencher.bench_local(|| sealer.verify(black_box(&jwt), NOW).unwrap());
+}
+
+fn session_sealer() -> SessionSealer {
+    let key = SealingKey::from_bytes([7; 32]);
+    SessionSealer::new(&key, ISSUER, Duration::from_mins(30))
+}
+
+fn session() -> String {
+    session_sealer().issue("alice", "0123456789abcdef", "AAAAAAAAAAAAAAAAAAAAAA", NOW)
 }
 
 #[divan::bench(args = KINDS)]

@@ -93,7 +93,7 @@ impl Authority {
             passwords: PasswordHasher::new(&*ports.random),
             registration_key: OnceCell::new(),
             revocation_feed: RevocationFeed::default(),
-            sessions: session_sealer(&vault, &epoch, policy.sessions.lifetime),
+            sessions: session_sealer(&vault, &epoch, &policy),
             proof_headers: Cache::new(PROOF_HEADERS),
             known_sessions: Cache::new(KNOWN_SESSIONS),
             session_nonces: DrawnAhead::new(Arc::clone(&ports.random)),

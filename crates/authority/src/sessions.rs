@@ -22,6 +22,7 @@ use crate::{
     audit::{AuditEvent, EventKind},
     authority::Authority,
     live::KnownCredential,
+    policy::Policy,
     ports::{NewAccount, RateLimited, SessionId, SessionNonce, StoreError},
     registration::{PresentedKey, Registered, RegistrationError, UNPROVEN},
     vault::Vault,
@@ -40,12 +41,9 @@ pub(crate) struct KnownSession {
 }
 
 /// The key that issues and verifies sessions.
-pub(crate) fn session_sealer(
-    vault: &Vault,
-    epoch: &str,
-    lifetime: std::time::Duration,
-) -> SessionSealer {
-    SessionSealer::new(&vault.key(&format!("sessions/{epoch}")), lifetime)
+pub(crate) fn session_sealer(vault: &Vault, epoch: &str, policy: &Policy) -> SessionSealer {
+    let key = vault.key(&format!("sessions/{epoch}"));
+    SessionSealer::new(&key, policy.issuer(), policy.sessions.lifetime)
 }
 
 /// A request for an account by a client that proves nothing.

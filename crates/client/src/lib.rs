@@ -20,8 +20,8 @@ mod testing;
 
 pub use crate::http::{
     Carried, Carrier, Client, ClientError, KeyInfo, Login, Metadata, NewAccount,
-    PasswordlessAccount, Refusal, Registration, Request, Response, Session, Transport,
-    TransportOptions, WhoAmI, check_address, gradecoin_fingerprint,
+    PasswordlessAccount, Refusal, Registration, Request, Response, Session, SessionRecipients,
+    Transport, TransportOptions, WhoAmI, check_address, gradecoin_fingerprint,
 };
 pub use crate::password::{Password, PasswordError};
 pub use crate::token::{AccessToken, AccessTokenError, SavedToken};

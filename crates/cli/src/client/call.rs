@@ -21,7 +21,7 @@ use super::{
     actor::ActorOptions,
     choice::Naming,
     connection::{explain, explain_api, same_server},
-    dialect::{self, Proof},
+    dialect::{self, Proof, Recipients},
 };
 use crate::output;
 
@@ -82,6 +82,12 @@ pub(crate) struct Options {
     #[arg(long, value_enum)]
     dialect: Option<Proof>,
 
+    /// Let this origin, besides the server itself, get the signature of a signjwt session. It
+    /// covers no method, URL or body: whoever gets it can make another request to the server with
+    /// it
+    #[arg(long, value_name = "ORIGIN", requires = "dialect")]
+    send_session_to: Option<String>,
+
     /// The entry of the keyring to sign with [default: the only one that fits]
     #[arg(long = "as", value_name = "ENTRY", conflicts_with = "key")]
     entry: Option<String>,
@@ -111,7 +117,11 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let request = Request { method: options.method.clone(), url, headers, body };
     let resource = options.resource(&request, actor.server())?;
     let answer = if let Some(proof) = options.dialect {
-        dialect::send(&actor, proof, resource.as_deref(), request).await?
+        let recipients = Recipients {
+            resource: resource.as_deref(),
+            send_session_to: options.send_session_to.as_deref(),
+        };
+        dialect::send(&actor, proof, &recipients, request).await?
     } else {
         let session = actor.session(resource.as_deref()).await?;
         let answer = session.send(request).await;

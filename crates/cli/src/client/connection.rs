@@ -5,7 +5,7 @@ use std::{env, fs, path::PathBuf, sync::Arc};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use countersign_client::{Client, ClientError, Transport, TransportOptions};
-use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_protocol::{proofs::target_uri::TargetUri, tokens::offered_session::UnfitSession};
 use countersign_system::{SystemClock, SystemRandom};
 use http::StatusCode;
 
@@ -133,6 +133,13 @@ fn advice(error: &ClientError) -> Option<String> {
         ClientError::Unreachable { .. } | ClientError::Timeout { .. } => format!(
             "is the server running? --server or {SERVER_VARIABLE} says which one to talk to"
         ),
+        ClientError::SessionElsewhere { origin, .. } => {
+            format!("if you trust {origin} with that: --send-session-to {origin}")
+        }
+        ClientError::UnfitSession { reason: UnfitSession::NoIssuer, .. } => {
+            "the server is too old for this; until it is updated, log in without --dialect"
+                .to_owned()
+        }
         ClientError::Refused(refusal) => match refusal.code.as_deref()? {
             "enrolment-closed" => "with a one-time code, try: --code CODE".to_owned(),
             "username-taken" => {

@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
-use countersign_client::{ClientError, Password, Request, Response, Session, keyring::Entry};
+use countersign_client::{
+    ClientError, Password, Request, Response, Session, SessionRecipients, keyring::Entry,
+};
 use countersign_protocol::keys::{KeyPolicy, PublicKey};
 
 use super::{
@@ -43,29 +45,44 @@ pub(super) enum Proof {
     SignJwt,
 }
 
-/// Sends one request without a token, to `resource` or else to the server itself.
+/// Who gets a proof that stands without a token.
+pub(super) struct Recipients<'a> {
+    /// The one that a self-signed JWT names; the server itself if none.
+    pub(super) resource: Option<&'a str>,
+    /// The origin besides the server's own that may get the signature of a session.
+    pub(super) send_session_to: Option<&'a str>,
+}
+
+/// Sends one request without a token.
 pub(super) async fn send(
     actor: &Actor,
     proof: Proof,
-    resource: Option<&str>,
+    recipients: &Recipients<'_>,
     request: Request,
 ) -> anyhow::Result<Response> {
     own_key(actor)?;
-    let answer = sent(actor, proof, resource, request).await;
+    let answer = sent(actor, proof, recipients, request).await;
     answer.map_err(|error| explain_api(error, actor.server(), explain_login))
 }
 
 async fn sent(
     actor: &Actor,
     proof: Proof,
-    resource: Option<&str>,
+    &Recipients { resource, send_session_to }: &Recipients<'_>,
     request: Request,
 ) -> Result<Response, ClientError> {
     let (client, key, subject) = (actor.client(), actor.key(), actor.subject());
     let jwt = match proof {
         Proof::Gradecoin => client.self_signed(key, subject, resource, Some(&request.body))?,
         Proof::SelfSigned => client.self_signed(key, subject, resource, None)?,
-        Proof::SignJwt => return client.send_signjwt(key, subject, request).await,
+        Proof::SignJwt => {
+            let issuer_only = SessionRecipients::issuer_only();
+            let recipients = match send_session_to {
+                Some(origin) => issuer_only.and(origin)?,
+                None => issuer_only,
+            };
+            return client.send_signjwt(key, subject, request, &recipients).await;
+        }
     };
     client.send_self_signed(&jwt, request).await
 }

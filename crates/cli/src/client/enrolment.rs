@@ -263,10 +263,13 @@ fn is_lost(error: &ClientError) -> bool {
         | ClientError::Insecure { .. }
         | ClientError::IssuerMismatch { .. }
         | ClientError::NotAnAuthority { .. }
+        | ClientError::Origin { .. }
         | ClientError::Redirected { .. }
         | ClientError::ReservedHeader(_)
         | ClientError::ServerUnproven { .. }
+        | ClientError::SessionElsewhere { .. }
         | ClientError::Sign(_)
+        | ClientError::UnfitSession { .. }
         | ClientError::Unsupported { .. } => false,
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign_protocol::keys::SignError;
+use countersign_protocol::tokens::offered_session::UnfitSession;
 
 use super::Refusal;
 
@@ -42,6 +43,14 @@ pub enum ClientError {
         /// What was there instead.
         reason: String,
     },
+    /// The text is not an origin.
+    #[error(
+        "{text:?} is not an origin: write scheme, host and port only, as in https://api.example.com"
+    )]
+    Origin {
+        /// The text.
+        text: String,
+    },
     /// The server sends the client elsewhere; tokens and proofs do not follow.
     #[error("{address} redirects to {location:?}, which is not followed")]
     Redirected {
@@ -72,6 +81,16 @@ pub enum ClientError {
         /// The issuer identifier.
         issuer: String,
     },
+    /// A request in the *signjwt* dialect would carry the session's signature to somebody else.
+    #[error(
+        "{origin} is not {issuer}, where the session is: a signature of signjwt covers no method, URL or body, so {origin} could make another request to {issuer} with it; nothing was signed"
+    )]
+    SessionElsewhere {
+        /// Scheme, host and port that the request would go to.
+        origin: String,
+        /// The issuer identifier.
+        issuer: String,
+    },
     /// The key does not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -98,6 +117,14 @@ pub enum ClientError {
         origin: String,
         /// What the network said.
         reason: String,
+    },
+    /// What the server sent to be signed in the *signjwt* dialect is no session of its own.
+    #[error("{issuer} sent no session of its own to be signed: {reason}; nothing was signed")]
+    UnfitSession {
+        /// The issuer identifier.
+        issuer: String,
+        /// What is wrong with it.
+        reason: UnfitSession,
     },
     /// The server lacks what the request needs.
     #[error("{issuer} does not support {what}")]

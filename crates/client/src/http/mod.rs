@@ -18,7 +18,7 @@ mod tests;
 mod transport;
 
 pub use self::client::{Client, Login, NewAccount, Registration};
-pub use self::dialects::{PasswordlessAccount, gradecoin_fingerprint};
+pub use self::dialects::{PasswordlessAccount, SessionRecipients, gradecoin_fingerprint};
 pub use self::error::ClientError;
 pub use self::keys::KeyInfo;
 pub use self::metadata::Metadata;

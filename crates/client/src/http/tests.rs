@@ -19,6 +19,7 @@ mod jwks_server;
 mod login;
 mod passwordless;
 mod requests;
+mod rogue;
 mod server;
 mod tls;
 mod trust;

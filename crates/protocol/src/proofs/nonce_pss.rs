@@ -1,17 +1,21 @@
 //! A signature over a nonce of the server and the session's JWT: the proof of *signjwt*.
 //!
 //! The signed message is the text of the nonce followed by the text of the JWT, in UTF-8. A nonce
-//! has a fixed length, so no other pair gives the same message.
+//! has a fixed length, so no other pair gives the same message. A client signs no such text unless
+//! an [`OfferedSession`] says that it is one.
 
-use crate::keys::{Algorithm, BadSignature, KeyType, PrivateKey, PublicKey, SignError};
+use crate::{
+    keys::{Algorithm, BadSignature, KeyType, PrivateKey, PublicKey, SignError},
+    tokens::offered_session::OfferedSession,
+};
 
-/// Signs `nonce` and `jwt` with `key`, as [`verify`] verifies it; with the greatest salt where the
-/// key is RSA.
+/// Signs nonce and JWT of `session` with `key`, as [`verify`] verifies it; with the greatest salt
+/// where the key is RSA.
 ///
 /// # Errors
 /// When the key cannot sign.
-pub fn sign(key: &PrivateKey, nonce: &str, jwt: &str) -> Result<Vec<u8>, SignError> {
-    let message = [nonce.as_bytes(), jwt.as_bytes()].concat();
+pub fn sign(key: &PrivateKey, session: &OfferedSession<'_>) -> Result<Vec<u8>, SignError> {
+    let message = [session.nonce().as_bytes(), session.jwt().as_bytes()].concat();
     match key.public_key().key_type() {
         KeyType::Rsa => key.sign_ps256_max_salt(&message),
         KeyType::Ed25519 | KeyType::EcP256 | KeyType::EcP384 => key.sign(key.algorithm(), &message),
@@ -44,28 +48,45 @@ pub fn verify(
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::LazyLock, time::Duration};
+
     use super::*;
-    use crate::test_support::{ec_p256, ec_p384, ed25519, rsa};
+    use crate::{
+        envelope::aes_gcm::SealingKey,
+        test_support::{NOW, ec_p256, ec_p384, ed25519, rsa},
+        tokens::{offered_session::SessionExpectations, session::SessionSealer},
+    };
 
     const NONCE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
-    const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.e30.c2ln";
+    const ISSUER: &str = "https://auth.example";
+    static JWT: LazyLock<String> = LazyLock::new(|| {
+        let key = SealingKey::from_bytes([1; 32]);
+        let sealer = SessionSealer::new(&key, ISSUER, Duration::from_mins(30));
+        sealer.issue("alice", "session 1", NONCE, NOW)
+    });
+
+    fn signature(key: &PrivateKey) -> Vec<u8> {
+        let expected = SessionExpectations { issuer: ISSUER, subject: "alice" };
+        let session = OfferedSession::parse(NONCE, &JWT, &expected, NOW).unwrap();
+        sign(key, &session).unwrap()
+    }
 
     #[test]
     fn every_kind_of_key_signs() {
         for key in [rsa(), ed25519(1), ec_p256(), ec_p384()] {
-            let signature = sign(&key, NONCE, JWT).unwrap();
-            assert_eq!(verify(key.public_key(), NONCE, JWT, &signature), Ok(()));
-            assert_eq!(verify(key.public_key(), JWT, NONCE, &signature), Err(BadSignature));
+            let signature = signature(&key);
+            assert_eq!(verify(key.public_key(), NONCE, &JWT, &signature), Ok(()));
+            assert_eq!(verify(key.public_key(), &JWT, NONCE, &signature), Err(BadSignature));
         }
     }
 
     #[test]
     fn of_paddings_only_pss_with_either_salt_is_accepted() {
-        let (key, message) = (rsa(), format!("{NONCE}{JWT}"));
+        let (key, message) = (rsa(), format!("{NONCE}{}", *JWT));
         let digest_salt = key.sign(Algorithm::Ps256, message.as_bytes()).unwrap();
-        assert_eq!(verify(key.public_key(), NONCE, JWT, &digest_salt), Ok(()));
+        assert_eq!(verify(key.public_key(), NONCE, &JWT, &digest_salt), Ok(()));
         let pkcs1 = key.sign(Algorithm::Rs256, message.as_bytes()).unwrap();
-        assert_eq!(verify(key.public_key(), NONCE, JWT, &pkcs1), Err(BadSignature));
+        assert_eq!(verify(key.public_key(), NONCE, &JWT, &pkcs1), Err(BadSignature));
     }
 
     #[test]
@@ -84,22 +105,22 @@ mod tests {
 
     #[test]
     fn a_key_restricted_to_another_algorithm_is_refused() {
-        let signature = sign(&rsa(), NONCE, JWT).unwrap();
+        let signature = signature(&rsa());
         let narrow = rsa().public_key().restricted_to(Algorithm::Rs256).unwrap();
-        assert_eq!(verify(&narrow, NONCE, JWT, &signature), Err(BadSignature));
+        assert_eq!(verify(&narrow, NONCE, &JWT, &signature), Err(BadSignature));
     }
 
     #[test]
     fn another_nonce_jwt_or_key_is_refused() {
         let key = rsa();
-        let signature = sign(&key, NONCE, JWT).unwrap();
-        for (nonce, jwt) in [("BAAAAAAAAAAAAAAAAAAAAA", JWT), (NONCE, "e.e.e"), (JWT, NONCE)] {
+        let signature = signature(&key);
+        for (nonce, jwt) in [("BAAAAAAAAAAAAAAAAAAAAA", &**JWT), (NONCE, "e.e.e"), (&JWT, NONCE)] {
             assert_eq!(verify(key.public_key(), nonce, jwt, &signature), Err(BadSignature));
         }
         let other = ed25519(1);
-        assert_eq!(verify(other.public_key(), NONCE, JWT, &signature), Err(BadSignature));
+        assert_eq!(verify(other.public_key(), NONCE, &JWT, &signature), Err(BadSignature));
         for mangled in [&signature[1..], &[], &[&signature[..], &[0]].concat()] {
-            assert_eq!(verify(key.public_key(), NONCE, JWT, mangled), Err(BadSignature));
+            assert_eq!(verify(key.public_key(), NONCE, &JWT, mangled), Err(BadSignature));
         }
     }
 }

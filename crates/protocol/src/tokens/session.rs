@@ -1,7 +1,8 @@
 //! The session JWT of *signjwt*: HS256 with a secret that only the server has.
 //!
-//! It says whose session it is and nothing more; what proves a request is a signature over the
-//! session's nonce and this text. It is kept strictly apart from [`Jws`](super::jws::Jws), which
+//! It says whose session it is, and which server's, and nothing more; what proves a request is a
+//! signature over the session's nonce and this text. What a client makes sure of before it signs is
+//! in [`offered_session`](super::offered_session). It is kept strictly apart from [`Jws`](super::jws::Jws), which
 //! knows no symmetric algorithm: there is no code that could take a public key for an HMAC secret.
 
 use std::time::Duration;
@@ -21,11 +22,12 @@ use crate::{
 pub const MAX_LEN: usize = 2 * 1024;
 
 /// The one header that a session has, encoded: `{"alg":"HS256","typ":"JWT"}`.
-const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+pub(super) const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 
 /// Issues and verifies sessions.
 pub struct SessionSealer {
     key: hmac::Key,
+    issuer: String,
     lifetime: Duration,
 }
 
@@ -45,14 +47,16 @@ pub struct SessionClaims {
 }
 
 impl SessionSealer {
-    /// With a secret derived from `key`. Sessions live for `lifetime`.
-    pub fn new(key: &SealingKey, lifetime: Duration) -> Self {
-        Self { key: key.hmac_key("session jwt"), lifetime }
+    /// With a secret derived from `key`, for the server with that issuer identifier. Sessions live
+    /// for `lifetime`.
+    pub fn new(key: &SealingKey, issuer: &str, lifetime: Duration) -> Self {
+        Self { key: key.hmac_key("session jwt"), issuer: issuer.to_owned(), lifetime }
     }
 
     /// A session of `subject` from `now` on.
     pub fn issue(&self, subject: &str, session_id: &str, nonce: &str, now: UnixTime) -> String {
         let payload = json!({
+            "iss": self.issuer,
             "sub": subject,
             "jti": session_id,
             "nonce": nonce,
@@ -66,7 +70,7 @@ impl SessionSealer {
         text
     }
 
-    /// Checks MAC and time. Nothing of `text` is parsed before its MAC is known to be right.
+    /// Checks MAC, issuer and time. Nothing of `text` is parsed before its MAC is known to be right.
     ///
     /// # Errors
     /// When it was not issued here, or its time is over.
@@ -79,27 +83,30 @@ impl SessionSealer {
         let payload = payload.ok_or(SessionError::Foreign)?;
         let mac = base64url::decode(mac).map_err(|_| SessionError::Foreign)?;
         hmac::verify(&self.key, signed.as_bytes(), &mac).map_err(|_| SessionError::Foreign)?;
-        let claims = read(&decode(payload).ok_or(SessionError::Foreign)?)?;
+        let claims = self.read(&decode(payload).ok_or(SessionError::Foreign)?)?;
         if now >= claims.expires_at {
             return Err(SessionError::Expired);
         }
         Ok(claims)
     }
+
+    fn read(&self, payload: &Object) -> Result<SessionClaims, SessionError> {
+        let claims = Claims::new(payload);
+        if claims.string("iss")? != self.issuer {
+            return Err(SessionError::Foreign);
+        }
+        Ok(SessionClaims {
+            subject: claims.string("sub")?.to_owned(),
+            session_id: claims.string("jti")?.to_owned(),
+            nonce: claims.string("nonce")?.to_owned(),
+            issued_at: claims.date("iat")?,
+            expires_at: claims.date("exp")?,
+        })
+    }
 }
 
 fn decode(segment: &str) -> Option<Object> {
     Object::parse(base64url::decode(segment).ok()?).ok()
-}
-
-fn read(payload: &Object) -> Result<SessionClaims, ClaimError> {
-    let claims = Claims::new(payload);
-    Ok(SessionClaims {
-        subject: claims.string("sub")?.to_owned(),
-        session_id: claims.string("jti")?.to_owned(),
-        nonce: claims.string("nonce")?.to_owned(),
-        issued_at: claims.date("iat")?,
-        expires_at: claims.date("exp")?,
-    })
 }
 
 /// Why a text is no session.
@@ -129,10 +136,11 @@ mod tests {
         tokens::jws::{self, Jws, JwsError},
     };
 
+    const ISSUER: &str = "https://auth.example";
     const LIFETIME: Duration = Duration::from_mins(30);
 
     fn sealer(byte: u8) -> SessionSealer {
-        SessionSealer::new(&SealingKey::from_bytes([byte; 32]), LIFETIME)
+        SessionSealer::new(&SealingKey::from_bytes([byte; 32]), ISSUER, LIFETIME)
     }
 
     fn session() -> String {
@@ -149,6 +157,15 @@ mod tests {
         let last = NOW + LIFETIME - Duration::from_millis(1);
         assert!(sealer(1).verify(&session(), last).is_ok());
         assert_eq!(sealer(1).verify(&session(), NOW + LIFETIME), Err(SessionError::Expired));
+    }
+
+    #[test]
+    fn a_session_of_another_issuer_is_refused_even_if_the_secret_is_the_same() {
+        let other = SealingKey::from_bytes([1; 32]);
+        let other = SessionSealer::new(&other, "https://auth.example.org", LIFETIME);
+        let text = other.issue("alice", "session 1", "AAAAAAAAAAAAAAAAAAAAAA", NOW);
+        assert!(other.verify(&text, NOW).is_ok());
+        assert_eq!(sealer(1).verify(&text, NOW), Err(SessionError::Foreign));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 pub use self::gradecoin::gradecoin_fingerprint;
 pub use self::passwordless::PasswordlessAccount;
+pub use self::signjwt::SessionRecipients;
 use super::{
     Client, ClientError, Response, WhoAmI,
     client::unexpected,

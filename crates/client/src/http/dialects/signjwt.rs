@@ -1,20 +1,55 @@
 //! *signjwt*: a session whose every request is signed over a nonce and the session's JWT.
 
-use countersign_protocol::{keys::PrivateKey, proofs::nonce_pss, strict::base64};
+use countersign_protocol::{
+    keys::PrivateKey,
+    proofs::{nonce_pss, target_uri::TargetUri},
+    strict::base64,
+    tokens::offered_session::{OfferedSession, SessionExpectations},
+};
 use http::{HeaderName, Method, header::AUTHORIZATION};
 use serde::Deserialize;
 
 use super::registered_id;
-use crate::{
-    http::{
-        Client, ClientError, Request, Response, WhoAmI,
-        client::{json_message, sensitive, unexpected},
-        transport::Message,
-    },
-    token::AccessToken,
+use crate::http::{
+    Client, ClientError, Request, Response, WhoAmI,
+    client::{json_message, sensitive},
+    target::Target,
+    transport::Message,
 };
 
 const SIGNED_MESSAGE: HeaderName = HeaderName::from_static("signed-message");
+
+/// To which origins a session's signature may go.
+///
+/// It covers no method, URL or body: whoever gets it can make one other request with it, to whatever
+/// takes the session, and that is the server which opened it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionRecipients {
+    others: Vec<String>,
+}
+
+impl SessionRecipients {
+    /// The server that opened the session, and nobody else.
+    pub const fn issuer_only() -> Self {
+        Self { others: Vec::new() }
+    }
+
+    /// The server `origin` too, which is thereby trusted to make no other request with it.
+    ///
+    /// # Errors
+    /// When it is more or less than scheme, host and port.
+    pub fn and(mut self, origin: &str) -> Result<Self, ClientError> {
+        let uri = TargetUri::parse(origin).ok();
+        let uri = uri.filter(|uri| uri.as_str().trim_end_matches('/') == uri.origin());
+        let uri = uri.ok_or_else(|| ClientError::Origin { text: origin.to_owned() })?;
+        self.others.push(uri.origin().to_owned());
+        Ok(self)
+    }
+
+    fn include(&self, origin: &str) -> bool {
+        self.others.iter().any(|other| other == origin)
+    }
+}
 
 impl Client {
     /// Makes an account whose requests `key` signs in the *signjwt* dialect, and returns its id,
@@ -40,7 +75,8 @@ impl Client {
     /// a request signed by `key` whom the server takes the sender for.
     ///
     /// # Errors
-    /// When the server refuses, as it does when the key is none of the account's.
+    /// When the server refuses, as it does when the key is none of the account's;
+    /// [`ClientError::UnfitSession`] when what it sends to be signed is no session of its own.
     pub async fn whoami_signjwt(
         &self,
         key: &PrivateKey,
@@ -53,20 +89,30 @@ impl Client {
     }
 
     /// Opens a session of the *signjwt* dialect for the account of that id or username, and sends
-    /// `request` signed by `key`.
+    /// `request` signed by `key`, if it goes to one of `recipients`.
     ///
     /// # Errors
-    /// When the server opens no session, the address would get the signature unencrypted, the
-    /// request brings its own `Authorization` or `DPoP`, or there is no answer within the limits.
-    /// An answer with an error status is an answer.
+    /// [`ClientError::SessionElsewhere`] when it goes to somebody else, and
+    /// [`ClientError::UnfitSession`] when what the server sends is no session of its own; nothing
+    /// is signed then. When the server opens no session, the address would get the signature
+    /// unencrypted, the request brings its own `Authorization` or `DPoP`, or there is no answer
+    /// within the limits. An answer with an error status is an answer.
     pub async fn send_signjwt(
         &self,
         key: &PrivateKey,
         account: &str,
         request: Request,
+        recipients: &SessionRecipients,
     ) -> Result<Response, ClientError> {
         request.refuse_own_proofs()?;
         let (target, mut message) = request.into_message()?;
+        let issuer = self.metadata().issuer();
+        if target.origin() != Target::parse(issuer)?.origin()
+            && !recipients.include(target.origin())
+        {
+            let (origin, issuer) = (target.origin().to_owned(), issuer.to_owned());
+            return Err(ClientError::SessionElsewhere { origin, issuer });
+        }
         self.sign_message(key, account, &mut message).await?;
         self.transport().send_to(&target, message, self.transport().max_response_bytes()).await
     }
@@ -87,10 +133,13 @@ impl Client {
         let target = self.metadata().api("/login")?;
         let login = json_message(Method::POST, [("user_id", account.into())]);
         let Answer { jwt, nonce } = self.ask(&target, login).await?.into_json(&target)?;
-        // What breaks out of a header is no JWT.
-        let jwt = AccessToken::new(jwt).map_err(|error| unexpected(&target, &error.to_string()))?;
-        let signature = base64::encode(&nonce_pss::sign(key, &nonce, jwt.expose())?);
-        let authorization = format!("SignJWT {}", jwt.expose());
+        let issuer = self.metadata().issuer();
+        let expected = SessionExpectations { issuer, subject: account };
+        let session = OfferedSession::parse(&nonce, &jwt, &expected, self.now());
+        let session = session
+            .map_err(|reason| ClientError::UnfitSession { issuer: issuer.to_owned(), reason })?;
+        let signature = base64::encode(&nonce_pss::sign(key, &session)?);
+        let authorization = format!("SignJWT {}", session.jwt());
         message.headers.insert(AUTHORIZATION, sensitive(&authorization));
         message.headers.insert(SIGNED_MESSAGE, sensitive(&signature));
         Ok(())

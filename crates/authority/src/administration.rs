@@ -117,7 +117,7 @@ impl Administration {
         self.replace_scopes(&account, account.scopes.without(scopes)).await
     }
 
-    /// The keys of an account, live and revoked, oldest first.
+    /// The keys of an account: the live ones, and those that were revoked last, oldest first.
     ///
     /// # Errors
     /// When there is no such account, or the store fails.

@@ -101,6 +101,8 @@ event_kinds! {
     InvitationWithdrawn = "invitation.withdrawn",
     /// An account added a key.
     KeyAdded = "key.added",
+    /// An account lost a key that it never proved: another account has proven it.
+    KeyClaimLost = "key.claim-lost",
     /// A key was revoked, by its owner or an administrator.
     KeyRevoked = "key.revoked",
     /// A login with a known key was refused.

@@ -169,10 +169,25 @@ impl Authority {
         self.take(|limits| &limits.logins, LimitKey::Network(address.into())).await
     }
 
+    /// Counts verifications of a login beyond the first, which [`Self::admit_login`] has counted. It
+    /// comes before they are done.
+    pub(crate) async fn admit_verifications(
+        &self,
+        address: IpAddr,
+        count: u32,
+    ) -> Result<(), RateLimited> {
+        let Some(limits) = self.policy.limits.as_ref().filter(|_| count > 0) else {
+            return Ok(());
+        };
+        let (key, now) = (LimitKey::Network(address.into()), self.ports.clock.monotonic());
+        self.ports.rate_limiter.take_many(&limits.logins, key, count, now).await
+    }
+
     pub(crate) async fn admit_account(&self, account: AccountId) -> Result<(), RateLimited> {
         self.take(|limits| &limits.account, LimitKey::Account(account)).await
     }
 
+    /// Takes one from the allowance of `key`.
     pub(crate) async fn take(
         &self,
         limit: impl Fn(&crate::policy::Limits) -> &RateLimit + Send,

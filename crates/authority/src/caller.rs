@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
     UnixTime, Unspent,
-    keys::{PublicKey, Thumbprint},
+    keys::{BadSignature, KeyError, PublicKey, Thumbprint, decoy},
     tokens::{
         assertion::{
             Assertion, AssertionError, AssertionExpectations, AssertionUse, PresentedAssertion,
@@ -15,10 +15,9 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    account::{Account, AccountName},
+    account::Account,
     audit::{AuditEvent, EventKind},
     authority::Authority,
-    credential::Credential,
     live::KnownCredential,
     ports::{RateLimited, RecordLoginError, StoreError},
 };
@@ -75,8 +74,9 @@ impl Authority {
     /// Verifies an assertion by a live credential of the account that it names. `likely` is a key
     /// that probably signed it.
     ///
-    /// Unknown account, foreign key and wrong signature give one answer, after one verification, so
-    /// that nobody learns which accounts exist.
+    /// Unknown account, foreign key and wrong signature give one answer, after a verification. How
+    /// many keys it is compared with, so that the time of the answer, is no secret: names and public
+    /// keys are public.
     pub(crate) async fn verify_assertion(
         &self,
         (text, purpose): (&str, AssertionUse),
@@ -94,31 +94,35 @@ impl Authority {
             skew: self.policy.skew,
         };
         let candidates = self.candidates(&presented, likely).await?;
-        let mut parsed = Some(presented);
-        for signer in &candidates {
-            let key = &signer.credential.public_key;
-            let presented = parsed.take().map_or_else(|| PresentedAssertion::parse(text), Ok)?;
-            let error = match presented.verify(key, &expected, now) {
-                Ok(assertion) if signer.is_live() && self.policy.admits(key) => {
-                    return Ok(VerifiedAssertion { assertion, signer: Arc::clone(signer) });
-                }
-                Ok(_) => CallerError::Refused,
-                Err(AssertionError::Signature) => continue,
-                Err(error) => error.into(),
-            };
-            self.note_refused_login(signer, &error, address, now);
-            return Err(error);
+        let keys = || candidates.iter().map(|known| &known.credential.public_key);
+        if !keys().any(|key| presented.may_be_by(key)) {
+            // The work of a verification, for an account or a key that is not there.
+            let stand_in = decoy(presented.algorithm());
+            let _ = presented.verify_signature([likely.unwrap_or(stand_in)]);
+            return Err(CallerError::Refused);
         }
-        if let (Some(presented), Some(key)) = (parsed, likely) {
-            // The work of a verification, for an account that is not there.
-            let _ = presented.verify(key, &expected, now);
-        }
-        Err(CallerError::Refused)
+        // One of them was counted with the login.
+        self.admit_verifications(address, presented.cost(keys()) - 1).await?;
+        let signed = presented.verify_signature(keys());
+        let signed = signed.map_err(|BadSignature| CallerError::Refused)?;
+        let is_it =
+            |known: &&Arc<KnownCredential>| known.credential.thumbprint() == signed.signer();
+        let signer = candidates.iter().find(is_it).ok_or(CallerError::Refused)?;
+        let error = match signed.check(&expected, now) {
+            Ok(assertion) if signer.is_live() => {
+                return Ok(VerifiedAssertion { assertion, signer: Arc::clone(signer) });
+            }
+            Ok(_) => CallerError::Refused,
+            Err(error) => error.into(),
+        };
+        self.note_refused_login(signer, &error, address, now);
+        Err(error)
     }
 
     /// The credentials that can have signed: the one that `kid` names, or else `likely` if it
-    /// belongs to the account, or else all of the account's. Revoked ones are among them, since
-    /// their use is worth an entry in the audit trail.
+    /// belongs to the account, or else all live ones of the account, those that were used last
+    /// first. A revoked one that is named is among them, since its use is worth an entry in the
+    /// audit trail.
     async fn candidates(
         &self,
         presented: &PresentedAssertion<'_>,
@@ -127,26 +131,20 @@ impl Authority {
         let Some(subject) = presented.subject() else { return Ok(Vec::new()) };
         let store = &*self.ports.credentials;
         let belongs = |known: &Arc<KnownCredential>| names_account_of(subject, known);
-        let named_key = subject.parse().ok();
-        if let Some(kid) = presented.kid()?.or(named_key) {
-            return Ok(self.live.get(&kid, store).await?.into_iter().filter(belongs).collect());
+        let named = presented.kid()?.or(subject.parse().ok());
+        for thumbprint in [named, likely.map(PublicKey::thumbprint)].into_iter().flatten() {
+            if let Some(known) = self.live.get(&thumbprint, store).await?.filter(belongs) {
+                known.credential.public_key.meets(&self.policy.keys)?;
+                return Ok(vec![known]);
+            }
         }
-        if let Some(key) = likely
-            && let Some(known) = self.live.get(&key.thumbprint(), store).await?
-            && belongs(&known)
-        {
-            return Ok(vec![known]);
+        let Some(id) = self.account_id_of(subject).await? else { return Ok(Vec::new()) };
+        let mut all = self.live_keys(id).await?;
+        if let Some(named) = named {
+            // None that the account has proven, so it can only be one that it claims.
+            all.retain(|known| known.credential.thumbprint() == named);
         }
-        let Ok(name) = subject.parse::<AccountName>() else { return Ok(Vec::new()) };
-        let Some(account) = self.ports.accounts.account(&name).await? else {
-            return Ok(Vec::new());
-        };
-        let live = store.credentials_of(account.id).await?.into_iter();
-        let live = live.filter(|credential| credential.revoked_at.is_none());
-        let known = |credential: Credential| {
-            Arc::new(KnownCredential { credential, account: account.clone() })
-        };
-        Ok(live.map(known).collect())
+        Ok(all)
     }
 
     /// Somebody who holds a key of the account could not log in: its owner, or a thief.
@@ -184,11 +182,17 @@ pub enum CallerError {
     /// It is not a JWT.
     #[error(transparent)]
     Format(#[from] JwsError),
+    /// The key that it names is the account's, but is not let in any more.
+    #[error("the key that it names is not accepted here any more: {0}")]
+    Key(#[from] KeyError),
     /// There were too many attempts.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
     /// No live credential of the account that it names has signed it.
-    #[error("no live key of the named account has signed the assertion")]
+    #[error(
+        "no live key of the named account has signed the assertion; where it has many, name one \
+         by kid"
+    )]
     Refused,
     /// It was used before.
     #[error("the assertion was used before")]

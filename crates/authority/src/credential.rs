@@ -23,6 +23,9 @@ pub struct Credential {
     pub last_used_at: Option<UnixTime>,
     /// When it was revoked; a revoked key never comes back.
     pub revoked_at: Option<UnixTime>,
+    /// Whether the account has shown that it possesses the key. Until then it only claims it, as
+    /// others may too, and the key counts for this account alone.
+    pub is_proven: bool,
 }
 
 impl Credential {
@@ -40,7 +43,13 @@ impl Credential {
             created_at: now,
             last_used_at: None,
             revoked_at: None,
+            is_proven: true,
         }
+    }
+
+    /// When it was used last, or added if it never was.
+    pub fn last_seen_at(&self) -> UnixTime {
+        self.last_used_at.unwrap_or(self.created_at)
     }
 
     /// The key's identity.

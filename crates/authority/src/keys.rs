@@ -18,7 +18,7 @@ use crate::{
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     authority::Authority,
     credential::{Credential, InvalidLabel, Label},
-    ports::{AddCredentialError, RateLimited, RevokeCredentialError, StoreError},
+    ports::{AddCredentialError, KeyLimits, RateLimited, RevokeCredentialError, StoreError},
     proof::{PresentedDpop, ProofError},
     registration::PresentedKey,
 };
@@ -41,7 +41,8 @@ pub struct AddKey<'a> {
 }
 
 impl Authority {
-    /// All keys of the principal's account, live and revoked, oldest first.
+    /// The keys of the principal's account: the live ones, and those that were revoked last, oldest
+    /// first.
     ///
     /// # Errors
     /// When the store fails.
@@ -132,8 +133,11 @@ impl Authority {
             .key(credential.thumbprint())
             .from(request.address)
             .detail(by(principal));
-        let limit = self.policy.max_keys_per_account;
-        self.ports.credentials.add_credential(&credential, limit, event).await?;
+        let limits = KeyLimits {
+            live: self.policy.max_keys_per_account,
+            revoked: self.policy.max_revoked_keys_per_account,
+        };
+        self.ports.credentials.add_credential(&credential, limits, event).await?;
         self.live.forget(&credential.thumbprint());
         self.live.forget_keys_of(principal.account_id);
         Ok(credential)

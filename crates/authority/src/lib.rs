@@ -10,6 +10,7 @@ pub mod audit;
 mod authority;
 mod caller;
 pub mod credential;
+mod effort;
 pub mod invitation;
 mod keys;
 mod live;

@@ -52,7 +52,7 @@ impl LiveCredentials {
         }
     }
 
-    /// The credential of that thumbprint, from memory or from the store.
+    /// The credential of that thumbprint, from memory or from the store: proven, live or revoked.
     pub(crate) async fn get(
         &self,
         thumbprint: &Thumbprint,
@@ -102,38 +102,58 @@ impl LiveCredentials {
         }))
     }
 
-    /// The live credentials of the account `id`.
+    /// The credentials of the account `id` that are not revoked, those that were used or added last
+    /// first. A key that it only claims is among them, and is read from the store each time: another
+    /// account may prove it at any moment.
     pub(crate) async fn of_account(
         &self,
         id: AccountId,
         store: &dyn CredentialStore,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let keys = self.keys_of(id, store).await?;
-        let mut live = Vec::with_capacity(keys.len());
-        for key in keys.iter() {
-            let known = self.get(key, store).await?;
-            live.extend(known.filter(|known| known.is_live() && known.account.id == id));
-        }
+        let mut live = match self.keys.get(&id) {
+            Some(keys) => self.get_all(&keys, store).await?,
+            None => self.read_all(id, store).await?,
+        };
+        live.retain(|known| known.credential.revoked_at.is_none() && known.account.id == id);
+        live.sort_by_key(|known| std::cmp::Reverse(known.credential.last_seen_at()));
         Ok(live)
     }
 
-    async fn keys_of(
+    async fn get_all(
+        &self,
+        keys: &[Thumbprint],
+        store: &dyn CredentialStore,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            all.extend(self.get(key, store).await?);
+        }
+        Ok(all)
+    }
+
+    async fn read_all(
         &self,
         id: AccountId,
         store: &dyn CredentialStore,
-    ) -> Result<Arc<[Thumbprint]>, StoreError> {
-        if let Some(keys) = self.keys.get(&id) {
-            return Ok(keys);
-        }
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
         let changes_before = *self.changes.lock();
-        let credentials = store.credentials_of(id).await?.into_iter();
-        let live = credentials.filter(|credential| credential.revoked_at.is_none());
-        let keys: Arc<[Thumbprint]> = live.map(|credential| credential.thumbprint()).collect();
+        let Some((account, credentials)) = store.live_credentials(id).await? else {
+            return Ok(Vec::new());
+        };
+        let all: Vec<_> = credentials
+            .into_iter()
+            .map(|credential| Arc::new(KnownCredential { credential, account: account.clone() }))
+            .collect();
+        let all_proven = all.iter().all(|known| known.credential.is_proven);
         let changes = self.changes.lock();
-        if *changes == changes_before && !keys.is_empty() {
-            self.keys.insert(id, Arc::clone(&keys));
+        if *changes == changes_before && all_proven && !all.is_empty() {
+            for known in &all {
+                self.known.insert(known.credential.thumbprint(), Arc::clone(known));
+            }
+            let keys = all.iter().map(|known| known.credential.thumbprint()).collect();
+            self.keys.insert(id, keys);
         }
-        Ok(keys)
+        Ok(all)
     }
 
     /// Forgets which keys an account has: it got another.

@@ -114,7 +114,8 @@ impl Authority {
     }
 
     /// A session key must not be a credential: revoking that would not reach the token, which
-    /// stands and falls with the credential that vouched.
+    /// stands and falls with the credential that vouched. That others claim the key, having never
+    /// proven it, is nothing to its owner.
     async fn check_session_key(
         &self,
         credential: Thumbprint,
@@ -123,8 +124,8 @@ impl Authority {
         if bound_to == credential {
             return Ok(());
         }
-        let known = self.live.get(&bound_to, &*self.ports.credentials).await?;
-        known.map_or(Ok(()), |_| Err(LoginError::SessionKey))
+        let is_taken = self.ports.credentials.is_taken(&bound_to).await?;
+        if is_taken { Err(LoginError::SessionKey) } else { Ok(()) }
     }
 
     async fn record_login(
@@ -250,9 +251,10 @@ impl From<CallerError> for LoginError {
             CallerError::RateLimited(error) => Self::RateLimited(error),
             CallerError::Replayed => Self::AssertionReplayed,
             CallerError::Store(error) => Self::Store(error),
-            CallerError::Assertion(_) | CallerError::Format(_) | CallerError::Refused => {
-                Self::Assertion(error)
-            }
+            CallerError::Assertion(_)
+            | CallerError::Format(_)
+            | CallerError::Key(_)
+            | CallerError::Refused => Self::Assertion(error),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! server signs with it is a number; whoever can read the number knows the server, and whoever
 //! signs it in turn with a key of the account is logged in.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
     AccountId, UnixTime, Unspent,
@@ -23,6 +23,8 @@ use crate::{
     audit::{AuditEvent, EventKind},
     authority::Authority,
     credential::Credential,
+    effort::Effort,
+    live::KnownCredential,
     login::Grant,
     mutual::recent::RecentNumbers,
     ports::{LoginRecord, NewAccount, RateLimited, RecordLoginError, StoreError},
@@ -87,6 +89,8 @@ pub struct MutualLogin<'a> {
     pub name: &'a str,
     /// What the client made of the number.
     pub proposal: &'a [u8],
+    /// The number, where the client says it: a signature of its hash does not tell it.
+    pub number: Option<&'a Number>,
     /// The client's address.
     pub address: IpAddr,
 }
@@ -105,16 +109,17 @@ impl Authority {
         let invitation = self.enrolment(None)?;
         let username: Username =
             registration.username.parse().map_err(RegistrationError::Username)?;
-        let policy =
-            KeyPolicy { min_rsa_bits: self.policy.mutual.min_rsa_bits, ..self.policy.keys.clone() };
-        let public_key = registration.public_key.parse(&policy).map_err(RegistrationError::Key)?;
+        let public_key = registration
+            .public_key
+            .parse(&self.mutual_key_policy())
+            .map_err(RegistrationError::Key)?;
         // Looked at before a key pair is made for nothing; the store decides.
         let name = AccountName::Username(username.clone());
         if self.ports.accounts.account(&name).await?.is_some() {
             return Err(RegistrationError::UsernameTaken.into());
         }
         let thumbprint = public_key.thumbprint();
-        if self.ports.credentials.credential(&thumbprint).await?.is_some() {
+        if self.ports.credentials.is_taken(&thumbprint).await? {
             return Err(RegistrationError::KeyTaken.into());
         }
         let server_key = self.mutual.server_keys.take().await?;
@@ -123,7 +128,7 @@ impl Authority {
         let sealed = self.mutual.server_keys.seal(account_id, &server_key, &*self.ports.random);
         let event = new.event.detail(UNPROVEN);
         let new = NewAccount { invitation, server_key: Some(sealed), event, ..new };
-        // The key belongs to whoever proves to have it, until it first signs a number.
+        // The account claims the key, until it first signs a number.
         let created = self.ports.accounts.create_unproven_account(new).await;
         created.map_err(RegistrationError::from)?;
         let server_key = server_key.public_key().clone();
@@ -144,17 +149,25 @@ impl Authority {
         let now = self.now();
         self.admit_login(address).await?;
         let random = &*self.ports.random;
-        let account = self.account_named(name).await?.map_or(NOBODY, |account| account.id);
+        let found = self.account_named(name).await?.map(|account| account.id);
+        let account = found.unwrap_or(NOBODY);
         let sealed = self.ports.server_keys.server_key(account).await?;
         let Mutual { challenges, recent, server_keys, pretence } = &self.mutual;
         let number = challenges.issue(account, random_bytes(random), now);
-        recent.remember(account, address, number.clone());
+        if found.is_some() {
+            recent.remember(account, address, number.clone(), now);
+        }
         let key = match &sealed {
             Some(sealed) => server_keys.open(account, sealed)?,
             None => server_keys.stand_in(random).await?,
         };
         let block = key.encrypt(number.as_str().as_bytes()).map_err(ServerKeyError::Raw)?;
-        Ok(if sealed.is_some() { block } else { pretend(pretence, name, random) })
+        if sealed.is_some() {
+            return Ok(block);
+        }
+        // An account looks the same by whichever of its names it is asked for.
+        let name = found.map_or_else(|| name.to_ascii_lowercase(), |id| id.to_string());
+        Ok(pretend(pretence, &name, random))
     }
 
     /// Logs in with a proposal. The token is bound to the key that signed it.
@@ -166,51 +179,74 @@ impl Authority {
         let now = self.now();
         self.admit_login(login.address).await?;
         let account = self.account_named(login.name).await?;
-        let id = account.as_ref().map_or(NOBODY, |account| account.id);
-        let credentials = self.ports.credentials.credentials_of(id).await?;
-        let keys = credentials.iter().map(|credential| &credential.public_key);
-        let found = if account.is_some() {
-            self.find_signer(login, id, keys, now)
-        } else {
-            // The work of a verification, for an account that is not there.
-            self.find_signer(login, id, [decoy(Algorithm::Rs256)].into_iter(), now);
-            None
-        };
-        let (Some(account), Some((place, number))) = (account, found) else {
+        let Some(account) = account else {
+            stand_in_for_a_verification(Proposal::new(login.proposal));
             return Err(MutualLoginError::Refused);
         };
-        let credential = &credentials[place];
+        let found = self.find_signer(login, account.id, now).await?;
+        let (known, number) = found.ok_or(MutualLoginError::Refused)?;
+        let credential = &known.credential;
         let result = self.grant_mutually(&account, credential, number, login.address, now).await;
         if let Err(error) = &result
             && let Some(kind) = error.event_kind()
         {
-            let event = AuditEvent::new(now, kind).account(id).key(credential.thumbprint());
+            let event = AuditEvent::new(now, kind).account(account.id);
+            let event = event.key(credential.thumbprint());
             self.trail.note(event.from(login.address).detail(error.to_string()));
         }
         result
     }
 
-    /// Which of `keys` signed a number that was made for `account` and may still come back.
-    fn find_signer<'k>(
+    /// Which key of `account` signed a number that was made for it and may still come back.
+    async fn find_signer(
         &self,
         login: MutualLogin<'_>,
         account: AccountId,
-        keys: impl Iterator<Item = &'k PublicKey>,
         now: UnixTime,
-    ) -> Option<(usize, Unspent<Number>)> {
-        let Mutual { challenges, recent, .. } = &self.mutual;
+    ) -> Result<Option<(Arc<KnownCredential>, Unspent<Number>)>, MutualLoginError> {
+        let mut effort = Effort::new(self, login.address);
         let proposal = Proposal::new(login.proposal);
-        let recent = recent.of(account, login.address);
-        let mut signed = keys.map(|key| {
-            // A number that was signed in the raw form is in the proposal; one that was signed as
-            // a hash must be among those that this client asked for.
-            let number = proposal.recover(key).or_else(|| {
-                let mut recent = recent.iter().filter(|_| self.policy.admits(key));
-                recent.find(|number| proposal.signs(number, key)).cloned()
-            })?;
-            challenges.recognise(&number, account, now)
-        });
-        signed.by_ref().enumerate().find_map(|(place, number)| Some((place, number?)))
+        let live = self.live.of_account(account, &*self.ports.credentials).await?;
+        let live = live.iter().filter(|known| proposal.may_be_by(&known.credential.public_key));
+        let recognise = |number: &Number| self.mutual.challenges.recognise(number, account, now);
+        if login.number.is_none() {
+            // A number that was signed in the raw form is in the proposal.
+            let policy = self.mutual_key_policy();
+            for known in live.clone() {
+                let key = &known.credential.public_key;
+                let is_good = key.rsa_bits().is_some() && key.meets(&policy).is_ok();
+                if is_good
+                    && effort.afford(key, 1).await?
+                    && let Some(number) = proposal.recover(key)
+                {
+                    return Ok(recognise(&number).map(|number| (Arc::clone(known), number)));
+                }
+            }
+        }
+        // One that was signed as a hash is the one that the client names, or must be among those
+        // that were asked for from the same network.
+        let recent = self.mutual.recent.of(account, login.address);
+        for number in login.number.map_or(recent, |number| vec![number.clone()]) {
+            let Some(unspent) = recognise(&number) else { continue };
+            for known in live.clone() {
+                let key = &known.credential.public_key;
+                if self.policy.admits(key)
+                    && effort.afford(key, Proposal::forms(key)).await?
+                    && proposal.signs(&number, key)
+                {
+                    return Ok(Some((Arc::clone(known), unspent)));
+                }
+            }
+        }
+        if effort.is_unspent() {
+            stand_in_for_a_verification(proposal);
+        }
+        Ok(None)
+    }
+
+    /// Which keys are good for mutual challenge and response.
+    fn mutual_key_policy(&self) -> KeyPolicy {
+        KeyPolicy { min_rsa_bits: self.policy.mutual.min_rsa_bits, ..self.policy.keys.clone() }
     }
 
     async fn grant_mutually(
@@ -260,6 +296,11 @@ impl Authority {
         let name = name.parse().unwrap_or(AccountName::Id(NOBODY));
         self.ports.accounts.account(&name).await
     }
+}
+
+/// The work of a verification, for an account or a key that is not there.
+fn stand_in_for_a_verification(proposal: Proposal<'_>) {
+    let _ = proposal.recover(decoy(Algorithm::Rs256));
 }
 
 /// A block that looks like a challenge for the account `name`: a number below a modulus that nobody

@@ -243,9 +243,6 @@ pub enum PasswordRegistrationError {
     /// The e-mail address is not one.
     #[error(transparent)]
     Email(#[from] InvalidEmail),
-    /// Another account has the e-mail address.
-    #[error("the e-mail address is taken")]
-    EmailTaken,
     /// A rule of every registration.
     #[error(transparent)]
     Registration(#[from] RegistrationError),
@@ -254,7 +251,6 @@ pub enum PasswordRegistrationError {
 impl From<CreatePasswordAccountError> for PasswordRegistrationError {
     fn from(error: CreatePasswordAccountError) -> Self {
         match error {
-            CreatePasswordAccountError::EmailTaken => Self::EmailTaken,
             CreatePasswordAccountError::Store(error) => RegistrationError::Store(error).into(),
             CreatePasswordAccountError::UsernameTaken => RegistrationError::UsernameTaken.into(),
         }

@@ -25,6 +25,8 @@ pub struct Policy {
     pub default_scopes: Scopes,
     /// How many live keys an account may have.
     pub max_keys_per_account: usize,
+    /// How many keys an account may ever revoke. The thumbprint of each is kept for ever.
+    pub max_revoked_keys_per_account: usize,
     /// Which keys may be registered and sign proofs.
     pub keys: KeyPolicy,
     /// About access tokens.
@@ -59,6 +61,7 @@ impl Policy {
             enrolment: Enrolment::Open,
             default_scopes: Scopes::none(),
             max_keys_per_account: 16,
+            max_revoked_keys_per_account: 10_000,
             keys: KeyPolicy::default(),
             tokens: TokenPolicy::default(),
             proof_window: ProofWindow::default(),
@@ -88,10 +91,11 @@ impl Policy {
         self.origin.origin()
     }
 
-    /// Whether `key` is good enough for everything. One that is not may have been registered for
-    /// mutual challenge and response, and is good for that alone.
+    /// Whether `key` is good enough for everything. One that is not was registered under another
+    /// policy, and is good for nothing; or for mutual challenge and response, and is good for that
+    /// alone.
     pub fn admits(&self, key: &PublicKey) -> bool {
-        key.rsa_bits().is_none_or(|bits| bits >= self.keys.min_rsa_bits)
+        key.meets(&self.keys).is_ok()
     }
 
     /// The URL of the token endpoint.

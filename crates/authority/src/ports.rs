@@ -26,7 +26,8 @@ use thiserror::Error;
 pub use self::accounts::{AccountStore, CreateAccountError, NewAccount};
 pub use self::audit::{AuditStore, Retention};
 pub use self::credentials::{
-    AddCredentialError, CredentialStore, LoginRecord, RecordLoginError, RevokeCredentialError,
+    AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
+    RevokeCredentialError,
 };
 pub use self::invitations::InvitationStore;
 pub use self::passwords::{

@@ -10,7 +10,7 @@ use std::{net::IpAddr, sync::Arc};
 use countersign_protocol::{
     AccountId, Principal, ProofKind, ProvenKey, UnixTime,
     digest::sha256,
-    keys::{Algorithm, KeyError, PublicKey, Thumbprint, decoy},
+    keys::{Algorithm, KeyError, PublicKey, Thumbprint, Verifications, decoy},
     ports::random_bytes,
     proofs::nonce_pss,
     tokens::session::{SessionClaims, SessionSealer},
@@ -91,8 +91,8 @@ impl Authority {
     /// Registers an account with a key that does not prove itself.
     ///
     /// Somebody else's public key gains nobody anything, because every request needs the private
-    /// one. Nor can it be blocked in this way: until it has signed something, whoever registers it
-    /// with a proof takes it over.
+    /// one. Nor does it cost its owner anything: until the account has signed something it only
+    /// claims the key, as others may too.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -161,7 +161,10 @@ impl Authority {
         let has_signed = |key: &PublicKey| {
             nonce_pss::verify(key, &nonce_text, message.jwt, message.signature).is_ok()
         };
-        let signer = self.signer_of_message(known.as_deref(), &claims.subject, has_signed).await?;
+        let may_be_by = |key: &PublicKey| nonce_pss::may_be_by(key, message.signature);
+        let signer = self
+            .signer_of_message(known.as_deref(), &claims.subject, may_be_by, has_signed)
+            .await?;
         if known.is_none() {
             let known = KnownSession {
                 id: session,
@@ -191,19 +194,22 @@ impl Authority {
     }
 
     /// The live key of the account `name` that has signed: that of the session's last message, most
-    /// often.
+    /// often. As many are compared with as one request may cost.
     async fn signer_of_message(
         &self,
         known: Option<&KnownSession>,
         name: &str,
+        may_be_by: impl Fn(&PublicKey) -> bool,
         has_signed: impl Fn(&PublicKey) -> bool,
     ) -> Result<Arc<KnownCredential>, SessionError> {
+        let mut budget = Verifications::default();
         let mut tried = None;
         if let Some(KnownSession { signer: last, account, .. }) = known {
             let now = self.live.get(last, &*self.ports.credentials).await?;
             let again = now.filter(|now| now.is_live() && now.account.id == *account);
             if let Some(signer) = again.filter(|now| self.policy.admits(&now.credential.public_key))
             {
+                budget.afford(&signer.credential.public_key, nonce_pss::FORMS);
                 if has_signed(&signer.credential.public_key) {
                     return Ok(signer);
                 }
@@ -214,9 +220,18 @@ impl Authority {
         if signers.is_empty() {
             let _ = has_signed(decoy(Algorithm::Ps256));
         }
-        let mut others =
-            signers.into_iter().filter(|known| Some(known.credential.thumbprint()) != tried);
-        others.find(|known| has_signed(&known.credential.public_key)).ok_or(SessionError::Refused)
+        for known in signers {
+            let key = &known.credential.public_key;
+            let is_new = Some(known.credential.thumbprint()) != tried;
+            if !is_new || !may_be_by(key) || !budget.afford(key, nonce_pss::FORMS) {
+                continue;
+            }
+            if has_signed(key) {
+                return Ok(known);
+            }
+            tokio::task::yield_now().await;
+        }
+        Err(SessionError::Refused)
     }
 
     /// Uses up the nonce of a message that verified, and returns the session's next.
@@ -235,7 +250,7 @@ impl Authority {
             let event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account_id);
             self.trail.note(event.key(message.key).detail("signed message"));
         }
-        self.key_used(&message.key, now).await;
+        self.key_used(account_id, &message.key, now).await;
         Ok(next.text())
     }
 

@@ -11,8 +11,8 @@ const USE_RESOLUTION: Duration = Duration::from_hours(1);
 
 impl Authority {
     /// The credentials that can have signed for the account `name`: `kid` if it is one of the
-    /// account's, live or revoked, or else all live ones. Keys that are good for one dialect only
-    /// are not among them.
+    /// account's, live or revoked, or else all live ones, those that were used last first. Keys that
+    /// are good for one dialect only are not among them.
     ///
     /// `name` is an id, a username or a fingerprint.
     ///
@@ -31,26 +31,42 @@ impl Authority {
         {
             return Ok(self.admitted(vec![known]));
         }
-        Ok(self.admitted(self.live.of_account(id, store).await?))
+        let mut live = self.live_keys(id).await?;
+        live.retain(|known| known.is_live());
+        Ok(live)
     }
 
-    /// Notes that a key has signed a request that was accepted. A key that never proved itself is
-    /// proven by that.
-    pub async fn key_used(&self, thumbprint: &Thumbprint, now: UnixTime) {
+    /// The keys of an account that are not revoked and that the policy admits, those that were used
+    /// or added last first. The account may be disabled.
+    pub(crate) async fn live_keys(
+        &self,
+        id: AccountId,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let live = self.live.of_account(id, &*self.ports.credentials).await?;
+        Ok(self.admitted(live))
+    }
+
+    /// Notes that a key of an account has signed a request that was accepted. One that the account
+    /// only claimed is its own by that, unless another was faster.
+    pub async fn key_used(&self, id: AccountId, thumbprint: &Thumbprint, now: UnixTime) {
         let store = &*self.ports.credentials;
-        let Ok(Some(known)) = self.live.get(thumbprint, store).await else { return };
+        let Ok(known) = self.live.get(thumbprint, store).await else { return };
         let is_recent = |last: UnixTime| now < last + USE_RESOLUTION;
-        if known.credential.last_used_at.is_some_and(is_recent) {
+        let last_used_at = known.as_ref().and_then(|known| known.credential.last_used_at);
+        if last_used_at.is_some_and(is_recent) {
             return;
         }
-        if let Err(error) = store.note_use(thumbprint, now).await {
+        if let Err(error) = store.note_use(id, thumbprint, now).await {
             // The next use tries again; the request itself was good.
             tracing::warn!(%error, "the use of a key was not noted");
         }
         self.live.forget(thumbprint);
+        if known.is_none() {
+            self.live.forget_keys_of(id);
+        }
     }
 
-    async fn account_id_of(&self, name: &str) -> Result<Option<AccountId>, StoreError> {
+    pub(crate) async fn account_id_of(&self, name: &str) -> Result<Option<AccountId>, StoreError> {
         let Ok(name) = name.parse::<AccountName>() else { return Ok(None) };
         self.live.account_id(&name, &*self.ports.accounts).await
     }

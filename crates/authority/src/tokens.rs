@@ -59,9 +59,10 @@ impl Authority {
     /// Who logged in for a token that verified, if the token is still good: neither it, nor the
     /// credential, nor the account has been revoked or disabled since.
     ///
-    /// A credential never goes out of the store, revoked or not. So a token whose credential is
-    /// not there is one that a password was given for and that is bound to a key of no account:
-    /// then the account decides alone. Once that key is somebody's credential, its standing counts.
+    /// A token whose credential is not in the store is one that a password was given for and that is
+    /// bound to a key of no account: then the account decides alone. Once somebody has proven to
+    /// have that key, its standing counts; who only claims it does not matter. Of what was revoked
+    /// long since the store keeps no more than that it was.
     ///
     /// # Errors
     /// When the store fails.
@@ -75,6 +76,9 @@ impl Authority {
         if let Some(known) = self.live.get(&claims.credential, &*self.ports.credentials).await? {
             let is_good = known.is_live() && known.account.id == claims.account_id;
             return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
+        }
+        if self.ports.credentials.is_taken(&claims.credential).await? {
+            return Ok(None);
         }
         let active = self.active_account(claims.account_id).await?;
         Ok(active.map(|account| LoggedIn::WithPassword(Box::new(account))))
@@ -148,7 +152,7 @@ impl Authority {
         Ok(self.ports.revocations.revoke_token(&claims.token_id, expires_at, event).await?)
     }
 
-    /// An account and its live public keys, for resource servers that verify what it signs; `None`
+    /// An account and its live public keys, oldest first, for resource servers that verify what it signs; `None`
     /// when there is no such account or it is disabled.
     ///
     /// # Errors
@@ -160,11 +164,9 @@ impl Authority {
         let account = self.ports.accounts.account(name).await?;
         let active = account.filter(|account| account.status == AccountStatus::Active);
         let Some(account) = active else { return Ok(None) };
-        let credentials = self.ports.credentials.credentials_of(account.id).await?.into_iter();
-        let live = credentials.filter(|credential| {
-            credential.revoked_at.is_none() && self.policy.admits(&credential.public_key)
-        });
-        let keys = live.map(|credential| credential.public_key).collect();
+        let mut live = self.live_keys(account.id).await?;
+        live.sort_by_key(|known| known.credential.created_at);
+        let keys = live.iter().map(|known| known.credential.public_key.clone()).collect();
         Ok(Some((account, keys)))
     }
 

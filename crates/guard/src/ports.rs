@@ -74,8 +74,8 @@ pub trait AccountKeys: Send + Sync {
         kid: Option<&Thumbprint>,
     ) -> Result<Vec<AccountKey>, PortUnavailable>;
 
-    /// Notes that `key` has signed a request that was accepted.
-    async fn key_used(&self, key: &Thumbprint, now: UnixTime);
+    /// Notes that `key` has signed a request that was accepted, for the account `id`.
+    async fn key_used(&self, id: AccountId, key: &Thumbprint, now: UnixTime);
 }
 
 /// A key of an account.

@@ -32,7 +32,7 @@ impl Tally {
 
 /// Reads a key from DER and from PEM, which must agree.
 fn read_both(der: &[u8], pem: &str) -> Result<PublicKey, KeyError> {
-    let policy = KeyPolicy::default();
+    let policy = KeyPolicy::ANY;
     let from_der = PublicKey::from_spki_der(der, &policy)?;
     let from_pem = PublicKey::parse(pem, &policy)?;
     assert_eq!(from_der.thumbprint(), from_pem.thumbprint());
@@ -205,7 +205,7 @@ fn ec_public_keys() {
         let mut tally = Tally::default();
         for group in TestSet::load(name).unwrap().test_groups {
             for case in group.tests {
-                let key = PublicKey::from_spki_der(&case.public_key, &KeyPolicy::default());
+                let key = PublicKey::from_spki_der(&case.public_key, &KeyPolicy::ANY);
                 // Some invalid cases are good keys of another curve.
                 let accepted = key.is_ok_and(|key| key.key_type() == key_type);
                 tally.check(case.tc_id, case.result, accepted);

@@ -171,7 +171,7 @@ impl AccountKeys for RemoteAccountKeys {
     }
 
     /// Nothing: only the issuer keeps that.
-    async fn key_used(&self, _key: &Thumbprint, _now: UnixTime) {}
+    async fn key_used(&self, _id: AccountId, _key: &Thumbprint, _now: UnixTime) {}
 }
 
 fn parse(body: &[u8]) -> Result<PublishedAccount, String> {

@@ -75,7 +75,9 @@ impl From<AddKeyError> for Problem {
             AddKeyError::Proof(error) => return error.into(),
             AddKeyError::RateLimited(error) => return error.into(),
             AddKeyError::Store(AddCredentialError::KeyTaken) => ProblemType::KeyTaken,
-            AddKeyError::Store(AddCredentialError::LimitReached) => ProblemType::KeyLimit,
+            AddKeyError::Store(
+                AddCredentialError::LimitReached | AddCredentialError::TooManyRevoked { .. },
+            ) => ProblemType::KeyLimit,
             AddKeyError::Store(AddCredentialError::NoAccount) => ProblemType::NotFound,
             AddKeyError::Store(AddCredentialError::Store(error)) => return error.into(),
         };
@@ -160,6 +162,7 @@ impl From<CallerError> for OAuthError {
             CallerError::Store(error) => error.into(),
             CallerError::Assertion(_)
             | CallerError::Format(_)
+            | CallerError::Key(_)
             | CallerError::Refused
             | CallerError::Replayed => Self::new("invalid_client")
                 .status(StatusCode::UNAUTHORIZED)

@@ -12,7 +12,7 @@ use countersign_guard::ports::{
     SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, Verified,
 };
 use countersign_protocol::{
-    Principal, ReplayEntry, SpentReceipt, UnixTime,
+    AccountId, Principal, ReplayEntry, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
     replay::ReplayOwner,
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
@@ -90,8 +90,8 @@ impl AccountKeys for AuthorityPorts {
         Ok(known.iter().map(|known| key(known)).collect())
     }
 
-    async fn key_used(&self, key: &Thumbprint, now: UnixTime) {
-        self.0.key_used(key, now).await;
+    async fn key_used(&self, id: AccountId, key: &Thumbprint, now: UnixTime) {
+        self.0.key_used(id, key, now).await;
     }
 }
 

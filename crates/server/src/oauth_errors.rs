@@ -30,8 +30,7 @@ pub(crate) fn translate(response: Response) -> Response {
 
 const fn error_code(kind: ProblemType) -> &'static str {
     match kind {
-        ProblemType::EmailTaken
-        | ProblemType::EnrolmentClosed
+        ProblemType::EnrolmentClosed
         | ProblemType::EnrolmentCode
         | ProblemType::Forbidden
         | ProblemType::InvalidJson

@@ -137,8 +137,6 @@ pub struct ProblemBody {
 /// The kinds of problem. Their names are part of the API: clients compare them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProblemType {
-    /// Another account has this e-mail address.
-    EmailTaken,
     /// The server does not let new accounts in, or not without a code.
     EnrolmentClosed,
     /// The enrolment code is unknown, used or expired.
@@ -191,8 +189,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every kind, in the order of their names.
-    pub const ALL: [Self; 25] = [
-        Self::EmailTaken,
+    pub const ALL: [Self; 24] = [
         Self::EnrolmentClosed,
         Self::EnrolmentCode,
         Self::Forbidden,
@@ -242,7 +239,6 @@ impl ProblemType {
     const fn facts(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
-            Self::EmailTaken => ("email-taken", S::CONFLICT, "The e-mail address is taken."),
             Self::EnrolmentClosed => {
                 ("enrolment-closed", S::FORBIDDEN, "New accounts need an invitation here.")
             }

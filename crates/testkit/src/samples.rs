@@ -7,7 +7,7 @@ use countersign_authority::{
     audit::{AuditEvent, EventKind},
     credential::Credential,
     invitation::{CodeHash, Invitation},
-    ports::{LoginRecord, NewAccount, VaultRecord},
+    ports::{KeyLimits, LoginRecord, NewAccount, VaultRecord},
     sealed_key::{KeyLife, SealedSigningKey},
 };
 use countersign_protocol::{
@@ -40,6 +40,9 @@ pub fn scopes(text: &str) -> Scopes {
 pub fn credential(account_id: AccountId, public_key: PublicKey) -> Credential {
     Credential::new(account_id, public_key, "laptop".parse().unwrap(), NOW)
 }
+
+/// More keys than a test has.
+pub const KEY_LIMITS: KeyLimits = KeyLimits { live: 100, revoked: 1_000 };
 
 /// Account `number`, called `name`, without scopes or invitation, with the key [`keys::ed25519`] of
 /// its number.

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::{
     audit::AuditEvent,
-    ports::{AddCredentialError, LoginRecord, RecordLoginError, RevokeCredentialError},
+    ports::{AddCredentialError, KeyLimits, LoginRecord, RecordLoginError, RevokeCredentialError},
 };
 
 /// Credentials of one account, by number.
@@ -87,14 +87,31 @@ impl CredentialStore for Store {
     async fn add_credential(
         &self,
         _: &Credential,
-        _: usize,
+        _: KeyLimits,
         _: AuditEvent,
     ) -> Result<(), AddCredentialError> {
         unreachable!("the cache only reads")
     }
 
     async fn credentials_of(&self, _: AccountId) -> Result<Vec<Credential>, StoreError> {
-        unreachable!("the cache reads one credential at a time")
+        unreachable!("the cache is for live keys")
+    }
+
+    async fn is_taken(&self, _: &Thumbprint) -> Result<bool, StoreError> {
+        unreachable!("the cache reads what is kept whole")
+    }
+
+    async fn live_credentials(
+        &self,
+        id: AccountId,
+    ) -> Result<Option<(Account, Vec<Credential>)>, StoreError> {
+        self.reads.fetch_add(1, SeqCst);
+        let rows = self.rows.lock();
+        let rows = rows.values().filter(|(credential, _)| credential.account_id == id);
+        let live: Vec<_> = rows.filter(|(credential, _)| credential.revoked_at.is_none()).collect();
+        let account = live.first().map(|(_, account)| account.clone());
+        let credentials = live.into_iter().map(|(credential, _)| credential.clone()).collect();
+        Ok(account.map(|account| (account, credentials)))
     }
 
     async fn revoke_credential(
@@ -107,7 +124,7 @@ impl CredentialStore for Store {
         unreachable!("the cache only reads")
     }
 
-    async fn note_use(&self, _: &Thumbprint, _: UnixTime) -> Result<(), StoreError> {
+    async fn note_use(&self, _: AccountId, _: &Thumbprint, _: UnixTime) -> Result<(), StoreError> {
         unreachable!("the cache only reads")
     }
 
@@ -143,6 +160,38 @@ async fn a_credential_is_read_once_until_it_is_forgotten() {
     assert!(!is_live(&live, 1, &store).await);
     assert!(is_live(&live, 2, &store).await);
     assert_eq!(store.reads(), 3, "the other one was still known");
+}
+
+#[tokio::test]
+async fn the_keys_of_an_account_are_read_once_and_a_claim_each_time() {
+    let (store, live) = (Store::with(1..4), LiveCredentials::new(100));
+    let keys = async || live.of_account(account_id(1), &store).await.unwrap().len();
+    assert_eq!((keys().await, keys().await), (3, 3));
+    assert_eq!(store.reads(), 1);
+    store.put(2, AccountStatus::Active, true);
+    live.forget(&thumbprint(2));
+    assert_eq!(keys().await, 2, "the revoked one is not tried");
+
+    let (store, live) = (Store::with(1..2), LiveCredentials::new(100));
+    store.rows.lock().get_mut(&thumbprint(1)).unwrap().0.is_proven = false;
+    let keys = async || live.of_account(account_id(1), &store).await.unwrap().len();
+    assert_eq!((keys().await, keys().await), (1, 1));
+    assert_eq!(store.reads(), 2);
+    assert!(live.known_key(&thumbprint(1)).is_none(), "a claim is nobody else's business");
+}
+
+#[tokio::test]
+async fn the_keys_that_were_used_last_come_first() {
+    let (store, live) = (Store::with(1..4), LiveCredentials::new(100));
+    let used = |number, seconds| {
+        let at = NOW + std::time::Duration::from_secs(seconds);
+        store.rows.lock().get_mut(&thumbprint(number)).unwrap().0.last_used_at = Some(at);
+    };
+    used(1, 5);
+    used(3, 9);
+    let live = live.of_account(account_id(1), &store).await.unwrap();
+    let order: Vec<_> = live.iter().map(|known| known.credential.thumbprint()).collect();
+    assert_eq!(order, [3, 1, 2].map(thumbprint));
 }
 
 #[tokio::test]

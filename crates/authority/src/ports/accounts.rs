@@ -18,10 +18,11 @@ use crate::{
 pub trait AccountStore: Send + Sync {
     /// Creates an account with its first credential, and uses up the invitation if there is one.
     ///
-    /// The key was proven. If an account has it that never proved it, that account loses it.
+    /// The key was proven. Accounts that only claim it lose it.
     async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError>;
 
-    /// The same, for a key that nobody has proven to possess.
+    /// The same, for a key that the account only claims until it signs something. Others may claim
+    /// the same key; none may have proven it.
     async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError>;
 
     /// The account of that name, be it an id, a username or a fingerprint.

@@ -10,26 +10,39 @@ use crate::{account::Account, audit::AuditEvent, credential::Credential};
 /// Credentials and logins.
 #[async_trait]
 pub trait CredentialStore: Send + Sync {
-    /// Adds a key to an account that has fewer than `max_live` live keys.
+    /// Adds a key to an account that has fewer keys than `limits` say.
     ///
-    /// The key was proven. If another account has it that never proved it, that account loses it.
+    /// The key was proven. Accounts that only claim it lose it.
     async fn add_credential(
         &self,
         credential: &Credential,
-        max_live: usize,
+        limits: KeyLimits,
         event: AuditEvent,
     ) -> Result<(), AddCredentialError>;
 
-    /// The key of that thumbprint, live or revoked, and the account that it belongs to.
+    /// The key of that thumbprint, live or revoked, and the account that has proven it. Of a key
+    /// that was revoked long since there may be no more than [`Self::is_taken`] says.
     async fn credential(
         &self,
         thumbprint: &Thumbprint,
     ) -> Result<Option<(Credential, Account)>, StoreError>;
 
-    /// All keys of an account, live and revoked, oldest first.
+    /// Whether an account has, or ever had, the key of that thumbprint, having proven it.
+    async fn is_taken(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError>;
+
+    /// An account and its live keys, oldest first; the last may be one that it only claims. `None`
+    /// when there is no such account.
+    async fn live_credentials(
+        &self,
+        id: AccountId,
+    ) -> Result<Option<(Account, Vec<Credential>)>, StoreError>;
+
+    /// What the owner may see: the live keys of an account and those that it revoked last, oldest
+    /// first.
     async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError>;
 
-    /// Revokes a live key of an account; `keep_last` refuses to revoke the last live one.
+    /// Revokes a live key of an account; `keep_last` refuses to revoke the last live one. A key that
+    /// the account only claims is gone by that; others may have it.
     async fn revoke_credential(
         &self,
         id: AccountId,
@@ -38,11 +51,19 @@ pub trait CredentialStore: Send + Sync {
         event: AuditEvent,
     ) -> Result<(), RevokeCredentialError>;
 
-    /// Notes that a live key has signed something good at `now`, and thereby proven itself.
-    async fn note_use(&self, thumbprint: &Thumbprint, now: UnixTime) -> Result<(), StoreError>;
+    /// Notes that a live key of an account has signed something good at `now`. A key that the
+    /// account only claims is its own by that, and other claims to it end; unless another account
+    /// was faster.
+    async fn note_use(
+        &self,
+        id: AccountId,
+        thumbprint: &Thumbprint,
+        now: UnixTime,
+    ) -> Result<(), StoreError>;
 
     /// Records a login: the assertion as used (durably, so that no restart revives it), the times
-    /// of last use, and the event. The credential must be live and its account active.
+    /// of last use, and the event. The credential must be live and its account active. It counts as
+    /// a use, as in [`Self::note_use`].
     async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError>;
 
     /// Records an assertion as used, durably, without a login: it authenticated one call. Shares
@@ -51,6 +72,15 @@ pub trait CredentialStore: Send + Sync {
         &self,
         assertion: ReplayEntry,
     ) -> Result<SpentReceipt, RecordLoginError>;
+}
+
+/// How many keys an account may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyLimits {
+    /// How many live ones.
+    pub live: usize,
+    /// How many revoked ones. Each is remembered for ever, so that it never comes back.
+    pub revoked: usize,
 }
 
 /// A login to be recorded.
@@ -81,6 +111,12 @@ pub enum AddCredentialError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The account has revoked as many keys as are remembered of one account.
+    #[error("the account has revoked {limit} keys, and no more are remembered of one account")]
+    TooManyRevoked {
+        /// How many are remembered.
+        limit: usize,
+    },
 }
 
 /// Why a key was not revoked.

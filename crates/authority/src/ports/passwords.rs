@@ -16,7 +16,8 @@ use crate::{
 /// Accounts with passwords.
 #[async_trait]
 pub trait PasswordStore: Send + Sync {
-    /// Creates an account with a password and without a key.
+    /// Creates an account with a password and without a key. Its address may be that of others too:
+    /// nobody has proven that it is theirs.
     async fn create_password_account(
         &self,
         new: NewPasswordAccount,
@@ -50,9 +51,6 @@ pub struct NewPasswordAccount {
 /// Why an account with a password was not created.
 #[derive(Debug, Error)]
 pub enum CreatePasswordAccountError {
-    /// An account has that e-mail address.
-    #[error("the e-mail address is taken")]
-    EmailTaken,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

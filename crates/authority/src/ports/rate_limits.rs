@@ -17,6 +17,17 @@ pub trait RateLimiter: Send + Sync {
         limit: &RateLimit,
         key: LimitKey,
         now: Duration,
+    ) -> Result<(), RateLimited> {
+        self.take_many(limit, key, 1, now).await
+    }
+
+    /// Takes `count` at once, or none. What costs more than a whole allowance costs a whole one.
+    async fn take_many(
+        &self,
+        limit: &RateLimit,
+        key: LimitKey,
+        count: u32,
+        now: Duration,
     ) -> Result<(), RateLimited>;
 
     /// Gives back one that was taken.

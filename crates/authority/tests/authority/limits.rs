@@ -25,8 +25,14 @@ struct Counter {
 
 #[async_trait]
 impl RateLimiter for Counter {
-    async fn take(&self, limit: &RateLimit, key: LimitKey, _: Duration) -> Result<(), RateLimited> {
-        self.taken.lock().push((limit.name, key));
+    async fn take_many(
+        &self,
+        limit: &RateLimit,
+        key: LimitKey,
+        count: u32,
+        _: Duration,
+    ) -> Result<(), RateLimited> {
+        self.taken.lock().extend((0..count).map(|_| (limit.name, key)));
         if *self.empty.lock() == Some(limit.name) {
             return Err(RateLimited { retry_after: Duration::from_secs(7) });
         }

@@ -59,6 +59,8 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("signing_keys.algorithm", Kind::Text),
     ("signing_keys.active_days", Kind::Number),
     ("limits.keys_per_account", Kind::Number),
+    ("limits.max_rsa_bits", Kind::Number),
+    ("limits.revoked_keys_per_account", Kind::Number),
     ("limits.body_bytes", Kind::Number),
     ("limits.concurrent_requests", Kind::Number),
     ("limits.connections", Kind::Number),

@@ -131,6 +131,10 @@ settings! {
     /// Sizes and numbers.
     struct LimitSettings {
         keys_per_account: usize = 16,
+        /// How many keys an account may ever revoke; each is remembered for ever.
+        revoked_keys_per_account: usize = 10_000,
+        /// The largest RSA key that may be registered and sign, in bits.
+        max_rsa_bits: u32 = KeyPolicy::default().max_rsa_bits,
         body_bytes: usize = 64 * 1024,
         concurrent_requests: usize = 1024,
         connections: usize = 10_000,
@@ -222,10 +226,18 @@ impl Settings {
             )?,
         };
         let min_rsa_bits = self.dialects.min_rsa_bits;
-        bounded("dialects.min_rsa_bits", min_rsa_bits.into(), 512, 8192)?;
         let limits = &self.limits;
+        bounded("limits.max_rsa_bits", limits.max_rsa_bits.into(), 2048, 8192)?;
+        let max_rsa_bits = limits.max_rsa_bits;
+        bounded("dialects.min_rsa_bits", min_rsa_bits.into(), 512, max_rsa_bits.into())?;
         for (name, value, least, most) in [
             ("limits.keys_per_account", limits.keys_per_account as u64, 1, 1000),
+            (
+                "limits.revoked_keys_per_account",
+                limits.revoked_keys_per_account as u64,
+                16,
+                1_000_000,
+            ),
             ("limits.body_bytes", limits.body_bytes as u64, 1024, 2 * 1024 * 1024),
             ("limits.concurrent_requests", limits.concurrent_requests as u64, 1, 1_000_000),
             ("limits.connections", limits.connections as u64, 1, 1_000_000),
@@ -248,7 +260,8 @@ impl Settings {
             enrolment: self.enrolment.parse::<Enrolment>().context("enrolment")?,
             default_scopes: self.default_scopes.clone(),
             max_keys_per_account: self.limits.keys_per_account,
-            keys: KeyPolicy::default(),
+            max_revoked_keys_per_account: self.limits.revoked_keys_per_account,
+            keys: KeyPolicy { max_rsa_bits, ..KeyPolicy::default() },
             tokens: TokenPolicy { lifetime, resources, ..TokenPolicy::default() },
             proof_window: ProofWindow { past: proof_max_age, ..ProofWindow::default() },
             nonce_lifetime,

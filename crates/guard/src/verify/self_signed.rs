@@ -57,7 +57,7 @@ impl Guard {
         check_scope(request.scope, &signer.scopes).map_err(refused)?;
         let owner = owner(signer.account_id, request.parts);
         let jwt = self.spend(verified, owner, proofs, now).await.map_err(refused)?;
-        proofs.keys.key_used(&who.key, now).await;
+        proofs.keys.key_used(who.account_id, &who.key, now).await;
         let principal = Principal {
             account_id: signer.account_id,
             key: Some(ProvenKey::of(jwt.thumbprint)),
@@ -90,11 +90,8 @@ impl Guard {
             require_body_hash: policy.require_body_hash,
         };
         let algorithm = jwt.algorithm();
-        let fitting: Vec<&PublicKey> = candidates
-            .iter()
-            .map(|candidate| &candidate.key)
-            .filter(|key| key.algorithms().contains(&algorithm))
-            .collect();
+        let keys = candidates.iter().map(|candidate| &candidate.key);
+        let fitting: Vec<&PublicKey> = keys.filter(|key| jwt.may_be_by(key)).collect();
         let keys = if fitting.is_empty() { vec![decoy(algorithm)] } else { fitting };
         let verified = jwt.verify(keys, &expected, now)?;
         let signer = verified.peek().thumbprint;

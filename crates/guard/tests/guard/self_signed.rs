@@ -17,7 +17,7 @@ use countersign_guard::{
     ports::{AccountKey, AccountKeys, PortUnavailable, TokenStanding},
 };
 use countersign_protocol::{
-    Principal, ProofKind, ProvenKey, UnixTime,
+    AccountId, Principal, ProofKind, ProvenKey, UnixTime,
     digest::sha256,
     keys::{PrivateKey, Thumbprint},
     proofs::{body_hash::BodyHashes, self_signed::SelfSignedError, target_uri::TargetUri},
@@ -145,7 +145,7 @@ impl AccountKeys for FakeKeys {
         Ok(self.keys.lock().unwrap().get(name).cloned().unwrap_or_default())
     }
 
-    async fn key_used(&self, key: &Thumbprint, _now: UnixTime) {
+    async fn key_used(&self, _: AccountId, key: &Thumbprint, _now: UnixTime) {
         self.used.lock().unwrap().push(*key);
     }
 }

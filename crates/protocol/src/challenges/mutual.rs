@@ -10,7 +10,7 @@ use crate::{
     AccountId, ReplayEntry, UnixTime, Unspent,
     digest::sha256,
     envelope::aes_gcm::SealingKey,
-    keys::{Algorithm, PublicKey, raw_rsa},
+    keys::{Algorithm, KeyType, PublicKey, raw_rsa},
 };
 
 /// Decimal digits of a number. It fits into a raw block of an RSA key of 512 bits.
@@ -22,6 +22,8 @@ pub const LIFETIME: Duration = Duration::from_mins(1);
 /// because no number lives that long.
 const TIME: usize = 2;
 const SALT: usize = 3;
+/// How many bytes an ECDSA signature in DER has at most beyond the two numbers (RFC 3279 §2.2.3).
+const DER_MORE: usize = 9;
 const TAG: usize = 16;
 const LENGTH: usize = TIME + SALT + TAG;
 
@@ -147,6 +149,21 @@ impl<'a> Proposal<'a> {
         Self(bytes)
     }
 
+    /// Whether it has the length of what `key` makes, so that it is worth comparing.
+    pub fn may_be_by(self, key: &PublicKey) -> bool {
+        let length = key.signature_length();
+        let is_der = || matches!(self.0, [0x30, ..]) && self.0.len() <= length + DER_MORE;
+        match key.key_type() {
+            KeyType::Rsa | KeyType::Ed25519 => self.0.len() == length,
+            KeyType::EcP256 | KeyType::EcP384 => self.0.len() == length || is_der(),
+        }
+    }
+
+    /// In how many ways [`Self::signs`] compares with a number.
+    pub fn forms(key: &PublicKey) -> u32 {
+        if key.key_type() == KeyType::Rsa { 3 } else { 1 }
+    }
+
     /// The number that it holds in the raw form under the private half of `key`, if it does.
     /// Whether the number is a good one is for [`MutualChallenges::recognise`] to say.
     pub fn recover(self, key: &PublicKey) -> Option<Number> {
@@ -267,6 +284,8 @@ mod tests {
             assert!(proposal.signs(&number, key.public_key()), "{algorithm}");
             assert!(!proposal.signs(&other, key.public_key()), "{algorithm}");
             assert_eq!(proposal.recover(key.public_key()), None, "{algorithm}");
+            assert!(proposal.may_be_by(key.public_key()), "{algorithm}");
+            assert!(!Proposal::new(&[0; 7]).may_be_by(key.public_key()), "{algorithm}");
         }
         let raw = RawRsaPrivateKey::from_pkcs8_der(&rsa().to_pkcs8_der()).unwrap();
         let block = raw.encrypt(text).unwrap();

@@ -84,8 +84,8 @@ pub enum KeyError {
     /// The modulus is even.
     #[error("the RSA modulus is even")]
     RsaEvenModulus,
-    /// The exponent is even, below 65537 or above 2³³.
-    #[error("the RSA exponent must be odd, at least 65537 and below 2^33")]
+    /// The exponent is even, below 65537 or above what the policy allows.
+    #[error("the RSA exponent is not 65537; make the key anew with that exponent")]
     RsaExponent,
     /// The key is one of those that anyone can factor.
     #[error("the RSA key has the weakness CVE-2017-15361 (ROCA); make a new one elsewhere")]

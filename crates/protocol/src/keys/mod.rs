@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod components;
+mod cost;
 mod decoy;
 mod der;
 mod ecdsa_der;
@@ -20,6 +21,7 @@ mod spki;
 mod thumbprint;
 
 pub use algorithm::{Algorithm, KeyType};
+pub use cost::{VERIFICATIONS, Verifications};
 pub use decoy::decoy;
 pub use error::{BadSignature, KeyError, SignError};
 pub use jwk::PresentedJwk;

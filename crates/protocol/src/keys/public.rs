@@ -113,7 +113,7 @@ impl PublicKey {
         let inner = match known {
             Some(key) => {
                 // It may have been parsed under another policy.
-                key.rsa_bits().map_or(Ok(()), |bits| policy.check_size(bits))?;
+                key.meets(policy)?;
                 key.inner
             }
             None => Arc::new(Inner::new(components.clone(), *thumbprint, policy)?),
@@ -149,6 +149,27 @@ impl PublicKey {
         match &self.inner.components {
             Components::Rsa { n, .. } => Some(rsa::bits(n)),
             Components::Ed25519 { .. } | Components::Ec { .. } => None,
+        }
+    }
+
+    /// Whether `policy` lets the key in. It may have been read under another one.
+    ///
+    /// # Errors
+    /// [`KeyError`] for RSA keys whose modulus or exponent `policy` refuses.
+    pub fn meets(&self, policy: &KeyPolicy) -> Result<(), KeyError> {
+        match &self.inner.components {
+            Components::Rsa { n, e } => policy.check(n, e),
+            Components::Ed25519 { .. } | Components::Ec { .. } => Ok(()),
+        }
+    }
+
+    /// How many bytes its signatures have, in the form of JWS.
+    pub(crate) fn signature_length(&self) -> usize {
+        match &self.inner.verifier {
+            Verifier::Ed25519(_) => 64,
+            Verifier::Ec { signature_length, .. } | Verifier::Rsa { signature_length, .. } => {
+                *signature_length
+            }
         }
     }
 

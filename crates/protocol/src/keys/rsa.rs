@@ -8,6 +8,10 @@ const MIN_RS256_BITS: u32 = 1024;
 const MIN_PS256_BITS: u32 = 2048;
 /// The largest modulus, in bits, that any algorithm here verifies with.
 const MAX_BITS: u32 = 8192;
+/// The exponent that practically all keys have, and the smallest one (FIPS 186-5 §5.1).
+const USUAL_EXPONENT: u64 = 65_537;
+/// The largest exponent of any key that was ever let in: below 2³³.
+const MAX_EXPONENT: u64 = (1 << 33) - 1;
 /// The smallest modulus, in bits, that the cryptographic library signs with.
 const MIN_SIGNING_BITS: u32 = 2048;
 
@@ -21,22 +25,50 @@ const ROCA_PRIMES: [u32; 38] = [
 ///
 /// Whatever it allows, keys above 8192 bits are refused, keys below 2048 bits only verify RS256,
 /// and keys below 1024 bits have no algorithm at all.
+///
+/// Whoever registers a key decides what verifying with it costs, also for signatures that are
+/// wrong: the square of the modulus, times the length of the exponent. So both have a bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPolicy {
     /// The smallest modulus in bits; 2048 by default.
     pub min_rsa_bits: u32,
-    /// The largest modulus in bits; 8192 by default and at most, because verifying costs the square
-    /// of it.
+    /// The largest modulus in bits; 4096 by default, 8192 at most.
     pub max_rsa_bits: u32,
+    /// The largest exponent; 65537 by default, which is also the smallest that any policy allows,
+    /// and below 2³³ at most.
+    pub max_rsa_exponent: u64,
 }
 
 impl Default for KeyPolicy {
     fn default() -> Self {
-        Self { min_rsa_bits: 2048, max_rsa_bits: 8192 }
+        Self { min_rsa_bits: 2048, max_rsa_bits: 4096, max_rsa_exponent: USUAL_EXPONENT }
     }
 }
 
 impl KeyPolicy {
+    /// Lets in whatever any policy ever let in: for keys that were stored under another one.
+    pub const ANY: Self =
+        Self { min_rsa_bits: 0, max_rsa_bits: MAX_BITS, max_rsa_exponent: MAX_EXPONENT };
+
+    /// Checks size and exponent of a key whose numbers were checked before.
+    pub(super) fn check(&self, n: &[u8], e: &[u8]) -> Result<(), KeyError> {
+        self.check_size(bits(n))?;
+        self.check_exponent(e)
+    }
+
+    /// Odd, at least 65537 and within the policy.
+    fn check_exponent(&self, e: &[u8]) -> Result<(), KeyError> {
+        let value = e
+            .len()
+            .le(&5)
+            .then(|| e.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)));
+        let max = self.max_rsa_exponent.min(MAX_EXPONENT);
+        match value {
+            Some(value) if value % 2 == 1 && (USUAL_EXPONENT..=max).contains(&value) => Ok(()),
+            _ => Err(KeyError::RsaExponent),
+        }
+    }
+
     pub(super) fn check_size(&self, bits: u32) -> Result<(), KeyError> {
         if bits < self.min_rsa_bits {
             return Err(KeyError::RsaTooSmall { bits, min: self.min_rsa_bits });
@@ -62,7 +94,7 @@ pub(super) fn check(n: &[u8], e: &[u8], policy: &KeyPolicy) -> Result<(), KeyErr
     if n.last().is_none_or(|last| last % 2 == 0) {
         return Err(KeyError::RsaEvenModulus);
     }
-    check_exponent(e)?;
+    policy.check_exponent(e)?;
     if has_roca_fingerprint(n) {
         return Err(KeyError::RsaRoca);
     }
@@ -81,16 +113,6 @@ pub(super) const fn supports_ps256(bits: u32) -> bool {
 pub(super) fn bits(number: &[u8]) -> u32 {
     let all = u32::try_from(number.len()).unwrap_or(u32::MAX).saturating_mul(8);
     all - number.first().map_or(0, |first| first.leading_zeros())
-}
-
-/// Odd, at least 65537 (FIPS 186-5 §5.1) and below 2³³, which bounds the work of verifying.
-fn check_exponent(e: &[u8]) -> Result<(), KeyError> {
-    let value =
-        e.len().le(&5).then(|| e.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)));
-    match value {
-        Some(value) if value % 2 == 1 && (65537..1 << 33).contains(&value) => Ok(()),
-        _ => Err(KeyError::RsaExponent),
-    }
 }
 
 /// Whether `n` modulo each small prime lies in the subgroup that 65537 generates, as it does for

@@ -22,6 +22,14 @@ pub fn sign(key: &PrivateKey, session: &OfferedSession<'_>) -> Result<Vec<u8>, S
     }
 }
 
+/// In how many ways [`verify`] may compare a signature with one key.
+pub const FORMS: u32 = 2;
+
+/// Whether `signature` has the length of what `key` makes, so that it is worth comparing.
+pub fn may_be_by(key: &PublicKey, signature: &[u8]) -> bool {
+    signature.len() == key.signature_length()
+}
+
 /// Checks that `signature` is by `key` over `nonce` and `jwt`.
 ///
 /// For an RSA key it is RSASSA-PSS with SHA-256 and MGF1-SHA-256 (RFC 8017 §8.1), with a salt of

@@ -100,6 +100,11 @@ impl<'a> PresentedSelfSigned<'a> {
         self.0.algorithm()
     }
 
+    /// Whether `key` can have made the signature, by its algorithm and its length.
+    pub fn may_be_by(&self, key: &PublicKey) -> bool {
+        self.0.may_be_by(key)
+    }
+
     /// Whether it has a `tha`, so that the body is needed to verify it.
     pub fn has_body_hash(&self) -> bool {
         self.0.content().payload().contains_key(BODY_HASH)
@@ -241,7 +246,9 @@ pub enum SelfSignedError {
     #[error("iat or nbf lies in the future; check the clock")]
     NotYetValid,
     /// No live key of the account that it names has signed it.
-    #[error("no live key of the named account has signed the JWT")]
+    #[error(
+        "no live key of the named account has signed the JWT; where it has many, name one by kid"
+    )]
     Signature,
     /// It would live longer than allowed.
     #[error("exp lies too far in the future")]

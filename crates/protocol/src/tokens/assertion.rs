@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     ReplayEntry, UnixTime, Unspent, Unverified,
     digest::sha256,
-    keys::{PublicKey, Thumbprint},
+    keys::{Algorithm, BadSignature, PublicKey, Thumbprint},
     tokens::{
         claims::{ClaimError, Claims},
         jws::{Jws, JwsError},
@@ -47,6 +47,13 @@ pub struct AssertionExpectations<'a> {
 /// An assertion as it was presented: nothing in it is trusted until [`Self::verify`].
 #[derive(Debug)]
 pub struct PresentedAssertion<'a>(Unverified<Jws<'a>>);
+
+/// An assertion whose signature is good; what it says is trusted after [`Self::check`].
+#[derive(Debug)]
+pub struct SignedAssertion<'a> {
+    jws: Jws<'a>,
+    signer: Thumbprint,
+}
 
 /// A verified assertion.
 #[derive(Debug)]
@@ -90,6 +97,54 @@ impl<'a> PresentedAssertion<'a> {
         now: UnixTime,
     ) -> Result<Unspent<Assertion>, AssertionError> {
         let jws = self.0.verify(key).map_err(|_| AssertionError::Signature)?;
+        SignedAssertion { jws, signer: key.thumbprint() }.check(expected, now)
+    }
+
+    /// Checks the signature, by whichever of `keys` can have made it, as far as one request may cost
+    /// ([`Verifications`](crate::keys::Verifications)).
+    ///
+    /// # Errors
+    /// When it is by none of them.
+    pub fn verify_signature<'k>(
+        self,
+        keys: impl IntoIterator<Item = &'k PublicKey>,
+    ) -> Result<SignedAssertion<'a>, BadSignature> {
+        let (jws, key) = self.0.verify_by_any(keys)?;
+        Ok(SignedAssertion { jws, signer: key.thumbprint() })
+    }
+
+    /// What [`Self::verify_signature`] costs at most, in verifications by an ordinary key.
+    pub fn cost<'k>(&self, keys: impl IntoIterator<Item = &'k PublicKey>) -> u32 {
+        self.0.cost_of_any(keys)
+    }
+
+    /// Whether `key` can have made the signature, by its algorithm and its length.
+    pub fn may_be_by(&self, key: &PublicKey) -> bool {
+        self.0.may_be_by(key)
+    }
+
+    /// The algorithm that it claims to be signed with.
+    pub fn algorithm(&self) -> Algorithm {
+        self.0.algorithm()
+    }
+}
+
+impl SignedAssertion<'_> {
+    /// The key that has signed it.
+    pub const fn signer(&self) -> Thumbprint {
+        self.signer
+    }
+
+    /// Checks type, `iss` = `sub`, audience, times and `jti`.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn check(
+        self,
+        expected: &AssertionExpectations<'_>,
+        now: UnixTime,
+    ) -> Result<Unspent<Assertion>, AssertionError> {
+        let Self { jws, signer } = self;
         check_type(jws.typ(), expected.purpose)?;
         let claims = Claims::new(jws.payload());
         let subject = claims.string("sub")?;
@@ -102,7 +157,7 @@ impl<'a> PresentedAssertion<'a> {
         let assertion =
             Assertion { subject: subject.to_owned(), session_key: claims.optional_jkt()? };
         let entry = ReplayEntry {
-            digest: sha256(&[b"assertion\0", key.thumbprint().as_bytes(), jti.as_bytes()]),
+            digest: sha256(&[b"assertion\0", signer.as_bytes(), jti.as_bytes()]),
             forget_at: expires_at + expected.skew,
         };
         Ok(Unspent::new(assertion, entry))

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     Unverified,
-    keys::{Algorithm, BadSignature, PrivateKey, PublicKey, SignError},
+    keys::{Algorithm, BadSignature, PrivateKey, PublicKey, SignError, Verifications},
     strict::{base64url, json::Object},
 };
 
@@ -153,7 +153,8 @@ impl<'a> Unverified<Jws<'a>> {
         Ok(self.into_verified())
     }
 
-    /// The same, by whichever of `keys` has signed it.
+    /// The same, by whichever of `keys` has signed it. Those that cannot have signed it are passed
+    /// over, and no more are tried than one request may cost ([`Verifications`]).
     ///
     /// # Errors
     /// When none of them has.
@@ -161,12 +162,30 @@ impl<'a> Unverified<Jws<'a>> {
         self,
         keys: impl IntoIterator<Item = &'k PublicKey>,
     ) -> Result<(Jws<'a>, &'k PublicKey), BadSignature> {
+        let mut budget = Verifications::default();
+        let mut keys = keys.into_iter().filter(|key| self.may_be_by(key) && budget.afford(key, 1));
         let jws = self.content();
         let signed = jws.signing_input.as_bytes();
         let has_signed =
             |key: &&PublicKey| key.verify(jws.header.algorithm, signed, &jws.signature).is_ok();
-        let signer = keys.into_iter().find(has_signed).ok_or(BadSignature)?;
+        let signer = keys.find(has_signed).ok_or(BadSignature)?;
+        drop(keys);
         Ok((self.into_verified(), signer))
+    }
+
+    /// What [`Self::verify_by_any`] costs at most, in verifications by an ordinary key.
+    pub fn cost_of_any<'k>(&self, keys: impl IntoIterator<Item = &'k PublicKey>) -> u32 {
+        let mut budget = Verifications::default();
+        for key in keys.into_iter().filter(|key| self.may_be_by(key)) {
+            budget.afford(key, 1);
+        }
+        budget.spent()
+    }
+
+    /// Whether `key` can have made the signature, by its algorithm and its length.
+    pub fn may_be_by(&self, key: &PublicKey) -> bool {
+        let jws = self.content();
+        key.can_have_made(jws.header.algorithm, &jws.signature)
     }
 }
 

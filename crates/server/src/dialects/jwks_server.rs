@@ -211,7 +211,6 @@ impl From<PasswordRegistrationError> for Problem {
         let kind = match error {
             PasswordRegistrationError::Busy(error) => return error.into(),
             PasswordRegistrationError::Email(_) => ProblemType::InvalidRequest,
-            PasswordRegistrationError::EmailTaken => ProblemType::EmailTaken,
             PasswordRegistrationError::Registration(error) => return error.into(),
         };
         Self::new(kind).detail(error.to_string())

@@ -14,7 +14,10 @@ use countersign_authority::{
     ChallengeError, MutualLogin, MutualLoginError, MutualRegistration, MutualRegistrationError,
     PresentedKey, RevokeTokenError, ServerKeyError,
 };
-use countersign_protocol::strict::{base64, json};
+use countersign_protocol::{
+    challenges::mutual::Number,
+    strict::{base64, json},
+};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -102,6 +105,8 @@ pub(crate) struct ProposalBody {
     /// signature of its digits: RSASSA-PKCS1-v1_5 or RSASSA-PSS with SHA-256, or what the key
     /// signs with.
     proposal: String,
+    /// The digits, from a client that signs their hash: the signature does not tell them.
+    number: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -114,8 +119,8 @@ pub(crate) struct TokenBody {
 
 /// Log in with the number of a challenge.
 ///
-/// The body may also be the base64 text alone. A client that signs a hash of the number sends it
-/// from the address that it asked for the challenge from.
+/// The body may also be the base64 text alone. A client that signs a hash of the number sends the
+/// number along; without it, the latest that were asked for from the same network are tried.
 #[utoipa::path(
     post,
     path = "/authenticate/{account}",
@@ -150,8 +155,9 @@ async fn log_in(
     body: &[u8],
     client: ClientAddress,
 ) -> Result<String, Problem> {
-    let proposal = read_proposal(body)?;
-    let login = MutualLogin { name: account, proposal: &proposal, address: client.0 };
+    let Sent { proposal, number } = read_proposal(body)?;
+    let number = number.as_ref();
+    let login = MutualLogin { name: account, proposal: &proposal, number, address: client.0 };
     Ok(app.authority.login_mutually(login).await?.access_token)
 }
 
@@ -168,9 +174,15 @@ fn name_in(path: Result<Path<String>, PathRejection>) -> String {
     path.map_or_else(|_| String::new(), |Path(name)| name)
 }
 
-/// The proposal of a body that is `{"proposal": TEXT}` or the text alone, with or without quotation
-/// marks. A text that is not base64 is a wrong proposal.
-fn read_proposal(body: &[u8]) -> Result<Vec<u8>, Problem> {
+/// What a client sends to log in.
+struct Sent {
+    proposal: Vec<u8>,
+    number: Option<Number>,
+}
+
+/// The proposal of a body that is `{"proposal": TEXT}`, perhaps with the member `number`, or the text
+/// alone, with or without quotation marks. What is not base64, or no number, is a wrong proposal.
+fn read_proposal(body: &[u8]) -> Result<Sent, Problem> {
     let trimmed = body.trim_ascii();
     let value = match trimmed.first() {
         Some(b'{' | b'"') => json::parse(body)?,
@@ -179,18 +191,25 @@ fn read_proposal(body: &[u8]) -> Result<Vec<u8>, Problem> {
     };
     let missing = || {
         Problem::new(ProblemType::InvalidRequest)
-            .detail("the body is {\"proposal\": TEXT} or the base64 text alone")
+            .detail("the body is {\"proposal\": TEXT}, with or without \"number\": TEXT, or the base64 text alone")
     };
-    let proposal = match &value {
-        Value::String(text) => text.as_str(),
-        Value::Object(members) if members.len() == 1 => {
-            members.get("proposal").and_then(Value::as_str).ok_or_else(missing)?
+    let (proposal, number) = match &value {
+        Value::String(text) => (text.as_str(), None),
+        Value::Object(members) => {
+            let text = |name| members.get(name).map(|value| value.as_str().ok_or_else(missing));
+            let proposal = text("proposal").ok_or_else(missing)??;
+            let number = text("number").transpose()?;
+            if members.len() != 1 + usize::from(number.is_some()) {
+                return Err(missing());
+            }
+            (proposal, number)
         }
         _ => return Err(missing()),
     };
     let fits = (1..=MAX_PROPOSAL).contains(&proposal.len());
-    let decoded = fits.then(|| base64::decode(proposal).ok()).flatten();
-    decoded.ok_or_else(|| MutualLoginError::Refused.into())
+    let proposal = fits.then(|| base64::decode(proposal).ok()).flatten();
+    let number = number.map(|text| Number::parse(text.as_bytes()).ok_or(MutualLoginError::Refused));
+    Ok(Sent { proposal: proposal.ok_or(MutualLoginError::Refused)?, number: number.transpose()? })
 }
 
 impl From<MutualRegistrationError> for Problem {

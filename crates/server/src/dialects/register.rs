@@ -65,7 +65,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     tag = "dialects",
     responses(
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is that of no dialect, or a member is not valid"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken, key-taken or email-taken"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken or key-taken"),
     )
 )]
 pub(crate) async fn register(

@@ -58,16 +58,18 @@ impl MemoryRateLimiter {
 
 #[async_trait]
 impl RateLimiter for MemoryRateLimiter {
-    async fn take(
+    async fn take_many(
         &self,
         limit: &RateLimit,
         key: LimitKey,
+        count: u32,
         now: Duration,
     ) -> Result<(), RateLimited> {
         let mut set = self.set_of(limit.name, key).lock();
         let is_it = |allowance: &Allowance| allowance.limit == limit.name && allowance.key == key;
         let known = set.iter().flatten().find(|allowance| is_it(allowance));
-        let full_at = take_one(limit, known.map_or(0, |allowance| allowance.full_at), nanos(now))?;
+        let full_at = known.map_or(0, |allowance| allowance.full_at);
+        let full_at = take(limit, full_at, count, nanos(now))?;
         let slot = set.iter_mut().min_by_key(|slot| match slot {
             Some(allowance) if is_it(allowance) => (0, 0),
             None => (1, 0),
@@ -89,15 +91,16 @@ impl RateLimiter for MemoryRateLimiter {
     }
 }
 
-/// Takes one from an allowance that will be full at `full_at`, and returns when it will then be.
-fn take_one(limit: &RateLimit, full_at: u64, now: u64) -> Result<u64, RateLimited> {
+/// Takes `count` from an allowance that will be full at `full_at`, and returns when it will then be.
+fn take(limit: &RateLimit, full_at: u64, count: u32, now: u64) -> Result<u64, RateLimited> {
     let period = nanos(limit.period);
     let Some(interval) = period.checked_div(u64::from(limit.burst)) else {
         // An allowance of none.
         return Err(RateLimited { retry_after: limit.period });
     };
     let empty = interval * u64::from(limit.burst);
-    let next = full_at.max(now).saturating_add(interval);
+    let cost = interval * u64::from(count.min(limit.burst));
+    let next = full_at.max(now).saturating_add(cost);
     match next.saturating_sub(now).saturating_sub(empty) {
         0 => Ok(next),
         excess => Err(RateLimited { retry_after: Duration::from_nanos(excess) }),

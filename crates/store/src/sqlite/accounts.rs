@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use countersign_authority::{
     account::{Account, AccountName, AccountStatus, Username},
     audit::AuditEvent,
+    credential::Credential,
     ports::{AccountStore, CreateAccountError, NewAccount, StoreError},
     sealed_key::SealedServerKey,
 };
@@ -11,8 +12,7 @@ use countersign_protocol::{AccountId, Scopes, UnixTime};
 use rusqlite::{Connection, Row, types::Value};
 
 use super::{
-    SqliteStore, audit,
-    credentials::{self, Possession},
+    SqliteStore, audit, claims, credentials,
     error::DbError,
     invitations,
     rows::{self, Columns, millis, timestamp},
@@ -25,8 +25,9 @@ pub(super) const COLUMNS: &str =
 
 /// The condition that the account has a name, on the same tables, and what it compares with.
 pub(super) fn is_called(name: &AccountName) -> (&'static str, Value) {
-    const BY_ALIAS: &str =
-        "a.user_id = (SELECT n.user_id FROM account_aliases AS n WHERE n.alias = ?)";
+    // Of several accounts that claim the key that it comes from, a fingerprint names none.
+    const BY_ALIAS: &str = "a.user_id = (SELECT max(n.user_id) FROM account_aliases AS n
+        WHERE n.alias = ? HAVING count(*) = 1)";
     match name {
         AccountName::Id(id) => ("a.account_id = ?", Value::from(id.as_bytes().to_vec())),
         AccountName::Fingerprint(fingerprint) => (BY_ALIAS, Value::from(fingerprint.to_string())),
@@ -39,11 +40,11 @@ pub(super) fn is_called(name: &AccountName) -> (&'static str, Value) {
 #[async_trait]
 impl AccountStore for SqliteStore {
     async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
-        self.write(move |connection| create(connection, &new, Possession::Proven)).await
+        self.write(move |connection| create(connection, &new, credentials::insert_proven)).await
     }
 
     async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
-        self.write(move |connection| create(connection, &new, Possession::Unproven)).await
+        self.write(move |connection| create(connection, &new, claims::insert)).await
     }
 
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
@@ -112,7 +113,7 @@ impl AccountStore for SqliteStore {
 fn create(
     connection: &Connection,
     new: &NewAccount,
-    possession: Possession,
+    insert_key: impl FnOnce(&Connection, i64, &Credential, UnixTime) -> Result<bool, DbError>,
 ) -> Result<(), CreateAccountError> {
     let now = new.credential.created_at;
     // The invitation comes first: without one, nobody learns which names and keys are taken.
@@ -123,7 +124,7 @@ fn create(
             .ok_or(CreateAccountError::InvitationUnusable)?,
     };
     let user_id = insert(connection, new, &scopes)?.ok_or(CreateAccountError::UsernameTaken)?;
-    if !credentials::insert(connection, user_id, &new.credential, possession)? {
+    if !insert_key(connection, user_id, &new.credential, now)? {
         return Err(CreateAccountError::KeyTaken);
     }
     insert_extras(connection, user_id, new)?;
@@ -172,7 +173,10 @@ fn insert(
     Ok((rows::execute(connection, account, values)? > 0).then_some(user_id))
 }
 
-fn find(connection: &Connection, name: &AccountName) -> Result<Option<Account>, DbError> {
+pub(super) fn find(
+    connection: &Connection,
+    name: &AccountName,
+) -> Result<Option<Account>, DbError> {
     const FROM: &str = "FROM accounts AS a JOIN users AS u ON u.id = a.user_id";
     let (is_called, value) = is_called(name);
     let select = format!("SELECT {COLUMNS} {FROM} WHERE {is_called}");

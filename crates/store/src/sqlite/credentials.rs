@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    account::{Account, AccountStatus},
+    account::{Account, AccountName, AccountStatus},
     audit::AuditEvent,
     credential::Credential,
     ports::{
-        AddCredentialError, CredentialStore, LoginRecord, RecordLoginError, RevokeCredentialError,
-        StoreError,
+        AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
+        RevokeCredentialError, StoreError,
     },
 };
 use countersign_protocol::{
@@ -18,7 +18,7 @@ use rusqlite::{Connection, Row};
 use serde_json::Value;
 
 use super::{
-    SqliteStore, accounts, audit,
+    SqliteStore, accounts, audit, claims,
     error::DbError,
     rows::{self, Columns, millis},
 };
@@ -28,25 +28,28 @@ const COLUMNS: &str =
     "a.account_id, c.spki, c.algorithms, c.label, c.created_at, c.last_used_at, c.revoked_at";
 const COLUMN_COUNT: usize = 7;
 
-/// Stored keys were let in under the policy of their day.
-const ANY_SIZE: KeyPolicy = KeyPolicy { min_rsa_bits: 0, max_rsa_bits: u32::MAX };
+/// How many revoked keys of an account are kept whole.
+const KEPT_REVOKED: u32 = 32;
 
 #[async_trait]
 impl CredentialStore for SqliteStore {
     async fn add_credential(
         &self,
         credential: &Credential,
-        max_live: usize,
+        limits: KeyLimits,
         event: AuditEvent,
     ) -> Result<(), AddCredentialError> {
         let credential = credential.clone();
         self.write(move |connection| {
             let user_id = accounts::user_id(connection, credential.account_id)?
                 .ok_or(AddCredentialError::NoAccount)?;
-            if count_live(connection, user_id)? >= max_live {
+            if count_live(connection, user_id)? >= limits.live {
                 return Err(AddCredentialError::LimitReached);
             }
-            if !insert(connection, user_id, &credential, Possession::Proven)? {
+            if count_revoked(connection, user_id)? >= limits.revoked {
+                return Err(AddCredentialError::TooManyRevoked { limit: limits.revoked });
+            }
+            if !insert_proven(connection, user_id, &credential, event.at)? {
                 return Err(AddCredentialError::KeyTaken);
             }
             Ok(audit::record(connection, &event)?)
@@ -72,14 +75,42 @@ impl CredentialStore for SqliteStore {
         .await
     }
 
+    async fn is_taken(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError> {
+        let thumbprint = *thumbprint;
+        self.read(move |connection| Ok(is_taken(connection, &thumbprint)?)).await
+    }
+
+    async fn live_credentials(
+        &self,
+        id: AccountId,
+    ) -> Result<Option<(Account, Vec<Credential>)>, StoreError> {
+        self.read(move |connection| {
+            let Some(account) = accounts::find(connection, &AccountName::Id(id))? else {
+                return Ok(None);
+            };
+            let select = format!(
+                "SELECT {COLUMNS} FROM credentials AS c
+                 JOIN accounts AS a ON a.user_id = c.user_id
+                 WHERE a.account_id = ? AND c.revoked_at IS NULL ORDER BY c.created_at, c.rowid"
+            );
+            let mut live = rows::all(connection, &select, [id.as_bytes()], read)?;
+            live.extend(claims::of_account(connection, id)?);
+            Ok(Some((account, live)))
+        })
+        .await
+    }
+
     async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError> {
         self.read(move |connection| {
+            // Bounded: so many may be live, and no more than `KEPT_REVOKED` others have a row.
             let select = format!(
                 "SELECT {COLUMNS} FROM credentials AS c
                  JOIN accounts AS a ON a.user_id = c.user_id
                  WHERE a.account_id = ? ORDER BY c.created_at, c.rowid"
             );
-            Ok(rows::all(connection, &select, [id.as_bytes()], read)?)
+            let mut all = rows::all(connection, &select, [id.as_bytes()], read)?;
+            all.extend(claims::of_account(connection, id)?);
+            Ok(all)
         })
         .await
     }
@@ -98,9 +129,11 @@ impl CredentialStore for SqliteStore {
             let update = "UPDATE credentials SET revoked_at = ?
                 WHERE thumbprint = ? AND user_id = ? AND revoked_at IS NULL";
             let values = (millis(event.at), thumbprint.as_bytes(), user_id);
-            if rows::execute(connection, update, values)? == 0 {
+            let revoked = rows::execute(connection, update, values)? > 0;
+            if !revoked && !claims::withdraw(connection, user_id, &thumbprint)? {
                 return Err(RevokeCredentialError::NotFound);
             }
+            shorten(connection, user_id)?;
             if keep_last && count_live(connection, user_id)? == 0 {
                 return Err(RevokeCredentialError::LastKey);
             }
@@ -109,11 +142,16 @@ impl CredentialStore for SqliteStore {
         .await
     }
 
-    async fn note_use(&self, thumbprint: &Thumbprint, now: UnixTime) -> Result<(), StoreError> {
+    async fn note_use(
+        &self,
+        id: AccountId,
+        thumbprint: &Thumbprint,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
         let thumbprint = *thumbprint;
         self.write(move |connection| {
-            if let Some(signer) = signer(connection, &thumbprint)? {
-                note_login(connection, &thumbprint, &signer, now)?;
+            if let Some(signer) = signer(connection, id, &thumbprint, now)? {
+                note_login(connection, &signer, now)?;
             }
             Ok(())
         })
@@ -122,12 +160,12 @@ impl CredentialStore for SqliteStore {
 
     async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
         self.write(move |connection| {
-            let thumbprint = &login.thumbprint;
-            let signer = signer(connection, thumbprint)?
-                .filter(|signer| signer.may_log_in(login.account_id))
+            let now = login.event.at;
+            let signer = signer(connection, login.account_id, &login.thumbprint, now)?
+                .filter(|signer| signer.status == AccountStatus::Active)
                 .ok_or(RecordLoginError::NotLive)?;
             let receipt = spend(connection, login.assertion)?;
-            note_login(connection, thumbprint, &signer, login.event.at)?;
+            note_login(connection, &signer, now)?;
             audit::record(connection, &login.event)?;
             Ok(receipt)
         })
@@ -142,25 +180,27 @@ impl CredentialStore for SqliteStore {
     }
 }
 
-/// Whether whoever registers a key has shown that they possess it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Possession {
-    Proven,
-    Unproven,
+/// Whether an account has, or once had, that key, having proven it.
+pub(super) fn is_taken(connection: &Connection, thumbprint: &Thumbprint) -> Result<bool, DbError> {
+    let select = "SELECT 1 FROM credentials WHERE thumbprint = ?1
+        UNION ALL SELECT 1 FROM revoked_thumbprints WHERE thumbprint = ?1";
+    Ok(rows::first(connection, select, [thumbprint.as_bytes()], |_| Ok(()))?.is_some())
 }
 
-/// Inserts a key of the account with that row. `false` when the key is known already, unless it is
-/// proven now and was not before.
-pub(super) fn insert(
+/// Inserts a key that the account with that row has proven; whoever claimed it loses the claim.
+/// `false` when an account has, or once had, it.
+pub(super) fn insert_proven(
     connection: &Connection,
     user_id: i64,
     credential: &Credential,
-    possession: Possession,
+    now: UnixTime,
 ) -> Result<bool, DbError> {
-    let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label,
-        created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT(thumbprint) DO NOTHING";
     let thumbprint = credential.thumbprint();
+    if is_taken(connection, &thumbprint)? {
+        return Ok(false);
+    }
+    let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label,
+        created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     let values = (
         thumbprint.as_bytes(),
         user_id,
@@ -171,50 +211,38 @@ pub(super) fn insert(
         credential.last_used_at.map(millis),
         credential.revoked_at.map(millis),
     );
-    let is_new = rows::execute(connection, insert, values)? > 0;
-    match possession {
-        Possession::Proven => Ok(is_new || take_over(connection, user_id, credential)?),
-        Possession::Unproven => {
-            if is_new {
-                let insert = "INSERT INTO unproven_keys(thumbprint) VALUES (?)";
-                rows::execute(connection, insert, [thumbprint.as_bytes()])?;
-            }
-            Ok(is_new)
-        }
-    }
+    rows::execute(connection, insert, values)?;
+    claims::settle(connection, user_id, &thumbprint, now)?;
+    Ok(true)
 }
 
-/// Gives a live key that never proved itself to the account that has proven it. `false` when there
-/// is none.
-fn take_over(
-    connection: &Connection,
-    user_id: i64,
-    credential: &Credential,
-) -> Result<bool, DbError> {
-    let thumbprint = credential.thumbprint();
-    let delete = "DELETE FROM unproven_keys WHERE thumbprint = ?1 AND EXISTS
-        (SELECT 1 FROM credentials WHERE thumbprint = ?1 AND revoked_at IS NULL)";
-    if rows::execute(connection, delete, [thumbprint.as_bytes()])? == 0 {
-        return Ok(false);
+/// Keeps the latest [`KEPT_REVOKED`] of the revoked keys of the account with that row, and of the
+/// others only that they can never be registered again.
+fn shorten(connection: &Connection, user_id: i64) -> Result<(), DbError> {
+    let beyond = "SELECT thumbprint FROM credentials WHERE user_id = ? AND revoked_at IS NOT NULL
+        ORDER BY revoked_at DESC, rowid DESC LIMIT -1 OFFSET ?";
+    let thumbprint = |row: &Row<'_>| Columns::new(row, "credentials", 0).bytes::<32>("thumbprint");
+    for thumbprint in rows::all(connection, beyond, (user_id, KEPT_REVOKED), thumbprint)? {
+        let remember = "INSERT INTO revoked_thumbprints(thumbprint, user_id, revoked_at)
+            SELECT thumbprint, user_id, revoked_at FROM credentials WHERE thumbprint = ?";
+        rows::execute(connection, remember, [&thumbprint])?;
+        let forget = "DELETE FROM credentials WHERE thumbprint = ?";
+        rows::execute(connection, forget, [&thumbprint])?;
     }
-    let delete = "DELETE FROM account_aliases WHERE thumbprint = ?";
-    rows::execute(connection, delete, [thumbprint.as_bytes()])?;
-    let update = "UPDATE credentials SET user_id = ?, algorithms = ?, label = ?, created_at = ?,
-        last_used_at = NULL WHERE thumbprint = ?";
-    let values = (
-        user_id,
-        algorithm_names(&credential.public_key),
-        credential.label.as_str(),
-        millis(credential.created_at),
-        thumbprint.as_bytes(),
-    );
-    Ok(rows::execute(connection, update, values)? > 0)
+    Ok(())
 }
 
+/// How many keys the account with that row may use or claims.
 fn count_live(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
     let select = "SELECT count(*) FROM credentials WHERE user_id = ? AND revoked_at IS NULL";
-    let count = rows::first(connection, select, [user_id], |row| Ok(row.get::<_, i64>(0)?))?;
-    Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
+    Ok(rows::count(connection, select, [user_id])? + claims::count(connection, user_id)?)
+}
+
+/// How many keys the account with that row has revoked, ever.
+fn count_revoked(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
+    let whole = "SELECT count(*) FROM credentials WHERE user_id = ? AND revoked_at IS NOT NULL";
+    let short = "SELECT count(*) FROM revoked_thumbprints WHERE user_id = ?";
+    Ok(rows::count(connection, whole, [user_id])? + rows::count(connection, short, [user_id])?)
 }
 
 /// Records the assertion as used, if it has not been.
@@ -233,59 +261,51 @@ fn spend(
 
 /// A key that is not revoked, as a login needs it.
 struct Signer {
-    account_id: AccountId,
     status: AccountStatus,
     user_id: i64,
     /// The row of the key.
     row: i64,
-    /// Whether it has never signed anything.
-    is_unproven: bool,
 }
 
-impl Signer {
-    fn may_log_in(&self, account_id: AccountId) -> bool {
-        self.account_id == account_id && self.status == AccountStatus::Active
-    }
-}
-
-/// Finds the key of that thumbprint, unless it is revoked, and all else about it with the same query.
-fn signer(connection: &Connection, thumbprint: &Thumbprint) -> Result<Option<Signer>, DbError> {
-    let select = "SELECT a.account_id, a.status, c.user_id, c.rowid,
-        EXISTS (SELECT 1 FROM unproven_keys AS n WHERE n.thumbprint = c.thumbprint)
+/// Finds the key of that account, unless it is revoked, and all else about it with the same query.
+/// A claim to the key becomes a credential by that: the account has signed something.
+fn signer(
+    connection: &Connection,
+    id: AccountId,
+    thumbprint: &Thumbprint,
+    now: UnixTime,
+) -> Result<Option<Signer>, DbError> {
+    let select = "SELECT a.status, c.user_id, c.rowid
         FROM credentials AS c JOIN accounts AS a ON a.user_id = c.user_id
-        WHERE c.thumbprint = ? AND c.revoked_at IS NULL";
-    rows::first(connection, select, [thumbprint.as_bytes()], |row| {
-        let mut columns = Columns::new(row, "accounts", 0);
-        let account_id = AccountId::from_bytes(columns.bytes("account_id")?);
-        let status = columns.read("status", |name: String| rows::status(&name))?;
-        let (user_id, row, is_unproven) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        Ok(Signer { account_id, status, user_id, row, is_unproven })
-    })
+        WHERE c.thumbprint = ? AND a.account_id = ? AND c.revoked_at IS NULL";
+    let find = || {
+        let values = (thumbprint.as_bytes(), id.as_bytes());
+        rows::first(connection, select, values, |row| {
+            let status = |name: String| rows::status(&name);
+            let status = Columns::new(row, "accounts", 0).read("status", status)?;
+            Ok(Signer { status, user_id: row.get(1)?, row: row.get(2)? })
+        })
+    };
+    match find()? {
+        None if claims::prove(connection, id, thumbprint, now)? => find(),
+        found => Ok(found),
+    }
 }
 
 /// Writes down that the key has just signed something. Every table that is touched here costs each
 /// login a page of its own when there are many accounts.
-fn note_login(
-    connection: &Connection,
-    thumbprint: &Thumbprint,
-    signer: &Signer,
-    now: UnixTime,
-) -> Result<(), DbError> {
+fn note_login(connection: &Connection, signer: &Signer, now: UnixTime) -> Result<(), DbError> {
     let credential = "UPDATE credentials SET last_used_at = ? WHERE rowid = ?";
     rows::execute(connection, credential, (millis(now), signer.row))?;
-    if signer.is_unproven {
-        // Whatever it was registered with: now it has signed something.
-        let proven = "DELETE FROM unproven_keys WHERE thumbprint = ?";
-        rows::execute(connection, proven, [thumbprint.as_bytes()])?;
-    }
     accounts::note_login(connection, signer.user_id, now)
 }
 
-fn read(row: &Row<'_>) -> Result<Credential, DbError> {
+/// Reads [`COLUMNS`] of a key that was proven.
+pub(super) fn read(row: &Row<'_>) -> Result<Credential, DbError> {
     let account_id = Columns::new(row, "accounts", 0).bytes("account_id")?;
     let mut columns = Columns::new(row, "credentials", 1);
     let public_key =
-        columns.read("spki", |spki: Vec<u8>| PublicKey::from_spki_der(&spki, &ANY_SIZE))?;
+        columns.read("spki", |spki: Vec<u8>| PublicKey::from_spki_der(&spki, &KeyPolicy::ANY))?;
     Ok(Credential {
         account_id: AccountId::from_bytes(account_id),
         public_key: columns.read("algorithms", |names: String| narrow(public_key, &names))?,
@@ -293,10 +313,11 @@ fn read(row: &Row<'_>) -> Result<Credential, DbError> {
         created_at: columns.time("created_at")?,
         last_used_at: columns.optional_time("last_used_at")?,
         revoked_at: columns.optional_time("revoked_at")?,
+        is_proven: true,
     })
 }
 
-fn algorithm_names(key: &PublicKey) -> String {
+pub(super) fn algorithm_names(key: &PublicKey) -> String {
     let names: Vec<_> = key.algorithms().iter().map(|algorithm| algorithm.name()).collect();
     names.join(" ")
 }
@@ -310,5 +331,5 @@ fn narrow(key: PublicKey, names: &str) -> Result<PublicKey, &'static str> {
     let algorithm = Algorithm::from_name(names).ok_or(refused)?;
     let mut jwk = key.to_jwk();
     jwk.insert("alg".to_owned(), Value::from(algorithm.name()));
-    PublicKey::from_jwk(&jwk, &ANY_SIZE).map_err(|_| refused)
+    PublicKey::from_jwk(&jwk, &KeyPolicy::ANY).map_err(|_| refused)
 }

@@ -10,6 +10,7 @@
 mod accounts;
 mod audit;
 mod backup;
+mod claims;
 mod connection;
 mod credentials;
 mod error;

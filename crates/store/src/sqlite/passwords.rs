@@ -45,17 +45,20 @@ fn create(
     if taken.is_some() {
         return Err(CreatePasswordAccountError::UsernameTaken);
     }
+    let email = new.email.as_str();
+    let has_row = "SELECT 1 FROM users WHERE email = ?";
+    let has_row = rows::first(connection, has_row, [email], |_| Ok(()))?.is_some();
     let user = "INSERT INTO users(username, password_hash, email, date_registered)
-        VALUES (?, ?, ?, ?) ON CONFLICT(email) DO NOTHING";
-    let values = (new.username.as_str(), &new.password_hash, new.email.as_str(), timestamp(now));
-    if rows::execute(connection, user, values)? == 0 {
-        return Err(CreatePasswordAccountError::EmailTaken);
-    }
+        VALUES (?, ?, ?, ?)";
+    let own = (!has_row).then_some(email);
+    let values = (new.username.as_str(), &new.password_hash, own, timestamp(now));
+    rows::execute(connection, user, values)?;
+    let user_id = connection.last_insert_rowid();
     let account = "INSERT INTO
         accounts(user_id, account_id, username_folded, status, scopes, registered_at)
         VALUES (?, ?, ?, ?, ?, ?)";
     let values = (
-        connection.last_insert_rowid(),
+        user_id,
         new.id.as_bytes(),
         new.username.folded(),
         AccountStatus::Active.name(),
@@ -63,6 +66,11 @@ fn create(
         millis(now),
     );
     rows::execute(connection, account, values)?;
+    if has_row {
+        // `users.email` is unique, and nobody has proven that the address is theirs.
+        let further = "INSERT INTO further_emails(user_id, email) VALUES (?, ?)";
+        rows::execute(connection, further, (user_id, email))?;
+    }
     audit::record(connection, &new.event)?;
     Ok(())
 }
@@ -135,8 +143,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_and_addresses_are_taken_once_and_a_refusal_leaves_nothing() {
-        use CreatePasswordAccountError::{EmailTaken, UsernameTaken};
+    async fn a_name_is_taken_once_and_an_address_that_nobody_has_proven_keeps_nobody_out() {
+        use CreatePasswordAccountError::UsernameTaken;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.db");
         let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
@@ -144,9 +152,23 @@ mod tests {
         create(account(1, "alice", "alice@example.com")).await.unwrap();
         let same_name = create(account(2, "ALICE", "other@example.com")).await;
         assert!(matches!(same_name, Err(UsernameTaken)));
-        let same_address = create(account(2, "bob", "Alice@Example.com")).await;
-        assert!(matches!(same_address, Err(EmailTaken)));
-        create(account(2, "bob", "other@example.com")).await.unwrap();
+        create(account(2, "bob", "Alice@Example.com")).await.unwrap();
+        create(account(4, "carol", "alice@example.com")).await.unwrap();
+        create(account(5, "dave", "other@example.com")).await.unwrap();
+        let select = "SELECT coalesce(u.email, 'shared ' || f.email) FROM users AS u
+            LEFT JOIN further_emails AS f ON f.user_id = u.id ORDER BY u.id";
+        let all = move |connection: &Connection| {
+            Ok::<_, StoreError>(rows::all(connection, select, [], |row| {
+                Ok(row.get::<_, String>(0)?)
+            })?)
+        };
+        let expected = [
+            "alice@example.com",
+            "shared alice@example.com",
+            "shared alice@example.com",
+            "other@example.com",
+        ];
+        assert_eq!(store.read(all).await.unwrap(), expected);
         let (bob, hash) = store.password(&"Bob".parse().unwrap()).await.unwrap().unwrap();
         assert_eq!((bob.username.as_str(), hash.as_str()), ("bob", "a hash"));
         assert!(!store.record_password_login(login(3, NOW)).await.unwrap(), "of nobody");

@@ -46,8 +46,9 @@ impl RevocationStore for SqliteStore {
 
     async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {
         self.read(move |connection| {
-            let keys = "SELECT thumbprint FROM credentials WHERE revoked_at > ?
-                ORDER BY revoked_at LIMIT ?";
+            let keys = "SELECT thumbprint, revoked_at FROM credentials WHERE revoked_at > ?1
+                UNION ALL SELECT thumbprint, revoked_at FROM revoked_thumbprints
+                WHERE revoked_at > ?1 ORDER BY revoked_at LIMIT ?2";
             let key = |row: &Row<'_>| Columns::new(row, "credentials", 0).bytes("thumbprint");
             let keys = rows::all(connection, keys, (millis(since), limit), key)?;
             let accounts = "SELECT account_id FROM accounts WHERE disabled_at > ?

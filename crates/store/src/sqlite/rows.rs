@@ -48,6 +48,16 @@ pub(super) fn first<T>(
     rows.next()?.map(read).transpose()
 }
 
+/// The number that a query of one number gives.
+pub(super) fn count(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<usize, DbError> {
+    let count = first(connection, sql, params, |row| Ok(row.get::<_, i64>(0)?))?;
+    Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
+}
+
 /// The columns of one table, as they follow each other in a row.
 pub(super) struct Columns<'a> {
     row: &'a Row<'a>,

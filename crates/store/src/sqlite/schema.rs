@@ -12,7 +12,7 @@ mod mistakable_names;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -22,6 +22,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     Migration::new("0004_logins", include_str!("../../migrations/0004_logins.sql")),
     Migration::new("0005_names", include_str!("../../migrations/0005_names.sql"))
         .and_then(mistakable_names::rename),
+    Migration::new("0006_claims", include_str!("../../migrations/0006_claims.sql")),
 ];
 
 struct Migration {
@@ -187,5 +188,47 @@ mod tests {
                  looks like an identifier"
             )
         );
+    }
+
+    #[test]
+    fn unproven_keys_become_claims_and_a_revoked_one_blocks_nobody() {
+        let mut connection = of_version(4);
+        let rows = "INSERT INTO users VALUES (7, 'mallory', '!', NULL, '2023-11-14 22:13:20', NULL);
+            INSERT INTO accounts VALUES (7, x'07', 'mallory', 'active', '', 1, NULL);
+            INSERT INTO credentials VALUES (x'01', 7, x'0a', 'EdDSA', 'a', 1, NULL, NULL);
+            INSERT INTO credentials VALUES (x'02', 7, x'0b', 'EdDSA', 'b', 2, NULL, 3);
+            INSERT INTO credentials VALUES (x'03', 7, x'0c', 'EdDSA', 'c', 4, 5, NULL);
+            INSERT INTO unproven_keys VALUES (x'01'), (x'02');
+            INSERT INTO account_aliases VALUES ('aa', 7, x'01'), ('bb', 7, x'02'), ('cc', 7, x'03')";
+        connection.execute_batch(rows).unwrap();
+        upgrade(&mut connection, NOW).unwrap();
+        let texts = |select: &str| {
+            let mut statement = connection.prepare(select).unwrap();
+            let all = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            all.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        assert_eq!(texts("SELECT label FROM claimed_keys"), ["a"]);
+        assert_eq!(texts("SELECT label FROM credentials"), ["c"]);
+        assert_eq!(texts("SELECT alias FROM account_aliases ORDER BY alias"), ["aa", "cc"]);
+        let tables = "SELECT name FROM sqlite_schema WHERE name LIKE '%unproven%'";
+        assert_eq!(texts(tables), Vec::<String>::new());
+        assert_eq!(altered(&connection, VERSION), Ok(None));
+    }
+
+    #[test]
+    fn of_what_was_revoked_long_since_the_thumbprint_stays() {
+        let mut connection = of_version(4);
+        let rows = "INSERT INTO users VALUES (7, 'alice', '!', NULL, '2023-11-14 22:13:20', NULL);
+            INSERT INTO accounts VALUES (7, x'07', 'alice', 'active', '', 1, NULL);
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+            INSERT INTO credentials SELECT CAST(i AS BLOB), 7, x'0a', 'EdDSA', i, i, NULL,
+                CASE WHEN i > 1 THEN i END FROM n";
+        connection.execute_batch(rows).unwrap();
+        upgrade(&mut connection, NOW).unwrap();
+        let count = |select| connection.query_row(select, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count("SELECT count(*) FROM credentials WHERE revoked_at IS NULL"), 1);
+        assert_eq!(count("SELECT min(revoked_at) FROM credentials"), 69);
+        assert_eq!(count("SELECT count(*) FROM revoked_thumbprints"), 67);
+        assert_eq!(count("SELECT max(revoked_at) FROM revoked_thumbprints"), 68);
     }
 }

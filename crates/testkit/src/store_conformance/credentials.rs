@@ -6,7 +6,7 @@ use countersign_authority::{
     account::AccountName,
     audit::EventKind,
     credential::Credential,
-    ports::{AddCredentialError, CreateAccountError, NewAccount, RevokeCredentialError},
+    ports::{AddCredentialError, CreateAccountError, KeyLimits, NewAccount, RevokeCredentialError},
 };
 use countersign_protocol::{
     AccountId,
@@ -119,7 +119,7 @@ pub async fn a_refused_key_leaves_nothing(backend: &impl Backend) {
     assert!(matches!(refusal, Err(AddCredentialError::NoAccount)), "{refusal:?}");
     let key = Credential { account_id: alice.id, ..key };
     let refusal =
-        stores.credentials.add_credential(&key, 1, samples::event(EventKind::KeyAdded)).await;
+        stores.credentials.add_credential(&key, live(1), samples::event(EventKind::KeyAdded)).await;
     assert!(matches!(refusal, Err(AddCredentialError::LimitReached)), "{refusal:?}");
     assert!(stores.credentials.credential(&key.thumbprint()).await.unwrap().is_none());
     assert_eq!(stores.trail().await.len(), 1);
@@ -136,7 +136,7 @@ pub async fn the_limit_of_keys_holds_when_many_are_added_at_once(backend: &impl 
         let credentials = stores.credentials.clone();
         let key = samples::credential(alice.id, keys::ed25519_public(100 + number));
         let event = samples::event(EventKind::KeyAdded);
-        async move { credentials.add_credential(&key, 5, event).await }
+        async move { credentials.add_credential(&key, live(5), event).await }
     })
     .await;
     let added = results.iter().filter(|result| result.is_ok()).count();
@@ -153,10 +153,69 @@ pub async fn revoked_keys_do_not_count_against_the_limit(backend: &impl Backend)
     let stores = backend.open().await;
     let alice = two_keys(&stores).await;
     let key = samples::credential(alice.id, keys::ed25519_public(12));
-    let add = || stores.credentials.add_credential(&key, 2, samples::event(EventKind::KeyAdded));
+    let add =
+        || stores.credentials.add_credential(&key, live(2), samples::event(EventKind::KeyAdded));
     assert!(matches!(add().await, Err(AddCredentialError::LimitReached)));
     revoke(&stores, alice.id, &alice.credential.thumbprint(), true).await.unwrap();
     add().await.unwrap();
+}
+
+/// What was revoked is found by its thumbprint and in the owner's list, and nowhere else.
+pub async fn revoked_keys_are_no_live_ones(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = two_keys(&stores).await;
+    let first = alice.credential.thumbprint();
+    revoke(&stores, alice.id, &first, true).await.unwrap();
+    let (_, live) = stores.credentials.live_credentials(alice.id).await.unwrap().unwrap();
+    let live: Vec<_> = live.iter().map(Credential::thumbprint).collect();
+    assert_eq!(live, [keys::ed25519_public(11).thumbprint()]);
+    assert!(stores.credentials.is_taken(&first).await.unwrap());
+    assert_eq!(stores.credentials.credentials_of(alice.id).await.unwrap().len(), 2);
+}
+
+/// Nothing that is read grows with what was revoked, and yet none of it comes back.
+pub async fn of_many_revoked_keys_the_thumbprints_stay_taken(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = samples::new_account(1, "alice");
+    stores.create(&alice).await;
+    for number in 100..160 {
+        let key = samples::credential(alice.id, keys::ed25519_public(number));
+        add(&stores, &key).await.unwrap();
+        revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
+    }
+    let listed = stores.credentials.credentials_of(alice.id).await.unwrap();
+    assert!(listed.len() < 50, "{}", listed.len());
+    let (_, live) = stores.credentials.live_credentials(alice.id).await.unwrap().unwrap();
+    assert_eq!(live.len(), 1);
+    let bob = samples::new_account(2, "bob");
+    stores.create(&bob).await;
+    for number in 100..160 {
+        let key = samples::credential(bob.id, keys::ed25519_public(number));
+        assert!(stores.credentials.is_taken(&key.thumbprint()).await.unwrap(), "{number}");
+        let refusal = add(&stores, &key).await;
+        assert!(matches!(refusal, Err(AddCredentialError::KeyTaken)), "{number}: {refusal:?}");
+    }
+    let since = NOW - Duration::from_secs(1);
+    let shut_out = stores.revocations.shut_out(since, 1000).await.unwrap();
+    assert_eq!(shut_out.keys.len(), 60, "whoever must be told is told of all");
+}
+
+/// No account revokes more keys than are remembered.
+pub async fn the_limit_of_revoked_keys_holds(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = samples::new_account(1, "alice");
+    stores.create(&alice).await;
+    let limits = KeyLimits { live: 10, revoked: 40 };
+    let event = || samples::event(EventKind::KeyAdded);
+    for number in 100..140 {
+        let key = samples::credential(alice.id, keys::ed25519_public(number));
+        stores.credentials.add_credential(&key, limits, event()).await.unwrap();
+        revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
+    }
+    let key = samples::credential(alice.id, keys::ed25519_public(140));
+    let refusal = stores.credentials.add_credential(&key, limits, event()).await;
+    let expected = matches!(refusal, Err(AddCredentialError::TooManyRevoked { limit: 40 }));
+    assert!(expected, "{refusal:?}");
 }
 
 /// A key is revoked at the time of the event, once, and only as a key of its own account.
@@ -222,7 +281,11 @@ async fn two_keys(stores: &Stores) -> NewAccount {
 
 async fn add(stores: &Stores, credential: &Credential) -> Result<(), AddCredentialError> {
     let event = samples::event(EventKind::KeyAdded).account(credential.account_id);
-    stores.credentials.add_credential(credential, 100, event).await
+    stores.credentials.add_credential(credential, samples::KEY_LIMITS, event).await
+}
+
+const fn live(live: usize) -> KeyLimits {
+    KeyLimits { live, ..samples::KEY_LIMITS }
 }
 
 async fn revoke(

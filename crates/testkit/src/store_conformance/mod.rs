@@ -59,10 +59,13 @@ macro_rules! store_conformance {
                 a_refused_key_leaves_nothing
                 every_kind_of_key_comes_back_whole
                 keys_are_listed_oldest_first_live_and_revoked
+                of_many_revoked_keys_the_thumbprints_stay_taken
+                revoked_keys_are_no_live_ones
                 revoked_keys_do_not_count_against_the_limit
                 the_last_key_stays_when_it_must
                 the_last_key_stays_when_two_are_revoked_at_once
                 the_limit_of_keys_holds_when_many_are_added_at_once
+                the_limit_of_revoked_keys_holds
             }
             invitations {
                 a_failed_registration_does_not_use_up_the_invitation
@@ -105,12 +108,16 @@ macro_rules! store_conformance {
                 signing_keys_come_by_time_of_activation
             }
             unproven {
+                a_claim_counts_for_its_own_account_alone
+                a_claimed_key_can_be_added_with_a_proof
+                a_claimed_key_goes_to_one_of_many_at_once
+                a_claimed_key_goes_to_whoever_proves_it
+                a_crowd_of_claims_is_void_when_the_key_is_proven
                 a_key_proves_itself_by_its_first_use
-                a_revoked_unproven_key_stays_taken
+                a_revoked_claim_blocks_nobody
                 an_account_is_found_by_its_other_name
-                an_unproven_key_can_be_added_with_a_proof
-                an_unproven_key_goes_to_one_of_many_at_once
-                an_unproven_key_goes_to_whoever_proves_it
+                the_fingerprint_of_a_key_that_many_claim_names_nobody
+                the_first_who_signs_gets_the_key
             }
             vault {
                 a_key_pair_for_an_account_comes_with_the_account

@@ -94,7 +94,11 @@ impl Client {
         let number = self.verified_number(account, server_key).await?;
         let target = self.account_address("authenticate", account)?;
         let proposal = base64::encode(&propose(key, &number)?);
-        let message = json_message(Method::POST, [("proposal", proposal.into())]);
+        // A signature of its hash does not tell the number.
+        let is_hashed = key.public_key().key_type() != KeyType::Rsa;
+        let named = is_hashed.then(|| number.as_str());
+        let members = [("proposal", proposal.into()), ("number", named.into())];
+        let message = json_message(Method::POST, members);
         let Answer { jwt_token } = self.ask(&target, message).await?.into_json(&target)?;
         let saved = read_bound_token(&target, jwt_token, key)?;
         Ok(self.resume(Arc::clone(key), saved))

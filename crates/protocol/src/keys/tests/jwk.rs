@@ -245,9 +245,9 @@ fn weak_rsa_numbers() {
     let huge = base64url::encode(&vec![0xff; 2048]);
     assert_eq!(
         refused(KeyType::Rsa, "n", huge.clone()),
-        KeyError::RsaTooLarge { bits: 16384, max: 8192 }
+        KeyError::RsaTooLarge { bits: 16384, max: 4096 }
     );
-    let any = KeyPolicy { min_rsa_bits: 0, max_rsa_bits: u32::MAX };
+    let any = KeyPolicy { min_rsa_bits: 0, max_rsa_bits: u32::MAX, max_rsa_exponent: u64::MAX };
     let mut jwk = jwk_of(KeyType::Rsa);
     jwk.insert("n".to_owned(), huge.into());
     let error = PublicKey::from_jwk(&jwk, &any).unwrap_err();
@@ -265,7 +265,26 @@ fn weak_rsa_numbers() {
     ] {
         assert_eq!(refused(KeyType::Rsa, "e", base64url::encode(e)), KeyError::RsaExponent);
     }
-    let mut largest = jwk_of(KeyType::Rsa);
-    largest.insert("e".to_owned(), base64url::encode(&[1, 0xff, 0xff, 0xff, 0xff]).into());
-    assert!(parse(&largest).is_ok());
+}
+
+#[test]
+fn a_key_that_costs_more_to_verify_with_is_refused_and_can_still_be_read() {
+    let mut modulus = vec![0xff; 513];
+    modulus[512] = 0xfd;
+    let mut large = jwk_of(KeyType::Rsa);
+    large.insert("n".to_owned(), base64url::encode(&modulus).into());
+    let mut slow = jwk_of(KeyType::Rsa);
+    slow.insert("e".to_owned(), base64url::encode(&[1, 0xff, 0xff, 0xff, 0xff]).into());
+    for (jwk, refusal) in
+        [(large, KeyError::RsaTooLarge { bits: 4104, max: 4096 }), (slow, KeyError::RsaExponent)]
+    {
+        assert_eq!(parse(&jwk).unwrap_err(), refusal);
+        let stored = PublicKey::from_jwk(&jwk, &KeyPolicy::ANY).unwrap();
+        assert_eq!(stored.meets(&KeyPolicy::ANY), Ok(()));
+        assert_eq!(stored.meets(&KeyPolicy::default()), Err(refusal));
+        let presented = PresentedJwk::read(&jwk).unwrap();
+        let known = |_: &_| Some(stored.clone());
+        let again = PublicKey::from_jwk_cached(&presented, &KeyPolicy::default(), known);
+        assert_eq!(again.unwrap_err(), refusal, "that it is known lets nothing in");
+    }
 }

@@ -9,8 +9,8 @@ use countersign_authority::{
     credential::Credential,
     ports::{
         AccountStore, AddCredentialError, AuditStore, CreateAccountError, CredentialStore,
-        LoginRecord, NewAccount, Ports, RecordLoginError, ReplayError, ReplayLog, Retention,
-        RevocationStore, RevokeCredentialError, ShutOut, StoreError, StoreWatch,
+        KeyLimits, LoginRecord, NewAccount, Ports, RecordLoginError, ReplayError, ReplayLog,
+        Retention, RevocationStore, RevokeCredentialError, ShutOut, StoreError, StoreWatch,
     },
 };
 use countersign_protocol::{
@@ -129,11 +129,11 @@ impl CredentialStore for Failing {
     async fn add_credential(
         &self,
         credential: &Credential,
-        max_live: usize,
+        limits: KeyLimits,
         event: AuditEvent,
     ) -> Result<(), AddCredentialError> {
         self.faults.check_store()?;
-        self.ports.credentials.add_credential(credential, max_live, event).await
+        self.ports.credentials.add_credential(credential, limits, event).await
     }
 
     async fn credential(
@@ -144,9 +144,27 @@ impl CredentialStore for Failing {
         self.ports.credentials.credential(thumbprint).await
     }
 
-    async fn note_use(&self, thumbprint: &Thumbprint, now: UnixTime) -> Result<(), StoreError> {
+    async fn note_use(
+        &self,
+        id: AccountId,
+        thumbprint: &Thumbprint,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
         self.faults.check_store()?;
-        self.ports.credentials.note_use(thumbprint, now).await
+        self.ports.credentials.note_use(id, thumbprint, now).await
+    }
+
+    async fn is_taken(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError> {
+        self.faults.check_store()?;
+        self.ports.credentials.is_taken(thumbprint).await
+    }
+
+    async fn live_credentials(
+        &self,
+        id: AccountId,
+    ) -> Result<Option<(Account, Vec<Credential>)>, StoreError> {
+        self.faults.check_store()?;
+        self.ports.credentials.live_credentials(id).await
     }
 
     async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError> {

@@ -38,6 +38,19 @@ async fn a_burst_is_allowed_and_then_one_per_interval() {
 }
 
 #[tokio::test]
+async fn what_costs_more_takes_more_or_nothing() {
+    let limiter = MemoryRateLimiter::new(100);
+    let take = |count| limiter.take_many(&LOGIN, client(1), count, START);
+    take(2).await.unwrap();
+    assert_eq!(take(2).await.unwrap_err().retry_after, Duration::from_secs(10));
+    take(1).await.unwrap();
+    take(1).await.unwrap_err();
+    let whole = limiter.take_many(&LOGIN, client(2), 1000, START).await;
+    whole.unwrap();
+    limiter.take(&LOGIN, client(2), START).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn refusals_cost_nothing() {
     let limiter = MemoryRateLimiter::new(100);
     exhaust(&limiter, &LOGIN, client(1)).await;
@@ -107,7 +120,7 @@ proptest! {
         let (mut now, mut full_at, mut allowed) = (0, 0, Vec::new());
         for step in steps {
             now += step * 1_000_000;
-            if let Ok(next) = take_one(&limit, full_at, now) {
+            if let Ok(next) = super::take(&limit, full_at, 1, now) {
                 full_at = next;
                 allowed.push(now);
             }

@@ -1,0 +1,134 @@
+//! Claims: the keys of accounts that were registered without proof and have signed nothing yet.
+//!
+//! A claim counts for its own account alone. Any number of accounts may claim one key; the first
+//! that signs something with it gets it, and the others lose their claim.
+
+use countersign_authority::{
+    audit::{AuditEvent, EventKind},
+    credential::Credential,
+};
+use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+use rusqlite::Connection;
+
+use super::{
+    audit, credentials,
+    error::DbError,
+    rows::{self, Columns, millis},
+};
+
+/// How many accounts are told that they lost a claim. The claims of more are as void, and stay: one
+/// login must not pay for whatever strangers have claimed.
+const TOLD: u32 = 16;
+
+/// A claim, as [`credentials::read`] expects a credential.
+const COLUMNS: &str =
+    "a.account_id, k.spki, k.algorithms, k.label, k.created_at, NULL AS last_used_at,
+    NULL AS revoked_at";
+const FROM: &str = "FROM claimed_keys AS k JOIN accounts AS a ON a.user_id = k.user_id";
+/// Nobody has proven the key since it was claimed.
+const IS_OPEN: &str =
+    "NOT EXISTS (SELECT 1 FROM credentials AS c WHERE c.thumbprint = k.thumbprint)
+     AND NOT EXISTS (SELECT 1 FROM revoked_thumbprints AS r WHERE r.thumbprint = k.thumbprint)";
+
+/// Claims a key for the account with that row. `false` when an account has proven it.
+pub(super) fn insert(
+    connection: &Connection,
+    user_id: i64,
+    credential: &Credential,
+    _now: UnixTime,
+) -> Result<bool, DbError> {
+    let thumbprint = credential.thumbprint();
+    if credentials::is_taken(connection, &thumbprint)? {
+        return Ok(false);
+    }
+    let insert =
+        "INSERT INTO claimed_keys(user_id, thumbprint, spki, algorithms, label, created_at)
+        VALUES (?, ?, ?, ?, ?, ?)";
+    let values = (
+        user_id,
+        thumbprint.as_bytes(),
+        credential.public_key.to_spki_der(),
+        credentials::algorithm_names(&credential.public_key),
+        credential.label.as_str(),
+        millis(credential.created_at),
+    );
+    rows::execute(connection, insert, values)?;
+    Ok(true)
+}
+
+/// The keys that an account claims and that nobody has proven since.
+pub(super) fn of_account(
+    connection: &Connection,
+    id: AccountId,
+) -> Result<Vec<Credential>, DbError> {
+    let select = format!("SELECT {COLUMNS} {FROM} WHERE a.account_id = ? AND {IS_OPEN}");
+    rows::all(connection, &select, [id.as_bytes()], |row| {
+        Ok(Credential { is_proven: false, ..credentials::read(row)? })
+    })
+}
+
+/// How many claims that account has.
+pub(super) fn count(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
+    let select = format!("SELECT count(*) {FROM} WHERE k.user_id = ? AND {IS_OPEN}");
+    rows::count(connection, &select, [user_id])
+}
+
+/// The account has signed something with that key: its claim, if it has one that is open, becomes a
+/// credential. `false` when it has none.
+pub(super) fn prove(
+    connection: &Connection,
+    id: AccountId,
+    thumbprint: &Thumbprint,
+    now: UnixTime,
+) -> Result<bool, DbError> {
+    let claims = of_account(connection, id)?;
+    let Some(claim) = claims.into_iter().find(|claim| claim.thumbprint() == *thumbprint) else {
+        return Ok(false);
+    };
+    let select = "SELECT user_id FROM accounts WHERE account_id = ?";
+    let user_id = rows::first(connection, select, [id.as_bytes()], |row| Ok(row.get(0)?))?;
+    match user_id {
+        Some(user_id) => credentials::insert_proven(connection, user_id, &claim, now),
+        None => Ok(false),
+    }
+}
+
+/// Withdraws the claim of an account. `false` when there is none.
+pub(super) fn withdraw(
+    connection: &Connection,
+    user_id: i64,
+    thumbprint: &Thumbprint,
+) -> Result<bool, DbError> {
+    let delete = "DELETE FROM claimed_keys WHERE user_id = ? AND thumbprint = ?";
+    let withdrawn = rows::execute(connection, delete, (user_id, thumbprint.as_bytes()))? > 0;
+    if withdrawn {
+        let delete = "DELETE FROM account_aliases WHERE user_id = ? AND thumbprint = ?";
+        rows::execute(connection, delete, (user_id, thumbprint.as_bytes()))?;
+    }
+    Ok(withdrawn)
+}
+
+/// The account with that row has proven the key: everybody else loses claims to it, and the names
+/// that come with them.
+pub(super) fn settle(
+    connection: &Connection,
+    winner: i64,
+    thumbprint: &Thumbprint,
+    now: UnixTime,
+) -> Result<(), DbError> {
+    let delete = "DELETE FROM claimed_keys WHERE user_id = ? AND thumbprint = ?";
+    rows::execute(connection, delete, (winner, thumbprint.as_bytes()))?;
+    let losers =
+        format!("SELECT k.user_id, a.account_id {FROM} WHERE k.thumbprint = ? LIMIT {TOLD}");
+    let losers = rows::all(connection, &losers, [thumbprint.as_bytes()], |row| {
+        Ok((row.get::<_, i64>(0)?, Columns::new(row, "accounts", 1).bytes("account_id")?))
+    })?;
+    for (user_id, account_id) in losers {
+        rows::execute(connection, delete, (user_id, thumbprint.as_bytes()))?;
+        let event = AuditEvent::new(now, EventKind::KeyClaimLost).key(*thumbprint);
+        let event = event.account(AccountId::from_bytes(account_id));
+        audit::record(connection, &event.detail("another account has proven it"))?;
+    }
+    let delete = "DELETE FROM account_aliases WHERE thumbprint = ? AND user_id <> ?";
+    rows::execute(connection, delete, (thumbprint.as_bytes(), winner)).map(drop)
+}

@@ -141,6 +141,12 @@ pub trait ReplayLog: Send + Sync {
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError>;
+
+    /// When it lost its memory after the guard was made, if it did: it cannot tell what was used
+    /// before.
+    fn began_anew(&self) -> Option<UnixTime> {
+        None
+    }
 }
 
 /// Why a proof was not recorded as used.
@@ -152,6 +158,10 @@ pub enum ReplayError {
     /// The log cannot tell, so nothing is accepted.
     #[error("the replay log is unavailable")]
     Unavailable,
+    /// The log lost its memory while this request was verified. What the client makes from now on is
+    /// good again.
+    #[error("the replay log has begun anew")]
+    BegunAnew,
     /// It was used before.
     #[error("used before")]
     Used,

@@ -131,21 +131,21 @@ pub(crate) enum Memory {
 }
 
 impl AcrossRestarts {
-    /// Where to record the use, at `now`, of a JWT that says it was made at `issued_at`. No JWT is
-    /// accepted whose `iat` is more than `skew` ahead.
+    /// Where to record the use, at `now`, of a JWT that says it was made at `issued_at`, in a log that
+    /// remembers `since` then. No JWT is accepted whose `iat` is more than `skew` ahead.
     pub(crate) fn memory_for(
-        &self,
+        since: UnixTime,
         issued_at: Option<UnixTime>,
         skew: Duration,
         now: UnixTime,
     ) -> Memory {
         match issued_at {
             None => Memory::Durable,
-            Some(issued_at) if issued_at <= self.since => {
-                let second_ends = UnixTime::from_secs(self.since.as_secs() + 1);
+            Some(issued_at) if issued_at <= since => {
+                let second_ends = UnixTime::from_secs(since.as_secs() + 1);
                 if now < second_ends { Memory::NotYet } else { Memory::Unknown }
             }
-            Some(issued_at) if issued_at > now || issued_at <= self.since + skew => Memory::Durable,
+            Some(issued_at) if issued_at > now || issued_at <= since + skew => Memory::Durable,
             Some(_) => Memory::Volatile,
         }
     }
@@ -187,7 +187,7 @@ mod tests {
             if issued_at.is_some_and(|issued_at| issued_at > time(now) + SKEW) {
                 return false;
             }
-            match run.memory_for(issued_at, SKEW, time(now)) {
+            match AcrossRestarts::memory_for(run.since, issued_at, SKEW, time(now)) {
                 Memory::NotYet | Memory::Unknown => false,
                 Memory::Volatile => volatile.insert(1),
                 Memory::Durable => volatile.insert(1) && durable.insert(1),
@@ -221,9 +221,12 @@ mod tests {
     fn honest_clients_are_served_right_after_a_start() {
         let run = started_at(UnixTime::from_millis(10_400));
         let memory = |issued_at: u64, now| {
-            run.memory_for(Some(UnixTime::from_secs(issued_at)), SKEW, UnixTime::from_millis(now))
+            let issued_at = Some(UnixTime::from_secs(issued_at));
+            AcrossRestarts::memory_for(run.since, issued_at, SKEW, UnixTime::from_millis(now))
         };
-        assert_eq!(run.memory_for(None, SKEW, UnixTime::from_millis(10_400)), Memory::Durable);
+        let undated =
+            AcrossRestarts::memory_for(run.since, None, SKEW, UnixTime::from_millis(10_400));
+        assert_eq!(undated, Memory::Durable);
         assert_eq!(memory(11, 11_000), Memory::Durable);
         assert_eq!(memory(16, 16_500), Memory::Volatile, "the ordinary case");
         assert_eq!(memory(10, 10_900), Memory::NotYet);

@@ -14,7 +14,7 @@ use std::{
 
 use countersign_protocol::{
     AccountId, Principal, ProofKind, ProvenKey, Scopes, UnixTime, Unspent,
-    challenges::sealed::NonceSealer,
+    challenges::sealed::Nonces,
     digest::sha256,
     keys::{PublicKey, Thumbprint},
     proofs::{
@@ -55,9 +55,10 @@ struct Inner {
     policy: GuardPolicy,
     proofs: Proofs,
     ports: GuardPorts,
-    nonces: NonceSealer,
-    /// The nonce that answers carry in this second: one may serve any number of proofs.
-    nonce: Mutex<Option<(u64, HeaderValue)>>,
+    nonces: Box<dyn Nonces>,
+    /// The nonce that answers carry in this second, with that and the generation of nonces: one may
+    /// serve any number of proofs.
+    nonce: Mutex<Option<((u64, u64), HeaderValue)>>,
     /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
     /// Each with the generation of keys that it was verified with.
     tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
@@ -116,7 +117,7 @@ pub struct GuardPorts {
 
 impl Guard {
     /// A guard with `policy`, whose nonces are made by `nonces`. Only DPoP counts.
-    pub fn new(policy: GuardPolicy, ports: GuardPorts, nonces: NonceSealer) -> Self {
+    pub fn new(policy: GuardPolicy, ports: GuardPorts, nonces: impl Nonces + 'static) -> Self {
         Self::accepting(Proofs::default(), policy, ports, nonces)
     }
 
@@ -125,12 +126,12 @@ impl Guard {
         proofs: Proofs,
         policy: GuardPolicy,
         ports: GuardPorts,
-        nonces: NonceSealer,
+        nonces: impl Nonces + 'static,
     ) -> Self {
         let tokens = Cache::new(policy.cache_capacity);
         let keys = Cache::new(policy.cache_capacity);
         let generation = AtomicU64::new(0);
-        let nonce = Mutex::default();
+        let (nonces, nonce) = (Box::new(nonces), Mutex::default());
         Self(Arc::new(Inner { policy, proofs, ports, nonces, nonce, tokens, generation, keys }))
     }
 
@@ -222,13 +223,14 @@ impl Guard {
     pub(crate) fn nonce_of_this_second(&self) -> Option<HeaderValue> {
         let second = self.0.ports.clock.now().as_secs();
         let mut made = self.0.nonce.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, nonce)) = &*made
-            && *of == second
+        let of = (second, self.0.nonces.generation());
+        if let Some((made_for, nonce)) = &*made
+            && *made_for == of
         {
             return Some(nonce.clone());
         }
         let nonce = HeaderValue::try_from(self.0.nonces.issue(UnixTime::from_secs(second))).ok()?;
-        *made = Some((second, nonce.clone()));
+        *made = Some((of, nonce.clone()));
         Some(nonce)
     }
 
@@ -331,6 +333,8 @@ impl Guard {
         let receipt = receipt.map_err(|error| match error {
             ReplayError::ShareUsedUp(error) => error.into(),
             ReplayError::Used => Refusal::Replayed,
+            // The nonce was good for a log that is gone.
+            ReplayError::BegunAnew => DpopError::Nonce.into(),
             ReplayError::Unavailable => Refusal::Unavailable(error.to_string()),
         })?;
         proof.redeem(&receipt).ok_or(Refusal::Replayed)
@@ -356,7 +360,7 @@ impl Guard {
             method,
             uri,
             access_token: Some(binding),
-            nonce: NonceRule::Required(&self.0.nonces),
+            nonce: NonceRule::Required(&*self.0.nonces),
             window: self.0.policy.proof_window,
         };
         match known {

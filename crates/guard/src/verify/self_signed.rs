@@ -13,7 +13,7 @@ use countersign_protocol::{
 use super::{Guard, Request, Verdict, check_scope, owner, unavailable};
 use crate::{
     ports::{AccountKey, ReplayError, TokenStanding},
-    proofs::{Memory, Reuse, SelfSignedPolicy, SelfSignedProofs},
+    proofs::{AcrossRestarts, Memory, Reuse, SelfSignedPolicy, SelfSignedProofs},
     refusal::{Refusal, Refused, Signer},
     verify::Verified,
 };
@@ -110,8 +110,10 @@ impl Guard {
         if proofs.policy.reuse == Reuse::UntilExpiry {
             return Ok(jwt.until_expiry());
         }
+        let log = &*self.0.ports.replay_log;
         let memory = proofs.across_restarts.as_ref().map_or(Memory::Volatile, |across| {
-            across.memory_for(jwt.peek().issued_at, self.0.policy.skew, now)
+            let since = log.began_anew().map_or(across.since, |anew| anew.max(across.since));
+            AcrossRestarts::memory_for(since, jwt.peek().issued_at, self.0.policy.skew, now)
         });
         let durable = proofs.across_restarts.as_ref().and_then(|across| across.durable.as_deref());
         let durable = match (memory, durable) {
@@ -120,7 +122,6 @@ impl Guard {
             (Memory::Durable, Some(durable)) => Some(durable),
             (Memory::Volatile, _) => None,
         };
-        let log = &*self.0.ports.replay_log;
         let mut receipt = log.check_and_insert(jwt.entry(), owner, now).await.map_err(used)?;
         if let Some(durable) = durable {
             receipt = durable.check_and_insert(jwt.entry(), owner, now).await.map_err(used)?;
@@ -133,6 +134,7 @@ fn used(error: ReplayError) -> Refusal {
     match error {
         ReplayError::ShareUsedUp(error) => error.into(),
         ReplayError::Used => Refusal::JwtUsed,
+        ReplayError::BegunAnew => Refusal::JustStarted,
         ReplayError::Unavailable => Refusal::Unavailable(error.to_string()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     array,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,6 +13,20 @@ use crate::{UnixTime, envelope::aes_gcm::SealingKey, strict::base64url};
 const TIME_LEN: usize = 8;
 const TAG_LEN: usize = 16;
 
+/// Makes and recognises nonces (RFC 9449 §8, §9).
+pub trait Nonces: Send + Sync {
+    /// A nonce made at `now`.
+    fn issue(&self, now: UnixTime) -> String;
+
+    /// Whether `nonce` was made here and is still fresh at `now`.
+    fn recognises(&self, nonce: &str, now: UnixTime) -> bool;
+
+    /// Changes when nonces from before are no longer recognised.
+    fn generation(&self) -> u64 {
+        0
+    }
+}
+
 /// Makes and recognises the nonces of one purpose (RFC 9449 §8, §9).
 ///
 /// A nonce is `base64url(time ‖ tag)`: the milliseconds of its making in 8 bytes, big-endian, and
@@ -20,6 +34,8 @@ const TAG_LEN: usize = 16;
 pub struct NonceSealer {
     key: SealingKey,
     lifetime: Duration,
+    made_after: Option<UnixTime>,
+    ahead: Duration,
     /// Genuine nonces that came back last, each in the place of its second. A busy server hands out
     /// one nonce in a second, and gets it back from all its clients.
     genuine: [Mutex<Option<Nonce>>; 4],
@@ -31,11 +47,22 @@ type Nonce = [u8; TIME_LEN + TAG_LEN];
 impl NonceSealer {
     /// With a key that is used for nothing else; nonces live for `lifetime`.
     pub fn new(key: SealingKey, lifetime: Duration) -> Self {
-        Self { key, lifetime, genuine: array::from_fn(|_| Mutex::default()) }
+        let genuine = array::from_fn(|_| Mutex::default());
+        Self { key, lifetime, made_after: None, ahead: Duration::ZERO, genuine }
+    }
+
+    /// For a key that others have too, or that outlives the memory of what was used: nonces up to
+    /// `since` are unknown here, and those of others may be `ahead` of the clock here.
+    #[must_use]
+    pub fn made_after(mut self, since: UnixTime, ahead: Duration) -> Self {
+        (self.made_after, self.ahead) = (Some(since), ahead);
+        self
     }
 
     /// A nonce made at `now`: 32 characters.
     pub fn issue(&self, now: UnixTime) -> String {
+        let first = self.made_after.map(|since| since + Duration::from_millis(1));
+        let now = first.map_or(now, |first| now.max(first));
         let time = now.as_millis().to_be_bytes();
         let mut nonce = [0; TIME_LEN + TAG_LEN];
         nonce[..TIME_LEN].copy_from_slice(&time);
@@ -49,7 +76,9 @@ impl NonceSealer {
         let Ok(nonce) = Nonce::try_from(bytes) else { return false };
         let Some((time, tag)) = nonce.split_first_chunk() else { return false };
         let issued = UnixTime::from_millis(u64::from_be_bytes(*time));
-        let is_of_time = issued <= now && now < issued + self.lifetime;
+        let is_of_time = issued <= now + self.ahead
+            && now < issued + self.lifetime
+            && self.made_after.is_none_or(|since| issued > since);
         is_of_time && self.is_genuine(&nonce, issued, || self.tag(*time).ct_eq(tag).into())
     }
 
@@ -71,6 +100,30 @@ impl NonceSealer {
     fn tag(&self, time: [u8; TIME_LEN]) -> [u8; TAG_LEN] {
         let mac = self.key.mac(&[&time]);
         std::array::from_fn(|place| mac[place])
+    }
+}
+
+impl Nonces for NonceSealer {
+    fn issue(&self, now: UnixTime) -> String {
+        Self::issue(self, now)
+    }
+
+    fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
+        Self::recognises(self, nonce, now)
+    }
+}
+
+impl<N: Nonces + ?Sized> Nonces for Arc<N> {
+    fn issue(&self, now: UnixTime) -> String {
+        (**self).issue(now)
+    }
+
+    fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
+        (**self).recognises(nonce, now)
+    }
+
+    fn generation(&self) -> u64 {
+        (**self).generation()
     }
 }
 
@@ -111,6 +164,22 @@ mod tests {
         }
         assert!(!sealer.recognises(&nonces[0], made + LIFETIME));
         assert!(!sealer.recognises(&nonces[1], made));
+    }
+
+    #[test]
+    fn a_nonce_under_a_key_of_several_is_known_only_if_it_was_made_after_the_start() {
+        let start = UnixTime::from_millis(1_000_400);
+        let skew = Duration::from_secs(5);
+        let here = sealer(1).made_after(start, skew);
+        let there = sealer(1);
+        let now = start + Duration::from_secs(1);
+        assert!(here.recognises(&there.issue(now), now));
+        assert!(here.recognises(&there.issue(now + skew), now), "its clock is ahead");
+        assert!(!here.recognises(&there.issue(now + skew + Duration::from_millis(1)), now));
+        for before in [start, start - Duration::from_secs(1)] {
+            assert!(!here.recognises(&there.issue(before), now));
+            assert!(here.recognises(&here.issue(before), start), "what it makes, it knows");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub use self::header::ProofHeader;
 
 use crate::{
     ReplayEntry, UnixTime, Unspent, Unverified,
-    challenges::sealed::NonceSealer,
+    challenges::sealed::Nonces,
     digest::sha256,
     keys::{KeyError, PresentedJwk, PublicKey, Thumbprint},
     proofs::target_uri::{self, TargetUri},
@@ -64,9 +64,9 @@ pub struct TokenBinding {
 pub enum NonceRule<'a> {
     /// It must be there and be fresh. A client cannot fall back to a proof without it
     /// (RFC 9449 §11.3).
-    Required(&'a NonceSealer),
+    Required(&'a dyn Nonces),
     /// If it is there, it must be fresh.
-    IfPresent(&'a NonceSealer),
+    IfPresent(&'a dyn Nonces),
 }
 
 /// How far `iat` may be from the present.
@@ -212,8 +212,8 @@ fn check_binding(
 fn check_nonce(nonce: Option<&str>, rule: NonceRule<'_>, now: UnixTime) -> Result<(), DpopError> {
     match (nonce, rule) {
         (None, NonceRule::IfPresent(_)) => Ok(()),
-        (Some(nonce), NonceRule::Required(sealer) | NonceRule::IfPresent(sealer))
-            if sealer.recognises(nonce, now) =>
+        (Some(nonce), NonceRule::Required(nonces) | NonceRule::IfPresent(nonces))
+            if nonces.recognises(nonce, now) =>
         {
             Ok(())
         }

@@ -117,6 +117,21 @@ impl ReplayMemory {
         Ok(SpentReceipt::recorded(entry))
     }
 
+    /// Remembers `entry`, which another memory has recorded as used, however many there are, and counts
+    /// it against the share of `owner`.
+    pub fn learn(&self, entry: ReplayEntry, owner: ReplayOwner, now: UnixTime) {
+        self.free_expired(now);
+        let key = key_of(&entry);
+        let mut shard = lock(&self.shards[usize::from(key[0]) % SHARDS]);
+        let is_known = || shard.buckets.values().any(|bucket| bucket.keys.contains(&key));
+        if entry.forget_at > shard.forgotten_until && !is_known() {
+            self.len.fetch_add(1, AcqRel);
+            let bucket = bucket_of(entry.forget_at, now);
+            lock(&self.owners).count(owner, bucket, entry.forget_at);
+            shard.insert(key, bucket, entry.forget_at, &self.hashing);
+        }
+    }
+
     /// How many entries it remembers.
     pub fn len(&self) -> u64 {
         self.len.load(Acquire).min(self.capacity)

@@ -139,6 +139,12 @@ impl Owners {
                 return Err(ReplayShareUsedUp { by, share: self.share });
             }
         }
+        self.count(owner, bucket, forget_at);
+        Ok(())
+    }
+
+    /// The same, whether or not the share is used up.
+    pub(super) fn count(&mut self, owner: ReplayOwner, bucket: u64, forget_at: UnixTime) {
         for holder in owner.holders() {
             let places = self.places(holder);
             self.total.add(&places);
@@ -147,7 +153,6 @@ impl Owners {
             ending.counters.add(&places);
             ending.ends_at = ending.ends_at.max(forget_at);
         }
-        Ok(())
     }
 
     /// Gives back what ended before `now`.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
+    challenges::sealed::NonceSealer,
     envelope::aes_gcm::SealingKey,
     keys::{KeyPolicy, PrivateKey},
     strict::base64url,

@@ -133,6 +133,23 @@ fn an_owner_beyond_its_share_is_refused_and_nobody_else() {
     let _: SpentReceipt = log.record(next, owner(1), later).unwrap();
 }
 
+#[test]
+fn what_another_memory_recorded_is_used_here_and_counts_against_its_share() {
+    let log = ReplayMemory::new(2, 2, RandomState::new());
+    let end = START + Duration::from_mins(1);
+    for number in [1, 2, 3, 3] {
+        log.learn(entry(number, end), owner(1), START);
+    }
+    assert!(is_used(record(&log, entry(3, end), START)));
+    assert!(is_unavailable(record(&log, entry(4, end), START)));
+    let roomy = ReplayMemory::new(100, 2, RandomState::new());
+    for number in [1, 2] {
+        roomy.learn(entry(number, end), owner(1), START);
+    }
+    let refused = record(&roomy, entry(3, end), START);
+    assert!(matches!(refused, Err(NotRecorded::ShareUsedUp(_))));
+}
+
 /// One use: how far the clock moves first, in milliseconds, which entry, and for how long it is
 /// to be remembered, in seconds.
 type Use = (i64, u64, u64);

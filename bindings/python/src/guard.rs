@@ -8,7 +8,7 @@ use std::{
 };
 
 use countersign_remote::{
-    RemoteGuard,
+    NotStarted, RemoteGuard,
     guard::{self as guarding, BodyError, Refusal},
 };
 use http::request::Parts;
@@ -158,7 +158,13 @@ impl Started {
         let server = settings.resource_server()?;
         let remote = {
             let _runtime = background.enter();
-            server.start().map_err(|error| PyValueError::new_err(error.to_string()))?
+            server.start().map_err(|error| match &error {
+                NotStarted::SharedState(_) => PyOSError::new_err(error.to_string()),
+                NotStarted::NoRuntime
+                | NotStarted::Origin(_)
+                | NotStarted::Transport(_)
+                | NotStarted::NonceSecret { .. } => PyValueError::new_err(error.to_string()),
+            })?
         };
         Ok(Self { remote, asked: OnceCell::new(), background })
     }

@@ -1,10 +1,10 @@
 //! What a guard is told, from Python's values.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use countersign_client::Transport;
 use countersign_remote::{
-    ResourceServer, TransportOptions,
+    ResourceServer, SharedState, TransportOptions,
     guard::{Reuse, SelfSignedPolicy},
     protocol::proofs::body_hash::BodyHashes,
 };
@@ -31,6 +31,15 @@ pub(crate) struct Settings {
     extra_roots: Option<PyBackedBytes>,
     connect_timeout: f64,
     timeout: f64,
+    shared_state: Sharing,
+    nonce_secret: Option<PyBackedBytes>,
+}
+
+/// Where the processes of this machine meet, if they do.
+#[derive(FromPyObject)]
+enum Sharing {
+    Whether(bool),
+    Directory(PathBuf),
 }
 
 /// `countersign.SelfSigned`.
@@ -59,7 +68,11 @@ impl Settings {
             .outage(seconds("outage", self.outage)?)
             .skew(seconds("skew", self.skew)?)
             .scopes_supported(&self.scopes_supported)
-            .transport(self.transport()?);
+            .transport(self.transport()?)
+            .shared_state(self.shared_state.state());
+        if let Some(secret) = &self.nonce_secret {
+            server = server.nonce_secret(secret).map_err(|error| invalid(&error))?;
+        }
         if let Some(audience) = &self.audience {
             server = server.audience(audience);
         }
@@ -87,6 +100,16 @@ impl Settings {
         };
         Transport::new(options.clone()).map_err(|error| invalid(&error))?;
         Ok(options)
+    }
+}
+
+impl Sharing {
+    fn state(&self) -> SharedState {
+        match self {
+            Self::Whether(true) => SharedState::Chosen,
+            Self::Whether(false) => SharedState::Alone,
+            Self::Directory(path) => SharedState::Directory(path.clone()),
+        }
     }
 }
 

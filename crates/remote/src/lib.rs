@@ -20,6 +20,8 @@ mod replay_log;
 mod resource_server;
 mod revocations;
 mod sessions;
+mod shared_state;
+mod single_use;
 mod standing;
 mod upkeep;
 
@@ -29,6 +31,8 @@ pub use countersign_protocol as protocol;
 
 pub use crate::replay_log::MemoryReplayLog;
 pub use crate::resource_server::{NotStarted, RemoteGuard, ResourceServer};
+pub use crate::shared_state::SharedStateError;
+pub use crate::single_use::SharedState;
 
 #[cfg(test)]
 mod tests;

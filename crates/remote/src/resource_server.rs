@@ -9,10 +9,8 @@ use countersign_guard::{
     ports::{Clock, IssuerKeys, PortUnavailable, ReplayLog},
 };
 use countersign_protocol::{
-    challenges::sealed::NonceSealer,
-    envelope::aes_gcm::SealingKey,
     keys::PrivateKey,
-    ports::{Random, random_bytes},
+    ports::Random,
     proofs::target_uri::{InvalidUri, TargetUri},
 };
 use countersign_system::{SystemClock, SystemRandom};
@@ -25,19 +23,13 @@ use crate::{
     introspection::{Caller, Introspection},
     issuer::Issuer,
     jwks::Jwks,
-    replay_log::MemoryReplayLog,
     revocations::{Feed, Freshness},
     sessions::RemoteSessions,
+    shared_state::SharedStateError,
+    single_use::{NonceKey, NonceSecret, Settings as SingleUseSettings, SharedState, SingleUse},
     standing::RemoteStanding,
     upkeep::{Fresh, keep_up},
 };
-
-/// How many used proofs are remembered.
-const REPLAY_ENTRIES: u64 = 1_000_000;
-/// How many of them one account may have: the requests of about a minute.
-const REPLAY_SHARE: u64 = REPLAY_ENTRIES / 10;
-/// For how long a nonce works.
-const NONCE_LIFETIME: Duration = Duration::from_mins(5);
 
 /// A service whose users log in at an authentication server elsewhere, before it is started.
 pub struct ResourceServer {
@@ -51,6 +43,8 @@ pub struct ResourceServer {
     scopes: Vec<String>,
     transport: TransportOptions,
     replay_log: Option<Arc<dyn ReplayLog>>,
+    shared_state: SharedState,
+    nonce_secret: Option<NonceSecret>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -91,6 +85,8 @@ impl ResourceServer {
                 ..TransportOptions::default()
             },
             replay_log: None,
+            shared_state: SharedState::Alone,
+            nonce_secret: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom),
         })
@@ -171,7 +167,31 @@ impl ResourceServer {
         self
     }
 
-    /// Where used proofs are remembered, in place of this process' memory.
+    /// Whether other processes of this machine guard the same service. If so they must share what
+    /// they know, or else each of them refuses the nonces of the others, and with that most requests.
+    ///
+    /// It costs a request about four microseconds. Without it one process alone remembers used proofs
+    /// in its own memory.
+    pub fn shared_state(mut self, state: SharedState) -> Self {
+        self.shared_state = state;
+        self
+    }
+
+    /// A secret, at least 32 bytes, that makes the nonces of several machines known to each of them.
+    ///
+    /// *Price.* Used proofs are not known to the other machines: within the minute in which it is
+    /// fresh, a stolen proof works once at each machine that it was not used at. Send each client to
+    /// the same machine, and a thief too has only the one.
+    ///
+    /// # Errors
+    /// When it is too short.
+    pub fn nonce_secret(mut self, secret: &[u8]) -> Result<Self, NotStarted> {
+        self.nonce_secret = Some(NonceSecret::new(secret)?);
+        Ok(self)
+    }
+
+    /// Where used proofs are remembered, in place of this process' memory and of the
+    /// [shared state](Self::shared_state).
     pub fn replay_log(mut self, log: Arc<dyn ReplayLog>) -> Self {
         self.replay_log = Some(log);
         self
@@ -186,14 +206,15 @@ impl ResourceServer {
     /// Makes the guard, and begins to fetch what it needs. It ends with the last guard or layer.
     ///
     /// # Errors
-    /// Outside of a tokio runtime, and when the extra certificates are of no use.
+    /// Outside of a tokio runtime, when the extra certificates are of no use, and when there is no
+    /// place for the shared state.
     pub fn start(self) -> Result<RemoteGuard, NotStarted> {
         let runtime = Handle::try_current().map_err(|_| NotStarted::NoRuntime)?;
         let Parts { issuer, fresh } = self.parts()?;
         let period = fresh.feed.period();
         runtime.spawn(keep_up(Arc::downgrade(&fresh), period));
         let scopes = self.scopes.clone();
-        let guard = self.guard(&issuer, &fresh);
+        let guard = self.guard(&issuer, &fresh)?;
         Ok(RemoteGuard { guard, fresh, scopes: scopes.into() })
     }
 
@@ -210,9 +231,16 @@ impl ResourceServer {
         Ok(Parts { issuer, fresh: Arc::new(Fresh { jwks, feed: Arc::new(feed) }) })
     }
 
-    fn guard(self, issuer: &Arc<Issuer>, fresh: &Arc<Fresh>) -> Guard {
+    fn guard(self, issuer: &Arc<Issuer>, fresh: &Arc<Fresh>) -> Result<Guard, NotStarted> {
         let (clock, random) = (self.clock, self.random);
-        let is_volatile = self.replay_log.is_none();
+        let SingleUse { log, nonces, since } = SingleUse::new(SingleUseSettings {
+            service: (self.policy.issuer.clone(), self.policy.origin.origin().to_owned()),
+            log: self.replay_log,
+            shared: self.shared_state,
+            nonce_key: NonceKey::new(self.nonce_secret.as_ref(), self.policy.skew),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+        })?;
         let account_keys = RemoteAccountKeys::new(
             Arc::clone(issuer),
             Arc::clone(&fresh.feed),
@@ -222,8 +250,7 @@ impl ResourceServer {
         let self_signed = self.self_signed.map(|policy| SelfSignedProofs {
             policy,
             keys: Arc::new(account_keys),
-            across_restarts: is_volatile
-                .then(|| AcrossRestarts { since: clock.now(), durable: None }),
+            across_restarts: since.map(|since| AcrossRestarts { since, durable: None }),
         });
         let sessions = || Arc::new(RemoteSessions { issuer: Arc::clone(issuer) }) as _;
         let proofs = Proofs {
@@ -243,17 +270,13 @@ impl ResourceServer {
             )
         });
         let standing = RemoteStanding { feed: Arc::clone(&fresh.feed), introspection };
-        let log = self.replay_log;
-        let log =
-            log.unwrap_or_else(|| Arc::new(MemoryReplayLog::new(REPLAY_ENTRIES, REPLAY_SHARE)));
         let ports = GuardPorts {
             clock,
             issuer_keys: Arc::new(KeptFresh(Arc::clone(fresh))),
             replay_log: log,
             standing: Arc::new(standing),
         };
-        let nonce_key = SealingKey::from_bytes(random_bytes(&*random));
-        Guard::accepting(proofs, self.policy, ports, NonceSealer::new(nonce_key, NONCE_LIFETIME))
+        Ok(Guard::accepting(proofs, self.policy, ports, nonces))
     }
 }
 
@@ -340,4 +363,15 @@ pub enum NotStarted {
     /// The settings of the transport are of no use.
     #[error(transparent)]
     Transport(#[from] ClientError),
+    /// The processes of this machine have no place for what they share.
+    #[error(transparent)]
+    SharedState(#[from] SharedStateError),
+    /// It could be guessed.
+    #[error("the nonce secret must be at least {least} bytes, not {length}")]
+    NonceSecret {
+        /// The least length, in bytes.
+        least: usize,
+        /// Its length.
+        length: usize,
+    },
 }

@@ -68,6 +68,8 @@ class Settings(TypedDict):
     extra_roots: bytes | None
     connect_timeout: float
     timeout: float
+    shared_state: bool | str
+    nonce_secret: bytes | None
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class Guard:
         extra_roots: str | bytes | None = None,
         connect_timeout: float = 2.0,
         timeout: float = 5.0,
+        shared_state: bool | str | os.PathLike[str] = True,
+        nonce_secret: str | bytes | None = None,
     ) -> None:
         """Make a guard; times are in seconds.
 
@@ -147,6 +151,14 @@ class Guard:
             extra_roots: Certificates, in PEM, of authorities to trust besides those that the system trusts.
             connect_timeout: How long to wait for a connection to the issuer.
             timeout: How long to wait for an answer of it.
+            shared_state: Whether the processes of this machine that guard this API share nonces and used proofs. They
+                must, or each refuses the nonces of the others; only a process that is alone need not. They meet in a
+                file of the user that they run as, in memory where the machine has `/dev/shm`; a path is another
+                directory for it, on a disk of this machine.
+            nonce_secret: What makes the nonces of several machines known to each of them: the same secret for all, at
+                least 32 bytes. Used proofs are not known to the other machines, so within the minute in which it is
+                fresh, a stolen proof works once at each machine that it was not used at. Send each client to the same
+                machine, and a thief too has only the one.
 
         Raises:
             ValueError: When a setting is of no use; the message says which and why.
@@ -172,6 +184,8 @@ class Guard:
             "extra_roots": extra_roots.encode() if isinstance(extra_roots, str) else extra_roots,
             "connect_timeout": connect_timeout,
             "timeout": timeout,
+            "shared_state": shared_state if isinstance(shared_state, bool) else os.fspath(shared_state),
+            "nonce_secret": nonce_secret.encode() if isinstance(nonce_secret, str) else nonce_secret,
         }
         if not (accept_dpop or accept_self_signed or accept_signjwt or accept_bearer):
             raise ValueError("a guard that accepts no kind of proof lets nobody through")

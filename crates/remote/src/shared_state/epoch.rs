@@ -1,0 +1,69 @@
+//! What holds for as long as the file is the same: its nonces, and from when on it remembers.
+//!
+//! ```text
+//! form (8) | inode (8) | boot id (16) | secret (32) | begun at (8, milliseconds) | zeros
+//! ```
+
+use std::array;
+
+use countersign_protocol::{
+    UnixTime,
+    challenges::sealed::NonceSealer,
+    envelope::aes_gcm::SealingKey,
+    ports::{Random, random_bytes},
+};
+
+use super::ring::{IDENTITY, Identity};
+use crate::single_use::NonceKey;
+
+/// What the file is, and in which form.
+const FORM: [u8; 8] = *b"csproof1";
+const SECRET: usize = 32;
+const BEGUN_AT: usize = 64;
+
+/// The time in which one file remembers everything.
+pub(super) struct Epoch {
+    pub(super) identity: Identity,
+    /// From when on.
+    pub(super) since: UnixTime,
+    pub(super) nonces: NonceSealer,
+}
+
+impl Epoch {
+    /// The epoch of the file with this identity.
+    pub(super) fn of(identity: Identity, nonce_key: &NonceKey) -> Self {
+        let secret = array::from_fn(|place| identity[SECRET + place]);
+        let begun_at = array::from_fn(|place| identity[BEGUN_AT + place]);
+        let since = UnixTime::from_millis(u64::from_le_bytes(begun_at));
+        let nonces = nonce_key.sealer(SealingKey::from_bytes(secret), since);
+        Self { identity, since, nonces }
+    }
+}
+
+/// An identity that no file had before.
+pub(super) fn identity(
+    inode: u64,
+    boot_id: &[u8; 16],
+    now: UnixTime,
+    random: &dyn Random,
+) -> Identity {
+    let mut identity = [0; IDENTITY];
+    identity[..SECRET].copy_from_slice(&written_as(inode, boot_id));
+    identity[SECRET..BEGUN_AT].copy_from_slice(&random_bytes::<32>(random));
+    identity[BEGUN_AT..BEGUN_AT + 8].copy_from_slice(&now.as_millis().to_le_bytes());
+    identity
+}
+
+/// Whether `identity` was written to the file `inode`, and since the machine was started: a copy may
+/// lack what was used later, and so may a file that a crash of the machine has left.
+pub(super) fn is_of(identity: &Identity, inode: u64, boot_id: &[u8; 16]) -> bool {
+    identity.starts_with(&written_as(inode, boot_id))
+}
+
+fn written_as(inode: u64, boot_id: &[u8; 16]) -> [u8; SECRET] {
+    let mut bytes = [0; SECRET];
+    bytes[..8].copy_from_slice(&FORM);
+    bytes[8..16].copy_from_slice(&inode.to_le_bytes());
+    bytes[16..].copy_from_slice(boot_id);
+    bytes
+}

@@ -1,0 +1,398 @@
+//! Nonces and used proofs that the processes of one machine share, without another service.
+//!
+//! They meet in a file ([`ring`]). Its identity holds the secret of the nonces, its slots the proofs
+//! that were used, so the two live and die together: a file that was lost, replaced, cut off or
+//! written before the machine was started has another secret, and no proof from before carries a
+//! nonce that is known.
+
+mod directory;
+mod epoch;
+mod record;
+mod ring;
+
+use std::{
+    hash::RandomState,
+    io,
+    path::PathBuf,
+    process,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
+    },
+    thread,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use countersign_guard::ports::{Clock, ReplayError, ReplayLog};
+use countersign_protocol::{
+    ReplayEntry, SpentReceipt, UnixTime,
+    challenges::sealed::Nonces,
+    ports::Random,
+    replay::{NotRecorded, ReplayMemory, ReplayOwner, ReplayShareUsedUp},
+};
+use parking_lot::Mutex;
+use thiserror::Error;
+
+pub(crate) use self::directory::boot_id;
+use self::{
+    directory::Directory,
+    epoch::Epoch,
+    record::Record,
+    ring::{Appended, Attempt, Identity, Locked, Ring},
+};
+use crate::single_use::NonceKey;
+
+/// How often to ask for the lock before waiting: others have it for a few microseconds.
+const QUICK_TRIES: u32 = 100;
+/// How often to ask for it in all, with a millisecond between two.
+const TRIES: u32 = 1_000;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What the processes that guard one service on one machine have in common.
+pub(crate) struct Shared {
+    directory: Directory,
+    boot_id: [u8; 16],
+    room: Room,
+    nonce_key: NonceKey,
+    memory: ReplayMemory,
+    epoch: ArcSwap<Epoch>,
+    generation: AtomicU64,
+    file: Mutex<OpenFile>,
+    works: AtomicBool,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+struct OpenFile {
+    ring: Option<Ring>,
+    /// A fork shares its parent's lock, so it must open the file itself.
+    process: u32,
+    /// Requests that began up to then may have been verified by nonces of an earlier epoch.
+    refuse_until: Option<UnixTime>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+enum Trouble {
+    #[error("another process holds its lock, and has not let go for a second")]
+    Busy,
+    #[error("it was replaced")]
+    Elsewhere,
+    #[error("it has begun anew")]
+    BegunAnew,
+    #[error("used before")]
+    Used,
+    #[error(transparent)]
+    ShareUsedUp(ReplayShareUsedUp),
+    #[error("{0} used proofs are in it, and none of them has ended")]
+    Full(u64),
+    #[error("the clock has gone back")]
+    Forgotten,
+    #[error(transparent)]
+    Directory(#[from] SharedStateError),
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+/// How many used proofs are remembered.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) entries: u64,
+    /// How many of them one owner may have.
+    pub(crate) share: u64,
+}
+
+/// What [`Shared::new`] is told.
+pub(crate) struct Sharing {
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) service: (String, String),
+    /// What [`boot_id`] said.
+    pub(crate) boot_id: [u8; 16],
+    pub(crate) room: Room,
+    pub(crate) nonce_key: NonceKey,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl Shared {
+    /// Opens the file of the service, issuer and origin, or makes it.
+    ///
+    /// # Errors
+    /// When there is no place for it that others cannot change.
+    pub(crate) fn new(sharing: Sharing) -> Result<Self, SharedStateError> {
+        let Sharing {
+            directory,
+            service: (issuer, origin),
+            boot_id,
+            room,
+            nonce_key,
+            clock,
+            random,
+        } = sharing;
+        let directory = match directory {
+            Some(path) => Directory::at(path)?,
+            None => Directory::of(&issuer, &origin)?,
+        };
+        // Nobody knows the nonces of this one, which is in no file; the first look replaces it.
+        let identity = epoch::identity(0, &boot_id, clock.now(), &*random);
+        let epoch = Epoch::of(identity, &nonce_key);
+        let ring = open(&directory)?;
+        let shared = Self {
+            directory,
+            boot_id,
+            room,
+            nonce_key,
+            memory: ReplayMemory::new(room.entries, room.share, RandomState::new()),
+            epoch: ArcSwap::from_pointee(epoch),
+            generation: AtomicU64::new(0),
+            file: Mutex::new(OpenFile {
+                ring: Some(ring),
+                process: process::id(),
+                refuse_until: None,
+            }),
+            works: AtomicBool::new(true),
+            clock,
+            random,
+        };
+        for _ in 0..QUICK_TRIES {
+            if shared.look() {
+                break;
+            }
+            thread::yield_now();
+        }
+        Ok(shared)
+    }
+
+    /// From when on it remembers.
+    pub(crate) fn since(&self) -> UnixTime {
+        self.epoch.load().since
+    }
+
+    /// Sees whether the file is still the same; `false` if that cannot be told now.
+    fn look(&self) -> bool {
+        self.file.try_lock().is_some_and(|mut file| self.with(&mut file, |_, _| Ok(())).is_ok())
+    }
+
+    /// Writes `record` to the file, unless it is there.
+    fn record(&self, record: Record, now: UnixTime) -> Result<SpentReceipt, Trouble> {
+        self.with(&mut self.file.lock(), |ring, refuse_until| {
+            if refuse_until.is_some_and(|until| now <= until) {
+                return Err(Trouble::BegunAnew);
+            }
+            if !ring.unseen(|seen| self.memory.learn(seen.entry, seen.owner, now))? {
+                // Somebody has damaged it, so who knows what is missing.
+                self.begin(ring, refuse_until)?;
+                return Err(Trouble::BegunAnew);
+            }
+            let receipt =
+                self.memory.record(record.entry, record.owner, now).map_err(
+                    |error| match error {
+                        NotRecorded::Used => Trouble::Used,
+                        NotRecorded::ShareUsedUp(error) => Trouble::ShareUsedUp(error),
+                        NotRecorded::Full => Trouble::Full(self.room.entries),
+                        NotRecorded::Forgotten => Trouble::Forgotten,
+                    },
+                )?;
+            match ring.append(&record, self.room.entries, now)? {
+                Appended::Recorded => Ok(receipt),
+                Appended::Full => Err(Trouble::Full(self.room.entries)),
+                Appended::Forgotten => Err(Trouble::Forgotten),
+            }
+        })
+    }
+
+    /// Works on the file while no other process does.
+    fn with<T>(
+        &self,
+        file: &mut OpenFile,
+        work: impl FnOnce(&mut Locked<'_>, &mut Option<UnixTime>) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let process = process::id();
+        if file.process != process {
+            *file = OpenFile { ring: None, process, ..*file };
+        }
+        let ring = match &mut file.ring {
+            Some(ring) => ring,
+            none => none.insert(open(&self.directory)?),
+        };
+        let result = match ring.try_lock(self.directory.file())? {
+            Attempt::Locked(mut locked) => self
+                .agree(&mut locked, &mut file.refuse_until)
+                .and_then(|()| work(&mut locked, &mut file.refuse_until)),
+            Attempt::Busy => Err(Trouble::Busy),
+            Attempt::Elsewhere => Err(Trouble::Elsewhere),
+        };
+        if matches!(result, Err(Trouble::Elsewhere)) {
+            file.ring = None;
+        }
+        result
+    }
+
+    /// Sees to it that the file is good, and that this process is in its epoch.
+    fn agree(
+        &self,
+        ring: &mut Locked<'_>,
+        refuse_until: &mut Option<UnixTime>,
+    ) -> Result<(), Trouble> {
+        if !epoch::is_of(ring.identity(), ring.inode(), &self.boot_id) {
+            return self.begin(ring, refuse_until);
+        }
+        if *ring.identity() != self.epoch.load().identity {
+            ring.read_anew();
+            self.adopt(*ring.identity(), refuse_until);
+        }
+        Ok(())
+    }
+
+    /// Makes the file an empty one, with other nonces.
+    fn begin(
+        &self,
+        ring: &mut Locked<'_>,
+        refuse_until: &mut Option<UnixTime>,
+    ) -> Result<(), Trouble> {
+        let identity =
+            epoch::identity(ring.inode(), &self.boot_id, self.clock.now(), &*self.random);
+        ring.begin(identity)?;
+        self.adopt(identity, refuse_until);
+        Ok(())
+    }
+
+    fn adopt(&self, identity: Identity, refuse_until: &mut Option<UnixTime>) {
+        let is_first = self.generation.fetch_add(1, AcqRel) == 0;
+        self.epoch.store(Arc::new(Epoch::of(identity, &self.nonce_key)));
+        // Read after the nonces of before have gone: what was verified by them began earlier.
+        *refuse_until = (!is_first).then(|| self.clock.now());
+    }
+
+    /// Says once in the log that it does not work, and once that it works again.
+    fn answer(&self, result: Result<SpentReceipt, Trouble>) -> Result<SpentReceipt, ReplayError> {
+        let error = match result {
+            Ok(receipt) => {
+                if !self.works.swap(true, Relaxed) {
+                    tracing::info!("the shared log of used proofs works again");
+                }
+                return Ok(receipt);
+            }
+            Err(Trouble::ShareUsedUp(error)) => return Err(ReplayError::ShareUsedUp(error)),
+            Err(Trouble::Used) => return Err(ReplayError::Used),
+            Err(Trouble::BegunAnew) => return Err(ReplayError::BegunAnew),
+            Err(error) => error,
+        };
+        if self.works.swap(false, Relaxed) {
+            let file = self.directory.file().display();
+            tracing::warn!(%error, %file, "the shared log of used proofs does not work: requests are refused");
+        }
+        Err(ReplayError::Unavailable)
+    }
+}
+
+fn open(directory: &Directory) -> Result<Ring, SharedStateError> {
+    let file = directory.open()?;
+    Ring::new(file)
+        .map_err(|source| SharedStateError::Io { path: directory.file().to_owned(), source })
+}
+
+#[async_trait]
+impl ReplayLog for Shared {
+    async fn check_and_insert(
+        &self,
+        entry: ReplayEntry,
+        owner: ReplayOwner,
+        now: UnixTime,
+    ) -> Result<SpentReceipt, ReplayError> {
+        let record = Record { entry, owner };
+        for _ in 0..QUICK_TRIES {
+            match self.record(record, now) {
+                Err(Trouble::Busy | Trouble::Elsewhere) => thread::yield_now(),
+                result => return self.answer(result),
+            }
+        }
+        let mut tries = QUICK_TRIES..TRIES;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            match self.record(record, now) {
+                Err(Trouble::Busy | Trouble::Elsewhere) if tries.next().is_some() => {}
+                result => return self.answer(result),
+            }
+        }
+    }
+
+    fn began_anew(&self) -> Option<UnixTime> {
+        Some(self.since())
+    }
+}
+
+impl Nonces for Shared {
+    fn issue(&self, now: UnixTime) -> String {
+        self.look();
+        self.epoch.load().nonces.issue(now)
+    }
+
+    fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
+        let epoch = self.epoch.load();
+        if epoch.nonces.recognises(nonce, now) {
+            return true;
+        }
+        // It may be a nonce of another process, which has begun anew.
+        self.look();
+        let fresh = self.epoch.load();
+        !Arc::ptr_eq(&fresh, &epoch) && fresh.nonces.recognises(nonce, now)
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
+    }
+}
+
+/// Why processes cannot share their state.
+#[derive(Debug, Error)]
+pub enum SharedStateError {
+    /// The system does not tell when it was started, so nobody knows whether files are complete.
+    #[error(
+        "this system has no boot id, so its processes cannot share used proofs: guard by one process, or send each \
+         client to the same one"
+    )]
+    NoBootId,
+    /// Something else lies there.
+    #[error("{} is not a directory: choose another for the shared state", .path.display())]
+    NotADirectory {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Another user could make used proofs work again.
+    #[error(
+        "{} belongs to user {owner}, and this process to user {user}: remove it, or choose another directory for the \
+         shared state",
+        .path.display()
+    )]
+    OfAnotherUser {
+        /// What.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who asks.
+        user: u32,
+    },
+    /// Others could make used proofs work again.
+    #[error("{} can be changed by other users: take away their permission (chmod go-w)", .path.display())]
+    WritableByOthers {
+        /// What.
+        path: PathBuf,
+    },
+    /// It cannot be made or opened.
+    #[error("{}, where the processes of this machine share used proofs, cannot be used: {source}", .path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests;

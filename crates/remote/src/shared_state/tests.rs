@@ -1,0 +1,410 @@
+//! Several of them in one directory stand for several processes: each opens the file itself.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    os::unix::fs::{FileExt as _, PermissionsExt as _, symlink},
+    path::Path,
+    sync::atomic::AtomicUsize,
+};
+
+use countersign_protocol::AccountId;
+use countersign_testkit::{clock::FixedClock, random::SeededRandom, samples::NOW};
+use tempfile::TempDir;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
+const ALICE: ReplayOwner = ReplayOwner::Account(AccountId::from_bytes([1; 16]));
+
+/// A machine with a directory, which ends with it.
+struct Machine {
+    temporary: TempDir,
+    path: PathBuf,
+    clock: Arc<FixedClock>,
+    random: Arc<SeededRandom>,
+    boot_id: [u8; 16],
+    room: Room,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let temporary = TempDir::new().unwrap();
+        let path = temporary.path().join("state");
+        let clock = Arc::new(FixedClock::at(NOW));
+        let random = Arc::new(SeededRandom::new(7));
+        Self {
+            temporary,
+            path,
+            clock,
+            random,
+            boot_id: [1; 16],
+            room: Room { entries: 1000, share: 1000 },
+        }
+    }
+
+    fn process(&self) -> Shared {
+        self.try_process(None).unwrap()
+    }
+
+    fn try_process(&self, secret: Option<&[u8]>) -> Result<Shared, SharedStateError> {
+        let secret = secret.map(|secret| crate::single_use::NonceSecret::new(secret).unwrap());
+        let sharing = Sharing {
+            directory: Some(self.path.clone()),
+            service: ("https://issuer.example".to_owned(), "https://api.example".to_owned()),
+            boot_id: self.boot_id,
+            room: self.room,
+            nonce_key: NonceKey::new(secret.as_ref(), 5 * SECOND),
+            clock: Arc::<FixedClock>::clone(&self.clock),
+            random: Arc::<SeededRandom>::clone(&self.random),
+        };
+        Shared::new(sharing)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path.join("used-proofs")
+    }
+
+    fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    fn entry(&self, number: u64) -> ReplayEntry {
+        self.entry_for(number, MINUTE)
+    }
+
+    fn entry_for(&self, number: u64, lifetime: Duration) -> ReplayEntry {
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&number.to_le_bytes());
+        ReplayEntry { digest, forget_at: self.now() + lifetime }
+    }
+
+    fn length(&self) -> u64 {
+        fs::metadata(self.file()).unwrap().len()
+    }
+}
+
+fn by_alice(entry: ReplayEntry) -> Record {
+    Record { entry, owner: ALICE }
+}
+
+fn used(result: Result<SpentReceipt, Trouble>) -> Result<(), String> {
+    result.map(|_receipt| ()).map_err(|error| error.to_string())
+}
+
+fn is(result: Result<SpentReceipt, Trouble>, error: &Trouble) -> bool {
+    used(result) == Err(error.to_string())
+}
+
+#[test]
+fn what_one_process_has_used_another_refuses() {
+    let machine = Machine::new();
+    let [one, other] = [machine.process(), machine.process()];
+    let entry = machine.entry(1);
+    used(one.record(by_alice(entry), machine.now())).unwrap();
+    for process in [&other, &one, &machine.process()] {
+        assert!(is(process.record(by_alice(entry), machine.now()), &Trouble::Used));
+    }
+    used(other.record(by_alice(machine.entry(2)), machine.now())).unwrap();
+    assert!(is(one.record(by_alice(machine.entry(2)), machine.now()), &Trouble::Used));
+}
+
+#[test]
+fn the_nonces_of_one_process_are_known_to_another_and_to_the_next() {
+    let machine = Machine::new();
+    let one = machine.process();
+    let nonce = one.issue(machine.now());
+    let other = machine.process();
+    assert!(other.recognises(&nonce, machine.now()));
+    assert!(one.recognises(&other.issue(machine.now()), machine.now()));
+    drop((one, other));
+    machine.clock.advance(SECOND);
+    let next = machine.process();
+    assert!(next.recognises(&nonce, machine.now()));
+    assert_eq!(next.since(), NOW, "it remembers what was used before it was started");
+}
+
+#[test]
+fn of_many_threads_and_processes_exactly_one_may_use_a_proof() {
+    let machine = Machine::new();
+    let processes: Vec<Shared> = (0..4).map(|_| machine.process()).collect();
+    let accepted = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for process in processes.iter().flat_map(|process| [process, process]) {
+            scope.spawn(|| {
+                for number in 0..200 {
+                    loop {
+                        match process.record(by_alice(machine.entry(number)), machine.now()) {
+                            Ok(_receipt) => accepted.fetch_add(1, Relaxed),
+                            Err(Trouble::Busy) => {
+                                thread::yield_now();
+                                continue;
+                            }
+                            Err(Trouble::Used) => 0,
+                            Err(error) => panic!("{error}"),
+                        };
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(accepted.into_inner(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_stopped_process_holds_the_lock_requests_are_refused() {
+    let machine = Machine::new();
+    let process = machine.process();
+    let stopped = File::open(machine.file()).unwrap();
+    stopped.lock().unwrap();
+    let refused = process.check_and_insert(machine.entry(1), ALICE, machine.now()).await;
+    assert_eq!(refused.unwrap_err(), ReplayError::Unavailable);
+    stopped.unlock().unwrap();
+    let _: SpentReceipt =
+        process.check_and_insert(machine.entry(1), ALICE, machine.now()).await.unwrap();
+}
+
+#[test]
+fn a_process_starts_while_a_stopped_one_holds_the_lock() {
+    let machine = Machine::new();
+    let first = machine.process();
+    let stopped = File::open(machine.file()).unwrap();
+    stopped.lock().unwrap();
+    let second = machine.process();
+    stopped.unlock().unwrap();
+    assert!(second.recognises(&first.issue(machine.now()), machine.now()));
+    used(second.record(by_alice(machine.entry(1)), machine.now())).unwrap();
+}
+
+/// Destroys the memory of two processes in some way: nothing that was used works again, both go on
+/// together, and that with at most one repetition of a request.
+fn nothing_works_again_after(destroy: impl FnOnce(&Machine)) {
+    let machine = Machine::new();
+    let [one, other] = [machine.process(), machine.process()];
+    let (entry, nonce) = (machine.entry(1), one.issue(machine.now()));
+    used(one.record(by_alice(entry), machine.now())).unwrap();
+    destroy(&machine);
+    // A request that began before and is still on its way.
+    let began = machine.now();
+    machine.clock.advance(SECOND);
+    while !other.look() {}
+    assert!(is(other.record(by_alice(entry), began), &Trouble::BegunAnew));
+    assert!(!other.recognises(&nonce, machine.now()));
+    assert!(
+        is(other.record(by_alice(machine.entry(2)), machine.now()), &Trouble::BegunAnew),
+        "as early"
+    );
+    machine.clock.advance(SECOND);
+    let fresh = other.issue(machine.now());
+    used(other.record(by_alice(machine.entry(2)), machine.now())).unwrap();
+    assert_eq!(other.since(), NOW + SECOND);
+    while !one.look() {}
+    assert!(one.recognises(&fresh, machine.now()));
+    assert!(!one.recognises(&nonce, machine.now()));
+    assert!(one.recognises(&one.issue(machine.now()), machine.now()));
+    machine.clock.advance(SECOND);
+    assert!(is(one.record(by_alice(machine.entry(2)), machine.now()), &Trouble::Used));
+}
+
+#[test]
+fn nothing_works_again_after_the_directory_was_removed() {
+    nothing_works_again_after(|machine| fs::remove_dir_all(&machine.path).unwrap());
+}
+
+#[test]
+fn nothing_works_again_after_the_file_was_replaced_by_a_copy() {
+    nothing_works_again_after(|machine| {
+        let copy = machine.path.join("copy");
+        fs::copy(machine.file(), &copy).unwrap();
+        fs::rename(copy, machine.file()).unwrap();
+    });
+}
+
+#[test]
+fn nothing_works_again_after_the_file_was_emptied() {
+    nothing_works_again_after(|machine| {
+        File::create(machine.file()).unwrap();
+    });
+}
+
+#[test]
+fn nothing_works_again_after_the_file_was_cut_off() {
+    nothing_works_again_after(|machine| {
+        let length = machine.length();
+        OpenOptions::new().write(true).open(machine.file()).unwrap().set_len(length - 1).unwrap();
+    });
+}
+
+#[test]
+fn a_record_that_nobody_wrote_makes_all_begin_anew() {
+    let machine = Machine::new();
+    let [one, other] = [machine.process(), machine.process()];
+    let entry = machine.entry(1);
+    used(one.record(by_alice(entry), machine.now())).unwrap();
+    let file = OpenOptions::new().write(true).open(machine.file()).unwrap();
+    file.write_all_at(&[0; 64], machine.length() - 64).unwrap();
+    let nonce = one.issue(machine.now());
+    assert!(is(other.record(by_alice(entry), machine.now()), &Trouble::BegunAnew));
+    assert!(!other.recognises(&nonce, machine.now()));
+}
+
+#[test]
+fn an_entry_that_a_dying_process_left_unfinished_does_not_count() {
+    let machine = Machine::new();
+    let [one, other] = [machine.process(), machine.process()];
+    used(one.record(by_alice(machine.entry(1)), machine.now())).unwrap();
+    // It died after half of the entry, before the place was moved on.
+    let file = OpenOptions::new().write(true).open(machine.file()).unwrap();
+    file.write_all_at(&[0xff; 30], machine.length()).unwrap();
+    let nonce = one.issue(machine.now());
+    used(other.record(by_alice(machine.entry(2)), machine.now())).unwrap();
+    assert!(other.recognises(&nonce, machine.now()));
+    assert!(is(one.record(by_alice(machine.entry(2)), machine.now()), &Trouble::Used));
+    assert!(is(one.record(by_alice(machine.entry(1)), machine.now()), &Trouble::Used));
+}
+
+#[test]
+fn after_a_start_of_the_machine_the_nonces_of_before_are_unknown() {
+    let mut machine = Machine::new();
+    let before = machine.process();
+    let nonce = before.issue(machine.now());
+    drop(before);
+    machine.boot_id = [2; 16];
+    machine.clock.advance(SECOND);
+    let after = machine.process();
+    assert!(!after.recognises(&nonce, machine.now()));
+    assert_eq!(after.since(), machine.now());
+}
+
+#[test]
+fn the_file_is_as_long_as_there_are_entries_that_have_not_ended() {
+    let machine = Machine::new();
+    let [one, other] = [machine.process(), machine.process()];
+    let mut longest = 0;
+    for number in 0..2_000 {
+        let entry = machine.entry(number);
+        used(one.record(by_alice(entry), machine.now())).unwrap();
+        if number % 7 == 0 {
+            assert!(is(other.record(by_alice(entry), machine.now()), &Trouble::Used));
+        }
+        if number % 10 == 0 {
+            let late = machine.entry_for(1_000_000 + number, 3 * MINUTE);
+            used(other.record(by_alice(late), machine.now())).unwrap();
+            assert!(is(one.record(by_alice(late), machine.now()), &Trouble::Used));
+        }
+        machine.clock.advance(SECOND);
+        longest = longest.max(machine.length());
+    }
+    assert!(longest < 64 * 200, "60 and 18 of them have not ended at any time: {longest}");
+    machine.clock.advance(4 * MINUTE);
+    used(other.record(by_alice(machine.entry(9_999_999)), machine.now())).unwrap();
+    assert_eq!(machine.length(), 192 + 64, "it gives memory back");
+    assert!(is(one.record(by_alice(machine.entry(9_999_999)), machine.now()), &Trouble::Used));
+}
+
+#[test]
+fn who_missed_a_whole_lap_reads_all_that_has_not_ended() {
+    let machine = Machine::new();
+    let [one, late] = [machine.process(), machine.process()];
+    used(late.record(by_alice(machine.entry(0)), machine.now())).unwrap();
+    for number in 1..400 {
+        machine.clock.advance(SECOND);
+        used(one.record(by_alice(machine.entry(number)), machine.now())).unwrap();
+        if number % 97 == 0 {
+            for known in (number - 50)..=number {
+                assert!(is(
+                    late.record(by_alice(machine.entry(known)), machine.now()),
+                    &Trouble::Used
+                ));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_file_refuses_until_an_entry_has_ended() {
+    let machine = Machine { room: Room { entries: 10, share: 10 }, ..Machine::new() };
+    let process = machine.process();
+    for number in 0..10 {
+        used(process.record(by_alice(machine.entry(number)), machine.now())).unwrap();
+    }
+    assert!(is(process.record(by_alice(machine.entry(10)), machine.now()), &Trouble::Full(10)));
+    machine.clock.advance(2 * MINUTE);
+    used(process.record(by_alice(machine.entry(10)), machine.now())).unwrap();
+}
+
+#[test]
+fn a_share_counts_what_was_used_at_every_process() {
+    let machine = Machine { room: Room { entries: 100, share: 10 }, ..Machine::new() };
+    let processes = [machine.process(), machine.process()];
+    for number in 0..10 {
+        let process = &processes[usize::from(number % 2 == 1)];
+        used(process.record(by_alice(machine.entry(number)), machine.now())).unwrap();
+    }
+    for process in &processes {
+        let refused = process.record(by_alice(machine.entry(10)), machine.now());
+        assert!(matches!(refused, Err(Trouble::ShareUsedUp(_))));
+        let owner = ReplayOwner::Account(AccountId::from_bytes([2; 16]));
+        let number = 20 + u64::from(std::ptr::eq(process, &raw const processes[0]));
+        let entry = machine.entry(number);
+        used(process.record(Record { entry, owner }, machine.now())).unwrap();
+    }
+}
+
+#[test]
+fn what_was_overwritten_is_refused_when_the_clock_goes_back() {
+    let machine = Machine::new();
+    let process = machine.process();
+    let entry = machine.entry(1);
+    used(process.record(by_alice(entry), machine.now())).unwrap();
+    machine.clock.advance(2 * MINUTE);
+    used(process.record(by_alice(machine.entry(2)), machine.now())).unwrap();
+    let next = machine.process();
+    assert!(is(next.record(by_alice(entry), NOW), &Trouble::Forgotten));
+}
+
+#[test]
+fn a_secret_of_several_machines_makes_their_nonces_known() {
+    let secret: &[u8] = &[7; 32];
+    let (here, there) = (Machine::new(), Machine::new());
+    let [one, other] = [&here, &there].map(|machine| machine.try_process(Some(secret)).unwrap());
+    here.clock.advance(SECOND);
+    there.clock.advance(SECOND);
+    assert!(one.recognises(&other.issue(there.now()), here.now()));
+    // What was used here is forgotten, so the nonces of then are too.
+    let nonce = one.issue(here.now());
+    fs::remove_dir_all(&here.path).unwrap();
+    here.clock.advance(SECOND);
+    let next = here.try_process(Some(secret)).unwrap();
+    assert!(!next.recognises(&nonce, here.now()));
+    assert!(other.recognises(&nonce, here.now()));
+}
+
+#[test]
+fn a_directory_that_others_could_change_is_refused() {
+    let machine = Machine::new();
+    drop(machine.process());
+    fs::set_permissions(&machine.path, Permissions::from_mode(0o777)).unwrap();
+    let refused = machine.try_process(None).err().unwrap();
+    assert!(matches!(refused, SharedStateError::WritableByOthers { .. }), "{refused}");
+    fs::set_permissions(&machine.path, Permissions::from_mode(0o755)).unwrap();
+    drop(machine.process());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&machine.file()), 0o600);
+
+    let elsewhere = machine.temporary.path().join("elsewhere");
+    fs::rename(&machine.path, &elsewhere).unwrap();
+    symlink(elsewhere, &machine.path).unwrap();
+    let refused = machine.try_process(None).err().unwrap();
+    assert!(matches!(refused, SharedStateError::NotADirectory { .. }), "{refused}");
+}
+
+#[test]
+fn a_directory_of_another_user_is_refused() {
+    let found = fs::metadata("/proc/self").unwrap();
+    directory::check(Path::new("x"), &found).unwrap();
+    let foreign = directory::check_owner(Path::new("/dev/shm/x"), 1001, 1000).unwrap_err();
+    assert!(foreign.to_string().contains("belongs to user 1001"), "{foreign}");
+}

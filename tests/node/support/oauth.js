@@ -31,9 +31,9 @@ export async function session(server, account, dpopKey = account.key) {
 }
 
 /** Gets an access token for the session; the very same assertion goes along when the server asks for its nonce. */
-export async function logIn({ server, account, as, client, dpopKey, DPoP }) {
+export async function logIn({ server, account, as, client, dpopKey, DPoP }, resource) {
   const sessionThumbprint = dpopKey === account.key ? undefined : dpopKey.thumbprint;
-  const parameters = { assertion: await assertion(server, account, sessionThumbprint) };
+  const parameters = { assertion: await assertion(server, account, sessionThumbprint), ...(resource && { resource }) };
   return withNonce(async () => {
     const options = { DPoP, ...INSECURE };
     const response = await oauth.genericTokenEndpointRequest(as, client, oauth.None(), GRANT, parameters, options);

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 const PATIENCE = 60_000;
 
 /** The caller's environment without a setting of Countersign. */
-function cleanEnvironment(settings = {}) {
+export function cleanEnvironment(settings = {}) {
   const kept = Object.entries(process.env).filter(([name]) => !/^(COUNTERSIGN_|NOT_MY_KEY$)/.test(name));
   return { ...Object.fromEntries(kept), ...settings };
 }
@@ -19,10 +19,10 @@ function cleanEnvironment(settings = {}) {
 const built = fileURLToPath(new URL("../../../target/debug/countersign", import.meta.url));
 const binary = resolve(process.env.COUNTERSIGN_BIN ?? built);
 
-/** `countersign serve` on a port that the system chooses, in a temporary directory. */
-export async function startServer() {
+/** `countersign serve` with these options, on a port that the system chooses, in a temporary directory. */
+export async function startServer(...options) {
   const directory = await mkdtemp(join(tmpdir(), "countersign-"));
-  const child = spawn(binary, ["serve", "--listen", "127.0.0.1:0", "--data-dir", directory], {
+  const child = spawn(binary, ["serve", "--listen", "127.0.0.1:0", "--data-dir", directory, ...options], {
     cwd: directory,
     env: cleanEnvironment({ COUNTERSIGN_RATE_LIMITS: "off" }),
     stdio: ["ignore", "pipe", "pipe"],

@@ -44,13 +44,13 @@ class Api:
         self.processes.append(process)
         return process
 
-    def wait_until_it_answers(self):
+    def wait_until_it_answers(self, origin=None):
         """Waits for `/open` to be answered; a proxy may be there before what is behind it."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert all(process.poll() is None for process in self.processes), "the API has ended"
             try:
-                if httpx.get(self.origin + "/open", trust_env=False, timeout=PATIENCE).is_success:
+                if httpx.get((origin or self.origin) + "/open", trust_env=False, timeout=PATIENCE).is_success:
                     return
             except httpx.TransportError:
                 continue

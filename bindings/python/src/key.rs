@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use countersign_client::read_private_key;
 use countersign_remote::protocol::{
     keys::{KeyError, KeyPolicy, NewKey, PrivateKey},
     strict::{json, pem},
@@ -38,10 +39,12 @@ impl Key {
         Self::of(py.detach(|| PrivateKey::generate(kind)))
     }
 
-    /// The key in a PEM text: PKCS#8, SEC 1 or PKCS#1, not encrypted.
+    /// The key in a PEM text: PKCS#8, SEC 1 or PKCS#1, not encrypted; or in the format of OpenSSH,
+    /// which the passphrase opens where it is encrypted.
     #[staticmethod]
-    fn from_pem(pem: &str) -> PyResult<Self> {
-        Self::of(PrivateKey::from_pem(pem, &KeyPolicy::default()))
+    #[pyo3(signature = (pem, passphrase = None))]
+    fn from_pem(pem: &str, passphrase: Option<&str>) -> PyResult<Self> {
+        Self::of(read_private_key(pem.as_bytes(), passphrase))
     }
 
     /// The key in a private JWK (RFC 7517): an object, or its text.

@@ -10,6 +10,7 @@
 //! [`Keyring`]: keyring::Keyring
 
 mod http;
+mod key_file;
 pub mod keyring;
 mod password;
 pub mod proof;
@@ -23,5 +24,6 @@ pub use crate::http::{
     PasswordlessAccount, Refusal, Registration, Request, Response, Session, SessionRecipients,
     Transport, TransportOptions, WhoAmI, check_address, gradecoin_fingerprint,
 };
+pub use crate::key_file::read_private_key;
 pub use crate::password::{Password, PasswordError};
 pub use crate::token::{AccessToken, AccessTokenError, SavedToken};

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use countersign_protocol::strict::pem::{self, Pem, PemError};
 use parking_lot::Mutex;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{InconsistentKeys, ServerConfig};
-use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+};
 use tokio_rustls::TlsAcceptor;
 
 #[cfg(test)]
@@ -62,8 +64,14 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: pem::Error,
+        source: PemError,
     },
+    /// The file is not text.
+    #[error(
+        "{}: not ASCII text; PEM begins with -----BEGIN, and DER must be converted first \
+         (openssl x509 -inform DER, openssl pkey -inform DER)", .0.display()
+    )]
+    NotText(PathBuf),
     /// There is no certificate in the file.
     #[error("{}: there is no certificate (BEGIN CERTIFICATE) in this file", .0.display())]
     NoCertificate(PathBuf),
@@ -201,11 +209,14 @@ fn read_certified_key(
     }
 }
 
+/// Labels of certificates (RFC 7468 §5.1, with those of old programs).
+const CERTIFICATES: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];
+
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(path)?;
-    let chain = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| TlsError::Malformed { path: path.to_owned(), source })?;
+    let blocks = read_blocks(path)?.into_iter();
+    let certificates = blocks.filter(|block| CERTIFICATES.contains(&block.label.as_str()));
+    let chain: Vec<_> =
+        certificates.map(|block| CertificateDer::from(block.der.to_vec())).collect();
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(path.to_owned()));
     }
@@ -213,11 +224,29 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = read(path)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|source| match source {
-        pem::Error::NoItemsFound => TlsError::NoKey(path.to_owned()),
-        source => TlsError::Malformed { path: path.to_owned(), source },
-    })
+    let key = read_blocks(path)?.into_iter().find_map(|block| private_key(&block));
+    key.ok_or_else(|| TlsError::NoKey(path.to_owned()))
+}
+
+/// The key of a block that has one, not encrypted.
+fn private_key(block: &Pem) -> Option<PrivateKeyDer<'static>> {
+    let der = block.der.to_vec();
+    match block.label.as_str() {
+        "PRIVATE KEY" => Some(PrivatePkcs8KeyDer::from(der).into()),
+        "RSA PRIVATE KEY" => Some(PrivatePkcs1KeyDer::from(der).into()),
+        "EC PRIVATE KEY" => Some(PrivateSec1KeyDer::from(der).into()),
+        _ => None,
+    }
+}
+
+/// All PEM blocks of a file; none when it has no PEM at all.
+fn read_blocks(path: &Path) -> Result<Vec<Pem>, TlsError> {
+    let content = read(path)?;
+    let text = str::from_utf8(&content).map_err(|_| TlsError::NotText(path.to_owned()))?;
+    match pem::decode_all(text) {
+        Err(PemError::NoBegin) => Ok(Vec::new()),
+        blocks => blocks.map_err(|source| TlsError::Malformed { path: path.to_owned(), source }),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

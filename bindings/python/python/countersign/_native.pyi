@@ -72,7 +72,7 @@ class Key:
         """Make a new key."""
 
     @staticmethod
-    def from_pem(pem: str) -> Key:
+    def from_pem(pem: str, passphrase: str | None = None) -> Key:
         """Read the key in a PEM text: PKCS#8, SEC 1 or PKCS#1, not encrypted."""
 
     @staticmethod

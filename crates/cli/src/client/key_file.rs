@@ -8,14 +8,21 @@ use std::{
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use countersign_protocol::keys::{KeyError, KeyPolicy, NewKey, PrivateKey, PublicKey};
+use countersign_client::read_private_key;
+use countersign_protocol::keys::{KeyError, NewKey, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
+
+use super::secret::{Kind, Source};
 
 /// More than any key takes.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// The first byte of every DER structure that a key is.
-const DER_SEQUENCE: u8 = 0x30;
+const KEY_PASSPHRASE: Kind = Kind {
+    name: "passphrase of the key file",
+    option: None,
+    variable: "COUNTERSIGN_KEY_PASSPHRASE",
+    file_variable: "COUNTERSIGN_KEY_PASSPHRASE_FILE",
+};
 
 /// What kind of key to make.
 #[derive(Clone, Copy, ValueEnum)]
@@ -46,7 +53,8 @@ impl KeyType {
     }
 }
 
-/// Reads a private key: PEM, or PKCS#8 DER; `-` stands for standard input.
+/// Reads a private key: PEM, DER, JWK or the format of OpenSSH, for whose passphrase it asks; `-`
+/// stands for standard input.
 pub(super) fn read(path: &Path) -> anyhow::Result<PrivateKey> {
     let (name, content) = if path == Path::new("-") {
         ("standard input".to_owned(), read_some(io::stdin().lock()))
@@ -54,7 +62,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<PrivateKey> {
         (path.display().to_string(), File::open(path).and_then(read_some))
     };
     let content = content.with_context(|| format!("cannot read {name}"))?;
-    parse(&content).with_context(|| format!("{name} is no key to log in with"))
+    parse(&content, &name).with_context(|| format!("{name} is no key to log in with"))
 }
 
 /// Thumbprint and kind.
@@ -68,13 +76,15 @@ pub(super) fn kind(key: &PublicKey) -> String {
     key.rsa_bits().map_or_else(|| name.to_owned(), |bits| format!("{name} {bits}"))
 }
 
-fn parse(content: &[u8]) -> Result<PrivateKey, KeyError> {
-    let policy = KeyPolicy::default();
-    if content.first() == Some(&DER_SEQUENCE) {
-        return PrivateKey::from_pkcs8_der(content, &policy);
+fn parse(content: &[u8], name: &str) -> anyhow::Result<PrivateKey> {
+    match read_private_key(content, None) {
+        Err(KeyError::PassphraseNeeded) => {
+            let source = Source::find(&KEY_PASSPHRASE, None)?;
+            let passphrase = source.read(&KEY_PASSPHRASE, &format!("Passphrase of {name}: "))?;
+            Ok(read_private_key(content, Some(&passphrase))?)
+        }
+        key => Ok(key?),
     }
-    let text = str::from_utf8(content).map_err(|_| KeyError::Unrecognized)?;
-    PrivateKey::from_pem(text, &policy)
 }
 
 fn read_some(source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {

@@ -11,7 +11,7 @@ use crate::output;
 
 pub(super) const PASSPHRASE: Kind = Kind {
     name: "passphrase",
-    option: "--passphrase-file",
+    option: Some("--passphrase-file"),
     variable: "COUNTERSIGN_PASSPHRASE",
     file_variable: "COUNTERSIGN_PASSPHRASE_FILE",
 };

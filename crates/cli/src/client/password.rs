@@ -15,7 +15,7 @@ use super::{
 
 const PASSWORD: Kind = Kind {
     name: "password",
-    option: "--password-file",
+    option: Some("--password-file"),
     variable: "COUNTERSIGN_PASSWORD",
     file_variable: "COUNTERSIGN_PASSWORD_FILE",
 };

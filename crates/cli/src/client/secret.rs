@@ -20,8 +20,8 @@ const MAX_BYTES: usize = 1024;
 pub(super) struct Kind {
     /// Such as "passphrase".
     pub(super) name: &'static str,
-    /// The option that names a file that holds it.
-    pub(super) option: &'static str,
+    /// The option that names a file that holds it, if there is one.
+    pub(super) option: Option<&'static str>,
     /// The variable that holds it.
     pub(super) variable: &'static str,
     /// The variable that holds the path of a file that holds it.
@@ -75,10 +75,13 @@ fn ask(kind: &Kind, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     match rpassword::prompt_password(prompt) {
         Ok(line) => Ok(line.into()),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => bail!("interrupted"),
-        Err(error) => bail!(
-            "there is no terminal to ask for the {name} at ({error}): set {variable}, or set \
-             {file_variable} (or give {option}) to the path of a file that only you can read",
-        ),
+        Err(error) => {
+            let option = option.map_or_else(String::new, |option| format!(" (or give {option})"));
+            bail!(
+                "there is no terminal to ask for the {name} at ({error}): set {variable}, or set \
+                 {file_variable}{option} to the path of a file that only you can read",
+            )
+        }
     }
 }
 

@@ -60,7 +60,8 @@ impl Components {
             [0x04, coordinates @ ..] if coordinates.len() == 2 * curve.coordinate_length() => {
                 Ok(Self::Ec { curve, point: point.to_vec() })
             }
-            [0x02 | 0x03 | 0x06 | 0x07, ..] => Err(KeyError::CompressedPoint),
+            [0x02 | 0x03, ..] => Err(KeyError::CompressedPoint),
+            [0x06 | 0x07, ..] => Err(KeyError::HybridPoint),
             [0x00] => Err(KeyError::PointNotOnCurve),
             _ => Err(KeyError::WrongLength("point")),
         }

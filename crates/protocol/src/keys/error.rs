@@ -10,20 +10,50 @@ pub enum KeyError {
     /// `alg` of a JWK names no algorithm that fits the key.
     #[error("the JWK's \"alg\" does not fit the key or is not supported")]
     AlgorithmMismatch,
+    /// Base64 of a PEM text.
+    #[error("this is base64 of a PEM text; send the PEM text itself")]
+    Base64OfPem,
+    /// Base64url where standard base64 is wanted.
+    #[error(
+        "this is base64url or lacks its padding; send standard base64 of SubjectPublicKeyInfo DER, \
+         a PEM block or a JWK"
+    )]
+    Base64UrlOfDer,
     /// An X.509 certificate.
     #[error(
         "this is an X.509 certificate; send the public key alone (openssl x509 -pubkey -noout)"
     )]
     Certificate,
-    /// An EC point in compressed or hybrid form.
-    #[error("the EC point is compressed; encode it uncompressed")]
+    /// An EC point in compressed form (SEC 1 §2.3.3).
+    #[error(
+        "the EC point is compressed; encode it uncompressed \
+         (openssl ec -pubin -in KEY -pubout -conv_form uncompressed)"
+    )]
     CompressedPoint,
+    /// The text is empty.
+    #[error("the text is empty; send a JWK, a PEM block or base64 of SubjectPublicKeyInfo DER")]
+    Empty,
     /// An encrypted private key.
     #[error("this private key is encrypted; decrypt it first (openssl pkey -in KEY -out PLAIN)")]
     EncryptedPrivateKey,
+    /// The parameters of the curve are spelt out instead of its name.
+    #[error(
+        "the curve's parameters are spelt out instead of its name; \
+         write the name (openssl ec -in KEY -param_enc named_curve)"
+    )]
+    ExplicitCurve,
     /// The key generator failed.
     #[error("the cryptographic library could not generate a key")]
     GenerationFailed,
+    /// Hexadecimal digits.
+    #[error("these are hexadecimal digits; send a JWK, a PEM block or base64 of the DER")]
+    Hexadecimal,
+    /// An EC point in hybrid form (X9.62).
+    #[error(
+        "the EC point is in hybrid form; encode it uncompressed \
+         (openssl ec -pubin -in KEY -pubout -conv_form uncompressed)"
+    )]
+    HybridPoint,
     /// A private key whose parts do not belong together, or that is damaged.
     #[error("the private key is damaged or inconsistent")]
     InvalidPrivateKey,
@@ -60,18 +90,39 @@ pub enum KeyError {
     /// A member of a JWK is not canonical base64url.
     #[error("the JWK's \"{0}\" is not canonical base64url without padding")]
     NotBase64Url(&'static str),
-    /// An OpenSSH private key file.
-    #[error("this is an OpenSSH private key; convert it first (ssh-keygen -p -m PKCS8 -f KEY)")]
+    /// An OpenSSH private key file that is damaged, or of an unknown kind or cipher.
+    #[error(
+        "the OpenSSH key file cannot be read: it is damaged, or its kind of key or its cipher is not \
+         supported (Ed25519, ECDSA P-256 and P-384, and RSA are)"
+    )]
+    OpenSshUnreadable,
+    /// A private key in the format of OpenSSH, where only the others are read.
+    #[error(
+        "this is a private key in the format of OpenSSH, which is not read here; \
+         write it as PEM (ssh-keygen -p -m PEM works for RSA and EC keys, in place: use a copy)"
+    )]
     OpenSshPrivateKey,
-    /// An OpenSSH public key line.
-    #[error("this is an OpenSSH key; send it as PEM (ssh-keygen -e -m PKCS8 -f KEY.pub)")]
-    OpenSshPublicKey,
+    /// An OpenSSH public key line that is damaged or holds a kind of key that is not supported.
+    #[error(
+        "this OpenSSH key cannot be used; supported are ssh-ed25519, ecdsa-sha2-nistp256, \
+         ecdsa-sha2-nistp384 and ssh-rsa, without hardware (sk-) and certificates"
+    )]
+    OpenSshUnsupported,
+    /// The passphrase of an encrypted private key is missing.
+    #[error("this private key is encrypted; its passphrase is needed")]
+    PassphraseNeeded,
     /// The text is not one PEM block.
     #[error("invalid PEM: {0}")]
     Pem(#[from] PemError),
     /// The point is not on its curve, or is the point at infinity.
     #[error("the public key is not a point on its curve")]
     PointNotOnCurve,
+    /// The numbers of a key without the structure that says of which kind it is.
+    #[error(
+        "these {0} bytes are a bare key, without the structure that says of which kind; \
+         send SubjectPublicKeyInfo (openssl pkey -pubin -pubout) or a JWK"
+    )]
+    RawKey(usize),
     /// A private key where a public one is wanted.
     #[error("this is a private key; send the public half")]
     PrivateKey,
@@ -87,6 +138,12 @@ pub enum KeyError {
     /// The exponent is even, below 65537 or above what the policy allows.
     #[error("the RSA exponent is not 65537; make the key anew with that exponent")]
     RsaExponent,
+    /// An RSA key that its structure restricts to PSS.
+    #[error(
+        "RSA keys that are restricted to PSS (id-RSASSA-PSS) are not supported; make an ordinary one, \
+         which signs PS256 too (openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048)"
+    )]
+    RsaPssRestricted,
     /// The key is one of those that anyone can factor.
     #[error("the RSA key has the weakness CVE-2017-15361 (ROCA); make a new one elsewhere")]
     RsaRoca,
@@ -124,9 +181,15 @@ pub enum KeyError {
     /// A kind of key other than Ed25519, EC and RSA.
     #[error("{0} keys are not supported; use Ed25519, EC P-256, EC P-384 or RSA")]
     UnsupportedKeyType(&'static str),
-    /// A PEM label that names no kind of key known here.
-    #[error("the PEM block is not a key of a supported kind")]
+    /// No PEM label names a kind of key known here.
+    #[error("no PEM block here is labelled as a key of a supported kind, such as PUBLIC KEY")]
     UnsupportedPemLabel,
+    /// UTF-16 text.
+    #[error("the text is UTF-16, as PowerShell's > writes it; save it as UTF-8 or ASCII")]
+    Utf16,
+    /// The passphrase does not open the private key.
+    #[error("the passphrase does not open this private key")]
+    WrongPassphrase,
     /// A coordinate or key of the wrong length.
     #[error("\"{0}\" has the wrong length for this kind of key")]
     WrongLength(&'static str),

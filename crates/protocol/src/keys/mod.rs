@@ -13,11 +13,13 @@ mod ecdsa_der;
 mod ed25519;
 mod error;
 mod jwk;
+mod openssh;
 mod private;
 mod public;
 pub mod raw_rsa;
 mod rsa;
 mod spki;
+mod text;
 mod thumbprint;
 
 pub use algorithm::{Algorithm, KeyType};
@@ -26,8 +28,9 @@ pub use decoy::decoy;
 pub use error::{BadSignature, KeyError, SignError};
 pub use jwk::PresentedJwk;
 pub use private::{NewKey, PrivateKey};
-pub use public::{MAX_KEY_TEXT, PublicKey};
+pub use public::PublicKey;
 pub use rsa::KeyPolicy;
+pub use text::MAX_KEY_TEXT;
 pub use thumbprint::{InvalidThumbprint, Thumbprint};
 
 #[cfg(test)]

@@ -15,13 +15,10 @@ use super::components::{Components, Curve};
 use super::error::{BadSignature, KeyError};
 use super::jwk::PresentedJwk;
 use super::rsa::{self, KeyPolicy};
+use super::text::KeyText;
 use super::thumbprint::Thumbprint;
-use super::{ed25519, spki};
-use crate::strict::{base64, json, pem};
-
-/// The longest text, in bytes, that [`PublicKey::parse`] and
-/// [`PrivateKey::from_pem`](super::PrivateKey::from_pem) look at.
-pub const MAX_KEY_TEXT: usize = 16 * 1024;
+use super::{ed25519, openssh, spki};
+use crate::strict::{json, pem};
 
 /// PS256 with a salt that fills the encoded message: 222 bytes for a modulus of 2048 bits.
 static PS256_MAX_SALT: RsaParameters =
@@ -61,31 +58,21 @@ enum Verifier {
 }
 
 impl PublicKey {
-    /// Reads a key as a person or program sends it: a JWK in JSON, a PEM block (`PUBLIC KEY` or
-    /// `RSA PUBLIC KEY`), or standard base64 of `SubjectPublicKeyInfo` DER. White space around it
-    /// is ignored.
+    /// Reads a key as a person or program sends it: a JWK in JSON, a PEM block (SPKI or PKCS#1,
+    /// whatever its label says), standard base64 of such DER, or an OpenSSH public key line. White
+    /// space, and text around a PEM block, mean nothing.
     ///
     /// # Errors
     /// [`KeyError`] says what the text is instead, or what is wrong with the key.
     pub fn parse(text: &str, policy: &KeyPolicy) -> Result<Self, KeyError> {
-        if text.len() > MAX_KEY_TEXT {
-            return Err(KeyError::TooLong);
+        match KeyText::recognize(text)? {
+            KeyText::Json(text) => Self::from_jwk(&json::parse_object(text.as_bytes())?, policy),
+            KeyText::Pem(text) => Self::from_pem(text, policy),
+            KeyText::OpenSshPublic(line) => {
+                Self::from_components(openssh::read_public(line)?, policy)
+            }
+            KeyText::Base64(der) => Self::from_components(spki::read_either(&der)?, policy),
         }
-        let text = text.trim_ascii();
-        if text.is_empty() {
-            return Err(KeyError::Unrecognized);
-        }
-        if text.starts_with('{') {
-            return Self::from_jwk(&json::parse_object(text.as_bytes())?, policy);
-        }
-        if text.contains("-----") {
-            return Self::from_pem(text, policy);
-        }
-        if is_openssh(text) {
-            return Err(KeyError::OpenSshPublicKey);
-        }
-        let der = base64::decode(text).map_err(|_| KeyError::Unrecognized)?;
-        Self::from_spki_der(&der, policy)
     }
 
     /// Reads a public JWK (RFC 7517). Its `alg`, if any, narrows [`PublicKey::algorithms`].
@@ -266,21 +253,25 @@ impl PublicKey {
     }
 
     fn from_pem(text: &str, policy: &KeyPolicy) -> Result<Self, KeyError> {
-        // Looked for in the text, because old private keys are no strict PEM and there may be two.
+        // Looked for in the text, because old private keys have header lines and there may be two.
         if text.contains("PRIVATE KEY-----") {
             return Err(KeyError::PrivateKey);
         }
-        let block = pem::decode(text)?;
-        match block.label.as_str() {
-            "PUBLIC KEY" => Self::from_spki_der(&block.der, policy),
-            "RSA PUBLIC KEY" => Self::from_components(spki::read_pkcs1(&block.der)?, policy),
-            "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => {
-                Err(KeyError::Certificate)
-            }
-            _ => Err(KeyError::UnsupportedPemLabel),
+        let blocks = pem::decode_all(text)?;
+        let labelled = |labels: &'static [&str]| {
+            blocks.iter().filter(|block| labels.contains(&block.label.as_str()))
+        };
+        let mut keys = labelled(&["PUBLIC KEY", "RSA PUBLIC KEY", "EC PUBLIC KEY"]);
+        match (keys.next(), keys.next()) {
+            (Some(key), None) => Self::from_components(spki::read_either(&key.der)?, policy),
+            (Some(_), Some(_)) => Err(pem::PemError::MoreThanOne.into()),
+            (None, _) if labelled(CERTIFICATES).next().is_some() => Err(KeyError::Certificate),
+            (None, _) => Err(KeyError::UnsupportedPemLabel),
         }
     }
 }
+
+const CERTIFICATES: &[&str] = &["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -370,10 +361,4 @@ impl Verifier {
             Self::Rsa { rs256, .. } => rs256.as_ref(),
         }
     }
-}
-
-/// A line as in `authorized_keys` or `id_….pub`, or the block of RFC 4716.
-fn is_openssh(text: &str) -> bool {
-    const STARTS: [&str; 5] = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-", "---- BEGIN SSH2 "];
-    STARTS.iter().any(|start| text.starts_with(start))
 }

@@ -11,17 +11,19 @@ pub(super) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 /// rsaEncryption (RFC 8017 appendix C).
 pub(super) const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
+/// id-RSASSA-PSS (RFC 8017 appendix C).
+const RSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
+
 /// secp256r1 (RFC 5480 §2.1.1.1).
 const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// secp384r1.
 const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
 
 /// Key types that are refused by name.
-const UNSUPPORTED_TYPES: [(&[u8], &str); 7] = [
+const UNSUPPORTED_TYPES: [(&[u8], &str); 6] = [
     (&[0x2b, 0x65, 0x6e], "X25519"),
     (&[0x2b, 0x65, 0x6f], "X448"),
     (&[0x2b, 0x65, 0x71], "Ed448"),
-    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a], "RSA-PSS-restricted"),
     (&[0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01], "DSA"),
     (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x03, 0x01], "Diffie-Hellman"),
     (&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x12], "ML-DSA"),
@@ -49,6 +51,12 @@ pub(super) fn read(spki: &[u8]) -> Result<Components, KeyError> {
     Ok(components)
 }
 
+/// Reads what a label or the lack of one cannot be trusted to tell apart: a `SubjectPublicKeyInfo`
+/// or an `RSAPublicKey`. Their first elements differ, so nothing is both.
+pub(super) fn read_either(der: &[u8]) -> Result<Components, KeyError> {
+    read_pkcs1(der).or_else(|_| read(der))
+}
+
 /// Reads an `RSAPublicKey` (RFC 8017 appendix A.1.1).
 pub(super) fn read_pkcs1(der: &[u8]) -> Result<Components, KeyError> {
     let mut outer = Reader::new(der);
@@ -67,7 +75,7 @@ pub(super) fn write_pkcs1(n: &[u8], e: &[u8]) -> Vec<u8> {
 /// The curve that an algorithm identifier's parameters name.
 pub(super) fn read_curve(parameters: &mut Reader<'_>) -> Result<Curve, KeyError> {
     if parameters.peek() == Some(der::SEQUENCE) {
-        return Err(KeyError::UnknownCurve);
+        return Err(KeyError::ExplicitCurve);
     }
     match parameters.read(der::OBJECT_IDENTIFIER)? {
         P256 => Ok(Curve::P256),
@@ -79,6 +87,9 @@ pub(super) fn read_curve(parameters: &mut Reader<'_>) -> Result<Curve, KeyError>
 
 /// The error for an algorithm that is none of the three supported ones.
 pub(super) fn unsupported(oid: &[u8]) -> KeyError {
+    if oid == RSA_PSS {
+        return KeyError::RsaPssRestricted;
+    }
     name_in(&UNSUPPORTED_TYPES, oid).map_or(KeyError::UnknownKeyType, KeyError::UnsupportedKeyType)
 }
 

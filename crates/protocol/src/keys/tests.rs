@@ -87,10 +87,10 @@ fn ambiguous_json_jwk_refused() {
     }
     let set = format!("{{\"keys\":[{text}]}}");
     assert_eq!(PublicKey::parse(&set, &policy).unwrap_err(), KeyError::JwkSet);
-    for unrecognized in [format!("[{text}]"), format!("\u{feff}{text}")] {
-        let error = PublicKey::parse(&unrecognized, &policy).unwrap_err();
-        assert_eq!(error, KeyError::Unrecognized);
-    }
+    let error = PublicKey::parse(&format!("[{text}]"), &policy).unwrap_err();
+    assert_eq!(error, KeyError::Unrecognized);
+    let error = PublicKey::parse(&format!("\u{feff}{text}"), &policy).unwrap_err();
+    assert_eq!(error, KeyError::Json(crate::strict::json::JsonError::ByteOrderMark));
 }
 
 #[test]

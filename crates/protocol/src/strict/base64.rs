@@ -2,6 +2,7 @@
 
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 /// The text is not canonical padded base64: a foreign character, wrong padding, or stray bits in
 /// the last character.
@@ -16,6 +17,18 @@ pub struct Base64Error;
 /// nonzero trailing bits.
 pub fn decode(text: &str) -> Result<Vec<u8>, Base64Error> {
     STANDARD.decode(text).map_err(|_| Base64Error)
+}
+
+/// Decodes canonical padded base64 in which white space may stand anywhere: MIME writers and command
+/// line tools break lines (RFC 2045 §6.8).
+///
+/// # Errors
+/// [`Base64Error`] for everything else that [`decode`] refuses.
+pub fn decode_wrapped(text: &str) -> Result<Vec<u8>, Base64Error> {
+    // As large as it can become: a text that grows leaves copies of a private key behind.
+    let mut compact = Zeroizing::new(String::with_capacity(text.len()));
+    compact.extend(text.split_ascii_whitespace());
+    decode(&compact)
 }
 
 /// Encodes with padding (RFC 4648 §4).
@@ -38,6 +51,16 @@ mod tests {
             "AA=A", "/+8=/+8=", "ä",
         ] {
             assert_eq!(decode(wrong), Err(Base64Error), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn white_space_may_stand_anywhere_in_wrapped_text() {
+        for text in ["/+8=", " /+8=\n", "/+\r\n8=", "/\t+8 ="] {
+            assert_eq!(decode_wrapped(text).unwrap(), [0xff, 0xef], "{text:?}");
+        }
+        for wrong in ["/+8", "/+9=", "_-8=", "/+\u{a0}8="] {
+            assert_eq!(decode_wrapped(wrong), Err(Base64Error), "{wrong:?}");
         }
     }
 

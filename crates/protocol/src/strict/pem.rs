@@ -1,4 +1,8 @@
-//! PEM (RFC 7468): one block, nothing around it.
+//! PEM (RFC 7468), as people and programs really send it.
+//!
+//! What varies harmlessly is taken, since the content is decoded strictly all the same: any line
+//! ends and line lengths, none at all included; white space around and inside the lines; text around
+//! the blocks; the two characters `\n` in place of line breaks, as environment files have them.
 
 use std::fmt;
 
@@ -11,6 +15,8 @@ const END: &str = "-----END ";
 const DASHES: &str = "-----";
 /// RFC 7468 §2: generators wrap the text after 64 characters.
 const LINE_LENGTH: usize = 64;
+/// More than any chain of certificates has.
+const MAX_BLOCKS: usize = 64;
 
 /// One decoded PEM block. Its content is wiped when dropped, for it may be a private key.
 pub struct Pem {
@@ -26,73 +32,88 @@ impl fmt::Debug for Pem {
     }
 }
 
-/// Why a text is not exactly one PEM block.
+/// Why a text is not PEM, or not as many blocks as are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
     /// There are `Name: value` lines inside the block, as in old encrypted keys.
     #[error("the PEM block has header lines, which are not supported")]
     Headers,
-    /// The lines between `BEGIN` and `END` are not canonical base64.
-    #[error("the PEM block does not contain canonical base64")]
+    /// What stands between `BEGIN` and `END` is not canonical base64.
+    #[error(
+        "what stands between BEGIN and END in the PEM block is not canonical base64: \
+         a part is missing or was changed"
+    )]
     InvalidBase64,
     /// The label has characters outside upper-case letters, digits and single spaces.
-    #[error("the PEM label is malformed")]
+    #[error("the PEM label, which stands between \"-----BEGIN \" and \"-----\", is malformed")]
     InvalidLabel,
     /// `BEGIN` and `END` name different things.
     #[error("the PEM block begins and ends with different labels")]
     LabelMismatch,
-    /// There is a second block.
-    #[error("there is more than one PEM block; give exactly one")]
+    /// There is a second block of the kind that is wanted.
+    #[error("there is more than one PEM block of this kind; give exactly one")]
     MoreThanOne,
-    /// The text does not start with a `-----BEGIN …-----` line.
-    #[error("the text does not start with a PEM \"-----BEGIN …-----\" line")]
+    /// There is no `-----BEGIN …-----` anywhere.
+    #[error("there is no PEM block: \"-----BEGIN …-----\" is missing")]
     NoBegin,
-    /// There is no `-----END …-----` line.
-    #[error("the PEM block has no \"-----END …-----\" line")]
+    /// There is no `-----END …-----` after the `-----BEGIN …-----`.
+    #[error("the PEM block has no \"-----END …-----\"; the end of the text is missing")]
     NoEnd,
-    /// Something follows the block.
-    #[error("there is text after the PEM block")]
-    TrailingText,
+    /// There are more blocks than anybody needs.
+    #[error("there are more than {MAX_BLOCKS} PEM blocks")]
+    TooMany,
 }
 
-/// Decodes a text that is exactly one PEM block (RFC 7468 §3).
-///
-/// Lines may end in LF or CRLF and may have any length, as many programs write one long line.
-/// Blank lines, spaces and anything outside the block are refused, save the last line's end.
+/// Decodes the PEM block of a text that has exactly one.
 ///
 /// # Errors
 /// [`PemError`] says what is wrong.
 pub fn decode(text: &str) -> Result<Pem, PemError> {
-    let mut lines = text.lines();
-    let first = lines.next().ok_or(PemError::NoBegin)?;
-    let label = label_of(first, BEGIN).ok_or(PemError::NoBegin)?;
+    let mut blocks = decode_all(text)?.into_iter();
+    let block = blocks.next().ok_or(PemError::NoBegin)?;
+    if blocks.next().is_some() { Err(PemError::MoreThanOne) } else { Ok(block) }
+}
+
+/// Decodes all PEM blocks of a text, at least one.
+///
+/// # Errors
+/// [`PemError`] says what is wrong with the first bad one.
+pub fn decode_all(text: &str) -> Result<Vec<Pem>, PemError> {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once(BEGIN) {
+        if blocks.len() == MAX_BLOCKS {
+            return Err(PemError::TooMany);
+        }
+        let (block, after) = decode_next(after)?;
+        blocks.push(block);
+        rest = after;
+    }
+    if blocks.is_empty() { Err(PemError::NoBegin) } else { Ok(blocks) }
+}
+
+/// Decodes the block whose `-----BEGIN ` was just passed, and returns what follows it.
+fn decode_next(text: &str) -> Result<(Pem, &str), PemError> {
+    let (label, text) = text.split_once(DASHES).ok_or(PemError::InvalidLabel)?;
     if !is_label(label) {
         return Err(PemError::InvalidLabel);
     }
-    let mut body = Zeroizing::new(String::with_capacity(text.len()));
-    let last = loop {
-        let line = lines.next().ok_or(PemError::NoEnd)?;
-        if line.starts_with(DASHES) {
-            break line;
-        }
-        if line.contains(':') {
-            return Err(PemError::Headers);
-        }
-        if line.is_empty() {
-            return Err(PemError::InvalidBase64);
-        }
-        body.push_str(line);
-    };
-    if label_of(last, END).ok_or(PemError::NoEnd)? != label {
+    let (body, text) = text.split_once(DASHES).ok_or(PemError::NoEnd)?;
+    let text = text.strip_prefix(&END[DASHES.len()..]).ok_or(PemError::NoEnd)?;
+    let (end_label, rest) = text.split_once(DASHES).ok_or(PemError::NoEnd)?;
+    if end_label != label {
         return Err(PemError::LabelMismatch);
     }
-    match lines.next() {
-        None => {}
-        Some(line) if line.starts_with(BEGIN) => return Err(PemError::MoreThanOne),
-        Some(_) => return Err(PemError::TrailingText),
+    let der = decode_body(body)?;
+    Ok((Pem { label: label.to_owned(), der }, rest))
+}
+
+fn decode_body(body: &str) -> Result<Zeroizing<Vec<u8>>, PemError> {
+    if body.contains(':') {
+        return Err(PemError::Headers);
     }
-    let der = Zeroizing::new(base64::decode(&body).map_err(|_| PemError::InvalidBase64)?);
-    Ok(Pem { label: label.to_owned(), der })
+    let body = Zeroizing::new(body.replace("\\r", "").replace("\\n", ""));
+    base64::decode_wrapped(&body).map(Zeroizing::new).map_err(|_| PemError::InvalidBase64)
 }
 
 /// Encodes `der` as a PEM block (RFC 7468 §2) that ends with a line feed.
@@ -119,10 +140,6 @@ pub fn encode(label: &str, der: &[u8]) -> String {
     pem
 }
 
-fn label_of<'a>(line: &'a str, marker: &str) -> Option<&'a str> {
-    line.strip_prefix(marker)?.strip_suffix(DASHES)
-}
-
 fn is_label(label: &str) -> bool {
     label.split(' ').all(|word| {
         !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
@@ -138,9 +155,22 @@ mod tests {
     const BLOCK: &str = "-----BEGIN PUBLIC KEY-----\nAQID\nBA==\n-----END PUBLIC KEY-----\n";
 
     #[test]
-    fn one_block_with_any_line_ends_and_lengths() {
+    fn white_space_and_line_ends_mean_nothing() {
         let one_line = BLOCK.replace("AQID\n", "AQID");
-        for text in [BLOCK, BLOCK.trim_end(), &BLOCK.replace('\n', "\r\n"), &one_line] {
+        for text in [
+            BLOCK,
+            BLOCK.trim_end(),
+            &one_line,
+            &BLOCK.replace('\n', "\r\n"),
+            &BLOCK.replace('\n', "\r"),
+            &BLOCK.replace('\n', " \n"),
+            &BLOCK.replace('\n', "\n\n"),
+            &BLOCK.replace('\n', "\n\t"),
+            &BLOCK.replace('\n', ""),
+            &BLOCK.replace('\n', "\\n"),
+            &BLOCK.replace('\n', "\\r\\n"),
+            &format!("\n\n  {BLOCK}\n"),
+        ] {
             let pem = decode(text).unwrap();
             assert_eq!((pem.label.as_str(), pem.der.as_slice()), ("PUBLIC KEY", &[1, 2, 3, 4][..]));
         }
@@ -148,28 +178,43 @@ mod tests {
     }
 
     #[test]
+    fn text_around_a_block_is_ignored() {
+        for text in [
+            format!("\u{feff}{BLOCK}"),
+            format!("\"{BLOCK}\""),
+            format!("subject: x\nissuer: y\n{BLOCK}more\n"),
+        ] {
+            assert_eq!(*decode(&text).unwrap().der, [1, 2, 3, 4], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn several_blocks_are_read_in_order() {
+        let text = format!("{BLOCK}{}", BLOCK.replace("PUBLIC KEY", "EC PARAMETERS"));
+        let labels: Vec<_> = decode_all(&text).unwrap().into_iter().map(|pem| pem.label).collect();
+        assert_eq!(labels, ["PUBLIC KEY", "EC PARAMETERS"]);
+        assert_eq!(decode(&text).unwrap_err(), PemError::MoreThanOne);
+        assert_eq!(decode_all(&BLOCK.repeat(MAX_BLOCKS + 1)).unwrap_err(), PemError::TooMany);
+    }
+
+    #[test]
     fn everything_else_is_refused() {
         let cases = [
             (String::new(), PemError::NoBegin),
-            (format!("\n{BLOCK}"), PemError::NoBegin),
-            (format!("Subject: x\n{BLOCK}"), PemError::NoBegin),
             (BLOCK.replace("BEGIN ", "BEGIN"), PemError::NoBegin),
             (BLOCK.replace("PUBLIC KEY", "public key"), PemError::InvalidLabel),
             (BLOCK.replace("PUBLIC KEY", "PUBLIC  KEY"), PemError::InvalidLabel),
             (BLOCK.replace("PUBLIC KEY", ""), PemError::InvalidLabel),
+            ("-----BEGIN PUBLIC KEY".to_owned(), PemError::InvalidLabel),
             (BLOCK.replace("END PUBLIC", "END PRIVATE"), PemError::LabelMismatch),
             (BLOCK.replace("-----END", "-----BEGIN"), PemError::NoEnd),
+            (BLOCK.replace("-----END PUBLIC KEY-----", "-----END PUBLIC KEY"), PemError::NoEnd),
             ("-----BEGIN A-----\nAQID\n".to_owned(), PemError::NoEnd),
             (BLOCK.replace("AQID", "DEK-Info: AES"), PemError::Headers),
-            (BLOCK.replace("AQID", ""), PemError::InvalidBase64),
-            (BLOCK.replace("AQID", " AQID"), PemError::InvalidBase64),
-            (BLOCK.replace("AQID", "AQID "), PemError::InvalidBase64),
-            (BLOCK.replace("AQID", "AQ\rID"), PemError::InvalidBase64),
             (BLOCK.replace("BA==", "BB=="), PemError::InvalidBase64),
             (BLOCK.replace("BA==", "BA"), PemError::InvalidBase64),
-            (format!("{BLOCK}{BLOCK}"), PemError::MoreThanOne),
-            (format!("{BLOCK}\n"), PemError::TrailingText),
-            (format!("{BLOCK}x"), PemError::TrailingText),
+            (BLOCK.replace("AQID", "AQ\\tID"), PemError::InvalidBase64),
+            (BLOCK.replace("AQID", "> AQID"), PemError::InvalidBase64),
         ];
         for (text, error) in cases {
             assert_eq!(decode(&text).unwrap_err(), error, "{text:?}");

@@ -3,6 +3,7 @@ use std::future::pending;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
 use tempfile::TempDir;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -155,6 +156,11 @@ fn errors_name_the_file_and_what_is_wrong_with_it() {
     let not_a_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     let message = error_with((ONE.0, not_a_key));
     assert!(message.starts_with("DIR/key.pem: the private key cannot be used: "), "{message}");
+
+    let fixture = Fixture::new();
+    fs::write(fixture.files().key, b"\x30\x82\xff").unwrap();
+    let error = ServerTls::load(fixture.files()).err().unwrap();
+    assert!(error.to_string().contains("key.pem: not ASCII text"), "{error}");
 
     let fixture = Fixture::new();
     fs::remove_file(fixture.files().certificates).unwrap();

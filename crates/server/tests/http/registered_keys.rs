@@ -78,7 +78,7 @@ async fn weak_and_foreign_keys_are_refused_with_the_reason() {
     refuse(Value::Object(keys::rsa_1024_public().to_jwk()), "at least 2048").await;
     refuse("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI".into(), "OpenSSH").await;
     refuse("hello".into(), "not a key").await;
-    refuse("".into(), "not a key").await;
+    refuse("".into(), "the text is empty").await;
     refuse("x".repeat(20_000).into(), "too long").await;
     refuse(json!({ "keys": [key.jwk()] }), "JWK Set").await;
     refuse(json!({ "kty": "oct", "k": "c2VjcmV0" }), "").await;

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, str::FromStr};
 
-use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+use countersign_protocol::{AccountId, ClientNetwork, UnixTime, keys::Thumbprint};
 use thiserror::Error;
 
 /// One entry of the audit trail, before it has a number.
@@ -20,12 +20,70 @@ pub struct AuditEvent {
     pub address: Option<IpAddr>,
     /// A few words more: a reason, a label. Never a secret.
     pub detail: Option<String>,
+    /// Set where this stands for more than one refusal: this is the first of them.
+    pub repeated: Option<Repeated>,
+}
+
+/// That something happened more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// How often in all: two or more.
+    pub times: u64,
+    /// When it happened last.
+    pub last_at: UnixTime,
 }
 
 impl AuditEvent {
     /// An event without particulars.
     pub const fn new(at: UnixTime, kind: EventKind) -> Self {
-        Self { at, kind, account_id: None, thumbprint: None, address: None, detail: None }
+        Self {
+            at,
+            kind,
+            account_id: None,
+            thumbprint: None,
+            address: None,
+            detail: None,
+            repeated: None,
+        }
+    }
+
+    /// How often it happened.
+    pub const fn times(&self) -> u64 {
+        match self.repeated {
+            Some(Repeated { times, .. }) => times,
+            None => 1,
+        }
+    }
+
+    /// When it happened last.
+    pub const fn last_at(&self) -> UnixTime {
+        match self.repeated {
+            Some(Repeated { last_at, .. }) => last_at,
+            None => self.at,
+        }
+    }
+
+    /// The same, with what happened again at `last_at`, `times` times.
+    pub fn again(&mut self, times: u64, last_at: UnixTime) {
+        let times = self.times().saturating_add(times);
+        self.repeated = Some(Repeated { times, last_at: last_at.max(self.last_at()) });
+    }
+
+    /// What one entry may tell together with this: refusals of one kind, of one account and key, by
+    /// one client network, for one reason.
+    pub(crate) fn likeness(&self) -> Likeness {
+        Likeness {
+            kind: self.kind,
+            account_id: self.account_id,
+            thumbprint: self.thumbprint,
+            network: self.network(),
+            detail: self.detail.clone(),
+        }
+    }
+
+    /// The network of the client's address.
+    pub fn network(&self) -> Option<ClientNetwork> {
+        self.address.map(ClientNetwork::from)
     }
 
     /// The same, about `account_id`.
@@ -51,6 +109,29 @@ impl AuditEvent {
         self.detail = Some(detail.into());
         self
     }
+}
+
+/// What refusals that are told together have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Likeness {
+    kind: EventKind,
+    account_id: Option<AccountId>,
+    thumbprint: Option<Thumbprint>,
+    network: Option<ClientNetwork>,
+    detail: Option<String>,
+}
+
+/// Evidence and noise do not share: what of the audit trail an event may push out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// What changed an account, a key or the server. Only age removes it.
+    Changes,
+    /// What every use of an account adds: logins, and tokens that were ended. There is a bound, of
+    /// which each account has its share.
+    Logins,
+    /// What was refused. It is told together where it is alike, and has a bound of its own, of which
+    /// each account has its share.
+    Refusals,
 }
 
 /// An entry of the audit trail as it is read back.
@@ -113,6 +194,8 @@ event_kinds! {
     MasterKeyChanged = "master-key.changed",
     /// A proof or an assertion that had been used came again.
     ProofReplayed = "proof.replayed",
+    /// Refusals were so many that some were not written down.
+    RefusalsDropped = "refusals.dropped",
     /// A registration was refused: a wrong enrolment code, or enrolment is closed.
     RegistrationRefused = "registration.refused",
     /// A new signing key was made.
@@ -125,6 +208,36 @@ event_kinds! {
     TokenRefused = "token.refused",
     /// A token was revoked.
     TokenRevoked = "token.revoked",
+}
+
+impl EventKind {
+    /// The budget that events of this kind count against.
+    pub const fn budget(self) -> Budget {
+        match self {
+            Self::AccountDisabled
+            | Self::AccountEnabled
+            | Self::AccountRegistered
+            | Self::AccountRenamed
+            | Self::AccountScopesChanged
+            | Self::DatabaseBackedUp
+            | Self::DatabaseRestored
+            | Self::InvitationCreated
+            | Self::InvitationWithdrawn
+            | Self::KeyAdded
+            | Self::KeyClaimLost
+            | Self::KeyRevoked
+            | Self::MasterKeyChanged
+            | Self::SigningKeyCreated
+            | Self::SigningKeyRemoved
+            | Self::SigningKeyRotated => Budget::Changes,
+            Self::LoginSucceeded | Self::TokenRevoked => Budget::Logins,
+            Self::LoginRefused
+            | Self::ProofReplayed
+            | Self::RefusalsDropped
+            | Self::RegistrationRefused
+            | Self::TokenRefused => Budget::Refusals,
+        }
+    }
 }
 
 impl FromStr for EventKind {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::{authority::Authority, signing_keys::SigningKeyError};
+use crate::{audit::AuditEvent, authority::Authority, signing_keys::SigningKeyError};
 
 /// How often the store is asked whether another process changed it: the longest time that an
 /// administrator's change takes to reach a running server.
@@ -78,7 +78,7 @@ impl Maintenance {
         if events.is_empty() {
             return;
         }
-        let count = events.len();
+        let count = events.iter().map(AuditEvent::times).sum();
         if let Err(error) = self.authority.ports.audit.append(events).await {
             self.authority.trail.lost(count);
             tracing::error!(%error, count, "audit events were lost");

@@ -71,7 +71,11 @@ impl Policy {
             mutual: MutualPolicy::default(),
             passwords: None,
             sessions: SessionPolicy::default(),
-            retention: Retention { max_age: Duration::from_hours(24 * 90), max_events: 1_000_000 },
+            retention: Retention {
+                max_age: Duration::from_hours(24 * 90),
+                max_events: 1_000_000,
+                max_refusals: 100_000,
+            },
             limits: Some(Limits::default()),
             credential_cache: 100_000,
         }

@@ -1,36 +1,51 @@
-//! The part of the audit trail that no change carries: refusals, noted in passing.
+//! The part of the audit trail that no change carries: refusals, and some logins, noted in passing.
 
 use std::{
-    collections::VecDeque,
+    collections::HashMap,
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use countersign_protocol::AccountId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::audit::AuditEvent;
+use crate::audit::{AuditEvent, Budget, EventKind, Likeness};
 
-/// More waiting events than this are dropped, and counted.
+/// More waiting events than this, of refusals and of others each, are dropped, and counted.
 const CAPACITY: usize = 4096;
+/// How many of the refusals that wait may be about one account, or about none.
+const SHARE: usize = CAPACITY / 16;
 
 /// Events that wait to be written. Noting one never waits and never fails; a flood of refusals
-/// costs bounded memory and delays nobody.
+/// costs bounded memory, delays nobody, and pushes out nothing about others.
 #[derive(Default)]
 pub(crate) struct Trail {
-    waiting: Mutex<VecDeque<AuditEvent>>,
+    waiting: Mutex<Waiting>,
     arrived: Notify,
     dropped: AtomicU64,
 }
 
+#[derive(Default)]
+struct Waiting {
+    /// What is no refusal: clients add to it by what they have proven.
+    others: Vec<AuditEvent>,
+    refusals: Vec<AuditEvent>,
+    /// Where among the refusals those stand that are alike.
+    places: HashMap<Likeness, usize>,
+    of_account: HashMap<Option<AccountId>, usize>,
+    /// What was dropped since the last time, and whom it was about while that was one account.
+    dropped: Option<AuditEvent>,
+}
+
 impl Trail {
     pub(crate) fn note(&self, event: AuditEvent) {
-        let mut waiting = self.waiting.lock();
-        if waiting.len() >= CAPACITY {
+        let noted = match event.kind.budget() {
+            Budget::Refusals => self.waiting.lock().note_refusal(event),
+            Budget::Changes | Budget::Logins => self.waiting.lock().note_other(event),
+        };
+        if !noted {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
         }
-        waiting.push_back(event);
-        drop(waiting);
         self.arrived.notify_one();
     }
 
@@ -39,18 +54,64 @@ impl Trail {
         self.arrived.notified().await;
     }
 
-    /// Takes everything that waits.
+    /// Takes everything that waits, and what says that there was more.
     pub(crate) fn take(&self) -> Vec<AuditEvent> {
-        self.waiting.lock().drain(..).collect()
+        let Waiting { mut others, refusals, dropped, .. } =
+            std::mem::take(&mut *self.waiting.lock());
+        others.extend(refusals);
+        others.extend(dropped);
+        others
     }
 
     /// Counts events that were taken but could not be written.
-    pub(crate) fn lost(&self, count: usize) {
-        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+    pub(crate) fn lost(&self, count: u64) {
+        self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Waiting {
+    fn note_other(&mut self, event: AuditEvent) -> bool {
+        let has_room = self.others.len() < CAPACITY;
+        if has_room {
+            self.others.push(event);
+        }
+        has_room
+    }
+
+    /// Counts it with those that are alike, or else gives it a place of its own, if there is one.
+    fn note_refusal(&mut self, event: AuditEvent) -> bool {
+        let likeness = event.likeness();
+        if let Some(place) = self.places.get(&likeness) {
+            self.refusals[*place].again(event.times(), event.last_at());
+            return true;
+        }
+        let of_account = self.of_account.get(&event.account_id).copied().unwrap_or_default();
+        if self.refusals.len() >= CAPACITY || of_account >= SHARE {
+            self.count_dropped(&event);
+            return false;
+        }
+        self.of_account.insert(event.account_id, of_account + 1);
+        self.places.insert(likeness, self.refusals.len());
+        self.refusals.push(event);
+        true
+    }
+
+    /// Says how many are missing, and whose they are, if they are of one account.
+    fn count_dropped(&mut self, event: &AuditEvent) {
+        let Some(dropped) = &mut self.dropped else {
+            let mut dropped = AuditEvent::new(event.at, EventKind::RefusalsDropped);
+            dropped.account_id = event.account_id;
+            self.dropped = Some(dropped.detail("too many at once"));
+            return;
+        };
+        if dropped.account_id != event.account_id {
+            dropped.account_id = None;
+        }
+        dropped.again(event.times(), event.last_at());
     }
 }
 

@@ -12,6 +12,9 @@ use crate::audit::{AuditEvent, AuditFilter, RecordedEvent};
 #[async_trait]
 pub trait AuditStore: Send + Sync {
     /// Appends events that no other change carries.
+    ///
+    /// Here and with every change: a refusal that is like one of the same hour is told by the entry
+    /// of that one, which counts it.
     async fn append(&self, events: Vec<AuditEvent>) -> Result<(), StoreError>;
 
     /// Events that fit `filter`, newest first, at most `limit`.
@@ -31,6 +34,9 @@ pub trait AuditStore: Send + Sync {
 pub struct Retention {
     /// Older events go.
     pub max_age: Duration,
-    /// When there are more events than this, the oldest go.
+    /// When there are more changes and logins than this, the oldest logins of whoever has the most
+    /// events go. Changes go by age alone.
     pub max_events: u64,
+    /// When there are more entries of refusals than this, the oldest of whoever has the most go.
+    pub max_refusals: u64,
 }

@@ -9,7 +9,7 @@ use clap::{
 use countersign_authority::{
     Administration,
     account::AccountName,
-    audit::{AuditFilter, EventKind, RecordedEvent},
+    audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent, Repeated},
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use serde_json::{Value, json};
@@ -150,8 +150,18 @@ fn to_row(
         event.account_id.map_or_else(nothing, name),
         event.address.map_or_else(nothing, |address| address.to_string()),
         event.thumbprint.map_or_else(nothing, |key| key.to_string()),
-        event.detail.clone().unwrap_or_default(),
+        detail_text(event),
     ]
+}
+
+/// The words of the event, and how often it happened if more than once.
+fn detail_text(event: &AuditEvent) -> String {
+    let mut text = event.detail.clone().unwrap_or_default();
+    if let Some(Repeated { times, last_at }) = event.repeated {
+        let gap = if text.is_empty() { "" } else { " " };
+        text += &format!("{gap}({times} times until {})", to_rfc3339(last_at));
+    }
+    text
 }
 
 fn to_json(
@@ -167,5 +177,7 @@ fn to_json(
         "thumbprint": event.thumbprint.map(|key| key.to_string()),
         "address": event.address,
         "detail": event.detail,
+        "times": event.times(),
+        "last_at": to_rfc3339_millis(event.last_at()),
     })
 }

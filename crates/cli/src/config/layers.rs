@@ -75,6 +75,7 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("rate_limits.account", Kind::Number),
     ("audit.max_age_days", Kind::Number),
     ("audit.max_events", Kind::Number),
+    ("audit.max_refusals", Kind::Number),
     ("metrics.allow", Kind::List),
     ("cors.origins", Kind::List),
     ("forward_auth.origins", Kind::List),

@@ -161,6 +161,7 @@ settings! {
     struct AuditSettings {
         max_age_days: u64 = 90,
         max_events: u64 = 1_000_000,
+        max_refusals: u64 = 100_000,
     }
 
     /// `/metrics`.
@@ -287,6 +288,7 @@ impl Settings {
             retention: Retention {
                 max_age: days(self.audit.max_age_days),
                 max_events: self.audit.max_events,
+                max_refusals: self.audit.max_refusals,
             },
             limits: self.rate_limits.enabled.then(|| self.rate_limits.to_limits()),
             ..Policy::new(origin)

@@ -48,6 +48,12 @@ pub(crate) struct EventBody {
     /// The client's address.
     address: Option<String>,
     detail: Option<String>,
+    /// How often it happened, where refusals that are alike are told together; absent where once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times: Option<u64>,
+    /// When it happened last, likewise. Seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_at: Option<u64>,
 }
 
 /// Read one's own audit trail, newest first.
@@ -87,5 +93,7 @@ fn to_body(RecordedEvent { id, event }: RecordedEvent) -> EventBody {
         thumbprint: event.thumbprint.map(|thumbprint| thumbprint.to_string()),
         address: event.address.map(|address| address.to_string()),
         detail: event.detail,
+        times: event.repeated.map(|repeated| repeated.times),
+        last_at: event.repeated.map(|repeated| repeated.last_at.as_secs()),
     }
 }

@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    audit::{AuditEvent, AuditFilter, RecordedEvent},
+    audit::{AuditEvent, AuditFilter, Budget, RecordedEvent, Repeated},
     ports::{AuditStore, Retention, StoreError},
 };
-use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+use countersign_protocol::{AccountId, UnixTime, digest::sha256, keys::Thumbprint};
 use rusqlite::{Connection, Row, params_from_iter, types::Value};
+
+mod retention;
 
 use super::{
     SqliteStore,
@@ -60,10 +62,7 @@ impl AuditStore for SqliteStore {
         if let Some(first) = self.first_younger(oldest).await? {
             pruned += self.prune_table("audit_events", "id", "id < ?", first).await?;
         }
-        if let Some(last) = self.last_surplus("audit_events", retention.max_events).await? {
-            pruned += self.prune_table("audit_events", "id", "id <= ?", last).await?;
-        }
-        Ok(pruned)
+        Ok(pruned + self.prune_surplus(retention).await?)
     }
 }
 
@@ -151,8 +150,12 @@ impl SqliteStore {
     }
 }
 
-/// Appends one event, as part of the transaction that the caller is in.
+/// Appends one event, as part of the transaction that the caller is in. A refusal that is like one
+/// of the same hour is counted there.
 pub(super) fn record(connection: &Connection, event: &AuditEvent) -> Result<(), DbError> {
+    if event.kind.budget() == Budget::Refusals {
+        return record_refusal(connection, event);
+    }
     let insert = "INSERT INTO audit_events(at, kind, account_id, thumbprint, address, detail)
         VALUES (?, ?, ?, ?, ?, ?)";
     let values = (
@@ -167,6 +170,39 @@ pub(super) fn record(connection: &Connection, event: &AuditEvent) -> Result<(), 
     Ok(())
 }
 
+fn record_refusal(connection: &Connection, event: &AuditEvent) -> Result<(), DbError> {
+    let insert = "INSERT INTO
+        audit_events(at, kind, account_id, thumbprint, address, detail, times, last_at, fold)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT(fold) WHERE fold IS NOT NULL DO UPDATE SET
+        times = coalesce(times, 1) + coalesce(excluded.times, 1),
+        last_at = max(coalesce(last_at, at), coalesce(excluded.last_at, excluded.at))";
+    let values = (
+        millis(event.at),
+        event.kind.name(),
+        event.account_id.as_ref().map(AccountId::as_bytes),
+        event.thumbprint.as_ref().map(Thumbprint::as_bytes),
+        event.address.map(|address| address.to_string()),
+        event.detail.as_deref(),
+        event.repeated.map(|repeated| i64::try_from(repeated.times).unwrap_or(i64::MAX)),
+        event.repeated.map(|repeated| millis(repeated.last_at)),
+        fold(event),
+    );
+    rows::execute(connection, insert, values)?;
+    Ok(())
+}
+
+/// What refusals have in common that are told by one row: all but the moment within the hour, and
+/// the address within the network.
+fn fold(event: &AuditEvent) -> [u8; 32] {
+    let AuditEvent { at, kind, account_id, thumbprint, detail, .. } = event;
+    let hour = at.as_secs() / 3600;
+    let network = event.network().map(|network| network.to_string());
+    // The form of `Debug` delimits its parts.
+    let text = format!("{hour} {kind:?} {account_id:?} {thumbprint:?} {network:?} {detail:?}");
+    sha256(&[text.as_bytes()])
+}
+
 /// The query for `filter`, and its parameters.
 fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
     let time = |time| Value::from(millis(time));
@@ -179,8 +215,9 @@ fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
         ("at < ?", filter.until.map(time)),
         ("id < ?", filter.before.map(before)),
     ];
-    let mut select =
-        "SELECT id, at, kind, account_id, thumbprint, address, detail FROM audit_events".to_owned();
+    let mut select = "SELECT id, at, kind, account_id, thumbprint, address, detail, times, last_at
+        FROM audit_events"
+        .to_owned();
     let mut values = Vec::new();
     for (condition, value) in conditions {
         if let Some(value) = value {
@@ -204,6 +241,13 @@ fn read(row: &Row<'_>) -> Result<RecordedEvent, DbError> {
         thumbprint: columns.optional_bytes("thumbprint")?.map(Thumbprint::from_bytes),
         address: columns.parse_optional("address")?,
         detail: columns.plain("detail")?,
+        repeated: repeated(&mut columns)?,
     };
     Ok(RecordedEvent { id, event })
+}
+
+fn repeated(columns: &mut Columns<'_>) -> Result<Option<Repeated>, DbError> {
+    let times = columns.read("times", |times: Option<i64>| times.map(u64::try_from).transpose())?;
+    let last_at = columns.optional_time("last_at")?;
+    Ok(times.zip(last_at).map(|(times, last_at)| Repeated { times, last_at }))
 }

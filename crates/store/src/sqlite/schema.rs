@@ -12,7 +12,7 @@ mod mistakable_names;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 6;
+pub(super) const VERSION: u32 = 7;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -23,6 +23,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     Migration::new("0005_names", include_str!("../../migrations/0005_names.sql"))
         .and_then(mistakable_names::rename),
     Migration::new("0006_claims", include_str!("../../migrations/0006_claims.sql")),
+    Migration::new("0007_audit_budgets", include_str!("../../migrations/0007_audit_budgets.sql")),
 ];
 
 struct Migration {

@@ -2,7 +2,8 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use countersign_authority::audit::{AuditEvent, AuditFilter, EventKind};
+use countersign_authority::audit::{AuditEvent, AuditFilter, Budget, EventKind};
+use countersign_protocol::UnixTime;
 
 use super::{Backend, Stores};
 use crate::{
@@ -91,6 +92,48 @@ pub async fn events_are_filtered_by_every_condition(backend: &impl Backend) {
     assert!(seconds(&stores, nobody).await.is_empty());
 }
 
+/// Refusals of one kind and account, by one network, for one reason, are one entry for each hour,
+/// which says how many there were and when the first and the last was.
+pub async fn refusals_that_are_alike_are_one_entry_an_hour(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = samples::account_id(1);
+    // So that the hour begins with the first.
+    let begin = UnixTime::from_secs(NOW.as_secs() / 3600 * 3600);
+    let refusal = |second, address: &str| {
+        let at = begin + Duration::from_secs(second);
+        AuditEvent::new(at, EventKind::TokenRefused)
+            .account(alice)
+            .from(address.parse().unwrap())
+            .detail("a reason")
+    };
+    let (one, neighbour, other) = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1");
+    let mut many = refusal(2, neighbour);
+    many.again(14, begin + Duration::from_secs(50));
+    let events = vec![refusal(0, one), refusal(1, one), refusal(3, other)];
+    stores.audit.append(events).await.unwrap();
+    drop(stores);
+    let stores = backend.open().await;
+    stores.audit.append(vec![many, refusal(9, other).detail("another")]).await.unwrap();
+    stores.audit.append(vec![refusal(3599, one), refusal(3600, one)]).await.unwrap();
+
+    let mut expected = refusal(0, one);
+    expected.again(17, begin + Duration::from_secs(3599));
+    let expected =
+        [expected, refusal(3, other), refusal(9, other).detail("another"), refusal(3600, one)];
+    let found: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
+    assert_eq!(found, expected);
+}
+
+/// What is no refusal is told each time.
+pub async fn changes_and_logins_are_never_told_together(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let others = EventKind::ALL.iter().filter(|kind| kind.budget() != Budget::Refusals);
+    let events: Vec<_> = others.flat_map(|kind| vec![samples::event(*kind); 2]).collect();
+    stores.audit.append(events.clone()).await.unwrap();
+    let found: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
+    assert_eq!(found, events);
+}
+
 /// The events that fit `filter`, by how many seconds after the present they happened.
 async fn seconds(stores: &Stores, filter: AuditFilter) -> Vec<u64> {
     let found = stores.audit.events(&filter, 100).await.unwrap();
@@ -98,5 +141,5 @@ async fn seconds(stores: &Stores, filter: AuditFilter) -> Vec<u64> {
 }
 
 fn at(second: u64) -> AuditEvent {
-    AuditEvent::new(NOW + Duration::from_secs(second), EventKind::TokenRefused)
+    AuditEvent::new(NOW + Duration::from_secs(second), EventKind::KeyAdded)
 }

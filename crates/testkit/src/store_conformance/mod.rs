@@ -49,8 +49,10 @@ macro_rules! store_conformance {
             }
             audit {
                 an_event_comes_back_as_it_was
+                changes_and_logins_are_never_told_together
                 events_are_filtered_by_every_condition
                 events_are_read_newest_first_in_pages
+                refusals_that_are_alike_are_one_entry_an_hour
             }
             credentials {
                 a_key_is_revoked_once_and_by_its_own_account
@@ -90,9 +92,11 @@ macro_rules! store_conformance {
                 an_assertion_works_once_whatever_for
             }
             pruning {
-                events_beyond_the_largest_number_go
+                changes_go_by_age_alone
+                logins_beyond_the_largest_number_go_from_whoever_has_the_most
                 old_events_go
                 pruning_more_than_one_batch_removes_all
+                refusals_push_out_refusals_alone_and_those_of_whoever_has_the_most
                 what_has_ended_goes_and_the_rest_stays
             }
             revocations {

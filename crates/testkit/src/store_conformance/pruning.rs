@@ -11,12 +11,14 @@ use countersign_protocol::{ReplayEntry, UnixTime};
 use super::{Backend, Stores};
 use crate::samples::{self, NOW};
 
-const KEEP_ALL: Retention = Retention { max_age: Duration::MAX, max_events: u64::MAX };
+const KEEP_ALL: Retention =
+    Retention { max_age: Duration::MAX, max_events: u64::MAX, max_refusals: u64::MAX };
 
 /// Events older than the largest age go; one of exactly that age stays.
 pub async fn old_events_go(backend: &impl Backend) {
     let stores = backend.open().await;
-    append(&stores, [0, 1, 2, 3]).await;
+    append(&stores, refusals(1, [0, 1])).await;
+    append(&stores, logins(1, [2, 3])).await;
     let retention = Retention { max_age: Duration::from_secs(10), ..KEEP_ALL };
     let now = NOW + Duration::from_secs(12);
     assert_eq!(stores.audit.prune(now, &retention).await.unwrap(), 2);
@@ -24,29 +26,68 @@ pub async fn old_events_go(backend: &impl Backend) {
     assert_eq!(stores.audit.prune(now, &retention).await.unwrap(), 0);
 }
 
-/// The oldest events go when there are too many, and their numbers are not given again.
-pub async fn events_beyond_the_largest_number_go(backend: &impl Backend) {
+/// The oldest logins of the account that has the most events go when there are too many. Numbers are
+/// not given again.
+pub async fn logins_beyond_the_largest_number_go_from_whoever_has_the_most(backend: &impl Backend) {
     let stores = backend.open().await;
-    append(&stores, [0, 1, 2, 3, 4]).await;
-    let last = stores.trail().await[4].id;
-    for (max_events, expected) in [(5, vec![0, 1, 2, 3, 4]), (2, vec![3, 4]), (0, vec![])] {
+    append(&stores, logins(1, [0])).await;
+    append(&stores, logins(2, 1..9)).await;
+    append(&stores, logins(3, [9, 10])).await;
+    let last = stores.trail().await[10].id;
+    for (max_events, expected) in
+        [(11, (0..11).collect()), (7, vec![0, 5, 6, 7, 8, 9, 10]), (3, vec![0, 8, 10]), (0, vec![])]
+    {
         let before = seconds(&stores).await.len();
         let retention = Retention { max_events, ..KEEP_ALL };
         let pruned = stores.audit.prune(NOW, &retention).await.unwrap();
         assert_eq!(seconds(&stores).await, expected);
         assert_eq!(pruned, (before - expected.len()) as u64);
     }
-    append(&stores, [5]).await;
+    append(&stores, logins(1, [11])).await;
     assert!(stores.trail().await[0].id > last);
+}
+
+/// What changed an account stays until it is old, whatever else comes.
+pub async fn changes_go_by_age_alone(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let added = |second| at(second, EventKind::KeyAdded).account(samples::account_id(1));
+    append(&stores, (0..3).map(added)).await;
+    append(&stores, logins(1, 3..50)).await;
+    append(&stores, refusals(1, 50..90)).await;
+    let retention = Retention { max_events: 2, max_refusals: 1, ..KEEP_ALL };
+    stores.audit.prune(NOW, &retention).await.unwrap();
+    assert_eq!(seconds(&stores).await, [0, 1, 2, 89]);
+    let retention = Retention { max_age: Duration::from_secs(10), ..KEEP_ALL };
+    stores.audit.prune(NOW + Duration::from_secs(12), &retention).await.unwrap();
+    assert_eq!(seconds(&stores).await, [2, 89]);
+}
+
+/// A flood of refusals takes the place of refusals, and first of those about the same account.
+pub async fn refusals_push_out_refusals_alone_and_those_of_whoever_has_the_most(
+    backend: &impl Backend,
+) {
+    let stores = backend.open().await;
+    append(&stores, logins(1, [0])).await;
+    append(&stores, refusals(1, [1, 2])).await;
+    append(&stores, refusals(2, 3..500)).await;
+    let nobody = |second| at(second, EventKind::RegistrationRefused).detail(second.to_string());
+    append(&stores, (500..510).map(nobody)).await;
+    let retention = Retention { max_refusals: 9, ..KEEP_ALL };
+    stores.audit.prune(NOW, &retention).await.unwrap();
+    assert_eq!(seconds(&stores).await, [0, 1, 2, 497, 498, 499, 507, 508, 509]);
 }
 
 /// However much there is to forget, all of it goes.
 pub async fn pruning_more_than_one_batch_removes_all(backend: &impl Backend) {
     let stores = backend.open().await;
-    append(&stores, 0..2500).await;
+    append(&stores, logins(1, 0..2500)).await;
     let retention = Retention { max_events: 100, ..KEEP_ALL };
     assert_eq!(stores.audit.prune(NOW, &retention).await.unwrap(), 2400);
     assert_eq!(seconds(&stores).await, (2400..2500).collect::<Vec<_>>());
+    let retention = Retention { max_age: Duration::ZERO, ..KEEP_ALL };
+    append(&stores, refusals(1, 2500..5000)).await;
+    let late = NOW + Duration::from_mins(150);
+    assert_eq!(stores.audit.prune(late, &retention).await.unwrap(), 2600);
 }
 
 /// Used assertions, ended revocations and expired invitations go at their moment, not before.
@@ -84,12 +125,30 @@ pub async fn what_has_ended_goes_and_the_rest_stays(backend: &impl Backend) {
     assert_eq!(stores.trail().await.len(), 4);
 }
 
-async fn append(stores: &Stores, seconds: impl IntoIterator<Item = u64>) {
-    let event = |second| AuditEvent {
-        at: NOW + Duration::from_secs(second),
-        ..samples::event(EventKind::TokenRefused)
-    };
-    stores.audit.append(seconds.into_iter().map(event).collect()).await.unwrap();
+fn at(second: u64, kind: EventKind) -> AuditEvent {
+    AuditEvent { at: NOW + Duration::from_secs(second), ..samples::event(kind) }
+}
+
+fn logins(
+    account: u64,
+    seconds: impl IntoIterator<Item = u64>,
+) -> impl Iterator<Item = AuditEvent> {
+    let id = samples::account_id(account);
+    seconds.into_iter().map(move |second| at(second, EventKind::LoginSucceeded).account(id))
+}
+
+/// Refusals of which no two are alike.
+fn refusals(
+    account: u64,
+    seconds: impl IntoIterator<Item = u64>,
+) -> impl Iterator<Item = AuditEvent> {
+    let id = samples::account_id(account);
+    let refusal = move |second| at(second, EventKind::TokenRefused).account(id);
+    seconds.into_iter().map(move |second: u64| refusal(second).detail(second.to_string()))
+}
+
+async fn append(stores: &Stores, events: impl IntoIterator<Item = AuditEvent>) {
+    stores.audit.append(events.into_iter().collect()).await.unwrap();
 }
 
 /// The events that are left, by how many seconds after the present they happened.

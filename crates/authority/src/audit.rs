@@ -172,6 +172,8 @@ event_kinds! {
     AccountRenamed = "account.renamed",
     /// An administrator changed the scopes of an account.
     AccountScopesChanged = "account.scopes-changed",
+    /// Accounts that nobody had ever used were removed.
+    AccountsExpired = "accounts.expired",
     /// An administrator made a backup of the database.
     DatabaseBackedUp = "database.backed-up",
     /// The database was restored from a backup.
@@ -219,6 +221,7 @@ impl EventKind {
             | Self::AccountRegistered
             | Self::AccountRenamed
             | Self::AccountScopesChanged
+            | Self::AccountsExpired
             | Self::DatabaseBackedUp
             | Self::DatabaseRestored
             | Self::InvitationCreated

@@ -162,7 +162,9 @@ impl Authority {
     }
 
     pub(crate) async fn admit_registration(&self, address: IpAddr) -> Result<(), RateLimited> {
-        self.take(|limits| &limits.registrations, LimitKey::Network(address.into())).await
+        let client = LimitKey::Network(address.into());
+        self.take(|limits| &limits.registrations, client).await?;
+        self.take(|limits| &limits.registrations_per_day, client).await
     }
 
     pub(crate) async fn admit_login(&self, address: IpAddr) -> Result<(), RateLimited> {

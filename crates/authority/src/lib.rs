@@ -17,6 +17,7 @@ mod live;
 mod login;
 mod maintenance;
 mod mutual;
+pub mod names;
 mod passwords;
 pub mod policy;
 pub mod ports;

@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
+use countersign_protocol::UnixTime;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::{audit::AuditEvent, authority::Authority, signing_keys::SigningKeyError};
+use crate::{
+    audit::AuditEvent, authority::Authority, ports::StoreError, signing_keys::SigningKeyError,
+};
 
 /// How often the store is asked whether another process changed it: the longest time that an
 /// administrator's change takes to reach a running server.
@@ -19,6 +22,8 @@ const WATCH_EVERY: Duration = Duration::from_millis(250);
 /// How long a successful check of the store counts.
 const CHECK_HOLDS: Duration = Duration::from_secs(1);
 const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
+/// How many accounts are looked at in one transaction.
+const EXPIRE_BATCH: u32 = 200;
 /// How long a refusal may wait for others to be written together with it. A commit for each would
 /// cost more than all else about it.
 const GATHER: Duration = Duration::from_millis(50);
@@ -122,11 +127,30 @@ impl Maintenance {
             tracing::info!("signing keys were rotated");
         }
         revoked_tokens.forget_ended(now);
+        self.expire_accounts(now).await?;
         let pruned = ports.audit.prune(now, &policy.retention).await?;
         if pruned > 0 {
             tracing::debug!(pruned, "forgot what is over");
         }
         Ok(())
+    }
+}
+
+impl Maintenance {
+    /// Removes accounts that nobody has ever used, in batches, so that others get their turn.
+    async fn expire_accounts(&self, now: UnixTime) -> Result<(), StoreError> {
+        let Authority { ports, policy, live, .. } = &*self.authority;
+        let before = now - policy.unused_account_lifetime;
+        loop {
+            let (removed, more) = ports.accounts.expire_unused(before, EXPIRE_BATCH, now).await?;
+            if removed > 0 {
+                live.forget_all();
+                tracing::info!(removed, "accounts that nobody had ever used were removed");
+            }
+            if !more {
+                return Ok(());
+            }
+        }
     }
 }
 

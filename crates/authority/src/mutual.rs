@@ -109,6 +109,7 @@ impl Authority {
         let invitation = self.enrolment(None)?;
         let username: Username =
             registration.username.parse().map_err(RegistrationError::Username)?;
+        self.admit_name(&username, invitation.as_ref(), now).await?;
         let public_key = registration
             .public_key
             .parse(&self.mutual_key_policy())

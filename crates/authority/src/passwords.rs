@@ -80,8 +80,9 @@ impl Authority {
     ) -> Result<Secret, PasswordRegistrationError> {
         let now = self.now();
         self.admit_registration(registration.address).await.map_err(RegistrationError::from)?;
-        self.enrolment(None)?;
+        let invitation = self.enrolment(None)?;
         let username: Username = registration.username.parse().map_err(RegistrationError::from)?;
+        self.admit_name(&username, invitation.as_ref(), now).await?;
         let email: Email = registration.email.parse()?;
         // The cheap answer first; the store has the last word.
         let name = AccountName::Username(username.clone());

@@ -10,6 +10,7 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
+    names::NamePolicy,
     ports::{RateLimit, Retention},
     signing_keys::Schedule,
 };
@@ -23,6 +24,10 @@ pub struct Policy {
     pub enrolment: Enrolment,
     /// The scopes of a new account.
     pub default_scopes: Scopes,
+    /// Which names are given by invitation alone.
+    pub names: NamePolicy,
+    /// How long an account may wait to be used for the first time, if anybody could make it.
+    pub unused_account_lifetime: Duration,
     /// How many live keys an account may have.
     pub max_keys_per_account: usize,
     /// How many keys an account may ever revoke. The thumbprint of each is kept for ever.
@@ -60,6 +65,8 @@ impl Policy {
             origin,
             enrolment: Enrolment::Open,
             default_scopes: Scopes::none(),
+            names: NamePolicy::default(),
+            unused_account_lifetime: Duration::from_hours(24 * 7),
             max_keys_per_account: 16,
             max_revoked_keys_per_account: 10_000,
             keys: KeyPolicy::default(),
@@ -244,6 +251,8 @@ pub struct Limits {
     pub requests: RateLimit,
     /// Registrations, by client address.
     pub registrations: RateLimit,
+    /// The same for a whole day: what a stranger may make the database grow by.
+    pub registrations_per_day: RateLimit,
     /// Login attempts and calls that authenticate by assertion, by client address.
     pub logins: RateLimit,
     /// Logins and changes of keys that were proven, by account. Unproven ones do not count, or
@@ -258,9 +267,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let per_minute = |name, burst| RateLimit { name, burst, period: Duration::from_mins(1) };
+        let per_day = |name, burst| RateLimit { name, burst, period: Duration::from_hours(24) };
         Self {
             requests: per_minute("requests", 60_000),
             registrations: per_minute("registrations", 1_200),
+            registrations_per_day: per_day("registrations-per-day", 10_000),
             logins: per_minute("logins", 3_000),
             account: per_minute("account", 600),
             guesses_from_address: per_minute("guesses-from-address", 60),

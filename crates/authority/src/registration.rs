@@ -112,6 +112,7 @@ impl Authority {
     ) -> Result<Registered, RegistrationError> {
         let invitation = self.enrolment(registration.enrolment_code)?;
         let username: Username = registration.username.parse()?;
+        self.admit_name(&username, invitation.as_ref(), now).await?;
         let public_key = registration.public_key.parse(&self.policy.keys)?;
         let label = match registration.label {
             Some(label) => label.parse()?,
@@ -207,6 +208,12 @@ pub enum RegistrationError {
     /// The label is not one.
     #[error(transparent)]
     Label(#[from] InvalidLabel),
+    /// The name is given by invitation alone.
+    #[error(
+        "the username is reserved (accounts.reserved_names, accounts.email_names): an administrator \
+         gives it by an invitation for that very name"
+    )]
+    NameReserved,
     /// The proof of possession is refused.
     #[error(transparent)]
     Proof(#[from] ProofError),

@@ -104,6 +104,7 @@ impl Authority {
         self.admit_registration(registration.address).await?;
         let invitation = self.enrolment(None)?;
         let username: Username = registration.username.parse()?;
+        self.admit_name(&username, invitation.as_ref(), now).await?;
         let public_key = registration.public_key.parse(&self.policy.keys)?;
         check_can_sign(&public_key)?;
         let new = self.new_account(username, public_key, registration.address, now);

@@ -60,7 +60,9 @@ impl From<RegistrationError> for Problem {
             RegistrationError::Proof(error) => return error.into(),
             RegistrationError::RateLimited(error) => return error.into(),
             RegistrationError::Store(error) => return error.into(),
-            RegistrationError::Username(_) => ProblemType::InvalidUsername,
+            RegistrationError::NameReserved | RegistrationError::Username(_) => {
+                ProblemType::InvalidUsername
+            }
             RegistrationError::UsernameTaken => ProblemType::UsernameTaken,
         };
         Self::new(kind).detail(error.to_string())

@@ -1,7 +1,7 @@
 //! Accounts and how they come to be.
 
 use async_trait::async_trait;
-use countersign_protocol::{AccountId, Scopes};
+use countersign_protocol::{AccountId, Scopes, UnixTime};
 use thiserror::Error;
 
 use super::StoreError;
@@ -34,6 +34,19 @@ pub trait AccountStore: Send + Sync {
         after: Option<&Username>,
         limit: u32,
     ) -> Result<Vec<Account>, StoreError>;
+
+    /// Removes accounts that anybody could make and nobody has ever used: registered at `before` or
+    /// earlier without an invitation and without a proof of the key, and since then neither has a key
+    /// proven itself nor anybody logged in, nor was the account disabled.
+    ///
+    /// Looks at no more than `limit`, the oldest first, records one event at `now` if any go, and
+    /// returns how many went and whether there may be more.
+    async fn expire_unused(
+        &self,
+        before: UnixTime,
+        limit: u32,
+        now: UnixTime,
+    ) -> Result<(u64, bool), StoreError>;
 
     /// Sets the status. `false` when there is no such account.
     async fn set_status(

@@ -103,7 +103,8 @@ async fn each_act_takes_from_its_own_allowance() {
     world.authority.admit_request(ADDRESS).await.unwrap();
     assert_eq!(counter.since_last_asked(), [("requests", network_key())]);
     world.register("bob", &ed25519(2)).await.unwrap();
-    assert_eq!(counter.since_last_asked(), [("registrations", network_key())]);
+    let of_network = ["registrations", "registrations-per-day"].map(|name| (name, network_key()));
+    assert_eq!(counter.since_last_asked(), of_network);
     world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
     let of_account = ("account", LimitKey::Account(id));
     assert_eq!(counter.since_last_asked(), [("logins", network_key()), of_account]);
@@ -139,13 +140,13 @@ async fn what_is_not_proven_costs_the_account_nothing() {
 async fn an_empty_allowance_stops_its_own_act_only_and_uses_nothing_up() {
     let (world, counter, id) = alice(true).await;
     let login = |jti: &str| Login { jti: Some(jti.to_owned()), ..Login::of("alice") };
-    for name in ["requests", "registrations", "logins", "account"] {
+    for name in ["requests", "registrations", "registrations-per-day", "logins", "account"] {
         *counter.empty.lock() = Some(name);
         let request = world.authority.admit_request(ADDRESS).await;
         assert_eq!(request.is_err(), name == "requests", "{name}");
         let error = world.register(name, &ed25519(1)).await.unwrap_err();
         let limited = matches!(error, RegistrationError::RateLimited(_));
-        assert_eq!(limited, name == "registrations", "{name}: {error:?}");
+        assert_eq!(limited, name.starts_with("registrations"), "{name}: {error:?}");
         let granted = world.login(&ed25519(1), &login(name)).await;
         let limited = matches!(granted, Err(LoginError::RateLimited(_)));
         assert_eq!(limited, ["logins", "account"].contains(&name), "{name}: {granted:?}");

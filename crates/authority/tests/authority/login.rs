@@ -146,7 +146,7 @@ async fn no_other_key_gets_the_token_and_the_attempt_uses_nothing_up() {
     let trail = world.trail().await;
     let notes = trail.iter().filter(|event| is_about(event, 1, EventKind::LoginRefused));
     assert_eq!(
-        notes.map(|event| event.times()).sum::<u64>(),
+        notes.map(AuditEvent::times).sum::<u64>(),
         3,
         "its owner or a thief: the trail knows"
     );

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_authority::{
-    Maintenance, SigningKeyError, SigningKeys,
+    Maintenance, PresentedKey, SigningKeyError, SigningKeys, UnprovenRegistration,
     audit::{AuditEvent, AuditFilter, RecordedEvent},
     ports::{AuditStore, Retention, RevocationStore, ShutOut, StoreError, StoreWatch},
 };
@@ -228,6 +228,29 @@ async fn what_is_over_is_forgotten_under_the_policy_of_retention() {
     assert_eq!(*setting.fake.pruned.lock(), [(now, retention)]);
     setting.fake.fail(true);
     assert!(setting.maintenance().maintain().await.is_err());
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_used_is_removed_and_forgotten_at_its_moment() {
+    let setting = Setting::new().await;
+    let (authority, clock) = (&setting.world.authority, &setting.world.clock);
+    let key = ed25519(1).public_key().to_jwk();
+    let registration = UnprovenRegistration {
+        username: "alice",
+        public_key: PresentedKey::Jwk(&key),
+        address: ADDRESS,
+    };
+    authority.register_unproven(registration).await.unwrap();
+    let signers = async || authority.signers("alice", None).await.unwrap().len();
+    let moment = Duration::from_millis(1);
+    clock.advance(authority.policy().unused_account_lifetime.saturating_sub(moment));
+    setting.maintenance().maintain().await.unwrap();
+    assert_eq!(signers().await, 1);
+    clock.advance(moment);
+    setting.maintenance().maintain().await.unwrap();
+    assert_eq!(signers().await, 0);
+    authority.register_unproven(registration).await.unwrap();
+    assert_eq!(signers().await, 1, "name and key are free again");
 }
 
 #[tokio::test]

@@ -156,10 +156,10 @@ fn to_row(
 
 /// The words of the event, and how often it happened if more than once.
 fn detail_text(event: &AuditEvent) -> String {
-    let mut text = event.detail.clone().unwrap_or_default();
+    let text = event.detail.clone().unwrap_or_default();
     if let Some(Repeated { times, last_at }) = event.repeated {
         let gap = if text.is_empty() { "" } else { " " };
-        text += &format!("{gap}({times} times until {})", to_rfc3339(last_at));
+        return format!("{text}{gap}({times} times until {})", to_rfc3339(last_at));
     }
     text
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use countersign_authority::{
+    names::{EmailNames, NamePolicy},
     policy::{
         Enrolment, KeySchedule, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy,
         TokenPolicy,
@@ -58,6 +59,8 @@ settings! {
         trusted_proxies: Vec<String> = Vec::new(),
         /// `open`, `invited` or `closed`.
         enrolment: String = "open".to_owned(),
+        /// Which names are given by invitation alone, and what becomes of unused accounts.
+        accounts: AccountSettings = AccountSettings::default(),
         /// Scopes of new accounts, separated by spaces.
         default_scopes: Scopes = Scopes::none(),
         /// Resource servers besides this one that tokens may be for.
@@ -86,6 +89,17 @@ settings! {
         self_signed: SelfSignedSettings = SelfSignedSettings::default(),
         /// About the sessions of *signjwt*.
         signjwt: SignjwtSettings = SignjwtSettings::default(),
+    }
+
+    /// Accounts.
+    struct AccountSettings {
+        /// Names that are given by invitation alone, in any case of letters and with any separators.
+        reserved_names: Vec<String> =
+            NamePolicy::usually_reserved().iter().map(|name| (*name).to_owned()).collect(),
+        /// Whether names with an `@` are given by invitation alone: `invited`, or else `open`.
+        email_names: String = "invited".to_owned(),
+        /// For how many days an account that anybody could make may wait to be used.
+        unused_days: u64 = 7,
     }
 
     /// Logs.
@@ -153,6 +167,7 @@ settings! {
         enabled: bool = true,
         requests: u32 = Limits::default().requests.burst,
         registrations: u32 = Limits::default().registrations.burst,
+        registrations_per_day: u32 = Limits::default().registrations_per_day.burst,
         logins: u32 = Limits::default().logins.burst,
         account: u32 = Limits::default().account.burst,
     }
@@ -161,7 +176,7 @@ settings! {
     struct AuditSettings {
         max_age_days: u64 = 90,
         max_events: u64 = 1_000_000,
-        max_refusals: u64 = 100_000,
+        refusal_entries: u64 = 100_000,
     }
 
     /// `/metrics`.
@@ -227,6 +242,7 @@ impl Settings {
             )?,
         };
         let min_rsa_bits = self.dialects.min_rsa_bits;
+        bounded("accounts.unused_days", self.accounts.unused_days, 1, 36_500)?;
         let limits = &self.limits;
         bounded("limits.max_rsa_bits", limits.max_rsa_bits.into(), 2048, 8192)?;
         let max_rsa_bits = limits.max_rsa_bits;
@@ -260,6 +276,11 @@ impl Settings {
         Ok(Policy {
             enrolment: self.enrolment.parse::<Enrolment>().context("enrolment")?,
             default_scopes: self.default_scopes.clone(),
+            names: NamePolicy::new(
+                self.accounts.reserved_names.iter().map(String::as_str),
+                self.accounts.email_names.parse::<EmailNames>().context("accounts.email_names")?,
+            ),
+            unused_account_lifetime: days(self.accounts.unused_days),
             max_keys_per_account: self.limits.keys_per_account,
             max_revoked_keys_per_account: self.limits.revoked_keys_per_account,
             keys: KeyPolicy { max_rsa_bits, ..KeyPolicy::default() },
@@ -288,7 +309,7 @@ impl Settings {
             retention: Retention {
                 max_age: days(self.audit.max_age_days),
                 max_events: self.audit.max_events,
-                max_refusals: self.audit.max_refusals,
+                max_refusals: self.audit.refusal_entries,
             },
             limits: self.rate_limits.enabled.then(|| self.rate_limits.to_limits()),
             ..Policy::new(origin)
@@ -366,6 +387,7 @@ impl RateLimitSettings {
         Limits {
             requests: with(default.requests, self.requests),
             registrations: with(default.registrations, self.registrations),
+            registrations_per_day: with(default.registrations_per_day, self.registrations_per_day),
             logins: with(default.logins, self.logins),
             account: with(default.account, self.account),
             ..default

@@ -51,6 +51,34 @@ async fn a_code_works_where_enrolment_is_open_and_brings_its_scopes() {
 }
 
 #[tokio::test]
+async fn a_reserved_name_goes_to_whoever_was_invited_under_it() {
+    let app = app_with(Enrolment::Open).await;
+    // One administrator, whose codes differ.
+    let admin = app.admin();
+    let invite = async |name: Option<&str>| {
+        let expires_at = app.now() + Duration::from_hours(1);
+        let username = name.map(username);
+        let new = NewInvitation { username, scopes: scopes(""), expires_at };
+        admin.invite(new).await.unwrap().reveal().to_owned()
+    };
+    let for_any_name = invite(None).await;
+    let for_another = invite(Some("bob")).await;
+    for (number, name) in (1..).zip(["admin", "ROOT", "super-user", "ceo@victim.example"]) {
+        let key = TestKey::number(number);
+        let refused = app.registration(name, &key).send().await;
+        refused.is_problem(400, "invalid-username");
+        let refused = app.registration_with_code(name, &key, &for_any_name).send().await;
+        refused.is_problem(400, "invalid-username");
+        let refused = app.registration_with_code(name, &key, &for_another).send().await;
+        refused.is_problem(403, "enrolment-code");
+        let code = invite(Some(name)).await;
+        app.registration_with_code(name, &key, &code).send().await.is(201);
+    }
+    let key = TestKey::number(9);
+    app.registration_with_code("alice", &key, &for_any_name).send().await.is(201);
+}
+
+#[tokio::test]
 async fn a_code_works_once() {
     let app = app_with(Enrolment::Invited).await;
     let code = invite(&app, None, "").await;

@@ -18,6 +18,8 @@ use super::{
     rows::{self, Columns, millis, timestamp},
 };
 
+pub(super) mod unused;
+
 /// What [`read`] expects, from `accounts AS a JOIN users AS u ON u.id = a.user_id`.
 pub(super) const COLUMNS: &str =
     "u.username, u.last_login, a.account_id, a.status, a.scopes, a.registered_at,
@@ -44,7 +46,15 @@ impl AccountStore for SqliteStore {
     }
 
     async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
-        self.write(move |connection| create(connection, &new, claims::insert)).await
+        self.write(move |connection| {
+            create(connection, &new, claims::insert)?;
+            // Nobody vouches for it: neither an administrator nor a key.
+            if new.invitation.is_none() {
+                unused::mark(connection, new.id, new.credential.created_at)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
@@ -67,6 +77,15 @@ impl AccountStore for SqliteStore {
             Ok(rows::all(connection, &select, (&after, limit), |row| read(row, 0))?)
         })
         .await
+    }
+
+    async fn expire_unused(
+        &self,
+        before: UnixTime,
+        limit: u32,
+        now: UnixTime,
+    ) -> Result<(u64, bool), StoreError> {
+        self.write(move |connection| Ok(unused::expire(connection, before, limit, now)?)).await
     }
 
     async fn set_status(

@@ -71,6 +71,7 @@ fn create(
         let further = "INSERT INTO further_emails(user_id, email) VALUES (?, ?)";
         rows::execute(connection, further, (user_id, email))?;
     }
+    accounts::unused::mark(connection, new.id, now)?;
     audit::record(connection, &new.event)?;
     Ok(())
 }
@@ -106,7 +107,7 @@ mod tests {
 
     use countersign_authority::{
         audit::{AuditEvent, EventKind},
-        ports::{AuditStore as _, Retention},
+        ports::{AccountStore as _, AuditStore as _, Retention},
     };
     use countersign_protocol::{AccountId, Scopes, UnixTime};
 
@@ -173,6 +174,21 @@ mod tests {
         assert_eq!((bob.username.as_str(), hash.as_str()), ("bob", "a hash"));
         assert!(!store.record_password_login(login(3, NOW)).await.unwrap(), "of nobody");
         assert!(logins(&store).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_account_whose_password_was_never_used_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        store.create_password_account(account(1, "alice", "alice@example.com")).await.unwrap();
+        store.create_password_account(account(2, "bob", "bob@example.com")).await.unwrap();
+        assert!(store.record_password_login(login(2, NOW)).await.unwrap());
+        assert_eq!(store.expire_unused(NOW, 10, NOW).await.unwrap(), (1, false));
+        let name = |name: &str| AccountName::Username(name.parse().unwrap());
+        assert!(store.password(&name("alice")).await.unwrap().is_none());
+        assert!(store.password(&name("bob")).await.unwrap().is_some());
+        store.create_password_account(account(3, "alice", "alice@example.com")).await.unwrap();
     }
 
     #[tokio::test]

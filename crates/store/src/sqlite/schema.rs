@@ -7,12 +7,13 @@ use countersign_protocol::{UnixTime, digest::sha256};
 use rusqlite::{Connection, TransactionBehavior};
 
 mod mistakable_names;
+mod unused_accounts;
 
 /// Marks the file as ours in its header: `CSGN`.
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 7;
+pub(super) const VERSION: u32 = 8;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -24,6 +25,11 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
         .and_then(mistakable_names::rename),
     Migration::new("0006_claims", include_str!("../../migrations/0006_claims.sql")),
     Migration::new("0007_audit_budgets", include_str!("../../migrations/0007_audit_budgets.sql")),
+    Migration::new(
+        "0008_unused_accounts",
+        include_str!("../../migrations/0008_unused_accounts.sql"),
+    )
+    .and_then(unused_accounts::mark),
 ];
 
 struct Migration {

@@ -29,6 +29,7 @@ pub mod pruning;
 pub mod revocations;
 pub mod signing_keys;
 pub mod unproven;
+pub mod unused;
 pub mod vault;
 pub mod watch;
 
@@ -122,6 +123,11 @@ macro_rules! store_conformance {
                 an_account_is_found_by_its_other_name
                 the_fingerprint_of_a_key_that_many_claim_names_nobody
                 the_first_who_signs_gets_the_key
+            }
+            unused {
+                an_account_that_is_of_use_stays
+                an_account_that_nobody_used_goes_and_frees_its_name_and_key
+                unused_accounts_go_in_batches
             }
             vault {
                 a_key_pair_for_an_account_comes_with_the_account

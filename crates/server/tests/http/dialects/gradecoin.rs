@@ -135,7 +135,7 @@ async fn a_fingerprint_names_its_account_everywhere_and_nobody_can_take_it_for_a
     let key = from_pem(RSA_2048_PEM);
     let fingerprint = hex(&pem(&key));
     let other_case = fingerprint.to_uppercase();
-    for name in [&fingerprint, &other_case] {
+    for name in [fingerprint.as_str(), other_case.as_str(), "admin", "ceo@victim.example"] {
         let impostor = json!({ "username": name, "email": "impostor@example.com" });
         let answer = server.post("/register", impostor).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);

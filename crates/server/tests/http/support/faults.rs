@@ -94,6 +94,16 @@ impl AccountStore for Failing {
         self.ports.accounts.account(name).await
     }
 
+    async fn expire_unused(
+        &self,
+        before: UnixTime,
+        limit: u32,
+        now: UnixTime,
+    ) -> Result<(u64, bool), StoreError> {
+        self.faults.check_store()?;
+        self.ports.accounts.expire_unused(before, limit, now).await
+    }
+
     async fn accounts(
         &self,
         after: Option<&Username>,

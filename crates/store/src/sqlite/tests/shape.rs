@@ -96,6 +96,7 @@ async fn what_hot_paths_ask_is_found_by_index() {
             ORDER BY digest LIMIT 9",
         "SELECT thumbprint FROM credentials WHERE revoked_at > ? ORDER BY revoked_at LIMIT 9",
         "SELECT account_id FROM accounts WHERE disabled_at > ? ORDER BY disabled_at LIMIT 9",
+        "SELECT user_id FROM accounts WHERE unused_since <= ? ORDER BY unused_since LIMIT 9",
         "SELECT kid FROM signing_keys WHERE thumbprint = ?",
         "SELECT id FROM audit_events WHERE account_id = ? ORDER BY id DESC LIMIT 9",
         "SELECT id FROM audit_events WHERE account_id = ? AND id < ? ORDER BY id DESC LIMIT 9",

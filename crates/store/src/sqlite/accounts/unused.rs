@@ -1,0 +1,78 @@
+//! Accounts that anybody could make and nobody has ever used.
+
+use countersign_authority::{
+    account::AccountStatus,
+    audit::{AuditEvent, EventKind},
+};
+use countersign_protocol::{AccountId, UnixTime};
+use rusqlite::{Connection, Row};
+
+use crate::sqlite::{
+    audit,
+    error::DbError,
+    rows::{self, millis},
+};
+
+/// The condition on `accounts AS a` that an account is of some use: it has logged in, it has or had a
+/// key that was proven, or an administrator has dealt with it.
+const IS_USED: &str = "a.status <> ?
+    OR EXISTS (SELECT 1 FROM users AS u WHERE u.id = a.user_id AND u.last_login IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM credentials AS c WHERE c.user_id = a.user_id)
+    OR EXISTS (SELECT 1 FROM revoked_thumbprints AS r WHERE r.user_id = a.user_id)";
+
+/// Notes that the account waits to be used from `now` on.
+pub(in crate::sqlite) fn mark(
+    connection: &Connection,
+    id: AccountId,
+    now: UnixTime,
+) -> Result<(), DbError> {
+    let update = "UPDATE accounts SET unused_since = ? WHERE account_id = ?";
+    rows::execute(connection, update, (millis(now), id.as_bytes())).map(drop)
+}
+
+/// Removes accounts that wait to be used since `before` or longer, of at most `limit` that are looked
+/// at. Returns how many went, and whether there may be more.
+pub(super) fn expire(
+    connection: &Connection,
+    before: UnixTime,
+    limit: u32,
+    now: UnixTime,
+) -> Result<(u64, bool), DbError> {
+    let select = format!(
+        "SELECT a.user_id, {IS_USED} FROM accounts AS a WHERE a.unused_since <= ?
+         ORDER BY a.unused_since LIMIT ?"
+    );
+    let values = (AccountStatus::Active.name(), millis(before), limit);
+    let found: Vec<(i64, bool)> =
+        rows::all(connection, &select, values, |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut removed = 0;
+    for (user_id, is_used) in &found {
+        if *is_used {
+            let update = "UPDATE accounts SET unused_since = NULL WHERE user_id = ?";
+            rows::execute(connection, update, [user_id])?;
+        } else {
+            remove(connection, *user_id)?;
+            removed += 1;
+        }
+    }
+    if removed > 0 {
+        let event = AuditEvent::new(now, EventKind::AccountsExpired);
+        let noun = if removed == 1 { "account that was" } else { "accounts that were" };
+        audit::record(connection, &event.detail(format!("{removed} {noun} never used")))?;
+    }
+    Ok((removed, found.len() == limit as usize))
+}
+
+fn remove(connection: &Connection, user_id: i64) -> Result<(), DbError> {
+    for delete in [
+        "DELETE FROM account_aliases WHERE user_id = ?",
+        "DELETE FROM server_keys WHERE user_id = ?",
+        "DELETE FROM claimed_keys WHERE user_id = ?",
+        "DELETE FROM further_emails WHERE user_id = ?",
+        "DELETE FROM accounts WHERE user_id = ?",
+        "DELETE FROM users WHERE id = ?",
+    ] {
+        rows::execute(connection, delete, [user_id])?;
+    }
+    Ok(())
+}

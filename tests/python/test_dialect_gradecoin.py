@@ -105,6 +105,17 @@ def test_register_and_sign_requests(student):
     assert student.call(body, key=other).status_code == 401
 
 
+def test_md5_is_for_accounts_that_came_by_gradecoin_only(server):
+    student = Student(server, password="none")
+    response = student.http.post("/register", json={"user_id": student.id, "public_key": student.pem})
+    assert response.status_code == 200, response.text
+    body = b'{"amount": 2}'
+    md5 = student.call(body, sub=student.id, tha=hashlib.md5(body).hexdigest())
+    assert md5.status_code == 401
+    assert "gradecoin" in md5.json()["detail"]
+    assert student.call(body, sub=student.id).status_code == 200
+
+
 def test_openssl_command(server, tmp_path):
     def openssl(*words, data=None):
         return subprocess.run(["openssl", *words], input=data, capture_output=True, check=True, cwd=tmp_path).stdout

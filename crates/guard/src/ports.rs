@@ -5,6 +5,7 @@ pub use countersign_protocol::ports::Clock;
 use countersign_protocol::{
     AccountId, Principal, ReplayEntry, Scopes, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
+    proofs::body_hash::BodyHashes,
     replay::{ReplayOwner, ReplayShareUsedUp},
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
@@ -87,6 +88,9 @@ pub struct AccountKey {
     pub key: PublicKey,
     /// What the account may do.
     pub scopes: Scopes,
+    /// Which hashes of the body count in what the account signs, as far as the guard's policy has
+    /// them count at all: MD5 is for accounts whose protocol demands it.
+    pub body_hashes: BodyHashes,
     /// Whether key and account are still good. Only who holds the key learns that they are not.
     pub standing: TokenStanding,
 }

@@ -61,7 +61,8 @@ pub struct SelfSignedPolicy {
     pub require_audience: bool,
     /// Whether `tha`, the hash of the body, must be there.
     pub require_body_hash: bool,
-    /// Which hashes count as `tha`.
+    /// Which hashes count as `tha`, for accounts that may use them: see
+    /// [`AccountKey::body_hashes`](crate::ports::AccountKey::body_hashes).
     pub body_hashes: BodyHashes,
     /// The largest body that is read to be hashed, in bytes.
     pub max_hashed_body: usize,

@@ -205,9 +205,9 @@ impl Refusal {
             Self::Proof(_) => "proof",
             Self::JwtUsed | Self::Replayed => "replayed",
             Self::Revoked => "revoked",
-            Self::SelfSigned(SelfSignedError::BodyHash | SelfSignedError::BodyUnseen) => {
-                "body-hash"
-            }
+            Self::SelfSigned(
+                SelfSignedError::BodyHash | SelfSignedError::BodyUnseen | SelfSignedError::Md5,
+            ) => "body-hash",
             Self::SignedMessage(_) => "signed-message",
             Self::SelfSigned(SelfSignedError::Expired) | Self::Token(AccessTokenError::Expired) => {
                 "expired"

@@ -9,6 +9,7 @@ use countersign_protocol::{
     AccountId, Scopes, UnixTime,
     keys::{PublicKey, Thumbprint},
     names::{AccountName, Fingerprint, Username},
+    proofs::body_hash::BodyHashes,
     strict::json,
 };
 use http::{Method, StatusCode};
@@ -163,6 +164,7 @@ impl AccountKeys for RemoteAccountKeys {
             account_id: account.id,
             key: key.clone(),
             scopes: account.scopes.clone(),
+            body_hashes: BodyHashes::of_account(account.fingerprint.is_some()),
             standing: standing(revoked.has_account_key(&[&key.thumbprint()], account.id)),
         };
         let fitting: Vec<_> = account.keys.iter().filter(wanted).map(key).collect();

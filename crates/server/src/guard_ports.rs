@@ -14,6 +14,7 @@ use countersign_guard::ports::{
 use countersign_protocol::{
     AccountId, Principal, ReplayEntry, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
+    proofs::body_hash::BodyHashes,
     replay::ReplayOwner,
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
@@ -85,6 +86,7 @@ impl AccountKeys for AuthorityPorts {
             account_id: known.account.id,
             key: known.credential.public_key.clone(),
             scopes: known.account.scopes.clone(),
+            body_hashes: BodyHashes::of_account(known.account.fingerprint.is_some()),
             standing: if known.is_live() { TokenStanding::Good } else { TokenStanding::Revoked },
         };
         Ok(known.iter().map(|known| key(known)).collect())

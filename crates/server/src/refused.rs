@@ -72,6 +72,7 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
             | SelfSignedError::Expired
             | SelfSignedError::Issuer
             | SelfSignedError::Jws(_)
+            | SelfSignedError::Md5
             | SelfSignedError::NoAccount
             | SelfSignedError::NotYetValid
             | SelfSignedError::Signature

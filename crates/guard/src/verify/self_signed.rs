@@ -54,6 +54,11 @@ impl Guard {
         if signer.standing == TokenStanding::Revoked {
             return Err(refused(Refusal::Revoked));
         }
+        // Only who holds the key learns which accounts may use MD5.
+        let function = verified.peek().body_hash;
+        if function.is_some_and(|function| !signer.body_hashes.include(function)) {
+            return Err(refused(SelfSignedError::Md5.into()));
+        }
         check_scope(request.scope, &signer.scopes).map_err(refused)?;
         let owner = owner(signer.account_id, request.parts);
         let jwt = self.spend(verified, owner, proofs, now).await.map_err(refused)?;

@@ -125,9 +125,15 @@ impl FakeKeys {
             account_id: account_id(1),
             key: key.public_key().clone(),
             scopes: scopes("read"),
+            body_hashes: BodyHashes::Sha256,
             standing,
         };
         self.keys.lock().unwrap().entry(name.to_owned()).or_default().push(key);
+    }
+
+    fn let_use_md5(&self, name: &str) {
+        let mut keys = self.keys.lock().unwrap();
+        keys.entry(name.to_owned()).or_default()[0].body_hashes = BodyHashes::Sha256OrMd5;
     }
 }
 
@@ -393,7 +399,27 @@ async fn md5_counts_where_the_policy_says_so() {
     let refusal = World::new().verify_body(&parts(), b"abc").await;
     assert_eq!(refusal, Err(SelfSignedError::BodyHash.into()));
     let lenient = World::with(|proofs| proofs.policy.body_hashes = BodyHashes::Sha256OrMd5);
+    lenient.keys.let_use_md5("alice");
     assert!(lenient.verify_body(&parts(), b"abc").await.is_ok());
+    let strict = World::new();
+    strict.keys.let_use_md5("alice");
+    let refusal = strict.verify_body(&parts(), b"abc").await;
+    assert_eq!(refusal, Err(SelfSignedError::BodyHash.into()));
+}
+
+#[tokio::test]
+async fn md5_counts_for_no_account_that_need_not_use_it() {
+    let world = World::with(|proofs| proofs.policy.body_hashes = BodyHashes::Sha256OrMd5);
+    let md5 = json!({ "tha": "900150983cd24fb0d6963f7d28e17f72" });
+    let refusal = world.verify_body(&signed(md5.clone()), b"abc").await;
+    assert_eq!(refusal, Err(SelfSignedError::Md5.into()));
+    assert_eq!(world.replay_log.asked(), 0, "nothing is recorded");
+    // Who has not the key learns nothing about the account.
+    let stranger = signed_by(&ed25519(3), json!({}), md5);
+    let refusal = world.verify_body(&stranger, b"abc").await;
+    assert_eq!(refusal, Err(SelfSignedError::Signature.into()));
+    let sha256 = signed(json!({ "tha": hash(b"abc") }));
+    assert!(world.verify_body(&sha256, b"abc").await.is_ok());
 }
 
 /// The answer of an echo behind the guard's layer.

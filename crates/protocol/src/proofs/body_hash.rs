@@ -18,15 +18,40 @@ pub enum BodyHashes {
     Sha256OrMd5,
 }
 
+/// The hash function by which a claim fits a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyHash {
+    /// SHA-256.
+    Sha256,
+    /// MD5.
+    Md5,
+}
+
 impl BodyHashes {
-    /// Whether `hash` is an accepted hash of `body`.
-    pub fn matches(self, hash: &str, body: &[u8]) -> bool {
+    /// Those that an account may use. Only one that came by *gradecoin*, and so is called by a
+    /// fingerprint too, has a protocol that demands MD5.
+    pub const fn of_account(has_fingerprint: bool) -> Self {
+        if has_fingerprint { Self::Sha256OrMd5 } else { Self::Sha256 }
+    }
+
+    /// By which accepted function `hash` is the hash of `body`; `None` if by none.
+    pub fn function_of(self, hash: &str, body: &[u8]) -> Option<BodyHash> {
         const SHA256_DIGITS: usize = 64;
         const MD5_DIGITS: usize = 32;
         match (hash.len(), self) {
-            (SHA256_DIGITS, _) => hash == sha256_hex(body),
-            (MD5_DIGITS, Self::Sha256OrMd5) => hash == hex(&Md5::digest(body)),
-            _ => false,
+            (SHA256_DIGITS, _) => (hash == sha256_hex(body)).then_some(BodyHash::Sha256),
+            (MD5_DIGITS, Self::Sha256OrMd5) => {
+                (hash == hex(&Md5::digest(body))).then_some(BodyHash::Md5)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether hashes by `function` are among them.
+    pub const fn include(self, function: BodyHash) -> bool {
+        match (self, function) {
+            (_, BodyHash::Sha256) | (Self::Sha256OrMd5, BodyHash::Md5) => true,
+            (Self::Sha256, BodyHash::Md5) => false,
         }
     }
 }
@@ -54,17 +79,20 @@ mod tests {
     #[test]
     fn sha256_in_lower_case_always_counts() {
         for hashes in [BodyHashes::Sha256, BodyHashes::Sha256OrMd5] {
-            assert!(hashes.matches(SHA256_OF_ABC, b"abc"));
-            assert!(!hashes.matches(SHA256_OF_ABC, b"abd"));
-            assert!(!hashes.matches(&SHA256_OF_ABC.to_uppercase(), b"abc"));
-            assert!(!hashes.matches("", b""));
+            assert_eq!(hashes.function_of(SHA256_OF_ABC, b"abc"), Some(BodyHash::Sha256));
+            assert_eq!(hashes.function_of(SHA256_OF_ABC, b"abd"), None);
+            assert_eq!(hashes.function_of(&SHA256_OF_ABC.to_uppercase(), b"abc"), None);
+            assert_eq!(hashes.function_of("", b""), None);
+            assert!(hashes.include(BodyHash::Sha256));
         }
     }
 
     #[test]
     fn md5_counts_where_it_is_allowed() {
-        assert!(BodyHashes::Sha256OrMd5.matches(MD5_OF_ABC, b"abc"));
-        assert!(!BodyHashes::Sha256OrMd5.matches(MD5_OF_ABC, b"abd"));
-        assert!(!BodyHashes::Sha256.matches(MD5_OF_ABC, b"abc"));
+        let both = BodyHashes::Sha256OrMd5;
+        assert_eq!(both.function_of(MD5_OF_ABC, b"abc"), Some(BodyHash::Md5));
+        assert_eq!(both.function_of(MD5_OF_ABC, b"abd"), None);
+        assert_eq!(BodyHashes::Sha256.function_of(MD5_OF_ABC, b"abc"), None);
+        assert!(both.include(BodyHash::Md5) && !BodyHashes::Sha256.include(BodyHash::Md5));
     }
 }

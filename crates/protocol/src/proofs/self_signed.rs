@@ -12,7 +12,7 @@ use crate::{
     ReplayEntry, UnixTime, Unspent, Unverified,
     digest::sha256,
     keys::{Algorithm, PublicKey, Thumbprint},
-    proofs::body_hash::BodyHashes,
+    proofs::body_hash::{BodyHash, BodyHashes},
     tokens::{
         claims::{ClaimError, Claims},
         issue::ACCESS_TOKEN_TYPE,
@@ -57,6 +57,8 @@ pub struct SelfSigned {
     pub issued_at: Option<UnixTime>,
     /// `exp`.
     pub expires_at: UnixTime,
+    /// The hash function of `tha`, if it covers the body.
+    pub body_hash: Option<BodyHash>,
 }
 
 impl<'a> PresentedSelfSigned<'a> {
@@ -126,7 +128,7 @@ impl<'a> PresentedSelfSigned<'a> {
         check_issuer(claims, expected.issuer)?;
         check_audience(claims, expected)?;
         let (issued_at, expires_at) = check_time(claims, expected, now)?;
-        check_body(claims, expected)?;
+        let body_hash = check_body(claims, expected)?;
         let signed = self.0.signing_input();
         let verified = self.0.verify_by_any(keys);
         let (_, key) = verified.map_err(|_| SelfSignedError::Signature)?;
@@ -134,7 +136,7 @@ impl<'a> PresentedSelfSigned<'a> {
         // Not over the signature: whoever sees one by ECDSA can make another from it.
         let digest = sha256(&[b"self-signed\0", thumbprint.as_bytes(), signed.as_bytes()]);
         let entry = ReplayEntry { digest, forget_at: expires_at + expected.skew };
-        Ok(Unspent::new(SelfSigned { thumbprint, issued_at, expires_at }, entry))
+        Ok(Unspent::new(SelfSigned { thumbprint, issued_at, expires_at, body_hash }, entry))
     }
 
     fn claims(&self) -> Claims<'_> {
@@ -198,15 +200,15 @@ fn check_time(
 fn check_body(
     claims: Claims<'_>,
     expected: &SelfSignedExpectations<'_>,
-) -> Result<(), SelfSignedError> {
+) -> Result<Option<BodyHash>, SelfSignedError> {
     let hash = match claims.optional_string(BODY_HASH)? {
         Some(hash) => hash,
         None if expected.require_body_hash => return Err(ClaimError::Missing(BODY_HASH).into()),
-        None => return Ok(()),
+        None => return Ok(None),
     };
     let body = expected.body.ok_or(SelfSignedError::BodyUnseen)?;
-    let fits = expected.body_hashes.matches(hash, body);
-    fits.then_some(()).ok_or(SelfSignedError::BodyHash)
+    let function = expected.body_hashes.function_of(hash, body);
+    function.map(Some).ok_or(SelfSignedError::BodyHash)
 }
 
 /// Why a self-signed JWT is refused.
@@ -239,6 +241,9 @@ pub enum SelfSignedError {
     /// It is no JWT.
     #[error(transparent)]
     Jws(#[from] JwsError),
+    /// `tha` is MD5, and the account may not use that.
+    #[error("tha is MD5, which counts for accounts of gradecoin only; use SHA-256")]
+    Md5,
     /// It does not say which account it speaks for.
     #[error("the JWT names no account: sub is missing")]
     NoAccount,

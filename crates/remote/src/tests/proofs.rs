@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_guard::SelfSignedPolicy;
 use countersign_protocol::{
-    ProofKind, ProvenKey, keys::Algorithm, names::Fingerprint,
+    ProofKind, ProvenKey, keys::Algorithm, names::Fingerprint, proofs::body_hash::BodyHashes,
     proofs::self_signed::SelfSignedError, tokens::claims::ClaimError,
     tokens::unbound::UnboundClaims,
 };
@@ -19,7 +19,11 @@ use super::{
 
 /// A service and an account that signs its own JWTs, some time after the start.
 async fn accepting_self_signed() -> (World, Caller) {
-    let world = World::with(|server| server.accept_self_signed(SelfSignedPolicy::default())).await;
+    accepting(SelfSignedPolicy::default()).await
+}
+
+async fn accepting(policy: SelfSignedPolicy) -> (World, Caller) {
+    let world = World::with(|server| server.accept_self_signed(policy)).await;
     world.clock.advance(Duration::from_secs(10));
     let key = ed25519(2).public_key().clone();
     world.issuer.state.accounts.lock().insert("alice".to_owned(), vec![key]);
@@ -85,6 +89,25 @@ async fn self_signed_jwts_must_be_for_this_service() {
     ] {
         let jwt = caller.self_signed_with(&world, &claims);
         assert_eq!(world.verify(&jwt).await, Err(refusal.into()), "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn md5_counts_for_accounts_with_a_fingerprint_only() {
+    let policy =
+        SelfSignedPolicy { body_hashes: BodyHashes::Sha256OrMd5, ..SelfSignedPolicy::default() };
+    for (fingerprint, verdict) in
+        [(None, Err(SelfSignedError::Md5)), (Some(Fingerprint::of("her key")), Ok(()))]
+    {
+        let (world, caller) = accepting(policy).await;
+        *world.issuer.state.fingerprint.lock() = fingerprint;
+        let md5 = "900150983cd24fb0d6963f7d28e17f72";
+        let claims = json!({ "sub": "alice", "aud": ORIGIN, "tha": md5 });
+        let parts = caller.self_signed_with(&world, &claims);
+        let request = countersign_guard::Request { parts: &parts, body: Some(b"abc"), scope: None };
+        let verified = world.remote.guard().verify_request(request).await;
+        let verified = verified.map(drop).map_err(|refused| refused.refusal);
+        assert_eq!(verified, verdict.map_err(Refusal::SelfSigned));
     }
 }
 

@@ -189,7 +189,10 @@ fn the_hash_of_the_body_must_match() {
     assert_eq!(error, SelfSignedError::BodyHash);
     let lenient =
         SelfSignedExpectations { body_hashes: BodyHashes::Sha256OrMd5, ..with_body(Some(b"abc")) };
-    assert!(verdict(&md5, &lenient).is_ok());
+    let hash_of = |text| verdict(text, &lenient).unwrap().peek().body_hash;
+    assert_eq!(hash_of(&md5), Some(BodyHash::Md5));
+    assert_eq!(hash_of(&text), Some(BodyHash::Sha256));
+    assert_eq!(hash_of(&sign(json!({}))), None);
     let error = refused(json!({ "tha": 7 }));
     assert_eq!(error, ClaimError::Malformed("tha").into());
     let demanding = SelfSignedExpectations { require_body_hash: true, ..with_body(Some(b"abc")) };

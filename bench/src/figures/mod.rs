@@ -9,6 +9,7 @@ mod refusals;
 mod registration;
 mod scale;
 mod token;
+mod work;
 
 pub(crate) use self::flood::flood_replay_log;
 use crate::{
@@ -35,6 +36,8 @@ pub(crate) enum Group {
     Auth,
     /// What is refused cheaply
     Refusals,
+    /// The most that one request can cost
+    Work,
     /// Memory under floods
     Flood,
     /// Many accounts
@@ -54,6 +57,7 @@ impl Group {
             Self::Jwks => keys::measure(bench),
             Self::Auth => passwords::measure(bench),
             Self::Refusals => refusals::measure(bench),
+            Self::Work => work::measure(bench),
             Self::Flood => flood::measure(bench),
             Self::Scale => scale::measure(bench),
             Self::Peers => peers::measure(bench),

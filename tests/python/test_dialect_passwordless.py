@@ -235,7 +235,10 @@ def test_a_name_is_registered_once(user, server):
     assert User(server, username=user.username.upper()).registration().status_code == 409
 
 
-def test_a_key_is_registered_once(user, server):
+def test_a_key_can_be_claimed_until_somebody_has_signed_with_it(user, server):
+    squatter = User(server, user.key).register()
+    user.log_in()
+    assert squatter.authentication(squatter.proposal(squatter.number())).status_code == 401
     assert User(server, user.key).registration().status_code == 409
 
 

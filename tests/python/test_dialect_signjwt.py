@@ -108,7 +108,12 @@ def test_a_taken_name_is_a_conflict(user, key):
     problem(SignJwtClient(user.server, key, user.username.upper()).register(), 409, "username-taken")
 
 
-def test_a_taken_key_is_a_conflict(user):
+def test_a_key_that_somebody_has_proven_is_a_conflict(user):
+    squatter = SignJwtClient(user.server, user.key)
+    assert squatter.register().status_code == 200
+    assert user.protected().status_code == 200
+    squatter.log_in()
+    problem(squatter.protected(), 403, "forbidden")
     problem(SignJwtClient(user.server, user.key).register(), 409, "key-taken")
 
 

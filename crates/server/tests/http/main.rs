@@ -30,3 +30,4 @@ mod token;
 mod token_refusals;
 mod transport;
 mod whoami;
+mod work;

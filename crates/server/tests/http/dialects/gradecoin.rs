@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
 use super::server::{Answer, Server};
-use crate::support::MASTER_KEY;
+use crate::support::{MASTER_KEY, TestKey};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "15 char secret!";
@@ -224,7 +224,7 @@ async fn what_is_wrong_with_the_key_is_told_and_burns_nothing() {
         assert_refused(&register_as(&server, "e123456", "wrong password", key).await);
     }
     let key = ed25519(1);
-    assert_eq!(server.register("mallory", &key).await.status, StatusCode::OK);
+    server.0.register("mallory", &TestKey::number(1)).await;
     let answer = register_as(&server, "e123456", PASSWORD, &pem(&key)).await;
     assert_eq!(answer.body["message"], "the key is registered already");
     let answer = register_as(&server, "e123456", PASSWORD, &pem(&ed25519(2))).await;
@@ -364,4 +364,34 @@ async fn a_new_master_key_keeps_key_and_passwords() {
     assert!(ports.invitations.invitation(&hash).await.unwrap().is_some());
     let wrong = Vault::open(&*ports.vault, &old, &*ports.random).await;
     assert!(wrong.is_err());
+}
+
+#[tokio::test]
+async fn a_squatter_keeps_nobody_from_registering_and_gets_no_request_of_the_owner() {
+    let server = server().await;
+    invite(&server, "m000000", "another secret!").await;
+    let key = from_pem(RSA_2048_PEM);
+    let fingerprint = hex(&pem(&key));
+    // One squatter proves nothing at all, the other was invited as the owner was.
+    assert_eq!(server.register("mallory", &key).await.status, StatusCode::OK);
+    let by_fingerprint = async |id: Option<&str>| {
+        let body = json!({ "source": fingerprint }).to_string();
+        let mut claims = json!({ "tha": hex(&body) });
+        if let Some(id) = id {
+            claims["sub"] = id.into();
+        }
+        call(&server, &key, claims, &body).await
+    };
+    for id in ["m000000", "e123456"] {
+        let password = if id == "m000000" { "another secret!" } else { PASSWORD };
+        let answer = register_as(&server, id, password, &pem(&key)).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{id}: {}", answer.body);
+    }
+    let ambiguous = by_fingerprint(None).await;
+    assert_eq!(ambiguous.status, StatusCode::UNAUTHORIZED, "{}", ambiguous.body);
+    assert_eq!(by_fingerprint(Some("e123456")).await.body["username"], "e123456");
+    server.advance(Duration::from_secs(2));
+    assert_eq!(by_fingerprint(None).await.body["username"], "e123456");
+    assert_eq!(by_fingerprint(Some("m000000")).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(server.events(EventKind::KeyClaimLost).await, 2);
 }

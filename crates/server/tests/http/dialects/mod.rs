@@ -1,6 +1,7 @@
 //! The dialects: what takes a clock, a restart, an administrator, a count of work or a look into the
 //! audit trail.
 
+mod claims;
 mod gradecoin;
 mod jwks_server;
 mod passwordless;

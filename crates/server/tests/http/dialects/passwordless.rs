@@ -239,3 +239,65 @@ async fn challenges_for_nobody_are_spread_like_those_for_somebody() {
         assert!(largest >= 0x78, "{largest}");
     }
 }
+
+#[tokio::test]
+async fn a_number_that_is_sent_along_depends_on_nobody() {
+    let server = MutualServer::start(|_| ()).await;
+    let bob = server.register("bob", keys::ed25519(1)).await;
+    let number = server.number(&bob).await;
+    for _ in 0..8 {
+        server.number(&bob).await;
+    }
+    let proposal = base64::encode(&bob.sign(&number));
+    let path = format!("/authenticate/{}", bob.id);
+    let spoilt = server.post(&path, json!({ "proposal": proposal })).await;
+    assert_eq!(spoilt.status, StatusCode::UNAUTHORIZED, "others behind the address asked since");
+    let digits = String::from_utf8(number).unwrap();
+    for wrong in [json!(7), json!(["1"])] {
+        let body = json!({ "proposal": proposal, "number": wrong });
+        assert_eq!(server.post(&path, body).await.status, StatusCode::BAD_REQUEST);
+    }
+    let other = digits.replace('7', "8");
+    for wrong in ["", "1", &other] {
+        let body = json!({ "proposal": proposal, "number": wrong });
+        assert_eq!(server.post(&path, body).await.status, StatusCode::UNAUTHORIZED, "{wrong}");
+    }
+    let body = json!({ "proposal": proposal, "number": digits });
+    server.call("POST", &path).peer(ELSEWHERE).json(&body).send().await.is(200);
+    let again = server.post(&path, body).await.status;
+    assert_eq!(again, StatusCode::UNAUTHORIZED, "it works once");
+}
+
+#[tokio::test]
+async fn revoked_keys_are_not_compared_with() {
+    let server = MutualServer::start(|_| ()).await;
+    let alice = server.register("alice", rsa()).await;
+    let thumbprint = alice.key.public_key().thumbprint();
+    let number = server.number(&alice).await;
+    assert_eq!(server.authenticate(&alice, &alice.propose(&number)).await, StatusCode::OK);
+    server.admin().revoke_key(&"alice".parse().unwrap(), &thumbprint).await.unwrap();
+    server.0.0.notice_changes().await;
+    let number = server.number(&alice).await;
+    let refused = server.authenticate(&alice, &alice.propose(&number)).await;
+    assert_eq!(refused, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_account_without_a_server_key_looks_the_same_by_id_and_by_name() {
+    let server = MutualServer::start(|policy| policy.limits = None).await;
+    server.0.register("carol", &keys::ed25519(1)).await;
+    let account = server.admin().account(&"carol".parse().unwrap()).await.unwrap();
+    // The largest of many blocks comes close to the modulus that they pretend to have.
+    let largest = async |name: &str| {
+        let mut largest = 0;
+        for _ in 0..300 {
+            let answer = server.get(&format!("/challenge/{name}")).await;
+            let block = base64::decode(answer.body["challenge"].as_str().unwrap()).unwrap();
+            largest = largest.max(u32::from_be_bytes(*block.first_chunk().unwrap()));
+        }
+        f64::from(largest)
+    };
+    let by_name = largest("carol").await;
+    let by_id = largest(&account.id.to_string()).await;
+    assert!((by_name / by_id - 1.0).abs() < 0.04, "{by_name} {by_id}");
+}

@@ -171,7 +171,7 @@ async fn the_time_of_last_use_is_written_once_an_hour() {
     let last_use = async || {
         let store = &server.authority().ports().credentials;
         let thumbprint = ed25519(1).public_key().thumbprint();
-        store.credential(&thumbprint).await.unwrap().unwrap().0.last_used_at
+        store.credential(&thumbprint).await.unwrap().and_then(|(key, _)| key.last_used_at)
     };
     assert_eq!(last_use().await, None);
     let first = server.authority().now();

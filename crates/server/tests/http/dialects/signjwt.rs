@@ -175,11 +175,12 @@ async fn the_first_request_is_the_login_and_the_trail_says_so() {
 }
 
 #[tokio::test]
-async fn a_key_can_be_registered_once_even_unproven() {
+async fn a_key_can_be_claimed_by_many_until_one_has_signed() {
     let server = Server::start().await;
     let mut session = Session::of_new_user(&server).await;
-    assert_eq!(server.register("mallory", &ed25519(1)).await.status, StatusCode::CONFLICT);
+    assert_eq!(server.register("mallory", &ed25519(1)).await.status, StatusCode::OK);
     assert_eq!(session.protected(&server).await, StatusCode::OK);
+    assert_eq!(server.register("trudy", &ed25519(1)).await.status, StatusCode::CONFLICT);
     let known = server.authority().signers("alice", None).await.unwrap();
     assert_eq!(known[0].credential.last_used_at, Some(server.authority().now()));
 }

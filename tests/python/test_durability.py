@@ -162,9 +162,10 @@ def test_a_login_works_right_after_a_restart(own_server):
 
 def test_a_wrong_master_key_refuses_to_start_and_harms_nothing(tmp_path):
     right, wrong = ({"COUNTERSIGN_MASTER_KEY": byte * 32} for byte in ("a1", "b2"))
-    server = Server(tmp_path, **right).start()
+    server = Server(tmp_path, "--new", **right).start()
     client = Client(server).register()
     server.stop()
+    server.options = ()
 
     with pytest.raises(AssertionError, match="(?i)master key"):
         Server(tmp_path, **wrong).start()

@@ -25,6 +25,7 @@ use crate::{
     revocation_feed::RevocationFeed,
     sessions::{KNOWN_SESSIONS, KnownSession, session_sealer},
     signing_keys::{SigningKeyError, SigningKeys},
+    store_health::StoreHealth,
     tokens::RevokedTokens,
     trail::Trail,
     vault::Vault,
@@ -52,6 +53,8 @@ pub struct Authority {
     pub(crate) known_sessions: Cache<[u8; 32], Arc<KnownSession>>,
     pub(crate) session_nonces: DrawnAhead<16>,
     remembers_since: UnixTime,
+    /// How the store has been lately.
+    pub(crate) store_health: StoreHealth,
     /// When the store was last found well, by the monotonic clock.
     pub(crate) checked: tokio::sync::Mutex<Option<Duration>>,
     /// The nonces of the server's own protected resources.
@@ -98,6 +101,7 @@ impl Authority {
             known_sessions: Cache::new(KNOWN_SESSIONS),
             session_nonces: DrawnAhead::new(Arc::clone(&ports.random)),
             remembers_since: if vault.is_new() { UnixTime::EPOCH } else { now },
+            store_health: StoreHealth::default(),
             checked: tokio::sync::Mutex::new(None),
             policy,
             ports,

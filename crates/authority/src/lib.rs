@@ -32,6 +32,7 @@ mod server_keys;
 mod sessions;
 mod signers;
 mod signing_keys;
+mod store_health;
 mod tokens;
 mod trail;
 pub mod vault;

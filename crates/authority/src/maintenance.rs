@@ -13,7 +13,11 @@ use countersign_protocol::UnixTime;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
-    audit::AuditEvent, authority::Authority, ports::StoreError, signing_keys::SigningKeyError,
+    audit::AuditEvent,
+    authority::Authority,
+    ports::{StoreCondition, StoreError},
+    signing_keys::SigningKeyError,
+    tokens::LateRevocation,
 };
 
 /// How often the store is asked whether another process changed it: the longest time that an
@@ -24,6 +28,9 @@ const CHECK_HOLDS: Duration = Duration::from_secs(1);
 const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
 /// How many accounts are looked at in one transaction.
 const EXPIRE_BATCH: u32 = 200;
+/// How often what the store has put off is done, and revocations that the store could not take are
+/// tried again: the longest time for which they are in memory alone.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// How long a refusal may wait for others to be written together with it. A commit for each would
 /// cost more than all else about it.
 const GATHER: Duration = Duration::from_millis(50);
@@ -59,11 +66,17 @@ impl Maintenance {
     async fn keep_house(&self) {
         let mut watch = interval(WATCH_EVERY);
         let mut maintain = interval(MAINTAIN_EVERY);
+        let mut tidy = interval(TIDY_EVERY);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = watch.tick() => report("watch", self.take_over_changes().await),
+                _ = watch.tick() => {
+                    self.authority.note_condition();
+                    report("watch", self.take_over_changes().await);
+                }
+                _ = tidy.tick() => report("tidying", self.tidy().await),
                 _ = maintain.tick() => report("maintenance", self.maintain().await),
             }
         }
@@ -78,6 +91,12 @@ impl Maintenance {
     }
 
     /// Writes down what still waits: the last act of a server.
+    pub async fn finish(&self) {
+        report("tidying", self.tidy().await);
+        self.write_trail().await;
+    }
+
+    /// Writes down the refusals that wait.
     pub async fn write_trail(&self) {
         let events = self.authority.trail.take();
         if events.is_empty() {
@@ -88,6 +107,24 @@ impl Maintenance {
             self.authority.trail.lost(count);
             tracing::error!(%error, count, "audit events were lost");
         }
+    }
+
+    /// Writes revocations that could not be written when they came, and lets the store do what it
+    /// has put off.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tidy(&self) -> Result<(), SigningKeyError> {
+        let Authority { ports, revoked_tokens, store_health, .. } = &*self.authority;
+        for late in revoked_tokens.unwritten(ports.clock.now()) {
+            let LateRevocation { jti, expires_at, event } = late.clone();
+            ports.revocations.revoke_token(&jti, expires_at, event).await?;
+            revoked_tokens.written(&jti);
+        }
+        if ports.watch.tidy().await? {
+            store_health.note_tidy(ports.clock.monotonic());
+        }
+        Ok(())
     }
 
     /// Takes over what another process, such as an administrator's command, changed in the store.
@@ -155,12 +192,24 @@ impl Maintenance {
 }
 
 impl Authority {
+    /// How the store is, and how long ago all of it was in its place.
+    pub fn store_condition(&self) -> (StoreCondition, Option<Duration>) {
+        let untidy_for = self.store_health.untidy_for(self.ports.clock.monotonic());
+        (self.ports.watch.condition(), untidy_for)
+    }
+
+    fn note_condition(&self) {
+        let condition = self.ports.watch.condition();
+        self.store_health.note(&condition, self.ports.clock.monotonic());
+    }
+
     /// How many refusals could not be written to the audit trail.
     pub fn dropped_events(&self) -> u64 {
         self.trail.dropped()
     }
 
-    /// Whether the server can do its work: the store reads and writes, and a key is there to sign.
+    /// Whether the server can do its work: the store reads and writes as much as a login does, no
+    /// write has failed in the last seconds, and a key is there to sign.
     /// A good answer holds for a second, so that asking often costs no writes.
     ///
     /// # Errors
@@ -168,6 +217,9 @@ impl Authority {
     pub async fn check(&self) -> Result<(), SigningKeyError> {
         let now = self.ports.clock.monotonic();
         let mut checked = self.checked.lock().await;
+        self.note_condition();
+        let failing = |error| StoreError::Unavailable(Box::new(error));
+        self.store_health.check(now).map_err(failing)?;
         if checked.is_none_or(|last| now >= last + CHECK_HOLDS) {
             self.ports.watch.check().await?;
             *checked = Some(now);

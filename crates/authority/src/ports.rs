@@ -40,7 +40,7 @@ pub use self::server_keys::ServerKeyStore;
 pub use self::session_nonces::{InvalidSessionId, SessionId, SessionNonce, SessionNonces};
 pub use self::signing_keys::SigningKeyStore;
 pub use self::vault::{VaultRecord, VaultStore};
-pub use self::watch::StoreWatch;
+pub use self::watch::{StoreCondition, StoreWatch};
 
 /// Everything that the authority needs, wired together by the binary.
 #[derive(Clone)]

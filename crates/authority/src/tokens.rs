@@ -7,7 +7,7 @@ use countersign_protocol::{
     keys::{PublicKey, Thumbprint},
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims, verify::AccessToken},
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
 use crate::{
@@ -149,7 +149,14 @@ impl Authority {
         let expires_at = claims.expires_at + self.policy.skew;
         self.revoked_tokens.insert(claims.token_id.clone(), expires_at);
         self.revocation_feed.forget();
-        Ok(self.ports.revocations.revoke_token(&claims.token_id, expires_at, event).await?)
+        let revocations = &self.ports.revocations;
+        let written = revocations.revoke_token(&claims.token_id, expires_at, event.clone()).await;
+        if written.is_err() {
+            // Housekeeping tries again: what is refused now must be refused after a restart too.
+            let jti = claims.token_id;
+            self.revoked_tokens.write_later(LateRevocation { jti, expires_at, event });
+        }
+        Ok(written?)
     }
 
     /// An account and its live public keys, oldest first, for resource servers that verify what it signs; `None`
@@ -192,31 +199,66 @@ impl Authority {
 
 /// The ids of revoked tokens, until they end by themselves.
 #[derive(Default)]
-pub(crate) struct RevokedTokens(RwLock<HashMap<String, UnixTime>>);
+pub(crate) struct RevokedTokens {
+    ends: RwLock<HashMap<String, UnixTime>>,
+    /// Those that the store does not know yet.
+    late: Mutex<Vec<LateRevocation>>,
+}
+
+/// A revocation that could not be written when it came.
+#[derive(Clone, Debug)]
+pub(crate) struct LateRevocation {
+    pub(crate) jti: String,
+    pub(crate) expires_at: UnixTime,
+    pub(crate) event: AuditEvent,
+}
+
+/// How many revocations may wait for a store that fails.
+const MAX_LATE: usize = 10_000;
 
 impl RevokedTokens {
     pub(crate) fn contains(&self, jti: &str) -> bool {
-        self.0.read().contains_key(jti)
+        self.ends.read().contains_key(jti)
     }
 
     pub(crate) fn insert(&self, jti: String, expires_at: UnixTime) {
-        self.0.write().insert(jti, expires_at);
+        self.ends.write().insert(jti, expires_at);
     }
 
     /// Those that have not ended at `now`.
     pub(crate) fn ids(&self, now: UnixTime) -> Vec<String> {
-        let own = self.0.read();
+        let own = self.ends.read();
         let live = own.iter().filter(|(_, expires_at)| **expires_at > now);
         live.map(|(jti, _)| jti.clone()).collect()
     }
 
     pub(crate) fn add(&self, tokens: Vec<(String, UnixTime)>) {
-        let mut own = self.0.write();
+        let mut own = self.ends.write();
         own.extend(tokens);
     }
 
+    /// Keeps a revocation until it is [written](Self::written). Who made it was told that it failed.
+    fn write_later(&self, revocation: LateRevocation) {
+        let mut late = self.late.lock();
+        if late.len() < MAX_LATE && late.iter().all(|known| known.jti != revocation.jti) {
+            late.push(revocation);
+        }
+    }
+
+    /// Those that wait to be written, and have not ended at `now`.
+    pub(crate) fn unwritten(&self, now: UnixTime) -> Vec<LateRevocation> {
+        let mut late = self.late.lock();
+        late.retain(|revocation| revocation.expires_at > now);
+        late.clone()
+    }
+
+    /// The store knows of `jti` now.
+    pub(crate) fn written(&self, jti: &str) {
+        self.late.lock().retain(|revocation| revocation.jti != jti);
+    }
+
     pub(crate) fn forget_ended(&self, now: UnixTime) {
-        self.0.write().retain(|_, expires_at| *expires_at > now);
+        self.ends.write().retain(|_, expires_at| *expires_at > now);
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn run(_options: Options) -> anyhow::Result<()> {
         let stopped = async {
             let _ = stopping.await;
         };
-        serve::serve(&settings, stopped, |server| drop(started.send(server.issuer))).await
+        serve::serve(&settings, false, stopped, |server| drop(started.send(server.issuer))).await
     });
     let issuer = match tokio::time::timeout(START_WITHIN, listening).await {
         Ok(Ok(issuer)) => issuer,

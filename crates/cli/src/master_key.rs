@@ -6,8 +6,8 @@
 
 use std::{
     env, fs,
-    io::{self, ErrorKind, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    io::ErrorKind,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -20,8 +20,10 @@ use countersign_protocol::ports::Random;
 use countersign_system::SystemRandom;
 use zeroize::Zeroizing;
 
+use crate::secret_file;
+
 /// The variables that may hold the master key; the first one that is set counts.
-const VARIABLES: [&str; 2] = ["COUNTERSIGN_MASTER_KEY", "NOT_MY_KEY"];
+pub(crate) const VARIABLES: [&str; 2] = ["COUNTERSIGN_MASTER_KEY", "NOT_MY_KEY"];
 
 /// A master key and where it was found.
 pub(crate) struct Found {
@@ -90,6 +92,12 @@ pub(crate) fn find(
     bail!("there is no master key: put back {}, or set {}", path.display(), VARIABLES[0])
 }
 
+/// Whether a master key of this program is in the environment. (The other variable is that of the
+/// *jwks-server*, whose setups set it for the first start too.)
+pub(crate) fn is_given() -> bool {
+    env::var_os(VARIABLES[0]).is_some()
+}
+
 /// Opens the vault of `store` with the one of `keys` that fits, which is returned with it.
 pub(crate) async fn open_vault(
     data_dir: &Path,
@@ -124,15 +132,14 @@ pub(crate) async fn open_vault(
 pub(crate) fn settle(data_dir: &Path, found: Found) -> anyhow::Result<Found> {
     let (path, next) = (file_in(data_dir), next_file_in(data_dir));
     let describe = || format!("cannot put {} in order", next.display());
+    for file in [&path, &next] {
+        secret_file::remove(&secret_file::unfinished(file)).with_context(describe)?;
+    }
     if matches!(found.source, Source::Interrupted(_)) {
         adopt_next(data_dir)?;
         return Ok(Found { source: Source::Interrupted(path), ..found });
     }
-    match fs::remove_file(&next) {
-        Ok(()) => sync(data_dir).with_context(describe)?,
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(describe),
-    }
+    secret_file::remove(&next).with_context(describe)?;
     Ok(found)
 }
 
@@ -140,7 +147,7 @@ pub(crate) fn settle(data_dir: &Path, found: Found) -> anyhow::Result<Found> {
 pub(crate) fn adopt_next(data_dir: &Path) -> anyhow::Result<()> {
     let (path, next) = (file_in(data_dir), next_file_in(data_dir));
     let describe = || format!("cannot rename {} to {}", next.display(), path.display());
-    fs::rename(&next, &path).and_then(|()| sync(data_dir)).with_context(describe)
+    fs::rename(&next, &path).and_then(|()| secret_file::sync(data_dir)).with_context(describe)
 }
 
 /// Reads a key file; `None` when there is none.
@@ -166,37 +173,12 @@ pub(crate) fn read_variable(name: &str) -> anyhow::Result<Option<MasterKey>> {
     Ok(Some(MasterKey::parse(&text).with_context(|| format!("{name} is set"))?))
 }
 
-/// Writes a key to a new file that only its owner can read, durably. The file is there only when
-/// it is whole.
+/// Writes a key to a new file that only its owner can read, durably.
 pub(crate) fn write_new(path: &Path, key: &MasterKey) -> anyhow::Result<()> {
     ensure!(fs::symlink_metadata(path).is_err(), "{} exists already", path.display());
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let written = write_partial(&partial, key)
-        .and_then(|()| fs::rename(&partial, path))
-        .and_then(|()| sync(directory_of(path)));
-    if written.is_err() {
-        // What went wrong before is what the caller must learn.
-        let _: io::Result<()> = fs::remove_file(&partial);
-    }
-    written.with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn write_partial(path: &Path, key: &MasterKey) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // What root writes here is for the service to which the directory belongs.
-    let (directory, owner) = (fs::metadata(directory_of(path))?, file.metadata()?.uid());
-    if owner == 0 && directory.uid() != 0 {
-        fchown(&file, Some(directory.uid()), Some(directory.gid()))?;
-    }
     let text = Zeroizing::new(format!("{}\n", *key.reveal()));
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    secret_file::create(path, text.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn from_environment() -> anyhow::Result<Option<Found>> {
@@ -226,20 +208,9 @@ async fn file_that_opens(data_dir: &Path, store: &dyn VaultStore) -> Option<Sour
     None
 }
 
-fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    fs::File::open(directory)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::chown;
+    use std::os::unix::fs::{MetadataExt as _, chown};
 
     use super::*;
 
@@ -254,6 +225,18 @@ mod tests {
         let other = MasterKey::generate(&SystemRandom);
         assert!(write_new(&path, &other).is_err());
         assert_eq!(*read(&path).unwrap().unwrap().reveal(), *key.reveal());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_command_left_of_a_key_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, key) = (file_in(dir.path()), MasterKey::generate(&SystemRandom));
+        write_new(&path, &key).unwrap();
+        for of in [&path, &next_file_in(dir.path())] {
+            fs::write(secret_file::unfinished(of), "a part of a key").unwrap();
+        }
+        settle(dir.path(), Found { key, source: Source::File(path) }).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
@@ -273,7 +256,7 @@ mod tests {
     fn an_empty_key_file_is_an_error_that_names_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = file_in(dir.path());
-        write_partial(&path, &MasterKey::generate(&SystemRandom)).unwrap();
+        write_new(&path, &MasterKey::generate(&SystemRandom)).unwrap();
         fs::write(&path, "\n").unwrap();
         let error = read(&path).err().unwrap();
         assert!(format!("{error:#}").contains("master.key: the master key is empty"));

@@ -20,9 +20,27 @@ pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Writes a remark for the person at the terminal.
-#[expect(clippy::print_stderr, reason = "this is the one place that writes remarks")]
 pub(crate) fn remark(text: impl AsRef<str>) {
-    eprintln!("{}", text.as_ref());
+    // Whoever closed standard error, or filled the disk behind it, does not want remarks; what is
+    // under way goes on.
+    let _: io::Result<()> = writeln!(io::stderr().lock(), "{}", text.as_ref());
+}
+
+/// The exit status of a command that did what it was asked to, but failed at something after it.
+const DONE_BUT: u8 = 3;
+
+/// What was done before something else failed. An error in this context is no failure of what was
+/// asked for, and has an exit status of its own: who tries again would be told that it exists.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}, but what came after it failed")]
+struct Done(String);
+
+/// The result of what came after `done`, which says what was asked for and done.
+pub(crate) fn after<T>(
+    done: impl Into<String>,
+    rest: Result<T, impl Into<anyhow::Error>>,
+) -> anyhow::Result<T> {
+    rest.map_err(|error| error.into().context(Done(done.into())))
 }
 
 /// Writes what went wrong, with its causes, and gives the exit status for it.
@@ -39,5 +57,5 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
         said = cause;
     }
     remark(text);
-    ExitCode::FAILURE
+    if error.is::<Done>() { ExitCode::from(DONE_BUT) } else { ExitCode::FAILURE }
 }

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     config::{self, Location, Settings},
-    logging,
+    hardening, logging,
     master_key::Source,
     output, server,
 };
@@ -25,6 +25,11 @@ const TLS_CHECK_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Options {
     #[command(flatten)]
     location: Location,
+
+    /// Make a new database where one has been, or where a master key is given: for the very first
+    /// start, once. What is left of an old database is kept beside the new one
+    #[arg(long)]
+    new: bool,
 
     /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]
@@ -112,7 +117,9 @@ impl Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let settings = config::load(&options.location, options.to_table()?)?;
     let _log = logging::start(&settings.log)?;
-    serve(&settings, until_asked_to_stop()?, |started| announce(&settings, &started)).await
+    hardening::keep_memory_private();
+    let stop = until_asked_to_stop()?;
+    serve(&settings, options.new, stop, |started| announce(&settings, &started)).await
 }
 
 /// A server that has begun to listen.
@@ -123,9 +130,11 @@ pub(crate) struct Started {
     pub(crate) master_key: Source,
 }
 
-/// Serves until `stop` is ready; calls `started` when it listens.
+/// Serves until `stop` is ready; calls `started` when it listens. `anew` says that a new database was
+/// asked for.
 pub(crate) async fn serve(
     settings: &Settings,
+    anew: bool,
     stop: impl Future<Output = ()>,
     started: impl FnOnce(Started),
 ) -> anyhow::Result<()> {
@@ -137,7 +146,7 @@ pub(crate) async fn serve(
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let origin = settings.origin(listener.local_addr()?)?;
     let issuer = origin.origin().to_owned();
-    let opened = server::start(settings, || settings.policy(origin)).await?;
+    let opened = server::start(settings, anew, || settings.policy(origin)).await?;
     let app = App::new(Arc::clone(&opened.authority), transport);
     let guarding = app.clone();
     let metrics = Arc::clone(&app.metrics);
@@ -157,7 +166,7 @@ pub(crate) async fn serve(
     let served = listen::serve(listener, acceptor, app.router(), &limits, &metrics, stop).await;
     housekeeping.abort();
     reloading.inspect(tokio::task::JoinHandle::abort);
-    maintenance().write_trail().await;
+    maintenance().finish().await;
     drop(opened.lock);
     tracing::info!("stopped");
     Ok(served?)

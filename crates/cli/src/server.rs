@@ -1,8 +1,8 @@
 //! Opens what lies in a data directory: store, vault, authority.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use countersign_authority::{
     Authority,
     policy::Policy,
@@ -10,12 +10,13 @@ use countersign_authority::{
 };
 use countersign_store::{
     memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
-    sqlite::{ServerLock, SqliteOptions, SqliteStore},
+    sqlite::{Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, create_private_dir},
 };
 use countersign_system::{SystemClock, SystemRandom};
 
 use crate::{
     config::Settings,
+    first_start,
     master_key::{self, Source},
 };
 
@@ -30,20 +31,33 @@ pub(crate) fn database_path(settings: &Settings) -> PathBuf {
     settings.data_dir.join(&settings.database)
 }
 
-/// Opens the database; makes directory and database if they are missing and `may_create`.
-pub(crate) fn open(settings: &Settings, may_create: bool) -> anyhow::Result<DataDir> {
-    if may_create {
-        let path = &settings.data_dir;
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .with_context(|| format!("cannot make the data directory {}", path.display()))?;
-    }
-    let mut options = SqliteOptions { now: SystemClock::new().now(), ..SqliteOptions::default() };
-    if !may_create {
-        options.mode = countersign_store::sqlite::OpenMode::Existing;
-    }
+/// What a data directory is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A command changes what no server may have open.
+    Alone,
+    /// A command looks at a database, or changes rows in it. It must be there.
+    Command,
+    /// A server starts where there never was a database.
+    FirstStart,
+    /// A restore tries a copy of a backup out.
+    Rehearsal,
+    /// A server starts on the database that was there before.
+    Serve,
+}
+
+/// Opens the database; makes it for a first start.
+pub(crate) fn open(settings: &Settings, purpose: Purpose) -> anyhow::Result<DataDir> {
+    let (mode, is_server) = match purpose {
+        Purpose::Alone => (OpenMode::Existing, true),
+        Purpose::Command => (OpenMode::Existing, false),
+        Purpose::FirstStart => (OpenMode::CreateOrUpgrade, true),
+        Purpose::Rehearsal => (OpenMode::CreateOrUpgrade, false),
+        Purpose::Serve => (OpenMode::Upgrade, true),
+    };
+    let disk_reserve = if is_server { settings.limits.disk_reserve_bytes } else { 0 };
+    let now = SystemClock::new().now();
+    let options = SqliteOptions { mode, is_server, disk_reserve, now, ..SqliteOptions::default() };
     let store = Arc::new(SqliteStore::open(&database_path(settings), &options)?);
     let ports = ports(&store, settings);
     Ok(DataDir { store, ports })
@@ -58,25 +72,45 @@ pub(crate) struct Opened {
     pub(crate) lock: ServerLock,
 }
 
-/// Opens everything that a server needs.
+/// Opens everything that a server needs. `anew` says that a new database was asked for.
 pub(crate) async fn start(
     settings: &Settings,
+    anew: bool,
     policy: impl FnOnce() -> anyhow::Result<Policy>,
 ) -> anyhow::Result<Opened> {
-    let is_new = !database_path(settings).exists();
     let policy = policy()?;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&settings.data_dir)
+    create_private_dir(&settings.data_dir)
         .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
     let lock = ServerLock::acquire(&settings.data_dir)?;
-    let keys = master_key::find(&settings.data_dir, is_new, &SystemRandom)?;
-    let DataDir { ports, store } = open(settings, true)?;
+    let purpose = first_start::decide(settings, &lock, anew)?;
+    let may_make_key = purpose == Purpose::FirstStart;
+    let keys = master_key::find(&settings.data_dir, may_make_key, &SystemRandom)?;
+    let DataDir { ports, store } = open(settings, purpose)?;
+    check_installation(settings, &lock, &store)?;
     let (vault, found) = master_key::open_vault(&settings.data_dir, keys, &*ports.vault).await?;
     let found = master_key::settle(&settings.data_dir, found)?;
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);
+    lock.remember(Memory::Installation(store.installation()))?;
     Ok(Opened { authority, store, master_key: found.source, lock })
+}
+
+/// Refuses a database that was put in the place of the one that was used here before.
+fn check_installation(
+    settings: &Settings,
+    lock: &ServerLock,
+    store: &SqliteStore,
+) -> anyhow::Result<()> {
+    let Memory::Installation(expected) = lock.memory() else { return Ok(()) };
+    ensure!(
+        store.installation() == expected,
+        "{}: this is the database of another installation than the one that was used in {2} \
+         before. Put that one back, or use `countersign admin restore`; if this one is meant to be \
+         here, delete {1}",
+        database_path(settings).display(),
+        lock.path().display(),
+        settings.data_dir.display(),
+    );
+    Ok(())
 }
 
 fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {

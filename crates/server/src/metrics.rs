@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use axum::extract::MatchedPath;
+use countersign_authority::ports::StoreCondition;
 use http::{Method, StatusCode};
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder, text};
 use prometheus_client::metrics::counter::Counter;
@@ -34,6 +35,17 @@ pub struct Metrics {
     replay_log_entries: Gauge,
     store_duration: Family<NamedLabel, Histogram>,
     audit_events_dropped: Counter,
+    store_condition: StoreMetrics,
+}
+
+/// How the store is.
+#[derive(Debug, Default)]
+struct StoreMetrics {
+    failed_writes: Counter,
+    free_bytes: Gauge,
+    log_bytes: Gauge,
+    log_age: Gauge,
+    log_transactions_dropped: Gauge,
 }
 
 impl Metrics {
@@ -48,6 +60,7 @@ impl Metrics {
             replay_log_entries: Gauge::default(),
             store_duration: Family::new_with_constructor(store_histogram),
             audit_events_dropped: Counter::default(),
+            store_condition: StoreMetrics::default(),
         };
         metrics.register();
         metrics
@@ -80,6 +93,7 @@ impl Metrics {
             "Audit events that could not be recorded",
             self.audit_events_dropped.clone(),
         );
+        self.store_condition.register(registry);
     }
 
     /// A request was answered with `status`, `took` after its head had arrived.
@@ -117,6 +131,17 @@ impl Metrics {
         self.audit_events_dropped.inner().store(events, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// The store is in this condition, and it is so long since all of its log was folded in.
+    pub fn set_store_condition(&self, condition: &StoreCondition, log_age: Option<Duration>) {
+        let metrics = &self.store_condition;
+        let failed = metrics.failed_writes.inner();
+        failed.store(condition.failed_writes, std::sync::atomic::Ordering::Relaxed);
+        metrics.free_bytes.set(gauge_bytes(condition.free_bytes.unwrap_or(0)));
+        metrics.log_bytes.set(gauge_bytes(condition.log_bytes));
+        metrics.log_age.set(gauge_bytes(log_age.map_or(0, |age| age.as_secs())));
+        metrics.log_transactions_dropped.set(gauge_bytes(condition.dropped_transactions));
+    }
+
     /// Everything, in the `OpenMetrics` text format, for an answer of type [`CONTENT_TYPE`].
     ///
     /// # Errors
@@ -126,6 +151,36 @@ impl Metrics {
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;
         Ok(page)
+    }
+}
+
+impl StoreMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "store_failed_writes",
+            "Transactions of the store that failed",
+            self.failed_writes.clone(),
+        );
+        registry.register(
+            "disk_free_bytes",
+            "Bytes free where the database lies",
+            self.free_bytes.clone(),
+        );
+        registry.register(
+            "wal_bytes",
+            "Size of the write-ahead log of the database",
+            self.log_bytes.clone(),
+        );
+        registry.register(
+            "wal_checkpoint_age_seconds",
+            "Time since all of the write-ahead log was last in the database",
+            self.log_age.clone(),
+        );
+        registry.register(
+            "wal_dropped_transactions",
+            "Transactions lost to a damaged write-ahead log at the start",
+            self.log_transactions_dropped.clone(),
+        );
     }
 }
 
@@ -246,6 +301,10 @@ fn store_histogram() -> Histogram {
         1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
         1.0,
     ])
+}
+
+fn gauge_bytes(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn gauge_value(count: usize) -> i64 {

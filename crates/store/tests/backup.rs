@@ -73,7 +73,7 @@ async fn a_backup_holds_everything_and_is_for_its_owner_only() {
 
     let summary = store.backup(&place.backup).unwrap();
     let expected = DatabaseSummary {
-        schema_version: 6,
+        schema_version: 9,
         accounts: 1,
         credentials: 1,
         invitations: 0,
@@ -289,4 +289,24 @@ fn copy_files(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
+}
+
+#[test]
+fn the_next_backup_sweeps_what_killed_ones_have_left_and_nothing_else() {
+    let place = Place::new();
+    let store = place.open();
+    let named = |name: &str| place.directory.path().join(name);
+    let killed = named("yesterday.db.countersign-partial");
+    let journal = named("yesterday.db.countersign-partial-journal");
+    let (foreign, running) = (named("download.partial"), named("now.db.countersign-partial"));
+    for path in [&killed, &journal, &foreign, &running] {
+        fs::write(path, "a part").unwrap();
+    }
+    let lock = fs::File::open(&running).unwrap();
+    lock.lock().unwrap();
+    store.backup(&place.backup).unwrap();
+    assert!(!killed.exists() && !journal.exists());
+    assert!(foreign.exists() && running.exists());
+    let refusal = store.backup(&named("now.db")).unwrap_err();
+    assert!(matches!(refusal, BackupError::InProgress { .. }), "{refusal:?}");
 }

@@ -10,6 +10,28 @@ pub trait StoreWatch: Send + Sync {
     /// Whether another process changed the store since this was last asked.
     async fn changed_elsewhere(&self) -> Result<bool, StoreError>;
 
-    /// Reads and writes something, to see that both work.
+    /// Reads and writes as much as a login does, to see that both work.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// How the store is. Only looks, and costs next to nothing.
+    fn condition(&self) -> StoreCondition;
+
+    /// Does what need not be done at once, such as bringing what is in a log to where it belongs.
+    /// Whether nothing is left to do.
+    async fn tidy(&self) -> Result<bool, StoreError>;
+}
+
+/// How a store is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreCondition {
+    /// Why nothing can be kept, if what the store works on is no longer where it was.
+    pub misplaced: Option<String>,
+    /// How many transactions have failed since the start.
+    pub failed_writes: u64,
+    /// Free space where the store lies, in bytes, if that is known.
+    pub free_bytes: Option<u64>,
+    /// The size of the log of changes, in bytes.
+    pub log_bytes: u64,
+    /// How many transactions in the log were lost to damage, when the store was opened.
+    pub dropped_transactions: u64,
 }

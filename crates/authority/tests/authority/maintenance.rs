@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use countersign_authority::{
     Maintenance, PresentedKey, SigningKeyError, SigningKeys, UnprovenRegistration,
     audit::{AuditEvent, AuditFilter, RecordedEvent},
-    ports::{AuditStore, Retention, RevocationStore, ShutOut, StoreError, StoreWatch},
+    ports::{
+        AuditStore, Retention, RevocationStore, ShutOut, StoreCondition, StoreError, StoreWatch,
+    },
 };
 use countersign_protocol::{UnixTime, tokens::issue::AccessTokenClaims};
 use countersign_testkit::{clock::FixedClock, keys::ed25519, random::SeededRandom};
@@ -26,6 +28,7 @@ struct Fake {
     changed: AtomicBool,
     failing: AtomicBool,
     checks: AtomicU64,
+    failed_writes: AtomicU64,
     appended: Mutex<Vec<AuditEvent>>,
     pruned: Mutex<Vec<(UnixTime, Retention)>>,
     revoked: Mutex<Vec<(String, UnixTime)>>,
@@ -53,6 +56,17 @@ impl StoreWatch for Fake {
     async fn check(&self) -> Result<(), StoreError> {
         self.checks.fetch_add(1, SeqCst);
         self.done(())
+    }
+
+    fn condition(&self) -> StoreCondition {
+        StoreCondition {
+            failed_writes: self.failed_writes.load(SeqCst),
+            ..StoreCondition::default()
+        }
+    }
+
+    async fn tidy(&self) -> Result<bool, StoreError> {
+        self.done(true)
     }
 }
 
@@ -350,4 +364,38 @@ async fn a_server_that_cannot_sign_is_not_well_although_its_store_is() {
     assert!(matches!(error, SigningKeyError::NoneActive), "{error:?}");
     setting.maintenance().maintain().await.unwrap();
     setting.world.authority.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_revocation_that_could_not_be_written_is_written_as_soon_as_it_can_be() {
+    let setting = Setting::new().await;
+    let maintenance = setting.maintenance();
+    setting.world.register("alice", &ed25519(1)).await.unwrap();
+    let grant = setting.world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
+    let token = setting.world.claims(&grant.access_token);
+
+    setting.fake.fail(true);
+    let authority = &setting.world.authority;
+    let revoked = authority.revoke_token(&grant.access_token, None, ADDRESS).await;
+    assert!(revoked.is_err(), "what is not durable is not acknowledged");
+    assert!(!setting.stands(&token).await, "and it is in force all the same");
+    assert!(maintenance.tidy().await.is_err());
+    setting.fake.revoked.lock().clear();
+
+    setting.fake.fail(false);
+    maintenance.tidy().await.unwrap();
+    assert_eq!(setting.fake.revoked.lock()[0].0, token.token_id);
+    maintenance.tidy().await.unwrap();
+    assert_eq!(setting.fake.revoked.lock().len(), 1, "once is enough");
+}
+
+#[tokio::test]
+async fn a_server_whose_writes_fail_is_not_ready_though_the_check_works() {
+    let setting = Setting::new().await;
+    let authority = &setting.world.authority;
+    authority.check().await.unwrap();
+    setting.fake.failed_writes.store(1, SeqCst);
+    assert!(authority.check().await.is_err());
+    setting.world.clock.advance(Duration::from_secs(6));
+    authority.check().await.unwrap();
 }

@@ -22,16 +22,20 @@ pub(super) struct Options {
 pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let data_dir = open(settings)?;
     let summary = data_dir.store.backup(&options.file).context("there is no backup")?;
-    let ports = &data_dir.ports;
-    let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseBackedUp);
-    ports.audit.append(vec![event]).await.context("the audit trail does not know of the backup")?;
-    output::line(format!("{}: {}", options.file.display(), describe(&summary)))?;
+    let path = options.file.display();
+    let said = output::line(format!("{path}: {}", describe(&summary)));
+    output::remark("the backup is whole");
     let keys = master_key::find(&settings.data_dir, false, &SystemRandom).unwrap_or_default();
     let place = keys.first().map_or("the master key".to_owned(), |found| found.source.place());
     output::remark(format!(
         "the master key is not in it, and a restore needs it: keep a copy of {place}, elsewhere"
     ));
-    Ok(())
+    let ports = &data_dir.ports;
+    let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseBackedUp);
+    let noted = ports.audit.append(vec![event]).await;
+    let done = format!("the backup {path} is whole");
+    output::after(&done, said.context("it could not be said on standard output"))?;
+    output::after(done, noted.context("the audit trail does not know of the backup"))
 }
 
 /// What a database holds, in words.

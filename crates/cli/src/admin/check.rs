@@ -1,15 +1,15 @@
 //! `countersign admin check`.
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use countersign_authority::sealed_key::KeyState;
-use countersign_store::sqlite::ServerLock;
+use countersign_store::sqlite::{ServerLock, inspect_log};
 
 use super::{backup::describe, count, open, signing_keys};
-use crate::{config::Settings, output};
+use crate::{config::Settings, output, server::database_path};
 
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let mut failures = report_log(settings)?;
     let data_dir = open(settings)?;
-    let mut failures = 0_u64;
     let database = data_dir.store.verify().map(|summary| describe(&summary));
     failures += report("database", database.map_err(Into::into))?;
     let vault = signing_keys::open_vault(settings, &data_dir).await;
@@ -33,6 +33,20 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
     output::line(format!("{:<14}{running}", "server"))?;
     ensure!(failures == 0, "{}: {} failed", settings.data_dir.display(), count(failures, "check"));
     Ok(())
+}
+
+/// Looks at the log before the database is opened, which takes over what is whole of it. While a
+/// server runs, it has looked already.
+fn report_log(settings: &Settings) -> anyhow::Result<u64> {
+    if ServerLock::is_held(&settings.data_dir).unwrap_or(false) {
+        return Ok(0);
+    }
+    let log = inspect_log(&database_path(settings)).unwrap_or_default();
+    if log.dropped_transactions == 0 {
+        return Ok(0);
+    }
+    let lost = count(log.dropped_transactions, "transaction");
+    report("log", Err(anyhow!("it is damaged, and {lost} behind the damage are lost")))
 }
 
 /// Writes how a check ended; 1 if it failed.

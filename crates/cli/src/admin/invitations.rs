@@ -73,6 +73,9 @@ pub(super) enum Command {
     },
 }
 
+/// What to do when the code could not be written.
+const UNKNOWN: &str = "nobody knows its code: withdraw it and make another";
+
 pub(super) async fn invite(settings: &Settings, options: Invite) -> anyhow::Result<()> {
     ensure!(!options.expires.is_zero(), "the code would never work: --expires must not be zero");
     let scopes = union(&options.scopes)?;
@@ -89,23 +92,25 @@ pub(super) async fn invite(settings: &Settings, options: Invite) -> anyhow::Resu
         let text = password.reveal().to_owned();
         let invited = [(username.clone(), password)];
         let until = invite_all(settings, &data_dir, &invited, &scopes, options.expires).await?;
-        output::line(text)?;
+        let said = output::line(text);
         output::remark(format!(
             "registers {username}, once, until {}; it is not shown again",
             to_rfc3339(until)
         ));
-        return Ok(());
+        return output::after(format!("the invitation of {username} is made ({UNKNOWN})"), said);
     }
     let expires_at = data_dir.ports.clock.now() + options.expires;
     let whom = options.username.as_ref().map_or("anybody".to_owned(), ToString::to_string);
     let new = NewInvitation { username: options.username, scopes, expires_at };
     let code = Administration::new(&data_dir.ports).invite(new).await?;
-    output::line(code.reveal())?;
+    let said = output::line(code.reveal());
     let until = to_rfc3339(expires_at);
     output::remark(format!("registers {whom}, once, until {until}; it is not shown again"));
     output::remark("use it with: countersign register NAME --code CODE");
     warn_if_closed(settings);
-    Ok(())
+    let hash = hex(&code.hash());
+    let done = format!("the invitation {} is made ({UNKNOWN})", &hash[..SHOWN_DIGITS]);
+    output::after(done, said)
 }
 
 /// Invites everybody on a list, or says what is wrong with it.

@@ -19,12 +19,13 @@ use countersign_authority::{
     AdminError, account::AccountName, ports::VaultStore, vault::VaultError,
 };
 use countersign_protocol::Scopes;
-use countersign_store::sqlite::OpenError;
+use countersign_store::sqlite::{OpenError, give_up_ballast};
 
 use self::claim::Claim;
 use crate::{
     config::{self, Location, Settings},
-    server::{self, DataDir},
+    output,
+    server::{self, DataDir, Purpose},
 };
 
 /// The commands of administrators.
@@ -110,11 +111,15 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 
 /// Opens the database, which must be there.
 fn open(settings: &Settings) -> anyhow::Result<DataDir> {
+    open_for(settings, Purpose::Command)
+}
+
+fn open_for(settings: &Settings, purpose: Purpose) -> anyhow::Result<DataDir> {
     require_data_dir(settings)?;
-    server::open(settings, false).map_err(|error| match error.downcast_ref() {
+    server::open(settings, purpose).map_err(|error| match error.downcast_ref() {
         Some(OpenError::Missing { .. }) => anyhow!(
-            "there is no database in {}: name another directory with --data-dir, or let \
-             `countersign serve` make one",
+            "there is no database in {}: name another directory with --data-dir. If there was one, \
+             put it back or restore a backup; the first one is made by `countersign serve`",
             settings.data_dir.display()
         ),
         _ => error,
@@ -124,7 +129,20 @@ fn open(settings: &Settings) -> anyhow::Result<DataDir> {
 /// Opens the database to change something in it. The claim keeps it from being replaced meanwhile.
 fn open_to_change(settings: &Settings) -> anyhow::Result<(Claim, DataDir)> {
     require_data_dir(settings)?;
+    make_room_if_full(settings);
     Ok((Claim::shared(&settings.data_dir)?, open(settings)?))
+}
+
+/// On a full disk, gives up what the server keeps there for this moment.
+fn make_room_if_full(settings: &Settings) {
+    match give_up_ballast(&server::database_path(settings)) {
+        Ok(Some(path)) => output::remark(format!(
+            "the disk is full: removed {}, which was kept for that, to have room",
+            path.display()
+        )),
+        Ok(None) => {}
+        Err(error) => output::remark(format!("the disk cannot be asked how full it is: {error}")),
+    }
 }
 
 fn require_data_dir(settings: &Settings) -> anyhow::Result<()> {

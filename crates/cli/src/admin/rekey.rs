@@ -8,12 +8,12 @@ use countersign_authority::vault::{MasterKey, Vault};
 use countersign_store::sqlite::ServerLock;
 use countersign_system::SystemRandom;
 
-use super::{claim::Claim, open, require_data_dir, require_vault};
+use super::{claim::Claim, make_room_if_full, open_for, require_data_dir, require_vault};
 use crate::{
     config::Settings,
     master_key::{self, Found, Source},
     output,
-    server::DataDir,
+    server::{DataDir, Purpose},
 };
 
 #[derive(Args)]
@@ -35,9 +35,10 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     require_data_dir(settings)?;
     let given = given_key(&options)?;
     let directory = &settings.data_dir;
+    make_room_if_full(settings);
     let _claim = Claim::alone(directory)?;
     let _lock = ServerLock::acquire(directory).context("stop the server first")?;
-    let data_dir = open(settings)?;
+    let data_dir = open_for(settings, Purpose::Alone)?;
     let old = present_key(directory, &data_dir).await?;
     let place = Place::choose(&old.source, given.is_some(), directory)?;
     let new = given.unwrap_or_else(|| MasterKey::generate(&SystemRandom));

@@ -26,7 +26,7 @@ use crate::{
     config::Settings,
     master_key::{self, Found, Source},
     output,
-    server::{self, DataDir, database_path},
+    server::{self, DataDir, Purpose, database_path},
     time::to_rfc3339,
 };
 
@@ -60,9 +60,9 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let source = opened.source.clone();
     drop(opened);
     let restored = rehearsal.perform()?;
-    report(settings, &options.file, &restored, &source)?;
+    let said = report(settings, &options.file, &restored, &source);
     warn_of(&revived);
-    Ok(())
+    output::after(format!("{} is restored", database_path(settings).display()), said)
 }
 
 fn refuse_while_running(data_dir: &Path) -> anyhow::Result<()> {
@@ -104,7 +104,7 @@ impl<'a> Rehearsal<'a> {
 
     /// Opens the copy as a server would, which brings it up to date.
     async fn open(&self, keys: Vec<Found>) -> anyhow::Result<Opened> {
-        let data_dir = server::open(&self.copied, true)?;
+        let data_dir = server::open(&self.copied, Purpose::Rehearsal)?;
         let vaults = &*data_dir.ports.vault;
         require_vault(vaults).await?;
         let (vault, found) = master_key::open_vault(&self.settings.data_dir, keys, vaults).await?;
@@ -214,14 +214,14 @@ fn report(
 ) -> anyhow::Result<()> {
     let database = database_path(settings);
     let holds = describe(&restored.summary);
-    output::line(format!("{}: {holds}, from {}", database.display(), backup.display()))?;
+    let said = output::line(format!("{}: {holds}, from {}", database.display(), backup.display()));
     if let Some(previous) = &restored.previous {
         output::remark(format!("the database that was there is {} now", previous.display()));
     }
     if let Source::Environment(variable) = source {
         output::remark(format!("it opens with the master key in {variable}: start the server so"));
     }
-    Ok(())
+    Ok(said?)
 }
 
 fn warn_of(revived: &[String]) {

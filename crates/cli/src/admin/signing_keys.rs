@@ -17,7 +17,7 @@ use countersign_protocol::{UnixTime, keys::Thumbprint, proofs::target_uri::Targe
 use countersign_system::SystemRandom;
 use serde_json::{Value, json};
 
-use super::{claim::Claim, open, require_data_dir, require_vault, table};
+use super::{claim::Claim, make_room_if_full, open, require_data_dir, require_vault, table};
 use crate::{
     config::Settings,
     master_key::{self, Source},
@@ -66,6 +66,7 @@ async fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
 
 async fn rotate(settings: &Settings, withdraw: bool) -> anyhow::Result<()> {
     require_data_dir(settings)?;
+    make_room_if_full(settings);
     // Alone, since a change of the master key must not come between opening and sealing.
     let _claim = Claim::alone(&settings.data_dir)?;
     let data_dir = open(settings)?;
@@ -82,7 +83,7 @@ async fn rotate(settings: &Settings, withdraw: bool) -> anyhow::Result<()> {
     } else {
         "another key signs now; the tokens of the key before it are good until they end"
     });
-    print(&data_dir, false).await
+    output::after("another key signs", print(&data_dir, false).await)
 }
 
 /// Opens the vault with the present master key, as a server would.

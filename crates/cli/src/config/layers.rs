@@ -71,6 +71,7 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("limits.replay_log_entries", Kind::Number),
     ("limits.rate_limit_clients", Kind::Number),
     ("limits.sessions", Kind::Number),
+    ("limits.disk_reserve_bytes", Kind::Number),
     ("rate_limits.enabled", Kind::Flag),
     ("rate_limits.requests", Kind::Number),
     ("rate_limits.registrations", Kind::Number),

@@ -160,6 +160,8 @@ settings! {
         sessions: usize = 262_144,
         /// How many clients the rate limits keep count of.
         rate_limit_clients: usize = 65_536,
+        /// With less of the disk free, in bytes, no account is made; 0 keeps nothing.
+        disk_reserve_bytes: u64 = 16 << 20,
     }
 
     /// Requests per minute, for each client address or account.

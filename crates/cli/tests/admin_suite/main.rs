@@ -4,6 +4,7 @@
 mod accounts;
 mod audit;
 mod backup;
+mod gone;
 mod invitations;
 mod keys;
 mod rekey;

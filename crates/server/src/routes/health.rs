@@ -24,7 +24,8 @@ pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Whether the server can do its work: the store reads and writes, and a key is there to sign.
+/// Whether the server can do its work: the store reads and writes as much as a login does, no write
+/// has failed in the last seconds, and a key is there to sign.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -58,6 +59,8 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Respons
     let entries = app.authority.ports().replay_log.len();
     app.metrics.set_replay_log_entries(usize::try_from(entries).unwrap_or(usize::MAX));
     app.metrics.set_audit_events_dropped(app.authority.dropped_events());
+    let (condition, log_age) = app.authority.store_condition();
+    app.metrics.set_store_condition(&condition, log_age);
     match app.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => Problem::internal(error).into_response(),

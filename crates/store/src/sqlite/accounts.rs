@@ -42,11 +42,12 @@ pub(super) fn is_called(name: &AccountName) -> (&'static str, Value) {
 #[async_trait]
 impl AccountStore for SqliteStore {
     async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
-        self.write(move |connection| create(connection, &new, credentials::insert_proven)).await
+        self.write_growing(move |connection| create(connection, &new, credentials::insert_proven))
+            .await
     }
 
     async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
-        self.write(move |connection| {
+        self.write_growing(move |connection| {
             create(connection, &new, claims::insert)?;
             // Nobody vouches for it: neither an administrator nor a key.
             if new.invitation.is_none() {

@@ -1,7 +1,7 @@
 //! Backups: consistent copies of a database that others go on using.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -15,9 +15,9 @@ use rusqlite::{
 use thiserror::Error;
 
 use super::{
-    connection::{Access, connect},
     files,
-    open::{OpenError, classify},
+    lock::is_locked,
+    open::{OpenError, classify, connect_to_read},
     schema::{self, Identity},
 };
 
@@ -45,6 +45,9 @@ pub enum BackupError {
     /// The file exists; a backup never overwrites one.
     #[error("{}: the file exists already", path.display())]
     Exists { path: PathBuf },
+    /// Another backup to the same file is being made.
+    #[error("{}: another backup to this file is being made", path.display())]
+    InProgress { path: PathBuf },
     /// A write-ahead log lies beside it.
     #[error(
         "{}: this is a database in use (a write-ahead log lies beside it), not a backup",
@@ -73,17 +76,66 @@ pub(super) fn backup(
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { path: to });
     }
-    let partial = files::with_suffix(&to, &format!(".{}.partial", std::process::id()));
-    files::remove_if_exists(&partial).map_err(failed)?;
-    files::create_private_file(&partial).map_err(failed)?;
-    let summary = copy(from, &partial, busy_timeout)
-        .and_then(|()| verify_backup(&partial))
-        .and_then(|summary| publish(&partial, &to).map_err(failed).map(|()| summary));
-    if summary.is_err() {
-        // What went wrong before is what the caller must learn.
-        let _: io::Result<()> = files::remove_if_exists(&partial);
+    sweep(files::directory_of(&to));
+    let partial = Partial::begin(&to)?;
+    copy(from, &partial.path, busy_timeout)
+        .and_then(|()| verify_backup(&partial.path))
+        .and_then(|summary| publish(&partial.path, &to).map_err(failed).map(|()| summary))
+}
+
+/// What a backup is called until it is whole.
+const PARTIAL: &str = ".countersign-partial";
+
+/// A backup that is being made. It is locked, so that others know it from one that a killed command
+/// has left, and goes when this is dropped.
+struct Partial {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Partial {
+    fn begin(to: &Path) -> Result<Self, BackupError> {
+        let path = files::with_suffix(to, PARTIAL);
+        let failed = |source| BackupError::Io { path: path.clone(), source };
+        let lock = match files::create_private_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(BackupError::InProgress { path: to.to_owned() });
+            }
+            file => file.map_err(failed)?,
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(BackupError::InProgress { path: to.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
     }
-    summary
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // What went wrong before is what the caller must learn; the next backup sweeps again.
+        let _: io::Result<()> = remove_partial(&self.path);
+    }
+}
+
+/// Removes what killed backups have left in `directory`: nobody holds their locks any more.
+fn sweep(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let is_partial = path.as_os_str().as_bytes().ends_with(PARTIAL.as_bytes());
+        if !is_partial || !matches!(is_locked(&path), Ok(false)) {
+            continue;
+        }
+        match remove_partial(&path) {
+            Ok(()) => tracing::info!(path = %path.display(), "removed an unfinished backup"),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "cannot remove it"),
+        }
+    }
+}
+
+fn remove_partial(path: &Path) -> io::Result<()> {
+    files::remove_if_exists(&files::with_suffix(path, "-journal"))?;
+    files::remove_if_exists(path)
 }
 
 /// Checks that the file at `path` is a whole database of a known version, which a restore can use.
@@ -100,7 +152,7 @@ pub fn verify_backup(path: &Path) -> Result<DatabaseSummary, BackupError> {
     if files::with_suffix(&path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
         return Err(BackupError::InUse { path });
     }
-    let connection = connect(&path, Access::Read, Duration::ZERO).map_err(failed)?;
+    let connection = connect_to_read(&path, Duration::ZERO)?;
     let found = match schema::identify(&connection).map_err(failed)? {
         Identity::Ours(version) => version,
         Identity::Empty | Identity::Foreign => return Err(OpenError::Foreign { path }.into()),
@@ -123,7 +175,7 @@ pub(super) fn verify_in_use(
     busy_timeout: Duration,
 ) -> Result<DatabaseSummary, OpenError> {
     let failed = |error| classify(path, error);
-    let connection = connect(path, Access::Read, busy_timeout).map_err(failed)?;
+    let connection = connect_to_read(path, busy_timeout)?;
     if let Some(reason) = contradiction(&connection).map_err(failed)? {
         return Err(OpenError::Damaged { path: path.to_owned(), reason });
     }
@@ -132,7 +184,7 @@ pub(super) fn verify_in_use(
 
 fn copy(from: &Path, partial: &Path, busy_timeout: Duration) -> Result<(), BackupError> {
     let failed = |error| BackupError::from(classify(from, error));
-    let connection = connect(from, Access::Read, busy_timeout).map_err(failed)?;
+    let connection = connect_to_read(from, busy_timeout)?;
     // One read transaction, so a copy of one moment; and only what is in use, so that nothing that
     // was deleted travels along.
     let target = ToSqlOutput::Borrowed(ValueRef::Text(partial.as_os_str().as_bytes()));
@@ -144,7 +196,8 @@ fn copy(from: &Path, partial: &Path, busy_timeout: Duration) -> Result<(), Backu
 fn publish(partial: &Path, to: &Path) -> io::Result<()> {
     File::open(partial)?.sync_all()?;
     match fs::hard_link(partial, to) {
-        Ok(()) => fs::remove_file(partial)?,
+        // The other name goes with the lock on it.
+        Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
         // Not every file system, such as that of a USB stick, knows links.
         Err(_) => fs::rename(partial, to)?,

@@ -1,6 +1,6 @@
 //! One connection to the file, set up as this store needs it.
 
-use std::{path::Path, time::Duration};
+use std::{fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
@@ -16,7 +16,7 @@ const READ_CACHE_KIB: i64 = 16 << 10;
 /// commit that does it some milliseconds. A batch of writes can touch a thousand pages.
 const CHECKPOINT_PAGES: i64 = 8192;
 /// The write-ahead log is cut back to this size, in bytes, when it has grown beyond it.
-const MAX_LOG_BYTES: i64 = 64 << 20;
+pub(super) const MAX_LOG_BYTES: i64 = 64 << 20;
 
 /// What a connection may do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,12 +37,42 @@ pub(super) fn connect(
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    set_up(connection, access, busy_timeout)
+}
+
+/// Connects to a file that nobody can change, because its file system is read-only. SQLite needs
+/// no files beside it then, and could not make them.
+pub(super) fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri.push_str("?immutable=1");
+    let connection = Connection::open_with_flags(uri, flags)?;
+    set_up(connection, Access::Read, Duration::ZERO)
+}
+
+fn set_up(
+    connection: Connection,
+    access: Access,
+    busy_timeout: Duration,
+) -> rusqlite::Result<Connection> {
     connection.busy_timeout(busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     // Without it, SQLite plans some queries anew for every value that is bound to them.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // Until it is known that the database is whole, closing it must leave its log alone.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "temp_store", "memory")?;

@@ -8,6 +8,8 @@ use countersign_authority::ports::{
 };
 use thiserror::Error;
 
+use super::place::Misplaced;
+
 /// Why a job has no result of its own.
 #[derive(Debug)]
 pub(super) enum DbError {
@@ -28,6 +30,18 @@ pub(super) enum Unavailable {
     /// SQLite gave up the whole transaction because of another job in it.
     #[error("another write in the same transaction made the database give it up")]
     Abandoned,
+    /// The database is no longer where it was.
+    #[error(transparent)]
+    Misplaced(#[from] Misplaced),
+    /// What is left of the disk is kept for what protects somebody.
+    #[error(
+        "{free} bytes are free on the disk of the database, and the last {reserve} are kept for \
+         logins and revocations (limits.disk_reserve_bytes)"
+    )]
+    LowSpace { free: u64, reserve: u64 },
+    /// The disk is as good as full.
+    #[error("{free} bytes are free on the disk of the database, which takes {least} to work on")]
+    Full { free: u64, least: u64 },
     /// The job panicked.
     #[error("a database job panicked")]
     Panicked,

@@ -8,13 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Creates `path` and its missing parents, readable by the owner only. Leaves what exists alone.
-pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
+/// Creates the directory `path` and its missing parents, readable by the owner only and durably:
+/// a loss of power takes none of their names. Leaves what exists alone.
+///
+/// # Errors
+/// When a directory cannot be made, or its name not be brought to the disk.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    let missing: Vec<_> =
+        path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.is_dir()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    path.parent().map_or(Ok(()), sync_dir)
+    missing.into_iter().try_for_each(|made| sync_dir(directory_of(made)))
 }
 
 /// Creates the file `path`, readable by the owner only. It must not exist.
@@ -47,10 +50,33 @@ pub(super) fn open_private_file(path: &Path) -> io::Result<File> {
 ///
 /// SQLite's own locks do not make processes wait for each other that create a database at the same
 /// moment, and they do not keep a process out while a restore moves the files.
-pub(super) fn take_turn(path: &Path) -> io::Result<File> {
-    let lock = open_private_file(&with_suffix(path, "-lock"))?;
+///
+/// On a disk that is read-only or full, the lock that is there is taken as it is. Where there is
+/// none, nobody can create or move anything either.
+pub(super) fn take_turn(path: &Path) -> io::Result<Option<File>> {
+    let name = with_suffix(path, "-lock");
+    let lock = match open_private_file(&name) {
+        Ok(lock) => lock,
+        Err(error) if cannot_be_written(&error) => match File::open(&name) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        },
+        Err(error) => return Err(error),
+    };
     lock.lock()?;
-    Ok(lock)
+    Ok(Some(lock))
+}
+
+/// Whether the disk, and not a missing right, keeps a file from being written.
+pub(super) fn cannot_be_written(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
+}
+
+/// The length of the file `path`, in bytes; 0 when there is none.
+pub(super) fn length(path: &Path) -> u64 {
+    path.metadata().map_or(0, |file| file.len())
 }
 
 /// Makes the names in `directory` durable: what was created, renamed or removed in it.
@@ -82,7 +108,11 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The directory that holds `path`, which must be absolute and not the root.
+/// The directory that holds `path`.
 pub(super) fn directory_of(path: &Path) -> &Path {
-    path.parent().unwrap_or(path)
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
 }

@@ -2,25 +2,45 @@
 
 use std::{
     fs::{File, TryLockError},
-    io::{self, Read, Write},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
+use parking_lot::Mutex;
 use thiserror::Error;
 
-use super::files;
+use super::{files, installation::InstallationId};
 
 /// The right to be the only server of a data directory, held until it is dropped or the process
 /// ends, however it ends.
 ///
-/// It locks the file `server.lock`, which stays there and says who holds it.
+/// It locks the file `server.lock`, which stays there. The file says who holds it, and remembers
+/// which installation the directory belongs to, so that a database that is missing is missed. (The
+/// database itself is locked too, by [`SqliteStore::open`] for a server.)
+///
+/// [`SqliteStore::open`]: super::SqliteStore::open
 #[derive(Debug)]
 pub struct ServerLock {
-    _file: File,
+    path: PathBuf,
+    file: Mutex<File>,
+    memory: Mutex<Memory>,
+}
+
+/// What `server.lock` remembers of the database beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Nothing: no server has used the directory yet, or the file was deleted.
+    Nothing,
+    /// A first start has begun, and has not come to its end.
+    Beginning,
+    /// A server has used the database of this installation.
+    Installation(InstallationId),
 }
 
 impl ServerLock {
-    const FILE_NAME: &str = "server.lock";
+    pub(super) const FILE_NAME: &str = "server.lock";
+    /// The file is never longer than that, in bytes.
+    const MAX_LENGTH: u64 = 128;
 
     /// Takes the lock of `data_dir`, which is created with mode 0700 when it is missing.
     ///
@@ -31,16 +51,47 @@ impl ServerLock {
         let failed = |source| LockError::Io { path: path.clone(), source };
         files::create_private_dir(data_dir).map_err(failed)?;
         let mut file = files::open_private_file(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let (holder, memory) = match file.try_lock() {
+            Ok(()) => read(&mut file).map_err(failed)?,
             Err(TryLockError::WouldBlock) => {
-                let holder = holder(&mut file);
+                let holder = read(&mut file).ok().and_then(|(holder, _)| holder);
                 return Err(LockError::Held { data_dir: data_dir.to_owned(), holder });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
+        };
+        if holder != Some(std::process::id()) {
+            write(&mut file, memory).map_err(failed)?;
         }
-        write_holder(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { path, file: Mutex::new(file), memory: Mutex::new(memory) })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file remembers.
+    pub fn memory(&self) -> Memory {
+        *self.memory.lock()
+    }
+
+    /// Makes the file remember `memory`, durably.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remember(&self, memory: Memory) -> Result<(), LockError> {
+        let mut remembered = self.memory.lock();
+        if *remembered == memory {
+            return Ok(());
+        }
+        let failed = |source| LockError::Io { path: self.path.clone(), source };
+        let mut file = self.file.lock();
+        write(&mut file, memory)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| files::sync_dir(files::directory_of(&self.path)))
+            .map_err(failed)?;
+        *remembered = memory;
+        Ok(())
     }
 
     /// Whether a server holds the lock of `data_dir` at this moment.
@@ -49,18 +100,25 @@ impl ServerLock {
     /// When that cannot be found out.
     pub fn is_held(data_dir: &Path) -> Result<bool, LockError> {
         let path = data_dir.join(Self::FILE_NAME);
-        let failed = |source| LockError::Io { path: path.clone(), source };
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(failed(error)),
-        };
-        // Shared, so that two commands that look at once do not see each other.
-        match file.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
+        is_locked(&path).map_err(|source| LockError::Io { path, source })
+    }
+}
+
+/// Whether another process has the file `path` locked as a server does. A missing file is not.
+///
+/// Not for a database that this process has open: closing any descriptor of it takes SQLite's own
+/// locks away.
+pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // Shared, so that two commands that look at once do not see each other.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(source),
     }
 }
 
@@ -89,15 +147,34 @@ pub enum LockError {
     },
 }
 
-fn write_holder(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    writeln!(file, "{}", std::process::id())
+/// Writes who holds the lock, and what is remembered.
+fn write(file: &mut File, memory: Memory) -> io::Result<()> {
+    let memory = match memory {
+        Memory::Nothing => String::new(),
+        Memory::Beginning => "beginning\n".to_owned(),
+        Memory::Installation(id) => format!("installation {id}\n"),
+    };
+    let text = format!("{}\n{memory}", std::process::id());
+    file.rewind()?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
-fn holder(file: &mut File) -> Option<u32> {
+/// Who holds, or held, the lock, and what is remembered.
+fn read(file: &mut File) -> io::Result<(Option<u32>, Memory)> {
     let mut text = String::new();
-    file.take(16).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    file.rewind()?;
+    if file.take(ServerLock::MAX_LENGTH).read_to_string(&mut text).is_err() {
+        return Ok((None, Memory::Nothing));
+    }
+    let mut lines = text.lines();
+    let holder = lines.next().and_then(|holder| holder.parse().ok());
+    let memory = match lines.next().unwrap_or_default().split_once(' ') {
+        Some(("installation", id)) => id.parse().map_or(Memory::Nothing, Memory::Installation),
+        _ if text.lines().nth(1) == Some("beginning") => Memory::Beginning,
+        _ => Memory::Nothing,
+    };
+    Ok((holder, memory))
 }
 
 #[cfg(test)]
@@ -121,5 +198,18 @@ mod tests {
         drop(first);
         assert!(!ServerLock::is_held(&data_dir).unwrap());
         ServerLock::acquire(&data_dir).unwrap();
+    }
+
+    #[test]
+    fn the_file_remembers_through_all_holders() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = InstallationId::from_bytes([0xab; 16]);
+        for memory in [Memory::Beginning, Memory::Installation(id), Memory::Nothing] {
+            ServerLock::acquire(dir.path()).unwrap().remember(memory).unwrap();
+            let next = ServerLock::acquire(dir.path()).unwrap();
+            assert_eq!(next.memory(), memory);
+            let refusal = ServerLock::acquire(dir.path()).unwrap_err().to_string();
+            assert!(refusal.contains(&format!("process {}", std::process::id())), "{refusal}");
+        }
     }
 }

@@ -13,13 +13,17 @@ mod backup;
 mod claims;
 mod connection;
 mod credentials;
+mod disk;
 mod error;
 mod files;
+mod installation;
 mod invitations;
 mod job;
 mod lock;
+mod log;
 mod open;
 mod passwords;
+mod place;
 mod restore;
 mod revocations;
 mod rows;
@@ -35,8 +39,12 @@ mod writer;
 mod tests;
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock, atomic::AtomicI64},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicI64},
+    },
     time::Duration,
 };
 
@@ -45,22 +53,42 @@ use rusqlite::Connection;
 
 pub use self::{
     backup::{BackupError, DatabaseSummary, verify_backup},
-    lock::{LockError, ServerLock},
+    disk::{Disk, give_up_ballast},
+    files::create_private_dir,
+    installation::{InstallationId, InvalidInstallationId, Presence, make_room, presence},
+    lock::{LockError, Memory, ServerLock},
+    log::{LogReport, inspect as inspect_log},
     open::OpenError,
     restore::{RestoreError, Restored, restore},
 };
 use self::{
-    error::{DbError, JobError},
+    error::{DbError, JobError, Unavailable},
+    place::Place,
     threads::Threads,
     writer::Writer,
 };
+
+/// How long to wait for another process that is writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The durable store. Dropping it finishes the queued writes and ends its threads, which blocks.
 pub struct SqliteStore {
     // Dropped in this order, so that the writer is the last to close the file and tidies it up.
     readers: Threads,
+    /// Folds the log into the database beside the writer's back. Only a server has it.
+    folder: Option<Threads>,
     writer: Writer,
+    /// Closed after all connections: closing it takes their locks away.
+    _claim: Option<File>,
     path: PathBuf,
+    place: Arc<Place>,
+    installation: InstallationId,
+    /// What must stay free on the disk, in bytes.
+    reserve: u64,
+    /// What the log had to say when the store was opened.
+    log: LogReport,
+    /// Whether the log was larger than it should be when it was last folded.
+    log_is_large: AtomicBool,
     /// The writer connection's `data_version` when [`watch`] last looked.
     data_version: AtomicI64,
     busy_timeout: Duration,
@@ -107,6 +135,12 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// The present, for what a migration writes down.
     pub now: UnixTime,
+    /// Whether this is the one server of the database: it keeps every other server out, and folds
+    /// the log into the database.
+    pub is_server: bool,
+    /// How much of the disk, in bytes, is kept for what protects somebody. With less left, no account
+    /// is made. 0 keeps nothing.
+    pub disk_reserve: u64,
 }
 
 impl Default for SqliteOptions {
@@ -116,7 +150,9 @@ impl Default for SqliteOptions {
             readers: 2,
             read_queue: 1024,
             write_queue: 4096,
-            busy_timeout: Duration::from_secs(5),
+            busy_timeout: BUSY_TIMEOUT,
+            is_server: false,
+            disk_reserve: 0,
             now: UnixTime::from_secs(0),
         }
     }
@@ -127,6 +163,8 @@ impl Default for SqliteOptions {
 pub enum OpenMode {
     /// Create it (the directory with mode 0700, the file with 0600), or bring it up to date.
     CreateOrUpgrade,
+    /// Bring it up to date, but refuse where there is none or an empty one: it was there before.
+    Upgrade,
     /// Refuse: for commands that must not change a database under a server of another version.
     Existing,
 }
@@ -136,6 +174,8 @@ pub enum OpenMode {
 pub struct Statistics {
     /// Transactions committed.
     pub commits: u64,
+    /// Transactions that failed.
+    pub failures: u64,
     /// Writes in them, refused ones included.
     pub writes: u64,
 }
@@ -179,6 +219,16 @@ impl SqliteStore {
             self.stopwatch.set(Stopwatch { clock, report: Box::new(report) });
     }
 
+    /// Which installation the database belongs to.
+    pub const fn installation(&self) -> InstallationId {
+        self.installation
+    }
+
+    /// What the write-ahead log held when the store was opened. Only a server looks.
+    pub const fn log_report(&self) -> LogReport {
+        self.log
+    }
+
     /// What the writer has done so far.
     pub fn statistics(&self) -> Statistics {
         self.writer.statistics()
@@ -209,6 +259,24 @@ impl SqliteStore {
         let (job, result) = job::new(work);
         self.writer.submit(job).map_err(DbError::from)?;
         result.await
+    }
+
+    /// The same for what fills the disk because strangers ask for it. Fails when little is left.
+    async fn write_growing<T, E>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: JobError,
+    {
+        if self.reserve > 0
+            && let Ok(Disk { free_bytes: free, .. }) = Disk::of(&self.path)
+            && free < self.reserve
+        {
+            return Err(DbError::from(Unavailable::LowSpace { free, reserve: self.reserve }).into());
+        }
+        self.write(work).await
     }
 
     /// Runs `work`, one query, on a reader thread.

@@ -21,7 +21,7 @@ impl PasswordStore for SqliteStore {
         &self,
         new: NewPasswordAccount,
     ) -> Result<(), CreatePasswordAccountError> {
-        self.write(move |connection| create(connection, &new)).await
+        self.write_growing(move |connection| create(connection, &new)).await
     }
 
     async fn password(&self, name: &AccountName) -> Result<Option<(Account, String)>, StoreError> {

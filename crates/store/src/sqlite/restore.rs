@@ -19,7 +19,7 @@ use thiserror::Error;
 use super::{
     backup::{BackupError, DatabaseSummary, absolute, verify_backup},
     files,
-    lock::{LockError, ServerLock},
+    lock::{LockError, Memory, ServerLock, is_locked},
 };
 
 /// What a restore did.
@@ -57,12 +57,20 @@ pub enum RestoreError {
 /// When the backup does not verify, a server runs, or a file cannot be written or renamed.
 pub fn restore(backup: &Path, database: &Path) -> Result<Restored, RestoreError> {
     let database = absolute(database)?;
-    let _lock = ServerLock::acquire(files::directory_of(&database))?;
+    let directory = files::directory_of(&database);
+    let lock = ServerLock::acquire(directory)?;
+    let in_use =
+        is_locked(&database).map_err(|source| LockError::Io { path: database.clone(), source })?;
+    if in_use {
+        return Err(LockError::Held { data_dir: directory.to_owned(), holder: None }.into());
+    }
     let summary = verify_backup(backup)?;
     let staged = files::with_suffix(&database, STAGED);
     let resumed = is_unfinished(&database);
     stage(backup, &staged)
         .map_err(|source| RestoreError::Stage { path: staged.clone(), source })?;
+    // The backup may be of another installation; the next start learns which it is.
+    lock.remember(Memory::Nothing)?;
     let previous = swap(&staged, &database, resumed)
         .map_err(|source| RestoreError::Interrupted { path: database.clone(), source })?;
     Ok(Restored { summary, previous })

@@ -13,7 +13,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 8;
+pub(super) const VERSION: u32 = 9;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -30,6 +30,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
         include_str!("../../migrations/0008_unused_accounts.sql"),
     )
     .and_then(unused_accounts::mark),
+    Migration::new("0009_installation", include_str!("../../migrations/0009_installation.sql")),
 ];
 
 struct Migration {

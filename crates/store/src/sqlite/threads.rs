@@ -46,8 +46,12 @@ impl Threads {
         Ok(Self { queue: Some(sender), handles })
     }
 
-    /// Threads that read, one for each of `connections`.
-    pub(super) fn readers(capacity: usize, connections: Vec<Connection>) -> io::Result<Self> {
+    /// Threads called `name` that run jobs outside of transactions, one for each of `connections`.
+    pub(super) fn readers(
+        name: &str,
+        capacity: usize,
+        connections: Vec<Connection>,
+    ) -> io::Result<Self> {
         let serve = |connection: Connection| {
             move |queue: &Queue| {
                 while let Some(mut job) = queue.next() {
@@ -58,7 +62,7 @@ impl Threads {
                 }
             }
         };
-        Self::start("sqlite-reader", capacity, connections.into_iter().map(serve))
+        Self::start(name, capacity, connections.into_iter().map(serve))
     }
 
     /// Queues `job`, without waiting.

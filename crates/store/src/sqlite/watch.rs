@@ -1,32 +1,91 @@
 //! The store as a whole: whether others changed it, and whether it works.
 
-use std::sync::atomic::Ordering::AcqRel;
+use std::sync::atomic::Ordering::{AcqRel, Release};
 
 use async_trait::async_trait;
-use countersign_authority::ports::{StoreError, StoreWatch};
+use countersign_authority::ports::{StoreCondition, StoreError, StoreWatch};
 use rusqlite::Connection;
 
-use super::{SqliteStore, rows};
+use super::{
+    Disk, SqliteStore,
+    connection::MAX_LOG_BYTES,
+    disk::{self, LEAST_FREE_BYTES},
+    error::{DbError, Unavailable},
+    files, job,
+    open::fold,
+    rows,
+};
 
 #[async_trait]
 impl StoreWatch for SqliteStore {
     async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
         // All our writes go through one connection, so its own changes do not count.
-        let now = self.write_unmeasured(|c| {
-            Ok::<_, StoreError>(data_version(c).map_err(super::DbError::from)?)
-        });
+        let now =
+            self.write_unmeasured(|c| Ok::<_, StoreError>(data_version(c).map_err(DbError::from)?));
         let now = now.await?;
         Ok(self.data_version.swap(now, AcqRel) != now)
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let update = "UPDATE health SET checks = checks + 1";
+        self.place.check().map_err(|error| DbError::from(Unavailable::from(error)))?;
+        if let Ok(disk) = Disk::of(&self.path)
+            && disk.is_full()
+        {
+            let (free, least) = (disk.free_bytes, LEAST_FREE_BYTES);
+            return Err(DbError::from(Unavailable::Full { free, least }).into());
+        }
+        // As many pages as a login writes: what is easier could work when nothing else does.
+        let update = "UPDATE health SET checks = checks + 1, padding = randomblob(40000)";
         self.write(move |c| Ok::<_, StoreError>(rows::execute(c, update, [])?)).await?;
         let select = "SELECT checks FROM health";
         self.read(move |c| {
             Ok(rows::first(c, select, [], |row| Ok(row.get::<_, i64>(0)?)).map(drop)?)
         })
         .await
+    }
+
+    fn condition(&self) -> StoreCondition {
+        let disk = Disk::of(&self.path).ok();
+        StoreCondition {
+            misplaced: self.place.check().err().map(|error| error.to_string()),
+            failed_writes: self.statistics().failures,
+            free_bytes: disk.map(|disk| disk.free_bytes),
+            log_bytes: files::length(&files::with_suffix(&self.path, "-wal")),
+            dropped_transactions: self.log.dropped_transactions,
+        }
+    }
+
+    async fn tidy(&self) -> Result<bool, StoreError> {
+        let Some(folder) = &self.folder else { return Ok(true) };
+        // What was moved away is left as it is.
+        self.place.check().map_err(|error| DbError::from(Unavailable::from(error)))?;
+        if self.reserve > 0 {
+            disk::take_ballast(&self.path, self.reserve)
+                .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        }
+        let (job, result) = job::new(|connection| {
+            Ok::<_, StoreError>(fold(connection, "PASSIVE").map_err(DbError::from)?)
+        });
+        folder.submit(job).map_err(DbError::from)?;
+        let is_folded = result.await?;
+        self.warn_of_large_log(is_folded);
+        Ok(is_folded)
+    }
+}
+
+impl SqliteStore {
+    /// Says once that the log grows although it should have been folded.
+    fn warn_of_large_log(&self, is_folded: bool) {
+        let bytes = files::length(&files::with_suffix(&self.path, "-wal"));
+        let is_large = !is_folded && bytes >= MAX_LOG_BYTES.unsigned_abs();
+        if is_large && !self.log_is_large.swap(is_large, AcqRel) {
+            tracing::warn!(
+                bytes,
+                "the write-ahead log cannot be folded into the database and grows: a program that \
+                 reads the database has kept a transaction open (see `fuser` on the -shm file)"
+            );
+        }
+        self.log_is_large.store(is_large, Release);
     }
 }
 

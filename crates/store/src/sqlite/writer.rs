@@ -15,6 +15,7 @@ use super::{
     Statistics,
     error::Unavailable,
     job::{Job, Outcome},
+    place::Place,
     threads::{Queue, Threads},
 };
 
@@ -33,17 +34,23 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Counters {
     commits: AtomicU64,
+    failures: AtomicU64,
     writes: AtomicU64,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, capacity: usize) -> io::Result<Self> {
-        Self::giving_way(connection, capacity, thread::yield_now)
+    pub(super) fn start(
+        connection: Connection,
+        place: Arc<Place>,
+        capacity: usize,
+    ) -> io::Result<Self> {
+        Self::giving_way(connection, place, capacity, thread::yield_now)
     }
 
     /// The same, with another way to let others run.
     fn giving_way(
         connection: Connection,
+        place: Arc<Place>,
         capacity: usize,
         give_way: impl Fn() + Send + 'static,
     ) -> io::Result<Self> {
@@ -52,7 +59,7 @@ impl Writer {
         let serve = move |queue: &Queue| {
             let counters = &*shared;
             let mut transactions =
-                Transactions { connection, queue, give_way, counters, in_company: false };
+                Transactions { connection, place, queue, give_way, counters, in_company: false };
             while let Some(job) = queue.next() {
                 transactions.commit_together(job);
             }
@@ -68,6 +75,7 @@ impl Writer {
     pub(super) fn statistics(&self) -> Statistics {
         Statistics {
             commits: self.counters.commits.load(Relaxed),
+            failures: self.counters.failures.load(Relaxed),
             writes: self.counters.writes.load(Relaxed),
         }
     }
@@ -76,6 +84,7 @@ impl Writer {
 /// What the writer thread works with.
 struct Transactions<'a, Y> {
     connection: Connection,
+    place: Arc<Place>,
     queue: &'a Queue,
     /// Lets others run who wait for the processor. With nobody there it returns at once.
     give_way: Y,
@@ -95,6 +104,7 @@ impl<Y: Fn()> Transactions<'_, Y> {
                 None
             }
             Err(failure) => {
+                self.counters.failures.fetch_add(1, Relaxed);
                 tracing::error!(%failure, writes = batch.len(), "writes to the database were lost");
                 roll_back(&self.connection);
                 Some(failure)
@@ -117,6 +127,7 @@ impl<Y: Fn()> Transactions<'_, Y> {
             batch.extend(std::iter::from_fn(|| self.queue.next_waiting()).take(MAX_BATCH));
             return Err(error);
         }
+        let before = self.connection.total_changes();
         let (mut run_one, mut at, mut pauses): (RunOne, _, _) = (run_bare, 0, 0);
         while at < batch.len() {
             if batch[at].is_wanted() && run_one(&self.connection, batch, at)? == After::Spoiled {
@@ -134,6 +145,9 @@ impl<Y: Fn()> Transactions<'_, Y> {
                 (self.give_way)();
                 batch.extend(self.queue.next_waiting());
             }
+        }
+        if self.connection.total_changes() != before {
+            self.place.check()?;
         }
         execute(&self.connection, "COMMIT")
     }

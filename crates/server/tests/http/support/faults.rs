@@ -10,7 +10,8 @@ use countersign_authority::{
     ports::{
         AccountStore, AddCredentialError, AuditStore, CreateAccountError, CredentialStore,
         KeyLimits, LoginRecord, NewAccount, Ports, RecordLoginError, ReplayError, ReplayLog,
-        Retention, RevocationStore, RevokeCredentialError, ShutOut, StoreError, StoreWatch,
+        Retention, RevocationStore, RevokeCredentialError, ShutOut, StoreCondition, StoreError,
+        StoreWatch,
     },
 };
 use countersign_protocol::{
@@ -262,6 +263,15 @@ impl StoreWatch for Failing {
     async fn check(&self) -> Result<(), StoreError> {
         self.faults.check_store()?;
         self.ports.watch.check().await
+    }
+
+    fn condition(&self) -> StoreCondition {
+        self.ports.watch.condition()
+    }
+
+    async fn tidy(&self) -> Result<bool, StoreError> {
+        self.faults.check_store()?;
+        self.ports.watch.tidy().await
     }
 }
 

@@ -20,7 +20,8 @@ fn writer() -> (Writer, Sender<()>, Receiver<()>) {
         let _: Result<_, _> = stopped.send(());
         let _: Result<_, _> = may_go_on.recv();
     };
-    (Writer::giving_way(connection, 4096, give_way).unwrap(), go_on, has_stopped)
+    let place = Arc::new(Place::of(std::path::Path::new("/nowhere")));
+    (Writer::giving_way(connection, place, 4096, give_way).unwrap(), go_on, has_stopped)
 }
 
 /// Queues the write of one row.
@@ -67,7 +68,7 @@ async fn who_comes_while_a_transaction_gives_way_shares_it() {
     for result in results {
         assert_eq!(result.await.unwrap(), 1);
     }
-    assert_eq!(writer.statistics(), Statistics { commits: 1, writes: 7 });
+    assert_eq!(writer.statistics(), Statistics { commits: 1, failures: 0, writes: 7 });
 }
 
 #[tokio::test]
@@ -81,7 +82,7 @@ async fn a_lone_write_gives_way_only_after_one_that_was_not() {
     }
     submit(&writer).await.unwrap();
     submit(&writer).await.unwrap();
-    assert_eq!(writer.statistics(), Statistics { commits: 4, writes: 5 });
+    assert_eq!(writer.statistics(), Statistics { commits: 4, failures: 0, writes: 5 });
     drop(writer);
     assert_eq!(has_stopped.iter().count(), 2);
 }
@@ -100,5 +101,5 @@ async fn newcomers_do_not_put_the_commit_off_for_ever() {
         result.await.unwrap();
     }
     let writes = 2 + MAX_PAUSES as u64;
-    assert_eq!(writer.statistics(), Statistics { commits: 1, writes });
+    assert_eq!(writer.statistics(), Statistics { commits: 1, failures: 0, writes });
 }

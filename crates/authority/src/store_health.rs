@@ -1,0 +1,88 @@
+//! How the store has been lately, as far as its present condition does not say it.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use thiserror::Error;
+
+use crate::ports::StoreCondition;
+
+/// How long a write that failed makes the server unready. A fault that goes on renews it.
+const FAILURES_COUNT_FOR: Duration = Duration::from_secs(5);
+
+/// What is remembered of the store's condition. Times are of the monotonic clock.
+#[derive(Default)]
+pub(crate) struct StoreHealth {
+    seen: Mutex<Seen>,
+    /// Whether it was said that the store is misplaced.
+    said_misplaced: AtomicBool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    failed_writes: u64,
+    failed_at: Option<Duration>,
+    tidy_at: Option<Duration>,
+}
+
+impl StoreHealth {
+    /// Takes notice of `condition`, and says in the log what has changed for the worse.
+    pub(crate) fn note(&self, condition: &StoreCondition, now: Duration) {
+        let mut seen = self.seen.lock();
+        if condition.failed_writes != seen.failed_writes {
+            seen.failed_writes = condition.failed_writes;
+            seen.failed_at = Some(now);
+        }
+        drop(seen);
+        let was_said = self.said_misplaced.swap(condition.misplaced.is_some(), Relaxed);
+        match &condition.misplaced {
+            Some(reason) if !was_said => tracing::error!(reason, "the store is not where it was"),
+            None if was_said => tracing::info!("the store is back where it was"),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Whether a write has failed in the last seconds before `now`.
+    pub(crate) fn check(&self, now: Duration) -> Result<(), WritesFail> {
+        let recently = |at| now < at + FAILURES_COUNT_FOR;
+        if self.seen.lock().failed_at.is_some_and(recently) { Err(WritesFail) } else { Ok(()) }
+    }
+
+    /// Everything was in its place at `now`.
+    pub(crate) fn note_tidy(&self, now: Duration) {
+        self.seen.lock().tidy_at = Some(now);
+    }
+
+    /// How long ago that was last so.
+    pub(crate) fn untidy_for(&self, now: Duration) -> Option<Duration> {
+        self.seen.lock().tidy_at.map(|at| now.saturating_sub(at))
+    }
+}
+
+/// Writes fail, or have failed a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("writes to the store have failed in the last {} seconds", FAILURES_COUNT_FOR.as_secs())]
+pub(crate) struct WritesFail;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_makes_the_server_unready_for_some_seconds() {
+        let (health, at) = (StoreHealth::default(), Duration::from_secs);
+        let failed = |failed_writes| StoreCondition { failed_writes, ..StoreCondition::default() };
+        health.note(&failed(0), at(10));
+        assert_eq!(health.check(at(10)), Ok(()));
+        health.note(&failed(2), at(11));
+        assert_eq!(health.check(at(11)), Err(WritesFail));
+        health.note(&failed(2), at(14));
+        assert_eq!(health.check(at(15)), Err(WritesFail));
+        assert_eq!(health.check(at(16)), Ok(()));
+        health.note(&failed(3), at(20));
+        assert_eq!(health.check(at(20)), Err(WritesFail));
+    }
+}

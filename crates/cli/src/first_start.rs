@@ -1,0 +1,68 @@
+//! Whether a start is the first one of its data directory.
+//!
+//! A first start makes a database, a master key and signing keys. Where there has been a database,
+//! or may have been, that would look like a loss of everything, so it has to be asked for.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::bail;
+use countersign_store::sqlite::{Memory, OpenError, Presence, ServerLock, make_room, presence};
+
+use crate::{
+    config::Settings,
+    master_key, output,
+    server::{Purpose, database_path},
+};
+
+/// What the server is started for: [`Purpose::FirstStart`] or [`Purpose::Serve`]. `anew` says that a
+/// new database was asked for.
+pub(crate) fn decide(
+    settings: &Settings,
+    lock: &ServerLock,
+    anew: bool,
+) -> anyhow::Result<Purpose> {
+    let (database, directory) = (database_path(settings), &settings.data_dir);
+    let keys = [master_key::file_in(directory), master_key::next_file_in(directory)];
+    let presence = presence(&database, lock, &keys);
+    match presence {
+        Presence::Beginning => Ok(Purpose::FirstStart),
+        _ if anew => begin_anew(&database, lock),
+        Presence::Database => Ok(Purpose::Serve),
+        Presence::Gone(traces) => Err(OpenError::Gone { path: database, traces }.into()),
+        Presence::NeverSeen if master_key::is_given() => bail!(Unannounced(database)),
+        Presence::NeverSeen => begin(lock),
+    }
+}
+
+fn begin_anew(database: &Path, lock: &ServerLock) -> anyhow::Result<Purpose> {
+    if let Some(aside) = make_room(database)? {
+        output::remark(format!("what was left of the old database is {} now", aside.display()));
+    }
+    begin(lock)
+}
+
+/// From here until the start has succeeded, the next start is a first one too.
+fn begin(lock: &ServerLock) -> anyhow::Result<Purpose> {
+    lock.remember(Memory::Beginning)?;
+    Ok(Purpose::FirstStart)
+}
+
+/// Who has a master key has an installation.
+#[derive(Debug)]
+struct Unannounced(PathBuf);
+
+impl fmt::Display for Unannounced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: there is no database, but {} is set, as it is where a server has run before. Is the \
+             right volume mounted, and --data-dir right? Restore a backup with `countersign admin \
+             restore`, or, if this is the first start, say so once: `countersign serve --new`",
+            self.0.display(),
+            master_key::VARIABLES[0]
+        )
+    }
+}

@@ -1,0 +1,109 @@
+//! A database that is gone is no first start, and what was done is not reported as failed.
+
+use std::{
+    fs::{self, OpenOptions},
+    path::Path,
+    process::Command,
+};
+
+use super::{Said, Server, admin, admin_command, run, used_data_dir};
+use crate::support::countersign;
+
+fn serve(data_dir: &Path, args: &[&str]) -> Command {
+    let mut command = countersign(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+    command.arg(data_dir).args(args);
+    command
+}
+
+/// Why a server did not start.
+fn refusal(command: &mut Command) -> String {
+    let Said { succeeded, stderr, .. } = run(command);
+    assert!(!succeeded);
+    stderr
+}
+
+#[test]
+fn a_start_without_its_database_is_refused_until_a_new_one_is_asked_for() {
+    let dir = used_data_dir();
+    let database = dir.path().join("countersign.db");
+    let whole = fs::read(&database).unwrap();
+    for remains in [None, Some(""), Some("master.key"), Some("server.lock")] {
+        match remains {
+            None => fs::remove_file(&database).unwrap(),
+            Some("") => fs::write(&database, "").unwrap(),
+            Some(name) => fs::remove_file(dir.path().join(name)).unwrap_or_default(),
+        }
+        if remains == Some("server.lock") {
+            break;
+        }
+        let said = refusal(&mut serve(dir.path(), &[]));
+        assert!(said.contains("the database is gone"), "{said}");
+        assert!(said.contains("server.lock"), "it says by what it knows: {said}");
+    }
+    fs::write(&database, whole).unwrap();
+    let said = refusal(&mut serve(dir.path(), &["--new"]));
+    assert!(said.contains("there is a database already"), "{said}");
+    fs::remove_file(&database).unwrap();
+    Server::start_in(dir.path(), &["--new"]).kill();
+    Server::start_in(dir.path(), &[]).kill();
+}
+
+#[test]
+fn a_given_master_key_and_no_data_is_a_volume_that_is_not_mounted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (variable, key) = ("COUNTERSIGN_MASTER_KEY", "a passphrase of the operator");
+    let said = refusal(serve(dir.path(), &[]).env(variable, key));
+    assert!(said.contains("COUNTERSIGN_MASTER_KEY is set") && said.contains("--new"), "{said}");
+    assert!(!dir.path().join("countersign.db").exists());
+}
+
+#[test]
+fn a_database_of_another_installation_is_refused() {
+    let (dir, other) = (used_data_dir(), used_data_dir());
+    for name in ["countersign.db", "master.key"] {
+        fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
+    }
+    let said = refusal(&mut serve(dir.path(), &[]));
+    assert!(said.contains("the database of another installation"), "{said}");
+    fs::remove_file(dir.path().join("server.lock")).unwrap();
+    Server::start_in(dir.path(), &[]).kill();
+}
+
+#[test]
+fn a_second_server_does_not_start_though_the_lock_file_was_deleted() {
+    let server = Server::start(&[]);
+    fs::remove_file(server.data_dir().join("server.lock")).unwrap();
+    let said = refusal(&mut serve(server.data_dir(), &[]));
+    assert!(said.contains("another server is running on this database"), "{said}");
+    let said = admin(server.data_dir(), &["rekey"]).refusal();
+    assert!(said.contains("another server is running on this database"), "{said}");
+}
+
+#[test]
+fn a_backup_that_is_whole_is_no_failure_when_nobody_can_be_told() {
+    let dir = used_data_dir();
+    let backup = dir.path().join("backup.db");
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = admin_command(dir.path(), &["backup", backup.to_str().unwrap()]);
+    let output = command.stdout(full).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("the backup is whole"), "{stderr}");
+    assert!(stderr.contains(backup.to_str().unwrap()), "{stderr}");
+    assert!(backup.exists());
+    let closed = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let again = dir.path().join("again.db");
+    let mut command = admin_command(dir.path(), &["backup", again.to_str().unwrap()]);
+    assert!(command.stderr(closed).status().unwrap().success(), "remarks are not the result");
+}
+
+#[test]
+fn an_invitation_whose_code_nobody_saw_is_named_so_that_it_can_be_withdrawn() {
+    let dir = used_data_dir();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = admin_command(dir.path(), &["invite"]).stdout(full).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    let hash = stderr.split("the invitation ").nth(1).unwrap().split(' ').next().unwrap();
+    admin(dir.path(), &["invitations", "withdraw", hash]).remark();
+}

@@ -1,0 +1,155 @@
+//! Which installation a database belongs to, and whether one has been here before.
+//!
+//! A database that is gone must never look like a first start: that would make new signing keys,
+//! refuse every token, and destroy what is left of the old one.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use rusqlite::Connection;
+
+use super::{
+    connection::{Access, connect},
+    error::DbError,
+    files,
+    lock::{Memory, ServerLock},
+    open::{OpenError, classify},
+    restore, rows,
+    schema::{self, Identity},
+};
+
+/// The random number that a database gets when it is made, and keeps through backup and restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstallationId([u8; 16]);
+
+impl InstallationId {
+    /// The id with these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for InstallationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for InstallationId {
+    type Err = InvalidInstallationId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = |_| InvalidInstallationId;
+        let number = u128::from_str_radix(text, 16).map_err(invalid)?;
+        let id = Self(number.to_be_bytes());
+        if id.to_string() == text { Ok(id) } else { Err(InvalidInstallationId) }
+    }
+}
+
+/// A text is not 32 hexadecimal digits in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an installation id is 32 hexadecimal digits")]
+pub struct InvalidInstallationId;
+
+/// Reads the id of a database of the present version.
+pub(super) fn read(connection: &Connection) -> Result<InstallationId, DbError> {
+    let select = "SELECT id FROM installation";
+    let id = rows::first(connection, select, [], |row| Ok(row.get::<_, [u8; 16]>(0)?))?;
+    id.map(InstallationId).ok_or(DbError::Corrupt {
+        table: "installation",
+        column: "id",
+        reason: "there is none".to_owned(),
+    })
+}
+
+/// What lies where the database of a server should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A file with something in it.
+    Database,
+    /// Nothing, and nothing beside it says that there ever was something.
+    NeverSeen,
+    /// Nothing, or an empty file, but an earlier start has only begun to make it.
+    Beginning,
+    /// Nothing, or an empty file, and these files say that there was a database.
+    Gone(Vec<PathBuf>),
+}
+
+/// Looks whether there is a database at `database`, and if not, whether there was one. `others` are
+/// files that lie beside a database that is in use, such as the master key.
+pub fn presence(database: &Path, lock: &ServerLock, others: &[PathBuf]) -> Presence {
+    if files::length(database) > 0 || restore::is_unfinished(database) {
+        return match lock.memory() {
+            Memory::Beginning => Presence::Beginning,
+            Memory::Nothing | Memory::Installation(_) => Presence::Database,
+        };
+    }
+    let log = files::with_suffix(database, "-wal");
+    // Whoever makes a database writes its first page before its log.
+    if files::length(&log) > 0 {
+        return Presence::Gone(vec![log]);
+    }
+    let mut traces = Vec::new();
+    match lock.memory() {
+        Memory::Beginning => return Presence::Beginning,
+        Memory::Installation(_) => traces.push(lock.path().to_owned()),
+        Memory::Nothing => {}
+    }
+    traces.extend(others.iter().filter(|path| path.exists()).cloned());
+    if traces.is_empty() { Presence::NeverSeen } else { Presence::Gone(traces) }
+}
+
+/// Makes room for a new database at `database`: what is left of an old one is renamed to
+/// `*.before-new-N`, never deleted. The path of what was there, if something was.
+///
+/// # Errors
+/// [`OpenError::Exists`] when a database is there; or when a file cannot be renamed.
+pub fn make_room(database: &Path) -> Result<Option<PathBuf>, OpenError> {
+    let database = std::path::absolute(database)
+        .map_err(|source| OpenError::Io { path: database.to_owned(), source })?;
+    let failed = |source| OpenError::Io { path: database.clone(), source };
+    if restore::is_unfinished(&database) {
+        return Err(OpenError::RestoreUnfinished { path: database });
+    }
+    if files::length(&database) > 0 && !is_without_tables(&database)? {
+        return Err(OpenError::Exists { path: database });
+    }
+    set_aside(&database).map_err(failed)
+}
+
+/// Whether the file is a database without anything in it. Leaves all files as they are.
+fn is_without_tables(database: &Path) -> Result<bool, OpenError> {
+    let failed = |error| classify(database, error);
+    // Reading only, it cannot fold or delete the log.
+    let connection = connect(database, Access::Read, super::BUSY_TIMEOUT).map_err(failed)?;
+    Ok(schema::identify(&connection).map_err(failed)? == Identity::Empty)
+}
+
+fn set_aside(database: &Path) -> io::Result<Option<PathBuf>> {
+    let named = |suffix| files::with_suffix(database, suffix);
+    if !database.exists() && !named("-wal").exists() {
+        return Ok(None);
+    }
+    let name = |n: u32| files::with_suffix(database, &format!(".before-new-{n}"));
+    let is_taken = |n| name(n).exists() || files::with_suffix(&name(n), "-wal").exists();
+    let mut n = 1;
+    while is_taken(n) {
+        n += 1;
+    }
+    let aside = name(n);
+    files::remove_if_exists(&named("-shm"))?;
+    let had_log = files::rename_if_exists(&named("-wal"), &files::with_suffix(&aside, "-wal"))?;
+    if files::length(database) == 0 && !had_log {
+        files::remove_if_exists(database)?;
+        return Ok(None);
+    }
+    match fs::rename(database, &aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    files::sync_dir(files::directory_of(database))?;
+    Ok(Some(aside))
+}

@@ -83,6 +83,7 @@ fn claims(key: &PrivateKey) -> AccessTokenClaims {
         name: None,
         bound_to: thumbprint,
         scopes: Scopes::none(),
+        narrowed: false,
         token_id: "018bcfe5-6800-7000-8000-000000000001".to_owned(),
         issued_at: NOW,
         expires_at: NOW + Duration::from_mins(15),

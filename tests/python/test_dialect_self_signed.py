@@ -301,7 +301,7 @@ def test_the_handler_still_gets_the_body(client):
     key = Key.generate("Ed25519")
     proof = dpop.proof(key, "POST", client.url("/v1/keys"))
     body = json.dumps({"public_key": key.jwk, "new_key_proof": proof}).encode()
-    token = signed(client, {"tha": hashlib.sha256(body).hexdigest()})
+    token = signed(client, {"aud": client.issuer, "tha": hashlib.sha256(body).hexdigest()})
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     response = client.http.post("/v1/keys", content=body, headers=headers)
     assert response.status_code == 201, response.text

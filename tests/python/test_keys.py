@@ -1,6 +1,9 @@
 """/v1/keys: one key per device; adding needs both keys, revoking takes effect at once."""
 
+import hashlib
+import json
 import time
+import uuid
 
 import pytest
 
@@ -92,6 +95,95 @@ def test_the_proof_of_the_new_key_works_once(logged_in):
     assert revoke(logged_in, new_key.thumbprint).status_code == 204
     assert logged_in.call("POST", "/v1/keys", json=body).status_code in (400, 409)
     assert new_key.thumbprint not in thumbprints(logged_in)
+
+
+def addition(client, new_key, **members):
+    return {
+        "public_key": new_key.jwk,
+        "new_key_proof": client.resource_proof("POST", "/v1/keys", new_key, token=None),
+    } | members
+
+
+def approval(client, new_key, **claims):
+    """The words of a live key of the account that lets the new key in."""
+    header = {"typ": "key-approval+jwt", "alg": client.key.alg, "kid": client.key.thumbprint}
+    honest = {
+        "aud": client.issuer,
+        "new_key": new_key.thumbprint,
+        "exp": int(time.time()) + 60,
+        "jti": str(uuid.uuid4()),
+    }
+    return client.key.jws(header, honest | claims)
+
+
+def uncovered(client, method, path, body):
+    """A request whose proof says nothing of its body."""
+    headers = client.authorization(client.resource_proof(method, path))
+    return client.resource_request(method, path, headers, json=body)
+
+
+def lacks(response, lack):
+    assert response.status_code == 403, response.text
+    assert response.json()["type"] == "urn:countersign:problem:step-up-needed"
+    assert response.json()["lack"] == lack
+    assert dpop.challenge(response)["error"] == "insufficient_user_authentication"
+
+
+def test_the_proof_must_cover_the_body(logged_in):
+    new_key = Key.generate()
+    lacks(uncovered(logged_in, "POST", "/v1/keys", addition(logged_in, new_key)), "body-unsigned")
+    body = json.dumps(addition(logged_in, new_key)).encode()
+    proof = logged_in.resource_proof("POST", "/v1/keys", claims={"tha": hashlib.sha256(b"{}").hexdigest()})
+    headers = [*logged_in.authorization(proof), ("Content-Type", "application/json")]
+    lacks(logged_in.resource_request("POST", "/v1/keys", headers, content=body), "other-body")
+    assert thumbprints(logged_in) == [logged_in.key.thumbprint]
+
+
+def test_an_approval_stands_in_for_the_hash_of_the_body(logged_in):
+    new_key, other = Key.generate(), Key.generate()
+    good = approval(logged_in, new_key)
+    body = addition(logged_in, other, approval=good)
+    assert uncovered(logged_in, "POST", "/v1/keys", body).status_code == 400
+    body = addition(logged_in, new_key, approval=good)
+    assert uncovered(logged_in, "POST", "/v1/keys", body).status_code == 201
+    elsewhere = approval(logged_in, other, aud="https://elsewhere.example")
+    body = addition(logged_in, other, approval=elsewhere)
+    assert uncovered(logged_in, "POST", "/v1/keys", body).status_code == 400
+
+
+def test_a_session_key_changes_no_keys(logged_in, second):
+    second.log_in(Key.generate())
+    lacks(second.add_key(Key.generate()), "session-key")
+    lacks(revoke(second, logged_in.key.thumbprint), "session-key")
+    path = f"/v1/keys/{logged_in.key.thumbprint}"
+    lacks(second.call("PATCH", path, json={"label": "mine"}), "session-key")
+    assert logged_in.call().status_code == 200
+
+
+def test_a_key_is_renamed(logged_in):
+    path = f"/v1/keys/{logged_in.key.thumbprint}"
+    lacks(uncovered(logged_in, "PATCH", path, {"label": "mine"}), "body-unsigned")
+    response = logged_in.call("PATCH", path, json={"label": "old laptop"})
+    assert response.status_code == 200, response.text
+    assert logged_in.call("GET", "/v1/keys").json()["keys"] == [response.json()]
+    assert response.json()["label"] == "old laptop"
+    assert "key.renamed" in logged_in.call("GET", "/v1/events").text
+
+
+def test_the_owner_sees_which_key_added_which(logged_in, second):
+    third = Key.generate()
+    assert second.add_key(third).status_code == 201
+    keys = logged_in.call("GET", "/v1/keys").json()["keys"]
+    adders = {key["thumbprint"]: key["added_by"] for key in keys}
+    assert adders == {
+        logged_in.key.thumbprint: None,
+        second.key.thumbprint: logged_in.key.thumbprint,
+        third.thumbprint: second.key.thumbprint,
+    }
+    path = f"/v1/keys/{second.key.thumbprint}"
+    response = logged_in.call("DELETE", path, headers=[("Prefer", "return=representation")])
+    assert response.status_code == 200, response.text
+    assert [key["thumbprint"] for key in response.json()["added_keys"]] == [third.thumbprint]
 
 
 def test_a_key_cannot_be_added_twice(logged_in, second):

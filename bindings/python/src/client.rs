@@ -82,11 +82,12 @@ impl Client {
     }
 
     /// Signs a request, after logging in where that is needed.
-    fn sign(&self, method: &str, url: String) -> PyResult<Conversation> {
+    fn sign(&self, method: &str, url: &str, body: Vec<u8>) -> PyResult<Conversation> {
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|_| PyValueError::new_err(format!("{method:?} is no method")))?;
+        let request = Request { body, ..Request::new(method, url) };
         let account = Arc::clone(&self.0);
-        Ok(Conversation::new(|mailbox| async move { account.sign(&mailbox, method, &url).await }))
+        Ok(Conversation::new(|mailbox| async move { account.sign(&mailbox, request).await }))
     }
 }
 
@@ -107,12 +108,11 @@ impl Account {
     async fn sign(
         &self,
         mailbox: &Mailbox,
-        method: Method,
-        url: &str,
+        request: Request,
     ) -> Result<conversation::Outcome, ClientError> {
-        let session = self.session(url).await?;
+        let session = self.session(&request.url).await?;
         mailbox.the_callers_own_comes_now();
-        session.send(Request::new(method, url)).await?;
+        session.send(request).await?;
         Ok(None)
     }
 

@@ -12,6 +12,7 @@ use crate::{
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     credential::Credential,
     invitation::{CodeHash, EnrolmentCode, Invitation, OneTimePassword},
+    keys::live_keys_added_by,
     ports::{
         AccountStore, AuditStore, CredentialStore, InvitationStore, Ports, Random,
         RevokeCredentialError, StoreError,
@@ -126,7 +127,8 @@ impl Administration {
         Ok(self.credentials.credentials_of(account.id).await?)
     }
 
-    /// Revokes a key of an account, be it the last.
+    /// Revokes a key of an account, be it the last. Returns the live keys that it had added, and
+    /// that those had added.
     ///
     /// # Errors
     /// When there is no such live key, or the store fails.
@@ -134,11 +136,13 @@ impl Administration {
         &self,
         name: &AccountName,
         thumbprint: &Thumbprint,
-    ) -> Result<(), AdminError> {
+    ) -> Result<Vec<Credential>, AdminError> {
         let account = self.account(name).await?;
         let event = self.event(EventKind::KeyRevoked, account.id).key(*thumbprint);
         let event = event.detail("by an administrator");
-        Ok(self.credentials.revoke_credential(account.id, thumbprint, false, event).await?)
+        self.credentials.revoke_credential(account.id, thumbprint, false, event).await?;
+        let keys = self.credentials.credentials_of(account.id).await?;
+        Ok(live_keys_added_by(*thumbprint, &keys))
     }
 
     /// Makes an invitation. The code is returned here and is kept nowhere.

@@ -184,8 +184,12 @@ event_kinds! {
     InvitationWithdrawn = "invitation.withdrawn",
     /// An account added a key.
     KeyAdded = "key.added",
+    /// A change of an account's keys was refused: the proof was too weak for that.
+    KeyChangeRefused = "key.change-refused",
     /// An account lost a key that it never proved: another account has proven it.
     KeyClaimLost = "key.claim-lost",
+    /// A key got another name.
+    KeyRenamed = "key.renamed",
     /// A key was revoked, by its owner or an administrator.
     KeyRevoked = "key.revoked",
     /// A login with a known key was refused.
@@ -228,13 +232,15 @@ impl EventKind {
             | Self::InvitationWithdrawn
             | Self::KeyAdded
             | Self::KeyClaimLost
+            | Self::KeyRenamed
             | Self::KeyRevoked
             | Self::MasterKeyChanged
             | Self::SigningKeyCreated
             | Self::SigningKeyRemoved
             | Self::SigningKeyRotated => Budget::Changes,
             Self::LoginSucceeded | Self::TokenRevoked => Budget::Logins,
-            Self::LoginRefused
+            Self::KeyChangeRefused
+            | Self::LoginRefused
             | Self::ProofReplayed
             | Self::RefusalsDropped
             | Self::RegistrationRefused

@@ -17,6 +17,9 @@ pub struct Credential {
     pub public_key: PublicKey,
     /// The owner's name for it, such as the device.
     pub label: Label,
+    /// The credential that let it in; none if it came with the registration, or by the account's
+    /// password, or before this was written down.
+    pub added_by: Option<Thumbprint>,
     /// When it was registered.
     pub created_at: UnixTime,
     /// When it last logged in.
@@ -29,7 +32,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// A key that is registered at `now` and has not logged in yet.
+    /// A key that is registered at `now`, by no other key, and has not logged in yet.
     pub const fn new(
         account_id: AccountId,
         public_key: PublicKey,
@@ -40,6 +43,7 @@ impl Credential {
             account_id,
             public_key,
             label,
+            added_by: None,
             created_at: now,
             last_used_at: None,
             revoked_at: None,

@@ -1,43 +1,90 @@
-//! An account's own keys: list, add, revoke.
-
-use std::net::IpAddr;
+//! An account's own keys: list, add, rename, revoke.
 
 use countersign_protocol::{
-    Principal,
-    keys::{KeyError, Thumbprint},
+    Principal, Unspent,
+    keys::{KeyError, PublicKey, Thumbprint},
     proofs::{
         dpop::{DpopError, NonceRule},
         target_uri::TargetUri,
     },
     replay::ReplayOwner,
+    tokens::key_approval::KeyApproval,
 };
 use thiserror::Error;
 
 use crate::{
     account::{AccountName, Fingerprint, Username},
-    audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
+    audit::{AuditFilter, EventKind, RecordedEvent},
     authority::Authority,
     credential::{Credential, InvalidLabel, Label},
-    ports::{AddCredentialError, KeyLimits, RateLimited, RevokeCredentialError, StoreError},
+    ports::{
+        AddCredentialError, KeyLimits, RecordLoginError, RenameCredentialError,
+        RevokeCredentialError, StoreError,
+    },
     proof::{PresentedDpop, ProofError},
     registration::PresentedKey,
+    step_up::{KeyChange, KeyOperation, MustSign},
 };
 
-/// A request to add a key to one's account.
+/// Lets a key log in to one's account.
+#[derive(Clone, Debug)]
+pub struct AddKey {
+    public_key: PublicKey,
+    label: Label,
+}
+
+impl KeyOperation for AddKey {
+    const NAME: &'static str = "adding";
+    const MUST_SIGN: MustSign = MustSign::Body;
+
+    fn key(&self) -> Thumbprint {
+        self.public_key.thumbprint()
+    }
+}
+
+/// Proof that whoever holds the new key agrees.
 #[derive(Clone, Copy, Debug)]
-pub struct AddKey<'a> {
-    /// The new key.
-    pub public_key: PresentedKey<'a>,
-    /// A name for it.
-    pub label: Option<&'a str>,
+pub struct NewKeyProof<'a> {
     /// A proof in the form of DPoP, by the new key, for this method and URI.
-    pub new_key_proof: &'a str,
+    pub text: &'a str,
     /// The method of the request.
     pub method: &'a str,
     /// The URI of the request.
     pub uri: &'a TargetUri,
-    /// The client's address.
-    pub address: IpAddr,
+}
+
+/// Gives a key of one's account another name.
+#[derive(Clone, Debug)]
+pub struct RenameKey {
+    /// The key.
+    pub thumbprint: Thumbprint,
+    /// Its new name.
+    pub label: Label,
+}
+
+impl KeyOperation for RenameKey {
+    const NAME: &'static str = "renaming";
+    const MUST_SIGN: MustSign = MustSign::UrlAndBody;
+
+    fn key(&self) -> Thumbprint {
+        self.thumbprint
+    }
+}
+
+/// Revokes a key of one's account.
+#[derive(Clone, Copy, Debug)]
+pub struct RevokeKey {
+    /// The key.
+    pub thumbprint: Thumbprint,
+}
+
+impl KeyOperation for RevokeKey {
+    const NAME: &'static str = "revoking";
+    const MUST_SIGN: MustSign = MustSign::Url;
+
+    fn key(&self) -> Thumbprint {
+        self.thumbprint
+    }
 }
 
 impl Authority {
@@ -97,27 +144,38 @@ impl Authority {
         self.ports.audit.events(&filter, limit).await
     }
 
-    /// Adds a key to the principal's account. The request was proven by a key of the account; the
-    /// new key proves itself.
+    /// The addition of a key as it was presented, with a name for it.
+    ///
+    /// # Errors
+    /// When the key or the name is not acceptable.
+    pub fn key_to_add(
+        &self,
+        presented: PresentedKey<'_>,
+        label: Option<&str>,
+    ) -> Result<AddKey, AddKeyError> {
+        let public_key = presented.parse(&self.policy.keys)?;
+        let label = match label {
+            Some(label) => label.parse()?,
+            None => Label::of_kind(&public_key),
+        };
+        Ok(AddKey { public_key, label })
+    }
+
+    /// Adds a key to the account. The new key proves itself.
     ///
     /// # Errors
     /// The first rule that does not hold; then nothing has changed.
     pub async fn add_key(
         &self,
-        principal: &Principal,
-        request: AddKey<'_>,
+        change: KeyChange<AddKey>,
+        new_key_proof: NewKeyProof<'_>,
     ) -> Result<Credential, AddKeyError> {
-        let now = self.now();
-        self.admit_account(principal.account_id).await?;
-        let public_key = request.public_key.parse(&self.policy.keys)?;
-        let label = match request.label {
-            Some(label) => label.parse()?,
-            None => Label::of_kind(&public_key),
-        };
+        let now = change.at;
+        let AddKey { public_key, label } = change.operation.clone();
         let presented = PresentedDpop {
-            fields: &[request.new_key_proof.as_bytes()],
-            method: request.method,
-            uri: request.uri,
+            fields: &[new_key_proof.text.as_bytes()],
+            method: new_key_proof.method,
+            uri: new_key_proof.uri,
         };
         // Keys are added at a protected resource, whose nonces are those that the client has.
         let rule = NonceRule::IfPresent(&self.resource_nonces);
@@ -125,61 +183,103 @@ impl Authority {
         if signer.thumbprint() != public_key.thumbprint() {
             return Err(ProofError::from(DpopError::OtherKey).into());
         }
-        let owner = ReplayOwner::account(principal.account_id, Some(request.address.into()));
+        let account_id = change.author.account_id;
+        let credential = Credential {
+            added_by: change.author.credential,
+            ..Credential::new(account_id, public_key, label, now)
+        };
+        let event = change.event(EventKind::KeyAdded, credential.thumbprint(), None);
+        let owner = ReplayOwner::account(account_id, Some(change.address.into()));
         self.spend_proof(proof, owner, now).await?;
-        let credential = Credential::new(principal.account_id, public_key, label, now);
-        let event = AuditEvent::new(now, EventKind::KeyAdded)
-            .account(principal.account_id)
-            .key(credential.thumbprint())
-            .from(request.address)
-            .detail(by(principal));
+        if let Some(approval) = change.approval {
+            self.spend_approval(approval).await?;
+        }
         let limits = KeyLimits {
             live: self.policy.max_keys_per_account,
             revoked: self.policy.max_revoked_keys_per_account,
         };
         self.ports.credentials.add_credential(&credential, limits, event).await?;
         self.live.forget(&credential.thumbprint());
-        self.live.forget_keys_of(principal.account_id);
+        self.live.forget_keys_of(account_id);
         Ok(credential)
     }
 
-    /// Revokes a key of the principal's account; every token of that key dies with it, at once.
+    /// Records an approval as used, so durably that no restart revives it.
+    async fn spend_approval(&self, approval: Unspent<KeyApproval>) -> Result<(), AddKeyError> {
+        let spent = self.ports.credentials.spend_assertion(approval.entry()).await;
+        let receipt = spent.map_err(|error| match error {
+            RecordLoginError::AlreadyUsed | RecordLoginError::NotLive => AddKeyError::ApprovalUsed,
+            RecordLoginError::Store(error) => AddCredentialError::Store(error).into(),
+        })?;
+        approval.redeem(&receipt).map(drop).ok_or(AddKeyError::ApprovalUsed)
+    }
+
+    /// Gives a live key of the account another name.
+    ///
+    /// # Errors
+    /// When it is no live key of the account, or the store fails.
+    pub async fn rename_key(
+        &self,
+        change: KeyChange<RenameKey>,
+    ) -> Result<Credential, RenameCredentialError> {
+        let RenameKey { thumbprint, label } = &change.operation;
+        let detail = format!("to {label}");
+        let event = change.event(EventKind::KeyRenamed, *thumbprint, Some(&detail));
+        let account_id = change.author.account_id;
+        let store = &self.ports.credentials;
+        let renamed = store.rename_credential(account_id, thumbprint, label, event).await;
+        self.live.forget(thumbprint);
+        renamed
+    }
+
+    /// Revokes a key of the account; every token of that key dies with it, at once. Returns the
+    /// live keys that it had added, and that those had added, for their owner to look at.
     ///
     /// # Errors
     /// When it is no live key of the account, or the last one.
     pub async fn revoke_own_key(
         &self,
-        principal: &Principal,
-        thumbprint: &Thumbprint,
-        address: IpAddr,
-    ) -> Result<(), RevokeKeyError> {
-        let now = self.now();
-        self.admit_account(principal.account_id).await?;
-        let event = AuditEvent::new(now, EventKind::KeyRevoked)
-            .account(principal.account_id)
-            .key(*thumbprint)
-            .from(address)
-            .detail(by(principal));
+        change: KeyChange<RevokeKey>,
+    ) -> Result<Vec<Credential>, RevokeCredentialError> {
+        let RevokeKey { thumbprint } = change.operation;
+        let account_id = change.author.account_id;
+        let event = change.event(EventKind::KeyRevoked, thumbprint, None);
         let store = &self.ports.credentials;
-        let result = store.revoke_credential(principal.account_id, thumbprint, true, event).await;
+        let result = store.revoke_credential(account_id, &thumbprint, true, event).await;
         // Also after a failure: the store may have done it and failed to say so.
-        self.live.forget(thumbprint);
+        self.live.forget(&thumbprint);
         self.revocation_feed.forget();
-        Ok(result?)
+        result?;
+        // Read after the revocation, since when it adds no key any more.
+        let keys = store.credentials_of(account_id).await?;
+        Ok(live_keys_added_by(thumbprint, &keys))
     }
 }
 
-/// Which key did it, for the audit trail.
-fn by(principal: &Principal) -> String {
-    match principal.key {
-        Some(key) => format!("by {}", key.credential),
-        None => "by a token that is bound to no key".to_owned(),
+/// The live ones among `keys` that `revoked` has added, or that a key has which it had added.
+pub(crate) fn live_keys_added_by(revoked: Thumbprint, keys: &[Credential]) -> Vec<Credential> {
+    let mut adders = vec![revoked];
+    let mut found: Vec<Credential> = Vec::new();
+    while let Some(adder) = adders.pop() {
+        for key in keys.iter().filter(|key| key.added_by == Some(adder)) {
+            let thumbprint = key.thumbprint();
+            if found.iter().all(|known| known.thumbprint() != thumbprint) {
+                adders.push(thumbprint);
+                found.push(key.clone());
+            }
+        }
     }
+    found.retain(|key| key.revoked_at.is_none() && key.thumbprint() != revoked);
+    found.sort_by_key(|key| key.created_at);
+    found
 }
 
 /// Why a key is not added.
 #[derive(Debug, Error)]
 pub enum AddKeyError {
+    /// The approval of the key was used before.
+    #[error("approval: it was used before")]
+    ApprovalUsed,
     /// The key is not acceptable.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -189,21 +289,10 @@ pub enum AddKeyError {
     /// The proof by the new key is refused.
     #[error("new_key_proof: {0}")]
     Proof(#[from] ProofError),
-    /// There were too many changes.
-    #[error(transparent)]
-    RateLimited(#[from] RateLimited),
     /// The store refuses or failed.
     #[error(transparent)]
     Store(#[from] AddCredentialError),
 }
 
-/// Why a key is not revoked.
-#[derive(Debug, Error)]
-pub enum RevokeKeyError {
-    /// There were too many changes.
-    #[error(transparent)]
-    RateLimited(#[from] RateLimited),
-    /// The store refuses or failed.
-    #[error(transparent)]
-    Store(#[from] RevokeCredentialError),
-}
+#[cfg(test)]
+mod tests;

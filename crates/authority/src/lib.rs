@@ -32,6 +32,7 @@ mod server_keys;
 mod sessions;
 mod signers;
 mod signing_keys;
+mod step_up;
 mod store_health;
 mod tokens;
 mod trail;
@@ -40,7 +41,7 @@ pub mod vault;
 pub use crate::administration::{AdminError, Administration, NewInvitation};
 pub use crate::authority::{Authority, StartError};
 pub use crate::caller::{Caller, CallerAuthentication, CallerError};
-pub use crate::keys::{AddKey, AddKeyError, RevokeKeyError};
+pub use crate::keys::{AddKey, AddKeyError, NewKeyProof, RenameKey, RevokeKey};
 pub use crate::live::KnownCredential;
 pub use crate::login::{Grant, LoginError, TokenRequest};
 pub use crate::maintenance::Maintenance;
@@ -66,4 +67,5 @@ pub use crate::sessions::{
     UnprovenRegistration,
 };
 pub use crate::signing_keys::{KeySummary, Schedule, SigningKeyError, SigningKeys};
+pub use crate::step_up::{KeyChange, KeyOperation, MustSign, SignedRequest, StepUpError};
 pub use crate::tokens::{Introspection, LoggedIn, RevokeTokenError};

@@ -104,6 +104,7 @@ impl Authority {
             credential: signer.credential.thumbprint(),
             name: None,
             bound_to: key.thumbprint(),
+            narrowed: scopes != signer.account.scopes,
             scopes,
             token_id: uuid_v7(now, &*self.ports.random).to_string(),
             issued_at: now,

@@ -284,6 +284,7 @@ impl Authority {
             name: Some(account.username.to_string()),
             bound_to: thumbprint,
             scopes: account.scopes.clone(),
+            narrowed: false,
             token_id: uuid_v7(now, &*self.ports.random).to_string(),
             issued_at: now,
             expires_at: now + lifetime,

@@ -227,6 +227,7 @@ impl Authority {
             name: Some(account.username.to_string()),
             bound_to: key,
             scopes: account.scopes.clone(),
+            narrowed: false,
             token_id,
             issued_at,
             expires_at,

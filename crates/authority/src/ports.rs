@@ -27,7 +27,7 @@ pub use self::accounts::{AccountStore, CreateAccountError, NewAccount};
 pub use self::audit::{AuditStore, Retention};
 pub use self::credentials::{
     AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
-    RevokeCredentialError,
+    RenameCredentialError, RevokeCredentialError,
 };
 pub use self::invitations::InvitationStore;
 pub use self::passwords::{

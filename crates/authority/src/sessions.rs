@@ -8,7 +8,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    AccountId, Principal, ProofKind, ProvenKey, UnixTime,
+    AccountId, Coverage, Principal, ProofKind, ProvenKey, UnixTime,
     digest::sha256,
     keys::{Algorithm, KeyError, PublicKey, Thumbprint, Verifications, decoy},
     ports::random_bytes,
@@ -307,6 +307,8 @@ fn principal(signer: &KnownCredential, claims: &SessionClaims) -> Principal {
         proof: ProofKind::SignedMessage,
         token_id: Some(claims.session_id.clone()),
         scopes: signer.account.scopes.clone(),
+        narrowed: false,
+        covers: Coverage::NOTHING,
         expires_at: claims.expires_at,
     }
 }

@@ -83,6 +83,38 @@ fn register_log_in_call_add_revoke_log_out() {
 }
 
 #[test]
+fn a_key_is_revoked_together_with_what_it_has_let_in() {
+    let server = Server::start(&[]);
+    let alice = User::of(server.url());
+    alice.does(&["register", "alice", "--label", "laptop"]);
+    for (name, signer) in [("phone", "alice"), ("second", "phone"), ("third", "second")] {
+        alice.does(&["keys", "add", "--new", "--name", name, "--label", name, "--as", signer]);
+    }
+    let list = || alice.does(&["keys", "list", "--json", "--as", "alice"]);
+    let keys: serde_json::Value = serde_json::from_str(&list()).unwrap();
+    let of = |label: &str| {
+        let keys = keys["keys"].as_array().unwrap().iter();
+        keys.clone().find(|key| key["label"] == label).unwrap().clone()
+    };
+    let thumbprint = |label: &str| of(label)["thumbprint"].as_str().unwrap().to_owned();
+    assert_eq!(of("laptop")["added_by"], serde_json::Value::Null);
+    assert_eq!(of("third")["added_by"], of("second")["thumbprint"]);
+
+    let third = thumbprint("third");
+    let renamed = alice.does(&["keys", "rename", &third, "old tablet", "--as", "alice"]);
+    assert!(renamed.contains("is now called old tablet"), "{renamed}");
+    assert!(list().contains("old tablet"));
+
+    let said = alice.run(&["keys", "revoke", &thumbprint("second"), "--as", "alice"]);
+    assert!(said.stderr.contains(&third), "it names what it had added: {}", said.stderr);
+    let phone = thumbprint("phone");
+    let said = alice.does(&["keys", "revoke", &phone, "--with-added", "--as", "alice"]);
+    assert!(said.contains(&phone) && said.contains(&third), "{said}");
+    assert!(alice.fails(&["login", "third"]).contains("invalid_grant"));
+    alice.does(&["whoami", "alice"]);
+}
+
+#[test]
 fn secrets_are_printed_only_when_asked_for() {
     let server = Server::start(&[]);
     let alice = User::of(server.url());

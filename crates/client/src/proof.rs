@@ -30,6 +30,9 @@ pub struct Proof<'a> {
     pub access_token: Option<&'a AccessToken>,
     /// The newest nonce that the server supplied.
     pub nonce: Option<&'a str>,
+    /// The body of the request, if the proof shall be good for no other (`tha`). A server demands it
+    /// where keys are changed; others do not look at it.
+    pub body: Option<&'a [u8]>,
 }
 
 impl Proof<'_> {
@@ -52,6 +55,7 @@ impl Proof<'_> {
             ("iat", now.as_secs().into()),
             ("ath", self.access_token.map(hash).into()),
             ("nonce", self.nonce.into()),
+            (body_hash::CLAIM, self.body.map(body_hash::sha256_hex).into()),
         ];
         jws::sign(key, key.algorithm(), &object(header), &object(claims))
     }
@@ -131,7 +135,7 @@ impl SelfSigned<'_> {
             ("iat", now.as_secs().into()),
             ("exp", (now + SELF_SIGNED_LIFETIME).as_secs().into()),
             ("jti", fresh_id(random).into()),
-            ("tha", self.body.map(body_hash::sha256_hex).into()),
+            (body_hash::CLAIM, self.body.map(body_hash::sha256_hex).into()),
         ];
         jws::sign(key, key.algorithm(), &object(header), &object(claims))
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use countersign_protocol::{
-    AccountId, Principal, ProofKind, ProvenKey, Scopes, UnixTime, Unspent,
+    AccountId, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes, UnixTime, Unspent,
     challenges::sealed::Nonces,
     digest::sha256,
     keys::{PublicKey, Thumbprint},
@@ -403,6 +403,8 @@ fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {
         proof: ProofKind::Dpop,
         token_id: Some(token.token_id.clone()),
         scopes: token.scopes.clone(),
+        narrowed: token.narrowed,
+        covers: Coverage { target: CoveredTarget::Request, body: proof.body_hash },
         expires_at: token.expires_at,
     }
 }

@@ -24,7 +24,9 @@ pub mod tokens;
 mod unverified;
 
 pub use crate::client_network::ClientNetwork;
-pub use crate::principal::{AccountId, Principal, ProofKind, ProvenKey, Scopes};
+pub use crate::principal::{
+    AccountId, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes,
+};
 pub use crate::replay::{ReplayEntry, SpentReceipt, Unspent};
 pub use crate::time::UnixTime;
 pub use crate::unverified::Unverified;

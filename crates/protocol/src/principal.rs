@@ -21,8 +21,38 @@ pub struct Principal {
     pub token_id: Option<String>,
     /// What the token allows; without a token, what the account may do.
     pub scopes: Scopes,
+    /// Whether the token was asked to allow less than the account might do.
+    pub narrowed: bool,
+    /// What the proof covers of the request that it came with.
+    pub covers: Coverage,
     /// When the token, or the self-signed JWT, ends.
     pub expires_at: UnixTime,
+}
+
+/// What a signature covers of the request that it came with, beyond who made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// Where the signature may be used.
+    pub target: CoveredTarget,
+    /// The SHA-256 of the body that it was made for, if it says so. Whoever needs the body to be
+    /// covered compares it.
+    pub body: Option<[u8; 32]>,
+}
+
+/// Where a signature may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoveredTarget {
+    /// Wherever the key is known.
+    Anywhere,
+    /// At this server only, for any request.
+    Server,
+    /// For this method and URI only.
+    Request,
+}
+
+impl Coverage {
+    /// The signature covers nothing of the request.
+    pub const NOTHING: Self = Self { target: CoveredTarget::Anywhere, body: None };
 }
 
 /// A key whose possession was proven.

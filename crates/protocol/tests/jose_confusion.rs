@@ -281,6 +281,7 @@ fn access_token_claims() -> AccessTokenClaims {
         name: None,
         bound_to: thumbprint(2),
         scopes: Scopes::none(),
+        narrowed: false,
         token_id: "an access token".to_owned(),
         issued_at: NOW,
         expires_at: NOW + Duration::from_mins(1),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use countersign_client::{Request, Response};
 use countersign_guard::ports::{CheckedMessage, SessionRefusal, Sessions, SignedMessage};
 use countersign_protocol::{
-    Principal, ProofKind, ProvenKey, Scopes, UnixTime,
+    Coverage, Principal, ProofKind, ProvenKey, Scopes, UnixTime,
     strict::{base64, json},
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header::AUTHORIZATION};
@@ -95,6 +95,8 @@ fn principal(members: &Map<String, Value>) -> Option<Principal> {
         proof: ProofKind::SignedMessage,
         token_id: text("token_id").map(str::to_owned),
         scopes,
+        narrowed: false,
+        covers: Coverage::NOTHING,
         expires_at: UnixTime::from_secs(members.get("expires_at")?.as_u64()?),
     })
 }

@@ -50,6 +50,40 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
     }
 }
 
+/// The bytes of the body, whatever they are.
+pub(crate) struct RawBody(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = Bytes::from_request(request, state).await;
+        let unreadable = |error: axum::extract::rejection::BytesRejection| {
+            Problem::new(ProblemType::InvalidRequest).detail(error.to_string())
+        };
+        body.map(Self).map_err(unreadable)
+    }
+}
+
+/// A JSON object as [`StrictJson`] reads it, with the bytes that it was read from, which a proof may
+/// cover.
+pub(crate) struct SignedJson<T> {
+    pub(crate) value: T,
+    pub(crate) bytes: Bytes,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for SignedJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let RawBody(bytes) = RawBody::from_request(Request::new(body), state).await?;
+        let request = Request::from_parts(parts, bytes.clone().into());
+        let StrictJson(value) = StrictJson::from_request(request, state).await?;
+        Ok(Self { value, bytes })
+    }
+}
+
 impl From<JsonError> for Problem {
     fn from(error: JsonError) -> Self {
         Self::new(ProblemType::InvalidJson).detail(error.to_string())

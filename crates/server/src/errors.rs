@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use countersign_authority::{
     AddKeyError, CallerError, LoginError, ProofError, RegistrationError, RevocationFeedError,
-    RevokeKeyError, RevokeTokenError,
-    ports::{AddCredentialError, RateLimited, RevokeCredentialError, StoreError},
+    RevokeTokenError, StepUpError,
+    ports::{
+        AddCredentialError, RateLimited, RenameCredentialError, RevokeCredentialError, StoreError,
+    },
 };
 use countersign_protocol::{proofs::dpop::DpopError, replay::ReplayShareUsedUp};
 use http::StatusCode;
@@ -72,10 +74,13 @@ impl From<RegistrationError> for Problem {
 impl From<AddKeyError> for Problem {
     fn from(error: AddKeyError) -> Self {
         let kind = match error {
+            AddKeyError::ApprovalUsed => ProblemType::InvalidProof,
             AddKeyError::Key(_) => ProblemType::InvalidKey,
             AddKeyError::Label(_) => ProblemType::InvalidRequest,
             AddKeyError::Proof(error) => return error.into(),
-            AddKeyError::RateLimited(error) => return error.into(),
+            AddKeyError::Store(error @ AddCredentialError::AdderNotLive) => {
+                return step_up_needed("not-live", &error);
+            }
             AddKeyError::Store(AddCredentialError::KeyTaken) => ProblemType::KeyTaken,
             AddKeyError::Store(
                 AddCredentialError::LimitReached | AddCredentialError::TooManyRevoked { .. },
@@ -97,16 +102,60 @@ impl From<RevocationFeedError> for Problem {
     }
 }
 
-impl From<RevokeKeyError> for Problem {
-    fn from(error: RevokeKeyError) -> Self {
+impl From<RevokeCredentialError> for Problem {
+    fn from(error: RevokeCredentialError) -> Self {
         let kind = match error {
-            RevokeKeyError::RateLimited(error) => return error.into(),
-            RevokeKeyError::Store(RevokeCredentialError::LastKey) => ProblemType::LastKey,
-            RevokeKeyError::Store(RevokeCredentialError::NotFound) => ProblemType::NotFound,
-            RevokeKeyError::Store(RevokeCredentialError::Store(error)) => return error.into(),
+            RevokeCredentialError::LastKey => ProblemType::LastKey,
+            RevokeCredentialError::NotFound => ProblemType::NotFound,
+            RevokeCredentialError::Store(error) => return error.into(),
         };
         Self::new(kind).detail(error.to_string())
     }
+}
+
+impl From<RenameCredentialError> for Problem {
+    fn from(error: RenameCredentialError) -> Self {
+        match error {
+            RenameCredentialError::NotFound => {
+                Self::new(ProblemType::NotFound).detail(error.to_string())
+            }
+            RenameCredentialError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StepUpError> for Problem {
+    fn from(error: StepUpError) -> Self {
+        if let Some(lack) = error.lack() {
+            return step_up_needed(lack, &error);
+        }
+        let kind = match error {
+            StepUpError::RateLimited(error) => return error.into(),
+            StepUpError::Store(error) => return error.into(),
+            StepUpError::UnexpectedBody => ProblemType::InvalidRequest,
+            StepUpError::Approval(_) | StepUpError::Approver => ProblemType::InvalidProof,
+            StepUpError::BodyUnsigned
+            | StepUpError::NarrowedToken
+            | StepUpError::NoAudience
+            | StepUpError::NotLive
+            | StepUpError::OtherBody
+            | StepUpError::Password
+            | StepUpError::SessionKey
+            | StepUpError::SignedMessage
+            | StepUpError::Unbound
+            | StepUpError::UrlUnsigned => ProblemType::StepUpNeeded,
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+/// The proof is good, but not for that. What it lacks is said to programs by `lack`, in the words of
+/// RFC 9470 §3 by the challenge, and to people by the detail.
+fn step_up_needed(lack: &'static str, error: &impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemType::StepUpNeeded)
+        .detail(error.to_string())
+        .challenge("insufficient_user_authentication")
+        .with("lack", lack)
 }
 
 impl From<StoreError> for OAuthError {

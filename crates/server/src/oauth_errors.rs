@@ -46,6 +46,7 @@ const fn error_code(kind: ProblemType) -> &'static str {
         | ProblemType::NotFound
         | ProblemType::PayloadTooLarge
         | ProblemType::RequestTimeout
+        | ProblemType::StepUpNeeded
         | ProblemType::Unauthenticated
         | ProblemType::UnsupportedMediaType
         | ProblemType::UsernameTaken => "invalid_request",

@@ -8,7 +8,9 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -31,6 +33,7 @@ pub struct Problem {
     kind: ProblemType,
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
+    challenge: Option<&'static str>,
     extensions: Map<String, Value>,
     cause: Option<String>,
 }
@@ -38,7 +41,14 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind, and nothing more to say about it.
     pub fn new(kind: ProblemType) -> Self {
-        Self { kind, detail: None, retry_after: None, extensions: Map::new(), cause: None }
+        Self {
+            kind,
+            detail: None,
+            retry_after: None,
+            challenge: None,
+            extensions: Map::new(),
+            cause: None,
+        }
     }
 
     /// A failure of the server. The client learns that it happened; `cause` goes to the log.
@@ -59,6 +69,19 @@ impl Problem {
     /// With a `Retry-After` (RFC 9110 §10.2.3) in whole seconds, rounded up, at least one.
     pub fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
+    }
+
+    /// With a `WWW-Authenticate` that asks for DPoP (RFC 9449 §7.1) and names `error`.
+    pub fn challenge(self, error: &'static str) -> Self {
+        Self { challenge: Some(error), ..self }
+    }
+
+    /// The value of `WWW-Authenticate`, if there is one.
+    fn www_authenticate(&self) -> Option<HeaderValue> {
+        let (error, detail) = (self.challenge?, self.summary());
+        let description: String = detail.chars().map(description_char).collect();
+        let value = format!("DPoP error=\"{error}\", error_description=\"{description}\"");
+        HeaderValue::try_from(value).ok()
     }
 
     /// With an extension member (RFC 9457 §3.2). The standard members cannot be replaced.
@@ -111,6 +134,9 @@ impl IntoResponse for Problem {
         headers.insert(CACHE_CONTROL, NO_STORE);
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, whole_seconds(after));
+        }
+        if let Some(challenge) = self.www_authenticate() {
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         annotate(&mut response, self.kind.name(), cause);
         response.extensions_mut().insert(self);
@@ -175,6 +201,8 @@ pub enum ProblemType {
     RateLimited,
     /// The client took too long to send the body.
     RequestTimeout,
+    /// The proof is good enough to act for the account, but not to change its keys.
+    StepUpNeeded,
     /// The server took too long.
     Timeout,
     /// The request says nothing about who makes it, or what it says does not hold.
@@ -189,7 +217,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every kind, in the order of their names.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::EnrolmentClosed,
         Self::EnrolmentCode,
         Self::Forbidden,
@@ -209,6 +237,7 @@ impl ProblemType {
         Self::PayloadTooLarge,
         Self::RateLimited,
         Self::RequestTimeout,
+        Self::StepUpNeeded,
         Self::Timeout,
         Self::Unauthenticated,
         Self::Unavailable,
@@ -280,6 +309,11 @@ impl ProblemType {
             Self::RequestTimeout => {
                 ("request-timeout", S::REQUEST_TIMEOUT, "The body took too long to arrive.")
             }
+            Self::StepUpNeeded => (
+                "step-up-needed",
+                S::FORBIDDEN,
+                "This needs a signature by a key of the account over the whole request.",
+            ),
             Self::Timeout => ("timeout", S::SERVICE_UNAVAILABLE, "The server took too long."),
             Self::Unauthenticated => {
                 ("unauthenticated", S::UNAUTHORIZED, "The request must prove who makes it.")

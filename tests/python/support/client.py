@@ -1,6 +1,8 @@
 """An account's client: registers, logs in and calls resources as RFC 7523 and RFC 9449 describe it."""
 
+import hashlib
 import itertools
+import json
 import os
 import time
 import uuid
@@ -132,8 +134,14 @@ class Client:
         return [("Authorization", f"DPoP {token or self.token}"), *(("DPoP", proof) for proof in proofs)]
 
     def call(self, method="GET", path="/v1/whoami", **options):
-        """Calls a protected resource as an honest client does."""
-        return self.resource_request(method, path, self.authorization(self.resource_proof(method, path)), **options)
+        """Calls a protected resource as an honest client does: a proof covers the JSON that it is sent with."""
+        changes = {}
+        if "json" in options:
+            options["content"] = json.dumps(options.pop("json")).encode()
+            options["headers"] = [("Content-Type", "application/json"), *options.pop("headers", [])]
+            changes["claims"] = {"tha": hashlib.sha256(options["content"]).hexdigest()}
+        headers = self.authorization(self.resource_proof(method, path, **changes))
+        return self.resource_request(method, path, [*headers, *options.pop("headers", [])], **options)
 
     def add_key(self, new_key, label=None):
         """Adds a credential to the account; the new key proves itself too."""

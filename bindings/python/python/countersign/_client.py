@@ -91,7 +91,7 @@ class Client(Auth):
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign a request of `httpx.Client`."""
         request.read()  # it may have to be sent twice
-        conversation = self._native.sign(request.method, str(request.url))
+        conversation = self._native.sign(request.method, str(request.url), request.content)
         step = conversation.step(None)
         while isinstance(step, Outgoing):
             response = yield _httpx_request(step, request)
@@ -102,7 +102,7 @@ class Client(Auth):
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign a request of `httpx.AsyncClient`."""
         await request.aread()  # it may have to be sent twice
-        conversation = self._native.sign(request.method, str(request.url))
+        conversation = self._native.sign(request.method, str(request.url), request.content)
         step = conversation.step(None)
         while isinstance(step, Outgoing):
             response = yield _httpx_request(step, request)
@@ -118,7 +118,7 @@ class Client(Auth):
         if request.method is None or request.url is None:
             raise ValueError("the request is not prepared")
         send = self._sender()
-        conversation = self._native.sign(request.method, request.url)
+        conversation = self._native.sign(request.method, request.url, _body_in_memory(request.body))
         step = conversation.step(None)
         while isinstance(step, Outgoing) and not step.is_callers:
             step = conversation.step(send(step))
@@ -178,6 +178,13 @@ def _httpx_answer(step: Outgoing, response: httpx.Response, body: bytes) -> Answ
 def _requests_answer(response: requests.Response, body: bytes) -> Answer:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
     return response.status_code, headers, body
+
+
+def _body_in_memory(body: Any) -> bytes:
+    """Give back what the proof can cover: nothing of what is read only while it is sent."""
+    if isinstance(body, str):
+        return body.encode()
+    return body if isinstance(body, bytes) else b""
 
 
 def _signed_again(

@@ -17,7 +17,11 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::{
     audit::AuditEvent,
-    ports::{AddCredentialError, KeyLimits, LoginRecord, RecordLoginError, RevokeCredentialError},
+    credential::Label,
+    ports::{
+        AddCredentialError, KeyLimits, LoginRecord, RecordLoginError, RenameCredentialError,
+        RevokeCredentialError,
+    },
 };
 
 /// Credentials of one account, by number.
@@ -112,6 +116,16 @@ impl CredentialStore for Store {
         let account = live.first().map(|(_, account)| account.clone());
         let credentials = live.into_iter().map(|(credential, _)| credential.clone()).collect();
         Ok(account.map(|account| (account, credentials)))
+    }
+
+    async fn rename_credential(
+        &self,
+        _: AccountId,
+        _: &Thumbprint,
+        _: &Label,
+        _: AuditEvent,
+    ) -> Result<Credential, RenameCredentialError> {
+        unreachable!("the cache only reads")
     }
 
     async fn revoke_credential(

@@ -5,14 +5,19 @@ use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys:
 use thiserror::Error;
 
 use super::StoreError;
-use crate::{account::Account, audit::AuditEvent, credential::Credential};
+use crate::{
+    account::Account,
+    audit::AuditEvent,
+    credential::{Credential, Label},
+};
 
 /// Credentials and logins.
 #[async_trait]
 pub trait CredentialStore: Send + Sync {
     /// Adds a key to an account that has fewer keys than `limits` say.
     ///
-    /// The key was proven. Accounts that only claim it lose it.
+    /// The key that adds it, if there is one, must still be a live one of that account. The new one
+    /// was proven. Accounts that only claim it lose it.
     async fn add_credential(
         &self,
         credential: &Credential,
@@ -50,6 +55,15 @@ pub trait CredentialStore: Send + Sync {
         keep_last: bool,
         event: AuditEvent,
     ) -> Result<(), RevokeCredentialError>;
+
+    /// Gives a live key of an account another name, and returns it.
+    async fn rename_credential(
+        &self,
+        id: AccountId,
+        thumbprint: &Thumbprint,
+        label: &Label,
+        event: AuditEvent,
+    ) -> Result<Credential, RenameCredentialError>;
 
     /// Notes that a live key of an account has signed something good at `now`. A key that the
     /// account only claims is its own by that, and other claims to it end; unless another account
@@ -99,6 +113,9 @@ pub struct LoginRecord {
 /// Why a key was not added.
 #[derive(Debug, Error)]
 pub enum AddCredentialError {
+    /// The key that adds it is no live one of the account.
+    #[error("the key that adds it is no live key of the account")]
+    AdderNotLive,
     /// The key belongs to an account already, live or revoked.
     #[error("the key is registered already")]
     KeyTaken,
@@ -117,6 +134,17 @@ pub enum AddCredentialError {
         /// How many are remembered.
         limit: usize,
     },
+}
+
+/// Why a key was not renamed.
+#[derive(Debug, Error)]
+pub enum RenameCredentialError {
+    /// The account has no such live key.
+    #[error("no such key")]
+    NotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why a key was not revoked.

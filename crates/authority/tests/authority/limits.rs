@@ -4,10 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_authority::{
-    AddKey, AddKeyError, CallerError, LoginError, PresentedKey, RegistrationError, RevokeKeyError,
+    CallerError, KeyChange, KeyOperation, LoginError, NewKeyProof, PresentedKey, RegistrationError,
+    RevokeKey, SignedRequest, StepUpError,
     ports::{LimitKey, RateLimit, RateLimited, RateLimiter},
 };
-use countersign_protocol::{AccountId, Principal, ProofKind, ProvenKey, Scopes};
+use countersign_protocol::{
+    AccountId, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes, digest::sha256,
+};
 use countersign_testkit::{
     keys::{ed25519, ed25519_public},
     samples::NOW,
@@ -71,26 +74,41 @@ fn principal(account_id: AccountId) -> Principal {
         proof: ProofKind::Dpop,
         token_id: None,
         scopes: Scopes::none(),
+        narrowed: false,
+        covers: Coverage { target: CoveredTarget::Request, body: Some(sha256(&[BODY])) },
         expires_at: NOW + Duration::from_mins(5),
     }
 }
 
-async fn add_key(world: &World, id: AccountId, number: u64) -> Result<(), AddKeyError> {
-    let (key, uri) = (ed25519(number), uri("/v1/keys"));
-    let request = AddKey {
-        public_key: PresentedKey::Jwk(&key.public_key().to_jwk()),
-        label: None,
-        new_key_proof: &world.proof(&key, &uri),
-        method: "POST",
-        uri: &uri,
-        address: ADDRESS,
-    };
-    world.authority.add_key(&principal(id), request).await.map(drop)
+/// What the requests to add a key have as their body, as far as the authority is concerned.
+const BODY: &[u8] = b"{}";
+
+async fn step_up<O: KeyOperation>(
+    world: &World,
+    (id, body): (AccountId, &[u8]),
+    operation: O,
+) -> Result<KeyChange<O>, StepUpError> {
+    let request =
+        SignedRequest { principal: &principal(id), body, approval: None, address: ADDRESS };
+    world.authority.step_up(request, operation).await
 }
 
-async fn revoke_key(world: &World, id: AccountId, number: u64) -> Result<(), RevokeKeyError> {
-    let key = ed25519_public(number).thumbprint();
-    world.authority.revoke_own_key(&principal(id), &key, ADDRESS).await
+async fn add_key(world: &World, id: AccountId, number: u64) -> Result<(), StepUpError> {
+    let (key, uri) = (ed25519(number), uri("/v1/keys"));
+    let jwk = key.public_key().to_jwk();
+    let operation = world.authority.key_to_add(PresentedKey::Jwk(&jwk), None).unwrap();
+    let change = step_up(world, (id, BODY), operation).await?;
+    let text = &world.proof(&key, &uri);
+    let proof = NewKeyProof { text, method: "POST", uri: &uri };
+    world.authority.add_key(change, proof).await.unwrap();
+    Ok(())
+}
+
+async fn revoke_key(world: &World, id: AccountId, number: u64) -> Result<(), StepUpError> {
+    let thumbprint = ed25519_public(number).thumbprint();
+    let change = step_up(world, (id, b""), RevokeKey { thumbprint }).await?;
+    world.authority.revoke_own_key(change).await.unwrap();
+    Ok(())
 }
 
 fn network_key() -> LimitKey {
@@ -154,10 +172,10 @@ async fn an_empty_allowance_stops_its_own_act_only_and_uses_nothing_up() {
         let limited = matches!(called, Err(CallerError::RateLimited(_)));
         assert_eq!(limited, name == "logins", "{name}: {called:?}");
         let added = add_key(&world, id, 1).await;
-        let limited = matches!(added, Err(AddKeyError::RateLimited(_)));
+        let limited = matches!(added, Err(StepUpError::RateLimited(_)));
         assert_eq!(limited, name == "account", "{name}: {added:?}");
         let revoked = revoke_key(&world, id, 77).await;
-        let limited = matches!(revoked, Err(RevokeKeyError::RateLimited(_)));
+        let limited = matches!(revoked, Err(StepUpError::RateLimited(_)));
         assert_eq!(limited, name == "account", "{name}: {revoked:?}");
     }
     *counter.empty.lock() = None;

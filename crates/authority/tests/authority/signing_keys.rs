@@ -35,6 +35,7 @@ pub(crate) fn claims(now: UnixTime, lifetime: Duration) -> AccessTokenClaims {
         name: None,
         bound_to: ed25519_public(1).thumbprint(),
         scopes: Scopes::none(),
+        narrowed: false,
         token_id: now.as_millis().to_string(),
         issued_at: now,
         expires_at: now + lifetime,

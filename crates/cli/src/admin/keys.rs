@@ -31,13 +31,19 @@ pub(super) enum Command {
         /// The key, as `list` shows it
         #[arg(allow_hyphen_values = true)]
         thumbprint: Thumbprint,
+
+        /// Revoke the keys that it has added too, and those that they have added
+        #[arg(long)]
+        with_added: bool,
     },
 }
 
 pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { name, json } => list(settings, &name, json).await,
-        Command::Revoke { name, thumbprint } => revoke(settings, &name, &thumbprint).await,
+        Command::Revoke { name, thumbprint, with_added } => {
+            revoke(settings, &name, &thumbprint, with_added).await
+        }
     }
 }
 
@@ -58,17 +64,23 @@ async fn revoke(
     settings: &Settings,
     name: &AccountName,
     thumbprint: &Thumbprint,
+    with_added: bool,
 ) -> anyhow::Result<()> {
     let (_claim, data_dir) = open_to_change(settings)?;
     let administration = Administration::new(&data_dir.ports);
-    administration.revoke_key(name, thumbprint).await.map_err(|error| match error {
+    let added = administration.revoke_key(name, thumbprint).await.map_err(|error| match error {
         AdminError::RevokeKey(RevokeCredentialError::NotFound) => anyhow!(
             "{name} has no live key {thumbprint}: `countersign admin keys list {name}` shows its keys"
         ),
         error => explain(name)(error),
     })?;
-    let keys = administration.keys(name).await.map_err(explain(name))?;
     output::remark(format!("revoked {thumbprint}: its tokens are refused"));
+    if with_added {
+        revoke_added(&administration, name, added).await?;
+    } else {
+        name_added(name, &added);
+    }
+    let keys = administration.keys(name).await.map_err(explain(name))?;
     if keys.iter().all(|key| key.revoked_at.is_some()) {
         output::remark(format!(
             "WARNING: {name} has no key left and cannot log in again by itself"
@@ -77,14 +89,47 @@ async fn revoke(
     Ok(())
 }
 
+fn name_added(name: &AccountName, added: &[Credential]) {
+    for key in added {
+        output::remark(format!(
+            "it had added {} ({}), which is live: revoke that too if {} does not know it",
+            key.thumbprint(),
+            key.label,
+            name
+        ));
+    }
+}
+
+/// Revokes the keys `added`, and those that they have added. A revoked key adds no more.
+async fn revoke_added(
+    administration: &Administration,
+    name: &AccountName,
+    mut added: Vec<Credential>,
+) -> anyhow::Result<()> {
+    while let Some(key) = added.pop() {
+        let thumbprint = key.thumbprint();
+        match administration.revoke_key(name, &thumbprint).await {
+            Ok(more) => {
+                output::remark(format!("revoked {thumbprint}: its tokens are refused"));
+                added.extend(more);
+            }
+            // Named twice, or revoked by its owner meanwhile.
+            Err(AdminError::RevokeKey(RevokeCredentialError::NotFound)) => {}
+            Err(error) => return Err(explain(name)(error)),
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn print_table(keys: &[Credential]) -> anyhow::Result<()> {
-    let headings = ["THUMBPRINT", "LABEL", "TYPE", "CREATED", "LAST USED", "REVOKED"];
+    let headings = ["THUMBPRINT", "LABEL", "TYPE", "CREATED", "ADDED BY", "LAST USED", "REVOKED"];
     let to_row = |key: &Credential| {
         [
             key.thumbprint().to_string(),
             key.label.to_string(),
             key.public_key.key_type().name().to_owned(),
             to_rfc3339(key.created_at),
+            key.added_by.map_or_else(|| table::NOTHING.to_owned(), |adder| adder.to_string()),
             time_text(key.last_used_at),
             time_text(key.revoked_at),
         ]
@@ -99,6 +144,7 @@ pub(super) fn to_json(key: &Credential) -> Value {
         "key_type": key.public_key.key_type().name(),
         "public_key": key.public_key.to_jwk(),
         "created_at": to_rfc3339(key.created_at),
+        "added_by": key.added_by.map(|adder| adder.to_string()),
         "last_used_at": key.last_used_at.map(to_rfc3339),
         "revoked_at": key.revoked_at.map(to_rfc3339),
     })

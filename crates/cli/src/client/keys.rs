@@ -3,7 +3,7 @@
 mod add;
 
 use clap::{Args, Subcommand};
-use countersign_client::{KeyInfo, TransportOptions};
+use countersign_client::{KeyInfo, Session, TransportOptions, keyring::Entry};
 use countersign_protocol::{UnixTime, keys::Thumbprint};
 use serde_json::json;
 
@@ -28,6 +28,8 @@ enum Action {
     List(Box<ListOptions>),
     /// Let another key log in to the account
     Add(Box<add::Options>),
+    /// Give a key another name
+    Rename(Box<RenameOptions>),
     /// Revoke a key and every token of it, at once and for good
     Revoke(Box<RevokeOptions>),
 }
@@ -43,10 +45,27 @@ struct ListOptions {
 }
 
 #[derive(Args)]
+struct RenameOptions {
+    /// The key, as `keys list` shows it
+    #[arg(allow_hyphen_values = true)]
+    thumbprint: Thumbprint,
+
+    /// Its new name, such as that of the device
+    label: String,
+
+    #[command(flatten)]
+    signer: Signer,
+}
+
+#[derive(Args)]
 struct RevokeOptions {
     /// The key, as `keys list` shows it
     #[arg(allow_hyphen_values = true)]
     thumbprint: Thumbprint,
+
+    /// Revoke the keys that it has added too, and those that they have added
+    #[arg(long)]
+    with_added: bool,
 
     #[command(flatten)]
     signer: Signer,
@@ -73,6 +92,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     match &options.action {
         Action::List(options) => list(options).await,
         Action::Add(options) => add::run(options).await,
+        Action::Rename(options) => rename(options).await,
         Action::Revoke(options) => revoke(options).await,
     }
 }
@@ -94,18 +114,27 @@ async fn list(options: &ListOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn rename(options: &RenameOptions) -> anyhow::Result<()> {
+    let mut actor = options.signer.open().await?;
+    let session = actor.session(None).await?;
+    let answer = session.rename_key(options.thumbprint, &options.label).await;
+    actor.done(&session, None);
+    answer.map_err(explain)?;
+    Ok(output::line(format!("{} is now called {}", options.thumbprint, printable(&options.label)))?)
+}
+
 async fn revoke(options: &RevokeOptions) -> anyhow::Result<()> {
     let mut actor = options.signer.open().await?;
     let session = actor.session(None).await?;
-    let answer = session.revoke_key(options.thumbprint).await;
+    let outcome = revoke_all(&session, options).await;
     actor.done(&session, None);
-    answer.map_err(explain)?;
-    output::line(format!("{} is revoked, and every token of it", options.thumbprint))?;
-    if session.key().public_key().thumbprint() == options.thumbprint {
+    let revoked = outcome?;
+    if revoked.contains(&session.key().public_key().thumbprint()) {
         actor.forget_tokens()?;
     }
     let entries = actor.keyring().map(|keyring| keyring.entries()).unwrap_or_default();
-    for entry in entries.iter().filter(|entry| holds(entry, options.thumbprint)) {
+    let holds_one = |entry: &&Entry| revoked.iter().any(|key| holds(entry, *key));
+    for entry in entries.iter().filter(holds_one) {
         output::remark(format!(
             "the keyring still has it: countersign keyring remove {}",
             entry.name()
@@ -114,10 +143,45 @@ async fn revoke(options: &RevokeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Revokes the key, and where it is wanted those that it has let in, and returns which. A revoked key
+/// lets nothing in any more, so this comes to an end; each answer names what there is to do still.
+async fn revoke_all(session: &Session, options: &RevokeOptions) -> anyhow::Result<Vec<Thumbprint>> {
+    let current = session.key().public_key().thumbprint();
+    let mut added = revoke_one(session, options.thumbprint).await?;
+    let mut revoked = vec![options.thumbprint];
+    if !options.with_added {
+        for key in &added {
+            output::remark(format!(
+                "it had added {} ({}), which is live: revoke that too if you do not know it",
+                key.thumbprint,
+                printable(&key.label)
+            ));
+        }
+        return Ok(revoked);
+    }
+    while let Some(key) = added.pop() {
+        if key.thumbprint == current {
+            output::remark(format!("{current} stays: it is the key that signs here"));
+        } else if !revoked.contains(&key.thumbprint) {
+            let more = revoke_one(session, key.thumbprint).await?;
+            revoked.push(key.thumbprint);
+            added.extend(more);
+        }
+    }
+    Ok(revoked)
+}
+
+async fn revoke_one(session: &Session, thumbprint: Thumbprint) -> anyhow::Result<Vec<KeyInfo>> {
+    let added = session.revoke_key(thumbprint).await.map_err(explain)?;
+    output::line(format!("{thumbprint} is revoked, and every token of it"))?;
+    Ok(added)
+}
+
 fn to_json(key: &KeyInfo, current: Thumbprint) -> serde_json::Value {
     json!({
         "thumbprint": key.thumbprint,
         "label": key.label,
+        "added_by": key.added_by,
         "created_at": key.created_at.as_secs(),
         "last_used_at": key.last_used_at.map(UnixTime::as_secs),
         "revoked_at": key.revoked_at.map(UnixTime::as_secs),
@@ -126,7 +190,8 @@ fn to_json(key: &KeyInfo, current: Thumbprint) -> serde_json::Value {
 }
 
 fn to_table(keys: &[KeyInfo], current: Thumbprint) -> String {
-    let head = ["THUMBPRINT", "LABEL", "CREATED", "LAST LOGIN", "STATE"].map(str::to_owned);
+    let head =
+        ["THUMBPRINT", "LABEL", "CREATED", "LAST LOGIN", "ADDED BY", "STATE"].map(str::to_owned);
     let rows = keys.iter().map(|key| {
         let state = match key.revoked_at {
             Some(at) => format!("revoked {}", to_rfc3339(at)),
@@ -139,6 +204,7 @@ fn to_table(keys: &[KeyInfo], current: Thumbprint) -> String {
             printable(&key.label),
             to_rfc3339(key.created_at),
             last_used,
+            key.added_by.map_or_else(|| "-".to_owned(), |adder| adder.to_string()),
             state,
         ]
     });

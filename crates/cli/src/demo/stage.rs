@@ -73,12 +73,23 @@ impl Stage {
     pub(super) fn proof(
         &self,
         key: &PrivateKey,
-        (method, path): (&Method, &str),
+        request: (&Method, &str),
+        token: Option<&AccessToken>,
+        nonce: Option<&str>,
+    ) -> anyhow::Result<String> {
+        self.proof_over((request, None), key, token, nonce)
+    }
+
+    /// The same for a request with a body, which the proof covers too.
+    pub(super) fn proof_over(
+        &self,
+        ((method, path), body): ((&Method, &str), Option<&[u8]>),
+        key: &PrivateKey,
         token: Option<&AccessToken>,
         nonce: Option<&str>,
     ) -> anyhow::Result<String> {
         let uri = TargetUri::parse(&self.url(path))?;
-        let proof = Proof { method: method.as_str(), uri: &uri, access_token: token, nonce };
+        let proof = Proof { method: method.as_str(), uri: &uri, access_token: token, nonce, body };
         Ok(proof.sign(key, self.clock.now(), self.random())?)
     }
 

@@ -145,12 +145,16 @@ async fn steal(stage: &mut Stage, laptop: &Device, seen: &str) -> anyhow::Result
 async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
     stage.heading("Alice adds a second key, her phone, by a call with the first one")?;
     let phone = PrivateKey::generate(NewKey::Ed25519)?;
-    let proof = fresh_proof(stage, &laptop, (&Method::POST, KEYS))?;
     let body = json!({
         "label": "phone",
         "public_key": phone.public_key().to_jwk(),
         "new_key_proof": stage.proof(&phone, (&Method::POST, KEYS), None, None)?,
     });
+    // Such a proof covers the body too: else it would let in whatever key somebody puts there.
+    let text = body.to_string();
+    let request = ((&Method::POST, KEYS), Some(text.as_bytes()));
+    let (token, nonce) = (Some(&laptop.token), Some(&*laptop.nonce));
+    let proof = stage.proof_over(request, &laptop.key, token, nonce)?;
     let add = Scene {
         method: Method::POST,
         path: KEYS,

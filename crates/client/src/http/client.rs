@@ -247,6 +247,7 @@ impl Attempt<'_> {
             uri: target.uri(),
             access_token: None,
             nonce: self.nonce,
+            body: None,
         };
         let proof = proof.sign(key, self.now, self.random)?;
         message.headers.insert(DPOP, sensitive(&proof));

@@ -2,7 +2,7 @@
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::keys::{PrivateKey, Thumbprint};
-use http::Method;
+use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Deserializer};
 
 use super::client::json_message;
@@ -21,6 +21,9 @@ pub struct KeyInfo {
     pub key_type: String,
     /// Whether it is the key that this session logged in with.
     pub current: bool,
+    /// The thumbprint of the key that added it; none for the key of the registration.
+    #[serde(default)]
+    pub added_by: Option<Thumbprint>,
     /// When it was registered.
     #[serde(deserialize_with = "seconds")]
     pub created_at: UnixTime,
@@ -66,6 +69,7 @@ impl Session {
                     uri: target.uri(),
                     access_token: None,
                     nonce: None,
+                    body: None,
                 };
                 let proof = proof.sign(new_key, attempt.now, attempt.random)?;
                 let members = [
@@ -80,15 +84,37 @@ impl Session {
         Ok(new_key.public_key().thumbprint())
     }
 
+    /// Gives a key of the account another name.
+    ///
+    /// # Errors
+    /// When the server refuses, for instance because the account has no such live key.
+    pub async fn rename_key(&self, thumbprint: Thumbprint, label: &str) -> Result<(), ClientError> {
+        let target = self.api(&format!("/v1/keys/{thumbprint}"))?;
+        let message = json_message(Method::PATCH, [("label", label.into())]);
+        let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(message.clone())).await?;
+        response.into_success(&target).map(drop)
+    }
+
     /// Revokes a key of the account, and every token that is bound to it, at once and for good.
+    /// Returns the live keys that it had added, and that those had added: whoever stole the key may
+    /// have let them in.
     ///
     /// # Errors
     /// When the server refuses, for instance because it is the last key.
-    pub async fn revoke_key(&self, thumbprint: Thumbprint) -> Result<(), ClientError> {
+    pub async fn revoke_key(&self, thumbprint: Thumbprint) -> Result<Vec<KeyInfo>, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            added_keys: Vec<KeyInfo>,
+        }
+
         let target = self.api(&format!("/v1/keys/{thumbprint}"))?;
-        let message = Message { method: Method::DELETE, ..Message::get() };
+        let mut message = Message { method: Method::DELETE, ..Message::get() };
+        message.headers.insert("prefer", HeaderValue::from_static("return=representation"));
         let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(message.clone())).await?;
-        response.into_success(&target).map(drop)
+        if response.status == StatusCode::NO_CONTENT {
+            return Ok(Vec::new());
+        }
+        response.into_json(&target).map(|answer: Answer| answer.added_keys)
     }
 }
 

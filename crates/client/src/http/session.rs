@@ -53,7 +53,7 @@ impl Session {
         Self { client, key, token, expires_at, scope, resource, nonces }
     }
 
-    /// Sends `request` with the token and a proof for it (RFC 9449 §7). When the server demands
+    /// Sends `request` with the token and a proof for it (RFC 9449 §7), which covers the body. When the server demands
     /// another nonce, it is signed and sent once more.
     ///
     /// # Errors
@@ -166,6 +166,7 @@ impl Session {
             uri: target.uri(),
             access_token: Some(&self.token),
             nonce: attempt.nonce,
+            body: Some(&*message.body).filter(|body| !body.is_empty()),
         };
         let proof = proof.sign(&self.key, attempt.now, attempt.random)?;
         let authorization = format!("DPoP {}", self.token.expose());

@@ -7,7 +7,7 @@ use countersign_protocol::envelope::aes_gcm::SealingKey;
 use countersign_protocol::keys::{Algorithm, KeyPolicy, NewKey, PublicKey};
 use countersign_protocol::proofs::body_hash::BodyHashes;
 use countersign_protocol::proofs::dpop::{
-    DpopExpectations, NonceRule, PresentedProof, ProofWindow, TokenBinding,
+    DpopExpectations, DpopProof, NonceRule, PresentedProof, ProofWindow, TokenBinding,
 };
 use countersign_protocol::proofs::self_signed::{
     PresentedSelfSigned, SelfSignedError, SelfSignedExpectations,
@@ -57,6 +57,7 @@ fn a_proof_says_what_rfc_9449_asks_for() {
             uri: &uri("HTTPS://Auth.example:443/oauth/token?a=b#c"),
             access_token: Some(&token),
             nonce: Some("n-1"),
+            body: Some(b"abc"),
         };
         let proof = proof.sign(&key, NOW, &CountingRandom::default()).unwrap();
 
@@ -69,7 +70,8 @@ fn a_proof_says_what_rfc_9449_asks_for() {
         assert_eq!(carried.thumbprint(), key.public_key().thumbprint());
         assert!(["d", "p", "q", "k"].iter().all(|private| !jwk.contains_key(*private)));
 
-        assert_eq!(members(&claims), ["ath", "htm", "htu", "iat", "jti", "nonce"]);
+        assert_eq!(members(&claims), ["ath", "htm", "htu", "iat", "jti", "nonce", "tha"]);
+        assert_eq!(claims["tha"], body_hash::sha256_hex(b"abc"));
         assert_eq!(claims["htm"], "POST");
         assert_eq!(claims["htu"], "https://auth.example/oauth/token");
         assert_eq!(claims["iat"], 2_000_000_000);
@@ -83,7 +85,13 @@ fn a_proof_says_what_rfc_9449_asks_for() {
 #[test]
 fn what_is_absent_is_left_out() {
     let key = PrivateKey::generate(NewKey::Ed25519).unwrap();
-    let proof = Proof { method: "GET", uri: &uri("https://a/"), access_token: None, nonce: None };
+    let proof = Proof {
+        method: "GET",
+        uri: &uri("https://a/"),
+        access_token: None,
+        nonce: None,
+        body: None,
+    };
     let proof = proof.sign(&key, NOW, &CountingRandom::default()).unwrap();
     let (_, claims) = take_apart(&proof, key.public_key());
     assert_eq!(members(&claims), ["htm", "htu", "iat", "jti"]);
@@ -94,7 +102,7 @@ fn no_two_proofs_or_assertions_are_alike() {
     let key = PrivateKey::generate(NewKey::Ed25519).unwrap();
     let random = CountingRandom::default();
     let uri = uri("https://a/");
-    let proof = Proof { method: "GET", uri: &uri, access_token: None, nonce: None };
+    let proof = Proof { method: "GET", uri: &uri, access_token: None, nonce: None, body: None };
     let assertion = Assertion { subject: "toto", audience: "https://a", session_key: None };
     let ids: BTreeSet<String> = (0..50)
         .flat_map(|_| {
@@ -145,8 +153,13 @@ fn the_server_accepts_what_the_client_signs() {
     for (kind, _) in KINDS {
         let key = PrivateKey::generate(kind).unwrap();
         let thumbprint = key.public_key().thumbprint();
-        let proof =
-            Proof { method: "GET", uri: &uri, access_token: Some(&token), nonce: Some(&nonce) };
+        let proof = Proof {
+            method: "GET",
+            uri: &uri,
+            access_token: Some(&token),
+            nonce: Some(&nonce),
+            body: Some(b"abc"),
+        };
         let proof = proof.sign(&key, NOW, &random).unwrap();
         let expected = DpopExpectations {
             method: "GET",
@@ -157,7 +170,8 @@ fn the_server_accepts_what_the_client_signs() {
         };
         let presented = PresentedProof::parse(&proof, |_| None).unwrap();
         let verified = presented.verify(key.public_key(), &expected, NOW).unwrap();
-        assert_eq!(verified.peek().thumbprint, thumbprint);
+        let expected = DpopProof { thumbprint, body_hash: Some(sha256(&[b"abc"])) };
+        assert_eq!(*verified.peek(), expected);
 
         let issuer = "https://auth.example";
         let assertion =

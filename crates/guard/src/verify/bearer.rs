@@ -1,7 +1,7 @@
 //! The path of a token that is bound to no key.
 
 use countersign_protocol::{
-    Principal, ProofKind, Scopes, UnixTime,
+    Coverage, Principal, ProofKind, Scopes, UnixTime,
     tokens::unbound::{UnboundClaims, UnboundToken},
 };
 
@@ -43,6 +43,8 @@ impl Guard {
             proof: ProofKind::Bearer,
             token_id: Some(claims.token_id),
             scopes: Scopes::none(),
+            narrowed: false,
+            covers: Coverage::NOTHING,
             expires_at: claims.expires_at,
         };
         check_scope(request.scope, &principal.scopes).map_err(refused)?;

@@ -1,7 +1,7 @@
 //! The path of a self-signed JWT.
 
 use countersign_protocol::{
-    Principal, ProofKind, ProvenKey, UnixTime, Unspent,
+    Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, UnixTime, Unspent,
     keys::{PublicKey, Thumbprint, decoy},
     proofs::self_signed::{
         PresentedSelfSigned, SelfSigned, SelfSignedError, SelfSignedExpectations,
@@ -69,6 +69,8 @@ impl Guard {
             proof: ProofKind::SelfSigned,
             token_id: None,
             scopes: signer.scopes.clone(),
+            narrowed: false,
+            covers: coverage(&jwt),
             expires_at: jwt.expires_at,
         };
         Ok(Verified { principal, session_nonce: None })
@@ -142,6 +144,12 @@ fn used(error: ReplayError) -> Refusal {
         ReplayError::BegunAnew => Refusal::JustStarted,
         ReplayError::Unavailable => Refusal::Unavailable(error.to_string()),
     }
+}
+
+/// A self-signed JWT says neither method nor URI, but may name the one server that it is for.
+const fn coverage(jwt: &SelfSigned) -> Coverage {
+    let target = if jwt.names_server { CoveredTarget::Server } else { CoveredTarget::Anywhere };
+    Coverage { target, body: jwt.body_sha256 }
 }
 
 /// Parses a bearer token; an access token of ours among them is a downgrade.

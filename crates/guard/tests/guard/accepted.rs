@@ -1,6 +1,8 @@
 //! Requests that are as they should be.
 
-use countersign_protocol::{Principal, ProofKind, ProvenKey, tokens::issue::access_token};
+use countersign_protocol::{
+    Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, tokens::issue::access_token,
+};
 use countersign_testkit::{
     keys::one_of_each_kind,
     samples::{NOW, account_id, scopes},
@@ -26,6 +28,8 @@ async fn a_good_request_yields_its_principal() {
             proof: ProofKind::Dpop,
             token_id: Some("token 1".to_owned()),
             scopes: scopes("read write"),
+            narrowed: false,
+            covers: Coverage { target: CoveredTarget::Request, body: None },
             expires_at: NOW + TOKEN_LIFETIME,
         }
     );

@@ -2,7 +2,7 @@
 
 use countersign_guard::{Proofs, Refusal};
 use countersign_protocol::{
-    Principal, ProofKind, Scopes,
+    Coverage, Principal, ProofKind, Scopes,
     keys::Algorithm,
     tokens::{unbound::UnboundClaims, verify::AccessTokenError},
 };
@@ -55,6 +55,8 @@ async fn where_they_count_an_unbound_token_proves_no_key() {
             proof: ProofKind::Bearer,
             token_id: Some("token 1".to_owned()),
             scopes: Scopes::none(),
+            narrowed: false,
+            covers: Coverage::NOTHING,
             expires_at: NOW + TOKEN_LIFETIME,
         }
     );

@@ -12,7 +12,8 @@ use countersign_guard::{
     ports::{CheckedMessage, SessionRefusal, Sessions, SignedMessage},
 };
 use countersign_protocol::{
-    Principal, ProofKind, ProvenKey, UnixTime, proofs::target_uri::TargetUri, strict::base64,
+    Coverage, Principal, ProofKind, ProvenKey, UnixTime, proofs::target_uri::TargetUri,
+    strict::base64,
 };
 use countersign_testkit::{
     clock::FixedClock,
@@ -49,6 +50,8 @@ impl Sessions for FakeSessions {
                     proof: ProofKind::SignedMessage,
                     token_id: Some("session 1".to_owned()),
                     scopes: scopes("read"),
+                    narrowed: false,
+                    covers: Coverage::NOTHING,
                     expires_at: NOW,
                 };
                 Ok(Box::new(Checked(Arc::clone(&self.0), principal)))

@@ -225,6 +225,7 @@ pub(crate) fn claims(bound_to: Thumbprint) -> AccessTokenClaims {
         name: None,
         bound_to,
         scopes: scopes("read write"),
+        narrowed: false,
         token_id: "token 1".to_owned(),
         issued_at: NOW,
         expires_at: NOW + TOKEN_LIFETIME,

@@ -1,11 +1,14 @@
 //! The hash of a request's body in a JWT claim: lower-case hexadecimal, SHA-256 or, where an old
-//! protocol demands it, MD5.
+//! protocol demands it, MD5. A DPoP proof may carry it too; then it is SHA-256.
 
 use std::fmt::Write as _;
 
 use md5::{Digest as _, Md5};
 
 use crate::digest::sha256;
+
+/// The claim with the hash of the request's body.
+pub const CLAIM: &str = "tha";
 
 /// Which hashes of the body are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,21 @@ pub fn sha256_hex(body: &[u8]) -> String {
     hex(&sha256(&[body]))
 }
 
+/// The SHA-256 that `hash` is, if it is one in lower-case hexadecimal digits.
+pub fn parse_sha256(hash: &str) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = hash.as_bytes().try_into().ok()?;
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = value(pair[0])? << 4 | value(pair[1])?;
+    }
+    Some(bytes)
+}
+
 /// `bytes` in lower-case hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
@@ -84,6 +102,15 @@ mod tests {
             assert_eq!(hashes.function_of(&SHA256_OF_ABC.to_uppercase(), b"abc"), None);
             assert_eq!(hashes.function_of("", b""), None);
             assert!(hashes.include(BodyHash::Sha256));
+        }
+    }
+
+    #[test]
+    fn a_sha256_has_one_spelling() {
+        assert_eq!(parse_sha256(SHA256_OF_ABC), Some(sha256(&[b"abc"])));
+        let (upper, short) = (SHA256_OF_ABC.to_uppercase(), &SHA256_OF_ABC[1..]);
+        for text in ["", MD5_OF_ABC, &upper, short, &"g".repeat(64), &"é".repeat(32)] {
+            assert_eq!(parse_sha256(text), None, "{text}");
         }
     }
 

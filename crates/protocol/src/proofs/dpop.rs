@@ -14,7 +14,10 @@ use crate::{
     challenges::sealed::Nonces,
     digest::sha256,
     keys::{KeyError, PresentedJwk, PublicKey, Thumbprint},
-    proofs::target_uri::{self, TargetUri},
+    proofs::{
+        body_hash,
+        target_uri::{self, TargetUri},
+    },
     strict::base64url::Encoded32,
     tokens::{
         claims::{ClaimError, Claims},
@@ -89,6 +92,9 @@ impl Default for ProofWindow {
 pub struct DpopProof {
     /// The key that signed it.
     pub thumbprint: Thumbprint,
+    /// `tha`: the SHA-256 of the body that it was made for, if it says so. It is not compared
+    /// here: most resources do not ask for it.
+    pub body_hash: Option<[u8; 32]>,
 }
 
 impl<'a> PresentedProof<'a> {
@@ -162,9 +168,10 @@ impl<'a> PresentedProof<'a> {
             check_binding(claims, binding, thumbprint)?;
         }
         check_nonce(claims.optional_string("nonce")?, expected.nonce, now)?;
+        let body_hash = body_hash(claims)?;
         let digest = replay_digest(thumbprint, expected, jti);
         self.jws.verify(key).map_err(|_| DpopError::Signature)?;
-        let proof = DpopProof { thumbprint };
+        let proof = DpopProof { thumbprint, body_hash };
         // One second more than the window, because `iat` was cut to whole seconds.
         let forget_at = issued_at + expected.window.past + Duration::from_secs(1);
         Ok(Unspent::new(proof, ReplayEntry { digest, forget_at }))
@@ -219,6 +226,12 @@ fn check_nonce(nonce: Option<&str>, rule: NonceRule<'_>, now: UnixTime) -> Resul
         }
         (None, NonceRule::Required(_)) | (Some(_), _) => Err(DpopError::Nonce),
     }
+}
+
+fn body_hash(claims: Claims<'_>) -> Result<Option<[u8; 32]>, ClaimError> {
+    let Some(hash) = claims.optional_string(body_hash::CLAIM)? else { return Ok(None) };
+    let malformed = ClaimError::Malformed(body_hash::CLAIM);
+    body_hash::parse_sha256(hash).map(Some).ok_or(malformed)
 }
 
 /// By key, method, URI and `jti`: one client's `jti` cannot burn another's, and the values are the

@@ -12,16 +12,13 @@ use crate::{
     ReplayEntry, UnixTime, Unspent, Unverified,
     digest::sha256,
     keys::{Algorithm, PublicKey, Thumbprint},
-    proofs::body_hash::{BodyHash, BodyHashes},
+    proofs::body_hash::{self, BodyHash, BodyHashes},
     tokens::{
         claims::{ClaimError, Claims},
         issue::ACCESS_TOKEN_TYPE,
         jws::{Jws, JwsError},
     },
 };
-
-/// The claim with the hash of the request's body.
-const BODY_HASH: &str = "tha";
 
 /// A self-signed JWT as it was presented: nothing in it is trusted until [`Self::verify`].
 #[derive(Debug)]
@@ -57,8 +54,13 @@ pub struct SelfSigned {
     pub issued_at: Option<UnixTime>,
     /// `exp`.
     pub expires_at: UnixTime,
+    /// Whether `aud` names this server.
+    pub names_server: bool,
     /// The hash function of `tha`, if it covers the body.
     pub body_hash: Option<BodyHash>,
+    /// `tha`, where it is the SHA-256 of the body, which was compared. MD5 does not count here: it
+    /// does not tell two bodies of one author apart.
+    pub body_sha256: Option<[u8; 32]>,
 }
 
 impl<'a> PresentedSelfSigned<'a> {
@@ -109,7 +111,7 @@ impl<'a> PresentedSelfSigned<'a> {
 
     /// Whether it has a `tha`, so that the body is needed to verify it.
     pub fn has_body_hash(&self) -> bool {
-        self.0.content().payload().contains_key(BODY_HASH)
+        self.0.content().payload().contains_key(body_hash::CLAIM)
     }
 
     /// Checks issuer, audience, times and body, and then the signature, which must be by one of
@@ -129,14 +131,19 @@ impl<'a> PresentedSelfSigned<'a> {
         check_audience(claims, expected)?;
         let (issued_at, expires_at) = check_time(claims, expected, now)?;
         let body_hash = check_body(claims, expected)?;
+        let names_server = claims.has("aud");
+        let body_sha256 =
+            claims.optional_string(body_hash::CLAIM)?.and_then(body_hash::parse_sha256);
         let signed = self.0.signing_input();
         let verified = self.0.verify_by_any(keys);
         let (_, key) = verified.map_err(|_| SelfSignedError::Signature)?;
         let thumbprint = key.thumbprint();
+        let jwt =
+            SelfSigned { thumbprint, issued_at, expires_at, names_server, body_hash, body_sha256 };
         // Not over the signature: whoever sees one by ECDSA can make another from it.
         let digest = sha256(&[b"self-signed\0", thumbprint.as_bytes(), signed.as_bytes()]);
         let entry = ReplayEntry { digest, forget_at: expires_at + expected.skew };
-        Ok(Unspent::new(SelfSigned { thumbprint, issued_at, expires_at, body_hash }, entry))
+        Ok(Unspent::new(jwt, entry))
     }
 
     fn claims(&self) -> Claims<'_> {
@@ -201,9 +208,11 @@ fn check_body(
     claims: Claims<'_>,
     expected: &SelfSignedExpectations<'_>,
 ) -> Result<Option<BodyHash>, SelfSignedError> {
-    let hash = match claims.optional_string(BODY_HASH)? {
+    let hash = match claims.optional_string(body_hash::CLAIM)? {
         Some(hash) => hash,
-        None if expected.require_body_hash => return Err(ClaimError::Missing(BODY_HASH).into()),
+        None if expected.require_body_hash => {
+            return Err(ClaimError::Missing(body_hash::CLAIM).into());
+        }
         None => return Ok(None),
     };
     let body = expected.body.ok_or(SelfSignedError::BodyUnseen)?;

@@ -30,6 +30,9 @@ pub struct AccessTokenClaims {
     pub bound_to: Thumbprint,
     /// `scope`.
     pub scopes: Scopes,
+    /// `narrowed`: whether the client asked for fewer scopes than the account had. Such a token
+    /// changes no credentials, whatever scopes the account has by then.
+    pub narrowed: bool,
     /// `jti`.
     pub token_id: String,
     /// `iat` and `auth_time`: every token is the immediate result of a login.
@@ -66,6 +69,8 @@ struct Payload<'a> {
     jti: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    narrowed: bool,
     #[serde(skip_serializing_if = "Scopes::is_empty")]
     scope: &'a Scopes,
     sub: AccountId,
@@ -100,6 +105,7 @@ impl<'a> Payload<'a> {
             iss: &claims.issuer,
             jti: &claims.token_id,
             name: claims.name.as_deref(),
+            narrowed: claims.narrowed,
             scope: &claims.scopes,
             sub: claims.account_id,
         }

@@ -4,6 +4,7 @@ pub mod assertion;
 pub mod claims;
 pub mod issue;
 pub mod jws;
+pub mod key_approval;
 pub mod offered_session;
 pub mod revocations;
 pub mod session;

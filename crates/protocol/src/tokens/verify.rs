@@ -129,6 +129,8 @@ fn read_claims(claims: Claims<'_>) -> Result<AccessTokenClaims, AccessTokenError
             None => Scopes::none(),
             Some(text) => text.parse().map_err(|_| ClaimError::Malformed("scope"))?,
         },
+        // Whatever it says: its issuer only ever says it of a narrowed token.
+        narrowed: claims.has("narrowed"),
         token_id: claims.string("jti")?.to_owned(),
         issued_at: claims.date("iat")?,
         expires_at: claims.date("exp")?,

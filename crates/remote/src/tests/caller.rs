@@ -47,6 +47,7 @@ impl Caller {
             name: None,
             bound_to: key.public_key().thumbprint(),
             scopes: scopes("read"),
+            narrowed: false,
             token_id: "token 1".to_owned(),
             issued_at: NOW,
             expires_at: NOW + Duration::from_hours(24),

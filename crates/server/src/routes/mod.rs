@@ -25,7 +25,7 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(whoami::whoami))
         .routes(routes!(keys::list_keys, keys::add_key))
-        .routes(routes!(keys::revoke_key))
+        .routes(routes!(keys::rename_key, keys::revoke_key))
         .routes(routes!(events::events))
 }
 

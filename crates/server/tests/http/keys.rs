@@ -32,7 +32,7 @@ async fn keys_are_listed_with_their_times_oldest_first() {
         "label": "tablet",
         "new_key_proof": app.proof(&tablet, "POST", PATH).sign(),
     });
-    let added = app.key_addition(&key, &token, &tablet).json(&labelled).send().await.is(201).json();
+    let added = app.key_addition_saying(&key, &token, &labelled).send().await.is(201).json();
     app.advance(Duration::from_secs(10));
     app.key_addition(&key, &token, &old).send().await.is(201);
     app.revoke_key(&key, &token, &old).await.is(204);
@@ -43,6 +43,7 @@ async fn keys_are_listed_with_their_times_oldest_first() {
         "label": "Ed25519 key",
         "key_type": "Ed25519",
         "public_key": key.jwk(),
+        "added_by": null,
         "created_at": registered_at,
         "last_used_at": registered_at,
         "revoked_at": null,
@@ -52,6 +53,7 @@ async fn keys_are_listed_with_their_times_oldest_first() {
     assert_eq!(keys[1], added);
     assert_eq!(added["label"], "tablet");
     assert_eq!(added["current"], false);
+    assert_eq!(added["added_by"], key.thumbprint());
     assert_eq!(added["created_at"], registered_at + 10);
     assert_eq!(added["last_used_at"], Value::Null);
     assert_eq!(keys[2]["thumbprint"], old.thumbprint());
@@ -96,7 +98,7 @@ async fn a_new_key_must_prove_itself() {
     ];
     let add = |new_key_proof: &str| {
         let body = json!({ "public_key": new.jwk(), "new_key_proof": new_key_proof });
-        app.key_addition(&key, &token, &new).json(&body)
+        app.key_addition_saying(&key, &token, &body)
     };
     for (what, proof) in wrong {
         let answer = add(&proof).send().await;
@@ -116,7 +118,7 @@ async fn the_proof_of_a_new_key_works_once() {
     let new = TestKey::number(2);
     let proof = app.proof(&new, "POST", PATH).sign();
     let body = json!({ "public_key": new.jwk(), "new_key_proof": proof });
-    let add = || app.key_addition(&key, &token, &new).json(&body);
+    let add = || app.key_addition_saying(&key, &token, &body);
     add().send().await.is(201);
     app.revoke_key(&key, &token, &new).await.is(204);
     add().send().await.is_problem(400, "invalid-proof");
@@ -201,7 +203,7 @@ async fn what_is_no_live_key_of_ones_own_is_not_found() {
 async fn labels_and_keys_must_be_good() {
     let (app, key, token) = with_token().await;
     let new = TestKey::number(2);
-    let add = |body: Value| app.key_addition(&key, &token, &new).json(&body);
+    let add = |body: Value| app.key_addition_saying(&key, &token, &body);
     let body = |label: &str| {
         let proof = app.proof(&new, "POST", PATH).sign();
         json!({ "public_key": new.jwk(), "label": label, "new_key_proof": proof })
@@ -222,12 +224,13 @@ async fn labels_and_keys_must_be_good() {
 }
 
 #[tokio::test]
-async fn a_session_key_acts_for_the_account_and_is_not_the_current_credential() {
+async fn a_session_key_reads_for_the_account_and_is_not_the_current_credential() {
     let (app, key, _) = with_token().await;
     let session = TestKey::number(2);
     let token = app.login_with_session_key("alice", &key, &session).await;
     let keys = listed(&app, &session, &token).await;
     assert_eq!(keys[0]["current"], true, "the credential that logged in");
     assert_eq!(Jwt::claims_of(&token)["iss"], ISSUER);
-    app.key_addition(&session, &token, &TestKey::number(3)).send().await.is(201);
+    let addition = app.key_addition(&session, &token, &TestKey::number(3));
+    addition.send().await.is_problem(403, "step-up-needed");
 }

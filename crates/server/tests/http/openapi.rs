@@ -24,7 +24,7 @@ const SERVED: [(&str, &[&str]); 18] = [
     ("/v1/accounts/{username}/jwks.json", &["GET"]),
     ("/v1/events", &["GET"]),
     ("/v1/keys", &["GET", "POST"]),
-    ("/v1/keys/{thumbprint}", &["DELETE"]),
+    ("/v1/keys/{thumbprint}", &["PATCH", "DELETE"]),
     ("/v1/revocations", &["GET"]),
     ("/v1/whoami", &["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ("/v1/unheard-of", &[]),

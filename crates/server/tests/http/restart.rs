@@ -128,10 +128,10 @@ async fn the_addition_of_a_key_cannot_be_replayed() {
         "public_key": new.jwk(),
         "new_key_proof": app.proof(&new, "POST", "/v1/keys").sign(),
     });
-    app.key_addition(&key, &token, &new).json(&body).send().await.is(201);
+    app.key_addition_saying(&key, &token, &body).send().await.is(201);
     app.revoke_key(&key, &token, &new).await.is(204);
     app.restart().await;
-    let again = app.key_addition(&key, &token, &new).json(&body).send().await;
+    let again = app.key_addition_saying(&key, &token, &body).send().await;
     again.is_problem(409, "key-taken");
 }
 

@@ -22,7 +22,7 @@ const TOLD: u32 = 16;
 
 /// A claim, as [`credentials::read`] expects a credential.
 const COLUMNS: &str =
-    "a.account_id, k.spki, k.algorithms, k.label, k.created_at, NULL AS last_used_at,
+    "a.account_id, k.spki, k.algorithms, k.label, NULL AS added_by, k.created_at, NULL AS last_used_at,
     NULL AS revoked_at";
 const FROM: &str = "FROM claimed_keys AS k JOIN accounts AS a ON a.user_id = k.user_id";
 /// Nobody has proven the key since it was claimed.

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use countersign_authority::{
     account::{Account, AccountName, AccountStatus},
     audit::AuditEvent,
-    credential::Credential,
+    credential::{Credential, Label},
     ports::{
         AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
-        RevokeCredentialError, StoreError,
+        RenameCredentialError, RevokeCredentialError, StoreError,
     },
 };
 use countersign_protocol::{
@@ -24,9 +24,9 @@ use super::{
 };
 
 /// What [`read`] expects, from `credentials AS c JOIN accounts AS a ON a.user_id = c.user_id`.
-const COLUMNS: &str =
-    "a.account_id, c.spki, c.algorithms, c.label, c.created_at, c.last_used_at, c.revoked_at";
-const COLUMN_COUNT: usize = 7;
+const COLUMNS: &str = "a.account_id, c.spki, c.algorithms, c.label, c.added_by, c.created_at,
+    c.last_used_at, c.revoked_at";
+const COLUMN_COUNT: usize = 8;
 
 /// How many revoked keys of an account are kept whole.
 const KEPT_REVOKED: u32 = 32;
@@ -43,6 +43,11 @@ impl CredentialStore for SqliteStore {
         self.write(move |connection| {
             let user_id = accounts::user_id(connection, credential.account_id)?
                 .ok_or(AddCredentialError::NoAccount)?;
+            if let Some(adder) = credential.added_by
+                && !is_live(connection, user_id, &adder)?
+            {
+                return Err(AddCredentialError::AdderNotLive);
+            }
             if count_live(connection, user_id)? >= limits.live {
                 return Err(AddCredentialError::LimitReached);
             }
@@ -142,6 +147,33 @@ impl CredentialStore for SqliteStore {
         .await
     }
 
+    async fn rename_credential(
+        &self,
+        id: AccountId,
+        thumbprint: &Thumbprint,
+        label: &Label,
+        event: AuditEvent,
+    ) -> Result<Credential, RenameCredentialError> {
+        let (thumbprint, label) = (*thumbprint, label.clone());
+        self.write(move |connection| {
+            let update = "UPDATE credentials SET label = ?
+                WHERE thumbprint = ? AND revoked_at IS NULL AND user_id =
+                (SELECT user_id FROM accounts WHERE account_id = ?)";
+            let values = (label.as_str(), thumbprint.as_bytes(), id.as_bytes());
+            if rows::execute(connection, update, values)? == 0 {
+                return Err(RenameCredentialError::NotFound);
+            }
+            audit::record(connection, &event)?;
+            let select = format!(
+                "SELECT {COLUMNS} FROM credentials AS c
+                 JOIN accounts AS a ON a.user_id = c.user_id WHERE c.thumbprint = ?"
+            );
+            let renamed = rows::first(connection, &select, [thumbprint.as_bytes()], read)?;
+            renamed.ok_or(RenameCredentialError::NotFound)
+        })
+        .await
+    }
+
     async fn note_use(
         &self,
         id: AccountId,
@@ -199,14 +231,15 @@ pub(super) fn insert_proven(
     if is_taken(connection, &thumbprint)? {
         return Ok(false);
     }
-    let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label,
-        created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label, added_by,
+        created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let values = (
         thumbprint.as_bytes(),
         user_id,
         credential.public_key.to_spki_der(),
         algorithm_names(&credential.public_key),
         credential.label.as_str(),
+        credential.added_by.as_ref().map(Thumbprint::as_bytes),
         millis(credential.created_at),
         credential.last_used_at.map(millis),
         credential.revoked_at.map(millis),
@@ -230,6 +263,17 @@ fn shorten(connection: &Connection, user_id: i64) -> Result<(), DbError> {
         rows::execute(connection, forget, [&thumbprint])?;
     }
     Ok(())
+}
+
+fn is_live(
+    connection: &Connection,
+    user_id: i64,
+    thumbprint: &Thumbprint,
+) -> Result<bool, DbError> {
+    let select = "SELECT 1 FROM credentials
+        WHERE thumbprint = ? AND user_id = ? AND revoked_at IS NULL";
+    let values = (thumbprint.as_bytes(), user_id);
+    Ok(rows::first(connection, select, values, |_| Ok(()))?.is_some())
 }
 
 /// How many keys the account with that row may use or claims.
@@ -310,6 +354,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Credential, DbError> {
         account_id: AccountId::from_bytes(account_id),
         public_key: columns.read("algorithms", |names: String| narrow(public_key, &names))?,
         label: columns.parse("label")?,
+        added_by: columns.optional_bytes("added_by")?.map(Thumbprint::from_bytes),
         created_at: columns.time("created_at")?,
         last_used_at: columns.optional_time("last_used_at")?,
         revoked_at: columns.optional_time("revoked_at")?,

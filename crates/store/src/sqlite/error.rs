@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_authority::ports::{
     AddCredentialError, CreateAccountError, CreatePasswordAccountError, RecordLoginError,
-    RevokeCredentialError, StoreError,
+    RenameCredentialError, RevokeCredentialError, StoreError,
 };
 use thiserror::Error;
 
@@ -114,5 +114,6 @@ wraps_store_error!(
     CreateAccountError,
     CreatePasswordAccountError,
     RecordLoginError,
+    RenameCredentialError,
     RevokeCredentialError,
 );

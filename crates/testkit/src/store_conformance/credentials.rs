@@ -5,8 +5,11 @@ use std::time::Duration;
 use countersign_authority::{
     account::AccountName,
     audit::EventKind,
-    credential::Credential,
-    ports::{AddCredentialError, CreateAccountError, KeyLimits, NewAccount, RevokeCredentialError},
+    credential::{Credential, Label},
+    ports::{
+        AddCredentialError, CreateAccountError, KeyLimits, NewAccount, RenameCredentialError,
+        RevokeCredentialError,
+    },
 };
 use countersign_protocol::{
     AccountId,
@@ -84,6 +87,64 @@ pub async fn keys_are_listed_oldest_first_live_and_revoked(backend: &impl Backen
     assert_eq!(revoked, [false, true, false, false]);
     let nobody = samples::account_id(3);
     assert!(stores.credentials.credentials_of(nobody).await.unwrap().is_empty());
+}
+
+/// A key remembers which key let it in, and only a live key of that account lets one in.
+pub async fn only_a_live_key_of_the_account_adds_another(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = two_keys(&stores).await;
+    let bob = samples::new_account(2, "bob");
+    stores.create(&bob).await;
+    let added_by = |adder| Credential {
+        added_by: Some(adder),
+        ..samples::credential(alice.id, keys::ed25519_public(12))
+    };
+    let own = alice.credential.thumbprint();
+    let unknown = keys::ed25519_public(99).thumbprint();
+    for adder in [bob.credential.thumbprint(), unknown] {
+        let refusal = add(&stores, &added_by(adder)).await;
+        assert!(matches!(refusal, Err(AddCredentialError::AdderNotLive)), "{refusal:?}");
+    }
+    add(&stores, &added_by(own)).await.unwrap();
+    let listed = stores.credentials.credentials_of(alice.id).await.unwrap();
+    let adders: Vec<_> = listed.iter().map(|key| key.added_by).collect();
+    assert_eq!(adders.iter().flatten().collect::<Vec<_>>(), [&own]);
+
+    revoke(&stores, alice.id, &own, true).await.unwrap();
+    let late = Credential {
+        added_by: Some(own),
+        ..samples::credential(alice.id, keys::ed25519_public(13))
+    };
+    let refusal = add(&stores, &late).await;
+    assert!(matches!(refusal, Err(AddCredentialError::AdderNotLive)), "{refusal:?}");
+}
+
+/// Another name changes nothing else, and only a live key of that account gets one.
+pub async fn a_renamed_key_keeps_all_else(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = two_keys(&stores).await;
+    let bob = samples::new_account(2, "bob");
+    stores.create(&bob).await;
+    let thumbprint = alice.credential.thumbprint();
+    let label: Label = "tablet".parse().unwrap();
+    let rename = async |id| {
+        let event = samples::event(EventKind::KeyRenamed).account(id).key(thumbprint);
+        stores.credentials.rename_credential(id, &thumbprint, &label, event).await
+    };
+    let before = stores.trail().await.len();
+    let renamed = rename(alice.id).await.unwrap();
+    let expected = Credential { label: label.clone(), ..alice.credential.clone() };
+    assert_same(&renamed, &expected);
+    let (found, _) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+    assert_same(&found, &expected);
+    assert_eq!(stores.trail().await.len(), before + 1);
+
+    revoke(&stores, alice.id, &thumbprint, true).await.unwrap();
+    for id in [alice.id, bob.id] {
+        let refusal = rename(id).await;
+        assert!(matches!(refusal, Err(RenameCredentialError::NotFound)), "{refusal:?}");
+    }
+    assert_eq!(stores.trail().await.len(), before + 2);
 }
 
 /// A key belongs to one account for ever, even after it was revoked.
@@ -303,6 +364,7 @@ fn assert_same(found: &Credential, expected: &Credential) {
     assert_eq!(found.public_key.to_jwk(), expected.public_key.to_jwk());
     assert_eq!(found.public_key.algorithms(), expected.public_key.algorithms());
     assert_eq!(found.label, expected.label);
+    assert_eq!(found.added_by, expected.added_by);
     assert_eq!(found.created_at, expected.created_at);
     assert_eq!(found.last_used_at, expected.last_used_at);
     assert_eq!(found.revoked_at, expected.revoked_at);

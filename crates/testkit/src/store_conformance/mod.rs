@@ -60,9 +60,11 @@ macro_rules! store_conformance {
                 a_key_keeps_the_one_algorithm_it_is_for
                 a_key_stays_taken_after_its_revocation
                 a_refused_key_leaves_nothing
+                a_renamed_key_keeps_all_else
                 every_kind_of_key_comes_back_whole
                 keys_are_listed_oldest_first_live_and_revoked
                 of_many_revoked_keys_the_thumbprints_stay_taken
+                only_a_live_key_of_the_account_adds_another
                 revoked_keys_are_no_live_ones
                 revoked_keys_do_not_count_against_the_limit
                 the_last_key_stays_when_it_must

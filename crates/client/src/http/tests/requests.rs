@@ -1,5 +1,7 @@
 //! Requests of a session: what they carry, the nonces, and the server's own resources.
 
+use countersign_protocol::proofs::body_hash::sha256_hex;
+
 use super::*;
 
 fn get(server: &Server, path: &str) -> Request {
@@ -168,10 +170,11 @@ async fn keys_are_listed_added_and_revoked() {
     let new_key = PrivateKey::generate(NewKey::EcP256).unwrap();
     let added = session.add_key(&new_key, Some("phone")).await.unwrap();
     assert_eq!(added, new_key.public_key().thumbprint());
-    session.revoke_key(thumbprint).await.unwrap();
+    assert_eq!(session.revoke_key(thumbprint).await.unwrap(), []);
+    session.rename_key(thumbprint, "tablet").await.unwrap();
 
     let asked = server.asked();
-    let [_, first, second, last] = &asked[..] else { panic!("{asked:?}") };
+    let [_, first, second, last, renamed] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!(second.proof()["nonce"], "n-1");
     for asked in [first, second] {
         let body = asked.json();
@@ -184,7 +187,11 @@ async fn keys_are_listed_added_and_revoked() {
         assert_eq!(proof["htu"], format!("{}/v1/keys", server.origin()));
         assert!(proof.get("ath").is_none() && proof.get("nonce").is_none());
         assert!(asked.proof().get("ath").is_some());
+        assert_eq!(asked.proof()["tha"], sha256_hex(asked.body.as_bytes()));
     }
+    assert_eq!(last.proof().get("tha"), None, "there is no body");
+    assert_eq!((renamed.method.as_str(), renamed.json()), ("PATCH", json!({ "label": "tablet" })));
+    assert_eq!(renamed.proof()["tha"], sha256_hex(renamed.body.as_bytes()));
     assert_eq!(
         (last.method.as_str(), last.path.as_str()),
         ("DELETE", &*format!("/v1/keys/{thumbprint}"))

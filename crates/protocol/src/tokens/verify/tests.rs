@@ -103,6 +103,7 @@ fn claims() -> AccessTokenClaims {
         name: None,
         bound_to: bound_to(),
         scopes: "read write".parse().unwrap(),
+        narrowed: false,
         token_id: "token 1".to_owned(),
         issued_at: NOW,
         expires_at: NOW + LIFETIME,

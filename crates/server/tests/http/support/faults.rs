@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use countersign_authority::{
     account::{Account, AccountName, AccountStatus, Username},
     audit::{AuditEvent, AuditFilter, RecordedEvent},
-    credential::Credential,
+    credential::{Credential, Label},
     ports::{
         AccountStore, AddCredentialError, AuditStore, CreateAccountError, CredentialStore,
-        KeyLimits, LoginRecord, NewAccount, Ports, RecordLoginError, ReplayError, ReplayLog,
-        Retention, RevocationStore, RevokeCredentialError, ShutOut, StoreCondition, StoreError,
-        StoreWatch,
+        KeyLimits, LoginRecord, NewAccount, Ports, RecordLoginError, RenameCredentialError,
+        ReplayError, ReplayLog, Retention, RevocationStore, RevokeCredentialError, ShutOut,
+        StoreCondition, StoreError, StoreWatch,
     },
 };
 use countersign_protocol::{
@@ -153,6 +153,17 @@ impl CredentialStore for Failing {
     ) -> Result<Option<(Credential, Account)>, StoreError> {
         self.faults.check_store()?;
         self.ports.credentials.credential(thumbprint).await
+    }
+
+    async fn rename_credential(
+        &self,
+        id: AccountId,
+        thumbprint: &Thumbprint,
+        label: &Label,
+        event: AuditEvent,
+    ) -> Result<Credential, RenameCredentialError> {
+        self.faults.check_store()?;
+        self.ports.credentials.rename_credential(id, thumbprint, label, event).await
     }
 
     async fn note_use(

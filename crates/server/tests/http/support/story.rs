@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use countersign_protocol::{digest::sha256, strict::base64url};
-use serde_json::json;
+use countersign_protocol::{digest::sha256, proofs::body_hash::sha256_hex, strict::base64url};
+use serde_json::{Value, json};
 
 use super::{Answer, Call, ISSUER, Jwt, TestApp, TestKey};
 
@@ -151,11 +151,33 @@ impl TestApp {
 
     /// A request to add a key, with its proof.
     pub(crate) fn key_addition(&self, key: &TestKey, token: &str, new: &TestKey) -> Call {
-        let body = json!({
+        self.key_addition_saying(key, token, &self.new_key(new))
+    }
+
+    /// The body of a request to add a key.
+    pub(crate) fn new_key(&self, new: &TestKey) -> Value {
+        json!({
             "public_key": new.jwk(),
             "new_key_proof": self.proof(new, "POST", "/v1/keys").sign(),
-        });
-        self.resource_request(key, token, "POST", "/v1/keys").json(&body)
+        })
+    }
+
+    /// A request to add a key, with that body, which its proof covers.
+    pub(crate) fn key_addition_saying(&self, key: &TestKey, token: &str, body: &Value) -> Call {
+        self.covering_request((key, token), "POST", "/v1/keys", body)
+    }
+
+    /// A request to a protected resource whose proof covers the body too.
+    pub(crate) fn covering_request(
+        &self,
+        (key, token): (&TestKey, &str),
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Call {
+        let hash = sha256_hex(body.to_string().as_bytes());
+        let proof = self.resource_proof(key, token, method, path).claim("tha", hash).sign();
+        self.presenting(token, &proof, method, path).json(body)
     }
 
     /// Revokes a key of the account.

@@ -52,7 +52,7 @@ def test_the_algorithms_are_exactly_those_supported(metadata, member):
 
 
 def test_the_host_header_changes_nothing(http, metadata):
-    assert http.get(METADATA, headers={"Host": "evil.example"}).json() == metadata
+    assert http.get(METADATA, headers={"Host": "localhost:1"}).json() == metadata
     assert http.get(METADATA, headers={"X-Forwarded-Host": "evil.example"}).json() == metadata
 
 
@@ -80,6 +80,13 @@ def test_metadata_is_only_read(http, path):
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_the_server_is_well(http, path):
     assert http.get(path).status_code == 200
+
+
+def test_a_local_server_answers_to_its_own_names_only(http):
+    for path in [METADATA, "/metrics", "/healthz", "/v1/whoami", "/nowhere"]:
+        response = http.get(path, headers={"Host": "evil.example"})
+        assert response.status_code == 421, path
+        assert response.json()["type"] == "urn:countersign:problem:misdirected-request"
 
 
 def test_metrics_are_in_prometheus_form(http):

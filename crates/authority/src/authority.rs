@@ -92,8 +92,11 @@ impl Authority {
             nonces: nonce_sealer(&vault, "token endpoint", &epoch, &policy),
             resource_nonces: nonce_sealer(&vault, RESOURCES, &epoch, &policy),
             trail: Trail::default(),
-            mutual: Mutual::new(&vault, &epoch, policy.mutual.keys_ready),
-            passwords: PasswordHasher::new(&*ports.random),
+            mutual: Mutual::new(&vault, &epoch, policy.mutual),
+            passwords: PasswordHasher::new(
+                policy.passwords.unwrap_or_default().turns,
+                &*ports.random,
+            ),
             registration_key: OnceCell::new(),
             revocation_feed: RevocationFeed::default(),
             sessions: session_sealer(&vault, &epoch, &policy),
@@ -169,6 +172,15 @@ impl Authority {
         let client = LimitKey::Network(address.into());
         self.take(|limits| &limits.registrations, client).await?;
         self.take(|limits| &limits.registrations_per_day, client).await
+    }
+
+    /// Counts a registration that costs the server much more than others.
+    pub(crate) async fn admit_costly_registration(
+        &self,
+        address: IpAddr,
+    ) -> Result<(), RateLimited> {
+        self.admit_registration(address).await?;
+        self.take(|limits| &limits.costly_registrations, LimitKey::Network(address.into())).await
     }
 
     pub(crate) async fn admit_login(&self, address: IpAddr) -> Result<(), RateLimited> {

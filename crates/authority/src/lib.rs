@@ -36,6 +36,7 @@ mod step_up;
 mod store_health;
 mod tokens;
 mod trail;
+mod turns;
 pub mod vault;
 
 pub use crate::administration::{AdminError, Administration, NewInvitation};
@@ -69,3 +70,4 @@ pub use crate::sessions::{
 pub use crate::signing_keys::{KeySummary, Schedule, SigningKeyError, SigningKeys};
 pub use crate::step_up::{KeyChange, KeyOperation, MustSign, SignedRequest, StepUpError};
 pub use crate::tokens::{Introspection, LoggedIn, RevokeTokenError};
+pub use crate::turns::TurnLimits;

@@ -160,6 +160,7 @@ impl Maintenance {
     pub async fn maintain(&self) -> Result<(), SigningKeyError> {
         let Authority { ports, policy, revoked_tokens, signing_keys, .. } = &*self.authority;
         let now = ports.clock.now();
+        self.authority.passwords.free_idle_memory(ports.clock.monotonic());
         if signing_keys.maintain(now, &*ports.random).await? {
             tracing::info!("signing keys were rotated");
         }

@@ -27,6 +27,7 @@ use crate::{
     live::KnownCredential,
     login::Grant,
     mutual::recent::RecentNumbers,
+    policy::MutualPolicy,
     ports::{LoginRecord, NewAccount, RateLimited, RecordLoginError, StoreError},
     registration::{PresentedKey, RegistrationError, UNPROVEN},
     server_keys::{ServerKeyError, ServerKeys},
@@ -52,11 +53,11 @@ pub(crate) struct Mutual {
 
 impl Mutual {
     /// With keys from `vault`; `epoch` is part of the one that numbers are recognised by.
-    pub(crate) fn new(vault: &Vault, epoch: &str, keys_ready: usize) -> Self {
+    pub(crate) fn new(vault: &Vault, epoch: &str, policy: MutualPolicy) -> Self {
         Self {
             challenges: MutualChallenges::new(vault.key(&format!("mutual challenges/{epoch}"))),
             recent: RecentNumbers::default(),
-            server_keys: ServerKeys::new(vault, keys_ready),
+            server_keys: ServerKeys::new(vault, policy),
             pretence: vault.key("mutual challenges for nobody"),
         }
     }
@@ -105,7 +106,7 @@ impl Authority {
         registration: MutualRegistration<'_>,
     ) -> Result<MutuallyRegistered, MutualRegistrationError> {
         let now = self.now();
-        self.admit_registration(registration.address).await?;
+        self.admit_costly_registration(registration.address).await?;
         let invitation = self.enrolment(None)?;
         let username: Username =
             registration.username.parse().map_err(RegistrationError::Username)?;
@@ -123,7 +124,7 @@ impl Authority {
         if self.ports.credentials.is_taken(&thumbprint).await? {
             return Err(RegistrationError::KeyTaken.into());
         }
-        let server_key = self.mutual.server_keys.take().await?;
+        let server_key = self.mutual.server_keys.take(registration.address.into()).await?;
         let new = self.new_account(username, public_key, registration.address, now);
         let account_id = new.id;
         let sealed = self.mutual.server_keys.seal(account_id, &server_key, &*self.ports.random);
@@ -160,7 +161,7 @@ impl Authority {
         }
         let key = match &sealed {
             Some(sealed) => server_keys.open(account, sealed)?,
-            None => server_keys.stand_in(random).await?,
+            None => server_keys.stand_in(address.into(), random).await?,
         };
         let block = key.encrypt(number.as_str().as_bytes()).map_err(ServerKeyError::Raw)?;
         if sealed.is_some() {

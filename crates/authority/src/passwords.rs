@@ -21,6 +21,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use self::email::{Email, InvalidEmail};
+use self::hasher::Asker;
 pub use self::hasher::HashError;
 pub(crate) use self::hasher::PasswordHasher;
 use crate::{
@@ -79,7 +80,8 @@ impl Authority {
         registration: PasswordRegistration<'_>,
     ) -> Result<Secret, PasswordRegistrationError> {
         let now = self.now();
-        self.admit_registration(registration.address).await.map_err(RegistrationError::from)?;
+        let admitted = self.admit_costly_registration(registration.address).await;
+        admitted.map_err(RegistrationError::from)?;
         let invitation = self.enrolment(None)?;
         let username: Username = registration.username.parse().map_err(RegistrationError::from)?;
         self.admit_name(&username, invitation.as_ref(), now).await?;
@@ -91,7 +93,10 @@ impl Authority {
         }
         let password = Secret::new(uuid_v4(&*self.ports.random).to_string());
         let salt = random_bytes(&*self.ports.random);
-        let password_hash = self.passwords.hash(password.as_bytes(), salt).await?;
+        let password_hash = self
+            .passwords
+            .hash(password.as_bytes(), salt, self.asker(registration.address))
+            .await?;
         let id = AccountId::generate(now, &*self.ports.random);
         let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id);
         let new = NewPasswordAccount {
@@ -161,6 +166,10 @@ impl Authority {
         self.passwords.runs()
     }
 
+    fn asker(&self, address: IpAddr) -> Asker {
+        Asker { network: address.into(), at: self.ports.clock.monotonic() }
+    }
+
     async fn check_password(
         &self,
         request: &PasswordRequest<'_>,
@@ -174,7 +183,10 @@ impl Authority {
             Err(_) => None,
         };
         let hash = known.as_ref().map(|(_, hash)| hash.as_str());
-        let is_right = self.passwords.verify(request.password.as_bytes(), hash).await?;
+        let is_right = self
+            .passwords
+            .verify(request.password.as_bytes(), hash, self.asker(request.address))
+            .await?;
         let Some((account, _)) = known else { return Err(PasswordError::Refused) };
         if is_right && account.status == AccountStatus::Active {
             return Ok(account);

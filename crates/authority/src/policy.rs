@@ -13,6 +13,7 @@ use crate::{
     names::NamePolicy,
     ports::{RateLimit, Retention},
     signing_keys::Schedule,
+    turns::TurnLimits,
 };
 
 /// The policy of a server.
@@ -175,11 +176,18 @@ pub struct MutualPolicy {
     pub token_lifetime: Duration,
     /// How many key pairs are kept ready for new accounts, since making one takes long.
     pub keys_ready: usize,
+    /// How many key pairs may be made at once, and waited for.
+    pub turns: TurnLimits,
 }
 
 impl Default for MutualPolicy {
     fn default() -> Self {
-        Self { min_rsa_bits: 2048, token_lifetime: Duration::from_hours(1), keys_ready: 8 }
+        Self {
+            min_rsa_bits: 2048,
+            token_lifetime: Duration::from_hours(1),
+            keys_ready: 8,
+            turns: TurnLimits { at_once: 1, waiting: 256, each: 12 },
+        }
     }
 }
 
@@ -190,6 +198,9 @@ pub struct PasswordPolicy {
     pub rate_limit: bool,
     /// The lives of the RS256 keys that sign the tokens. No token outlives its key.
     pub signing_keys: KeySchedule,
+    /// How many passwords may be hashed at once, each in 64 MiB, and wait for it. With none at once
+    /// the server has not the memory, and says so to whoever brings a password.
+    pub turns: TurnLimits,
 }
 
 impl Default for PasswordPolicy {
@@ -201,7 +212,8 @@ impl Default for PasswordPolicy {
             publish_ahead: Duration::from_mins(20),
             keep_after: Duration::from_mins(30),
         };
-        Self { rate_limit: true, signing_keys }
+        let turns = TurnLimits { at_once: 1, waiting: 256, each: 12 };
+        Self { rate_limit: true, signing_keys, turns }
     }
 }
 
@@ -253,6 +265,9 @@ pub struct Limits {
     pub registrations: RateLimit,
     /// The same for a whole day: what a stranger may make the database grow by.
     pub registrations_per_day: RateLimit,
+    /// Registrations for which the server hashes a password or makes a key pair, which costs it a
+    /// hundred times as much as others, by client network; besides [`Self::registrations`].
+    pub costly_registrations: RateLimit,
     /// Login attempts and calls that authenticate by assertion, by client address.
     pub logins: RateLimit,
     /// Logins and changes of keys that were proven, by account. Unproven ones do not count, or
@@ -260,8 +275,11 @@ pub struct Limits {
     pub account: RateLimit,
     /// Wrong one-time passwords, by client address.
     pub guesses_from_address: RateLimit,
-    /// Wrong one-time passwords, by the name that they were tried with.
+    /// Wrong one-time passwords, by the name that they were tried with and the client network.
     pub guesses_at_name: RateLimit,
+    /// The same from everywhere, by the name alone. Beyond it whoever tries that name waits a second
+    /// for the answer, and nobody is refused for it.
+    pub guesses_at_name_from_everywhere: RateLimit,
 }
 
 impl Default for Limits {
@@ -272,10 +290,12 @@ impl Default for Limits {
             requests: per_minute("requests", 60_000),
             registrations: per_minute("registrations", 1_200),
             registrations_per_day: per_day("registrations-per-day", 10_000),
+            costly_registrations: per_minute("costly-registrations", 120),
             logins: per_minute("logins", 3_000),
             account: per_minute("account", 600),
             guesses_from_address: per_minute("guesses-from-address", 60),
             guesses_at_name: per_minute("guesses-at-name", 10),
+            guesses_at_name_from_everywhere: per_minute("guesses-from-everywhere", 120),
         }
     }
 }

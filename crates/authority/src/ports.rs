@@ -37,7 +37,9 @@ pub use self::rate_limits::{LimitKey, RateLimit, RateLimited, RateLimiter, Windo
 pub use self::replay_log::{ReplayError, ReplayLog};
 pub use self::revocations::{RevocationStore, ShutOut};
 pub use self::server_keys::ServerKeyStore;
-pub use self::session_nonces::{InvalidSessionId, SessionId, SessionNonce, SessionNonces};
+pub use self::session_nonces::{
+    InvalidSessionId, PutNonceError, SessionId, SessionNonce, SessionNonces,
+};
 pub use self::signing_keys::SigningKeyStore;
 pub use self::vault::{VaultRecord, VaultStore};
 pub use self::watch::{StoreCondition, StoreWatch};

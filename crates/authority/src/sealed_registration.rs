@@ -6,10 +6,10 @@
 //! not. So whatever is wrong before the invitation is known to be good is one refusal, and costs
 //! the same: what does not open is looked up all the same.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use countersign_protocol::{
-    AccountId, UnixTime,
+    AccountId, ClientNetwork, UnixTime,
     digest::sha256,
     envelope::aes_cbc_oaep::SealedObject,
     keys::{KeyError, PublicKey, Thumbprint},
@@ -17,6 +17,7 @@ use countersign_protocol::{
     strict::{base64url, pem},
 };
 use thiserror::Error;
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -31,6 +32,9 @@ use crate::{
 
 /// The members of what is sealed.
 const MEMBERS: [&str; 3] = ["student_id", "passwd", "public_key"];
+
+/// How long whoever tries a name waits that very many guess at.
+const MANY_GUESSES: Duration = Duration::from_secs(1);
 
 /// A sealed request for an account.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +81,9 @@ impl Authority {
     ///
     /// # Errors
     /// The first rule that does not hold; the password is not used up then. Failed attempts, and
-    /// only these, count against the allowances of the client's address and of the name that was
-    /// tried: guessing can slow the invited down for a moment, and never shut them out.
+    /// only these, count against the allowances of the client's network, and of the name that was
+    /// tried from there. So whoever guesses at a name shuts nobody out who comes from elsewhere; many
+    /// guesses from many networks only make everybody who tries that name wait a moment.
     pub async fn register_sealed(
         &self,
         registration: SealedRegistration<'_>,
@@ -108,7 +113,7 @@ impl Authority {
     ) -> Result<SealedRegistered, SealedRegistrationError> {
         let key = self.registration_key().await?;
         let opened = self.open(key, &registration.sealed);
-        let (code_hash, username) = self.invited(key, &opened, now).await?;
+        let (code_hash, username) = self.invited(key, &opened, registration.address, now).await?;
         let public_key = self.pem_key(&opened.public_key)?;
         let fingerprint = Fingerprint::of(&opened.public_key);
         let new = self.new_account(username, public_key, registration.address, now);
@@ -145,18 +150,25 @@ impl Authority {
         &self,
         key: &RegistrationKey,
         opened: &Opened,
+        address: IpAddr,
         now: UnixTime,
     ) -> Result<(CodeHash, Username), SealedRegistrationError> {
         let name = opened.name.to_ascii_lowercase();
-        let tried = LimitKey::Name(sha256(&[name.as_bytes()]));
-        let admitted = self.take(|limits| &limits.guesses_at_name, tried).await.is_ok();
+        let everywhere = LimitKey::Name(sha256(&[name.as_bytes()]));
+        let network = ClientNetwork::from(address).to_string();
+        let here = LimitKey::Name(sha256(&[network.as_bytes(), b"\0", name.as_bytes()]));
+        let admitted = self.take(|limits| &limits.guesses_at_name, here).await.is_ok();
+        if self.take(|limits| &limits.guesses_at_name_from_everywhere, everywhere).await.is_err() {
+            sleep(MANY_GUESSES).await;
+        }
         let code_hash = key.hash(&name, &opened.password);
         let invitation = self.ports.invitations.invitation(&code_hash).await?;
         let invitation = invitation.filter(|invitation| invitation.is_usable(now));
         let username = invitation.and_then(|Invitation { username, .. }| username);
         match username {
             Some(username) if opened.is_real && admitted => {
-                self.give_back(|limits| &limits.guesses_at_name, tried).await;
+                self.give_back(|limits| &limits.guesses_at_name, here).await;
+                self.give_back(|limits| &limits.guesses_at_name_from_everywhere, everywhere).await;
                 Ok((code_hash, username))
             }
             _ => Err(SealedRegistrationError::Refused),

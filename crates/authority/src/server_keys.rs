@@ -1,27 +1,34 @@
 //! The key pairs by which the server proves itself to single accounts: some kept ready, because
 //! making one takes tens of milliseconds; sealed at rest; opened for the moment of use.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use countersign_protocol::{
-    AccountId,
+    AccountId, ClientNetwork,
     envelope::aes_gcm::SealingKey,
     keys::{
         KeyError, NewKey, PrivateKey,
         raw_rsa::{RawRsaError, RawRsaPrivateKey},
     },
     ports::{Random, random_bytes},
+    shares::NoPlace,
 };
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio::sync::{Notify, OnceCell};
 use zeroize::Zeroizing;
 
-use crate::{sealed_key::SealedServerKey, vault::Vault};
+use crate::{
+    policy::MutualPolicy,
+    sealed_key::SealedServerKey,
+    turns::{Turn, TurnLimits, Turns},
+    vault::Vault,
+};
 
 const PURPOSE: &str = "server keys";
-/// How many may wait for a key to be made; more are turned away at once.
-const WAITING: usize = 256;
 /// The account of the key that stands in for those of accounts which have none.
 const NOBODY: AccountId = AccountId::from_bytes([0; 16]);
 
@@ -32,46 +39,46 @@ pub(crate) struct ServerKeys {
     /// How many are kept ready.
     wanted: usize,
     taken: Notify,
-    /// Held while a key is made. Making keys takes half of the machine at most.
-    making: Arc<Semaphore>,
-    waiting: Semaphore,
+    /// Whose turn it is to have a key made.
+    turns: Arc<Turns>,
     stand_in: OnceCell<SealedServerKey>,
 }
 
 impl ServerKeys {
-    pub(crate) fn new(vault: &Vault, wanted: usize) -> Self {
-        Self::sealed_with(vault.key(PURPOSE), wanted)
+    pub(crate) fn new(vault: &Vault, policy: MutualPolicy) -> Self {
+        Self::sealed_with(vault.key(PURPOSE), policy.keys_ready, policy.turns)
     }
 
-    fn sealed_with(sealing: SealingKey, wanted: usize) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    fn sealed_with(sealing: SealingKey, wanted: usize, turns: TurnLimits) -> Self {
         Self {
             sealing,
             ready: Mutex::default(),
             wanted,
             taken: Notify::new(),
-            making: Arc::new(Semaphore::new((processors / 2).max(1))),
-            waiting: Semaphore::new(WAITING),
+            turns: Arc::new(Turns::new(turns)),
             stand_in: OnceCell::new(),
         }
     }
 
-    /// A new key pair: one that is ready, or else one that is made now.
-    pub(crate) async fn take(&self) -> Result<PrivateKey, ServerKeyError> {
+    /// A new key pair for a client of `network`: one that is ready, or else one that is made when it
+    /// is that network's turn.
+    pub(crate) async fn take(&self, network: ClientNetwork) -> Result<PrivateKey, ServerKeyError> {
         let ready = self.ready.lock().pop();
         self.taken.notify_one();
         if let Some(key) = ready {
             return Ok(key);
         }
-        let _waiting = self.waiting.try_acquire().map_err(|_| ServerKeyError::Busy)?;
-        self.make().await
+        make(self.turns.take(network).await?).await
     }
 
     /// Keeps key pairs ready until it is dropped.
     pub(crate) async fn keep_ready(&self) {
         loop {
             while self.ready.lock().len() < self.wanted {
-                match self.make().await {
+                // The server waits for its turn like a client.
+                let own = ClientNetwork::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                let Ok(turn) = self.turns.take(own).await else { break };
+                match make(turn).await {
                     Ok(key) => self.ready.lock().push(key),
                     Err(error) => {
                         tracing::error!(%error, "no key pair could be made ahead");
@@ -106,27 +113,26 @@ impl ServerKeys {
     /// A key that stands in for that of an account which has none: using it costs the same.
     pub(crate) async fn stand_in(
         &self,
+        network: ClientNetwork,
         random: &dyn Random,
     ) -> Result<RawRsaPrivateKey, ServerKeyError> {
         let make = || async {
-            let key = self.take().await?;
+            let key = self.take(network).await?;
             Ok::<_, ServerKeyError>(self.seal(NOBODY, &key, random))
         };
         self.open(NOBODY, self.stand_in.get_or_try_init(make).await?)
     }
+}
 
-    /// Makes a key pair off the asynchronous threads. Who no longer waits leaves no work behind but
-    /// the one key that is being made.
-    async fn make(&self) -> Result<PrivateKey, ServerKeyError> {
-        let making = Arc::clone(&self.making).acquire_owned().await;
-        let making = making.map_err(|_| ServerKeyError::Busy)?;
-        let made = tokio::task::spawn_blocking(move || {
-            let key = PrivateKey::generate(NewKey::Rsa2048);
-            drop(making);
-            key
-        });
-        Ok(made.await.map_err(|_| KeyError::GenerationFailed)??)
-    }
+/// Makes a key pair off the asynchronous threads. Who no longer waits leaves no work behind but the
+/// one key that is being made.
+async fn make(turn: Turn) -> Result<PrivateKey, ServerKeyError> {
+    let made = tokio::task::spawn_blocking(move || {
+        let key = PrivateKey::generate(NewKey::Rsa2048);
+        drop(turn);
+        key
+    });
+    Ok(made.await.map_err(|_| KeyError::GenerationFailed)??)
 }
 
 /// Opens `sealed` with the old vault and seals it for the new one.
@@ -172,6 +178,9 @@ pub enum ServerKeyError {
     /// Too many wait for a key pair.
     #[error("too many key pairs are wanted at once")]
     Busy,
+    /// As many of that client network wait for a key pair as may.
+    #[error("as many of this client network wait for a key pair as may; try again")]
+    ShareUsedUp,
     /// A row was altered, or belongs to another master key.
     #[error("the key pair for account {0} is damaged: it does not open with the master key")]
     Damaged(AccountId),
@@ -181,6 +190,15 @@ pub enum ServerKeyError {
     /// The key pair could not be used.
     #[error(transparent)]
     Raw(#[from] RawRsaError),
+}
+
+impl From<NoPlace> for ServerKeyError {
+    fn from(error: NoPlace) -> Self {
+        match error {
+            NoPlace::AllTaken => Self::Busy,
+            NoPlace::ShareUsedUp => Self::ShareUsedUp,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -194,7 +212,12 @@ mod tests {
     const BOB: AccountId = AccountId::from_bytes([2; 16]);
 
     fn server_keys(master: u8, wanted: usize) -> ServerKeys {
-        ServerKeys::sealed_with(SealingKey::from_bytes([master; 32]), wanted)
+        let turns = TurnLimits { at_once: 1, waiting: 3, each: 2 };
+        ServerKeys::sealed_with(SealingKey::from_bytes([master; 32]), wanted, turns)
+    }
+
+    fn network(number: u8) -> ClientNetwork {
+        IpAddr::from([192, 0, 2, number]).into()
     }
 
     /// Lets others work until `reached`.
@@ -226,7 +249,8 @@ mod tests {
         let keeper = Arc::clone(&keys);
         let keeping = tokio::spawn(async move { keeper.keep_ready().await });
         until(|| keys.ready.lock().len() == 2).await;
-        let (one, other) = (keys.take().await.unwrap(), keys.take().await.unwrap());
+        let (one, other) =
+            (keys.take(network(1)).await.unwrap(), keys.take(network(1)).await.unwrap());
         assert_ne!(one.public_key().thumbprint(), other.public_key().thumbprint());
         until(|| keys.ready.lock().len() == 2).await;
         keeping.abort();
@@ -235,28 +259,29 @@ mod tests {
     #[tokio::test]
     async fn when_too_many_wait_the_next_is_turned_away() {
         let keys = Arc::new(server_keys(1, 0));
-        let all = u32::try_from(keys.making.available_permits()).unwrap();
-        let making = keys.making.acquire_many(all).await.unwrap();
-        let waiting: Vec<_> = (0..WAITING)
-            .map(|_| {
-                let keys = Arc::clone(&keys);
-                tokio::spawn(async move { keys.take().await.map(drop) })
-            })
-            .collect();
-        until(|| keys.waiting.available_permits() == 0).await;
-        assert!(matches!(keys.take().await, Err(ServerKeyError::Busy)));
+        let making = keys.turns.take(network(9)).await.unwrap();
+        let wait = |number| {
+            let keys = Arc::clone(&keys);
+            tokio::spawn(async move { keys.take(network(number)).await.map(drop) })
+        };
+        let waiting = [wait(1), wait(1)];
+        until(|| keys.turns.taken() == 3).await;
+        assert!(matches!(keys.take(network(1)).await, Err(ServerKeyError::ShareUsedUp)));
+        let honest = wait(2);
+        until(|| keys.turns.taken() == 4).await;
+        assert!(matches!(keys.take(network(3)).await, Err(ServerKeyError::Busy)));
         waiting.iter().for_each(tokio::task::JoinHandle::abort);
-        until(|| keys.waiting.available_permits() == WAITING).await;
+        until(|| keys.turns.taken() == 2).await;
         drop(making);
-        assert!(keys.take().await.is_ok());
+        honest.await.unwrap().unwrap();
     }
 
     #[tokio::test]
     async fn one_key_stands_in_for_all_that_are_not_there() {
         let keys = server_keys(1, 0);
         let random = SeededRandom::new(1);
-        let block = keys.stand_in(&random).await.unwrap().encrypt(b"7").unwrap();
-        assert_eq!(keys.stand_in(&random).await.unwrap().encrypt(b"7").unwrap(), block);
+        let block = keys.stand_in(network(1), &random).await.unwrap().encrypt(b"7").unwrap();
+        assert_eq!(keys.stand_in(network(1), &random).await.unwrap().encrypt(b"7").unwrap(), block);
         assert_eq!(block.len(), 256);
     }
 }

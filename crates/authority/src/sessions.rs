@@ -23,7 +23,7 @@ use crate::{
     authority::Authority,
     live::KnownCredential,
     policy::Policy,
-    ports::{NewAccount, RateLimited, SessionId, SessionNonce, StoreError},
+    ports::{NewAccount, PutNonceError, RateLimited, SessionId, SessionNonce, StoreError},
     registration::{PresentedKey, Registered, RegistrationError, UNPROVEN},
     vault::Vault,
 };
@@ -129,7 +129,7 @@ impl Authority {
         name.parse::<AccountName>()?;
         let session = SessionId::from_bytes(random_bytes(&*self.ports.random));
         let nonce = self.new_nonce(now);
-        self.ports.session_nonces.put(&session, nonce, now).await?;
+        self.ports.session_nonces.put(&session, nonce, address.into(), now).await?;
         let nonce = nonce.text();
         let jwt = self.sessions.issue(name, &session.to_string(), &nonce, now);
         Ok(OpenedSession { jwt, nonce })
@@ -322,9 +322,21 @@ pub enum OpenSessionError {
     /// There were too many logins from that address.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
+    /// That client network has as many sessions as one may.
+    #[error("this client network has as many sessions as one may; try again when some have ended")]
+    ShareUsedUp,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<PutNonceError> for OpenSessionError {
+    fn from(error: PutNonceError) -> Self {
+        match error {
+            PutNonceError::ShareUsedUp => Self::ShareUsedUp,
+            PutNonceError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Why a signed message is refused.

@@ -146,6 +146,7 @@ pub(crate) async fn serve(
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let origin = settings.origin(listener.local_addr()?)?;
     let issuer = origin.origin().to_owned();
+    let limits = settings.connections(&origin)?;
     let opened = server::start(settings, anew, || settings.policy(origin)).await?;
     let app = App::new(Arc::clone(&opened.authority), transport);
     let guarding = app.clone();
@@ -162,7 +163,6 @@ pub(crate) async fn serve(
     let housekeeping = tokio::spawn(maintenance().run());
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
     let acceptor = tls.map(|tls| tls.acceptor());
-    let limits = settings.connections();
     let served = listen::serve(listener, acceptor, app.router(), &limits, &metrics, stop).await;
     housekeeping.abort();
     reloading.inspect(tokio::task::JoinHandle::abort);

@@ -116,7 +116,7 @@ fn check_installation(
 fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    let replay_log = settings.limits.replay_log_entries;
+    let replay_log = settings.limits.replay_log();
     Ports {
         accounts: Arc::clone(store) as _,
         audit: Arc::clone(store) as _,
@@ -131,7 +131,10 @@ fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
             settings.limits.share_of(replay_log),
         )),
         revocations: Arc::clone(store) as _,
-        session_nonces: Arc::new(MemorySessionNonces::new(settings.limits.sessions)),
+        session_nonces: Arc::new(MemorySessionNonces::new(
+            settings.limits.sessions,
+            settings.limits.share(settings.limits.sessions),
+        )),
         server_keys: Arc::clone(store) as _,
         signing_keys: Arc::clone(store) as _,
         vault: Arc::clone(store) as _,

@@ -55,6 +55,11 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         Ok(Place { shares: Arc::clone(self), owner })
     }
 
+    /// How many places one owner may hold.
+    pub const fn each(&self) -> usize {
+        self.each
+    }
+
     /// How many places are taken.
     pub fn taken(&self) -> usize {
         self.lock().places

@@ -1,7 +1,8 @@
 //! Whose request is it? The client's address, also behind proxies that are trusted to name it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Once;
 
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
@@ -18,12 +19,43 @@ pub struct PeerAddress(pub SocketAddr);
 /// sets, for limits, the guard and the audit trail.
 pub use countersign_guard::ClientAddress;
 
-/// The networks of the proxies whose `X-Forwarded-For` and `Forwarded` are believed.
+/// The networks of the proxies that are believed when they name a client's address, and the one
+/// header in which they do.
 ///
-/// A listed proxy must append to (or overwrite) one of the two headers in every request that it
-/// passes on.
+/// A listed proxy must append to (or overwrite) that header in every request that it passes on. Any
+/// other header of the kind is the client's own, and means nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    header: ForwardedHeader,
+}
+
+/// The header in which proxies name the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, a list of addresses.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl FromStr for ForwardedHeader {
+    type Err = UnknownHeader;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "x-forwarded-for" => Ok(Self::XForwardedFor),
+            "forwarded" => Ok(Self::Forwarded),
+            _ => Err(UnknownHeader(text.to_owned())),
+        }
+    }
+}
+
+/// Not a header in which proxies name the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the header is x-forwarded-for or forwarded, not {0:?}")]
+pub struct UnknownHeader(String);
 
 /// A configured proxy that is neither an address nor a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +65,12 @@ pub struct InvalidProxy(String);
 impl TrustedProxies {
     /// These networks.
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+        Self { networks, header: ForwardedHeader::default() }
+    }
+
+    /// The same, naming clients in `header`.
+    pub fn naming_clients_in(self, header: ForwardedHeader) -> Self {
+        Self { header, ..self }
     }
 
     /// From configuration: single addresses (`127.0.0.1`) and networks (`fd00::/8`).
@@ -47,47 +84,78 @@ impl TrustedProxies {
                 .or_else(|_| IpAddr::from_str(entry).map(IpNet::from))
                 .map_err(|_| InvalidProxy(entry.to_owned()))
         };
-        entries.iter().map(|entry| network(entry.as_ref())).collect::<Result<_, _>>().map(Self)
+        let networks = entries.iter().map(|entry| network(entry.as_ref()));
+        networks.collect::<Result<_, _>>().map(Self::new)
     }
 
     /// Whether no proxy is trusted.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.networks.is_empty()
     }
 
     /// Whether the peer at `address` is one of them.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks.iter().any(|network| network.contains(&address))
     }
 }
 
 /// The client's address, with IPv4-mapped IPv6 turned into IPv4.
 ///
-/// That is `peer`, unless `peer` is a trusted proxy. Then the hops in `X-Forwarded-For`, or in
-/// `Forwarded` (RFC 7239), are walked from the last one, which the peer itself wrote, past every
-/// trusted proxy, to the first address that is not one; where all are trusted, to the farthest.
-/// Whatever stands before it was sent by the client and means nothing.
+/// That is `peer`, unless `peer` is a trusted proxy. Then the hops in the configured header are
+/// walked from the last one, which the peer itself wrote, past every trusted proxy, to the first
+/// address that is not one; where all are trusted, to the farthest. Whatever stands before it was
+/// sent by the client and means nothing. A request of a trusted proxy that no header says anything
+/// about is the proxy's own.
 ///
-/// The peer's address is the answer when the walk meets a hop that is not an address (`unknown`,
-/// an obfuscated identifier, nonsense), takes more than [`MAX_HOPS`] steps, or when both headers
-/// are there and disagree: a proxy maintains only one of them, and the client may have forged the
-/// other.
+/// The answer is [`NOBODY`], an address that nothing trusts, when the walk meets a hop that is not an
+/// address (`unknown`, an obfuscated identifier, nonsense), ends without any, or takes more than
+/// [`MAX_HOPS`] steps; and when the request went through a proxy, as [another header](is_forwarded)
+/// shows, that does not write the configured one.
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let peer = peer.to_canonical();
     if !trusted.contains(peer) {
         return peer;
     }
-    let named = (
-        headers.contains_key(&X_FORWARDED_FOR).then(|| from_x_forwarded_for(headers, trusted)),
-        headers.contains_key(FORWARDED).then(|| from_forwarded(headers, trusted)),
-    );
-    let client = match named {
-        (None, None) => None,
-        (Some(client), None) | (None, Some(client)) => client,
-        (Some(one), Some(other)) => one.filter(|_| one == other),
+    let client = match trusted.header {
+        ForwardedHeader::XForwardedFor if headers.contains_key(&X_FORWARDED_FOR) => {
+            from_x_forwarded_for(headers, trusted)
+        }
+        ForwardedHeader::Forwarded if headers.contains_key(FORWARDED) => {
+            from_forwarded(headers, trusted)
+        }
+        ForwardedHeader::XForwardedFor | ForwardedHeader::Forwarded if is_forwarded(headers) => {
+            None
+        }
+        ForwardedHeader::XForwardedFor | ForwardedHeader::Forwarded => Some(peer),
     };
-    client.unwrap_or(peer)
+    client.unwrap_or_else(|| nobody(peer, trusted.header))
+}
+
+/// Stands for a client that cannot be told: no network that anybody lists contains it.
+pub const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Whether the request has come through a proxy, as far as its headers tell: any of those that
+/// proxies are used to add.
+pub fn is_forwarded(headers: &HeaderMap) -> bool {
+    let is_of_proxies = |name: &str| OF_PROXIES.contains(&name) || name.starts_with("x-forwarded-");
+    headers.keys().any(|name| is_of_proxies(name.as_str()))
+}
+
+const OF_PROXIES: [&str; 5] =
+    ["forwarded", "via", "x-real-ip", "x-client-ip", "x-original-forwarded-for"];
+
+/// Says once, and not for each request, that a proxy is not configured as this server is.
+fn nobody(peer: IpAddr, header: ForwardedHeader) -> IpAddr {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(
+            %peer, ?header,
+            "a trusted proxy does not say, or not in this header, whose request it passes on: such \
+             requests count as coming from 0.0.0.0"
+        );
+    });
+    NOBODY
 }
 
 /// How many hops of a forwarding header are looked at.

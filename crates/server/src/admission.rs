@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     mem,
+    net::{IpAddr, Ipv4Addr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,6 +16,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use countersign_authority::Authority;
+use countersign_protocol::ClientNetwork;
 use tower::{Layer, Service};
 
 use crate::{address::ClientAddress, limits::Gate, problem::Problem};
@@ -32,11 +34,30 @@ impl Admission {
         Self { gate: Arc::new(gate), authority }
     }
 
-    /// Counts a request against its client's allowance.
+    /// Counts a request against its client's allowance, and only then takes the room for its body.
+    async fn let_in(
+        &self,
+        client: Option<ClientAddress>,
+        network: ClientNetwork,
+        request: Request,
+    ) -> Result<Request, Problem> {
+        self.count(client).await?;
+        if request.body().is_end_stream() {
+            return Ok(request);
+        }
+        // In a box of its own: most requests have no body, and all would carry its room.
+        Box::pin(self.gate.receive(request, network)).await
+    }
+
     async fn count(&self, client: Option<ClientAddress>) -> Result<(), Problem> {
         let Some(ClientAddress(address)) = client else { return Ok(()) };
         Ok(self.authority.admit_request(address).await?)
     }
+}
+
+/// All whose address nobody found out share one share.
+fn network_of(client: Option<ClientAddress>) -> ClientNetwork {
+    client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0).into()
 }
 
 impl<S> Layer<S> for Admission {
@@ -74,19 +95,11 @@ where
         let admission = self.admission.clone();
         Box::pin(async move {
             let client = request.extensions().get().copied();
-            let whole = if request.body().is_end_stream() {
-                Ok(request)
-            } else {
-                // In a box of its own: most requests have no body, and all would carry its room.
-                Box::pin(admission.gate.receive(request)).await
-            };
-            let answered = match whole {
+            let network = network_of(client);
+            let answered = match admission.let_in(client, network, request).await {
                 Ok(request) => {
-                    let work = async {
-                        admission.count(client).await?;
-                        inner.call(request).await.map_err(|never| match never {})
-                    };
-                    admission.gate.admit(work).await
+                    let work = async { inner.call(request).await.map_err(|never| match never {}) };
+                    admission.gate.admit(network, work).await
                 }
                 Err(refused) => Err(refused),
             };

@@ -233,6 +233,13 @@ impl From<RevokeTokenError> for OAuthError {
     }
 }
 
+/// The answer to a client network that holds its whole share of something.
+pub(crate) fn share_used_up(error: &impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemType::RateLimited)
+        .detail(error.to_string())
+        .retry_after(Duration::from_secs(1))
+}
+
 fn unavailable(cause: &impl std::fmt::Display) -> OAuthError {
     OAuthError::internal(cause)
         .status(StatusCode::SERVICE_UNAVAILABLE)

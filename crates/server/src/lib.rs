@@ -11,6 +11,7 @@ pub mod dialects;
 mod errors;
 mod forwarded;
 mod guard_ports;
+pub mod hosts;
 pub mod limits;
 pub mod listen;
 pub mod metrics;

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use countersign_protocol::ClientNetwork;
+use countersign_protocol::shares::{NoPlace, Place, Shares};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -24,8 +26,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use crate::address::PeerAddress;
+use crate::address::{PeerAddress, TrustedProxies};
+use crate::hosts::KnownHosts;
 use crate::metrics::Metrics;
+use crate::problem::{Problem, ProblemType};
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +39,13 @@ mod tests;
 pub struct ConnectionLimits {
     /// How many connections may be open at once. Those beyond wait in the kernel's queue.
     pub connections: usize,
+    /// How many of them one client network may have; more are closed at once.
+    pub connections_each: usize,
+    /// Peers that speak for many clients, and so have no share of their own.
+    pub proxies: Arc<TrustedProxies>,
+    /// The names by which this server may be called by peers that are no proxies; `None` where any
+    /// will do, because it listens to a network.
+    pub hosts: Option<Arc<KnownHosts>>,
     /// The largest head of a request, in bytes; 431 beyond that. At least 8192.
     ///
     /// The number of header fields is limited as well: to 100 in HTTP/1, and in HTTP/2 by the
@@ -57,6 +68,9 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            connections_each: 500,
+            proxies: Arc::default(),
+            hosts: None,
             head_bytes: 32 * 1024,
             handshake_time: Duration::from_secs(10),
             head_time: Duration::from_secs(10),
@@ -102,6 +116,7 @@ pub async fn serve(
     let server =
         Arc::new(Server { app, tls, http: http(limits), limits: limits.clone(), stopping });
     let mut connections = JoinSet::new();
+    let shares = Arc::new(Shares::new(usize::MAX, limits.connections_each));
     let mut shutdown = pin!(shutdown);
     loop {
         metrics.set_connections(connections.len());
@@ -110,7 +125,16 @@ pub async fn serve(
             () = &mut shutdown => break,
             Some(ended) = connections.join_next() => report_panic(ended),
             (stream, peer) = next(&listener), if connections.len() < limits.connections => {
-                connections.spawn(Arc::clone(&server).connection(stream, peer));
+                if let Ok(place) = place(&shares, peer, &limits.proxies) {
+                    let connection = Arc::clone(&server).connection(stream, peer);
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
+                } else {
+                    metrics.refused("connections");
+                    server.turn_away(&stream, peer);
+                }
             }
         }
     }
@@ -119,6 +143,19 @@ pub async fn serve(
     let drained = drain(connections, limits.drain).await;
     metrics.set_connections(0);
     drained
+}
+
+/// A place for a connection of `peer`. What many clients share, because it comes through a proxy, has
+/// no share: their requests are told apart by their addresses.
+fn place(
+    shares: &Arc<Shares<ClientNetwork>>,
+    peer: SocketAddr,
+    proxies: &TrustedProxies,
+) -> Result<Option<Place<ClientNetwork>>, NoPlace> {
+    if proxies.contains(peer.ip()) {
+        return Ok(None);
+    }
+    shares.take(peer.ip().into()).map(Some)
 }
 
 /// Where connections come from. The tests have a source that fails.
@@ -212,7 +249,20 @@ struct Server {
 /// How long a connection that is being closed has to send the rest of its last answer.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// What a client is told whose connections are too many, where no TLS is in between.
+const TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\n\
+    Content-Length: 0\r\n\r\n";
+
 impl Server {
+    /// Tells a client that it has too many connections, as far as that takes no waiting.
+    fn turn_away(&self, stream: &TcpStream, peer: SocketAddr) {
+        if self.tls.is_none() {
+            let _: io::Result<_> = stream.try_write(TOO_MANY.as_bytes());
+        }
+        let each = self.limits.connections_each;
+        tracing::debug!(%peer, each, "a client has as many connections as one may");
+    }
+
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY cannot be set");
@@ -238,7 +288,7 @@ impl Server {
         let activity = Arc::new(Activity::default());
         let service = service_fn(|request| {
             let under_way = UnderWay::begin(&activity);
-            let answer = answer(self.app.clone(), request, peer);
+            let answer = self.answer(request, peer);
             async move {
                 let answer = answer.await;
                 drop(under_way);
@@ -261,10 +311,39 @@ impl Server {
         while timeout(LINGER, connection.as_mut()).await.is_err() && activity.is_busy() {}
     }
 
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+        let app = self.knows_host(&request, peer).then(|| self.app.clone());
+        async move {
+            match app {
+                Some(app) => answer(app, request, peer).await,
+                None => Ok(misdirected().into_response()),
+            }
+        }
+    }
+
+    /// Whether the request is meant for this server, and not for a name of somebody else's that
+    /// points here.
+    fn knows_host(&self, request: &Request<Incoming>, peer: SocketAddr) -> bool {
+        let ConnectionLimits { hosts, proxies, .. } = &self.limits;
+        hosts.as_ref().is_none_or(|hosts| hosts.know(request) || proxies.contains(peer.ip()))
+    }
+
     async fn stops(&self) {
         // The sender lives as long as the loop that this connection belongs to.
         let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
     }
+}
+
+fn misdirected() -> Problem {
+    tracing::debug!("a request for a host that is not this server was refused");
+    Problem::new(ProblemType::MisdirectedRequest).detail(
+        "this server listens on a loopback address, and is called by the host of its issuer, by \
+         localhost or by a loopback address, and by what allowed_hosts lists",
+    )
 }
 
 async fn answer(

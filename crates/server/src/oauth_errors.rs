@@ -42,6 +42,7 @@ const fn error_code(kind: ProblemType) -> &'static str {
         | ProblemType::KeyTaken
         | ProblemType::LastKey
         | ProblemType::MethodNotAllowed
+        | ProblemType::MisdirectedRequest
         | ProblemType::NonceRequired
         | ProblemType::NotFound
         | ProblemType::PayloadTooLarge

@@ -189,6 +189,8 @@ pub enum ProblemType {
     LastKey,
     /// The resource exists, but not for this method.
     MethodNotAllowed,
+    /// The request names another host than this server.
+    MisdirectedRequest,
     /// The proof must carry the nonce that came with this answer (RFC 9449 §8).
     NonceRequired,
     /// There is no such resource.
@@ -217,7 +219,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every kind, in the order of their names.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::EnrolmentClosed,
         Self::EnrolmentCode,
         Self::Forbidden,
@@ -231,6 +233,7 @@ impl ProblemType {
         Self::KeyTaken,
         Self::LastKey,
         Self::MethodNotAllowed,
+        Self::MisdirectedRequest,
         Self::NonceRequired,
         Self::NotFound,
         Self::Overloaded,
@@ -293,6 +296,11 @@ impl ProblemType {
             Self::MethodNotAllowed => {
                 ("method-not-allowed", S::METHOD_NOT_ALLOWED, "The method is not allowed here.")
             }
+            Self::MisdirectedRequest => (
+                "misdirected-request",
+                S::MISDIRECTED_REQUEST,
+                "The request is not for this server.",
+            ),
             Self::NonceRequired => {
                 ("nonce-required", S::BAD_REQUEST, "The proof must carry the server's nonce.")
             }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
-use countersign_protocol::{UnixTime, strict::base64url};
+use countersign_protocol::{ClientNetwork, UnixTime, strict::base64url};
 use thiserror::Error;
 
 use super::StoreError;
@@ -12,13 +12,15 @@ use super::StoreError;
 /// next one by using it.
 #[async_trait]
 pub trait SessionNonces: Send + Sync {
-    /// Gives a session its nonce.
+    /// Gives a new session its nonce, and counts it against the share of `owner` for as long as it
+    /// has one.
     async fn put(
         &self,
         session: &SessionId,
         nonce: SessionNonce,
+        owner: ClientNetwork,
         now: UnixTime,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), PutNonceError>;
 
     /// The nonce that a session may use, unless it has expired.
     async fn outstanding(
@@ -37,6 +39,17 @@ pub trait SessionNonces: Send + Sync {
         next: Option<SessionNonce>,
         now: UnixTime,
     ) -> Result<bool, StoreError>;
+}
+
+/// Why a session gets no nonce.
+#[derive(Debug, Error)]
+pub enum PutNonceError {
+    /// Its owner has as many sessions as one may.
+    #[error("this client network has as many sessions as one may")]
+    ShareUsedUp,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The identity of a session: 16 random bytes, written in base64url.

@@ -1,6 +1,7 @@
 //! The configuration of a server: option > environment > file > default.
 
 mod layers;
+mod machine;
 mod settings;
 
 use std::{net::SocketAddr, path::PathBuf};

@@ -1,9 +1,10 @@
 //! Every setting, with its default.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use countersign_authority::{
+    TurnLimits,
     names::{EmailNames, NamePolicy},
     policy::{
         Enrolment, KeySchedule, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy,
@@ -18,10 +19,18 @@ use countersign_protocol::{
     proofs::{body_hash::BodyHashes, dpop::ProofWindow, target_uri::TargetUri},
 };
 use countersign_server::{
-    address::TrustedProxies, app::Settings as TransportSettings, dialects::Dialects,
-    limits::RequestLimits, listen::ConnectionLimits, security_headers::CorsOrigins, tls::TlsFiles,
+    address::{ForwardedHeader, TrustedProxies},
+    app::Settings as TransportSettings,
+    dialects::Dialects,
+    hosts::KnownHosts,
+    limits::RequestLimits,
+    listen::ConnectionLimits,
+    security_headers::CorsOrigins,
+    tls::TlsFiles,
 };
 use serde::Deserialize;
+
+use super::machine;
 
 macro_rules! settings {
     ($($(#[$doc:meta])* struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)+ })+) => {
@@ -57,6 +66,10 @@ settings! {
         insecure_http: bool = false,
         /// Networks of proxies whose forwarding headers are believed.
         trusted_proxies: Vec<String> = Vec::new(),
+        /// The header in which they name the client: `x-forwarded-for` or `forwarded`.
+        forwarded_header: String = "x-forwarded-for".to_owned(),
+        /// Names besides the issuer's by which a server on a loopback address may be called.
+        allowed_hosts: Vec<String> = Vec::new(),
         /// `open`, `invited` or `closed`.
         enrolment: String = "open".to_owned(),
         /// Which names are given by invitation alone, and what becomes of unused accounts.
@@ -150,8 +163,21 @@ settings! {
         /// The largest RSA key that may be registered and sign, in bits.
         max_rsa_bits: u32 = KeyPolicy::default().max_rsa_bits,
         body_bytes: usize = 64 * 1024,
-        concurrent_requests: usize = 1024,
+        /// How long a body may take to begin to arrive, in seconds.
+        body_seconds: u64 = 5,
+        /// How fast a body must arrive then.
+        body_bytes_per_second: u32 = 2048,
+        /// How many bodies may be arriving at once.
+        uploads: usize = 4096,
+        concurrent_requests: usize = 2048,
         connections: usize = 10_000,
+        /// How many passwords are hashed at once, each in 64 MiB; 0 is as many as there are
+        /// processors and memory for.
+        password_hashers: usize = 0,
+        /// How many passwords may wait to be hashed.
+        password_queue: usize = 512,
+        /// How many accounts may wait for a key pair of *passwordless*.
+        key_pair_queue: usize = 256,
         /// How many used proofs are remembered at once; more are refused until some expire.
         replay_log_entries: u64 = 4_000_000,
         /// How much of what is finite one client network, or one account, may use, in percent.
@@ -170,6 +196,8 @@ settings! {
         requests: u32 = Limits::default().requests.burst,
         registrations: u32 = Limits::default().registrations.burst,
         registrations_per_day: u32 = Limits::default().registrations_per_day.burst,
+        /// Those for which a password is hashed or a key pair made.
+        costly_registrations: u32 = Limits::default().costly_registrations.burst,
         logins: u32 = Limits::default().logins.burst,
         account: u32 = Limits::default().account.burst,
     }
@@ -249,24 +277,7 @@ impl Settings {
         bounded("limits.max_rsa_bits", limits.max_rsa_bits.into(), 2048, 8192)?;
         let max_rsa_bits = limits.max_rsa_bits;
         bounded("dialects.min_rsa_bits", min_rsa_bits.into(), 512, max_rsa_bits.into())?;
-        for (name, value, least, most) in [
-            ("limits.keys_per_account", limits.keys_per_account as u64, 1, 1000),
-            (
-                "limits.revoked_keys_per_account",
-                limits.revoked_keys_per_account as u64,
-                16,
-                1_000_000,
-            ),
-            ("limits.body_bytes", limits.body_bytes as u64, 1024, 2 * 1024 * 1024),
-            ("limits.concurrent_requests", limits.concurrent_requests as u64, 1, 1_000_000),
-            ("limits.connections", limits.connections as u64, 1, 1_000_000),
-            ("limits.replay_log_entries", limits.replay_log_entries, 1000, 1_000_000_000),
-            ("limits.client_share", limits.client_share.into(), 1, 100),
-            ("limits.rate_limit_clients", limits.rate_limit_clients as u64, 8, 10_000_000),
-            ("limits.sessions", limits.sessions as u64, 8, 10_000_000),
-        ] {
-            ensure!((least..=most).contains(&value), "{name} is {least} to {most}, not {value}");
-        }
+        limits.check_bounds()?;
         let algorithm = Algorithm::from_name(&self.signing_keys.algorithm)
             .context("signing_keys.algorithm is one of EdDSA, ES256, ES384, PS256, RS256")?;
         for resource in &self.resources {
@@ -296,6 +307,7 @@ impl Settings {
             },
             passwords: self.dialects.jwks_server.then(|| PasswordPolicy {
                 rate_limit: self.dialects.auth_rate_limit,
+                turns: self.limits.turns(hashers(&self.limits), self.limits.password_queue),
                 ..PasswordPolicy::default()
             }),
             sessions,
@@ -306,6 +318,8 @@ impl Settings {
                 } else {
                     0
                 },
+                // Making keys takes half of the machine at most.
+                turns: self.limits.turns((processors() / 2).max(1), self.limits.key_pair_queue),
                 ..MutualPolicy::default()
             },
             retention: Retention {
@@ -323,15 +337,20 @@ impl Settings {
         let readers = self.metrics.allow.iter().map(|network| {
             network.parse().with_context(|| format!("metrics.allow: {network:?} is no network"))
         });
+        let uploads =
+            LimitSettings::fitting("limits.uploads", self.limits.uploads, self.limits.body_bytes);
         Ok(TransportSettings {
             limits: RequestLimits {
                 body_bytes: self.limits.body_bytes,
+                body_grace: Duration::from_secs(self.limits.body_seconds),
+                body_bytes_per_second: self.limits.body_bytes_per_second,
+                uploads,
+                uploads_each: self.limits.share(uploads),
                 concurrency: self.limits.concurrent_requests,
+                concurrency_each: self.limits.share(self.limits.concurrent_requests),
                 ..RequestLimits::default()
             },
-            proxies: TrustedProxies::parse(&self.trusted_proxies)
-                .context("trusted_proxies")?
-                .into(),
+            proxies: self.proxies()?,
             metrics_readers: readers.collect::<anyhow::Result<_>>()?,
             cors: CorsOrigins::parse(&self.cors.origins).context("cors.origins")?,
             dialects: self.dialects,
@@ -340,9 +359,28 @@ impl Settings {
         })
     }
 
-    /// What the listener must know.
-    pub(crate) fn connections(&self) -> ConnectionLimits {
-        ConnectionLimits { connections: self.limits.connections, ..ConnectionLimits::default() }
+    fn proxies(&self) -> anyhow::Result<Arc<TrustedProxies>> {
+        let header: ForwardedHeader = self.forwarded_header.parse().context("forwarded_header")?;
+        let proxies = TrustedProxies::parse(&self.trusted_proxies).context("trusted_proxies")?;
+        Ok(Arc::new(proxies.naming_clients_in(header)))
+    }
+
+    /// What the listener of the server at `issuer` must know.
+    pub(crate) fn connections(&self, issuer: &TargetUri) -> anyhow::Result<ConnectionLimits> {
+        let protected = self.protected_origins()?;
+        let hosts = self.listen.ip().is_loopback().then(|| {
+            let origins = std::iter::once(issuer).chain(&protected);
+            Arc::new(KnownHosts::new(origins, self.allowed_hosts.iter().map(String::as_str)))
+        });
+        let connections =
+            LimitSettings::fitting("limits.connections", self.limits.connections, CONNECTION_BYTES);
+        Ok(ConnectionLimits {
+            connections,
+            connections_each: self.limits.share(connections),
+            proxies: self.proxies()?,
+            hosts,
+            ..ConnectionLimits::default()
+        })
     }
 
     /// Certificate and key, if TLS is spoken.
@@ -352,11 +390,87 @@ impl Settings {
     }
 }
 
+/// What an open connection takes, in bytes: its buffers and its task.
+const CONNECTION_BYTES: usize = 16 * 1024;
+/// What an entry of the replay log takes, in bytes.
+const REPLAY_ENTRY_BYTES: u64 = 40;
+
 impl LimitSettings {
+    fn check_bounds(&self) -> anyhow::Result<()> {
+        let limits = self;
+        for (name, value, least, most) in [
+            ("limits.keys_per_account", limits.keys_per_account as u64, 1, 1000),
+            (
+                "limits.revoked_keys_per_account",
+                limits.revoked_keys_per_account as u64,
+                16,
+                1_000_000,
+            ),
+            ("limits.body_bytes", limits.body_bytes as u64, 1024, 2 * 1024 * 1024),
+            ("limits.concurrent_requests", limits.concurrent_requests as u64, 1, 1_000_000),
+            ("limits.connections", limits.connections as u64, 1, 1_000_000),
+            ("limits.body_seconds", limits.body_seconds, 1, 300),
+            ("limits.body_bytes_per_second", limits.body_bytes_per_second.into(), 1, 1_000_000),
+            ("limits.uploads", limits.uploads as u64, 1, 1_000_000),
+            ("limits.password_hashers", limits.password_hashers as u64, 0, 1024),
+            ("limits.password_queue", limits.password_queue as u64, 1, 1_000_000),
+            ("limits.key_pair_queue", limits.key_pair_queue as u64, 1, 1_000_000),
+            ("limits.replay_log_entries", limits.replay_log_entries, 1000, 1_000_000_000),
+            ("limits.client_share", limits.client_share.into(), 1, 100),
+            ("limits.rate_limit_clients", limits.rate_limit_clients as u64, 8, 10_000_000),
+            ("limits.sessions", limits.sessions as u64, 8, 10_000_000),
+        ] {
+            ensure!((least..=most).contains(&value), "{name} is {least} to {most}, not {value}");
+        }
+        Ok(())
+    }
+
     /// What one client may have of `all`: at least one.
     pub(crate) fn share_of(&self, all: u64) -> u64 {
         (u128::from(all) * u128::from(self.client_share) / 100).try_into().unwrap_or(all).max(1)
     }
+
+    /// The same for things that are counted in memory.
+    pub(crate) fn share(&self, all: usize) -> usize {
+        usize::try_from(self.share_of(all as u64)).unwrap_or(all)
+    }
+
+    /// How many of `wanted` things of so many bytes there is memory for.
+    fn fitting(setting: &str, wanted: usize, bytes: usize) -> usize {
+        let fitting = machine::fitting(setting, wanted as u64, bytes as u64);
+        usize::try_from(fitting).unwrap_or(wanted)
+    }
+
+    /// How many used proofs are remembered: as the setting says, as far as there is memory.
+    pub(crate) fn replay_log(&self) -> u64 {
+        machine::fitting("limits.replay_log_entries", self.replay_log_entries, REPLAY_ENTRY_BYTES)
+    }
+
+    fn turns(&self, at_once: usize, waiting: usize) -> TurnLimits {
+        TurnLimits { at_once, waiting, each: at_once.saturating_add(self.share(waiting)) }
+    }
+}
+
+/// How many passwords are hashed at once: as the setting says, but never more than there is memory
+/// for.
+fn hashers(limits: &LimitSettings) -> usize {
+    let wanted = match limits.password_hashers {
+        0 => processors(),
+        wanted => wanted,
+    };
+    let fitting = machine::memory().map_or(wanted, machine::hashers_in);
+    if fitting < wanted {
+        tracing::warn!(
+            wanted,
+            fitting,
+            "this process may not use enough memory to hash so many passwords at once, each in 64 MiB"
+        );
+    }
+    wanted.min(fitting)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 impl SelfSignedSettings {
@@ -390,6 +504,7 @@ impl RateLimitSettings {
             requests: with(default.requests, self.requests),
             registrations: with(default.registrations, self.registrations),
             registrations_per_day: with(default.registrations_per_day, self.registrations_per_day),
+            costly_registrations: with(default.costly_registrations, self.costly_registrations),
             logins: with(default.logins, self.logins),
             account: with(default.account, self.account),
             ..default

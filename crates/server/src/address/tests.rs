@@ -16,8 +16,17 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 
 /// The client's address of a request from a proxy, where two networks are trusted.
 fn behind_proxy(lines: &[(&'static str, &str)]) -> IpAddr {
+    behind_proxy_with(ForwardedHeader::XForwardedFor, lines)
+}
+
+/// The same, where proxies name clients in `Forwarded`.
+fn behind_modern_proxy(lines: &[(&'static str, &str)]) -> IpAddr {
+    behind_proxy_with(ForwardedHeader::Forwarded, lines)
+}
+
+fn behind_proxy_with(header: ForwardedHeader, lines: &[(&'static str, &str)]) -> IpAddr {
     let trusted = TrustedProxies::parse(&["10.0.0.0/8", "fd00::/8"]).unwrap();
-    client_address(ip("10.0.0.1"), &headers(lines), &trusted)
+    client_address(ip("10.0.0.1"), &headers(lines), &trusted.naming_clients_in(header))
 }
 
 const PROXY: &str = "10.0.0.1";
@@ -38,9 +47,14 @@ fn an_untrusted_peer_cannot_name_another_address() {
 #[test]
 fn a_trusted_peer_without_a_header_is_the_client() {
     assert_eq!(behind_proxy(&[]), ip(PROXY));
-    assert_eq!(behind_proxy(&[(XFF, "")]), ip(PROXY));
-    assert_eq!(behind_proxy(&[(XFF, " , ,")]), ip(PROXY));
-    assert_eq!(behind_proxy(&[(FWD, "")]), ip(PROXY));
+    assert_eq!(behind_proxy(&[("accept", "*/*")]), ip(PROXY));
+}
+
+#[test]
+fn a_header_that_names_nobody_is_of_nobody() {
+    assert_eq!(behind_proxy(&[(XFF, "")]), NOBODY);
+    assert_eq!(behind_proxy(&[(XFF, " , ,")]), NOBODY);
+    assert_eq!(behind_modern_proxy(&[(FWD, "")]), NOBODY);
 }
 
 #[test]
@@ -79,14 +93,14 @@ fn forwarded_is_walked_from_the_right() {
         &[(FWD, ";for=198.51.100.7; ;")],
         &[(FWD, "for=\""), (FWD, "for=198.51.100.7")],
     ] {
-        assert_eq!(behind_proxy(lines), client, "{lines:?}");
+        assert_eq!(behind_modern_proxy(lines), client, "{lines:?}");
     }
     let quoted = "for=\"[2001:db8:cafe::17]:4711\"";
-    assert_eq!(behind_proxy(&[(FWD, quoted)]), ip("2001:db8:cafe::17"));
+    assert_eq!(behind_modern_proxy(&[(FWD, quoted)]), ip("2001:db8:cafe::17"));
 }
 
 #[test]
-fn a_hop_that_is_not_an_address_leaves_the_peer() {
+fn a_hop_that_is_not_an_address_is_nobody() {
     for hop in [
         "unknown",
         "_hidden",
@@ -110,9 +124,9 @@ fn a_hop_that_is_not_an_address_leaves_the_peer() {
         "198.51.100.7;",
         "\u{e9}",
     ] {
-        assert_eq!(behind_proxy(&[(XFF, hop)]), ip(PROXY), "{hop}");
+        assert_eq!(behind_proxy(&[(XFF, hop)]), NOBODY, "{hop}");
         let before_a_proxy = format!("198.51.100.7, {hop}, 10.1.1.1");
-        assert_eq!(behind_proxy(&[(XFF, &before_a_proxy)]), ip(PROXY), "{hop}");
+        assert_eq!(behind_proxy(&[(XFF, &before_a_proxy)]), NOBODY, "{hop}");
     }
     for line in [
         "for=unknown",
@@ -133,7 +147,7 @@ fn a_hop_that_is_not_an_address_leaves_the_peer() {
         "for=\", for=198.51.100.7",
         "\u{e9}",
     ] {
-        assert_eq!(behind_proxy(&[(FWD, line)]), ip(PROXY), "{line}");
+        assert_eq!(behind_modern_proxy(&[(FWD, line)]), NOBODY, "{line}");
     }
 }
 
@@ -143,20 +157,30 @@ fn the_farthest_of_trusted_hops_is_the_client() {
 }
 
 #[test]
-fn two_headers_count_only_when_they_agree() {
-    let agree = [(XFF, "198.51.100.7"), (FWD, "for=198.51.100.7;proto=https")];
-    assert_eq!(behind_proxy(&agree), ip("198.51.100.7"));
-    let forged = [(XFF, "203.0.113.9"), (FWD, "for=198.51.100.7")];
-    assert_eq!(behind_proxy(&forged), ip(PROXY));
-    let hidden = [(XFF, "198.51.100.7"), (FWD, "for=unknown")];
-    assert_eq!(behind_proxy(&hidden), ip(PROXY));
+fn the_header_that_is_not_configured_means_nothing() {
+    for forged in ["for=10.0.0.1", "for=192.0.2.1", "for=unknown", "x", ""] {
+        let lines = [(XFF, "198.51.100.7"), (FWD, forged)];
+        assert_eq!(behind_proxy(&lines), ip("198.51.100.7"), "{forged}");
+    }
+    for forged in ["10.0.0.1", "192.0.2.1", "unknown", ""] {
+        let lines = [(XFF, forged), (FWD, "for=198.51.100.7")];
+        assert_eq!(behind_modern_proxy(&lines), ip("198.51.100.7"), "{forged}");
+    }
+}
+
+#[test]
+fn a_proxy_that_does_not_write_the_configured_header_passes_on_requests_of_nobody() {
+    assert_eq!(behind_modern_proxy(&[(XFF, "198.51.100.7")]), NOBODY);
+    for header in [FWD, "x-forwarded-host", "x-real-ip", "via"] {
+        assert_eq!(behind_proxy(&[(header, "198.51.100.7")]), NOBODY, "{header}");
+    }
 }
 
 #[test]
 fn the_walk_is_bounded() {
     let hops = |proxies: usize| format!("198.51.100.7{}", ", 10.1.1.1".repeat(proxies));
     assert_eq!(behind_proxy(&[(XFF, &hops(MAX_HOPS - 1))]), ip("198.51.100.7"));
-    assert_eq!(behind_proxy(&[(XFF, &hops(MAX_HOPS))]), ip(PROXY));
+    assert_eq!(behind_proxy(&[(XFF, &hops(MAX_HOPS))]), NOBODY);
 }
 
 #[test]

@@ -28,6 +28,7 @@ use crate::{
     answer,
     app::App,
     body::dpop_fields,
+    errors::share_used_up,
     problem::{Problem, ProblemBody, ProblemType},
 };
 
@@ -202,6 +203,8 @@ impl From<HashError> for Problem {
                 Self::new(ProblemType::Overloaded).retry_after(std::time::Duration::from_secs(1))
             }
             HashError::Failed => Self::internal(error),
+            HashError::NoMemory => Self::unavailable(error).detail(error.to_string()),
+            HashError::ShareUsedUp => share_used_up(&error),
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::{
     address::ClientAddress,
     answer,
     app::App,
+    errors::share_used_up,
     problem::{Problem, ProblemBody, ProblemType},
 };
 
@@ -225,6 +226,7 @@ impl From<ServerKeyError> for Problem {
     fn from(error: ServerKeyError) -> Self {
         match error {
             ServerKeyError::Busy => Self::unavailable(error),
+            ServerKeyError::ShareUsedUp => share_used_up(&error),
             ServerKeyError::Damaged(_) | ServerKeyError::Key(_) | ServerKeyError::Raw(_) => {
                 Self::internal(error)
             }

@@ -32,6 +32,7 @@ use crate::{
     answer,
     app::App,
     body::StrictObject,
+    errors::share_used_up,
     problem::{Problem, ProblemBody, ProblemType},
 };
 
@@ -226,6 +227,7 @@ impl From<OpenSessionError> for Problem {
                 Self::new(ProblemType::InvalidUsername).detail(error.to_string())
             }
             OpenSessionError::RateLimited(error) => error.into(),
+            OpenSessionError::ShareUsedUp => share_used_up(&error),
             OpenSessionError::Store(error) => error.into(),
         }
     }

@@ -18,10 +18,13 @@ use crate::problem::Refusal;
 
 const LIMITS: RequestLimits = RequestLimits {
     body_bytes: 16,
-    body_time: Duration::from_secs(10),
+    body_grace: Duration::from_secs(5),
+    body_bytes_per_second: 1,
     time: Duration::from_secs(30),
-    uploads: 1,
-    concurrency: 1,
+    uploads: 2,
+    uploads_each: 1,
+    concurrency: 2,
+    concurrency_each: 1,
     retry_after: Duration::from_secs(3),
 };
 
@@ -34,14 +37,29 @@ fn app() -> Router {
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let gate = Arc::clone(&gate);
         async move {
+            let client = network(&request);
             let request = if request.body().is_end_stream() {
                 request
             } else {
-                gate.receive(request).await?
+                gate.receive(request, client).await?
             };
-            gate.admit(async { Ok(next.run(request).await) }).await
+            gate.admit(client, async { Ok(next.run(request).await) }).await
         }
     }))
+}
+
+/// The network that a request says it is of.
+fn network(request: &Request) -> ClientNetwork {
+    let number = request.headers().get("network").map_or(1, |number| number.as_bytes()[0]);
+    std::net::IpAddr::from([192, 0, 2, number]).into()
+}
+
+/// `request` from another network.
+fn elsewhere(mut request: Request, number: u8) -> Request {
+    request
+        .headers_mut()
+        .insert("network", http::HeaderValue::from_bytes(&[b'a' + number]).unwrap());
+    request
 }
 
 fn upload(body: impl Into<Body>) -> Request {
@@ -121,6 +139,23 @@ async fn a_body_that_does_not_arrive_is_408() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_may_arrive_slowly_but_not_too_slowly() {
+    let slow = async |pause: Duration| {
+        let (sender, body) = open_body();
+        let sending = async move {
+            for byte in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+                let _: Result<_, _> = sender.send(Ok(byte.into()));
+                tokio::time::sleep(pause).await;
+            }
+        };
+        tokio::join!(app().oneshot(upload(body)), sending).0.unwrap()
+    };
+    let eight_seconds = slow(Duration::from_millis(999)).await;
+    assert_eq!(eight_seconds.status(), StatusCode::OK);
+    assert_eq!(refusal(&slow(Duration::from_secs(3)).await), (408, "request-timeout"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn work_that_takes_too_long_is_503() {
     let response = app().oneshot(get_request("/never")).await.unwrap();
     assert_eq!(refusal(&response), (503, "timeout"));
@@ -132,7 +167,15 @@ async fn a_request_beyond_the_concurrency_is_shed_at_once() {
     let app = app();
     let mut first = pin!(app.clone().oneshot(get_request("/never")));
     run_until_it_waits(first.as_mut()).await;
-    let response = app.clone().oneshot(get_request("/ping")).await.unwrap();
+    let own = app.clone().oneshot(get_request("/ping")).await.unwrap();
+    assert_eq!(refusal(&own), (429, "rate-limited"));
+    assert_eq!(own.headers()[RETRY_AFTER], "3");
+    let honest = app.clone().oneshot(elsewhere(get_request("/ping"), 1)).await.unwrap();
+    assert_eq!(honest.status(), StatusCode::OK);
+
+    let mut second = pin!(app.clone().oneshot(elsewhere(get_request("/never"), 2)));
+    run_until_it_waits(second.as_mut()).await;
+    let response = app.clone().oneshot(elsewhere(get_request("/ping"), 1)).await.unwrap();
     assert_eq!(refusal(&response), (503, "overloaded"));
     assert_eq!(response.headers()[RETRY_AFTER], "3");
 
@@ -147,8 +190,10 @@ async fn a_slow_body_keeps_only_other_bodies_out() {
     let (sender, body) = open_body();
     let mut slow = pin!(app.clone().oneshot(upload(body)));
     run_until_it_waits(slow.as_mut()).await;
-    let other = app.clone().oneshot(upload("quick")).await.unwrap();
-    assert_eq!(refusal(&other), (503, "overloaded"));
+    let own = app.clone().oneshot(upload("quick")).await.unwrap();
+    assert_eq!(refusal(&own), (429, "rate-limited"));
+    let honest = app.clone().oneshot(elsewhere(upload("quick"), 1)).await.unwrap();
+    assert_eq!(honest.status(), StatusCode::OK);
     let without_body = app.clone().oneshot(get_request("/ping")).await.unwrap();
     assert_eq!(without_body.status(), StatusCode::OK);
 

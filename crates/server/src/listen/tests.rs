@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::future::pending;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use axum::extract::Request as AxumRequest;
 use axum::routing::get;
@@ -15,15 +15,18 @@ use super::*;
 use crate::tls::ServerTls;
 use crate::tls::tests::{Fixture, client, localhost};
 
-const LIMITS: ConnectionLimits = ConnectionLimits {
+static LIMITS: LazyLock<ConnectionLimits> = LazyLock::new(|| ConnectionLimits {
     connections: 100,
+    connections_each: 100,
+    proxies: Arc::default(),
+    hosts: None,
     head_bytes: 8192,
     handshake_time: Duration::from_secs(10),
     head_time: Duration::from_secs(10),
     idle_time: Duration::from_mins(1),
     streams: 100,
     drain: Duration::from_secs(10),
-};
+});
 
 const REQUEST: &str = "GET /peer HTTP/1.1\r\nhost: localhost\r\n\r\n";
 const SLOW_REQUEST: &str = "GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -77,6 +80,13 @@ impl Running {
     async fn connect(&self) -> Client {
         Client(TcpStream::connect(self.address).await.unwrap())
     }
+
+    /// From another loopback address, which is another client network.
+    async fn connect_from(&self, address: &str) -> Client {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+        Client(socket.connect(self.address).await.unwrap())
+    }
 }
 
 struct Client(TcpStream);
@@ -127,7 +137,7 @@ const A_MOMENT: Duration = Duration::from_millis(100);
 
 #[tokio::test]
 async fn a_connection_serves_many_requests_and_knows_its_peer() {
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     let mut client = server.connect().await;
     let expected = format!("from {} over HTTP/1.1", client.0.local_addr().unwrap());
     for _ in 0..3 {
@@ -140,7 +150,7 @@ async fn a_connection_serves_many_requests_and_knows_its_peer() {
 
 #[tokio::test]
 async fn http_2_works_without_tls() {
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     let stream = server.connect().await.0;
     let response = over_http_2(stream, "http://localhost/peer", &[]).await;
     assert!(response.1.ends_with("over HTTP/2.0"), "{response:?}");
@@ -170,7 +180,7 @@ where
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_431() {
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     let mut client = server.connect().await;
     client.send(&format!("GET /peer HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9000))).await;
     assert!(client.read_to_end().await.starts_with("HTTP/1.1 431 "));
@@ -187,7 +197,7 @@ async fn a_head_that_is_too_large_is_431() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_finish_its_head_is_cut() {
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     for start in ["", "GET /peer HTTP/1.1\r\nhost: local", "PRI * HTTP/2.0\r\n"] {
         let mut client = server.connect().await;
         client.send(start).await;
@@ -197,7 +207,7 @@ async fn a_client_that_does_not_finish_its_head_is_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_requests_is_closed() {
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     let mut client = server.connect().await;
     client.exchange().await;
     client.is_closed_between(LIMITS.idle_time, LIMITS.idle_time * 2 + LINGER).await;
@@ -205,7 +215,7 @@ async fn a_connection_without_requests_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_fetch_its_answer_is_cut() {
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     let mut client = server.connect().await;
     client.send("GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     client.read_until("200 OK\r\n").await;
@@ -216,7 +226,7 @@ async fn a_client_that_does_not_fetch_its_answer_is_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_under_way_keeps_its_connection_open() {
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     let mut client = server.connect().await;
     client.send(SLOW_REQUEST).await;
     client.hears_nothing_for(LIMITS.idle_time * 5).await;
@@ -227,7 +237,7 @@ async fn a_request_under_way_keeps_its_connection_open() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait() {
-    let server = Running::start(ConnectionLimits { connections: 1, ..LIMITS }, None).await;
+    let server = Running::start(ConnectionLimits { connections: 1, ..LIMITS.clone() }, None).await;
     let mut first = server.connect().await;
     first.exchange().await;
     let mut second = server.connect().await;
@@ -241,8 +251,49 @@ async fn connections_beyond_the_limit_wait() {
 }
 
 #[tokio::test]
+async fn one_client_cannot_take_all_connections() {
+    let few = ConnectionLimits { connections: 10, connections_each: 2, ..LIMITS.clone() };
+    let server = Running::start(few, None).await;
+    let held = [server.connect().await, server.connect().await];
+    for mut client in held {
+        client.exchange().await;
+        let mut beyond = server.connect().await;
+        assert!(beyond.read_to_end().await.starts_with("HTTP/1.1 429 "));
+        let mut elsewhere = server.connect_from("127.0.0.2").await;
+        elsewhere.exchange().await;
+        client.exchange().await;
+    }
+}
+
+#[tokio::test]
+async fn connections_of_a_trusted_proxy_have_no_share() {
+    let proxies = Arc::new(TrustedProxies::parse(&["127.0.0.1"]).unwrap());
+    let few = ConnectionLimits { connections_each: 1, proxies, ..LIMITS.clone() };
+    let server = Running::start(few, None).await;
+    let mut clients = [server.connect().await, server.connect().await, server.connect().await];
+    for client in &mut clients {
+        client.exchange().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_a_foreign_host_is_misdirected_unless_a_proxy_sends_it() {
+    let foreign = "GET /peer HTTP/1.1\r\nhost: evil.example\r\n\r\n";
+    let hosts = Some(Arc::new(KnownHosts::new([], [])));
+    let proxies = Arc::new(TrustedProxies::parse(&["127.0.0.2"]).unwrap());
+    let server = Running::start(ConnectionLimits { proxies, hosts, ..LIMITS.clone() }, None).await;
+    let mut browser = server.connect().await;
+    browser.send(foreign).await;
+    assert!(browser.read_until("}").await.starts_with("HTTP/1.1 421 "));
+    browser.exchange().await;
+    let mut proxy = server.connect_from("127.0.0.2").await;
+    proxy.send(foreign).await;
+    proxy.read_until("over HTTP/1.1").await;
+}
+
+#[tokio::test]
 async fn a_shutdown_lets_requests_finish_and_takes_no_new_ones() {
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     let mut idle = server.connect().await;
     idle.exchange().await;
     let mut busy = server.connect().await;
@@ -265,7 +316,7 @@ async fn a_shutdown_lets_requests_finish_and_takes_no_new_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_wait_for_ever() {
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     let mut busy = server.connect().await;
     busy.send(SLOW_REQUEST).await;
     server.arrived.notified().await;
@@ -304,7 +355,7 @@ async fn failed_accepts_do_not_end_or_spin_the_loop() {
 #[tokio::test]
 async fn a_flood_of_reset_streams_is_answered_with_goaway() {
     const ENHANCE_YOUR_CALM: &[u8] = &[0, 0, 0, 11];
-    let server = Running::start(LIMITS, None).await;
+    let server = Running::start(LIMITS.clone(), None).await;
     let mut client = server.connect().await;
     // SETTINGS; then pairs of HEADERS (GET / over http, authority "x") and RST_STREAM.
     let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
@@ -336,7 +387,7 @@ async fn a_flood_of_reset_streams_is_answered_with_goaway() {
 async fn tls_serves_both_versions() {
     let fixture = Fixture::new();
     let tls = ServerTls::load(fixture.files()).unwrap();
-    let server = Running::start(LIMITS, Some(tls.acceptor())).await;
+    let server = Running::start(LIMITS.clone(), Some(tls.acceptor())).await;
 
     let stream = server.connect().await.0;
     let stream = client(false, &["h2", "http/1.1"]).connect(localhost(), stream).await.unwrap();
@@ -357,7 +408,7 @@ async fn tls_serves_both_versions() {
 async fn a_renewed_certificate_is_served_without_a_restart() {
     let fixture = Fixture::new();
     let tls = ServerTls::load(fixture.files()).unwrap();
-    let server = Running::start(LIMITS, Some(tls.acceptor())).await;
+    let server = Running::start(LIMITS.clone(), Some(tls.acceptor())).await;
     fixture.renew();
     assert!(tls.reload_if_changed().unwrap());
     let stream = server.connect().await.0;
@@ -371,7 +422,7 @@ async fn a_renewed_certificate_is_served_without_a_restart() {
 async fn a_handshake_that_does_not_happen_is_cut() {
     let fixture = Fixture::new();
     let tls = ServerTls::load(fixture.files()).unwrap();
-    let server = Running::start(LIMITS, Some(tls.acceptor())).await;
+    let server = Running::start(LIMITS.clone(), Some(tls.acceptor())).await;
     let mut silent = server.connect().await;
     silent.is_closed_between(LIMITS.handshake_time, LIMITS.handshake_time).await;
 

@@ -7,7 +7,7 @@ use axum::{
 };
 
 use crate::{
-    address::ClientAddress,
+    address::{PeerAddress, is_forwarded},
     app::App,
     metrics::CONTENT_TYPE,
     problem::{Problem, ProblemBody, ProblemType},
@@ -53,7 +53,9 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<&'static str, Proble
 pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Response {
     if !may_read(&app, &request) {
         return Problem::new(ProblemType::Forbidden)
-            .detail("metrics are read from the networks in metrics.allow only")
+            .detail(
+                "metrics are read from the networks in metrics.allow only, and not through a proxy",
+            )
             .into_response();
     }
     let entries = app.authority.ports().replay_log.len();
@@ -67,14 +69,11 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Respons
     }
 }
 
-/// A request that came through a proxy which is not trusted has no known origin.
+/// Whether the other end of the connection may read them. No header decides: what a request says of
+/// its origin may be forged, so one that came through a proxy may not.
 fn may_read(app: &App, request: &Request) -> bool {
-    let forwarded =
-        ["forwarded", "x-forwarded-for"].iter().any(|name| request.headers().contains_key(*name));
-    let known_origin = !forwarded || !app.settings.proxies.is_empty();
-    let client = request.extensions().get::<ClientAddress>();
-    known_origin
-        && client.is_some_and(|client| {
-            app.settings.metrics_readers.iter().any(|network| network.contains(&client.0))
-        })
+    let Some(PeerAddress(peer)) = request.extensions().get() else { return false };
+    let peer = peer.ip().to_canonical();
+    !is_forwarded(request.headers())
+        && app.settings.metrics_readers.iter().any(|network| network.contains(&peer))
 }

@@ -3,11 +3,17 @@
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{BuildHasher as _, RandomState},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
-use countersign_authority::ports::{SessionId, SessionNonce, SessionNonces, StoreError};
-use countersign_protocol::UnixTime;
+use countersign_authority::ports::{
+    PutNonceError, SessionId, SessionNonce, SessionNonces, StoreError,
+};
+use countersign_protocol::{
+    ClientNetwork, UnixTime,
+    shares::{Place, Shares},
+};
 use parking_lot::Mutex;
 
 /// Independently locked parts.
@@ -15,14 +21,17 @@ const SHARDS: usize = 32;
 
 /// Keeps in this process the one nonce that each session may use next; a restart ends all sessions.
 ///
-/// *Failure direction.* When there is no room, the session whose nonce would expire first loses it,
-/// and its client logs in again. So a flood of logins makes nonces live shorter, beginning with
-/// those that nobody uses; it neither keeps anybody from logging in nor lets a nonce work twice.
+/// *Failure direction.* A client network beyond its share gets no new session until one of its own has
+/// ended. When there is no room all the same, the session whose nonce would expire first loses it,
+/// and its client logs in again. So a flood of logins from many networks makes nonces live shorter,
+/// beginning with those that nobody uses; it neither keeps anybody from logging in nor lets a nonce
+/// work twice.
 ///
-/// *Memory.* About 150 bytes per session with a nonce that has not expired. Expired ones are freed
+/// *Memory.* About 190 bytes per session with a nonce that has not expired. Expired ones are freed
 /// by the calls that follow; there are no timers and no threads.
 pub struct MemorySessionNonces {
     shard_capacity: usize,
+    shares: Arc<Shares<ClientNetwork>>,
     shards: Vec<Mutex<Shard>>,
     /// Keyed, so that nobody can choose sessions that crowd others out of their shard.
     hashing: RandomState,
@@ -30,17 +39,26 @@ pub struct MemorySessionNonces {
 
 #[derive(Default)]
 struct Shard {
-    nonces: HashMap<SessionId, SessionNonce>,
+    nonces: HashMap<SessionId, (SessionNonce, Place<ClientNetwork>)>,
     by_expiry: BTreeSet<(UnixTime, SessionId)>,
 }
 
 impl MemorySessionNonces {
-    /// With room for `capacity` sessions, rounded up to a multiple of 32.
-    pub fn new(capacity: usize) -> Self {
+    /// With room for `capacity` sessions, rounded up to a multiple of 32, of which one client network
+    /// may have `share`.
+    pub fn new(capacity: usize, share: usize) -> Self {
         Self {
             shard_capacity: capacity.div_ceil(SHARDS).max(1),
+            // All together are bounded by the shards.
+            shares: Arc::new(Shares::new(usize::MAX, share)),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hashing: RandomState::new(),
+        }
+    }
+
+    fn free_expired(&self, now: UnixTime) {
+        for shard in &self.shards {
+            shard.lock().free_expired(now);
         }
     }
 
@@ -56,15 +74,21 @@ impl SessionNonces for MemorySessionNonces {
         &self,
         session: &SessionId,
         nonce: SessionNonce,
+        owner: ClientNetwork,
         now: UnixTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), PutNonceError> {
+        let place = self.shares.take(owner).or_else(|_| {
+            // Sessions are tidied up in passing, so some of these may be over.
+            self.free_expired(now);
+            self.shares.take(owner).map_err(|_| PutNonceError::ShareUsedUp)
+        })?;
         let mut shard = self.shard_of(session).lock();
         shard.free_expired(now);
         shard.remove(session);
         if shard.nonces.len() >= self.shard_capacity {
             shard.remove_first();
         }
-        shard.insert(*session, nonce);
+        shard.insert(*session, nonce, place);
         Ok(())
     }
 
@@ -74,7 +98,7 @@ impl SessionNonces for MemorySessionNonces {
         now: UnixTime,
     ) -> Result<Option<SessionNonce>, StoreError> {
         let shard = self.shard_of(session).lock();
-        let nonce = shard.nonces.get(session).copied();
+        let nonce = shard.nonces.get(session).map(|(nonce, _)| *nonce);
         Ok(nonce.filter(|nonce| now < nonce.expires_at))
     }
 
@@ -88,12 +112,12 @@ impl SessionNonces for MemorySessionNonces {
         let mut shard = self.shard_of(session).lock();
         shard.free_expired(now);
         match (shard.nonces.get_mut(session), next) {
-            (Some(own), Some(next)) if own == used => {
+            (Some((own, _)), Some(next)) if own == used => {
                 *own = next;
                 shard.by_expiry.remove(&(used.expires_at, *session));
                 shard.by_expiry.insert((next.expires_at, *session));
             }
-            (Some(own), None) if own == used => shard.remove(session),
+            (Some((own, _)), None) if own == used => shard.remove(session),
             _ => return Ok(false),
         }
         Ok(true)
@@ -101,13 +125,13 @@ impl SessionNonces for MemorySessionNonces {
 }
 
 impl Shard {
-    fn insert(&mut self, session: SessionId, nonce: SessionNonce) {
-        self.nonces.insert(session, nonce);
+    fn insert(&mut self, session: SessionId, nonce: SessionNonce, place: Place<ClientNetwork>) {
+        self.nonces.insert(session, (nonce, place));
         self.by_expiry.insert((nonce.expires_at, session));
     }
 
     fn remove(&mut self, session: &SessionId) {
-        if let Some(nonce) = self.nonces.remove(session) {
+        if let Some((nonce, _)) = self.nonces.remove(session) {
             self.by_expiry.remove(&(nonce.expires_at, *session));
         }
     }
@@ -127,7 +151,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use super::*;
 
@@ -138,13 +162,17 @@ mod tests {
         SessionId::from_bytes([number; 16])
     }
 
+    fn network(number: u8) -> ClientNetwork {
+        std::net::IpAddr::from([192, 0, 2, number]).into()
+    }
+
     fn nonce(number: u8) -> SessionNonce {
         SessionNonce { value: [number; 16], expires_at: NOW + LIFETIME }
     }
 
     async fn with_session(capacity: usize) -> MemorySessionNonces {
-        let nonces = MemorySessionNonces::new(capacity);
-        nonces.put(&session(1), nonce(1), NOW).await.unwrap();
+        let nonces = MemorySessionNonces::new(capacity, capacity);
+        nonces.put(&session(1), nonce(1), network(1), NOW).await.unwrap();
         nonces
     }
 
@@ -168,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn a_nonce_of_another_session_is_none() {
         let nonces = with_session(32).await;
-        nonces.put(&session(2), nonce(2), NOW).await.unwrap();
+        nonces.put(&session(2), nonce(2), network(1), NOW).await.unwrap();
         assert!(!nonces.exchange(&session(1), &nonce(2), None, NOW).await.unwrap());
         assert!(!nonces.exchange(&session(3), &nonce(1), None, NOW).await.unwrap());
     }
@@ -203,12 +231,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_network_beyond_its_share_gets_no_session_and_takes_nobody_elses() {
+        let nonces = MemorySessionNonces::new(64, 3);
+        let put = async |number: u8, of: u8, now| {
+            nonces.put(&session(number), nonce(number), network(of), now).await
+        };
+        put(0, 2, NOW).await.unwrap();
+        for number in 1..=3 {
+            put(number, 1, NOW).await.unwrap();
+        }
+        assert!(matches!(put(4, 1, NOW).await, Err(PutNonceError::ShareUsedUp)));
+        put(5, 2, NOW).await.unwrap();
+        assert_eq!(nonces.outstanding(&session(0), NOW).await.unwrap(), Some(nonce(0)));
+        // One that is over counts no longer.
+        assert!(nonces.exchange(&session(1), &nonce(1), None, NOW).await.unwrap());
+        put(6, 1, NOW).await.unwrap();
+        assert!(matches!(put(7, 1, NOW).await, Err(PutNonceError::ShareUsedUp)));
+        put(8, 1, NOW + LIFETIME).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn room_is_bounded_and_made_at_the_cost_of_the_oldest() {
-        let nonces = MemorySessionNonces::new(64);
+        let nonces = MemorySessionNonces::new(64, 1000);
         for number in 0..=u8::MAX {
             let later = Duration::from_millis(u64::from(number));
             let nonce = SessionNonce { value: [number; 16], expires_at: NOW + LIFETIME + later };
-            nonces.put(&session(number), nonce, NOW).await.unwrap();
+            nonces.put(&session(number), nonce, network(1), NOW).await.unwrap();
         }
         let held: usize = nonces.shards.iter().map(|shard| shard.lock().nonces.len()).sum();
         assert!(held <= 64, "{held}");

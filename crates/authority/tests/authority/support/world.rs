@@ -92,7 +92,7 @@ impl World {
             rate_limiter: Arc::new(MemoryRateLimiter::new(1000)),
             replay_log: Arc::new(MemoryReplayLog::new(1000, 1000)),
             server_keys: Arc::clone(&store) as _,
-            session_nonces: Arc::new(MemorySessionNonces::new(1000)),
+            session_nonces: Arc::new(MemorySessionNonces::new(1000, 1000)),
             passwords: Arc::clone(&store) as _,
             window_limiter: Arc::new(MemoryWindowLimiter::new(1000)),
             revocations: Arc::clone(&store) as _,

@@ -323,6 +323,36 @@ async fn guessing_slows_a_name_down_and_success_costs_nothing() {
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
+/// Registers from another address.
+async fn register_from(server: &Server, peer: &str, password: &str, pem: &str) -> StatusCode {
+    let text = json!({ "student_id": "e123456", "passwd": password, "public_key": pem });
+    let sealed = seal_text(server, &text.to_string()).await;
+    let answer = server.call("POST", "/register").peer(peer).json(&sealed).send().await;
+    StatusCode::from_u16(answer.status).unwrap()
+}
+
+#[tokio::test]
+async fn guesses_from_elsewhere_never_keep_the_right_password_out() {
+    let server = Server::start_with(|policy| {
+        let limits = policy.limits.as_mut().unwrap();
+        limits.guesses_at_name_from_everywhere.burst = 48;
+    })
+    .await;
+    invite(&server, "e123456", PASSWORD).await;
+    let key = pem(&ed25519(1));
+    for stranger in ["198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"] {
+        for _ in 0..11 {
+            let status = register_from(&server, stranger, "wrong password", &key).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST);
+        }
+        let status = register_from(&server, stranger, PASSWORD, &key).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "who guesses must wait, whatever he says then");
+    }
+    // More guesses than the ceiling: the answer takes a second, and is the right one.
+    let status = register_from(&server, "192.0.2.9", PASSWORD, &key).await;
+    assert_eq!(status, StatusCode::CREATED);
+}
+
 #[tokio::test]
 async fn where_registration_is_closed_nobody_registers() {
     let server = Server::start_with(|policy| policy.enrolment = Enrolment::Closed).await;

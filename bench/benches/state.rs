@@ -50,7 +50,7 @@ const OWNER: ReplayOwner = ReplayOwner::Account(AccountId::from_bytes([1; 16]));
 fn replay_log_records(bencher: Bencher<'_, '_>) {
     let log = ReplayMemory::new(100_000_000, 100_000_000, RandomState::new());
     let forget_at = NOW + Duration::from_mins(1);
-    let entry = || ReplayEntry { digest: sha256(&[&fresh().to_be_bytes()]), forget_at };
+    let entry = || ReplayEntry { digest: sha256(&[&fresh().to_be_bytes()]), forget_at, epoch: 0 };
     bencher.with_inputs(entry).bench_values(|entry| log.record(entry, OWNER, NOW).unwrap());
 }
 

@@ -115,7 +115,7 @@ pub(crate) fn flood_replay_log(count: u64) -> anyhow::Result<()> {
         let millis = Duration::from_millis(number * 1000 / PROOFS_PER_SECOND);
         let digest = sha256(&[&number.to_be_bytes()]);
         let at = begun + millis;
-        let entry = ReplayEntry { digest, forget_at: at + Duration::from_secs(75) };
+        let entry = ReplayEntry { digest, forget_at: at + Duration::from_secs(75), epoch: 0 };
         let _receipt = log.record(entry, owner, at).context("a proof was refused")?;
         if number % 100_000 == 0 {
             most = most.max(resident("self")?);

@@ -1,6 +1,13 @@
 //! The authority: all decisions of one server, over its ports.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use countersign_protocol::{
     AccountId, UnixTime,
@@ -21,12 +28,13 @@ use crate::{
     policy::Policy,
     ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
     proof::PROOF_HEADERS,
+    published_keys::PublishedKeys,
     registration_key::RegistrationKey,
     revocation_feed::RevocationFeed,
+    revoked_tokens::{self, RevokedTokens},
     sessions::{KNOWN_SESSIONS, KnownSession, session_sealer},
     signing_keys::{SigningKeyError, SigningKeys},
     store_health::StoreHealth,
-    tokens::RevokedTokens,
     trail::Trail,
     vault::Vault,
 };
@@ -60,6 +68,8 @@ pub struct Authority {
     /// The nonces of the server's own protected resources.
     pub(crate) resource_nonces: NonceSealer,
     vault: Vault,
+    /// How often the clock was set back since the start. Nonces of before are unknown then.
+    nonce_epoch: Arc<AtomicU64>,
     /// Part of every nonce key. Random where the replay log forgets at a restart, so that nothing
     /// that was handed out before the start is recognised after it.
     epoch: String,
@@ -81,16 +91,19 @@ impl Authority {
         )
         .await?;
         let revoked_tokens = RevokedTokens::default();
-        revoked_tokens.add(ports.revocations.revoked_tokens(now).await?);
+        revoked_tokens.add(ports.revocations.revoked_tokens(now, revoked_tokens::READ).await?);
         let epoch = if ports.replay_log.is_volatile() {
             base64url::encode(&random_bytes::<16>(&*ports.random))
         } else {
             String::new()
         };
+        let nonce_epoch = Arc::default();
         Ok(Self {
             live: LiveCredentials::new(policy.credential_cache),
-            nonces: nonce_sealer(&vault, "token endpoint", &epoch, &policy),
-            resource_nonces: nonce_sealer(&vault, RESOURCES, &epoch, &policy),
+            nonces: nonce_sealer(&vault, "token endpoint", &epoch, &policy)
+                .in_epoch(Arc::clone(&nonce_epoch)),
+            resource_nonces: nonce_sealer(&vault, RESOURCES, &epoch, &policy)
+                .in_epoch(Arc::clone(&nonce_epoch)),
             trail: Trail::default(),
             mutual: Mutual::new(&vault, &epoch, policy.mutual),
             passwords: PasswordHasher::new(
@@ -111,6 +124,7 @@ impl Authority {
             signing_keys,
             revoked_tokens,
             vault,
+            nonce_epoch,
             epoch,
         })
     }
@@ -140,6 +154,20 @@ impl Authority {
         self.remembers_since
     }
 
+    /// The JWK Set as it is published now.
+    pub async fn published_keys(&self) -> Arc<PublishedKeys> {
+        let now = self.now();
+        if let Err(error) = self.ensure_signing_keys(now).await {
+            tracing::error!(%error, "a signing key is lacking");
+        }
+        self.signing_keys.published(now)
+    }
+
+    /// Makes the signing keys that are lacking at `now`, before anything depends on them.
+    pub(crate) async fn ensure_signing_keys(&self, now: UnixTime) -> Result<(), SigningKeyError> {
+        self.signing_keys.ensure(now, &*self.ports.random).await
+    }
+
     /// The time, by the authority's clock.
     pub fn now(&self) -> UnixTime {
         self.ports.clock.now()
@@ -153,6 +181,15 @@ impl Authority {
     /// A sealer of the nonces of the protected resources, for the guard in front of them.
     pub fn resource_nonces(&self) -> NonceSealer {
         nonce_sealer(&self.vault, RESOURCES, &self.epoch, &self.policy)
+            .in_epoch(Arc::clone(&self.nonce_epoch))
+    }
+
+    /// The clock was set back to `now`: nonces of before are unknown from here on, so that proofs with
+    /// new ones can be accepted although the replay log has forgotten some that ended later.
+    pub(crate) fn clock_was_set_back(&self, now: UnixTime) {
+        let epoch = self.nonce_epoch.fetch_add(1, SeqCst) + 1;
+        self.ports.replay_log.begin_epoch(epoch, now);
+        self.revoked_tokens.clock_was_set_back(now);
     }
 
     /// How many seconds verifiers may cache the JWKS.
@@ -166,6 +203,14 @@ impl Authority {
     /// When there were too many.
     pub async fn admit_request(&self, address: IpAddr) -> Result<(), RateLimited> {
         self.take(|limits| &limits.requests, LimitKey::Network(address.into())).await
+    }
+
+    /// Counts one request for what guards elsewhere need.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub async fn admit_upkeep(&self, address: IpAddr) -> Result<(), RateLimited> {
+        self.take(|limits| &limits.upkeep, LimitKey::Network(address.into())).await
     }
 
     pub(crate) async fn admit_registration(&self, address: IpAddr) -> Result<(), RateLimited> {

@@ -26,6 +26,7 @@ mod published_keys;
 mod registration;
 mod registration_key;
 mod revocation_feed;
+mod revoked_tokens;
 pub mod sealed_key;
 mod sealed_registration;
 mod server_keys;
@@ -67,7 +68,7 @@ pub use crate::sessions::{
     CheckedMessage, OpenSessionError, OpenedSession, SessionError, SignedMessage,
     UnprovenRegistration,
 };
-pub use crate::signing_keys::{KeySummary, Schedule, SigningKeyError, SigningKeys};
+pub use crate::signing_keys::{KeySummary, MAX_PUBLISHED, Schedule, SigningKeyError, SigningKeys};
 pub use crate::step_up::{KeyChange, KeyOperation, MustSign, SignedRequest, StepUpError};
-pub use crate::tokens::{Introspection, LoggedIn, RevokeTokenError};
+pub use crate::tokens::{Introspection, IssuedToken, LoggedIn, RevokeTokenError};
 pub use crate::turns::TurnLimits;

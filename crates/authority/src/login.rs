@@ -93,6 +93,7 @@ impl Authority {
         let scopes = granted_scopes(request.scope, &signer.account.scopes)?;
         let audience = self.audience(request.resources)?;
         self.admit_account(signer.account.id).await?;
+        self.ensure_signing_keys(now).await?;
         let owner = ReplayOwner::account(signer.account.id, Some(request.address.into()));
         self.spend_proof(proof, owner, now).await?;
         self.record_login(assertion, &signer, request.address, now).await?;

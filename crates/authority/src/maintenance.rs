@@ -9,15 +9,18 @@ use std::{
     time::Duration,
 };
 
-use countersign_protocol::UnixTime;
+use countersign_protocol::{
+    UnixTime,
+    clock_watch::{ClockWatch, Jump},
+};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
     audit::AuditEvent,
     authority::Authority,
     ports::{StoreCondition, StoreError},
+    revoked_tokens::{LateRevocation, READ},
     signing_keys::SigningKeyError,
-    tokens::LateRevocation,
 };
 
 /// How often the store is asked whether another process changed it: the longest time that an
@@ -41,6 +44,9 @@ pub struct Maintenance {
     on_foreign_change: Box<dyn Fn() + Send + Sync>,
     /// Whether a change was noticed that could not be taken over yet.
     behind: AtomicBool,
+    clock: ClockWatch,
+    /// Whether it was set back when it was last looked at.
+    went_back: AtomicBool,
 }
 
 impl Maintenance {
@@ -50,10 +56,13 @@ impl Maintenance {
         authority: Arc<Authority>,
         on_foreign_change: impl Fn() + Send + Sync + 'static,
     ) -> Self {
+        let clock = &authority.ports.clock;
         Self {
+            clock: ClockWatch::new(clock.now(), clock.monotonic()),
             authority,
             on_foreign_change: Box::new(on_foreign_change),
             behind: AtomicBool::new(false),
+            went_back: AtomicBool::new(false),
         }
     }
 
@@ -74,6 +83,7 @@ impl Maintenance {
             tokio::select! {
                 _ = watch.tick() => {
                     self.authority.note_condition();
+                    report("clock", self.watch_clock().await);
                     report("watch", self.take_over_changes().await);
                 }
                 _ = tidy.tick() => report("tidying", self.tidy().await),
@@ -117,9 +127,9 @@ impl Maintenance {
     pub async fn tidy(&self) -> Result<(), SigningKeyError> {
         let Authority { ports, revoked_tokens, store_health, .. } = &*self.authority;
         for late in revoked_tokens.unwritten(ports.clock.now()) {
-            let LateRevocation { jti, expires_at, event } = late.clone();
-            ports.revocations.revoke_token(&jti, expires_at, event).await?;
-            revoked_tokens.written(&jti);
+            let LateRevocation { token, event } = late;
+            ports.revocations.revoke_token(token.clone(), event).await?;
+            revoked_tokens.written(&token.token_id);
         }
         if ports.watch.tidy().await? {
             store_health.note_tidy(ports.clock.monotonic());
@@ -141,7 +151,7 @@ impl Maintenance {
             return Ok(());
         }
         live.forget_all();
-        let revoked = ports.revocations.revoked_tokens(ports.clock.now()).await;
+        let revoked = ports.revocations.revoked_tokens(ports.clock.now(), READ).await;
         let reloaded = signing_keys.reload().await;
         // Last, so that nothing is remembered anew by what was known before; and in any case.
         (self.on_foreign_change)();
@@ -151,6 +161,25 @@ impl Maintenance {
         reloaded?;
         self.behind.store(false, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Looks whether the time of day has jumped, as it does when a machine wakes up or its clock is
+    /// set; then everything that goes by it is looked at at once.
+    ///
+    /// # Errors
+    /// Those of [`Self::maintain`].
+    pub async fn watch_clock(&self) -> Result<(), SigningKeyError> {
+        let clock = &self.authority.ports.clock;
+        let now = clock.now();
+        let jump = self.clock.observe(now, clock.monotonic());
+        let went_back = matches!(jump, Some(Jump::Back(_)));
+        // Once more at the next look: a request that began before may have told the time of then.
+        if self.went_back.swap(went_back, Ordering::Relaxed) || went_back {
+            self.authority.clock_was_set_back(now);
+        }
+        let Some(jump) = jump else { return Ok(()) };
+        tracing::warn!(?jump, "the clock has jumped");
+        self.maintain().await
     }
 
     /// Rotates signing keys that are due, and forgets what is over.
@@ -210,7 +239,7 @@ impl Authority {
     }
 
     /// Whether the server can do its work: the store reads and writes as much as a login does, no
-    /// write has failed in the last seconds, and a key is there to sign.
+    /// write has failed in the last seconds, and keys are there to sign whatever it signs.
     /// A good answer holds for a second, so that asking often costs no writes.
     ///
     /// # Errors
@@ -225,7 +254,7 @@ impl Authority {
             self.ports.watch.check().await?;
             *checked = Some(now);
         }
-        self.signing_keys.check(self.now())
+        self.ensure_signing_keys(self.now()).await
     }
 }
 

@@ -266,6 +266,7 @@ impl Authority {
             return Err(MutualLoginError::Disabled);
         }
         self.admit_account(account.id).await?;
+        self.ensure_signing_keys(now).await?;
         let thumbprint = credential.thumbprint();
         let event = AuditEvent::new(now, EventKind::LoginSucceeded);
         let record = LoginRecord {

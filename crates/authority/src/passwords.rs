@@ -142,6 +142,7 @@ impl Authority {
             self.verify_proof(&presented, rule, now).map_err(ProofError::from)
         });
         let proof = proof.transpose()?;
+        self.ensure_signing_keys(now).await?;
         let account = self.check_password(&request, now).await?;
         let key = match proof {
             Some((proof, key)) => {

@@ -92,9 +92,13 @@ impl Policy {
     /// The schedules of signing keys: for access tokens, and for the tokens of passwords if there
     /// are passwords.
     pub fn key_schedules(&self) -> impl Iterator<Item = Schedule> + use<> {
-        let native = Schedule { lives: self.signing_keys, keep_expired: false };
+        // A minute more than any verifier's clock should be off.
+        let tokens_live = self.tokens.lifetime.max(self.mutual.token_lifetime)
+            + self.skew
+            + Duration::from_mins(1);
+        let native = Schedule { lives: self.signing_keys, keep_expired: false, tokens_live };
         let passwords = self.passwords.as_ref().map(|passwords| passwords.signing_keys);
-        let passwords = passwords.map(|lives| Schedule { lives, keep_expired: true });
+        let passwords = passwords.map(|lives| Schedule { lives, keep_expired: true, tokens_live });
         std::iter::once(native).chain(passwords)
     }
 
@@ -259,8 +263,11 @@ impl Default for KeySchedule {
 /// How often clients may do what. The defaults are beyond what honest use ever meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Any request, by client address.
+    /// Any request, by client address, but for those of the upkeep.
     pub requests: RateLimit,
+    /// What guards elsewhere fetch for all of their requests (signing keys, revocations, metadata), by
+    /// client address: what strangers do there must not use it up.
+    pub upkeep: RateLimit,
     /// Registrations, by client address.
     pub registrations: RateLimit,
     /// The same for a whole day: what a stranger may make the database grow by.
@@ -288,6 +295,7 @@ impl Default for Limits {
         let per_day = |name, burst| RateLimit { name, burst, period: Duration::from_hours(24) };
         Self {
             requests: per_minute("requests", 60_000),
+            upkeep: per_minute("upkeep", 12_000),
             registrations: per_minute("registrations", 1_200),
             registrations_per_day: per_day("registrations-per-day", 10_000),
             costly_registrations: per_minute("costly-registrations", 120),

@@ -35,7 +35,10 @@ pub use self::passwords::{
 };
 pub use self::rate_limits::{LimitKey, RateLimit, RateLimited, RateLimiter, WindowLimiter};
 pub use self::replay_log::{ReplayError, ReplayLog};
-pub use self::revocations::{RevocationStore, ShutOut};
+pub use self::revocations::{
+    DisabledAccount, RevocationStore, RevokedBefore, RevokedKey, RevokedToken, RevokedTokenList,
+    ShutOut,
+};
 pub use self::server_keys::ServerKeyStore;
 pub use self::session_nonces::{
     InvalidSessionId, PutNonceError, SessionId, SessionNonce, SessionNonces,

@@ -45,7 +45,13 @@ pub struct Schedule {
     pub lives: KeySchedule,
     /// Whether there is always an expired key too.
     pub keep_expired: bool,
+    /// How long after its last signature the last token by a key ends for every verifier.
+    pub tokens_live: Duration,
 }
+
+/// How many keys may be published before no more are made ahead of time. Verifiers elsewhere take 64
+/// at most.
+pub const MAX_PUBLISHED: usize = 32;
 
 /// A key that signs, or has signed.
 pub(crate) struct Signer {
@@ -179,24 +185,82 @@ impl SigningKeys {
         Ok(true)
     }
 
-    /// Rotates ahead of time: the next key (or a new one) signs from `now` on, and the present one
-    /// retires. With `withdraw`, the present one leaves the JWKS at once and its tokens die.
+    /// Does at once what [`Self::maintain`] does in time, if a key is lacking at `now`: the clock may
+    /// have jumped. Those who ask while one is at it wait for the same outcome.
     ///
     /// # Errors
-    /// When a key cannot be made or the store fails; then nothing has changed.
+    /// When a key is still lacking.
+    pub async fn ensure(&self, now: UnixTime, random: &dyn Random) -> Result<(), SigningKeyError> {
+        if self.check(now).is_ok() {
+            return Ok(());
+        }
+        match self.changing.try_lock() {
+            Ok(free) => {
+                drop(free);
+                self.maintain(now, random).await?;
+            }
+            Err(_) => drop(self.changing.lock().await),
+        }
+        self.check(now)
+    }
+
+    /// Rotates ahead of time: the next key (or a new one) signs from `now` on, and the present one
+    /// retires until its last token has ended. That is done to the key that signs access tokens.
+    ///
+    /// With `withdraw`, the present keys of every algorithm leave the JWKS at once and their tokens
+    /// die.
+    ///
+    /// # Errors
+    /// When as many keys as may be are published, a key cannot be made or the store fails; then
+    /// nothing has changed.
     pub async fn rotate(
         &self,
         withdraw: bool,
         now: UnixTime,
         random: &dyn Random,
     ) -> Result<(), SigningKeyError> {
+        let schedules = if withdraw {
+            &self.schedules[..]
+        } else {
+            self.schedules.get(..1).unwrap_or_default()
+        };
+        self.rotate_all(schedules, withdraw, now, random).await
+    }
+
+    /// The same for the keys of `algorithm` alone.
+    ///
+    /// # Errors
+    /// Those of [`Self::rotate`], and when nothing is signed with `algorithm`.
+    pub async fn rotate_algorithm(
+        &self,
+        algorithm: Algorithm,
+        withdraw: bool,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<(), SigningKeyError> {
+        let schedule = self.schedules.iter().find(|own| own.lives.algorithm == algorithm);
+        let schedule = schedule.ok_or(SigningKeyError::NotScheduled(algorithm))?;
+        self.rotate_all(std::slice::from_ref(schedule), withdraw, now, random).await
+    }
+
+    async fn rotate_all(
+        &self,
+        schedules: &[Schedule],
+        withdraw: bool,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<(), SigningKeyError> {
         let _changing = self.changing.lock().await;
         let loaded = self.loaded.load_full();
+        let published = published(&loaded, self.native(), now).count();
+        if published >= MAX_PUBLISHED && !withdraw {
+            return Err(SigningKeyError::TooManyPublished { published, limit: MAX_PUBLISHED });
+        }
         let mut put = Vec::new();
-        for schedule in &self.schedules {
+        for schedule in schedules {
             let of_schedule = |key: &&LoadedKey| key.algorithm == schedule.lives.algorithm;
             let keys = loaded.iter().filter(of_schedule);
-            put.extend(self.rotated(keys, &schedule.lives, withdraw, now, random).await?);
+            put.extend(self.rotated(keys, schedule, withdraw, now, random).await?);
         }
         let events =
             put.iter().map(|key| event(now, EventKind::SigningKeyRotated, key.kid)).collect();
@@ -208,7 +272,7 @@ impl SigningKeys {
     async fn rotated<'a>(
         &self,
         keys: impl Iterator<Item = &'a LoadedKey>,
-        schedule: &KeySchedule,
+        Schedule { lives: schedule, tokens_live, .. }: &Schedule,
         withdraw: bool,
         now: UnixTime,
         random: &dyn Random,
@@ -226,7 +290,7 @@ impl SigningKeys {
                     KeyLife { retired_from, expires_at: now, ..key.life }
                 }
                 KeyState::Active => {
-                    let expires_at = now + schedule.keep_after;
+                    let expires_at = now + schedule.keep_after.min(*tokens_live);
                     KeyLife { retired_from: now, expires_at, ..key.life }
                 }
                 KeyState::Next | KeyState::Retired | KeyState::Gone => continue,
@@ -253,12 +317,19 @@ impl SigningKeys {
         Ok(issue::access_token(claims, &active.key, active.algorithm)?)
     }
 
-    /// Whether a key is there to sign at `now`.
+    /// Whether a key of every schedule is there to sign at `now`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When one is lacking.
     pub fn check(&self, now: UnixTime) -> Result<(), SigningKeyError> {
-        active(&self.loaded.load(), self.native(), now).map(drop)
+        let loaded = self.loaded.load();
+        for Schedule { lives, keep_expired, .. } in &self.schedules {
+            active(&loaded, lives.algorithm, now)?;
+            if *keep_expired && last_gone(&loaded, lives.algorithm, now).is_none() {
+                return Err(SigningKeyError::NoneActive);
+            }
+        }
+        Ok(())
     }
 
     /// The key of `algorithm` that is active at `now`.
@@ -283,14 +354,13 @@ impl SigningKeys {
     /// The public key `kid`, if it is published at `now`.
     pub fn public_key(&self, kid: &Thumbprint, now: UnixTime) -> Option<PublicKey> {
         let loaded = self.loaded.load();
-        let key =
-            loaded.iter().find(|key| key.kid == *kid && key.life.state(now) != KeyState::Gone)?;
+        let key = published(&loaded, self.native(), now).find(|key| key.kid == *kid)?;
         Some(key.key.public_key().clone())
     }
 
     /// The JWK Set of all keys that are published at `now` (RFC 7517 §5).
     pub fn jwks(&self, now: UnixTime) -> Value {
-        jwk_set(&self.loaded.load(), now)
+        jwk_set(&self.loaded.load(), self.native(), now)
     }
 
     /// The same as text, which is written only when it changes.
@@ -301,7 +371,7 @@ impl SigningKeys {
         {
             return Arc::clone(known);
         }
-        let published = Arc::new(PublishedKeys::new(Arc::clone(&loaded), now));
+        let published = Arc::new(PublishedKeys::new(Arc::clone(&loaded), self.native(), now));
         self.published.store(Some(Arc::clone(&published)));
         published
     }
@@ -409,10 +479,22 @@ fn signed_until(keys: &[LoadedKey], algorithm: Algorithm, now: UnixTime) -> Unix
     )
 }
 
+/// Those of `keys` that are published at `now`. When the time of all is over, the last of `native`
+/// stays until there is another: an empty JWK Set would look as if all had been withdrawn.
+fn published(
+    keys: &[LoadedKey],
+    native: Algorithm,
+    now: UnixTime,
+) -> impl Iterator<Item = &LoadedKey> {
+    let is_live = move |key: &LoadedKey| key.life.state(now) != KeyState::Gone;
+    let none = !keys.iter().any(is_live);
+    let last = none.then(|| last_gone(keys, native, now)).flatten();
+    keys.iter().filter(move |key| is_live(key)).chain(last)
+}
+
 /// The JWK Set of those of `keys` that are published at `now`.
-pub(crate) fn jwk_set(keys: &[LoadedKey], now: UnixTime) -> Value {
-    let published = keys.iter().filter(|key| key.life.state(now) != KeyState::Gone);
-    json!({ "keys": published.map(jwk).collect::<Vec<_>>() })
+pub(crate) fn jwk_set(keys: &[LoadedKey], native: Algorithm, now: UnixTime) -> Value {
+    json!({ "keys": published(keys, native, now).map(jwk).collect::<Vec<_>>() })
 }
 
 fn jwk(key: &LoadedKey) -> Value {
@@ -439,10 +521,24 @@ pub enum SigningKeyError {
     /// No key is active.
     #[error("no signing key is active")]
     NoneActive,
+    /// Nothing is signed with that algorithm.
+    #[error("no key of the server signs with {0}")]
+    NotScheduled(Algorithm),
     /// The key could not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Rotated too often: verifiers would not take so many keys.
+    #[error(
+        "{published} keys are published, and {limit} are the limit: rotate again when the tokens of \
+         the retired ones have ended, or withdraw them all"
+    )]
+    TooManyPublished {
+        /// How many are published.
+        published: usize,
+        /// How many may be.
+        limit: usize,
+    },
 }

@@ -1,13 +1,16 @@
 //! Tokens after they were issued: standing, introspection, revocation.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
     AccountId, UnixTime,
     keys::{PublicKey, Thumbprint},
-    tokens::{issue::AccessTokenClaims, unbound::UnboundClaims, verify::AccessToken},
+    tokens::{
+        issue::AccessTokenClaims,
+        unbound::{UnboundClaims, UnboundToken},
+        verify::AccessToken,
+    },
 };
-use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
 use crate::{
@@ -16,11 +19,45 @@ use crate::{
     authority::Authority,
     caller::Caller,
     live::KnownCredential,
-    ports::StoreError,
+    ports::{RevokedToken, StoreError},
+    revoked_tokens::LateRevocation,
 };
 
 /// The scope that lets an account introspect the tokens of others.
 const INTROSPECT: &str = "introspect";
+
+/// A token that this server issued, and that verified.
+#[derive(Clone, Debug)]
+pub enum IssuedToken {
+    /// An access token, bound to a key.
+    Bound(Box<AccessTokenClaims>),
+    /// One that is bound to no key.
+    Unbound(Box<UnboundClaims>),
+}
+
+impl IssuedToken {
+    /// Whose it is.
+    pub fn account_id(&self) -> AccountId {
+        match self {
+            Self::Bound(claims) => claims.account_id,
+            Self::Unbound(claims) => claims.account_id,
+        }
+    }
+
+    /// The same as something to be revoked; until `skew` after its end some verifier may accept it.
+    fn to_revoke(&self, skew: Duration) -> RevokedToken {
+        let (token_id, issued_at, expires_at) = match self {
+            Self::Bound(claims) => (&claims.token_id, claims.issued_at, claims.expires_at),
+            Self::Unbound(claims) => (&claims.token_id, claims.issued_at, claims.expires_at),
+        };
+        RevokedToken {
+            token_id: token_id.clone(),
+            account_id: self.account_id(),
+            issued_at,
+            expires_at: expires_at + skew,
+        }
+    }
+}
 
 /// What introspection says of a token (RFC 7662 §2.2).
 #[derive(Clone, Debug)]
@@ -28,7 +65,7 @@ pub enum Introspection {
     /// It is good.
     Active {
         /// What it says.
-        claims: Box<AccessTokenClaims>,
+        token: IssuedToken,
         /// The name of its account.
         username: Username,
     },
@@ -70,7 +107,7 @@ impl Authority {
         &self,
         claims: &AccessTokenClaims,
     ) -> Result<Option<LoggedIn>, StoreError> {
-        if self.revoked_tokens.contains(&claims.token_id) {
+        if self.revoked_tokens.contains(&claims.token_id, claims.account_id, claims.issued_at) {
             return Ok(None);
         }
         if let Some(known) = self.live.get(&claims.credential, &*self.ports.credentials).await? {
@@ -90,8 +127,16 @@ impl Authority {
     /// # Errors
     /// When the store fails.
     pub async fn unbound_standing(&self, claims: &UnboundClaims) -> Result<bool, StoreError> {
-        let revoked = self.revoked_tokens.contains(&claims.token_id);
-        Ok(!revoked && self.active_account(claims.account_id).await?.is_some())
+        Ok(self.unbound_account(claims).await?.is_some())
+    }
+
+    /// The account of an unbound token that is still good.
+    async fn unbound_account(&self, claims: &UnboundClaims) -> Result<Option<Account>, StoreError> {
+        let UnboundClaims { token_id, account_id, issued_at, .. } = claims;
+        if self.revoked_tokens.contains(token_id, *account_id, *issued_at) {
+            return Ok(None);
+        }
+        self.active_account(*account_id).await
     }
 
     async fn active_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
@@ -109,27 +154,30 @@ impl Authority {
         token: &str,
         caller: &Caller,
     ) -> Result<Introspection, StoreError> {
-        let Some(claims) = self.verified_claims(token, self.now()) else {
+        let Some(token) = self.issued_token(token, self.now()) else {
             return Ok(Introspection::Inactive);
         };
-        let own = claims.account_id == caller.account.id;
+        let own = token.account_id() == caller.account.id;
         if !own && !caller.account.scopes.contains(INTROSPECT) {
             return Ok(Introspection::Inactive);
         }
-        Ok(match self.standing(&claims).await? {
-            Some(known) => Introspection::Active {
-                claims: Box::new(claims),
-                username: known.account().username.clone(),
-            },
-            None => Introspection::Inactive,
-        })
+        let username = match &token {
+            IssuedToken::Bound(claims) => {
+                self.standing(claims).await?.map(|known| known.account().username.clone())
+            }
+            IssuedToken::Unbound(claims) => {
+                self.unbound_account(claims).await?.map(|account| account.username)
+            }
+        };
+        Ok(username
+            .map_or(Introspection::Inactive, |username| Introspection::Active { token, username }))
     }
 
     /// Revokes `token` (RFC 7009). Whoever holds a token may end it; a caller that authenticates
     /// itself may end only its own. What is no token of this server is revoked already.
     ///
     /// # Errors
-    /// When it is somebody else's, or the store fails.
+    /// When it is somebody else's, or a session of *signjwt*, or the store fails.
     pub async fn revoke_token(
         &self,
         token: &str,
@@ -137,24 +185,28 @@ impl Authority {
         address: IpAddr,
     ) -> Result<(), RevokeTokenError> {
         let now = self.now();
-        let Some(claims) = self.verified_claims(token, now) else { return Ok(()) };
-        if caller.is_some_and(|caller| caller.account.id != claims.account_id) {
+        let Some(issued) = self.issued_token(token, now) else {
+            let is_session = self.sessions.verify(token, now).is_ok();
+            return if is_session { Err(RevokeTokenError::Session) } else { Ok(()) };
+        };
+        if caller.is_some_and(|caller| caller.account.id != issued.account_id()) {
             return Err(RevokeTokenError::NotOwner);
         }
-        let event = AuditEvent::new(now, EventKind::TokenRevoked)
-            .account(claims.account_id)
-            .key(claims.bound_to)
-            .from(address);
+        let event = AuditEvent::new(now, EventKind::TokenRevoked).account(issued.account_id());
+        let event = match &issued {
+            IssuedToken::Bound(claims) => event.key(claims.bound_to),
+            IssuedToken::Unbound(_) => event.detail("unbound"),
+        };
         // In memory first: from here on the token is refused, whatever becomes of the store.
-        let expires_at = claims.expires_at + self.policy.skew;
-        self.revoked_tokens.insert(claims.token_id.clone(), expires_at);
+        let token = issued.to_revoke(self.policy.skew);
+        self.revoked_tokens.insert(token.clone());
         self.revocation_feed.forget();
         let revocations = &self.ports.revocations;
-        let written = revocations.revoke_token(&claims.token_id, expires_at, event.clone()).await;
+        let event = event.from(address);
+        let written = revocations.revoke_token(token.clone(), event.clone()).await;
         if written.is_err() {
             // Housekeeping tries again: what is refused now must be refused after a restart too.
-            let jti = claims.token_id;
-            self.revoked_tokens.write_later(LateRevocation { jti, expires_at, event });
+            self.revoked_tokens.write_later(LateRevocation { token, event });
         }
         Ok(written?)
     }
@@ -190,75 +242,17 @@ impl Authority {
         self.trail.note(event.key(key).from(address).detail(reason));
     }
 
-    fn verified_claims(&self, token: &str, now: UnixTime) -> Option<AccessTokenClaims> {
-        let token = AccessToken::parse(token).ok()?;
+    /// `text` as a token of this server, if it is one that verifies.
+    fn issued_token(&self, text: &str, now: UnixTime) -> Option<IssuedToken> {
+        let (issuer, skew) = (self.policy.issuer(), self.policy.skew);
+        let token = UnboundToken::parse(text).ok()?;
         let key = self.signing_keys.public_key(&token.kid()?, now)?;
-        token.verify_as_issuer(&key, self.policy.issuer(), self.policy.skew, now).ok()
-    }
-}
-
-/// The ids of revoked tokens, until they end by themselves.
-#[derive(Default)]
-pub(crate) struct RevokedTokens {
-    ends: RwLock<HashMap<String, UnixTime>>,
-    /// Those that the store does not know yet.
-    late: Mutex<Vec<LateRevocation>>,
-}
-
-/// A revocation that could not be written when it came.
-#[derive(Clone, Debug)]
-pub(crate) struct LateRevocation {
-    pub(crate) jti: String,
-    pub(crate) expires_at: UnixTime,
-    pub(crate) event: AuditEvent,
-}
-
-/// How many revocations may wait for a store that fails.
-const MAX_LATE: usize = 10_000;
-
-impl RevokedTokens {
-    pub(crate) fn contains(&self, jti: &str) -> bool {
-        self.ends.read().contains_key(jti)
-    }
-
-    pub(crate) fn insert(&self, jti: String, expires_at: UnixTime) {
-        self.ends.write().insert(jti, expires_at);
-    }
-
-    /// Those that have not ended at `now`.
-    pub(crate) fn ids(&self, now: UnixTime) -> Vec<String> {
-        let own = self.ends.read();
-        let live = own.iter().filter(|(_, expires_at)| **expires_at > now);
-        live.map(|(jti, _)| jti.clone()).collect()
-    }
-
-    pub(crate) fn add(&self, tokens: Vec<(String, UnixTime)>) {
-        let mut own = self.ends.write();
-        own.extend(tokens);
-    }
-
-    /// Keeps a revocation until it is [written](Self::written). Who made it was told that it failed.
-    fn write_later(&self, revocation: LateRevocation) {
-        let mut late = self.late.lock();
-        if late.len() < MAX_LATE && late.iter().all(|known| known.jti != revocation.jti) {
-            late.push(revocation);
+        if token.claims_to_be_an_access_token() {
+            let claims = AccessToken::parse(text).ok()?.verify_as_issuer(&key, issuer, skew, now);
+            return claims.ok().map(|claims| IssuedToken::Bound(Box::new(claims)));
         }
-    }
-
-    /// Those that wait to be written, and have not ended at `now`.
-    pub(crate) fn unwritten(&self, now: UnixTime) -> Vec<LateRevocation> {
-        let mut late = self.late.lock();
-        late.retain(|revocation| revocation.expires_at > now);
-        late.clone()
-    }
-
-    /// The store knows of `jti` now.
-    pub(crate) fn written(&self, jti: &str) {
-        self.late.lock().retain(|revocation| revocation.jti != jti);
-    }
-
-    pub(crate) fn forget_ended(&self, now: UnixTime) {
-        self.ends.write().retain(|_, expires_at| *expires_at > now);
+        let claims = token.verify(&key, issuer, skew, now).ok()?;
+        Some(IssuedToken::Unbound(Box::new(claims)))
     }
 }
 
@@ -268,6 +262,9 @@ pub enum RevokeTokenError {
     /// The caller authenticated itself as another account.
     #[error("the token belongs to another account")]
     NotOwner,
+    /// It is a session of *signjwt*. Anybody gets one for any name, so holding it proves nothing.
+    #[error("a session is ended by a signed message to /logout")]
+    Session,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

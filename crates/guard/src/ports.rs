@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 pub use countersign_protocol::ports::Clock;
 use countersign_protocol::{
-    AccountId, Principal, ReplayEntry, Scopes, SpentReceipt, UnixTime,
+    AccountId, ClientNetwork, Principal, ReplayEntry, Scopes, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
     proofs::body_hash::BodyHashes,
     replay::{ReplayOwner, ReplayShareUsedUp},
@@ -68,11 +68,13 @@ pub enum TokenStanding {
 #[async_trait]
 pub trait AccountKeys: Send + Sync {
     /// The keys that can have signed a JWT of the account `name`: the key `kid` where that is one of
-    /// the account's, or else all of its live ones. Empty when there is no such account.
+    /// the account's, or else all of its live ones. Empty when there is no such account. `client` is
+    /// the network that the JWT comes from, where that is known; nothing else is proven.
     async fn account_keys(
         &self,
         name: &str,
         kid: Option<&Thumbprint>,
+        client: Option<ClientNetwork>,
     ) -> Result<Vec<AccountKey>, PortUnavailable>;
 
     /// Notes that `key` has signed a request that was accepted, for the account `id`.
@@ -113,6 +115,8 @@ pub struct SignedMessage<'a> {
     pub jwt: &'a str,
     /// The signature.
     pub signature: &'a [u8],
+    /// The network that they come from, where that is known.
+    pub client: Option<ClientNetwork>,
 }
 
 /// A signed message that verified.

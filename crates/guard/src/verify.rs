@@ -13,7 +13,8 @@ use std::{
 };
 
 use countersign_protocol::{
-    AccountId, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes, UnixTime, Unspent,
+    AccountId, ClientNetwork, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes,
+    UnixTime, Unspent,
     challenges::sealed::Nonces,
     digest::sha256,
     keys::{PublicKey, Thumbprint},
@@ -411,8 +412,12 @@ fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {
 
 /// Whose share of the replay log a request of `account` counts against.
 fn owner(account: AccountId, parts: &Parts) -> ReplayOwner {
-    let client = parts.extensions.get::<ClientAddress>();
-    ReplayOwner::account(account, client.map(|client| client.0.into()))
+    ReplayOwner::account(account, client_network(parts))
+}
+
+/// The network that a request comes from, where that is known.
+fn client_network(parts: &Parts) -> Option<ClientNetwork> {
+    parts.extensions.get::<ClientAddress>().map(|client| client.0.into())
 }
 
 fn unavailable(PortUnavailable(cause): PortUnavailable) -> Refusal {

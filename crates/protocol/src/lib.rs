@@ -7,6 +7,7 @@
 
 pub mod challenges;
 mod client_network;
+pub mod clock_watch;
 pub mod digest;
 pub mod envelope;
 pub mod keys;

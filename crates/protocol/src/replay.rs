@@ -14,6 +14,10 @@ pub struct ReplayEntry {
     pub digest: [u8; 32],
     /// From this moment on, the value is refused for its age, so the log need not know it.
     pub forget_at: UnixTime,
+    /// The epoch of the nonce that the value carries
+    /// ([`NonceSealer`](crate::challenges::sealed::NonceSealer)): it was made in it, and so never used
+    /// before. 0 for what carries none.
+    pub epoch: u64,
 }
 
 /// A verified value that has not been recorded as used.

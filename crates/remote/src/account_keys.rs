@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign_client::Request;
 use countersign_guard::ports::{AccountKey, AccountKeys, Clock, PortUnavailable};
 use countersign_protocol::{
-    AccountId, Scopes, UnixTime,
+    AccountId, ClientNetwork, Scopes, UnixTime,
     keys::{PublicKey, Thumbprint},
     names::{AccountName, Fingerprint, Username},
     proofs::body_hash::BodyHashes,
@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::{
-    issuer::{AskError, Issuer, unusable},
+    issuer::{AskError, Cause, Issuer, unusable},
     jwks,
     revocations::Feed,
     standing::{stale, standing},
@@ -88,24 +88,26 @@ impl RemoteAccountKeys {
         Self { issuer, feed, clock, outage, accounts: Cache::new(REMEMBERED) }
     }
 
-    /// The account `name`, asked for anew when what is known of it is not fresh or lacks `kid`.
+    /// The account `name` as it was at `since` or later, by the monotonic clock; asked for anew when
+    /// what is known of it is not fresh or lacks `kid`.
     async fn account(
         &self,
         name: &AccountName,
         kid: Option<&Thumbprint>,
+        (since, client): (Duration, Option<ClientNetwork>),
     ) -> Result<Arc<Known>, AskError> {
         let text = name.to_string();
         let entry =
             self.accounts.get_or_insert_with(&text, || Ok::<_, AskError>(Arc::default()))?;
-        if let Some(known) = self.usable(&entry, kid) {
+        if let Some(known) = self.usable(&entry, kid, since) {
             return Ok(known);
         }
         let _asking = entry.asking.lock().await;
-        if let Some(known) = self.usable(&entry, kid) {
+        if let Some(known) = self.usable(&entry, kid, since) {
             return Ok(known);
         }
         let asked_at = self.clock.monotonic();
-        match self.fetch(name).await {
+        match self.fetch(name, Cause::Stranger(client)).await {
             Ok(account) => {
                 let known = Arc::new(Known { account, asked_at });
                 *entry.known.write() = Some(Arc::clone(&known));
@@ -114,13 +116,21 @@ impl RemoteAccountKeys {
             // The service goes on while the issuer is away.
             Err(error) => {
                 let last = entry.known.read().clone();
-                last.filter(|last| asked_at < last.asked_at + self.outage).ok_or(error)
+                let serves = |last: &Arc<Known>| {
+                    since <= last.asked_at && asked_at < last.asked_at + self.outage
+                };
+                last.filter(serves).ok_or(error)
             }
         }
     }
 
-    fn usable(&self, entry: &Entry, kid: Option<&Thumbprint>) -> Option<Arc<Known>> {
-        let known = entry.known.read().clone()?;
+    fn usable(
+        &self,
+        entry: &Entry,
+        kid: Option<&Thumbprint>,
+        since: Duration,
+    ) -> Option<Arc<Known>> {
+        let known = entry.known.read().clone().filter(|known| since <= known.asked_at)?;
         let is_there = match (&known.account, kid) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -130,14 +140,18 @@ impl RemoteAccountKeys {
         (self.clock.monotonic() < known.asked_at + limit).then_some(known)
     }
 
-    async fn fetch(&self, name: &AccountName) -> Result<Option<PublishedAccount>, AskError> {
+    async fn fetch(
+        &self,
+        name: &AccountName,
+        cause: Cause,
+    ) -> Result<Option<PublishedAccount>, AskError> {
         let url =
             self.issuer.api(&format!("/v1/accounts/{}/jwks.json", path_segment(&name.to_string())));
-        let response = self.issuer.send(Request::new(Method::GET, &url)).await?;
+        let response = self.issuer.send(Request::new(Method::GET, &url), cause).await?;
         match response.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),
-            status => return Err(unusable(&url, &status)),
+            status => return Err(AskError::Status { url, status }),
         }
         let account = parse(&response.body).map_err(|what| unusable(&url, &what))?;
         if !account.is_called(name) {
@@ -153,12 +167,19 @@ impl AccountKeys for RemoteAccountKeys {
         &self,
         name: &str,
         kid: Option<&Thumbprint>,
+        client: Option<ClientNetwork>,
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
         // Nobody is called what is no name.
         let Ok(name) = name.parse() else { return Ok(Vec::new()) };
-        let known = self.account(&name, kid).await?;
-        let Some(account) = &known.account else { return Ok(Vec::new()) };
+        let mut known = self.account(&name, kid, (Duration::ZERO, client)).await?;
         let revoked = self.feed.current().ok_or_else(stale)?;
+        if let Some(account) = &known.account {
+            let since = revoked.keys_needed_since(account.id);
+            if known.asked_at < since {
+                known = self.account(&name, kid, (since, client)).await?;
+            }
+        }
+        let Some(account) = &known.account else { return Ok(Vec::new()) };
         let wanted = |key: &&PublicKey| kid.is_none_or(|kid| key.thumbprint() == *kid);
         let key = |key: &PublicKey| AccountKey {
             account_id: account.id,

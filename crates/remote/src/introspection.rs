@@ -3,16 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_client::{Request, proof::Assertion};
-use countersign_guard::ports::{Clock, PortUnavailable, TokenStanding, Verified};
-use countersign_protocol::{
-    UnixTime, keys::PrivateKey, ports::Random, strict::json, tokens::issue::AccessTokenClaims,
-};
+use countersign_guard::ports::{Clock, PortUnavailable, TokenStanding};
+use countersign_protocol::{AccountId, UnixTime, keys::PrivateKey, ports::Random, strict::json};
 use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use quick_cache::sync::Cache;
 use serde_json::Value;
 
 use crate::{
-    issuer::{AskError, Issuer, unusable},
+    issuer::{AskError, Cause, Issuer, unusable},
     standing::standing,
 };
 
@@ -29,6 +27,14 @@ pub(crate) struct Introspection {
     /// Until when tokens count as good without another question, by their ids.
     good_until: Cache<String, Duration>,
     lag: Duration,
+}
+
+/// A token that is asked about. It has verified.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) token_id: &'a str,
+    pub(crate) account: AccountId,
 }
 
 /// Who asks.
@@ -54,29 +60,26 @@ impl Introspection {
     /// Whether the issuer says that the token is good.
     pub(crate) async fn standing(
         &self,
-        token: Verified<'_, AccessTokenClaims>,
+        token: Asked<'_>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        let id = &token.claims.token_id;
+        let id = token.token_id;
         let asked_at = self.clock.monotonic();
         if self.good_until.get(id).is_some_and(|until| asked_at < until) {
             return Ok(TokenStanding::Good);
         }
         let is_active = self.ask(token, now).await?;
         if is_active {
-            self.good_until.insert(id.clone(), asked_at + self.lag);
+            self.good_until.insert(id.to_owned(), asked_at + self.lag);
         } else {
             self.good_until.remove(id);
         }
         Ok(standing(!is_active))
     }
 
-    async fn ask(
-        &self,
-        token: Verified<'_, AccessTokenClaims>,
-        now: UnixTime,
-    ) -> Result<bool, AskError> {
-        let metadata = self.issuer.metadata().await?;
+    async fn ask(&self, token: Asked<'_>, now: UnixTime) -> Result<bool, AskError> {
+        let cause = Cause::Account(token.account);
+        let metadata = self.issuer.metadata(cause).await?;
         let url = metadata.introspection_endpoint();
         let url = url.ok_or_else(|| unusable(self.issuer.identifier(), &"no introspection"))?;
         let Caller { subject, key } = &self.caller;
@@ -93,13 +96,12 @@ impl Introspection {
             .append_pair("client_assertion", &assertion)
             .finish()
             .into_bytes();
-        let response = self.issuer.send(request).await?;
+        let response = self.issuer.send(request, cause).await?;
         if response.status != StatusCode::OK {
             return Err(unusable(url, &response.status));
         }
         let answer = json::parse_object(&response.body).map_err(|error| unusable(url, &error))?;
-        let is_about_it =
-            || answer.get("jti").and_then(Value::as_str) == Some(&*token.claims.token_id);
+        let is_about_it = || answer.get("jti").and_then(Value::as_str) == Some(token.token_id);
         Ok(answer.get("active") == Some(&Value::Bool(true)) && is_about_it())
     }
 }

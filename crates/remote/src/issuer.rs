@@ -5,12 +5,20 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwapOption;
 use countersign_client::{ClientError, Metadata, Request, Response, Transport};
 use countersign_guard::ports::PortUnavailable;
+use countersign_protocol::{
+    AccountId, ClientNetwork,
+    shares::{Place, Shares},
+};
 use http::{HeaderMap, Method, StatusCode};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// More requests than this are not under way at once.
-const MAX_CONCURRENT: usize = 64;
+/// How many requests of the upkeep are under way at once. Nobody else takes their places.
+const UPKEEP: usize = 8;
+/// How many are under way at once for those whose network or account is known, and for one of them.
+const KNOWN: (usize, usize) = (64, 8);
+/// How many are under way at once for all others together.
+const UNKNOWN: usize = 32;
 
 /// The issuer, by its identifier.
 pub(crate) struct Issuer {
@@ -18,7 +26,34 @@ pub(crate) struct Issuer {
     transport: Transport,
     /// What it said of itself, once it has been asked.
     metadata: ArcSwapOption<Metadata>,
-    permits: Semaphore,
+    upkeep: Semaphore,
+    known: Arc<Shares<Owner>>,
+    unknown: Semaphore,
+}
+
+/// Because of whom the issuer is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cause {
+    /// The guard itself: what it needs for all requests.
+    Upkeep,
+    /// An account that has proven itself.
+    Account(AccountId),
+    /// Somebody who has proven nothing, in this network as far as that is known.
+    Stranger(Option<ClientNetwork>),
+}
+
+/// Who has a share of the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    Account(AccountId),
+    Network(ClientNetwork),
+}
+
+/// The place of a request that is under way.
+#[expect(dead_code, reason = "held until the answer is there")]
+enum Under<'a> {
+    Permit(SemaphorePermit<'a>),
+    Share(Place<Owner>),
 }
 
 /// Why the issuer gave no usable answer.
@@ -27,12 +62,35 @@ pub(crate) enum AskError {
     /// There was no answer, or one that breaks the limits.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// It answered with another status than was asked for.
+    #[error("{url} answered {status}")]
+    Status { url: String, status: StatusCode },
     /// It answered something else than what was asked for.
     #[error("{url} answered {what}")]
     Unusable { url: String, what: String },
+    /// It was asked for the same a moment ago.
+    #[error("the issuer was asked for its keys a moment ago")]
+    TooSoon,
     /// There are too many questions already.
     #[error("too many requests to the issuer are under way")]
     Busy,
+}
+
+impl AskError {
+    /// Whether the issuer has said something: one that says that it cannot answer is there. A gateway
+    /// that does not reach it is not the issuer.
+    pub(crate) fn is_answer(&self) -> bool {
+        match self {
+            Self::Client(error) => {
+                !matches!(error, ClientError::Timeout { .. } | ClientError::Unreachable { .. })
+            }
+            Self::Status { status, .. } => {
+                !matches!(*status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
+            }
+            Self::Unusable { .. } => true,
+            Self::TooSoon | Self::Busy => false,
+        }
+    }
 }
 
 impl From<AskError> for PortUnavailable {
@@ -47,7 +105,9 @@ impl Issuer {
             identifier,
             transport,
             metadata: ArcSwapOption::empty(),
-            permits: Semaphore::new(MAX_CONCURRENT),
+            upkeep: Semaphore::new(UPKEEP),
+            known: Arc::new(Shares::new(KNOWN.0, KNOWN.1)),
+            unknown: Semaphore::new(UNKNOWN),
         }
     }
 
@@ -56,10 +116,11 @@ impl Issuer {
     }
 
     /// What the issuer says of itself; asked once.
-    pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, AskError> {
+    pub(crate) async fn metadata(&self, cause: Cause) -> Result<Arc<Metadata>, AskError> {
         if let Some(known) = self.metadata.load_full() {
             return Ok(known);
         }
+        let _place = self.take_place(cause)?;
         let found = Arc::new(Metadata::fetch(&self.transport, &self.identifier).await?);
         self.metadata.store(Some(Arc::clone(&found)));
         Ok(found)
@@ -71,19 +132,34 @@ impl Issuer {
     }
 
     /// GETs what must be there.
-    pub(crate) async fn get(&self, url: &str) -> Result<Response, AskError> {
-        let response = self.send(Request::new(Method::GET, url)).await?;
+    pub(crate) async fn get(&self, url: &str, cause: Cause) -> Result<Response, AskError> {
+        let response = self.send(Request::new(Method::GET, url), cause).await?;
         match response.status {
             StatusCode::OK => Ok(response),
-            status => Err(unusable(url, &status)),
+            status => Err(AskError::Status { url: url.to_owned(), status }),
         }
     }
 
     /// Sends a request, whatever the status of the answer.
-    pub(crate) async fn send(&self, request: Request) -> Result<Response, AskError> {
-        let _permit = self.permits.try_acquire().map_err(|_| AskError::Busy)?;
+    pub(crate) async fn send(&self, request: Request, cause: Cause) -> Result<Response, AskError> {
+        let _place = self.take_place(cause)?;
         Ok(self.transport.send(request).await?)
     }
+
+    /// A place among the requests that are under way, taken before anything is sent.
+    fn take_place(&self, cause: Cause) -> Result<Under<'_>, AskError> {
+        let owner = match cause {
+            Cause::Account(account) => Owner::Account(account),
+            Cause::Stranger(Some(network)) => Owner::Network(network),
+            Cause::Upkeep => return permit(&self.upkeep),
+            Cause::Stranger(None) => return permit(&self.unknown),
+        };
+        self.known.take(owner).map(Under::Share).map_err(|_| AskError::Busy)
+    }
+}
+
+fn permit(semaphore: &Semaphore) -> Result<Under<'_>, AskError> {
+    semaphore.try_acquire().map(Under::Permit).map_err(|_| AskError::Busy)
 }
 
 /// `what` was the answer of `url`, and it is of no use.
@@ -101,9 +177,48 @@ pub(crate) fn max_age(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use countersign_client::TransportOptions;
     use http::{HeaderValue, header::CACHE_CONTROL};
 
     use super::*;
+
+    fn issuer() -> Issuer {
+        let transport = Transport::new(TransportOptions::default()).unwrap();
+        Issuer::new("https://auth.example".to_owned(), transport)
+    }
+
+    fn network(address: &str) -> Cause {
+        Cause::Stranger(Some(address.parse::<std::net::IpAddr>().unwrap().into()))
+    }
+
+    #[test]
+    fn strangers_take_no_place_of_the_upkeep_nor_of_each_other() {
+        let issuer = issuer();
+        let mut held = Vec::new();
+        while let Ok(place) = issuer.take_place(Cause::Stranger(None)) {
+            held.push(place);
+        }
+        assert_eq!(held.len(), UNKNOWN);
+        for _ in 0..KNOWN.1 {
+            held.push(issuer.take_place(network("192.0.2.1")).unwrap());
+        }
+        assert!(issuer.take_place(network("192.0.2.1")).is_err(), "its share is used up");
+        assert!(issuer.take_place(network("192.0.2.2")).is_ok());
+        assert!(issuer.take_place(Cause::Account(AccountId::from_bytes([1; 16]))).is_ok());
+        assert!(issuer.take_place(Cause::Upkeep).is_ok());
+    }
+
+    #[test]
+    fn an_issuer_that_says_it_cannot_answer_has_answered_and_a_gateway_is_not_the_issuer() {
+        let status = |status| AskError::Status { url: String::new(), status };
+        assert!(status(StatusCode::SERVICE_UNAVAILABLE).is_answer());
+        assert!(status(StatusCode::TOO_MANY_REQUESTS).is_answer());
+        assert!(unusable("", &"nonsense").is_answer());
+        assert!(!status(StatusCode::BAD_GATEWAY).is_answer());
+        let away = ClientError::Unreachable { origin: String::new(), reason: String::new() };
+        assert!(!AskError::Client(away).is_answer());
+        assert!(!AskError::Busy.is_answer());
+    }
 
     #[test]
     fn the_age_is_read_from_among_other_directives() {

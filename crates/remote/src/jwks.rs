@@ -1,7 +1,7 @@
 //! The issuer's signing keys, fetched ahead of need.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,13 +20,13 @@ use countersign_protocol::{
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::issuer::{AskError, Issuer, max_age, unusable};
+use crate::issuer::{AskError, Cause, Issuer, max_age, unusable};
 
 /// How soon a `kid` that is not known may cause another look.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The keys are fetched again at least and at most this often.
 const REFRESH_EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(5));
-/// More keys in one set are refused.
+/// How many keys of one set are taken: the newest, which stand last.
 const MAX_KEYS: usize = 64;
 
 /// The keys that the issuer published when it was last asked.
@@ -41,6 +41,8 @@ pub(crate) struct Jwks {
 
 struct Published {
     keys: HashMap<Thumbprint, PublicKey>,
+    /// Keys that were published before. A `kid` never comes back for another key.
+    gone: HashSet<Thumbprint>,
     /// When they are to be fetched again.
     refresh_at: Duration,
 }
@@ -66,7 +68,8 @@ impl Jwks {
         self.fetch(&mut asked_at).await
     }
 
-    /// The key `kid`. For one that is not known the issuer is asked, but not often.
+    /// The key `kid`. For one that is not known the issuer is asked, but not often: where it was asked
+    /// a moment ago nobody can say that there is none, because it may have been made since.
     pub(crate) async fn key(&self, kid: &Thumbprint) -> Result<Option<PublicKey>, AskError> {
         if let Some(key) = self.known_key(kid) {
             return Ok(Some(key));
@@ -77,12 +80,11 @@ impl Jwks {
             return Ok(Some(key));
         }
         let now = self.clock.monotonic();
-        let was_asked = asked_at.is_some_and(|at| now < at + LOOK_AGAIN_AFTER);
-        match (was_asked, self.known.load().is_some()) {
-            (true, true) => return Ok(None),
-            (true, false) => return Err(unusable(self.issuer.identifier(), &"no keys so far")),
-            (false, _) => self.fetch(&mut asked_at).await?,
+        if asked_at.is_some_and(|at| now < at + LOOK_AGAIN_AFTER) {
+            let is_gone = self.known.load().as_ref().is_some_and(|known| known.gone.contains(kid));
+            return if is_gone { Ok(None) } else { Err(AskError::TooSoon) };
         }
+        self.fetch(&mut asked_at).await?;
         Ok(self.known_key(kid))
     }
 
@@ -92,20 +94,24 @@ impl Jwks {
 
     async fn fetch(&self, asked_at: &mut Option<Duration>) -> Result<(), AskError> {
         *asked_at = Some(self.clock.monotonic());
-        let metadata = self.issuer.metadata().await?;
+        let metadata = self.issuer.metadata(Cause::Upkeep).await?;
         let url = metadata.jwks_uri();
         let url = url.ok_or_else(|| unusable(self.issuer.identifier(), &"no jwks_uri"))?;
-        let response = self.issuer.get(url).await?;
+        let response = self.issuer.get(url, Cause::Upkeep).await?;
         let keys = parse_set(&response.body).map_err(|what| unusable(url, &what))?;
         let (least, most) = REFRESH_EVERY;
         let fresh_for = max_age(&response.headers).unwrap_or(most) / 2;
         let refresh_at = self.clock.monotonic() + fresh_for.clamp(least, most);
         let keys: HashMap<_, _> = keys.into_iter().map(|key| (key.thumbprint(), key)).collect();
-        let before = self.known.swap(Some(Arc::new(Published { keys, refresh_at })));
-        let known = self.known.load();
-        let still_there =
-            |kid: &Thumbprint| known.as_ref().is_some_and(|known| known.keys.contains_key(kid));
-        if before.is_some_and(|before| !before.keys.keys().all(still_there)) {
+        let before = self.known.load_full();
+        let before = before.iter().flat_map(|before| before.keys.keys().chain(&before.gone));
+        let gone = before.filter(|kid| !keys.contains_key(kid)).take(MAX_KEYS);
+        let gone: HashSet<_> = gone.copied().collect();
+        let was_withdrawn =
+            |known: &Arc<Published>| known.keys.keys().any(|kid| gone.contains(kid));
+        let withdrawn = self.known.load().as_ref().is_some_and(was_withdrawn);
+        self.known.store(Some(Arc::new(Published { keys, gone, refresh_at })));
+        if withdrawn {
             self.withdrawals.fetch_add(1, Ordering::SeqCst);
         }
         Ok(())
@@ -127,7 +133,8 @@ impl IssuerKeys for Jwks {
     }
 }
 
-/// The keys of a JWK Set (RFC 7517 §5) that can verify something here; others are passed over.
+/// The keys of a JWK Set (RFC 7517 §5) that can verify something here; others are passed over. Of
+/// very many only the last ones are looked at.
 pub(crate) fn parse_set(body: &[u8]) -> Result<Vec<PublicKey>, String> {
     let members = json::parse_object(body).map_err(|error| error.to_string())?;
     keys_of(&members)
@@ -136,12 +143,17 @@ pub(crate) fn parse_set(body: &[u8]) -> Result<Vec<PublicKey>, String> {
 /// The same for a set that has been parsed.
 pub(crate) fn keys_of(members: &Map<String, Value>) -> Result<Vec<PublicKey>, String> {
     let keys = members.get("keys").and_then(Value::as_array).ok_or("no JWK Set")?;
-    if keys.len() > MAX_KEYS {
-        return Err(format!("more than {MAX_KEYS} keys"));
+    let passed_over = keys.len().saturating_sub(MAX_KEYS);
+    if passed_over > 0 {
+        tracing::warn!(
+            keys = keys.len(),
+            limit = MAX_KEYS,
+            "only the last keys of a set are taken"
+        );
     }
     let policy = KeyPolicy::default();
     let usable = |jwk: &Value| PublicKey::from_jwk(jwk.as_object()?, &policy).ok();
-    Ok(keys.iter().filter_map(usable).collect())
+    Ok(keys.iter().skip(passed_over).filter_map(usable).collect())
 }
 
 #[cfg(test)]
@@ -161,11 +173,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_or_too_large_a_one_is_refused() {
+    fn what_is_no_set_is_refused() {
         assert!(parse_set(b"[]").is_err());
         assert!(parse_set(b"{}").is_err());
         assert!(parse_set(br#"{"keys":{}}"#).is_err());
-        let many = json!({ "keys": vec![json!({}); MAX_KEYS + 1] });
-        assert!(parse_set(many.to_string().as_bytes()).is_err());
+    }
+
+    #[test]
+    fn of_too_many_keys_the_newest_are_taken() {
+        let key = |number| Value::Object(ed25519(number).public_key().to_jwk());
+        let set = json!({ "keys": (0..70).map(key).collect::<Vec<_>>() });
+        let keys = parse_set(set.to_string().as_bytes()).unwrap();
+        assert_eq!(keys.len(), MAX_KEYS);
+        assert_eq!(keys[0].thumbprint(), ed25519(6).public_key().thumbprint());
+        assert_eq!(keys[63].thumbprint(), ed25519(69).public_key().thumbprint());
     }
 }

@@ -252,7 +252,7 @@ impl ResourceServer {
             keys: Arc::new(account_keys),
             across_restarts: since.map(|since| AcrossRestarts { since, durable: None }),
         });
-        let sessions = || Arc::new(RemoteSessions { issuer: Arc::clone(issuer) }) as _;
+        let sessions = || Arc::new(RemoteSessions::new(Arc::clone(issuer))) as _;
         let proofs = Proofs {
             dpop: self.dpop,
             self_signed,

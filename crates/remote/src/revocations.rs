@@ -1,6 +1,13 @@
 //! What the issuer has revoked, as of a known moment.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use countersign_guard::ports::Clock;
@@ -13,7 +20,7 @@ use countersign_protocol::{
 use tokio::sync::Mutex;
 
 use crate::{
-    issuer::{AskError, Issuer, unusable},
+    issuer::{AskError, Cause, Issuer, unusable},
     jwks::Jwks,
 };
 
@@ -26,7 +33,8 @@ const MAX_CACHED: Duration = Duration::from_secs(3);
 pub(crate) struct Freshness {
     /// How long after a revocation it is known here, while the issuer can be reached.
     pub(crate) max_lag: Duration,
-    /// For how much longer the last list counts when it cannot.
+    /// For how much longer the last list counts when it cannot. An issuer that answers, and has no
+    /// list, can be reached.
     pub(crate) outage: Duration,
     /// How far the clocks of issuer and resource may be apart.
     pub(crate) skew: Duration,
@@ -39,6 +47,8 @@ pub(crate) struct Feed {
     clock: Arc<dyn Clock>,
     freshness: Freshness,
     last: ArcSwapOption<Known>,
+    /// Whether the issuer has answered something else since the last list.
+    refused: AtomicBool,
     /// Held while the issuer is asked, so that no answer overtakes a later one.
     asking: Mutex<()>,
 }
@@ -48,20 +58,82 @@ pub(crate) struct Known {
     tokens: HashSet<String>,
     keys: HashSet<Thumbprint>,
     accounts: HashSet<AccountId>,
+    /// Up to when every token counts as revoked, whosesoever it is.
+    before: Option<UnixTime>,
+    /// The same for the tokens of some accounts.
+    accounts_before: HashMap<AccountId, Moment>,
+    /// Keys and accounts that were shut out up to then may not be listed.
+    keys_before: Option<Moment>,
     issued_at: UnixTime,
+    sequence: u64,
     /// When it was asked for: everything that was revoked before is in it.
     as_of: Duration,
 }
 
+/// A moment up to which something counts as revoked.
+#[derive(Clone, Copy)]
+struct Moment {
+    time: UnixTime,
+    /// Since when it is known here, by the monotonic clock.
+    known_since: Duration,
+}
+
+/// What may have been revoked of a token.
+#[derive(Clone, Copy)]
+pub(crate) struct Revocable<'a> {
+    pub(crate) token_id: &'a str,
+    pub(crate) keys: &'a [&'a Thumbprint],
+    pub(crate) account: AccountId,
+    pub(crate) issued_at: UnixTime,
+}
+
 impl Known {
-    /// Whether a token with this id, or one of its keys, or its account, was revoked.
-    pub(crate) fn has(&self, token: &str, keys: &[&Thumbprint], account: AccountId) -> bool {
-        self.tokens.contains(token) || self.has_account_key(keys, account)
+    fn new(list: Revocations, as_of: Duration, now: Duration, last: Option<&Self>) -> Self {
+        let of_account = |(id, time): (AccountId, UnixTime)| {
+            let known = last.and_then(|last| last.accounts_before.get(&id));
+            (id, Moment::new(time, known, now))
+        };
+        let keys_before =
+            |time| Moment::new(time, last.and_then(|last| last.keys_before.as_ref()), now);
+        Self {
+            tokens: list.tokens.into_iter().collect(),
+            keys: list.keys.into_iter().collect(),
+            accounts: list.accounts.into_iter().collect(),
+            before: list.before,
+            accounts_before: list.accounts_before.into_iter().map(of_account).collect(),
+            keys_before: list.keys_before.map(keys_before),
+            issued_at: list.issued_at,
+            sequence: list.sequence,
+            as_of,
+        }
     }
 
-    /// Whether one of the keys of an account, or the account, was revoked.
+    /// Whether a token, or one of its keys, or its account, was revoked.
+    pub(crate) fn has(&self, token: Revocable<'_>) -> bool {
+        let of_account = self.accounts_before.get(&token.account).map(|before| before.time);
+        self.before.max(of_account).is_some_and(|before| token.issued_at <= before)
+            || self.tokens.contains(token.token_id)
+            || self.has_account_key(token.keys, token.account)
+    }
+
+    /// Whether one of the keys of an account, or the account, was revoked, as far as it is listed.
     pub(crate) fn has_account_key(&self, keys: &[&Thumbprint], account: AccountId) -> bool {
         keys.iter().any(|key| self.keys.contains(*key)) || self.accounts.contains(&account)
+    }
+
+    /// From when on, by the monotonic clock, the keys of an account must have been asked for: some of
+    /// those that were good before may have been revoked without being listed.
+    pub(crate) fn keys_needed_since(&self, account: AccountId) -> Duration {
+        let of_account = self.accounts_before.get(&account);
+        let moments = self.keys_before.iter().chain(of_account);
+        moments.map(|moment| moment.known_since).max().unwrap_or_default()
+    }
+}
+
+impl Moment {
+    fn new(time: UnixTime, known: Option<&Self>, now: Duration) -> Self {
+        let known = known.filter(|known| known.time >= time);
+        Self { time, known_since: known.map_or(now, |known| known.known_since) }
     }
 }
 
@@ -78,6 +150,7 @@ impl Feed {
             clock,
             freshness,
             last: ArcSwapOption::empty(),
+            refused: AtomicBool::new(false),
             asking: Mutex::default(),
         }
     }
@@ -87,7 +160,8 @@ impl Feed {
         let known = self.last.load_full()?;
         let age = self.clock.monotonic().saturating_sub(known.as_of);
         let Freshness { max_lag, outage, .. } = self.freshness;
-        (age <= max_lag + outage).then_some(known)
+        let grace = if self.refused.load(SeqCst) { Duration::ZERO } else { outage };
+        (age <= max_lag + grace).then_some(known)
     }
 
     /// How often to ask: so that a question that goes wrong can be asked again within the lag.
@@ -99,21 +173,27 @@ impl Feed {
     pub(crate) async fn refresh(&self) -> Result<(), AskError> {
         let _asking = self.asking.lock().await;
         let as_of = self.clock.monotonic();
-        let metadata = self.issuer.metadata().await?;
+        let result = self.fetch().await;
+        let result = result.map(|list| {
+            let known =
+                Known::new(list, as_of, self.clock.monotonic(), self.last.load().as_deref());
+            self.last.store(Some(Arc::new(known)));
+        });
+        match &result {
+            Ok(()) => self.refused.store(false, SeqCst),
+            Err(error) if error.is_answer() => self.refused.store(true, SeqCst),
+            Err(_) => {}
+        }
+        result
+    }
+
+    async fn fetch(&self) -> Result<Revocations, AskError> {
+        let metadata = self.issuer.metadata(Cause::Upkeep).await?;
         let url = metadata.revocations_uri();
         let url =
             url.ok_or_else(|| unusable(self.issuer.identifier(), &"no feed of revocations"))?;
-        let body = self.issuer.get(url).await?.body;
-        let list = self.verified(url, &body).await?;
-        let known = Known {
-            tokens: list.tokens.into_iter().collect(),
-            keys: list.keys.into_iter().collect(),
-            accounts: list.accounts.into_iter().collect(),
-            issued_at: list.issued_at,
-            as_of,
-        };
-        self.last.store(Some(Arc::new(known)));
-        Ok(())
+        let body = self.issuer.get(url, Cause::Upkeep).await?.body;
+        self.verified(url, &body).await
     }
 
     /// The list in `body`: signed by the issuer, and neither stale nor older than the last one, so
@@ -132,9 +212,14 @@ impl Feed {
         if list.issued_at + MAX_CACHED + skew < now {
             return Err(reject(&"a list that is too old"));
         }
-        let last = self.last.load();
+        // Once the last one no longer counts, an issuer whose clock was set back, or that was restored
+        // from a backup, may go on.
+        let last = self.current();
         if last.as_ref().is_some_and(|last| list.issued_at + MAX_CACHED < last.issued_at) {
             return Err(reject(&"a list that is older than the last one"));
+        }
+        if last.is_some_and(|last| list.sequence < last.sequence) {
+            return Err(reject(&"a list that lacks what the last one had"));
         }
         Ok(list)
     }

@@ -8,19 +8,36 @@ use countersign_client::{Request, Response};
 use countersign_guard::ports::{CheckedMessage, SessionRefusal, Sessions, SignedMessage};
 use countersign_protocol::{
     Coverage, Principal, ProofKind, ProvenKey, Scopes, UnixTime,
+    digest::sha256,
     strict::{base64, json},
+    tokens::session,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header::AUTHORIZATION};
+use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
-use crate::issuer::{AskError, Issuer, unusable};
+use crate::issuer::{AskError, Cause, Issuer, unusable};
 
 const SIGNED_MESSAGE: HeaderName = HeaderName::from_static("signed-message");
 const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
 
+/// How many refused messages are remembered.
+const REMEMBERED: usize = 10_000;
+/// The lengths of signatures, in bytes: from Ed25519 to RSA with 8192 bits.
+const SIGNATURES: std::ops::RangeInclusive<usize> = 64..=1024;
+
 /// Presents each message to the issuer, as its client would; that uses its nonce up.
 pub(crate) struct RemoteSessions {
-    pub(crate) issuer: Arc<Issuer>,
+    issuer: Arc<Issuer>,
+    /// Messages that the issuer refused. One that was refused never becomes good: its nonce would have
+    /// to come after its signature.
+    refused: Cache<[u8; 32], ()>,
+}
+
+impl RemoteSessions {
+    pub(crate) fn new(issuer: Arc<Issuer>) -> Self {
+        Self { issuer, refused: Cache::new(REMEMBERED) }
+    }
 }
 
 #[async_trait]
@@ -30,6 +47,14 @@ impl Sessions for RemoteSessions {
         message: SignedMessage<'_>,
         _now: UnixTime,
     ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
+        // What cannot be a message of a session costs the issuer nothing.
+        if !session::has_form(message.jwt) || !SIGNATURES.contains(&message.signature.len()) {
+            return Err(SessionRefusal::Refused);
+        }
+        let digest = sha256(&[message.jwt.as_bytes(), b".", message.signature]);
+        if self.refused.get(&digest).is_some() {
+            return Err(SessionRefusal::Refused);
+        }
         let url = self.issuer.api("/v1/whoami");
         let mut request = Request::new(Method::GET, &url);
         let signature = base64::encode(message.signature);
@@ -40,11 +65,15 @@ impl Sessions for RemoteSessions {
             value.set_sensitive(true);
             request.headers.insert(name, value);
         }
-        let response = self.issuer.send(request).await.map_err(|error| unavailable(&error))?;
+        let response = self.issuer.send(request, Cause::Stranger(message.client)).await;
+        let response = response.map_err(|error| unavailable(&error))?;
         match response.status {
             StatusCode::OK => {}
-            StatusCode::UNAUTHORIZED => return Err(SessionRefusal::Refused),
-            status => return Err(unavailable(&unusable(&url, &status))),
+            StatusCode::UNAUTHORIZED => {
+                self.refused.insert(digest, ());
+                return Err(SessionRefusal::Refused);
+            }
+            status => return Err(unavailable(&AskError::Status { url, status })),
         }
         let redeemed = redeemed(&response);
         let redeemed = redeemed.ok_or_else(|| unavailable(&unusable(&url, &"no principal")))?;

@@ -9,7 +9,10 @@ use countersign_protocol::{
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
 
-use crate::{introspection::Introspection, revocations::Feed};
+use crate::{
+    introspection::{Asked, Introspection},
+    revocations::{Feed, Revocable},
+};
 
 /// Decides by the feed while that is fresh enough; after that, introspection decides where it was
 /// set up, and otherwise nothing is accepted.
@@ -27,23 +30,47 @@ impl Standing for RemoteStanding {
     ) -> Result<TokenStanding, PortUnavailable> {
         let claims = token.claims;
         match (self.feed.current(), &self.introspection) {
-            (Some(known), _) => {
-                let keys = [&claims.credential, &claims.bound_to];
-                Ok(standing(known.has(&claims.token_id, &keys, claims.account_id)))
+            (Some(known), _) => Ok(standing(known.has(Revocable {
+                token_id: &claims.token_id,
+                keys: &[&claims.credential, &claims.bound_to],
+                account: claims.account_id,
+                issued_at: claims.issued_at,
+            }))),
+            (None, Some(introspection)) => {
+                let asked = Asked {
+                    text: token.text,
+                    token_id: &claims.token_id,
+                    account: claims.account_id,
+                };
+                introspection.standing(asked, now).await
             }
-            (None, Some(introspection)) => introspection.standing(token, now).await,
             (None, None) => Err(stale()),
         }
     }
 
-    /// There is no introspection of unbound tokens: they are no access tokens.
     async fn unbound_standing(
         &self,
-        Verified { claims, .. }: Verified<'_, UnboundClaims>,
-        _now: UnixTime,
+        token: Verified<'_, UnboundClaims>,
+        now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        let known = self.feed.current().ok_or_else(stale)?;
-        Ok(standing(known.has(&claims.token_id, &[], claims.account_id)))
+        let claims = token.claims;
+        match (self.feed.current(), &self.introspection) {
+            (Some(known), _) => Ok(standing(known.has(Revocable {
+                token_id: &claims.token_id,
+                keys: &[],
+                account: claims.account_id,
+                issued_at: claims.issued_at,
+            }))),
+            (None, Some(introspection)) => {
+                let asked = Asked {
+                    text: token.text,
+                    token_id: &claims.token_id,
+                    account: claims.account_id,
+                };
+                introspection.standing(asked, now).await
+            }
+            (None, None) => Err(stale()),
+        }
     }
 }
 

@@ -26,12 +26,25 @@ use crate::{address::ClientAddress, limits::Gate, problem::Problem};
 pub(crate) struct Admission {
     gate: Arc<Gate>,
     authority: Arc<Authority>,
+    allowance: Allowance,
+}
+
+/// Which of a client's allowances requests count against.
+#[derive(Clone, Copy)]
+enum Allowance {
+    Requests,
+    Upkeep,
 }
 
 impl Admission {
     /// Admission through `gate`, with every request counted against its client's allowance.
     pub(crate) fn new(gate: Gate, authority: Arc<Authority>) -> Self {
-        Self { gate: Arc::new(gate), authority }
+        Self { gate: Arc::new(gate), authority, allowance: Allowance::Requests }
+    }
+
+    /// The same gate for what guards elsewhere fetch, which has an allowance of its own.
+    pub(crate) fn of_upkeep(&self) -> Self {
+        Self { allowance: Allowance::Upkeep, ..self.clone() }
     }
 
     /// Counts a request against its client's allowance, and only then takes the room for its body.
@@ -51,7 +64,11 @@ impl Admission {
 
     async fn count(&self, client: Option<ClientAddress>) -> Result<(), Problem> {
         let Some(ClientAddress(address)) = client else { return Ok(()) };
-        Ok(self.authority.admit_request(address).await?)
+        let admitted = match self.allowance {
+            Allowance::Requests => self.authority.admit_request(address).await,
+            Allowance::Upkeep => self.authority.admit_upkeep(address).await,
+        };
+        admitted.map_err(Problem::from)
     }
 }
 

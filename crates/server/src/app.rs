@@ -137,8 +137,9 @@ impl App {
         let app = self.clone();
         let add_nonce = MapResponseLayer::new(move |response| add_nonce(&app, response));
 
-        let Groups { protected, token, public, unlimited, questions } = self.groups();
+        let Groups { protected, token, public, upkeep, unlimited, questions } = self.groups();
         let admitted = (around_all.clone(), admit.clone());
+        let of_upkeep = admit.of_upkeep();
         // Answers to proxies are taken for answers to their clients' requests: so no layer for
         // browsers stands before them. Above all, nothing but the guard may answer a preflight.
         let around_questions = (around_answer, admit, record, ShareRoute);
@@ -146,6 +147,7 @@ impl App {
             .route_layer((admitted.clone(), guard))
             .merge(token.route_layer((admitted.clone(), add_nonce, ShareRoute)))
             .merge(public.route_layer((admitted, ShareRoute)))
+            .merge(upkeep.route_layer((around_all.clone(), of_upkeep, ShareRoute)))
             .merge(unlimited.route_layer(around_all.clone()))
             .fallback(not_found.layer(around_all.clone()))
             .method_not_allowed_fallback(method_not_allowed.layer(around_all))
@@ -164,13 +166,14 @@ impl App {
         let protected = described(&mut api, routes::protected());
         let token = described(&mut api, routes::with_token_endpoint_nonce());
         let public = described(&mut api, routes::public().merge(dialects::routes(dialects)));
+        let upkeep = described(&mut api, routes::upkeep());
         dialects::describe(&mut api, dialects);
         let behind_proxies = !self.protected.is_empty();
         let questions = behind_proxies.then(|| described(&mut api, routes::for_proxies()));
         routes::openapi::add_common_refusals(&mut api);
         let unlimited = described(&mut api, routes::unlimited());
         let unlimited = unlimited.merge(routes::openapi::router(api));
-        Groups { protected, token, public, unlimited, questions }
+        Groups { protected, token, public, upkeep, unlimited, questions }
     }
 
     fn access_log(&self) -> AccessLog {
@@ -195,6 +198,8 @@ struct Groups {
     protected: Router,
     token: Router,
     public: Router,
+    /// What guards elsewhere fetch.
+    upkeep: Router,
     unlimited: Router,
     /// What proxies ask, if there is anything behind some.
     questions: Option<Router>,

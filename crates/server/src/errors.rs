@@ -97,7 +97,6 @@ impl From<RevocationFeedError> for Problem {
         match error {
             RevocationFeedError::SigningKey(error) => Self::internal(error),
             RevocationFeedError::Store(error) => error.into(),
-            RevocationFeedError::TooMany => Self::unavailable(error),
         }
     }
 }
@@ -227,6 +226,9 @@ impl From<RevokeTokenError> for OAuthError {
         match error {
             RevokeTokenError::NotOwner => {
                 Self::new("unauthorized_client").description(error.to_string())
+            }
+            RevokeTokenError::Session => {
+                Self::new("unsupported_token_type").description(error.to_string())
             }
             RevokeTokenError::Store(error) => error.into(),
         }

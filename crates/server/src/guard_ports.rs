@@ -12,7 +12,7 @@ use countersign_guard::ports::{
     SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, Verified,
 };
 use countersign_protocol::{
-    AccountId, Principal, ReplayEntry, SpentReceipt, UnixTime,
+    AccountId, ClientNetwork, Principal, ReplayEntry, SpentReceipt, UnixTime,
     keys::{PublicKey, Thumbprint},
     proofs::body_hash::BodyHashes,
     replay::ReplayOwner,
@@ -79,6 +79,7 @@ impl AccountKeys for AuthorityPorts {
         &self,
         name: &str,
         kid: Option<&Thumbprint>,
+        _client: Option<ClientNetwork>,
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
         let known = self.0.signers(name, kid).await;
         let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
@@ -101,7 +102,7 @@ impl AccountKeys for AuthorityPorts {
 impl Sessions for AuthorityPorts {
     async fn check(
         &self,
-        SignedMessage { jwt, signature }: SignedMessage<'_>,
+        SignedMessage { jwt, signature, .. }: SignedMessage<'_>,
         now: UnixTime,
     ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
         let message = countersign_authority::SignedMessage { jwt, signature };

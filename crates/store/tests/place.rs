@@ -179,7 +179,8 @@ async fn accounts_stop_before_revocations_when_the_disk_fills() {
     let refusal = register(&store, 1).await.unwrap_err().to_string();
     assert!(refusal.contains("limits.disk_reserve_bytes"), "{refusal}");
     let event = AuditEvent::new(UnixTime::EPOCH, EventKind::TokenRevoked);
-    store.revoke_token("jti", UnixTime::EPOCH, event).await.unwrap();
+    let token = samples::revoked_token("jti", UnixTime::EPOCH);
+    store.revoke_token(token, event).await.unwrap();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use countersign_authority::{
     audit::{AuditEvent, EventKind},
     credential::Credential,
     invitation::{CodeHash, Invitation},
-    ports::{KeyLimits, LoginRecord, NewAccount, VaultRecord},
+    ports::{KeyLimits, LoginRecord, NewAccount, RevokedToken, VaultRecord},
     sealed_key::{KeyLife, SealedSigningKey},
 };
 use countersign_protocol::{
@@ -83,11 +83,17 @@ pub fn invitation(number: u8) -> Invitation {
     }
 }
 
+/// A revoked token of the first account, issued at [`NOW`].
+pub fn revoked_token(token_id: &str, expires_at: UnixTime) -> RevokedToken {
+    let token_id = token_id.to_owned();
+    RevokedToken { token_id, account_id: account_id(1), issued_at: NOW, expires_at }
+}
+
 /// The use number `number` of something that is refused for its age from five minutes on.
 pub fn replay_entry(number: u64) -> ReplayEntry {
     let mut digest = [0xa5; 32];
     digest[..8].copy_from_slice(&number.to_le_bytes());
-    ReplayEntry { digest, forget_at: NOW + Duration::from_mins(5) }
+    ReplayEntry { digest, forget_at: NOW + Duration::from_mins(5), epoch: 0 }
 }
 
 /// A login of the account `new` with its first key, one minute after [`NOW`], with the assertion

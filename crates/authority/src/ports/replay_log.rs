@@ -22,6 +22,10 @@ pub trait ReplayLog: Send + Sync {
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError>;
 
+    /// The clock was set back to `now`, and nonces are of the epoch `epoch` from here on: what carries
+    /// one cannot have been used before. A log that does not go by this clock has nothing to do.
+    fn begin_epoch(&self, _epoch: u64, _now: UnixTime) {}
+
     /// How many entries are held.
     fn len(&self) -> u64;
 

@@ -9,27 +9,81 @@ use crate::audit::AuditEvent;
 /// What was revoked before its time.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
-    /// Revokes the token `jti`, which would have ended at `expires_at`. Revoking twice is fine.
-    async fn revoke_token(
-        &self,
-        jti: &str,
-        expires_at: UnixTime,
-        event: AuditEvent,
-    ) -> Result<(), StoreError>;
+    /// Revokes a token. Revoking twice is fine.
+    async fn revoke_token(&self, token: RevokedToken, event: AuditEvent) -> Result<(), StoreError>;
 
-    /// The revoked tokens that would not have ended at `now`.
-    async fn revoked_tokens(&self, now: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError>;
+    /// The revoked tokens that would not have ended at `now`: at most `limit` one by one, those that
+    /// end last first.
+    async fn revoked_tokens(
+        &self,
+        now: UnixTime,
+        limit: u32,
+    ) -> Result<RevokedTokenList, StoreError>;
 
     /// Whose tokens died by a revocation after `since`: at most `limit` keys and as many accounts,
-    /// the earliest first.
+    /// the latest first.
     async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError>;
+}
+
+/// A token that was revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokedToken {
+    /// Its `jti`.
+    pub token_id: String,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// Its `iat`.
+    pub issued_at: UnixTime,
+    /// When nobody would have accepted it any more.
+    pub expires_at: UnixTime,
+}
+
+/// Every token that was issued up to a moment counts as revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevokedBefore {
+    /// That moment.
+    pub issued_at: UnixTime,
+    /// From then on the revoked ones among them have ended.
+    pub expires_at: UnixTime,
+}
+
+/// The revoked tokens of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RevokedTokenList {
+    /// As many as were asked for.
+    pub tokens: Vec<RevokedToken>,
+    /// What covers all others: those beyond that number, and those of which the store does not know
+    /// whose they are.
+    pub others: Option<RevokedBefore>,
 }
 
 /// Keys and accounts that may no longer act.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutOut {
+    /// Grows with each revocation. All that was revoked when it had this value is known here.
+    pub sequence: u64,
     /// The keys that were revoked.
-    pub keys: Vec<Thumbprint>,
+    pub keys: Vec<RevokedKey>,
     /// The accounts that were disabled, and still are.
-    pub accounts: Vec<AccountId>,
+    pub accounts: Vec<DisabledAccount>,
+}
+
+/// A key that was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevokedKey {
+    /// The key.
+    pub thumbprint: Thumbprint,
+    /// Whose it was.
+    pub account_id: AccountId,
+    /// When it was revoked.
+    pub revoked_at: UnixTime,
+}
+
+/// An account that was disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DisabledAccount {
+    /// The account.
+    pub account_id: AccountId,
+    /// When it was disabled.
+    pub disabled_at: UnixTime,
 }

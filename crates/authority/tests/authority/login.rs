@@ -1,17 +1,19 @@
 //! Who may log in, with which key bound, for which resource.
 
+use std::sync::Arc;
+
 use countersign_authority::{
-    CallerError, LoginError, SigningKeys,
+    CallerError, LoginError,
     account::AccountStatus,
     audit::{AuditEvent, EventKind},
 };
 use countersign_protocol::keys::PrivateKey;
 use countersign_testkit::{
     keys::{ed25519, ed25519_public},
-    samples::{NOW, event, scopes},
+    samples::{event, scopes},
 };
 
-use crate::support::{ISSUER, Login, World};
+use crate::support::{ISSUER, KeyStore, Login, World};
 
 const API: &str = "https://api.example.org";
 const DOCS: &str = "https://docs.example.org/v2";
@@ -227,11 +229,14 @@ async fn scopes_are_those_of_the_account_or_some_of_them() {
 
 #[tokio::test]
 async fn without_a_signing_key_there_is_no_token() {
-    let world = alice_and_bob().await;
-    let schedule = world.authority.policy().signing_keys;
-    world.clock.advance(schedule.active);
+    let keys = KeyStore::new();
+    let store = Arc::clone(&keys);
+    let world = World::with(|_| {}, |ports| ports.signing_keys = store).await;
+    world.register("alice", &ed25519(1)).await.unwrap();
+    world.clock.advance(world.authority.policy().signing_keys.active);
+    keys.fail(true);
     let error = world.login(&ed25519(1), &Login::of("alice")).await.unwrap_err();
     assert!(matches!(error, LoginError::SigningKey(_)), "{error:?}");
-    let keys: &SigningKeys = world.authority.signing_keys();
-    assert!(keys.check(NOW + schedule.active).is_err());
+    keys.fail(false);
+    world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
 }

@@ -11,16 +11,17 @@ use std::{
 use async_trait::async_trait;
 use countersign_authority::{
     Maintenance, PresentedKey, SigningKeyError, SigningKeys, UnprovenRegistration,
-    audit::{AuditEvent, AuditFilter, RecordedEvent},
+    audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     ports::{
-        AuditStore, Retention, RevocationStore, ShutOut, StoreCondition, StoreError, StoreWatch,
+        AuditStore, Retention, RevocationStore, RevokedToken, RevokedTokenList, ShutOut,
+        StoreCondition, StoreError, StoreWatch,
     },
 };
 use countersign_protocol::{UnixTime, tokens::issue::AccessTokenClaims};
-use countersign_testkit::{clock::FixedClock, keys::ed25519, random::SeededRandom};
+use countersign_testkit::{clock::FixedClock, keys::ed25519, random::SeededRandom, samples::NOW};
 use parking_lot::Mutex;
 
-use crate::support::{ADDRESS, KeyStore, Login, World};
+use crate::support::{ADDRESS, KeyStore, Login, World, uri};
 
 /// Everything but the signing keys, as a test wants it.
 #[derive(Default)]
@@ -31,7 +32,7 @@ struct Fake {
     failed_writes: AtomicU64,
     appended: Mutex<Vec<AuditEvent>>,
     pruned: Mutex<Vec<(UnixTime, Retention)>>,
-    revoked: Mutex<Vec<(String, UnixTime)>>,
+    revoked: Mutex<Vec<RevokedToken>>,
 }
 
 impl Fake {
@@ -90,17 +91,13 @@ impl AuditStore for Fake {
 
 #[async_trait]
 impl RevocationStore for Fake {
-    async fn revoke_token(
-        &self,
-        jti: &str,
-        expires_at: UnixTime,
-        _: AuditEvent,
-    ) -> Result<(), StoreError> {
-        self.done(self.revoked.lock().push((jti.to_owned(), expires_at)))
+    async fn revoke_token(&self, token: RevokedToken, _: AuditEvent) -> Result<(), StoreError> {
+        self.done(self.revoked.lock().push(token))
     }
 
-    async fn revoked_tokens(&self, _: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError> {
-        self.done(self.revoked.lock().clone())
+    async fn revoked_tokens(&self, _: UnixTime, _: u32) -> Result<RevokedTokenList, StoreError> {
+        let tokens = self.revoked.lock().clone();
+        self.done(RevokedTokenList { tokens, others: None })
     }
 
     async fn shut_out(&self, _: UnixTime, _: u32) -> Result<ShutOut, StoreError> {
@@ -151,6 +148,16 @@ impl Setting {
         self.fake.changed.store(true, SeqCst);
     }
 
+    /// Another process revokes a token, and nothing says so.
+    fn revoke_elsewhere(&self, token: &AccessTokenClaims) {
+        self.fake.revoked.lock().push(RevokedToken {
+            token_id: token.token_id.clone(),
+            account_id: token.account_id,
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+        });
+    }
+
     fn known_keys(&self) -> usize {
         let authority = &self.world.authority;
         authority.signing_keys().summaries(authority.now()).len()
@@ -191,7 +198,7 @@ async fn others_are_told_to_forget_after_the_change_was_taken_over() {
 async fn a_revocation_by_another_process_reaches_the_server() {
     let setting = Setting::new().await;
     let (token, maintenance) = (setting.token().await, setting.maintenance());
-    setting.fake.revoked.lock().push((token.token_id.clone(), token.expires_at));
+    setting.revoke_elsewhere(&token);
     maintenance.take_over_changes().await.unwrap();
     assert!(setting.stands(&token).await, "nothing said that it changed");
     setting.fake.changed.store(true, SeqCst);
@@ -204,7 +211,7 @@ async fn a_change_that_could_not_be_taken_over_is_tried_again() {
     let setting = Setting::new().await;
     let (token, maintenance) = (setting.token().await, setting.maintenance());
     setting.rotate_elsewhere().await;
-    setting.fake.revoked.lock().push((token.token_id.clone(), token.expires_at));
+    setting.revoke_elsewhere(&token);
 
     setting.keys.fail(true);
     assert!(matches!(maintenance.take_over_changes().await, Err(SigningKeyError::Store(_))));
@@ -224,7 +231,7 @@ async fn revocations_that_could_not_be_read_are_read_again() {
     let setting = Setting::new().await;
     let (token, maintenance) = (setting.token().await, setting.maintenance());
     setting.rotate_elsewhere().await;
-    setting.fake.revoked.lock().push((token.token_id.clone(), token.expires_at));
+    setting.revoke_elsewhere(&token);
     setting.fake.fail(true);
     assert!(maintenance.take_over_changes().await.is_err());
     assert_eq!(setting.known_keys(), 2, "one failure does not keep the rest from being done");
@@ -360,9 +367,10 @@ async fn a_bad_answer_does_not_hold() {
 async fn a_server_that_cannot_sign_is_not_well_although_its_store_is() {
     let setting = Setting::new().await;
     setting.world.clock.advance(setting.world.authority.policy().signing_keys.active);
+    setting.keys.fail(true);
     let error = setting.world.authority.check().await.unwrap_err();
-    assert!(matches!(error, SigningKeyError::NoneActive), "{error:?}");
-    setting.maintenance().maintain().await.unwrap();
+    assert!(matches!(error, SigningKeyError::Store(_)), "{error:?}");
+    setting.keys.fail(false);
     setting.world.authority.check().await.unwrap();
 }
 
@@ -384,7 +392,7 @@ async fn a_revocation_that_could_not_be_written_is_written_as_soon_as_it_can_be(
 
     setting.fake.fail(false);
     maintenance.tidy().await.unwrap();
-    assert_eq!(setting.fake.revoked.lock()[0].0, token.token_id);
+    assert_eq!(setting.fake.revoked.lock()[0].token_id, token.token_id);
     maintenance.tidy().await.unwrap();
     assert_eq!(setting.fake.revoked.lock().len(), 1, "once is enough");
 }
@@ -398,4 +406,84 @@ async fn a_server_whose_writes_fail_is_not_ready_though_the_check_works() {
     assert!(authority.check().await.is_err());
     setting.world.clock.advance(Duration::from_secs(6));
     authority.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_jump_of_the_clock_in_either_direction_logins_go_on_without_housekeeping() {
+    let day = Duration::from_hours(24);
+    for to in [NOW + day, NOW + day * 40, NOW - Duration::from_secs(5), NOW - day * 40] {
+        let setting = Setting::new().await;
+        setting.world.register("alice", &ed25519(1)).await.unwrap();
+        setting.world.clock.set(to);
+        let grant = setting.world.login(&ed25519(1), &Login::of("alice")).await;
+        // A login needs a replay log, and that does not go back.
+        if to > NOW {
+            setting.world.claims(&grant.unwrap().access_token);
+        }
+        let authority = &setting.world.authority;
+        authority.revocation_feed().await.unwrap();
+        authority.check().await.unwrap();
+        assert!(authority.published_keys().await.json.contains("kid"));
+    }
+}
+
+#[tokio::test]
+async fn a_jump_of_the_clock_is_noticed_at_the_next_tick() {
+    let setting = Setting::new().await;
+    let maintenance = setting.maintenance();
+    maintenance.watch_clock().await.unwrap();
+    assert_eq!(setting.fake.pruned.lock().len(), 0, "nothing has happened");
+    for to in [NOW + Duration::from_hours(24 * 40), NOW] {
+        let before = setting.fake.pruned.lock().len();
+        setting.world.clock.set(to);
+        maintenance.watch_clock().await.unwrap();
+        assert_eq!(setting.fake.pruned.lock().len(), before + 1);
+        let authority = &setting.world.authority;
+        authority.signing_keys().check(authority.now()).unwrap();
+        maintenance.watch_clock().await.unwrap();
+        assert_eq!(setting.fake.pruned.lock().len(), before + 1, "once");
+    }
+}
+
+#[tokio::test]
+async fn logins_go_on_after_the_clock_was_set_back_and_no_used_proof_works_again() {
+    let setting = Setting::new().await;
+    let (world, maintenance) = (&setting.world, setting.maintenance());
+    world.register("alice", &ed25519(1)).await.unwrap();
+    let uri = uri("/oauth/token");
+    let used = world.proof(&ed25519(1), &uri);
+    world.login_with(&ed25519(1), &Login::of("alice"), &used).await.unwrap();
+    world.clock.advance(Duration::from_hours(1));
+    world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
+    world.clock.set(NOW);
+    maintenance.watch_clock().await.unwrap();
+    world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
+    let again = world.login_with(&ed25519(1), &Login::of("alice"), &used).await;
+    assert!(again.is_err(), "its time has come once more");
+    maintenance.watch_clock().await.unwrap();
+    world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
+    assert!(world.login_with(&ed25519(1), &Login::of("alice"), &used).await.is_err());
+}
+
+#[tokio::test]
+async fn the_last_key_stays_published_while_no_other_can_be_made() {
+    let setting = Setting::new().await;
+    let authority = &setting.world.authority;
+    let before = authority.published_keys().await.json.clone();
+    setting.world.clock.advance(Duration::from_hours(24 * 40));
+    setting.keys.fail(true);
+    assert_eq!(authority.published_keys().await.json, before);
+    setting.keys.fail(false);
+    assert_ne!(authority.published_keys().await.json, before);
+}
+
+#[tokio::test]
+async fn many_who_lack_a_key_at_once_make_one() {
+    let setting = Setting::new().await;
+    setting.world.clock.advance(Duration::from_hours(24 * 40));
+    let authority = &setting.world.authority;
+    let (one, two, three) = tokio::join!(authority.check(), authority.check(), authority.check());
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    authority.check().await.unwrap();
+    assert_eq!(setting.keys.count(EventKind::SigningKeyCreated), 2, "the first and one more");
 }

@@ -1,23 +1,26 @@
 //! What resource servers are told of revocations, and when.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_authority::{
-    FEED_MAX_AGE, RevocationFeedError,
+    FEED_MAX_AGE,
     account::AccountStatus,
     audit::{AuditEvent, EventKind},
-    ports::{RevocationStore, ShutOut, StoreError},
+    ports::{
+        DisabledAccount, RevocationStore, RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
+        StoreError,
+    },
 };
 use countersign_protocol::{
-    UnixTime,
+    AccountId, UnixTime,
     keys::Thumbprint,
     tokens::{
         issue::AccessTokenClaims,
-        revocations::{Revocations, SignedRevocations},
+        revocations::{self, Revocations, SignedRevocations},
     },
 };
-use countersign_testkit::keys::{ed25519, ed25519_public};
+use countersign_testkit::{keys::ed25519, samples::NOW};
 
 use crate::support::{ADDRESS, ISSUER, Login, World};
 
@@ -64,9 +67,13 @@ async fn a_feed_of_nothing_is_signed_for_a_minute() {
         issuer: ISSUER.to_owned(),
         issued_at: now,
         expires_at: now + Duration::from_mins(1),
+        sequence: 0,
+        before: None,
+        keys_before: None,
         tokens: Vec::new(),
         keys: Vec::new(),
         accounts: Vec::new(),
+        accounts_before: Vec::new(),
     };
     assert_eq!(world.feed().await, expected);
 }
@@ -136,31 +143,117 @@ async fn an_account_is_listed_while_it_is_disabled() {
     }
 }
 
-/// A store in which that many keys were revoked of late.
-struct ManyRevoked(u64);
+/// A store in which very much was revoked of late: tokens of many accounts, keys and accounts.
+struct MuchRevoked;
+
+const MANY: u64 = 60_000;
+
+fn account(number: u64) -> AccountId {
+    let mut bytes = [7; 16];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    AccountId::from_bytes(bytes)
+}
+
+/// When the one of that number was issued, revoked or disabled: the lower, the later.
+fn moment(number: u64) -> UnixTime {
+    NOW - Duration::from_millis(number)
+}
 
 #[async_trait]
-impl RevocationStore for ManyRevoked {
-    async fn revoke_token(&self, _: &str, _: UnixTime, _: AuditEvent) -> Result<(), StoreError> {
+impl RevocationStore for MuchRevoked {
+    async fn revoke_token(&self, _: RevokedToken, _: AuditEvent) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn revoked_tokens(&self, _: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError> {
-        Ok(Vec::new())
+    async fn revoked_tokens(
+        &self,
+        _: UnixTime,
+        limit: u32,
+    ) -> Result<RevokedTokenList, StoreError> {
+        let token = |number| RevokedToken {
+            token_id: format!("018bcfe5-6800-7000-8000-{number:012}"),
+            account_id: account(number),
+            issued_at: moment(number),
+            expires_at: NOW + Duration::from_mins(15),
+        };
+        let tokens = (0..MANY.min(limit.into())).map(token).collect();
+        Ok(RevokedTokenList { tokens, others: None })
     }
 
     async fn shut_out(&self, _: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {
-        let key = ed25519_public(1).thumbprint();
-        let count = self.0.min(limit.into());
-        Ok(ShutOut { keys: (0..count).map(|_| key).collect(), accounts: Vec::new() })
+        let key = |number| {
+            let mut thumbprint = [7; 32];
+            thumbprint[..8].copy_from_slice(&u64::to_be_bytes(number));
+            RevokedKey {
+                thumbprint: Thumbprint::from_bytes(thumbprint),
+                account_id: account(number),
+                revoked_at: moment(number),
+            }
+        };
+        let disabled =
+            |number| DisabledAccount { account_id: account(number), disabled_at: moment(number) };
+        let numbers = 0..MANY.min(limit.into());
+        let accounts = numbers.clone().map(disabled).collect();
+        Ok(ShutOut { sequence: 1, keys: numbers.map(key).collect(), accounts })
     }
 }
 
 #[tokio::test]
-async fn a_feed_lists_all_or_there_is_none() {
-    let with =
-        |count| World::with(|_| {}, move |ports| ports.revocations = Arc::new(ManyRevoked(count)));
-    assert_eq!(with(60_000).await.feed().await.keys.len(), 60_000);
-    let refused = with(60_001).await.authority.revocation_feed().await;
-    assert!(matches!(refused, Err(RevocationFeedError::TooMany)));
+async fn however_much_is_revoked_the_feed_covers_all_of_it_and_can_be_read() {
+    let world = World::with(|_| {}, |ports| ports.revocations = Arc::new(MuchRevoked)).await;
+    let feed = world.feed().await;
+    let text = world.authority.revocation_feed().await.unwrap();
+    assert!(text.len() <= revocations::MAX_LEN, "{}", text.len());
+    let (before, keys_before) = (feed.before.unwrap(), feed.keys_before.unwrap());
+    let tokens: HashSet<_> = feed.tokens.into_iter().collect();
+    let keys: HashSet<_> = feed.keys.into_iter().collect();
+    for number in 0..MANY {
+        let second = UnixTime::from_secs(moment(number).as_secs());
+        let id = format!("018bcfe5-6800-7000-8000-{number:012}");
+        assert!(second <= before || tokens.contains(&id), "token {number}");
+        let mut thumbprint = [7; 32];
+        thumbprint[..8].copy_from_slice(&number.to_be_bytes());
+        let is_listed = keys.contains(&Thumbprint::from_bytes(thumbprint));
+        assert!(second <= keys_before || is_listed, "key {number}");
+        assert!(second <= keys_before || feed.accounts.contains(&account(number)), "{number}");
+    }
+    assert!(before < NOW, "what is issued from now on counts");
+}
+
+#[tokio::test]
+async fn a_large_feed_is_signed_once_a_second_however_much_is_revoked_meanwhile() {
+    let world = World::with(|_| {}, |ports| ports.revocations = Arc::new(MuchRevoked)).await;
+    world.register("alice", &ed25519(1)).await.unwrap();
+    let first = world.authority.revocation_feed().await.unwrap();
+    let (text, _) = world.token().await;
+    world.authority.revoke_token(&text, None, ADDRESS).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    world.clock.advance(FEED_MAX_AGE);
+    assert!(!Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+}
+
+#[tokio::test]
+async fn one_account_that_revokes_many_tokens_fills_nothing_and_harms_nobody_else() {
+    let world = World::with(|policy| policy.limits = None, |_| {}).await;
+    world.register("alice", &ed25519(1)).await.unwrap();
+    world.register("bob", &ed25519(2)).await.unwrap();
+    let bobs = world.login(&ed25519(2), &Login::of("bob")).await.unwrap().access_token;
+    let mut revoked = Vec::new();
+    for _ in 0..100 {
+        world.clock.advance(Duration::from_secs(1));
+        let (text, claims) = world.token().await;
+        world.authority.revoke_token(&text, None, ADDRESS).await.unwrap();
+        revoked.push(claims);
+    }
+    for claims in &revoked {
+        assert!(world.authority.standing(claims).await.unwrap().is_none());
+    }
+    let (_, later) = world.token().await;
+    for good in [&later, &world.claims(&bobs)] {
+        assert!(world.authority.standing(good).await.unwrap().is_some());
+    }
+    let feed = world.feed().await;
+    assert!(feed.tokens.len() < 40 && feed.before.is_none());
+    assert_eq!(feed.accounts_before[0].0, later.account_id);
+    assert_eq!(feed.sequence, 100);
 }

@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    SigningKeys,
+    MAX_PUBLISHED, SigningKeyError, SigningKeys,
     audit::EventKind,
-    policy::KeySchedule,
+    policy::{KeySchedule, PasswordPolicy},
     sealed_key::KeyState::{Active, Gone, Next, Retired},
 };
-use countersign_protocol::{UnixTime, keys::Thumbprint};
+use countersign_protocol::{
+    UnixTime,
+    keys::{Algorithm, Thumbprint},
+};
 use countersign_testkit::{random::SeededRandom, samples::NOW};
 
 use crate::{
     signing_keys::{claims, kinds, published, states, verifies},
-    support::KeyStore,
+    support::{KeyStore, World},
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -124,4 +127,54 @@ async fn rotating_again_and_again_leaves_one_active_key() {
         assert_eq!(active, 1);
         assert!(tokens.iter().all(|token| verifies(&keys, token, now)));
     }
+}
+
+#[tokio::test]
+async fn rotating_without_end_publishes_no_more_keys_than_verifiers_take() {
+    let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+    let keys = store.start(schedule, NOW).await.unwrap();
+    let mut refused = 0;
+    for second in 0..100 {
+        let now = NOW + Duration::from_secs(second);
+        let random = SeededRandom::new(second);
+        match keys.rotate(false, now, &random).await {
+            Ok(()) => {}
+            Err(SigningKeyError::TooManyPublished { published, limit }) => {
+                assert_eq!((published, limit), (MAX_PUBLISHED, MAX_PUBLISHED));
+                refused += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(published(&keys, now).len() <= MAX_PUBLISHED);
+    }
+    assert_eq!(refused, 100 - MAX_PUBLISHED + 1);
+    let now = NOW + Duration::from_secs(100);
+    rotate(&keys, true, now).await;
+    assert_eq!(published(&keys, now).len(), 1, "withdrawing is never refused");
+    rotate(&keys, false, now).await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_rotated_away_goes_when_its_last_token_has_ended() {
+    let world =
+        World::with(|policy| policy.passwords = Some(PasswordPolicy::default()), |_| {}).await;
+    let (keys, policy) = (world.authority.signing_keys(), world.authority.policy());
+    let now = world.authority.now();
+    let of_passwords = |keys: &SigningKeys| {
+        let all = keys.summaries(now).into_iter();
+        all.filter(|key| key.algorithm == Algorithm::Rs256).map(|key| key.kid).collect::<Vec<_>>()
+    };
+    let (old, before) = (keys.summaries(now)[0].kid, of_passwords(keys));
+    keys.rotate(false, now, &SeededRandom::new(1)).await.unwrap();
+    assert_eq!(of_passwords(keys), before, "only the key of access tokens was rotated");
+    let old_key = keys.summaries(now).into_iter().find(|key| key.state == Retired).unwrap();
+    assert!(old_key.algorithm == policy.signing_keys.algorithm || old_key.kid == old);
+    let longest = policy.tokens.lifetime.max(policy.mutual.token_lifetime) + policy.skew;
+    assert!(old_key.life.expires_at > now + longest);
+    assert!(old_key.life.expires_at < now + longest + Duration::from_mins(2));
+
+    keys.rotate_algorithm(Algorithm::Rs256, false, now, &SeededRandom::new(2)).await.unwrap();
+    assert_ne!(of_passwords(keys), before);
+    let refused = keys.rotate_algorithm(Algorithm::Es384, false, now, &SeededRandom::new(3)).await;
+    assert!(matches!(refused, Err(SigningKeyError::NotScheduled(Algorithm::Es384))));
 }

@@ -174,7 +174,7 @@ async fn change(store: &KeyStore, old: &str, new: &str) -> Result<(), VaultError
 async fn jwks(store: &Arc<KeyStore>, master: &str) -> Result<serde_json::Value, SigningKeyError> {
     let vault = open(store, &parse(master)).await.unwrap();
     let (lives, random) = (KeySchedule::default(), SeededRandom::new(1));
-    let schedules = [Schedule { lives, keep_expired: false }];
+    let schedules = [Schedule { lives, keep_expired: false, tokens_live: lives.keep_after }];
     let keys = SigningKeys::load(Arc::clone(store) as _, &vault, schedules, NOW, &random).await?;
     Ok(keys.jwks(NOW))
 }

@@ -13,7 +13,11 @@ use countersign_authority::{
     sealed_key::{KeyState, SealedSigningKey},
     vault::Vault,
 };
-use countersign_protocol::{UnixTime, keys::Thumbprint, proofs::target_uri::TargetUri};
+use countersign_protocol::{
+    UnixTime,
+    keys::{Algorithm, Thumbprint},
+    proofs::target_uri::TargetUri,
+};
 use countersign_system::SystemRandom;
 use serde_json::{Value, json};
 
@@ -40,10 +44,14 @@ pub(super) enum Command {
     /// Sign with another key from now on
     ///
     /// Keys rotate by themselves; this is for when that should not be waited for. The present key
-    /// is retired: tokens that it signed stay good until they end.
+    /// of access tokens is retired: tokens that it signed stay good until they end.
     Rotate {
-        /// The present key is in the wrong hands: withdraw it, and retired ones too. Every token
-        /// that they signed dies at once; whoever holds one must log in again
+        /// Rotate the keys of this algorithm, such as RS256 for tokens of passwords, and no others
+        #[arg(long, value_name = "NAME", value_parser = algorithm)]
+        algorithm: Option<Algorithm>,
+
+        /// The present keys, of every algorithm, are in the wrong hands: withdraw them, and retired
+        /// ones too. Every token that they signed dies at once; whoever holds one must log in again
         ///
         /// A resource server that verifies tokens by itself may have cached the old keys for up to
         /// five minutes.
@@ -55,7 +63,7 @@ pub(super) enum Command {
 pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { json } => list(settings, json).await,
-        Command::Rotate { withdraw } => rotate(settings, withdraw).await,
+        Command::Rotate { algorithm, withdraw } => rotate(settings, algorithm, withdraw).await,
     }
 }
 
@@ -64,7 +72,15 @@ async fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
     print(&data_dir, json).await
 }
 
-async fn rotate(settings: &Settings, withdraw: bool) -> anyhow::Result<()> {
+fn algorithm(name: &str) -> Result<Algorithm, &'static str> {
+    Algorithm::from_name(name).ok_or("not the name of an algorithm")
+}
+
+async fn rotate(
+    settings: &Settings,
+    algorithm: Option<Algorithm>,
+    withdraw: bool,
+) -> anyhow::Result<()> {
     require_data_dir(settings)?;
     make_room_if_full(settings);
     // Alone, since a change of the master key must not come between opening and sealing.
@@ -77,7 +93,10 @@ async fn rotate(settings: &Settings, withdraw: bool) -> anyhow::Result<()> {
     require_algorithm(&store.signing_keys().await?, &policy.signing_keys, now)?;
     let schedules = policy.key_schedules();
     let keys = SigningKeys::load(store, &vault, schedules, now, &SystemRandom).await?;
-    keys.rotate(withdraw, now, &SystemRandom).await?;
+    match algorithm {
+        Some(algorithm) => keys.rotate_algorithm(algorithm, withdraw, now, &SystemRandom).await?,
+        None => keys.rotate(withdraw, now, &SystemRandom).await?,
+    }
     output::remark(if withdraw {
         "another key signs now; the tokens of the keys before it are refused"
     } else {

@@ -82,6 +82,7 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("limits.disk_reserve_bytes", Kind::Number),
     ("rate_limits.enabled", Kind::Flag),
     ("rate_limits.requests", Kind::Number),
+    ("rate_limits.upkeep", Kind::Number),
     ("rate_limits.registrations", Kind::Number),
     ("rate_limits.registrations_per_day", Kind::Number),
     ("rate_limits.costly_registrations", Kind::Number),

@@ -194,6 +194,8 @@ settings! {
     struct RateLimitSettings {
         enabled: bool = true,
         requests: u32 = Limits::default().requests.burst,
+        /// Requests for what guards elsewhere need, a minute and client address.
+        upkeep: u32 = Limits::default().upkeep.burst,
         registrations: u32 = Limits::default().registrations.burst,
         registrations_per_day: u32 = Limits::default().registrations_per_day.burst,
         /// Those for which a password is hashed or a key pair made.
@@ -502,6 +504,7 @@ impl RateLimitSettings {
         let default = Limits::default();
         Limits {
             requests: with(default.requests, self.requests),
+            upkeep: with(default.upkeep, self.upkeep),
             registrations: with(default.registrations, self.registrations),
             registrations_per_day: with(default.registrations_per_day, self.registrations_per_day),
             costly_registrations: with(default.costly_registrations, self.costly_registrations),

@@ -10,7 +10,7 @@ use countersign_protocol::{
     strict::json,
 };
 
-use super::{Guard, Request, Verdict, check_scope, owner, unavailable};
+use super::{Guard, Request, Verdict, check_scope, client_network, owner, unavailable};
 use crate::{
     ports::{AccountKey, ReplayError, TokenStanding},
     proofs::{AcrossRestarts, Memory, Reuse, SelfSignedPolicy, SelfSignedProofs},
@@ -45,7 +45,8 @@ impl Guard {
         let jwt = parse(text).map_err(refused)?;
         let name = account_name(&jwt, &proofs.policy, request.body).map_err(invalid)?;
         let kid: Option<Thumbprint> = jwt.kid().and_then(|kid| kid.parse().ok());
-        let candidates = proofs.keys.account_keys(&name, kid.as_ref()).await;
+        let candidates =
+            proofs.keys.account_keys(&name, kid.as_ref(), client_network(request.parts)).await;
         let candidates = candidates.map_err(|error| refused(unavailable(error)))?;
         let verified = self.verify_by(jwt, &candidates, proofs, request.body, now);
         let (verified, signer) = verified.map_err(invalid)?;

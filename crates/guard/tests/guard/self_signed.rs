@@ -143,6 +143,7 @@ impl AccountKeys for FakeKeys {
         &self,
         name: &str,
         _kid: Option<&Thumbprint>,
+        _client: Option<countersign_protocol::ClientNetwork>,
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
         self.asked.fetch_add(1, SeqCst);
         if self.away.load(SeqCst) {

@@ -70,7 +70,7 @@ impl MutualChallenges {
             return None;
         }
         let digest = sha256(&[b"countersign mutual challenge\0", &account.as_bytes()[..], &bytes]);
-        let entry = ReplayEntry { digest, forget_at: made + LIFETIME };
+        let entry = ReplayEntry { digest, forget_at: made + LIFETIME, epoch: 0 };
         Some(Unspent::new(number.clone(), entry))
     }
 

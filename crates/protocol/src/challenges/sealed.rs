@@ -2,7 +2,10 @@
 
 use std::{
     array,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -21,6 +24,11 @@ pub trait Nonces: Send + Sync {
     /// Whether `nonce` was made here and is still fresh at `now`.
     fn recognises(&self, nonce: &str, now: UnixTime) -> bool;
 
+    /// The present epoch, if `nonce` was made here in it and is still fresh at `now`.
+    fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<u64> {
+        self.recognises(nonce, now).then_some(0)
+    }
+
     /// Changes when nonces from before are no longer recognised.
     fn generation(&self) -> u64 {
         0
@@ -30,15 +38,20 @@ pub trait Nonces: Send + Sync {
 /// Makes and recognises the nonces of one purpose (RFC 9449 §8, §9).
 ///
 /// A nonce is `base64url(time ‖ tag)`: the milliseconds of its making in 8 bytes, big-endian, and
-/// the first 16 bytes of an HMAC-SHA-256 over them. Nobody without the key can predict or make one.
+/// the first 16 bytes of an HMAC-SHA-256 over them and the number of the epoch. Nobody without the
+/// key can predict or make one.
+///
+/// An epoch ends when the clock is set back: the times of before come once more, and nonces of then
+/// must not seem fresh again.
 pub struct NonceSealer {
     key: SealingKey,
     lifetime: Duration,
     made_after: Option<UnixTime>,
     ahead: Duration,
+    epoch: Arc<AtomicU64>,
     /// Genuine nonces that came back last, each in the place of its second. A busy server hands out
     /// one nonce in a second, and gets it back from all its clients.
-    genuine: [Mutex<Option<Nonce>>; 4],
+    genuine: [Mutex<Option<(u64, Nonce)>>; 4],
 }
 
 /// Its bytes: time and tag.
@@ -47,8 +60,13 @@ type Nonce = [u8; TIME_LEN + TAG_LEN];
 impl NonceSealer {
     /// With a key that is used for nothing else; nonces live for `lifetime`.
     pub fn new(key: SealingKey, lifetime: Duration) -> Self {
-        let genuine = array::from_fn(|_| Mutex::default());
-        Self { key, lifetime, made_after: None, ahead: Duration::ZERO, genuine }
+        let (epoch, genuine) = (Arc::default(), array::from_fn(|_| Mutex::default()));
+        Self { key, lifetime, made_after: None, ahead: Duration::ZERO, epoch, genuine }
+    }
+
+    /// The same, in the epoch that `epoch` counts for several.
+    pub fn in_epoch(self, epoch: Arc<AtomicU64>) -> Self {
+        Self { epoch, ..self }
     }
 
     /// For a key that others have too, or that outlives the memory of what was used: nonces up to
@@ -66,39 +84,51 @@ impl NonceSealer {
         let time = now.as_millis().to_be_bytes();
         let mut nonce = [0; TIME_LEN + TAG_LEN];
         nonce[..TIME_LEN].copy_from_slice(&time);
-        nonce[TIME_LEN..].copy_from_slice(&self.tag(time));
+        nonce[TIME_LEN..].copy_from_slice(&self.tag(time, self.epoch.load(SeqCst)));
         base64url::encode(&nonce)
     }
 
     /// Whether `nonce` was made here and is still fresh at `now`.
     pub fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
-        let Ok(bytes) = base64url::decode(nonce) else { return false };
-        let Ok(nonce) = Nonce::try_from(bytes) else { return false };
-        let Some((time, tag)) = nonce.split_first_chunk() else { return false };
+        self.epoch_of(nonce, now).is_some()
+    }
+
+    /// The present epoch, if `nonce` was made here in it and is still fresh at `now`.
+    pub fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<u64> {
+        let nonce = Nonce::try_from(base64url::decode(nonce).ok()?).ok()?;
+        let (time, tag) = nonce.split_first_chunk()?;
+        let epoch = self.epoch.load(SeqCst);
         let issued = UnixTime::from_millis(u64::from_be_bytes(*time));
         let is_of_time = issued <= now + self.ahead
             && now < issued + self.lifetime
             && self.made_after.is_none_or(|since| issued > since);
-        is_of_time && self.is_genuine(&nonce, issued, || self.tag(*time).ct_eq(tag).into())
+        let is_right = || self.tag(*time, epoch).ct_eq(tag).into();
+        (is_of_time && self.is_genuine((epoch, nonce), issued, is_right)).then_some(epoch)
     }
 
-    /// Whether `nonce` was made here, as `verify` says or said before.
-    fn is_genuine(&self, nonce: &Nonce, issued: UnixTime, verify: impl FnOnce() -> bool) -> bool {
+    /// Whether `nonce` was made here in its epoch, as `verify` says or said before.
+    fn is_genuine(
+        &self,
+        nonce: (u64, Nonce),
+        issued: UnixTime,
+        verify: impl FnOnce() -> bool,
+    ) -> bool {
         let place = issued.as_secs() % self.genuine.len() as u64;
         let place = &self.genuine[usize::try_from(place).unwrap_or_default()];
         let known = || place.lock().unwrap_or_else(PoisonError::into_inner);
-        if known().is_some_and(|known| known.ct_eq(nonce).into()) {
+        let is_it = |(epoch, known): (u64, Nonce)| epoch == nonce.0 && known.ct_eq(&nonce.1).into();
+        if known().is_some_and(is_it) {
             return true;
         }
         let genuine = verify();
         if genuine {
-            *known() = Some(*nonce);
+            *known() = Some(nonce);
         }
         genuine
     }
 
-    fn tag(&self, time: [u8; TIME_LEN]) -> [u8; TAG_LEN] {
-        let mac = self.key.mac(&[&time]);
+    fn tag(&self, time: [u8; TIME_LEN], epoch: u64) -> [u8; TAG_LEN] {
+        let mac = self.key.mac(&[&time, &epoch.to_be_bytes()]);
         std::array::from_fn(|place| mac[place])
     }
 }
@@ -110,6 +140,10 @@ impl Nonces for NonceSealer {
 
     fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
         Self::recognises(self, nonce, now)
+    }
+
+    fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<u64> {
+        Self::epoch_of(self, nonce, now)
     }
 }
 
@@ -180,6 +214,18 @@ mod tests {
             assert!(!here.recognises(&there.issue(before), now));
             assert!(here.recognises(&here.issue(before), start), "what it makes, it knows");
         }
+    }
+
+    #[test]
+    fn a_nonce_of_an_earlier_epoch_is_unknown_for_good() {
+        let epoch = Arc::new(AtomicU64::new(0));
+        let sealer = sealer(1).in_epoch(Arc::clone(&epoch));
+        let made = UnixTime::from_secs(1_000);
+        let old = sealer.issue(made);
+        assert_eq!(sealer.epoch_of(&old, made), Some(0));
+        epoch.store(1, SeqCst);
+        assert!(!sealer.recognises(&old, made), "although it was recognised before");
+        assert_eq!(sealer.epoch_of(&sealer.issue(made), made), Some(1));
     }
 
     #[test]

@@ -167,14 +167,14 @@ impl<'a> PresentedProof<'a> {
         if let Some(binding) = expected.access_token {
             check_binding(claims, binding, thumbprint)?;
         }
-        check_nonce(claims.optional_string("nonce")?, expected.nonce, now)?;
+        let epoch = check_nonce(claims.optional_string("nonce")?, expected.nonce, now)?;
         let body_hash = body_hash(claims)?;
         let digest = replay_digest(thumbprint, expected, jti);
         self.jws.verify(key).map_err(|_| DpopError::Signature)?;
         let proof = DpopProof { thumbprint, body_hash };
         // One second more than the window, because `iat` was cut to whole seconds.
         let forget_at = issued_at + expected.window.past + Duration::from_secs(1);
-        Ok(Unspent::new(proof, ReplayEntry { digest, forget_at }))
+        Ok(Unspent::new(proof, ReplayEntry { digest, forget_at, epoch }))
     }
 }
 
@@ -216,15 +216,14 @@ fn check_binding(
     (binding.jkt == thumbprint).then_some(()).ok_or(DpopError::OtherKey)
 }
 
-fn check_nonce(nonce: Option<&str>, rule: NonceRule<'_>, now: UnixTime) -> Result<(), DpopError> {
+/// The epoch of the nonce; 0 where there is none and need not be.
+fn check_nonce(nonce: Option<&str>, rule: NonceRule<'_>, now: UnixTime) -> Result<u64, DpopError> {
     match (nonce, rule) {
-        (None, NonceRule::IfPresent(_)) => Ok(()),
-        (Some(nonce), NonceRule::Required(nonces) | NonceRule::IfPresent(nonces))
-            if nonces.recognises(nonce, now) =>
-        {
-            Ok(())
+        (None, NonceRule::IfPresent(_)) => Ok(0),
+        (Some(nonce), NonceRule::Required(nonces) | NonceRule::IfPresent(nonces)) => {
+            nonces.epoch_of(nonce, now).ok_or(DpopError::Nonce)
         }
-        (None, NonceRule::Required(_)) | (Some(_), _) => Err(DpopError::Nonce),
+        (None, NonceRule::Required(_)) => Err(DpopError::Nonce),
     }
 }
 

@@ -142,7 +142,7 @@ impl<'a> PresentedSelfSigned<'a> {
             SelfSigned { thumbprint, issued_at, expires_at, names_server, body_hash, body_sha256 };
         // Not over the signature: whoever sees one by ECDSA can make another from it.
         let digest = sha256(&[b"self-signed\0", thumbprint.as_bytes(), signed.as_bytes()]);
-        let entry = ReplayEntry { digest, forget_at: expires_at + expected.skew };
+        let entry = ReplayEntry { digest, forget_at: expires_at + expected.skew, epoch: 0 };
         Ok(Unspent::new(jwt, entry))
     }
 

@@ -7,7 +7,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{
             AtomicU64,
-            Ordering::{AcqRel, Acquire},
+            Ordering::{AcqRel, Acquire, Release},
         },
     },
 };
@@ -62,6 +62,10 @@ struct Shard {
     buckets: BTreeMap<u64, Bucket>,
     /// What ended up to then may have been forgotten.
     forgotten_until: UnixTime,
+    /// The present epoch of nonces.
+    epoch: u64,
+    /// What was made in it and ended up to then may have been forgotten.
+    forgotten_in_epoch: UnixTime,
 }
 
 struct Bucket {
@@ -98,7 +102,7 @@ impl ReplayMemory {
         self.free_expired(now);
         let key = key_of(&entry);
         let mut shard = lock(&self.shards[usize::from(key[0]) % SHARDS]);
-        if entry.forget_at <= shard.forgotten_until {
+        if shard.may_have_forgotten(&entry) {
             return Err(NotRecorded::Forgotten);
         }
         if shard.buckets.values().any(|bucket| bucket.keys.contains(&key)) {
@@ -124,12 +128,24 @@ impl ReplayMemory {
         let key = key_of(&entry);
         let mut shard = lock(&self.shards[usize::from(key[0]) % SHARDS]);
         let is_known = || shard.buckets.values().any(|bucket| bucket.keys.contains(&key));
-        if entry.forget_at > shard.forgotten_until && !is_known() {
+        if !shard.may_have_forgotten(&entry) && !is_known() {
             self.len.fetch_add(1, AcqRel);
             let bucket = bucket_of(entry.forget_at, now);
             lock(&self.owners).count(owner, bucket, entry.forget_at);
             shard.insert(key, bucket, entry.forget_at, &self.hashing);
         }
+    }
+
+    /// The clock was set back to `now`, and from here on nonces are of the epoch `epoch`. What carries
+    /// one of these cannot have been used before, whatever was forgotten, and is recorded again. All
+    /// else is refused until the clock has passed what was forgotten. Nothing is forgotten by this.
+    pub fn begin_epoch(&self, epoch: u64, now: UnixTime) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            shard.epoch = epoch;
+            shard.forgotten_in_epoch = now;
+        }
+        self.freed_in.store(now.as_millis() / BUCKET_MILLIS, Release);
     }
 
     /// How many entries it remembers.
@@ -157,6 +173,12 @@ impl ReplayMemory {
 }
 
 impl Shard {
+    fn may_have_forgotten(&self, entry: &ReplayEntry) -> bool {
+        let is_of_epoch = entry.epoch == self.epoch;
+        let until = if is_of_epoch { self.forgotten_in_epoch } else { self.forgotten_until };
+        entry.forget_at <= until
+    }
+
     fn insert(
         &mut self,
         key: [u8; KEY_LEN],
@@ -175,6 +197,7 @@ impl Shard {
     /// Frees the buckets that have expired and returns how many entries they held.
     fn free_expired(&mut self, now: UnixTime) -> u64 {
         self.forgotten_until = self.forgotten_until.max(now);
+        self.forgotten_in_epoch = self.forgotten_in_epoch.max(now);
         let mut freed = 0;
         self.buckets.retain(|_, bucket| {
             let keep = bucket.ends_at > now;

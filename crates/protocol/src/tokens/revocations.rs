@@ -9,15 +9,16 @@ use thiserror::Error;
 use crate::{
     AccountId, UnixTime, Unverified,
     keys::{Algorithm, PrivateKey, PublicKey, SignError, Thumbprint},
-    strict::json::Object,
+    strict::json::{Member, Object},
     tokens::{
         claims::{ClaimError, Claims},
         jws::{self, Jws, JwsError},
     },
 };
 
-/// The `typ` of the feed.
-pub const REVOCATIONS_TYPE: &str = "countersign-revocations+jwt";
+/// The `typ` of the feed. The number is that of its form: who understands only another one refuses
+/// it, because a member that is passed over is a revocation that is not heard.
+pub const REVOCATIONS_TYPE: &str = "countersign-revocations-2+jwt";
 
 /// The longest feed that is read, in bytes: room for about 60 000 entries.
 pub const MAX_LEN: usize = 4 * 1024 * 1024;
@@ -34,12 +35,24 @@ pub struct Revocations {
     pub issued_at: UnixTime,
     /// `exp`: from then on this says nothing about the present.
     pub expires_at: UnixTime,
+    /// `seq`: grows with what is revoked. A feed with a smaller one lacks something.
+    pub sequence: u64,
+    /// `before`: every token that was issued up to then, in whole seconds, counts as revoked, because
+    /// more was revoked than can be listed.
+    pub before: Option<UnixTime>,
+    /// `keys_before`: keys and accounts that were shut out up to then may not be listed. Their tokens
+    /// fall under `before`; who keeps keys of accounts must fetch them anew.
+    pub keys_before: Option<UnixTime>,
     /// `tokens`: the `jti` of each token that was revoked and has not ended by itself.
     pub tokens: Vec<String>,
     /// `keys`: the credentials whose tokens may still be about although they were revoked.
     pub keys: Vec<Thumbprint>,
     /// `accounts`: those whose tokens may still be about although they were disabled.
     pub accounts: Vec<AccountId>,
+    /// `accounts_before`: accounts of which so much was revoked that all of their tokens that were
+    /// issued up to then, in whole seconds, count as revoked. Who keeps their keys must fetch them
+    /// anew.
+    pub accounts_before: Vec<(AccountId, UnixTime)>,
 }
 
 /// Signs `revocations` with the issuer's signing key `key`, whose thumbprint becomes the `kid`.
@@ -56,21 +69,28 @@ pub fn sign(
         ("typ", REVOCATIONS_TYPE.into()),
         ("kid", key.public_key().thumbprint().to_string().into()),
     ];
+    let of_account = |(id, before): &(AccountId, UnixTime)| json!([id, before.as_secs()]);
+    let accounts_before: Vec<_> = revocations.accounts_before.iter().map(of_account).collect();
     let payload = [
         ("iss", json!(revocations.issuer)),
         ("iat", json!(revocations.issued_at.as_secs())),
         ("exp", json!(revocations.expires_at.as_secs())),
+        ("seq", json!(revocations.sequence)),
         ("tokens", json!(revocations.tokens)),
         ("keys", json!(revocations.keys)),
         ("accounts", json!(accounts)),
+        ("accounts_before", json!(accounts_before)),
     ];
+    let before = [("before", revocations.before), ("keys_before", revocations.keys_before)];
+    let before = before.map(|(name, time)| Some((name, json!(time?.as_secs()))));
+    let payload = payload.into_iter().chain(before.into_iter().flatten());
     let header = header.map(|(name, value): (_, Value)| (name.to_owned(), value));
     let payload = payload.map(|(name, value)| (name.to_owned(), value));
     jws::sign(
         key,
         algorithm,
         &header.into_iter().collect(),
-        &payload.into_iter().collect::<serde_json::Map<_, _>>(),
+        &payload.collect::<serde_json::Map<_, _>>(),
     )
 }
 
@@ -129,22 +149,45 @@ fn read(payload: &Object) -> Result<Revocations, ClaimError> {
         issuer: claims.string("iss")?.to_owned(),
         issued_at: claims.date("iat")?,
         expires_at: claims.date("exp")?,
-        tokens: list(payload, "tokens", |id| Some(id).filter(is_token_id).map(str::to_owned))?,
-        keys: list(payload, "keys", |key| key.parse().ok())?,
-        accounts: list(payload, "accounts", |id| id.parse().ok())?,
+        sequence: whole_number(payload, "seq")?,
+        before: claims.optional_date("before")?,
+        keys_before: claims.optional_date("keys_before")?,
+        tokens: list(payload, "tokens", |id| id.as_str().filter(is_token_id).map(str::to_owned))?,
+        keys: list(payload, "keys", |key| key.as_str()?.parse().ok())?,
+        accounts: list(payload, "accounts", account)?,
+        accounts_before: list(payload, "accounts_before", account_before)?,
     })
 }
 
-/// A member that must be an array of strings, each of which `parse` understands: an entry that is
-/// passed over would be a revocation that is not heard.
+fn whole_number(payload: &Object, name: &'static str) -> Result<u64, ClaimError> {
+    match payload.get(name).ok_or(ClaimError::Missing(name))? {
+        Member::Other(Value::Number(number)) => number.as_u64(),
+        _ => None,
+    }
+    .ok_or(ClaimError::Malformed(name))
+}
+
+fn account(id: &Value) -> Option<AccountId> {
+    id.as_str()?.parse().ok()
+}
+
+/// An account's id and a time, in whole seconds.
+fn account_before(pair: &Value) -> Option<(AccountId, UnixTime)> {
+    let [id, before] = pair.as_array()?.as_slice() else { return None };
+    let before = before.as_u64().filter(|secs| *secs <= UnixTime::MAX_SECS)?;
+    Some((account(id)?, UnixTime::from_secs(before)))
+}
+
+/// A member that must be an array, each entry of which `parse` understands: one that is passed over
+/// would be a revocation that is not heard.
 fn list<T>(
     payload: &Object,
     name: &'static str,
-    parse: impl Fn(&str) -> Option<T>,
+    parse: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, ClaimError> {
     let value = payload.get(name).ok_or(ClaimError::Missing(name))?;
     let items = value.as_array().ok_or(ClaimError::Malformed(name))?;
-    let parsed = items.iter().map(|item| parse(item.as_str()?));
+    let parsed = items.iter().map(parse);
     parsed.collect::<Option<_>>().ok_or(ClaimError::Malformed(name))
 }
 

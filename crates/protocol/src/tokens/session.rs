@@ -24,6 +24,23 @@ pub const MAX_LEN: usize = 2 * 1024;
 /// The one header that a session has, encoded: `{"alg":"HS256","typ":"JWT"}`.
 pub(super) const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 
+/// Whether `text` has the form of a session: the one header, claims, and a MAC of 32 bytes. Whether
+/// it is one, only who issued it knows.
+pub fn has_form(text: &str) -> bool {
+    let is_base64url = |part: &str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !part.is_empty() && part.bytes().all(known)
+    };
+    let parts = text.strip_prefix(HEADER).and_then(|rest| rest.strip_prefix('.'));
+    let parts = parts.filter(|_| text.len() <= MAX_LEN).and_then(|rest| rest.split_once('.'));
+    parts.is_some_and(|(claims, mac)| {
+        is_base64url(claims) && is_base64url(mac) && mac.len() == MAC_LEN
+    })
+}
+
+/// The length of a MAC by HS256 in base64url.
+const MAC_LEN: usize = 43;
+
 /// Issues and verifies sessions.
 pub struct SessionSealer {
     key: hmac::Key,
@@ -166,6 +183,20 @@ mod tests {
         let text = other.issue("alice", "session 1", "AAAAAAAAAAAAAAAAAAAAAA", NOW);
         assert!(other.verify(&text, NOW).is_ok());
         assert_eq!(sealer(1).verify(&text, NOW), Err(SessionError::Foreign));
+    }
+
+    #[test]
+    fn only_what_has_the_form_of_a_session_can_be_one() {
+        let text = session();
+        assert!(has_form(&text));
+        let (signed, _) = text.rsplit_once('.').unwrap();
+        for other in
+            ["", "x", HEADER, signed, &text[1..], &format!("{text}A"), &format!("{text}.A")]
+        {
+            assert!(!has_form(other), "{other}");
+        }
+        assert!(!has_form(&text.replace('.', "..")));
+        assert!(!has_form(&text.replacen("eyJ", "eyK", 1)));
     }
 
     #[test]

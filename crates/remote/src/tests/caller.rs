@@ -7,6 +7,7 @@ use std::{
 
 use countersign_guard::ports::Clock as _;
 use countersign_protocol::{
+    UnixTime,
     digest::sha256,
     keys::PrivateKey,
     strict::base64url,
@@ -58,18 +59,8 @@ impl Caller {
 
     /// A GET with the token and a fresh proof.
     pub(super) fn request(&self, world: &World) -> Parts {
-        let proof = json!({
-            "jti": format!("proof {}", self.proofs.fetch_add(1, SeqCst)),
-            "htm": "GET",
-            "htu": format!("{ORIGIN}/items"),
-            "iat": world.clock.now().as_secs(),
-            "ath": base64url::encode(&sha256(&[self.token.as_bytes()])),
-            "nonce": world.remote.guard().fresh_nonce(),
-        });
-        let header = json!({ "typ": "dpop+jwt", "jwk": self.key.public_key().to_jwk() });
-        let proof = jws::sign(&self.key, self.key.algorithm(), &object(header), &object(proof));
-        let token = format!("DPoP {}", self.token);
-        request(&[("authorization", &token), ("dpop", &proof.unwrap())])
+        let nonce = world.remote.guard().fresh_nonce();
+        dpop_request(&self.key, &self.token, &nonce, world.clock.now())
     }
 
     /// A JWT by the key itself, for `account`.
@@ -88,6 +79,23 @@ impl Caller {
         let jwt = jws::sign(&self.key, self.key.algorithm(), &Map::new(), &object(claims));
         request(&[("authorization", &format!("Bearer {}", jwt.unwrap()))])
     }
+}
+
+/// A GET with `token` and a proof by `key` that was never made before.
+pub(super) fn dpop_request(key: &PrivateKey, token: &str, nonce: &str, now: UnixTime) -> Parts {
+    static PROOFS: AtomicUsize = AtomicUsize::new(0);
+    let proof = json!({
+        "jti": format!("proof {}", PROOFS.fetch_add(1, SeqCst)),
+        "htm": "GET",
+        "htu": format!("{ORIGIN}/items"),
+        "iat": now.as_secs(),
+        "ath": base64url::encode(&sha256(&[token.as_bytes()])),
+        "nonce": nonce,
+    });
+    let header = json!({ "typ": "dpop+jwt", "jwk": key.public_key().to_jwk() });
+    let proof = jws::sign(key, key.algorithm(), &object(header), &object(proof));
+    let token = format!("DPoP {token}");
+    request(&[("authorization", &token), ("dpop", &proof.unwrap())])
 }
 
 pub(super) fn request(headers: &[(&str, &str)]) -> Parts {

@@ -20,6 +20,7 @@ use countersign_guard::ports::Clock as _;
 use countersign_protocol::{
     keys::{PrivateKey, PublicKey},
     names::Fingerprint,
+    strict::base64,
     tokens::revocations::{self, Revocations},
 };
 use countersign_testkit::{
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     origin: String,
     clock: OnceLock<Arc<FixedClock>>,
     away: AtomicBool,
+    /// With what the list is refused.
+    pub(super) refusing: Mutex<Option<StatusCode>>,
     pub(super) published: Mutex<Vec<PublicKey>>,
     pub(super) list: Mutex<Revocations>,
     /// Whose key signs the list, and how long ago.
@@ -95,10 +98,15 @@ impl Shared {
                 issuer: origin.to_owned(),
                 issued_at: NOW,
                 expires_at: NOW,
+                sequence: 0,
+                before: None,
+                keys_before: None,
                 tokens: Vec::new(),
                 keys: Vec::new(),
                 accounts: Vec::new(),
+                accounts_before: Vec::new(),
             }),
+            refusing: Mutex::new(None),
             list_by: Mutex::new((1, Duration::ZERO)),
             accounts: Mutex::default(),
             fingerprint: Mutex::default(),
@@ -149,6 +157,9 @@ async fn jwks(State(state): State<Arc<Shared>>) -> Answer {
 
 async fn list(State(state): State<Arc<Shared>>) -> Answer {
     state.note("list")?;
+    if let Some(status) = *state.refusing.lock() {
+        return Err(status);
+    }
     let (number, ago) = *state.list_by.lock();
     let mut list = state.list.lock().clone();
     list.issued_at = state.clock.get().unwrap().now() - ago;
@@ -169,12 +180,17 @@ async fn account(State(state): State<Arc<Shared>>, Path(name): Path<String>) -> 
     Ok(axum::Json(set).into_response())
 }
 
-/// Knows one session, `session`, and one signature, `signature`.
+/// A text that has the form of a session.
+pub(super) const SESSION: &str =
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Knows one session, [`SESSION`], and one signature, 64 zeros.
 async fn whoami(State(state): State<Arc<Shared>>, headers: HeaderMap) -> Answer {
     state.note("whoami")?;
     let field = |name: &str| headers.get(name).map(axum::http::HeaderValue::as_bytes);
-    let good = field("authorization") == Some(b"SignJWT session")
-        && field("signed-message") == Some(b"c2lnbmF0dXJl");
+    let signature = base64::encode(&[0; 64]);
+    let good = field("authorization") == Some(format!("SignJWT {SESSION}").as_bytes())
+        && field("signed-message") == Some(signature.as_bytes());
     if !good {
         return Err(StatusCode::UNAUTHORIZED);
     }

@@ -1,5 +1,6 @@
 //! A guard and an issuer that it reaches over a real socket.
 
+mod at_scale;
 mod caller;
 mod issuer;
 mod outages;
@@ -9,7 +10,7 @@ mod signing_keys;
 
 use std::sync::Arc;
 
-use countersign_guard::Refusal;
+use countersign_guard::{Refusal, ports::Clock as _};
 use countersign_protocol::Principal;
 use countersign_testkit::{clock::FixedClock, random::SeededRandom, samples::NOW};
 use http::request::Parts;
@@ -36,6 +37,8 @@ impl World {
     async fn with(alter: impl FnOnce(ResourceServer) -> ResourceServer) -> Self {
         let world = Self::over(FakeIssuer::start().await, alter);
         world.remote.ready().await.unwrap();
+        // After the first look of the upkeep, which tests do not wait for.
+        world.remote.refresh().await.unwrap();
         world
     }
 

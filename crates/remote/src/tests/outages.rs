@@ -2,6 +2,7 @@
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
+use axum::http::StatusCode;
 use countersign_testkit::keys::ed25519;
 
 use super::{caller::Caller, *};
@@ -26,6 +27,29 @@ async fn the_service_goes_on_while_the_issuer_is_away_but_not_for_ever() {
     world.issuer.set_away(false);
     world.refresh().await.unwrap();
     world.verify(&caller.request(&world)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_issuer_that_answers_without_a_list_gets_no_grace() {
+    for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS] {
+        let world = World::new().await;
+        let caller = Caller::new(&world);
+        *world.issuer.state.refusing.lock() = Some(status);
+        world.clock.advance(Duration::from_secs(10));
+        assert!(world.refresh().await.is_err());
+        world.verify(&caller.request(&world)).await.unwrap();
+        world.clock.advance(Duration::from_millis(1));
+        assert!(is_unavailable(&world.verify(&caller.request(&world)).await), "{status}");
+        // Nor does one that answered so and is away then.
+        world.issuer.set_away(true);
+        assert!(world.refresh().await.is_err());
+        assert!(is_unavailable(&world.verify(&caller.request(&world)).await), "{status}");
+
+        world.issuer.set_away(false);
+        *world.issuer.state.refusing.lock() = None;
+        world.refresh().await.unwrap();
+        world.verify(&caller.request(&world)).await.unwrap();
+    }
 }
 
 #[tokio::test]

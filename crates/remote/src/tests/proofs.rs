@@ -5,7 +5,7 @@ use std::time::Duration;
 use countersign_guard::SelfSignedPolicy;
 use countersign_protocol::{
     ProofKind, ProvenKey, keys::Algorithm, names::Fingerprint, proofs::body_hash::BodyHashes,
-    proofs::self_signed::SelfSignedError, tokens::claims::ClaimError,
+    proofs::self_signed::SelfSignedError, strict::base64, tokens::claims::ClaimError,
     tokens::unbound::UnboundClaims,
 };
 use countersign_testkit::{keys::ed25519, samples::account_id};
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     caller::{Caller, request},
-    issuer::issuer_key,
+    issuer::{SESSION, issuer_key},
     *,
 };
 
@@ -122,6 +122,29 @@ async fn a_key_that_was_revoked_signs_nothing_although_it_is_kept() {
 }
 
 #[tokio::test]
+async fn keys_that_were_fetched_before_a_moment_of_their_account_are_fetched_anew() {
+    let moments: [fn(&World); 2] = [
+        |world| world.issuer.state.list.lock().accounts_before.push((account_id(1), NOW)),
+        |world| world.issuer.state.list.lock().keys_before = Some(NOW),
+    ];
+    for revoke in moments {
+        let (world, caller) = accepting_self_signed().await;
+        world.verify(&caller.self_signed(&world, "alice")).await.unwrap();
+        // Revoked together with many others: the feed does not list this key.
+        world.issuer.state.accounts.lock().insert("alice".to_owned(), Vec::new());
+        revoke(&world);
+        world.clock.advance(Duration::from_secs(1));
+        world.refresh().await.unwrap();
+        let refused = world.verify(&caller.self_signed(&world, "alice")).await;
+        assert_eq!(refused, Err(Refusal::SelfSigned(SelfSignedError::Signature)));
+        assert_eq!(world.issuer.asked("account"), 2);
+        world.refresh().await.unwrap();
+        let _refused = world.verify(&caller.self_signed(&world, "alice")).await;
+        assert_eq!(world.issuer.asked("account"), 2, "once for each moment");
+    }
+}
+
+#[tokio::test]
 async fn an_account_that_is_unknown_is_refused_like_a_wrong_signature_and_asked_for_seldom() {
     let (world, caller) = accepting_self_signed().await;
     for _ in 0..5 {
@@ -147,18 +170,42 @@ async fn a_jwt_that_a_restart_could_not_tell_from_a_used_one_is_refused() {
 #[tokio::test]
 async fn signed_messages_are_put_to_the_issuer() {
     let world = World::with(ResourceServer::accept_signjwt).await;
-    let signed = |signature: &str| {
-        request(&[("authorization", "SignJWT session"), ("signed-message", signature)])
+    let authorization = format!("SignJWT {SESSION}");
+    let signed = |signature: &[u8]| {
+        let signature = base64::encode(signature);
+        request(&[("authorization", &authorization), ("signed-message", &signature)])
     };
-    let parts = signed("c2lnbmF0dXJl");
+    let parts = signed(&[0; 64]);
     let request = countersign_guard::Request { parts: &parts, body: None, scope: Some("read") };
     let verified = world.remote.guard().verify_request(request).await.unwrap();
     assert_eq!(verified.principal.proof, ProofKind::SignedMessage);
     assert_eq!(verified.session_nonce.as_deref(), Some("next"));
-    let refused = world.verify(&signed("Zm9yZ2Vk")).await;
-    assert!(matches!(refused, Err(Refusal::SignedMessage(_))));
+    let forged = signed(&[1; 64]);
+    for _ in 0..3 {
+        let refused = world.verify(&forged).await;
+        assert!(matches!(refused, Err(Refusal::SignedMessage(_))));
+    }
+    assert_eq!(world.issuer.asked("whoami"), 2, "what was refused stays refused");
     world.issuer.set_away(true);
     assert!(matches!(world.verify(&parts).await, Err(Refusal::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_message_of_a_session_is_refused_without_asking() {
+    let world = World::with(ResourceServer::accept_signjwt).await;
+    for (jwt, signature) in [
+        ("x", &[0; 64][..]),
+        ("eyJhbGciOiJSUzI1NiJ9.e30.AAAA", &[0; 64]),
+        (SESSION, &[0; 63]),
+        (SESSION, &[0; 1025]),
+    ] {
+        let authorization = format!("SignJWT {jwt}");
+        let signature = base64::encode(signature);
+        let parts = request(&[("authorization", &authorization), ("signed-message", &signature)]);
+        let refused = world.verify(&parts).await;
+        assert!(matches!(refused, Err(Refusal::SignedMessage(_))), "{refused:?}");
+    }
+    assert_eq!(world.issuer.asked("whoami"), 0);
 }
 
 #[tokio::test]

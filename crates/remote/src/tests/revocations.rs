@@ -8,7 +8,9 @@ use super::{caller::Caller, *};
 
 #[tokio::test]
 async fn what_is_revoked_at_the_issuer_is_refused_here_after_the_next_look() {
-    let revocations: [fn(&World); 3] = [
+    let revocations: [fn(&World); 5] = [
+        |world| world.issuer.state.list.lock().before = Some(NOW),
+        |world| world.issuer.state.list.lock().accounts_before.push((account_id(1), NOW)),
         |world| world.issuer.state.list.lock().tokens.push("token 1".to_owned()),
         |world| {
             let key = ed25519(2).public_key().thumbprint();
@@ -28,10 +30,43 @@ async fn what_is_revoked_at_the_issuer_is_refused_here_after_the_next_look() {
 }
 
 #[tokio::test]
+async fn a_moment_covers_no_token_that_was_issued_later_and_none_of_other_accounts() {
+    let world = World::new().await;
+    let caller = Caller::new(&world);
+    {
+        let mut list = world.issuer.state.list.lock();
+        list.before = Some(NOW - Duration::from_secs(1));
+        list.accounts_before = vec![
+            (account_id(1), NOW - Duration::from_secs(1)),
+            (account_id(2), NOW + Duration::from_secs(1)),
+        ];
+    }
+    world.refresh().await.unwrap();
+    world.verify(&caller.request(&world)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_what_the_last_one_had_does_not_count_while_that_does() {
+    let world = World::new().await;
+    let caller = Caller::new(&world);
+    world.issuer.state.list.lock().sequence = 7;
+    world.refresh().await.unwrap();
+    world.issuer.state.list.lock().sequence = 6;
+    assert!(world.refresh().await.unwrap_err().contains("lacks"));
+    world.verify(&caller.request(&world)).await.unwrap();
+    world.clock.advance(Duration::from_secs(11));
+    assert!(matches!(world.verify(&caller.request(&world)).await, Err(Refusal::Unavailable(_))));
+    world.refresh().await.unwrap();
+    world.verify(&caller.request(&world)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_list_by_somebody_else_does_not_count() {
     let world = World::new().await;
     world.issuer.state.list_by.lock().0 = 9;
-    assert!(world.refresh().await.unwrap_err().contains("unknown key"));
+    world.clock.advance(Duration::from_secs(5));
+    assert!(world.refresh().await.is_err());
+    world.verify(&Caller::new(&world).request(&world)).await.unwrap();
 }
 
 #[tokio::test]

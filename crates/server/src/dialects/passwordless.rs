@@ -248,6 +248,9 @@ impl From<RevokeTokenError> for Problem {
     fn from(error: RevokeTokenError) -> Self {
         match error {
             RevokeTokenError::NotOwner => Self::new(ProblemType::Forbidden),
+            RevokeTokenError::Session => {
+                Self::new(ProblemType::InvalidRequest).detail(error.to_string())
+            }
             RevokeTokenError::Store(error) => error.into(),
         }
     }

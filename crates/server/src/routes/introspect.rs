@@ -1,7 +1,10 @@
 //! Token introspection (RFC 7662).
 
 use axum::{Extension, extract::State, response::Response};
-use countersign_authority::{Caller, CallerAuthentication, Introspection};
+use countersign_authority::{
+    Caller, CallerAuthentication, Introspection, IssuedToken, account::Username,
+};
+use countersign_protocol::tokens::issue::AccessTokenClaims;
 use http::StatusCode;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -38,7 +41,7 @@ pub(crate) struct IntrospectForm {
     tag = "oauth",
     request_body(content = IntrospectForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "`{\"active\":false}`, or the token's claims with `active` true, `username`, `token_type` DPoP and `cnf`"),
+        (status = 200, description = "`{\"active\":false}`, or the token's claims with `active` true, `username`, `token_type` DPoP and `cnf`, or `token_type` Bearer where it is bound to no key"),
         (status = 400, body = OAuthErrorBody, description = "invalid_request"),
         (status = 401, body = OAuthErrorBody, description = "invalid_client"),
     )
@@ -74,9 +77,25 @@ pub(super) async fn authenticate(
 }
 
 fn to_json(introspection: &Introspection) -> Value {
-    let Introspection::Active { claims, username } = introspection else {
-        return json!({ "active": false });
-    };
+    match introspection {
+        Introspection::Active { token: IssuedToken::Bound(claims), username } => {
+            bound(claims, username)
+        }
+        Introspection::Active { token: IssuedToken::Unbound(claims), username } => json!({
+            "active": true,
+            "iss": claims.issuer,
+            "sub": claims.account_id,
+            "username": username.as_str(),
+            "token_type": "Bearer",
+            "jti": claims.token_id,
+            "iat": claims.issued_at.as_secs(),
+            "exp": claims.expires_at.as_secs(),
+        }),
+        Introspection::Inactive => json!({ "active": false }),
+    }
+}
+
+fn bound(claims: &AccessTokenClaims, username: &Username) -> Value {
     let mut answer = json!({
         "active": true,
         "iss": claims.issuer,

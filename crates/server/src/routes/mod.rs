@@ -48,14 +48,19 @@ pub(crate) fn for_proxies() -> OpenApiRouter<App> {
     forward_auth::routes()
 }
 
+/// What guards elsewhere fetch for all of their requests. It has an allowance of its own.
+pub(crate) fn upkeep() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(jwks::jwks))
+        .routes(routes!(metadata::metadata))
+        .routes(routes!(revocations::revocations))
+}
+
 /// The endpoints that need no proof, or check it themselves.
 pub(crate) fn public() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(accounts::account_jwks))
         .routes(routes!(introspect::introspect))
-        .routes(routes!(jwks::jwks))
-        .routes(routes!(metadata::metadata))
-        .routes(routes!(revocations::revocations))
         .routes(routes!(revoke::revoke))
         .routes(routes!(page::page))
 }

@@ -1,6 +1,8 @@
 //! What was revoked before its time, for resource servers that verify tokens by themselves.
 
-use axum::{extract::State, http::header, response::IntoResponse};
+use std::sync::Arc;
+
+use axum::{body::Bytes, extract::State, http::header, response::IntoResponse};
 use countersign_authority::FEED_MAX_AGE;
 
 use crate::{
@@ -12,15 +14,16 @@ pub(super) const PATH: &str = "/v1/revocations";
 
 /// What was revoked before its time, signed.
 ///
-/// A compact JWS of the type `countersign-revocations+jwt`: the ids of revoked tokens, the
-/// thumbprints of revoked keys and the ids of disabled accounts whose tokens may still be about.
+/// A compact JWS of the type `countersign-revocations-2+jwt`: the ids of revoked tokens, the
+/// thumbprints of revoked keys and the ids of disabled accounts whose tokens may still be about; and
+/// moments up to which every token of an account, or of anybody, counts as revoked.
 #[utoipa::path(
     get,
     path = PATH,
     tag = "metadata",
     responses(
         (status = 200, body = String, description = "A compact JWS", content_type = "application/jwt"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable: the server cannot say, or there is more than a feed can list"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable: the server cannot say"),
     )
 )]
 pub(crate) async fn revocations(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
@@ -29,5 +32,14 @@ pub(crate) async fn revocations(State(app): State<App>) -> Result<impl IntoRespo
         (header::CONTENT_TYPE, "application/jwt".to_owned()),
         (header::CACHE_CONTROL, format!("public, max-age={}", FEED_MAX_AGE.as_secs())),
     ];
-    Ok((headers, feed.to_string()))
+    Ok((headers, Bytes::from_owner(Text(feed))))
+}
+
+/// The text that all who ask share.
+struct Text(Arc<str>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) struct RevokeForm {
     request_body(content = RevokeForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token is no longer good, or never was"),
-        (status = 400, body = OAuthErrorBody, description = "invalid_request or unauthorized_client"),
+        (status = 400, body = OAuthErrorBody, description = "invalid_request, unauthorized_client or unsupported_token_type"),
         (status = 401, body = OAuthErrorBody, description = "invalid_client"),
     )
 )]

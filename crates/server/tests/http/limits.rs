@@ -34,7 +34,7 @@ async fn requests_are_counted_by_address_and_refilled_by_the_clock() {
         limits(setup, |limits| limits.requests = three("requests"));
     })
     .await;
-    let call = async || app.call("GET", "/.well-known/jwks.json").send().await;
+    let call = async || app.call("GET", "/").send().await;
     assert_eq!(statuses(call, 4).await, [200, 200, 200, 429]);
     let refused = call().await;
     refused.is_problem(429, "rate-limited");
@@ -239,5 +239,28 @@ async fn what_watches_the_server_is_not_limited() {
     for path in ["/healthz", "/readyz", "/openapi.json"] {
         let call = async || app.call("GET", path).send().await;
         assert_eq!(statuses(call, 5).await, [200; 5], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_guards_fetch_does_not_count_against_the_requests_of_their_address_nor_the_reverse() {
+    let few = |name| RateLimit { name, burst: 3, period: Duration::from_mins(1) };
+    let app = TestApp::start_with(|setup| {
+        let limits = Limits::default();
+        setup.policy.limits =
+            Some(Limits { requests: few("requests"), upkeep: few("upkeep"), ..limits });
+    })
+    .await;
+    let status = async |path: &str| app.call("GET", path).send().await.status;
+    for _ in 0..3 {
+        assert_eq!(status("/v1/accounts/nobody/jwks.json").await, 404);
+    }
+    assert_eq!(status("/v1/accounts/nobody/jwks.json").await, 429);
+    let fetched = ["/v1/revocations", "/.well-known/jwks.json"];
+    for path in [fetched[0], fetched[1], "/.well-known/oauth-authorization-server"] {
+        assert_eq!(status(path).await, 200, "{path}");
+    }
+    for path in fetched {
+        assert_eq!(status(path).await, 429, "{path}");
     }
 }

@@ -38,6 +38,10 @@ impl ReplayLog for MemoryReplayLog {
         })
     }
 
+    fn begin_epoch(&self, epoch: u64, now: UnixTime) {
+        self.0.begin_epoch(epoch, now);
+    }
+
     fn len(&self) -> u64 {
         self.0.len()
     }

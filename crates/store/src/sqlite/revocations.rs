@@ -3,29 +3,30 @@
 use async_trait::async_trait;
 use countersign_authority::{
     audit::AuditEvent,
-    ports::{RevocationStore, ShutOut, StoreError},
+    ports::{
+        DisabledAccount, RevocationStore, RevokedBefore, RevokedKey, RevokedToken,
+        RevokedTokenList, ShutOut, StoreError,
+    },
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use super::{
     SqliteStore, audit,
+    error::DbError,
     rows::{self, Columns, millis},
 };
 
 #[async_trait]
 impl RevocationStore for SqliteStore {
-    async fn revoke_token(
-        &self,
-        jti: &str,
-        expires_at: UnixTime,
-        event: AuditEvent,
-    ) -> Result<(), StoreError> {
-        let jti = jti.to_owned();
+    async fn revoke_token(&self, token: RevokedToken, event: AuditEvent) -> Result<(), StoreError> {
         self.write(move |connection| {
-            let insert = "INSERT INTO revoked_tokens(jti, expires_at) VALUES (?, ?)
-                ON CONFLICT DO NOTHING";
-            if rows::execute(connection, insert, (&jti, millis(expires_at)))? > 0 {
+            let insert = "INSERT INTO revoked_tokens(jti, account_id, issued_at, expires_at)
+                VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
+            let RevokedToken { token_id, account_id, issued_at, expires_at } = &token;
+            let (issued_at, expires_at) = (millis(*issued_at), millis(*expires_at));
+            let values = (token_id, account_id.as_bytes(), issued_at, expires_at);
+            if rows::execute(connection, insert, values)? > 0 {
                 audit::record(connection, &event)?;
             }
             Ok(())
@@ -33,33 +34,91 @@ impl RevocationStore for SqliteStore {
         .await
     }
 
-    async fn revoked_tokens(&self, now: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError> {
+    async fn revoked_tokens(
+        &self,
+        now: UnixTime,
+        limit: u32,
+    ) -> Result<RevokedTokenList, StoreError> {
         self.read(move |connection| {
-            let select = "SELECT jti, expires_at FROM revoked_tokens WHERE expires_at > ?";
-            Ok(rows::all(connection, select, [millis(now)], |row| {
-                let mut columns = Columns::new(row, "revoked_tokens", 0);
-                Ok((columns.plain("jti")?, columns.time("expires_at")?))
-            })?)
+            let select = "SELECT jti, account_id, issued_at, expires_at FROM revoked_tokens
+                WHERE expires_at > ? AND account_id IS NOT NULL
+                ORDER BY expires_at DESC LIMIT ?";
+            let tokens = rows::all(connection, select, (millis(now), limit), revoked_token)?;
+            let others = others(connection, &tokens, limit, now)?;
+            Ok(RevokedTokenList { tokens, others })
         })
         .await
     }
 
     async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {
         self.read(move |connection| {
-            let keys = "SELECT thumbprint, revoked_at FROM credentials WHERE revoked_at > ?1
-                UNION ALL SELECT thumbprint, revoked_at FROM revoked_thumbprints
-                WHERE revoked_at > ?1 ORDER BY revoked_at LIMIT ?2";
-            let key = |row: &Row<'_>| Columns::new(row, "credentials", 0).bytes("thumbprint");
-            let keys = rows::all(connection, keys, (millis(since), limit), key)?;
-            let accounts = "SELECT account_id FROM accounts WHERE disabled_at > ?
-                ORDER BY disabled_at LIMIT ?";
-            let id = |row: &Row<'_>| Columns::new(row, "accounts", 0).bytes("account_id");
-            let accounts = rows::all(connection, accounts, (millis(since), limit), id)?;
-            Ok(ShutOut {
-                keys: keys.into_iter().map(Thumbprint::from_bytes).collect(),
-                accounts: accounts.into_iter().map(AccountId::from_bytes).collect(),
-            })
+            // First, so that what follows is of this sequence or a later one.
+            let sequence =
+                rows::first(connection, "SELECT sequence FROM revocations", [], |row| {
+                    Columns::new(row, "revocations", 0).read("sequence", |sequence: i64| {
+                        u64::try_from(sequence).map_err(|_| "negative")
+                    })
+                })?;
+            let keys = "SELECT thumbprint, revoked_at, account_id FROM
+                (SELECT thumbprint, revoked_at, user_id FROM credentials WHERE revoked_at > ?1
+                 UNION ALL SELECT thumbprint, revoked_at, user_id FROM revoked_thumbprints
+                 WHERE revoked_at > ?1 ORDER BY revoked_at DESC LIMIT ?2)
+                JOIN accounts USING(user_id) ORDER BY revoked_at DESC";
+            let keys = rows::all(connection, keys, (millis(since), limit), revoked_key)?;
+            let accounts = "SELECT account_id, disabled_at FROM accounts
+                WHERE disabled_at > ? ORDER BY disabled_at DESC LIMIT ?";
+            let accounts =
+                rows::all(connection, accounts, (millis(since), limit), disabled_account)?;
+            Ok(ShutOut { sequence: sequence.unwrap_or_default(), keys, accounts })
         })
         .await
     }
+}
+
+/// What covers the revoked tokens that are not among `tokens`: those beyond `limit`, and those that
+/// an earlier version wrote down without saying whose they are.
+fn others(
+    connection: &Connection,
+    tokens: &[RevokedToken],
+    limit: u32,
+    now: UnixTime,
+) -> Result<Option<RevokedBefore>, DbError> {
+    let is_full = u32::try_from(tokens.len()).map_or(true, |count| count >= limit);
+    let last = tokens.last().filter(|_| is_full).map_or(-1, |last| millis(last.expires_at));
+    let select = "SELECT max(coalesce(issued_at, ?1)), max(expires_at) FROM revoked_tokens
+        WHERE expires_at > ?1 AND (account_id IS NULL OR expires_at <= ?2)";
+    let times = rows::first(connection, select, (millis(now), last), |row| {
+        Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+    })?;
+    let time = |millis: Option<i64>| Some(UnixTime::from_millis(u64::try_from(millis?).ok()?));
+    Ok(times.and_then(|(issued_at, expires_at)| {
+        Some(RevokedBefore { issued_at: time(issued_at)?, expires_at: time(expires_at)? })
+    }))
+}
+
+fn revoked_token(row: &Row<'_>) -> Result<RevokedToken, DbError> {
+    let mut columns = Columns::new(row, "revoked_tokens", 0);
+    Ok(RevokedToken {
+        token_id: columns.plain("jti")?,
+        account_id: AccountId::from_bytes(columns.bytes("account_id")?),
+        issued_at: columns.time("issued_at")?,
+        expires_at: columns.time("expires_at")?,
+    })
+}
+
+fn revoked_key(row: &Row<'_>) -> Result<RevokedKey, DbError> {
+    let mut columns = Columns::new(row, "credentials", 0);
+    Ok(RevokedKey {
+        thumbprint: Thumbprint::from_bytes(columns.bytes("thumbprint")?),
+        revoked_at: columns.time("revoked_at")?,
+        account_id: AccountId::from_bytes(columns.bytes("account_id")?),
+    })
+}
+
+fn disabled_account(row: &Row<'_>) -> Result<DisabledAccount, DbError> {
+    let mut columns = Columns::new(row, "accounts", 0);
+    Ok(DisabledAccount {
+        account_id: AccountId::from_bytes(columns.bytes("account_id")?),
+        disabled_at: columns.time("disabled_at")?,
+    })
 }

@@ -13,7 +13,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 10;
+pub(super) const VERSION: u32 = 11;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -32,6 +32,10 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     .and_then(unused_accounts::mark),
     Migration::new("0009_installation", include_str!("../../migrations/0009_installation.sql")),
     Migration::new("0010_added_by", include_str!("../../migrations/0010_added_by.sql")),
+    Migration::new(
+        "0011_revocation_feed",
+        include_str!("../../migrations/0011_revocation_feed.sql"),
+    ),
 ];
 
 struct Migration {

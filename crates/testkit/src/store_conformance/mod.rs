@@ -107,7 +107,9 @@ macro_rules! store_conformance {
                 a_revocation_is_known_until_the_token_ends
                 a_revoked_key_is_shut_out_from_then_on
                 no_more_are_shut_out_than_asked_for
+                revoked_tokens_beyond_the_number_are_covered_by_a_moment
                 revoking_twice_changes_nothing
+                the_sequence_of_revocations_grows_with_each
             }
             signing_keys {
                 reopening_keeps_signing_keys

@@ -5,7 +5,7 @@ use std::time::Duration;
 use countersign_authority::{
     account::AccountStatus,
     audit::{AuditEvent, EventKind},
-    ports::{NewAccount, ShutOut},
+    ports::{DisabledAccount, NewAccount, RevokedKey, RevokedToken, RevokedTokenList, ShutOut},
 };
 use countersign_protocol::UnixTime;
 
@@ -17,28 +17,52 @@ pub async fn a_revocation_is_known_until_the_token_ends(backend: &impl Backend) 
     let stores = backend.open().await;
     let end = NOW + Duration::from_mins(1);
     let event = samples::event(EventKind::TokenRevoked);
-    stores.revocations.revoke_token("token-1", end, event.clone()).await.unwrap();
+    let token = samples::revoked_token("token-1", end);
+    stores.revocations.revoke_token(token.clone(), event.clone()).await.unwrap();
     drop(stores);
 
     let stores = backend.open().await;
-    let revoked = [("token-1".to_owned(), end)];
-    assert_eq!(stores.revocations.revoked_tokens(NOW).await.unwrap(), revoked);
-    let just_before = end - Duration::from_millis(1);
-    assert_eq!(stores.revocations.revoked_tokens(just_before).await.unwrap(), revoked);
-    assert!(stores.revocations.revoked_tokens(end).await.unwrap().is_empty());
+    let revoked = RevokedTokenList { tokens: vec![token], others: None };
+    assert_eq!(stores.revoked_tokens(NOW, 10).await, revoked);
+    assert_eq!(stores.revoked_tokens(end - Duration::from_millis(1), 10).await, revoked);
+    assert_eq!(stores.revoked_tokens(end, 10).await, RevokedTokenList::default());
     assert_eq!(stores.trail().await[0].event, event);
 }
 
 /// A second revocation succeeds; nothing changed, so it is not recorded.
 pub async fn revoking_twice_changes_nothing(backend: &impl Backend) {
     let stores = backend.open().await;
-    let end = NOW + Duration::from_mins(1);
+    let token = samples::revoked_token("token-1", NOW + Duration::from_mins(1));
     for _ in 0..2 {
         let event = samples::event(EventKind::TokenRevoked);
-        stores.revocations.revoke_token("token-1", end, event).await.unwrap();
+        stores.revocations.revoke_token(token.clone(), event).await.unwrap();
     }
-    assert_eq!(stores.revocations.revoked_tokens(NOW).await.unwrap().len(), 1);
+    assert_eq!(stores.revoked_tokens(NOW, 10).await.tokens.len(), 1);
     assert_eq!(stores.trail().await.len(), 1);
+    assert_eq!(stores.shut_out(NOW).await.sequence, 1);
+}
+
+/// Of more revoked tokens than were asked for, those that end last are listed, and a moment covers
+/// all others.
+pub async fn revoked_tokens_beyond_the_number_are_covered_by_a_moment(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let token = |number: u64| RevokedToken {
+        issued_at: NOW + Duration::from_secs(number),
+        ..samples::revoked_token(&format!("token-{number}"), NOW + Duration::from_secs(60 + number))
+    };
+    for number in [3, 1, 5, 2, 4] {
+        let event = samples::event(EventKind::TokenRevoked);
+        stores.revocations.revoke_token(token(number), event).await.unwrap();
+    }
+    let all = stores.revoked_tokens(NOW, 6).await;
+    assert_eq!(all.tokens, [5, 4, 3, 2, 1].map(token));
+    assert_eq!(all.others, None);
+    let some = stores.revoked_tokens(NOW, 2).await;
+    assert_eq!(some.tokens, [5, 4].map(token));
+    let others = some.others.unwrap();
+    // Where it cannot tell which of those that end together are listed, it covers all of them.
+    assert_eq!(others.issued_at, token(4).issued_at);
+    assert_eq!(others.expires_at, token(4).expires_at);
 }
 
 /// A revoked key is among those that were shut out after any moment before its revocation.
@@ -52,11 +76,10 @@ pub async fn a_revoked_key_is_shut_out_from_then_on(backend: &impl Backend) {
     drop(stores);
 
     let stores = backend.open().await;
-    let keys = vec![new.credential.thumbprint()];
-    let revoked = ShutOut { keys, accounts: Vec::new() };
-    assert_eq!(stores.shut_out(NOW).await, revoked);
-    assert_eq!(stores.shut_out(later - Duration::from_millis(1)).await, revoked);
-    assert_eq!(stores.shut_out(later).await, ShutOut::default());
+    let keys = vec![revoked_key(&new, later)];
+    assert_eq!(stores.shut_out(NOW).await.keys, keys);
+    assert_eq!(stores.shut_out(later - Duration::from_millis(1)).await.keys, keys);
+    assert_eq!(stores.shut_out(later).await.keys, []);
 }
 
 /// A disabled account is among those that were shut out, for as long as it is disabled.
@@ -66,33 +89,59 @@ pub async fn a_disabled_account_is_shut_out_until_it_is_enabled(backend: &impl B
     stores.create(&new).await;
     let later = NOW + Duration::from_mins(1);
     stores.set_status(&new, AccountStatus::Disabled, later).await;
-    let disabled = ShutOut { keys: Vec::new(), accounts: vec![new.id] };
-    assert_eq!(stores.shut_out(NOW).await, disabled);
-    assert_eq!(stores.shut_out(later).await, ShutOut::default());
+    let disabled = DisabledAccount { account_id: new.id, disabled_at: later };
+    assert_eq!(stores.shut_out(NOW).await.accounts, [disabled]);
+    assert_eq!(stores.shut_out(later).await.accounts, []);
     stores.set_status(&new, AccountStatus::Active, later).await;
-    assert_eq!(stores.shut_out(NOW).await, ShutOut::default());
+    assert_eq!(stores.shut_out(NOW).await.accounts, []);
 }
 
-/// There are at most as many as were asked for, and they are the earliest.
+/// There are at most as many as were asked for, and they are the latest.
 pub async fn no_more_are_shut_out_than_asked_for(backend: &impl Backend) {
     let stores = backend.open().await;
-    let mut all = ShutOut::default();
-    for number in (1..=3).rev() {
+    let (mut keys, mut accounts) = (Vec::new(), Vec::new());
+    for number in 1..=3 {
         let new = samples::new_account(number, &format!("user-{number}"));
         stores.create(&new).await;
-        let at = NOW + Duration::from_secs(10 - number);
-        stores.revoke(&new, at).await;
-        stores.set_status(&new, AccountStatus::Disabled, at).await;
-        all.keys.push(new.credential.thumbprint());
-        all.accounts.push(new.id);
+        let disabled_at = NOW + Duration::from_secs(10 - number);
+        stores.revoke(&new, disabled_at).await;
+        stores.set_status(&new, AccountStatus::Disabled, disabled_at).await;
+        keys.push(revoked_key(&new, disabled_at));
+        accounts.push(DisabledAccount { account_id: new.id, disabled_at });
     }
-    assert_eq!(stores.shut_out(NOW).await, all);
-    all.keys.truncate(2);
-    all.accounts.truncate(2);
-    assert_eq!(stores.revocations.shut_out(NOW, 2).await.unwrap(), all);
+    let all = stores.shut_out(NOW).await;
+    assert_eq!((&all.keys, &all.accounts), (&keys, &accounts));
+    let some = stores.revocations.shut_out(NOW, 2).await.unwrap();
+    assert_eq!((&some.keys[..], &some.accounts[..]), (&keys[..2], &accounts[..2]));
+}
+
+/// The sequence of what is shut out grows with each revocation, and by nothing else that happens to
+/// accounts and keys.
+pub async fn the_sequence_of_revocations_grows_with_each(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let new = samples::new_account(1, "alice");
+    stores.create(&new).await;
+    assert_eq!(stores.shut_out(NOW).await.sequence, 0);
+    stores.set_status(&new, AccountStatus::Disabled, NOW).await;
+    assert_eq!(stores.shut_out(NOW).await.sequence, 1);
+    stores.set_status(&new, AccountStatus::Active, NOW).await;
+    let enabled = stores.shut_out(NOW).await.sequence;
+    stores.revoke(&new, NOW).await;
+    assert_eq!(stores.shut_out(NOW).await.sequence, enabled + 1);
+    drop(stores);
+    assert_eq!(backend.open().await.shut_out(NOW).await.sequence, enabled + 1);
+}
+
+fn revoked_key(new: &NewAccount, revoked_at: UnixTime) -> RevokedKey {
+    let thumbprint = new.credential.thumbprint();
+    RevokedKey { thumbprint, account_id: new.id, revoked_at }
 }
 
 impl Stores {
+    async fn revoked_tokens(&self, now: UnixTime, limit: u32) -> RevokedTokenList {
+        self.revocations.revoked_tokens(now, limit).await.unwrap()
+    }
+
     async fn shut_out(&self, since: UnixTime) -> ShutOut {
         self.revocations.shut_out(since, u32::MAX).await.unwrap()
     }

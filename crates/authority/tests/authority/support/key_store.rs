@@ -71,7 +71,8 @@ impl KeyStore {
         now: UnixTime,
     ) -> Result<SigningKeys, SigningKeyError> {
         let random = SeededRandom::new(now.as_millis());
-        let schedules = [Schedule { lives: schedule, keep_expired: false }];
+        let schedules =
+            [Schedule { lives: schedule, keep_expired: false, tokens_live: schedule.keep_after }];
         SigningKeys::load(Arc::clone(self) as _, &self.vault().await, schedules, now, &random).await
     }
 

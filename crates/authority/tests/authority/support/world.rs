@@ -140,8 +140,18 @@ impl World {
         key: &PrivateKey,
         login: &Login<'_>,
     ) -> Result<Grant, LoginError> {
+        let proof = self.proof(login.prover.unwrap_or(key), &uri("/oauth/token"));
+        self.login_with(key, login, &proof).await
+    }
+
+    /// Logs in with `key` and a proof that was made before.
+    pub(crate) async fn login_with(
+        &self,
+        key: &PrivateKey,
+        login: &Login<'_>,
+        proof: &str,
+    ) -> Result<Grant, LoginError> {
         let uri = uri("/oauth/token");
-        let proof = self.proof(login.prover.unwrap_or(key), &uri);
         let request = TokenRequest {
             assertion: &self.assertion(key, login),
             scope: login.scope,

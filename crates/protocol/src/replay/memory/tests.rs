@@ -15,7 +15,7 @@ const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 fn entry(number: u64, forget_at: UnixTime) -> ReplayEntry {
     let mut digest = [0; 32];
     digest[..8].copy_from_slice(&number.to_le_bytes());
-    ReplayEntry { digest, forget_at }
+    ReplayEntry { digest, forget_at, epoch: 0 }
 }
 
 fn memory(capacity: u64) -> ReplayMemory {
@@ -112,6 +112,28 @@ fn what_was_forgotten_is_refused_when_the_clock_goes_back() {
     let leap = START + Duration::from_hours(1);
     record(&log, entry(2, leap + Duration::from_mins(1)), leap).unwrap();
     assert!(is_unavailable(record(&log, used, START)));
+}
+
+#[test]
+fn what_carries_a_nonce_of_a_new_epoch_is_recorded_after_the_clock_was_set_back() {
+    let log = memory(100);
+    let (end, leap) = (START + Duration::from_mins(1), START + Duration::from_hours(1));
+    let of_epoch = |number, forget_at| ReplayEntry { epoch: 1, ..entry(number, forget_at) };
+    record(&log, entry(1, end), START).unwrap();
+    record(&log, entry(2, leap + Duration::from_mins(1)), leap).unwrap();
+    assert!(is_unavailable(record(&log, of_epoch(3, end), START)), "the epoch has not begun");
+    log.begin_epoch(1, START);
+    record(&log, of_epoch(3, end), START).unwrap();
+    assert!(is_used(record(&log, of_epoch(3, end), START)));
+    for forgotten in [entry(1, end), entry(4, end)] {
+        assert!(is_unavailable(record(&log, forgotten, START)), "it may have been used before");
+    }
+    let kept = leap + Duration::from_mins(1);
+    assert!(is_used(record(&log, of_epoch(2, kept), START)), "nothing was forgotten by that");
+    let later = end + Duration::from_secs(20);
+    record(&log, of_epoch(5, later + Duration::from_mins(1)), later).unwrap();
+    assert!(is_unavailable(record(&log, of_epoch(3, end), later)), "it has ended");
+    assert_eq!(log.len(), 2, "its room was given back");
 }
 
 #[test]

@@ -13,9 +13,13 @@ fn revocations() -> Revocations {
         issuer: ISSUER.to_owned(),
         issued_at: NOW,
         expires_at: NOW + Duration::from_mins(1),
+        sequence: 7,
+        before: Some(NOW - Duration::from_hours(1)),
+        keys_before: Some(NOW - Duration::from_hours(2)),
         tokens: vec!["token 1".to_owned(), "token 2".to_owned()],
         keys: vec![Thumbprint::from_bytes([7; 32])],
         accounts: vec![ACCOUNT.parse().unwrap()],
+        accounts_before: vec![(ACCOUNT.parse().unwrap(), NOW - Duration::from_mins(1))],
     }
 }
 
@@ -24,9 +28,13 @@ fn payload() -> Value {
         "iss": ISSUER,
         "iat": NOW.as_secs(),
         "exp": NOW.as_secs() + 60,
+        "seq": 7,
+        "before": NOW.as_secs() - 3600,
+        "keys_before": NOW.as_secs() - 7200,
         "tokens": ["token 1", "token 2"],
         "keys": [Thumbprint::from_bytes([7; 32])],
         "accounts": [ACCOUNT],
+        "accounts_before": [[ACCOUNT, NOW.as_secs() - 60]],
     })
 }
 
@@ -60,11 +68,16 @@ fn the_wire_format_is_as_documented() {
 #[test]
 fn an_empty_feed_is_a_feed() {
     let mut payload = payload();
-    for list in ["tokens", "keys", "accounts"] {
+    for list in ["tokens", "keys", "accounts", "accounts_before"] {
         payload[list] = json!([]);
     }
+    let payload = object(payload)
+        .into_iter()
+        .filter(|(name, _)| !name.ends_with("before") || name == "accounts_before");
+    let payload = Value::Object(payload.collect());
     let read = verdict(REVOCATIONS_TYPE, payload, NOW).unwrap();
     assert!(read.tokens.is_empty() && read.keys.is_empty() && read.accounts.is_empty());
+    assert_eq!((read.before, read.keys_before), (None, None));
 }
 
 #[test]
@@ -77,7 +90,7 @@ fn another_key_is_refused() {
 
 #[test]
 fn no_other_kind_of_token_is_a_feed_and_no_feed_another_kind() {
-    for typ in ["at+jwt", "JWT", "", "dpop+jwt"] {
+    for typ in ["at+jwt", "JWT", "", "dpop+jwt", "countersign-revocations+jwt"] {
         assert_eq!(verdict(typ, payload(), NOW), Err(RevocationsError::Type), "{typ:?}");
     }
     let key = ed25519(1);
@@ -109,7 +122,7 @@ fn a_feed_counts_within_its_time_and_the_skew() {
 
 #[test]
 fn every_claim_must_be_there_and_well_formed() {
-    for name in ["iss", "iat", "exp", "tokens", "keys", "accounts"] {
+    for name in ["iss", "iat", "exp", "seq", "tokens", "keys", "accounts", "accounts_before"] {
         let mut without = object(payload());
         without.remove(name);
         let verdict = verdict(REVOCATIONS_TYPE, Value::Object(without), NOW);
@@ -127,6 +140,13 @@ fn every_claim_must_be_there_and_well_formed() {
         ("keys", json!([Thumbprint::from_bytes([7; 32]), null])),
         ("accounts", json!([ACCOUNT.to_uppercase()])),
         ("accounts", json!(["alice"])),
+        ("accounts_before", json!([ACCOUNT])),
+        ("accounts_before", json!([[ACCOUNT]])),
+        ("accounts_before", json!([[ACCOUNT, null]])),
+        ("accounts_before", json!([[ACCOUNT, 1, 2]])),
+        ("before", json!("now")),
+        ("keys_before", json!(-1)),
+        ("seq", json!(1.5)),
         ("iat", json!("now")),
         ("exp", json!(-1)),
     ] {

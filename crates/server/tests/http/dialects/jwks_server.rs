@@ -10,11 +10,13 @@ use countersign_authority::{
 use countersign_protocol::{
     keys::{KeyPolicy, PublicKey},
     strict::base64url,
+    tokens::revocations::SignedRevocations,
 };
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::server::Server;
+use super::server::{ISSUER, Server};
+use crate::support::TestKey;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -263,5 +265,44 @@ async fn enrolment_counts_for_passwords_too() {
         let status = server.post("/register", body).await.status;
         assert_eq!(status, StatusCode::FORBIDDEN);
         assert_eq!(server.authority().password_hashes(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_unbound_token_can_be_revoked_and_introspected() {
+    for path in ["/oauth/revoke", "/logout"] {
+        let server = PasswordServer::unlimited().await;
+        let credentials = server.register("alice").await;
+        let (token, other) =
+            (server.token("", &credentials).await, server.token("", &credentials).await);
+        let app = &server.0.0;
+        app.register("api", &TestKey::number(1)).await;
+        let scopes = "introspect".parse().unwrap();
+        server.admin().grant_scopes(&"api".parse().unwrap(), &scopes).await.unwrap();
+        app.notice_changes().await;
+        let introspect = async |token: &Token| {
+            let call = app.client_request("/oauth/introspect", "api", &TestKey::number(1));
+            let answer = call.param("token", &token.0).send().await;
+            answer.is(200).json()
+        };
+        let said = introspect(&token).await;
+        assert_eq!((&said["active"], &said["token_type"]), (&true.into(), &"Bearer".into()));
+        assert_eq!((&said["username"], said.get("cnf")), (&"alice".into(), None));
+
+        let call = app.call("POST", path);
+        let call = match path {
+            "/logout" => call.header("authorization", format!("Bearer {}", token.0)),
+            _ => call.param("token", &token.0),
+        };
+        call.send().await.is(200);
+        assert_eq!(introspect(&token).await, json!({ "active": false }));
+        assert_eq!(introspect(&other).await["active"], true);
+        assert_eq!(server.events(EventKind::TokenRevoked).await, 1);
+        let feed = server.authority().revocation_feed().await.unwrap();
+        let feed = SignedRevocations::parse(&feed).unwrap();
+        let now = server.authority().now();
+        let key = server.authority().signing_keys().public_key(&feed.kid().unwrap(), now).unwrap();
+        let feed = feed.verify(&key, ISSUER, Duration::ZERO, now).unwrap();
+        assert_eq!(feed.tokens, [token.part(1)["jti"].as_str().unwrap()]);
     }
 }

@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use countersign_authority::{account::AccountStatus, audit::EventKind, policy::Enrolment};
+use countersign_authority::{
+    account::AccountStatus, audit::EventKind, policy::Enrolment, ports::RevokedTokenList,
+};
 use countersign_protocol::{
+    UnixTime,
     keys::{Algorithm, PrivateKey},
     strict::base64,
 };
@@ -172,6 +175,36 @@ async fn the_first_request_is_the_login_and_the_trail_says_so() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(server.events(EventKind::TokenRevoked).await, 1);
     assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn sessions_that_ended_are_nothing_that_anybody_must_remember_or_be_told() {
+    let server = Server::start_with(|policy| policy.limits = None).await;
+    let mut session = Session::of_new_user(&server).await;
+    let before = server.authority().ports().revocations.shut_out(UnixTime::EPOCH, 1).await;
+    for _ in 0..50 {
+        assert_eq!(session.protected(&server).await, StatusCode::OK);
+        assert_eq!(server.post("/logout", session.message()).await.status, StatusCode::OK);
+        assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
+        session = Session::open(&server, "alice", ed25519(1)).await;
+    }
+    let revocations = &server.authority().ports().revocations;
+    let known = revocations.revoked_tokens(UnixTime::EPOCH, 100).await.unwrap();
+    assert_eq!(known, RevokedTokenList::default());
+    let after = revocations.shut_out(UnixTime::EPOCH, 1).await;
+    assert_eq!(after.unwrap(), before.unwrap());
+}
+
+#[tokio::test]
+async fn a_session_without_a_signature_is_not_said_to_be_revoked() {
+    let server = Server::start().await;
+    let session = Session::of_new_user(&server).await;
+    let jwt = session.message()["jwt"].as_str().unwrap().to_owned();
+    let answer = server.0.call("POST", "/oauth/revoke").param("token", &jwt).send().await;
+    answer.is_oauth_error(400, "unsupported_token_type");
+    let bearer = format!("Bearer {jwt}");
+    let answer = server.0.call("POST", "/logout").header("authorization", bearer).send().await;
+    answer.is(400);
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use countersign_authority::{
     ports::{
         AccountStore, AddCredentialError, AuditStore, CreateAccountError, CredentialStore,
         KeyLimits, LoginRecord, NewAccount, Ports, RecordLoginError, RenameCredentialError,
-        ReplayError, ReplayLog, Retention, RevocationStore, RevokeCredentialError, ShutOut,
-        StoreCondition, StoreError, StoreWatch,
+        ReplayError, ReplayLog, Retention, RevocationStore, RevokeCredentialError, RevokedToken,
+        RevokedTokenList, ShutOut, StoreCondition, StoreError, StoreWatch,
     },
 };
 use countersign_protocol::{
@@ -221,19 +221,18 @@ impl CredentialStore for Failing {
 
 #[async_trait]
 impl RevocationStore for Failing {
-    async fn revoke_token(
-        &self,
-        jti: &str,
-        expires_at: UnixTime,
-        event: AuditEvent,
-    ) -> Result<(), StoreError> {
+    async fn revoke_token(&self, token: RevokedToken, event: AuditEvent) -> Result<(), StoreError> {
         self.faults.check_store()?;
-        self.ports.revocations.revoke_token(jti, expires_at, event).await
+        self.ports.revocations.revoke_token(token, event).await
     }
 
-    async fn revoked_tokens(&self, now: UnixTime) -> Result<Vec<(String, UnixTime)>, StoreError> {
+    async fn revoked_tokens(
+        &self,
+        now: UnixTime,
+        limit: u32,
+    ) -> Result<RevokedTokenList, StoreError> {
         self.faults.check_store()?;
-        self.ports.revocations.revoked_tokens(now).await
+        self.ports.revocations.revoked_tokens(now, limit).await
     }
 
     async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {

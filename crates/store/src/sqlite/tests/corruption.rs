@@ -31,6 +31,8 @@ async fn every_impossible_value_is_reported_where_it_stands() {
         ("invitations", "scopes", "'\"'"),
         ("invitations", "expires_at", "-1"),
         ("revoked_tokens", "jti", "CAST(x'ff' AS TEXT)"),
+        ("revoked_tokens", "account_id", "x'01'"),
+        ("revoked_tokens", "issued_at", "-1"),
         ("signing_keys", "thumbprint", "x'01'"),
         ("signing_keys", "algorithm", "'none'"),
         ("signing_keys", "active_from", "-1"),
@@ -77,7 +79,8 @@ async fn filled() -> Fixture {
     let _receipt = store.record_login(samples::login(&new, 1)).await.unwrap();
     let event = samples::event(EventKind::InvitationCreated);
     store.create_invitation(&samples::invitation(1), event.clone()).await.unwrap();
-    store.revoke_token("token", UnixTime::from_secs(9), event).await.unwrap();
+    let token = samples::revoked_token("token", UnixTime::from_secs(9));
+    store.revoke_token(token, event).await.unwrap();
     store.change_signing_keys(&[samples::signing_key(1)], &[], Vec::new()).await.unwrap();
     assert!(store.create_vault(&samples::vault_record(1)).await.unwrap());
     fixture
@@ -87,7 +90,7 @@ async fn read_everything(store: &SqliteStore) -> Result<(), StoreError> {
     store.accounts(None, 10).await?;
     store.credential(&keys::ed25519_public(1).thumbprint()).await?;
     store.invitations(10).await?;
-    store.revoked_tokens(UnixTime::EPOCH).await?;
+    store.revoked_tokens(UnixTime::EPOCH, 10).await?;
     store.signing_keys().await?;
     store.vault().await?;
     store.events(&AuditFilter::default(), 10).await.map(drop)

@@ -94,8 +94,11 @@ async fn what_hot_paths_ask_is_found_by_index() {
         "SELECT jti FROM revoked_tokens WHERE expires_at <= ? LIMIT 9",
         "SELECT digest FROM used_assertions WHERE digest > ? AND forget_at <= ?
             ORDER BY digest LIMIT 9",
-        "SELECT thumbprint FROM credentials WHERE revoked_at > ? ORDER BY revoked_at LIMIT 9",
-        "SELECT account_id FROM accounts WHERE disabled_at > ? ORDER BY disabled_at LIMIT 9",
+        "SELECT jti FROM revoked_tokens WHERE expires_at > ? ORDER BY expires_at DESC LIMIT 9",
+        "SELECT thumbprint, revoked_at, user_id FROM credentials WHERE revoked_at > ?1
+            UNION ALL SELECT thumbprint, revoked_at, user_id FROM revoked_thumbprints
+            WHERE revoked_at > ?1 ORDER BY revoked_at DESC LIMIT 9",
+        "SELECT account_id FROM accounts WHERE disabled_at > ? ORDER BY disabled_at DESC LIMIT 9",
         "SELECT user_id FROM accounts WHERE unused_since <= ? ORDER BY unused_since LIMIT 9",
         "SELECT kid FROM signing_keys WHERE thumbprint = ?",
         "SELECT id FROM audit_events WHERE account_id = ? ORDER BY id DESC LIMIT 9",

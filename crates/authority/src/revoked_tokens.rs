@@ -1,0 +1,380 @@
+//! The tokens that were revoked before their time, in memory that no number of them exceeds.
+//!
+//! Tokens are listed one by one for as long as there are few. Of an account that revokes many, the
+//! older ones become one moment: every token of the account that was issued up to then counts as
+//! revoked. When the accounts become too many, the same happens to the oldest tokens of all. Whoever
+//! loses a good token by that logs in again; no revoked one ever counts.
+
+use std::collections::HashMap;
+
+use countersign_protocol::{AccountId, UnixTime};
+use parking_lot::{Mutex, RwLock};
+
+use crate::{
+    audit::AuditEvent,
+    ports::{RevokedBefore, RevokedToken, RevokedTokenList},
+};
+
+/// How many entries there are at most: tokens, and accounts with a moment of their own. With their
+/// identifiers they fill two thirds of the longest feed.
+pub(crate) const CAPACITY: usize = 40_000;
+/// How many are read from the store one by one.
+pub(crate) const READ: u32 = 100_000;
+/// How many tokens of one account are listed one by one.
+pub(crate) const OF_ONE_ACCOUNT: usize = 32;
+
+/// How many revocations may wait for a store that fails.
+const MAX_LATE: usize = 10_000;
+
+/// The revoked tokens, until they end by themselves.
+pub(crate) struct RevokedTokens {
+    revoked: RwLock<Revoked>,
+    capacity: usize,
+    /// Those that the store does not know yet.
+    late: Mutex<Vec<LateRevocation>>,
+}
+
+/// A revocation that could not be written when it came.
+#[derive(Clone, Debug)]
+pub(crate) struct LateRevocation {
+    pub(crate) token: RevokedToken,
+    pub(crate) event: AuditEvent,
+}
+
+#[derive(Default)]
+struct Revoked {
+    accounts: HashMap<AccountId, OfAccount>,
+    /// How many entries `accounts` holds.
+    entries: usize,
+    /// Which tokens count as revoked, whosesoever they are.
+    before: Option<RevokedBefore>,
+}
+
+/// What is revoked of one account.
+#[derive(Default)]
+struct OfAccount {
+    tokens: Vec<Listed>,
+    before: Option<RevokedBefore>,
+}
+
+struct Listed {
+    id: Box<str>,
+    issued_at: UnixTime,
+    expires_at: UnixTime,
+}
+
+/// What a feed says of revoked tokens.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TokensToList {
+    pub(crate) tokens: Vec<String>,
+    pub(crate) accounts_before: Vec<(AccountId, UnixTime)>,
+    pub(crate) before: Option<UnixTime>,
+}
+
+impl Default for RevokedTokens {
+    fn default() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
+}
+
+impl RevokedTokens {
+    fn with_capacity(capacity: usize) -> Self {
+        Self { revoked: RwLock::default(), capacity, late: Mutex::default() }
+    }
+
+    /// Whether the token `id` of `account`, issued at `issued_at`, counts as revoked.
+    pub(crate) fn contains(&self, id: &str, account: AccountId, issued_at: UnixTime) -> bool {
+        self.revoked.read().contains(id, account, issued_at)
+    }
+
+    /// Adds one.
+    pub(crate) fn insert(&self, token: RevokedToken) {
+        let mut revoked = self.revoked.write();
+        revoked.insert(token);
+        revoked.shrink_to(self.capacity);
+    }
+
+    /// Adds what a store remembers.
+    pub(crate) fn add(&self, RevokedTokenList { tokens, others }: RevokedTokenList) {
+        let mut revoked = self.revoked.write();
+        if let Some(others) = others {
+            raise(&mut revoked.before, others);
+        }
+        for token in tokens {
+            revoked.insert(token);
+            revoked.shrink_to(self.capacity);
+        }
+    }
+
+    /// Keeps a revocation until it is [written](Self::written). Who made it was told that it failed.
+    pub(crate) fn write_later(&self, revocation: LateRevocation) {
+        let mut late = self.late.lock();
+        let is_known = |known: &LateRevocation| known.token.token_id == revocation.token.token_id;
+        if late.len() < MAX_LATE && !late.iter().any(is_known) {
+            late.push(revocation);
+        }
+    }
+
+    /// Those that wait to be written, and have not ended at `now`.
+    pub(crate) fn unwritten(&self, now: UnixTime) -> Vec<LateRevocation> {
+        let mut late = self.late.lock();
+        late.retain(|revocation| revocation.token.expires_at > now);
+        late.clone()
+    }
+
+    /// The store knows of the token `id` now.
+    pub(crate) fn written(&self, id: &str) {
+        self.late.lock().retain(|revocation| revocation.token.token_id != id);
+    }
+
+    /// Forgets what has ended by itself at `now`.
+    pub(crate) fn forget_ended(&self, now: UnixTime) {
+        let mut revoked = self.revoked.write();
+        let is_live = |before: &RevokedBefore| before.expires_at > now;
+        revoked.before = revoked.before.filter(is_live);
+        revoked.retain(|of| {
+            of.tokens.retain(|token| token.expires_at > now);
+            of.before = of.before.filter(is_live);
+        });
+    }
+
+    /// The clock was set back to `now`: tokens that are issued from now on must not fall under a
+    /// moment that has not come. Those that were issued after it do not verify before it comes.
+    pub(crate) fn clock_was_set_back(&self, now: UnixTime) {
+        let mut revoked = self.revoked.write();
+        let lower = |before: &mut RevokedBefore| before.issued_at = before.issued_at.min(now);
+        revoked.before.iter_mut().for_each(lower);
+        revoked.accounts.values_mut().flat_map(|of| &mut of.before).for_each(lower);
+    }
+
+    /// Those that have not ended at `now`.
+    pub(crate) fn to_list(&self, now: UnixTime) -> TokensToList {
+        let revoked = self.revoked.read();
+        let live = |before: Option<RevokedBefore>| {
+            before.filter(|before| before.expires_at > now).map(|before| before.issued_at)
+        };
+        let mut list = TokensToList { before: live(revoked.before), ..TokensToList::default() };
+        for (id, of) in &revoked.accounts {
+            list.accounts_before.extend(live(of.before).map(|before| (*id, before)));
+            let tokens = of.tokens.iter().filter(|token| token.expires_at > now);
+            list.tokens.extend(tokens.map(|token| token.id.to_string()));
+        }
+        list
+    }
+}
+
+impl Revoked {
+    fn contains(&self, id: &str, account: AccountId, issued_at: UnixTime) -> bool {
+        let falls_under = |before: Option<RevokedBefore>| {
+            before.is_some_and(|before| issued_at <= before.issued_at)
+        };
+        let of_account =
+            |of: &OfAccount| falls_under(of.before) || of.tokens.iter().any(|own| *own.id == *id);
+        falls_under(self.before) || self.accounts.get(&account).is_some_and(of_account)
+    }
+
+    fn insert(&mut self, token: RevokedToken) {
+        let of = self.accounts.entry(token.account_id).or_default();
+        for before in [&mut self.before, &mut of.before].into_iter().flatten() {
+            if token.issued_at <= before.issued_at {
+                before.expires_at = before.expires_at.max(token.expires_at);
+                return;
+            }
+        }
+        if of.tokens.iter().any(|own| *own.id == *token.token_id) {
+            return;
+        }
+        let had = of.entries();
+        of.tokens.push(Listed {
+            id: token.token_id.into(),
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+        });
+        if of.tokens.len() > OF_ONE_ACCOUNT
+            && let Some(oldest) = of.tokens.iter().map(|token| token.issued_at).min()
+        {
+            of.collapse(oldest);
+        }
+        self.entries = self.entries + of.entries() - had;
+    }
+
+    /// Turns the oldest quarter into a moment when there are more than `capacity`.
+    fn shrink_to(&mut self, capacity: usize) {
+        if self.entries <= capacity {
+            return;
+        }
+        let moments = self.accounts.values().flat_map(OfAccount::moments);
+        let mut issued: Vec<_> = moments.map(|moment| moment.issued_at).collect();
+        let quarter = issued.len() / 4;
+        let (_, issued_at, _) = issued.select_nth_unstable(quarter);
+        let issued_at = *issued_at;
+        let gone = self.accounts.values().flat_map(OfAccount::moments);
+        let gone = gone.filter(|moment| moment.issued_at <= issued_at);
+        let expires_at = gone.map(|moment| moment.expires_at).max().unwrap_or(issued_at);
+        raise(&mut self.before, RevokedBefore { issued_at, expires_at });
+        self.retain(|of| {
+            of.tokens.retain(|token| token.issued_at > issued_at);
+            of.before = of.before.filter(|before| before.issued_at > issued_at);
+        });
+    }
+
+    /// Lets `change` take something from every account, and counts what is left.
+    fn retain(&mut self, change: impl Fn(&mut OfAccount)) {
+        self.entries = 0;
+        let entries = &mut self.entries;
+        self.accounts.retain(|_, of| {
+            change(of);
+            *entries += of.entries();
+            of.entries() > 0
+        });
+        self.accounts.shrink_to(2 * self.accounts.len());
+    }
+}
+
+impl OfAccount {
+    fn entries(&self) -> usize {
+        self.tokens.len() + usize::from(self.before.is_some())
+    }
+
+    fn moments(&self) -> impl Iterator<Item = RevokedBefore> {
+        self.tokens.iter().map(Listed::moment).chain(self.before)
+    }
+
+    /// Every token that was issued up to `issued_at` counts as revoked, and is not listed.
+    fn collapse(&mut self, issued_at: UnixTime) {
+        let gone = self.tokens.iter().filter(|token| token.issued_at <= issued_at);
+        for moment in gone.map(Listed::moment) {
+            raise(&mut self.before, moment);
+        }
+        self.tokens.retain(|token| token.issued_at > issued_at);
+    }
+}
+
+impl Listed {
+    const fn moment(&self) -> RevokedBefore {
+        RevokedBefore { issued_at: self.issued_at, expires_at: self.expires_at }
+    }
+}
+
+/// Makes `before` say what `other` says too.
+fn raise(before: &mut Option<RevokedBefore>, other: RevokedBefore) {
+    let both = before.map_or(other, |before| RevokedBefore {
+        issued_at: before.issued_at.max(other.issued_at),
+        expires_at: before.expires_at.max(other.expires_at),
+    });
+    *before = Some(both);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const START: UnixTime = UnixTime::from_secs(1_800_000_000);
+    const LIFETIME: Duration = Duration::from_mins(15);
+
+    fn account(number: u64) -> AccountId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        AccountId::from_bytes(bytes)
+    }
+
+    /// The token of `account` that was issued `second` seconds after the start.
+    fn token(account_number: u64, second: u64) -> RevokedToken {
+        let issued_at = START + Duration::from_secs(second);
+        RevokedToken {
+            token_id: format!("token {account_number}/{second}"),
+            account_id: account(account_number),
+            issued_at,
+            expires_at: issued_at + LIFETIME,
+        }
+    }
+
+    fn is_revoked(tokens: &RevokedTokens, token: &RevokedToken) -> bool {
+        tokens.contains(&token.token_id, token.account_id, token.issued_at)
+    }
+
+    #[test]
+    fn many_revoked_tokens_of_one_account_become_one_moment_and_none_counts_again() {
+        let tokens = RevokedTokens::default();
+        let revoked: Vec<_> = (0..1000).map(|second| token(1, second)).collect();
+        revoked.iter().cloned().for_each(|token| tokens.insert(token));
+        assert!(revoked.iter().all(|token| is_revoked(&tokens, token)));
+        let listed = tokens.to_list(START);
+        assert_eq!(listed.tokens.len(), OF_ONE_ACCOUNT);
+        let collapsed = u64::try_from(1000 - OF_ONE_ACCOUNT - 1).unwrap();
+        let before = START + Duration::from_secs(collapsed);
+        assert_eq!(listed.accounts_before, [(account(1), before)]);
+        assert_eq!(listed.before, None);
+        assert!(!is_revoked(&tokens, &token(1, 1000)), "a token of later is good");
+        assert!(!is_revoked(&tokens, &token(2, 0)), "so are those of others");
+    }
+
+    #[test]
+    fn tokens_of_very_many_accounts_become_a_moment_for_all_and_none_counts_again() {
+        let tokens = RevokedTokens::with_capacity(100);
+        let revoked: Vec<_> = (0..1000).map(|number| token(number, number)).collect();
+        for token in &revoked {
+            tokens.insert(token.clone());
+            assert!(tokens.revoked.read().entries <= 100);
+        }
+        assert!(revoked.iter().all(|token| is_revoked(&tokens, token)));
+        let listed = tokens.to_list(START);
+        assert!(listed.tokens.len() >= 70, "no more than needed is given up");
+        assert!(listed.before.unwrap() < START + Duration::from_secs(930));
+        assert!(!is_revoked(&tokens, &token(5000, 1000)));
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten_also_where_it_became_a_moment() {
+        let tokens = RevokedTokens::with_capacity(100);
+        (0..1000).for_each(|number| tokens.insert(token(number / 50, number)));
+        let last = START + Duration::from_secs(999) + LIFETIME;
+        assert_ne!(tokens.to_list(last - Duration::from_millis(1)), TokensToList::default());
+        assert_eq!(tokens.to_list(last), TokensToList::default());
+        tokens.forget_ended(last);
+        let revoked = tokens.revoked.read();
+        assert_eq!((revoked.entries, revoked.accounts.len()), (0, 0));
+        assert!(revoked.before.is_none());
+    }
+
+    #[test]
+    fn a_token_that_falls_under_a_moment_does_so_until_it_ends() {
+        let tokens = RevokedTokens::default();
+        (0..100).for_each(|second| tokens.insert(token(1, second)));
+        let long = RevokedToken { expires_at: START + Duration::from_hours(1), ..token(1, 5) };
+        tokens.insert(long.clone());
+        tokens.forget_ended(long.expires_at - Duration::from_millis(1));
+        assert!(is_revoked(&tokens, &long));
+    }
+
+    #[test]
+    fn revoking_twice_takes_one_entry() {
+        let tokens = RevokedTokens::default();
+        (0..3).for_each(|_| tokens.insert(token(1, 0)));
+        assert_eq!(tokens.revoked.read().entries, 1);
+    }
+
+    #[test]
+    fn what_a_store_cannot_list_counts_as_revoked() {
+        let tokens = RevokedTokens::default();
+        let others = RevokedBefore { issued_at: START, expires_at: START + LIFETIME };
+        tokens.add(RevokedTokenList { tokens: vec![token(1, 5)], others: Some(others) });
+        assert!(is_revoked(&tokens, &token(2, 0)) && is_revoked(&tokens, &token(1, 5)));
+        assert!(!is_revoked(&tokens, &token(2, 1)));
+        assert_eq!(tokens.to_list(START).before, Some(START));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_new_token_revoked() {
+        let tokens = RevokedTokens::with_capacity(100);
+        (0..1000).for_each(|number| tokens.insert(token(number / 50, number)));
+        let now = START - Duration::from_hours(1);
+        tokens.clock_was_set_back(now);
+        for number in [0, 19, 1000] {
+            let issued_at = now + Duration::from_secs(1);
+            assert!(!tokens.contains("new", account(number), issued_at), "{number}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ const ENDPOINTS: [(&str, &str); 14] = [
     ("/v1/accounts/alice/jwks.json", "GET,HEAD"),
     ("/v1/events", "GET,HEAD"),
     ("/v1/keys", "GET,HEAD,POST"),
-    ("/v1/keys/x", "DELETE"),
+    ("/v1/keys/x", "DELETE,PATCH"),
     ("/v1/whoami", "DELETE,GET,HEAD,PATCH,POST,PUT"),
     ("/oauth/token", "POST"),
 ];

@@ -254,8 +254,11 @@ async fn connections_beyond_the_limit_wait() {
 async fn one_client_cannot_take_all_connections() {
     let few = ConnectionLimits { connections: 10, connections_each: 2, ..LIMITS.clone() };
     let server = Running::start(few, None).await;
-    let held = [server.connect().await, server.connect().await];
-    for mut client in held {
+    let mut held = [server.connect().await, server.connect().await];
+    for client in &mut held {
+        client.exchange().await;
+    }
+    for client in &mut held {
         client.exchange().await;
         let mut beyond = server.connect().await;
         assert!(beyond.read_to_end().await.starts_with("HTTP/1.1 429 "));

@@ -238,7 +238,8 @@ async fn a_flood_of_logins_neither_blocks_nor_grows() {
             server.advance(SECOND);
         }
         let name = format!("user{number}");
-        server.post("/login", json!({ "user_id": name })).await;
+        let login = server.call("POST", "/login").peer("198.51.100.66");
+        login.json(&json!({ "user_id": name })).send().await;
     }
     let mut new = Session::open(&server, "alice", ed25519(1)).await;
     assert_eq!(new.protected(&server).await, StatusCode::OK);

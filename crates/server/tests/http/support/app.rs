@@ -224,7 +224,7 @@ impl TestApp {
             )),
             revocations: Arc::clone(&store) as _,
             server_keys: Arc::clone(&store) as _,
-            session_nonces: Arc::new(MemorySessionNonces::new(1_000, 1_000)),
+            session_nonces: Arc::new(MemorySessionNonces::new(1_000, 500)),
             passwords: Arc::clone(&store) as _,
             window_limiter: Arc::new(MemoryWindowLimiter::new(1_000)),
             signing_keys: Arc::clone(&store) as _,

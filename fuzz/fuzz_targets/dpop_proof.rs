@@ -37,7 +37,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         method: "POST",
         uri: &URI,
         access_token: None,
-        nonce: NonceRule::IfPresent(&NONCES),
+        nonce: NonceRule::IfPresent(&*NONCES),
         window: ProofWindow::default(),
     };
     let Ok(proof) = PresentedProof::parse(&text, |_| None) else { return };

@@ -132,11 +132,12 @@ impl Authority {
         let store = &*self.ports.credentials;
         let belongs = |known: &Arc<KnownCredential>| names_account_of(subject, known);
         let named = presented.kid()?.or(subject.parse().ok());
-        for thumbprint in [named, likely.map(PublicKey::thumbprint)].into_iter().flatten() {
-            if let Some(known) = self.live.get(&thumbprint, store).await?.filter(belongs) {
-                known.credential.public_key.meets(&self.policy.keys)?;
-                return Ok(vec![known]);
-            }
+        // Where a key is named, no other can have signed.
+        if let Some(thumbprint) = named.or_else(|| likely.map(PublicKey::thumbprint))
+            && let Some(known) = self.live.get(&thumbprint, store).await?.filter(belongs)
+        {
+            known.credential.public_key.meets(&self.policy.keys)?;
+            return Ok(vec![known]);
         }
         let Some(id) = self.account_id_of(subject).await? else { return Ok(Vec::new()) };
         let mut all = self.live_keys(id).await?;

@@ -43,11 +43,16 @@ async fn a_good_answer_about_the_store_holds_for_a_second() {
 
 #[tokio::test]
 async fn a_server_without_a_signing_key_is_not_ready() {
-    let app = TestApp::start().await;
+    let faults = Faults::default();
+    let app = TestApp::start_with(|setup| setup.faults = Some(faults.clone())).await;
     app.advance(Duration::from_hours(24 * 365));
+    faults.set(Fault::Unavailable);
     app.call("GET", "/readyz").send().await.is_problem(503, "unavailable");
-    app.maintain().await;
+    faults.clear();
+    // It makes one at once, and waits for no housekeeping.
     app.call("GET", "/readyz").send().await.is(200);
+    let keys = app.call("GET", "/.well-known/jwks.json").send().await.is(200).json();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -276,12 +276,12 @@ async fn an_unbound_token_can_be_revoked_and_introspected() {
         let (token, other) =
             (server.token("", &credentials).await, server.token("", &credentials).await);
         let app = &server.0.0;
-        app.register("api", &TestKey::number(1)).await;
+        app.register("orders", &TestKey::number(1)).await;
         let scopes = "introspect".parse().unwrap();
-        server.admin().grant_scopes(&"api".parse().unwrap(), &scopes).await.unwrap();
+        server.admin().grant_scopes(&"orders".parse().unwrap(), &scopes).await.unwrap();
         app.notice_changes().await;
         let introspect = async |token: &Token| {
-            let call = app.client_request("/oauth/introspect", "api", &TestKey::number(1));
+            let call = app.client_request("/oauth/introspect", "orders", &TestKey::number(1));
             let answer = call.param("token", &token.0).send().await;
             answer.is(200).json()
         };

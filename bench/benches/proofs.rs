@@ -70,7 +70,7 @@ fn jwt((key, algorithm): &(PrivateKey, Algorithm), header: Value, claims: Value)
 }
 
 fn nonces() -> NonceSealer {
-    NonceSealer::new(SealingKey::from_bytes([7; 32]), Duration::from_mins(5))
+    NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_mins(5))
 }
 
 fn claims(key: &PrivateKey) -> AccessTokenClaims {
@@ -203,7 +203,7 @@ fn session_verified(bencher: Bencher<'_, '_>) {
 }
 
 fn session_sealer() -> SessionSealer {
-    let key = SealingKey::from_bytes([7; 32]);
+    let key = SealingKey::from_bytes(&[7; 32]);
     SessionSealer::new(&key, ISSUER, Duration::from_mins(30))
 }
 

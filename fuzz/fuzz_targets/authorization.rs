@@ -135,7 +135,7 @@ static GUARD: LazyLock<Guard> = LazyLock::new(|| {
         standing: world,
     };
     let origin = TargetUri::parse(ISSUER).expect("it is a URI");
-    let nonces = NonceSealer::new(SealingKey::from_bytes([7; 32]), Duration::from_secs(60));
+    let nonces = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_secs(60));
     Guard::accepting(proofs, GuardPolicy::new(ISSUER, ISSUER, origin), ports, nonces)
 });
 

@@ -22,7 +22,7 @@ static KEY: LazyLock<PrivateKey> = LazyLock::new(|| {
     PrivateKey::from_pem(pem, &KeyPolicy::default()).expect("the corpus has a key")
 });
 static NONCES: LazyLock<NonceSealer> =
-    LazyLock::new(|| NonceSealer::new(SealingKey::from_bytes([7; 32]), Duration::from_secs(60)));
+    LazyLock::new(|| NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_secs(60)));
 static URI: LazyLock<TargetUri> =
     LazyLock::new(|| TargetUri::parse("https://auth.example/oauth/token").expect("it is a URI"));
 

@@ -28,7 +28,7 @@ static PUBLISHED: LazyLock<PublicKey> = LazyLock::new(|| {
     PublicKey::parse(text, &policy).expect("it is a key")
 });
 static CHALLENGES: LazyLock<MutualChallenges> =
-    LazyLock::new(|| MutualChallenges::new(SealingKey::from_bytes([7; 32])));
+    LazyLock::new(|| MutualChallenges::new(SealingKey::from_bytes(&[7; 32])));
 
 fn encrypt(message: &[u8]) -> Result<Vec<u8>, RawRsaError> {
     RAW.with(|key| key.encrypt(message))

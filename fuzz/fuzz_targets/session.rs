@@ -15,7 +15,7 @@ const ISSUER: &str = "https://auth.example";
 const NONCE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 static SEALER: LazyLock<SessionSealer> = LazyLock::new(|| {
-    let key = SealingKey::from_bytes([7; 32]);
+    let key = SealingKey::from_bytes(&[7; 32]);
     SessionSealer::new(&key, ISSUER, Duration::from_mins(30))
 });
 static ISSUED: LazyLock<String> = LazyLock::new(|| SEALER.issue("alice", "session 1", NONCE, NOW));

@@ -76,7 +76,7 @@ impl RegistrationKey {
         Ok(Self {
             public_pem: key.public_key().to_spki_pem(),
             opening: OpeningKey::from_pkcs8_der(&document)?,
-            passwords: SealingKey::from_bytes(secret),
+            passwords: SealingKey::from_bytes(&secret),
         })
     }
 }

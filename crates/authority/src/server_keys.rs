@@ -213,7 +213,7 @@ mod tests {
 
     fn server_keys(master: u8, wanted: usize) -> ServerKeys {
         let turns = TurnLimits { at_once: 1, waiting: 3, each: 2 };
-        ServerKeys::sealed_with(SealingKey::from_bytes([master; 32]), wanted, turns)
+        ServerKeys::sealed_with(SealingKey::from_bytes(&[master; 32]), wanted, turns)
     }
 
     fn network(number: u8) -> ClientNetwork {

@@ -1,9 +1,11 @@
 //! The vault: one master key, from which every other secret of the server follows.
 
+use std::num::ParseIntError;
+
 use argon2::{Algorithm, Argon2, Params, Version};
 use countersign_protocol::{
     UnixTime,
-    envelope::aes_gcm::SealingKey,
+    envelope::aes_gcm::{RootKey, SealingKey, SecretBytes},
     ports::{Random, random_bytes},
     strict::{base64, base64url},
 };
@@ -25,14 +27,14 @@ const CHECK_TEXT: &[u8] = b"countersign vault, version 1";
 pub struct MasterKey(Form);
 
 enum Form {
-    Bytes(Zeroizing<[u8; 32]>),
+    Bytes(SecretBytes),
     Passphrase(Zeroizing<String>),
 }
 
 impl MasterKey {
     /// A fresh one.
     pub fn generate(random: &dyn Random) -> Self {
-        Self(Form::Bytes(Zeroizing::new(random_bytes(random))))
+        Self(Form::Bytes(SecretBytes::filled(|place| random.fill(place))))
     }
 
     /// Reads 32 bytes as 64 hexadecimal digits or as base64; any other text is a passphrase, which
@@ -46,8 +48,8 @@ impl MasterKey {
             return Err(EmptyMasterKey);
         }
         let bytes = from_hex(text)
-            .or_else(|| exact(base64::decode(text).ok()?))
-            .or_else(|| exact(base64url::decode(text).ok()?));
+            .or_else(|| exact(&Zeroizing::new(base64::decode(text).ok()?)))
+            .or_else(|| exact(&Zeroizing::new(base64url::decode(text).ok()?)));
         Ok(Self(match bytes {
             Some(bytes) => Form::Bytes(bytes),
             None => Form::Passphrase(Zeroizing::new(text.to_owned())),
@@ -57,24 +59,27 @@ impl MasterKey {
     /// The text that [`Self::parse`] reads back, to be written to the key file.
     pub fn reveal(&self) -> Zeroizing<String> {
         match &self.0 {
-            Form::Bytes(bytes) => Zeroizing::new(base64::encode(&**bytes)),
+            Form::Bytes(bytes) => Zeroizing::new(base64::encode(bytes.reveal())),
             Form::Passphrase(text) => text.clone(),
         }
     }
 
-    fn stretch(&self, salt: &[u8; 16]) -> Result<SealingKey, VaultError> {
-        match &self.0 {
-            Form::Bytes(bytes) => Ok(SealingKey::from_bytes(**bytes)),
-            Form::Passphrase(text) => {
-                let mut key = Zeroizing::new([0; 32]);
-                let params =
-                    Params::new(64 * 1024, 3, 1, Some(key.len())).map_err(VaultError::Kdf)?;
-                Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-                    .hash_password_into(text.as_bytes(), salt, &mut *key)
-                    .map_err(VaultError::Kdf)?;
-                Ok(SealingKey::from_bytes(*key))
+    fn stretch(&self, salt: &[u8; 16]) -> Result<RootKey, VaultError> {
+        let root = match &self.0 {
+            Form::Bytes(bytes) => {
+                SecretBytes::filled(|place| place.copy_from_slice(bytes.reveal()))
             }
-        }
+            Form::Passphrase(text) => SecretBytes::try_filled(|place| {
+                let params = Params::new(64 * 1024, 3, 1, Some(place.len()))?;
+                Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(
+                    text.as_bytes(),
+                    salt,
+                    place,
+                )
+            })
+            .map_err(VaultError::Kdf)?,
+        };
+        Ok(RootKey::new(root))
     }
 }
 
@@ -83,25 +88,26 @@ impl MasterKey {
 #[error("the master key is empty")]
 pub struct EmptyMasterKey;
 
-fn exact(bytes: Vec<u8>) -> Option<Zeroizing<[u8; 32]>> {
-    let bytes = Zeroizing::new(bytes);
-    Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
+fn exact(bytes: &[u8]) -> Option<SecretBytes> {
+    (bytes.len() == 32).then(|| SecretBytes::filled(|place| place.copy_from_slice(bytes)))
 }
 
-fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+fn from_hex(text: &str) -> Option<SecretBytes> {
     if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
-    let mut bytes = Zeroizing::new([0; 32]);
-    for (byte, place) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&text[place..place + 2], 16).ok()?;
-    }
-    Some(bytes)
+    SecretBytes::try_filled(|bytes| {
+        for (byte, place) in bytes.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&text[place..place + 2], 16)?;
+        }
+        Ok::<_, ParseIntError>(())
+    })
+    .ok()
 }
 
 /// The open vault.
 pub struct Vault {
-    root: SealingKey,
+    root: RootKey,
     is_new: bool,
 }
 

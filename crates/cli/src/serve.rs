@@ -1,6 +1,8 @@
 //! `countersign serve`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr, panic::resume_unwind, path::PathBuf, sync::Arc, thread, time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -8,6 +10,7 @@ use countersign_authority::Maintenance;
 use countersign_server::{app::App, listen, tls::ServerTls};
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
 };
 
@@ -147,7 +150,8 @@ pub(crate) async fn serve(
     let origin = settings.origin(listener.local_addr()?)?;
     let issuer = origin.origin().to_owned();
     let limits = settings.connections(&origin)?;
-    let opened = server::start(settings, anew, || settings.policy(origin)).await?;
+    let opened =
+        on_a_thread_of_its_own(|| server::start(settings, anew, || settings.policy(origin)))?;
     let app = App::new(Arc::clone(&opened.authority), transport);
     let guarding = app.clone();
     let metrics = Arc::clone(&app.metrics);
@@ -170,6 +174,16 @@ pub(crate) async fn serve(
     drop(opened.lock);
     tracing::info!("stopped");
     Ok(served?)
+}
+
+/// Waits for what a thread of its own makes. What has passed over the stack of that thread, the master
+/// key above all, goes with it: the system takes the memory back when the thread ends.
+fn on_a_thread_of_its_own<T: Send, F: Future<Output = anyhow::Result<T>>>(
+    work: impl FnOnce() -> F + Send,
+) -> anyhow::Result<T> {
+    let runtime = Handle::current();
+    let done = thread::scope(|scope| scope.spawn(move || runtime.block_on(work())).join());
+    done.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Ready at SIGTERM or SIGINT.

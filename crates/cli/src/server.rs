@@ -10,7 +10,10 @@ use countersign_authority::{
 };
 use countersign_store::{
     memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
-    sqlite::{Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, create_private_dir},
+    sqlite::{
+        InstallationId, Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore,
+        create_private_dir, installation_in_file,
+    },
 };
 use countersign_system::{SystemClock, SystemRandom};
 
@@ -55,6 +58,11 @@ pub(crate) fn open(settings: &Settings, purpose: Purpose) -> anyhow::Result<Data
         Purpose::Rehearsal => (OpenMode::CreateOrUpgrade, false),
         Purpose::Serve => (OpenMode::Upgrade, true),
     };
+    if mode != OpenMode::CreateOrUpgrade
+        && let Some(found) = installation_in_file(&database_path(settings))
+    {
+        check_installation(settings, found)?;
+    }
     let disk_reserve = if is_server { settings.limits.disk_reserve_bytes } else { 0 };
     let now = SystemClock::new().now();
     let options = SqliteOptions { mode, is_server, disk_reserve, now, ..SqliteOptions::default() };
@@ -86,7 +94,7 @@ pub(crate) async fn start(
     let may_make_key = purpose == Purpose::FirstStart;
     let keys = master_key::find(&settings.data_dir, may_make_key, &SystemRandom)?;
     let DataDir { ports, store } = open(settings, purpose)?;
-    check_installation(settings, &lock, &store)?;
+    check_installation(settings, store.installation())?;
     let (vault, found) = master_key::open_vault(&settings.data_dir, keys, &*ports.vault).await?;
     let found = master_key::settle(&settings.data_dir, found)?;
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);
@@ -95,19 +103,17 @@ pub(crate) async fn start(
 }
 
 /// Refuses a database that was put in the place of the one that was used here before.
-fn check_installation(
-    settings: &Settings,
-    lock: &ServerLock,
-    store: &SqliteStore,
-) -> anyhow::Result<()> {
-    let Memory::Installation(expected) = lock.memory() else { return Ok(()) };
+fn check_installation(settings: &Settings, found: InstallationId) -> anyhow::Result<()> {
+    let Memory::Installation(expected) = ServerLock::memory_in(&settings.data_dir)? else {
+        return Ok(());
+    };
     ensure!(
-        store.installation() == expected,
+        found == expected,
         "{}: this is the database of another installation than the one that was used in {2} \
          before. Put that one back, or use `countersign admin restore`; if this one is meant to be \
          here, delete {1}",
         database_path(settings).display(),
-        lock.path().display(),
+        settings.data_dir.join(ServerLock::FILE_NAME).display(),
         settings.data_dir.display(),
     );
     Ok(())

@@ -69,7 +69,7 @@ fn verdict(token: &str, key: &PrivateKey, issuer: &str, place: &Place) -> Result
         Place::Grant => assertion(AssertionUse::Grant),
         Place::ClientAuthentication => assertion(AssertionUse::ClientAuthentication),
         Place::Proof => {
-            let nonces = NonceSealer::new(SealingKey::from_bytes([7; 32]), max_lifetime);
+            let nonces = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), max_lifetime);
             let ath = sha256(&[ACCESS_TOKEN.as_bytes()]);
             let expected = DpopExpectations {
                 method: "POST",

@@ -45,7 +45,7 @@ fn proof(key: &PrivateKey) -> Vec<u8> {
 fn verify(field: &[u8]) -> Result<ReplayEntry, DpopError> {
     let presented = PresentedProof::from_fields([field], |_| None)?;
     let key = PublicKey::from_jwk_cached(presented.jwk(), &KeyPolicy::default(), |_| None)?;
-    let nonces = NonceSealer::new(SealingKey::from_bytes([7; 32]), Duration::from_mins(5));
+    let nonces = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_mins(5));
     let expected = DpopExpectations {
         method: "POST",
         uri: &TargetUri::parse(URI).unwrap(),

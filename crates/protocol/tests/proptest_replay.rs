@@ -70,7 +70,7 @@ fn verify_assertion(
 }
 
 fn sealer() -> NonceSealer {
-    NonceSealer::new(SealingKey::from_bytes([7; 32]), NONCE_LIFETIME)
+    NonceSealer::new(SealingKey::from_bytes(&[7; 32]), NONCE_LIFETIME)
 }
 
 /// A replay log that forgets as soon as it may.

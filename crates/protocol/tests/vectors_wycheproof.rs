@@ -238,7 +238,7 @@ fn aes_256_gcm() {
             continue;
         }
         for case in group.tests {
-            let key = SealingKey::from_bytes(case.key.as_slice().try_into().unwrap());
+            let key = SealingKey::from_bytes(case.key.first_chunk().unwrap());
             let nonce = case.nonce.as_slice().try_into().unwrap();
             let sealed = [case.ct.as_slice(), case.tag.as_slice()].concat();
             let opened = key.open(nonce, &case.aad, &sealed);

@@ -87,7 +87,7 @@ impl SingleUse {
         now: UnixTime,
         random: &dyn Random,
     ) -> Self {
-        let own = SealingKey::from_bytes(random_bytes(random));
+        let own = SealingKey::from_bytes(&random_bytes(random));
         let since = log.is_none().then_some(now);
         let new_log = || Arc::new(MemoryReplayLog::new(REPLAY_ENTRIES, REPLAY_SHARE)) as _;
         let log = log.unwrap_or_else(new_log);
@@ -128,6 +128,6 @@ impl NonceSecret {
         if secret.len() < LEAST_SECRET {
             return Err(NotStarted::NonceSecret { least: LEAST_SECRET, length: secret.len() });
         }
-        Ok(Self(SealingKey::from_bytes(sha256(&[secret]))))
+        Ok(Self(SealingKey::from_bytes(&sha256(&[secret]))))
     }
 }

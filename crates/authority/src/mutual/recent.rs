@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn number(salt: u8) -> Number {
-        let challenges = MutualChallenges::new(SealingKey::from_bytes([1; 32]));
+        let challenges = MutualChallenges::new(SealingKey::from_bytes(&[1; 32]));
         challenges.issue(account(0), [0, 0, salt], NOW)
     }
 

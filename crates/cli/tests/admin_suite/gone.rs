@@ -49,6 +49,18 @@ fn a_start_without_its_database_is_refused_until_a_new_one_is_asked_for() {
 }
 
 #[test]
+fn the_first_start_needs_no_option_nor_the_second() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let mut command = countersign(["serve"]);
+        // Port 8080 may be taken where the tests run.
+        command.current_dir(dir.path()).env("COUNTERSIGN_LISTEN", "127.0.0.1:0");
+        Server::start_command(command, dir.path()).kill();
+        assert!(dir.path().join("countersign-data/countersign.db").exists());
+    }
+}
+
+#[test]
 fn a_given_master_key_and_no_data_is_a_volume_that_is_not_mounted() {
     let dir = tempfile::tempdir().unwrap();
     let (variable, key) = ("COUNTERSIGN_MASTER_KEY", "a passphrase of the operator");
@@ -67,6 +79,27 @@ fn a_database_of_another_installation_is_refused() {
     assert!(said.contains("the database of another installation"), "{said}");
     fs::remove_file(dir.path().join("server.lock")).unwrap();
     Server::start_in(dir.path(), &[]).kill();
+}
+
+#[test]
+fn a_refused_database_does_not_swallow_the_log_of_the_right_one() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), used_data_dir());
+    let [database, log] =
+        ["countersign.db", "countersign.db-wal"].map(|name| dir.path().join(name));
+    let mut server = Server::start_in(dir.path(), &[]);
+    admin(dir.path(), &["invite"]).result();
+    server.kill();
+    let whole = fs::read(&log).unwrap();
+    assert!(!whole.is_empty());
+    fs::copy(other.path().join("countersign.db"), &database).unwrap();
+    for refused in [
+        refusal(&mut serve(dir.path(), &[])),
+        admin(dir.path(), &["invitations", "list"]).refusal(),
+        admin(dir.path(), &["rekey"]).refusal(),
+    ] {
+        assert!(refused.contains("the database of another installation"), "{refused}");
+    }
+    assert!(fs::read(&log).unwrap() == whole, "the log is as it was");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod backup;
 mod gone;
 mod invitations;
 mod keys;
+mod memory;
 mod rekey;
 mod restore;
 mod signing_keys;

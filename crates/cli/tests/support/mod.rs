@@ -49,6 +49,11 @@ impl Server {
         }
         // Many tests share the one address.
         command.env("COUNTERSIGN_RATE_LIMITS", "off");
+        Self::start_command(command, data_dir)
+    }
+
+    /// Starts a server by a command of the caller's own.
+    pub(crate) fn start_command(mut command: Command, data_dir: &Path) -> Self {
         let mut child =
             command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
         let (url, stderr) = watch(child.stderr.take().unwrap());
@@ -63,6 +68,11 @@ impl Server {
     /// The origin, such as `http://127.0.0.1:43210`.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where database and master key lie.
@@ -91,6 +101,7 @@ impl Drop for Server {
 const _: fn(&[&str]) -> Server = Server::start;
 const _: fn(&Server) -> &Path = Server::data_dir;
 const _: fn(&Server) -> &str = Server::url;
+const _: fn(&Server) -> u32 = Server::pid;
 
 /// The program with `args`, an empty environment and nothing to read.
 pub(crate) fn countersign<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {

@@ -106,7 +106,7 @@ impl Derivation {
                 )
             })
             .map_err(|cause| KeyringError::Derivation { memory_kib, cause: cause.to_string() })?;
-        Ok(SealingKey::from_bytes(*bytes))
+        Ok(SealingKey::from_bytes(&bytes))
     }
 }
 

@@ -146,7 +146,7 @@ fn an_assertion_says_what_rfc_7523_asks_for() {
 #[test]
 fn the_server_accepts_what_the_client_signs() {
     let token = AccessToken::new("aaa.bbb.ccc".to_owned()).unwrap();
-    let sealer = NonceSealer::new(SealingKey::from_bytes([7; 32]), Duration::from_mins(5));
+    let sealer = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_mins(5));
     let nonce = sealer.issue(NOW);
     let uri = uri("https://auth.example/v1/whoami");
     let random = CountingRandom::default();

@@ -240,7 +240,7 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
 }
 
 pub(crate) fn sealer(key: u8) -> NonceSealer {
-    NonceSealer::new(SealingKey::from_bytes([key; 32]), NONCE_LIFETIME)
+    NonceSealer::new(SealingKey::from_bytes(&[key; 32]), NONCE_LIFETIME)
 }
 
 pub(crate) fn issuer_key() -> PrivateKey {

@@ -196,7 +196,7 @@ mod tests {
     const BOB: AccountId = AccountId::from_bytes([2; 16]);
 
     fn challenges(key: u8) -> MutualChallenges {
-        MutualChallenges::new(SealingKey::from_bytes([key; 32]))
+        MutualChallenges::new(SealingKey::from_bytes(&[key; 32]))
     }
 
     #[test]

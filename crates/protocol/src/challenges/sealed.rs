@@ -168,7 +168,7 @@ mod tests {
     const LIFETIME: Duration = Duration::from_mins(5);
 
     fn sealer(key: u8) -> NonceSealer {
-        NonceSealer::new(SealingKey::from_bytes([key; 32]), LIFETIME)
+        NonceSealer::new(SealingKey::from_bytes(&[key; 32]), LIFETIME)
     }
 
     #[test]

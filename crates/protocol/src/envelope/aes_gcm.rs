@@ -3,19 +3,66 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{hkdf, hmac};
 use subtle::ConstantTimeEq as _;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
-/// Separates keys made by [`SealingKey::derive`] from every other use of HKDF.
+/// Separates keys made by [`RootKey::derive`] and [`SealingKey::derive`] from every other use of HKDF.
 const DERIVE_INFO: &[u8] = b"countersign/derive/1/";
 /// The key of [`SealingKey::mac`]: the cipher's key itself never serves as a MAC key.
 const MAC_INFO: &[u8] = b"countersign/mac/1";
 /// Separates the keys of [`SealingKey::hmac_key`] from the others.
 const HMAC_INFO: &[u8] = b"countersign/hmac/1/";
 
+/// 32 secret bytes in one place in memory: moving them copies no more than their address, and the
+/// place is overwritten when they are dropped.
+pub struct SecretBytes(Box<Zeroizing<[u8; 32]>>);
+
+impl SecretBytes {
+    /// What `fill` writes into the place, which is all zeros before.
+    pub fn filled(fill: impl FnOnce(&mut [u8; 32])) -> Self {
+        let mut place = Box::new(Zeroizing::new([0; 32]));
+        fill(&mut place);
+        Self(place)
+    }
+
+    /// The same, unless `fill` fails.
+    ///
+    /// # Errors
+    /// The one of `fill`.
+    pub fn try_filled<E>(fill: impl FnOnce(&mut [u8; 32]) -> Result<(), E>) -> Result<Self, E> {
+        let mut place = Box::new(Zeroizing::new([0; 32]));
+        fill(&mut place)?;
+        Ok(Self(place))
+    }
+
+    /// The bytes. Copy them nowhere.
+    pub fn reveal(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// A 256-bit secret from which the keys for all purposes come, and that does nothing else: a cipher
+/// would keep another copy of it.
+pub struct RootKey(SecretBytes);
+
+impl RootKey {
+    /// The root with these bytes, which must be uniformly random.
+    pub const fn new(secret: SecretBytes) -> Self {
+        Self(secret)
+    }
+
+    /// The key for the purpose `label`, by HKDF-SHA256 (RFC 5869). Other labels give unrelated keys.
+    pub fn derive(&self, label: &str) -> SealingKey {
+        derive(self.0.reveal(), label)
+    }
+}
+
 /// A 256-bit secret that seals, opens and authenticates data.
 ///
-/// Keep one per purpose: [`SealingKey::derive`] makes them from a master key.
-pub struct SealingKey {
+/// Keep one per purpose: [`RootKey::derive`] makes them from a master key. It stays in one place in
+/// memory, wherever it is moved.
+pub struct SealingKey(Box<Keys>);
+
+struct Keys {
     secret: Zeroizing<[u8; 32]>,
     cipher: LessSafeKey,
     mac: hmac::Key,
@@ -28,17 +75,17 @@ pub struct OpenError;
 
 impl SealingKey {
     /// The key with these 32 bytes, which must be uniformly random.
-    pub fn from_bytes(mut bytes: [u8; 32]) -> Self {
-        let secret = Zeroizing::new(bytes);
-        bytes.zeroize();
-        let cipher = cipher(&secret);
-        let mac = hmac::Key::new(hmac::HMAC_SHA256, expand(&secret, &[MAC_INFO]).as_ref());
-        Self { secret, cipher, mac }
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mac = hmac::Key::new(hmac::HMAC_SHA256, expand(bytes, &[MAC_INFO]).reveal());
+        let secret = Zeroizing::new([0; 32]);
+        let mut keys = Box::new(Keys { secret, cipher: cipher(bytes), mac });
+        keys.secret.copy_from_slice(bytes);
+        Self(keys)
     }
 
     /// The key for the purpose `label`, by HKDF-SHA256 (RFC 5869). Other labels give unrelated keys.
     pub fn derive(&self, label: &str) -> Self {
-        Self::from_bytes(*expand(&self.secret, &[DERIVE_INFO, label.as_bytes()]))
+        derive(&self.0.secret, label)
     }
 
     /// Encrypts `plaintext` and appends the 16-byte tag (NIST SP 800-38D).
@@ -49,7 +96,7 @@ impl SealingKey {
         // Sized up front: growing would leave a copy of the plaintext behind.
         let mut buffer = Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len());
         buffer.extend_from_slice(plaintext);
-        seal_in_place(&self.cipher, Nonce::assume_unique_for_key(nonce), aad, &mut buffer);
+        seal_in_place(&self.0.cipher, Nonce::assume_unique_for_key(nonce), aad, &mut buffer);
         buffer
     }
 
@@ -65,6 +112,7 @@ impl SealingKey {
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let length = self
+            .0
             .cipher
             .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut buffer)
             .map_err(|_| OpenError)?
@@ -76,7 +124,7 @@ impl SealingKey {
     /// HMAC-SHA256 (RFC 2104) of `parts`, each preceded by its length as 64 bits, big-endian, so
     /// that no two different lists of parts are authenticated alike.
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.mac);
+        let mut context = hmac::Context::with_key(&self.0.mac);
         for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
@@ -89,8 +137,8 @@ impl SealingKey {
     /// A key for plain HMAC-SHA256 (RFC 2104), for formats that demand it; other labels give
     /// unrelated keys.
     pub(crate) fn hmac_key(&self, label: &str) -> hmac::Key {
-        let secret = expand(&self.secret, &[HMAC_INFO, label.as_bytes()]);
-        hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref())
+        let secret = expand(&self.0.secret, &[HMAC_INFO, label.as_bytes()]);
+        hmac::Key::new(hmac::HMAC_SHA256, secret.reveal())
     }
 
     /// Whether `mac` is [`SealingKey::mac`] of `parts`; takes the same time for every wrong `mac`
@@ -113,16 +161,20 @@ fn cipher(secret: &[u8; 32]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, secret).expect("AES-256 takes 32 bytes"))
 }
 
+fn derive(secret: &[u8; 32], label: &str) -> SealingKey {
+    SealingKey::from_bytes(expand(secret, &[DERIVE_INFO, label.as_bytes()]).reveal())
+}
+
 /// HKDF-SHA256 (RFC 5869) without salt: `secret` is uniformly random already.
 #[expect(clippy::expect_used, reason = "the lengths are fixed")]
-fn expand(secret: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-    let mut okm = Zeroizing::new([0; 32]);
-    hkdf::Salt::none(hkdf::HKDF_SHA256)
-        .extract(secret)
-        .expand(info, hkdf::HKDF_SHA256)
-        .and_then(|key| key.fill(okm.as_mut()))
-        .expect("HKDF-SHA256 yields up to 8160 bytes");
-    okm
+fn expand(secret: &[u8; 32], info: &[&[u8]]) -> SecretBytes {
+    SecretBytes::filled(|okm| {
+        hkdf::Salt::none(hkdf::HKDF_SHA256)
+            .extract(secret)
+            .expand(info, hkdf::HKDF_SHA256)
+            .and_then(|key| key.fill(okm))
+            .expect("HKDF-SHA256 yields up to 8160 bytes");
+    })
 }
 
 #[cfg(test)]
@@ -134,7 +186,7 @@ mod tests {
     const NONCE: [u8; 12] = [9; 12];
 
     fn key(byte: u8) -> SealingKey {
-        SealingKey::from_bytes([byte; 32])
+        SealingKey::from_bytes(&[byte; 32])
     }
 
     #[test]
@@ -162,7 +214,9 @@ mod tests {
             0x06, 0x4b, 0xb5, 0xee, 0x57, 0x99, 0x44, 0x68, 0xe7, 0x3d, 0xa2, 0x12, 0x3a, 0x6d,
             0xd1, 0x77, 0x97, 0x57,
         ];
-        assert_eq!(*key(1).derive("signing-keys").secret, derived);
+        assert_eq!(*key(1).derive("signing-keys").0.secret, derived);
+        let root = RootKey::new(SecretBytes::filled(|place| place.fill(1)));
+        assert_eq!(*root.derive("signing-keys").0.secret, derived);
         let mac = [
             0x05, 0x8b, 0x96, 0x62, 0x64, 0xbc, 0x69, 0x7f, 0xb1, 0xcc, 0xeb, 0xa2, 0xd5, 0xfd,
             0xb2, 0xd6, 0xe1, 0x15, 0xea, 0x88, 0x3c, 0xc3, 0x3c, 0x9c, 0xe3, 0xdd, 0xa8, 0x87,
@@ -191,7 +245,7 @@ mod tests {
         fn round_trip_and_no_changed_bit_opens(
             bytes: [u8; 32], nonce: [u8; 12], aad: Vec<u8>, plaintext: Vec<u8>, bit: prop::sample::Index,
         ) {
-            let key = SealingKey::from_bytes(bytes);
+            let key = SealingKey::from_bytes(&bytes);
             let sealed = key.seal(nonce, &aad, &plaintext);
             prop_assert_eq!(sealed.len(), plaintext.len() + 16);
             let opened = key.open(nonce, &aad, &sealed).unwrap();

@@ -68,7 +68,7 @@ mod tests {
     const NONCE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
     const ISSUER: &str = "https://auth.example";
     static JWT: LazyLock<String> = LazyLock::new(|| {
-        let key = SealingKey::from_bytes([1; 32]);
+        let key = SealingKey::from_bytes(&[1; 32]);
         let sealer = SessionSealer::new(&key, ISSUER, Duration::from_mins(30));
         sealer.issue("alice", "session 1", NONCE, NOW)
     });

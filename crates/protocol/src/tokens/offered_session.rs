@@ -157,7 +157,7 @@ mod tests {
         SessionExpectations { issuer: ISSUER, subject: "alice" };
 
     fn issued() -> String {
-        let key = SealingKey::from_bytes([1; 32]);
+        let key = SealingKey::from_bytes(&[1; 32]);
         SessionSealer::new(&key, ISSUER, LIFETIME).issue("alice", "session 1", NONCE, NOW)
     }
 

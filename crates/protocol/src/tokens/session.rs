@@ -157,7 +157,7 @@ mod tests {
     const LIFETIME: Duration = Duration::from_mins(30);
 
     fn sealer(byte: u8) -> SessionSealer {
-        SessionSealer::new(&SealingKey::from_bytes([byte; 32]), ISSUER, LIFETIME)
+        SessionSealer::new(&SealingKey::from_bytes(&[byte; 32]), ISSUER, LIFETIME)
     }
 
     fn session() -> String {
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_session_of_another_issuer_is_refused_even_if_the_secret_is_the_same() {
-        let other = SealingKey::from_bytes([1; 32]);
+        let other = SealingKey::from_bytes(&[1; 32]);
         let other = SessionSealer::new(&other, "https://auth.example.org", LIFETIME);
         let text = other.issue("alice", "session 1", "AAAAAAAAAAAAAAAAAAAAAA", NOW);
         assert!(other.verify(&text, NOW).is_ok());

@@ -35,7 +35,7 @@ impl Epoch {
         let secret = array::from_fn(|place| identity[SECRET + place]);
         let begun_at = array::from_fn(|place| identity[BEGUN_AT + place]);
         let since = UnixTime::from_millis(u64::from_le_bytes(begun_at));
-        let nonces = nonce_key.sealer(SealingKey::from_bytes(secret), since);
+        let nonces = nonce_key.sealer(SealingKey::from_bytes(&secret), since);
         Self { identity, since, nonces }
     }
 }

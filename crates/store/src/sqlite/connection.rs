@@ -4,6 +4,8 @@ use std::{fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path, time::Durat
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
+use super::files;
+
 /// The statements of this crate, with room for the combinations of audit filters.
 const CACHED_STATEMENTS: usize = 128;
 /// The page caches of a writing and of a reading connection, in KiB: they grow up to that. That is
@@ -36,7 +38,11 @@ pub(super) fn connect(
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
+    // Before SQLite makes an empty one.
+    let has_log = files::length(&files::with_suffix(path, "-wal")) > 0;
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // Until it is known that the database is whole, closing it must leave its log alone.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     set_up(connection, access, busy_timeout)
 }
 
@@ -71,8 +77,6 @@ fn set_up(
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     // Without it, SQLite plans some queries anew for every value that is bound to them.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // Until it is known that the database is whole, closing it must leave its log alone.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "temp_store", "memory")?;

@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rusqlite::{ErrorCode, ffi::SQLITE_READONLY_DBMOVED};
 use rustix::fs::{FallocateFlags, StatVfsMountFlags, fallocate, statvfs};
 
 use super::files;
@@ -19,6 +20,13 @@ use super::files;
 const BALLAST_BYTES: u64 = 4 << 20;
 /// With less than so much free, in bytes, the next transactions may fail.
 pub(super) const LEAST_FREE_BYTES: u64 = 1 << 20;
+
+/// What is wrong with a disk that can only be read, and what to do.
+const READ_ONLY: &str = "the file system is read-only: `admin backup`, `list` and `check` still \
+                         work; to change something, have it mounted for writing, or copy the whole \
+                         directory to another disk and name that with --data-dir";
+/// What is wrong with a disk on which nothing is free, and what to do.
+const FULL: &str = "the file system is full: make room on it";
 
 /// What a file system says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,19 +64,25 @@ impl Disk {
     /// What keeps files on it from being written, and what to do about it, if anything does.
     pub(super) const fn trouble(&self) -> Option<&'static str> {
         if self.is_read_only {
-            return Some(
-                "the file system is read-only: `admin backup`, `list` and `check` still work; to \
-                 change something, have it mounted for writing, or copy the whole directory to \
-                 another disk and name that with --data-dir",
-            );
+            return Some(READ_ONLY);
         }
         if self.counts_files && self.free_files == 0 {
             return Some("the file system has no room for another file: delete files on it");
         }
         if self.free_bytes < 64 << 10 {
-            return Some("the file system is full: make room on it");
+            return Some(FULL);
         }
         None
+    }
+}
+
+/// What keeps SQLite from writing, and what to do about it, if its error says that the disk does.
+pub(super) fn trouble_behind(error: &rusqlite::Error) -> Option<&'static str> {
+    let error = error.sqlite_error()?;
+    match error.code {
+        ErrorCode::ReadOnly if error.extended_code != SQLITE_READONLY_DBMOVED => Some(READ_ONLY),
+        ErrorCode::DiskFull => Some(FULL),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use countersign_authority::ports::{
 };
 use thiserror::Error;
 
-use super::place::Misplaced;
+use super::{disk, place::Misplaced};
 
 /// Why a job has no result of its own.
 #[derive(Debug)]
@@ -25,8 +25,11 @@ pub(super) enum DbError {
 #[derive(Clone, Debug, Error)]
 pub(super) enum Unavailable {
     /// The transaction did not begin or did not commit.
-    #[error("the transaction failed: {0}")]
+    #[error("the transaction failed: {}", with_remedy(.0))]
     Transaction(#[source] Arc<rusqlite::Error>),
+    /// SQLite refused a job, and the disk is to blame.
+    #[error("{}", with_remedy(.0))]
+    Disk(#[source] Arc<rusqlite::Error>),
     /// SQLite gave up the whole transaction because of another job in it.
     #[error("another write in the same transaction made the database give it up")]
     Abandoned,
@@ -53,6 +56,14 @@ pub(super) enum Unavailable {
     Closed,
 }
 
+/// An error of SQLite, and what there is to do about its disk.
+fn with_remedy(error: &rusqlite::Error) -> String {
+    match disk::trouble_behind(error) {
+        Some(trouble) => format!("{error}; {trouble}"),
+        None => error.to_string(),
+    }
+}
+
 impl From<rusqlite::Error> for DbError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
@@ -69,6 +80,9 @@ impl From<DbError> for StoreError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Corrupt { table, column, reason } => Self::Corrupt { table, column, reason },
+            DbError::Sqlite(error) if disk::trouble_behind(&error).is_some() => {
+                Self::Unavailable(Box::new(Unavailable::Disk(Arc::new(error))))
+            }
             DbError::Sqlite(error) => Self::Unavailable(Box::new(error)),
             DbError::Unavailable(error) => Self::Unavailable(Box::new(error)),
         }

@@ -12,7 +12,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    connection::{Access, connect},
+    connection::{Access, connect, connect_immutable},
     error::DbError,
     files,
     lock::{Memory, ServerLock},
@@ -63,6 +63,17 @@ pub(super) fn read(connection: &Connection) -> Result<InstallationId, DbError> {
         column: "id",
         reason: "there is none".to_owned(),
     })
+}
+
+/// Reads the id from the database file alone, without its log; `None` when it is not in there, or
+/// cannot be read. It changes nothing.
+///
+/// SQLite believes any log that lies beside a database: it would take the log of the right file for
+/// that of the wrong one, which says then what the log says, and lose it. So the file must be looked
+/// at before it is opened.
+pub fn installation_in_file(database: &Path) -> Option<InstallationId> {
+    let database = std::path::absolute(database).ok()?;
+    connect_immutable(&database).ok().and_then(|connection| read(&connection).ok())
 }
 
 /// What lies where the database of a server should be.

@@ -38,7 +38,8 @@ pub enum Memory {
 }
 
 impl ServerLock {
-    pub(super) const FILE_NAME: &str = "server.lock";
+    /// The name of the file, in the data directory.
+    pub const FILE_NAME: &str = "server.lock";
     /// The file is never longer than that, in bytes.
     const MAX_LENGTH: u64 = 128;
 
@@ -73,6 +74,19 @@ impl ServerLock {
     /// What the file remembers.
     pub fn memory(&self) -> Memory {
         *self.memory.lock()
+    }
+
+    /// What the file in `data_dir` remembers, for whoever has not locked it.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn memory_in(data_dir: &Path) -> Result<Memory, LockError> {
+        let path = data_dir.join(Self::FILE_NAME);
+        match File::open(&path).and_then(|mut file| read(&mut file)) {
+            Ok((_, memory)) => Ok(memory),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Memory::Nothing),
+            Err(source) => Err(LockError::Io { path, source }),
+        }
     }
 
     /// Makes the file remember `memory`, durably.

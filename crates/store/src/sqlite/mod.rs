@@ -55,7 +55,9 @@ pub use self::{
     backup::{BackupError, DatabaseSummary, verify_backup},
     disk::{Disk, give_up_ballast},
     files::create_private_dir,
-    installation::{InstallationId, InvalidInstallationId, Presence, make_room, presence},
+    installation::{
+        InstallationId, InvalidInstallationId, Presence, installation_in_file, make_room, presence,
+    },
     lock::{LockError, Memory, ServerLock},
     log::{LogReport, inspect as inspect_log},
     open::OpenError,

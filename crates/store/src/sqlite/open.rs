@@ -133,16 +133,9 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
     // Before any connection: closing a descriptor of the file takes the locks of all away.
     let claim = options.is_server.then(|| claim(&path)).transpose()?;
     let log = if options.is_server { inspect_log(&path) } else { LogReport::default() };
-    let has_log = files::length(&files::with_suffix(&path, "-wal")) > 0;
     let mut writer = connect(&path, Access::Write, options.busy_timeout).map_err(failed)?;
-    let tidy_up = |writer: &Connection| {
-        writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)
-    };
-    if !has_log {
-        tidy_up(&writer)?;
-    }
     prepare(&mut writer, &path, options)?;
-    tidy_up(&writer)?;
+    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)?;
     if options.is_server {
         fold(&writer, "TRUNCATE").map_err(failed)?;
     }

@@ -21,7 +21,7 @@ fn every_kind_of_key() -> [Arc<PrivateKey>; 4] {
 
 /// A genuine session of the server with that issuer identifier.
 fn session_of(issuer: &str, account: &str) -> String {
-    let key = SealingKey::from_bytes([1; 32]);
+    let key = SealingKey::from_bytes(&[1; 32]);
     let sealer = SessionSealer::new(&key, issuer, Duration::from_mins(30));
     sealer.issue(account, "session 1", NONCE, NOW)
 }
@@ -107,7 +107,7 @@ async fn a_session_of_somebody_else_or_of_another_time_is_not_signed() {
     let rogue_ = rogue(|origin| (NONCE.to_owned(), session_of(origin, "mallory")));
     assert_eq!(signs_nothing(&rogue_, &key).await, UnfitSession::Subject);
     let rogue = rogue(|origin| {
-        let sealer = SealingKey::from_bytes([1; 32]);
+        let sealer = SealingKey::from_bytes(&[1; 32]);
         let sealer = SessionSealer::new(&sealer, origin, Duration::ZERO);
         (NONCE.to_owned(), sealer.issue("alice", "session 1", NONCE, NOW))
     });

@@ -187,5 +187,5 @@ fn sealer() -> NonceSealer {
 }
 
 fn sealer_of(key: u8) -> NonceSealer {
-    NonceSealer::new(SealingKey::from_bytes([key; 32]), NONCE_LIFETIME)
+    NonceSealer::new(SealingKey::from_bytes(&[key; 32]), NONCE_LIFETIME)
 }

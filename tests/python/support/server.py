@@ -35,17 +35,19 @@ class Server:
         defaults = {"COUNTERSIGN_RATE_LIMITS": "off", "COUNTERSIGN_CORS_ORIGINS": "https://app.example"}
         self.settings = defaults | settings
         self.listen = "127.0.0.1:0"
+        self.launcher = ()
+        self.working_directory = self.data_directory
         self.lines = []
         self.process = None
 
     def start(self):
         self.process = subprocess.Popen(
-            [self.binary, "serve", "--listen", self.listen, "--data-dir", self.data_directory, *self.options],
+            [*self.launcher, self.binary, "serve", *self.arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            cwd=self.data_directory,
+            cwd=self.working_directory,
             env=clean_environment(**self.settings),
         )
         said = queue.Queue()
@@ -54,6 +56,10 @@ class Server:
         # After a restart the same clients come back to the same place.
         self.listen = self.origin.removeprefix("http://")
         return self
+
+    @property
+    def arguments(self):
+        return ["--listen", self.listen, "--data-dir", self.data_directory, *self.options]
 
     def _read(self, output, said):
         with output:

@@ -27,11 +27,11 @@ import table
 from support.server import close_clients
 
 KINDS = {
-    "kills": (kills.rounds, 2, 25),
-    "commands": (commands.rounds, 2, 40),
-    "power": (power.rounds, 8, 300),
+    "kills": (kills.rounds, 1, 25),
+    "commands": (commands.rounds, 1, 25),
+    "power": (power.rounds, 8, 200),
     "disks": (disks.rounds, 1, 3),
-    "places": (places.rounds, 3, 15),
+    "places": (places.rounds, 2, 15),
     "memory": (memory.rounds, 1, 5),
     "clocks": (clocks.rounds, 1, 3),
 }

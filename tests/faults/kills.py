@@ -37,7 +37,7 @@ def _kills_at_calls(how_many, seed):
     for number in range(how_many):
         rng = random.Random(f"{seed} call {number}")
         call = rng.choice(("pwrite64", "fdatasync", DURABLE))
-        _under_load(row, strace(call, f"signal=KILL:when={rng.randrange(10, 150)}"), number, rng)
+        _under_load(row, strace(call, f"signal=KILL:when={rng.randrange(3, 60)}"), number, rng)
     row.note = f"{row.stopped} of them came to that call"
     return row
 

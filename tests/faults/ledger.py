@@ -14,7 +14,7 @@ import time
 import httpx
 
 from support import dpop
-from support.client import Client, new_name
+from support.client import Client
 from support.keys import Key
 
 ANSWERS_UNDER_FAULTS = {503}
@@ -77,7 +77,7 @@ class Ledger:
 
     # --- one thing after the other, each written down when it is acknowledged ---
 
-    def register(self, rng=random):
+    def register(self):
         client = Client(self.server, Key.generate("Ed25519"))
         _expect(client.registration(), 201)
         account = Account(client, time.time())
@@ -218,8 +218,3 @@ def _expect(response, status):
     if response.status_code != status:
         raise AssertionError(f"{response.request.method} {response.request.url.path}: {response.status_code} {response.text}")
     return response
-
-
-def new_username():
-    """A name that nobody else in this run has."""
-    return new_name()

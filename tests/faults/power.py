@@ -20,7 +20,6 @@ from table import Row
 SECTOR = 512
 RECORDED = "openat,write,pwrite64,fdatasync,fsync,ftruncate,fallocate,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,lseek"
 LINE = re.compile(r"^(?P<at>\d+\.\d+) (?P<call>\w+)\((?P<arguments>.*)\) = (?P<result>-?\d+)(?P<rest>.*)$")
-NAMED = re.compile(r"^(?:AT_FDCWD|\d+)(?:<(?P<path>(?:[^<>\\]|\\.)*)>(?P<gone>\(deleted\))?)?")
 
 
 @dataclasses.dataclass

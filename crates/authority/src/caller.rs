@@ -64,7 +64,7 @@ impl Authority {
         let VerifiedAssertion { assertion, signer } = verified;
         let account = signer.account.clone();
         if presented.client_id.is_some_and(|id| !names_account_of(id, &signer)) {
-            return Err(CallerError::Refused);
+            return Err(CallerError::ClientId);
         }
         let receipt = self.ports.credentials.spend_assertion(assertion.entry()).await?;
         assertion.redeem(&receipt).ok_or(CallerError::Replayed)?;
@@ -169,7 +169,7 @@ impl Authority {
 
 /// Whether `text` names the account of `known`: by id, username or fingerprint, or by the thumbprint
 /// of the very key, which is the `client_id` of tokens.
-fn names_account_of(text: &str, known: &KnownCredential) -> bool {
+pub(crate) fn names_account_of(text: &str, known: &KnownCredential) -> bool {
     text.parse().is_ok_and(|name| known.account.is_called(&name))
         || text.parse() == Ok::<Thumbprint, _>(known.credential.thumbprint())
 }
@@ -180,6 +180,9 @@ pub enum CallerError {
     /// It is by the right key, but breaks a rule.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
+    /// `client_id` is somebody else.
+    #[error("client_id names another account than the assertion")]
+    ClientId,
     /// It is not a JWT.
     #[error(transparent)]
     Format(#[from] JwsError),

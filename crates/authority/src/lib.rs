@@ -70,5 +70,5 @@ pub use crate::sessions::{
 };
 pub use crate::signing_keys::{KeySummary, MAX_PUBLISHED, Schedule, SigningKeyError, SigningKeys};
 pub use crate::step_up::{KeyChange, KeyOperation, MustSign, SignedRequest, StepUpError};
-pub use crate::tokens::{Introspection, IssuedToken, LoggedIn, RevokeTokenError};
+pub use crate::tokens::{Introspection, IssuedToken, LoggedIn, RevokeTokenError, RevokingClient};
 pub use crate::turns::TurnLimits;

@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::{
     audit::{AuditEvent, EventKind},
     authority::Authority,
-    caller::{CallerError, VerifiedAssertion},
+    caller::{CallerError, VerifiedAssertion, names_account_of},
     live::KnownCredential,
     ports::{LoginRecord, RateLimited, RecordLoginError, StoreError},
     proof::{PresentedDpop, ProofError},
@@ -34,6 +34,10 @@ pub struct TokenRequest<'a> {
     pub scope: Option<&'a str>,
     /// All `resource` parameters (RFC 8707); without one, the token is for this server.
     pub resources: &'a [&'a str],
+    /// `client_id`, which must name the account of the assertion, or the key that signed it.
+    pub client_id: Option<&'a str>,
+    /// `client_assertion`, which must be by the same account as the assertion.
+    pub client_assertion: Option<&'a str>,
     /// The proof by the key that the token is to be bound to.
     pub proof: PresentedDpop<'a>,
     /// The client's address.
@@ -88,6 +92,9 @@ impl Authority {
         now: UnixTime,
     ) -> Result<Grant, LoginError> {
         let credential = signer.credential.thumbprint();
+        if request.client_id.is_some_and(|id| !names_account_of(id, &signer)) {
+            return Err(LoginError::ClientId);
+        }
         check_binding(assertion.peek(), credential, key.thumbprint())?;
         self.check_session_key(credential, key.thumbprint()).await?;
         let scopes = granted_scopes(request.scope, &signer.account.scopes)?;
@@ -95,7 +102,17 @@ impl Authority {
         self.admit_account(signer.account.id).await?;
         self.ensure_signing_keys(now).await?;
         let owner = ReplayOwner::account(signer.account.id, Some(request.address.into()));
+        let client = match request.client_assertion {
+            // In a box of its own, or every login would carry the room that it needs.
+            Some(text) => Some(Box::pin(self.verify_client(text, request, &signer, now)).await?),
+            None => None,
+        };
         self.spend_proof(proof, owner, now).await?;
+        if let Some(client) = client {
+            let spent = self.ports.credentials.spend_assertion(client.entry()).await;
+            let receipt = spent.map_err(CallerError::from)?;
+            client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
+        }
         self.record_login(assertion, &signer, request.address, now).await?;
         let lifetime = self.policy.tokens.lifetime;
         let claims = AccessTokenClaims {
@@ -113,6 +130,27 @@ impl Authority {
         };
         let access_token = self.signing_keys.sign(&claims, now)?;
         Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes })
+    }
+
+    /// Client credentials that are there must be good, though none are needed (RFC 7523 §3.1). They
+    /// are spent with the rest.
+    async fn verify_client(
+        &self,
+        text: &str,
+        request: &TokenRequest<'_>,
+        signer: &KnownCredential,
+        now: UnixTime,
+    ) -> Result<Unspent<Assertion>, LoginError> {
+        self.admit_verifications(request.address, 1).await?;
+        let presented = (text, AssertionUse::ClientAuthentication);
+        let verified = self.verify_assertion(presented, None, request.address, now).await;
+        let VerifiedAssertion { assertion, signer: client } =
+            verified.map_err(|error| match LoginError::from(error) {
+                LoginError::Assertion(error) => LoginError::Client(error),
+                error => error,
+            })?;
+        let is_same = client.account.id == signer.account.id;
+        is_same.then_some(assertion).ok_or(LoginError::OtherClient)
     }
 
     /// A session key must not be a credential: revoking that would not reach the token, which
@@ -201,6 +239,15 @@ pub enum LoginError {
         "the proof is by another key: sign it with the asserting key, or name its thumbprint in cnf.jkt"
     )]
     Binding,
+    /// `client_assertion` is refused.
+    #[error(transparent)]
+    Client(CallerError),
+    /// `client_id` is somebody else.
+    #[error("client_id names another account than the assertion")]
+    ClientId,
+    /// `client_assertion` is by somebody else.
+    #[error("client_assertion is by another account than the assertion")]
+    OtherClient,
     /// The proof is refused.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -234,6 +281,9 @@ impl LoginError {
             }
             Self::Assertion(_)
             | Self::Binding
+            | Self::Client(_)
+            | Self::ClientId
+            | Self::OtherClient
             | Self::Scope
             | Self::SessionKey
             | Self::UnknownResource => Some(EventKind::LoginRefused),
@@ -254,6 +304,7 @@ impl From<CallerError> for LoginError {
             CallerError::Replayed => Self::AssertionReplayed,
             CallerError::Store(error) => Self::Store(error),
             CallerError::Assertion(_)
+            | CallerError::ClientId
             | CallerError::Format(_)
             | CallerError::Key(_)
             | CallerError::Refused => Self::Assertion(error),

@@ -73,6 +73,15 @@ pub enum Introspection {
     Inactive,
 }
 
+/// What a client that wants to end a token says about itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RevokingClient<'a> {
+    /// Whom it has authenticated itself as.
+    pub caller: Option<&'a Caller>,
+    /// `client_id`: the token's account or key, by any of their names.
+    pub client_id: Option<&'a str>,
+}
+
 /// Who logged in for a token.
 #[derive(Clone, Debug)]
 pub enum LoggedIn {
@@ -181,7 +190,7 @@ impl Authority {
     pub async fn revoke_token(
         &self,
         token: &str,
-        caller: Option<&Caller>,
+        client: RevokingClient<'_>,
         address: IpAddr,
     ) -> Result<(), RevokeTokenError> {
         let now = self.now();
@@ -189,9 +198,7 @@ impl Authority {
             let is_session = self.sessions.verify(token, now).is_ok();
             return if is_session { Err(RevokeTokenError::Session) } else { Ok(()) };
         };
-        if caller.is_some_and(|caller| caller.account.id != issued.account_id()) {
-            return Err(RevokeTokenError::NotOwner);
-        }
+        self.check_revoking(client, &issued).await?;
         let event = AuditEvent::new(now, EventKind::TokenRevoked).account(issued.account_id());
         let event = match &issued {
             IssuedToken::Bound(claims) => event.key(claims.bound_to),
@@ -209,6 +216,23 @@ impl Authority {
             self.revoked_tokens.write_later(LateRevocation { token, event });
         }
         Ok(written?)
+    }
+
+    /// A token is ended for its own account only, if the client says who it is.
+    async fn check_revoking(
+        &self,
+        client: RevokingClient<'_>,
+        token: &IssuedToken,
+    ) -> Result<(), RevokeTokenError> {
+        let account = token.account_id();
+        if client.caller.is_some_and(|caller| caller.account.id != account) {
+            return Err(RevokeTokenError::NotOwner);
+        }
+        let Some(name) = client.client_id else { return Ok(()) };
+        let key = name.parse::<Thumbprint>().ok();
+        let is_client = matches!(token, IssuedToken::Bound(claims) if key == Some(claims.credential));
+        let is_own = is_client || self.account_id_of(name).await? == Some(account);
+        is_own.then_some(()).ok_or(RevokeTokenError::NotOwner)
     }
 
     /// An account and its live public keys, oldest first, for resource servers that verify what it signs; `None`
@@ -259,7 +283,7 @@ impl Authority {
 /// Why a token is not revoked.
 #[derive(Debug, Error)]
 pub enum RevokeTokenError {
-    /// The caller authenticated itself as another account.
+    /// The caller authenticated itself, or names itself by `client_id`, as another account.
     #[error("the token belongs to another account")]
     NotOwner,
     /// It is a session of *signjwt*. Anybody gets one for any name, so holding it proves nothing.

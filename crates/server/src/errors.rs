@@ -13,7 +13,7 @@ use countersign_authority::{
 use countersign_protocol::{proofs::dpop::DpopError, replay::ReplayShareUsedUp};
 use http::StatusCode;
 
-use crate::problem::{OAuthError, Problem, ProblemType};
+use crate::problem::{ClientScheme, OAuthError, Problem, ProblemType};
 
 /// When a client whose share of the replay log is used up may try again.
 const UNTIL_ENTRIES_END: Duration = Duration::from_secs(ReplayShareUsedUp::RETRY_AFTER_SECS);
@@ -178,7 +178,13 @@ impl From<RateLimited> for OAuthError {
 impl From<LoginError> for OAuthError {
     fn from(error: LoginError) -> Self {
         let code = match error {
-            LoginError::Assertion(_) | LoginError::AssertionReplayed => "invalid_grant",
+            LoginError::Assertion(_) | LoginError::AssertionReplayed | LoginError::ClientId => {
+                "invalid_grant"
+            }
+            LoginError::Client(error) => return error.into(),
+            LoginError::OtherClient => {
+                return Self::invalid_client(ClientScheme::Bearer).description(error.to_string());
+            }
             LoginError::Binding
             | LoginError::Proof(ProofError::Invalid(_) | ProofError::Replayed)
             | LoginError::SessionKey => {
@@ -211,12 +217,13 @@ impl From<CallerError> for OAuthError {
             CallerError::RateLimited(error) => error.into(),
             CallerError::Store(error) => error.into(),
             CallerError::Assertion(_)
+            | CallerError::ClientId
             | CallerError::Format(_)
             | CallerError::Key(_)
             | CallerError::Refused
-            | CallerError::Replayed => Self::new("invalid_client")
-                .status(StatusCode::UNAUTHORIZED)
-                .description(error.to_string()),
+            | CallerError::Replayed => {
+                Self::invalid_client(ClientScheme::Bearer).description(error.to_string())
+            }
         }
     }
 }

@@ -346,14 +346,41 @@ pub struct OAuthError {
     description: Option<Cow<'static, str>>,
     status: StatusCode,
     retry_after: Option<Duration>,
+    scheme: ClientScheme,
     cause: Option<String>,
+}
+
+/// The scheme that a 401 challenges a client to (RFC 9110 §15.5.2, RFC 6749 §5.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ClientScheme {
+    /// What a client tried that sent `Authorization: Basic`.
+    Basic,
+    /// Everything else: `private_key_jwt` has no scheme of its own, and its assertion is a bearer
+    /// JWT. No browser asks its user for a password because of it.
+    #[default]
+    Bearer,
+}
+
+impl ClientScheme {
+    const fn challenge(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Basic => "Basic realm=\"countersign\"",
+            Self::Bearer => "Bearer realm=\"countersign\"",
+        })
+    }
 }
 
 impl OAuthError {
     /// The registered `error` code, with 400, the status of all but a few.
     pub fn new(error: &'static str) -> Self {
         let status = StatusCode::BAD_REQUEST;
-        Self { error, description: None, status, retry_after: None, cause: None }
+        let scheme = ClientScheme::default();
+        Self { error, description: None, status, retry_after: None, scheme, cause: None }
+    }
+
+    /// The client did not authenticate itself: `invalid_client` with 401 and a challenge.
+    pub(crate) fn invalid_client(scheme: ClientScheme) -> Self {
+        Self { scheme, ..Self::new("invalid_client").status(StatusCode::UNAUTHORIZED) }
     }
 
     /// A failure of the server: `server_error` with 500. `cause` goes to the log.
@@ -397,6 +424,9 @@ impl OAuthError {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, NO_STORE);
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, self.scheme.challenge());
+        }
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, whole_seconds(after));
         }

@@ -12,7 +12,7 @@ use axum::{
 };
 use countersign_authority::{
     ChallengeError, MutualLogin, MutualLoginError, MutualRegistration, MutualRegistrationError,
-    PresentedKey, RevokeTokenError, ServerKeyError,
+    PresentedKey, RevokeTokenError, RevokingClient, ServerKeyError,
 };
 use countersign_protocol::{
     challenges::mutual::Number,
@@ -164,7 +164,7 @@ async fn log_in(
 
 /// Ends the token. Who holds it may end it; what is no token of this server has ended already.
 pub(super) async fn logout(app: App, client: ClientAddress, token: &str) -> Response {
-    match app.authority.revoke_token(token, None, client.0).await {
+    match app.authority.revoke_token(token, RevokingClient::default(), client.0).await {
         Ok(()) => (StatusCode::OK, axum::Json(json!({ "message": "logged out" }))).into_response(),
         Err(error) => Problem::from(error).into_response(),
     }

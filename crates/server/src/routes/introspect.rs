@@ -1,23 +1,18 @@
 //! Token introspection (RFC 7662).
 
 use axum::{Extension, extract::State, response::Response};
-use countersign_authority::{
-    Caller, CallerAuthentication, Introspection, IssuedToken, account::Username,
-};
+use countersign_authority::{Introspection, IssuedToken, account::Username};
 use countersign_protocol::tokens::issue::AccessTokenClaims;
-use http::StatusCode;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::client::ClientForm;
 use crate::{
     address::ClientAddress,
     answer,
     app::App,
-    body::OAuthForm,
-    problem::{OAuthError, OAuthErrorBody},
+    problem::{ClientScheme, OAuthError, OAuthErrorBody},
 };
-
-const JWT_BEARER_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the form that the endpoint reads")]
@@ -49,31 +44,14 @@ pub(crate) struct IntrospectForm {
 pub(crate) async fn introspect(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    form: OAuthForm,
+    form: ClientForm,
 ) -> Result<Response, OAuthError> {
-    let Some(caller) = authenticate(&app, client, &form).await? else {
-        return Err(OAuthError::new("invalid_client")
-            .status(StatusCode::UNAUTHORIZED)
+    let Some(caller) = form.caller(&app, client).await? else {
+        return Err(OAuthError::invalid_client(ClientScheme::Bearer)
             .description("authenticate with client_assertion (private_key_jwt)"));
     };
     let introspection = app.authority.introspect(form.required("token")?, &caller).await?;
     Ok(answer::uncached_json(&to_json(&introspection)))
-}
-
-/// The account that a client assertion speaks for; `None` when the form has none.
-pub(super) async fn authenticate(
-    app: &App,
-    client: ClientAddress,
-    form: &OAuthForm,
-) -> Result<Option<Caller>, OAuthError> {
-    let Some(assertion) = form.get("client_assertion") else { return Ok(None) };
-    if form.required("client_assertion_type")? != JWT_BEARER_ASSERTION {
-        return Err(OAuthError::new("invalid_request")
-            .description(format!("client_assertion_type must be {JWT_BEARER_ASSERTION}")));
-    }
-    let client_id = form.get("client_id");
-    let presented = CallerAuthentication { assertion, client_id, address: client.0 };
-    Ok(Some(app.authority.authenticate_caller(presented).await?))
 }
 
 fn to_json(introspection: &Introspection) -> Value {

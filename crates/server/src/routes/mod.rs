@@ -1,6 +1,7 @@
 //! The native HTTP surface: one file for each endpoint.
 
 mod accounts;
+mod client;
 mod events;
 mod forward_auth;
 mod health;

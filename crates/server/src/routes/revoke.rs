@@ -1,14 +1,14 @@
 //! Token revocation (RFC 7009).
 
 use axum::{Extension, extract::State};
+use countersign_authority::RevokingClient;
 use http::StatusCode;
 use utoipa::ToSchema;
 
-use super::introspect::authenticate;
+use super::client::ClientForm;
 use crate::{
     address::ClientAddress,
     app::App,
-    body::OAuthForm,
     problem::{OAuthError, OAuthErrorBody},
 };
 
@@ -17,6 +17,8 @@ use crate::{
 pub(crate) struct RevokeForm {
     /// The token to end.
     token: String,
+    /// The account of the token, by name or id, or the key that it was issued to. May be left out.
+    client_id: Option<String>,
 }
 
 /// End a token before its time.
@@ -37,10 +39,11 @@ pub(crate) struct RevokeForm {
 pub(crate) async fn revoke(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    form: OAuthForm,
+    form: ClientForm,
 ) -> Result<StatusCode, OAuthError> {
-    let caller = authenticate(&app, client, &form).await?;
+    let caller = form.caller(&app, client).await?;
     let token = form.required("token")?;
-    app.authority.revoke_token(token, caller.as_ref(), client.0).await?;
+    let by = RevokingClient { caller: caller.as_ref(), client_id: form.client_id() };
+    app.authority.revoke_token(token, by, client.0).await?;
     Ok(StatusCode::OK)
 }

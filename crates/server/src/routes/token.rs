@@ -10,11 +10,12 @@ use countersign_authority::{PresentedDpop, TokenRequest};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::client::ClientForm;
 use crate::{
     address::ClientAddress,
     answer,
     app::App,
-    body::{OAuthForm, dpop_fields},
+    body::dpop_fields,
     problem::{OAuthError, OAuthErrorBody},
 };
 
@@ -33,6 +34,11 @@ pub(crate) struct TokenForm {
     scope: Option<String>,
     /// The resource server that the token is for (RFC 8707); this server when left out.
     resource: Option<String>,
+    /// The account of the assertion, by name or id, or its key; needed for nothing.
+    client_id: Option<String>,
+    /// A JWT that authenticates the client (`private_key_jwt`); needed for nothing, since the
+    /// assertion does. It must be by the same account.
+    client_assertion: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -61,13 +67,14 @@ pub(crate) struct TokenBody {
     responses(
         (status = 200, body = TokenBody),
         (status = 400, body = OAuthErrorBody, description = "invalid_request, invalid_grant, invalid_scope, invalid_target, unsupported_grant_type, invalid_dpop_proof or use_dpop_nonce"),
+        (status = 401, body = OAuthErrorBody, description = "invalid_client: a client_assertion that is not good, or another way to authenticate"),
     )
 )]
 pub(crate) async fn token(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
-    form: OAuthForm,
+    form: ClientForm,
 ) -> Result<impl IntoResponse, OAuthError> {
     if form.required("grant_type")? != JWT_BEARER {
         return Err(OAuthError::new("unsupported_grant_type")
@@ -80,6 +87,8 @@ pub(crate) async fn token(
             assertion: form.required("assertion")?,
             scope: form.get("scope"),
             resources: &form.resources(),
+            client_id: form.client_id(),
+            client_assertion: form.client_assertion(),
             proof: PresentedDpop {
                 fields: &dpop_fields(&headers),
                 method: Method::POST.as_str(),

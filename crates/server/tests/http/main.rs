@@ -5,6 +5,7 @@
 mod account_jwks;
 mod accounts;
 mod audit;
+mod client_authentication;
 mod dialects;
 mod enrolment;
 mod events;

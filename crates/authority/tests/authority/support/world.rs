@@ -156,6 +156,8 @@ impl World {
             assertion: &self.assertion(key, login),
             scope: login.scope,
             resources: login.resources,
+            client_id: None,
+            client_assertion: None,
             proof: PresentedDpop { fields: &[proof.as_bytes()], method: "POST", uri: &uri },
             address: ADDRESS,
         };

@@ -254,7 +254,7 @@ def test_weak_keys_are_refused(server, bits):
     key = PUBLISHED_KEY if bits == 512 else Key.generate("RSA-1024").spki_base64
     answer = User(server).registration(clientSidePublicKey=key)
     assert answer.status_code == 400
-    assert answer.json()["type"] == "urn:countersign:problem:invalid-key"
+    assert answer.json()["type"] == "https://github.com/countersign/countersign/problems/invalid-key"
     assert str(bits) in answer.json()["detail"]
 
 

@@ -35,7 +35,7 @@ def user(server):
 
 def problem(response, status, name):
     assert response.status_code == status, response.text
-    assert response.json()["type"] == f"urn:countersign:problem:{name}"
+    assert response.json()["type"] == f"https://github.com/countersign/countersign/problems/{name}"
 
 
 # --- the flow ---

@@ -124,7 +124,7 @@ def uncovered(client, method, path, body):
 
 def lacks(response, lack):
     assert response.status_code == 403, response.text
-    assert response.json()["type"] == "urn:countersign:problem:step-up-needed"
+    assert response.json()["type"] == "https://github.com/countersign/countersign/problems/step-up-needed"
     assert response.json()["lack"] == lack
     assert dpop.challenge(response)["error"] == "insufficient_user_authentication"
 

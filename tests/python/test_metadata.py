@@ -86,7 +86,7 @@ def test_a_local_server_answers_to_its_own_names_only(http):
     for path in [METADATA, "/metrics", "/healthz", "/v1/whoami", "/nowhere"]:
         response = http.get(path, headers={"Host": "evil.example"})
         assert response.status_code == 421, path
-        assert response.json()["type"] == "urn:countersign:problem:misdirected-request"
+        assert response.json()["type"] == "https://github.com/countersign/countersign/problems/misdirected-request"
 
 
 def test_metrics_are_in_prometheus_form(http):

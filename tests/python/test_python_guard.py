@@ -123,7 +123,7 @@ def test_otherwise_a_refusal_is_a_whole_problem_document(installed, behind_middl
     for client in (installed, behind_middleware):
         response = client.send("GET", "/items", {})
         assert response.headers["content-type"] == "application/problem+json"
-        assert response.json()["type"] == "urn:countersign:problem:unauthenticated"
+        assert response.json()["type"] == "https://github.com/countersign/countersign/problems/unauthenticated"
         assert len(response.headers.get_list("www-authenticate")) == 3
 
 

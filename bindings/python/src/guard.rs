@@ -131,6 +131,11 @@ impl Guard {
         Ok(refused.map(|refused| Refused::new(started.guard(), &refused)))
     }
 
+    /// Where that is to be served; nowhere for an audience that is no URL at the origin.
+    fn metadata_path(&self) -> PyResult<Option<String>> {
+        Ok(self.started()?.remote.metadata_path().map(str::to_owned))
+    }
+
     /// What the service says about itself (RFC 9728), as JSON.
     fn metadata(&self) -> PyResult<String> {
         Ok(self.started()?.remote.metadata().to_string())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_protocol::{
     UnixTime, Unspent,
-    keys::{PublicKey, Thumbprint},
+    keys::{Algorithm, KeyError, PublicKey, Thumbprint},
     proofs::{
         dpop::{DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof},
         target_uri::TargetUri,
@@ -45,12 +45,13 @@ impl Authority {
             known
         })?;
         let header = Arc::clone(proof.header());
-        let mut is_credential = false;
-        let known = |thumbprint: &Thumbprint| {
-            let key = self.live.known_key(thumbprint);
-            is_credential = key.is_some();
-            key
-        };
+        let registered = self.live.known_key(&header.thumbprint());
+        let is_credential = registered.is_some();
+        if registered.as_ref().is_some_and(|key| !key.algorithms().contains(&proof.algorithm())) {
+            // It was registered for another algorithm, and a key is used with one (RFC 8725 §3.1).
+            return Err(KeyError::AlgorithmMismatch.into());
+        }
+        let known = |_: &Thumbprint| registered;
         let key = PublicKey::from_jwk_cached(proof.jwk(), &self.policy.keys, known)?;
         let expected = DpopExpectations {
             method: presented.method,
@@ -65,6 +66,13 @@ impl Authority {
             self.proof_headers.insert(header.text().into(), header);
         }
         Ok((verified, key))
+    }
+
+    /// The algorithms that a registered key is for, when that is fewer than keys of its kind are, and
+    /// the key is in memory: it is, while tokens of that credential are used.
+    pub fn registered_algorithms(&self, key: &Thumbprint) -> Option<&'static [Algorithm]> {
+        let known = self.live.known_key(key)?;
+        known.is_narrowed().then(|| known.algorithms())
     }
 
     /// Records a verified proof as used, counted against the share of `owner`, and opens it.

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
-    AccountId, UnixTime,
+    AccountId, Scopes, UnixTime,
     keys::{PublicKey, Thumbprint},
     tokens::{
         issue::AccessTokenClaims,
@@ -23,7 +23,8 @@ use crate::{
     revoked_tokens::LateRevocation,
 };
 
-/// The scope that lets an account introspect the tokens of others.
+/// The scope that lets an account introspect the tokens of others. Followed by a colon and a resource
+/// it is about tokens for that resource only (RFC 7662 §4).
 const INTROSPECT: &str = "introspect";
 
 /// A token that this server issued, and that verified.
@@ -57,6 +58,19 @@ impl IssuedToken {
             expires_at: expires_at + skew,
         }
     }
+}
+
+/// Whether `scopes` let an account introspect a token of another one. One that is bound to no key
+/// names no resource, because it is for all of them.
+fn may_introspect(scopes: &Scopes, token: &IssuedToken) -> bool {
+    let bound = |scope: &str| {
+        let resource = scope.strip_prefix(INTROSPECT).and_then(|rest| rest.strip_prefix(':'));
+        resource.is_some_and(|resource| match token {
+            IssuedToken::Bound(claims) => claims.audience.iter().any(|name| name == resource),
+            IssuedToken::Unbound(_) => true,
+        })
+    };
+    scopes.contains(INTROSPECT) || scopes.iter().any(bound)
 }
 
 /// What introspection says of a token (RFC 7662 §2.2).
@@ -167,7 +181,7 @@ impl Authority {
             return Ok(Introspection::Inactive);
         };
         let own = token.account_id() == caller.account.id;
-        if !own && !caller.account.scopes.contains(INTROSPECT) {
+        if !own && !may_introspect(&caller.account.scopes, &token) {
             return Ok(Introspection::Inactive);
         }
         let username = match &token {
@@ -230,7 +244,8 @@ impl Authority {
         }
         let Some(name) = client.client_id else { return Ok(()) };
         let key = name.parse::<Thumbprint>().ok();
-        let is_client = matches!(token, IssuedToken::Bound(claims) if key == Some(claims.credential));
+        let is_client =
+            matches!(token, IssuedToken::Bound(claims) if key == Some(claims.credential));
         let is_own = is_client || self.account_id_of(name).await? == Some(account);
         is_own.then_some(()).ok_or(RevokeTokenError::NotOwner)
     }

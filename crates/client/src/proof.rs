@@ -9,7 +9,6 @@ use countersign_protocol::keys::{PrivateKey, SignError, Thumbprint};
 use countersign_protocol::ports::{Random, random_bytes};
 use countersign_protocol::proofs::body_hash;
 use countersign_protocol::proofs::dpop;
-use countersign_protocol::proofs::target_uri::TargetUri;
 use countersign_protocol::strict::base64url;
 use countersign_protocol::tokens::jws;
 use serde_json::{Map, Value, json};
@@ -24,8 +23,9 @@ pub const ASSERTION_LIFETIME: Duration = Duration::from_mins(1);
 pub struct Proof<'a> {
     /// The method, in the case in which it is sent (`htm`).
     pub method: &'a str,
-    /// The URI without query and fragment (`htu`).
-    pub uri: &'a TargetUri,
+    /// The URI as it is sent, without query and fragment (`htu`): RFC 9449 §4.2 asks nobody to
+    /// normalise it but who verifies.
+    pub uri: &'a str,
     /// The access token that the request carries (`ath`).
     pub access_token: Option<&'a AccessToken>,
     /// The newest nonce that the server supplied.
@@ -51,7 +51,7 @@ impl Proof<'_> {
         let claims = [
             ("jti", fresh_id(random).into()),
             ("htm", self.method.into()),
-            ("htu", self.uri.as_str().into()),
+            ("htu", self.uri.into()),
             ("iat", now.as_secs().into()),
             ("ath", self.access_token.map(hash).into()),
             ("nonce", self.nonce.into()),

@@ -1,6 +1,6 @@
 //! What a refused client is answered, and what every answer of a guarded resource carries.
 
-use countersign_protocol::replay::ReplayShareUsedUp;
+use countersign_protocol::{problem, replay::ReplayShareUsedUp};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
@@ -23,7 +23,7 @@ impl Guard {
     /// The same with another status, for askers that understand few.
     pub fn answer_as(&self, refused: &Refused, status: StatusCode) -> Response<String> {
         let body = serde_json::json!({
-            "type": format!("urn:countersign:problem:{}", problem_name(&refused.refusal)),
+            "type": problem::type_uri(problem_name(&refused.refusal)),
             "title": problem_title(&refused.refusal),
             "status": status.as_u16(),
             "detail": refused.refusal.to_string(),

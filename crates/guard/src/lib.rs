@@ -20,7 +20,7 @@ mod verify;
 
 pub use crate::answer::add_session_nonce;
 pub use crate::layer::{GuardLayer, GuardService};
-pub use crate::metadata::METADATA_PATH;
+pub use crate::metadata::{METADATA_PATH, metadata_path};
 pub use crate::policy::GuardPolicy;
 pub use crate::proofs::{AcrossRestarts, Proofs, Reuse, SelfSignedPolicy, SelfSignedProofs};
 pub use crate::refusal::{BodyError, Challenge, Refusal, Refused, SignedMessageError, Signer};

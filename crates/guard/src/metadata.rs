@@ -1,12 +1,21 @@
 //! What a resource says about itself (RFC 9728).
 
-use countersign_protocol::{ProofKind, keys::Algorithm};
+use countersign_protocol::{ProofKind, keys::Algorithm, proofs::target_uri::TargetUri};
 use serde_json::{Value, json};
 
 use crate::{policy::GuardPolicy, proofs::Proofs};
 
 /// Where the metadata of a resource without a path are (RFC 9728 §3).
 pub const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
+
+/// Where the metadata of the resource `audience` are, when it is at `origin`: below its well-known
+/// place, followed by the path of the resource. None for every other audience: what is published at
+/// `origin` may speak of no resource elsewhere, and clients must not use it (RFC 9728 §3.1, §3.3).
+pub fn metadata_path(origin: &TargetUri, audience: &str) -> Option<String> {
+    let path = audience.strip_prefix(origin.origin())?;
+    let is_path = path.is_empty() || path.starts_with('/') && !path.contains(['?', '#']);
+    is_path.then(|| [METADATA_PATH, if path == "/" { "" } else { path }].concat())
+}
 
 /// The protected resource metadata of what `policy` and `proofs` guard (RFC 9728 §2): whose tokens
 /// it wants and how they are presented.
@@ -23,4 +32,29 @@ pub(crate) fn resource_metadata(policy: &GuardPolicy, proofs: &Proofs, scopes: &
         document["scopes_supported"] = json!(scopes);
     }
     document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_are_where_the_audience_says_or_nowhere() {
+        let origin = TargetUri::parse("https://api.example").unwrap();
+        let path = |audience: &str| metadata_path(&origin, audience);
+        assert_eq!(path("https://api.example").as_deref(), Some(METADATA_PATH));
+        assert_eq!(path("https://api.example/").as_deref(), Some(METADATA_PATH));
+        let below = "/.well-known/oauth-protected-resource/v1";
+        assert_eq!(path("https://api.example/v1").as_deref(), Some(below));
+        for elsewhere in [
+            "https://other.example/v1",
+            "https://api.example.com",
+            "https://api.example:8443",
+            "http://api.example",
+            "https://api.example/v1?x",
+            "urn:my:api",
+        ] {
+            assert_eq!(path(elsewhere), None, "{elsewhere}");
+        }
+    }
 }

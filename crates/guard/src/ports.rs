@@ -4,7 +4,7 @@ use async_trait::async_trait;
 pub use countersign_protocol::ports::Clock;
 use countersign_protocol::{
     AccountId, ClientNetwork, Principal, ReplayEntry, Scopes, SpentReceipt, UnixTime,
-    keys::{PublicKey, Thumbprint},
+    keys::{Algorithm, PublicKey, Thumbprint},
     proofs::body_hash::BodyHashes,
     replay::{ReplayOwner, ReplayShareUsedUp},
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
@@ -37,6 +37,12 @@ pub trait Standing: Send + Sync {
         token: Verified<'_, AccessTokenClaims>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable>;
+
+    /// The algorithms that the registered key `key` was registered for, where it is known here
+    /// without asking anybody, and none where any will do that fits the key (RFC 8725 §3.1).
+    fn algorithms(&self, _key: &Thumbprint) -> Option<&'static [Algorithm]> {
+        None
+    }
 
     /// The same for a token that is bound to no key.
     async fn unbound_standing(

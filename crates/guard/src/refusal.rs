@@ -175,6 +175,7 @@ impl Refusal {
                 | DpopError::Jws(_)
                 | DpopError::Key(_)
                 | DpopError::Method
+                | DpopError::RequestUri
                 | DpopError::NoKey
                 | DpopError::Several
                 | DpopError::Signature
@@ -224,9 +225,10 @@ impl Refusal {
         self.challenges(&[ProofKind::Dpop], ProofKind::Dpop, None).pop()
     }
 
-    /// Where nothing was wrong with what was presented, because nothing was: one challenge for each
-    /// of `kinds`. Otherwise the one for `tried`, with what was wrong; many clients look at one
-    /// challenge only. None for answers that no other credentials would change. `metadata` is where
+    /// Where nothing was wrong with what was presented, because nothing was, or where it may be the
+    /// scheme that is wrong: one challenge for each of `kinds` (RFC 9449 §7.2), that for `tried`
+    /// first, since many clients look at one challenge only. Otherwise that one alone, with what was
+    /// wrong. None for answers that no other credentials would change. `metadata` is where
     /// a client can read more (RFC 9728 §5.1).
     pub(crate) fn challenges(
         &self,
@@ -243,9 +245,12 @@ impl Refusal {
         ) {
             return Vec::new();
         }
-        let only_tried = told.error.is_some() && kinds.contains(&tried);
-        let kinds = kinds.iter().filter(|kind| !only_tried || **kind == tried);
-        let challenges = kinds.filter_map(|kind| {
+        let only_tried =
+            told.error.is_some() && kinds.contains(&tried) && !self.may_be_of_another_scheme(tried);
+        let (first, others): (Vec<&ProofKind>, Vec<&ProofKind>) =
+            kinds.iter().partition(|kind| **kind == tried);
+        let others = if only_tried { Vec::new() } else { others };
+        let challenges = first.into_iter().chain(others).filter_map(|kind| {
             let mut value = scheme(*kind);
             if let Some(url) = metadata {
                 let _ = write!(value, ", resource_metadata=\"{url}\"");
@@ -256,6 +261,14 @@ impl Refusal {
             HeaderValue::try_from(value).ok()
         });
         challenges.collect()
+    }
+
+    /// Whether the client may have meant another scheme: it sent something as `Bearer`, which a token
+    /// that is bound to a key may not be sent as, or no single scheme at all.
+    const fn may_be_of_another_scheme(&self, tried: ProofKind) -> bool {
+        let as_bearer = matches!(tried, ProofKind::Bearer | ProofKind::SelfSigned);
+        as_bearer && !matches!(self, Self::InsufficientScope(_))
+            || matches!(self, Self::Downgrade | Self::Malformed)
     }
 
     /// Adds what was wrong to a challenge.
@@ -274,23 +287,25 @@ impl Refusal {
 
 /// A challenge without an error.
 fn scheme(kind: ProofKind) -> String {
-    let all = |_: &Algorithm| true;
+    let all = |_: Algorithm| true;
     match kind {
         ProofKind::Dpop => format!("DPoP algs=\"{}\"", algorithm_names(all)),
         ProofKind::SelfSigned => format!("Bearer algs=\"{}\"", algorithm_names(all)),
         // An RSA key signs messages with PSS alone.
         ProofKind::SignedMessage => {
-            let names = algorithm_names(|algorithm| *algorithm != Algorithm::Rs256);
+            let names = algorithm_names(|algorithm| algorithm != Algorithm::Rs256);
             format!("SignJWT algs=\"{names}\"")
         }
         ProofKind::Bearer => "Bearer realm=\"countersign\"".to_owned(),
     }
 }
 
-/// The algorithms that proofs may be signed with, separated by spaces.
-fn algorithm_names(fits: impl Fn(&Algorithm) -> bool) -> String {
-    let fitting = Algorithm::ALL.iter().filter(|algorithm| fits(algorithm));
-    fitting.map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(" ")
+/// The names of the algorithms that proofs may be signed with, as in the metadata, separated by
+/// spaces.
+fn algorithm_names(fits: impl Fn(Algorithm) -> bool) -> String {
+    let fitting =
+        Algorithm::NAMES.into_iter().filter(|name| Algorithm::from_name(name).is_some_and(&fits));
+    fitting.collect::<Vec<_>>().join(" ")
 }
 
 /// RFC 6750 §3: what `error_description` may contain.
@@ -305,7 +320,7 @@ mod tests {
     #[test]
     fn a_request_without_credentials_is_challenged_without_an_error() {
         let header = Refusal::Missing.www_authenticate().unwrap();
-        assert_eq!(header, "DPoP algs=\"EdDSA ES256 ES384 PS256 RS256\"");
+        assert_eq!(header, "DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\"");
     }
 
     #[test]
@@ -313,7 +328,7 @@ mod tests {
         let header = Refusal::Proof(DpopError::OtherKey).www_authenticate().unwrap();
         assert_eq!(
             header,
-            "DPoP algs=\"EdDSA ES256 ES384 PS256 RS256\", error=\"invalid_token\", \
+            "DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\", error=\"invalid_token\", \
              error_description=\"the token is bound to another key\""
         );
         let header = Refusal::InsufficientScope("read".to_owned()).www_authenticate().unwrap();

@@ -17,7 +17,7 @@ use countersign_protocol::{
     UnixTime, Unspent,
     challenges::sealed::Nonces,
     digest::sha256,
-    keys::{PublicKey, Thumbprint},
+    keys::{Algorithm, KeyError, PublicKey, Thumbprint},
     proofs::{
         dpop::{
             DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof, ProofHeader,
@@ -323,7 +323,8 @@ impl Guard {
         {
             return Err(Refusal::Revoked);
         }
-        let uri = self.0.policy.origin.join(parts.uri.path()).map_err(|_| DpopError::Uri)?;
+        let uri = self.0.policy.origin.join_received(parts.uri.path());
+        let uri = uri.map_err(|_| DpopError::RequestUri)?;
         let binding = TokenBinding { ath, jkt: token.bound_to };
         let method = parts.method.as_str();
         let proof = self.verified_proof(&parts.headers, method, &uri, binding, now)?;
@@ -357,6 +358,7 @@ impl Guard {
         if proof.jwk().thumbprint() != binding.jkt {
             return Err(DpopError::OtherKey);
         }
+        self.check_algorithm(&proof, &binding.jkt)?;
         let expected = DpopExpectations {
             method,
             uri,
@@ -369,6 +371,25 @@ impl Guard {
                 proof.verify(&known.key, &expected, now)
             }
             known => self.verify_first(proof, known, &expected, now),
+        }
+    }
+
+    /// A key that was registered for one algorithm signs proofs with no other (RFC 8725 §3.1). Only
+    /// those of RSA fit several.
+    fn check_algorithm(
+        &self,
+        proof: &PresentedProof<'_>,
+        key: &Thumbprint,
+    ) -> Result<(), DpopError> {
+        let algorithm = proof.algorithm();
+        if !matches!(algorithm, Algorithm::Ps256 | Algorithm::Rs256) {
+            return Ok(());
+        }
+        match self.0.ports.standing.algorithms(key) {
+            Some(registered) if !registered.contains(&algorithm) => {
+                Err(KeyError::AlgorithmMismatch.into())
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

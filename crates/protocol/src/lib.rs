@@ -14,6 +14,7 @@ pub mod keys;
 pub mod names;
 pub mod ports;
 pub mod principal;
+pub mod problem;
 pub mod proofs;
 pub mod replay;
 pub mod shares;
@@ -29,5 +30,5 @@ pub use crate::principal::{
     AccountId, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes,
 };
 pub use crate::replay::{ReplayEntry, SpentReceipt, Unspent};
-pub use crate::time::UnixTime;
+pub use crate::time::{CLIENT_CLOCK_AHEAD, UnixTime};
 pub use crate::unverified::Unverified;

@@ -48,6 +48,11 @@ impl UnixTime {
     }
 }
 
+/// How far ahead of this one a client's clock may be: `iat` and `nbf` of everything that clients sign
+/// may lie so far in the future. Proofs and assertions share it, or a client could register and not
+/// log in. FAPI 2.0 (§5.3.2.1) asks for at least 10 seconds.
+pub const CLIENT_CLOCK_AHEAD: Duration = Duration::from_secs(15);
+
 /// Year, month and day of the Gregorian calendar, `days` after 1970-01-01: the inverse of
 /// [`days_since_1970`].
 ///

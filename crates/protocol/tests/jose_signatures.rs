@@ -6,7 +6,7 @@ mod support;
 use countersign_protocol::{
     keys::{Algorithm, BadSignature, KeyPolicy, PrivateKey},
     strict::base64url,
-    tokens::jws::{self, Jws},
+    tokens::jws::{self, Jws, JwsError},
 };
 use serde_json::json;
 use support::{ed25519, object};
@@ -112,7 +112,9 @@ fn ecdsa_signatures_in_der_are_refused() {
         let der = der_sequence(&[der_integer(r), der_integer(s)].concat());
         let mut cut = der.clone();
         cut.truncate(token.signature.len());
-        token.refuses([("DER", der), ("DER, cut to length", cut)]);
+        let text = format!("{}.{}", token.input, base64url::encode(&der));
+        assert_eq!(Jws::parse(&text).err(), Some(JwsError::DerSignature));
+        token.refuses([("DER, cut to length", cut)]);
     }
 }
 

@@ -171,7 +171,10 @@ pub(crate) fn unusable(url: &str, what: &impl ToString) -> AskError {
 pub(crate) fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let fields = headers.get_all(http::header::CACHE_CONTROL).iter();
     let mut directives = fields.filter_map(|field| field.to_str().ok()).flat_map(|f| f.split(','));
-    let seconds = directives.find_map(|directive| directive.trim().strip_prefix("max-age="))?;
+    let seconds = directives.find_map(|directive| {
+        let (name, value) = directive.trim().split_once('=')?;
+        name.eq_ignore_ascii_case("max-age").then_some(value)
+    })?;
     Some(Duration::from_secs(seconds.parse().ok()?))
 }
 
@@ -227,6 +230,7 @@ mod tests {
         for (field, seconds) in [
             ("public, max-age=300", Some(300)),
             ("max-age=0", Some(0)),
+            ("Public, Max-Age=7", Some(7)),
             ("no-store", None),
             ("max-age=x", None),
         ] {

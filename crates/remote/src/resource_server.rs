@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_client::{ClientError, Transport, TransportOptions};
 use countersign_guard::{
-    AcrossRestarts, Guard, GuardLayer, GuardPolicy, GuardPorts, METADATA_PATH, Proofs,
-    SelfSignedPolicy, SelfSignedProofs,
+    AcrossRestarts, Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy,
+    SelfSignedProofs, metadata_path,
     ports::{Clock, IssuerKeys, PortUnavailable, ReplayLog},
 };
 use countersign_protocol::{
@@ -62,8 +62,7 @@ impl ResourceServer {
         if uri.path() != "/" {
             return Err(NotStarted::Origin(InvalidUri));
         }
-        let mut policy = GuardPolicy::new(issuer.trim_end_matches('/'), audience, uri);
-        policy.metadata_url = Some(format!("{}{METADATA_PATH}", policy.origin.origin()));
+        let policy = GuardPolicy::new(issuer.trim_end_matches('/'), audience, uri);
         let freshness = Freshness {
             max_lag: Duration::from_secs(10),
             outage: Duration::from_mins(15),
@@ -92,7 +91,8 @@ impl ResourceServer {
         })
     }
 
-    /// What tokens must name in `aud`, in place of the origin.
+    /// What tokens must name in `aud`, in place of the origin. Where it is a URL at the origin, it says
+    /// where the metadata are ([`RemoteGuard::metadata_path`]); for any other there are none.
     pub fn audience(mut self, audience: &str) -> Self {
         audience.clone_into(&mut self.policy.audience);
         self
@@ -118,7 +118,8 @@ impl ResourceServer {
         self
     }
 
-    /// Tokens count that are bound to no key: whoever gets hold of one can use it.
+    /// Tokens count that are bound to no key: whoever gets hold of one can use it. They name no API:
+    /// each works at every API, not yours alone, that accepts them of the same issuer.
     pub fn accept_bearer(mut self) -> Self {
         self.bearer = true;
         self
@@ -214,8 +215,15 @@ impl ResourceServer {
         let period = fresh.feed.period();
         runtime.spawn(keep_up(Arc::downgrade(&fresh), period));
         let scopes = self.scopes.clone();
+        let metadata_path = self.metadata_path();
         let guard = self.guard(&issuer, &fresh)?;
-        Ok(RemoteGuard { guard, fresh, scopes: scopes.into() })
+        Ok(RemoteGuard { guard, fresh, scopes: scopes.into(), metadata_path })
+    }
+
+    /// Where the metadata of the service are (RFC 9728 §3.1), if it has any: its audience must be a
+    /// URL at its origin.
+    pub fn metadata_path(&self) -> Option<String> {
+        metadata_path(&self.policy.origin, &self.policy.audience)
     }
 
     fn parts(&self) -> Result<Parts, NotStarted> {
@@ -231,7 +239,10 @@ impl ResourceServer {
         Ok(Parts { issuer, fresh: Arc::new(Fresh { jwks, feed: Arc::new(feed) }) })
     }
 
-    fn guard(self, issuer: &Arc<Issuer>, fresh: &Arc<Fresh>) -> Result<Guard, NotStarted> {
+    fn guard(mut self, issuer: &Arc<Issuer>, fresh: &Arc<Fresh>) -> Result<Guard, NotStarted> {
+        let metadata_path = self.metadata_path();
+        let origin = self.policy.origin.origin();
+        self.policy.metadata_url = metadata_path.map(|path| format!("{origin}{path}"));
         let (clock, random) = (self.clock, self.random);
         let SingleUse { log, nonces, since } = SingleUse::new(SingleUseSettings {
             service: (self.policy.issuer.clone(), self.policy.origin.origin().to_owned()),
@@ -309,6 +320,7 @@ pub struct RemoteGuard {
     guard: Guard,
     fresh: Arc<Fresh>,
     scopes: Arc<[String]>,
+    metadata_path: Option<String>,
 }
 
 impl RemoteGuard {
@@ -322,7 +334,13 @@ impl RemoteGuard {
         GuardLayer::new(self.guard.clone())
     }
 
-    /// What the service says about itself (RFC 9728), to be served at [`METADATA_PATH`].
+    /// Where [`Self::metadata`] are to be served, to GET and HEAD; nowhere for an audience that is no
+    /// URL at the origin.
+    pub fn metadata_path(&self) -> Option<&str> {
+        self.metadata_path.as_deref()
+    }
+
+    /// What the service says about itself (RFC 9728), to be served at [`Self::metadata_path`].
     pub fn metadata(&self) -> Value {
         let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
         self.guard.metadata(&scopes)

@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use countersign_protocol::strict::json::{JsonError, Object};
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -23,6 +23,9 @@ impl<S: Send + Sync> FromRequest<S> for StrictObject {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if is_encoded(request.headers()) {
+            return Err(Problem::new(ProblemType::UnsupportedMediaType).detail(ENCODED));
+        }
         if media_type(request.headers()) != Some("application/json") {
             return Err(Problem::new(ProblemType::UnsupportedMediaType)
                 .detail("send Content-Type: application/json"));
@@ -121,6 +124,9 @@ impl<S: Send + Sync> FromRequest<S> for OAuthForm {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
         let invalid = |detail: &'static str| OAuthError::new("invalid_request").description(detail);
+        if is_encoded(request.headers()) {
+            return Err(invalid(ENCODED).status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
         if media_type(request.headers()) != Some("application/x-www-form-urlencoded") {
             return Err(invalid("send Content-Type: application/x-www-form-urlencoded"));
         }
@@ -160,6 +166,16 @@ fn read_pair(pair: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
 /// The values of all `DPoP` header fields.
 pub(crate) fn dpop_fields(headers: &HeaderMap) -> Vec<&[u8]> {
     headers.get_all("dpop").iter().map(http::HeaderValue::as_bytes).collect()
+}
+
+/// What is said of a body that [is encoded](is_encoded).
+const ENCODED: &str = "bodies with a Content-Encoding are not read here; send it as it is";
+
+/// Whether the body is compressed or otherwise encoded (RFC 9110 §8.4).
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(header::CONTENT_ENCODING).iter();
+    let is_plain = |field: &http::HeaderValue| field.as_bytes().eq_ignore_ascii_case(b"identity");
+    fields.into_iter().any(|field| !is_plain(field))
 }
 
 /// The media type of the body without its parameters, if it is one of those read here.

@@ -13,7 +13,7 @@ use countersign_guard::ports::{
 };
 use countersign_protocol::{
     AccountId, ClientNetwork, Principal, ReplayEntry, SpentReceipt, UnixTime,
-    keys::{PublicKey, Thumbprint},
+    keys::{Algorithm, PublicKey, Thumbprint},
     proofs::body_hash::BodyHashes,
     replay::ReplayOwner,
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
@@ -43,6 +43,10 @@ impl Standing for AuthorityPorts {
         let known = self.0.standing(token.claims).await;
         let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
         Ok(known.map_or(TokenStanding::Revoked, |_| TokenStanding::Good))
+    }
+
+    fn algorithms(&self, key: &Thumbprint) -> Option<&'static [Algorithm]> {
+        self.0.registered_algorithms(key)
     }
 
     async fn unbound_standing(

@@ -11,6 +11,7 @@ pub mod dialects;
 mod errors;
 mod forwarded;
 mod guard_ports;
+mod host_field;
 pub mod hosts;
 pub mod limits;
 pub mod listen;

@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::address::{PeerAddress, TrustedProxies};
+use crate::host_field;
 use crate::hosts::KnownHosts;
 use crate::metrics::Metrics;
 use crate::problem::{Problem, ProblemType};
@@ -316,11 +317,17 @@ impl Server {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-        let app = self.knows_host(&request, peer).then(|| self.app.clone());
+        let misdirected =
+            || (!self.knows_host(&request, peer)).then(|| misdirected().into_response());
+        let early = host_field::answer_early(&request).or_else(misdirected);
+        let app = match early {
+            Some(answer) => Err(answer),
+            None => Ok(self.app.clone()),
+        };
         async move {
             match app {
-                Some(app) => answer(app, request, peer).await,
-                None => Ok(misdirected().into_response()),
+                Ok(app) => answer(app, request, peer).await,
+                Err(early) => Ok(early),
             }
         }
     }

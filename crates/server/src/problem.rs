@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use countersign_protocol::problem;
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -110,6 +111,10 @@ impl Problem {
         members.insert("type".to_owned(), self.kind.uri().into());
         members.insert("title".to_owned(), self.kind.title().into());
         members.insert("status".to_owned(), self.kind.status().as_u16().into());
+        if self.kind == ProblemType::NonceRequired {
+            // What clients of RFC 9449 look for (§8), whatever else they know of problem types.
+            members.insert("error".to_owned(), "use_dpop_nonce".into());
+        }
         if let Some(detail) = &self.detail {
             members.insert("detail".to_owned(), detail.as_ref().into());
         }
@@ -149,8 +154,8 @@ impl IntoResponse for Problem {
 #[schema(title = "Problem")]
 #[expect(dead_code, reason = "describes the JSON that Problem writes")]
 pub struct ProblemBody {
-    /// A URI that names the kind of problem, `urn:countersign:problem:NAME`. It never changes.
-    #[schema(example = "urn:countersign:problem:invalid-key")]
+    /// A URI that names the kind of problem, ending in its name. It never changes.
+    #[schema(example = "https://github.com/countersign/countersign/problems/invalid-key")]
     r#type: String,
     /// What the type means, in words.
     title: String,
@@ -255,7 +260,7 @@ impl ProblemType {
 
     /// The `type` member.
     pub fn uri(self) -> String {
-        format!("urn:countersign:problem:{}", self.name())
+        problem::type_uri(self.name())
     }
 
     /// The `title` member: a sentence for people, the same for every occurrence.

@@ -59,6 +59,7 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
             | DpopError::NoKey
             | DpopError::Nonce
             | DpopError::Several
+            | DpopError::RequestUri
             | DpopError::TooOld
             | DpopError::Type,
         )
@@ -76,7 +77,7 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
             | SelfSignedError::NoAccount
             | SelfSignedError::NotYetValid
             | SelfSignedError::Signature
-            | SelfSignedError::TooLongLived
+            | SelfSignedError::TooLongLived { .. }
             | SelfSignedError::TwoAccounts
             | SelfSignedError::Type,
         )

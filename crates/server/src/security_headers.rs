@@ -94,14 +94,16 @@ pub(crate) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
     let cors = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods(methods)
-        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, DPOP])
-        .expose_headers([DPOP_NONCE, WWW_AUTHENTICATE, RETRY_AFTER, X_REQUEST_ID])
+        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, DPOP, SIGNED_MESSAGE])
+        .expose_headers([DPOP_NONCE, SIGNJWT_NONCE, WWW_AUTHENTICATE, RETRY_AFTER, X_REQUEST_ID])
         .max_age(PREFLIGHT_AGE);
     Some(cors)
 }
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+const SIGNED_MESSAGE: HeaderName = HeaderName::from_static("signed-message");
+const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
 
 /// How long a browser may remember a preflight's answer.
 const PREFLIGHT_AGE: Duration = Duration::from_mins(10);

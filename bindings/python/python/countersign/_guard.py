@@ -141,7 +141,8 @@ class Guard:
             accept_dpop: Whether DPoP-bound access tokens count (RFC 9449).
             accept_self_signed: Whether JWTs count that accounts sign themselves.
             accept_signjwt: Whether signatures over nonce and session count. The issuer is asked about each.
-            accept_bearer: Whether tokens count that are bound to no key: whoever gets hold of one can use it.
+            accept_bearer: Whether tokens count that are bound to no key: whoever gets hold of one can use it. They name
+                no API: each works at every API, not yours alone, that accepts them of the same issuer.
             max_lag: How long after a revocation it may still be unknown here, while the issuer can be reached.
             outage: For how long to go on with what is known of revocations while it cannot be reached.
             skew: How far the clocks of issuer, clients and this API may be apart.
@@ -228,9 +229,17 @@ class Guard:
         self.native.start()
 
     def metadata(self) -> dict[str, Any]:
-        """Say what this API wants of its clients (RFC 9728), to be served at `METADATA_PATH`."""
+        """Say what this API wants of its clients (RFC 9728), to be served at `metadata_path()`."""
         metadata: dict[str, Any] = json.loads(self.native.metadata())
         return metadata
+
+    def metadata_path(self) -> str | None:
+        """Say where the metadata are to be served, to GET and HEAD (RFC 9728 section 3.1).
+
+        That is `METADATA_PATH`, followed by the path of the audience. For an audience that is no URL at the origin
+        there are none: clients must not use metadata of another resource.
+        """
+        return self.native.metadata_path()
 
     def install(self, app: FastAPI) -> None:
         """Add to a FastAPI application what a dependency cannot do.

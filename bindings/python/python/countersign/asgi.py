@@ -50,8 +50,8 @@ class GuardMiddleware:
             await self.app(scope, receive, send)
         elif scope["type"] != "http":
             await refuse_websocket(receive, send)
-        elif scope["path"] == METADATA_PATH:
-            await _answer_with_metadata(self.guard, send)
+        elif scope["path"].startswith(METADATA_PATH) and scope["path"] == self.guard.metadata_path():
+            await _answer_with_metadata(self.guard, scope["method"], send)
         elif scope["path"] in self.public:
             await self.app(scope, receive, send)
         else:
@@ -103,7 +103,10 @@ async def refuse_websocket(receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "websockets are not let through"})
 
 
-async def _answer_with_metadata(guard: Guard, send: Send) -> None:
+async def _answer_with_metadata(guard: Guard, method: str, send: Send) -> None:
+    if method not in {"GET", "HEAD"}:
+        await answer(send, 405, [(b"allow", b"GET, HEAD")], b"")
+        return
     document: dict[str, Any] = guard.metadata()
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"public, max-age=300")]
     await answer(send, 200, headers, json.dumps(document).encode())

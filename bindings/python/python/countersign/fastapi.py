@@ -81,8 +81,10 @@ def install(guard: Guard, app: FastAPI) -> None:
     app.add_middleware(CompletingMiddleware, guard=guard)
     app.add_exception_handler(RefusedRequest, _answer)
 
-    @app.get(METADATA_PATH, include_in_schema=False)
-    async def metadata() -> JSONResponse:
+    @app.api_route(METADATA_PATH + "{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    async def metadata(path: str) -> JSONResponse:
+        if METADATA_PATH + path != guard.metadata_path():
+            raise HTTPException(404)
         return JSONResponse(guard.metadata(), headers={"Cache-Control": "public, max-age=300"})
 
 

@@ -50,7 +50,7 @@ async fn the_client_id_names_the_same_account_and_a_wrong_one_uses_nothing_up() 
     let of_bob = ed25519_public(2).thumbprint().to_string();
     for other in ["bob", "carol", "", "not a name", &of_bob] {
         let error = world.call(&ed25519(1), &login, Some(other)).await.unwrap_err();
-        assert!(matches!(error, CallerError::Refused), "{other:?}: {error:?}");
+        assert!(matches!(error, CallerError::ClientId), "{other:?}: {error:?}");
     }
     let caller = world.call(&ed25519(1), &login, Some("ALICE")).await.unwrap();
     let own = [caller.account.id.to_string(), ed25519_public(1).thumbprint().to_string()];

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_authority::{
-    Maintenance, PresentedKey, SigningKeyError, SigningKeys, UnprovenRegistration,
+    Maintenance, PresentedKey, RevokingClient, SigningKeyError, SigningKeys, UnprovenRegistration,
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     ports::{
         AuditStore, Retention, RevocationStore, RevokedToken, RevokedTokenList, ShutOut,
@@ -291,7 +291,7 @@ async fn a_revoked_token_is_remembered_until_it_has_ended_for_every_verifier() {
     let policy = setting.world.authority.policy();
     let text = setting.world.login(&ed25519(1), &Login::of("alice")).await.unwrap().access_token;
     let claims = setting.world.claims(&text);
-    setting.world.authority.revoke_token(&text, None, ADDRESS).await.unwrap();
+    setting.world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
     setting.world.clock.set(claims.expires_at + policy.skew - Duration::from_millis(1));
     setting.maintenance().maintain().await.unwrap();
     assert!(!setting.stands(&claims).await && setting.stands(&token).await);
@@ -384,7 +384,8 @@ async fn a_revocation_that_could_not_be_written_is_written_as_soon_as_it_can_be(
 
     setting.fake.fail(true);
     let authority = &setting.world.authority;
-    let revoked = authority.revoke_token(&grant.access_token, None, ADDRESS).await;
+    let revoked =
+        authority.revoke_token(&grant.access_token, RevokingClient::default(), ADDRESS).await;
     assert!(revoked.is_err(), "what is not durable is not acknowledged");
     assert!(!setting.stands(&token).await, "and it is in force all the same");
     assert!(maintenance.tidy().await.is_err());

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_authority::{
-    FEED_MAX_AGE,
+    FEED_MAX_AGE, RevokingClient,
     account::AccountStatus,
     audit::{AuditEvent, EventKind},
     ports::{
@@ -83,7 +83,7 @@ async fn a_revocation_by_this_process_is_in_the_next_feed() {
     let world = world_of_alice().await;
     let (text, claims) = world.token().await;
     assert!(world.feed().await.tokens.is_empty());
-    world.authority.revoke_token(&text, None, ADDRESS).await.unwrap();
+    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
     assert_eq!(world.feed().await.tokens, [claims.token_id]);
 }
 
@@ -111,7 +111,7 @@ async fn one_text_is_handed_out_for_a_second() {
 async fn a_token_is_listed_until_no_verifier_accepts_it() {
     let world = world_of_alice().await;
     let (text, claims) = world.token().await;
-    world.authority.revoke_token(&text, None, ADDRESS).await.unwrap();
+    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
     world.clock.advance(claims.expires_at.since(world.authority.now()) + Duration::from_secs(4));
     assert_eq!(world.feed().await.tokens, [claims.token_id]);
     world.clock.advance(FEED_MAX_AGE);
@@ -226,7 +226,7 @@ async fn a_large_feed_is_signed_once_a_second_however_much_is_revoked_meanwhile(
     world.register("alice", &ed25519(1)).await.unwrap();
     let first = world.authority.revocation_feed().await.unwrap();
     let (text, _) = world.token().await;
-    world.authority.revoke_token(&text, None, ADDRESS).await.unwrap();
+    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
     assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
     world.clock.advance(FEED_MAX_AGE);
     assert!(!Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
@@ -242,7 +242,7 @@ async fn one_account_that_revokes_many_tokens_fills_nothing_and_harms_nobody_els
     for _ in 0..100 {
         world.clock.advance(Duration::from_secs(1));
         let (text, claims) = world.token().await;
-        world.authority.revoke_token(&text, None, ADDRESS).await.unwrap();
+        world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
         revoked.push(claims);
     }
     for claims in &revoked {

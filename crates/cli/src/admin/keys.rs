@@ -142,7 +142,7 @@ pub(super) fn to_json(key: &Credential) -> Value {
         "thumbprint": key.thumbprint().to_string(),
         "label": key.label.as_str(),
         "key_type": key.public_key.key_type().name(),
-        "public_key": key.public_key.to_jwk(),
+        "public_key": key.public_key.to_published_jwk(),
         "created_at": to_rfc3339(key.created_at),
         "added_by": key.added_by.map(|adder| adder.to_string()),
         "last_used_at": key.last_used_at.map(to_rfc3339),

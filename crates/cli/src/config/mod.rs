@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
+use countersign_client::check_address;
 use countersign_protocol::proofs::target_uri::TargetUri;
 
 pub(crate) use self::settings::{LogFormat, LogSettings, Settings};
@@ -80,6 +81,21 @@ impl Settings {
                 self.listen
             );
         }
+        self.check_issuer_scheme()
+    }
+
+    /// What clients call the server by is https (RFC 8414 §2), save on their own machine.
+    fn check_issuer_scheme(&self) -> anyhow::Result<()> {
+        let Some(issuer) = self.issuer.as_deref().filter(|_| !self.insecure_http) else {
+            return Ok(());
+        };
+        if issuer.starts_with("http://") && check_address(issuer).is_err() {
+            bail!(
+                "issuer {issuer:?} is http, and clients send no tokens there unless it is a loopback \
+                 address: put https in front, for instance by a proxy in trusted_proxies, or say \
+                 --insecure-http"
+            );
+        }
         Ok(())
     }
 }
@@ -103,6 +119,17 @@ mod tests {
 
     fn settings(text: &str) -> Settings {
         toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn an_http_issuer_is_a_loopback_address_unless_asked_for() {
+        let verdict = |text: &str| settings(text).check_transport().is_ok();
+        assert!(!verdict("issuer = \"http://auth.example\""));
+        assert!(!verdict("issuer = \"http://auth.example\"\ntrusted_proxies = [\"127.0.0.1\"]"));
+        assert!(verdict("issuer = \"http://auth.example\"\ninsecure_http = true"));
+        for good in ["https://auth.example", "http://127.0.0.1:8080", "http://localhost:8080"] {
+            assert!(verdict(&format!("issuer = {good:?}")), "{good}");
+        }
     }
 
     #[test]

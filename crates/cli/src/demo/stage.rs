@@ -89,7 +89,8 @@ impl Stage {
         nonce: Option<&str>,
     ) -> anyhow::Result<String> {
         let uri = TargetUri::parse(&self.url(path))?;
-        let proof = Proof { method: method.as_str(), uri: &uri, access_token: token, nonce, body };
+        let proof =
+            Proof { method: method.as_str(), uri: uri.as_str(), access_token: token, nonce, body };
         Ok(proof.sign(key, self.clock.now(), self.random())?)
     }
 

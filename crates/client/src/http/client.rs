@@ -244,7 +244,7 @@ impl Attempt<'_> {
     ) -> Result<Message, ClientError> {
         let proof = Proof {
             method: message.method.as_str(),
-            uri: target.uri(),
+            uri: target.htu(),
             access_token: None,
             nonce: self.nonce,
             body: None,

@@ -66,7 +66,7 @@ impl Session {
                 // Without a nonce: what a resource supplies is for proofs with a token (RFC 9449 §9).
                 let proof = Proof {
                     method: Method::POST.as_str(),
-                    uri: target.uri(),
+                    uri: target.htu(),
                     access_token: None,
                     nonce: None,
                     body: None,

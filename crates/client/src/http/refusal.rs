@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use countersign_protocol::problem::TYPES;
 use countersign_protocol::strict::json;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
@@ -11,9 +12,6 @@ use serde_json::{Map, Value};
 
 use super::Response;
 use super::challenge::dpop_challenge;
-
-/// The prefix of the problem types that a Countersign server uses.
-const PROBLEM: &str = "urn:countersign:problem:";
 
 /// Longer texts of a server are cut off.
 const MAX_CHARS: usize = 500;
@@ -34,7 +32,10 @@ pub struct Refusal {
 impl Refusal {
     pub(super) fn of(response: &Response) -> Self {
         let (code, message) = match json::parse_object(&response.body) {
-            Ok(body) if body.contains_key("error") => oauth_error(&body),
+            // A problem may have an `error` beside its `type`: for clients that know only that.
+            Ok(body) if body.contains_key("error") && !body.contains_key("type") => {
+                oauth_error(&body)
+            }
             Ok(body) => problem(&body),
             Err(_) => (None, None),
         };
@@ -87,7 +88,7 @@ fn oauth_error(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
 
 fn problem(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
     let kind = text(body, "type").filter(|kind| kind != "about:blank");
-    let code = kind.map(|kind| kind.strip_prefix(PROBLEM).unwrap_or(&kind).to_owned());
+    let code = kind.map(|kind| kind.strip_prefix(TYPES).unwrap_or(&kind).to_owned());
     // The title says what the code says already; the detail is about this request. *gradecoin* has
     // neither.
     let message = ["detail", "title", "message"].into_iter().find_map(|name| text(body, name));
@@ -136,7 +137,7 @@ mod tests {
                 refusal(
                     409,
                     &[],
-                    r#"{"type":"urn:countersign:problem:username-taken","title":"The username is taken.","status":409}"#,
+                    r#"{"type":"https://github.com/countersign/countersign/problems/username-taken","title":"The username is taken.","status":409}"#,
                 ),
                 "the server refused: The username is taken (HTTP 409, username-taken)",
             ),
@@ -196,7 +197,11 @@ mod tests {
         assert!(demands(401, &challenge[..], "{}"));
         assert!(demands(401, &challenge[..], r#"{"error":"something"}"#));
         assert!(demands(400, &[], r#"{"error":"use_dpop_nonce"}"#));
-        assert!(demands(400, &[], r#"{"type":"urn:countersign:problem:nonce-required"}"#));
+        assert!(demands(
+            400,
+            &[],
+            r#"{"type":"https://github.com/countersign/countersign/problems/nonce-required","error":"use_dpop_nonce"}"#
+        ));
         assert!(!demands(403, &challenge[..], "{}"));
         assert!(!demands(200, &challenge[..], "{}"));
         assert!(!demands(400, &[], r#"{"error":"invalid_dpop_proof"}"#));

@@ -163,7 +163,7 @@ impl Session {
     ) -> Result<Message, ClientError> {
         let proof = Proof {
             method: message.method.as_str(),
-            uri: target.uri(),
+            uri: target.htu(),
             access_token: Some(&self.token),
             nonce: attempt.nonce,
             body: Some(&*message.body).filter(|body| !body.is_empty()),

@@ -31,7 +31,12 @@ impl Target {
         &self.url
     }
 
-    /// The URL without query and fragment, normalised: what a proof is for.
+    /// The URL as it is sent, without query and fragment: what a proof names.
+    pub(super) fn htu(&self) -> &str {
+        self.url.as_str().split(['?', '#']).next().unwrap_or_default()
+    }
+
+    /// The URL without query and fragment, normalised.
     pub(super) fn uri(&self) -> &TargetUri {
         &self.uri
     }
@@ -118,6 +123,9 @@ mod tests {
     fn the_signed_uri_is_that_of_the_request_without_query_and_fragment() {
         let target = Target::parse("HTTPS://Auth.Example:443/a/../b%7e?c=d#e").unwrap();
         assert_eq!(target.uri().as_str(), "https://auth.example/b~");
+        assert_eq!(target.htu(), "https://auth.example/b%7e", "as it is sent");
+        let encoded = Target::parse("http://127.0.0.1:8000/x/%7Ea/%c3%a4?q=1").unwrap();
+        assert_eq!(encoded.htu(), "http://127.0.0.1:8000/x/%7Ea/%c3%a4");
         assert_eq!(target.origin(), "https://auth.example");
         assert_eq!(target.url().query(), Some("c=d"));
     }

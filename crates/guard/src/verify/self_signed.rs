@@ -1,7 +1,8 @@
 //! The path of a self-signed JWT.
 
 use countersign_protocol::{
-    Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, UnixTime, Unspent,
+    CLIENT_CLOCK_AHEAD, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, UnixTime,
+    Unspent,
     keys::{PublicKey, Thumbprint, decoy},
     proofs::self_signed::{
         PresentedSelfSigned, SelfSigned, SelfSignedError, SelfSignedExpectations,
@@ -121,7 +122,8 @@ impl Guard {
         let log = &*self.0.ports.replay_log;
         let memory = proofs.across_restarts.as_ref().map_or(Memory::Volatile, |across| {
             let since = log.began_anew().map_or(across.since, |anew| anew.max(across.since));
-            AcrossRestarts::memory_for(since, jwt.peek().issued_at, self.0.policy.skew, now)
+            let ahead = self.0.policy.skew.max(CLIENT_CLOCK_AHEAD);
+            AcrossRestarts::memory_for(since, jwt.peek().issued_at, ahead, now)
         });
         let durable = proofs.across_restarts.as_ref().and_then(|across| across.durable.as_deref());
         let durable = match (memory, durable) {

@@ -112,7 +112,7 @@ async fn challenges_and_metadata_say_what_counts() {
     assert_eq!(
         challenges,
         [
-            format!("DPoP algs=\"EdDSA ES256 ES384 PS256 RS256\", {named}"),
+            format!("DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\", {named}"),
             format!("Bearer realm=\"countersign\", {named}"),
         ]
     );

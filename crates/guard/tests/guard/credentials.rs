@@ -13,7 +13,7 @@ async fn a_request_without_credentials_is_told_how_to_authenticate() {
     world.accepts(&client.request(&world)).await;
     let refused = world.refuses(&request(PATH, &[]), Refusal::Missing, MISSING).await;
     let header = refused.refusal.www_authenticate().unwrap();
-    assert_eq!(header, "DPoP algs=\"EdDSA ES256 ES384 PS256 RS256\"");
+    assert_eq!(header, "DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\"");
     assert!(refused.token.is_none());
 }
 

@@ -114,7 +114,7 @@ async fn a_refusal_says_why_in_header_body_and_extensions() {
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(
         response.headers()[header::WWW_AUTHENTICATE],
-        "DPoP algs=\"EdDSA ES256 ES384 PS256 RS256\", error=\"invalid_dpop_proof\", \
+        "DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\", error=\"invalid_dpop_proof\", \
          error_description=\"htm does not match the request's method\""
     );
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");

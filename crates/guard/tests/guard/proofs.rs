@@ -188,7 +188,7 @@ async fn a_request_target_without_a_path_is_refused() {
     for uri in [Uri::from_static("*"), Uri::from_static("api.example:443")] {
         let mut request = client.altered_request(&world, |proof| proof.set("htu", AUDIENCE));
         request.uri = uri;
-        world.refuses(&request, DpopError::Uri.into(), INVALID_PROOF).await;
+        world.refuses(&request, DpopError::RequestUri.into(), INVALID_PROOF).await;
     }
 }
 
@@ -286,6 +286,22 @@ async fn an_expired_nonce_is_refused_and_a_fresh_one_helps() {
     world.clock.set(end);
     world.refuses(&with(nonce), DpopError::Nonce.into(), USE_NONCE).await;
     world.accepts(&with(world.guard.fresh_nonce())).await;
+}
+
+#[tokio::test]
+async fn a_request_with_dot_segments_is_for_no_proof() {
+    let (world, client) = (World::new(), Client::new());
+    for uri in ["/v2/../v1/things", "/v1/./things", "/v2/%2e%2E/v1/things"] {
+        let mut request = client.altered_request(&world, |_| ());
+        request.uri = uri.parse().unwrap();
+        world.refuses(&request, DpopError::RequestUri.into(), INVALID_PROOF).await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_nonce_or_null_asks_for_one() {
+    refuses(|proof| proof.set("nonce", ""), DpopError::Nonce, USE_NONCE).await;
+    refuses(|proof| proof.set("nonce", json!(null)), DpopError::Nonce, USE_NONCE).await;
 }
 
 #[tokio::test]

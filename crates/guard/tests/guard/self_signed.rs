@@ -230,7 +230,9 @@ async fn an_unknown_account_a_foreign_key_and_a_wrong_signature_are_one_answer()
         let refused = world.refuses(&parts, SelfSignedError::Signature).await;
         assert!(refused.signer.is_none());
         let challenges = world.guard.challenges(&refused);
-        assert_eq!(challenges.len(), 1, "the one that was tried");
+        assert_eq!(challenges.len(), 2, "the one that was tried comes first");
+        assert!(challenges[1].to_str().unwrap().starts_with("DPoP algs="));
+        assert!(!challenges[1].to_str().unwrap().contains("error="));
         assert!(challenges[0].to_str().unwrap().starts_with("Bearer algs="));
         assert!(challenges[0].to_str().unwrap().contains("error=\"invalid_token\""));
     }

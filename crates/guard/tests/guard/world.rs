@@ -105,7 +105,10 @@ impl World {
         assert_eq!((challenge.status, challenge.error), told, "{refusal}");
         let header = refused.refusal.www_authenticate().unwrap();
         let header = header.to_str().unwrap();
-        assert!(header.starts_with("DPoP algs=\"EdDSA ES256 ES384 PS256 RS256\""), "{header}");
+        assert!(
+            header.starts_with("DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\""),
+            "{header}"
+        );
         let error = told.1.map(|error| format!(", error=\"{error}\", error_description=\""));
         assert!(error.is_none_or(|error| header.contains(&error)), "{header}");
         refused

@@ -8,7 +8,7 @@ use crate::strict::pem::PemError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// `alg` of a JWK names no algorithm that fits the key.
-    #[error("the JWK's \"alg\" does not fit the key or is not supported")]
+    #[error("the alg of the JWK does not fit the key or is not supported")]
     AlgorithmMismatch,
     /// Base64 of a PEM text.
     #[error("this is base64 of a PEM text; send the PEM text itself")]
@@ -58,19 +58,24 @@ pub enum KeyError {
     #[error("the private key is damaged or inconsistent")]
     InvalidPrivateKey,
     /// `key_ops` of a JWK is not a list of different strings, or lacks `verify`.
-    #[error("the JWK's \"key_ops\" must be a list of different names that contains \"verify\"")]
+    #[error(
+        "the member key_ops of the JWK must contain verify, as that of a public key does: leave key_ops \
+         out when making a public JWK from a private one"
+    )]
     InvalidKeyOps,
     /// `use` of a JWK is not `sig`.
-    #[error("the JWK's \"use\" must be \"sig\"")]
+    #[error(
+        "the member use of the JWK must be sig, or left out: a key that decrypts does not sign"
+    )]
     InvalidUse,
     /// The text of a JWK is not strict JSON.
     #[error("invalid JWK: {0}")]
     Json(#[from] JsonError),
     /// A JWK Set where one key is wanted.
-    #[error("this is a JWK Set; send one key from its \"keys\"")]
+    #[error("this is a JWK Set; send one key from its member keys")]
     JwkSet,
     /// `n` or `e` of a JWK starts with a zero byte (RFC 7518 §6.3.1).
-    #[error("the JWK's \"{0}\" has a leading zero byte")]
+    #[error("the member {0} of the JWK has a leading zero byte")]
     LeadingZero(&'static str),
     /// A point of low order, for which anyone can sign.
     #[error("the Ed25519 key is a point of low order and protects nothing")]
@@ -79,7 +84,7 @@ pub enum KeyError {
     #[error("the key is not a valid DER structure of its kind")]
     MalformedDer,
     /// A member of a JWK is missing, or not a string.
-    #[error("the JWK needs a member \"{0}\" that is a string")]
+    #[error("the JWK needs a member {0} that is a string")]
     MissingMember(&'static str),
     /// DER with alternative parameters, trailing bytes or another second spelling.
     #[error("the key is not encoded canonically")]
@@ -88,7 +93,7 @@ pub enum KeyError {
     #[error("the Ed25519 key is not encoded canonically")]
     NonCanonicalPoint,
     /// A member of a JWK is not canonical base64url.
-    #[error("the JWK's \"{0}\" is not canonical base64url without padding")]
+    #[error("the member {0} of the JWK is not canonical base64url without padding")]
     NotBase64Url(&'static str),
     /// An OpenSSH private key file that is damaged, or of an unknown kind or cipher.
     #[error(
@@ -127,7 +132,7 @@ pub enum KeyError {
     #[error("this is a private key; send the public half")]
     PrivateKey,
     /// A JWK with a private or symmetric member.
-    #[error("the JWK holds the private member \"{0}\"; send the public half")]
+    #[error("the JWK holds the private member {0}; send the public half")]
     PrivateMember(&'static str),
     /// A public key where a private one is wanted.
     #[error("this is a public key; the private key is needed here")]
@@ -191,7 +196,7 @@ pub enum KeyError {
     #[error("the passphrase does not open this private key")]
     WrongPassphrase,
     /// A coordinate or key of the wrong length.
-    #[error("\"{0}\" has the wrong length for this kind of key")]
+    #[error("the member {0} has the wrong length for this kind of key")]
     WrongLength(&'static str),
 }
 

@@ -161,7 +161,7 @@ impl PublicKey {
     }
 
     /// The algorithms that the key may be used with. A JWK's `alg` narrows them to one.
-    pub fn algorithms(&self) -> &[Algorithm] {
+    pub const fn algorithms(&self) -> &'static [Algorithm] {
         self.algorithms
     }
 
@@ -174,6 +174,21 @@ impl PublicKey {
             return Err(KeyError::AlgorithmMismatch);
         }
         Ok(Self { inner: Arc::clone(&self.inner), algorithms: alg.alone() })
+    }
+
+    /// The JWK as it is published: the required members, and `alg` where the key is for one only of
+    /// the algorithms that keys of its kind are used with (RFC 7517 §4.4, RFC 8725 §3.1).
+    pub fn to_published_jwk(&self) -> Map<String, Value> {
+        let mut jwk = self.to_jwk();
+        if let (Some(alg), true) = (self.algorithms.first(), self.is_narrowed()) {
+            jwk.insert("alg".to_owned(), alg.name().into());
+        }
+        jwk
+    }
+
+    /// Whether the key is for fewer algorithms than keys of its kind are.
+    pub fn is_narrowed(&self) -> bool {
+        self.algorithms.len() < self.inner.algorithms.len()
     }
 
     /// The JWK with the required members only (RFC 7638 §3.2).

@@ -10,10 +10,10 @@ use thiserror::Error;
 pub use self::header::ProofHeader;
 
 use crate::{
-    ReplayEntry, UnixTime, Unspent, Unverified,
+    CLIENT_CLOCK_AHEAD, ReplayEntry, UnixTime, Unspent, Unverified,
     challenges::sealed::Nonces,
     digest::sha256,
-    keys::{KeyError, PresentedJwk, PublicKey, Thumbprint},
+    keys::{Algorithm, KeyError, PresentedJwk, PublicKey, Thumbprint},
     proofs::{
         body_hash,
         target_uri::{self, TargetUri},
@@ -83,7 +83,7 @@ pub struct ProofWindow {
 
 impl Default for ProofWindow {
     fn default() -> Self {
-        Self { past: Duration::from_mins(1), future: Duration::from_secs(15) }
+        Self { past: Duration::from_mins(1), future: CLIENT_CLOCK_AHEAD }
     }
 }
 
@@ -142,6 +142,11 @@ impl<'a> PresentedProof<'a> {
         self.header.jwk()
     }
 
+    /// The algorithm that it claims to be signed with.
+    pub fn algorithm(&self) -> Algorithm {
+        self.jws.algorithm()
+    }
+
     /// Checks all that is left of RFC 9449 §4.3, the cheap rules before the signature. `key` is
     /// [`Self::jwk`] parsed, or a key of the same thumbprint that was parsed before.
     ///
@@ -167,7 +172,7 @@ impl<'a> PresentedProof<'a> {
         if let Some(binding) = expected.access_token {
             check_binding(claims, binding, thumbprint)?;
         }
-        let epoch = check_nonce(claims.optional_string("nonce")?, expected.nonce, now)?;
+        let epoch = check_nonce(read_nonce(claims)?, expected.nonce, now)?;
         let body_hash = body_hash(claims)?;
         let digest = replay_digest(thumbprint, expected, jti);
         self.jws.verify(key).map_err(|_| DpopError::Signature)?;
@@ -216,6 +221,15 @@ fn check_binding(
     (binding.jkt == thumbprint).then_some(()).ok_or(DpopError::OtherKey)
 }
 
+/// Some clients put an empty `nonce` or null into their first proof; they are told to take the one
+/// that they are given, like those that put none.
+fn read_nonce(claims: Claims<'_>) -> Result<Option<&str>, DpopError> {
+    claims.optional_string("nonce").map_err(|error| match error {
+        _ if claims.is_blank("nonce") => DpopError::Nonce,
+        error => error.into(),
+    })
+}
+
 /// The epoch of the nonce; 0 where there is none and need not be.
 fn check_nonce(nonce: Option<&str>, rule: NonceRule<'_>, now: UnixTime) -> Result<u64, DpopError> {
     match (nonce, rule) {
@@ -260,7 +274,11 @@ pub enum DpopError {
     #[error(transparent)]
     Claim(#[from] ClaimError),
     /// `iat` or `nbf` lies too far ahead.
-    #[error("the proof is from the future; check the clock")]
+    #[error(
+        "the proof is from the future: iat or nbf is more than {} s ahead of the clock here, which \
+         the Date header tells; check the clock",
+        CLIENT_CLOCK_AHEAD.as_secs()
+    )]
     FromTheFuture,
     /// The proof is not a JWT.
     #[error(transparent)]
@@ -283,11 +301,20 @@ pub enum DpopError {
     /// There is more than one `DPoP` header field.
     #[error("more than one DPoP header")]
     Several,
+    /// The request itself is for no URI that a proof could name.
+    #[error(
+        "no proof is for this request: it has no absolute path, or one that is too long, not ASCII or \
+         has dot segments, which another server may take for another resource"
+    )]
+    RequestUri,
     /// The signature is not by the key in the header.
     #[error("the proof's signature is wrong")]
     Signature,
     /// `iat` lies too far back, or `exp` has passed.
-    #[error("the proof is too old")]
+    #[error(
+        "the proof is too old: iat is too far behind the clock here, which the Date header tells, or \
+         exp has passed; sign one for each request, and check the clock"
+    )]
     TooOld,
     /// `typ` is not `dpop+jwt`.
     #[error("not a DPoP proof: its typ is not dpop+jwt")]

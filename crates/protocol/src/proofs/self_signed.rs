@@ -9,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::{
-    ReplayEntry, UnixTime, Unspent, Unverified,
+    CLIENT_CLOCK_AHEAD, ReplayEntry, UnixTime, Unspent, Unverified,
     digest::sha256,
     keys::{Algorithm, PublicKey, Thumbprint},
     proofs::body_hash::{self, BodyHash, BodyHashes},
@@ -35,7 +35,7 @@ pub struct SelfSignedExpectations<'a> {
     pub require_audience: bool,
     /// How far ahead `exp` may lie.
     pub max_lifetime: Duration,
-    /// How far the clocks of client and server may be apart.
+    /// How far the clock of the client may be behind; it may be ahead by [`CLIENT_CLOCK_AHEAD`].
     pub skew: Duration,
     /// The body of the request, where it is known. Where it is not, a `tha` is refused.
     pub body: Option<&'a [u8]>,
@@ -192,12 +192,13 @@ fn check_time(
     if now >= expires_at + expected.skew {
         return Err(SelfSignedError::Expired);
     }
-    if expires_at > now + expected.max_lifetime + expected.skew {
-        return Err(SelfSignedError::TooLongLived);
+    let ahead = expected.skew.max(CLIENT_CLOCK_AHEAD);
+    if expires_at > now + expected.max_lifetime + ahead {
+        return Err(SelfSignedError::TooLongLived { allowed: expected.max_lifetime.as_secs() });
     }
     let issued_at = claims.optional_date("iat")?;
     let not_before = claims.optional_date("nbf")?;
-    let latest = now + expected.skew;
+    let latest = now + ahead;
     if [issued_at, not_before].into_iter().flatten().any(|start| start > latest) {
         return Err(SelfSignedError::NotYetValid);
     }
@@ -242,7 +243,7 @@ pub enum SelfSignedError {
     #[error(transparent)]
     Claim(#[from] ClaimError),
     /// Its time is over.
-    #[error("the JWT has expired")]
+    #[error("the JWT has expired by the clock here, which the Date header tells; check the clock")]
     Expired,
     /// It names the server as its issuer.
     #[error("iss names the server, which has not signed this JWT")]
@@ -257,7 +258,11 @@ pub enum SelfSignedError {
     #[error("the JWT names no account: sub is missing")]
     NoAccount,
     /// `iat` or `nbf` lies too far ahead.
-    #[error("iat or nbf lies in the future; check the clock")]
+    #[error(
+        "iat or nbf lies in the future, more than {} s ahead of the clock here, which the Date header \
+         tells; check the clock",
+        CLIENT_CLOCK_AHEAD.as_secs()
+    )]
     NotYetValid,
     /// No live key of the account that it names has signed it.
     #[error(
@@ -265,8 +270,11 @@ pub enum SelfSignedError {
     )]
     Signature,
     /// It would live longer than allowed.
-    #[error("exp lies too far in the future")]
-    TooLongLived,
+    #[error("exp lies too far in the future: at most {allowed} s ahead are accepted")]
+    TooLongLived {
+        /// How far ahead it may lie, in seconds.
+        allowed: u64,
+    },
     /// `sub` and `accountId` differ.
     #[error("sub and accountId name different accounts")]
     TwoAccounts,

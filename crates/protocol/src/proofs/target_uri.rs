@@ -56,6 +56,16 @@ impl TargetUri {
         Ok(Self { text, path_at: self.path_at })
     }
 
+    /// The same for the path of a request that was received. Dot segments are refused: whoever routes
+    /// the request may not take them out, and so serve another resource than the one that the normal
+    /// form names.
+    ///
+    /// # Errors
+    /// When `path` is not an absolute path, or has dot segments.
+    pub fn join_received(&self, path: &str) -> Result<Self, InvalidUri> {
+        if has_dot_segment(path) { Err(InvalidUri) } else { self.join(path) }
+    }
+
     /// The whole URI.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -133,6 +143,16 @@ fn normal_percent_encoding(path: &str) -> Result<String, InvalidUri> {
     Ok(normal)
 }
 
+/// Whether a segment is `.` or `..`, also with its dots encoded.
+fn has_dot_segment(path: &str) -> bool {
+    let starts_like_one = |segment: &str| segment.starts_with(['.', '%']);
+    let is_one = |segment: &str| {
+        starts_like_one(segment)
+            && matches!(normal_percent_encoding(segment).as_deref(), Ok("." | ".."))
+    };
+    (path.contains("/.") || path.contains("/%")) && path.split('/').any(is_one)
+}
+
 /// RFC 3986 §5.2.4 for a path that is empty or absolute.
 fn remove_dot_segments(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
@@ -189,6 +209,18 @@ mod tests {
         ];
         for (one, other) in same {
             assert_eq!(TargetUri::parse(one).unwrap(), TargetUri::parse(other).unwrap(), "{one}");
+        }
+    }
+
+    #[test]
+    fn a_received_path_has_no_dot_segments() {
+        let origin = TargetUri::parse("https://a").unwrap();
+        for path in ["/a/../b", "/./a", "/a/%2e%2E/b", "/a/.%2e", "/.", "/a/.."] {
+            assert_eq!(origin.join_received(path), Err(InvalidUri), "{path}");
+        }
+        for path in ["/", "/.well-known/x", "/a/...", "/a/.b", "/a/b..", "/%2eb", "/%2f", "/a?../b"]
+        {
+            assert_eq!(origin.join_received(path), origin.join(path), "{path}");
         }
     }
 

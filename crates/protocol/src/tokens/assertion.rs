@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::{
-    ReplayEntry, UnixTime, Unspent, Unverified,
+    CLIENT_CLOCK_AHEAD, ReplayEntry, UnixTime, Unspent, Unverified,
     digest::sha256,
     keys::{Algorithm, BadSignature, PublicKey, Thumbprint},
     tokens::{
@@ -40,7 +40,7 @@ pub struct AssertionExpectations<'a> {
     pub token_endpoint: &'a str,
     /// How far ahead `exp` may lie.
     pub max_lifetime: Duration,
-    /// How far the clocks of client and server may be apart.
+    /// How far the clock of the client may be behind; it may be ahead by [`CLIENT_CLOCK_AHEAD`].
     pub skew: Duration,
 }
 
@@ -181,13 +181,14 @@ fn check_audience(
     audience: &[&str],
     expected: &AssertionExpectations<'_>,
 ) -> Result<(), AssertionError> {
-    let fits = match expected.purpose {
-        AssertionUse::ClientAuthentication => audience == [expected.issuer],
-        AssertionUse::Grant => {
-            audience.contains(&expected.issuer) || audience.contains(&expected.token_endpoint)
-        }
-    };
-    fits.then_some(()).ok_or(AssertionError::Audience)
+    let names_server =
+        audience.contains(&expected.issuer) || audience.contains(&expected.token_endpoint);
+    match expected.purpose {
+        AssertionUse::ClientAuthentication if audience == [expected.issuer] => Ok(()),
+        AssertionUse::Grant if names_server => Ok(()),
+        AssertionUse::ClientAuthentication if names_server => Err(AssertionError::AudienceNotAlone),
+        AssertionUse::ClientAuthentication | AssertionUse::Grant => Err(AssertionError::Audience),
+    }
 }
 
 fn check_time(
@@ -199,11 +200,12 @@ fn check_time(
     if now >= expires_at + expected.skew {
         return Err(AssertionError::Expired);
     }
-    if expires_at > now + expected.max_lifetime + expected.skew {
-        return Err(AssertionError::TooLongLived);
+    let ahead = expected.skew.max(CLIENT_CLOCK_AHEAD);
+    if expires_at > now + expected.max_lifetime + ahead {
+        return Err(AssertionError::TooLongLived { allowed: expected.max_lifetime.as_secs() });
     }
     for name in ["iat", "nbf"] {
-        if claims.optional_date(name)?.is_some_and(|start| start > now + expected.skew) {
+        if claims.optional_date(name)?.is_some_and(|start| start > now + ahead) {
             return Err(AssertionError::NotYetValid);
         }
     }
@@ -214,29 +216,44 @@ fn check_time(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AssertionError {
     /// It is meant for another server.
-    #[error("aud does not name this server")]
+    #[error("aud does not name this server, neither its issuer identifier nor its token endpoint")]
     Audience,
+    /// To authenticate a client it must be meant for this server's issuer identifier alone.
+    #[error(
+        "to authenticate a client, aud must be the issuer identifier alone: not the token endpoint, \
+         and no list with further names"
+    )]
+    AudienceNotAlone,
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
     /// Its time is over.
-    #[error("the assertion has expired")]
+    #[error(
+        "the assertion has expired by the clock here, which the Date header tells; check the clock"
+    )]
     Expired,
     /// `iss` is not `sub`: nobody can vouch for somebody else here.
     #[error("iss and sub must be the same account")]
     Issuer,
     /// `kid` is not a thumbprint.
-    #[error("kid is not the thumbprint of a key")]
+    #[error("kid is not the RFC 7638 thumbprint of a key, 43 characters; send that, or no kid")]
     KeyId,
     /// Its time has not come.
-    #[error("iat or nbf lies in the future")]
+    #[error(
+        "iat or nbf lies in the future, more than {} s ahead of the clock here, which the Date header \
+         tells; check the clock",
+        CLIENT_CLOCK_AHEAD.as_secs()
+    )]
     NotYetValid,
     /// The signature is not by the credential.
     #[error("the signature is wrong")]
     Signature,
     /// It would live longer than allowed.
-    #[error("exp lies too far in the future")]
-    TooLongLived,
+    #[error("exp lies too far in the future: at most {allowed} s ahead are accepted")]
+    TooLongLived {
+        /// How far ahead it may lie, in seconds.
+        allowed: u64,
+    },
     /// It is another kind of JWT.
     #[error("typ says that this is another kind of token")]
     Type,

@@ -53,6 +53,13 @@ impl<'a> Claims<'a> {
         self.optional_string_up_to(MAX_STRING, name)
     }
 
+    /// Whether a claim is there but says nothing: null or an empty string.
+    pub fn is_blank(self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| {
+            value.as_str() == Some("") || matches!(value, Member::Other(Value::Null))
+        })
+    }
+
     /// A `NumericDate` that must be there (RFC 7519 §2): from 1970 to 9999; fractions are cut off.
     ///
     /// # Errors
@@ -121,8 +128,10 @@ impl<'a> Claims<'a> {
     ) -> Result<Option<&'a str>, ClaimError> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let text = value.as_str().ok_or(ClaimError::Malformed(name))?;
-        let fits = !text.is_empty() && text.len() <= max_len;
-        fits.then_some(Some(text)).ok_or(ClaimError::Malformed(name))
+        if text.len() > max_len {
+            return Err(ClaimError::TooLong { name, bytes: text.len(), max: max_len });
+        }
+        (!text.is_empty()).then_some(Some(text)).ok_or(ClaimError::Malformed(name))
     }
 }
 
@@ -145,6 +154,16 @@ pub enum ClaimError {
     /// A claim is not there.
     #[error("the claim {0} is missing")]
     Missing(&'static str),
+    /// A claim is a longer text than it may be.
+    #[error("the claim {name} has {bytes} bytes; at most {max} are accepted")]
+    TooLong {
+        /// The claim.
+        name: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
 }
 
 #[cfg(test)]

@@ -68,6 +68,9 @@ impl<'a> Jws<'a> {
     ) -> Result<Unverified<Self>, JwsError> {
         let payload = decode_object(payload).ok_or(JwsError::Payload)?;
         let signature = base64url::decode(signature).map_err(|_| JwsError::Signature)?;
+        if is_ecdsa_der(header.algorithm, &signature) {
+            return Err(JwsError::DerSignature);
+        }
         Ok(Unverified::new(Self { signing_input, header, payload, signature }))
     }
 
@@ -218,6 +221,21 @@ fn decode_object(segment: &str) -> Option<Object> {
     Object::parse(base64url::decode(segment).ok()?).ok()
 }
 
+/// What a `SEQUENCE` in DER begins with.
+const SEQUENCE: u8 = 0x30;
+
+/// Whether this is an ECDSA signature in DER (RFC 3279 §2.2.3), which most programs make unless told
+/// otherwise, and which JWS does not know (RFC 7518 §3.4).
+fn is_ecdsa_der(algorithm: Algorithm, signature: &[u8]) -> bool {
+    let length = match algorithm {
+        Algorithm::Es256 => 64,
+        Algorithm::Es384 => 96,
+        Algorithm::EdDsa | Algorithm::Ps256 | Algorithm::Rs256 => return false,
+    };
+    signature.len() != length
+        && matches!(signature, [SEQUENCE, rest, ..] if usize::from(*rest) == signature.len() - 2)
+}
+
 fn checked_algorithm(header: &Map<String, Value>) -> Result<Algorithm, JwsError> {
     // RFC 7515 §4.1.11: an extension in `crit` that is not understood makes the token invalid, and
     // none is understood here. RFC 7797 §6 lets `b64` stand only together with `crit`.
@@ -228,6 +246,10 @@ fn checked_algorithm(header: &Map<String, Value>) -> Result<Algorithm, JwsError>
     if !text("typ") || !text("kid") {
         return Err(JwsError::Header);
     }
+    if header.get("cty").and_then(Value::as_str).is_some_and(|cty| cty.eq_ignore_ascii_case("JWT"))
+    {
+        return Err(JwsError::Nested);
+    }
     let name = header.get("alg").and_then(Value::as_str).ok_or(JwsError::Algorithm)?;
     Algorithm::from_name(name).ok_or(JwsError::Algorithm)
 }
@@ -236,14 +258,23 @@ fn checked_algorithm(header: &Map<String, Value>) -> Result<Algorithm, JwsError>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum JwsError {
     /// `alg` is missing, `none`, symmetric or unknown.
-    #[error("the token's algorithm is not one of EdDSA, ES256, ES384, PS256, RS256")]
+    #[error("the token's algorithm is not one of EdDSA, Ed25519, ES256, ES384, PS256, RS256")]
     Algorithm,
     /// `crit` or `b64` demands an extension that is not understood.
     #[error("the token demands an extension that is not supported")]
     Critical,
+    /// The signature is in DER.
+    #[error(
+        "the signature is an ECDSA signature in DER; JWS wants r and s one after the other, 64 bytes \
+         for ES256 and 96 for ES384 (RFC 7518 section 3.4)"
+    )]
+    DerSignature,
     /// The header is not base64url of a JSON object, or a parameter has the wrong type.
     #[error("the token's header is malformed")]
     Header,
+    /// `cty` says that the payload is another JWT (RFC 7519 §5.2, §7.2 step 8).
+    #[error("cty says that there is another JWT inside; nested JWTs are not accepted")]
+    Nested,
     /// There are not three segments.
     #[error("not a compact JWT of three segments")]
     NotCompact,

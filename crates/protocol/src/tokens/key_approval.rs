@@ -10,7 +10,7 @@ use serde_json::Map;
 use thiserror::Error;
 
 use crate::{
-    ReplayEntry, UnixTime, Unspent, Unverified,
+    CLIENT_CLOCK_AHEAD, ReplayEntry, UnixTime, Unspent, Unverified,
     digest::sha256,
     keys::{PrivateKey, PublicKey, SignError, Thumbprint},
     tokens::{
@@ -108,11 +108,12 @@ fn check_time(
     if now >= expires_at + expected.skew {
         return Err(KeyApprovalError::Expired);
     }
-    if expires_at > now + expected.max_lifetime + expected.skew {
+    let ahead = expected.skew.max(CLIENT_CLOCK_AHEAD);
+    if expires_at > now + expected.max_lifetime + ahead {
         return Err(KeyApprovalError::TooLongLived(expected.max_lifetime.as_secs()));
     }
     for name in ["iat", "nbf"] {
-        if claims.optional_date(name)?.is_some_and(|start| start > now + expected.skew) {
+        if claims.optional_date(name)?.is_some_and(|start| start > now + ahead) {
             return Err(KeyApprovalError::NotYetValid);
         }
     }

@@ -49,6 +49,8 @@ impl UnboundClaims {
         ];
         let payload = [
             ("iss", json!(self.issuer)),
+            // No `aud`: common libraries refuse a token that has one unless they are told which to
+            // expect, and the clients of this dialect were written for tokens without.
             ("sub", json!(self.account_id.to_string())),
             ("name", json!(self.name)),
             ("jti", json!(self.token_id)),
@@ -94,8 +96,8 @@ impl<'a> UnboundToken<'a> {
         self.0.kid()?.parse().ok()
     }
 
-    /// Checks type, signature by `key`, issuer and time. There is no audience: such a token is for
-    /// whoever trusts the issuer's keys.
+    /// Checks type, signature by `key`, issuer and time. It names no audience, or the issuer: such a
+    /// token is for whoever trusts the issuer's keys, every API and not one of them.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -114,7 +116,11 @@ impl<'a> UnboundToken<'a> {
         if claims.issuer != issuer {
             return Err(AccessTokenError::Issuer);
         }
-        let not_before = Claims::new(jws.payload()).optional_date("nbf")?;
+        let payload = Claims::new(jws.payload());
+        if payload.has("aud") && payload.audience()? != [issuer] {
+            return Err(AccessTokenError::Audience);
+        }
+        let not_before = payload.optional_date("nbf")?;
         check_times((claims.issued_at, claims.expires_at), not_before, skew, now)?;
         Ok(claims)
     }
@@ -186,6 +192,22 @@ mod tests {
             let token = jws::sign(&ed25519(1), Algorithm::EdDsa, &header, &payload).unwrap();
             assert_eq!(verify(&token, NOW), Err(AccessTokenError::Type), "{typ}");
         }
+    }
+
+    #[test]
+    fn an_audience_is_the_issuer_or_none() {
+        let token = signed(&claims());
+        let mut payload = Jws::parse(&token).unwrap().content().payload().to_map();
+        assert_eq!(payload.get("aud"), None);
+        let header = [("typ".to_owned(), TYPE.into())].into_iter().collect();
+        let mut with = |aud: serde_json::Value| {
+            payload.insert("aud".to_owned(), aud);
+            let token = jws::sign(&ed25519(1), Algorithm::EdDsa, &header, &payload).unwrap();
+            verify(&token, NOW).map(drop)
+        };
+        assert_eq!(with(json!("https://api.example")), Err(AccessTokenError::Audience));
+        assert_eq!(with(json!([ISSUER, "https://api.example"])), Err(AccessTokenError::Audience));
+        assert_eq!(with(json!([ISSUER])), Ok(()));
     }
 
     #[test]

@@ -24,7 +24,7 @@ async fn accepting_self_signed() -> (World, Caller) {
 
 async fn accepting(policy: SelfSignedPolicy) -> (World, Caller) {
     let world = World::with(|server| server.accept_self_signed(policy)).await;
-    world.clock.advance(Duration::from_secs(10));
+    world.clock.advance(Duration::from_secs(20));
     let key = ed25519(2).public_key().clone();
     world.issuer.state.accounts.lock().insert("alice".to_owned(), vec![key]);
     let caller = Caller::new(&world);

@@ -52,7 +52,8 @@ pub(crate) async fn logout(
     }
     let missing = Problem::new(ProblemType::Unauthenticated)
         .detail("send the token to end as Authorization: Bearer, or a signed message");
-    ([(header::WWW_AUTHENTICATE, "Bearer")], missing).into_response()
+    // RFC 6750 §3: a challenge has at least one parameter.
+    ([(header::WWW_AUTHENTICATE, "Bearer realm=\"countersign\"")], missing).into_response()
 }
 
 /// Says in the description of the API what is sent, of the dialects that are spoken.

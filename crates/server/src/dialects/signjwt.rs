@@ -172,7 +172,9 @@ pub(crate) async fn public_key(
     let name: AccountName = name.parse().map_err(|_| unknown())?;
     let (_, keys) = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
     let key = keys.first().ok_or_else(unknown)?;
-    Ok(axum::Json(json!({ "public_key": key.to_spki_pem() })))
+    // Short, because a revoked key must disappear from it soon.
+    let headers = [(http::header::CACHE_CONTROL, "public, max-age=5")];
+    Ok((headers, axum::Json(json!({ "public_key": key.to_spki_pem() }))))
 }
 
 /// Ends the session of a signed message.

@@ -24,7 +24,7 @@ async fn a_problem_says_what_it_is() {
     assert_eq!(response.headers()[RETRY_AFTER], "2");
     assert_eq!(response.extensions().get(), Some(&Refusal("rate-limited")));
     let expected = json!({
-        "type": "urn:countersign:problem:rate-limited",
+        "type": "https://github.com/countersign/countersign/problems/rate-limited",
         "title": "Too many requests; wait a while.",
         "status": 429,
         "detail": "10 requests in one second",

@@ -125,7 +125,7 @@ pub(crate) async fn account_jwks(
     let keys: Vec<Value> = keys
         .iter()
         .map(|key| {
-            let mut jwk = key.to_jwk();
+            let mut jwk = key.to_published_jwk();
             jwk.insert("use".to_owned(), "sig".into());
             jwk.insert("kid".to_owned(), key.thumbprint().to_string().into());
             Value::Object(jwk)

@@ -20,8 +20,8 @@ use crate::{
     tag = "operations",
     responses((status = 200, description = "It does", content_type = "text/plain"))
 )]
-pub(crate) async fn alive() -> &'static str {
-    "ok\n"
+pub(crate) async fn alive() -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], "ok\n")
 }
 
 /// Whether the server can do its work: the store reads and writes as much as a login does, no write
@@ -35,9 +35,9 @@ pub(crate) async fn alive() -> &'static str {
         (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable"),
     )
 )]
-pub(crate) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
+pub(crate) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
     app.authority.check().await.map_err(Problem::unavailable)?;
-    Ok("ready\n")
+    Ok(([(header::CACHE_CONTROL, "no-store")], "ready\n"))
 }
 
 /// The metrics in the text format of Prometheus, for those networks that may read them.

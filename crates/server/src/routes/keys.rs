@@ -229,7 +229,7 @@ fn to_body(key: &Credential, principal: &Principal) -> KeyBody {
         thumbprint: key.thumbprint().to_string(),
         label: key.label.to_string(),
         key_type: key.public_key.key_type().name(),
-        public_key: key.public_key.to_jwk(),
+        public_key: key.public_key.to_published_jwk(),
         created_at: key.created_at.as_secs(),
         added_by: key.added_by.map(|adder| adder.to_string()),
         last_used_at: key.last_used_at.map(countersign_protocol::UnixTime::as_secs),

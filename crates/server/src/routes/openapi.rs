@@ -105,5 +105,9 @@ pub(crate) fn router(mut api: utoipa::openapi::OpenApi) -> Router {
     responses((status = 200, description = "OpenAPI", content_type = "application/json"))
 )]
 pub(crate) async fn document(State(Document(text)): State<Document>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], text)
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "public, max-age=300"),
+    ];
+    (headers, text)
 }

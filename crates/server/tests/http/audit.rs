@@ -140,7 +140,10 @@ async fn an_asserting_key_that_asks_for_too_much_is_recorded() {
     assert_eq!(recorded(&app, binding, 400).await.0, "login.refused");
     let late = app.assertion("alice", &key).claim("exp", app.now().as_secs() - 10).sign();
     let late = app.token_request(&late, &app.token_proof(&key).sign());
-    assert_eq!(recorded(&app, late, 400).await.2, "the assertion has expired");
+    assert_eq!(
+        recorded(&app, late, 400).await.2,
+        "the assertion has expired by the clock here, which the Date header tells; check the clock"
+    );
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn the_token_endpoint_validates_the_client_credentials_that_it_is_given() 
     let (app, alice, bob, _) = with_alice_and_bob().await;
     let login = || app.login_request("alice", &alice);
     is_invalid_client(&login().header("authorization", BASIC).send().await, BASIC_CHALLENGE);
-    is_invalid_client(&login().header("authorization", "DPoP x").send().await, BEARER_CHALLENGE);
+    is_invalid_client(&login().header("authorization", "Digest x").send().await, BEARER_CHALLENGE);
     is_invalid_client(&login().param("client_secret", "wrong").send().await, BEARER_CHALLENGE);
     let garbage = with_assertion(login(), "garbage").send().await;
     is_invalid_client(&garbage, BEARER_CHALLENGE);
@@ -48,6 +48,8 @@ async fn the_token_endpoint_validates_the_client_credentials_that_it_is_given() 
     let lone_type = login().param("client_assertion_type", JWT_BEARER_ASSERTION).send().await;
     lone_type.is_oauth_error(400, "invalid_request");
     with_assertion(login(), &app.assertion("alice", &alice).sign()).send().await.is(200);
+    // A token in Authorization is none of the client.
+    login().header("authorization", "DPoP x").send().await.is(200);
 }
 
 #[tokio::test]

@@ -55,6 +55,27 @@ async fn the_tokens_of_others_are_shown_to_those_with_the_scope_only() {
 }
 
 #[tokio::test]
+async fn who_may_ask_for_one_resource_learns_of_tokens_for_that_one_only() {
+    const API: &str = "https://api.example.com/v1";
+    let app = TestApp::start_with(|setup| {
+        setup.policy.tokens.resources = vec![API.to_owned(), "https://b.example".to_owned()];
+    });
+    let app = app.await;
+    let (alice, bob) = (TestKey::number(1), TestKey::number(2));
+    app.register("alice", &alice).await;
+    app.register("bob", &bob).await;
+    let scope = format!("introspect:{API}");
+    app.admin().grant_scopes(&"bob".parse().unwrap(), &scopes(&scope)).await.unwrap();
+    app.notice_changes().await;
+    for (resource, active) in [(API, true), ("https://b.example", false), (ISSUER, false)] {
+        let login = app.login_request("alice", &alice).param("resource", resource).send().await;
+        let token = login.is(200).text("access_token");
+        let answer = app.introspect("bob", &bob, &token).await;
+        assert_eq!(answer.is(200).json()["active"], active, "{resource}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_good_token_is_inactive_and_nothing_more() {
     let (app, alice, _, token) = with_alice_and_bob().await;
     let (head, _) = token.rsplit_once('.').unwrap();

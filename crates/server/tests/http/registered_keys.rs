@@ -106,6 +106,42 @@ async fn a_key_for_one_algorithm_logs_in_with_that_one_only() {
     app.login("alice", &key).await;
 }
 
+/// An account whose key was registered for RS256 alone, with a token.
+async fn with_key_for_rs256(app: &TestApp) -> (TestKey, TestKey, String) {
+    let key = TestKey::from_pem(keys::RSA_2048_PEM);
+    let mut jwk = key.jwk();
+    jwk["alg"] = "RS256".into();
+    with_key(app, "alice", &key, &jwk).send().await.is(201);
+    let token = app.login("alice", &key).await;
+    (key.clone(), key.using(Algorithm::Ps256), token)
+}
+
+#[tokio::test]
+async fn a_key_for_one_algorithm_proves_nothing_with_another() {
+    let app = TestApp::start().await;
+    let (key, ps256, token) = with_key_for_rs256(&app).await;
+    let assertion = app.assertion("alice", &key).sign();
+    let login = app.token_request(&assertion, &app.token_proof(&ps256).sign()).send().await;
+    login.is_oauth_error(400, "invalid_dpop_proof");
+    app.whoami(&ps256, &token).await.is_refusal(401, "invalid_dpop_proof");
+    app.whoami(&key, &token).await.is(200);
+}
+
+#[tokio::test]
+async fn the_algorithm_of_a_key_is_published_with_it() {
+    let app = TestApp::start().await;
+    let (key, _, token) = with_key_for_rs256(&app).await;
+    let published = app.call("GET", "/v1/accounts/alice/jwks.json").send().await;
+    assert_eq!(published.is(200).json()["keys"][0]["alg"], "RS256");
+    let proof = app.resource_proof(&key, &token, "GET", "/v1/keys").sign();
+    let listed = app.presenting(&token, &proof, "GET", "/v1/keys").send().await;
+    assert_eq!(listed.is(200).json()["keys"][0]["public_key"]["alg"], "RS256");
+    let other = TestKey::number(2);
+    app.register("bob", &other).await;
+    let published = app.call("GET", "/v1/accounts/bob/jwks.json").send().await;
+    assert_eq!(published.json()["keys"][0].get("alg"), None, "it is for every one that fits");
+}
+
 #[tokio::test]
 async fn the_installation_may_accept_shorter_rsa_keys() {
     let app = TestApp::start_with(|setup| setup.policy.keys.min_rsa_bits = 1024).await;

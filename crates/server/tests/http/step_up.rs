@@ -177,7 +177,7 @@ async fn an_approval_is_by_a_live_key_of_the_account_for_that_key_and_this_serve
         ("for another key", good().claim("new_key", other.thumbprint()).sign()),
         ("for another server", good().claim("aud", "https://evil.example").sign()),
         ("expired", good().claim("exp", app.now().as_secs() - 5).sign()),
-        ("too long", good().claim("exp", app.now().as_secs() + 306).sign()),
+        ("too long", good().claim("exp", app.now().as_secs() + 316).sign()),
         ("a login", assertion.header("kid", key.thumbprint()).sign()),
         ("nothing", String::new()),
     ];

@@ -75,7 +75,7 @@ async fn without_credentials_the_challenge_names_no_error() {
         let answer = call.send().await;
         assert_eq!(
             answer.is(401).header("www-authenticate"),
-            "DPoP algs=\"EdDSA ES256 ES384 PS256 RS256\""
+            "DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\""
         );
         answer.is_problem(401, "unauthenticated");
     }

@@ -82,9 +82,9 @@ fn what_an_approval_must_say() {
     assert_eq!(refused(json!({ "new_key": key.public_key().thumbprint() })), E::OtherKey);
     assert_eq!(refused(json!({ "new_key": "x" })), E::OtherKey);
     assert_eq!(refused(json!({ "exp": NOW.as_secs() - 5 })), E::Expired);
-    assert_eq!(refused(json!({ "exp": after(306) })), E::TooLongLived(300));
-    assert_eq!(refused(json!({ "iat": after(6) })), E::NotYetValid);
-    assert_eq!(refused(json!({ "nbf": after(6) })), E::NotYetValid);
+    assert_eq!(refused(json!({ "exp": after(316) })), E::TooLongLived(300));
+    assert_eq!(refused(json!({ "iat": after(16) })), E::NotYetValid);
+    assert_eq!(refused(json!({ "nbf": after(16) })), E::NotYetValid);
     assert_eq!(verify(&good(&key), ed25519(3).public_key()).unwrap_err(), E::Signature);
 }
 

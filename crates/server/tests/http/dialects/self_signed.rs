@@ -55,7 +55,7 @@ async fn a_jwt_of_ones_own_is_enough() {
 async fn it_lives_for_five_minutes_at_most() {
     let server = server_with_alice().await;
     let now = server.seconds();
-    let far = call(&server, &signed(&server, json!({ "exp": now + 306 }))).await;
+    let far = call(&server, &signed(&server, json!({ "exp": now + 316 }))).await;
     assert_eq!(far.status, StatusCode::UNAUTHORIZED);
     let token = signed(&server, json!({ "exp": now + 300 }));
     server.advance(Duration::from_millis(304_999));

@@ -224,7 +224,8 @@ async fn the_rule_of_enrolment_holds() {
         let server = Server::start_with(|policy| policy.enrolment = enrolment).await;
         let answer = server.register("alice", &ed25519(1)).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN);
-        assert_eq!(answer.body["type"], "urn:countersign:problem:enrolment-closed");
+        let kind = countersign_protocol::problem::type_uri("enrolment-closed");
+        assert_eq!(answer.body["type"], kind);
     }
 }
 

@@ -63,7 +63,7 @@ impl Answer {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
         let body = self.json();
-        assert_eq!(body["type"], format!("urn:countersign:problem:{kind}"), "{self:?}");
+        assert_eq!(body["type"], countersign_protocol::problem::type_uri(kind), "{self:?}");
         assert_eq!(body["status"], status, "{self:?}");
         assert!(body["title"].is_string(), "{self:?}");
         self
@@ -89,7 +89,8 @@ impl Answer {
     pub(crate) fn is_refusal(&self, status: u16, error: &str) -> &Self {
         self.is(status);
         let challenge = self.header("www-authenticate");
-        let code = format!("DPoP algs=\"EdDSA ES256 ES384 PS256 RS256\", error=\"{error}\", ");
+        let code =
+            format!("DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\", error=\"{error}\", ");
         assert!(challenge.starts_with(&code), "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         assert_eq!(self.header("cache-control"), "no-store", "{self:?}");

@@ -33,7 +33,7 @@ fn space_around_a_proof_is_refused() {
 
 #[test]
 fn a_claim_of_another_type_is_refused() {
-    for claim in ["jti", "htm", "htu", "iat", "exp", "nbf", "ath", "nonce"] {
+    for claim in ["jti", "htm", "htu", "iat", "exp", "nbf", "ath"] {
         for value in [json!(null), json!(true), json!([]), json!({}), json!("")] {
             assert_eq!(with(claim, value.clone()), malformed(claim), "{claim}: {value}");
         }
@@ -48,7 +48,8 @@ fn a_claim_of_another_type_is_refused() {
 #[test]
 fn a_jti_has_at_most_128_bytes() {
     assert_eq!(with("jti", json!("j".repeat(128))), Ok(()));
-    assert_eq!(with("jti", json!("j".repeat(129))), malformed("jti"));
+    let too_long = ClaimError::TooLong { name: "jti", bytes: 129, max: 128 };
+    assert_eq!(with("jti", json!("j".repeat(129))), Err(too_long.into()));
 }
 
 #[test]

@@ -62,9 +62,21 @@ fn a_nonce_that_was_made_elsewhere_is_refused() {
 fn a_nonce_of_another_type_is_not_an_absent_one() {
     let mut draft = Draft::good();
     let request = Request { nonce_required: false, ..Request::good() };
-    for value in [json!(null), json!(7), json!([sealer().issue(NOW)]), json!("")] {
+    for value in [json!(7), json!(true), json!([sealer().issue(NOW)]), json!({})] {
         draft.set("nonce", value.clone());
         assert_eq!(request.verify(&draft.sign()).map(drop), malformed("nonce"), "{value}");
+    }
+}
+
+#[test]
+fn an_empty_nonce_or_null_asks_for_one() {
+    let mut draft = Draft::good();
+    for value in [json!(""), json!(null)] {
+        for nonce_required in [true, false] {
+            let request = Request { nonce_required, ..Request::good() };
+            draft.set("nonce", value.clone());
+            assert_eq!(request.verify(&draft.sign()).map(drop), Err(DpopError::Nonce), "{value}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 
-const GRANT_ONLY: [Result<(), AssertionError>; 2] = [Ok(()), Err(AssertionError::Audience)];
+const GRANT_ONLY: [Result<(), AssertionError>; 2] = [Ok(()), Err(AssertionError::AudienceNotAlone)];
 
 #[test]
 fn the_issuer_is_an_audience_for_both_uses() {
@@ -23,6 +23,16 @@ fn a_further_audience_is_for_a_grant_only() {
     assert_eq!(with("aud", json!([ISSUER, "https://other.example"])), GRANT_ONLY);
     assert_eq!(with("aud", json!(["https://other.example", ISSUER])), GRANT_ONLY);
     assert_eq!(with("aud", json!([ISSUER, ISSUER])), GRANT_ONLY);
+}
+
+#[test]
+fn a_client_learns_that_the_issuer_must_stand_alone() {
+    for audience in [json!(TOKEN_ENDPOINT), json!([ISSUER, TOKEN_ENDPOINT])] {
+        let [_, client] = with("aud", audience);
+        let told = client.unwrap_err();
+        assert_eq!(told, AssertionError::AudienceNotAlone);
+        assert!(told.to_string().contains("not the token endpoint"), "{told}");
+    }
 }
 
 #[test]

@@ -1,9 +1,23 @@
 //! `exp`, `iat` and `nbf`, to the millisecond.
 
 use super::*;
+use crate::{CLIENT_CLOCK_AHEAD, proofs::dpop::ProofWindow};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+
+fn too_long_lived() -> [Result<(), AssertionError>; 2] {
+    refused(AssertionError::TooLongLived { allowed: MAX_LIFETIME.as_secs() })
+}
+
+#[test]
+fn a_clock_that_is_ten_seconds_ahead_is_no_reason_to_refuse() {
+    let mut draft = Draft::good();
+    for (date, ahead) in [("iat", 10), ("nbf", 10), ("exp", 70)] {
+        draft.set(date, json!((NOW + Duration::from_secs(ahead)).as_secs()));
+    }
+    assert_eq!(verdicts(&draft, NOW), [Ok(()), Ok(())]);
+}
 
 #[test]
 fn an_assertion_ends_with_exp_and_the_skew() {
@@ -14,24 +28,25 @@ fn an_assertion_ends_with_exp_and_the_skew() {
 }
 
 #[test]
-fn exp_lies_at_most_the_longest_lifetime_and_the_skew_ahead() {
-    let limit = NOW + MAX_LIFETIME + SKEW;
+fn exp_lies_at_most_the_longest_lifetime_ahead_by_the_clients_clock() {
+    let limit = NOW + MAX_LIFETIME + CLIENT_CLOCK_AHEAD;
     assert_eq!(with("exp", json!(limit.as_secs())), [Ok(()), Ok(())]);
     let beyond = json!((limit + SECOND).as_secs());
-    assert_eq!(with("exp", beyond), refused(AssertionError::TooLongLived));
+    assert_eq!(with("exp", beyond), too_long_lived());
     let last = json!(UnixTime::MAX_SECS);
-    assert_eq!(with("exp", last), refused(AssertionError::TooLongLived));
+    assert_eq!(with("exp", last), too_long_lived());
 
     let mut draft = Draft::good();
     draft.set("exp", json!(limit.as_secs()));
-    assert_eq!(verdicts(&draft, NOW - MILLISECOND), refused(AssertionError::TooLongLived));
+    assert_eq!(verdicts(&draft, NOW - MILLISECOND), too_long_lived());
 }
 
 #[test]
-fn iat_and_nbf_lie_at_most_the_skew_ahead() {
+fn iat_and_nbf_lie_as_far_ahead_as_those_of_proofs() {
     for date in ["iat", "nbf"] {
         assert_eq!(with(date, json!(NOW.as_secs())), [Ok(()), Ok(())], "{date}");
-        let limit = NOW + SKEW;
+        let limit = NOW + CLIENT_CLOCK_AHEAD;
+        assert_eq!(limit, NOW + ProofWindow::default().future);
         assert_eq!(with(date, json!(limit.as_secs())), [Ok(()), Ok(())], "{date}");
         let mut draft = Draft::good();
         draft.set(date, json!(limit.as_secs()));

@@ -183,3 +183,30 @@ fn mac_token(secret: &[u8], alg: &str) -> String {
     let tag = hmac::sign(&hmac::Key::new(mac, secret), input.as_bytes());
     format!("{input}.{}", base64url::encode(tag.as_ref()))
 }
+
+#[test]
+fn an_ecdsa_signature_in_der_is_called_that() {
+    let token = |alg: &str, signature: &[u8]| {
+        let header = base64url::encode(format!(r#"{{"alg":"{alg}"}}"#).as_bytes());
+        format!("{header}.e30.{}", base64url::encode(signature))
+    };
+    let der = [&[0x30, 68][..], &[2; 68]].concat();
+    for alg in ["ES256", "ES384"] {
+        assert_eq!(Jws::parse(&token(alg, &der)).err(), Some(JwsError::DerSignature), "{alg}");
+    }
+    assert!(Jws::parse(&token("EdDSA", &der)).is_ok(), "is wrong, but not because of that");
+    let fixed = [&[0x30, 62][..], &[2; 62]].concat();
+    assert!(Jws::parse(&token("ES256", &fixed)).is_ok(), "64 bytes are r and s");
+    let told = JwsError::DerSignature.to_string();
+    assert!(told.contains("DER") && told.contains("64 bytes"), "{told}");
+}
+
+#[test]
+fn a_nested_jwt_is_refused() {
+    for cty in ["JWT", "jwt"] {
+        let header = format!(r#"{{"alg":"EdDSA","cty":"{cty}"}}"#);
+        assert_eq!(refusal_of_header(&header), Some(JwsError::Nested), "{cty}");
+    }
+    let other = base64url::encode(br#"{"alg":"EdDSA","cty":"json"}"#);
+    assert!(Jws::parse(&format!("{other}.e30.AA")).is_ok());
+}

@@ -82,7 +82,7 @@ fn login(subject: &str) -> Login<'_> {
 }
 
 fn problem(status: u16, kind: &str, title: &str) -> Answer {
-    let kind = countersign_protocol::problem::type_uri(&kind);
+    let kind = countersign_protocol::problem::type_uri(kind);
     let body = json!({ "type": kind, "title": title, "status": status });
     Answer(status, vec![("content-type", "application/problem+json".to_owned())], body.to_string())
 }

@@ -136,7 +136,7 @@ async fn a_caller_must_authenticate_itself() {
         good().claim("aud", format!("{ISSUER}{PATH}")),
         good().claim("aud", json!([ISSUER, endpoint])),
         good().claim("exp", app.now().as_secs() - 5),
-        good().claim("exp", app.now().as_secs() + 306),
+        good().claim("exp", app.now().as_secs() + 316),
         good().without("jti"),
         good().header("typ", "dpop+jwt"),
         good().header("kid", bob.thumbprint()),

@@ -73,7 +73,7 @@ fn cell(answer: &Answer) -> String {
         return format!("**{}**", answer.status);
     }
     let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-    let problem = body["type"].as_str().and_then(|uri| uri.rsplit(':').next());
+    let problem = body["type"].as_str().and_then(|uri| uri.rsplit('/').next());
     let told = answer.headers.get("www-authenticate").and_then(|value| value.to_str().ok());
     let told = told.and_then(|told| told.split("error=\"").nth(1)?.split('"').next());
     let reason = body["lack"].as_str().or(body["error"].as_str()).or(told).or(problem);

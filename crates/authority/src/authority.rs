@@ -22,6 +22,7 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 
 use crate::{
+    forgetting::Forgetting,
     live::LiveCredentials,
     mutual::Mutual,
     passwords::PasswordHasher,
@@ -47,6 +48,7 @@ pub struct Authority {
     pub(crate) live: LiveCredentials,
     pub(crate) revocation_feed: RevocationFeed,
     pub(crate) revoked_tokens: RevokedTokens,
+    forgetting: Forgetting,
     pub(crate) trail: Trail,
     pub(crate) mutual: Mutual,
     pub(crate) passwords: PasswordHasher,
@@ -90,8 +92,11 @@ impl Authority {
             &*ports.random,
         )
         .await?;
+        let forgetting =
+            Forgetting::since_start(&*ports.clock, &*ports.audit, vault.is_new()).await?;
         let revoked_tokens = RevokedTokens::default();
-        revoked_tokens.add(ports.revocations.revoked_tokens(now, revoked_tokens::READ).await?);
+        let ended = forgetting.up_to(&*ports.clock);
+        revoked_tokens.add(ports.revocations.revoked_tokens(ended, revoked_tokens::READ).await?);
         let epoch = if ports.replay_log.is_volatile() {
             base64url::encode(&random_bytes::<16>(&*ports.random))
         } else {
@@ -123,6 +128,7 @@ impl Authority {
             ports,
             signing_keys,
             revoked_tokens,
+            forgetting,
             vault,
             nonce_epoch,
             epoch,
@@ -171,6 +177,12 @@ impl Authority {
     /// The time, by the authority's clock.
     pub fn now(&self) -> UnixTime {
         self.ports.clock.now()
+    }
+
+    /// What has ended at this time may be forgotten: the present, or earlier while the clock may be
+    /// ahead.
+    pub(crate) fn forgets_up_to(&self) -> UnixTime {
+        self.forgetting.up_to(&*self.ports.clock)
     }
 
     /// A nonce for the next proof at the token endpoint (RFC 9449 §8).

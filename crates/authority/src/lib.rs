@@ -11,6 +11,7 @@ mod authority;
 mod caller;
 pub mod credential;
 mod effort;
+mod forgetting;
 pub mod invitation;
 mod keys;
 mod live;

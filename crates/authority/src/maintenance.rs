@@ -126,7 +126,7 @@ impl Maintenance {
     /// When the store fails.
     pub async fn tidy(&self) -> Result<(), SigningKeyError> {
         let Authority { ports, revoked_tokens, store_health, .. } = &*self.authority;
-        for late in revoked_tokens.unwritten(ports.clock.now()) {
+        for late in revoked_tokens.unwritten(self.authority.forgets_up_to()) {
             let LateRevocation { token, event } = late;
             ports.revocations.revoke_token(token.clone(), event).await?;
             revoked_tokens.written(&token.token_id);
@@ -151,7 +151,8 @@ impl Maintenance {
             return Ok(());
         }
         live.forget_all();
-        let revoked = ports.revocations.revoked_tokens(ports.clock.now(), READ).await;
+        let ended = self.authority.forgets_up_to();
+        let revoked = ports.revocations.revoked_tokens(ended, READ).await;
         let reloaded = signing_keys.reload().await;
         // Last, so that nothing is remembered anew by what was known before; and in any case.
         (self.on_foreign_change)();
@@ -164,7 +165,8 @@ impl Maintenance {
     }
 
     /// Looks whether the time of day has jumped, as it does when a machine wakes up or its clock is
-    /// set; then everything that goes by it is looked at at once.
+    /// set; then everything that goes by it is looked at at once. Signing keys are made for the new
+    /// time; what it says to be over is not forgotten before it has proved right.
     ///
     /// # Errors
     /// Those of [`Self::maintain`].
@@ -193,9 +195,10 @@ impl Maintenance {
         if signing_keys.maintain(now, &*ports.random).await? {
             tracing::info!("signing keys were rotated");
         }
-        revoked_tokens.forget_ended(now);
-        self.expire_accounts(now).await?;
-        let pruned = ports.audit.prune(now, &policy.retention).await?;
+        let ended = self.authority.forgets_up_to();
+        revoked_tokens.forget_ended(ended);
+        self.expire_accounts(ended, now).await?;
+        let pruned = ports.audit.prune(ended, &policy.retention).await?;
         if pruned > 0 {
             tracing::debug!(pruned, "forgot what is over");
         }
@@ -204,10 +207,10 @@ impl Maintenance {
 }
 
 impl Maintenance {
-    /// Removes accounts that nobody has ever used, in batches, so that others get their turn.
-    async fn expire_accounts(&self, now: UnixTime) -> Result<(), StoreError> {
+    /// Removes accounts whose time to be used for the first time has `ended`, in batches, so that others get their turn.
+    async fn expire_accounts(&self, ended: UnixTime, now: UnixTime) -> Result<(), StoreError> {
         let Authority { ports, policy, live, .. } = &*self.authority;
-        let before = now - policy.unused_account_lifetime;
+        let before = ended - policy.unused_account_lifetime;
         loop {
             let (removed, more) = ports.accounts.expire_unused(before, EXPIRE_BATCH, now).await?;
             if removed > 0 {

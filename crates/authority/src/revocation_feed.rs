@@ -93,7 +93,7 @@ impl Authority {
         let shut_out = self.ports.revocations.shut_out(since, shut_out::READ).await?;
         let sequence = shut_out.sequence;
         // After the store, so that nothing of up to its sequence is missing.
-        let tokens = self.revoked_tokens.to_list(now);
+        let tokens = self.revoked_tokens.to_list(self.forgets_up_to());
         let ShutOutToList { keys, accounts, accounts_before, before: keys_before } =
             ShutOutToList::of(shut_out);
         Ok(Revocations {

@@ -31,6 +31,8 @@ struct Fake {
     checks: AtomicU64,
     failed_writes: AtomicU64,
     appended: Mutex<Vec<AuditEvent>>,
+    recorded: Mutex<Vec<RecordedEvent>>,
+    asked_until: Mutex<Option<UnixTime>>,
     pruned: Mutex<Vec<(UnixTime, Retention)>>,
     revoked: Mutex<Vec<RevokedToken>>,
 }
@@ -79,8 +81,10 @@ impl AuditStore for Fake {
         Ok(())
     }
 
-    async fn events(&self, _: &AuditFilter, _: u32) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.done(Vec::new())
+    async fn events(&self, asked: &AuditFilter, _: u32) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut until = self.asked_until.lock();
+        *until = asked.until.or(*until);
+        self.done(self.recorded.lock().clone())
     }
 
     async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
@@ -282,6 +286,62 @@ async fn a_turn_rotates_what_is_due() {
     setting.world.clock.set(due);
     setting.maintenance().maintain().await.unwrap();
     assert_eq!(setting.known_keys(), 2);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_for_a_moment_revives_no_revoked_token() {
+    let setting = Setting::new().await;
+    let maintenance = setting.maintenance();
+    setting.world.register("alice", &ed25519(1)).await.unwrap();
+    let text = setting.world.login(&ed25519(1), &Login::of("alice")).await.unwrap().access_token;
+    let claims = setting.world.claims(&text);
+    setting.world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    setting.world.clock.set(NOW + Duration::from_hours(24 * 91));
+    maintenance.watch_clock().await.unwrap();
+    setting.world.clock.advance(Duration::from_secs(2));
+    maintenance.maintain().await.unwrap();
+    setting.world.clock.set(NOW + Duration::from_secs(2));
+    maintenance.watch_clock().await.unwrap();
+    assert!(!setting.stands(&claims).await);
+}
+
+#[tokio::test]
+async fn nothing_is_pruned_on_the_word_of_a_clock_that_has_just_jumped() {
+    let setting = Setting::new().await;
+    let (maintenance, clock) = (setting.maintenance(), &setting.world.clock);
+    let pruned_at = async || {
+        maintenance.maintain().await.unwrap();
+        setting.fake.pruned.lock().last().unwrap().0
+    };
+    let (jump, hour) = (Duration::from_hours(24 * 91), Duration::from_hours(1));
+    clock.set(NOW + jump);
+    assert_eq!(pruned_at().await, NOW, "whoever looks first");
+    clock.advance(Duration::from_mins(59));
+    assert_eq!(pruned_at().await, NOW + Duration::from_mins(59));
+    clock.advance(Duration::from_mins(1));
+    assert_eq!(pruned_at().await, NOW + jump + hour, "it has agreed for long enough");
+    clock.set(NOW + jump * 2);
+    assert_eq!(pruned_at().await, NOW + jump + hour);
+    clock.set(NOW + jump + hour);
+    assert_eq!(pruned_at().await, NOW + jump + hour, "it is back");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_at_a_start_prunes_nothing_for_an_hour() {
+    let setting = Setting::new().await;
+    let event = |at| RecordedEvent { id: 1, event: AuditEvent::new(at, EventKind::LoginSucceeded) };
+    *setting.fake.recorded.lock() = vec![event(NOW)];
+    let jump = Duration::from_hours(24 * 91);
+    setting.world.clock.set(NOW + jump);
+    let maintenance = Maintenance::new(setting.world.restarted().await, || {});
+    maintenance.maintain().await.unwrap();
+    assert_eq!(setting.fake.pruned.lock().last().unwrap().0, NOW);
+    let asked = *setting.fake.asked_until.lock();
+    assert_eq!(asked, Some(NOW + jump - Duration::from_hours(1)), "it may have been ahead then");
+    setting.world.clock.advance(Duration::from_hours(1));
+    maintenance.maintain().await.unwrap();
+    let last = setting.fake.pruned.lock().last().unwrap().0;
+    assert_eq!(last, NOW + jump + Duration::from_hours(1));
 }
 
 #[tokio::test]

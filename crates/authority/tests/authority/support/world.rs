@@ -115,6 +115,12 @@ impl World {
         open_vault(&self.ports).await
     }
 
+    /// The server of this world, started once more.
+    pub(crate) async fn restarted(&self) -> Arc<Authority> {
+        let (policy, ports) = (self.authority.policy().clone(), self.ports.clone());
+        Arc::new(Authority::start(policy, ports, self.vault().await).await.unwrap())
+    }
+
     /// Registers `name` with `key`.
     pub(crate) async fn register(
         &self,

@@ -1,5 +1,6 @@
 //! Whose request is it? The client's address, also behind proxies that are trusted to name it.
 
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Once;
@@ -163,27 +164,64 @@ pub const MAX_HOPS: usize = 32;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// Reads bytes, hop by hop from the right: whatever a client sent stands on the left of what the
+/// proxies wrote, often on the same line, and must not make their words unreadable.
 fn from_x_forwarded_for(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
     let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
     let hops = lines.flat_map(|line| {
-        let line = line.to_str().unwrap_or(UNREADABLE);
-        line.rsplit(',').map(str::trim).filter(|hop| !hop.is_empty()).map(parse_node)
+        let hops = line.as_bytes().rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        hops.filter(|hop| !hop.is_empty()).map(parse_node)
     });
     walk(hops, trusted)
 }
 
+/// The same, element by element.
 fn from_forwarded(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
     let lines = headers.get_all(FORWARDED).iter().rev();
     let hops = lines.flat_map(|line| {
-        let line = line.to_str().unwrap_or(UNREADABLE);
-        let elements = split_unquoted(line, b',').unwrap_or_else(|| vec![UNREADABLE]);
-        elements.into_iter().rev().filter(|element| !element.is_empty()).map(forwarded_for)
+        elements_from_the_right(line.as_bytes())
+            .filter(|element| element.is_none_or(|element| !element.is_empty()))
+            .map(|element| forwarded_for(element?))
     });
     walk(hops, trusted)
 }
 
-/// Stands for a header line that cannot be read; it is not an address, so it ends a walk.
-const UNREADABLE: &str = "?";
+/// The elements of a line of `Forwarded`, the last one first. The farthest is `None` when it cannot
+/// be told where it begins.
+fn elements_from_the_right(line: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    let mut unread = Some(line);
+    iter::from_fn(move || {
+        let line = unread.take()?;
+        let Some(start) = start_of_last_element(line) else { return Some(None) };
+        let (before, element) = line.split_at_checked(start)?;
+        unread = before.strip_suffix(b",");
+        Some(Some(element.trim_ascii()))
+    })
+}
+
+/// Where the last `forwarded-element` begins, which is well formed by itself: every quoted string in
+/// it (RFC 9110 §5.6.4) has both its quotes, and nothing is escaped outside of one.
+///
+/// What is well formed has only one such beginning: a comma inside a quoted string leaves an odd
+/// number of quotes on its right. So neither a quote that a client left open on the left of the
+/// element counts, nor a comma in a value inside it.
+fn start_of_last_element(line: &[u8]) -> Option<usize> {
+    let mut quoted = false;
+    for (at, byte) in line.iter().enumerate().rev() {
+        match byte {
+            b'"' if !is_escaped(line.get(..at)?) => quoted = !quoted,
+            b'"' | b'\\' if !quoted => return None,
+            b',' if !quoted => return Some(at + 1),
+            _ => {}
+        }
+    }
+    (!quoted).then_some(0)
+}
+
+/// Whether the byte after `before`, inside a quoted string, is escaped.
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+}
 
 /// The first hop that is not a trusted proxy, or the last of all hops.
 fn walk(hops: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies) -> Option<IpAddr> {
@@ -199,47 +237,48 @@ fn walk(hops: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies) ->
 }
 
 /// The `for` parameter of one `forwarded-element` (RFC 7239 §4), when it is an address.
-fn forwarded_for(element: &str) -> Option<IpAddr> {
+fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
     let mut node = None;
     for pair in split_unquoted(element, b';')?.into_iter().filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=')?;
-        if name.eq_ignore_ascii_case("for") && node.replace(value).is_some() {
+        let (name, value) = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')?)?;
+        if name.eq_ignore_ascii_case(b"for") && node.replace(value.get(1..)?).is_some() {
             return None;
         }
     }
     let node = node?;
-    match node.strip_prefix('"') {
+    match node.strip_prefix(b"\"") {
         // No address needs an escape, so what contains one is not an address.
-        Some(quoted) => parse_node(quoted.strip_suffix('"')?),
-        None if node.bytes().all(is_token_byte) => parse_node(node),
+        Some(quoted) => parse_node(quoted.strip_suffix(b"\"")?),
+        None if node.iter().copied().all(is_token_byte) => parse_node(node),
         None => None,
     }
 }
 
 /// Splits at each `delimiter` that is not inside a quoted string (RFC 9110 §5.6.4), and trims.
 /// Nothing when a quoted string does not end.
-fn split_unquoted(text: &str, delimiter: u8) -> Option<Vec<&str>> {
+fn split_unquoted(text: &[u8], delimiter: u8) -> Option<Vec<&[u8]>> {
     let mut parts = Vec::new();
     let (mut start, mut quoted, mut escaped) = (0, false, false);
-    for (at, byte) in text.bytes().enumerate() {
+    for (at, byte) in text.iter().copied().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
             _ if byte == delimiter && !quoted => {
-                parts.push(text.get(start..at)?.trim());
+                parts.push(text.get(start..at)?.trim_ascii());
                 start = at + 1;
             }
             _ => {}
         }
     }
-    parts.push(text.get(start..)?.trim());
+    parts.push(text.get(start..)?.trim_ascii());
     (!quoted).then_some(parts)
 }
 
 /// A `node` of RFC 7239 §6 that is an address, with or without a port: `192.0.2.1:80`,
 /// `[2001:db8::1]:_port`; and a bare IPv6 address, which `X-Forwarded-For` often carries.
-fn parse_node(node: &str) -> Option<IpAddr> {
+fn parse_node(node: &[u8]) -> Option<IpAddr> {
+    let node = str::from_utf8(node).ok()?;
     let address = if let Some(bracketed) = node.strip_prefix('[') {
         let (address, port) = bracketed.split_once(']')?;
         let port_is_fine = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);

@@ -144,10 +144,59 @@ fn a_hop_that_is_not_an_address_is_nobody() {
         "for=198.51.100.7;for=203.0.113.9",
         "by=198.51.100.7",
         "198.51.100.7",
-        "for=\", for=198.51.100.7",
         "\u{e9}",
     ] {
         assert_eq!(behind_modern_proxy(&[(FWD, line)]), NOBODY, "{line}");
+    }
+}
+
+#[test]
+fn what_a_client_sends_does_not_spoil_what_the_proxy_appends_to_the_same_line() {
+    let client = ip("198.51.100.7");
+    for forged in ["\u{e9}", "1.2.3.4\u{a0}", "\"", "for=\"", ",\u{ff},"] {
+        let appended = format!("{forged}, 198.51.100.7");
+        assert_eq!(behind_proxy(&[(XFF, &appended)]), client, "{appended}");
+        let appended = format!("{forged}, 198.51.100.7, 10.1.1.1");
+        assert_eq!(behind_proxy(&[(XFF, &appended)]), client, "{appended}");
+    }
+    for forged in [
+        "for=\"",
+        "for=\"203.0.113.9, for=\"",
+        "for=203.0.113.9;x=\"\\",
+        "\\\"",
+        "\u{e9}",
+        "host=\"\u{e9}",
+        "\",\",\"",
+    ] {
+        for own in [
+            "for=198.51.100.7",
+            "for=\"198.51.100.7:80\"",
+            "for=198.51.100.7, for=\"[fd00::1]\"",
+            "proto=http;for=198.51.100.7;host=\"a,b\\\",c\\\\\"",
+        ] {
+            let appended = format!("{forged}, {own}");
+            assert_eq!(behind_modern_proxy(&[(FWD, &appended)]), client, "{appended}");
+        }
+    }
+}
+
+#[test]
+fn no_value_inside_an_element_of_the_proxy_counts_as_an_element() {
+    let client = ip("198.51.100.7");
+    for host in [
+        ",for=203.0.113.9",
+        "a, for=203.0.113.9;x=",
+        ",for=203.0.113.9;x=\\\"y",
+        ",for=203.0.113.9;x=\\\"",
+        ",for=\\\"203.0.113.9\\\"",
+        ",for=203.0.113.9\\\\",
+    ] {
+        for line in [
+            format!("for=198.51.100.7;host=\"{host}\""),
+            format!("x=\", host=\"{host}\";for=\"198.51.100.7\""),
+        ] {
+            assert_eq!(behind_modern_proxy(&[(FWD, &line)]), client, "{line}");
+        }
     }
 }
 

@@ -262,6 +262,22 @@ impl Authority {
         self.take(|limits| &limits.account, LimitKey::Account(account)).await
     }
 
+    /// Counts a change that the database remembers a key or an event of.
+    pub(crate) async fn admit_key_change(
+        &self,
+        account: AccountId,
+        address: IpAddr,
+    ) -> Result<(), RateLimited> {
+        let account = LimitKey::Account(account);
+        self.take(|limits| &limits.key_changes_per_day, account).await?;
+        let network = LimitKey::Network(address.into());
+        let of_network = self.take(|limits| &limits.key_changes_of_network_per_day, network).await;
+        if of_network.is_err() {
+            self.give_back(|limits| &limits.key_changes_per_day, account).await;
+        }
+        of_network
+    }
+
     /// Takes one from the allowance of `key`.
     pub(crate) async fn take(
         &self,

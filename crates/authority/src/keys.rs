@@ -36,6 +36,7 @@ pub struct AddKey {
 impl KeyOperation for AddKey {
     const NAME: &'static str = "adding";
     const MUST_SIGN: MustSign = MustSign::Body;
+    const COUNTS_BY_DAY: bool = true;
 
     fn key(&self) -> Thumbprint {
         self.public_key.thumbprint()
@@ -65,6 +66,7 @@ pub struct RenameKey {
 impl KeyOperation for RenameKey {
     const NAME: &'static str = "renaming";
     const MUST_SIGN: MustSign = MustSign::UrlAndBody;
+    const COUNTS_BY_DAY: bool = true;
 
     fn key(&self) -> Thumbprint {
         self.thumbprint
@@ -81,6 +83,9 @@ pub struct RevokeKey {
 impl KeyOperation for RevokeKey {
     const NAME: &'static str = "revoking";
     const MUST_SIGN: MustSign = MustSign::Url;
+    // Each was added before, which counted. And its owner must always be able to revoke a key,
+    // whatever a thief has used up with it.
+    const COUNTS_BY_DAY: bool = false;
 
     fn key(&self) -> Thumbprint {
         self.thumbprint
@@ -214,7 +219,7 @@ impl Authority {
         approval.redeem(&receipt).map(drop).ok_or(AddKeyError::ApprovalUsed)
     }
 
-    /// Gives a live key of the account another name.
+    /// Gives a live key of the account another name. Nothing is written when it has that name.
     ///
     /// # Errors
     /// When it is no live key of the account, or the store fails.

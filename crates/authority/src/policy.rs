@@ -280,6 +280,12 @@ pub struct Limits {
     /// Logins and changes of keys that were proven, by account. Unproven ones do not count, or
     /// anybody could lock an account out.
     pub account: RateLimit,
+    /// Keys added and renamed in a day, by account: what it may make the database grow by. Keys
+    /// revoked do not count: each was added before, and no thief of a key may use up what its owner
+    /// needs to shut him out.
+    pub key_changes_per_day: RateLimit,
+    /// The same, by client network.
+    pub key_changes_of_network_per_day: RateLimit,
     /// Wrong one-time passwords, by client address.
     pub guesses_from_address: RateLimit,
     /// Wrong one-time passwords, by the name that they were tried with and the client network.
@@ -301,6 +307,8 @@ impl Default for Limits {
             costly_registrations: per_minute("costly-registrations", 120),
             logins: per_minute("logins", 3_000),
             account: per_minute("account", 600),
+            key_changes_per_day: per_day("key-changes-per-day", 200),
+            key_changes_of_network_per_day: per_day("key-changes-of-network-per-day", 2_000),
             guesses_from_address: per_minute("guesses-from-address", 60),
             guesses_at_name: per_minute("guesses-at-name", 10),
             guesses_at_name_from_everywhere: per_minute("guesses-from-everywhere", 120),

@@ -46,6 +46,9 @@ pub trait KeyOperation {
     const NAME: &'static str;
     /// What the signature must cover.
     const MUST_SIGN: MustSign;
+    /// Whether it counts against the allowances of key changes in a day: what makes the database
+    /// grow does.
+    const COUNTS_BY_DAY: bool;
 
     /// The key that it is about.
     fn key(&self) -> Thumbprint;
@@ -121,6 +124,10 @@ impl Authority {
             self.note_refused_change::<O>(&request, operation.key(), error, now);
         }
         let (author, approval) = decided?;
+        // Last, so that no refusal takes anything from the allowance of the day.
+        if O::COUNTS_BY_DAY {
+            self.admit_key_change(author.account_id, request.address).await?;
+        }
         Ok(KeyChange { operation, author, at: now, address: request.address, approval })
     }
 

@@ -16,8 +16,9 @@ use crate::{
 pub trait CredentialStore: Send + Sync {
     /// Adds a key to an account that has fewer keys than `limits` say.
     ///
-    /// The key that adds it, if there is one, must still be a live one of that account. The new one
-    /// was proven. Accounts that only claim it lose it.
+    /// The key that adds it must still be a live one of that account. Where none adds it, a password
+    /// does, and the account must have no live key. The new one was proven. Accounts that only claim
+    /// it lose it.
     async fn add_credential(
         &self,
         credential: &Credential,
@@ -56,7 +57,8 @@ pub trait CredentialStore: Send + Sync {
         event: AuditEvent,
     ) -> Result<(), RevokeCredentialError>;
 
-    /// Gives a live key of an account another name, and returns it.
+    /// Gives a live key of an account another name, and returns it. Where it has that name already,
+    /// nothing is written, and no event.
     async fn rename_credential(
         &self,
         id: AccountId,
@@ -125,6 +127,9 @@ pub enum AddCredentialError {
     /// There is no such account.
     #[error("no such account")]
     NoAccount,
+    /// No key adds it, while the account has live keys.
+    #[error("the account has keys: log in with one of them, not with the password")]
+    NotFirst,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

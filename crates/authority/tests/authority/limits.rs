@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use countersign_authority::{
     CallerError, KeyChange, KeyOperation, LoginError, NewKeyProof, PresentedKey, RegistrationError,
-    RevokeKey, SignedRequest, StepUpError,
+    RenameKey, RevokeKey, SignedRequest, StepUpError,
     ports::{LimitKey, RateLimit, RateLimited, RateLimiter},
 };
 use countersign_protocol::{
@@ -111,6 +111,14 @@ async fn revoke_key(world: &World, id: AccountId, number: u64) -> Result<bool, S
     Ok(world.authority.revoke_own_key(change).await.is_ok())
 }
 
+/// Whether the key was renamed, once the request was let do it.
+async fn rename_key(world: &World, id: AccountId, number: u64) -> Result<bool, StepUpError> {
+    let thumbprint = ed25519_public(number).thumbprint();
+    let operation = RenameKey { thumbprint, label: "tablet".parse().unwrap() };
+    let change = step_up(world, (id, BODY), operation).await?;
+    Ok(world.authority.rename_key(change).await.is_ok())
+}
+
 fn network_key() -> LimitKey {
     LimitKey::Network(ADDRESS.into())
 }
@@ -129,7 +137,13 @@ async fn each_act_takes_from_its_own_allowance() {
     world.call(&ed25519(1), &Login::of("alice"), None).await.unwrap();
     assert_eq!(counter.since_last_asked(), [("logins", network_key())]);
     assert!(add_key(&world, id, 3).await.unwrap());
-    assert_eq!(counter.since_last_asked(), [of_account]);
+    let by_day = [
+        ("key-changes-per-day", LimitKey::Account(id)),
+        ("key-changes-of-network-per-day", network_key()),
+    ];
+    assert_eq!(counter.since_last_asked(), [of_account, by_day[0], by_day[1]]);
+    assert!(rename_key(&world, id, 3).await.unwrap());
+    assert_eq!(counter.since_last_asked(), [of_account, by_day[0], by_day[1]]);
     assert!(revoke_key(&world, id, 3).await.unwrap());
     assert_eq!(counter.since_last_asked(), [of_account]);
 }
@@ -182,6 +196,23 @@ async fn an_empty_allowance_stops_its_own_act_only_and_uses_nothing_up() {
     for name in ["logins", "account"] {
         assert!(world.login(&ed25519(1), &login(name)).await.is_ok(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn without_key_changes_left_for_the_day_keys_are_still_revoked() {
+    let (world, counter, id) = alice(true).await;
+    assert!(add_key(&world, id, 3).await.unwrap());
+    for name in ["key-changes-per-day", "key-changes-of-network-per-day"] {
+        *counter.empty.lock() = Some(name);
+        counter.since_last_asked();
+        let added = add_key(&world, id, 4).await;
+        assert!(matches!(added, Err(StepUpError::RateLimited(_))), "{name}: {added:?}");
+        let renamed = rename_key(&world, id, 3).await;
+        assert!(matches!(renamed, Err(StepUpError::RateLimited(_))), "{name}: {renamed:?}");
+    }
+    let of_account = ("key-changes-per-day", LimitKey::Account(id));
+    assert!(!counter.since_last_asked().contains(&of_account), "given back");
+    assert!(revoke_key(&world, id, 3).await.unwrap());
 }
 
 #[tokio::test]

@@ -88,6 +88,8 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("rate_limits.costly_registrations", Kind::Number),
     ("rate_limits.logins", Kind::Number),
     ("rate_limits.account", Kind::Number),
+    ("rate_limits.key_changes_per_day", Kind::Number),
+    ("rate_limits.key_changes_of_network_per_day", Kind::Number),
     ("audit.max_age_days", Kind::Number),
     ("audit.max_events", Kind::Number),
     ("audit.refusal_entries", Kind::Number),

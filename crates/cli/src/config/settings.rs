@@ -202,6 +202,11 @@ settings! {
         costly_registrations: u32 = Limits::default().costly_registrations.burst,
         logins: u32 = Limits::default().logins.burst,
         account: u32 = Limits::default().account.burst,
+        /// Keys added and renamed, a day and account.
+        key_changes_per_day: u32 = Limits::default().key_changes_per_day.burst,
+        /// The same, a day and client network.
+        key_changes_of_network_per_day: u32 =
+            Limits::default().key_changes_of_network_per_day.burst,
     }
 
     /// The audit trail.
@@ -510,6 +515,11 @@ impl RateLimitSettings {
             costly_registrations: with(default.costly_registrations, self.costly_registrations),
             logins: with(default.logins, self.logins),
             account: with(default.account, self.account),
+            key_changes_per_day: with(default.key_changes_per_day, self.key_changes_per_day),
+            key_changes_of_network_per_day: with(
+                default.key_changes_of_network_per_day,
+                self.key_changes_of_network_per_day,
+            ),
             ..default
         }
     }

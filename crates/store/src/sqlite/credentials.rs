@@ -43,12 +43,15 @@ impl CredentialStore for SqliteStore {
         self.write(move |connection| {
             let user_id = accounts::user_id(connection, credential.account_id)?
                 .ok_or(AddCredentialError::NoAccount)?;
-            if let Some(adder) = credential.added_by
-                && !is_live(connection, user_id, &adder)?
-            {
-                return Err(AddCredentialError::AdderNotLive);
+            let live = count_live(connection, user_id)?;
+            match credential.added_by {
+                Some(adder) if !is_live(connection, user_id, &adder)? => {
+                    return Err(AddCredentialError::AdderNotLive);
+                }
+                None if live > 0 => return Err(AddCredentialError::NotFirst),
+                Some(_) | None => {}
             }
-            if count_live(connection, user_id)? >= limits.live {
+            if live >= limits.live {
                 return Err(AddCredentialError::LimitReached);
             }
             if count_revoked(connection, user_id)? >= limits.revoked {
@@ -156,20 +159,20 @@ impl CredentialStore for SqliteStore {
     ) -> Result<Credential, RenameCredentialError> {
         let (thumbprint, label) = (*thumbprint, label.clone());
         self.write(move |connection| {
-            let update = "UPDATE credentials SET label = ?
-                WHERE thumbprint = ? AND revoked_at IS NULL AND user_id =
-                (SELECT user_id FROM accounts WHERE account_id = ?)";
-            let values = (label.as_str(), thumbprint.as_bytes(), id.as_bytes());
-            if rows::execute(connection, update, values)? == 0 {
-                return Err(RenameCredentialError::NotFound);
-            }
-            audit::record(connection, &event)?;
             let select = format!(
                 "SELECT {COLUMNS} FROM credentials AS c
-                 JOIN accounts AS a ON a.user_id = c.user_id WHERE c.thumbprint = ?"
+                 JOIN accounts AS a ON a.user_id = c.user_id
+                 WHERE c.thumbprint = ? AND a.account_id = ? AND c.revoked_at IS NULL"
             );
-            let renamed = rows::first(connection, &select, [thumbprint.as_bytes()], read)?;
-            renamed.ok_or(RenameCredentialError::NotFound)
+            let values = (thumbprint.as_bytes(), id.as_bytes());
+            let found = rows::first(connection, &select, values, read)?;
+            let found = found.ok_or(RenameCredentialError::NotFound)?;
+            if found.label != label {
+                let update = "UPDATE credentials SET label = ? WHERE thumbprint = ?";
+                rows::execute(connection, update, (label.as_str(), thumbprint.as_bytes()))?;
+                audit::record(connection, &event)?;
+            }
+            Ok(Credential { label: label.clone(), ..found })
         })
         .await
     }

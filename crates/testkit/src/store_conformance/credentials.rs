@@ -32,7 +32,7 @@ pub async fn every_kind_of_key_comes_back_whole(backend: &impl Backend) {
     let mut public_keys: Vec<_> = kinds.iter().map(|key| key.public_key().clone()).collect();
     public_keys.push(keys::rsa_1024_public());
     for public_key in public_keys {
-        let mut credential = samples::credential(new.id, public_key);
+        let mut credential = added_by_first(&new, public_key);
         credential.label = "Jürgens Handy".parse().unwrap();
         credential.created_at = NOW + Duration::from_millis(1234);
         add(&stores, &credential).await.unwrap();
@@ -57,7 +57,7 @@ pub async fn a_key_keeps_the_one_algorithm_it_is_for(backend: &impl Backend) {
         let mut jwk = keys::from_pem(pem).public_key().to_jwk();
         jwk.insert("alg".to_owned(), algorithm.name().into());
         let key = PublicKey::from_jwk(&jwk, &KeyPolicy::default()).unwrap();
-        let credential = samples::credential(new.id, key);
+        let credential = added_by_first(&new, key);
         add(&stores, &credential).await.unwrap();
         let thumbprint = credential.thumbprint();
         let (found, _) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
@@ -73,7 +73,7 @@ pub async fn keys_are_listed_oldest_first_live_and_revoked(backend: &impl Backen
     stores.create(&samples::new_account(2, "bob")).await;
     let mut expected = vec![new.credential.thumbprint()];
     for (number, age) in [(11, 3), (12, 1), (13, 2)] {
-        let mut credential = samples::credential(new.id, keys::ed25519_public(number));
+        let mut credential = added_by_first(&new, keys::ed25519_public(number));
         credential.created_at = NOW + Duration::from_secs(age);
         add(&stores, &credential).await.unwrap();
     }
@@ -108,7 +108,7 @@ pub async fn only_a_live_key_of_the_account_adds_another(backend: &impl Backend)
     add(&stores, &added_by(own)).await.unwrap();
     let listed = stores.credentials.credentials_of(alice.id).await.unwrap();
     let adders: Vec<_> = listed.iter().map(|key| key.added_by).collect();
-    assert_eq!(adders.iter().flatten().collect::<Vec<_>>(), [&own]);
+    assert_eq!(adders.iter().flatten().collect::<Vec<_>>(), [&own, &own]);
 
     revoke(&stores, alice.id, &own, true).await.unwrap();
     let late = Credential {
@@ -117,6 +117,41 @@ pub async fn only_a_live_key_of_the_account_adds_another(backend: &impl Backend)
     };
     let refusal = add(&stores, &late).await;
     assert!(matches!(refusal, Err(AddCredentialError::AdderNotLive)), "{refusal:?}");
+}
+
+/// What no key adds is the first key of its account, also when many are added at the same time.
+pub async fn without_a_key_that_adds_it_one_of_many_is_the_first(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = samples::new_account(1, "alice");
+    stores.create(&alice).await;
+    let without_adder = |number| samples::credential(alice.id, keys::ed25519_public(number));
+    let refusal = add(&stores, &without_adder(11)).await;
+    assert!(matches!(refusal, Err(AddCredentialError::NotFirst)), "{refusal:?}");
+    revoke(&stores, alice.id, &alice.credential.thumbprint(), false).await.unwrap();
+    let results = at_once(8, |number| {
+        let credentials = stores.credentials.clone();
+        let key = without_adder(100 + number);
+        let event = samples::event(EventKind::KeyAdded);
+        async move { credentials.add_credential(&key, samples::KEY_LIMITS, event).await }
+    })
+    .await;
+    let added = results.iter().filter(|result| result.is_ok()).count();
+    let refused =
+        results.iter().filter(|result| matches!(result, Err(AddCredentialError::NotFirst))).count();
+    assert_eq!((added, refused), (1, 7));
+}
+
+/// A key that has the name already costs the database nothing.
+pub async fn a_rename_to_the_same_name_writes_nothing(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = two_keys(&stores).await;
+    let thumbprint = alice.credential.thumbprint();
+    let before = stores.trail().await.len();
+    let label = &alice.credential.label;
+    let event = samples::event(EventKind::KeyRenamed).account(alice.id).key(thumbprint);
+    let renamed = stores.credentials.rename_credential(alice.id, &thumbprint, label, event).await;
+    assert_same(&renamed.unwrap(), &alice.credential);
+    assert_eq!(stores.trail().await.len(), before);
 }
 
 /// Another name changes nothing else, and only a live key of that account gets one.
@@ -153,14 +188,15 @@ pub async fn a_key_stays_taken_after_its_revocation(backend: &impl Backend) {
     let (alice, bob) = (samples::new_account(1, "alice"), samples::new_account(2, "bob"));
     stores.create(&alice).await;
     stores.create(&bob).await;
-    let key = samples::credential(alice.id, keys::ed25519_public(11));
+    let key = added_by_first(&alice, keys::ed25519_public(11));
     add(&stores, &key).await.unwrap();
     for revoked in [false, true] {
         if revoked {
             revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
         }
-        for owner in [alice.id, bob.id] {
-            let refusal = add(&stores, &Credential { account_id: owner, ..key.clone() }).await;
+        for owner in [&alice, &bob] {
+            let again = added_by_first(owner, key.public_key.clone());
+            let refusal = add(&stores, &again).await;
             assert!(matches!(refusal, Err(AddCredentialError::KeyTaken)), "{refusal:?}");
         }
         let mut new = samples::new_account(3, "carol");
@@ -178,7 +214,7 @@ pub async fn a_refused_key_leaves_nothing(backend: &impl Backend) {
     let key = samples::credential(samples::account_id(2), keys::ed25519_public(11));
     let refusal = add(&stores, &key).await;
     assert!(matches!(refusal, Err(AddCredentialError::NoAccount)), "{refusal:?}");
-    let key = Credential { account_id: alice.id, ..key };
+    let key = added_by_first(&alice, keys::ed25519_public(11));
     let refusal =
         stores.credentials.add_credential(&key, live(1), samples::event(EventKind::KeyAdded)).await;
     assert!(matches!(refusal, Err(AddCredentialError::LimitReached)), "{refusal:?}");
@@ -195,7 +231,7 @@ pub async fn the_limit_of_keys_holds_when_many_are_added_at_once(backend: &impl 
     stores.create(&alice).await;
     let results = at_once(20, |number| {
         let credentials = stores.credentials.clone();
-        let key = samples::credential(alice.id, keys::ed25519_public(100 + number));
+        let key = added_by_first(&alice, keys::ed25519_public(100 + number));
         let event = samples::event(EventKind::KeyAdded);
         async move { credentials.add_credential(&key, live(5), event).await }
     })
@@ -213,7 +249,10 @@ pub async fn the_limit_of_keys_holds_when_many_are_added_at_once(backend: &impl 
 pub async fn revoked_keys_do_not_count_against_the_limit(backend: &impl Backend) {
     let stores = backend.open().await;
     let alice = two_keys(&stores).await;
-    let key = samples::credential(alice.id, keys::ed25519_public(12));
+    let key = Credential {
+        added_by: Some(keys::ed25519_public(11).thumbprint()),
+        ..samples::credential(alice.id, keys::ed25519_public(12))
+    };
     let add =
         || stores.credentials.add_credential(&key, live(2), samples::event(EventKind::KeyAdded));
     assert!(matches!(add().await, Err(AddCredentialError::LimitReached)));
@@ -240,7 +279,7 @@ pub async fn of_many_revoked_keys_the_thumbprints_stay_taken(backend: &impl Back
     let alice = samples::new_account(1, "alice");
     stores.create(&alice).await;
     for number in 100..160 {
-        let key = samples::credential(alice.id, keys::ed25519_public(number));
+        let key = added_by_first(&alice, keys::ed25519_public(number));
         add(&stores, &key).await.unwrap();
         revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
     }
@@ -251,7 +290,7 @@ pub async fn of_many_revoked_keys_the_thumbprints_stay_taken(backend: &impl Back
     let bob = samples::new_account(2, "bob");
     stores.create(&bob).await;
     for number in 100..160 {
-        let key = samples::credential(bob.id, keys::ed25519_public(number));
+        let key = added_by_first(&bob, keys::ed25519_public(number));
         assert!(stores.credentials.is_taken(&key.thumbprint()).await.unwrap(), "{number}");
         let refusal = add(&stores, &key).await;
         assert!(matches!(refusal, Err(AddCredentialError::KeyTaken)), "{number}: {refusal:?}");
@@ -269,11 +308,11 @@ pub async fn the_limit_of_revoked_keys_holds(backend: &impl Backend) {
     let limits = KeyLimits { live: 10, revoked: 40 };
     let event = || samples::event(EventKind::KeyAdded);
     for number in 100..140 {
-        let key = samples::credential(alice.id, keys::ed25519_public(number));
+        let key = added_by_first(&alice, keys::ed25519_public(number));
         stores.credentials.add_credential(&key, limits, event()).await.unwrap();
         revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
     }
-    let key = samples::credential(alice.id, keys::ed25519_public(140));
+    let key = added_by_first(&alice, keys::ed25519_public(140));
     let refusal = stores.credentials.add_credential(&key, limits, event()).await;
     let expected = matches!(refusal, Err(AddCredentialError::TooManyRevoked { limit: 40 }));
     assert!(expected, "{refusal:?}");
@@ -336,8 +375,16 @@ pub async fn the_last_key_stays_when_two_are_revoked_at_once(backend: &impl Back
 async fn two_keys(stores: &Stores) -> NewAccount {
     let alice = samples::new_account(1, "alice");
     stores.create(&alice).await;
-    add(stores, &samples::credential(alice.id, keys::ed25519_public(11))).await.unwrap();
+    add(stores, &added_by_first(&alice, keys::ed25519_public(11))).await.unwrap();
     alice
+}
+
+/// A key that the first key of the account adds.
+fn added_by_first(account: &NewAccount, public_key: PublicKey) -> Credential {
+    Credential {
+        added_by: Some(account.credential.thumbprint()),
+        ..samples::credential(account.id, public_key)
+    }
 }
 
 async fn add(stores: &Stores, credential: &Credential) -> Result<(), AddCredentialError> {

@@ -60,6 +60,7 @@ macro_rules! store_conformance {
                 a_key_keeps_the_one_algorithm_it_is_for
                 a_key_stays_taken_after_its_revocation
                 a_refused_key_leaves_nothing
+                a_rename_to_the_same_name_writes_nothing
                 a_renamed_key_keeps_all_else
                 every_kind_of_key_comes_back_whole
                 keys_are_listed_oldest_first_live_and_revoked
@@ -71,6 +72,7 @@ macro_rules! store_conformance {
                 the_last_key_stays_when_two_are_revoked_at_once
                 the_limit_of_keys_holds_when_many_are_added_at_once
                 the_limit_of_revoked_keys_holds
+                without_a_key_that_adds_it_one_of_many_is_the_first
             }
             invitations {
                 a_failed_registration_does_not_use_up_the_invitation

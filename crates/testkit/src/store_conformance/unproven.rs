@@ -5,6 +5,7 @@ use std::time::Duration;
 use countersign_authority::{
     account::{AccountName, Fingerprint},
     audit::EventKind,
+    credential::Credential,
     ports::{
         AddCredentialError, CreateAccountError, NewAccount, RecordLoginError, RevokeCredentialError,
     },
@@ -111,7 +112,10 @@ pub async fn a_claimed_key_can_be_added_with_a_proof(backend: &impl Backend) {
     let owner_of_key = samples::new_account(2, "alice");
     stores.create(&owner_of_key).await;
     let public_key = samples::new_account(1, "a").credential.public_key;
-    let credential = samples::credential(owner_of_key.id, public_key);
+    let credential = Credential {
+        added_by: Some(owner_of_key.credential.thumbprint()),
+        ..samples::credential(owner_of_key.id, public_key)
+    };
     let event = samples::event(EventKind::KeyAdded);
     let limits = samples::KEY_LIMITS;
     stores.credentials.add_credential(&credential, limits, event.clone()).await.unwrap();

@@ -5,9 +5,9 @@ mod lines;
 
 use std::io::{self, IsTerminal as _};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use countersign_system::SystemClock;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
 use self::{human::Human, lines::Lines};
 use crate::config::{LogFormat, LogSettings};
@@ -15,8 +15,7 @@ use crate::config::{LogFormat, LogSettings};
 /// Starts logging as `settings` say. Called once, by the commands that serve. When what it returns
 /// is dropped, all lines are written.
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<Lines> {
-    let filter = EnvFilter::try_new(&settings.level)
-        .context("log.level is not a level or a filter of the tracing crate")?;
+    let filter = filter(&settings.level)?;
     let colours = io::stderr().is_terminal();
     let lines = Lines::to(io::stderr(), colours).context("logging does not start")?;
     let writer = lines.clone();
@@ -27,4 +26,41 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<Lines> {
     };
     started.map_err(|error| anyhow::anyhow!("logging does not start: {error}"))?;
     Ok(lines)
+}
+
+/// The filter that `log.level` says. A word that is no level would be taken for the name of a module,
+/// and the lines of all others, errors included, would be lost.
+fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+    for directive in text.split(',') {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim();
+        ensure!(
+            !level.is_empty() && level.parse::<LevelFilter>().is_ok(),
+            "log.level (COUNTERSIGN_LOG_LEVEL) is {text:?}, and {level:?} is no level: error, warn, \
+             info, debug, trace or off is needed, or a filter such as info,countersign_store=debug"
+        );
+    }
+    EnvFilter::try_new(text).with_context(|| {
+        format!(
+            "log.level (COUNTERSIGN_LOG_LEVEL) is {text:?}, which is no filter of the tracing crate"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_level_that_is_none_is_refused_with_the_list_of_levels() {
+        for good in
+            ["error", "WARN", "info", "off", "info,countersign_store=debug", "warn,a::b=trace"]
+        {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["verbose", "", "info,", "countersign_store", "info,a=loud", "warning"] {
+            let error = filter(bad).expect_err(bad).to_string();
+            assert!(error.contains("COUNTERSIGN_LOG_LEVEL"), "{error}");
+            assert!(error.contains("error, warn, info, debug, trace or off"), "{error}");
+        }
+    }
 }

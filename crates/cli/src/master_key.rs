@@ -95,7 +95,7 @@ pub(crate) fn find(
 /// Whether a master key of this program is in the environment. (The other variable is that of the
 /// *jwks-server*, whose setups set it for the first start too.)
 pub(crate) fn is_given() -> bool {
-    env::var_os(VARIABLES[0]).is_some()
+    env::var_os(VARIABLES[0]).is_some_and(|value| !value.is_empty())
 }
 
 /// Opens the vault of `store` with the one of `keys` that fits, which is returned with it.
@@ -165,9 +165,9 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Option<MasterKey>> {
     Ok(Some(key))
 }
 
-/// Reads the key in the environment variable `name`; `None` when it is not set.
+/// Reads the key in the environment variable `name`; `None` when it is not set, or empty.
 pub(crate) fn read_variable(name: &str) -> anyhow::Result<Option<MasterKey>> {
-    let Some(text) = env::var_os(name) else { return Ok(None) };
+    let Some(text) = env::var_os(name).filter(|text| !text.is_empty()) else { return Ok(None) };
     let text = text.into_string().ok().map(Zeroizing::new);
     let text = text.with_context(|| format!("{name} is not UTF-8"))?;
     Ok(Some(MasterKey::parse(&text).with_context(|| format!("{name} is set"))?))

@@ -121,6 +121,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let settings = config::load(&options.location, options.to_table()?)?;
     let _log = logging::start(&settings.log)?;
     hardening::keep_memory_private();
+    ignore_other_signals()?;
     let stop = until_asked_to_stop()?;
     serve(&settings, options.new, stop, |started| announce(&settings, &started)).await
 }
@@ -197,6 +198,27 @@ fn until_asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
         }
         tracing::info!("stopping: requests under way may finish");
     })
+}
+
+/// Signals that mean "reload" or "reopen" to other servers, and whose default is to end the process.
+fn ignore_other_signals() -> anyhow::Result<()> {
+    for (name, kind) in [
+        ("SIGHUP", SignalKind::hangup()),
+        ("SIGUSR1", SignalKind::user_defined1()),
+        ("SIGUSR2", SignalKind::user_defined2()),
+    ] {
+        let mut received = signal(kind)?;
+        tokio::spawn(async move {
+            // Once: what has a handler never falls back to its default.
+            received.recv().await;
+            tracing::warn!(
+                signal = name,
+                "ignored: certificate files are read again when they change, the log goes to \
+                 standard error, and settings are read at the start only"
+            );
+        });
+    }
+    Ok(())
 }
 
 /// A few lines for the person who started the server.

@@ -2,13 +2,13 @@
 //! error says where it stands.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use toml::{Table, Value};
 
 use super::settings::Settings;
@@ -126,6 +126,7 @@ pub(super) fn merge(
     let mut merged = from_file(file.as_deref())?;
     overlay(&mut merged, environment.settings);
     overlay(&mut merged, options);
+    check_tls(&merged)?;
     Value::Table(merged).try_into().map_err(|error: toml::de::Error| {
         anyhow::anyhow!("the configuration is not valid: {}", error.message())
     })
@@ -154,6 +155,10 @@ fn from_environment(variables: Vec<(OsString, OsString)>) -> anyhow::Result<Envi
     let mut environment = Environment { settings: Table::new(), config_file: None };
     for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        // What writes environments out of templates leaves variables empty that it has no value for.
+        if value.is_empty() {
+            continue;
+        }
         if name == "COUNTERSIGN_CONFIG" {
             environment.config_file = Some(value.into());
             continue;
@@ -162,12 +167,59 @@ fn from_environment(variables: Vec<(OsString, OsString)>) -> anyhow::Result<Envi
             continue;
         }
         let Some((path, kind)) = setting_of(name) else {
+            if is_service_link(name, &value) {
+                continue;
+            }
             bail!("the environment variable {name} is not a setting of countersign");
         };
         let value = value.to_str().with_context(|| format!("{name} is not UTF-8"))?;
-        insert(&mut environment.settings, path, parse(value, kind).context(name.to_owned())?);
+        let place = || format!("{name} is {value:?}");
+        let parsed = parse(value, kind).with_context(place)?;
+        check_alone(path, &parsed).with_context(place)?;
+        insert(&mut environment.settings, path, parsed);
     }
     Ok(environment)
+}
+
+/// Whether the setting can have this value.
+fn check_alone(path: &str, value: &Value) -> anyhow::Result<()> {
+    // These two are good in a pair only: see `check_tls`.
+    if path.starts_with("tls.") {
+        return Ok(());
+    }
+    let mut alone = Table::new();
+    insert(&mut alone, path, value.clone());
+    let read: Result<Settings, toml::de::Error> = Value::Table(alone).try_into();
+    read.map(drop).map_err(|error| anyhow::anyhow!("{}", error.message()))
+}
+
+/// A certificate without a key, or a key without a certificate, is no TLS.
+fn check_tls(settings: &Table) -> anyhow::Result<()> {
+    let Some(Value::Table(tls)) = settings.get("tls") else { return Ok(()) };
+    for (given, missing) in [("cert", "key"), ("key", "cert")] {
+        ensure!(
+            !tls.contains_key(given) || tls.contains_key(missing),
+            "tls.{given} is set, and tls.{missing} is not (COUNTERSIGN_TLS_CERT and \
+             COUNTERSIGN_TLS_KEY): TLS needs both"
+        );
+    }
+    Ok(())
+}
+
+/// Whether Kubernetes made this variable, for a service whose name begins with `countersign`: in each
+/// pod it sets `NAME_SERVICE_HOST`, `NAME_SERVICE_PORT…`, `NAME_PORT` with a URL, and
+/// `NAME_PORT_8080_TCP…`.
+fn is_service_link(variable: &str, value: &OsStr) -> bool {
+    let parts: Vec<_> = variable.split('_').collect();
+    let is_port = |three: &[&str]| match three {
+        ["PORT", number, "TCP" | "UDP" | "SCTP"] => number.parse::<u16>().is_ok(),
+        _ => false,
+    };
+    let is_url = value.to_str().is_some_and(|value| value.contains("://"));
+    variable.ends_with("_SERVICE_HOST")
+        || parts.windows(2).any(|two| two == ["SERVICE", "PORT"])
+        || (variable.ends_with("_PORT") && is_url)
+        || parts.windows(3).any(is_port)
 }
 
 fn setting_of(variable: &str) -> Option<(&'static str, Kind)> {
@@ -285,6 +337,51 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_is_empty_counts_as_absent() {
+        let names = VARIABLES.iter().map(|(path, _)| path.replace('.', "_").to_uppercase());
+        let others = ["CONFIG", "RATE_LIMITS", "MASTER_KEY"].map(str::to_owned);
+        let empty = names.chain(others).map(|name| (format!("{PREFIX}{name}").into(), "".into()));
+        let file = file("listen = \"127.0.0.1:7\"\ntrusted_proxies = [\"127.0.0.1\"]\n");
+        let settings = merge(Some(file.path()), empty.collect(), Table::new()).unwrap();
+        assert_eq!(settings.listen.port(), 7, "the file holds");
+        assert_eq!(settings.trusted_proxies, ["127.0.0.1"]);
+        assert!(settings.tls.is_none());
+        assert!(settings.issuer.is_none());
+    }
+
+    #[test]
+    fn the_variables_that_kubernetes_makes_for_services_are_ignored() {
+        let links = variables(&[
+            ("COUNTERSIGN_SERVICE_HOST", "10.43.0.9"),
+            ("COUNTERSIGN_SERVICE_PORT", "8080"),
+            ("COUNTERSIGN_SERVICE_PORT_HTTP", "8080"),
+            ("COUNTERSIGN_PORT", "tcp://10.43.0.9:8080"),
+            ("COUNTERSIGN_PORT_8080_TCP", "tcp://10.43.0.9:8080"),
+            ("COUNTERSIGN_PORT_8080_TCP_PROTO", "tcp"),
+            ("COUNTERSIGN_PORT_8080_TCP_PORT", "8080"),
+            ("COUNTERSIGN_PORT_8080_TCP_ADDR", "10.43.0.9"),
+            ("COUNTERSIGN_METRICS_PORT", "tcp://10.43.0.10:9090"),
+        ]);
+        merge(Some(file("").path()), links, Table::new()).unwrap();
+        for (name, value) in [("COUNTERSIGN_PORT", "8080"), ("COUNTERSIGN_HOST", "10.43.0.9")] {
+            let mistake = variables(&[(name, value)]);
+            let error = merge(Some(file("").path()), mistake, Table::new()).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn half_of_a_pair_for_tls_is_an_error_that_names_both_variables() {
+        for (name, other) in
+            [("COUNTERSIGN_TLS_CERT", "tls.key"), ("COUNTERSIGN_TLS_KEY", "tls.cert")]
+        {
+            let error = merge(Some(file("").path()), variables(&[(name, "a")]), Table::new());
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(&format!("{other} is not")), "{error}");
+        }
+    }
+
+    #[test]
     fn variables_for_other_commands_and_programs_are_left_alone() {
         let others = variables(&[
             ("COUNTERSIGN_PASSPHRASE", "x"),
@@ -298,9 +395,16 @@ mod tests {
 
     #[test]
     fn a_value_of_the_wrong_kind_is_an_error_that_names_its_place() {
-        let wrong = variables(&[("COUNTERSIGN_TOKENS_LIFETIME", "long")]);
-        let error = merge(Some(file("").path()), wrong, Table::new()).unwrap_err();
-        assert!(format!("{error:#}").contains("COUNTERSIGN_TOKENS_LIFETIME"));
+        for (name, value) in [
+            ("COUNTERSIGN_TOKENS_LIFETIME", "long"),
+            ("COUNTERSIGN_TOKENS_LIFETIME", "-1"),
+            ("COUNTERSIGN_LISTEN", "nowhere"),
+            ("COUNTERSIGN_LOG_FORMAT", "pretty"),
+        ] {
+            let wrong = variables(&[(name, value)]);
+            let error = merge(Some(file("").path()), wrong, Table::new()).unwrap_err();
+            assert!(format!("{error:#}").contains(&format!("{name} is {value:?}")), "{error:#}");
+        }
         let error = merge(Some(file("listen = \"nowhere\"").path()), Vec::new(), Table::new());
         assert!(format!("{:#}", error.unwrap_err()).contains("line 1"));
         assert!(merge(Some(Path::new("no/such.toml")), Vec::new(), Table::new()).is_err());

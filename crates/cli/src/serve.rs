@@ -155,8 +155,8 @@ pub(crate) async fn serve(
         on_a_thread_of_its_own(|| server::start(settings, anew, || settings.policy(origin)))?;
     let app = App::new(Arc::clone(&opened.authority), transport);
     let guarding = app.clone();
-    let metrics = Arc::clone(&app.metrics);
-    let store_metrics = Arc::clone(&metrics);
+    let store_metrics = Arc::clone(&app.metrics);
+    let log = app.access_log();
     opened.store.measure(Arc::clone(&opened.authority.ports().clock), move |operation, took| {
         store_metrics.store_operation(operation.name(), took);
     });
@@ -168,7 +168,7 @@ pub(crate) async fn serve(
     let housekeeping = tokio::spawn(maintenance().run());
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
     let acceptor = tls.map(|tls| tls.acceptor());
-    let served = listen::serve(listener, acceptor, app.router(), &limits, &metrics, stop).await;
+    let served = listen::serve(listener, acceptor, app.router(), &limits, &log, stop).await;
     housekeeping.abort();
     reloading.inspect(tokio::task::JoinHandle::abort);
     maintenance().finish().await;

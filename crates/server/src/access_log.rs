@@ -19,7 +19,7 @@ use crate::metrics::{MethodLabel, Metrics, Route};
 use crate::problem::{Cause, Refusal};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The response header with the request's id.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -67,6 +67,17 @@ pub struct AccessLog {
     pub metrics: Arc<Metrics>,
     /// Who may name the client's address.
     pub proxies: Arc<TrustedProxies>,
+}
+
+impl AccessLog {
+    /// Writes down a request that was answered before any route saw it.
+    pub(crate) fn answered_early(
+        self: &Arc<Self>,
+        request: &mut Request,
+        response: Response,
+    ) -> Response {
+        Entry::begin(Arc::clone(self), request).finish(response)
+    }
 }
 
 /// A request under way. It is written down when it is dropped, so that a request whose client

@@ -122,7 +122,7 @@ impl App {
     /// Each route has one layer, a tuple with the outermost first: every level of the router costs a
     /// request several allocations.
     pub fn router(self) -> Router {
-        let log = Arc::new(self.access_log());
+        let log = self.access_log();
         let log_requests = around(move |request: &mut Request| log_request(&log, request));
         let around_answer = (log_requests, AnswerPanics);
         let https = self.authority.policy().issuer().starts_with("https://");
@@ -176,13 +176,14 @@ impl App {
         Groups { protected, token, public, upkeep, unlimited, questions }
     }
 
-    fn access_log(&self) -> AccessLog {
-        AccessLog {
+    /// A log of requests, which counts in [`Shared::metrics`].
+    pub fn access_log(&self) -> Arc<AccessLog> {
+        Arc::new(AccessLog {
             clock: Arc::clone(&self.authority.ports().clock),
             ids: DrawnAhead::new(Arc::clone(&self.authority.ports().random)),
             metrics: Arc::clone(&self.metrics),
             proxies: Arc::clone(&self.settings.proxies),
-        }
+        })
     }
 
     /// Records the refusal of a request, if it is refused.

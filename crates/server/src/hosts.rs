@@ -23,14 +23,19 @@ impl KnownHosts {
         Self(all.map(str::to_ascii_lowercase).collect())
     }
 
-    /// Whether `request` calls the server by one of its names. One that names none comes from no web
-    /// browser.
-    pub(crate) fn know<B>(&self, request: &Request<B>) -> bool {
+    /// The name by which `request` calls the server, if it is none of these. A request that names
+    /// none comes from no web browser.
+    pub(crate) fn foreign_name<'a, B>(&self, request: &'a Request<B>) -> Option<&'a str> {
         let in_uri = request.uri().authority().map(Authority::as_str);
-        let mut fields = request.headers().get_all(HOST).iter();
-        let named =
-            in_uri.map(Some).into_iter().chain(fields.by_ref().map(|field| field.to_str().ok()));
-        named.into_iter().all(|name| name.and_then(host).is_some_and(|name| self.is_known(name)))
+        let fields = request.headers().get_all(HOST).iter();
+        let mut named =
+            in_uri.into_iter().chain(fields.map(|field| field.to_str().unwrap_or_default()));
+        named.find(|name| !host(name).is_some_and(|name| self.is_known(name)))
+    }
+
+    /// The names, besides `localhost` and loopback addresses.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.0
     }
 
     fn is_known(&self, name: &str) -> bool {
@@ -65,7 +70,8 @@ mod tests {
     }
 
     fn knows(host: &str) -> bool {
-        hosts().know(&Request::get("/metrics").header(HOST, host).body(()).unwrap())
+        let request = Request::get("/metrics").header(HOST, host).body(()).unwrap();
+        hosts().foreign_name(&request).is_none()
     }
 
     #[test]
@@ -86,7 +92,8 @@ mod tests {
         ] {
             assert!(knows(own), "{own}");
         }
-        assert!(hosts().know(&Request::get("/").body(()).unwrap()), "HTTP/1.0 names none");
+        let unnamed = Request::get("/").body(()).unwrap();
+        assert_eq!(hosts().foreign_name(&unnamed), None, "HTTP/1.0 names none");
     }
 
     #[test]
@@ -108,8 +115,8 @@ mod tests {
             assert!(!knows(foreign), "{foreign}");
         }
         let two = Request::get("/").header(HOST, "localhost").header(HOST, "evil.example");
-        assert!(!hosts().know(&two.body(()).unwrap()));
+        assert_eq!(hosts().foreign_name(&two.body(()).unwrap()), Some("evil.example"));
         let in_uri = Request::get("http://evil.example/").header(HOST, "localhost");
-        assert!(!hosts().know(&in_uri.body(()).unwrap()));
+        assert_eq!(hosts().foreign_name(&in_uri.body(()).unwrap()), Some("evil.example"));
     }
 }

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,11 +26,12 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use crate::access_log::AccessLog;
 use crate::address::{PeerAddress, TrustedProxies};
 use crate::host_field;
 use crate::hosts::KnownHosts;
-use crate::metrics::Metrics;
 use crate::problem::{Problem, ProblemType};
+use crate::routes;
 
 #[cfg(test)]
 mod tests;
@@ -97,6 +98,7 @@ pub enum ServeError {
 
 /// Serves `app` over HTTP/1.1 and HTTP/2 until `shutdown` is ready, with TLS if `tls` is given.
 ///
+/// What is answered before `app` sees it is written down in `log`, which counts connections too.
 /// Every request gets the extension [`PeerAddress`]. When an accept fails, for want of file
 /// descriptors for example, the loop waits a little and goes on. After `shutdown` the socket is
 /// closed at once, idle connections are closed, and requests under way may finish within
@@ -110,12 +112,20 @@ pub async fn serve(
     tls: Option<TlsAcceptor>,
     app: Router,
     limits: &ConnectionLimits,
-    metrics: &Metrics,
+    log: &Arc<AccessLog>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (stop, stopping) = watch::channel(false);
-    let server =
-        Arc::new(Server { app, tls, http: http(limits), limits: limits.clone(), stopping });
+    let metrics = &log.metrics;
+    let server = Arc::new(Server {
+        app,
+        tls,
+        http: http(limits),
+        limits: limits.clone(),
+        log: Arc::clone(log),
+        foreign_host: Once::new(),
+        stopping,
+    });
     let mut connections = JoinSet::new();
     let shares = Arc::new(Shares::new(usize::MAX, limits.connections_each));
     let mut shutdown = pin!(shutdown);
@@ -244,6 +254,9 @@ struct Server {
     tls: Option<TlsAcceptor>,
     http: auto::Builder<TokioExecutor>,
     limits: ConnectionLimits,
+    log: Arc<AccessLog>,
+    /// Whether the log has explained yet why a foreign host is refused.
+    foreign_host: Once,
     stopping: watch::Receiver<bool>,
 }
 
@@ -317,26 +330,34 @@ impl Server {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-        let misdirected =
-            || (!self.knows_host(&request, peer)).then(|| misdirected().into_response());
-        let early = host_field::answer_early(&request).or_else(misdirected);
+        let early = host_field::answer_early(&request).or_else(|| self.misdirected(&request, peer));
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(PeerAddress(peer));
+        let early = early.map(|answer| self.log.answered_early(&mut request, answer));
         let app = match early {
             Some(answer) => Err(answer),
             None => Ok(self.app.clone()),
         };
         async move {
             match app {
-                Ok(app) => answer(app, request, peer).await,
+                Ok(app) => app.oneshot(request).await,
                 Err(early) => Ok(early),
             }
         }
     }
 
-    /// Whether the request is meant for this server, and not for a name of somebody else's that
-    /// points here.
-    fn knows_host(&self, request: &Request<Incoming>, peer: SocketAddr) -> bool {
+    /// The answer to a request that is not meant for this server, but for a name of somebody else's
+    /// that points here. Proxies may send any name, and so may whoever asks what only a trusted proxy
+    /// is told: that answer depends on the peer, and is of no use to a web page.
+    fn misdirected(&self, request: &Request<Incoming>, peer: SocketAddr) -> Option<Response> {
         let ConnectionLimits { hosts, proxies, .. } = &self.limits;
-        hosts.as_ref().is_none_or(|hosts| hosts.know(request) || proxies.contains(peer.ip()))
+        let hosts = hosts.as_ref()?;
+        let host = hosts.foreign_name(request)?;
+        if proxies.contains(peer.ip()) || routes::is_asked_by_proxies(request.uri().path()) {
+            return None;
+        }
+        self.foreign_host.call_once(|| warn_of(host, hosts, peer));
+        Some(misdirected().into_response())
     }
 
     async fn stops(&self) {
@@ -346,21 +367,24 @@ impl Server {
 }
 
 fn misdirected() -> Problem {
-    tracing::debug!("a request for a host that is not this server was refused");
     Problem::new(ProblemType::MisdirectedRequest).detail(
         "this server listens on a loopback address, and is called by the host of its issuer, by \
          localhost or by a loopback address, and by what allowed_hosts lists",
     )
 }
 
-async fn answer(
-    app: Router,
-    request: Request<Incoming>,
-    peer: SocketAddr,
-) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(PeerAddress(peer));
-    app.oneshot(request).await
+/// Tells the administrator of a proxy that is not trusted, or of a name that was forgotten.
+fn warn_of(host: &str, known: &KnownHosts, peer: SocketAddr) {
+    /// The longest name in the DNS, and a port.
+    const LONGEST: usize = 260;
+    let host: String = host.chars().take(LONGEST).collect();
+    tracing::warn!(
+        host, known = ?known.names(), peer = %peer.ip(),
+        "refused with 421: a server that listens on a loopback address is called by localhost, by \
+         loopback addresses and by the names in `known` only. If `host` is a name of this server, \
+         add it to allowed_hosts; if `peer` is a proxy, to trusted_proxies. Further requests like \
+         this one are counted, not explained"
+    );
 }
 
 /// What happens in a connection, as far as its time limits are concerned.

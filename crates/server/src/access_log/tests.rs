@@ -44,10 +44,10 @@ impl Random for Constant {
 
 /// The log lines of this thread, as JSON.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    fn capture() -> (Self, DefaultGuard) {
+    pub(crate) fn capture() -> (Self, DefaultGuard) {
         let lines = Self::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -60,11 +60,11 @@ impl Lines {
         (lines, tracing::subscriber::set_default(subscriber))
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().clone()).unwrap()
     }
 
-    fn values(&self) -> Vec<Value> {
+    pub(crate) fn values(&self) -> Vec<Value> {
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
@@ -79,6 +79,16 @@ impl io::Write for Lines {
     }
 }
 
+/// A log that counts in `metrics`.
+pub(crate) fn log_with(metrics: &Arc<Metrics>) -> Arc<AccessLog> {
+    Arc::new(AccessLog {
+        clock: Arc::new(SteppingClock::default()),
+        ids: DrawnAhead::new(Arc::new(Constant)),
+        metrics: Arc::clone(metrics),
+        proxies: Arc::new(TrustedProxies::parse(&["10.0.0.1"]).unwrap()),
+    })
+}
+
 fn app(metrics: &Arc<Metrics>) -> Router {
     let whoami = |request: Request| async move {
         let ClientAddress(client) = *request.extensions().get().unwrap();
@@ -90,12 +100,7 @@ fn app(metrics: &Arc<Metrics>) -> Router {
         .route("/busy", get(|| async { Problem::new(ProblemType::Overloaded) }))
         .route("/panic", post(|| async { panic!("it is {}", "over") as StatusCode }))
         .route("/slow", get(pending::<StatusCode>));
-    let log = Arc::new(AccessLog {
-        clock: Arc::new(SteppingClock::default()),
-        ids: DrawnAhead::new(Arc::new(Constant)),
-        metrics: Arc::clone(metrics),
-        proxies: Arc::new(TrustedProxies::parse(&["10.0.0.1"]).unwrap()),
-    });
+    let log = log_with(metrics);
     let record = around(move |request: &mut Request| {
         let entry = Entry::begin(Arc::clone(&log), request);
         |response| entry.finish(response)

@@ -12,6 +12,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::access_log::tests::{Lines, log_with};
+use crate::metrics::Metrics;
 use crate::tls::ServerTls;
 use crate::tls::tests::{Fixture, client, localhost};
 
@@ -69,10 +71,10 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::new());
         let (stop, stopped) = oneshot::channel();
-        let counted = Arc::clone(&metrics);
+        let log = log_with(&metrics);
         let ended = tokio::spawn(async move {
             let shutdown = async { stopped.await.unwrap_or_default() };
-            serve(listener, tls, app, &limits, &counted, shutdown).await
+            serve(listener, tls, app, &limits, &log, shutdown).await
         });
         Self { address, metrics, arrived, release, stop, ended }
     }
@@ -292,6 +294,52 @@ async fn a_request_for_a_foreign_host_is_misdirected_unless_a_proxy_sends_it() {
     let mut proxy = server.connect_from("127.0.0.2").await;
     proxy.send(foreign).await;
     proxy.read_until("over HTTP/1.1").await;
+}
+
+#[tokio::test]
+async fn every_misdirected_request_is_logged_and_counted_and_the_first_is_explained() {
+    let (lines, _capturing) = Lines::capture();
+    let hosts = Some(Arc::new(KnownHosts::new([], ["box.lan"])));
+    let server = Running::start(ConnectionLimits { hosts, ..LIMITS.clone() }, None).await;
+    let mut client = server.connect().await;
+    for _ in 0..2 {
+        client.send("GET /peer HTTP/1.1\r\nhost: evil.example:80\r\n\r\n").await;
+        let answer = client.read_until("}").await;
+        assert!(answer.contains("\r\nx-request-id: "), "{answer}");
+    }
+    let counted = server.metrics.encode().unwrap();
+    assert!(counted.contains("refusals_total{reason=\"misdirected-request\"} 2\n"), "{counted}");
+    let of_level = |level: &str| {
+        let lines = lines.values().into_iter().filter(|line| line["level"] == level);
+        lines.collect::<Vec<_>>()
+    };
+    let requests = of_level("INFO");
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    assert!(requests.iter().all(|line| line["status"] == 421 && line["client"] == "127.0.0.1"));
+    let warnings = of_level("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0]["host"], "evil.example:80");
+    assert_eq!(warnings[0]["known"], "[\"box.lan\"]");
+    let text = warnings[0]["message"].as_str().unwrap();
+    assert!(text.contains("allowed_hosts") && text.contains("trusted_proxies"), "{text}");
+}
+
+#[tokio::test]
+async fn the_question_of_a_proxy_is_answered_under_any_host() {
+    let hosts = Some(Arc::new(KnownHosts::new([], [])));
+    let server = Running::start(ConnectionLimits { hosts, ..LIMITS.clone() }, None).await;
+    for (path, status) in [
+        ("/forward-auth", 404),
+        ("/forward-auth?scope=a", 404),
+        ("/forward-auth/v1", 404),
+        ("/forward-authority", 421),
+        ("/peer/forward-auth", 421),
+    ] {
+        let mut nginx = server.connect().await;
+        nginx.send(&format!("GET {path} HTTP/1.1\r\nhost: countersign\r\n\r\n")).await;
+        let answer = nginx.read_until("\r\n").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
 }
 
 #[tokio::test]

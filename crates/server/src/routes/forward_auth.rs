@@ -34,6 +34,11 @@ const PATH: &str = "/forward-auth";
 )]
 struct Description;
 
+/// Whether a request for `path` is the question of a proxy.
+pub(crate) fn is_asked_at(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The endpoint, for every method: Envoy asks with the client's.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Description::openapi())

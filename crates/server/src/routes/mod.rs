@@ -18,7 +18,7 @@ mod whoami;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::jwks::JwksAnswer;
+pub(crate) use self::{forward_auth::is_asked_at as is_asked_by_proxies, jwks::JwksAnswer};
 use crate::app::App;
 
 /// The protected resources: every request must be proven.

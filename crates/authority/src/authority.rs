@@ -116,7 +116,7 @@ impl Authority {
                 &*ports.random,
             ),
             registration_key: OnceCell::new(),
-            revocation_feed: RevocationFeed::default(),
+            revocation_feed: RevocationFeed::new(ports.clock.monotonic()),
             sessions: session_sealer(&vault, &epoch, &policy),
             proof_headers: Cache::new(PROOF_HEADERS),
             known_sessions: Cache::new(KNOWN_SESSIONS),

@@ -253,7 +253,9 @@ impl Authority {
         let result = store.revoke_credential(account_id, &thumbprint, true, event).await;
         // Also after a failure: the store may have done it and failed to say so.
         self.live.forget(&thumbprint);
-        self.revocation_feed.forget();
+        if matches!(result, Ok(()) | Err(RevokeCredentialError::Store(_))) {
+            self.revocation_feed.forget();
+        }
         result?;
         // Read after the revocation, since when it adds no key any more.
         let keys = store.credentials_of(account_id).await?;

@@ -2,8 +2,10 @@
 //!
 //! Tokens are listed one by one for as long as there are few. Of an account that revokes many, the
 //! older ones become one moment: every token of the account that was issued up to then counts as
-//! revoked. When the accounts become too many, the same happens to the oldest tokens of all. Whoever
-//! loses a good token by that logs in again; no revoked one ever counts.
+//! revoked. When the entries become too many, all tokens of an account become its moment, first of
+//! those accounts that revoked most. Only when the accounts themselves are too many, the same happens
+//! to the oldest tokens of all. Whoever loses a good token by that logs in again; no revoked one ever
+//! counts.
 
 use std::collections::HashMap;
 
@@ -87,11 +89,12 @@ impl RevokedTokens {
         self.revoked.read().contains(id, account, issued_at)
     }
 
-    /// Adds one.
-    pub(crate) fn insert(&self, token: RevokedToken) {
+    /// Adds one. Returns whether it was not revoked already.
+    pub(crate) fn insert(&self, token: RevokedToken) -> bool {
         let mut revoked = self.revoked.write();
-        revoked.insert(token);
+        let is_new = revoked.insert(token);
         revoked.shrink_to(self.capacity);
+        is_new
     }
 
     /// Adds what a store remembers.
@@ -173,16 +176,17 @@ impl Revoked {
         falls_under(self.before) || self.accounts.get(&account).is_some_and(of_account)
     }
 
-    fn insert(&mut self, token: RevokedToken) {
+    /// Returns whether `token` did not count as revoked.
+    fn insert(&mut self, token: RevokedToken) -> bool {
         let of = self.accounts.entry(token.account_id).or_default();
         for before in [&mut self.before, &mut of.before].into_iter().flatten() {
             if token.issued_at <= before.issued_at {
                 before.expires_at = before.expires_at.max(token.expires_at);
-                return;
+                return false;
             }
         }
         if of.tokens.iter().any(|own| *own.id == *token.token_id) {
-            return;
+            return false;
         }
         let had = of.entries();
         of.tokens.push(Listed {
@@ -196,13 +200,43 @@ impl Revoked {
             of.collapse(oldest);
         }
         self.entries = self.entries + of.entries() - had;
+        true
     }
 
-    /// Turns the oldest quarter into a moment when there are more than `capacity`.
+    /// Makes room for a quarter of `capacity` when there are more entries than that: at the cost of
+    /// those accounts that revoked most, and at that of all only if there are too many accounts.
     fn shrink_to(&mut self, capacity: usize) {
         if self.entries <= capacity {
             return;
         }
+        let wanted = capacity - capacity / 4;
+        self.collapse_largest(wanted);
+        if self.entries > wanted {
+            self.collapse_oldest();
+        }
+    }
+
+    /// Turns the tokens of single accounts into one moment of each, those of which most are listed
+    /// first, until there are no more than `wanted` entries.
+    fn collapse_largest(&mut self, wanted: usize) {
+        let sizes = self.accounts.iter().map(|(id, of)| (of.entries(), *id));
+        let mut large: Vec<_> = sizes.filter(|(entries, _)| *entries > 1).collect();
+        large.sort_unstable_by(|one, other| other.cmp(one));
+        for (entries, id) in large {
+            if self.entries <= wanted {
+                return;
+            }
+            if let Some(of) = self.accounts.get_mut(&id)
+                && let Some(latest) = of.tokens.iter().map(|token| token.issued_at).max()
+            {
+                of.collapse(latest);
+                self.entries = self.entries + of.entries() - entries;
+            }
+        }
+    }
+
+    /// Turns the oldest quarter of all entries into a moment for everybody.
+    fn collapse_oldest(&mut self) {
         let moments = self.accounts.values().flat_map(OfAccount::moments);
         let mut issued: Vec<_> = moments.map(|moment| moment.issued_at).collect();
         let quarter = issued.len() / 4;
@@ -299,7 +333,7 @@ mod tests {
     fn many_revoked_tokens_of_one_account_become_one_moment_and_none_counts_again() {
         let tokens = RevokedTokens::default();
         let revoked: Vec<_> = (0..1000).map(|second| token(1, second)).collect();
-        revoked.iter().cloned().for_each(|token| tokens.insert(token));
+        revoked.iter().cloned().for_each(|token| assert!(tokens.insert(token)));
         assert!(revoked.iter().all(|token| is_revoked(&tokens, token)));
         let listed = tokens.to_list(START);
         assert_eq!(listed.tokens.len(), OF_ONE_ACCOUNT);
@@ -327,9 +361,28 @@ mod tests {
     }
 
     #[test]
+    fn accounts_that_revoke_many_tokens_lose_their_own_and_nobody_elses() {
+        let tokens = RevokedTokens::with_capacity(100);
+        let single = (100..150).map(|number| token(number, number));
+        let many = (0..1000).map(|second| token(second % 20, second));
+        let revoked: Vec<_> = single.chain(many).collect();
+        for token in &revoked {
+            tokens.insert(token.clone());
+            assert!(tokens.revoked.read().entries <= 100);
+        }
+        assert!(revoked.iter().all(|token| is_revoked(&tokens, token)));
+        let listed = tokens.to_list(START);
+        assert_eq!(listed.before, None);
+        for number in 100..150 {
+            assert!(listed.tokens.contains(&token(number, number).token_id), "{number}");
+        }
+        assert!(!is_revoked(&tokens, &token(5000, 0)), "a token of somebody else is good");
+    }
+
+    #[test]
     fn what_has_ended_is_forgotten_also_where_it_became_a_moment() {
         let tokens = RevokedTokens::with_capacity(100);
-        (0..1000).for_each(|number| tokens.insert(token(number / 50, number)));
+        (0..1000).for_each(|number| assert!(tokens.insert(token(number / 50, number))));
         let last = START + Duration::from_secs(999) + LIFETIME;
         assert_ne!(tokens.to_list(last - Duration::from_millis(1)), TokensToList::default());
         assert_eq!(tokens.to_list(last), TokensToList::default());
@@ -342,7 +395,7 @@ mod tests {
     #[test]
     fn a_token_that_falls_under_a_moment_does_so_until_it_ends() {
         let tokens = RevokedTokens::default();
-        (0..100).for_each(|second| tokens.insert(token(1, second)));
+        (0..100).for_each(|second| assert!(tokens.insert(token(1, second))));
         let long = RevokedToken { expires_at: START + Duration::from_hours(1), ..token(1, 5) };
         tokens.insert(long.clone());
         tokens.forget_ended(long.expires_at - Duration::from_millis(1));
@@ -352,7 +405,8 @@ mod tests {
     #[test]
     fn revoking_twice_takes_one_entry() {
         let tokens = RevokedTokens::default();
-        (0..3).for_each(|_| tokens.insert(token(1, 0)));
+        let is_new: Vec<_> = (0..3).map(|_| tokens.insert(token(1, 0))).collect();
+        assert_eq!(is_new, [true, false, false]);
         assert_eq!(tokens.revoked.read().entries, 1);
     }
 
@@ -369,7 +423,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_makes_no_new_token_revoked() {
         let tokens = RevokedTokens::with_capacity(100);
-        (0..1000).for_each(|number| tokens.insert(token(number / 50, number)));
+        (0..1000).for_each(|number| assert!(tokens.insert(token(number / 50, number))));
         let now = START - Duration::from_hours(1);
         tokens.clock_was_set_back(now);
         for number in [0, 19, 1000] {

@@ -220,8 +220,9 @@ impl Authority {
         };
         // In memory first: from here on the token is refused, whatever becomes of the store.
         let token = issued.to_revoke(self.policy.skew);
-        self.revoked_tokens.insert(token.clone());
-        self.revocation_feed.forget();
+        if self.revoked_tokens.insert(token.clone()) {
+            self.revocation_feed.forget();
+        }
         let revocations = &self.ports.revocations;
         let event = event.from(address);
         let written = revocations.revoke_token(token.clone(), event.clone()).await;

@@ -6,6 +6,9 @@ use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use super::StoreError;
 use crate::audit::AuditEvent;
 
+/// How many revoked keys of one account are read, the latest ones.
+pub const KEYS_OF_EACH_ACCOUNT: u32 = 33;
+
 /// What was revoked before its time.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
@@ -20,8 +23,10 @@ pub trait RevocationStore: Send + Sync {
         limit: u32,
     ) -> Result<RevokedTokenList, StoreError>;
 
-    /// Whose tokens died by a revocation after `since`: at most `limit` keys and as many accounts,
-    /// the latest first.
+    /// Whose tokens died by a revocation after `since`: at most `limit` keys and as many accounts.
+    /// Of each account there are the latest [`KEYS_OF_EACH_ACCOUNT`] keys. First comes the latest
+    /// key of each account, then the second latest of each, and so on, so that a `limit` cuts off
+    /// keys of those who revoked most; among these, and among the accounts, the latest comes first.
     async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError>;
 }
 
@@ -62,7 +67,7 @@ pub struct RevokedTokenList {
 pub struct ShutOut {
     /// Grows with each revocation. All that was revoked when it had this value is known here.
     pub sequence: u64,
-    /// The keys that were revoked.
+    /// The keys that were revoked, in the order of [`RevocationStore::shut_out`].
     pub keys: Vec<RevokedKey>,
     /// The accounts that were disabled, and still are.
     pub accounts: Vec<DisabledAccount>,

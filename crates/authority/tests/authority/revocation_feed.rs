@@ -1,6 +1,13 @@
 //! What resource servers are told of revocations, and when.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use countersign_authority::{
@@ -20,11 +27,15 @@ use countersign_protocol::{
         revocations::{self, Revocations, SignedRevocations},
     },
 };
-use countersign_testkit::{keys::ed25519, samples::NOW};
+use countersign_testkit::{clock::FixedClock, keys::ed25519, samples::NOW};
+use tokio::task::JoinSet;
 
 use crate::support::{ADDRESS, ISSUER, Login, World};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// No two feeds are made sooner after each other.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
 
 async fn world_of_alice() -> World {
     let world = World::new().await;
@@ -84,7 +95,34 @@ async fn a_revocation_by_this_process_is_in_the_next_feed() {
     let (text, claims) = world.token().await;
     assert!(world.feed().await.tokens.is_empty());
     world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    world.clock.advance(SHORTEST_INTERVAL);
     assert_eq!(world.feed().await.tokens, [claims.token_id]);
+}
+
+#[tokio::test]
+async fn no_feed_is_made_sooner_than_a_fifth_of_a_second_after_another() {
+    let world = world_of_alice().await;
+    let first = world.authority.revocation_feed().await.unwrap();
+    let (text, _) = world.token().await;
+    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    world.clock.advance(SHORTEST_INTERVAL.saturating_sub(MILLISECOND));
+    assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    world.clock.advance(MILLISECOND);
+    assert!(!Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+}
+
+#[tokio::test]
+async fn revoking_a_revoked_token_again_is_no_change_of_the_feed() {
+    let world = world_of_alice().await;
+    let (text, _) = world.token().await;
+    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    let first = world.authority.revocation_feed().await.unwrap();
+    let sequence = world.feed().await.sequence;
+    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    world.clock.advance(SHORTEST_INTERVAL);
+    assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    world.clock.advance(FEED_MAX_AGE);
+    assert_eq!(world.feed().await.sequence, sequence);
 }
 
 #[tokio::test]
@@ -119,11 +157,24 @@ async fn a_token_is_listed_until_no_verifier_accepts_it() {
 }
 
 #[tokio::test]
-async fn a_key_is_listed_for_longer_than_any_token_lives() {
+async fn after_the_start_a_key_is_listed_for_longer_than_any_token_of_before_lives() {
     let world = world_of_alice().await;
     let key = world.revoke_key().await;
-    let longest = Duration::from_hours(24) + world.authority.policy().skew;
+    let longest = Duration::from_hours(24) + world.authority.policy().skew + FEED_MAX_AGE;
     world.clock.advance(longest.saturating_sub(MILLISECOND));
+    assert_eq!(world.feed().await.keys, [key]);
+    world.clock.advance(FEED_MAX_AGE);
+    assert!(world.feed().await.keys.is_empty());
+}
+
+#[tokio::test]
+async fn later_on_a_key_is_listed_for_as_long_as_a_token_of_it_may_live() {
+    let world = world_of_alice().await;
+    world.clock.advance(Duration::from_hours(25));
+    world.authority.revocation_feed().await.unwrap();
+    let key = world.revoke_key().await;
+    let policy = world.authority.policy();
+    world.clock.advance(policy.tokens.lifetime + policy.skew);
     assert_eq!(world.feed().await.keys, [key]);
     world.clock.advance(FEED_MAX_AGE);
     assert!(world.feed().await.keys.is_empty());
@@ -207,6 +258,7 @@ async fn however_much_is_revoked_the_feed_covers_all_of_it_and_can_be_read() {
     let (before, keys_before) = (feed.before.unwrap(), feed.keys_before.unwrap());
     let tokens: HashSet<_> = feed.tokens.into_iter().collect();
     let keys: HashSet<_> = feed.keys.into_iter().collect();
+    let moments: HashMap<_, _> = feed.accounts_before.into_iter().collect();
     for number in 0..MANY {
         let second = UnixTime::from_secs(moment(number).as_secs());
         let id = format!("018bcfe5-6800-7000-8000-{number:012}");
@@ -214,7 +266,8 @@ async fn however_much_is_revoked_the_feed_covers_all_of_it_and_can_be_read() {
         let mut thumbprint = [7; 32];
         thumbprint[..8].copy_from_slice(&number.to_be_bytes());
         let is_listed = keys.contains(&Thumbprint::from_bytes(thumbprint));
-        assert!(second <= keys_before || is_listed, "key {number}");
+        let is_covered = moments.get(&account(number)).is_some_and(|before| second <= *before);
+        assert!(second <= keys_before || is_listed || is_covered, "key {number}");
         assert!(second <= keys_before || feed.accounts.contains(&account(number)), "{number}");
     }
     assert!(before < NOW, "what is issued from now on counts");
@@ -230,6 +283,66 @@ async fn a_large_feed_is_signed_once_a_second_however_much_is_revoked_meanwhile(
     assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
     world.clock.advance(FEED_MAX_AGE);
     assert!(!Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+}
+
+/// A store in which nothing is revoked, and that takes as long to say so as a feed is fresh.
+#[derive(Default)]
+struct Slow {
+    clock: OnceLock<Arc<FixedClock>>,
+    reads: AtomicUsize,
+    /// For how many milliseconds, instead.
+    pause: AtomicU64,
+}
+
+#[async_trait]
+impl RevocationStore for Slow {
+    async fn revoke_token(&self, _: RevokedToken, _: AuditEvent) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn revoked_tokens(&self, _: UnixTime, _: u32) -> Result<RevokedTokenList, StoreError> {
+        Ok(RevokedTokenList::default())
+    }
+
+    async fn shut_out(&self, _: UnixTime, _: u32) -> Result<ShutOut, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        // The others come meanwhile.
+        tokio::task::yield_now().await;
+        let pause = match self.pause.load(Ordering::SeqCst) {
+            0 => FEED_MAX_AGE,
+            millis => Duration::from_millis(millis),
+        };
+        self.clock.get().unwrap().advance(pause);
+        Ok(ShutOut::default())
+    }
+}
+
+#[tokio::test]
+async fn however_many_wait_for_a_feed_that_takes_long_one_is_made_for_all_of_them() {
+    let slow = Arc::new(Slow::default());
+    let world = World::with(|_| {}, |ports| ports.revocations = Arc::clone(&slow) as _).await;
+    slow.clock.set(Arc::clone(&world.clock)).unwrap();
+    let mut waiting = JoinSet::new();
+    for _ in 0..98 {
+        let authority = Arc::clone(&world.authority);
+        waiting.spawn(async move { authority.revocation_feed().await.unwrap() });
+    }
+    waiting.join_all().await;
+    // One that was under way when the others came, and one for all of them.
+    assert_eq!(slow.reads.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn what_a_feed_costs_decides_how_often_it_is_made() {
+    let slow = Arc::new(Slow::default());
+    let world = World::with(|_| {}, |ports| ports.revocations = Arc::clone(&slow) as _).await;
+    slow.clock.set(Arc::clone(&world.clock)).unwrap();
+    world.register("alice", &ed25519(1)).await.unwrap();
+    slow.pause.store(300, Ordering::SeqCst);
+    let first = world.authority.revocation_feed().await.unwrap();
+    let (text, _) = world.token().await;
+    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
 }
 
 #[tokio::test]

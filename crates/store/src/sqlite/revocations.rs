@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use countersign_authority::{
     audit::AuditEvent,
     ports::{
-        DisabledAccount, RevocationStore, RevokedBefore, RevokedKey, RevokedToken,
-        RevokedTokenList, ShutOut, StoreError,
+        DisabledAccount, KEYS_OF_EACH_ACCOUNT, RevocationStore, RevokedBefore, RevokedKey,
+        RevokedToken, RevokedTokenList, ShutOut, StoreError,
     },
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
@@ -60,11 +60,15 @@ impl RevocationStore for SqliteStore {
                     })
                 })?;
             let keys = "SELECT thumbprint, revoked_at, account_id FROM
-                (SELECT thumbprint, revoked_at, user_id FROM credentials WHERE revoked_at > ?1
-                 UNION ALL SELECT thumbprint, revoked_at, user_id FROM revoked_thumbprints
-                 WHERE revoked_at > ?1 ORDER BY revoked_at DESC LIMIT ?2)
-                JOIN accounts USING(user_id) ORDER BY revoked_at DESC";
-            let keys = rows::all(connection, keys, (millis(since), limit), revoked_key)?;
+                (SELECT thumbprint, revoked_at, user_id, row_number() OVER
+                    (PARTITION BY user_id ORDER BY revoked_at DESC) AS place FROM
+                    (SELECT thumbprint, revoked_at, user_id FROM credentials WHERE revoked_at > ?1
+                     UNION ALL SELECT thumbprint, revoked_at, user_id FROM revoked_thumbprints
+                     WHERE revoked_at > ?1))
+                JOIN accounts USING(user_id) WHERE place <= ?2
+                ORDER BY place, revoked_at DESC LIMIT ?3";
+            let values = (millis(since), KEYS_OF_EACH_ACCOUNT, limit);
+            let keys = rows::all(connection, keys, values, revoked_key)?;
             let accounts = "SELECT account_id, disabled_at FROM accounts
                 WHERE disabled_at > ? ORDER BY disabled_at DESC LIMIT ?";
             let accounts =

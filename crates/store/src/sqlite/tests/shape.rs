@@ -97,7 +97,7 @@ async fn what_hot_paths_ask_is_found_by_index() {
         "SELECT jti FROM revoked_tokens WHERE expires_at > ? ORDER BY expires_at DESC LIMIT 9",
         "SELECT thumbprint, revoked_at, user_id FROM credentials WHERE revoked_at > ?1
             UNION ALL SELECT thumbprint, revoked_at, user_id FROM revoked_thumbprints
-            WHERE revoked_at > ?1 ORDER BY revoked_at DESC LIMIT 9",
+            WHERE revoked_at > ?1",
         "SELECT account_id FROM accounts WHERE disabled_at > ? ORDER BY disabled_at DESC LIMIT 9",
         "SELECT user_id FROM accounts WHERE unused_since <= ? ORDER BY unused_since LIMIT 9",
         "SELECT kid FROM signing_keys WHERE thumbprint = ?",

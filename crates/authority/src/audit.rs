@@ -75,10 +75,17 @@ impl AuditEvent {
         Likeness {
             kind: self.kind,
             account_id: self.account_id,
-            thumbprint: self.thumbprint,
+            thumbprint: self.known_key(),
             network: self.network(),
             detail: self.detail.clone(),
         }
+    }
+
+    /// The key concerned, where the server knows it. In a refused change of keys it is whatever the
+    /// request names: were entries told apart by that, whoever is refused could fill the trail with
+    /// made-up keys. Such an entry has the key that was named first.
+    pub fn known_key(&self) -> Option<Thumbprint> {
+        self.thumbprint.filter(|_| self.kind != EventKind::KeyChangeRefused)
     }
 
     /// The network of the client's address.

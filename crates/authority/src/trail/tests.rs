@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use countersign_protocol::keys::Thumbprint;
 use countersign_testkit::samples::{NOW, account_id};
 
 use super::*;
@@ -54,6 +55,19 @@ fn refusals_that_are_alike_are_one_entry_that_counts_them() {
     assert_eq!(trail.dropped(), 0);
     trail.note(at(0));
     assert_eq!(trail.take(), [at(0)], "what was taken is not counted again");
+}
+
+#[test]
+fn refused_changes_of_made_up_keys_are_one_entry() {
+    let trail = Trail::default();
+    let refused = |number: u8| {
+        let event = AuditEvent::new(NOW, EventKind::KeyChangeRefused).account(account_id(1));
+        event.key(Thumbprint::from_bytes([number; 32])).detail("revoking: a session key")
+    };
+    (0..100).for_each(|number| trail.note(refused(number)));
+    let taken = trail.take();
+    assert_eq!((taken.len(), taken[0].times()), (1, 100));
+    assert_eq!(taken[0].thumbprint, refused(0).thumbprint);
 }
 
 #[test]

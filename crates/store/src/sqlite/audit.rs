@@ -195,7 +195,8 @@ fn record_refusal(connection: &Connection, event: &AuditEvent) -> Result<(), DbE
 /// What refusals have in common that are told by one row: all but the moment within the hour, and
 /// the address within the network.
 fn fold(event: &AuditEvent) -> [u8; 32] {
-    let AuditEvent { at, kind, account_id, thumbprint, detail, .. } = event;
+    let AuditEvent { at, kind, account_id, detail, .. } = event;
+    let thumbprint = event.known_key();
     let hour = at.as_secs() / 3600;
     let network = event.network().map(|network| network.to_string());
     // The form of `Debug` delimits its parts.

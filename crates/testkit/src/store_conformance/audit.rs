@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use countersign_authority::audit::{AuditEvent, AuditFilter, Budget, EventKind};
-use countersign_protocol::UnixTime;
+use countersign_protocol::{UnixTime, keys::Thumbprint};
 
 use super::{Backend, Stores};
 use crate::{
@@ -122,6 +122,18 @@ pub async fn refusals_that_are_alike_are_one_entry_an_hour(backend: &impl Backen
         [expected, refusal(3, other), refusal(9, other).detail("another"), refusal(3600, one)];
     let found: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
     assert_eq!(found, expected);
+}
+
+/// Whoever is refused cannot fill the trail by naming keys that nobody has.
+pub async fn refused_changes_of_made_up_keys_are_one_entry(backend: &impl Backend) {
+    let stores = backend.open().await;
+    for number in 0..5 {
+        let event = samples::event(EventKind::KeyChangeRefused).account(samples::account_id(1));
+        let made_up = Thumbprint::from_bytes([number; 32]);
+        stores.audit.append(vec![event.key(made_up)]).await.unwrap();
+    }
+    let trail = stores.trail().await;
+    assert_eq!((trail.len(), trail[0].event.times()), (1, 5));
 }
 
 /// What is no refusal is told each time.

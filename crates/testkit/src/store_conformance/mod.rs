@@ -54,6 +54,7 @@ macro_rules! store_conformance {
                 events_are_filtered_by_every_condition
                 events_are_read_newest_first_in_pages
                 refusals_that_are_alike_are_one_entry_an_hour
+                refused_changes_of_made_up_keys_are_one_entry
             }
             credentials {
                 a_key_is_revoked_once_and_by_its_own_account

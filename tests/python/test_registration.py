@@ -149,7 +149,6 @@ BAD_KEYS = {
     "RSA modulus with a leading zero": jwk_text(RSA, n=base64url(MODULUS.to_bytes(257, "big"))),
     "RSA of 16384 bits": jwk_text(RSA, n=base64url_number((1 << 16383) + 1)),
     "two PEM blocks": EC.spki_pem + ED.spki_pem,
-    "PEM with text around it": "my key:\n" + EC.spki_pem,
     "DER with trailing bytes": base64.b64encode(EC.spki_der + b"\0").decode(),
 }
 
@@ -158,6 +157,13 @@ BAD_KEYS = {
 def test_a_bad_key_is_refused(server, flaw):
     client = Client(server, RSA if flaw.startswith("RSA") else EC)
     assert_refused(client.registration(BAD_KEYS[flaw]), 400, 422)
+
+
+def test_text_around_a_pem_block_means_nothing(server):
+    key = Key.generate("P-256")
+    answer = Client(server, key).registration("my key:\n" + key.spki_pem)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["thumbprint"] == key.thumbprint
 
 
 def test_a_private_key_in_pem_is_refused_and_not_echoed(server):

@@ -96,6 +96,28 @@ fn a_private_certificate_authority_can_be_trusted() {
     assert!(user.fails(&["whoami", "alice", "--ca", "tls.key"]).contains("no certificate in it"));
 }
 
+#[test]
+fn a_self_signed_certificate_that_is_an_authority_is_refused_with_the_remedy() {
+    let user = User::of("https://127.0.0.1:1");
+    let make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tls.key -out \
+                tls.pem -subj /CN=server -addext subjectAltName=IP:127.0.0.1";
+    let file = |name| user.path(name).to_str().unwrap().to_owned();
+    let remedy = "-addext basicConstraints=critical,CA:FALSE";
+    let start = || Server::start(&["--tls-cert", &file("tls.pem"), "--tls-key", &file("tls.key")]);
+    let register = |server: &Server| {
+        ["register", "alice", "--ca", "tls.pem", "--server", server.url()].map(str::to_owned)
+    };
+
+    user.openssl(make);
+    let server = start();
+    let refused = user.fails(&register(&server).each_ref().map(String::as_str));
+    assert!(refused.contains(remedy), "{refused}");
+
+    user.openssl(&format!("{make} {remedy}"));
+    let server = start();
+    user.does(&register(&server).each_ref().map(String::as_str));
+}
+
 /// A server whose answer to a registration gets lost; it names itself as the issuer.
 fn forgetful() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -127,6 +127,12 @@ pub(super) fn explain_api(
 fn advice(error: &ClientError) -> Option<String> {
     let advice = match error {
         ClientError::IssuerMismatch { found, .. } => format!("try: --server {found:?}"),
+        ClientError::Unreachable { reason, .. } if reason.contains("CaUsedAsEndEntity") => {
+            "the server shows the certificate of a certificate authority (CA) as its own, as \
+             `openssl req -x509` makes it unless told otherwise. Make it anew with -addext \
+             basicConstraints=critical,CA:FALSE"
+                .to_owned()
+        }
         ClientError::Unreachable { reason, .. } if reason.contains("certificate") => {
             "--ca FILE makes a private certificate authority known".to_owned()
         }

@@ -22,12 +22,13 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 
 use crate::{
+    audit::{AuditFilter, RecordedEvent},
     forgetting::Forgetting,
     live::LiveCredentials,
     mutual::Mutual,
     passwords::PasswordHasher,
     policy::Policy,
-    ports::{LimitKey, Ports, RateLimit, RateLimited, StoreError},
+    ports::{AuditStore, LimitKey, Ports, RateLimit, RateLimited, StoreError},
     proof::PROOF_HEADERS,
     published_keys::PublishedKeys,
     registration_key::RegistrationKey,
@@ -94,6 +95,11 @@ impl Authority {
         .await?;
         let forgetting =
             Forgetting::since_start(&*ports.clock, &*ports.audit, vault.is_new()).await?;
+        let remembers_since = if vault.is_new() {
+            UnixTime::EPOCH
+        } else {
+            last_event(&*ports.audit).await?.map_or(now, |last| last.max(now))
+        };
         let revoked_tokens = RevokedTokens::default();
         let ended = forgetting.up_to(&*ports.clock);
         revoked_tokens.add(ports.revocations.revoked_tokens(ended, revoked_tokens::READ).await?);
@@ -121,7 +127,7 @@ impl Authority {
             proof_headers: Cache::new(PROOF_HEADERS),
             known_sessions: Cache::new(KNOWN_SESSIONS),
             session_nonces: DrawnAhead::new(Arc::clone(&ports.random)),
-            remembers_since: if vault.is_new() { UnixTime::EPOCH } else { now },
+            remembers_since,
             store_health: StoreHealth::default(),
             checked: tokio::sync::Mutex::new(None),
             policy,
@@ -154,8 +160,9 @@ impl Authority {
         &self.signing_keys
     }
 
-    /// From when on a volatile replay log knows everything that was used: the start. Before the
-    /// very first start there was nothing to be used.
+    /// From when on a volatile replay log knows everything that was used: the start, or the last
+    /// event before it if that is later, because the clock was behind at the start. Before the very
+    /// first start there was nothing to be used.
     pub const fn remembers_since(&self) -> UnixTime {
         self.remembers_since
     }
@@ -316,4 +323,12 @@ pub enum StartError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// When the newest event of the trail happened last.
+async fn last_event(trail: &dyn AuditStore) -> Result<Option<UnixTime>, StoreError> {
+    let newest = trail.events(&AuditFilter::default(), 1).await?.into_iter().next();
+    Ok(newest.map(|RecordedEvent { event, .. }| {
+        event.repeated.map_or(event.at, |repeated| repeated.last_at.max(event.at))
+    }))
 }

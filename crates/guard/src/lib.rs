@@ -10,6 +10,7 @@
 
 mod answer;
 mod layer;
+mod memory_start;
 mod metadata;
 mod policy;
 pub mod ports;

@@ -102,7 +102,8 @@ pub enum Reuse {
 /// guard's replay log, which a restart makes forget. Which uses those are is decided by `iat`, the
 /// client's own word on when it made the JWT:
 ///
-/// - A JWT with an `iat` up to `since`, the start, is refused: it may have been used before. Its
+/// - A JWT with an `iat` up to `since`, the start, or up to the moment at which the clock last jumped
+///   forward (it was behind at the start, perhaps), is refused: it may have been used before. Its
 ///   owner signs another. In what is left of the second in which the start was that is of no use,
 ///   since `iat` is in whole seconds; so the owner is told to wait for it to end.
 /// - A JWT without `iat`, or from a clock ahead of this one, might be taken for a new one after the

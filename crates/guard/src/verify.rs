@@ -35,6 +35,7 @@ use http::{HeaderMap, HeaderValue, request::Parts};
 use quick_cache::sync::Cache;
 
 use crate::{
+    memory_start::MemoryStart,
     metadata::resource_metadata,
     policy::GuardPolicy,
     ports::{
@@ -57,6 +58,7 @@ struct Inner {
     proofs: Proofs,
     ports: GuardPorts,
     nonces: Box<dyn Nonces>,
+    memory_start: MemoryStart,
     /// The nonce that answers carry in this second, with that and the generation of nonces: one may
     /// serve any number of proofs.
     nonce: Mutex<Option<((u64, u64), HeaderValue)>>,
@@ -133,7 +135,18 @@ impl Guard {
         let keys = Cache::new(policy.cache_capacity);
         let generation = AtomicU64::new(0);
         let (nonces, nonce) = (Box::new(nonces), Mutex::default());
-        Self(Arc::new(Inner { policy, proofs, ports, nonces, nonce, tokens, generation, keys }))
+        let memory_start = MemoryStart::new(&*ports.clock);
+        Self(Arc::new(Inner {
+            policy,
+            proofs,
+            ports,
+            nonces,
+            memory_start,
+            nonce,
+            tokens,
+            generation,
+            keys,
+        }))
     }
 
     /// Decides about the request that `parts` describe, for a caller that answers it itself.

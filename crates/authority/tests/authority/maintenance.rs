@@ -345,6 +345,18 @@ async fn a_clock_that_is_ahead_at_a_start_prunes_nothing_for_an_hour() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_behind_at_a_start_dates_no_memory_before_the_last_event() {
+    let setting = Setting::new().await;
+    let event = AuditEvent::new(NOW, EventKind::LoginSucceeded);
+    *setting.fake.recorded.lock() = vec![RecordedEvent { id: 1, event }];
+    let hour = Duration::from_hours(1);
+    for (started_at, since) in [(NOW - hour, NOW), (NOW + hour, NOW + hour)] {
+        setting.world.clock.set(started_at);
+        assert_eq!(setting.world.restarted().await.remembers_since(), since);
+    }
+}
+
+#[tokio::test]
 async fn a_revoked_token_is_remembered_until_it_has_ended_for_every_verifier() {
     let setting = Setting::new().await;
     let token = setting.token().await;

@@ -122,6 +122,7 @@ impl Guard {
         let log = &*self.0.ports.replay_log;
         let memory = proofs.across_restarts.as_ref().map_or(Memory::Volatile, |across| {
             let since = log.began_anew().map_or(across.since, |anew| anew.max(across.since));
+            let since = self.0.memory_start.not_before(since, &*self.0.ports.clock);
             let ahead = self.0.policy.skew.max(CLIENT_CLOCK_AHEAD);
             AcrossRestarts::memory_for(since, jwt.peek().issued_at, ahead, now)
         });

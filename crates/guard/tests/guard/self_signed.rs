@@ -336,6 +336,45 @@ async fn nothing_works_again_after_a_restart() {
     third.verify(&signed(json!({ "iat": NOW.as_secs() + 1 }))).await.unwrap();
 }
 
+/// A start at `now`, of a server whose replay log forgets.
+fn started_at(now: UnixTime, keys: Arc<FakeKeys>, durable: Arc<FakeReplayLog>) -> World {
+    let remembers = Some(Arc::clone(&durable) as _);
+    World::over(keys, durable, now, |proofs| {
+        proofs.across_restarts = Some(AcrossRestarts { since: now, durable: remembers });
+    })
+}
+
+#[tokio::test]
+async fn nothing_works_again_after_a_start_with_a_clock_that_was_behind() {
+    let first = World::new();
+    let first = started_at(NOW - Duration::from_secs(100), first.keys, first.durable);
+    first.clock.advance(Duration::from_secs(100));
+    let used = signed(json!({ "iat": NOW.as_secs() - 50 }));
+    first.verify(&used).await.unwrap();
+    let second = started_at(NOW - Duration::from_hours(1), first.keys, first.durable);
+    second.clock.set(NOW + Duration::from_secs(10));
+    for _ in 0..2 {
+        assert_eq!(second.verify(&used).await, Err(Refusal::JustStarted));
+    }
+    second.clock.advance(Duration::from_secs(1));
+    assert_eq!(second.verify(&used).await, Err(Refusal::BeforeStart));
+    let new = signed(json!({ "iat": NOW.as_secs() + 11, "jti": "new" }));
+    second.verify(&new).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_for_a_moment_shuts_nobody_out() {
+    let world = World::new();
+    let world = started_at(NOW - Duration::from_secs(100), world.keys, world.durable);
+    world.clock.set(NOW + Duration::from_hours(24));
+    let ahead = (NOW + Duration::from_hours(24)).as_secs();
+    let early = signed(json!({ "iat": ahead, "exp": ahead + 60, "jti": "early" }));
+    assert_eq!(world.verify(&early).await, Err(Refusal::JustStarted));
+    world.clock.set(NOW);
+    let parts = signed(json!({ "iat": NOW.as_secs() + 1 }));
+    world.verify(&parts).await.unwrap();
+}
+
 #[tokio::test]
 async fn outages_accept_nothing() {
     let world = World::new();

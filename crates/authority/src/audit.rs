@@ -183,6 +183,8 @@ event_kinds! {
     AccountsExpired = "accounts.expired",
     /// An administrator made a backup of the database.
     DatabaseBackedUp = "database.backed-up",
+    /// The server went on without the write-ahead log of its database: changes may be lost.
+    DatabaseLossAccepted = "database.loss-accepted",
     /// The database was restored from a backup.
     DatabaseRestored = "database.restored",
     /// An administrator made an invitation.
@@ -234,6 +236,7 @@ impl EventKind {
             | Self::AccountScopesChanged
             | Self::AccountsExpired
             | Self::DatabaseBackedUp
+            | Self::DatabaseLossAccepted
             | Self::DatabaseRestored
             | Self::InvitationCreated
             | Self::InvitationWithdrawn

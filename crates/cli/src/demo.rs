@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use tokio::sync::oneshot;
 
-use crate::{config::Settings, serve};
+use crate::{config::Settings, serve, server::Allowed};
 use stage::Stage;
 
 /// How long the server may take to start.
@@ -34,7 +34,10 @@ pub(crate) async fn run(_options: Options) -> anyhow::Result<()> {
         let stopped = async {
             let _ = stopping.await;
         };
-        serve::serve(&settings, false, stopped, |server| drop(started.send(server.issuer))).await
+        serve::serve(&settings, Allowed::default(), stopped, |server| {
+            drop(started.send(server.issuer));
+        })
+        .await
     });
     let issuer = match tokio::time::timeout(START_WITHIN, listening).await {
         Ok(Ok(issuer)) => issuer,

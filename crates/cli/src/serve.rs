@@ -18,7 +18,8 @@ use crate::{
     config::{self, Location, Settings},
     hardening, logging,
     master_key::Source,
-    output, server,
+    output,
+    server::{self, Allowed},
 };
 
 /// How often the certificate files are looked at.
@@ -33,6 +34,11 @@ pub(crate) struct Options {
     /// start, once. What is left of an old database is kept beside the new one
     #[arg(long)]
     new: bool,
+
+    /// Go on without the write-ahead log (-wal) of the database, which is missing: changes that were
+    /// acknowledged may be lost. It is written to the log and to the audit trail
+    #[arg(long)]
+    accept_loss: bool,
 
     /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]
@@ -123,7 +129,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     hardening::keep_memory_private();
     ignore_other_signals()?;
     let stop = until_asked_to_stop()?;
-    serve(&settings, options.new, stop, |started| announce(&settings, &started)).await
+    let allowed = Allowed { anew: options.new, loss: options.accept_loss };
+    serve(&settings, allowed, stop, |started| announce(&settings, &started)).await
 }
 
 /// A server that has begun to listen.
@@ -134,11 +141,10 @@ pub(crate) struct Started {
     pub(crate) master_key: Source,
 }
 
-/// Serves until `stop` is ready; calls `started` when it listens. `anew` says that a new database was
-/// asked for.
+/// Serves until `stop` is ready; calls `started` when it listens.
 pub(crate) async fn serve(
     settings: &Settings,
-    anew: bool,
+    allowed: Allowed,
     stop: impl Future<Output = ()>,
     started: impl FnOnce(Started),
 ) -> anyhow::Result<()> {
@@ -152,7 +158,7 @@ pub(crate) async fn serve(
     let issuer = origin.origin().to_owned();
     let limits = settings.connections(&origin)?;
     let opened =
-        on_a_thread_of_its_own(|| server::start(settings, anew, || settings.policy(origin)))?;
+        on_a_thread_of_its_own(|| server::start(settings, allowed, || settings.policy(origin)))?;
     let app = App::new(Arc::clone(&opened.authority), transport);
     let guarding = app.clone();
     let store_metrics = Arc::clone(&app.metrics);

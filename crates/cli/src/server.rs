@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context as _, ensure};
 use countersign_authority::{
     Authority,
+    audit::{AuditEvent, EventKind},
     policy::Policy,
     ports::{Clock, Ports, Random},
 };
@@ -51,6 +52,15 @@ pub(crate) enum Purpose {
 
 /// Opens the database; makes it for a first start.
 pub(crate) fn open(settings: &Settings, purpose: Purpose) -> anyhow::Result<DataDir> {
+    open_accepting(settings, purpose, false)
+}
+
+/// The same; `accept_loss` says that a missing write-ahead log is accepted.
+fn open_accepting(
+    settings: &Settings,
+    purpose: Purpose,
+    accept_loss: bool,
+) -> anyhow::Result<DataDir> {
     let (mode, is_server) = match purpose {
         Purpose::Alone => (OpenMode::Existing, true),
         Purpose::Command => (OpenMode::Existing, false),
@@ -65,7 +75,8 @@ pub(crate) fn open(settings: &Settings, purpose: Purpose) -> anyhow::Result<Data
     }
     let disk_reserve = if is_server { settings.limits.disk_reserve_bytes } else { 0 };
     let now = SystemClock::new().now();
-    let options = SqliteOptions { mode, is_server, disk_reserve, now, ..SqliteOptions::default() };
+    let defaults = SqliteOptions::default();
+    let options = SqliteOptions { mode, is_server, accept_loss, disk_reserve, now, ..defaults };
     let store = Arc::new(SqliteStore::open(&database_path(settings), &options)?);
     let ports = ports(&store, settings);
     Ok(DataDir { store, ports })
@@ -80,21 +91,35 @@ pub(crate) struct Opened {
     pub(crate) lock: ServerLock,
 }
 
-/// Opens everything that a server needs. `anew` says that a new database was asked for.
+/// What the operator has allowed a start to do, which it would refuse otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allowed {
+    /// To make a new database where there may have been one.
+    pub(crate) anew: bool,
+    /// To go on without the write-ahead log that belongs to the database.
+    pub(crate) loss: bool,
+}
+
+/// Opens everything that a server needs.
 pub(crate) async fn start(
     settings: &Settings,
-    anew: bool,
+    allowed: Allowed,
     policy: impl FnOnce() -> anyhow::Result<Policy>,
 ) -> anyhow::Result<Opened> {
     let policy = policy()?;
     create_private_dir(&settings.data_dir)
         .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
     let lock = ServerLock::acquire(&settings.data_dir)?;
-    let purpose = first_start::decide(settings, &lock, anew)?;
+    let purpose = first_start::decide(settings, &lock, allowed.anew)?;
     let may_make_key = purpose == Purpose::FirstStart;
     let keys = master_key::find(&settings.data_dir, may_make_key, &SystemRandom)?;
-    let DataDir { ports, store } = open(settings, purpose)?;
+    let DataDir { ports, store } = open_accepting(settings, purpose, allowed.loss)?;
     check_installation(settings, store.installation())?;
+    if store.lacked_log() {
+        let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseLossAccepted)
+            .detail("the write-ahead log was missing".to_owned());
+        ports.audit.append(vec![event]).await?;
+    }
     let (vault, found) = master_key::open_vault(&settings.data_dir, keys, &*ports.vault).await?;
     let found = master_key::settle(&settings.data_dir, found)?;
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);

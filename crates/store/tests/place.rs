@@ -148,13 +148,126 @@ async fn a_second_server_is_refused_though_the_lock_file_is_gone() {
 async fn a_start_and_housekeeping_bring_the_log_into_the_database() {
     let place = Place::crashed().await;
     let store = place.serve().unwrap();
-    assert_eq!(fs::metadata(place.named("-wal")).unwrap().len(), 0);
+    let mark_alone = 32 + 24 + 4096;
+    assert_eq!(fs::metadata(place.named("-wal")).unwrap().len(), mark_alone);
     assert_eq!(store.log_report().dropped_transactions, 0);
     register(&store, 20).await.unwrap();
     assert!(store.tidy().await.unwrap());
     let copy = place.directory.path().join("copy");
     fs::copy(&place.database, &copy).unwrap();
     assert_eq!(accounts_in(&copy), 21);
+}
+
+/// Leaves the files of a server that was killed, of which `registered` accounts are in the log.
+async fn killed(registered: u64) -> Place {
+    let (place, copy) = (Place::new(), Place::new());
+    let store = place.serve().unwrap();
+    for number in 0..registered {
+        register(&store, number).await.unwrap();
+    }
+    for suffix in ["", "-wal"] {
+        fs::copy(place.named(suffix), copy.named(suffix)).unwrap();
+    }
+    copy
+}
+
+#[tokio::test]
+async fn after_a_kill_a_start_without_the_log_is_refused_until_the_loss_is_accepted() {
+    for registered in [0, 3] {
+        let place = killed(registered).await;
+        let (log, aside) = (place.named("-wal"), place.directory.path().join("aside"));
+        fs::rename(&log, &aside).unwrap();
+        for is_empty in [false, true] {
+            if is_empty {
+                fs::write(&log, "").unwrap();
+            }
+            for refusal in [place.serve(), place.open(OpenMode::Existing)] {
+                let refusal = refusal.map(drop).unwrap_err();
+                assert!(matches!(refusal, OpenError::MissingLog { .. }), "{refusal}");
+                let said = refusal.to_string();
+                assert!(said.contains(log.to_str().unwrap()), "{said}");
+                assert!(said.contains("serve --accept-loss"), "{said}");
+            }
+        }
+        fs::rename(&aside, &log).unwrap();
+        let store = place.serve().unwrap();
+        assert!(!store.lacked_log());
+        for number in 0..registered {
+            assert!(knows(&store, number).await, "{number}");
+        }
+    }
+    let place = killed(3).await;
+    fs::remove_file(place.named("-wal")).unwrap();
+    let options = SqliteOptions { is_server: true, accept_loss: true, ..SqliteOptions::default() };
+    let store = SqliteStore::open(&place.database, &options).unwrap();
+    assert!(store.lacked_log());
+    drop(store);
+    assert!(!place.serve().unwrap().lacked_log(), "it is accepted once");
+}
+
+#[tokio::test]
+async fn a_bare_copy_of_a_running_servers_database_is_neither_served_nor_restored() {
+    let (place, copy) = (Place::new(), Place::new());
+    let store = place.serve().unwrap();
+    register(&store, 1).await.unwrap();
+    fs::copy(&place.database, &copy.database).unwrap();
+    assert!(matches!(copy.serve().map(drop), Err(OpenError::MissingLog { .. })));
+    let target = Place::new();
+    countersign_store::sqlite::restore(&copy.database, &target.database).unwrap_err();
+
+    drop(store);
+    fs::copy(&place.database, &copy.database).unwrap();
+    assert!(knows(&copy.serve().unwrap(), 1).await, "after a stop, the file is all there is");
+}
+
+#[tokio::test]
+async fn a_backup_of_a_running_server_carries_no_mark_of_it() {
+    let (place, restored) = (Place::new(), Place::new());
+    let store = place.serve().unwrap();
+    register(&store, 1).await.unwrap();
+    let backup = place.directory.path().join("backup.db");
+    store.backup(&backup).unwrap();
+    countersign_store::sqlite::restore(&backup, &restored.database).unwrap();
+    assert!(!restored.named("-wal").exists());
+    assert!(knows(&restored.serve().unwrap(), 1).await);
+}
+
+#[tokio::test]
+async fn a_command_that_takes_over_the_log_of_a_killed_server_takes_its_mark_back() {
+    let place = killed(3).await;
+    drop(place.open(OpenMode::Existing).unwrap());
+    assert!(!place.named("-wal").exists(), "who closes the database last folds its log");
+    assert!(knows(&place.serve().unwrap(), 2).await);
+}
+
+#[tokio::test]
+async fn a_command_beside_a_server_leaves_mark_and_log_to_it() {
+    let place = Place::new();
+    let store = place.serve().unwrap();
+    let command = place.open(OpenMode::Existing).unwrap();
+    register(&command, 1).await.unwrap();
+    drop(command);
+    let bare = Place::new();
+    fs::copy(&place.database, &bare.database).unwrap();
+    assert!(matches!(bare.serve().map(drop), Err(OpenError::MissingLog { .. })));
+    assert!(knows(&store, 1).await);
+}
+
+#[tokio::test]
+async fn a_start_that_is_cut_off_at_any_moment_leaves_what_the_next_one_takes() {
+    // An unmarked file with an empty log, as before the mark; then the mark in the log alone.
+    let place = killed(0).await;
+    drop(place.serve().unwrap());
+    let unmarked = fs::read(&place.database).unwrap();
+    for log in [None, Some(Vec::new()), Some(fs::read(killed(0).await.named("-wal")).unwrap())] {
+        let cut = Place::new();
+        fs::write(&cut.database, &unmarked).unwrap();
+        if let Some(log) = &log {
+            fs::write(cut.named("-wal"), &log[..log.len() / 2]).unwrap();
+        }
+        drop(cut.serve().unwrap());
+        drop(cut.serve().unwrap());
+    }
 }
 
 #[tokio::test]

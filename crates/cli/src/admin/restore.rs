@@ -16,6 +16,8 @@ use clap::Args;
 use countersign_authority::{
     account::{AccountName, AccountStatus},
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
+    ports::Ports,
+    sealed_key::KeyState,
 };
 use countersign_protocol::UnixTime;
 use countersign_store::sqlite::{DatabaseSummary, LockError, Restored, ServerLock, verify_backup};
@@ -176,6 +178,43 @@ async fn revived(settings: &Settings, opened: &Opened) -> anyhow::Result<Vec<Str
             revived.push(format!("account {}, disabled at {at}", account.username));
         }
     }
+    revived.extend(revived_signing_keys(present, copy, opened.newest).await?);
+    Ok(revived)
+}
+
+/// The signing keys that work again, though they were withdrawn.
+async fn revived_signing_keys(
+    present: &Ports,
+    copy: &Ports,
+    newest: UnixTime,
+) -> anyhow::Result<Vec<String>> {
+    let now = copy.clock.now();
+    let known = present.signing_keys.signing_keys().await?;
+    let filter = AuditFilter {
+        kind: Some(EventKind::SigningKeyRemoved),
+        since: Some(newest),
+        ..AuditFilter::default()
+    };
+    let removed = present.audit.events(&filter, MAX_LOOKED_AT).await?;
+    let mut revived = Vec::new();
+    for key in copy.signing_keys.signing_keys().await? {
+        let gone_at = match known.iter().find(|known| known.kid == key.kid) {
+            Some(known) => {
+                (known.life.state(now) == KeyState::Gone).then_some(known.life.expires_at)
+            }
+            None => removed
+                .iter()
+                .find(|removed| removed.event.thumbprint == Some(key.kid))
+                .map(|removed| removed.event.at),
+        };
+        // One whose time is over in the backup as well does no harm.
+        if let Some(at) = gone_at
+            && key.life.state(now) != KeyState::Gone
+        {
+            let at = to_rfc3339(at);
+            revived.push(format!("signing key {}, withdrawn at {at}", key.kid));
+        }
+    }
     Ok(revived)
 }
 
@@ -232,7 +271,10 @@ fn warn_of(revived: &[String]) {
     if revived.is_empty() {
         return;
     }
-    output::remark("shut out again, with `countersign admin keys revoke` and `accounts disable`:");
+    output::remark(
+        "shut out again, with `countersign admin keys revoke`, `accounts disable` and, for every \
+         signing key at once, `signing-keys rotate --withdraw`:",
+    );
     for item in revived.iter().take(MAX_NAMED) {
         output::remark(format!("  {item}"));
     }

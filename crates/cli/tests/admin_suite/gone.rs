@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{Said, Server, admin, admin_command, run, used_data_dir};
+use super::{Said, Server, admin, admin_command, event_kinds, run, used_data_dir};
 use crate::support::countersign;
 
 fn serve(data_dir: &Path, args: &[&str]) -> Command {
@@ -100,6 +100,34 @@ fn a_refused_database_does_not_swallow_the_log_of_the_right_one() {
         assert!(refused.contains("the database of another installation"), "{refused}");
     }
     assert!(fs::read(&log).unwrap() == whole, "the log is as it was");
+}
+
+#[test]
+fn after_a_kill_the_missing_log_is_missed_and_going_on_without_it_is_audited() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("countersign.db-wal");
+    Server::start_in(dir.path(), &[]).kill();
+    Server::start_in(dir.path(), &[]).kill();
+    fs::rename(&log, dir.path().join("away")).unwrap();
+    for said in
+        [refusal(&mut serve(dir.path(), &[])), admin(dir.path(), &["accounts", "list"]).refusal()]
+    {
+        assert!(said.contains("countersign.db-wal is missing or empty"), "{said}");
+        assert!(said.contains("serve --accept-loss"), "{said}");
+    }
+    Server::start_in(dir.path(), &["--accept-loss"]).kill();
+    assert!(event_kinds(dir.path()).contains(&"database.loss-accepted".to_owned()));
+    Server::start_in(dir.path(), &[]).kill();
+}
+
+#[test]
+fn a_bare_copy_of_a_running_servers_database_is_refused() {
+    let (server, copy) = (Server::start(&[]), tempfile::tempdir().unwrap());
+    for name in ["countersign.db", "master.key"] {
+        fs::copy(server.data_dir().join(name), copy.path().join(name)).unwrap();
+    }
+    let said = refusal(&mut serve(copy.path(), &[]));
+    assert!(said.contains("a bare copy of a database in use"), "{said}");
 }
 
 #[test]

@@ -85,6 +85,37 @@ async fn the_database_that_was_there_is_kept_and_can_be_restored_itself() {
 }
 
 #[test]
+fn a_restore_names_the_withdrawn_signing_keys_that_sign_again() {
+    let backed = Backed::up(used_data_dir());
+    let dir = backed.data_dir.path();
+    let keys = |state: &str| {
+        let listed = json_lines(&admin(dir, &["signing-keys", "list", "--json"]).result());
+        let mut kids: Vec<_> = listed
+            .iter()
+            .filter(|key| key["state"] == state)
+            .map(|key| key["kid"].as_str().unwrap().to_owned())
+            .collect();
+        kids.sort();
+        kids
+    };
+    let signing = keys("active");
+    assert!(!signing.is_empty());
+    admin(dir, &["signing-keys", "rotate", "--withdraw"]).result();
+    let said = admin(dir, &["restore", backed.path(), "--yes"]).remark();
+    assert_eq!(keys("active"), signing, "they are back");
+    for kid in signing {
+        assert!(said.contains(&format!("signing key {kid}, withdrawn at 2")), "{said}");
+    }
+    assert!(said.contains("signing-keys rotate --withdraw"), "{said}");
+
+    admin(dir, &["signing-keys", "rotate", "--withdraw"]).result();
+    let again = dir.join("again.db");
+    admin(dir, &["backup", again.to_str().unwrap()]).result();
+    let said = admin(dir, &["restore", again.to_str().unwrap(), "--yes"]).remark();
+    assert!(!said.contains("signing key "), "nothing was withdrawn since: {said}");
+}
+
+#[test]
 fn a_database_is_replaced_only_by_who_says_so() {
     let backed = Backed::up(used_data_dir());
     let dir = backed.data_dir.path();

@@ -15,10 +15,12 @@ use rusqlite::{
 use thiserror::Error;
 
 use super::{
+    connection::{Access, connect},
     files,
     lock::is_locked,
     open::{OpenError, classify, connect_to_read},
     schema::{self, Identity},
+    serving,
 };
 
 /// What a database holds.
@@ -152,6 +154,10 @@ pub fn verify_backup(path: &Path) -> Result<DatabaseSummary, BackupError> {
     if files::with_suffix(&path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
         return Err(BackupError::InUse { path });
     }
+    if serving::lacks_its_log(&path) {
+        let log = files::with_suffix(&path, "-wal");
+        return Err(OpenError::MissingLog { path, log }.into());
+    }
     let connection = connect_to_read(&path, Duration::ZERO)?;
     let found = match schema::identify(&connection).map_err(failed)? {
         Identity::Ours(version) => version,
@@ -189,7 +195,10 @@ fn copy(from: &Path, partial: &Path, busy_timeout: Duration) -> Result<(), Backu
     // was deleted travels along.
     let target = ToSqlOutput::Borrowed(ValueRef::Text(partial.as_os_str().as_bytes()));
     connection.execute("VACUUM INTO ?", [target]).map_err(failed)?;
-    Ok(())
+    // No server uses the copy.
+    let copy = connect(partial, Access::Write, busy_timeout);
+    copy.and_then(|copy| serving::unmark(&copy))
+        .map_err(|error| BackupError::from(classify(partial, error)))
 }
 
 /// Gives the finished file its name, durably and without replacing another.

@@ -29,6 +29,7 @@ mod revocations;
 mod rows;
 mod schema;
 mod server_keys;
+mod serving;
 mod signing_keys;
 mod threads;
 mod vault;
@@ -89,6 +90,8 @@ pub struct SqliteStore {
     reserve: u64,
     /// What the log had to say when the store was opened.
     log: LogReport,
+    /// Whether there was no log although there should have been one.
+    lacked_log: bool,
     /// Whether the log was larger than it should be when it was last folded.
     log_is_large: AtomicBool,
     /// The writer connection's `data_version` when [`watch`] last looked.
@@ -140,6 +143,9 @@ pub struct SqliteOptions {
     /// Whether this is the one server of the database: it keeps every other server out, and folds
     /// the log into the database.
     pub is_server: bool,
+    /// Whether to go on with what the file holds when its write-ahead log is missing, with which
+    /// acknowledged changes may be lost.
+    pub accept_loss: bool,
     /// How much of the disk, in bytes, is kept for what protects somebody. With less left, no account
     /// is made. 0 keeps nothing.
     pub disk_reserve: u64,
@@ -154,6 +160,7 @@ impl Default for SqliteOptions {
             write_queue: 4096,
             busy_timeout: BUSY_TIMEOUT,
             is_server: false,
+            accept_loss: false,
             disk_reserve: 0,
             now: UnixTime::from_secs(0),
         }
@@ -229,6 +236,12 @@ impl SqliteStore {
     /// What the write-ahead log held when the store was opened. Only a server looks.
     pub const fn log_report(&self) -> LogReport {
         self.log
+    }
+
+    /// Whether the database was opened without the write-ahead log that belongs to it, because
+    /// [`SqliteOptions::accept_loss`] says so.
+    pub const fn lacked_log(&self) -> bool {
+        self.lacked_log
     }
 
     /// What the writer has done so far.

@@ -18,10 +18,13 @@ use thiserror::Error;
 use super::{
     Disk, InstallationId, LogReport, OpenMode, SqliteOptions, SqliteStore,
     connection::{Access, connect, connect_immutable},
-    files, installation, log,
+    files, installation,
+    lock::is_locked,
+    log,
     place::Place,
     restore,
     schema::{self, Identity},
+    serving,
     threads::Threads,
     watch,
     writer::Writer,
@@ -76,6 +79,16 @@ pub enum OpenError {
         path.display()
     )]
     NewerSchema { path: PathBuf, found: u32, known: u32 },
+    /// The server that used it was killed, or runs, and the log beside it is not there.
+    #[error(
+        "{}: {} is missing or empty. The server that used this database did not stop by itself, or \
+         this is a bare copy of a database in use, so what was written last may be in that file \
+         alone. Put it back beside the database, or restore a backup with `countersign admin \
+         restore`. Only to go on without what is missing: `countersign serve --accept-loss`, once",
+        path.display(),
+        log.display()
+    )]
+    MissingLog { path: PathBuf, log: PathBuf },
     /// The file system cannot keep a write-ahead log, as some network file systems cannot.
     #[error(
         "{}: this file system does not support SQLite's write-ahead log; use a local one",
@@ -127,6 +140,10 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
     let started = |source| OpenError::Io { path: path.clone(), source };
 
     let _turn = enter(&path, options.mode)?;
+    // Nobody begins to serve while this has its turn.
+    let is_served =
+        is_locked(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    let lacked_log = !is_served && check_log(&path, options)?;
     if options.mode == OpenMode::Existing && Disk::of(&path).is_ok_and(|disk| disk.is_read_only) {
         return open_read_only(&path, options);
     }
@@ -135,9 +152,13 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
     let log = if options.is_server { inspect_log(&path) } else { LogReport::default() };
     let mut writer = connect(&path, Access::Write, options.busy_timeout).map_err(failed)?;
     prepare(&mut writer, &path, options)?;
-    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)?;
     if options.is_server {
-        fold(&writer, "TRUNCATE").map_err(failed)?;
+        serving::begin(&writer).map_err(failed)?;
+        // Until a stop in good order.
+        writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    } else {
+        // Beside a server the log is the server's, also if that is killed first.
+        serving::settle(&writer, !is_served);
     }
     let data_version = watch::data_version(&writer).map_err(failed)?;
     let connect_readers = |count: usize, access| {
@@ -154,7 +175,8 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
             folders if folders.is_empty() => None,
             folders => Some(Threads::readers("sqlite-folder", 1, folders).map_err(started)?),
         },
-        writer: Writer::start(writer, Arc::clone(&place), options.write_queue).map_err(started)?,
+        writer: Writer::start(writer, Arc::clone(&place), options.write_queue, options.is_server)
+            .map_err(started)?,
         _claim: claim,
         data_version: AtomicI64::new(data_version),
         busy_timeout: options.busy_timeout,
@@ -163,6 +185,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
         log_is_large: AtomicBool::new(false),
         installation,
         log,
+        lacked_log,
         place,
         path: path.clone(),
     })
@@ -187,7 +210,8 @@ fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, O
     Ok(SqliteStore {
         readers: readers.map_err(started)?,
         folder: None,
-        writer: Writer::start(writer, Arc::clone(&place), options.write_queue).map_err(started)?,
+        writer: Writer::start(writer, Arc::clone(&place), options.write_queue, false)
+            .map_err(started)?,
         _claim: None,
         data_version: AtomicI64::new(data_version),
         busy_timeout: options.busy_timeout,
@@ -195,6 +219,7 @@ fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, O
         reserve: 0,
         log_is_large: AtomicBool::new(false),
         log: LogReport::default(),
+        lacked_log: false,
         installation,
         place,
         path: path.to_owned(),
@@ -228,6 +253,23 @@ fn claim(path: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Refuses a database without the log that belongs to it, unless that is accepted. Whether it is.
+fn check_log(path: &Path, options: &SqliteOptions) -> Result<bool, OpenError> {
+    if !serving::lacks_its_log(path) {
+        return Ok(false);
+    }
+    let log = files::with_suffix(path, "-wal");
+    if !options.accept_loss {
+        return Err(OpenError::MissingLog { path: path.to_owned(), log });
+    }
+    tracing::error!(
+        log = %log.display(),
+        "the write-ahead log is missing: what was acknowledged last may be LOST, and that was \
+         accepted (--accept-loss)"
+    );
+    Ok(true)
 }
 
 /// Looks what SQLite will pass over in the log, and says it.

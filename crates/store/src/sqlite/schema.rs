@@ -13,7 +13,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 11;
+pub(super) const VERSION: u32 = 12;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -36,6 +36,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
         "0011_revocation_feed",
         include_str!("../../migrations/0011_revocation_feed.sql"),
     ),
+    Migration::new("0012_serving", include_str!("../../migrations/0012_serving.sql")),
 ];
 
 struct Migration {

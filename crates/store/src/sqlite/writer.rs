@@ -16,6 +16,7 @@ use super::{
     error::Unavailable,
     job::{Job, Outcome},
     place::Place,
+    serving,
     threads::{Queue, Threads},
 };
 
@@ -43,8 +44,9 @@ impl Writer {
         connection: Connection,
         place: Arc<Place>,
         capacity: usize,
+        is_server: bool,
     ) -> io::Result<Self> {
-        Self::giving_way(connection, place, capacity, thread::yield_now)
+        Self::giving_way(connection, place, capacity, is_server, thread::yield_now)
     }
 
     /// The same, with another way to let others run.
@@ -52,6 +54,7 @@ impl Writer {
         connection: Connection,
         place: Arc<Place>,
         capacity: usize,
+        is_server: bool,
         give_way: impl Fn() + Send + 'static,
     ) -> io::Result<Self> {
         let counters = Arc::new(Counters::default());
@@ -62,6 +65,10 @@ impl Writer {
                 Transactions { connection, place, queue, give_way, counters, in_company: false };
             while let Some(job) = queue.next() {
                 transactions.commit_together(job);
+            }
+            if is_server {
+                let Transactions { connection, place, .. } = &transactions;
+                serving::settle(connection, place.check().is_ok());
             }
         };
         Ok(Self { threads: Threads::start("sqlite-writer", capacity, [serve])?, counters })

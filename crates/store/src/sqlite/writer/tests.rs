@@ -21,7 +21,7 @@ fn writer() -> (Writer, Sender<()>, Receiver<()>) {
         let _: Result<_, _> = may_go_on.recv();
     };
     let place = Arc::new(Place::of(std::path::Path::new("/nowhere")));
-    (Writer::giving_way(connection, place, 4096, give_way).unwrap(), go_on, has_stopped)
+    (Writer::giving_way(connection, place, 4096, false, give_way).unwrap(), go_on, has_stopped)
 }
 
 /// Queues the write of one row.

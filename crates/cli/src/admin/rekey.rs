@@ -88,7 +88,7 @@ fn given_key(options: &Options) -> anyhow::Result<Option<MasterKey>> {
     }
     if let Some(variable) = &options.new_key_env {
         let key = master_key::read_variable(variable)?;
-        return Ok(Some(key.with_context(|| format!("{variable} is not set"))?));
+        return Ok(Some(key.with_context(|| format!("{variable} is not set, or empty"))?));
     }
     Ok(None)
 }

@@ -18,10 +18,10 @@ use countersign_guard::{
 use countersign_protocol::challenges::sealed::NonceSealer;
 use countersign_protocol::envelope::aes_gcm::SealingKey;
 use countersign_protocol::keys::{KeyPolicy, PublicKey, Thumbprint};
-use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_protocol::proofs::{body_hash::BodyHashes, target_uri::TargetUri};
 use countersign_protocol::tokens::{issue::AccessTokenClaims, unbound::UnboundClaims};
 use countersign_protocol::{
-    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, replay::ReplayOwner,
+    AccountId, ClientNetwork, ReplayEntry, Scopes, SpentReceipt, UnixTime, replay::ReplayOwner,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -91,16 +91,18 @@ impl AccountKeys for World {
         &self,
         _: &str,
         _: Option<&Thumbprint>,
+        _: Option<ClientNetwork>,
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
         Ok(vec![AccountKey {
             account_id: AccountId::from_bytes([1; 16]),
             key: self.key.clone(),
             scopes: Scopes::none(),
+            body_hashes: BodyHashes::Sha256OrMd5,
             standing: TokenStanding::Good,
         }])
     }
 
-    async fn key_used(&self, _: &Thumbprint, _: UnixTime) {}
+    async fn key_used(&self, _: AccountId, _: &Thumbprint, _: UnixTime) {}
 }
 
 #[async_trait]

@@ -64,7 +64,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         whoami(&identities[who], &tokens[who], &nonce)
     })?;
     flood("sessions for random names", 300_000, 200, SESSION_BYTES, &|_| {
-        let body = json!({ "user_id": fresh_id() });
+        let body = json!({ "user_id": format!("user-{}", fresh_id()) });
         Ok(request("POST", "/login", &[JSON], &body.to_string()))
     })?;
     let nonce = product.token_nonce()?;

@@ -64,7 +64,9 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         bench.say(&format!("{}: {cpu:.2} ms", way.name));
         let title = format!("worst request to {}: CPU", way.name);
         rows.push(Row::alone(title, Unit::Millis, cpu, Target::AtMost(5.0)));
-        if worst.is_none_or(|(most, _)| cpu > most) {
+        // What carries a proof works once, so it cannot be sent again and again.
+        let repeats = !way.name.ends_with("/v1/keys");
+        if repeats && worst.is_none_or(|(most, _)| cpu > most) {
             worst = Some((cpu, way));
         }
     }
@@ -191,7 +193,7 @@ fn ways(
         way("/oauth/token", 400, many(&grant)?),
         way("/oauth/introspect", 401, many(&introspection)?),
         way("GET /v1/keys", 200, many(&list)?),
-        way("POST /v1/keys", 400, many(&addition)?),
+        way("POST /v1/keys", 403, many(&addition)?),
     ])
 }
 

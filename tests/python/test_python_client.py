@@ -294,7 +294,7 @@ def test_the_numbers_of_an_rsa_key_must_belong_together():
     for member in ("n", "d", "p", "q", "dp", "dq", "qi"):
         with pytest.raises(ValueError, match="damaged or inconsistent"):
             Key.from_jwk(jwk | {member: other[member]})
-        with pytest.raises(ValueError, match=f'needs a member "{member}"|public key'):
+        with pytest.raises(ValueError, match=f'needs a member {member} |public key'):
             Key.from_jwk({name: value for name, value in jwk.items() if name != member})
 
 

@@ -371,7 +371,7 @@ def native(user, key):
 
 
 def add_key(client, key):
-    new_key_proof = dpop.proof(key, "POST", client.url("/v1/keys"))
+    new_key_proof = dpop.proof(key, "POST", client.url("/v1/keys"), claims={"sub": client.username})
     return client.call("POST", "/v1/keys", json={"public_key": key.jwk, "new_key_proof": new_key_proof})
 
 

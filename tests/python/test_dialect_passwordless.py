@@ -390,7 +390,7 @@ def test_a_revoked_key_logs_in_no_more(user):
     native = Client(user.server, user.key, user.username)
     native.log_in()
     added = Key.generate("Ed25519")
-    proof = dpop.proof(added, "POST", native.url("/v1/keys"))
+    proof = dpop.proof(added, "POST", native.url("/v1/keys"), claims={"sub": native.username})
     answer = native.call("POST", "/v1/keys", json={"public_key": added.jwk, "new_key_proof": proof})
     assert answer.status_code == 201, answer.text
     assert native.call("DELETE", f"/v1/keys/{user.key.thumbprint}").status_code == 204

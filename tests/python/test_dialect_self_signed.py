@@ -185,7 +185,7 @@ def test_an_unknown_account_is_answered_like_a_wrong_signature(server, client):
 def test_a_revoked_key_at_once(client):
     client.log_in()
     spare = Key.generate("Ed25519")
-    proof = dpop.proof(spare, "POST", client.url("/v1/keys"))
+    proof = dpop.proof(spare, "POST", client.url("/v1/keys"), claims={"sub": client.username})
     assert client.call("POST", "/v1/keys", json={"public_key": spare.jwk, "new_key_proof": proof}).status_code == 201
     accepted(client, signed(client, key=spare))
     assert client.call("DELETE", f"/v1/keys/{spare.thumbprint}").status_code == 204
@@ -299,7 +299,7 @@ def test_the_body_that_was_signed(client, method):
 
 def test_the_handler_still_gets_the_body(client):
     key = Key.generate("Ed25519")
-    proof = dpop.proof(key, "POST", client.url("/v1/keys"))
+    proof = dpop.proof(key, "POST", client.url("/v1/keys"), claims={"sub": client.username})
     body = json.dumps({"public_key": key.jwk, "new_key_proof": proof}).encode()
     token = signed(client, {"aud": client.issuer, "tha": hashlib.sha256(body).hexdigest()})
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

@@ -397,7 +397,8 @@ def test_revoking_the_key_ends_its_sessions(user):
     native = Client(user.server, user.key, user.username)
     native.log_in()
     spare = Key.generate()
-    body = {"public_key": spare.jwk, "new_key_proof": dpop.proof(spare, "POST", native.url("/v1/keys"))}
+    proof = dpop.proof(spare, "POST", native.url("/v1/keys"), claims={"sub": native.username})
+    body = {"public_key": spare.jwk, "new_key_proof": proof}
     response = native.call("POST", "/v1/keys", json=body)
     assert response.status_code == 201, response.text
     assert user.protected().status_code == 200

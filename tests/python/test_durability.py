@@ -143,7 +143,7 @@ def test_a_used_proof_of_a_new_key_is_refused_after_a_restart(own_server):
     client = Client(own_server).register()
     client.log_in()
     new_key = Key.generate()
-    proof = client.resource_proof("POST", "/v1/keys", new_key, token=None)
+    proof = client.new_key_proof(new_key)
     body = {"public_key": new_key.jwk, "new_key_proof": proof}
     assert client.call("POST", "/v1/keys", json=body).status_code == 201
     assert client.call("DELETE", f"/v1/keys/{new_key.thumbprint}").status_code == 204

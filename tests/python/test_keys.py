@@ -69,7 +69,7 @@ def test_the_new_key_must_prove_itself(logged_in):
 
 
 def test_the_proof_must_be_by_the_new_key(logged_in):
-    foreign = logged_in.resource_proof("POST", "/v1/keys", Key.generate(), token=None)
+    foreign = logged_in.new_key_proof(Key.generate())
     response = logged_in.call("POST", "/v1/keys", json={"public_key": Key.generate().jwk, "new_key_proof": foreign})
     assert response.status_code == 400
     assert thumbprints(logged_in) == [logged_in.key.thumbprint]
@@ -77,19 +77,26 @@ def test_the_proof_must_be_by_the_new_key(logged_in):
 
 @pytest.mark.parametrize(
     "claims",
-    [{"htu": "https://elsewhere.example/v1/keys"}, {"htm": "GET"}, {"iat": int(time.time()) - 3600}, {"jti": None}],
+    [
+        {"htu": "https://elsewhere.example/v1/keys"},
+        {"htm": "GET"},
+        {"iat": int(time.time()) - 3600},
+        {"jti": None},
+        {"sub": None},
+        {"sub": "somebody-else"},
+    ],
     ids=str,
 )
 def test_the_proof_of_the_new_key_must_be_for_this_request(logged_in, claims):
     new_key = Key.generate()
-    proof = logged_in.resource_proof("POST", "/v1/keys", new_key, token=None, claims=claims)
+    proof = logged_in.new_key_proof(new_key, **claims)
     response = logged_in.call("POST", "/v1/keys", json={"public_key": new_key.jwk, "new_key_proof": proof})
     assert response.status_code == 400
 
 
 def test_the_proof_of_the_new_key_works_once(logged_in):
     new_key = Key.generate()
-    proof = logged_in.resource_proof("POST", "/v1/keys", new_key, token=None)
+    proof = logged_in.new_key_proof(new_key)
     body = {"public_key": new_key.jwk, "new_key_proof": proof}
     assert logged_in.call("POST", "/v1/keys", json=body).status_code == 201
     assert revoke(logged_in, new_key.thumbprint).status_code == 204
@@ -100,7 +107,7 @@ def test_the_proof_of_the_new_key_works_once(logged_in):
 def addition(client, new_key, **members):
     return {
         "public_key": new_key.jwk,
-        "new_key_proof": client.resource_proof("POST", "/v1/keys", new_key, token=None),
+        "new_key_proof": client.new_key_proof(new_key),
     } | members
 
 

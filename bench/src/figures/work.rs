@@ -173,6 +173,7 @@ fn ways(
         let headers = [&format!("Authorization: DPoP {token}"), &format!("DPoP: {proof}")];
         let claims = json!({
             "jti": fresh_id(), "htm": "POST", "htu": format!("{ORIGIN}/v1/keys"), "iat": now(),
+            "sub": NAME,
         });
         let header = json!({ "typ": "dpop+jwt", "alg": "RS256", "jwk": new_key });
         let proof = signed_by_nobody(&header, &claims);

@@ -7,7 +7,8 @@ use std::{
 };
 
 use countersign_client::{
-    ClientError, Login, NewAccount, Registration, Request, Session, Transport, check_address,
+    ClientError, Login, NewAccount, Recovered, Recovery, Registration, Request, Session, Transport,
+    check_address,
 };
 use countersign_remote::protocol::{
     keys::PrivateKey, ports::Clock as _, proofs::target_uri::TargetUri,
@@ -81,6 +82,15 @@ impl Client {
         })
     }
 
+    /// Lets the key in to an account that exists, by the code of an administrator; ends with its id.
+    fn recover(&self, code: String, label: Option<String>) -> Conversation {
+        let account = Arc::clone(&self.0);
+        Conversation::new(|_| async move {
+            let recovered = account.recover(&code, label.as_deref()).await?;
+            Ok(Some(recovered.account_id))
+        })
+    }
+
     /// Signs a request, after logging in where that is needed.
     fn sign(&self, method: &str, url: &str, body: Vec<u8>) -> PyResult<Conversation> {
         let method = Method::from_bytes(method.as_bytes())
@@ -103,6 +113,11 @@ impl Account {
             enrolment_code: enrolment_code.as_deref(),
         };
         self.server().await?.register(&self.key, &account).await
+    }
+
+    async fn recover(&self, code: &str, label: Option<&str>) -> Result<Recovered, ClientError> {
+        let recovery = Recovery { account: &self.username, code, label };
+        self.server().await?.recover(&self.key, &recovery).await
     }
 
     async fn sign(

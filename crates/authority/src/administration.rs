@@ -11,10 +11,11 @@ use crate::{
     account::{Account, AccountName, AccountStatus, Username},
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     credential::Credential,
-    invitation::{CodeHash, EnrolmentCode, Invitation, OneTimePassword},
+    invitation::{CodeHash, EnrolmentCode, Invitation, OneTimePassword, Purpose, RecoveryCode},
     keys::live_keys_added_by,
+    passwords::NO_PASSWORD,
     ports::{
-        AccountStore, AuditStore, CredentialStore, InvitationStore, Ports, Random,
+        AccountStore, AuditStore, CredentialStore, InvitationStore, PasswordStore, Ports, Random,
         RevokeCredentialError, StoreError,
     },
     registration_key::RegistrationKey,
@@ -26,6 +27,7 @@ pub struct Administration {
     audit: Arc<dyn AuditStore>,
     credentials: Arc<dyn CredentialStore>,
     invitations: Arc<dyn InvitationStore>,
+    passwords: Arc<dyn PasswordStore>,
     random: Arc<dyn Random>,
     now: UnixTime,
 }
@@ -41,6 +43,17 @@ pub struct NewInvitation {
     pub expires_at: UnixTime,
 }
 
+/// A code to be made that lets somebody back into an account.
+#[derive(Clone, Debug)]
+pub struct NewRecovery {
+    /// The account.
+    pub name: AccountName,
+    /// Whether everything else that logs in to the account is revoked when the code is used.
+    pub revoke_others: bool,
+    /// When it stops working.
+    pub expires_at: UnixTime,
+}
+
 impl Administration {
     /// Acts on the stores of `ports`, at the present moment of its clock.
     pub fn new(ports: &Ports) -> Self {
@@ -49,6 +62,7 @@ impl Administration {
             audit: Arc::clone(&ports.audit),
             credentials: Arc::clone(&ports.credentials),
             invitations: Arc::clone(&ports.invitations),
+            passwords: Arc::clone(&ports.passwords),
             random: Arc::clone(&ports.random),
             now: ports.clock.now(),
         }
@@ -151,18 +165,68 @@ impl Administration {
     /// When the store fails.
     pub async fn invite(&self, new: NewInvitation) -> Result<EnrolmentCode, AdminError> {
         let code = EnrolmentCode::generate(&*self.random);
-        let mut event = AuditEvent::new(self.now, EventKind::InvitationCreated);
-        event.detail = new.username.as_ref().map(|username| format!("for {username}"));
-        let invitation = Invitation {
+        let NewInvitation { username, scopes, expires_at } = new;
+        let (invitation, event) = self.invitation(code.hash(), username, &scopes, expires_at);
+        self.invitations.create_invitation(&invitation, event).await?;
+        Ok(code)
+    }
+
+    /// Makes an invitation for each of these names: all of them or none. The codes are returned here,
+    /// in the order of the names, and are kept nowhere.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn invite_each(
+        &self,
+        usernames: &[Username],
+        scopes: &Scopes,
+        expires_at: UnixTime,
+    ) -> Result<Vec<EnrolmentCode>, AdminError> {
+        let codes: Vec<_> =
+            usernames.iter().map(|_| EnrolmentCode::generate(&*self.random)).collect();
+        let named = usernames.iter().zip(&codes).map(|(username, code)| {
+            self.invitation(code.hash(), Some(username.clone()), scopes, expires_at)
+        });
+        self.invitations.create_invitations(&named.collect::<Vec<_>>()).await?;
+        Ok(codes)
+    }
+
+    /// Makes a code that lets somebody back into an account, in place of an earlier one for the same
+    /// account. It is returned here and is kept nowhere.
+    ///
+    /// # Errors
+    /// When there is no such account, it is disabled, or the store fails.
+    pub async fn allow_recovery(&self, new: NewRecovery) -> Result<RecoveryCode, AdminError> {
+        let account = self.account(&new.name).await?;
+        if account.status == AccountStatus::Disabled {
+            return Err(AdminError::Disabled);
+        }
+        let code = RecoveryCode::generate(&*self.random);
+        let event = self.event(EventKind::RecoveryCreated, account.id);
+        let detail = if new.revoke_others {
+            "by an administrator; its use revokes everything else that logs in"
+        } else {
+            "by an administrator"
+        };
+        let recovery = Invitation {
             code_hash: code.hash(),
-            username: new.username,
-            scopes: new.scopes,
+            purpose: Purpose::Recover { revoke_others: new.revoke_others },
+            username: Some(account.username),
+            scopes: Scopes::none(),
             created_at: self.now,
             expires_at: new.expires_at,
             used_at: None,
         };
-        self.invitations.create_invitation(&invitation, event).await?;
+        self.invitations.create_recovery(&recovery, event.detail(detail)).await?;
         Ok(code)
+    }
+
+    /// The code that lets somebody back into an account and has not been used, if there is one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recovery(&self, account: &Account) -> Result<Option<Invitation>, AdminError> {
+        Ok(self.invitations.recovery(&account.username).await?)
     }
 
     /// Makes invitations with one-time passwords, each for one name: all of them or none. The
@@ -184,18 +248,19 @@ impl Administration {
             if self.invitations.invitation(&code_hash).await?.is_some() {
                 return Err(AdminError::Invited(username.clone()));
             }
-            let event = AuditEvent::new(self.now, EventKind::InvitationCreated);
-            let invitation = Invitation {
-                code_hash,
-                username: Some(username.clone()),
-                scopes: scopes.clone(),
-                created_at: self.now,
-                expires_at,
-                used_at: None,
-            };
-            invitations.push((invitation, event.detail(format!("for {username}"))));
+            let username = Some(username.clone());
+            invitations.push(self.invitation(code_hash, username, scopes, expires_at));
         }
         Ok(self.invitations.create_invitations(&invitations).await?)
+    }
+
+    /// Whether an account has a password, as those of the dialect *jwks-server* have.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_password(&self, account: &Account) -> Result<bool, AdminError> {
+        let known = self.passwords.password(&AccountName::Id(account.id)).await?;
+        Ok(known.is_some_and(|(_, hash)| hash != NO_PASSWORD))
     }
 
     /// Invitations, newest first.
@@ -211,7 +276,9 @@ impl Administration {
     /// # Errors
     /// When there is none of that hash, or the store fails.
     pub async fn withdraw_invitation(&self, code_hash: &CodeHash) -> Result<(), AdminError> {
-        let event = AuditEvent::new(self.now, EventKind::InvitationWithdrawn);
+        let mut event = AuditEvent::new(self.now, EventKind::InvitationWithdrawn);
+        let known = self.invitations.invitation(code_hash).await?;
+        event.detail = known.map(|known| describe(&known));
         let withdrawn = self.invitations.withdraw_invitation(code_hash, event).await?;
         withdrawn.then_some(()).ok_or(AdminError::NoInvitation)
     }
@@ -226,6 +293,28 @@ impl Administration {
         limit: u32,
     ) -> Result<Vec<RecordedEvent>, AdminError> {
         Ok(self.audit.events(filter, limit).await?)
+    }
+
+    /// An invitation to register, and the event that says so.
+    fn invitation(
+        &self,
+        code_hash: CodeHash,
+        username: Option<Username>,
+        scopes: &Scopes,
+        expires_at: UnixTime,
+    ) -> (Invitation, AuditEvent) {
+        let mut event = AuditEvent::new(self.now, EventKind::InvitationCreated);
+        event.detail = username.as_ref().map(|username| format!("for {username}"));
+        let invitation = Invitation {
+            code_hash,
+            purpose: Purpose::Register,
+            username,
+            scopes: scopes.clone(),
+            created_at: self.now,
+            expires_at,
+            used_at: None,
+        };
+        (invitation, event)
     }
 
     async fn replace_scopes(
@@ -244,6 +333,16 @@ impl Administration {
     }
 }
 
+/// What an invitation does, in words.
+fn describe(invitation: &Invitation) -> String {
+    let does = match invitation.purpose {
+        Purpose::Register => "registers",
+        Purpose::Recover { .. } => "recovers",
+    };
+    let whom = invitation.username.as_ref().map_or("anybody", Username::as_str);
+    format!("{does} {whom}")
+}
+
 fn existing(found: bool) -> Result<(), AdminError> {
     found.then_some(()).ok_or(AdminError::NoAccount)
 }
@@ -251,6 +350,9 @@ fn existing(found: bool) -> Result<(), AdminError> {
 /// Why an administrative act fails.
 #[derive(Debug, Error)]
 pub enum AdminError {
+    /// The account is disabled, so nobody shall get into it.
+    #[error("the account is disabled")]
+    Disabled,
     /// There is an invitation with the same name and password already.
     #[error("{0} was invited with that password before")]
     Invited(Username),

@@ -205,10 +205,18 @@ event_kinds! {
     LoginRefused = "login.refused",
     /// An account logged in.
     LoginSucceeded = "login.succeeded",
+    /// A lost master key was given up, and with it everything that only it opened.
+    MasterKeyAbandoned = "master-key.abandoned",
     /// The master key was changed.
     MasterKeyChanged = "master-key.changed",
     /// A proof or an assertion that had been used came again.
     ProofReplayed = "proof.replayed",
+    /// An administrator made a code that lets somebody back into an account.
+    RecoveryCreated = "recovery.created",
+    /// A recovery of an account was refused: a wrong code.
+    RecoveryRefused = "recovery.refused",
+    /// Somebody got into an account with a recovery code.
+    RecoveryUsed = "recovery.used",
     /// Refusals were so many that some were not written down.
     RefusalsDropped = "refusals.dropped",
     /// A registration was refused: a wrong enrolment code, or enrolment is closed.
@@ -244,7 +252,10 @@ impl EventKind {
             | Self::KeyClaimLost
             | Self::KeyRenamed
             | Self::KeyRevoked
+            | Self::MasterKeyAbandoned
             | Self::MasterKeyChanged
+            | Self::RecoveryCreated
+            | Self::RecoveryUsed
             | Self::SigningKeyCreated
             | Self::SigningKeyRemoved
             | Self::SigningKeyRotated => Budget::Changes,
@@ -252,6 +263,7 @@ impl EventKind {
             Self::KeyChangeRefused
             | Self::LoginRefused
             | Self::ProofReplayed
+            | Self::RecoveryRefused
             | Self::RefusalsDropped
             | Self::RegistrationRefused
             | Self::TokenRefused => Budget::Refusals,

@@ -1,4 +1,4 @@
-//! Invitations: one-time codes that let somebody enrol.
+//! Invitations: one-time codes that let somebody enrol, or back into an account.
 
 use countersign_protocol::{
     Scopes, UnixTime, digest::sha256, ports::Random, ports::random_bytes, strict::base64url,
@@ -8,11 +8,13 @@ use zeroize::Zeroizing;
 
 use crate::account::Username;
 
-/// A standing permission to register one account.
+/// A standing permission to register one account, or to recover one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
     /// The hash of the code; the code itself is kept nowhere.
     pub code_hash: CodeHash,
+    /// What its code does.
+    pub purpose: Purpose,
     /// The only username that may use it; `None` leaves the choice to the invited.
     pub username: Option<Username>,
     /// The scopes that the account will have.
@@ -32,56 +34,102 @@ impl Invitation {
     }
 }
 
+/// What the code of an invitation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It registers an account.
+    Register,
+    /// It gives the account of its username, which exists, a new key or a new password.
+    Recover {
+        /// Whether everything else that logs in to the account is revoked by that.
+        revoke_others: bool,
+    },
+}
+
 /// SHA-256 of a one-time code, or the keyed hash of a one-time password: what is stored, and what names the invitation to an administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CodeHash(pub [u8; 32]);
 
-/// A one-time code, `csi_` and 22 + 6 base64url characters: 128 random bits and a checksum, so that
-/// a typing error is told apart from a wrong code without asking the store.
-pub struct EnrolmentCode(Zeroizing<String>);
+/// The form of one-time codes: a prefix that says what the code is for, and 27 base64url characters
+/// of 128 random bits and a checksum, so that a typing error is told apart from a wrong code without
+/// asking the store.
+struct CodeForm {
+    prefix: &'static str,
+    /// Makes the checksum that of this kind of code.
+    kind: &'static [u8],
+}
 
-impl EnrolmentCode {
-    const PREFIX: &str = "csi_";
+impl CodeForm {
     const CHECKSUM_LEN: usize = 4;
 
-    /// A fresh code.
-    pub fn generate(random: &dyn Random) -> Self {
+    fn generate(&self, random: &dyn Random) -> Zeroizing<String> {
         let secret = Zeroizing::new(random_bytes::<16>(random));
         let mut bytes = Zeroizing::new([0; 16 + Self::CHECKSUM_LEN]);
         bytes[..16].copy_from_slice(&*secret);
-        bytes[16..].copy_from_slice(&Self::checksum(&*secret));
+        bytes[16..].copy_from_slice(&self.checksum(&*secret));
         let text = Zeroizing::new(base64url::encode(&*bytes));
-        Self(Zeroizing::new(format!("{}{}", Self::PREFIX, *text)))
+        Zeroizing::new(format!("{}{}", self.prefix, *text))
     }
 
-    /// Reads a code as somebody typed it.
-    ///
-    /// # Errors
-    /// When the text is not a code that this product could have made.
-    pub fn parse(text: &str) -> Result<Self, InvalidCode> {
-        let encoded = text.strip_prefix(Self::PREFIX).ok_or(InvalidCode)?;
-        let bytes = Zeroizing::new(base64url::decode(encoded).map_err(|_| InvalidCode)?);
-        let (secret, checksum) = bytes.split_at_checked(16).ok_or(InvalidCode)?;
-        if checksum != Self::checksum(secret) {
-            return Err(InvalidCode);
+    fn parse(&self, text: &str) -> Result<Zeroizing<String>, InvalidCode> {
+        let invalid = InvalidCode { prefix: self.prefix };
+        let encoded = text.strip_prefix(self.prefix).ok_or(invalid)?;
+        let bytes = Zeroizing::new(base64url::decode(encoded).map_err(|_| invalid)?);
+        let (secret, checksum) = bytes.split_at_checked(16).ok_or(invalid)?;
+        if checksum != self.checksum(secret) {
+            return Err(invalid);
         }
-        Ok(Self(Zeroizing::new(text.to_owned())))
+        Ok(Zeroizing::new(text.to_owned()))
     }
 
-    /// The code, to be shown once to whoever passes it on.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// What is stored of it.
-    pub fn hash(&self) -> CodeHash {
-        CodeHash(sha256(&[self.0.as_bytes()]))
-    }
-
-    fn checksum(secret: &[u8]) -> [u8; Self::CHECKSUM_LEN] {
-        let digest = sha256(&[b"countersign enrolment code", secret]);
+    fn checksum(&self, secret: &[u8]) -> [u8; Self::CHECKSUM_LEN] {
+        let digest = sha256(&[self.kind, secret]);
         [digest[0], digest[1], digest[2], digest[3]]
     }
+}
+
+macro_rules! one_time_code {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:literal) => {
+        $(#[$doc])*
+        pub struct $name(Zeroizing<String>);
+
+        impl $name {
+            const FORM: CodeForm = CodeForm { prefix: $prefix, kind: $kind };
+
+            /// A fresh code.
+            pub fn generate(random: &dyn Random) -> Self {
+                Self(Self::FORM.generate(random))
+            }
+
+            /// Reads a code as somebody typed it.
+            ///
+            /// # Errors
+            /// When the text is not a code that this product could have made.
+            pub fn parse(text: &str) -> Result<Self, InvalidCode> {
+                Self::FORM.parse(text).map(Self)
+            }
+
+            /// The code, to be shown once to whoever passes it on.
+            pub fn reveal(&self) -> &str {
+                &self.0
+            }
+
+            /// What is stored of it.
+            pub fn hash(&self) -> CodeHash {
+                CodeHash(sha256(&[self.0.as_bytes()]))
+            }
+        }
+    };
+}
+
+one_time_code! {
+    /// A one-time code with which somebody registers: `csi_` and 27 characters.
+    EnrolmentCode, "csi_", b"countersign enrolment code"
+}
+
+one_time_code! {
+    /// A one-time code with which somebody gets back into an account: `csr_` and 27 characters.
+    RecoveryCode, "csr_", b"countersign recovery code"
 }
 
 /// A secret that registers one account together with its name: 8 to 128 characters.
@@ -127,10 +175,13 @@ impl OneTimePassword {
 )]
 pub struct InvalidPassword;
 
-/// Not an enrolment code.
+/// Not a code of that kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("not an enrolment code: it begins with csi_ and must be copied whole")]
-pub struct InvalidCode;
+#[error("not such a code: it begins with {prefix} and must be copied whole")]
+pub struct InvalidCode {
+    /// How codes of that kind begin.
+    prefix: &'static str,
+}
 
 #[cfg(test)]
 mod tests {
@@ -173,5 +224,15 @@ mod tests {
         }
         assert!(EnrolmentCode::parse("").is_err());
         assert!(EnrolmentCode::parse("csi_").is_err());
+    }
+
+    #[test]
+    fn a_code_of_one_kind_is_none_of_the_other() {
+        let (enrolment, recovery) =
+            (EnrolmentCode::generate(&Counting), RecoveryCode::generate(&Counting));
+        assert!(RecoveryCode::parse(recovery.reveal()).is_ok());
+        assert!(EnrolmentCode::parse(recovery.reveal()).is_err());
+        assert!(EnrolmentCode::parse(&recovery.reveal().replace("csr_", "csi_")).is_err());
+        assert!(RecoveryCode::parse(&enrolment.reveal().replace("csi_", "csr_")).is_err());
     }
 }

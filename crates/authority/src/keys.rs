@@ -4,7 +4,7 @@ use countersign_protocol::{
     Principal, Unspent,
     keys::{KeyError, PublicKey, Thumbprint},
     proofs::{
-        dpop::{DpopError, NonceRule},
+        dpop::{DpopError, NonceRule, SubjectError},
         target_uri::TargetUri,
     },
     replay::ReplayOwner,
@@ -46,7 +46,8 @@ impl KeyOperation for AddKey {
 /// Proof that whoever holds the new key agrees.
 #[derive(Clone, Copy, Debug)]
 pub struct NewKeyProof<'a> {
-    /// A proof in the form of DPoP, by the new key, for this method and URI.
+    /// A proof in the form of DPoP, by the new key, for this method and URI, whose `sub` names the
+    /// account: else whoever sees it could add the key to another account.
     pub text: &'a str,
     /// The method of the request.
     pub method: &'a str,
@@ -184,11 +185,17 @@ impl Authority {
         };
         // Keys are added at a protected resource, whose nonces are those that the client has.
         let rule = NonceRule::IfPresent(&self.resource_nonces);
-        let (proof, signer) = self.verify_proof(&presented, rule, now).map_err(ProofError::from)?;
+        let account_id = change.author.account_id;
+        let account = self.ports.accounts.account(&AccountName::Id(account_id)).await;
+        let account = account.map_err(AddCredentialError::from)?;
+        let account = account.ok_or(AddCredentialError::NoAccount)?;
+        let proof = self.parse_proof(&presented).map_err(ProofError::from)?;
+        let proof = proof.for_account(|name| account.is_called(name))?;
+        let verified = self.verify_parsed(proof, &presented, rule, now);
+        let (proof, signer) = verified.map_err(ProofError::from)?;
         if signer.thumbprint() != public_key.thumbprint() {
             return Err(ProofError::from(DpopError::OtherKey).into());
         }
-        let account_id = change.author.account_id;
         let credential = Credential {
             added_by: change.author.credential,
             ..Credential::new(account_id, public_key, label, now)
@@ -299,6 +306,9 @@ pub enum AddKeyError {
     /// The store refuses or failed.
     #[error(transparent)]
     Store(#[from] AddCredentialError),
+    /// The proof by the new key is for no account, or for another one.
+    #[error("new_key_proof: {0}")]
+    Subject(#[from] SubjectError),
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod policy;
 pub mod ports;
 mod proof;
 mod published_keys;
+mod recovery;
 mod registration;
 mod registration_key;
 mod revocation_feed;
@@ -41,7 +42,7 @@ mod trail;
 mod turns;
 pub mod vault;
 
-pub use crate::administration::{AdminError, Administration, NewInvitation};
+pub use crate::administration::{AdminError, Administration, NewInvitation, NewRecovery};
 pub use crate::authority::{Authority, StartError};
 pub use crate::caller::{Caller, CallerAuthentication, CallerError};
 pub use crate::keys::{AddKey, AddKeyError, NewKeyProof, RenameKey, RevokeKey};
@@ -58,6 +59,7 @@ pub use crate::passwords::{
 };
 pub use crate::proof::{PresentedDpop, ProofError};
 pub use crate::published_keys::PublishedKeys;
+pub use crate::recovery::{Recovered, Recovery, RecoveryError, RecoveryKey};
 pub use crate::registration::{PresentedKey, Registered, Registration, RegistrationError};
 pub use crate::registration_key::{RegistrationKey, RegistrationKeyError};
 pub use crate::revocation_feed::{FEED_MAX_AGE, RevocationFeedError};

@@ -40,6 +40,9 @@ use crate::{
 /// A longer password is not one, and costs no hash.
 const MAX_PASSWORD: usize = 256;
 
+/// What is kept of the password of an account that has none. It matches nothing.
+pub(crate) const NO_PASSWORD: &str = "!";
+
 /// A text that is wiped when it is dropped.
 pub type Secret = Zeroizing<String>;
 
@@ -91,12 +94,7 @@ impl Authority {
         if self.ports.accounts.account(&name).await.map_err(RegistrationError::from)?.is_some() {
             return Err(RegistrationError::UsernameTaken.into());
         }
-        let password = Secret::new(uuid_v4(&*self.ports.random).to_string());
-        let salt = random_bytes(&*self.ports.random);
-        let password_hash = self
-            .passwords
-            .hash(password.as_bytes(), salt, self.asker(registration.address))
-            .await?;
+        let (password, password_hash) = self.make_password(registration.address).await?;
         let id = AccountId::generate(now, &*self.ports.random);
         let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id);
         let new = NewPasswordAccount {
@@ -109,6 +107,17 @@ impl Authority {
         };
         self.ports.passwords.create_password_account(new).await?;
         Ok(password)
+    }
+
+    /// A new password, a UUIDv4, and what is kept of it.
+    pub(crate) async fn make_password(
+        &self,
+        address: IpAddr,
+    ) -> Result<(Secret, String), HashError> {
+        let password = Secret::new(uuid_v4(&*self.ports.random).to_string());
+        let salt = random_bytes(&*self.ports.random);
+        let hash = self.passwords.hash(password.as_bytes(), salt, self.asker(address)).await?;
+        Ok((password, hash))
     }
 
     /// Counts an attempt to log in with a password: at most ten in any one second for each address.

@@ -286,7 +286,7 @@ pub struct Limits {
     pub key_changes_per_day: RateLimit,
     /// The same, by client network.
     pub key_changes_of_network_per_day: RateLimit,
-    /// Wrong one-time passwords, by client address.
+    /// Wrong one-time passwords and recovery codes, by client address.
     pub guesses_from_address: RateLimit,
     /// Wrong one-time passwords, by the name that they were tried with and the client network.
     pub guesses_at_name: RateLimit,

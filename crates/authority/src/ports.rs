@@ -29,7 +29,7 @@ pub use self::credentials::{
     AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
     RenameCredentialError, RevokeCredentialError,
 };
-pub use self::invitations::InvitationStore;
+pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, RecoverError};
 pub use self::passwords::{
     CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, PasswordStore,
 };

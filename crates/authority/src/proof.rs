@@ -37,13 +37,26 @@ impl Authority {
         nonce: NonceRule<'_>,
         now: UnixTime,
     ) -> Result<(Unspent<DpopProof>, PublicKey), DpopError> {
+        self.verify_parsed(self.parse_proof(presented)?, presented, nonce, now)
+    }
+
+    /// Parses a proof. Nothing in it is trusted yet.
+    pub(crate) fn parse_proof<'a>(
+        &self,
+        presented: &PresentedDpop<'a>,
+    ) -> Result<PresentedProof<'a>, DpopError> {
         let fields = presented.fields.iter().copied();
-        let mut is_new = true;
-        let proof = PresentedProof::from_fields(fields, |text| {
-            let known = self.proof_headers.get(text);
-            is_new = known.is_none();
-            known
-        })?;
+        PresentedProof::from_fields(fields, |text| self.proof_headers.get(text))
+    }
+
+    /// Verifies a proof that was parsed, as [`Self::verify_proof`] does.
+    pub(crate) fn verify_parsed(
+        &self,
+        proof: PresentedProof<'_>,
+        presented: &PresentedDpop<'_>,
+        nonce: NonceRule<'_>,
+        now: UnixTime,
+    ) -> Result<(Unspent<DpopProof>, PublicKey), DpopError> {
         let header = Arc::clone(proof.header());
         let registered = self.live.known_key(&header.thumbprint());
         let is_credential = registered.is_some();
@@ -62,7 +75,10 @@ impl Authority {
         };
         let verified = proof.verify(&key, &expected, now)?;
         // Strangers, and keys of one session, are not worth a place.
-        if is_new && is_credential && header.is_worth_keeping() {
+        if is_credential
+            && header.is_worth_keeping()
+            && self.proof_headers.get(header.text()).is_none()
+        {
             self.proof_headers.insert(header.text().into(), header);
         }
         Ok((verified, key))

@@ -1,10 +1,10 @@
 //! The vault: one master key, from which every other secret of the server follows.
 
-use std::num::ParseIntError;
+use std::{fmt, num::ParseIntError};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use countersign_protocol::{
-    UnixTime,
+    AccountId, UnixTime,
     envelope::aes_gcm::{RootKey, SealingKey, SecretBytes},
     ports::{Random, random_bytes},
     strict::{base64, base64url},
@@ -25,6 +25,11 @@ const CHECK_TEXT: &[u8] = b"countersign vault, version 1";
 
 /// A master key as the operator gave it.
 pub struct MasterKey(Form);
+
+/// A shorter passphrase can be guessed, although Argon2id makes each guess dear.
+const MIN_PASSPHRASE_CHARS: usize = 20;
+/// A passphrase of fewer different characters is one that somebody has padded.
+const MIN_DIFFERENT_CHARS: usize = 8;
 
 enum Form {
     Bytes(SecretBytes),
@@ -54,6 +59,15 @@ impl MasterKey {
             Some(bytes) => Form::Bytes(bytes),
             None => Form::Passphrase(Zeroizing::new(text.to_owned())),
         }))
+    }
+
+    /// Whether somebody who has the database could find it by guessing: a short passphrase.
+    pub fn is_weak(&self) -> bool {
+        let Form::Passphrase(text) = &self.0 else { return false };
+        let mut different: Vec<char> = text.chars().collect();
+        different.sort_unstable();
+        different.dedup();
+        text.chars().count() < MIN_PASSPHRASE_CHARS || different.len() < MIN_DIFFERENT_CHARS
     }
 
     /// The text that [`Self::parse`] reads back, to be written to the key file.
@@ -167,6 +181,40 @@ impl Vault {
         Ok(replaced?)
     }
 
+    /// What a store has that only its master key opens.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn contents(
+        (vaults, keys): (&dyn VaultStore, &dyn SigningKeyStore),
+    ) -> Result<VaultContents, StoreError> {
+        let server_keys = vaults.server_keys().await?;
+        Ok(VaultContents {
+            signing_keys: keys.signing_keys().await?.len(),
+            server_keys: server_keys.into_iter().map(|(account, _)| account).collect(),
+            has_registration_key: vaults.registration_key().await?.is_some(),
+        })
+    }
+
+    /// Gives up the master key of a store, which is lost, and everything that only it opens, and makes
+    /// a vault for `new`: in one transaction. The next start makes new signing keys.
+    ///
+    /// # Errors
+    /// When there is no vault, or the store fails; then nothing has changed.
+    pub async fn abandon(
+        (vaults, keys): (&dyn VaultStore, &dyn SigningKeyStore),
+        new: &MasterKey,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<(), VaultError> {
+        vaults.vault().await?.ok_or(VaultError::Empty)?;
+        let lost = Self::contents((vaults, keys)).await?;
+        let (_, record) = Self::create(new, random)?;
+        let event = AuditEvent::new(now, EventKind::MasterKeyAbandoned);
+        let event = event.detail(format!("by an administrator; lost: {lost}"));
+        Ok(vaults.replace_vault(&record, &[], &[], None, event).await?)
+    }
+
     /// Whether the store had no vault before: nothing was ever signed for it.
     pub(crate) const fn is_new(&self) -> bool {
         self.is_new
@@ -192,6 +240,28 @@ impl Vault {
             Ok(text) if *text == CHECK_TEXT => Ok(vault),
             Ok(_) | Err(_) => Err(VaultError::WrongMasterKey),
         }
+    }
+}
+
+/// What only the master key opens. Accounts, their keys and their passwords are not among it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultContents {
+    /// How many signing keys.
+    pub signing_keys: usize,
+    /// The accounts that the server has a key pair of their own for, as *passwordless* has it.
+    pub server_keys: Vec<AccountId>,
+    /// Whether there is a key pair for sealed registrations, as *gradecoin* has it.
+    pub has_registration_key: bool,
+}
+
+impl fmt::Display for VaultContents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { signing_keys, server_keys, has_registration_key } = self;
+        write!(f, "{signing_keys} signing keys, {} key pairs for accounts", server_keys.len())?;
+        if *has_registration_key {
+            f.write_str(", the key pair for sealed registrations")?;
+        }
+        Ok(())
     }
 }
 

@@ -28,12 +28,20 @@ pub(crate) fn decide(
     let keys = [master_key::file_in(directory), master_key::next_file_in(directory)];
     let presence = presence(&database, lock, &keys);
     match presence {
+        Presence::Database if !anew => return Ok(Purpose::Serve),
+        Presence::Gone(traces) if !anew => {
+            return Err(OpenError::Gone { path: database, traces }.into());
+        }
+        Presence::NeverSeen if !anew && master_key::is_given() => bail!(Unannounced(database)),
+        Presence::Beginning | Presence::Database | Presence::Gone(_) | Presence::NeverSeen => {}
+    }
+    master_key::refuse_weak_beginning(directory)?;
+    match presence {
         Presence::Beginning => Ok(Purpose::FirstStart),
-        _ if anew => begin_anew(&database, lock),
-        Presence::Database => Ok(Purpose::Serve),
-        Presence::Gone(traces) => Err(OpenError::Gone { path: database, traces }.into()),
-        Presence::NeverSeen if master_key::is_given() => bail!(Unannounced(database)),
-        Presence::NeverSeen => begin(lock),
+        Presence::Database | Presence::Gone(_) | Presence::NeverSeen if anew => {
+            begin_anew(&database, lock)
+        }
+        Presence::Database | Presence::Gone(_) | Presence::NeverSeen => begin(lock),
     }
 }
 

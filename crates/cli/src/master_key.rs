@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use countersign_authority::{
     ports::VaultStore,
     vault::{MasterKey, Vault, VaultError},
@@ -20,7 +20,7 @@ use countersign_protocol::ports::Random;
 use countersign_system::SystemRandom;
 use zeroize::Zeroizing;
 
-use crate::secret_file;
+use crate::{output, secret_file};
 
 /// The variables that may hold the master key; the first one that is set counts.
 pub(crate) const VARIABLES: [&str; 2] = ["COUNTERSIGN_MASTER_KEY", "NOT_MY_KEY"];
@@ -89,7 +89,61 @@ pub(crate) fn find(
         write_new(&path, &key)?;
         return Ok(vec![Found { key, source: Source::NewFile(path) }]);
     }
-    bail!("there is no master key: put back {}, or set {}", path.display(), VARIABLES[0])
+    bail!(
+        "there is no master key: put back {}, or set {} (or {}). If it is lost for good, `countersign \
+         admin rekey --abandon-signing-keys` makes a new one: accounts, keys and passwords stay",
+        path.display(),
+        VARIABLES[0],
+        VARIABLES[1]
+    )
+}
+
+/// All keys that are there, whichever of them would count: that of the environment, and those of the
+/// key files.
+pub(crate) fn all(data_dir: &Path) -> anyhow::Result<Vec<Found>> {
+    let mut all: Vec<_> = from_environment()?.into_iter().collect();
+    all.extend(from_files(data_dir)?);
+    Ok(all)
+}
+
+/// Refuses to begin a database with a key that can be guessed. `NOT_MY_KEY` is what setups of the
+/// *jwks-server* make of it, and is warned of instead.
+pub(crate) fn refuse_weak_beginning(data_dir: &Path) -> anyhow::Result<()> {
+    let found = match from_environment()? {
+        Some(found) => Some(found),
+        None => from_files(data_dir)?.into_iter().next(),
+    };
+    match found {
+        Some(Found { key, source }) if key.is_weak() => match source {
+            Source::Environment(variable) if variable == VARIABLES[1] => Ok(()),
+            source => Err(weak(&source.place())),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a key that somebody would change to.
+pub(crate) fn refuse_weak(key: &MasterKey, place: &str) -> anyhow::Result<()> {
+    if key.is_weak() { Err(weak(place)) } else { Ok(()) }
+}
+
+fn weak(place: &str) -> anyhow::Error {
+    anyhow!(
+        "the master key in {place} can be guessed by whoever gets the database: take 32 random bytes \
+         (`openssl rand -base64 32`), or a passphrase of 20 characters and more. With none at all the \
+         first start makes one, in master.key"
+    )
+}
+
+/// Warns of a key that can be guessed and that the database was made with.
+pub(crate) fn warn_if_weak(Found { key, source }: &Found) {
+    if key.is_weak() {
+        output::remark(format!(
+            "WARNING: the master key in {} can be guessed by whoever gets the database; change it: stop \
+             the server, `countersign admin rekey`",
+            source.place()
+        ));
+    }
 }
 
 /// Whether a master key of this program is in the environment. (The other variable is that of the
@@ -121,7 +175,7 @@ pub(crate) async fn open_vault(
     }
     bail!(
         "wrong master key in {tried}: the database was made with another one; put that one back, \
-         or set {} to it",
+         or set {} to it. If it is lost for good: `countersign admin rekey --abandon-signing-keys`",
         VARIABLES[0]
     )
 }

@@ -122,6 +122,7 @@ pub(crate) async fn start(
     }
     let (vault, found) = master_key::open_vault(&settings.data_dir, keys, &*ports.vault).await?;
     let found = master_key::settle(&settings.data_dir, found)?;
+    master_key::warn_if_weak(&found);
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);
     lock.remember(Memory::Installation(store.installation()))?;
     Ok(Opened { authority, store, master_key: found.source, lock })

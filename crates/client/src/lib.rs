@@ -21,8 +21,8 @@ mod testing;
 
 pub use crate::http::{
     Carried, Carrier, Client, ClientError, KeyInfo, Login, Metadata, NewAccount,
-    PasswordlessAccount, Refusal, Registration, Request, Response, Session, SessionRecipients,
-    Transport, TransportOptions, WhoAmI, check_address, gradecoin_fingerprint,
+    PasswordlessAccount, Recovered, Recovery, Refusal, Registration, Request, Response, Session,
+    SessionRecipients, Transport, TransportOptions, WhoAmI, check_address, gradecoin_fingerprint,
 };
 pub use crate::key_file::read_private_key;
 pub use crate::password::{Password, PasswordError};

@@ -61,6 +61,39 @@ impl Proof<'_> {
     }
 }
 
+/// What a new key signs so that it is added to an account, and to no other.
+#[derive(Clone, Copy)]
+pub struct NewKeyProof<'a> {
+    /// The URI that the keys of an account are added at (`htu`); the method is POST.
+    pub uri: &'a str,
+    /// The username or the id of the account (`sub`).
+    pub account: &'a str,
+}
+
+impl NewKeyProof<'_> {
+    /// A proof in the form of DPoP, signed by `key`, the new one, and good for one use.
+    ///
+    /// # Errors
+    /// When the cryptographic library cannot sign.
+    pub fn sign(
+        &self,
+        key: &PrivateKey,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<String, SignError> {
+        let header = [("typ", dpop::TYPE.into()), ("jwk", key.public_key().to_jwk().into())];
+        // Without a nonce: what a resource supplies is for proofs with a token (RFC 9449 §9).
+        let claims = [
+            ("jti", fresh_id(random).into()),
+            ("htm", "POST".into()),
+            ("htu", self.uri.into()),
+            ("iat", now.as_secs().into()),
+            ("sub", self.account.into()),
+        ];
+        jws::sign(key, key.algorithm(), &object(header), &object(claims))
+    }
+}
+
 /// The statement "I am this account, now", by which a key logs in (RFC 7523 §3).
 #[derive(Clone, Copy)]
 pub struct Assertion<'a> {

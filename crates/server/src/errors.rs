@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    AddKeyError, CallerError, LoginError, ProofError, RegistrationError, RevocationFeedError,
-    RevokeTokenError, StepUpError,
+    AddKeyError, CallerError, LoginError, ProofError, RecoveryError, RegistrationError,
+    RevocationFeedError, RevokeTokenError, StepUpError,
     ports::{
         AddCredentialError, RateLimited, RenameCredentialError, RevokeCredentialError, StoreError,
     },
@@ -71,10 +71,28 @@ impl From<RegistrationError> for Problem {
     }
 }
 
+impl From<RecoveryError> for Problem {
+    fn from(error: RecoveryError) -> Self {
+        let kind = match error {
+            RecoveryError::BodyUnsigned | RecoveryError::OtherBody => ProblemType::InvalidProof,
+            RecoveryError::Busy(error) => return error.into(),
+            RecoveryError::CodeUnusable => ProblemType::RecoveryCode,
+            RecoveryError::Key(_) => ProblemType::InvalidKey,
+            RecoveryError::KeyTaken => ProblemType::KeyTaken,
+            RecoveryError::Label(_) | RecoveryError::NoPassword => ProblemType::InvalidRequest,
+            RecoveryError::LimitReached => ProblemType::KeyLimit,
+            RecoveryError::Proof(error) => return error.into(),
+            RecoveryError::RateLimited(error) => return error.into(),
+            RecoveryError::Store(error) => return error.into(),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
 impl From<AddKeyError> for Problem {
     fn from(error: AddKeyError) -> Self {
         let kind = match error {
-            AddKeyError::ApprovalUsed => ProblemType::InvalidProof,
+            AddKeyError::ApprovalUsed | AddKeyError::Subject(_) => ProblemType::InvalidProof,
             AddKeyError::Key(_) => ProblemType::InvalidKey,
             AddKeyError::Label(_) => ProblemType::InvalidRequest,
             AddKeyError::Proof(error) => return error.into(),

@@ -46,6 +46,7 @@ const fn error_code(kind: ProblemType) -> &'static str {
         | ProblemType::NonceRequired
         | ProblemType::NotFound
         | ProblemType::PayloadTooLarge
+        | ProblemType::RecoveryCode
         | ProblemType::RequestTimeout
         | ProblemType::StepUpNeeded
         | ProblemType::Unauthenticated

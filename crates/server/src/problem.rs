@@ -206,6 +206,8 @@ pub enum ProblemType {
     PayloadTooLarge,
     /// This client has sent too many requests.
     RateLimited,
+    /// The recovery code is unknown, used or expired, or not for that account.
+    RecoveryCode,
     /// The client took too long to send the body.
     RequestTimeout,
     /// The proof is good enough to act for the account, but not to change its keys.
@@ -224,7 +226,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every kind, in the order of their names.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::EnrolmentClosed,
         Self::EnrolmentCode,
         Self::Forbidden,
@@ -244,6 +246,7 @@ impl ProblemType {
         Self::Overloaded,
         Self::PayloadTooLarge,
         Self::RateLimited,
+        Self::RecoveryCode,
         Self::RequestTimeout,
         Self::StepUpNeeded,
         Self::Timeout,
@@ -318,6 +321,9 @@ impl ProblemType {
             }
             Self::RateLimited => {
                 ("rate-limited", S::TOO_MANY_REQUESTS, "Too many requests; wait a while.")
+            }
+            Self::RecoveryCode => {
+                ("recovery-code", S::FORBIDDEN, "The recovery code is not valid.")
             }
             Self::RequestTimeout => {
                 ("request-timeout", S::REQUEST_TIMEOUT, "The body took too long to arrive.")

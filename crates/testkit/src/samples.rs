@@ -6,7 +6,7 @@ use countersign_authority::{
     account::Username,
     audit::{AuditEvent, EventKind},
     credential::Credential,
-    invitation::{CodeHash, Invitation},
+    invitation::{CodeHash, Invitation, Purpose},
     ports::{KeyLimits, LoginRecord, NewAccount, RevokedToken, VaultRecord},
     sealed_key::{KeyLife, SealedSigningKey},
 };
@@ -75,6 +75,7 @@ pub fn address(last: u8) -> IpAddr {
 pub fn invitation(number: u8) -> Invitation {
     Invitation {
         code_hash: CodeHash([number; 32]),
+        purpose: Purpose::Register,
         username: None,
         scopes: Scopes::none(),
         created_at: NOW,

@@ -145,9 +145,14 @@ class Client:
 
     def add_key(self, new_key, label=None):
         """Adds a credential to the account; the new key proves itself too."""
-        new_key_proof = self.resource_proof("POST", "/v1/keys", new_key, token=None)
+        new_key_proof = self.new_key_proof(new_key)
         body = {"public_key": new_key.jwk, "new_key_proof": new_key_proof, "label": label}
         return self.call("POST", "/v1/keys", json=dpop.changed(body, None))
+
+    def new_key_proof(self, new_key, **claims):
+        """The words of a new key that it is to be added to this account."""
+        claims = {"sub": self.username} | claims
+        return self.resource_proof("POST", "/v1/keys", new_key, token=None, claims=claims)
 
     # --- introspection and revocation ---
 

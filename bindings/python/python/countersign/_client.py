@@ -78,12 +78,27 @@ class Client(Auth):
             ClientFailed: When the server refuses, for instance because the name is taken.
 
         """
+        return self._to_the_end(self._native.register(label, enrolment_code))
+
+    def recover(self, code: str, *, label: str | None = None) -> str:
+        """Get back into an account that exists, with the key as a new one, and give back its id.
+
+        Args:
+            code: The one-time code of an administrator.
+            label: A name for the key, such as that of the device.
+
+        Raises:
+            ClientFailed: When the server refuses, for instance because the code was used.
+
+        """
+        return self._to_the_end(self._native.recover(code, label))
+
+    def _to_the_end(self, conversation: _native.Conversation) -> str:
         send = self._sender()
-        conversation = self._native.register(label, enrolment_code)
         step = conversation.step(None)
         while isinstance(step, Outgoing):
             step = conversation.step(send(step))
-        assert step is not None  # noqa: S101 - a registration ends with the id
+        assert step is not None  # noqa: S101 - what makes or recovers an account ends with its id
         return step
 
     # --- httpx ---

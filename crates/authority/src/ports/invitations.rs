@@ -1,10 +1,14 @@
-//! Invitations.
+//! Invitations, and what a recovery does.
 
 use async_trait::async_trait;
+use countersign_protocol::{AccountId, keys::Thumbprint};
+use thiserror::Error;
 
 use super::StoreError;
 use crate::{
+    account::Username,
     audit::AuditEvent,
+    credential::Credential,
     invitation::{CodeHash, Invitation},
 };
 
@@ -36,4 +40,62 @@ pub trait InvitationStore: Send + Sync {
         code_hash: &CodeHash,
         event: AuditEvent,
     ) -> Result<bool, StoreError>;
+
+    /// Keeps the invitation to recover an account, in place of an unused one for the same account.
+    /// The account is one that somebody vouches for by that, whether it was ever used or not.
+    async fn create_recovery(
+        &self,
+        recovery: &Invitation,
+        event: AuditEvent,
+    ) -> Result<(), StoreError>;
+
+    /// The unused invitation to recover the account of that name, if there is one.
+    async fn recovery(&self, username: &Username) -> Result<Option<Invitation>, StoreError>;
+
+    /// Gives an active account a new secret, uses the invitation up, and revokes everything else that
+    /// logs in to the account if the invitation says so: its keys, which are returned, and its
+    /// password. Each key is an event of its own.
+    async fn recover(&self, recovery: AccountRecovery) -> Result<Vec<Thumbprint>, RecoverError>;
+}
+
+/// A new way into an account.
+#[derive(Clone, Debug)]
+pub struct AccountRecovery {
+    /// The account.
+    pub account_id: AccountId,
+    /// The invitation to use up. It must be an unused one to recover this very account, unexpired
+    /// at the time of the event.
+    pub code_hash: CodeHash,
+    /// What logs in from now on.
+    pub secret: NewSecret,
+    /// How many live keys the account may have.
+    pub max_keys: usize,
+    /// What the audit trail says; the events of single keys are like it.
+    pub event: AuditEvent,
+}
+
+/// What logs in to an account that was recovered.
+#[derive(Clone, Debug)]
+pub enum NewSecret {
+    /// A key, which was proven.
+    Key(Box<Credential>),
+    /// A password, by what is kept of it.
+    Password(String),
+}
+
+/// Why an account was not recovered.
+#[derive(Debug, Error)]
+pub enum RecoverError {
+    /// No such invitation, or used, expired, or for another account; or the account is disabled.
+    #[error("the recovery code does not work")]
+    CodeUnusable,
+    /// The key belongs to an account already, live or revoked.
+    #[error("the key is registered already")]
+    KeyTaken,
+    /// The account has as many live keys as it may.
+    #[error("the account has as many keys as it may have")]
+    LimitReached,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }

@@ -99,7 +99,7 @@ async fn add_key(world: &World, id: AccountId, number: u64) -> Result<bool, Step
     let jwk = key.public_key().to_jwk();
     let operation = world.authority.key_to_add(PresentedKey::Jwk(&jwk), None).unwrap();
     let change = step_up(world, (id, BODY), operation).await?;
-    let text = &world.proof(&key, &uri);
+    let text = &world.new_key_proof(&key, &uri, id);
     let proof = NewKeyProof { text, method: "POST", uri: &uri };
     Ok(world.authority.add_key(change, proof).await.is_ok())
 }

@@ -1,12 +1,16 @@
-//! A list of whom to invite: CSV (RFC 4180) with a header line and two columns, `User ID` and
-//! `Password`.
+//! Lists of whom to invite. With passwords: CSV (RFC 4180), as spreadsheets write it in any country, with
+//! a header line that names the columns `User ID` and `Password`. Without: one username a line.
 
 use std::{collections::HashMap, fmt};
 
 use countersign_authority::{account::Username, invitation::OneTimePassword};
 
-/// The columns, as the header line must name them, in any case.
-const COLUMNS: [&str; 2] = ["User ID", "Password"];
+/// The columns that are read, by the names that the header line may give them, in any case. Moodle
+/// writes the second one of the first.
+const USER_ID: [&str; 2] = ["User ID", "username"];
+const PASSWORD: [&str; 1] = ["Password"];
+/// What separates fields: a comma, or a semicolon where the comma stands in decimal fractions, or tabs.
+const SEPARATORS: [char; 3] = [',', ';', '\t'];
 /// What spreadsheets put before a text in UTF-8.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -24,6 +28,12 @@ pub(super) struct BadLine {
     pub(super) reason: String,
 }
 
+impl BadLine {
+    fn new(line: usize, reason: impl Into<String>) -> Self {
+        Self { line, reason: reason.into() }
+    }
+}
+
 impl fmt::Display for BadLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.reason)
@@ -31,58 +41,166 @@ impl fmt::Display for BadLine {
 }
 
 /// Reads the whole list, or says what is wrong with every line that is wrong.
-pub(super) fn read(text: &str) -> Result<Vec<Invited>, Vec<BadLine>> {
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    let bad = |line, reason: &str| BadLine { line, reason: reason.to_owned() };
+pub(super) fn read(list: &[u8]) -> Result<Vec<Invited>, Vec<BadLine>> {
+    let mut lines = lines(list)?.peekable();
+    let named = lines.next_if(|(_, line)| named_separator(line).is_some());
+    let named = named.and_then(|(_, line)| named_separator(line));
     let header = lines.next();
-    if !header.is_some_and(|(_, line)| is_header(line)) {
-        let line = header.map_or(1, |(number, _)| number);
-        return Err(vec![bad(line, "the header line `User ID, Password` is missing")]);
+    let line = header.map_or(1, |(number, _)| number);
+    let header = Header::find(header.map_or("", |(_, text)| text), named)
+        .map_err(|reason| vec![BadLine::new(line, reason)])?;
+    let people = lines.map(|(line, text)| (line, header.read(text)));
+    let named = people.map(|(line, person)| {
+        (line, person.map(|(username, password)| (username.clone(), (username, password))))
+    });
+    let invited = once_each(named)?;
+    let invited = invited.into_iter().map(|(line, (username, password))| Invited {
+        line,
+        username,
+        password,
+    });
+    Ok(invited.collect())
+}
+
+/// Reads a list of usernames, one a line, or says what is wrong with every line that is wrong.
+pub(super) fn read_names(list: &[u8]) -> Result<Vec<(usize, Username)>, Vec<BadLine>> {
+    let names = lines(list)?.map(|(line, text)| {
+        let name = text.trim().parse::<Username>().map_err(|error| error.to_string());
+        (line, name.map(|name| (name.clone(), name)))
+    });
+    let names = once_each(names)?;
+    if names.is_empty() {
+        return Err(vec![BadLine::new(1, "there is no username")]);
     }
-    let (mut invited, mut wrong) = (Vec::new(), Vec::new());
+    Ok(names)
+}
+
+/// The lines that are not empty, with their numbers.
+fn lines(list: &[u8]) -> Result<impl Iterator<Item = (usize, &str)>, Vec<BadLine>> {
+    let text = str::from_utf8(list).map_err(|error| vec![not_utf8(list, error.valid_up_to())])?;
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    Ok((1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()))
+}
+
+fn not_utf8(list: &[u8], valid: usize) -> BadLine {
+    if list.starts_with(b"\xff\xfe") || list.starts_with(b"\xfe\xff") {
+        return BadLine::new(1, "this is UTF-16: save the list as UTF-8");
+    }
+    let line = list[..valid].split(|byte| *byte == b'\n').count();
+    let reason = "not valid UTF-8: save the list as UTF-8 (in Excel: CSV UTF-8), or convert it: iconv \
+                  -f latin1 -t utf-8";
+    BadLine::new(line, reason)
+}
+
+/// What is right on each line, in which no username may come twice.
+fn once_each<T>(
+    lines: impl Iterator<Item = (usize, Result<(Username, T), String>)>,
+) -> Result<Vec<(usize, T)>, Vec<BadLine>> {
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
     let mut seen: HashMap<String, usize> = HashMap::new();
-    for (line, text) in lines {
-        match read_line(text) {
-            Ok((username, password)) => match seen.insert(username.folded(), line) {
+    for (line, read) in lines {
+        match read {
+            Ok((username, content)) => match seen.insert(username.folded(), line) {
                 Some(first) => {
-                    wrong.push(bad(line, &format!("{username} is on line {first} already")));
+                    let reason = format!("{username} is on line {first} already");
+                    wrong.push(BadLine::new(line, reason));
                 }
-                None => invited.push(Invited { line, username, password }),
+                None => right.push((line, content)),
             },
-            Err(reason) => wrong.push(BadLine { line, reason }),
+            Err(reason) => wrong.push(BadLine::new(line, reason)),
         }
     }
-    if wrong.is_empty() { Ok(invited) } else { Err(wrong) }
+    if wrong.is_empty() { Ok(right) } else { Err(wrong) }
 }
 
-fn is_header(line: &str) -> bool {
-    fields(line).is_ok_and(|[id, password]| {
-        id.eq_ignore_ascii_case(COLUMNS[0]) && password.eq_ignore_ascii_case(COLUMNS[1])
-    })
+/// The separator of a line `sep=;`, with which Excel is told it.
+fn named_separator(line: &str) -> Option<char> {
+    let mut named = line.trim_end_matches(['\r', '\n']).strip_prefix("sep=")?.chars();
+    let separator = named.next().filter(|separator| SEPARATORS.contains(separator))?;
+    named.next().is_none().then_some(separator)
 }
 
-fn read_line(line: &str) -> Result<(Username, OneTimePassword), String> {
-    let [id, password] = fields(line)?;
-    let username = id.parse().map_err(|error| format!("User ID: {error}"))?;
-    let password = OneTimePassword::parse(&password).map_err(|error| error.to_string())?;
-    Ok((username, password))
+/// What the header line says.
+struct Header {
+    separator: char,
+    columns: usize,
+    user_id: usize,
+    password: usize,
 }
 
-/// The two fields of a line. Spaces around a field do not belong to it, unless they are quoted.
-fn fields(line: &str) -> Result<[String; 2], &'static str> {
-    let (first, rest) = field(line)?;
-    let rest = rest.ok_or("there is one field; User ID and Password are needed")?;
-    match field(rest)? {
-        (second, None) => Ok([first, second]),
-        (_, Some(_)) => Err("there are more than two fields; quote one that has a comma in it"),
+impl Header {
+    /// Reads the header line with the separator that was named, or the one that fits.
+    fn find(line: &str, named: Option<char>) -> Result<Self, String> {
+        let found = |separator: &char| {
+            let fields = fields(line, *separator).ok()?;
+            let place = |names: &[&str]| {
+                let is_one = |field: &String| names.iter().any(|n| n.eq_ignore_ascii_case(field));
+                fields.iter().position(is_one)
+            };
+            let (user_id, password) = (place(&USER_ID)?, place(&PASSWORD)?);
+            Some(Self { separator: *separator, columns: fields.len(), user_id, password })
+        };
+        let separators = named.as_ref().map_or(&SEPARATORS[..], std::slice::from_ref);
+        separators.iter().find_map(found).ok_or_else(|| {
+            "the header line `User ID, Password` is missing. It names the columns, of which there may \
+             be others too, with commas, semicolons or tabs between them"
+                .to_owned()
+        })
+    }
+
+    fn read(&self, line: &str) -> Result<(Username, OneTimePassword), String> {
+        let fields = fields(line, self.separator)?;
+        if fields.len() > self.columns {
+            return Err(format!(
+                "there are {} fields, and {} columns in the header: quote a field that has a {} in it",
+                fields.len(),
+                self.columns,
+                self.separator_name()
+            ));
+        }
+        let field = |place: usize| {
+            fields.get(place).ok_or_else(|| {
+                format!(
+                    "there are no more fields than {}, with a {} between them; User ID and Password \
+                     are needed",
+                    fields.len(),
+                    self.separator_name()
+                )
+            })
+        };
+        let username = field(self.user_id)?.parse().map_err(|error| format!("User ID: {error}"))?;
+        let password =
+            OneTimePassword::parse(field(self.password)?).map_err(|error| error.to_string())?;
+        Ok((username, password))
+    }
+
+    const fn separator_name(&self) -> &'static str {
+        match self.separator {
+            ',' => "comma",
+            ';' => "semicolon",
+            _ => "tab",
+        }
     }
 }
 
-/// The first field of `text`, and what comes after the comma, if there is one.
-fn field(text: &str) -> Result<(String, Option<&str>), &'static str> {
-    let Some(mut quoted) = text.trim_start().strip_prefix('"') else {
-        let (field, rest) = text.split_once(',').map_or((text, None), |(f, rest)| (f, Some(rest)));
+/// The fields of a line. Spaces around a field do not belong to it, unless they are quoted.
+fn fields(line: &str, separator: char) -> Result<Vec<String>, &'static str> {
+    let mut fields = Vec::new();
+    let mut rest = Some(line);
+    while let Some(text) = rest {
+        let (field, more) = field(text, separator)?;
+        fields.push(field);
+        rest = more;
+    }
+    Ok(fields)
+}
+
+/// The first field of `text`, and what comes after the separator, if there is one.
+fn field(text: &str, separator: char) -> Result<(String, Option<&str>), &'static str> {
+    let blank = |c: char| c.is_whitespace() && c != separator;
+    let Some(mut quoted) = text.trim_start_matches(blank).strip_prefix('"') else {
+        let (field, rest) =
+            text.split_once(separator).map_or((text, None), |(f, rest)| (f, Some(rest)));
         if field.contains('"') {
             return Err("there is a quotation mark inside a field that is not quoted");
         }
@@ -93,8 +211,8 @@ fn field(text: &str) -> Result<(String, Option<&str>), &'static str> {
         let (part, rest) = quoted.split_once('"').ok_or("a quotation mark is not closed")?;
         field.push_str(part);
         let Some(more) = rest.strip_prefix('"') else {
-            let rest = rest.trim_start();
-            let after = rest.strip_prefix(',');
+            let rest = rest.trim_start_matches(blank);
+            let after = rest.strip_prefix(separator);
             let ends = after.is_some() || rest.is_empty();
             return ends
                 .then_some((field, after))
@@ -110,7 +228,7 @@ mod tests {
     use super::*;
 
     fn good(text: &str) -> Vec<(usize, String, String)> {
-        let invited = read(text).map_err(|wrong| format!("{wrong:?}")).unwrap();
+        let invited = read(text.as_bytes()).map_err(|wrong| format!("{wrong:?}")).unwrap();
         let plain = |invited: &Invited| {
             let password = invited.password.reveal().to_owned();
             (invited.line, invited.username.to_string(), password)
@@ -119,7 +237,7 @@ mod tests {
     }
 
     fn bad(text: &str) -> Vec<String> {
-        read(text).err().unwrap().iter().map(ToString::to_string).collect()
+        read(text.as_bytes()).err().unwrap().iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -162,8 +280,53 @@ mod tests {
 
     #[test]
     fn a_list_needs_its_header() {
-        for text in ["", "\n", "e1, 12345678\n", "Password, User ID\n", "User ID\n"] {
-            assert!(bad(text)[0].ends_with("the header line `User ID, Password` is missing"));
+        for text in ["", "\n", "e1, 12345678\n", "User ID\n", "sep=;\nUser ID,Password\n"] {
+            let wrong = &bad(text)[0];
+            assert!(wrong.contains("the header line `User ID, Password` is missing"), "{wrong}");
         }
+        assert!(bad("sep=;\n\nUser ID,Password\n")[0].starts_with("line 3:"));
+    }
+
+    #[test]
+    fn lists_are_read_as_spreadsheets_of_every_country_write_them() {
+        let expected = [(2, "e123456".to_owned(), "F7oGM2K9Q1vZxLp".to_owned())];
+        for text in [
+            "User ID;Password\r\ne123456;F7oGM2K9Q1vZxLp\r\n",
+            "\u{feff}User ID;Password\r\ne123456;F7oGM2K9Q1vZxLp\r\n",
+            "User ID\tPassword\ne123456\tF7oGM2K9Q1vZxLp\n",
+            "User ID,Password,First name,E-mail\ne123456,F7oGM2K9Q1vZxLp,Ada,ada@example.org\n",
+            "First name,Password,User ID\nAda,F7oGM2K9Q1vZxLp,e123456\n",
+            "username,password,firstname,lastname,email\ne123456,F7oGM2K9Q1vZxLp,Ada,L,a@b.org\n",
+            "username;password;firstname\ne123456;F7oGM2K9Q1vZxLp\n",
+            "\"User ID\";\"Password\"\n\"e123456\";\"F7oGM2K9Q1vZxLp\"\n",
+        ] {
+            assert_eq!(good(text), expected, "{text:?}");
+        }
+        for (text, password) in [
+            ("sep=;\r\nUser ID;Password\r\ne1;comma,inside\r\n", "comma,inside"),
+            ("sep=\t\nUser ID\tPassword\ne1\tsemi;colon\n", "semi;colon"),
+        ] {
+            assert_eq!(good(text), [(3, "e1".to_owned(), password.to_owned())], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_reported_with_its_line() {
+        let wrong = |list: &[u8]| read(list).err().unwrap()[0].to_string();
+        let latin = wrong(b"User ID,Password\ne1,12345678\ne2,M\xfcller12\n");
+        assert!(latin.starts_with("line 3: not valid UTF-8"), "{latin}");
+        assert!(wrong(b"\xff\xfeU\0s\0").starts_with("line 1: this is UTF-16"));
+    }
+
+    #[test]
+    fn a_list_of_names_has_one_on_each_line() {
+        let names = read_names(b"\xef\xbb\xbfalice\r\n\n bob \ncarol").unwrap();
+        let names: Vec<_> = names.iter().map(|(line, name)| (*line, name.as_str())).collect();
+        assert_eq!(names, [(1, "alice"), (3, "bob"), (4, "carol")]);
+        let wrong = read_names(b"alice\nALICE\na b\n").err().unwrap();
+        let wrong: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+        assert_eq!(wrong[0], "line 2: ALICE is on line 1 already");
+        assert!(wrong[1].starts_with("line 3: a username consists of"), "{wrong:?}");
+        assert!(read_names(b"\n").is_err());
     }
 }

@@ -83,7 +83,8 @@ async fn revoke(
     let keys = administration.keys(name).await.map_err(explain(name))?;
     if keys.iter().all(|key| key.revoked_at.is_some()) {
         output::remark(format!(
-            "WARNING: {name} has no key left and cannot log in again by itself"
+            "WARNING: {name} has no key left and cannot log in again by itself; a code lets it get a \
+             new one: countersign admin invite {name} --recover"
         ));
     }
     Ok(())

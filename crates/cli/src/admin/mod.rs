@@ -7,6 +7,7 @@ mod check;
 mod claim;
 mod class_list;
 mod invitations;
+mod invite;
 mod keys;
 mod rekey;
 mod restore;
@@ -62,13 +63,19 @@ enum Command {
     /// Manage invitations
     #[command(subcommand)]
     Invitations(invitations::Command),
-    /// Make a one-time code with which somebody can register
+    /// Make a one-time code with which somebody can register, or get back into an account
     ///
-    /// The code goes to standard output and is kept nowhere. Whoever has it can register once.
+    /// The code goes to standard output and is kept nowhere. Whoever has it can register once. With
+    /// --names-from there is a code for each name of a list, as CSV for a mail merge.
+    ///
+    /// With --recover the code gives an account that exists a new key or, where it has a password, a
+    /// new password: for whoever has lost the only key, or forgotten the password. Whoever has the
+    /// code gets the account, so make sure whom you give it to. An earlier one for the same account
+    /// stops working.
     ///
     /// With --one-time-password, or --import for a whole class, the invited register by name and
     /// password, as the gradecoin dialect has it.
-    Invite(invitations::Invite),
+    Invite(invite::Options),
     /// List and revoke the keys of an account
     #[command(subcommand)]
     Keys(keys::Command),
@@ -80,6 +87,10 @@ enum Command {
     ///
     /// Backups made before open only with the old master key, which is removed: keep it with
     /// --keep-old for as long as you keep them, or make a new backup.
+    ///
+    /// With --abandon-signing-keys the present key need not be there: it is given up, with everything
+    /// that only it opens, so that a server whose master key is lost starts again. Accounts, keys and
+    /// passwords stay; every token ends. It says what is lost, and asks.
     Rekey(rekey::Options),
     /// Put a backup in the place of the database; the server must be stopped
     ///
@@ -101,7 +112,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Backup(options) => backup::run(&settings, &options).await,
         Command::Check => check::run(&settings).await,
         Command::Invitations(command) => invitations::run(&settings, command).await,
-        Command::Invite(options) => invitations::invite(&settings, options).await,
+        Command::Invite(options) => invite::run(&settings, options).await,
         Command::Keys(command) => keys::run(&settings, command).await,
         Command::Rekey(options) => rekey::run(&settings, options).await,
         Command::Restore(options) => restore::run(&settings, options).await,
@@ -192,6 +203,10 @@ fn explain(name: &AccountName) -> impl Fn(AdminError) -> anyhow::Error {
     move |error| match error {
         AdminError::NoAccount => anyhow!(
             "there is no account {name}: `countersign admin accounts list` shows all of them"
+        ),
+        AdminError::Disabled => anyhow!(
+            "{name} is disabled, and nobody shall get into it: `countersign admin accounts enable \
+             {name}` comes first"
         ),
         error => error.into(),
     }

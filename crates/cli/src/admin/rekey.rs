@@ -1,5 +1,7 @@
 //! `countersign admin rekey`.
 
+mod abandon;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -29,6 +31,14 @@ pub(super) struct Options {
     /// Write the old key to this new file before anything else
     #[arg(long, value_name = "FILE")]
     keep_old: Option<PathBuf>,
+
+    /// The old key is lost for good: give up what only it opens, and make a new one
+    #[arg(long, conflicts_with = "keep_old")]
+    abandon_signing_keys: bool,
+
+    /// Do not ask whether all that shall be given up
+    #[arg(long, requires = "abandon_signing_keys")]
+    yes: bool,
 }
 
 pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
@@ -39,6 +49,9 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let _claim = Claim::alone(directory)?;
     let _lock = ServerLock::acquire(directory).context("stop the server first")?;
     let data_dir = open_for(settings, Purpose::Alone)?;
+    if options.abandon_signing_keys {
+        return abandon::run(directory, &data_dir, given, options.yes).await;
+    }
     let old = present_key(directory, &data_dir).await?;
     let place = Place::choose(&old.source, given.is_some(), directory)?;
     let new = given.unwrap_or_else(|| MasterKey::generate(&SystemRandom));
@@ -82,15 +95,18 @@ impl Place {
 }
 
 fn given_key(options: &Options) -> anyhow::Result<Option<MasterKey>> {
-    if let Some(path) = &options.new_key_file {
+    let (key, place) = if let Some(path) = &options.new_key_file {
         let key = master_key::read(path)?;
-        return Ok(Some(key.with_context(|| format!("there is no file {}", path.display()))?));
-    }
-    if let Some(variable) = &options.new_key_env {
+        let place = path.display().to_string();
+        (key.with_context(|| format!("there is no file {place}"))?, place)
+    } else if let Some(variable) = &options.new_key_env {
         let key = master_key::read_variable(variable)?;
-        return Ok(Some(key.with_context(|| format!("{variable} is not set, or empty"))?));
-    }
-    Ok(None)
+        (key.with_context(|| format!("{variable} is not set, or empty"))?, variable.clone())
+    } else {
+        return Ok(None);
+    };
+    master_key::refuse_weak(&key, &place)?;
+    Ok(Some(key))
 }
 
 /// The key that opens the vault. An earlier change that was interrupted is brought to its end.

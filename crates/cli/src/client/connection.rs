@@ -150,7 +150,8 @@ fn advice(error: &ClientError) -> Option<String> {
             "enrolment-closed" => "with a one-time code, try: --code CODE".to_owned(),
             "username-taken" => {
                 "choose another name; if it is yours, log in with the key that it was registered \
-                 with (see `countersign keyring import --help`)"
+                 with (see `countersign keyring import --help`), or let an administrator make a code \
+                 for `countersign recover`"
                     .to_owned()
             }
             "key-taken" => "a key belongs to one account only: make another one, or log in with \
@@ -159,6 +160,11 @@ fn advice(error: &ClientError) -> Option<String> {
             "invalid_target" => {
                 "the server must know the API: `countersign serve --resource URL`. If the \
                                  API goes by another name than its origin, say which: --resource"
+                    .to_owned()
+            }
+            "recovery-code" => {
+                "it works once, for one account, and not for long; an administrator makes another: \
+                 countersign admin invite NAME --recover"
                     .to_owned()
             }
             "last-key" => "add another key first: countersign keys add --new".to_owned(),

@@ -274,12 +274,12 @@ fn is_lost(error: &ClientError) -> bool {
     }
 }
 
-/// Whether the server may have refused because it has the account already. *gradecoin* gives no code,
+/// Whether the server may have refused because it has the account, or the key, already. *gradecoin* gives no code,
 /// and says no more of a password that was used up than of a wrong one.
 fn is_taken(error: &ClientError) -> bool {
     let ClientError::Refused(refusal) = error else { return false };
     match refusal.code.as_deref() {
-        Some(code) => matches!(code, "key-taken" | "username-taken"),
+        Some(code) => matches!(code, "key-taken" | "recovery-code" | "username-taken"),
         None => refusal.status == StatusCode::BAD_REQUEST,
     }
 }

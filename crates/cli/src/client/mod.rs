@@ -13,9 +13,10 @@ mod keys;
 mod login;
 mod passphrase;
 mod password;
+mod recover;
 mod register;
 mod secret;
-mod terminal;
+pub(crate) mod terminal;
 mod text;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ use clap::Subcommand;
 pub(crate) enum Command {
     /// Make a key and register it under a name
     Register(Box<register::Options>),
+    /// Get back into an account, with a code of an administrator
+    Recover(Box<recover::Options>),
     /// Get an access token and keep it in the keyring
     Login(Box<login::LoginOptions>),
     /// End the access token, at the server and in the keyring
@@ -43,6 +46,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Register(options) => register::run(&options).await?,
+        Command::Recover(options) => recover::run(&options).await?,
         Command::Login(options) => login::login(&options).await?,
         Command::Logout(options) => login::logout(&options).await?,
         Command::Whoami(options) => login::whoami(&options).await?,

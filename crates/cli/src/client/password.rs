@@ -64,14 +64,45 @@ pub(super) async fn register(
             Err(error) => return enrolment.conclude(client, username, Err(error)).await,
         },
     };
-    match log_in(client, &enrolment, username, &password).await {
+    finish(client, enrolment, username, &password).await
+}
+
+/// Gets a new password for an account whose password was forgotten, with a code of an administrator.
+pub(super) async fn recover(
+    client: &Client,
+    mut enrolment: Enrolment<'_>,
+    username: &str,
+    code: &str,
+) -> anyhow::Result<Enrolled> {
+    if let Some(left_over) = enrolment.password()
+        && let Ok((_, account_id)) = log_in(client, &enrolment, username, &left_over).await
+    {
+        return enrolment.conclude(client, username, Ok(Accepted::account(account_id))).await;
+    }
+    match client.recover_password(username, code).await {
+        Ok((_, password)) => {
+            enrolment.keep_password(&password)?;
+            finish(client, enrolment, username, &password).await
+        }
+        Err(error) => enrolment.conclude(client, username, Err(error)).await,
+    }
+}
+
+/// Logs in with the password that the entry has now, and marks the entry as one of the account.
+async fn finish(
+    client: &Client,
+    enrolment: Enrolment<'_>,
+    username: &str,
+    password: &Password,
+) -> anyhow::Result<Enrolled> {
+    match log_in(client, &enrolment, username, password).await {
         Ok((_, account_id)) => {
             let accepted = Accepted::account(account_id);
             enrolment.conclude(client, username, Ok(accepted)).await
         }
         Err(error) => Err(error.context(format!(
-            "{username} is registered, and the entry {} of the keyring has the password, but it \
-             does not log in yet: run the same command again",
+            "{username} has the password, and the entry {} of the keyring keeps it, but it does not \
+             log in yet: run the same command again",
             enrolment.entry()
         ))),
     }

@@ -145,6 +145,10 @@ impl Options {
             "self-signed has no registration of its own: register without --dialect, then log in \
              with it"
         );
+        ensure!(
+            self.code.as_ref().is_none_or(|code| !code.starts_with("csr_")),
+            "this code leads back into an account: countersign recover NAME --code CODE"
+        );
         let has_password = self.dialect == Some(Dialect::Password);
         ensure!(has_password || self.email.is_none(), "--email is for --dialect password only");
         Ok(())

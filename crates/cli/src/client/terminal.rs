@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anyhow::{bail, ensure};
 
 /// Asks for consent to what cannot be undone; `--yes` gives it beforehand.
-pub(super) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
+pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }

@@ -3,7 +3,10 @@
 use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, ensure};
-use countersign_client::{AccessToken, proof::Proof};
+use countersign_client::{
+    AccessToken,
+    proof::{NewKeyProof, Proof},
+};
 use countersign_protocol::{
     keys::PrivateKey,
     ports::{Clock as _, Random},
@@ -91,6 +94,17 @@ impl Stage {
         let uri = TargetUri::parse(&self.url(path))?;
         let proof =
             Proof { method: method.as_str(), uri: uri.as_str(), access_token: token, nonce, body };
+        Ok(proof.sign(key, self.clock.now(), self.random())?)
+    }
+
+    /// A proof by `key`, a new one, that it is to be added to this account.
+    pub(super) fn new_key_proof(
+        &self,
+        key: &PrivateKey,
+        path: &str,
+        account: &str,
+    ) -> anyhow::Result<String> {
+        let proof = NewKeyProof { uri: &self.url(path), account };
         Ok(proof.sign(key, self.clock.now(), self.random())?)
     }
 

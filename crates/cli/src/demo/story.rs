@@ -148,7 +148,7 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
     let body = json!({
         "label": "phone",
         "public_key": phone.public_key().to_jwk(),
-        "new_key_proof": stage.proof(&phone, (&Method::POST, KEYS), None, None)?,
+        "new_key_proof": stage.new_key_proof(&phone, KEYS, "alice")?,
     });
     // Such a proof covers the body too: else it would let in whatever key somebody puts there.
     let text = body.to_string();

@@ -57,6 +57,53 @@ async fn a_withdrawn_code_does_not_work() {
     assert!(more.contains("at least four"), "{more}");
 }
 
+#[tokio::test]
+async fn everybody_on_a_list_of_names_gets_a_code() {
+    let server = Server::start(&["--enrolment", "invited"]);
+    let dir = server.data_dir();
+    let list = dir.join("names.txt");
+    std::fs::write(&list, "alice\nbob\n").unwrap();
+    let list = list.to_str().unwrap();
+    let said = admin(dir, &["invite", "--names-from", list, "--scope", "read"]);
+    assert!(said.stderr.contains("made 2 invitations"), "{}", said.stderr);
+    let table = said.result();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0], ["username", "code", "expires"]);
+    assert_eq!((rows[1][0], rows[2][0], rows.len()), ("alice", "bob", 3));
+    let (alice, bob) = (Person::new(&server, "alice").await, Person::new(&server, "bob").await);
+    assert!(alice.register(Some(rows[2][1])).await.is_err(), "each is for one name");
+    alice.register(Some(rows[1][1])).await.unwrap();
+    bob.register(Some(rows[2][1])).await.unwrap();
+    alice.login(Some("read")).await.unwrap();
+
+    std::fs::write(list, "carol\nalice\nb b\n").unwrap();
+    let refusal = admin(dir, &["invite", "--names-from", list]).refusal();
+    assert!(refusal.contains("nobody is invited") && refusal.contains("line 3:"), "{refusal}");
+    std::fs::write(list, "carol\nalice\n").unwrap();
+    let refusal = admin(dir, &["invite", "--names-from", list]).refusal();
+    assert!(refusal.contains("line 2: alice has an account already"), "{refusal}");
+    assert_eq!(json_lines(&admin(dir, &["invitations", "list", "--json"]).result()).len(), 2);
+}
+
+#[test]
+fn lists_come_from_standard_input_too() {
+    let dir = super::used_data_dir();
+    for (args, input) in [
+        (["invite", "--names-from", "-"], "alice\nbob\n"),
+        (["invite", "--import", "-"], "User ID;Password\r\ne1;F7oGM2K9Q1vZxLp\r\n"),
+    ] {
+        let list = dir.path().join("list");
+        std::fs::write(&list, input).unwrap();
+        let mut command = super::admin_command(dir.path(), &args);
+        command.stdin(std::fs::File::open(&list).unwrap());
+        super::run(&mut command).result();
+    }
+    let list = json_lines(&admin(dir.path(), &["invitations", "list", "--json"]).result());
+    assert_eq!(list.len(), 3);
+    let empty = admin(dir.path(), &["invite", "--names-from", "-"]).refusal();
+    assert!(empty.contains("standard input has bad lines"), "{empty}");
+}
+
 #[test]
 fn an_invitation_needs_a_time_in_which_it_works() {
     let dir = super::used_data_dir();

@@ -8,12 +8,15 @@ mod gone;
 mod invitations;
 mod keys;
 mod memory;
+mod recovery;
 mod rekey;
 mod restore;
 mod signing_keys;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
+#[path = "../user/mod.rs"]
+mod user;
 
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 

@@ -147,6 +147,36 @@ fn a_key_from_the_environment_gives_way_to_a_generated_one_in_a_file() {
 }
 
 #[test]
+fn a_master_key_that_can_be_guessed_begins_no_database() {
+    for weak in ["x", "password", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "short but mixed 1"] {
+        let dir = tempfile::tempdir().unwrap();
+        let refusal = refused(countersign(["serve", "--new"]).env(VARIABLE, weak), dir.path());
+        assert!(refusal.contains("openssl rand -base64 32"), "{refusal}");
+        assert!(!dir.path().join("countersign.db").exists(), "{weak}");
+    }
+    let dir = used_data_dir();
+    let args = ["rekey", "--new-key-env", "NEXT"];
+    let refusal = admin_with(dir.path(), ("NEXT", "guessable"), &args).refusal();
+    assert!(refusal.contains("the master key in NEXT can be guessed"), "{refusal}");
+    admin(dir.path(), &["check"]).result();
+}
+
+#[test]
+fn a_weak_key_of_the_dialect_begins_with_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |variable: &str| {
+        let mut command = countersign(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+        command.arg(dir.path()).env(variable, "x");
+        Server::start_command(command, dir.path()).kill()
+    };
+    let said = start("NOT_MY_KEY");
+    assert!(said.contains("WARNING: the master key in NOT_MY_KEY can be guessed"), "{said}");
+    // What a database was made with goes on to open it.
+    let said = start(VARIABLE);
+    assert!(said.contains(&format!("WARNING: the master key in {VARIABLE}")), "{said}");
+}
+
+#[test]
 fn a_new_key_that_is_not_there_is_asked_for() {
     let dir = used_data_dir();
     let before = snapshot(dir.path());

@@ -196,6 +196,15 @@ impl Client {
         &self.inner.nonces
     }
 
+    /// The address of the server's API whose path has these segments, whatever is in them.
+    pub(super) fn address_of(&self, segments: &[&str]) -> Result<Target, ClientError> {
+        let mut url = self.inner.metadata.api("/")?.url().clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        Target::parse(url.as_str())
+    }
+
     pub(super) fn transport(&self) -> &Transport {
         &self.inner.transport
     }
@@ -242,16 +251,38 @@ impl Attempt<'_> {
         target: &Target,
         mut message: Message,
     ) -> Result<Message, ClientError> {
+        let proof = self.proof(key, target, &message, None)?;
+        message.headers.insert(DPOP, sensitive(&proof));
+        Ok(message)
+    }
+
+    /// The same, with a proof that covers the body too.
+    pub(super) fn proven_with_body(
+        &self,
+        key: &PrivateKey,
+        target: &Target,
+        mut message: Message,
+    ) -> Result<Message, ClientError> {
+        let proof = self.proof(key, target, &message, Some(&message.body))?;
+        message.headers.insert(DPOP, sensitive(&proof));
+        Ok(message)
+    }
+
+    fn proof(
+        &self,
+        key: &PrivateKey,
+        target: &Target,
+        message: &Message,
+        body: Option<&[u8]>,
+    ) -> Result<String, ClientError> {
         let proof = Proof {
             method: message.method.as_str(),
             uri: target.htu(),
             access_token: None,
             nonce: self.nonce,
-            body: None,
+            body,
         };
-        let proof = proof.sign(key, self.now, self.random)?;
-        message.headers.insert(DPOP, sensitive(&proof));
-        Ok(message)
+        Ok(proof.sign(key, self.now, self.random)?)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::client::json_message;
 use super::transport::{MAX_API_ANSWER, Message};
 use super::{ClientError, Session};
-use crate::proof::Proof;
+use crate::proof::NewKeyProof;
 
 /// A key that an account logs in with, or once did.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -51,26 +51,21 @@ impl Session {
         response.into_json(&target).map(|answer: Answer| answer.keys)
     }
 
-    /// Lets `new_key` log in to the account too. It proves itself for this one request.
+    /// Lets `new_key` log in to the account too, which is that of the username or the id `account`. It
+    /// proves itself for this one request, and for this account.
     ///
     /// # Errors
     /// When the server refuses, for instance because the key belongs to an account already.
     pub async fn add_key(
         &self,
+        account: &str,
         new_key: &PrivateKey,
         label: Option<&str>,
     ) -> Result<Thumbprint, ClientError> {
         let target = self.api("/v1/keys")?;
         let response = self
             .exchange(&target, MAX_API_ANSWER, |attempt| {
-                // Without a nonce: what a resource supplies is for proofs with a token (RFC 9449 §9).
-                let proof = Proof {
-                    method: Method::POST.as_str(),
-                    uri: target.htu(),
-                    access_token: None,
-                    nonce: None,
-                    body: None,
-                };
+                let proof = NewKeyProof { uri: target.htu(), account };
                 let proof = proof.sign(new_key, attempt.now, attempt.random)?;
                 let members = [
                     ("public_key", new_key.public_key().to_jwk().into()),

@@ -10,6 +10,7 @@ mod error;
 mod keys;
 mod metadata;
 mod nonces;
+mod recovery;
 mod refusal;
 mod session;
 mod target;
@@ -22,6 +23,7 @@ pub use self::dialects::{PasswordlessAccount, SessionRecipients, gradecoin_finge
 pub use self::error::ClientError;
 pub use self::keys::KeyInfo;
 pub use self::metadata::Metadata;
+pub use self::recovery::{Recovered, Recovery};
 pub use self::refusal::Refusal;
 pub use self::session::{Session, WhoAmI};
 pub use self::target::check_address;

@@ -14,6 +14,7 @@ use crate::{
     challenges::sealed::Nonces,
     digest::sha256,
     keys::{Algorithm, KeyError, PresentedJwk, PublicKey, Thumbprint},
+    names::AccountName,
     proofs::{
         body_hash,
         target_uri::{self, TargetUri},
@@ -147,6 +148,23 @@ impl<'a> PresentedProof<'a> {
         self.jws.algorithm()
     }
 
+    /// Checks that it says whose it is: `sub` must name the account for which `is_meant` holds. A proof
+    /// in the `DPoP` header has no `sub`; one in a body, with which a key is added to an account, must
+    /// be of no use for another account.
+    ///
+    /// # Errors
+    /// When `sub` is missing, or names another account.
+    pub fn for_account(
+        self,
+        is_meant: impl FnOnce(&AccountName) -> bool,
+    ) -> Result<Self, SubjectError> {
+        let claims = Claims::new(self.jws.content().payload());
+        let subject = claims.optional_string("sub").map_err(|_| SubjectError::Other)?;
+        let subject = subject.ok_or(SubjectError::Missing)?;
+        let is_meant = subject.parse().is_ok_and(|name| is_meant(&name));
+        is_meant.then_some(self).ok_or(SubjectError::Other)
+    }
+
     /// Checks all that is left of RFC 9449 §4.3, the cheap rules before the signature. `key` is
     /// [`Self::jwk`] parsed, or a key of the same thumbprint that was parsed before.
     ///
@@ -259,6 +277,20 @@ fn replay_digest(key: Thumbprint, expected: &DpopExpectations<'_>, jti: &str) ->
         b"\0",
         jti.as_bytes(),
     ])
+}
+
+/// Why a proof is for no account, or for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SubjectError {
+    /// There is no `sub`.
+    #[error(
+        "the claim sub is missing: put the username or the id of the account into it, so that the proof \
+         adds the key to no other"
+    )]
+    Missing,
+    /// `sub` is not a name of the account.
+    #[error("the claim sub does not name this account")]
+    Other,
 }
 
 /// Why a DPoP proof is refused.

@@ -38,7 +38,7 @@ pub(crate) struct KeyBody {
     public_key: Map<String, Value>,
     /// Seconds since 1970, as all times here.
     created_at: u64,
-    /// The thumbprint of the key that added it; null for the key of the registration.
+    /// The thumbprint of the key that added it; null for the key of the registration or a recovery.
     added_by: Option<String>,
     /// When it last logged in.
     last_used_at: Option<u64>,
@@ -59,7 +59,8 @@ pub(crate) struct AddKeyBody {
     public_key: Value,
     /// A name for the key, such as the device.
     label: Option<String>,
-    /// A DPoP proof by the new key, for this method and URL: it proves itself too.
+    /// A DPoP proof by the new key, for this method and URL, whose claim `sub` is the username or the
+    /// id of the account: the new key proves itself, for this account.
     new_key_proof: String,
     /// A key approval: a JWT by a live key of the account that lets this one in. In place of `tha` in
     /// the proof of the request.

@@ -11,6 +11,7 @@ mod keys;
 mod metadata;
 pub(crate) mod openapi;
 mod page;
+mod recover;
 mod revocations;
 mod revoke;
 mod token;
@@ -32,7 +33,10 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
 
 /// The endpoints where a client proves a key without a token.
 pub(crate) fn with_token_endpoint_nonce() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(accounts::register)).routes(routes!(token::token))
+    OpenApiRouter::new()
+        .routes(routes!(accounts::register))
+        .routes(routes!(recover::recover))
+        .routes(routes!(token::token))
 }
 
 /// For those who run the server. These answer outside of all limits, so that an overloaded server

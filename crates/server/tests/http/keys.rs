@@ -30,7 +30,7 @@ async fn keys_are_listed_with_their_times_oldest_first() {
     let labelled = json!({
         "public_key": tablet.jwk(),
         "label": "tablet",
-        "new_key_proof": app.proof(&tablet, "POST", PATH).sign(),
+        "new_key_proof": app.new_key_proof("alice", &tablet).sign(),
     });
     let added = app.key_addition_saying(&key, &token, &labelled).send().await.is(201).json();
     app.advance(Duration::from_secs(10));
@@ -84,16 +84,17 @@ async fn an_added_key_logs_in() {
 async fn a_new_key_must_prove_itself() {
     let (app, key, token) = with_token().await;
     let (new, other) = (TestKey::number(2), TestKey::number(3));
-    let proof = || app.proof(&new, "POST", PATH);
+    let proof = || app.new_key_proof("alice", &new);
+    let for_alice = |proof: Jwt| proof.claim("sub", "alice").sign();
     let wrong: [(&str, String); 9] = [
         ("nothing", String::new()),
         ("no JWT", "x".to_owned()),
-        ("by another key", app.proof(&other, "POST", PATH).sign()),
-        ("by the old key", app.proof(&key, "POST", PATH).sign()),
+        ("by another key", app.new_key_proof("alice", &other).sign()),
+        ("by the old key", app.new_key_proof("alice", &key).sign()),
         ("forged", proof().forged_by(&other).sign()),
-        ("for another URL", app.proof(&new, "POST", "/v1/accounts").sign()),
+        ("for another URL", for_alice(app.proof(&new, "POST", "/v1/accounts"))),
         ("for another origin", proof().claim("htu", "https://evil.example/v1/keys").sign()),
-        ("for another method", app.proof(&new, "GET", PATH).sign()),
+        ("for another method", for_alice(app.proof(&new, "GET", PATH))),
         ("too old", proof().claim("iat", app.now().as_secs() - 61).sign()),
     ];
     let add = |new_key_proof: &str| {
@@ -113,10 +114,36 @@ async fn a_new_key_must_prove_itself() {
 }
 
 #[tokio::test]
+async fn the_proof_of_a_new_key_is_for_one_account() {
+    let (app, key, token) = with_token().await;
+    let (of_mallory, new) = (TestKey::number(2), TestKey::number(3));
+    let mallory = app.enrol("mallory", &of_mallory).await;
+    let add = |(key, token): (&TestKey, &str), proof: Jwt| {
+        let body = json!({ "public_key": new.jwk(), "new_key_proof": proof.sign() });
+        app.key_addition_saying(key, token, &body)
+    };
+    // Whoever saw the proof that was made for alice brings it to an account of his own.
+    let stolen = add((&of_mallory, &mallory), app.new_key_proof("alice", &new)).send().await;
+    stolen.is_problem(400, "invalid-proof");
+    assert!(stolen.text("detail").contains("sub does not name this account"), "{stolen:?}");
+    let old_form = add((&key, &token), app.proof(&new, "POST", PATH)).send().await;
+    old_form.is_problem(400, "invalid-proof");
+    assert!(old_form.text("detail").contains("the claim sub is missing"), "{old_form:?}");
+    let wrong = app.new_key_proof("", &new).claim("sub", json!(7));
+    add((&key, &token), wrong).send().await.is_problem(400, "invalid-proof");
+    // The id of the account names it as well as the username, in any case of letters.
+    add((&key, &token), app.new_key_proof("ALICE", &new)).send().await.is(201);
+    let id = Jwt::claims_of(&mallory)["sub"].as_str().unwrap().to_owned();
+    let other = TestKey::number(4);
+    let body = app.new_key(&id, &other);
+    app.key_addition_saying(&of_mallory, &mallory, &body).send().await.is(201);
+}
+
+#[tokio::test]
 async fn the_proof_of_a_new_key_works_once() {
     let (app, key, token) = with_token().await;
     let new = TestKey::number(2);
-    let proof = app.proof(&new, "POST", PATH).sign();
+    let proof = app.new_key_proof("alice", &new).sign();
     let body = json!({ "public_key": new.jwk(), "new_key_proof": proof });
     let add = || app.key_addition_saying(&key, &token, &body);
     add().send().await.is(201);
@@ -205,7 +232,7 @@ async fn labels_and_keys_must_be_good() {
     let new = TestKey::number(2);
     let add = |body: Value| app.key_addition_saying(&key, &token, &body);
     let body = |label: &str| {
-        let proof = app.proof(&new, "POST", PATH).sign();
+        let proof = app.new_key_proof("alice", &new).sign();
         json!({ "public_key": new.jwk(), "label": label, "new_key_proof": proof })
     };
     for label in ["", " x", "a\tb", "\u{feff}x", &"x".repeat(65)] {

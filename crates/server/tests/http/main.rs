@@ -20,6 +20,7 @@ mod metadata;
 mod openapi;
 mod outages;
 mod page;
+mod recover;
 mod registered_keys;
 mod restart;
 mod revocations;

@@ -9,7 +9,7 @@ use crate::support::TestApp;
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Everything that is served.
-const SERVED: [(&str, &[&str]); 18] = [
+const SERVED: [(&str, &[&str]); 19] = [
     ("/", &["GET"]),
     ("/.well-known/jwks.json", &["GET"]),
     ("/.well-known/oauth-authorization-server", &["GET"]),
@@ -22,6 +22,7 @@ const SERVED: [(&str, &[&str]); 18] = [
     ("/readyz", &["GET"]),
     ("/v1/accounts", &["POST"]),
     ("/v1/accounts/{username}/jwks.json", &["GET"]),
+    ("/v1/accounts/{username}/recover", &["POST"]),
     ("/v1/events", &["GET"]),
     ("/v1/keys", &["GET", "POST"]),
     ("/v1/keys/{thumbprint}", &["PATCH", "DELETE"]),

@@ -126,7 +126,7 @@ async fn the_addition_of_a_key_cannot_be_replayed() {
     let token = app.enrol("alice", &key).await;
     let body = serde_json::json!({
         "public_key": new.jwk(),
-        "new_key_proof": app.proof(&new, "POST", "/v1/keys").sign(),
+        "new_key_proof": app.new_key_proof("alice", &new).sign(),
     });
     app.key_addition_saying(&key, &token, &body).send().await.is(201);
     app.revoke_key(&key, &token, &new).await.is(204);

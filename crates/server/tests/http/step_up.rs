@@ -41,7 +41,7 @@ fn approval(app: &TestApp, key: &TestKey, new: &TestKey) -> Jwt {
 
 /// A request to add `new` with an `approval`, by a proof that does not cover the body.
 fn approved(app: &TestApp, (key, token): (&TestKey, &str), new: &TestKey, approval: &str) -> Call {
-    let mut body = app.new_key(new);
+    let mut body = app.new_key("alice", new);
     body["approval"] = approval.into();
     app.resource_request(key, token, "POST", PATH).json(&body)
 }
@@ -51,9 +51,10 @@ async fn a_body_that_was_changed_on_its_way_adds_no_key() {
     let (app, key, token) = with_token().await;
     let (new, of_thief) = (TestKey::number(2), TestKey::number(3));
     let addition = app.key_addition(&key, &token, &new);
-    let changed = addition.json(&app.new_key(&of_thief)).send().await;
+    let changed = addition.json(&app.new_key("alice", &of_thief)).send().await;
     lacks(&changed, "other-body");
-    let uncovered = app.resource_request(&key, &token, "POST", PATH).json(&app.new_key(&of_thief));
+    let uncovered =
+        app.resource_request(&key, &token, "POST", PATH).json(&app.new_key("alice", &of_thief));
     lacks(&uncovered.send().await, "body-unsigned");
     app.login_request("alice", &of_thief).send().await.is_oauth_error(400, "invalid_grant");
 }
@@ -80,7 +81,7 @@ async fn a_refusal_says_what_to_present_and_costs_nothing() {
     let key = TestKey::number(1);
     let token = app.enrol("alice", &key).await;
     for _ in 0..10 {
-        let body = app.new_key(&TestKey::number(2));
+        let body = app.new_key("alice", &TestKey::number(2));
         let answer = app.resource_request(&key, &token, "POST", PATH).json(&body).send().await;
         lacks(&answer, "body-unsigned");
         let challenge = answer.header("www-authenticate");
@@ -140,7 +141,7 @@ async fn an_approval_lets_one_key_in_once() {
     let new = TestKey::number(2);
     let good = approval(&app, &key, &new).sign();
     // A request that is refused for another reason does not use it up.
-    let mut body = app.new_key(&TestKey::number(3));
+    let mut body = app.new_key("alice", &TestKey::number(3));
     body["public_key"] = new.jwk();
     body["approval"] = good.as_str().into();
     let wrong = app.resource_request(&key, &token, "POST", PATH).json(&body);

@@ -279,8 +279,30 @@ fn is_live(
     Ok(rows::first(connection, select, values, |_| Ok(()))?.is_some())
 }
 
+/// Revokes every live key of the account with that row, and ends its claims. Returns which.
+pub(super) fn revoke_all(
+    connection: &Connection,
+    user_id: i64,
+    id: AccountId,
+    now: UnixTime,
+) -> Result<Vec<Thumbprint>, DbError> {
+    let live = "SELECT thumbprint FROM credentials WHERE user_id = ? AND revoked_at IS NULL
+        ORDER BY created_at, rowid";
+    let mut revoked = rows::all(connection, live, [user_id], |row| {
+        Ok(Thumbprint::from_bytes(Columns::new(row, "credentials", 0).bytes("thumbprint")?))
+    })?;
+    let update = "UPDATE credentials SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL";
+    rows::execute(connection, update, (millis(now), user_id))?;
+    for claim in claims::of_account(connection, id)? {
+        claims::withdraw(connection, user_id, &claim.thumbprint())?;
+        revoked.push(claim.thumbprint());
+    }
+    shorten(connection, user_id)?;
+    Ok(revoked)
+}
+
 /// How many keys the account with that row may use or claims.
-fn count_live(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
+pub(super) fn count_live(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
     let select = "SELECT count(*) FROM credentials WHERE user_id = ? AND revoked_at IS NULL";
     Ok(rows::count(connection, select, [user_id])? + claims::count(connection, user_id)?)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_authority::ports::{
     AddCredentialError, CreateAccountError, CreatePasswordAccountError, RecordLoginError,
-    RenameCredentialError, RevokeCredentialError, StoreError,
+    RecoverError, RenameCredentialError, RevokeCredentialError, StoreError,
 };
 use thiserror::Error;
 
@@ -128,6 +128,7 @@ wraps_store_error!(
     CreateAccountError,
     CreatePasswordAccountError,
     RecordLoginError,
+    RecoverError,
     RenameCredentialError,
     RevokeCredentialError,
 );

@@ -1,13 +1,15 @@
 //! Invitations.
 
+mod recoveries;
+
 use async_trait::async_trait;
 use countersign_authority::{
     account::Username,
     audit::AuditEvent,
-    invitation::{CodeHash, Invitation},
-    ports::{InvitationStore, StoreError},
+    invitation::{CodeHash, Invitation, Purpose},
+    ports::{AccountRecovery, InvitationStore, RecoverError, StoreError},
 };
-use countersign_protocol::{Scopes, UnixTime};
+use countersign_protocol::{Scopes, UnixTime, keys::Thumbprint};
 use rusqlite::{Connection, Row};
 
 use super::{
@@ -17,7 +19,9 @@ use super::{
 };
 
 /// What [`read`] expects.
-const COLUMNS: &str = "code_hash, username, scopes, created_at, expires_at, used_at";
+const COLUMNS: &str = "code_hash, purpose, username, scopes, created_at, expires_at, used_at";
+/// The condition that an invitation is an unused one to recover the account of that name.
+const RECOVERS: &str = "username = ? AND purpose <> 'register' AND used_at IS NULL";
 
 #[async_trait]
 impl InvitationStore for SqliteStore {
@@ -74,6 +78,28 @@ impl InvitationStore for SqliteStore {
         })
         .await
     }
+
+    async fn create_recovery(
+        &self,
+        recovery: &Invitation,
+        event: AuditEvent,
+    ) -> Result<(), StoreError> {
+        let recovery = recovery.clone();
+        self.write(move |connection| Ok(recoveries::create(connection, &recovery, &event)?)).await
+    }
+
+    async fn recovery(&self, username: &Username) -> Result<Option<Invitation>, StoreError> {
+        let username = username.clone();
+        self.read(move |connection| {
+            let select = format!("SELECT {COLUMNS} FROM invitations WHERE {RECOVERS}");
+            Ok(rows::first(connection, &select, [username.as_str()], read)?)
+        })
+        .await
+    }
+
+    async fn recover(&self, recovery: AccountRecovery) -> Result<Vec<Thumbprint>, RecoverError> {
+        self.write(move |connection| recoveries::recover(connection, &recovery)).await
+    }
 }
 
 /// Marks the invitation as used and returns the scopes that it grants. `None` when there is none,
@@ -86,18 +112,23 @@ pub(super) fn redeem(
 ) -> Result<Option<Scopes>, DbError> {
     let Some(invitation) = find(connection, code_hash)? else { return Ok(None) };
     let is_open_to = invitation.username.as_ref().is_none_or(|intended| intended == username);
-    if !invitation.is_usable(now) || !is_open_to {
+    if !invitation.is_usable(now) || !is_open_to || invitation.purpose != Purpose::Register {
         return Ok(None);
     }
-    let update = "UPDATE invitations SET used_at = ? WHERE code_hash = ?";
-    rows::execute(connection, update, (millis(now), code_hash.0))?;
+    use_up(connection, code_hash, now)?;
     Ok(Some(invitation.scopes))
 }
 
+fn use_up(connection: &Connection, code_hash: &CodeHash, now: UnixTime) -> Result<(), DbError> {
+    let update = "UPDATE invitations SET used_at = ? WHERE code_hash = ?";
+    rows::execute(connection, update, (millis(now), code_hash.0)).map(drop)
+}
+
 fn insert(connection: &Connection, invitation: &Invitation) -> Result<(), DbError> {
-    let insert = format!("INSERT INTO invitations({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)");
+    let insert = format!("INSERT INTO invitations({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)");
     let values = (
         invitation.code_hash.0,
+        purpose_name(invitation.purpose),
         invitation.username.as_ref().map(Username::as_str),
         invitation.scopes.to_string(),
         millis(invitation.created_at),
@@ -117,10 +148,30 @@ fn read(row: &Row<'_>) -> Result<Invitation, DbError> {
     let mut columns = Columns::new(row, "invitations", 0);
     Ok(Invitation {
         code_hash: CodeHash(columns.bytes("code_hash")?),
+        purpose: columns.read("purpose", |name: String| purpose(&name))?,
         username: columns.parse_optional("username")?,
         scopes: columns.parse("scopes")?,
         created_at: columns.time("created_at")?,
         expires_at: columns.time("expires_at")?,
         used_at: columns.optional_time("used_at")?,
     })
+}
+
+const PURPOSES: [Purpose; 3] = [
+    Purpose::Register,
+    Purpose::Recover { revoke_others: false },
+    Purpose::Recover { revoke_others: true },
+];
+
+const fn purpose_name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Register => "register",
+        Purpose::Recover { revoke_others: false } => "recover",
+        Purpose::Recover { revoke_others: true } => "recover-alone",
+    }
+}
+
+fn purpose(name: &str) -> Result<Purpose, &'static str> {
+    let known = PURPOSES.into_iter().find(|purpose| purpose_name(*purpose) == name);
+    known.ok_or("not the name of a purpose")
 }

@@ -13,7 +13,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 12;
+pub(super) const VERSION: u32 = 13;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -37,6 +37,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
         include_str!("../../migrations/0011_revocation_feed.sql"),
     ),
     Migration::new("0012_serving", include_str!("../../migrations/0012_serving.sql")),
+    Migration::new("0013_recoveries", include_str!("../../migrations/0013_recoveries.sql")),
 ];
 
 struct Migration {

@@ -3,12 +3,20 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    account::AccountName, audit::EventKind, invitation::Invitation, ports::CreateAccountError,
-    ports::NewAccount,
+    account::AccountName,
+    audit::{AuditFilter, EventKind},
+    credential::Credential,
+    invitation::{Invitation, Purpose},
+    ports::{AccountRecovery, CreateAccountError, NewAccount, NewSecret, RecoverError},
 };
 
+use countersign_protocol::keys::Thumbprint;
+
 use super::{Backend, Stores, at_once};
-use crate::samples::{self, NOW};
+use crate::{
+    keys,
+    samples::{self, NOW},
+};
 
 /// Of many uses at the same time, each by another person with another key, one succeeds; and none
 /// does later.
@@ -157,6 +165,106 @@ pub async fn invitations_are_made_all_or_none(backend: &impl Backend) {
     assert_eq!(stores.invitations.invitation(&second.code_hash).await.unwrap(), Some(second));
     assert_eq!(stores.invitations.invitations(10).await.unwrap().len(), 3);
     assert_eq!(stores.trail().await.len(), 3);
+}
+
+/// A new code for an account replaces the one before; other accounts keep theirs.
+pub async fn an_account_has_one_unused_recovery_code(backend: &impl Backend) {
+    let stores = backend.open().await;
+    for (number, name) in [(1, "alice"), (2, "alice"), (3, "bob")] {
+        allow_recovery(&stores, &recovery(number, name, false)).await;
+    }
+    let of = async |name| stores.invitations.recovery(&samples::username(name)).await.unwrap();
+    assert_eq!(of("alice").await, Some(recovery(2, "alice", false)));
+    assert_eq!(of("bob").await, Some(recovery(3, "bob", false)));
+    assert_eq!(of("carol").await, None);
+    assert_eq!(stores.invitations.invitations(10).await.unwrap().len(), 2);
+}
+
+/// A code lets into its own account, once and in time, and is no invitation to register.
+pub async fn a_recovery_code_is_good_for_one_account_and_registers_nobody(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (alice, bob) = (samples::new_account(1, "alice"), samples::new_account(2, "bob"));
+    stores.create(&alice).await;
+    stores.create(&bob).await;
+    let made = recovery(1, "alice", true);
+    allow_recovery(&stores, &made).await;
+    assert_unusable(&stores, invited(3, "alice", &made)).await;
+    assert_unusable(&stores, invited(3, "carol", &made)).await;
+    assert_code_unusable(&stores, &bob, &made).await;
+    assert_code_unusable(&stores, &alice, &recovery(9, "alice", true)).await;
+    let mut late = use_of(&alice, &made, 11);
+    late.event.at = made.expires_at;
+    assert!(matches!(recover(&stores, late).await, Err(RecoverError::CodeUnusable)));
+
+    let revoked = recover(&stores, use_of(&alice, &made, 11)).await.unwrap();
+    assert_eq!(revoked, [alice.credential.thumbprint()]);
+    assert_code_unusable(&stores, &alice, &made).await;
+    let live = stores.credentials.live_credentials(alice.id).await.unwrap().unwrap().1;
+    let live: Vec<_> = live.iter().map(Credential::thumbprint).collect();
+    assert_eq!(live, [keys::ed25519_public(11).thumbprint()]);
+    let filter = AuditFilter { account_id: Some(alice.id), ..AuditFilter::default() };
+    let events = stores.audit.events(&filter, 10).await.unwrap();
+    let kinds: Vec<_> = events.iter().map(|recorded| recorded.event.kind).collect();
+    for kind in [EventKind::RecoveryUsed, EventKind::KeyRevoked, EventKind::KeyAdded] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+}
+
+/// What cannot be let in leaves keys, password and code as they were.
+pub async fn a_refused_recovery_leaves_everything(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (alice, bob) = (samples::new_account(1, "alice"), samples::new_account(2, "bob"));
+    stores.create(&alice).await;
+    stores.create(&bob).await;
+    let made = recovery(1, "alice", true);
+    allow_recovery(&stores, &made).await;
+    let of_bob = Credential { account_id: alice.id, ..bob.credential.clone() };
+    let secret = NewSecret::Key(Box::new(of_bob));
+    let taken = AccountRecovery { secret, ..use_of(&alice, &made, 11) };
+    assert!(matches!(recover(&stores, taken).await, Err(RecoverError::KeyTaken)));
+    let none = AccountRecovery { max_keys: 0, ..use_of(&alice, &made, 11) };
+    assert!(matches!(recover(&stores, none).await, Err(RecoverError::LimitReached)));
+    let live = stores.credentials.live_credentials(alice.id).await.unwrap().unwrap().1;
+    assert_eq!(live.len(), 1);
+    recover(&stores, use_of(&alice, &made, 11)).await.unwrap();
+}
+
+/// Code `number` that leads back into the account of that name.
+fn recovery(number: u8, name: &str, revoke_others: bool) -> Invitation {
+    Invitation {
+        username: Some(samples::username(name)),
+        purpose: Purpose::Recover { revoke_others },
+        ..samples::invitation(number)
+    }
+}
+
+async fn allow_recovery(stores: &Stores, made: &Invitation) {
+    let event = samples::event(EventKind::RecoveryCreated);
+    stores.invitations.create_recovery(made, event).await.unwrap();
+}
+
+/// The use of a code, which lets key `number` into the account.
+fn use_of(account: &NewAccount, made: &Invitation, number: u64) -> AccountRecovery {
+    let credential = samples::credential(account.id, keys::ed25519_public(number));
+    AccountRecovery {
+        account_id: account.id,
+        code_hash: made.code_hash,
+        secret: NewSecret::Key(Box::new(credential)),
+        max_keys: 16,
+        event: samples::event(EventKind::RecoveryUsed).account(account.id),
+    }
+}
+
+async fn recover(
+    stores: &Stores,
+    recovery: AccountRecovery,
+) -> Result<Vec<Thumbprint>, RecoverError> {
+    stores.invitations.recover(recovery).await
+}
+
+async fn assert_code_unusable(stores: &Stores, account: &NewAccount, made: &Invitation) {
+    let refused = recover(stores, use_of(account, made, 11)).await;
+    assert!(matches!(refused, Err(RecoverError::CodeUnusable)));
 }
 
 async fn invite(stores: &Stores, invitation: &Invitation) {

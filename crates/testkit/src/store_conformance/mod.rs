@@ -77,6 +77,9 @@ macro_rules! store_conformance {
             }
             invitations {
                 a_failed_registration_does_not_use_up_the_invitation
+                a_refused_recovery_leaves_everything
+                a_recovery_code_is_good_for_one_account_and_registers_nobody
+                an_account_has_one_unused_recovery_code
                 a_used_invitation_cannot_be_withdrawn
                 a_withdrawn_invitation_is_unusable
                 an_invitation_admits_one_of_many_at_once

@@ -18,6 +18,7 @@ use countersign_authority::{
     vault::{MasterKey, Vault},
 };
 use countersign_protocol::{
+    AccountId,
     keys::PrivateKey,
     proofs::target_uri::TargetUri,
     tokens::{issue::AccessTokenClaims, jws, verify::AccessToken},
@@ -184,6 +185,20 @@ impl World {
 
     /// A fresh proof by `key` for a POST to `uri`, with the nonce that the token endpoint demands.
     pub(crate) fn proof(&self, key: &PrivateKey, uri: &TargetUri) -> String {
+        self.proof_saying(key, uri, Value::Null)
+    }
+
+    /// A proof that `key` is to be added to that account.
+    pub(crate) fn new_key_proof(
+        &self,
+        key: &PrivateKey,
+        uri: &TargetUri,
+        account: AccountId,
+    ) -> String {
+        self.proof_saying(key, uri, account.to_string().into())
+    }
+
+    fn proof_saying(&self, key: &PrivateKey, uri: &TargetUri, subject: Value) -> String {
         let header = json!({ "typ": "dpop+jwt", "jwk": key.public_key().to_jwk() });
         let mut payload = json!({
             "jti": self.serial(),
@@ -193,6 +208,9 @@ impl World {
         });
         if uri.path() == "/oauth/token" {
             payload["nonce"] = self.authority.fresh_nonce().into();
+        }
+        if !subject.is_null() {
+            payload["sub"] = subject;
         }
         sign(key, &header, &payload)
     }

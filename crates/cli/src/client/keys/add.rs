@@ -69,7 +69,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         if let Some(key) = given {
             // Whoever keeps keys in files has this one in a file already.
             let label = options.label.as_deref();
-            let thumbprint = session.add_key(&key, label).await.map_err(explain)?;
+            let thumbprint = session.add_key(username, &key, label).await.map_err(explain)?;
             return Ok(output::line(format!("{thumbprint} now logs in to {username} too"))?);
         }
         let mut keyring = options.places.keyring.open_or_create()?;
@@ -119,7 +119,7 @@ async fn add(
         default_entry: namesake,
     };
     let enrolment = Enrolment::begin(keyring, &plan, given, options.key_type)?;
-    let outcome = session.add_key(enrolment.key(), options.label.as_deref()).await;
+    let outcome = session.add_key(&who.account_id, enrolment.key(), options.label.as_deref()).await;
     let account_id = who.account_id.clone();
     let outcome = outcome.map(|_| Accepted::account(account_id));
     let enrolled = enrolment.conclude(client, &who.account_id, outcome).await?;

@@ -19,7 +19,6 @@ use crate::{
     http::{
         Client, ClientError, Session,
         client::{json_message, sensitive, unexpected},
-        target::Target,
         transport::Message,
     },
     keyring::Entry,
@@ -92,7 +91,7 @@ impl Client {
         }
 
         let number = self.verified_number(account, server_key).await?;
-        let target = self.account_address("authenticate", account)?;
+        let target = self.address_of(&["authenticate", account])?;
         let proposal = base64::encode(&propose(key, &number)?);
         // A signature of its hash does not tell the number.
         let is_hashed = key.public_key().key_type() != KeyType::Rsa;
@@ -115,21 +114,13 @@ impl Client {
             challenge: String,
         }
 
-        let target = self.account_address("challenge", account)?;
+        let target = self.address_of(&["challenge", account])?;
         let answer: Answer = self.ask(&target, Message::get()).await?.into_json(&target)?;
         let unproven =
             || ClientError::ServerUnproven { issuer: self.metadata().issuer().to_owned() };
         let challenge = base64::decode(&answer.challenge).map_err(|_| unproven())?;
         let number = raw_rsa::recover(server_key, &challenge).map_err(|_| unproven())?;
         Number::parse(&number).ok_or_else(unproven)
-    }
-
-    fn account_address(&self, what: &str, account: &str) -> Result<Target, ClientError> {
-        let mut url = self.metadata().api("/")?.url().clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend([what, account]);
-        }
-        Target::parse(url.as_str())
     }
 }
 

@@ -168,7 +168,7 @@ async fn keys_are_listed_added_and_revoked() {
     assert_eq!((keys[1].created_at, keys[1].last_used_at), (UnixTime::from_secs(6), None));
 
     let new_key = PrivateKey::generate(NewKey::EcP256).unwrap();
-    let added = session.add_key(&new_key, Some("phone")).await.unwrap();
+    let added = session.add_key("toto", &new_key, Some("phone")).await.unwrap();
     assert_eq!(added, new_key.public_key().thumbprint());
     assert_eq!(session.revoke_key(thumbprint).await.unwrap(), []);
     session.rename_key(thumbprint, "tablet").await.unwrap();
@@ -183,7 +183,7 @@ async fn keys_are_listed_added_and_revoked() {
         let proof = body["new_key_proof"].as_str().unwrap();
         assert_eq!(key_in(proof).thumbprint(), added);
         let proof = claims(proof);
-        assert_eq!(proof["htm"], "POST");
+        assert_eq!((&proof["htm"], &proof["sub"]), (&json!("POST"), &json!("toto")));
         assert_eq!(proof["htu"], format!("{}/v1/keys", server.origin()));
         assert!(proof.get("ath").is_none() && proof.get("nonce").is_none());
         assert!(asked.proof().get("ath").is_some());
@@ -223,7 +223,7 @@ fn the_futures_can_run_on_any_thread() {
         check(client.register(key, &account));
         check(client.login(key, &login("")));
         check(session.send(Request::new(Method::GET, "")));
-        check(session.add_key(key, None));
+        check(session.add_key("", key, None));
     }
     let _ = all;
 }

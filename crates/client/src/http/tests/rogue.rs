@@ -219,7 +219,7 @@ async fn everything_else_that_is_signed_names_the_server_that_gets_it() {
         drop(client.whoami_self_signed(&jwt).await);
         let password = crate::Password::new("a password".to_owned()).unwrap();
         drop(client.login_with_password(&key, "alice", &password).await);
-        drop(client.resume(Arc::clone(&key), saved(&[])).add_key(&key, None).await);
+        drop(client.resume(Arc::clone(&key), saved(&[])).add_key("toto", &key, None).await);
         let asked = rogue.asked();
         assert_eq!(asked.len(), 6);
         for asked in asked {

@@ -151,15 +151,22 @@ impl TestApp {
 
     /// A request to add a key, with its proof.
     pub(crate) fn key_addition(&self, key: &TestKey, token: &str, new: &TestKey) -> Call {
-        self.key_addition_saying(key, token, &self.new_key(new))
+        let claims = Jwt::claims_of(token);
+        let account = claims["sub"].as_str().unwrap();
+        self.key_addition_saying(key, token, &self.new_key(account, new))
     }
 
-    /// The body of a request to add a key.
-    pub(crate) fn new_key(&self, new: &TestKey) -> Value {
+    /// The body of a request to add a key to the account of that id or name.
+    pub(crate) fn new_key(&self, account: &str, new: &TestKey) -> Value {
         json!({
             "public_key": new.jwk(),
-            "new_key_proof": self.proof(new, "POST", "/v1/keys").sign(),
+            "new_key_proof": self.new_key_proof(account, new).sign(),
         })
+    }
+
+    /// A proof that the new key is to be added to that account.
+    pub(crate) fn new_key_proof(&self, account: &str, new: &TestKey) -> Jwt {
+        self.proof(new, "POST", "/v1/keys").claim("sub", account)
     }
 
     /// A request to add a key, with that body, which its proof covers.

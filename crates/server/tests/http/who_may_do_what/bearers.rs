@@ -332,7 +332,7 @@ impl Client {
 
     fn addition(&self) -> Value {
         let new = TestKey::number(self.added);
-        let mut body = self.app.new_key(&new);
+        let mut body = self.app.new_key("alice", &new);
         if self.is_approved() {
             let approval = own().jwt().header("typ", "key-approval+jwt");
             let approval = approval.header("kid", own().thumbprint()).claim("aud", ISSUER);

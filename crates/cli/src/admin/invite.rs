@@ -1,0 +1,318 @@
+//! `countersign admin invite`.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use countersign_authority::{
+    Administration, NewInvitation, NewRecovery, RegistrationKey,
+    account::{Account, AccountName, Username},
+    invitation::{CodeHash, OneTimePassword},
+    ports::AccountStore,
+};
+use countersign_protocol::{Scopes, UnixTime};
+use countersign_system::SystemRandom;
+use zeroize::Zeroizing;
+
+use super::{
+    class_list::{self, BadLine},
+    count, explain,
+    invitations::{SHOWN_DIGITS, hex},
+    open_to_change, signing_keys, union,
+};
+use crate::{
+    config::Settings,
+    output,
+    server::DataDir,
+    time::{parse_duration, to_rfc3339},
+};
+
+/// How long a code works unless somebody says otherwise.
+const USUALLY: Duration = Duration::from_hours(24 * 7);
+/// The same for a code that hands over an account.
+const RECOVERY_USUALLY: Duration = Duration::from_hours(1);
+/// A longer list is refused, in bytes.
+const MAX_LIST: u64 = 16 * 1024 * 1024;
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// The only username that may use the code [default: any]
+    username: Option<Username>,
+
+    /// Make a code that gives the account of USERNAME a new key, or a new password if it has one
+    #[arg(long, requires = "username", conflicts_with_all = ["scopes", "one_time_password"])]
+    recover: bool,
+
+    /// When that code is used, revoke everything else that logs in to the account: its other keys,
+    /// and its password
+    #[arg(long, requires = "recover")]
+    revoke_others: bool,
+
+    /// A scope that the account will have; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<Scopes>,
+
+    /// How long the code works [default: 7d; with --recover 1h]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    expires: Option<Duration>,
+
+    /// Make a password that works together with USERNAME, as the gradecoin dialect has it
+    #[arg(long, requires = "username", conflicts_with_all = ["import", "names_from"])]
+    one_time_password: bool,
+
+    /// Invite everybody on this list (- for standard input) with the passwords that it has: CSV with
+    /// the header `User ID, Password`; all or nobody
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["username", "names_from"])]
+    import: Option<PathBuf>,
+
+    /// Make a code for each username of this list (- for standard input), one a line; all or none.
+    /// They are written as CSV: username, code, expires
+    #[arg(long, value_name = "FILE", conflicts_with = "username")]
+    names_from: Option<PathBuf>,
+}
+
+/// What to do when the code could not be written.
+const UNKNOWN: &str = "nobody knows its code: withdraw it and make another";
+
+pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
+    let usually = if options.recover { RECOVERY_USUALLY } else { USUALLY };
+    let expires = options.expires.unwrap_or(usually);
+    ensure!(!expires.is_zero(), "the code would never work: --expires must not be zero");
+    let scopes = union(&options.scopes)?;
+    if let Some(path) = &options.import {
+        return import(settings, path, &scopes, expires).await;
+    }
+    if let Some(path) = &options.names_from {
+        return invite_each(settings, path, &scopes, expires).await;
+    }
+    match options.username {
+        Some(username) if options.recover => {
+            allow_recovery(settings, username, options.revoke_others, expires).await
+        }
+        Some(username) if options.one_time_password => {
+            invite_with_password(settings, username, &scopes, expires).await
+        }
+        username => invite(settings, username, scopes, expires).await,
+    }
+}
+
+async fn invite(
+    settings: &Settings,
+    username: Option<Username>,
+    scopes: Scopes,
+    expires: Duration,
+) -> anyhow::Result<()> {
+    let (_claim, data_dir) = open_to_change(settings)?;
+    if let Some(username) = &username {
+        refuse_registered(&*data_dir.ports.accounts, username).await?;
+    }
+    let expires_at = data_dir.ports.clock.now() + expires;
+    let whom = username.as_ref().map_or("anybody".to_owned(), ToString::to_string);
+    let new = NewInvitation { username, scopes, expires_at };
+    let code = Administration::new(&data_dir.ports).invite(new).await?;
+    let said = output::line(code.reveal());
+    let until = to_rfc3339(expires_at);
+    output::remark(format!("registers {whom}, once, until {until}; it is not shown again"));
+    output::remark("use it with: countersign register NAME --code CODE");
+    warn_if_closed(settings);
+    output::after(made(&code.hash()), said)
+}
+
+async fn invite_with_password(
+    settings: &Settings,
+    username: Username,
+    scopes: &Scopes,
+    expires: Duration,
+) -> anyhow::Result<()> {
+    let (_claim, data_dir) = open_to_change(settings)?;
+    refuse_registered(&*data_dir.ports.accounts, &username).await?;
+    let password = OneTimePassword::generate(&SystemRandom);
+    let text = password.reveal().to_owned();
+    let invited = [(username.clone(), password)];
+    let until = invite_all(settings, &data_dir, &invited, scopes, expires).await?;
+    let said = output::line(text);
+    output::remark(format!(
+        "registers {username}, once, until {}; it is not shown again",
+        to_rfc3339(until)
+    ));
+    output::after(format!("the invitation of {username} is made ({UNKNOWN})"), said)
+}
+
+/// Makes a code that lets somebody back into an account.
+async fn allow_recovery(
+    settings: &Settings,
+    username: Username,
+    revoke_others: bool,
+    expires: Duration,
+) -> anyhow::Result<()> {
+    let (_claim, data_dir) = open_to_change(settings)?;
+    let administration = Administration::new(&data_dir.ports);
+    let name = AccountName::Username(username);
+    let account = administration.account(&name).await.map_err(explain(&name))?;
+    let earlier = administration.recovery(&account).await?;
+    let expires_at = data_dir.ports.clock.now() + expires;
+    let new = NewRecovery { name: name.clone(), revoke_others, expires_at };
+    let code = administration.allow_recovery(new).await.map_err(explain(&name))?;
+    let said = output::line(code.reveal());
+    let Account { username, .. } = &account;
+    output::remark(format!(
+        "lets whoever has it into the account of {username}, once, until {}; it is not shown again",
+        to_rfc3339(expires_at)
+    ));
+    output::remark(format!("use it with: countersign recover {username} --code CODE"));
+    if administration.has_password(&account).await? {
+        output::remark("for a new password in place of a key: add --dialect password");
+    }
+    output::remark(if revoke_others {
+        "its use revokes everything else that logs in to the account"
+    } else {
+        "everything else that logs in to the account stays: if a key is in strange hands, revoke it \
+         (`countersign admin keys list`), or make another code with --revoke-others"
+    });
+    if earlier.is_some() {
+        output::remark(format!("an earlier code for {username} no longer works"));
+    }
+    output::after(made(&code.hash()), said)
+}
+
+/// Invites everybody on a list, or says what is wrong with it.
+async fn import(
+    settings: &Settings,
+    path: &Path,
+    scopes: &Scopes,
+    expires: Duration,
+) -> anyhow::Result<()> {
+    let invited = class_list::read(&read_list(path)?)
+        .map_err(|wrong| anyhow::anyhow!(nobody(path, &wrong)))?;
+    let (_claim, data_dir) = open_to_change(settings)?;
+    let names = invited.iter().map(|person| (person.line, &person.username));
+    refuse_all_registered(&*data_dir.ports.accounts, path, names).await?;
+    let invited: Vec<_> = invited.into_iter().map(|one| (one.username, one.password)).collect();
+    let until = invite_all(settings, &data_dir, &invited, scopes, expires).await?;
+    let how_many = count(invited.len() as u64, "invitation");
+    output::remark(format!("made {how_many}, each good once, until {}", to_rfc3339(until)));
+    Ok(())
+}
+
+/// Makes a code for everybody on a list of names, or says what is wrong with it.
+async fn invite_each(
+    settings: &Settings,
+    path: &Path,
+    scopes: &Scopes,
+    expires: Duration,
+) -> anyhow::Result<()> {
+    let named = class_list::read_names(&read_list(path)?)
+        .map_err(|wrong| anyhow::anyhow!(nobody(path, &wrong)))?;
+    let (_claim, data_dir) = open_to_change(settings)?;
+    let names = named.iter().map(|(line, username)| (*line, username));
+    refuse_all_registered(&*data_dir.ports.accounts, path, names).await?;
+    let usernames: Vec<_> = named.into_iter().map(|(_, username)| username).collect();
+    let expires_at = data_dir.ports.clock.now() + expires;
+    let administration = Administration::new(&data_dir.ports);
+    let codes = administration.invite_each(&usernames, scopes, expires_at).await?;
+    let until = to_rfc3339(expires_at);
+    // No username, code or time has anything in it that CSV would have to quote.
+    let mut list = Zeroizing::new("username,code,expires\n".to_owned());
+    for (username, code) in usernames.iter().zip(&codes) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(list, "{username},{},{until}", code.reveal());
+    }
+    let said = output::bytes(list.as_bytes());
+    let how_many = count(codes.len() as u64, "invitation");
+    output::remark(format!("made {how_many}, each good once, until {until}"));
+    output::remark("each is used with: countersign register USERNAME --code CODE");
+    warn_if_closed(settings);
+    output::after(format!("{how_many} made (nobody knows their codes: withdraw them)"), said)
+}
+
+/// Makes invitations with passwords, which work until the moment that is returned.
+async fn invite_all(
+    settings: &Settings,
+    data_dir: &DataDir,
+    invited: &[(Username, OneTimePassword)],
+    scopes: &Scopes,
+    expires: Duration,
+) -> anyhow::Result<UnixTime> {
+    let ports = &data_dir.ports;
+    let (vault, _) = signing_keys::open_vault(settings, data_dir).await?;
+    let key = RegistrationKey::open(&*ports.vault, &vault, &SystemRandom).await?;
+    let expires_at = ports.clock.now() + expires;
+    let administration = Administration::new(ports);
+    administration.invite_with_passwords(invited, scopes, expires_at, &key).await?;
+    warn_if_closed(settings);
+    Ok(expires_at)
+}
+
+/// Reads a list; `-` stands for standard input.
+fn read_list(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let mut list = Zeroizing::new(Vec::new());
+    let mut read = |source: &mut dyn Read| source.take(MAX_LIST + 1).read_to_end(&mut list);
+    let outcome = match path.to_str() {
+        Some("-") => read(&mut io::stdin().lock()),
+        Some(_) | None => File::open(path).and_then(|mut file| read(&mut file)),
+    };
+    outcome.with_context(|| format!("cannot read {}", list_name(path)))?;
+    ensure!(list.len() as u64 <= MAX_LIST, "{} is longer than {MAX_LIST} bytes", list_name(path));
+    Ok(list)
+}
+
+fn list_name(path: &Path) -> String {
+    match path.to_str() {
+        Some("-") => "standard input".to_owned(),
+        Some(_) | None => path.display().to_string(),
+    }
+}
+
+async fn refuse_registered(accounts: &dyn AccountStore, username: &Username) -> anyhow::Result<()> {
+    ensure!(
+        !has_account(accounts, username).await?,
+        "{username} has an account already; if its key is lost: countersign admin invite {username} \
+         --recover"
+    );
+    Ok(())
+}
+
+async fn refuse_all_registered(
+    accounts: &dyn AccountStore,
+    path: &Path,
+    names: impl Iterator<Item = (usize, &Username)>,
+) -> anyhow::Result<()> {
+    let mut wrong = Vec::new();
+    for (line, username) in names {
+        if has_account(accounts, username).await? {
+            wrong.push(BadLine { line, reason: format!("{username} has an account already") });
+        }
+    }
+    ensure!(wrong.is_empty(), nobody(path, &wrong));
+    Ok(())
+}
+
+async fn has_account(accounts: &dyn AccountStore, username: &Username) -> anyhow::Result<bool> {
+    Ok(accounts.account(&AccountName::Username(username.clone())).await?.is_some())
+}
+
+/// Why a list invites nobody, line by line.
+fn nobody(path: &Path, wrong: &[BadLine]) -> String {
+    let mut text = format!("nobody is invited; {} has bad lines:", list_name(path));
+    for line in wrong {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {line}");
+    }
+    text
+}
+
+fn made(hash: &CodeHash) -> String {
+    format!("the invitation {} is made ({UNKNOWN})", &hex(hash)[..SHOWN_DIGITS])
+}
+
+fn warn_if_closed(settings: &Settings) {
+    if settings.enrolment == "closed" {
+        output::remark("WARNING: by this configuration enrolment is closed, even to the invited");
+    }
+}

@@ -1,0 +1,154 @@
+//! `countersign admin rekey --abandon-signing-keys`: the master key is lost, and the server shall start
+//! again.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use countersign_authority::{
+    account::AccountName,
+    invitation::Purpose,
+    vault::{MasterKey, Vault, VaultContents, VaultError},
+};
+use countersign_system::SystemRandom;
+
+use super::super::{count, require_vault};
+use crate::{
+    client::terminal::confirm,
+    master_key::{self, Source},
+    output,
+    server::DataDir,
+};
+
+/// So many accounts are named, one by one.
+const NAMED: usize = 20;
+
+/// Gives up what only the lost key opens, and makes a new master key: the `given` one or a random one.
+pub(super) async fn run(
+    directory: &Path,
+    data_dir: &DataDir,
+    given: Option<MasterKey>,
+    yes: bool,
+) -> anyhow::Result<()> {
+    let ports = &data_dir.ports;
+    let stores = (&*ports.vault, &*ports.signing_keys);
+    require_vault(stores.0).await?;
+    let variable = refuse_if_found(directory, data_dir).await?;
+    // Whoever keeps the key outside and gives a new one keeps that outside too.
+    let in_file = given.is_none() || variable.is_none();
+    let (path, next) = (master_key::file_in(directory), master_key::next_file_in(directory));
+    if in_file {
+        for file in [&path, &next] {
+            ensure!(
+                !file.exists(),
+                "{} does not open this database, and is in the way of the new key: move it away",
+                file.display()
+            );
+        }
+    }
+    tell_what_is_lost(data_dir, &Vault::contents(stores).await?).await?;
+    confirm("give that up for good, and make a new master key", yes)?;
+    let new = given.unwrap_or_else(|| MasterKey::generate(&SystemRandom));
+    if in_file {
+        master_key::write_new(&next, &new)?;
+    }
+    Vault::abandon(stores, &new, ports.clock.now(), &SystemRandom).await.with_context(|| {
+        format!("nothing is given up; remove {} if it is there, and try again", next.display())
+    })?;
+    if in_file {
+        master_key::adopt_next(directory)?;
+        output::remark(format!(
+            "the new master key is in {}: keep a copy of it elsewhere",
+            path.display()
+        ));
+    }
+    match (variable, in_file) {
+        (Some(variable), true) => {
+            output::remark(format!("from now on {variable} must not be set"));
+        }
+        (Some(variable), false) => {
+            output::remark(format!("from now on {variable} must be set to the new key"));
+        }
+        (None, _) => {}
+    }
+    output::remark(
+        "the next start makes new signing keys, and everybody logs in anew; earlier backups open \
+         only with the lost key: make a new one then (`countersign admin backup`)",
+    );
+    Ok(())
+}
+
+/// Refuses where the key is not lost. Returns the variable that holds a key which opens nothing.
+async fn refuse_if_found(
+    directory: &Path,
+    data_dir: &DataDir,
+) -> anyhow::Result<Option<&'static str>> {
+    let mut variable = None;
+    for found in master_key::all(directory)? {
+        match Vault::open(&*data_dir.ports.vault, &found.key, &SystemRandom).await {
+            Ok(_) => bail!(
+                "the master key is not lost: the one in {} opens the database. To change it, leave \
+                 out --abandon-signing-keys",
+                found.source.place()
+            ),
+            Err(VaultError::WrongMasterKey) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Source::Environment(name) = found.source {
+            variable = Some(name);
+        }
+    }
+    Ok(variable)
+}
+
+async fn tell_what_is_lost(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<()> {
+    output::remark("make a copy first: countersign admin backup FILE. This is lost:");
+    output::remark(format!(
+        "- {}: every token that was issued is refused from the next start on, and so are sessions; \
+         everybody logs in again with the key or the password that they have",
+        count(lost.signing_keys as u64, "signing key")
+    ));
+    if !lost.server_keys.is_empty() {
+        output::remark(format!(
+            "- {} of the server for accounts, as passwordless has them: {}. They log in with the same \
+             key by every other way (`countersign login` without --dialect), and no more by \
+             passwordless",
+            count(lost.server_keys.len() as u64, "key pair"),
+            names(data_dir, lost).await?
+        ));
+    }
+    if lost.has_registration_key {
+        output::remark(format!(
+            "- the key pair for which gradecoin's clients seal registrations, and with it every \
+             one-time password of an invitation: {} for a certain name are unused; those with a code \
+             (csi_) stay good",
+            count(unused_invitations(data_dir).await?, "invitation")
+        ));
+    }
+    output::remark("Accounts, their keys, passwords, scopes and the audit trail stay as they are.");
+    Ok(())
+}
+
+/// The names of the accounts that lose a key pair of the server.
+async fn names(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<String> {
+    let mut names = Vec::new();
+    for id in lost.server_keys.iter().take(NAMED) {
+        let account = data_dir.ports.accounts.account(&AccountName::Id(*id)).await?;
+        names.push(account.map_or_else(|| id.to_string(), |account| account.username.to_string()));
+    }
+    if lost.server_keys.len() > NAMED {
+        names.push(format!("and {} more", lost.server_keys.len() - NAMED));
+    }
+    Ok(names.join(", "))
+}
+
+/// How many invitations for a certain name wait to be used. Of these nobody can tell which are used
+/// with a password and which with a code.
+async fn unused_invitations(data_dir: &DataDir) -> anyhow::Result<u64> {
+    let now = data_dir.ports.clock.now();
+    let all = data_dir.ports.invitations.invitations(u32::MAX).await?;
+    let waits = |invitation: &&countersign_authority::invitation::Invitation| {
+        let is_named = invitation.username.is_some() && invitation.purpose == Purpose::Register;
+        is_named && invitation.is_usable(now)
+    };
+    Ok(all.iter().filter(waits).count() as u64)
+}

@@ -1,0 +1,202 @@
+//! `countersign recover`.
+
+use std::path::PathBuf;
+
+use anyhow::{bail, ensure};
+use clap::Args;
+use countersign_client::{
+    Client, Recovered, Recovery, TransportOptions,
+    keyring::{Entry, Keyring},
+};
+
+use super::{
+    actor::Places,
+    connection::{explain, explain_login},
+    dialect::Dialect,
+    enrolment::{Accepted, Enrolled, Enrolment, Plan, is_account, parse_name},
+    key_file::{self, KeyType},
+    password, text,
+};
+use crate::output;
+
+#[derive(Args)]
+#[command(after_help = "\
+The code comes from an administrator, who makes it with `countersign admin invite NAME --recover`. It \
+works once. The other keys of the account stay, unless the administrator has said otherwise.")]
+pub(crate) struct Options {
+    /// The username of the account
+    name: String,
+
+    /// The one-time code of an administrator
+    #[arg(long)]
+    code: String,
+
+    /// With `password`: get a new password, for an account of that dialect, in place of a key
+    #[arg(long, value_enum, conflicts_with_all = ["label", "key_type", "key", "no_keyring"])]
+    dialect: Option<Dialect>,
+
+    /// A name for the key, such as that of the device [default: the kind of key]
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+
+    /// The kind of key to make [default: p256, which every server and library knows]
+    #[arg(long, value_name = "TYPE", value_enum)]
+    key_type: Option<KeyType>,
+
+    /// Let this private key in (PEM or PKCS#8, - for standard input) in place of a new one
+    #[arg(long, value_name = "FILE", conflicts_with = "key_type")]
+    key: Option<PathBuf>,
+
+    /// Leave the keyring alone: the key stays in its file only
+    #[arg(long, requires = "key", conflicts_with = "entry")]
+    no_keyring: bool,
+
+    /// What to call the key in the keyring [default: NAME]
+    #[arg(long = "as", value_name = "ENTRY")]
+    entry: Option<String>,
+
+    #[command(flatten)]
+    places: Places,
+}
+
+pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
+    options.check()?;
+    let given = options.key.as_deref().map(key_file::read).transpose()?;
+    let server = options.places.server.address()?;
+    let client = options.places.server.connect(&server, TransportOptions::default()).await?;
+    let recovery = options.recovery();
+    if let Some(key) = given.as_ref().filter(|_| options.no_keyring) {
+        let recovered = client.recover(key, &recovery).await.map_err(explain)?;
+        let key = ("  key", key_file::describe(key.public_key()));
+        return report(&options.name, client.metadata().issuer(), Some(&recovered), [key]);
+    }
+    let mut keyring = options.places.keyring.open_or_create()?;
+    if options.dialect.is_some() {
+        return new_password(&client, &mut keyring, options).await;
+    }
+    let enrolment = options.begin(&client, &mut keyring, given)?;
+    let outcome = client.recover(enrolment.key(), &recovery).await;
+    let recovered = outcome.as_ref().ok().cloned();
+    let outcome = outcome.map(|recovered| Accepted::account(recovered.account_id));
+    let enrolled = enrolment.conclude(&client, &options.name, outcome).await?;
+    let facts = [
+        ("  key", key_file::describe(enrolled.key.public_key())),
+        ("  keyring", place(&keyring, &enrolled)),
+    ];
+    report(&options.name, client.metadata().issuer(), recovered.as_ref(), facts)?;
+    name_older(&keyring, &client, options, &enrolled);
+    Ok(())
+}
+
+impl Options {
+    /// Refuses what can be refused without a server and a passphrase.
+    fn check(&self) -> anyhow::Result<()> {
+        parse_name(self.entry.as_ref().unwrap_or(&self.name))?;
+        ensure!(
+            self.dialect.is_none_or(|dialect| dialect == Dialect::Password),
+            "an account gets a key back without --dialect, which then logs in by every dialect that \
+             takes it; only a password is made by one: --dialect password"
+        );
+        ensure!(
+            !self.code.starts_with("csi_"),
+            "this code makes a new account: countersign register NAME --code CODE"
+        );
+        Ok(())
+    }
+
+    fn recovery(&self) -> Recovery<'_> {
+        Recovery { account: &self.name, code: &self.code, label: self.label.as_deref() }
+    }
+
+    fn begin<'a>(
+        &self,
+        client: &Client,
+        keyring: &'a mut Keyring,
+        given: Option<countersign_protocol::keys::PrivateKey>,
+    ) -> anyhow::Result<Enrolment<'a>> {
+        let plan = Plan {
+            server: client.metadata().issuer(),
+            username: &self.name,
+            entry: self.entry.as_deref(),
+            default_entry: &self.name,
+        };
+        Enrolment::begin(keyring, &plan, given, self.key_type.unwrap_or(KeyType::DEFAULT))
+    }
+}
+
+/// Gets a new password, for the entry that has the old one, or else for a new entry.
+async fn new_password(
+    client: &Client,
+    keyring: &mut Keyring,
+    options: &Options,
+) -> anyhow::Result<()> {
+    let (server, username) = (client.metadata().issuer(), options.name.as_str());
+    let has_password = |entry: &&Entry| {
+        entry.account_id().is_some()
+            && entry.password().is_some()
+            && is_account(entry, server, username)
+    };
+    let Some(entry) = keyring.entries().iter().find(has_password).map(|entry| entry.name().clone())
+    else {
+        let enrolment = options.begin(client, keyring, None)?;
+        let enrolled = password::recover(client, enrolment, username, &options.code).await?;
+        let keyring = ("  keyring", place(keyring, &enrolled));
+        report(username, server, None, [keyring])?;
+        output::remark("the keyring keeps the new password; the key is what tokens are bound to");
+        return Ok(());
+    };
+    if options.entry.as_ref().is_some_and(|name| name != entry.as_str()) {
+        bail!("the entry {entry} of the keyring has the password of {username}: leave out --as");
+    }
+    // Before the code is used up: the keyring must take what comes.
+    keyring.update(entry.as_str(), Entry::forget_tokens)?;
+    let outcome = client.recover_password(username, &options.code).await;
+    let (recovered, password) = outcome.map_err(explain_login)?;
+    let kept = keyring.update(entry.as_str(), |entry| entry.set_password(&password));
+    let done = format!("{username} has a new password, which is lost: get another code");
+    output::after(done, kept)?;
+    let path = format!("{}, entry {entry}", keyring.path().display());
+    report(username, server, Some(&recovered), [("  keyring", path)])?;
+    output::remark("the keyring keeps the new password; the old one no longer works");
+    Ok(())
+}
+
+fn report<'a>(
+    username: &str,
+    server: &str,
+    recovered: Option<&Recovered>,
+    facts: impl IntoIterator<Item = (&'a str, String)>,
+) -> anyhow::Result<()> {
+    output::line(format!("{} is back at {server}", text::printable(username)))?;
+    output::line(text::facts(facts))?;
+    match recovered.map(|recovered| recovered.revoked_keys.len()) {
+        None => {}
+        Some(0) => output::remark(
+            "if another key of the account may be in strange hands: `countersign keys list`, and \
+             `countersign keys revoke`",
+        ),
+        Some(revoked) => output::remark(format!("keys that were revoked by that: {revoked}")),
+    }
+    output::remark("try: countersign whoami");
+    Ok(())
+}
+
+/// Names the entries of the account that were there before: a command may ask which one is meant.
+fn name_older(keyring: &Keyring, client: &Client, options: &Options, enrolled: &Enrolled) {
+    let server = client.metadata().issuer();
+    let is_older = |entry: &&Entry| {
+        is_account(entry, server, &options.name) && *entry.name() != enrolled.entry
+    };
+    for entry in keyring.entries().iter().filter(is_older) {
+        output::remark(format!(
+            "the keyring has an older key of {} too; if it is of no use any more: countersign \
+             keyring remove {}",
+            options.name,
+            entry.name()
+        ));
+    }
+}
+
+fn place(keyring: &Keyring, enrolled: &Enrolled) -> String {
+    format!("{}, entry {}", keyring.path().display(), enrolled.entry)
+}

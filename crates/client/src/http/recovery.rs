@@ -1,0 +1,102 @@
+//! Back into an account, with a one-time code of an administrator.
+
+use countersign_protocol::keys::{PrivateKey, Thumbprint};
+use http::Method;
+use serde::Deserialize;
+
+use super::client::{json_message, unexpected};
+use super::target::Target;
+use super::transport::{MAX_API_ANSWER, Message};
+use super::{Client, ClientError};
+use crate::password::Password;
+
+/// Which account somebody wants back into, and with what.
+#[derive(Clone, Copy, Debug)]
+pub struct Recovery<'a> {
+    /// The username, the account id or the fingerprint.
+    pub account: &'a str,
+    /// The one-time code of an administrator.
+    pub code: &'a str,
+    /// A name for the new key, such as that of the device.
+    pub label: Option<&'a str>,
+}
+
+/// An account that one is back in.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Recovered {
+    /// The account id.
+    pub account_id: String,
+    /// The username.
+    pub username: String,
+    /// The other keys of the account that were revoked by that.
+    pub revoked_keys: Vec<Thumbprint>,
+}
+
+impl Client {
+    /// Lets `key` log in to an account, by the code of an administrator. The key proves itself over
+    /// the whole request.
+    ///
+    /// # Errors
+    /// When the server refuses, for instance because the code was used.
+    pub async fn recover(
+        &self,
+        key: &PrivateKey,
+        recovery: &Recovery<'_>,
+    ) -> Result<Recovered, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            thumbprint: Thumbprint,
+            #[serde(flatten)]
+            recovered: Recovered,
+        }
+
+        let target = self.recovery_address(recovery.account)?;
+        let members = [
+            ("code", recovery.code.into()),
+            ("public_key", key.public_key().to_jwk().into()),
+            ("label", recovery.label.into()),
+        ];
+        let message = json_message(Method::POST, members);
+        let response = self
+            .exchange(self.nonces(), &target, MAX_API_ANSWER, |attempt| {
+                attempt.proven_with_body(key, &target, message.clone())
+            })
+            .await?;
+        let Answer { thumbprint, recovered } = response.into_json(&target)?;
+        if thumbprint != key.public_key().thumbprint() {
+            return Err(unexpected(&target, "it let another key in than the one it was given"));
+        }
+        Ok(recovered)
+    }
+
+    /// Gets a new password for an account that has one, by the code of an administrator. The server
+    /// makes it, and keeps it nowhere.
+    ///
+    /// # Errors
+    /// When the server refuses, for instance because the code was used.
+    pub async fn recover_password(
+        &self,
+        account: &str,
+        code: &str,
+    ) -> Result<(Recovered, Password), ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            password: String,
+            #[serde(flatten)]
+            recovered: Recovered,
+        }
+
+        let target = self.recovery_address(account)?;
+        let members = [("code", code.into()), ("new_password", true.into())];
+        let message: Message = json_message(Method::POST, members);
+        let response = self.transport().send_to(&target, message, MAX_API_ANSWER).await?;
+        let Answer { password, recovered } = response.into_json(&target)?;
+        let password =
+            Password::new(password).map_err(|error| unexpected(&target, &error.to_string()))?;
+        Ok((recovered, password))
+    }
+
+    fn recovery_address(&self, account: &str) -> Result<Target, ClientError> {
+        self.address_of(&["v1", "accounts", account, "recover"])
+    }
+}

@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     audit::{AuditFilter, RecordedEvent},
+    effort::Comparisons,
     forgetting::Forgetting,
     live::LiveCredentials,
     mutual::Mutual,
@@ -63,6 +64,7 @@ pub struct Authority {
     /// Sessions in which somebody has signed something, by the SHA-256 of their text.
     pub(crate) known_sessions: Cache<[u8; 32], Arc<KnownSession>>,
     pub(crate) session_nonces: DrawnAhead<16>,
+    pub(crate) comparisons: Comparisons,
     remembers_since: UnixTime,
     /// How the store has been lately.
     pub(crate) store_health: StoreHealth,
@@ -127,6 +129,7 @@ impl Authority {
             proof_headers: Cache::new(PROOF_HEADERS),
             known_sessions: Cache::new(KNOWN_SESSIONS),
             session_nonces: DrawnAhead::new(Arc::clone(&ports.random)),
+            comparisons: Comparisons::default(),
             remembers_since,
             store_health: StoreHealth::default(),
             checked: tokio::sync::Mutex::new(None),

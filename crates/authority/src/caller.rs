@@ -103,7 +103,9 @@ impl Authority {
         }
         // One of them was counted with the login.
         self.admit_verifications(address, presented.cost(keys()) - 1).await?;
+        let turn = self.comparisons.turn(candidates.len()).await;
         let signed = presented.verify_signature(keys());
+        drop(turn);
         let signed = signed.map_err(|BadSignature| CallerError::Refused)?;
         let is_it =
             |known: &&Arc<KnownCredential>| known.credential.thumbprint() == signed.signer();

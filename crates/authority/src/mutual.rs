@@ -218,7 +218,7 @@ impl Authority {
                 let key = &known.credential.public_key;
                 let is_good = key.rsa_bits().is_some() && key.meets(&policy).is_ok();
                 if is_good
-                    && effort.afford(key, 1).await?
+                    && let Some(_turn) = effort.afford(key, 1).await?
                     && let Some(number) = proposal.recover(key)
                 {
                     return Ok(recognise(&number).map(|number| (Arc::clone(known), number)));
@@ -233,7 +233,7 @@ impl Authority {
             for known in live.clone() {
                 let key = &known.credential.public_key;
                 if self.policy.admits(key)
-                    && effort.afford(key, Proposal::forms(key)).await?
+                    && let Some(_turn) = effort.afford(key, Proposal::forms(key)).await?
                     && proposal.signs(&number, key)
                 {
                     return Ok(Some((Arc::clone(known), unspent)));

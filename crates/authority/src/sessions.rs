@@ -218,6 +218,7 @@ impl Authority {
         if signers.is_empty() {
             let _ = has_signed(decoy(Algorithm::Ps256));
         }
+        let _turn = self.comparisons.turn(signers.len()).await;
         for known in signers {
             let key = &known.credential.public_key;
             let is_new = Some(known.credential.thumbprint()) != tried;
@@ -227,7 +228,6 @@ impl Authority {
             if has_signed(key) {
                 return Ok(known);
             }
-            tokio::task::yield_now().await;
         }
         Err(SessionError::Refused)
     }

@@ -10,64 +10,14 @@ import threading
 import time
 import uuid
 
-import jwt as pyjwt
 import pytest
-from cryptography.hazmat.primitives import hashes, padding, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-OAEP_SHA256 = OAEP(MGF1(hashes.SHA256()), hashes.SHA256(), None)
+from support.gradecoin import SHAPES, OriginalClient, Student, b64, seal
+
 OAEP_SHA1 = OAEP(MGF1(hashes.SHA1()), hashes.SHA1(), None)
-
-
-def b64(data):
-    return base64.b64encode(data).decode()
-
-
-class Student:
-    """Somebody with an id, a one-time password and a key pair."""
-
-    def __init__(self, server, password=None):
-        self.server, self.http = server, server.http()
-        self.id = f"e{uuid.uuid4().hex[:12]}"
-        self.password = password or server.admin("invite", self.id, "--one-time-password").strip()
-        self.private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self.pem = (
-            self.private.public_key()
-            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-            .decode()
-        )
-        self.fingerprint = hashlib.sha256(self.pem.encode()).hexdigest()
-
-    def request(self, **changes):
-        return {"student_id": self.id, "passwd": self.password, "public_key": self.pem} | changes
-
-    def register(self, **changes):
-        return self.send(seal(self.http, json.dumps(self.request(**changes)).encode()))
-
-    def send(self, body):
-        return self.http.post("/register", json=body)
-
-    def call(self, body, key=None, **claims):
-        now = int(time.time())
-        claims = {"tha": hashlib.sha256(body).hexdigest(), "iat": now, "exp": now + 60} | claims
-        token = pyjwt.encode(claims, key or self.private, algorithm="RS256")
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        return self.http.post("/v1/whoami", content=body, headers=headers)
-
-
-def seal(http, text, key=None, iv=None, oaep=OAEP_SHA256, pad=True):
-    key, iv = key or os.urandom(16), iv or os.urandom(16)
-    public = serialization.load_pem_public_key(http.get("/gradecoin.pub").content)
-    padder = padding.PKCS7(128).padder()
-    padded = padder.update(text) + padder.finalize() if pad else text
-    aes = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
-    return {
-        "c": b64(aes.update(padded) + aes.finalize()),
-        "iv": b64(iv),
-        "key": b64(public.encrypt(key, oaep)),
-    }
 
 
 @pytest.fixture
@@ -103,6 +53,31 @@ def test_register_and_sign_requests(student):
     assert student.call(body, tha=hashlib.sha256(body).hexdigest().upper()).status_code == 401
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     assert student.call(body, key=other).status_code == 401
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_shape_of_the_originals_clients_registers_and_pays(server, shape):
+    client = OriginalClient(server, **shape)
+    response = client.register()
+    assert response.status_code == 201, response.text
+    assert response.json()["message"].endswith(client.fingerprint)
+    paid = client.pay()
+    assert paid.status_code == 200, paid.text
+    assert paid.json()["username"] == client.id
+    assert paid.json()["expires_at"] <= time.time() + 300
+
+
+def test_what_is_tolerated_has_a_bound(server):
+    short = OriginalClient(server, bits=2040)
+    message = short.register().json()["message"]
+    assert "2040 bits; at least 2041" in message
+    client = OriginalClient(server, bits=2047, spaces=True)
+    assert client.register().status_code == 201
+    body = b'{"amount": 2}'
+    compact = hashlib.md5(b'{"amount":2}').hexdigest()
+    assert client.call(body, sub=client.id, tha=compact).status_code == 200
+    assert client.call(body, sub=client.id, tha=hashlib.sha256(b'{"amount":2}').hexdigest()).status_code == 401
+    assert client.call(b'{"amount": 20}', sub=client.id, tha=compact).status_code == 401
 
 
 def test_md5_is_for_accounts_that_came_by_gradecoin_only(server):
@@ -142,6 +117,7 @@ def test_whatever_does_not_open_has_one_answer(student, refusal):
     good = seal(http, text)
     bad = [
         seal(http, text, oaep=OAEP_SHA1),
+        seal(http, text, oaep=OAEP(MGF1(hashes.SHA1()), hashes.SHA256(), None)),
         seal(http, text, key=os.urandom(32)),
         seal(http, b"not JSON"),
         seal(http, b"{}"),

@@ -83,6 +83,8 @@ def test_what_may_be_there_or_not(client):
         {"iss": client.username},
         {"iat": time.time(), "exp": time.time() + 59.5},
         {"exp": int(time.time()) + 300},
+        {"exp": int(time.time()) + 3600},
+        {"exp": int(time.time()) + 7200},
     ]:
         accepted(client, signed(client, changes))
     for header in [{"typ": None}, {"kid": client.key.thumbprint}, {"kid": "my laptop"}]:
@@ -114,7 +116,8 @@ def test_claims_that_do_not_hold(client):
     for changes, because in [
         ({"exp": None}, "exp is missing"),
         ({"exp": now - 10}, "expired"),
-        ({"exp": now + 320}, "too far"),
+        ({"exp": now + 320, "iat": None}, "too far"),
+        ({"exp": now + 3600, "iat": now - 310}, "more than 300 s ago"),
         ({"exp": "soon"}, "malformed"),
         ({"iat": now + 60}, "future"),
         ({"nbf": now + 60}, "future"),

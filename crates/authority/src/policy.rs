@@ -114,6 +114,12 @@ impl Policy {
         key.meets(&self.keys).is_ok()
     }
 
+    /// Which keys sealed registration takes. The accounts that came by it sign JWTs of their own with
+    /// them; for everything else [`Self::keys`] decides.
+    pub fn sealed_keys(&self) -> KeyPolicy {
+        self.keys.clone().by_whole_bytes()
+    }
+
     /// The URL of the token endpoint.
     pub fn token_endpoint(&self) -> String {
         format!("{}/oauth/token", self.issuer())

@@ -178,7 +178,7 @@ impl Authority {
     /// The key of a PEM text. No other form will do: its fingerprint is that of the text.
     fn pem_key(&self, text: &str) -> Result<PublicKey, KeyError> {
         pem::decode(text.trim_ascii())?;
-        PublicKey::parse(text, &self.policy.keys)
+        PublicKey::parse(text, &self.policy.sealed_keys())
     }
 }
 
@@ -200,7 +200,8 @@ pub enum SealedRegistrationError {
     /// It does not open, or there is no unused invitation for name and password, or there were too
     /// many wrong ones.
     #[error(
-        "this does not open with the key of /gradecoin.pub, or holds other members than \
+        "this does not open with the key of /gradecoin.pub (RSA-OAEP with SHA-256, and SHA-256 for \
+         MGF1 too; AES-128-CBC with PKCS#7 padding; all in base64), or holds other members than \
          student_id, passwd and public_key; or these are no student id and one-time password that \
          still work; or there were too many attempts: then wait a minute"
     )]

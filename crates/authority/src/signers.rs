@@ -12,7 +12,7 @@ const USE_RESOLUTION: Duration = Duration::from_hours(1);
 impl Authority {
     /// The credentials that can have signed for the account `name`: `kid` if it is one of the
     /// account's, live or revoked, or else all live ones, those that were used last first. Keys that
-    /// are good for one dialect only are not among them.
+    /// are good for another dialect only are not among them.
     ///
     /// `name` is an id, a username or a fingerprint.
     ///
@@ -29,10 +29,21 @@ impl Authority {
             && let Some(known) = self.live.get(kid, store).await?
             && known.account.id == id
         {
-            return Ok(self.admitted(vec![known]));
+            return Ok(if self.may_sign_jwts(&known) { vec![known] } else { Vec::new() });
         }
-        let mut live = self.live_keys(id).await?;
+        let mut live = self.self_signing_keys(id).await?;
         live.retain(|known| known.is_live());
+        Ok(live)
+    }
+
+    /// The keys of an account that are not revoked and that may sign JWTs of their own, those that
+    /// were used or added last first. The account may be disabled.
+    pub(crate) async fn self_signing_keys(
+        &self,
+        id: AccountId,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let mut live = self.live.of_account(id, &*self.ports.credentials).await?;
+        live.retain(|known| self.may_sign_jwts(known));
         Ok(live)
     }
 
@@ -42,8 +53,9 @@ impl Authority {
         &self,
         id: AccountId,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let live = self.live.of_account(id, &*self.ports.credentials).await?;
-        Ok(self.admitted(live))
+        let mut live = self.live.of_account(id, &*self.ports.credentials).await?;
+        live.retain(|known| self.policy.admits(&known.credential.public_key));
+        Ok(live)
     }
 
     /// Notes that a key of an account has signed a request that was accepted. One that the account
@@ -71,8 +83,11 @@ impl Authority {
         self.live.account_id(&name, &*self.ports.accounts).await
     }
 
-    fn admitted(&self, mut known: Vec<Arc<KnownCredential>>) -> Vec<Arc<KnownCredential>> {
-        known.retain(|known| self.policy.admits(&known.credential.public_key));
-        known
+    /// Whether JWTs count that the key signed itself: where it is good enough for everything, or where
+    /// its account came by sealed registration, which takes keys for that alone.
+    fn may_sign_jwts(&self, known: &KnownCredential) -> bool {
+        let key = &known.credential.public_key;
+        let by_seal = || key.meets(&self.policy.sealed_keys()).is_ok();
+        self.policy.admits(key) || known.account.fingerprint.is_some() && by_seal()
     }
 }

@@ -263,7 +263,7 @@ impl Authority {
         let account = self.ports.accounts.account(name).await?;
         let active = account.filter(|account| account.status == AccountStatus::Active);
         let Some(account) = active else { return Ok(None) };
-        let mut live = self.live_keys(account.id).await?;
+        let mut live = self.self_signing_keys(account.id).await?;
         live.sort_by_key(|known| known.credential.created_at);
         let keys = live.iter().map(|known| known.credential.public_key.clone()).collect();
         Ok(Some((account, keys)))

@@ -137,11 +137,14 @@ impl IssuerKeys for Jwks {
 /// very many only the last ones are looked at.
 pub(crate) fn parse_set(body: &[u8]) -> Result<Vec<PublicKey>, String> {
     let members = json::parse_object(body).map_err(|error| error.to_string())?;
-    keys_of(&members)
+    keys_of(&members, &KeyPolicy::default())
 }
 
-/// The same for a set that has been parsed.
-pub(crate) fn keys_of(members: &Map<String, Value>) -> Result<Vec<PublicKey>, String> {
+/// The same for a set that has been parsed, of the keys that `policy` lets in.
+pub(crate) fn keys_of(
+    members: &Map<String, Value>,
+    policy: &KeyPolicy,
+) -> Result<Vec<PublicKey>, String> {
     let keys = members.get("keys").and_then(Value::as_array).ok_or("no JWK Set")?;
     let passed_over = keys.len().saturating_sub(MAX_KEYS);
     if passed_over > 0 {
@@ -151,8 +154,7 @@ pub(crate) fn keys_of(members: &Map<String, Value>) -> Result<Vec<PublicKey>, St
             "only the last keys of a set are taken"
         );
     }
-    let policy = KeyPolicy::default();
-    let usable = |jwk: &Value| PublicKey::from_jwk(jwk.as_object()?, &policy).ok();
+    let usable = |jwk: &Value| PublicKey::from_jwk(jwk.as_object()?, policy).ok();
     Ok(keys.iter().skip(passed_over).filter_map(usable).collect())
 }
 

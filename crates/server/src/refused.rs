@@ -77,7 +77,9 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
             | SelfSignedError::NoAccount
             | SelfSignedError::NotYetValid
             | SelfSignedError::Signature
+            | SelfSignedError::Source
             | SelfSignedError::TooLongLived { .. }
+            | SelfSignedError::TooOld { .. }
             | SelfSignedError::TwoAccounts
             | SelfSignedError::Type,
         )

@@ -4,6 +4,8 @@ use countersign_protocol::keys::{KeyPolicy, PrivateKey, PublicKey};
 
 /// The public half of an RSA key that only a lenient policy lets in, SPKI in PEM.
 pub const RSA_1024_PUBLIC_PEM: &str = include_str!("../keys/rsa-1024.pub.pem");
+/// The public half of an RSA key that is a bit short of 2048, SPKI in PEM.
+pub const RSA_2047_PUBLIC_PEM: &str = include_str!("../keys/rsa-2047.pub.pem");
 /// A key for RS256 and PS256, PKCS#8 in PEM.
 pub const RSA_2048_PEM: &str = include_str!("../keys/rsa-2048-a.pem");
 /// Another key for RS256 and PS256.

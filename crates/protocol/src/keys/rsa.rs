@@ -50,6 +50,17 @@ impl KeyPolicy {
     pub const ANY: Self =
         Self { min_rsa_bits: 0, max_rsa_bits: MAX_BITS, max_rsa_exponent: MAX_EXPONENT };
 
+    /// The same, where a modulus counts by its bytes: for a least size of 2048 bits, one of 2041 will
+    /// do. The product of two primes of 1024 bits may have 2047, and some generators leave it so.
+    #[must_use]
+    pub const fn by_whole_bytes(self) -> Self {
+        let min_rsa_bits = match self.min_rsa_bits.div_ceil(8).checked_sub(1) {
+            Some(bytes_below) => bytes_below.saturating_mul(8).saturating_add(1),
+            None => 0,
+        };
+        Self { min_rsa_bits, ..self }
+    }
+
     /// Checks size and exponent of a key whose numbers were checked before.
     pub(super) fn check(&self, n: &[u8], e: &[u8]) -> Result<(), KeyError> {
         self.check_size(bits(n))?;
@@ -133,4 +144,22 @@ fn has_roca_fingerprint(n: &[u8]) -> bool {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_modulus_counts_by_its_bytes_seven_bits_may_be_missing_and_no_eighth() {
+        let refuses = |policy: &KeyPolicy, bits| policy.check_size(bits).is_err();
+        let strict = KeyPolicy::default();
+        let tolerant = strict.clone().by_whole_bytes();
+        for bits in 2041..2048 {
+            assert!(refuses(&strict, bits) && !refuses(&tolerant, bits), "{bits}");
+        }
+        assert!(refuses(&tolerant, 2040) && !refuses(&tolerant, 2048));
+        assert_eq!(tolerant.max_rsa_bits, strict.max_rsa_bits);
+        assert_eq!(KeyPolicy::ANY.by_whole_bytes(), KeyPolicy::ANY);
+    }
 }

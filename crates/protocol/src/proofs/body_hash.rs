@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use md5::{Digest as _, Md5};
 
-use crate::digest::sha256;
+use crate::{digest::sha256, strict::json};
 
 /// The claim with the hash of the request's body.
 pub const CLAIM: &str = "tha";
@@ -18,6 +18,9 @@ pub enum BodyHashes {
     /// SHA-256 and MD5. Collisions of MD5 are easy to make: whoever may choose a body can choose
     /// two that the signer cannot tell apart. A second preimage for the body of somebody else
     /// remains out of reach.
+    ///
+    /// The MD5 of a JSON body may also be that of the same text without white space between its
+    /// tokens: clients of that protocol hash the compact form, whichever they send.
     Sha256OrMd5,
 }
 
@@ -44,7 +47,10 @@ impl BodyHashes {
         match (hash.len(), self) {
             (SHA256_DIGITS, _) => (hash == sha256_hex(body)).then_some(BodyHash::Sha256),
             (MD5_DIGITS, Self::Sha256OrMd5) => {
-                (hash == hex(&Md5::digest(body))).then_some(BodyHash::Md5)
+                let is_of = |body: &[u8]| hash == hex(&Md5::digest(body));
+                let is_of_compact =
+                    || json::without_white_space(body).is_ok_and(|compact| is_of(&compact));
+                (is_of(body) || is_of_compact()).then_some(BodyHash::Md5)
             }
             _ => None,
         }
@@ -121,5 +127,29 @@ mod tests {
         assert_eq!(both.function_of(MD5_OF_ABC, b"abd"), None);
         assert_eq!(BodyHashes::Sha256.function_of(MD5_OF_ABC, b"abc"), None);
         assert!(both.include(BodyHash::Md5) && !BodyHashes::Sha256.include(BodyHash::Md5));
+    }
+
+    #[test]
+    fn white_space_between_tokens_means_nothing_to_md5_and_everything_else_does() {
+        let compact: &[u8] = br#"{"source":"a b","amount":2}"#;
+        let (md5, sha256) = (hex(&Md5::digest(compact)), sha256_hex(compact));
+        let both = BodyHashes::Sha256OrMd5;
+        for spaced in [
+            &br#"{"source": "a b", "amount": 2}"#[..],
+            b" {\n\t\"source\" : \"a b\",\r\n\"amount\":2}\n",
+        ] {
+            assert_eq!(both.function_of(&md5, spaced), Some(BodyHash::Md5));
+            assert_eq!(both.function_of(&sha256, spaced), None, "SHA-256 is that of the bytes");
+            assert_eq!(BodyHashes::Sha256.function_of(&md5, spaced), None);
+        }
+        for other in [
+            &br#"{"source":"ab","amount":2}"#[..],
+            br#"{"amount":2,"source":"a b"}"#,
+            br#"{"source":"a b","amount":2.0}"#,
+            br#"{"source":"a b","amount":2}, "#,
+            br#"{"source":"a b","amount":2 0}"#,
+        ] {
+            assert_eq!(both.function_of(&md5, other), None);
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Such a JWT names its account in `sub` or `accountId` and ends soon. It is told apart from every
 //! other kind of JWT here: its `typ` is absent or `JWT`, it is not by this server, and it lacks one
-//! of `iss`, `aud` and `jti`, which an [assertion](crate::tokens::assertion) must have together.
+//! of `iss`, `aud` and `jti`, which an [assertion](crate::tokens::assertion) must have together, or
+//! its `aud` is an API elsewhere and not the server that assertions are for.
 
 use std::time::Duration;
 
@@ -33,7 +34,8 @@ pub struct SelfSignedExpectations<'a> {
     pub audience: &'a str,
     /// Whether `aud` must be there.
     pub require_audience: bool,
-    /// How far ahead `exp` may lie.
+    /// For how long one counts: from `iat` on, whatever `exp` says beyond; or from now on where there
+    /// is no `iat`, so that `exp` may lie no further ahead.
     pub max_lifetime: Duration,
     /// How far the clock of the client may be behind; it may be ahead by [`CLIENT_CLOCK_AHEAD`].
     pub skew: Duration,
@@ -52,7 +54,7 @@ pub struct SelfSigned {
     pub thumbprint: Thumbprint,
     /// `iat`, cut to whole seconds.
     pub issued_at: Option<UnixTime>,
-    /// `exp`.
+    /// When it ends: at `exp`, or sooner, when it has lived for as long as any may.
     pub expires_at: UnixTime,
     /// Whether `aud` names this server.
     pub names_server: bool,
@@ -127,7 +129,7 @@ impl<'a> PresentedSelfSigned<'a> {
         now: UnixTime,
     ) -> Result<Unspent<SelfSigned>, SelfSignedError> {
         let claims = self.claims();
-        check_issuer(claims, expected.issuer)?;
+        check_issuer(claims, expected)?;
         check_audience(claims, expected)?;
         let (issued_at, expires_at) = check_time(claims, expected, now)?;
         let body_hash = check_body(claims, expected)?;
@@ -159,13 +161,18 @@ impl Unspent<SelfSigned> {
     }
 }
 
-/// Who issued it: the account, if anybody. RFC 7523 assertions stay what they are.
-fn check_issuer(claims: Claims<'_>, server: &str) -> Result<(), SelfSignedError> {
+/// Who issued it: the account, if anybody. RFC 7523 assertions stay what they are; but what names an
+/// API elsewhere in `aud`, and nobody else, is none.
+fn check_issuer(
+    claims: Claims<'_>,
+    expected: &SelfSignedExpectations<'_>,
+) -> Result<(), SelfSignedError> {
     let Some(issuer) = claims.optional_string("iss")? else { return Ok(()) };
-    if issuer == server {
+    if issuer == expected.issuer {
         return Err(SelfSignedError::Issuer);
     }
-    if claims.has("aud") && claims.has("jti") {
+    let is_here = expected.audience == expected.issuer;
+    if is_here && claims.has("aud") && claims.has("jti") {
         return Err(SelfSignedError::Assertion);
     }
     Ok(())
@@ -188,19 +195,29 @@ fn check_time(
     expected: &SelfSignedExpectations<'_>,
     now: UnixTime,
 ) -> Result<(Option<UnixTime>, UnixTime), SelfSignedError> {
-    let expires_at = claims.date("exp")?;
-    if now >= expires_at + expected.skew {
+    let claimed = claims.date("exp")?;
+    if now >= claimed + expected.skew {
         return Err(SelfSignedError::Expired);
-    }
-    let ahead = expected.skew.max(CLIENT_CLOCK_AHEAD);
-    if expires_at > now + expected.max_lifetime + ahead {
-        return Err(SelfSignedError::TooLongLived { allowed: expected.max_lifetime.as_secs() });
     }
     let issued_at = claims.optional_date("iat")?;
     let not_before = claims.optional_date("nbf")?;
-    let latest = now + ahead;
+    let latest = now + expected.skew.max(CLIENT_CLOCK_AHEAD);
     if [issued_at, not_before].into_iter().flatten().any(|start| start > latest) {
         return Err(SelfSignedError::NotYetValid);
+    }
+    let allowed = expected.max_lifetime.as_secs();
+    // With an iat a far exp does no harm: the JWT, and the memory of its use, end in time.
+    let Some(start) = issued_at else {
+        let is_too_far = claimed > latest + expected.max_lifetime;
+        return if is_too_far {
+            Err(SelfSignedError::TooLongLived { allowed })
+        } else {
+            Ok((None, claimed))
+        };
+    };
+    let expires_at = claimed.min(start + expected.max_lifetime);
+    if now >= expires_at + expected.skew {
+        return Err(SelfSignedError::TooOld { allowed });
     }
     Ok((issued_at, expires_at))
 }
@@ -269,10 +286,27 @@ pub enum SelfSignedError {
         "no live key of the named account has signed the JWT; where it has many, name one by kid"
     )]
     Signature,
-    /// It would live longer than allowed.
-    #[error("exp lies too far in the future: at most {allowed} s ahead are accepted")]
+    /// The body says that it comes from another account, or does not say from which.
+    #[error(
+        "source, in the JSON of the body, must be there and name the account that signed the JWT"
+    )]
+    Source,
+    /// It would live longer than allowed, and does not say since when it has.
+    #[error(
+        "exp lies too far in the future: without iat at most {allowed} s ahead are accepted; with iat a \
+         JWT counts for {allowed} s from there, whatever its exp"
+    )]
     TooLongLived {
         /// How far ahead it may lie, in seconds.
+        allowed: u64,
+    },
+    /// It has lived for as long as any may, whatever its `exp`.
+    #[error(
+        "the JWT was signed more than {allowed} s ago, as its iat says, and counts for no longer, \
+         whatever its exp; sign another"
+    )]
+    TooOld {
+        /// For how long after its `iat` one counts, in seconds.
         allowed: u64,
     },
     /// `sub` and `accountId` differ.

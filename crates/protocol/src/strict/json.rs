@@ -78,6 +78,28 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
     }
 }
 
+/// The same text without the white space that stands between its tokens, which means nothing
+/// (RFC 8259 §2). Members keep their order, and numbers and strings their spelling.
+///
+/// # Errors
+/// As [`parse`].
+pub fn without_white_space(text: &[u8]) -> Result<Vec<u8>, JsonError> {
+    parse(text)?;
+    let (mut in_string, mut escaped) = (false, false);
+    let mut compact = Vec::with_capacity(text.len());
+    for &byte in text {
+        if in_string || !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            compact.push(byte);
+        }
+        (in_string, escaped) = match (byte, in_string) {
+            (b'"', _) => (!in_string || escaped, false),
+            (b'\\', true) => (true, !escaped),
+            _ => (in_string, false),
+        };
+    }
+    Ok(compact)
+}
+
 /// Reads one value inside `depth` arrays and objects. `refusal` carries the reason past serde's
 /// error type, which holds only text.
 #[derive(Clone, Copy)]
@@ -186,6 +208,23 @@ mod tests {
     fn refuses_syntax(text: &str) {
         let result = parse(text.as_bytes());
         assert!(matches!(result, Err(JsonError::Syntax { .. })), "{text:?}: {result:?}");
+    }
+
+    #[test]
+    fn white_space_goes_where_it_means_nothing_and_nowhere_else() {
+        for (text, compact) in [
+            (r#" { "a" : [ 1 , 2 ] , "b" : null } "#, r#"{"a":[1,2],"b":null}"#),
+            ("{\r\n\t\"a b\":\" c \"}", "{\"a b\":\" c \"}"),
+            (r#"["\" ", "\\" , "\\\" "]"#, r#"["\" ","\\","\\\" "]"#),
+            (r#""é ü""#, r#""é ü""#),
+            ("1.50 ", "1.50"),
+        ] {
+            assert_eq!(without_white_space(text.as_bytes()).unwrap(), compact.as_bytes());
+            assert_eq!(parse(text.as_bytes()), parse(compact.as_bytes()));
+        }
+        for no_json in ["", "{", "1 2", r#"{"a":1,"a":1}"#] {
+            assert!(without_white_space(no_json.as_bytes()).is_err(), "{no_json}");
+        }
     }
 
     #[test]

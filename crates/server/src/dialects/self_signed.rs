@@ -46,7 +46,7 @@ pub(super) fn scheme() -> SecurityScheme {
     http.bearer_format = Some("JWT".to_owned());
     http.description = Some(
         "A JWT that the client signed itself with a key of the account: `sub` (or `accountId`), \
-         `exp` at most five minutes ahead, and where wanted `iat`, `aud` (this server alone), and \
+         `exp`, `iat` (it ends five minutes after, at the latest), and where wanted `aud` (this server alone), and \
          `tha`, the lower-case hexadecimal SHA-256 of the body. Each works once."
             .to_owned(),
     );

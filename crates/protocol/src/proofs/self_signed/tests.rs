@@ -137,6 +137,15 @@ fn an_assertion_is_no_self_signed_jwt_and_the_other_way_round() {
         assert!(!as_assertion(&text), "{missing}");
     }
     assert_eq!(refused(json!({ "iss": SERVER })), SelfSignedError::Issuer);
+    // At an API elsewhere it names the API alone, and no assertion does.
+    let api = SelfSignedExpectations { audience: "https://api.example", ..expected() };
+    let for_api = sign(json!({ "iss": "alice", "aud": "https://api.example", "jti": "1" }));
+    assert!(verdict(&for_api, &api).is_ok() && !as_assertion(&for_api));
+    let for_both = json!(["https://api.example", SERVER]);
+    for aud in [json!(SERVER), for_both] {
+        let text = sign(json!({ "iss": "alice", "aud": aud, "jti": "1" }));
+        assert_eq!(verdict(&text, &api).unwrap_err(), SelfSignedError::Audience);
+    }
 }
 
 #[test]
@@ -161,9 +170,9 @@ fn it_ends_and_soon() {
     assert_eq!(refused(json!({ "exp": null })), ClaimError::Missing("exp").into());
     assert_eq!(refused(json!({ "exp": seconds(-5) })), SelfSignedError::Expired);
     assert!(verdict(&sign(json!({ "exp": seconds(-4) })), &expected()).is_ok(), "within the skew");
-    assert!(verdict(&sign(json!({ "exp": seconds(315) })), &expected()).is_ok());
-    let too_long = SelfSignedError::TooLongLived { allowed: 300 };
-    assert_eq!(refused(json!({ "exp": seconds(316) })), too_long);
+    let undated = |exp| json!({ "exp": seconds(exp), "iat": null });
+    assert!(verdict(&sign(undated(315)), &expected()).is_ok());
+    assert_eq!(refused(undated(316)), SelfSignedError::TooLongLived { allowed: 300 });
     assert_eq!(refused(json!({ "exp": "soon" })), ClaimError::Malformed("exp").into());
     for name in ["iat", "nbf"] {
         assert!(verdict(&sign(json!({ name: seconds(15) })), &expected()).is_ok());
@@ -172,6 +181,34 @@ fn it_ends_and_soon() {
     }
     let without = verdict(&sign(json!({ "iat": null })), &expected()).unwrap();
     assert_eq!(without.peek().issued_at, None);
+}
+
+#[test]
+fn with_an_iat_it_ends_in_time_whatever_its_exp() {
+    let dated = |iat, exp| sign(json!({ "iat": seconds(iat), "exp": seconds(exp) }));
+    let end = |iat, exp| {
+        let verified = verdict(&dated(iat, exp), &expected()).unwrap();
+        let (end, entry) = (verified.peek().expires_at, verified.entry());
+        assert_eq!(entry.forget_at, end + expected().skew, "it is remembered for as long");
+        i64::try_from(end.as_secs()).unwrap() - seconds(0)
+    };
+    let far = i64::from(u32::MAX);
+    for (iat, exp, ends) in [
+        (0, 60, 60),
+        (0, 300, 300),
+        (0, 3600, 300),
+        (0, 7200, 300),
+        (-100, 7200, 200),
+        (15, far, 315),
+        (-304, 3600, -4),
+    ] {
+        assert_eq!(end(iat, exp), ends, "{iat} to {exp}");
+    }
+    let too_old = SelfSignedError::TooOld { allowed: 300 };
+    for iat in [-305, -3600] {
+        assert_eq!(verdict(&dated(iat, 3600), &expected()).unwrap_err(), too_old);
+    }
+    assert_eq!(verdict(&dated(16, 3600), &expected()).unwrap_err(), SelfSignedError::NotYetValid);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use countersign_protocol::{
     tokens::jws,
 };
 use countersign_testkit::keys::{
-    OTHER_RSA_2048_PEM, RSA_1024_PUBLIC_PEM, RSA_2048_PEM, ed25519, from_pem,
+    OTHER_RSA_2048_PEM, RSA_1024_PUBLIC_PEM, RSA_2047_PUBLIC_PEM, RSA_2048_PEM, ed25519, from_pem,
 };
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -78,7 +78,9 @@ fn hex(text: &str) -> String {
 fn assert_refused(answer: &Answer) {
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
     assert_eq!(answer.body["res"], "Error");
-    assert!(answer.body["message"].as_str().unwrap().starts_with("this does not open"));
+    let message = answer.body["message"].as_str().unwrap();
+    assert!(message.starts_with("this does not open"));
+    assert!(message.contains("RSA-OAEP with SHA-256, and SHA-256 for MGF1 too"), "{message}");
 }
 
 /// A request with a body, authorised by a JWT.
@@ -229,6 +231,48 @@ async fn what_is_wrong_with_the_key_is_told_and_burns_nothing() {
     assert_eq!(answer.body["message"], "the key is registered already");
     let answer = register_as(&server, "e123456", PASSWORD, &pem(&ed25519(2))).await;
     assert_eq!(answer.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_key_a_bit_short_of_2048_is_taken_here_and_nowhere_else() {
+    let server = server().await;
+    for (path, body) in [
+        ("/register", json!({ "user_id": "bob", "public_key": RSA_2047_PUBLIC_PEM })),
+        ("/register", json!({ "username": "bob", "clientSidePublicKey": RSA_2047_PUBLIC_PEM })),
+    ] {
+        let answer = server.post(path, body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains("2047 bits; at least 2048"), "{detail}");
+    }
+    let answer = register_as(&server, "e123456", PASSWORD, RSA_2047_PUBLIC_PEM).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+    // Guards elsewhere need it.
+    let jwks = server.send("GET", "/v1/accounts/e123456/jwks.json", &[], String::new()).await;
+    assert_eq!(jwks.body["keys"].as_array().unwrap().len(), 1, "{}", jwks.body);
+}
+
+#[tokio::test]
+async fn the_fingerprint_is_that_of_the_text_as_it_was_sent() {
+    let one_line = |text: &str| {
+        let body: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+        format!("-----BEGIN PUBLIC KEY-----{body}-----END PUBLIC KEY-----")
+    };
+    let key = from_pem(RSA_2048_PEM);
+    for text in [
+        pem(&key),
+        one_line(&pem(&key)),
+        pem(&key).replace('\n', "\r\n"),
+        pem(&key).replace('\n', " "),
+    ] {
+        let server = server().await;
+        let answer = register_as(&server, "e123456", PASSWORD, &text).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+        assert!(answer.body["message"].as_str().unwrap().ends_with(&hex(&text)));
+        let body = json!({ "source": hex(&text) }).to_string();
+        let answer = call(&server, &key, json!({ "tha": hex(&body) }), &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    }
 }
 
 #[tokio::test]

@@ -55,14 +55,38 @@ async fn a_jwt_of_ones_own_is_enough() {
 async fn it_lives_for_five_minutes_at_most() {
     let server = server_with_alice().await;
     let now = server.seconds();
-    let far = call(&server, &signed(&server, json!({ "exp": now + 316 }))).await;
-    assert_eq!(far.status, StatusCode::UNAUTHORIZED);
+    let undated = signed(&server, json!({ "exp": now + 316, "iat": null }));
+    assert_eq!(call(&server, &undated).await.status, StatusCode::UNAUTHORIZED);
     let token = signed(&server, json!({ "exp": now + 300 }));
     server.advance(Duration::from_millis(304_999));
     assert_eq!(call(&server, &token).await.status, StatusCode::OK);
     server.advance(Duration::from_millis(1));
     let late = signed(&server, json!({ "iat": now, "exp": now + 300 }));
     assert_eq!(call(&server, &late).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_far_exp_is_taken_and_lengthens_nothing() {
+    let server = server_with_alice().await;
+    let now = server.seconds();
+    for far in [300, 3600, 7200, 86_400] {
+        let answer = call(&server, &signed(&server, json!({ "exp": now + far }))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert_eq!(answer.body["expires_at"], now + 300);
+    }
+    let (used, kept) = (json!({ "exp": now + 3600, "jti": "1" }), json!({ "exp": now + 3601 }));
+    let (used, kept) = (signed(&server, used), signed(&server, kept));
+    assert_eq!(call(&server, &used).await.status, StatusCode::OK);
+    server.advance(Duration::from_millis(304_999));
+    let again = call(&server, &used).await;
+    assert_eq!(again.body["detail"], "the JWT was used before");
+    server.advance(Duration::from_millis(1));
+    for token in [used, kept] {
+        let answer = call(&server, &token).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains("signed more than 300 s ago"), "{detail}");
+    }
 }
 
 #[tokio::test]

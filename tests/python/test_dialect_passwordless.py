@@ -438,6 +438,12 @@ def test_a_token_stays_ended_after_a_restart(own_server):
     assert user.whoami(token).status_code == 401
 
 
+def test_a_logout_takes_the_token_with_the_scheme_of_bound_tokens_too(user):
+    token = user.log_in()
+    assert user.http.post("/logout", headers={"Authorization": f"DPoP {token}"}).status_code == 200
+    assert user.whoami(token).status_code == 401
+
+
 def test_a_logout_without_a_token_is_refused(user):
     for headers in ({}, {"Authorization": "Bearer"}, {"Authorization": "Basic YTpi"}):
         assert user.http.post("/logout", headers=headers).status_code in (400, 401)

@@ -54,8 +54,8 @@ pub use crate::mutual::{
     MutuallyRegistered,
 };
 pub use crate::passwords::{
-    Email, HashError, InvalidEmail, PasswordError, PasswordRegistration, PasswordRegistrationError,
-    PasswordRequest, Secret,
+    Email, HashError, InvalidEmail, PasswordAttempt, PasswordError, PasswordRegistration,
+    PasswordRegistrationError, PasswordRequest, Secret,
 };
 pub use crate::proof::{PresentedDpop, ProofError};
 pub use crate::published_keys::PublishedKeys;

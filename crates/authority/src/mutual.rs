@@ -70,6 +70,8 @@ pub struct MutualRegistration<'a> {
     pub username: &'a str,
     /// The key that the account will log in with.
     pub public_key: PresentedKey<'a>,
+    /// The one-time code of an invitation.
+    pub enrolment_code: Option<&'a str>,
     /// The client's address.
     pub address: IpAddr,
 }
@@ -107,10 +109,11 @@ impl Authority {
     ) -> Result<MutuallyRegistered, MutualRegistrationError> {
         let now = self.now();
         self.admit_costly_registration(registration.address).await?;
-        let invitation = self.enrolment(None)?;
+        let invitation = self.enrolment(registration.enrolment_code)?;
         let username: Username =
             registration.username.parse().map_err(RegistrationError::Username)?;
         self.admit_name(&username, invitation.as_ref(), now).await?;
+        self.check_invitation(invitation.as_ref(), &username, now).await?;
         let public_key = registration
             .public_key
             .parse(&self.mutual_key_policy())

@@ -3,12 +3,12 @@
 mod email;
 mod hasher;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
     AccountId, UnixTime,
     keys::{Algorithm, Thumbprint},
-    ports::random_bytes,
+    ports::{Clock, random_bytes},
     principal::{uuid_v4, uuid_v7},
     proofs::dpop::NonceRule,
     replay::ReplayOwner,
@@ -29,8 +29,8 @@ use crate::{
     audit::{AuditEvent, EventKind},
     authority::Authority,
     ports::{
-        CreatePasswordAccountError, LimitKey, NewPasswordAccount, PasswordLogin, RateLimited,
-        StoreError,
+        CreatePasswordAccountError, LimitKey, NewPasswordAccount, PasswordLogin, Ports,
+        RateLimited, StoreError, WindowLimiter,
     },
     proof::{PresentedDpop, ProofError},
     registration::RegistrationError,
@@ -46,6 +46,27 @@ pub(crate) const NO_PASSWORD: &str = "!";
 /// A text that is wiped when it is dropped.
 pub type Secret = Zeroizing<String>;
 
+/// An attempt to log in with a password. Dropped, it is answered.
+pub struct PasswordAttempt {
+    key: LimitKey,
+    limiter: Arc<dyn WindowLimiter>,
+    clock: Arc<dyn Clock>,
+}
+
+impl PasswordAttempt {
+    fn begin(key: LimitKey, ports: &Ports) -> Result<Self, RateLimited> {
+        ports.window_limiter.enter(key, ports.clock.monotonic())?;
+        let (limiter, clock) = (Arc::clone(&ports.window_limiter), Arc::clone(&ports.clock));
+        Ok(Self { key, limiter, clock })
+    }
+}
+
+impl Drop for PasswordAttempt {
+    fn drop(&mut self) {
+        self.limiter.answered(self.key, self.clock.monotonic());
+    }
+}
+
 /// A request for an account with a password.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordRegistration<'a> {
@@ -53,6 +74,8 @@ pub struct PasswordRegistration<'a> {
     pub username: &'a str,
     /// The address that the account is known by.
     pub email: &'a str,
+    /// The one-time code of an invitation.
+    pub enrolment_code: Option<&'a str>,
     /// The client's address.
     pub address: IpAddr,
 }
@@ -85,9 +108,10 @@ impl Authority {
         let now = self.now();
         let admitted = self.admit_costly_registration(registration.address).await;
         admitted.map_err(RegistrationError::from)?;
-        let invitation = self.enrolment(None)?;
+        let invitation = self.enrolment(registration.enrolment_code)?;
         let username: Username = registration.username.parse().map_err(RegistrationError::from)?;
         self.admit_name(&username, invitation.as_ref(), now).await?;
+        self.check_invitation(invitation.as_ref(), &username, now).await?;
         let email: Email = registration.email.parse()?;
         // The cheap answer first; the store has the last word.
         let name = AccountName::Username(username.clone());
@@ -103,6 +127,7 @@ impl Authority {
             email,
             scopes: self.policy.default_scopes.clone(),
             password_hash,
+            invitation,
             event: event.from(registration.address).detail("with a password"),
         };
         self.ports.passwords.create_password_account(new).await?;
@@ -120,17 +145,20 @@ impl Authority {
         Ok((password, hash))
     }
 
-    /// Counts an attempt to log in with a password: at most ten in any one second for each address.
+    /// Counts an attempt to log in with a password: at most ten in any one second for each client
+    /// network. What is returned is kept until the attempt is answered.
     ///
     /// # Errors
     /// When there were too many.
-    pub async fn admit_password(&self, address: IpAddr) -> Result<(), RateLimited> {
+    pub async fn admit_password(
+        &self,
+        address: IpAddr,
+    ) -> Result<Option<PasswordAttempt>, RateLimited> {
         let limited = self.policy.passwords.is_some_and(|policy| policy.rate_limit);
-        if limited {
-            let now = self.ports.clock.monotonic();
-            self.ports.window_limiter.take(LimitKey::Network(address.into()), now).await?;
-        }
-        self.admit_login(address).await
+        let key = LimitKey::Network(address.into());
+        let attempt = limited.then(|| PasswordAttempt::begin(key, &self.ports)).transpose()?;
+        self.admit_login(address).await?;
+        Ok(attempt)
     }
 
     /// Exchanges a password for a token. [`Self::admit_password`] comes before it.
@@ -275,6 +303,9 @@ pub enum PasswordRegistrationError {
 impl From<CreatePasswordAccountError> for PasswordRegistrationError {
     fn from(error: CreatePasswordAccountError) -> Self {
         match error {
+            CreatePasswordAccountError::InvitationUnusable => {
+                RegistrationError::CodeUnusable.into()
+            }
             CreatePasswordAccountError::Store(error) => RegistrationError::Store(error).into(),
             CreatePasswordAccountError::UsernameTaken => RegistrationError::UsernameTaken.into(),
         }

@@ -16,7 +16,7 @@ use crate::{
     audit::{AuditEvent, EventKind},
     authority::Authority,
     credential::{Credential, InvalidLabel, Label},
-    invitation::{CodeHash, EnrolmentCode},
+    invitation::{CodeHash, EnrolmentCode, Invitation, Purpose},
     policy::Enrolment,
     ports::{CreateAccountError, NewAccount, RateLimited, StoreError},
     proof::{PresentedDpop, ProofError},
@@ -169,6 +169,23 @@ impl Authority {
                 Ok(Some(code.hash()))
             }
         }
+    }
+
+    /// Sees that `invitation`, where there is one, works for `username`, before anything costly is done
+    /// for it, or anything said about names and keys. The store has the last word.
+    pub(crate) async fn check_invitation(
+        &self,
+        invitation: Option<&CodeHash>,
+        username: &Username,
+        now: UnixTime,
+    ) -> Result<(), RegistrationError> {
+        let Some(code_hash) = invitation else { return Ok(()) };
+        let invitation = self.ports.invitations.invitation(code_hash).await?;
+        let is_for = |Invitation { purpose, username: intended, .. }: &Invitation| {
+            *purpose == Purpose::Register && intended.as_ref().is_none_or(|name| name == username)
+        };
+        let usable = invitation.is_some_and(|found| found.is_usable(now) && is_for(&found));
+        usable.then_some(()).ok_or(RegistrationError::CodeUnusable)
     }
 
     /// Possession: the proof of the request must be by the key that is to be registered.

@@ -53,6 +53,8 @@ pub struct UnprovenRegistration<'a> {
     pub username: &'a str,
     /// The key that the account will sign with.
     pub public_key: PresentedKey<'a>,
+    /// The one-time code of an invitation.
+    pub enrolment_code: Option<&'a str>,
     /// The client's address.
     pub address: IpAddr,
 }
@@ -102,7 +104,7 @@ impl Authority {
     ) -> Result<Registered, RegistrationError> {
         let now = self.now();
         self.admit_registration(registration.address).await?;
-        let invitation = self.enrolment(None)?;
+        let invitation = self.enrolment(registration.enrolment_code)?;
         let username: Username = registration.username.parse()?;
         self.admit_name(&username, invitation.as_ref(), now).await?;
         let public_key = registration.public_key.parse(&self.policy.keys)?;

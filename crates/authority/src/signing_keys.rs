@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use countersign_protocol::{
     UnixTime,
     envelope::aes_gcm::SealingKey,
-    keys::{Algorithm, KeyError, NewKey, PrivateKey, PublicKey, SignError, Thumbprint},
+    keys::{Algorithm, KeyError, KeyType, NewKey, PrivateKey, PublicKey, SignError, Thumbprint},
     ports::Random,
     tokens::issue::{self, AccessTokenClaims},
 };
@@ -492,9 +492,13 @@ fn published(
     keys.iter().filter(move |key| is_live(key)).chain(last)
 }
 
-/// The JWK Set of those of `keys` that are published at `now`.
+/// The JWK Set of those of `keys` that are published at `now`. RSA keys come first: there are
+/// verifiers of RS256 that go through a set without a look at `kid`, and give up at the first key of
+/// another type.
 pub(crate) fn jwk_set(keys: &[LoadedKey], native: Algorithm, now: UnixTime) -> Value {
-    json!({ "keys": published(keys, native, now).map(jwk).collect::<Vec<_>>() })
+    let mut published: Vec<_> = published(keys, native, now).collect();
+    published.sort_by_key(|key| key.key.public_key().key_type() != KeyType::Rsa);
+    json!({ "keys": published.into_iter().map(jwk).collect::<Vec<_>>() })
 }
 
 fn jwk(key: &LoadedKey) -> Value {

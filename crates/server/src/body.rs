@@ -23,16 +23,40 @@ impl<S: Send + Sync> FromRequest<S> for StrictObject {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if is_encoded(request.headers()) {
-            return Err(Problem::new(ProblemType::UnsupportedMediaType).detail(ENCODED));
-        }
+        check_encoding(request.headers())?;
         if media_type(request.headers()) != Some("application/json") {
             return Err(Problem::new(ProblemType::UnsupportedMediaType)
                 .detail("send Content-Type: application/json"));
         }
-        let body = Bytes::from_request(request, state).await;
-        let body =
-            body.map_err(|error| Problem::new(ProblemType::InvalidJson).detail(error.to_string()))?;
+        let RawBody(body) = RawBody::from_request(request, state).await?;
+        Ok(Self(Object::parse(body.into())?))
+    }
+}
+
+/// The body of a request in the format of a dialect, whatever its `Content-Type` says or does not
+/// say: the servers whose formats these are never look at it, and their clients send none, or what
+/// `curl -d` sends. It protects nothing there, because no credentials come by themselves: there are
+/// no cookies.
+pub(crate) struct UntypedBody(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for UntypedBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        check_encoding(request.headers())?;
+        let RawBody(body) = RawBody::from_request(request, state).await?;
+        Ok(Self(body))
+    }
+}
+
+/// The JSON object that an [`UntypedBody`] is, without duplicate members.
+pub(crate) struct UntypedObject(pub(crate) Object);
+
+impl<S: Send + Sync> FromRequest<S> for UntypedObject {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let UntypedBody(body) = UntypedBody::from_request(request, state).await?;
         Ok(Self(Object::parse(body.into())?))
     }
 }
@@ -170,6 +194,11 @@ pub(crate) fn dpop_fields(headers: &HeaderMap) -> Vec<&[u8]> {
 
 /// What is said of a body that [is encoded](is_encoded).
 const ENCODED: &str = "bodies with a Content-Encoding are not read here; send it as it is";
+
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let refusal = || Problem::new(ProblemType::UnsupportedMediaType).detail(ENCODED);
+    if is_encoded(headers) { Err(refusal()) } else { Ok(()) }
+}
 
 /// Whether the body is compressed or otherwise encoded (RFC 9110 §8.4).
 fn is_encoded(headers: &HeaderMap) -> bool {

@@ -10,6 +10,7 @@ use super::StoreError;
 use crate::{
     account::{Account, AccountName, Username},
     audit::AuditEvent,
+    invitation::CodeHash,
     passwords::Email,
 };
 
@@ -44,6 +45,8 @@ pub struct NewPasswordAccount {
     pub scopes: Scopes,
     /// What is kept of its password.
     pub password_hash: String,
+    /// The invitation that the registration redeems. Its scopes are added.
+    pub invitation: Option<CodeHash>,
     /// What the audit trail says; its time is the time of registration.
     pub event: AuditEvent,
 }
@@ -51,6 +54,9 @@ pub struct NewPasswordAccount {
 /// Why an account with a password was not created.
 #[derive(Debug, Error)]
 pub enum CreatePasswordAccountError {
+    /// The invitation is unknown, used, expired, or for another username.
+    #[error("the invitation cannot be used")]
+    InvitationUnusable,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -34,14 +34,23 @@ pub trait RateLimiter: Send + Sync {
     async fn give_back(&self, limit: &RateLimit, key: LimitKey);
 }
 
-/// Lets at most ten events of a key pass in any one second, wherever that second begins.
+/// Lets at most ten requests of a key pass in any one second, wherever that second begins.
+///
+/// A request holds its place while it is answered, and for a second more. That second stands still
+/// while another request of the same key is answered: how long answers take is the machine's doing,
+/// so ten requests and an eleventh get the same answers from a slow one as from a fast one.
 ///
 /// This is stricter than [`RateLimiter`], whose allowance refills while it is used. What was
 /// refused does not count. Without room it refuses rather than forget anybody.
-#[async_trait]
 pub trait WindowLimiter: Send + Sync {
-    /// Lets one event of `key` pass; `now` is the monotonic clock.
-    async fn take(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited>;
+    /// Lets one request of `key` pass, which is answered from `now` on, by the monotonic clock.
+    ///
+    /// # Errors
+    /// When ten have their places.
+    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited>;
+
+    /// One request of `key` that had passed is answered at `now`.
+    fn answered(&self, key: LimitKey, now: Duration);
 }
 
 /// An allowance: `burst` at once, refilled evenly at `burst` per `period`.

@@ -263,6 +263,7 @@ async fn an_account_that_nobody_used_is_removed_and_forgotten_at_its_moment() {
     let registration = UnprovenRegistration {
         username: "alice",
         public_key: PresentedKey::Jwk(&key),
+        enrolment_code: None,
         address: ADDRESS,
     };
     authority.register_unproven(registration).await.unwrap();

@@ -72,6 +72,7 @@ impl Server {
         let registration = UnprovenRegistration {
             username: name,
             public_key: PresentedKey::Jwk(&key.public_key().to_jwk()),
+            enrolment_code: None,
             address: [127, 0, 0, 1].into(),
         };
         self.authority.register_unproven(registration).await.unwrap().account_id

@@ -27,6 +27,7 @@ use crate::{
 pub(super) const REGISTER: Shape = Shape {
     name: "gradecoin",
     members: &[&["c", "iv", "key"]],
+    takes_code: false,
     success: (StatusCode::CREATED, r#"{"res":"Success","message"}"#),
     register,
 };

@@ -5,7 +5,6 @@
 
 use axum::{
     Extension,
-    body::Bytes,
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
@@ -21,13 +20,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     members::{object, text},
-    register::{Answer, Shape},
+    register::{Answer, Shape, enrolment_code},
 };
 use crate::{
     address::ClientAddress,
     answer,
     app::App,
-    body::dpop_fields,
+    body::{UntypedBody, dpop_fields},
     errors::share_used_up,
     problem::{Problem, ProblemBody, ProblemType},
 };
@@ -39,6 +38,7 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 pub(super) const REGISTER: Shape = Shape {
     name: "jwks-server",
     members: &[&["username", "email"]],
+    takes_code: true,
     success: (StatusCode::CREATED, r#"{"password"}"#),
     register,
 };
@@ -52,6 +52,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
         let registration = PasswordRegistration {
             username: text(&body, "username")?,
             email: text(&body, "email")?,
+            enrolment_code: enrolment_code(&body)?,
             address: client.0,
         };
         let password = app.authority.register_with_password(registration).await?;
@@ -80,19 +81,20 @@ pub(crate) struct TokenBody {
 /// Exchange a password for a token.
 ///
 /// The credentials stand in `Authorization: Basic`, in JSON or in a form. At most ten requests of
-/// one client address are served in any one second.
+/// one client address are served in any one second, in which what the server needs to answer them
+/// does not count.
 #[utoipa::path(
     post,
     path = PATH,
     tag = "dialects",
     params(
-        ("expired" = Option<bool>, Query, description = "`true` asks for a token that is expired already, by a key that is"),
+        ("expired" = Option<String>, Query, description = "`true`, `1`, `yes` or nothing asks for a token that is expired already, by a key that is; `false`, `0` or `no` does not"),
         ("DPoP" = Option<String>, Header, description = "A DPoP proof by the key that the token is to be bound to"),
     ),
     request_body(content((CredentialsBody = "application/json"), (CredentialsBody = "application/x-www-form-urlencoded"))),
     responses(
         (status = 200, body = TokenBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is not JSON, or the proof of possession does not hold"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is not JSON, expired is neither true nor false, or the proof of possession does not hold"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: no credentials, or wrong ones"),
         (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
         (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "overloaded: too many passwords are being checked"),
@@ -103,7 +105,7 @@ pub(crate) async fn auth(
     Extension(client): Extension<ClientAddress>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Bytes,
+    UntypedBody(body): UntypedBody,
 ) -> Response {
     let answer = try_auth(&app, client, query.as_deref(), &headers, &body).await;
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
@@ -127,13 +129,12 @@ async fn try_auth(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response, Problem> {
-    app.authority.admit_password(client.0).await?;
+    let _turn = app.authority.admit_password(client.0).await?;
+    let wants_expired = wants_expired(query.unwrap_or_default())?;
     let credentials = Credentials::find(headers, body)?.ok_or(PasswordError::Refused)?;
     let uri = app.authority.policy().origin.join(PATH).map_err(Problem::internal)?;
     let fields = dpop_fields(headers);
     let proof = PresentedDpop { fields: &fields, method: Method::POST.as_str(), uri: &uri };
-    let wants_expired = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .any(|(name, value)| name == "expired" && value == "true");
     let token = app
         .authority
         .login_with_password(PasswordRequest {
@@ -145,6 +146,24 @@ async fn try_auth(
         })
         .await?;
     Ok(answer::uncached_json(&json!({ "token": token })))
+}
+
+/// Whether the token is to be an expired one: what flags are called in queries, by any case of
+/// letters. A live token where an expired one was meant would be a surprise, so nothing is guessed.
+fn wants_expired(query: &str) -> Result<bool, Problem> {
+    let mut wanted = false;
+    for (_, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "expired")
+    {
+        wanted |= match value.to_ascii_lowercase().as_str() {
+            "" | "1" | "true" | "yes" => true,
+            "0" | "false" | "no" => false,
+            _ => {
+                return Err(Problem::new(ProblemType::InvalidRequest)
+                    .detail("expired is true, 1 or yes, or else false, 0 or no"));
+            }
+        };
+    }
+    Ok(wanted)
 }
 
 struct Credentials {

@@ -1,9 +1,8 @@
 //! `POST /logout`: one path for two dialects, told apart by where the token is. *passwordless*
-//! sends it as `Authorization: Bearer`, *signjwt* in the body, signed like every request.
+//! sends it in `Authorization`, *signjwt* in the body, signed like every request.
 
 use axum::{
     Extension,
-    body::Bytes,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -15,6 +14,7 @@ use super::{Dialects, passwordless, signjwt};
 use crate::{
     address::ClientAddress,
     app::App,
+    body::UntypedBody,
     problem::{Problem, ProblemBody, ProblemType},
 };
 
@@ -29,8 +29,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     post,
     path = PATH,
     tag = "dialects",
-    request_body(content = Option<Value>, description = "Nothing, or the body of a protected request"),
+    request_body(content = Option<Value>, description = "Nothing, or the body of a protected request, whatever the Content-Type says"),
     responses(
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is not JSON, or lacks a member"),
         (status = 200, description = "The token is no longer good anywhere, or never was"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden: session, nonce or signature is not good"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: there is no token"),
@@ -40,9 +41,9 @@ pub(crate) async fn logout(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
-    body: Bytes,
+    UntypedBody(body): UntypedBody,
 ) -> Response {
-    if let Some(token) = bearer(&headers)
+    if let Some(token) = token_in(&headers)
         && app.settings.dialects.passwordless
     {
         return passwordless::logout(app, client, token).await;
@@ -61,8 +62,9 @@ pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
     let forms = [
         (
             dialects.passwordless,
-            "*passwordless* sends its token as `Authorization: Bearer`: who holds a token may end \
-             it, as in RFC 7009, and what is no token of this server has ended already.",
+            "*passwordless* sends its token as `Authorization: Bearer`, or as everywhere else with the \
+             scheme `DPoP`: who holds a token may end it, as in RFC 7009, so no proof is looked at, \
+             and what is no token of this server has ended already.",
         ),
         (
             dialects.signjwt,
@@ -73,10 +75,12 @@ pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
     operation.description = Some(spoken.collect::<Vec<_>>().join(" "));
 }
 
-/// The token of the one `Authorization: Bearer` (RFC 6750 §2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token of the one `Authorization: Bearer` (RFC 6750 §2.1) or `DPoP` (RFC 9449 §7.1). A client
+/// that sends it as it does everywhere may have it ended too: holding it is enough for that.
+fn token_in(headers: &HeaderMap) -> Option<&str> {
     let mut fields = headers.get_all(header::AUTHORIZATION).iter();
     let (field, None) = (fields.next()?, fields.next()) else { return None };
     let (scheme, token) = field.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim_start())
+    let is_known = ["Bearer", "DPoP"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    is_known.then(|| token.trim_start())
 }

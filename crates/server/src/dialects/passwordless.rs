@@ -6,7 +6,6 @@
 
 use axum::{
     Extension,
-    body::Bytes,
     extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
@@ -25,12 +24,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     members::text,
-    register::{Answer, Shape},
+    register::{Answer, Shape, enrolment_code},
 };
 use crate::{
     address::ClientAddress,
     answer,
     app::App,
+    body::UntypedBody,
     errors::share_used_up,
     problem::{Problem, ProblemBody, ProblemType},
 };
@@ -45,6 +45,7 @@ const SCHEME: &str = "Passwordless";
 pub(super) const REGISTER: Shape = Shape {
     name: "passwordless",
     members: &[&["username", "clientSidePublicKey"]],
+    takes_code: true,
     success: (StatusCode::OK, r#"{"serverSidePublicKey","id"}"#),
     register,
 };
@@ -58,6 +59,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
         let registration = MutualRegistration {
             username: text(&body, "username")?,
             public_key: PresentedKey::Text(text(&body, "clientSidePublicKey")?),
+            enrolment_code: enrolment_code(&body)?,
             address: client.0,
         };
         let registered = app.authority.register_mutually(registration).await?;
@@ -139,7 +141,7 @@ pub(crate) async fn authenticate(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
     account: Result<Path<String>, PathRejection>,
-    body: Bytes,
+    UntypedBody(body): UntypedBody,
 ) -> Response {
     match log_in(&app, &name_in(account), &body, client).await {
         Ok(token) => answer::uncached_json(&json!({ "jwtToken": token })),

@@ -8,15 +8,19 @@ use serde_json::{Map, Value};
 use utoipa::openapi::{ResponseBuilder, path::Operation};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Dialects, gradecoin, jwks_server, passwordless, signjwt};
+use super::{Dialects, gradecoin, jwks_server, members::text, passwordless, signjwt};
 use crate::{
     address::ClientAddress,
     app::App,
-    body::StrictObject,
+    body::UntypedObject,
     problem::{Problem, ProblemBody, ProblemType},
 };
 
 pub(super) const PATH: &str = "/register";
+
+/// The member with the one-time code of an invitation, which the originals do not know: a server that
+/// registers by invitation needs it.
+const ENROLMENT_CODE: &str = "enrolment_code";
 
 /// A way to register: the members that its body has, exactly, and what to do with them.
 pub(super) struct Shape {
@@ -24,6 +28,8 @@ pub(super) struct Shape {
     pub(super) name: &'static str,
     /// Each alternative set of members.
     pub(super) members: &'static [&'static [&'static str]],
+    /// Whether the body may have the code of an invitation besides: [`ENROLMENT_CODE`].
+    pub(super) takes_code: bool,
     /// Status and body of the answer to whoever has registered, for the description of the API.
     pub(super) success: (StatusCode, &'static str),
     /// Registers in this way.
@@ -35,10 +41,17 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Problem>> 
 
 impl Shape {
     fn fits(&self, body: &Map<String, Value>) -> bool {
+        let has_code = self.takes_code && body.contains_key(ENROLMENT_CODE);
         self.members.iter().any(|members| {
-            members.len() == body.len() && members.iter().all(|name| body.contains_key(*name))
+            members.len() + usize::from(has_code) == body.len()
+                && members.iter().all(|name| body.contains_key(*name))
         })
     }
+}
+
+/// The code of an invitation that the body brings, if it brings one.
+pub(super) fn enrolment_code(body: &Map<String, Value>) -> Result<Option<&str>, Problem> {
+    body.contains_key(ENROLMENT_CODE).then(|| text(body, ENROLMENT_CODE)).transpose()
 }
 
 /// The shapes of the dialects that are spoken.
@@ -63,6 +76,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     post,
     path = PATH,
     tag = "dialects",
+    request_body(content = Value, description = "JSON, whatever the Content-Type says"),
     responses(
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is that of no dialect, or a member is not valid"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken or key-taken"),
@@ -71,7 +85,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(crate) async fn register(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    StrictObject(body): StrictObject,
+    UntypedObject(body): UntypedObject,
 ) -> Result<Response, Problem> {
     let (body, shapes) = (body.to_map(), shapes(app.settings.dialects));
     let fitting: Vec<&Shape> = shapes.iter().filter(|shape| shape.fits(&body)).collect();
@@ -85,7 +99,7 @@ pub(crate) async fn register(
 pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
     let shapes = shapes(dialects);
     operation.description =
-        Some(format!("The members of the body say which: {}.", forms(&shapes).join("; ")));
+        Some(format!("The members of the body say which: {}.", sentence(&shapes)));
     for status in [StatusCode::OK, StatusCode::CREATED] {
         let answers = shapes.iter().filter(|shape| shape.success.0 == status);
         let answers: Vec<String> = answers
@@ -101,8 +115,16 @@ pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
 fn no_dialect(shapes: &[Shape]) -> Problem {
     Problem::new(ProblemType::InvalidRequest).detail(format!(
         "the body must have exactly the members of one way to register: {}",
-        forms(shapes).join("; ")
+        sentence(shapes)
     ))
+}
+
+/// The bodies, and what may be in them besides.
+fn sentence(shapes: &[Shape]) -> String {
+    let with_code = shapes.iter().filter(|shape| shape.takes_code).map(|shape| shape.name);
+    let with_code = with_code.collect::<Vec<_>>().join(", ");
+    let also = format!("; and where registration is by invitation, enrolment_code ({with_code})");
+    forms(shapes).join("; ") + if with_code.is_empty() { "" } else { &also }
 }
 
 /// Every body that there is, such as `{username, email} (jwks-server)`.

@@ -25,13 +25,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     members::{text, text_in},
-    register::{Answer, Shape},
+    register::{Answer, Shape, enrolment_code},
 };
 use crate::{
     address::ClientAddress,
     answer,
     app::App,
-    body::StrictObject,
+    body::UntypedObject,
     errors::share_used_up,
     problem::{Problem, ProblemBody, ProblemType},
 };
@@ -43,6 +43,7 @@ pub(super) const SCHEME: &str = "signjwt";
 pub(super) const REGISTER: Shape = Shape {
     name: "signjwt",
     members: &[&["user_id", "public_key"], &["username", "public_key"]],
+    takes_code: true,
     success: (StatusCode::OK, r#"{"message"}"#),
     register,
 };
@@ -59,6 +60,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
         let registration = UnprovenRegistration {
             username: user(&body)?,
             public_key: PresentedKey::Text(text(&body, "public_key")?),
+            enrolment_code: enrolment_code(&body)?,
             address: client.0,
         };
         let registered = app.authority.register_unproven(registration).await?;
@@ -97,7 +99,7 @@ pub(crate) struct SessionBody {
 pub(crate) async fn login(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    StrictObject(body): StrictObject,
+    UntypedObject(body): UntypedObject,
 ) -> Result<Response, Problem> {
     let session = app.authority.open_session(user(&body.to_map())?, client.0).await?;
     Ok(answer::uncached_json(&SessionBody { jwt: session.jwt, nonce: session.nonce }))
@@ -134,7 +136,7 @@ pub(crate) struct ProtectedBody {
 )]
 pub(crate) async fn protected(
     State(app): State<App>,
-    StrictObject(body): StrictObject,
+    UntypedObject(body): UntypedObject,
 ) -> Result<Response, Problem> {
     let signature = signature(&body)?;
     let message = SignedMessage { jwt: text_in(&body, "jwt")?, signature: &signature };

@@ -72,7 +72,7 @@ fn add_refusals(operation: &mut Operation, is_oauth: bool) {
         refusals.push(("413", "The body is too large"));
     }
     if operation.request_body.is_some() && !is_oauth {
-        refusals.push(("415", "The body has another media type"));
+        refusals.push(("415", "The body has another media type, or a Content-Encoding"));
     }
     if operation.security.is_some() {
         refusals.push(("400", "The Authorization header is malformed"));

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use countersign_authority::ports::{LimitKey, RateLimited, WindowLimiter};
 use parking_lot::Mutex;
 
@@ -13,34 +12,42 @@ use super::rate_limiter::nanos;
 
 /// How many keys share a set.
 const WAYS: usize = 8;
-/// How many events pass in one window.
-const EVENTS: usize = 10;
+/// How many requests have a place in one window.
+const PLACES: usize = 10;
 const WINDOW: u64 = 1_000_000_000;
 
-/// Remembers in this process when the last ten events of each key were, in a table of fixed size.
+/// Remembers in this process the last ten requests of each key, in a table of fixed size.
 ///
-/// An event passes when the tenth before it was at least a second ago; so no second, wherever it
-/// begins, sees eleven. The table is built like a processor's cache: a key belongs to one set of
-/// eight. A key whose last event was a second ago makes room for another, for nothing of it counts
-/// any more. There are neither timers nor threads.
+/// A request takes one of ten places, and leaves it a second after its answer. So no second,
+/// wherever it begins, sees eleven. The table is built like a processor's cache: a key belongs to
+/// one set of eight. A key whose places are all free again makes room for another. There are neither
+/// timers nor threads.
 ///
-/// *Failure direction.* When all eight keys of a set were seen within the last second, a ninth is
-/// refused until one was not. So the limit holds whatever happens; it takes tens of thousands of
-/// addresses within one second to refuse anybody because of others.
+/// *Failure direction.* When all eight keys of a set have taken places, a ninth is refused until one
+/// has none. So the limit holds whatever happens; it takes tens of thousands of addresses within one
+/// second to refuse anybody because of others.
 ///
-/// *Memory.* About 110 bytes per key, all of it taken at the start.
+/// *Memory.* About 140 bytes per key, all of it taken at the start.
 pub struct MemoryWindowLimiter {
-    sets: Vec<Mutex<[Option<Events>; WAYS]>>,
+    sets: Vec<Mutex<[Option<Requests>; WAYS]>>,
     /// Keyed, so that nobody can choose keys that crowd a victim out of its set.
     hashing: RandomState,
 }
 
-/// The last events of a key, in nanoseconds of the monotonic clock.
+/// The last requests of a key. Its own clock counts nanoseconds, as the monotonic clock does, but
+/// stands still while one of its requests is answered.
 #[derive(Clone, Copy)]
-struct Events {
+struct Requests {
     key: LimitKey,
-    /// In the order of `next`: the oldest is at `next`. Zero stands for none.
-    at: [u64; EVENTS],
+    /// How many are being answered.
+    under_way: usize,
+    /// Since when the clock stands still, by the monotonic clock, if any are.
+    stopped_at: u64,
+    /// For how long it has stood still before.
+    stopped_for: u64,
+    /// When the last ones were answered, by the clock of the key, in the order of `next`: the oldest
+    /// is at `next`. Zero stands for none.
+    answered: [u64; PLACES],
     next: usize,
 }
 
@@ -54,54 +61,92 @@ impl MemoryWindowLimiter {
         }
     }
 
-    fn set_of(&self, key: LimitKey) -> &Mutex<[Option<Events>; WAYS]> {
+    fn set_of(&self, key: LimitKey) -> &Mutex<[Option<Requests>; WAYS]> {
         let index = self.hashing.hash_one(key) % self.sets.len() as u64;
         &self.sets[usize::try_from(index).unwrap_or_default()]
     }
 }
 
-#[async_trait]
 impl WindowLimiter for MemoryWindowLimiter {
-    async fn take(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited> {
-        // A second is added, so that zero lies outside of every window.
-        let now = nanos(now).saturating_add(WINDOW);
+    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited> {
+        let now = later(now);
         let mut set = self.set_of(key).lock();
         let place = set.iter_mut().min_by_key(|slot| match slot {
-            Some(events) if events.key == key => (0, 0),
+            Some(requests) if requests.key == key => (0, 0),
             None => (1, 0),
-            Some(events) => (2, events.last()),
+            Some(requests) => (2, requests.free_in(now)),
         });
         match place {
-            Some(Some(events)) if events.key == key => events.take(now),
-            Some(Some(events)) if now < events.last().saturating_add(WINDOW) => {
-                Err(until(events.last(), now))
+            Some(Some(requests)) if requests.key == key => requests.enter(now),
+            Some(Some(requests)) if requests.free_in(now) > 0 => {
+                Err(refusal(requests.free_in(now)))
             }
-            Some(slot) => slot.insert(Events { key, at: [0; EVENTS], next: 0 }).take(now),
-            None => Err(until(now, now)),
+            Some(slot) => slot.insert(Requests::none(key)).enter(now),
+            None => Err(refusal(WINDOW)),
+        }
+    }
+
+    fn answered(&self, key: LimitKey, now: Duration) {
+        let mut set = self.set_of(key).lock();
+        if let Some(requests) = set.iter_mut().flatten().find(|requests| requests.key == key) {
+            requests.answered(later(now));
         }
     }
 }
 
-impl Events {
-    fn take(&mut self, now: u64) -> Result<(), RateLimited> {
-        // Calls may overtake each other between reading the clock and coming here.
-        let now = now.max(self.last());
-        let oldest = self.at[self.next];
-        if now < oldest.saturating_add(WINDOW) {
-            return Err(until(oldest, now));
+impl Requests {
+    const fn none(key: LimitKey) -> Self {
+        let answered = [0; PLACES];
+        Self { key, under_way: 0, stopped_at: 0, stopped_for: 0, answered, next: 0 }
+    }
+
+    fn enter(&mut self, now: u64) -> Result<(), RateLimited> {
+        let clock = self.clock(now);
+        let is_taken = |answered: &&u64| **answered + WINDOW > clock;
+        let taken = self.answered.iter().filter(is_taken);
+        if self.under_way + taken.clone().count() >= PLACES {
+            let first = taken.min().map_or(WINDOW, |answered| answered + WINDOW - clock);
+            return Err(refusal(first));
         }
-        self.at[self.next] = now;
-        self.next = (self.next + 1) % EVENTS;
+        if self.under_way == 0 {
+            self.stopped_at = now;
+        }
+        self.under_way += 1;
         Ok(())
     }
 
-    fn last(&self) -> u64 {
-        self.at[(self.next + EVENTS - 1) % EVENTS]
+    fn answered(&mut self, now: u64) {
+        self.answered[self.next] = self.clock(now);
+        self.next = (self.next + 1) % PLACES;
+        self.under_way = self.under_way.saturating_sub(1);
+        if self.under_way == 0 {
+            // Calls may overtake each other between reading the clock and coming here.
+            self.stopped_for += now.saturating_sub(self.stopped_at);
+        }
+    }
+
+    /// What the clock of the key shows.
+    const fn clock(&self, now: u64) -> u64 {
+        let running = if self.under_way > 0 { self.stopped_at } else { now };
+        running.saturating_sub(self.stopped_for)
+    }
+
+    /// In how long, if nothing more comes, nothing of the key will count any more.
+    fn free_in(&self, now: u64) -> u64 {
+        let last = self.answered[(self.next + PLACES - 1) % PLACES];
+        match self.under_way {
+            0 => (last + WINDOW).saturating_sub(self.clock(now)),
+            _ => WINDOW,
+        }
     }
 }
 
-fn until(event: u64, now: u64) -> RateLimited {
-    let retry_after = event.saturating_add(WINDOW).saturating_sub(now);
+/// Nanoseconds, with a second added, so that zero lies outside of every window.
+fn later(now: Duration) -> u64 {
+    nanos(now).saturating_add(WINDOW)
+}
+
+fn refusal(retry_after: u64) -> RateLimited {
     RateLimited { retry_after: Duration::from_nanos(retry_after) }
 }
 
@@ -117,13 +162,23 @@ mod tests {
         LimitKey::Network(IpAddr::from([192, 0, 2, number]).into())
     }
 
-    fn passes(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> bool {
-        take(limiter, key, millis).is_ok()
+    fn enter(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> Result<(), RateLimited> {
+        limiter.enter(key, Duration::from_millis(millis))
     }
 
+    fn answered(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) {
+        limiter.answered(key, Duration::from_millis(millis));
+    }
+
+    /// A request that is answered at once.
     fn take(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> Result<(), RateLimited> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(limiter.take(key, Duration::from_millis(millis)))
+        enter(limiter, key, millis)?;
+        answered(limiter, key, millis);
+        Ok(())
+    }
+
+    fn passes(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> bool {
+        take(limiter, key, millis).is_ok()
     }
 
     #[test]
@@ -136,6 +191,36 @@ mod tests {
         assert!(passes(&limiter, address(1), 1000), "what was refused does not count");
         assert!(!passes(&limiter, address(1), 1000), "the next of the ten was at 10 ms");
         assert!(passes(&limiter, address(2), 400), "others are not concerned");
+    }
+
+    #[test]
+    fn a_place_is_held_until_a_second_after_the_answer() {
+        let limiter = MemoryWindowLimiter::new(8);
+        (0..10).for_each(|_| enter(&limiter, address(1), 0).unwrap());
+        let refused = enter(&limiter, address(1), 5_000).unwrap_err();
+        assert_eq!(refused.retry_after, Duration::from_secs(1), "all are being answered");
+        (0..10).for_each(|n| answered(&limiter, address(1), 6_000 + n));
+        assert!(enter(&limiter, address(1), 7_008).is_err());
+        assert!((0..10).all(|_| passes(&limiter, address(1), 7_009)), "the last answer is over");
+    }
+
+    /// Ten requests, one each tenth of a second or when the one before is answered, and one more.
+    #[test]
+    fn after_ten_in_a_row_the_eleventh_is_refused_however_long_answers_take() {
+        for takes in [0, 1, 50, 99, 100, 101, 110, 180, 290, 3_000] {
+            let limiter = MemoryWindowLimiter::new(8);
+            let mut now = 0;
+            for tick in 1..=10 {
+                now = now.max(tick * 100);
+                enter(&limiter, address(1), now).unwrap();
+                now += takes;
+                answered(&limiter, address(1), now);
+            }
+            let refused = enter(&limiter, address(1), now).expect_err("the eleventh");
+            let again = now + u64::try_from(refused.retry_after.as_millis()).unwrap();
+            assert!(again <= now + 1_000, "answers take {takes} ms");
+            enter(&limiter, address(1), again).unwrap();
+        }
     }
 
     #[test]
@@ -157,26 +242,44 @@ mod tests {
         assert!(!passes(&limiter, address(8), 999));
         assert!((0..8).all(|number| !passes(&limiter, address(number), 999)));
         assert!(passes(&limiter, address(8), 1000));
+        let limiter = MemoryWindowLimiter::new(8);
+        (0..8).for_each(|number| enter(&limiter, address(number), 0).unwrap());
+        assert!(!passes(&limiter, address(8), 60_000), "all are being answered");
     }
 
     proptest! {
+        /// Each step goes on in time and either begins a request or answers the oldest.
         #[test]
-        fn no_second_sees_eleven(steps in prop::collection::vec(0_u64..300, 1..200)) {
+        fn no_second_sees_eleven(
+            steps in prop::collection::vec((0_u64..300, any::<bool>()), 1..300),
+        ) {
             let limiter = MemoryWindowLimiter::new(8);
             let mut now = 0;
-            let mut passed: Vec<u64> = Vec::new();
-            for step in steps {
+            let (mut begun, mut ended): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
+            for (step, begins) in steps {
                 now += step;
-                if passes(&limiter, address(1), now) {
-                    passed.push(now);
-                } else {
-                    let recent = passed.iter().filter(|at| **at + 1000 > now).count();
-                    prop_assert_eq!(recent, EVENTS);
+                if begins && enter(&limiter, address(1), now).is_ok() {
+                    begun.push(now);
+                } else if !begins && ended.len() < begun.len() {
+                    answered(&limiter, address(1), now);
+                    ended.push(now);
                 }
             }
-            for events in passed.windows(EVENTS + 1) {
-                prop_assert!(events[EVENTS] - events[0] >= 1000);
+            for times in [begun, ended] {
+                for events in times.windows(PLACES + 1) {
+                    prop_assert!(events[PLACES] - events[0] >= 1000);
+                }
             }
+        }
+
+        /// Whoever leaves a second of quiet has all ten places again.
+        #[test]
+        fn after_a_quiet_second_ten_pass(takes in 0_u64..5_000, requests in 1_usize..=10) {
+            let limiter = MemoryWindowLimiter::new(8);
+            (0..requests).for_each(|_| enter(&limiter, address(1), 0).unwrap());
+            (0..requests).for_each(|_| answered(&limiter, address(1), takes));
+            prop_assert!((0..10).all(|_| passes(&limiter, address(1), takes + 1_000)));
+            prop_assert!(!passes(&limiter, address(1), takes + 1_000));
         }
     }
 }

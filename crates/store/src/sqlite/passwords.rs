@@ -12,6 +12,7 @@ use rusqlite::{Connection, Row};
 use super::{
     SqliteStore, accounts, audit,
     error::DbError,
+    invitations,
     rows::{self, Columns, millis, timestamp},
 };
 
@@ -39,7 +40,14 @@ fn create(
     new: &NewPasswordAccount,
 ) -> Result<(), CreatePasswordAccountError> {
     let now = new.event.at;
-    // The name comes first: whoever asks for a taken one learns nothing about the address.
+    // The invitation comes first: without one, nobody learns which names are taken.
+    let scopes = match &new.invitation {
+        None => new.scopes.clone(),
+        Some(code_hash) => invitations::redeem(connection, code_hash, &new.username, now)?
+            .and_then(|granted| new.scopes.union(&granted).ok())
+            .ok_or(CreatePasswordAccountError::InvitationUnusable)?,
+    };
+    // Then the name: whoever asks for a taken one learns nothing about the address.
     let taken = "SELECT 1 FROM accounts WHERE username_folded = ?";
     let taken = rows::first(connection, taken, [new.username.folded()], |_| Ok(()))?;
     if taken.is_some() {
@@ -62,7 +70,7 @@ fn create(
         new.id.as_bytes(),
         new.username.folded(),
         AccountStatus::Active.name(),
-        new.scopes.to_string(),
+        scopes.to_string(),
         millis(now),
     );
     rows::execute(connection, account, values)?;
@@ -71,7 +79,10 @@ fn create(
         let further = "INSERT INTO further_emails(user_id, email) VALUES (?, ?)";
         rows::execute(connection, further, (user_id, email))?;
     }
-    accounts::unused::mark(connection, new.id, now)?;
+    // Nobody vouches for it.
+    if new.invitation.is_none() {
+        accounts::unused::mark(connection, new.id, now)?;
+    }
     audit::record(connection, &new.event)?;
     Ok(())
 }
@@ -125,6 +136,7 @@ mod tests {
             email: email.parse().unwrap(),
             scopes: Scopes::none(),
             password_hash: "a hash".to_owned(),
+            invitation: None,
             event: AuditEvent::new(NOW, EventKind::AccountRegistered).account(id),
         }
     }

@@ -143,6 +143,28 @@ async fn there_is_always_one_expired_key_and_it_is_not_published() {
 }
 
 #[tokio::test]
+async fn what_is_called_true_is_true_and_what_is_neither_is_asked_about() {
+    let server = PasswordServer::unlimited().await;
+    let credentials = server.register("alice").await;
+    for yes in ["expired", "expired=", "expired=1", "expired=TRUE", "expired=True", "expired=yes"] {
+        let token = server.token(&format!("?{yes}"), &credentials).await;
+        assert!(token.expires_at() < server.seconds(), "{yes}");
+    }
+    for no in ["expired=false", "expired=0", "expired=No", "other=true", ""] {
+        let token = server.token(&format!("?{no}"), &credentials).await;
+        assert!(token.expires_at() > server.seconds(), "{no}");
+    }
+    let before = server.authority().password_hashes();
+    for neither in ["expired=2", "expired=maybe", "expired=tru%65%20"] {
+        let answer = server.post(&format!("/auth?{neither}"), credentials.clone()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains("true, 1 or yes"), "{detail}");
+    }
+    assert_eq!(server.authority().password_hashes(), before);
+}
+
+#[tokio::test]
 async fn after_a_long_sleep_there_is_a_key_at_once() {
     let server = PasswordServer::unlimited().await;
     let credentials = server.register("alice").await;

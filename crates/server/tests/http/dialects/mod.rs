@@ -2,7 +2,9 @@
 //! audit trail.
 
 mod claims;
+mod content_types;
 mod gradecoin;
+mod invited;
 mod jwks_server;
 mod passwordless;
 mod self_signed;

@@ -47,11 +47,13 @@ enum Sharing {
 #[expect(clippy::struct_excessive_bools, reason = "they are keyword arguments in Python")]
 struct SelfSigned {
     max_lifetime: f64,
+    require_audience: bool,
     require_body_hash: bool,
     accept_md5: bool,
     max_hashed_body: usize,
     until_expiry: bool,
     other_names: bool,
+    source_is_signer: bool,
 }
 
 impl Settings {
@@ -77,7 +79,7 @@ impl Settings {
             server = server.audience(audience);
         }
         if let Some(self_signed) = &self.accept_self_signed {
-            server = server.accept_self_signed(self_signed.policy()?);
+            server = self_signed.accepted_by(server)?;
         }
         if self.accept_signjwt {
             server = server.accept_signjwt();
@@ -114,15 +116,33 @@ impl Sharing {
 }
 
 impl SelfSigned {
+    fn accepted_by(&self, server: ResourceServer) -> PyResult<ResourceServer> {
+        if self.source_is_signer && !self.require_body_hash {
+            return Err(PyValueError::new_err(
+                "source_is_signer=True needs require_body_hash=True: without the hash anybody may \
+                 have written the body",
+            ));
+        }
+        match (self.require_audience, self.require_body_hash) {
+            (true, _) => Ok(server.accept_self_signed(self.policy()?)),
+            (false, true) => Ok(server.accept_signed_bodies(self.policy()?)),
+            (false, false) => Err(PyValueError::new_err(
+                "require_audience=False needs require_body_hash=True: a JWT that names neither the \
+                 API nor the body lets whoever receives it act for its account at every other API",
+            )),
+        }
+    }
+
     fn policy(&self) -> PyResult<SelfSignedPolicy> {
         Ok(SelfSignedPolicy {
             max_lifetime: seconds("max_lifetime", self.max_lifetime)?,
-            require_audience: true,
+            require_audience: self.require_audience,
             require_body_hash: self.require_body_hash,
             body_hashes: if self.accept_md5 { BodyHashes::Sha256OrMd5 } else { BodyHashes::Sha256 },
             max_hashed_body: self.max_hashed_body,
             reuse: if self.until_expiry { Reuse::UntilExpiry } else { Reuse::Once },
             other_names: self.other_names,
+            source_is_signer: self.source_is_signer,
         })
     }
 }

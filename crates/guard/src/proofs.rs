@@ -53,9 +53,10 @@ pub struct SelfSignedProofs {
 }
 
 /// What is demanded of self-signed JWTs.
+#[expect(clippy::struct_excessive_bools, reason = "independent demands")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelfSignedPolicy {
-    /// How far ahead `exp` may lie.
+    /// For how long a JWT counts at most, from its `iat` on, or from now on if it has none.
     pub max_lifetime: Duration,
     /// Whether `aud` must be there. A JWT without it works at every server that knows the key.
     pub require_audience: bool,
@@ -71,6 +72,10 @@ pub struct SelfSignedPolicy {
     /// Whether the `kid` of a JWT, or the member `source` of a JSON body, may name the account of
     /// a JWT that does not name one itself.
     pub other_names: bool,
+    /// Whether the body must be a JSON object whose member `source` is a name of the account that
+    /// signed it, so that whoever acts by it need not compare them. Only with
+    /// [`Self::require_body_hash`]: what no hash covers may be somebody else's.
+    pub source_is_signer: bool,
 }
 
 impl Default for SelfSignedPolicy {
@@ -83,6 +88,7 @@ impl Default for SelfSignedPolicy {
             max_hashed_body: 64 * 1024,
             reuse: Reuse::Once,
             other_names: false,
+            source_is_signer: false,
         }
     }
 }

@@ -6,18 +6,22 @@ import pathlib
 from .api import Api
 from .server import clean_environment
 
-BUILT = pathlib.Path(__file__).parents[3] / "target/debug/countersign-example-axum"
-"""Where `cargo build -p countersign-example-axum` puts the binary."""
+BUILT = pathlib.Path(__file__).parents[3] / "target/debug"
+"""Where `cargo build` puts the binaries."""
 
 
 class AxumApi(Api):
+    built = BUILT / "countersign-example-axum"
+    variable = "COUNTERSIGN_EXAMPLE_AXUM"
+    """Names another binary."""
+
     @staticmethod
     def serve_options(origin):
         """What the authentication server must be told."""
         return ["--resource", origin]
 
     def start(self):
-        binary = os.environ.get("COUNTERSIGN_EXAMPLE_AXUM", BUILT)
+        binary = os.environ.get(self.variable, self.built)
         settings = {
             "ISSUER": self.issuer.origin,
             "ORIGIN": self.origin,

@@ -34,10 +34,13 @@ Headers = Iterable[tuple[str | bytes, str | bytes]]
 
 @dataclass(frozen=True, kw_only=True)
 class SelfSigned:
-    """What is demanded of JWTs that accounts sign themselves. They must name the audience in `aud`, too."""
+    """What is demanded of JWTs that accounts sign themselves."""
 
     max_lifetime: float = 300.0
-    """How far ahead `exp` may lie, in seconds."""
+    """For how long one counts from its `iat` on, in seconds; without `iat`, how far ahead `exp` may lie."""
+    require_audience: bool = True
+    """Whether `aud` must be there. Only with `require_body_hash` may it be left out: then whoever receives such a JWT
+    can bring no other request than the one that was signed to the next API, and only where `aud` is optional too."""
     require_body_hash: bool = False
     """Whether `tha`, the hash of the body, must be there."""
     accept_md5: bool = False
@@ -48,6 +51,8 @@ class SelfSigned:
     """Whether one may be used again until it expires; also by whoever sees it on its way."""
     other_names: bool = False
     """Whether `kid`, or the member `source` of the body, may name the account in place of `sub`."""
+    source_is_signer: bool = False
+    """Whether the body must be JSON whose member `source` names the account that signed; needs `require_body_hash`."""
 
 
 class Settings(TypedDict):

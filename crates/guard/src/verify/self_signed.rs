@@ -1,8 +1,8 @@
 //! The path of a self-signed JWT.
 
 use countersign_protocol::{
-    CLIENT_CLOCK_AHEAD, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, UnixTime,
-    Unspent,
+    AccountId, CLIENT_CLOCK_AHEAD, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey,
+    UnixTime, Unspent,
     keys::{PublicKey, Thumbprint, decoy},
     proofs::self_signed::{
         PresentedSelfSigned, SelfSigned, SelfSignedError, SelfSignedExpectations,
@@ -61,6 +61,9 @@ impl Guard {
         if function.is_some_and(|function| !signer.body_hashes.include(function)) {
             return Err(refused(SelfSignedError::Md5.into()));
         }
+        if proofs.policy.source_is_signer {
+            self.check_source(&name, signer.account_id, proofs, request).await.map_err(refused)?;
+        }
         check_scope(request.scope, &signer.scopes).map_err(refused)?;
         let owner = owner(signer.account_id, request.parts);
         let jwt = self.spend(verified, owner, proofs, now).await.map_err(refused)?;
@@ -106,6 +109,26 @@ impl Guard {
         let signer = verified.peek().thumbprint;
         let signer = candidates.iter().find(|candidate| candidate.key.thumbprint() == signer);
         signer.map(|signer| (verified, signer)).ok_or(SelfSignedError::Signature)
+    }
+
+    /// Sees that the body is by the account that its `source` names. `name` is known to be one of the
+    /// account `signer`.
+    async fn check_source(
+        &self,
+        name: &str,
+        signer: AccountId,
+        proofs: &SelfSignedProofs,
+        request: Request<'_>,
+    ) -> Result<(), Refusal> {
+        let other = || Refusal::from(SelfSignedError::Source);
+        let source = request.body.and_then(account_in_body).ok_or_else(other)?;
+        if source == name {
+            return Ok(());
+        }
+        let client = client_network(request.parts);
+        let keys = proofs.keys.account_keys(&source, None, client).await.map_err(unavailable)?;
+        let is_signer = keys.iter().any(|key| key.account_id == signer);
+        is_signer.then_some(()).ok_or_else(other)
     }
 
     /// Records the JWT as used, where the policy lets it be used once.

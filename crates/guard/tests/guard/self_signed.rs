@@ -121,8 +121,12 @@ struct FakeKeys {
 
 impl FakeKeys {
     fn put(&self, name: &str, key: &PrivateKey, standing: TokenStanding) {
+        self.put_of(account_id(1), name, key, standing);
+    }
+
+    fn put_of(&self, account_id: AccountId, name: &str, key: &PrivateKey, standing: TokenStanding) {
         let key = AccountKey {
-            account_id: account_id(1),
+            account_id,
             key: key.public_key().clone(),
             scopes: scopes("read"),
             body_hashes: BodyHashes::Sha256,
@@ -280,6 +284,46 @@ async fn until_expiry_is_a_choice() {
     }
     world.clock.advance(Duration::from_mins(1) + SKEW);
     world.refuses(&parts, SelfSignedError::Expired).await;
+}
+
+#[tokio::test]
+async fn where_source_is_the_signer_a_body_of_another_or_of_nobody_is_refused() {
+    let world = World::with(|proofs| {
+        proofs.policy.require_body_hash = true;
+        proofs.policy.other_names = true;
+        proofs.policy.source_is_signer = true;
+    });
+    world.keys.put("her fingerprint", &ed25519(2), TokenStanding::Good);
+    world.keys.put_of(account_id(2), "bob", &ed25519(5), TokenStanding::Good);
+    let pays = async |sub: Value, body: &str| {
+        let parts = signed(json!({ "sub": sub, "tha": hash(body.as_bytes()), "jti": body }));
+        world.verify_body(&parts, body.as_bytes()).await.map(|principal| principal.account_id)
+    };
+    let alice = json!("alice");
+    for (sub, body) in [
+        (json!(null), r#"{"source":"alice","amount":2}"#),
+        (alice.clone(), r#"{"source":"alice"}"#),
+        (alice.clone(), r#"{"source":"her fingerprint"}"#),
+    ] {
+        assert_eq!(pays(sub, body).await, Ok(account_id(1)), "{body}");
+    }
+    let asked = world.replay_log.asked();
+    for body in [
+        r#"{"source":"bob"}"#,
+        r#"{"source":"nobody"}"#,
+        r#"{"source":1}"#,
+        r#"{"amount":2}"#,
+        r#"{"source":"alice","source":"bob"}"#,
+        "[]",
+        "source=alice",
+        "",
+    ] {
+        assert_eq!(pays(alice.clone(), body).await, Err(SelfSignedError::Source.into()), "{body}");
+    }
+    assert_eq!(world.replay_log.asked(), asked, "nothing is used up");
+    world.keys.away.store(true, SeqCst);
+    let body = r#"{"source":"bob"}"#;
+    assert!(matches!(pays(alice, body).await, Err(Refusal::Unavailable(_))));
 }
 
 #[tokio::test]

@@ -23,7 +23,11 @@ async fn accepting_self_signed() -> (World, Caller) {
 }
 
 async fn accepting(policy: SelfSignedPolicy) -> (World, Caller) {
-    let world = World::with(|server| server.accept_self_signed(policy)).await;
+    settled(|server| server.accept_self_signed(policy)).await
+}
+
+async fn settled(accept: impl FnOnce(ResourceServer) -> ResourceServer) -> (World, Caller) {
+    let world = World::with(accept).await;
     world.clock.advance(Duration::from_secs(20));
     let key = ed25519(2).public_key().clone();
     world.issuer.state.accounts.lock().insert("alice".to_owned(), vec![key]);
@@ -91,6 +95,35 @@ async fn self_signed_jwts_must_be_for_this_service() {
     ] {
         let jwt = caller.self_signed_with(&world, &claims);
         assert_eq!(world.verify(&jwt).await, Err(refusal.into()), "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn signed_bodies_need_no_audience_and_nothing_else_may_lack_it() {
+    // Whatever the policy says of both.
+    for policy in [
+        SelfSignedPolicy::default(),
+        SelfSignedPolicy { require_audience: true, ..SelfSignedPolicy::default() },
+    ] {
+        let (world, caller) = settled(|server| server.accept_signed_bodies(policy)).await;
+        let verdict = async |claims: serde_json::Value, body: &[u8]| {
+            let parts = caller.self_signed_with(&world, &claims);
+            let body = Some(body);
+            let request = countersign_guard::Request { parts: &parts, body, scope: None };
+            let verified = world.remote.guard().verify_request(request).await;
+            verified.map(drop).map_err(|refused| refused.refusal)
+        };
+        let tha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(verdict(json!({ "sub": "alice", "tha": tha }), b"abc").await, Ok(()));
+        let named = json!({ "sub": "alice", "tha": tha, "aud": ORIGIN });
+        assert_eq!(verdict(named, b"abc").await, Ok(()));
+        let other = json!({ "sub": "alice", "tha": tha, "aud": "https://other" });
+        assert_eq!(verdict(other, b"abc").await, Err(SelfSignedError::Audience.into()));
+        let altered = json!({ "sub": "alice", "tha": tha });
+        assert_eq!(verdict(altered, b"abd").await, Err(SelfSignedError::BodyHash.into()));
+        let bare = json!({ "sub": "alice", "aud": ORIGIN });
+        let missing = SelfSignedError::Claim(ClaimError::Missing("tha"));
+        assert_eq!(verdict(bare, b"abc").await, Err(missing.into()));
     }
 }
 

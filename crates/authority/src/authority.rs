@@ -208,10 +208,9 @@ impl Authority {
 
     /// The clock was set back to `now`: nonces of before are unknown from here on, so that proofs with
     /// new ones can be accepted although the replay log has forgotten some that ended later.
-    pub(crate) fn clock_was_set_back(&self, now: UnixTime) {
+    pub(crate) fn forget_nonces(&self, now: UnixTime) {
         let epoch = self.nonce_epoch.fetch_add(1, SeqCst) + 1;
         self.ports.replay_log.begin_epoch(epoch, now);
-        self.revoked_tokens.clock_was_set_back(now);
     }
 
     /// How many seconds verifiers may cache the JWKS.

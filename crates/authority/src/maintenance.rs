@@ -47,6 +47,8 @@ pub struct Maintenance {
     clock: ClockWatch,
     /// Whether it was set back when it was last looked at.
     went_back: AtomicBool,
+    /// Whether tokens may count as revoked up to a moment that has not come.
+    moments_are_ahead: AtomicBool,
 }
 
 impl Maintenance {
@@ -63,6 +65,7 @@ impl Maintenance {
             on_foreign_change: Box::new(on_foreign_change),
             behind: AtomicBool::new(false),
             went_back: AtomicBool::new(false),
+            moments_are_ahead: AtomicBool::new(false),
         }
     }
 
@@ -177,11 +180,27 @@ impl Maintenance {
         let went_back = matches!(jump, Some(Jump::Back(_)));
         // Once more at the next look: a request that began before may have told the time of then.
         if self.went_back.swap(went_back, Ordering::Relaxed) || went_back {
-            self.authority.clock_was_set_back(now);
+            self.authority.forget_nonces(now);
+            self.moments_are_ahead.store(true, Ordering::Relaxed);
         }
-        let Some(jump) = jump else { return Ok(()) };
-        tracing::warn!(?jump, "the clock has jumped");
-        self.maintain().await
+        let lowered = self.lower_moments(now).await;
+        if let Some(jump) = jump {
+            tracing::warn!(?jump, "the clock has jumped");
+            self.maintain().await?;
+        }
+        Ok(lowered?)
+    }
+
+    /// After the clock was set back: no moment up to which tokens count as revoked is ahead of it. If
+    /// the store fails, they stay until the next look, so that no revoked token counts.
+    async fn lower_moments(&self, now: UnixTime) -> Result<(), StoreError> {
+        if self.moments_are_ahead.load(Ordering::Relaxed) {
+            let Authority { ports, revoked_tokens, .. } = &*self.authority;
+            let stored = ports.revocations.revoked_tokens(now, READ).await?;
+            revoked_tokens.clock_was_set_back(now, stored);
+            self.moments_are_ahead.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Rotates signing keys that are due, and forgets what is over.

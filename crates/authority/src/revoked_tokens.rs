@@ -7,7 +7,7 @@
 //! to the oldest tokens of all. Whoever loses a good token by that logs in again; no revoked one ever
 //! counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use countersign_protocol::{AccountId, UnixTime};
 use parking_lot::{Mutex, RwLock};
@@ -142,12 +142,26 @@ impl RevokedTokens {
     }
 
     /// The clock was set back to `now`: tokens that are issued from now on must not fall under a
-    /// moment that has not come. Those that were issued after it do not verify before it comes.
-    pub(crate) fn clock_was_set_back(&self, now: UnixTime) {
+    /// moment that has not come. The revoked ones that no moment covers any more are listed one by
+    /// one again, as `stored`: when the clock is right again, they would count otherwise.
+    pub(crate) fn clock_was_set_back(&self, now: UnixTime, stored: RevokedTokenList) {
+        let late: Vec<_> = self.late.lock().iter().map(|late| late.token.clone()).collect();
         let mut revoked = self.revoked.write();
         let lower = |before: &mut RevokedBefore| before.issued_at = before.issued_at.min(now);
         revoked.before.iter_mut().for_each(lower);
         revoked.accounts.values_mut().flat_map(|of| &mut of.before).for_each(lower);
+        // Nobody knows their ids, so they stay covered.
+        if let Some(others) = stored.others {
+            raise(&mut revoked.before, others);
+        }
+        let listed = revoked.accounts.values().flat_map(|of| &of.tokens);
+        let mut known: HashSet<String> = listed.map(|token| token.id.to_string()).collect();
+        for token in stored.tokens.into_iter().chain(late) {
+            if known.insert(token.token_id.clone()) && !revoked.covers(&token) {
+                revoked.list(token);
+                revoked.shrink_to(self.capacity);
+            }
+        }
     }
 
     /// Those that have not ended at `now`.
@@ -178,29 +192,49 @@ impl Revoked {
 
     /// Returns whether `token` did not count as revoked.
     fn insert(&mut self, token: RevokedToken) -> bool {
-        let of = self.accounts.entry(token.account_id).or_default();
-        for before in [&mut self.before, &mut of.before].into_iter().flatten() {
-            if token.issued_at <= before.issued_at {
-                before.expires_at = before.expires_at.max(token.expires_at);
-                return false;
-            }
-        }
-        if of.tokens.iter().any(|own| *own.id == *token.token_id) {
+        if self.covers(&token) {
             return false;
         }
+        let id = &*token.token_id;
+        let known = self.accounts.get(&token.account_id);
+        if known.is_some_and(|of| of.tokens.iter().any(|own| *own.id == *id)) {
+            return false;
+        }
+        let of = self.list(token);
         let had = of.entries();
-        of.tokens.push(Listed {
-            id: token.token_id.into(),
-            issued_at: token.issued_at,
-            expires_at: token.expires_at,
-        });
         if of.tokens.len() > OF_ONE_ACCOUNT
             && let Some(oldest) = of.tokens.iter().map(|token| token.issued_at).min()
         {
             of.collapse(oldest);
         }
-        self.entries = self.entries + of.entries() - had;
+        let has = of.entries();
+        self.entries = self.entries + has - had;
         true
+    }
+
+    /// Whether `token` falls under a moment, which then lasts until the token ends.
+    fn covers(&mut self, token: &RevokedToken) -> bool {
+        let of_account = self.accounts.get_mut(&token.account_id);
+        let of_account = of_account.and_then(|of| of.before.as_mut());
+        for before in self.before.as_mut().into_iter().chain(of_account) {
+            if token.issued_at <= before.issued_at {
+                before.expires_at = before.expires_at.max(token.expires_at);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Lists `token`. Returns what is revoked of its account.
+    fn list(&mut self, token: RevokedToken) -> &mut OfAccount {
+        self.entries += 1;
+        let of = self.accounts.entry(token.account_id).or_default();
+        of.tokens.push(Listed {
+            id: token.token_id.into(),
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+        });
+        of
     }
 
     /// Makes room for a quarter of `capacity` when there are more entries than that: at the cost of
@@ -422,13 +456,32 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_makes_no_new_token_revoked() {
-        let tokens = RevokedTokens::with_capacity(100);
-        (0..1000).for_each(|number| assert!(tokens.insert(token(number / 50, number))));
+        let tokens = RevokedTokens::default();
+        let revoked: Vec<_> = (0..1000).map(|number| token(number / 50, number)).collect();
+        revoked.iter().cloned().for_each(|token| assert!(tokens.insert(token)));
         let now = START - Duration::from_hours(1);
-        tokens.clock_was_set_back(now);
+        tokens.clock_was_set_back(now, RevokedTokenList { tokens: revoked, others: None });
         for number in [0, 19, 1000] {
             let issued_at = now + Duration::from_secs(1);
             assert!(!tokens.contains("new", account(number), issued_at), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_and_right_again_revives_no_revoked_token() {
+        for (capacity, accounts) in [(CAPACITY, 1), (CAPACITY, 20), (100, 1000)] {
+            let tokens = RevokedTokens::with_capacity(capacity);
+            let all: Vec<_> = (0..1000).map(|second| token(second % accounts, second)).collect();
+            all.iter().cloned().for_each(|token| {
+                tokens.insert(token);
+            });
+            let now = START + Duration::from_mins(15);
+            for _ in 0..2 {
+                let stored = RevokedTokenList { tokens: all.clone(), others: None };
+                tokens.clock_was_set_back(now, stored);
+                assert!(all.iter().all(|token| is_revoked(&tokens, token)), "{accounts}");
+            }
+            assert!(tokens.revoked.read().entries <= capacity);
         }
     }
 }

@@ -175,9 +175,9 @@ settings! {
         /// processors and memory for.
         password_hashers: usize = 0,
         /// How many passwords may wait to be hashed.
-        password_queue: usize = 512,
+        password_queue: usize = 1280,
         /// How many accounts may wait for a key pair of *passwordless*.
-        key_pair_queue: usize = 256,
+        key_pair_queue: usize = 1280,
         /// How many used proofs are remembered at once; more are refused until some expire.
         replay_log_entries: u64 = 4_000_000,
         /// How much of what is finite one client network, or one account, may use, in percent.

@@ -12,27 +12,41 @@ import httpx
 import pytest
 
 from support.api import ITEMS, ApiClient, free_origin
-from support.proxies import CaddyApi, NginxApi, authority
+from support.proxies import CaddyApi, NginxApi, PlainNginxApi, ShortCaddyApi, authority
 from support.server import PATIENCE, Server
 from support.signjwt import SignJwtClient
 
 PROXIES = {"nginx": NginxApi, "caddy": CaddyApi}
 
+ORDINARY = {"nginx": PlainNginxApi, "caddy": ShortCaddyApi}
+"""The same as most people write it."""
+
 SPELLINGS = ["{}-{}", "{}_{}"]
 """Ways to write a header that a backend may take for the same: CGI and WSGI make `HTTP_REMOTE_USER` of both."""
 
 
+@contextlib.contextmanager
+def running(proxied, directory):
+    origin = free_origin()
+    issuer = Server(directory, *proxied.serve_options(origin)).start()
+    api = proxied(origin, issuer)
+    try:
+        yield api.start()
+    finally:
+        api.stop()
+        issuer.kill()
+
+
 @pytest.fixture(scope="module", params=PROXIES)
 def api(request, tmp_path_factory):
-    origin = free_origin()
-    proxied = PROXIES[request.param]
-    issuer = Server(tmp_path_factory.mktemp("issuer"), *proxied.serve_options(origin)).start()
-    running = proxied(origin, issuer)
-    try:
-        yield running.start()
-    finally:
-        running.stop()
-        issuer.kill()
+    with running(PROXIES[request.param], tmp_path_factory.mktemp("issuer")) as api:
+        yield api
+
+
+@pytest.fixture(scope="module", params=ORDINARY)
+def ordinary(request, tmp_path_factory):
+    with running(ORDINARY[request.param], tmp_path_factory.mktemp("issuer")) as api:
+        yield api
 
 
 @pytest.fixture
@@ -192,6 +206,42 @@ def test_nobody_but_the_proxy_may_ask(api, client, path):
     assert response.status_code == 403
     assert "trusted_proxies" in response.json()["detail"]
     assert "remote-user" not in response.headers
+
+
+# --- the ordinary way to write it ---
+
+
+def test_the_ordinary_way_lets_proven_requests_pass_whatever_their_query(ordinary):
+    client = ApiClient(ordinary).log_in()
+    for query in ("", "?limit=2", "?a=%2F&b", "?"):
+        path = ITEMS + query
+        response = client.send("GET", path, client.headers(client.proof()))
+        assert dict(seen(response))["remote-user"] == client.account.username
+
+
+@pytest.mark.parametrize("content", [b"hello", b"x" * 200_000, [b"in ", b"chunks"]], ids=["short", "long", "chunked"])
+def test_the_ordinary_way_does_not_wait_for_bodies_of_requests(ordinary, content):
+    client = ApiClient(ordinary).log_in()
+    for _ in range(3):
+        response = client.call("POST", content=content if isinstance(content, bytes) else iter(content))
+        assert dict(seen(response))["remote-user"] == client.account.username
+        assert response.elapsed.total_seconds() < 5, "the server waits that long for a body"
+
+
+def test_the_ordinary_way_lets_no_client_lift_a_scope(ordinary):
+    client = ApiClient(ordinary).log_in()
+    for query in ("", "?scope=admin", "?scope=", "?x=1"):
+        response = client.send("GET", "/admin" + query, client.headers(client.proof(path="/admin")))
+        assert response.status_code == 403, query
+
+
+def test_the_ordinary_way_lets_no_client_name_itself(ordinary):
+    client = ApiClient(ordinary).log_in()
+    forged = [("Remote-User", "root"), ("Remote_User", "root"), ("Connection", "close, Remote-User")]
+    response = client.send("GET", ITEMS, [*client.headers(client.proof()), *forged])
+    assert [value for value in named_like(seen(response), "remote-user") if value] == [client.account.username]
+    refused = client.send("GET", ITEMS, forged)
+    assert refused.status_code == 401
 
 
 # --- what the client gets ---

@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{
-    body::HttpBody as _,
+    body::{Body, HttpBody as _},
     extract::Request,
     response::{IntoResponse as _, Response},
 };
@@ -27,6 +27,15 @@ pub(crate) struct Admission {
     gate: Arc<Gate>,
     authority: Arc<Authority>,
     allowance: Allowance,
+    bodies: Bodies,
+}
+
+/// What becomes of the body of a request.
+#[derive(Clone, Copy)]
+enum Bodies {
+    /// Nobody waits for it. Its connection serves no other request then: see `unread.rs`.
+    LeftUnread,
+    Read,
 }
 
 /// Which of a client's allowances requests count against.
@@ -39,12 +48,23 @@ enum Allowance {
 impl Admission {
     /// Admission through `gate`, with every request counted against its client's allowance.
     pub(crate) fn new(gate: Gate, authority: Arc<Authority>) -> Self {
-        Self { gate: Arc::new(gate), authority, allowance: Allowance::Requests }
+        Self {
+            gate: Arc::new(gate),
+            authority,
+            allowance: Allowance::Requests,
+            bodies: Bodies::Read,
+        }
     }
 
     /// The same gate for what guards elsewhere fetch, which has an allowance of its own.
     pub(crate) fn of_upkeep(&self) -> Self {
         Self { allowance: Allowance::Upkeep, ..self.clone() }
+    }
+
+    /// The same gate for the questions of proxies. They are about requests with bodies, and many proxies
+    /// say how long such a body is, or that they expect to send one, and send none.
+    pub(crate) fn of_questions(&self) -> Self {
+        Self { bodies: Bodies::LeftUnread, ..self.clone() }
     }
 
     /// Counts a request against its client's allowance, and only then takes the room for its body.
@@ -58,8 +78,11 @@ impl Admission {
         if request.body().is_end_stream() {
             return Ok(request);
         }
-        // In a box of its own: most requests have no body, and all would carry its room.
-        Box::pin(self.gate.receive(request, network)).await
+        match self.bodies {
+            Bodies::LeftUnread => Ok(request.map(|_| Body::empty())),
+            // In a box of its own: most requests have no body, and all would carry its room.
+            Bodies::Read => Box::pin(self.gate.receive(request, network)).await,
+        }
     }
 
     async fn count(&self, client: Option<ClientAddress>) -> Result<(), Problem> {

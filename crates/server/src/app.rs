@@ -139,10 +139,10 @@ impl App {
 
         let Groups { protected, token, public, upkeep, unlimited, questions } = self.groups();
         let admitted = (around_all.clone(), admit.clone());
-        let of_upkeep = admit.of_upkeep();
+        let (of_upkeep, of_questions) = (admit.of_upkeep(), admit.of_questions());
         // Answers to proxies are taken for answers to their clients' requests: so no layer for
         // browsers stands before them. Above all, nothing but the guard may answer a preflight.
-        let around_questions = (around_answer, admit, record, ShareRoute);
+        let around_questions = (around_answer, of_questions, record, ShareRoute);
         protected
             .route_layer((admitted.clone(), guard))
             .merge(token.route_layer((admitted.clone(), add_nonce, ShareRoute)))

@@ -10,6 +10,8 @@
 //! overwrite. So nothing is pieced together from two ways: where there are traces of two, the
 //! request is refused.
 
+use std::fmt;
+
 use countersign_protocol::proofs::target_uri::TargetUri;
 use http::{HeaderMap, Method, request::Parts, uri::PathAndQuery};
 
@@ -47,9 +49,15 @@ pub(crate) enum ForwardedError {
          X-Forwarded-* or X-Original-* headers that it does not set itself"
     )]
     Contradiction,
+    /// A header, which may be there once, is a list of what several proxies wrote.
+    #[error(
+        "the proxy's {0} is {1}, a list: the proxy that asks must overwrite what those before it \
+         wrote, and send one value"
+    )]
+    List(&'static str, Shown),
     /// A header does not have the form that it must have.
-    #[error("the proxy's {0} is malformed")]
-    Malformed(&'static str),
+    #[error("the proxy's {0} is malformed: {1}")]
+    Malformed(&'static str, Shown),
     /// A header is missing.
     #[error("the proxy does not send {0}")]
     Missing(&'static str),
@@ -59,9 +67,13 @@ pub(crate) enum ForwardedError {
          send X-Forwarded-Proto and X-Forwarded-Host, or X-Original-URL"
     )]
     OriginUnsaid,
-    /// A query parameter of the endpoint is not `scope`, or is not one scope.
-    #[error("the query of the endpoint may be scope=SCOPE, with one scope, and nothing else")]
-    Query,
+    /// The query of the endpoint is neither a scope nor that of the client's request.
+    #[error(
+        "the query of the endpoint may be scope=SCOPE, with one scope, and not {0}: if that is the \
+         query of the client's request, the proxy must not send it along (Caddy: `uri \
+         /forward-auth?`, with the question mark)"
+    )]
+    Query(Shown),
     /// A header is there twice.
     #[error("there are several {0}: the proxy must overwrite what a client sends")]
     Repeated(&'static str),
@@ -79,13 +91,34 @@ impl ForwardedError {
         match self {
             Self::UntrustedPeer => "untrusted-proxy",
             Self::Contradiction
-            | Self::Malformed(_)
+            | Self::List(..)
+            | Self::Malformed(..)
             | Self::Missing(_)
             | Self::OriginUnsaid
-            | Self::Query
+            | Self::Query(_)
             | Self::Repeated(_)
             | Self::UnknownOrigin(_) => "forwarded",
         }
+    }
+}
+
+/// What somebody sent, as it may stand in a message and in the log: in quotes, escaped, and not long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown(String);
+
+impl Shown {
+    /// How many bytes of it are shown.
+    const MOST: usize = 80;
+
+    pub(crate) fn new(sent: &[u8]) -> Self {
+        let end = if sent.len() > Self::MOST { "…" } else { "" };
+        Self(format!("\"{}{end}\"", sent[..sent.len().min(Self::MOST)].escape_ascii()))
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -131,15 +164,15 @@ impl ForwardedRequest {
             (None, None) => return Err(ForwardedError::Missing(HOST)),
         };
         let path = uri.path_and_query().and_then(|path| path.as_str().strip_prefix(prefix));
-        let path = path.and_then(parse_path).ok_or(ForwardedError::Malformed("path"))?;
+        let path = path.and_then(parse_path).ok_or_else(|| malformed("path", uri.path()))?;
         let place = Place::Authority(authority.to_owned());
         Ok(Self { method: method.clone(), path, place })
     }
 
     fn from_forwarded(headers: &HeaderMap) -> Result<Self, ForwardedError> {
         let method = method(headers, FORWARDED_METHOD)?;
-        let path = required(headers, FORWARDED_URI)?;
-        let path = parse_path(path).ok_or(ForwardedError::Malformed(FORWARDED_URI))?;
+        let uri = required(headers, FORWARDED_URI)?;
+        let path = parse_path(uri).ok_or_else(|| malformed(FORWARDED_URI, uri))?;
         let proto = optional(headers, FORWARDED_PROTO)?;
         let host = optional(headers, FORWARDED_HOST)?;
         let place = match (proto, host) {
@@ -159,11 +192,11 @@ impl ForwardedRequest {
             (Some(_), Some(_)) => Err(ForwardedError::Contradiction),
             (None, None) => Err(ForwardedError::Missing(ORIGINAL_URL)),
             (None, Some(path)) => {
-                let path = parse_path(path).ok_or(ForwardedError::Malformed(ORIGINAL_URI))?;
+                let path = parse_path(path).ok_or_else(|| malformed(ORIGINAL_URI, path))?;
                 Ok(Self { method, path, place: Place::Unsaid })
             }
             (Some(url), None) => {
-                let malformed = || ForwardedError::Malformed(ORIGINAL_URL);
+                let malformed = || malformed(ORIGINAL_URL, url);
                 let origin = TargetUri::parse(url).map_err(|_| malformed())?;
                 let path = path_of(url).ok_or_else(malformed)?;
                 Ok(Self { method, path, place: Place::Origin(origin) })
@@ -190,7 +223,8 @@ fn optional<'h>(
     if fields.next().is_some() {
         return Err(ForwardedError::Repeated(name));
     }
-    field.to_str().map(Some).map_err(|_| ForwardedError::Malformed(name))
+    let not_text = |_| ForwardedError::Malformed(name, Shown::new(field.as_bytes()));
+    field.to_str().map(Some).map_err(not_text)
 }
 
 fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, ForwardedError> {
@@ -199,15 +233,26 @@ fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, F
 
 fn method(headers: &HeaderMap, name: &'static str) -> Result<Method, ForwardedError> {
     let text = required(headers, name)?;
-    Method::from_bytes(text.as_bytes()).map_err(|_| ForwardedError::Malformed(name))
+    Method::from_bytes(text.as_bytes()).map_err(|_| malformed(name, text))
 }
 
-/// The origin of which a proxy names scheme and authority. Neither may smuggle in a path.
+/// The origin of which a proxy names scheme and authority. Neither may smuggle in a path. A
+/// WebSocket begins with a request of HTTP, by which it is known (RFC 6455 §1.3).
 fn origin(proto: &str, host: &str) -> Result<TargetUri, ForwardedError> {
-    if !["http", "https"].contains(&proto) {
-        return Err(ForwardedError::Malformed(FORWARDED_PROTO));
-    }
-    parse_authority(proto, host).ok_or(ForwardedError::Malformed(FORWARDED_HOST))
+    let scheme = match proto {
+        "http" | "ws" => "http",
+        "https" | "wss" => "https",
+        _ => return Err(malformed(FORWARDED_PROTO, proto)),
+    };
+    parse_authority(scheme, host).ok_or_else(|| malformed(FORWARDED_HOST, host))
+}
+
+/// The error for a header that cannot be read. Neither schemes and hosts nor methods have commas.
+fn malformed(name: &'static str, text: &str) -> ForwardedError {
+    let shown = Shown::new(text.as_bytes());
+    let is_list =
+        text.contains(',') && ![FORWARDED_URI, ORIGINAL_URI, ORIGINAL_URL].contains(&name);
+    if is_list { ForwardedError::List(name, shown) } else { ForwardedError::Malformed(name, shown) }
 }
 
 /// The origin with this scheme at `authority`, which must be nothing else than host and port.

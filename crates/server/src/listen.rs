@@ -9,7 +9,6 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use countersign_protocol::ClientNetwork;
 use countersign_protocol::shares::{NoPlace, Place, Shares};
@@ -30,8 +29,10 @@ use crate::access_log::AccessLog;
 use crate::address::{PeerAddress, TrustedProxies};
 use crate::host_field;
 use crate::hosts::KnownHosts;
+use crate::not_http::{Explained, FirstBytes, Foreign};
 use crate::problem::{Problem, ProblemType};
 use crate::routes;
+use crate::unread::{Unread, Wire};
 
 #[cfg(test)]
 mod tests;
@@ -124,6 +125,7 @@ pub async fn serve(
         limits: limits.clone(),
         log: Arc::clone(log),
         foreign_host: Once::new(),
+        not_http: Explained::nothing(),
         stopping,
     });
     let mut connections = JoinSet::new();
@@ -234,6 +236,8 @@ fn http(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
         .http1()
         // Connections watch their own time, over both versions: see `Activity`.
         .header_read_timeout(None)
+        // A client that has sent its whole request may close its side (RFC 9112 §9.6).
+        .half_close(true)
         .max_buf_size(usize::try_from(head).unwrap_or(usize::MAX));
     builder
         .http2()
@@ -257,6 +261,7 @@ struct Server {
     log: Arc<AccessLog>,
     /// Whether the log has explained yet why a foreign host is refused.
     foreign_host: Once,
+    not_http: Explained,
     stopping: watch::Receiver<bool>,
 }
 
@@ -290,7 +295,10 @@ impl Server {
         };
         match handshake {
             Ok(Ok(stream)) => self.http_connection(stream, peer).await,
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, %error, "TLS handshake failed");
+                self.explain(Foreign::of_handshake(&error), peer);
+            }
             Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
         }
     }
@@ -300,9 +308,11 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
+        let (first, unread) = (FirstBytes::default(), Unread::default());
+        let stream = Wire::new(stream, first.clone(), unread.clone());
         let service = service_fn(|request| {
             let under_way = UnderWay::begin(&activity);
-            let answer = self.answer(request, peer);
+            let answer = self.answer(request, unread.clone(), peer);
             async move {
                 let answer = answer.await;
                 drop(under_way);
@@ -315,6 +325,7 @@ impl Server {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%peer, %error, "connection failed");
+                    self.explain(Foreign::of_plain(&first), peer);
                 }
                 return;
             }
@@ -328,10 +339,11 @@ impl Server {
     fn answer(
         &self,
         request: Request<Incoming>,
+        unread: Unread,
         peer: SocketAddr,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
         let early = host_field::answer_early(&request).or_else(|| self.misdirected(&request, peer));
-        let mut request = request.map(Body::new);
+        let mut request = unread.watch(request);
         request.extensions_mut().insert(PeerAddress(peer));
         let early = early.map(|answer| self.log.answered_early(&mut request, answer));
         let app = match early {
@@ -339,10 +351,17 @@ impl Server {
             None => Ok(self.app.clone()),
         };
         async move {
-            match app {
-                Ok(app) => app.oneshot(request).await,
-                Err(early) => Ok(early),
-            }
+            let answer = match app {
+                Ok(app) => app.oneshot(request).await?,
+                Err(early) => early,
+            };
+            Ok(unread.last_if_unread(answer))
+        }
+    }
+
+    fn explain(&self, foreign: Option<Foreign>, peer: SocketAddr) {
+        if let Some(foreign) = foreign {
+            self.not_http.note(foreign, peer, &self.log.metrics);
         }
     }
 

@@ -72,13 +72,31 @@ class NginxApi(ProxiedApi):
         self.run(nginx, "-e", "stderr", "-p", self.directory, "-c", file)
 
 
+class PlainNginxApi(NginxApi):
+    """An nginx whose administrator thought of nothing about bodies: it announces those that it does not send."""
+
+    def adapted(self, text):
+        for line in ("proxy_pass_request_body off;", 'proxy_set_header Content-Length "";'):
+            assert text.count(line) == 1
+            text = text.replace(line, "")
+        return text
+
+
 class CaddyApi(ProxiedApi):
+    example = "caddy/Caddyfile"
+
     def adapted(self, text):
         port = self.origin.rpartition(":")[2]
         assert "\n:8000 {" in text
         return text.replace("\n:8000 {", f"\n:{port} {{")
 
     def start_proxy(self):
-        file = self.configuration("caddy/Caddyfile")
+        file = self.configuration(self.example)
         home = {"HOME": str(self.directory), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""}
-        self.run("caddy", "run", "--config", file, env=os.environ | home)
+        self.run("caddy", "run", "--adapter", "caddyfile", "--config", file, env=os.environ | home)
+
+
+class ShortCaddyApi(CaddyApi):
+    """Caddy's own `forward_auth`, which sends the client's query along."""
+
+    example = "caddy/forward_auth.Caddyfile"

@@ -150,20 +150,53 @@ fn what_is_missing_is_named() {
 #[test]
 fn what_is_malformed_is_named() {
     let malformed = [
-        (FORWARDED_METHOD, &["", "GET POST", "GET,POST", "GÉT"][..]),
-        (FORWARDED_PROTO, &["", "HTTPS", "ftp", "https,http", "https://x"]),
-        (FORWARDED_HOST, &["", "a,b", "a/b", "user@a", "a?b", "a#b", "a:b", "a b", "ä"]),
+        (FORWARDED_METHOD, &["", "GET POST", "GÉT"][..]),
+        (FORWARDED_PROTO, &["", "HTTPS", "ftp", "wsss", "https://x"]),
+        (FORWARDED_HOST, &["", "a/b", "user@a", "a?b", "a#b", "a:b", "a b", "ä"]),
         (FORWARDED_URI, &["", "items", "http://api.example/items", "*", "/items#x", "/\u{e4}"]),
     ];
     for (name, values) in malformed {
         for value in values {
             let fields = with(&FORWARDED, name, Some(value));
-            assert_eq!(described(&fields), Err(ForwardedError::Malformed(name)), "{value:?}");
+            let shown = Shown::new(value.as_bytes());
+            assert_eq!(described(&fields), Err(ForwardedError::Malformed(name, shown)));
         }
     }
     for url in ["", "/items", "ftp://api.example/", "https://u@api.example/", "https://a/#/items"] {
         let fields = with(&ORIGINAL, ORIGINAL_URL, Some(url));
-        assert_eq!(described(&fields), Err(ForwardedError::Malformed(ORIGINAL_URL)), "{url:?}");
+        let refused = ForwardedError::Malformed(ORIGINAL_URL, Shown::new(url.as_bytes()));
+        assert_eq!(described(&fields), Err(refused));
+    }
+}
+
+#[test]
+fn a_list_is_called_a_list_and_shown() {
+    for (name, list) in [
+        (FORWARDED_PROTO, "https, http"),
+        (FORWARDED_HOST, "api.example,10.0.0.7"),
+        (FORWARDED_METHOD, "GET,GET"),
+    ] {
+        let refused = described(&with(&FORWARDED, name, Some(list))).unwrap_err();
+        let text = refused.to_string();
+        assert!(text.contains(&format!("the proxy's {name} is \"{list}\", a list")), "{text}");
+        assert!(text.contains("must overwrite"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_shown_is_short_and_cannot_steer_a_terminal() {
+    let text = Shown::new("\u{1b}[31m\"ä".as_bytes()).to_string();
+    assert_eq!(text, r#""\x1b[31m\"\xc3\xa4""#);
+    let long = Shown::new(&[b'a'; 5000]).to_string();
+    assert_eq!(long.chars().count(), 83);
+    assert!(long.ends_with("a…\""), "{long}");
+}
+
+#[test]
+fn a_websocket_is_known_by_the_request_that_opens_it() {
+    for (proto, origin) in [("ws", "http://api.example"), ("wss", "https://api.example")] {
+        let request = described(&with(&FORWARDED, FORWARDED_PROTO, Some(proto))).unwrap();
+        assert_eq!(request.place, at(origin));
     }
 }
 

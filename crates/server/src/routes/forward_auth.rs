@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     address::PeerAddress,
     app::App,
-    forwarded::{ForwardedError, ForwardedRequest},
+    forwarded::{ForwardedError, ForwardedRequest, Shown},
     problem::{Problem, ProblemBody, ProblemType, Refusal as CountedRefusal},
 };
 
@@ -58,7 +58,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     get,
     path = "/forward-auth",
     tag = "resources",
-    params(("scope" = Option<String>, Query, description = "A scope that the principal must have")),
+    params(("scope" = Option<String>, Query, description = "A scope that the principal must have. Any other query must be that of the client's request, and means nothing")),
     responses(
         (status = 200, description = "It is, by whom Remote-User, -Account, -Key, -Scopes and -Proof say; what does not exist is empty"),
         (status = 401, description = "It is not: WWW-Authenticate says what is missing or wrong, and DPoP-Nonce has the nonce for the next proof", body = ProblemBody, content_type = "application/problem+json"),
@@ -72,8 +72,9 @@ pub(crate) async fn forward_auth(
 ) -> Response {
     let (asked, _) = request.into_parts();
     let question = || {
-        let scope = needed_scope(asked.uri.query().unwrap_or_default())?;
-        Ok((ForwardedRequest::from_headers(&asked.headers)?, scope))
+        let original = ForwardedRequest::from_headers(&asked.headers)?;
+        let scope = needed_scope(asked.uri.query(), original.path.query())?;
+        Ok((original, scope))
     };
     app.answer(&asked, question, peer).await
 }
@@ -99,15 +100,30 @@ fn check_peer(app: &App, PeerAddress(peer): PeerAddress) -> Result<(), Forwarded
     is_trusted.then_some(()).ok_or(ForwardedError::UntrustedPeer)
 }
 
-/// The scope in the query of the proxy's question.
-fn needed_scope(query: &str) -> Result<Option<String>, ForwardedError> {
+/// The scope that the proxy needs, by `asked`, the query of its question.
+///
+/// Some proxies send the query of the client's request, `sent`, along where their configuration says
+/// none (Caddy's `forward_auth` with `uri /forward-auth`), so a query that both have is the
+/// client's. Only that of a scope is always the proxy's: otherwise a client who repeats the proxy's query
+/// in his own request would need no scope.
+fn needed_scope(asked: Option<&str>, sent: Option<&str>) -> Result<Option<String>, ForwardedError> {
+    let query = asked.unwrap_or_default();
     let mut parameters = form_urlencoded::parse(query.as_bytes());
     let Some((name, value)) = parameters.next() else { return Ok(None) };
     let is_one_scope = value.parse::<Scopes>().is_ok_and(|scopes| scopes.iter().count() == 1);
-    if name != "scope" || !is_one_scope || parameters.next().is_some() {
-        return Err(ForwardedError::Query);
+    if name == "scope" && is_one_scope && parameters.next().is_none() {
+        return Ok(Some(value.into_owned()));
     }
-    Ok(Some(value.into_owned()))
+    if asked == sent && !names_a_scope(query) {
+        return Ok(None);
+    }
+    Err(ForwardedError::Query(Shown::new(query.as_bytes())))
+}
+
+/// Whether a parameter of the query is called `scope`, or as somebody calls it who means that.
+fn names_a_scope(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, _)| name.to_ascii_lowercase().contains("scope"))
 }
 
 impl App {
@@ -202,8 +218,9 @@ fn join_challenges(headers: &mut HeaderMap) {
 /// It is not known what the question is, or it is not answered to whoever asks. The administrator
 /// reads in the log what is wrong with his proxy, which may show nothing of the answer.
 fn not_understood(error: &ForwardedError, PeerAddress(peer): PeerAddress) -> Response {
-    tracing::warn!(peer = %peer.ip(), reason = %error, "a question of a proxy was refused");
-    let problem = Problem::new(ProblemType::Forbidden).detail(error.to_string());
+    let peer = peer.ip().to_canonical();
+    tracing::warn!(%peer, reason = %error, "a question of a proxy was refused");
+    let problem = Problem::new(ProblemType::Forbidden).detail(format!("{error} (asked by {peer})"));
     let mut response = problem.into_response();
     response.extensions_mut().insert(CountedRefusal(error.reason()));
     response

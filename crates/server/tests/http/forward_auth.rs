@@ -199,7 +199,11 @@ async fn only_a_trusted_proxy_may_ask() {
     ] {
         let answer = call.send().await;
         answer.is_problem(403, "forbidden");
-        assert_eq!(answer.text("detail"), "only the proxies in trusted_proxies may ask");
+        let told = answer.text("detail");
+        assert!(
+            told.starts_with("only the proxies in trusted_proxies may ask (asked by "),
+            "{told}"
+        );
         answer.has_no("remote-user");
     }
     question().send().await.is(200);
@@ -282,6 +286,59 @@ async fn a_place_may_need_a_scope() {
         answer.is_problem(403, "forbidden");
         assert!(answer.text("detail").starts_with("the query of the endpoint"), "{query}");
     }
+}
+
+#[tokio::test]
+async fn the_clients_query_may_come_along_and_never_lifts_a_scope() {
+    let world = World::new().await;
+    let ask = |asked: &str, sent: &str| {
+        let proof = world.proof("GET", "https://api.example/items").sign();
+        let call = world.app.presenting(&world.token, &proof, "GET", &format!("{PATH}{asked}"));
+        forwarded(call.peer(PROXY), "GET", API, &format!("/items{sent}"))
+    };
+    for query in ["?limit=2", "?a=b&c=%2F", "?x", "?", ""] {
+        ask(query, query).send().await.is(200);
+    }
+    for sent in ["?scope=admin", "?x=1", "?scope=read", ""] {
+        let answer = ask("?scope=admin", sent).send().await;
+        answer.is_refusal(403, "insufficient_scope");
+    }
+    for (asked, sent) in [
+        ("?limit=2", "?limit=3"),
+        ("?limit=2", ""),
+        ("?scope=read&x=1", "?scope=read&x=1"),
+        ("?scope=", "?scope="),
+        ("?Scopes=admin", "?Scopes=admin"),
+        ("?x=1&%73cope=admin", "?x=1&%73cope=admin"),
+    ] {
+        let answer = ask(asked, sent).send().await;
+        answer.is_problem(403, "forbidden");
+        let told = answer.text("detail");
+        assert!(told.contains(&format!("not \"{}\"", &asked[1..])), "{told}");
+        assert!(told.contains("uri /forward-auth?"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_is_answered_without_a_look_at_its_body() {
+    let world = World::new().await;
+    let too_long = vec![b'x'; 200 * 1024];
+    let question = world.about_items(&world.proof("GET", "https://api.example/items"));
+    question.body("application/json", too_long).send().await.is(200);
+}
+
+#[tokio::test]
+async fn what_a_proxy_says_wrongly_is_shown_with_the_proxy_that_says_it() {
+    let world = World::new().await;
+    let question = || world.about_items(&world.proof("GET", "https://api.example/items"));
+    let proto = |value: &str| {
+        question().without_header("x-forwarded-proto").header("x-forwarded-proto", value)
+    };
+    let answer = proto("https,http").send().await;
+    let told = answer.is(403).text("detail");
+    assert!(told.starts_with("the proxy's X-Forwarded-Proto is \"https,http\", a list"), "{told}");
+    assert!(told.ends_with(&format!("(asked by {PROXY})")), "{told}");
+    proto("wss").send().await.is(200);
 }
 
 #[tokio::test]

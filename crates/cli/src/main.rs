@@ -1,13 +1,16 @@
 //! `countersign`: the one binary. It wires the parts together; every decision lies in a library.
 
+mod access;
 mod admin;
 mod client;
 mod config;
 mod demo;
 mod first_start;
 mod hardening;
+mod healthcheck;
 mod logging;
 mod master_key;
+mod notify;
 mod output;
 mod secret_file;
 mod serve;
@@ -37,6 +40,8 @@ enum Command {
     Demo(demo::Options),
     #[command(flatten)]
     Client(client::Command),
+    /// See whether the server of this configuration is ready
+    Healthcheck(healthcheck::Options),
     /// Administer a server: accounts, keys, invitations, audit, backup
     Admin(admin::Options),
 }
@@ -52,6 +57,9 @@ fn main() -> ExitCode {
             Command::Serve(options) => serve::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Demo(options) => demo::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Client(command) => client::run(command).await,
+            Command::Healthcheck(options) => {
+                healthcheck::run(&options).await.map(|()| ExitCode::SUCCESS)
+            }
             Command::Admin(options) => admin::run(options).await.map(|()| ExitCode::SUCCESS),
         }
     });

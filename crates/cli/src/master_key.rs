@@ -5,9 +5,9 @@
 //! vault knows which of them counts, and the next start puts things in order.
 
 use std::{
-    env, fs,
-    io::ErrorKind,
-    os::unix::fs::PermissionsExt as _,
+    env,
+    fs::{self, File},
+    io::{ErrorKind, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -20,7 +20,10 @@ use countersign_protocol::ports::Random;
 use countersign_system::SystemRandom;
 use zeroize::Zeroizing;
 
-use crate::{output, secret_file};
+use crate::{
+    output,
+    secret_file::{self, Keeper},
+};
 
 /// The variables that may hold the master key; the first one that is set counts.
 pub(crate) const VARIABLES: [&str; 2] = ["COUNTERSIGN_MASTER_KEY", "NOT_MY_KEY"];
@@ -206,15 +209,19 @@ pub(crate) fn adopt_next(data_dir: &Path) -> anyhow::Result<()> {
 
 /// Reads a key file; `None` when there is none.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Option<MasterKey>> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => Zeroizing::new(text),
+    let describe = || format!("cannot read {}", path.display());
+    let mut file = match File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
+        Err(error) => return Err(error).with_context(describe),
     };
-    let mode = fs::metadata(path)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        bail!("{} can be read by others: chmod 600 {0}", path.display());
-    }
+    let metadata = file.metadata().with_context(describe)?;
+    let otherwise = format!("set {} instead", VARIABLES[0]);
+    secret_file::check(path, &metadata, Keeper::Service, &otherwise)?;
+    // As large as it becomes: a buffer that grows leaves copies behind.
+    let length = usize::try_from(metadata.len()).unwrap_or_default();
+    let mut text = Zeroizing::new(String::with_capacity(length.saturating_add(1)));
+    file.read_to_string(&mut text).with_context(describe)?;
     let key = MasterKey::parse(&text).with_context(|| path.display().to_string())?;
     Ok(Some(key))
 }
@@ -264,7 +271,7 @@ async fn file_that_opens(data_dir: &Path, store: &dyn VaultStore) -> Option<Sour
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 
     use super::*;
 

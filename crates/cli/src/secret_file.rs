@@ -1,10 +1,11 @@
-//! Files with a secret in them: for their owner alone, and there only when they are whole.
+//! Files with a secret in them: for their owner alone, or for a group of this process; and there only when
+//! they are whole.
 //!
 //! A command that is killed must not leave a secret behind under a name that nobody looks for. So
 //! the file has no name until it is on the disk, where the file system can do that.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, ErrorKind, Write as _},
     os::{
         fd::AsRawFd as _,
@@ -13,7 +14,56 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+use anyhow::bail;
+use rustix::{
+    fs::{AtFlags, CWD, Gid, Mode, OFlags, linkat, openat},
+    process::{getegid, geteuid, getgroups},
+};
+
+/// Whose secret it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// A person, whose group may be that of all users of the machine.
+    Person,
+    /// A service, whose groups are its own. Kubernetes gives the files of a volume to one (`fsGroup`).
+    Service,
+}
+
+/// Refuses the file `path`, in which `keeper` has a secret, if others can read it. `otherwise` says how
+/// else the secret can be given, for where files have no modes.
+///
+/// What belongs to somebody else may be for a group of this process, since it could not be read
+/// otherwise: so come mounted Secrets. What is no file, such as the pipe of `<(pass show keyring)`, has no
+/// readers but us.
+pub(crate) fn check(
+    path: &Path,
+    file: &Metadata,
+    keeper: Keeper,
+    otherwise: &str,
+) -> anyhow::Result<()> {
+    let (mode, group) = (file.mode() & 0o777, file.gid());
+    let is_foreign = file.uid() != geteuid().as_raw();
+    let group_may_read = (is_foreign || keeper == Keeper::Service) && own_groups().contains(&group);
+    if !file.is_file() || is_for_us_alone(mode, group_may_read) {
+        return Ok(());
+    }
+    bail!(
+        "{path} can be read by others (mode {mode:04o}, group {group}): chmod 600 {path}. A mounted \
+         Secret of Kubernetes may be for a group of this process (defaultMode 0440, fsGroup). Where \
+         files have no modes (FAT, WSL's drvfs): {otherwise}",
+        path = path.display()
+    );
+}
+
+fn is_for_us_alone(mode: u32, group_may_read: bool) -> bool {
+    let mode = Mode::from_raw_mode(mode);
+    !mode.intersects(Mode::RWXO) && (group_may_read || !mode.intersects(Mode::RWXG))
+}
+
+fn own_groups() -> Vec<u32> {
+    let others = getgroups().unwrap_or_default();
+    others.into_iter().chain([getegid()]).map(Gid::as_raw).collect()
+}
 
 /// Makes the file `path`, which must not exist, with this content, durably.
 pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -94,6 +144,40 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_secret_is_for_its_owner_or_a_group_of_the_process() {
+        for (mode, alone, with_group) in [
+            (0o600, true, true),
+            (0o400, true, true),
+            (0o440, false, true),
+            (0o660, false, true),
+            (0o644, false, false),
+            (0o604, false, false),
+            (0o777, false, false),
+        ] {
+            assert_eq!(is_for_us_alone(mode, false), alone, "{mode:o}");
+            assert_eq!(is_for_us_alone(mode, true), with_group, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn what_a_service_keeps_may_be_for_its_group_and_what_a_person_keeps_may_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        fs::write(&path, "x").unwrap();
+        let verdict = |mode, keeper| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            check(&path, &fs::metadata(&path).unwrap(), keeper, "set VARIABLE")
+        };
+        verdict(0o440, Keeper::Service).unwrap();
+        verdict(0o440, Keeper::Person).unwrap_err();
+        verdict(0o600, Keeper::Person).unwrap();
+        let told = verdict(0o644, Keeper::Service).unwrap_err().to_string();
+        for part in ["mode 0644", "chmod 600 ", "fsGroup", "set VARIABLE"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
 
     #[test]
     fn both_ways_make_the_same_file_and_leave_nothing_else() {

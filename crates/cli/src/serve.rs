@@ -1,13 +1,20 @@
 //! `countersign serve`.
 
 use std::{
-    net::SocketAddr, panic::resume_unwind, path::PathBuf, sync::Arc, thread, time::Duration,
+    fs,
+    net::SocketAddr,
+    panic::resume_unwind,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use clap::Args;
 use countersign_authority::Maintenance;
 use countersign_server::{app::App, listen, tls::ServerTls};
+use countersign_store::sqlite::Disk;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
@@ -18,8 +25,10 @@ use crate::{
     config::{self, Location, Settings},
     hardening, logging,
     master_key::Source,
+    notify::{self, State},
     output,
-    server::{self, Allowed},
+    secret_file::{self, Keeper},
+    server::{self, Allowed, Opened},
 };
 
 /// How often the certificate files are looked at.
@@ -41,7 +50,7 @@ pub(crate) struct Options {
     accept_loss: bool,
 
     /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = config::parse_listen)]
     listen: Option<SocketAddr>,
 
     /// The origin by which clients know this server, such as <https://auth.example.com>
@@ -130,15 +139,23 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     ignore_other_signals()?;
     let stop = until_asked_to_stop()?;
     let allowed = Allowed { anew: options.new, loss: options.accept_loss };
-    serve(&settings, allowed, stop, |started| announce(&settings, &started)).await
+    let started = |started: Started| {
+        announce(&settings, &started);
+        notify::service_manager(State::Ready);
+    };
+    serve(&settings, allowed, stop, started).await
 }
 
 /// A server that has begun to listen.
 pub(crate) struct Started {
-    /// Where clients find it.
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What clients call it.
     pub(crate) issuer: String,
     /// Where its master key came from.
     pub(crate) master_key: Source,
+    /// Whether its database was made just now.
+    pub(crate) is_new: bool,
 }
 
 /// Serves until `stop` is ready; calls `started` when it listens.
@@ -150,11 +167,16 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     settings.check_transport()?;
     let transport = settings.transport()?;
-    let tls = settings.tls_files().map(ServerTls::load).transpose()?.map(Arc::new);
+    let files = settings.tls_files();
+    if let Some(files) = &files {
+        warn_of_readers(&files.key);
+    }
+    let tls = files.map(ServerTls::load).transpose()?.map(Arc::new);
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
-    let origin = settings.origin(listener.local_addr()?)?;
+    let address = listener.local_addr()?;
+    let origin = settings.origin(address)?;
     let issuer = origin.origin().to_owned();
     let limits = settings.connections(&origin)?;
     let opened =
@@ -170,7 +192,8 @@ pub(crate) async fn serve(
         let guarding = guarding.clone();
         Maintenance::new(Arc::clone(&opened.authority), move || guarding.forget_verified_tokens())
     };
-    started(Started { issuer, master_key: opened.master_key });
+    let Opened { master_key, is_new, .. } = &opened;
+    started(Started { address, issuer, master_key: master_key.clone(), is_new: *is_new });
     let housekeeping = tokio::spawn(maintenance().run());
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
     let acceptor = tls.map(|tls| tls.acceptor());
@@ -181,6 +204,17 @@ pub(crate) async fn serve(
     drop(opened.lock);
     tracing::info!("stopped");
     Ok(served?)
+}
+
+/// A key that others can read is no reason to be away: it often comes so from what renews or mounts it.
+fn warn_of_readers(key: &Path) {
+    const ELSEWHERE: &str = "keep it on another file system";
+    let readable = fs::metadata(key)
+        .map_err(anyhow::Error::from)
+        .and_then(|file| secret_file::check(key, &file, Keeper::Service, ELSEWHERE));
+    if let Err(error) = readable {
+        output::remark(format!("WARNING: {error}"));
+    }
 }
 
 /// Waits for what a thread of its own makes. What has passed over the stack of that thread, the master
@@ -202,6 +236,7 @@ fn until_asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        notify::service_manager(State::Stopping);
         tracing::info!("stopping: requests under way may finish");
     })
 }
@@ -228,34 +263,53 @@ fn ignore_other_signals() -> anyhow::Result<()> {
 }
 
 /// A few lines for the person who started the server.
-fn announce(settings: &Settings, Started { issuer, master_key }: &Started) {
-    let data_dir = settings.data_dir.display();
-    match master_key {
-        Source::NewFile(path) => {
-            output::remark(format!(
-                "made the data directory {data_dir}, a database and signing keys"
-            ));
-            output::remark(format!(
-                "made the master key {}: keep a copy elsewhere, a backup is worth nothing without it",
-                path.display()
-            ));
-        }
-        Source::File(_) => output::remark(format!("opened the data directory {data_dir}")),
-        Source::Interrupted(_) => output::remark(format!(
-            "opened the data directory {data_dir} and finished an interrupted change of its master \
-             key"
-        )),
-        Source::Environment(variable) => {
-            output::remark(format!("opened the data directory {data_dir} with {variable}"));
-        }
+fn announce(settings: &Settings, started: &Started) {
+    for line in beginning(&settings.data_dir, started) {
+        output::remark(line);
     }
-    output::remark(format!("listening on {issuer}, enrolment is {}", settings.enrolment));
+    output::remark(whereabouts(settings, started));
     for origin in &settings.forward_auth.origins {
         output::remark(format!(
             "protecting {origin} for proxies at {}",
             settings.trusted_proxies.join(", ")
         ));
     }
+    warn(settings);
+    output::remark(first_step(&settings.enrolment, &started.issuer));
+}
+
+/// What was made or opened.
+fn beginning(data_dir: &Path, started: &Started) -> Vec<String> {
+    let data_dir = data_dir.display();
+    let made = format!("made the data directory {data_dir}, a database and signing keys");
+    let opened = format!("opened the data directory {data_dir}");
+    let done = if started.is_new { made } else { opened };
+    match &started.master_key {
+        Source::NewFile(path) => vec![
+            done,
+            format!(
+                "made the master key {}: keep a copy elsewhere, a backup is worth nothing without it",
+                path.display()
+            ),
+        ],
+        Source::File(_) => vec![done],
+        Source::Interrupted(_) => {
+            vec![format!("{done} and finished an interrupted change of its master key")]
+        }
+        Source::Environment(variable) => vec![format!("{done}, with the master key in {variable}")],
+    }
+}
+
+/// Where the server listens, and what clients call it where that is something else.
+fn whereabouts(settings: &Settings, Started { address, issuer, .. }: &Started) -> String {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let listens = format!("{scheme}://{address}");
+    let called =
+        if listens == *issuer { String::new() } else { format!(", clients call it {issuer}") };
+    format!("listening on {listens}{called}, enrolment is {}", settings.enrolment)
+}
+
+fn warn(settings: &Settings) {
     if !settings.rate_limits.enabled {
         output::remark(
             "WARNING: rate limits are OFF; every client may do everything as often as it likes",
@@ -265,5 +319,83 @@ fn announce(settings: &Settings, Started { issuer, master_key }: &Started) {
     if settings.insecure_http && settings.tls.is_none() {
         output::remark("WARNING: plain HTTP; whoever is in between reads along");
     }
-    output::remark(format!("try: countersign register alice --server {issuer}"));
+    let reserve = settings.limits.disk_reserve_bytes;
+    if let Ok(Disk { free_bytes: free, .. }) = Disk::of(&settings.data_dir)
+        && free < reserve
+    {
+        output::remark(format!(
+            "WARNING: {free} bytes are free on the disk of {}, less than limits.disk_reserve_bytes \
+             ({reserve}): nobody can register until there is more",
+            settings.data_dir.display()
+        ));
+        tracing::warn!(free, reserve, "the disk is nearly full: registrations are refused");
+    }
+}
+
+/// What a person may do next.
+fn first_step(enrolment: &str, issuer: &str) -> String {
+    let register = format!("countersign register alice --server {issuer}");
+    match enrolment {
+        "closed" => "nobody can register: enrolment is closed".to_owned(),
+        "invited" => format!("try: countersign admin invite alice, then: {register} --code CODE"),
+        _ => format!("try: {register}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started(address: &str, issuer: &str, master_key: Source, is_new: bool) -> Started {
+        let address = address.parse().unwrap();
+        Started { address, issuer: issuer.to_owned(), master_key, is_new }
+    }
+
+    #[test]
+    fn the_start_says_where_it_listens_and_what_clients_call_it() {
+        let settings = Settings::default();
+        let key = || Source::File("k".into());
+        let alone = started("127.0.0.1:8080", "http://127.0.0.1:8080", key(), false);
+        assert_eq!(
+            whereabouts(&settings, &alone),
+            "listening on http://127.0.0.1:8080, enrolment is open"
+        );
+        let behind = started("127.0.0.1:8080", "https://auth.example.com", key(), false);
+        assert_eq!(
+            whereabouts(&settings, &behind),
+            "listening on http://127.0.0.1:8080, clients call it https://auth.example.com, enrolment \
+             is open"
+        );
+    }
+
+    #[test]
+    fn what_was_made_is_not_called_opened() {
+        let said = |key: Source, is_new| {
+            beginning(Path::new("data"), &started("127.0.0.1:1", "http://a", key, is_new)).concat()
+        };
+        let environment = Source::Environment("NOT_MY_KEY");
+        assert_eq!(
+            said(environment.clone(), true),
+            "made the data directory data, a database and signing keys, with the master key in \
+             NOT_MY_KEY"
+        );
+        assert_eq!(
+            said(environment, false),
+            "opened the data directory data, with the master key in NOT_MY_KEY"
+        );
+        assert_eq!(said(Source::File("k".into()), false), "opened the data directory data");
+    }
+
+    #[test]
+    fn the_first_step_is_one_that_works() {
+        let issuer = "https://auth.example.com";
+        let step = |enrolment| first_step(enrolment, issuer);
+        assert_eq!(
+            step("open"),
+            "try: countersign register alice --server https://auth.example.com"
+        );
+        assert!(step("invited").contains("admin invite alice"), "{}", step("invited"));
+        assert!(step("invited").ends_with("--code CODE"), "{}", step("invited"));
+        assert!(!step("closed").contains("countersign register"), "{}", step("closed"));
+    }
 }

@@ -19,6 +19,7 @@ use countersign_store::{
 use countersign_system::{SystemClock, SystemRandom};
 
 use crate::{
+    access,
     config::Settings,
     first_start,
     master_key::{self, Source},
@@ -77,7 +78,9 @@ fn open_accepting(
     let now = SystemClock::new().now();
     let defaults = SqliteOptions::default();
     let options = SqliteOptions { mode, is_server, accept_loss, disk_reserve, now, ..defaults };
-    let store = Arc::new(SqliteStore::open(&database_path(settings), &options)?);
+    let store = SqliteStore::open(&database_path(settings), &options)
+        .map_err(|error| access::explain(&settings.data_dir, error.into()))?;
+    let store = Arc::new(store);
     let ports = ports(&store, settings);
     Ok(DataDir { store, ports })
 }
@@ -87,6 +90,8 @@ pub(crate) struct Opened {
     pub(crate) authority: Arc<Authority>,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) master_key: Source,
+    /// Whether the database was made just now.
+    pub(crate) is_new: bool,
     /// Keeps a second server out of the data directory.
     pub(crate) lock: ServerLock,
 }
@@ -107,9 +112,7 @@ pub(crate) async fn start(
     policy: impl FnOnce() -> anyhow::Result<Policy>,
 ) -> anyhow::Result<Opened> {
     let policy = policy()?;
-    create_private_dir(&settings.data_dir)
-        .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
-    let lock = ServerLock::acquire(&settings.data_dir)?;
+    let lock = lock(settings).map_err(|error| access::explain(&settings.data_dir, error))?;
     let purpose = first_start::decide(settings, &lock, allowed.anew)?;
     let may_make_key = purpose == Purpose::FirstStart;
     let keys = master_key::find(&settings.data_dir, may_make_key, &SystemRandom)?;
@@ -125,7 +128,15 @@ pub(crate) async fn start(
     master_key::warn_if_weak(&found);
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);
     lock.remember(Memory::Installation(store.installation()))?;
-    Ok(Opened { authority, store, master_key: found.source, lock })
+    let is_new = purpose == Purpose::FirstStart;
+    Ok(Opened { authority, store, master_key: found.source, is_new, lock })
+}
+
+/// Takes the data directory for this server, and makes it if it is not there.
+fn lock(settings: &Settings) -> anyhow::Result<ServerLock> {
+    create_private_dir(&settings.data_dir)
+        .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
+    Ok(ServerLock::acquire(&settings.data_dir)?)
 }
 
 /// Refuses a database that was put in the place of the one that was used here before.

@@ -58,6 +58,36 @@ fn a_wrong_passphrase_or_a_damaged_file_changes_nothing() {
 }
 
 #[test]
+fn a_private_key_in_a_file_that_others_can_read_is_refused_as_a_passphrase_is() {
+    let user = user();
+    user.openssl("genpkey -algorithm ED25519 -out open.pem");
+    let set = |mode| {
+        fs::set_permissions(user.path("open.pem"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(0o644);
+    let refused = user.fails(&["keyring", "import", "bob", "open.pem"]);
+    assert!(refused.contains("mode 0644") && refused.contains("chmod 600"), "{refused}");
+    assert!(refused.contains("standard input"), "{refused}");
+    set(0o600);
+    user.does(&["keyring", "import", "bob", "open.pem"]);
+}
+
+#[test]
+fn a_keyring_that_cannot_be_written_still_gives_tokens() {
+    let server = Server::start(&[]);
+    let user = User::of(server.url());
+    user.does(&["register", "alice"]);
+    // As on a read-only file system, for root too.
+    let lock = user.keyring().with_file_name("keyring.json.lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let refused = user.fails(&["login"]);
+    assert!(refused.contains("cannot lock") && refused.contains("--print-token"), "{refused}");
+    assert!(user.does(&["login", "--print-token"]).starts_with("ey"));
+    user.does(&["call", "GET", "/v1/whoami"]);
+}
+
+#[test]
 fn the_passphrase_may_come_from_a_private_file() {
     let user = user();
     let run = |args: &[&str], variable: Option<&str>| {
@@ -76,6 +106,9 @@ fn the_passphrase_may_come_from_a_private_file() {
     fs::set_permissions(user.path("passphrase"), fs::Permissions::from_mode(0o640)).unwrap();
     let exposed = run(&option, None);
     assert!(exposed.stderr.contains("chmod 600"), "{}", exposed.stderr);
+    write_private(&user.path("edited"), &format!("\u{feff}{PASSPHRASE}\n\n"));
+    let edited = run(&["keyring", "list"], Some("edited"));
+    assert!(edited.stderr.contains("byte order mark"), "{}", edited.stderr);
     write_private(&user.path("empty"), "\n");
     assert!(run(&["keyring", "list"], Some("empty")).stderr.contains("is empty"));
     assert!(run(&["keyring", "list"], Some("missing")).stderr.contains("cannot read"));

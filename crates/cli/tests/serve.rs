@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    fs::{self, OpenOptions},
     io::{BufRead as _, BufReader},
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::Path,
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -57,6 +59,123 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// `countersign healthcheck` with these arguments.
+fn healthcheck(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.arg("healthcheck").args(args).env_clear().env("http_proxy", "http://192.0.2.1:1");
+    command.output().unwrap()
+}
+
+/// The port in the line that says where the server listens.
+fn port(said: &str) -> String {
+    let (_, rest) = said.split_once("listening on http://127.0.0.1:").unwrap();
+    rest.split(',').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_healthcheck_succeeds_while_the_server_is_ready_and_fails_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = serve(dir.path(), &[]).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap());
+    let mut server = Server { child, lines };
+    let port = port(&server.says("listening on "));
+    let address = format!("127.0.0.1:{port}");
+    let url = format!("http://{address}/");
+    for args in [&["--listen", &address][..], &["--url", &url]] {
+        let asked = healthcheck(args);
+        assert!(asked.status.success(), "{asked:?}");
+        assert_eq!(asked.stdout, b"ready\n");
+    }
+    // Moved away, as by an administrator's mistake: it answers, but is not ready.
+    fs::rename(dir.path().join("countersign.db"), dir.path().join("elsewhere")).unwrap();
+    server.says("the store is not where it was");
+    // A good answer holds for a second.
+    let mut asked = (0..1000).map(|_| healthcheck(&["--listen", &address]));
+    let asked = asked.find(|asked| !asked.status.success()).unwrap();
+    assert_eq!(asked.status.code(), Some(1), "{asked:?}");
+    assert!(String::from_utf8_lossy(&asked.stderr).contains("answers 503"), "{asked:?}");
+    drop(server);
+    let asked = healthcheck(&["--listen", &address, "--timeout", "3"]);
+    assert_eq!(asked.status.code(), Some(1), "{asked:?}");
+    assert!(String::from_utf8_lossy(&asked.stderr).contains("does not answer"), "{asked:?}");
+}
+
+#[test]
+fn the_service_manager_learns_when_the_server_is_ready_and_when_it_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let data_dir = dir.path().join("data");
+    let mut child = serve(&data_dir, &[("NOTIFY_SOCKET", path.to_str().unwrap())]).spawn().unwrap();
+    let received = || {
+        let mut message = [0; 100];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    assert_eq!(received(), "READY=1");
+    let lines = BufReader::new(child.stderr.take().unwrap());
+    let server = Server { child, lines };
+    server.send(Signal::TERM);
+    assert_eq!(received(), "STOPPING=1");
+}
+
+#[test]
+fn a_start_whose_standard_error_is_full_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let data_dir = dir.path().join("data");
+    let mut command = serve(&data_dir, &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    command.stderr(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let mut child = command.spawn().unwrap();
+    socket.recv(&mut [0; 100]).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    // What cannot start has a status, though nobody can be told why.
+    let mut command = serve(&data_dir, &[("COUNTERSIGN_LISTN", "x")]);
+    command.stderr(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    assert_eq!(command.status().unwrap().code(), Some(1));
+    let mut wrong = serve(&data_dir, &[]);
+    wrong.arg("--no-such-option");
+    wrong.stderr(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    assert_eq!(wrong.status().unwrap().code(), Some(2));
+}
+
+#[test]
+fn an_address_to_listen_on_that_is_none_is_answered_with_examples() {
+    let dir = tempfile::tempdir().unwrap();
+    for wrong in [":8080", "localhost:8080", "8080", "::1:80x"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(["serve", "--listen", wrong, "--data-dir"]).arg(dir.path()).env_clear();
+        let by_option = command.output().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(["serve", "--data-dir"]).arg(dir.path());
+        let by_variable = command.env_clear().env("COUNTERSIGN_LISTEN", wrong).output().unwrap();
+        for (output, status) in [(by_option, 2), (by_variable, 1)] {
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(status), "{told}");
+            assert!(told.contains("127.0.0.1:8080") && told.contains(wrong), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_master_key_may_be_for_a_group_of_the_process_and_not_for_all() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Server::start(serve(dir.path(), &[])));
+    let key = dir.path().join("master.key");
+    let set = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+    for mode in [0o660, 0o440] {
+        set(mode);
+        drop(Server::start(serve(dir.path(), &[])));
+    }
+    set(0o644);
+    let refused = serve(dir.path(), &[]).output().unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert!(told.contains("mode 0644") && told.contains("COUNTERSIGN_MASTER_KEY"), "{told}");
 }
 
 #[test]

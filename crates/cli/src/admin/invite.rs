@@ -114,14 +114,25 @@ async fn invite(
     }
     let expires_at = data_dir.ports.clock.now() + expires;
     let whom = username.as_ref().map_or("anybody".to_owned(), ToString::to_string);
+    let command = command(settings, "register", username.as_ref().map_or("NAME", Username::as_str));
     let new = NewInvitation { username, scopes, expires_at };
     let code = Administration::new(&data_dir.ports).invite(new).await?;
     let said = output::line(code.reveal());
     let until = to_rfc3339(expires_at);
     output::remark(format!("registers {whom}, once, until {until}; it is not shown again"));
-    output::remark("use it with: countersign register NAME --code CODE");
+    output::remark(format!("use it with: {command}"));
     warn_if_closed(settings);
     output::after(made(&code.hash()), said)
+}
+
+/// The command that uses a code, as far as this configuration knows it. The code itself is written
+/// once, to standard output.
+fn command(settings: &Settings, verb: &str, name: &str) -> String {
+    // A server that listens on every address, or on a port of the system's choice, has no URL here.
+    let origin = settings.origin(settings.listen).ok();
+    let origin = origin.filter(|_| settings.issuer.is_some() || settings.listen.port() != 0);
+    let server = origin.map_or_else(String::new, |origin| format!(" --server {}", origin.origin()));
+    format!("countersign {verb} {name} --code CODE{server}")
 }
 
 async fn invite_with_password(
@@ -165,7 +176,7 @@ async fn allow_recovery(
         "lets whoever has it into the account of {username}, once, until {}; it is not shown again",
         to_rfc3339(expires_at)
     ));
-    output::remark(format!("use it with: countersign recover {username} --code CODE"));
+    output::remark(format!("use it with: {}", command(settings, "recover", username.as_str())));
     if administration.has_password(&account).await? {
         output::remark("for a new password in place of a key: add --dialect password");
     }
@@ -226,7 +237,7 @@ async fn invite_each(
     let said = output::bytes(list.as_bytes());
     let how_many = count(codes.len() as u64, "invitation");
     output::remark(format!("made {how_many}, each good once, until {until}"));
-    output::remark("each is used with: countersign register USERNAME --code CODE");
+    output::remark(format!("each is used with: {}", command(settings, "register", "USERNAME")));
     warn_if_closed(settings);
     output::after(format!("{how_many} made (nobody knows their codes: withdraw them)"), said)
 }
@@ -314,5 +325,29 @@ fn made(hash: &CodeHash) -> String {
 fn warn_if_closed(settings: &Settings) {
     if settings.enrolment == "closed" {
         output::remark("WARNING: by this configuration enrolment is closed, even to the invited");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_invited_are_told_the_command_with_name_and_server() {
+        let command = |text: &str, name: &str| {
+            let settings: Settings = toml::from_str(text).unwrap();
+            command(&settings, "register", name)
+        };
+        assert_eq!(
+            command("issuer = \"https://auth.example.com\"", "alice"),
+            "countersign register alice --code CODE --server https://auth.example.com"
+        );
+        assert_eq!(
+            command("", "NAME"),
+            "countersign register NAME --code CODE --server http://127.0.0.1:8080"
+        );
+        for unknown in ["listen = \"0.0.0.0:80\"", "listen = \"127.0.0.1:0\""] {
+            assert_eq!(command(unknown, "bob"), "countersign register bob --code CODE");
+        }
     }
 }

@@ -250,22 +250,25 @@ impl Actor {
         Ok(())
     }
 
-    /// Puts the account id into the keyring, if it is not there.
-    pub(super) fn keep_account(&mut self, account_id: &str) -> anyhow::Result<()> {
+    /// Puts the account id into the keyring, if it is not there. A failure is no more than a remark.
+    pub(super) fn keep_account(&mut self, account_id: &str) {
         if let Some(kept) = &mut self.kept
             && kept.entry().is_some_and(|entry| entry.account_id().is_none())
+            && let Err(error) =
+                kept.keyring.update(&kept.entry, |entry| entry.set_account_id(account_id))
         {
-            kept.keyring.update(&kept.entry, |entry| entry.set_account_id(account_id))?;
+            output::remark(format!("the account id is not kept: {error}"));
         }
-        Ok(())
     }
 
-    /// Puts the password into the keyring.
-    pub(super) fn keep_password(&mut self, password: &Password) -> anyhow::Result<()> {
-        if let Some(kept) = &mut self.kept {
-            kept.keyring.update(&kept.entry, |entry| entry.set_password(password))?;
+    /// Puts the password into the keyring. A failure is no more than a remark.
+    pub(super) fn keep_password(&mut self, password: &Password) {
+        if let Some(kept) = &mut self.kept
+            && let Err(error) =
+                kept.keyring.update(&kept.entry, |entry| entry.set_password(password))
+        {
+            output::remark(format!("the password is not kept: {error}"));
         }
-        Ok(())
     }
 
     /// Takes the tokens out of the keyring.

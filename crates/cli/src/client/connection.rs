@@ -133,6 +133,12 @@ fn advice(error: &ClientError) -> Option<String> {
              basicConstraints=critical,CA:FALSE"
                 .to_owned()
         }
+        ClientError::Unreachable { origin, reason } if reason.contains("InvalidContentType") => {
+            format!("is TLS spoken there at all? Without it: {}", origin.replace("https:", "http:"))
+        }
+        ClientError::Unreachable { origin, reason } if reason.contains("invalid HTTP version") => {
+            format!("is TLS spoken there? Then: {}", origin.replace("http:", "https:"))
+        }
         ClientError::Unreachable { reason, .. } if reason.contains("certificate") => {
             "--ca FILE makes a private certificate authority known".to_owned()
         }
@@ -178,6 +184,18 @@ fn advice(error: &ClientError) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_side_with_tls_and_one_without_is_called_that() {
+        let advice = |origin: &str, reason: &str| {
+            let (origin, reason) = (origin.to_owned(), reason.to_owned());
+            advice(&ClientError::Unreachable { origin, reason }).unwrap()
+        };
+        let corrupt = "received corrupt message of type InvalidContentType";
+        assert!(advice("https://a.example", corrupt).ends_with("http://a.example"));
+        let version = "invalid HTTP version parsed";
+        assert!(advice("http://127.0.0.1:8443", version).ends_with("https://127.0.0.1:8443"));
+    }
 
     #[test]
     fn an_api_that_is_not_there_is_not_the_server() {

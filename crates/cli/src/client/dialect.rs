@@ -100,7 +100,7 @@ pub(super) async fn password(
     let name = actor.entry().map_or(actor.subject(), Entry::username);
     let password: Password = options.get(&format!("Password of {name}"))?;
     let session = actor.login_with_password(&password).await?;
-    actor.keep_password(&password)?;
+    actor.keep_password(&password);
     Ok(session)
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::R
     );
     let who = actor.client().whoami_gradecoin(actor.key(), actor.subject()).await;
     let who = who.map_err(explain_login)?;
-    actor.keep_account(&who.account_id)?;
+    actor.keep_account(&who.account_id);
     let (server, username) = (actor.server(), printable(&who.username));
     Ok(output::line(format!("{server} takes requests signed by this key for those of {username}"))?)
 }
@@ -138,7 +138,7 @@ pub(super) async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow:
     };
     let jwt = make(actor)?;
     let who = actor.client().whoami_self_signed(&jwt).await.map_err(explain_login)?;
-    actor.keep_account(&who.account_id)?;
+    actor.keep_account(&who.account_id);
     let said = format!(
         "{} takes JWTs of this key for those of {}",
         actor.server(),
@@ -162,7 +162,7 @@ pub(super) async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Res
     );
     let who =
         actor.client().whoami_signjwt(actor.key(), actor.subject()).await.map_err(explain_login)?;
-    actor.keep_account(&who.account_id)?;
+    actor.keep_account(&who.account_id);
     let (server, username) = (actor.server(), printable(&who.username));
     Ok(output::line(format!("{server} takes messages signed by this key for those of {username}"))?)
 }

@@ -13,6 +13,7 @@ use countersign_protocol::keys::{KeyError, NewKey, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
 use super::secret::{Kind, Source};
+use crate::secret_file::{self, Keeper};
 
 /// More than any key takes.
 const MAX_BYTES: usize = 64 * 1024;
@@ -56,13 +57,24 @@ impl KeyType {
 /// Reads a private key: PEM, DER, JWK or the format of OpenSSH, for whose passphrase it asks; `-`
 /// stands for standard input.
 pub(super) fn read(path: &Path) -> anyhow::Result<PrivateKey> {
-    let (name, content) = if path == Path::new("-") {
-        ("standard input".to_owned(), read_some(io::stdin().lock()))
-    } else {
-        (path.display().to_string(), File::open(path).and_then(read_some))
-    };
-    let content = content.with_context(|| format!("cannot read {name}"))?;
-    parse(&content, &name).with_context(|| format!("{name} is no key to log in with"))
+    if path == Path::new("-") {
+        let content = read_some(io::stdin().lock()).context("cannot read standard input")?;
+        return Ok(parse(&content, "standard input")?.0);
+    }
+    let name = path.display().to_string();
+    let describe = || format!("cannot read {name}");
+    let file = File::open(path).with_context(describe)?;
+    let metadata = file.metadata().with_context(describe)?;
+    let (key, is_encrypted) = parse(&read_some(file).with_context(describe)?, &name)?;
+    if !is_encrypted {
+        secret_file::check(
+            path,
+            &metadata,
+            Keeper::Person,
+            "give - and the key on standard input",
+        )?;
+    }
+    Ok(key)
 }
 
 /// Thumbprint and kind.
@@ -76,14 +88,17 @@ pub(super) fn kind(key: &PublicKey) -> String {
     key.rsa_bits().map_or_else(|| name.to_owned(), |bits| format!("{name} {bits}"))
 }
 
-fn parse(content: &[u8], name: &str) -> anyhow::Result<PrivateKey> {
+/// The key, and whether the file was encrypted.
+fn parse(content: &[u8], name: &str) -> anyhow::Result<(PrivateKey, bool)> {
+    let describe = || format!("{name} is no key to log in with");
     match read_private_key(content, None) {
         Err(KeyError::PassphraseNeeded) => {
             let source = Source::find(&KEY_PASSPHRASE, None)?;
             let passphrase = source.read(&KEY_PASSPHRASE, &format!("Passphrase of {name}: "))?;
-            Ok(read_private_key(content, Some(&passphrase))?)
+            let key = read_private_key(content, Some(&passphrase)).with_context(describe)?;
+            Ok((key, true))
         }
-        key => Ok(key?),
+        key => Ok((key.with_context(describe)?, false)),
     }
 }
 

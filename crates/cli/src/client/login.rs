@@ -1,5 +1,6 @@
 //! `countersign login`, `logout` and `whoami`.
 
+use anyhow::Context as _;
 use clap::Args;
 use countersign_client::{Session, TransportOptions, WhoAmI, keyring::Entry};
 use countersign_protocol::UnixTime;
@@ -93,7 +94,7 @@ pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
         Some(_) => None,
         None => Some(session.whoami().await.map_err(explain_login)?),
     };
-    actor.keep(&session, who.as_ref().map(|who| who.account_id.as_str()))?;
+    keep(options, &mut actor, &session, who.as_ref())?;
     report(options, &session, who.as_ref(), actor.server())
 }
 
@@ -118,8 +119,26 @@ async fn login_with_password(options: &LoginOptions) -> anyhow::Result<()> {
     let mut actor = Actor::of_entry(keyring, places, entry, None, limits).await?;
     let session = dialect::password(&mut actor, &options.password).await?;
     let who = session.whoami().await.map_err(explain_login)?;
-    actor.keep(&session, Some(&who.account_id))?;
+    keep(options, &mut actor, &session, Some(&who))?;
     report(options, &session, Some(&who), actor.server())
+}
+
+/// Keeps the token, without which a login was for nothing, unless the token is printed.
+fn keep(
+    options: &LoginOptions,
+    actor: &mut Actor,
+    session: &Session,
+    who: Option<&WhoAmI>,
+) -> anyhow::Result<()> {
+    let account_id = who.map(|who| who.account_id.as_str());
+    if options.print_token {
+        actor.done(session, account_id);
+        return Ok(());
+    }
+    actor.keep(session, account_id).context(
+        "the token is not kept. Where the keyring cannot be written, `login --print-token` prints \
+         the token, and `call` and `whoami` log in by themselves",
+    )
 }
 
 fn report(

@@ -132,8 +132,17 @@ fn report(
     if options.dialect == Some(Dialect::Password) {
         output::remark("the keyring keeps the password; the key is what tokens are bound to");
     }
-    output::remark("try: countersign whoami");
+    output::remark(format!("try: {}", whoami(keyring.entries().len(), enrolled.entry.as_str())));
     Ok(())
+}
+
+/// The command that asks who one is, which must name the entry where there are several.
+fn whoami(entries: usize, entry: &str) -> String {
+    if entries == 1 {
+        "countersign whoami".to_owned()
+    } else {
+        format!("countersign whoami {entry}")
+    }
 }
 
 impl Options {
@@ -187,5 +196,16 @@ async fn register(
             let Registration { account_id, .. } = client.register(key, &account).await?;
             Ok(Accepted::account(account_id))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_names_the_entry_where_there_are_several() {
+        assert_eq!(whoami(1, "alice"), "countersign whoami");
+        assert_eq!(whoami(2, "alice-2"), "countersign whoami alice-2");
     }
 }

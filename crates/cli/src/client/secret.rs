@@ -3,15 +3,15 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
+    io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use zeroize::Zeroizing;
 
 use super::connection::variable;
+use crate::secret_file::{self, Keeper};
 
 /// More than any secret has, in bytes.
 const MAX_BYTES: usize = 1024;
@@ -58,7 +58,7 @@ impl Source {
     /// Reads it; `prompt` is for the person at the terminal.
     pub(super) fn read(&self, kind: &Kind, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
         match self {
-            Self::File(path) => read_file(path)
+            Self::File(path) => read_file(path, kind)
                 .with_context(|| format!("cannot read the {} from {}", kind.name, path.display())),
             Self::Terminal => ask(kind, prompt),
             Self::Variable => {
@@ -86,16 +86,13 @@ fn ask(kind: &Kind, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
 }
 
 /// The content of a file that nobody else can read, up to one line break at its end.
-fn read_file(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+fn read_file(path: &Path, kind: &Kind) -> anyhow::Result<Zeroizing<String>> {
     if path == Path::new("-") {
         return read_line(io::stdin().lock());
     }
     let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    // A pipe, as of `<(pass show keyring)`, has no readers but us.
-    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
-        bail!("{} can be read by others: chmod 600 {0}", path.display());
-    }
+    let otherwise = format!("set {} instead", kind.variable);
+    secret_file::check(path, &file.metadata()?, Keeper::Person, &otherwise)?;
     read_line(file)
 }
 
@@ -103,9 +100,52 @@ fn read_line(source: impl io::Read) -> anyhow::Result<Zeroizing<String>> {
     // As large as it can become: a buffer that grows leaves copies behind.
     let most = MAX_BYTES + "\r\n".len() + 1;
     let mut text = Zeroizing::new(String::with_capacity(most));
-    source.take(most as u64).read_to_string(&mut text)?;
+    match source.take(most as u64).read_to_string(&mut text) {
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            bail!("it is not UTF-8 (PowerShell's > writes UTF-16)")
+        }
+        read => read?,
+    };
     let line = text.strip_suffix('\n');
     let line = line.map_or(text.len(), |line| line.strip_suffix('\r').unwrap_or(line).len());
     text.truncate(line);
+    ensure!(
+        !text.starts_with('\u{feff}'),
+        "it begins with a byte order mark, which some editors write: save it as UTF-8 without BOM"
+    );
+    ensure!(
+        !text.contains(['\n', '\r']),
+        "it has more than one line, or empty lines at its end: one line is needed"
+    );
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &[u8]) -> Result<String, String> {
+        read_line(content).map(|line| line.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_secret_is_one_line_whose_end_is_left_out() {
+        for content in ["a secret", "a secret\n", "a secret\r\n"] {
+            assert_eq!(read(content.as_bytes()).unwrap(), "a secret");
+        }
+    }
+
+    #[test]
+    fn what_editors_add_to_a_secret_is_named() {
+        for (content, told) in [
+            (&b"\xef\xbb\xbfa secret\n"[..], "byte order mark"),
+            (b"a secret\n\n", "more than one line"),
+            (b"a secret\r\n\r\n", "more than one line"),
+            (b"a\nsecret", "more than one line"),
+            (b"\xff\xfea\0", "UTF-16"),
+        ] {
+            let error = read(content).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
+    }
 }

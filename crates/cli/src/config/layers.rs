@@ -17,9 +17,11 @@ const DEFAULT_FILE: &str = "countersign.toml";
 const PREFIX: &str = "COUNTERSIGN_";
 
 /// Variables with our prefix that are no settings of the server.
-const NOT_SETTINGS: [&str; 8] = [
+const NOT_SETTINGS: [&str; 10] = [
     "COUNTERSIGN_CONFIG",
     "COUNTERSIGN_KEYRING",
+    "COUNTERSIGN_KEY_PASSPHRASE",
+    "COUNTERSIGN_KEY_PASSPHRASE_FILE",
     "COUNTERSIGN_MASTER_KEY",
     "COUNTERSIGN_PASSPHRASE",
     "COUNTERSIGN_PASSPHRASE_FILE",
@@ -298,6 +300,101 @@ mod tests {
         assert_eq!(settings.tokens.lifetime, 120);
         assert_eq!(settings.tokens.nonce_lifetime, 30);
         assert_eq!(settings.audit.max_age_days, 90, "the default");
+    }
+
+    /// The page that says that it lists every setting.
+    const PAGE: &str = include_str!("../../../../docs/configuration.md");
+
+    /// The names that `section` of the file may have, as the error for an unknown one lists them.
+    fn fields_of(section: &str) -> Vec<String> {
+        let text = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+        let error = toml::from_str::<Settings>(&format!("{text}no_such_name = 1\n")).unwrap_err();
+        let listed = error.message().split_once("expected ").unwrap().1.to_owned();
+        listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    /// Every setting of the file, by its path.
+    fn all_settings() -> Vec<String> {
+        let is_section = |name: &str| {
+            let text = format!("[{name}]\n");
+            toml::from_str::<Settings>(&text)
+                .map_or_else(|error| error.message().contains("missing field"), |_| true)
+        };
+        let (sections, mut all): (Vec<_>, Vec<_>) =
+            fields_of("").into_iter().partition(|name| is_section(name));
+        for section in sections {
+            all.extend(fields_of(&section).iter().map(|name| format!("{section}.{name}")));
+        }
+        all
+    }
+
+    #[test]
+    fn every_setting_has_a_variable_and_stands_on_the_page_of_settings() {
+        let all = all_settings();
+        assert!(all.len() > 60, "{all:?}");
+        for path in &all {
+            assert!(VARIABLES.iter().any(|(own, _)| own == path), "{path} has no variable");
+        }
+        for (path, _) in VARIABLES {
+            assert!(all.iter().any(|own| own == path), "{path} is no setting");
+            assert!(PAGE.contains(&format!("| `{path}` |")), "{path} is not documented");
+        }
+        for line in PAGE.lines() {
+            let Some(path) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next())
+            else {
+                continue;
+            };
+            let is_setting =
+                path.chars().all(|c| c.is_ascii_lowercase() || "._0123456789".contains(c));
+            assert!(!is_setting || all.iter().any(|own| own == path), "{path} does not exist");
+        }
+    }
+
+    #[test]
+    fn the_file_on_the_page_of_settings_says_the_defaults_and_all_of_them() {
+        let block = PAGE.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let said: Settings = toml::from_str(block).unwrap();
+        assert_eq!(format!("{said:?}"), format!("{:?}", Settings::default()));
+        let table: Table = toml::from_str(block).unwrap();
+        for path in all_settings() {
+            let is_said = match path.split_once('.') {
+                None => table.contains_key(&path),
+                Some((section, name)) => {
+                    table.get(section).is_some_and(|section| section.get(name).is_some())
+                }
+            };
+            let name = path.rsplit('.').next().unwrap();
+            assert!(is_said || block.contains(&format!("# {name} = ")), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_variable_in_the_code_stands_on_the_page_of_settings() {
+        let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let mut found = Vec::new();
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    let code = fs::read_to_string(&path).unwrap();
+                    let code = code.split("#[cfg(test)]").next().unwrap();
+                    let names = code.match_indices(PREFIX).map(|(start, _)| {
+                        let name =
+                            code[start..].split(|c: char| !c.is_ascii_uppercase() && c != '_');
+                        name.into_iter().next().unwrap().trim_end_matches('_').to_owned()
+                    });
+                    found.extend(names);
+                }
+            }
+        }
+        found.retain(|name| name.len() > PREFIX.len());
+        assert!(found.len() > 10, "{found:?}");
+        for name in found {
+            let is_documented = PAGE.contains(&format!("`{name}`"));
+            assert!(is_documented || setting_of(&name).is_some(), "{name} is not documented");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use clap::Args;
 use countersign_client::check_address;
 use countersign_protocol::proofs::target_uri::TargetUri;
 
-pub(crate) use self::settings::{LogFormat, LogSettings, Settings};
+pub(crate) use self::settings::{LogFormat, LogSettings, Settings, parse_listen};
 
 /// The options that `serve` and `admin` share.
 #[derive(Args, Clone, Debug, Default)]

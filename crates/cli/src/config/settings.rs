@@ -28,7 +28,7 @@ use countersign_server::{
     security_headers::CorsOrigins,
     tls::TlsFiles,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::machine;
 
@@ -53,6 +53,7 @@ settings! {
     /// The whole configuration. Names are those of `countersign.toml`.
     struct Settings {
         /// The address to listen on.
+        #[serde(deserialize_with = "listen")]
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
         /// The origin by which clients know the server.
         issuer: Option<String> = None,
@@ -395,6 +396,21 @@ impl Settings {
         let tls = self.tls.as_ref()?;
         Some(TlsFiles { certificates: tls.cert.clone(), key: tls.key.clone() })
     }
+}
+
+/// Reads an address to listen on: an IP address and a port. A name, or a port alone, would leave open
+/// which addresses are meant, and whether the network can reach them.
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "{text:?} is not ADDR:PORT, an IP address and a port: 127.0.0.1:8080 for this machine \
+             alone, 0.0.0.0:8080 for every network, [::1]:8080 or [::]:8080 for IPv6"
+        )
+    })
+}
+
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parse_listen(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// What an open connection takes, in bytes: its buffers and its task.

@@ -42,6 +42,12 @@ pub enum KeyringError {
         #[source]
         cause: io::Error,
     },
+    /// The file itself is a mount point, so no other file can take its place.
+    #[error(
+        "{} is mounted as a single file and cannot be replaced: mount the directory that it lies in",
+        .0.display()
+    )]
+    Mounted(PathBuf),
     /// Another entry has that name.
     #[error("the keyring already has an entry named {0}")]
     NameTaken(EntryName),
@@ -66,6 +72,9 @@ pub enum KeyringError {
     /// The file is, or would become, larger than is accepted.
     #[error("a keyring file has at most {} MiB, and this one would have more", file::MAX_BYTES >> 20)]
     TooLarge,
+    /// Nothing can be written where the file is.
+    #[error("{} is on a file system that is mounted read-only", .0.display())]
+    ReadOnly(PathBuf),
     /// The file breaks off.
     #[error("the keyring file is damaged: its end is missing")]
     Truncated,

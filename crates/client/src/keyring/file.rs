@@ -135,6 +135,22 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 fn failure(action: &'static str, path: &Path, cause: io::Error) -> KeyringError {
     match cause.kind() {
         io::ErrorKind::NotFound => KeyringError::NotFound(path.to_owned()),
+        // What is mounted cannot be replaced, and a file that is written in place can be lost.
+        io::ErrorKind::ResourceBusy => KeyringError::Mounted(path.to_owned()),
+        io::ErrorKind::ReadOnlyFilesystem => KeyringError::ReadOnly(path.to_owned()),
         _ => KeyringError::Io { action, path: path.to_owned(), cause },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_file_from_being_replaced_is_named() {
+        let path = Path::new("keyring.json");
+        let told = |kind: io::ErrorKind| failure("write", path, kind.into()).to_string();
+        assert!(told(io::ErrorKind::ResourceBusy).contains("mount the directory"));
+        assert!(told(io::ErrorKind::ReadOnlyFilesystem).contains("mounted read-only"));
     }
 }

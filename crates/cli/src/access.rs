@@ -1,0 +1,56 @@
+//! Who owns the data directory, and who this process is: what to say when one cannot use the other.
+
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
+
+use rustix::process::{getegid, geteuid};
+
+/// `error`, which came of the use of `data_dir`; with the owner and the user, if it is about permissions.
+pub(crate) fn explain(data_dir: &Path, error: anyhow::Error) -> anyhow::Error {
+    let is_denied = error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == ErrorKind::PermissionDenied)
+    });
+    // Where it does not exist yet, whoever owns the directory above it decides.
+    let existing = data_dir.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)));
+    match existing.filter(|_| is_denied) {
+        Some((path, found)) => {
+            let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+            error.context(format!(
+                "{path} belongs to user {}, group {} (mode {:04o}), and this process runs as user \
+                 {user}, group {group}: run it as the owner, or `chown -R {user}:{group} {path}`",
+                found.uid(),
+                found.gid(),
+                found.mode() & 0o7777,
+                path = path.display()
+            ))
+        }
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn whoever_may_not_use_the_directory_learns_whose_it_is_and_who_he_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let denied = || anyhow::Error::from(io::Error::from(ErrorKind::PermissionDenied));
+        let user = geteuid().as_raw();
+        for path in [dir.path().to_owned(), dir.path().join("not/there")] {
+            let told = format!("{:#}", explain(&path, denied().context("server.lock")));
+            let whose = format!("{} belongs to user {user}, ", dir.path().display());
+            assert!(told.starts_with(&whose), "{told}");
+            assert!(told.contains(&format!("runs as user {user}, ")), "{told}");
+        }
+        let other = explain(dir.path(), anyhow!("the disk is full"));
+        assert_eq!(other.to_string(), "the disk is full");
+    }
+}

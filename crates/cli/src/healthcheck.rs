@@ -1,0 +1,138 @@
+//! `countersign healthcheck`: whether the server that this configuration starts is ready.
+//!
+//! For containers and scripts that have no other client at hand: it reads the same file and the same
+//! environment as `serve`, so it needs no options where `serve` needs none.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{bail, ensure};
+use clap::Args;
+use reqwest::{ClientBuilder, Response, StatusCode, redirect::Policy};
+
+use crate::{
+    config::{self, Location, Settings},
+    output,
+};
+
+/// How much is shown of the answer of a server that is not ready, in characters.
+const SHOWN: usize = 300;
+
+#[derive(Args)]
+#[command(
+    after_help = "Exit status: 0 if the server is ready, 1 if it is not, or does not answer."
+)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    location: Location,
+
+    /// The address that the server listens on, if `serve` got it by this option
+    #[arg(long, value_name = "ADDR:PORT", value_parser = config::parse_listen)]
+    listen: Option<SocketAddr>,
+
+    /// Ask at this URL instead, such as <https://auth.example.com>; no configuration is read then, and
+    /// the server's certificate must be good
+    #[arg(long, value_name = "URL", conflicts_with = "listen")]
+    url: Option<String>,
+
+    /// How long the server may take to answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=300))]
+    timeout: u64,
+}
+
+pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    // The server is on this machine, or at this very URL: a proxy for the rest of the world has
+    // nothing to do with it.
+    let client = ClientBuilder::new()
+        .no_proxy()
+        .redirect(Policy::none())
+        .timeout(Duration::from_secs(options.timeout));
+    let (origin, client) = match &options.url {
+        Some(url) => (url.trim_end_matches('/').to_owned(), client),
+        // Its certificate is for the name that clients use, not for the address. Nothing secret is sent,
+        // and the answer is no more than whether it is ready.
+        None => (options.local_origin()?, client.tls_danger_accept_invalid_certs(true)),
+    };
+    let url = format!("{origin}/readyz");
+    let asked = client.build()?.get(&url).send().await;
+    let answer =
+        asked.map_err(|error| anyhow::anyhow!("{url} does not answer: {}", cause(&error)))?;
+    if answer.status() != StatusCode::OK {
+        bail!("{url} answers {}: {}", answer.status(), beginning(answer).await);
+    }
+    Ok(output::line("ready")?)
+}
+
+impl Options {
+    /// Where the server of this configuration answers on this machine.
+    fn local_origin(&self) -> anyhow::Result<String> {
+        let mut options = toml::Table::new();
+        if let Some(address) = self.listen {
+            options.insert("listen".to_owned(), address.to_string().into());
+        }
+        origin_of(&config::load(&self.location, options)?)
+    }
+}
+
+fn origin_of(settings: &Settings) -> anyhow::Result<String> {
+    let mut address = settings.listen;
+    ensure!(
+        address.port() != 0,
+        "the server listens on a port that is free at its start (port 0): say where it is, with \
+         --url http://127.0.0.1:PORT"
+    );
+    address.set_ip(match address.ip() {
+        IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        one => one,
+    });
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    Ok(format!("{scheme}://{address}"))
+}
+
+/// The last cause is what the system said; those before it only repeat the URL.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took too long (--timeout)".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// The beginning of what the server said.
+async fn beginning(mut answer: Response) -> String {
+    let chunk = answer.chunk().await.ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&chunk);
+    text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(text: &str) -> anyhow::Result<String> {
+        origin_of(&toml::from_str(text)?)
+    }
+
+    #[test]
+    fn the_server_is_asked_where_it_listens_on_this_machine() {
+        for (listen, origin) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("[::]:8080", "http://[::1]:8080"),
+            ("192.0.2.7:8080", "http://192.0.2.7:8080"),
+        ] {
+            assert_eq!(asked(&format!("listen = {listen:?}")).unwrap(), origin);
+        }
+        let tls = "listen = \"0.0.0.0:8443\"\n[tls]\ncert = \"a\"\nkey = \"b\"";
+        assert_eq!(asked(tls).unwrap(), "https://127.0.0.1:8443");
+        let free = asked("listen = \"127.0.0.1:0\"").unwrap_err().to_string();
+        assert!(free.contains("--url"), "{free}");
+    }
+}

@@ -431,7 +431,7 @@ async fn what_is_no_http_is_counted_and_explained_once() {
     let mut plain = server.connect().await;
     plain.send(REQUEST).await;
     plain.read_to_end().await;
-    let explained = lines.values().into_iter().filter(|line| line["level"] == "WARN").next_back();
+    let explained = lines.values().into_iter().rfind(|line| line["level"] == "WARN");
     let explained = explained.unwrap()["message"].as_str().unwrap().to_owned();
     assert!(explained.contains("use https://"), "{explained}");
 }

@@ -29,6 +29,7 @@ pub(super) const REGISTER: Shape = Shape {
     members: &[&["c", "iv", "key"]],
     takes_code: false,
     success: (StatusCode::CREATED, r#"{"res":"Success","message"}"#),
+    refusal: &["res", "message"],
     register,
 };
 

@@ -40,6 +40,7 @@ pub(super) const REGISTER: Shape = Shape {
     members: &[&["username", "email"]],
     takes_code: true,
     success: (StatusCode::CREATED, r#"{"password"}"#),
+    refusal: &[],
     register,
 };
 
@@ -72,7 +73,7 @@ pub(crate) struct CredentialsBody {
 
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the JSON of the answer")]
-pub(crate) struct TokenBody {
+pub(crate) struct PasswordTokenBody {
     /// A JWT signed with RS256 by a key of the JWKS. With a `DPoP` header it is an access token
     /// bound to that key; without, it is for those who verify it with the JWKS alone.
     token: String,
@@ -93,7 +94,7 @@ pub(crate) struct TokenBody {
     ),
     request_body(content((CredentialsBody = "application/json"), (CredentialsBody = "application/x-www-form-urlencoded"))),
     responses(
-        (status = 200, body = TokenBody),
+        (status = 200, body = PasswordTokenBody),
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is not JSON, expired is neither true nor false, or the proof of possession does not hold"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: no credentials, or wrong ones"),
         (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),

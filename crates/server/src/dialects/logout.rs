@@ -33,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses(
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is not JSON, or lacks a member"),
         (status = 200, description = "The token is no longer good anywhere, or never was"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json or invalid-request: the body is no signed message"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden: session, nonce or signature is not good"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: there is no token"),
     )

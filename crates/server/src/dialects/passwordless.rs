@@ -47,6 +47,7 @@ pub(super) const REGISTER: Shape = Shape {
     members: &[&["username", "clientSidePublicKey"]],
     takes_code: true,
     success: (StatusCode::OK, r#"{"serverSidePublicKey","id"}"#),
+    refusal: &[],
     register,
 };
 
@@ -115,7 +116,7 @@ pub(crate) struct ProposalBody {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the JSON of the answer")]
 #[schema(rename_all = "camelCase")]
-pub(crate) struct TokenBody {
+pub(crate) struct MutualTokenBody {
     /// An access token, bound to the key of the proposal: resources want a proof with it.
     jwt_token: String,
 }
@@ -131,7 +132,7 @@ pub(crate) struct TokenBody {
     params(("account" = String, Path, description = "The account id or the username")),
     request_body = ProposalBody,
     responses(
-        (status = 200, body = TokenBody),
+        (status = 200, body = MutualTokenBody),
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body has no proposal"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: not a fresh number signed by a key of the account"),
         (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),

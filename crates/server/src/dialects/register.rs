@@ -5,7 +5,12 @@ use std::pin::Pin;
 use axum::{Extension, extract::State, response::Response};
 use http::StatusCode;
 use serde_json::{Map, Value};
-use utoipa::openapi::{ResponseBuilder, path::Operation};
+use utoipa::openapi::{
+    Content, ObjectBuilder, OneOfBuilder, RefOr, Required, ResponseBuilder, Type,
+    path::Operation,
+    request_body::{RequestBody, RequestBodyBuilder},
+    schema::AdditionalProperties,
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Dialects, gradecoin, jwks_server, members::text, passwordless, signjwt};
@@ -32,6 +37,9 @@ pub(super) struct Shape {
     pub(super) takes_code: bool,
     /// Status and body of the answer to whoever has registered, for the description of the API.
     pub(super) success: (StatusCode, &'static str),
+    /// The members of its own refusals, all of them texts, where they are no problem documents; their
+    /// status is 400.
+    pub(super) refusal: &'static [&'static str],
     /// Registers in this way.
     pub(super) register: fn(App, ClientAddress, Map<String, Value>) -> Answer,
 }
@@ -76,9 +84,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     post,
     path = PATH,
     tag = "dialects",
-    request_body(content = Value, description = "JSON, whatever the Content-Type says"),
     responses(
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is that of no dialect, or a member is not valid"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "enrolment-closed, or enrolment-code where it is by invitation"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken or key-taken"),
     )
 )]
@@ -100,6 +108,7 @@ pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
     let shapes = shapes(dialects);
     operation.description =
         Some(format!("The members of the body say which: {}.", sentence(&shapes)));
+    operation.request_body = Some(body_of_one(&shapes).into());
     for status in [StatusCode::OK, StatusCode::CREATED] {
         let answers = shapes.iter().filter(|shape| shape.success.0 == status);
         let answers: Vec<String> = answers
@@ -110,6 +119,34 @@ pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
             operation.responses.responses.insert(status.as_str().to_owned(), response.into());
         }
     }
+    let refused = operation.responses.responses.get_mut(StatusCode::BAD_REQUEST.as_str());
+    if let Some(RefOr::T(refused)) = refused {
+        for shape in shapes.iter().filter(|shape| !shape.refusal.is_empty()) {
+            let body = Content::new(Some(object_of_texts(shape.refusal)));
+            refused.content.insert("application/json".to_owned(), body.into());
+        }
+    }
+}
+
+/// A JSON object with exactly the members of one of these shapes.
+fn body_of_one(shapes: &[Shape]) -> RequestBody {
+    let members = shapes.iter().flat_map(|shape| shape.members);
+    let one_of =
+        members.fold(OneOfBuilder::new(), |one_of, members| one_of.item(object_of_texts(members)));
+    RequestBodyBuilder::new()
+        .content("application/json", Content::new(Some(one_of)))
+        .required(Some(Required::True))
+        .build()
+}
+
+/// A JSON object with exactly these members, all of them texts.
+fn object_of_texts(members: &[&str]) -> ObjectBuilder {
+    let closed =
+        ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    members.iter().fold(closed, |object, name| {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        object.property(*name, text).required(*name)
+    })
 }
 
 fn no_dialect(shapes: &[Shape]) -> Problem {

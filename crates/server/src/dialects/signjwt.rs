@@ -45,6 +45,7 @@ pub(super) const REGISTER: Shape = Shape {
     members: &[&["user_id", "public_key"], &["username", "public_key"]],
     takes_code: true,
     success: (StatusCode::OK, r#"{"message"}"#),
+    refusal: &[],
     register,
 };
 

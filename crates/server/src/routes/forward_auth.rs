@@ -55,7 +55,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// `X-Original-URL`. Any method will do. A proxy that cannot set headers asks with the client's own
 /// method and authority, at this path followed by the client's.
 #[utoipa::path(
-    get,
+    method(get, head, post, put, patch, delete, options, trace),
     path = "/forward-auth",
     tag = "resources",
     params(("scope" = Option<String>, Query, description = "A scope that the principal must have. Any other query must be that of the client's request, and means nothing")),

@@ -24,6 +24,8 @@ pub(crate) struct IntrospectForm {
     /// A JWT signed by a key of the calling account: `iss` = `sub` = its name or id, `aud` = this
     /// issuer and nothing else, `exp`, `jti`.
     client_assertion: String,
+    /// The calling account, by name or id, or its key. May be left out.
+    client_id: Option<String>,
 }
 
 /// Ask whether a token is good.

@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 #[openapi(
     info(
         title = "Countersign",
-        description = "Log in with keys you own. Every token is bound to a key, and every request proves possession of it.",
+        description = "Log in with keys you own. Every token is bound to a key, and every request proves possession of it.\n\nWhat is wrong before an operation is reached has the same answer everywhere, which the operations do not repeat: 400 without exactly one valid `Host`, 404 for another path, 405 with `Allow` for another method, 421 under a name that is not this server's, 431 for a head that is too large.",
         license(name = "Apache-2.0 OR MIT")
     ),
     tags(
@@ -45,18 +45,55 @@ impl Modify for DpopScheme {
     }
 }
 
-/// Adds to every operation the refusals of the layers around it, which no handler makes itself.
+/// Adds to every operation the refusals of the layers around it, which no handler makes itself, and
+/// tells those apart that one handler answers.
 pub(crate) fn add_common_refusals(api: &mut utoipa::openapi::OpenApi) {
     for (path, item) in &mut api.paths.paths {
         let is_oauth = path.starts_with("/oauth/");
+        name_by_method(item);
         let PathItem { get, put, post, patch, delete, .. } = item;
-        for operation in [get, put, post, patch, delete].into_iter().flatten() {
-            add_refusals(operation, is_oauth);
+        for operation in [put, post, patch, delete].into_iter().flatten() {
+            add_refusals(operation, is_oauth, &OF_BODIES);
+        }
+        if let Some(operation) = get {
+            add_refusals(operation, is_oauth, &[]);
         }
     }
 }
 
-fn add_refusals(operation: &mut Operation, is_oauth: bool) {
+/// An `operationId` names one operation (OpenAPI 3.1 §4.8.10), also where several methods have the
+/// same handler.
+fn name_by_method(item: &mut PathItem) {
+    let PathItem { get, put, post, patch, delete, head, options, trace, .. } = item;
+    let methods = [
+        ("get", get),
+        ("head", head),
+        ("put", put),
+        ("post", post),
+        ("patch", patch),
+        ("delete", delete),
+        ("options", options),
+        ("trace", trace),
+    ];
+    let mut named: Vec<String> = Vec::new();
+    for (method, operation) in methods {
+        let Some(id) = operation.as_mut().and_then(|operation| operation.operation_id.as_mut())
+        else {
+            continue;
+        };
+        let own = id.clone();
+        if named.contains(&own) {
+            *id = format!("{method}_{own}");
+        }
+        named.push(own);
+    }
+}
+
+/// How bodies are refused, whether the operation has a use for them or not.
+const OF_BODIES: [(&str, &str); 2] =
+    [("408", "The body took too long to arrive"), ("413", "The body is too large")];
+
+fn add_refusals(operation: &mut Operation, is_oauth: bool, of_bodies: &[(&'static str, &str)]) {
     let (media_type, schema) = if is_oauth {
         ("application/json", "OAuthErrorBody")
     } else {
@@ -67,12 +104,9 @@ fn add_refusals(operation: &mut Operation, is_oauth: bool) {
         ("500", "The server failed"),
         ("503", "The server is busy or cannot do this now; Retry-After says when to come back"),
     ];
+    refusals.extend(of_bodies);
     if operation.request_body.is_some() {
-        refusals.push(("408", "The body took too long to arrive"));
-        refusals.push(("413", "The body is too large"));
-    }
-    if operation.request_body.is_some() && !is_oauth {
-        refusals.push(("415", "The body has another media type, or a Content-Encoding"));
+        refusals.push(("415", "The body has another media type or a Content-Encoding"));
     }
     if operation.security.is_some() {
         refusals.push(("400", "The Authorization header is malformed"));

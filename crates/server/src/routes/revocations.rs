@@ -22,7 +22,7 @@ pub(super) const PATH: &str = "/v1/revocations";
     path = PATH,
     tag = "metadata",
     responses(
-        (status = 200, body = String, description = "A compact JWS", content_type = "application/jwt"),
+        (status = 200, description = "A compact JWS", content_type = "application/jwt"),
         (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable: the server cannot say"),
     )
 )]

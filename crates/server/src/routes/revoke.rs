@@ -19,6 +19,10 @@ pub(crate) struct RevokeForm {
     token: String,
     /// The account of the token, by name or id, or the key that it was issued to. May be left out.
     client_id: Option<String>,
+    /// A JWT that authenticates the client, as for introspection. May be left out.
+    client_assertion: Option<String>,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`, with `client_assertion` only.
+    client_assertion_type: Option<String>,
 }
 
 /// End a token before its time.

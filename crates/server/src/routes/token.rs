@@ -39,6 +39,8 @@ pub(crate) struct TokenForm {
     /// A JWT that authenticates the client (`private_key_jwt`); needed for nothing, since the
     /// assertion does. It must be by the same account.
     client_assertion: Option<String>,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`, with `client_assertion` only.
+    client_assertion_type: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]

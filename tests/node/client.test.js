@@ -50,6 +50,20 @@ test("a session key that the assertion names gets the token", async () => {
   assert.equal((await call(mine, token)).status, 200);
 });
 
+test("a client that authenticates itself by private_key_jwt as well logs in", async () => {
+  const mine = await session(server, await newAccount(server));
+  const { privateKey: key, thumbprint: kid } = mine.account.key;
+  const { access_token: token } = await logIn({ ...mine, authentication: oauth.PrivateKeyJwt({ key, kid }) });
+  assert.equal((await call(mine, token)).status, 200);
+});
+
+test("a client that authenticates itself as somebody else gets nothing", async () => {
+  const [mine, other] = [await session(server, await newAccount(server)), await session(server, await newAccount(server))];
+  const { privateKey: key, thumbprint: kid } = other.account.key;
+  const asOther = { ...mine, client: other.client, authentication: oauth.PrivateKeyJwt({ key, kid }) };
+  await assert.rejects(logIn(asOther), { code: oauth.RESPONSE_BODY_ERROR, error: "invalid_grant" });
+});
+
 test("a client that alternates between login and resources keeps working", async () => {
   const mine = await session(server, await newAccount(server));
   for (let round = 0; round < 3; round++) {

@@ -31,12 +31,13 @@ export async function session(server, account, dpopKey = account.key) {
 }
 
 /** Gets an access token for the session; the very same assertion goes along when the server asks for its nonce. */
-export async function logIn({ server, account, as, client, dpopKey, DPoP }, resource) {
+export async function logIn(session, resource) {
+  const { server, account, as, client, dpopKey, DPoP, authentication = oauth.None() } = session;
   const sessionThumbprint = dpopKey === account.key ? undefined : dpopKey.thumbprint;
   const parameters = { assertion: await assertion(server, account, sessionThumbprint), ...(resource && { resource }) };
   return withNonce(async () => {
     const options = { DPoP, ...INSECURE };
-    const response = await oauth.genericTokenEndpointRequest(as, client, oauth.None(), GRANT, parameters, options);
+    const response = await oauth.genericTokenEndpointRequest(as, client, authentication, GRANT, parameters, options);
     return oauth.processGenericTokenEndpointResponse(as, client, response);
   });
 }

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import re
 import time
 import uuid
 
@@ -241,6 +242,20 @@ def test_a_private_key_of_any_kind_in_the_header_is_refused(door, kind):
 def test_a_key_that_does_not_fit_is_refused(door, change):
     jwk = {name: value for name, value in (door.client.key.jwk | change).items() if value is not None}
     assert door.verdict(door.proof(header={"jwk": jwk})) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "member", [{"key_ops": ["sign"]}, {"key_ops": []}, {"use": "enc"}], ids=["key_ops sign", "key_ops none", "use enc"]
+)
+def test_a_jwk_that_is_not_for_verifying_is_refused_by_the_name_of_the_member(client, member):
+    """What is left when `d` is taken out of an exported private JWK: the answer says what to leave out as well."""
+    response = client.token_request(client.assertion(), [client.token_proof(header={"jwk": client.key.jwk | member})])
+    assert response.status_code == 400
+    assert response.json()["error"] == REFUSED
+    (name,) = member
+    said = response.json()["error_description"]
+    assert f"the member {name} of the JWK" in said
+    assert re.search(r"\bout\b", said), "what to do: leave it out"
 
 
 def test_a_point_that_is_not_on_the_curve_is_refused(door):

@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+import re
 import stat
 import threading
+import time
 
 import httpx
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from support import dpop
 from support.client import Client, new_name
 from support.keys import Key
-from support.server import Server
+from support.server import PATIENCE, Server
 
 ACKNOWLEDGED_BEFORE_THE_KILL = 60
 
@@ -158,6 +160,24 @@ def test_a_login_works_right_after_a_restart(own_server):
     restarted(own_server)
     client.log_in()
     assert client.call().status_code == 200
+
+
+def test_the_names_of_new_directories_are_brought_to_the_disk(tmp_path):
+    """Without that a loss of power may take the whole data directory, and what it held with it."""
+    trace = tmp_path / "trace"
+    server = Server(tmp_path / "srv" / "countersign")
+    server.working_directory = tmp_path
+    server.launcher = ("strace", "-D", "-f", "-q", "-y", "-e", "trace=mkdir,mkdirat,fsync", "-o", str(trace))
+    server.start()
+    pid = server.process.pid
+    server.stop()
+    deadline = time.monotonic() + PATIENCE
+    while not re.search(rf"^{pid} +\+\+\+ exited", calls := trace.read_text(), re.MULTILINE):
+        assert time.monotonic() < deadline, f"strace did not end:\n{calls}"
+    for made in (tmp_path / "srv", tmp_path / "srv" / "countersign"):
+        _, was_made, afterwards = calls.partition(f'"{made}", 0700) = 0')
+        assert was_made, calls
+        assert re.search(rf"fsync\(\d+<{re.escape(str(made.parent))}>\) += 0", afterwards), calls
 
 
 def test_a_wrong_master_key_refuses_to_start_and_harms_nothing(tmp_path):

@@ -66,6 +66,23 @@ def named_like(fields, name):
     return [value for own, value in fields if own.replace("_", "-") == name]
 
 
+# --- who may ask ---
+
+
+def test_who_is_no_proxy_gets_403_under_any_host(tmp_path):
+    """nginx asks under the name of its upstream, so only here a foreign `Host` is not what is wrong."""
+    issuer = Server(tmp_path, "--protect", "https://api.example", "--trusted-proxy", "192.0.2.1").start()
+    try:
+        for host in ("evil.example", authority(issuer.origin)):
+            question = {"Host": host, "X-Original-Method": "GET", "X-Original-URL": "https://api.example/items"}
+            response = issuer.http().get("/forward-auth", headers=question)
+            assert response.status_code == 403, response.text
+            assert response.json()["type"].endswith("/forbidden")
+        assert issuer.http().get("/v1/whoami", headers={"Host": "evil.example"}).status_code == 421
+    finally:
+        issuer.kill()
+
+
 # --- what the API gets ---
 
 

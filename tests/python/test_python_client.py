@@ -15,7 +15,7 @@ from countersign import Client, ClientFailed, Key
 from cryptography.hazmat.primitives import serialization
 from jwcrypto.jwk import JWK
 
-from support import keys
+from support import dpop, keys
 from support.api import free_origin
 from support.client import new_name
 from support.fastapi_api import EXAMPLE, FastApi
@@ -93,6 +93,20 @@ def test_a_body_is_sent_again_with_the_right_nonce(api, user, http):
     same = Client(api.issuer.origin, user.username, user.key, http=http)
     response = http.post(api.origin + "/items", data=io.BytesIO(b"something"), auth=same)
     assert response.status_code == 200
+
+
+def test_a_proof_covers_the_body_so_that_the_client_may_change_keys(api, user, http):
+    """Keys change only by a proof with `tha`, the hash of the very bytes that are sent, which the client adds by itself."""
+    url = api.issuer.origin + "/v1/keys"
+    for send in (http_client(api.issuer.origin).request, http.request):
+        new = keys.Key.generate()
+        new_key_proof = dpop.proof(new, "POST", url, claims={"sub": user.username})
+        body = json.dumps({"public_key": new.jwk, "new_key_proof": new_key_proof})
+        response = send("POST", url, data=body, headers={"Content-Type": "application/json"}, auth=user)
+        assert response.status_code == 201, response.text
+        response = send("PATCH", f"{url}/{new.thumbprint}", json={"label": "desk"}, auth=user)
+        assert response.json()["label"] == "desk", response.text
+        assert send("DELETE", f"{url}/{new.thumbprint}", auth=user).status_code == 204
 
 
 def test_a_token_is_used_until_it_ends(api, user):

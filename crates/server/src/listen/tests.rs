@@ -350,6 +350,33 @@ async fn one_client_cannot_take_all_connections() {
 }
 
 #[tokio::test]
+async fn the_streams_of_a_connection_take_its_one_place_and_are_so_many_at_once() {
+    let few = ConnectionLimits { connections_each: 1, streams: 2, ..LIMITS.clone() };
+    let server = Running::start(few, None).await;
+    let stream = TokioIo::new(server.connect().await.0);
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
+    let (mut sender, connection) = handshake.await.unwrap();
+    let driver = tokio::spawn(connection);
+    let mut get = |path: &str| {
+        let request = Request::get(format!("http://localhost{path}"));
+        sender.send_request(request.body(Empty::<Bytes>::new()).unwrap())
+    };
+    get("/peer").await.unwrap(); // what the server allows is known from now on
+    let slow = [get("/slow"), get("/slow")].map(tokio::spawn);
+    server.arrived.notified().await;
+    // The second may have arrived with the first.
+    let mut third = pin!(get("/peer"));
+    timeout(A_MOMENT, third.as_mut()).await.unwrap_err();
+    let mut beyond = server.connect().await;
+    assert!(beyond.read_to_end().await.starts_with("HTTP/1.1 429 "));
+    server.connect_from("127.0.0.2").await.exchange().await;
+    server.release.notify_one();
+    assert_eq!(third.await.unwrap().status(), StatusCode::OK);
+    slow.iter().for_each(JoinHandle::abort);
+    driver.abort();
+}
+
+#[tokio::test]
 async fn connections_of_a_trusted_proxy_have_no_share() {
     let proxies = Arc::new(TrustedProxies::parse(&["127.0.0.1"]).unwrap());
     let few = ConnectionLimits { connections_each: 1, proxies, ..LIMITS.clone() };

@@ -129,7 +129,7 @@ def test_both_sides_prove_themselves_and_the_token_works(user):
     assert claims["name"] == user.username
     assert claims["cnf"] == {"jkt": user.key.thumbprint}
     assert claims["jti"]
-    assert claims["exp"] - claims["iat"] == 3600
+    assert claims["exp"] - claims["iat"] == 900
     answer = user.whoami(token)
     assert answer.status_code == 200, answer.text
     assert answer.json()["account_id"] == user.id

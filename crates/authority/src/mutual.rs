@@ -280,7 +280,7 @@ impl Authority {
         };
         let receipt = self.ports.credentials.record_login(record).await?;
         number.redeem(&receipt).ok_or(MutualLoginError::Used)?;
-        let lifetime = self.policy.mutual.token_lifetime;
+        let lifetime = self.policy.tokens.lifetime;
         let claims = AccessTokenClaims {
             issuer: self.policy.issuer().to_owned(),
             account_id: account.id,

@@ -93,9 +93,7 @@ impl Policy {
     /// are passwords.
     pub fn key_schedules(&self) -> impl Iterator<Item = Schedule> + use<> {
         // A minute more than any verifier's clock should be off.
-        let tokens_live = self.tokens.lifetime.max(self.mutual.token_lifetime)
-            + self.skew
-            + Duration::from_mins(1);
+        let tokens_live = self.tokens.lifetime + self.skew + Duration::from_mins(1);
         let native = Schedule { lives: self.signing_keys, keep_expired: false, tokens_live };
         let passwords = self.passwords.as_ref().map(|passwords| passwords.signing_keys);
         let passwords = passwords.map(|lives| Schedule { lives, keep_expired: true, tokens_live });
@@ -158,7 +156,7 @@ pub struct UnknownEnrolment;
 /// About access tokens.
 #[derive(Clone, Debug)]
 pub struct TokenPolicy {
-    /// How long a token lives.
+    /// How long a token lives, whichever login it is for.
     pub lifetime: Duration,
     /// How far ahead the `exp` of an assertion may lie.
     pub max_assertion_lifetime: Duration,
@@ -182,8 +180,6 @@ impl Default for TokenPolicy {
 pub struct MutualPolicy {
     /// The smallest modulus, in bits, of an RSA key that may be registered for it.
     pub min_rsa_bits: u32,
-    /// How long the tokens live.
-    pub token_lifetime: Duration,
     /// How many key pairs are kept ready for new accounts, since making one takes long.
     pub keys_ready: usize,
     /// How many key pairs may be made at once, and waited for.
@@ -194,7 +190,6 @@ impl Default for MutualPolicy {
     fn default() -> Self {
         Self {
             min_rsa_bits: 2048,
-            token_lifetime: Duration::from_hours(1),
             keys_ready: 8,
             turns: TurnLimits { at_once: 1, waiting: 256, each: 12 },
         }

@@ -18,7 +18,7 @@ use http::Method;
 use pyo3::{exceptions::PyValueError, prelude::*};
 
 use crate::{
-    conversation::{self, ByPython, Conversation, Mailbox},
+    conversation::{self, ByPython, Conversation},
     key::Key,
     lock,
 };
@@ -76,7 +76,7 @@ impl Client {
     /// Makes the account; ends with its id.
     fn register(&self, label: Option<String>, enrolment_code: Option<String>) -> Conversation {
         let account = Arc::clone(&self.0);
-        Conversation::new(|_| async move {
+        Conversation::new(async move {
             let registration = account.register(label, enrolment_code).await?;
             Ok(Some(registration.account_id))
         })
@@ -97,7 +97,7 @@ impl Client {
             .map_err(|_| PyValueError::new_err(format!("{method:?} is no method")))?;
         let request = Request { body, ..Request::new(method, url) };
         let account = Arc::clone(&self.0);
-        Ok(Conversation::new(|mailbox| async move { account.sign(&mailbox, request).await }))
+        Ok(Conversation::new(async move { account.sign(request).await }))
     }
 }
 
@@ -120,13 +120,8 @@ impl Account {
         self.server().await?.recover(&self.key, &recovery).await
     }
 
-    async fn sign(
-        &self,
-        mailbox: &Mailbox,
-        request: Request,
-    ) -> Result<conversation::Outcome, ClientError> {
+    async fn sign(&self, request: Request) -> Result<conversation::Outcome, ClientError> {
         let session = self.session(&request.url).await?;
-        mailbox.the_callers_own_comes_now();
         session.send(request).await?;
         Ok(None)
     }

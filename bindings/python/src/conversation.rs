@@ -11,7 +11,7 @@ use std::{
 };
 
 use countersign_client::{Carried, Carrier, ClientError, Request, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
@@ -35,20 +35,12 @@ tokio::task_local! {
 
 /// Where a conversation and Python exchange a request and its answer.
 #[derive(Default)]
-pub(crate) struct Mailbox(Mutex<Post>);
+struct Mailbox(Mutex<Post>);
 
 #[derive(Default)]
 struct Post {
     request: Option<Request>,
     answer: Option<Response>,
-    is_callers: bool,
-}
-
-impl Mailbox {
-    /// From here on, what is sent is the request that the caller wants signed.
-    pub(crate) fn the_callers_own_comes_now(&self) {
-        lock(&self.0).is_callers = true;
-    }
 }
 
 /// Leaves the sending to Python.
@@ -104,29 +96,29 @@ impl Conversation {
             Poll::Ready(Err(error)) => Err(ClientFailed::new_err(error.to_string())),
             Poll::Pending => {
                 *work = Some(going);
-                let mut post = lock(&self.mailbox.0);
-                let request = post.request.take();
+                let request = lock(&self.mailbox.0).request.take();
                 let request =
                     request.ok_or_else(|| PyRuntimeError::new_err("an answer is missing"))?;
-                Ok(Step::Send(Outgoing::new(request, post.is_callers)))
+                Ok(Step::Send(Outgoing::new(request)))
             }
         }
     }
 }
 
 impl Conversation {
-    pub(crate) fn new<F>(work: impl FnOnce(Arc<Mailbox>) -> F) -> Self
-    where
-        F: Future<Output = Result<Outcome, ClientError>> + Send + 'static,
-    {
+    pub(crate) fn new(
+        work: impl Future<Output = Result<Outcome, ClientError>> + Send + 'static,
+    ) -> Self {
         let mailbox = Arc::new(Mailbox::default());
-        let work = MAILBOX.scope(Arc::clone(&mailbox), work(Arc::clone(&mailbox)));
+        let work = MAILBOX.scope(Arc::clone(&mailbox), work);
         Self { work: Mutex::new(Some(Box::pin(work))), mailbox }
     }
 }
 
 impl Outgoing {
-    fn new(request: Request, is_callers: bool) -> Self {
+    fn new(request: Request) -> Self {
+        // Only what the caller wants signed carries a token: what logs in has none yet.
+        let is_callers = request.headers.contains_key(AUTHORIZATION);
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let fields = request.headers.iter();
         Self {

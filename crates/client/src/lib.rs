@@ -21,8 +21,9 @@ mod testing;
 
 pub use crate::http::{
     Carried, Carrier, Client, ClientError, KeyInfo, Login, Metadata, NewAccount,
-    PasswordlessAccount, Recovered, Recovery, Refusal, Registration, Request, Response, Session,
-    SessionRecipients, Transport, TransportOptions, WhoAmI, check_address, gradecoin_fingerprint,
+    PasswordlessAccount, Recovered, Recovery, Refusal, Registration, Renewal, Request, Response,
+    Session, SessionRecipients, Transport, TransportOptions, WhoAmI, check_address,
+    gradecoin_fingerprint,
 };
 pub use crate::key_file::read_private_key;
 pub use crate::password::{Password, PasswordError};

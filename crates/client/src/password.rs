@@ -25,6 +25,11 @@ impl Password {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// A second holder of the same password. Not `Clone`, so that every copy is a visible decision.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
 /// A text that cannot be a password.

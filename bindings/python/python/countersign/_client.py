@@ -27,7 +27,8 @@ class Client(Auth):
     """An account at a Countersign server: what `auth=` of httpx and of requests takes.
 
     It logs in when the first request needs a token, keeps the token until shortly before it ends, and signs each
-    request: a proof for its method and URL, with the nonce that the API gave last. It may be used by several threads.
+    request: a proof for its method and URL, with the nonce that the API gave last. When the API refuses the token
+    (`invalid_token`), it logs in again and sends the request once more, once. It may be used by several threads.
 
         alice = Client("https://auth.example.com", "alice", Key.from_pem(pem))
         httpx.get("https://api.example.com/items", auth=alice)
@@ -139,7 +140,7 @@ class Client(Auth):
             step = conversation.step(send(step))
         assert isinstance(step, Outgoing)  # noqa: S101 - a signature ends with the signed request
         request.headers.update(step.headers)
-        request.register_hook("response", partial(_signed_again, conversation, request.url))  # type: ignore[no-untyped-call]
+        request.register_hook("response", partial(_signed_again, conversation, send, request.url))  # type: ignore[no-untyped-call]
         return request
 
     def _sender(self) -> Sender:
@@ -203,27 +204,31 @@ def _body_in_memory(body: Any) -> bytes:
 
 
 def _signed_again(
-    conversation: _native.Conversation, url: str, response: requests.Response, **options: Any
+    conversation: _native.Conversation, send: Sender, url: str, response: requests.Response, **options: Any
 ) -> requests.Response:
-    """Send a request once more when the API demands another nonce."""
-    request = response.request
+    """Send a request again while the API demands another nonce or another token: each of them once."""
     # A redirect leads elsewhere; neither token nor proof follow.
-    if request.url != url:
-        return response
-    step = conversation.step(_requests_answer(response, b""))
-    if not isinstance(step, Outgoing):
-        return response
+    while response.request.url == url:
+        step = conversation.step(_requests_answer(response, b""))
+        while isinstance(step, Outgoing) and not step.is_callers:
+            step = conversation.step(send(step))
+        if not isinstance(step, Outgoing):
+            break
+        response = _sent_again(response, step, options)
+    return response
+
+
+def _sent_again(response: requests.Response, step: Outgoing, options: dict[str, Any]) -> requests.Response:
     # So that the connection can be used again.
     response.content  # noqa: B018
     response.close()
-    again = request.copy()
+    again = response.request.copy()
     again.headers.update(step.headers)
     body: Any = again.body
     if hasattr(body, "seek"):
         body.seek(0)
     connection: requests.adapters.HTTPAdapter = response.connection
-    second = connection.send(again, **options)
-    second.history.append(response)
-    second.request = again
-    conversation.step(_requests_answer(second, b""))
-    return second
+    answer = connection.send(again, **options)
+    answer.history = [*response.history, response]
+    answer.request = again
+    return answer

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use countersign_client::{
-    Client, Login, Password, SavedToken, Session, TransportOptions,
+    Client, Login, Password, Renewal, SavedToken, Session, TransportOptions,
     keyring::{Entry, Keyring},
 };
 use countersign_protocol::{
@@ -198,9 +198,17 @@ impl Actor {
         session.await.map_err(explain_login)
     }
 
-    /// Goes on with a token.
+    /// Goes on with a token. When the server refuses it, the session logs in as [`Self::login`] does.
     pub(super) fn resume(&self, token: SavedToken) -> Session {
-        self.client.resume(Arc::clone(&self.key), token)
+        let renewal = match self.entry().and_then(Entry::password) {
+            Some(password) => Renewal::Password { account: self.subject.clone(), password },
+            None => Renewal::Key {
+                key: Arc::clone(&self.key),
+                subject: self.subject.clone(),
+                scope: None,
+            },
+        };
+        self.client.resume(Arc::clone(&self.key), token).renewed_by(renewal)
     }
 
     /// Goes on with the token for `resource` in the keyring while it lives, else gets a new one.

@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use countersign_client::{Request, Response, TransportOptions};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
 use serde::de::IgnoredAny;
@@ -131,6 +131,9 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     options.write(&answer)?;
     if answer.status.is_client_error() || answer.status.is_server_error() {
         output::remark(format!("countersign: the answer is {}", answer.status));
+        if answer.status == StatusCode::UNAUTHORIZED && options.dialect.is_none() {
+            output::remark("  `countersign login` tells whether the server still takes the key");
+        }
         return Ok(ExitCode::from(HTTP_ERROR));
     }
     Ok(ExitCode::SUCCESS)

@@ -148,6 +148,7 @@ fn report(
     server: &str,
 ) -> anyhow::Result<()> {
     let until = to_rfc3339(session.expires_at());
+    let (token, scope) = (session.token(), session.scope());
     let said = match (who, session.resource()) {
         (Some(who), _) => {
             format!("logged in as {} at {server} until {until}", printable(&who.username))
@@ -159,11 +160,11 @@ fn report(
     };
     if options.print_token {
         output::remark(said);
-        return Ok(output::line(session.token().expose())?);
+        return Ok(output::line(token.expose())?);
     }
     output::line(said)?;
-    if let Some(scope) = session.scope().filter(|scope| !scope.is_empty()) {
-        output::line(format!("scopes: {}", printable(scope)))?;
+    if let Some(scope) = scope.filter(|scope| !scope.is_empty()) {
+        output::line(format!("scopes: {}", printable(&scope)))?;
     }
     Ok(())
 }
@@ -183,6 +184,10 @@ pub(super) async fn logout(options: &LogoutOptions) -> anyhow::Result<()> {
     }
     actor.forget_tokens()?;
     output::line(format!("{name} is logged out at {}", actor.server()))?;
+    output::remark(format!(
+        "the key stays in the keyring, and the next command logs in with it; to end that: \
+         countersign keyring remove {name}"
+    ));
     Ok(())
 }
 

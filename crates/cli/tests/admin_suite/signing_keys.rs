@@ -78,7 +78,8 @@ fn kids(data_dir: &Path, state: &str) -> Vec<String> {
 
 /// The `kid` of the key that signed the session's token.
 fn kid(session: &Session) -> String {
-    let (header, _) = session.token().expose().split_once('.').unwrap();
+    let token = session.token();
+    let (header, _) = token.expose().split_once('.').unwrap();
     let header: Value = serde_json::from_slice(&base64url::decode(header).unwrap()).unwrap();
     header["kid"].as_str().unwrap().to_owned()
 }

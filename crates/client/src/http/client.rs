@@ -15,7 +15,7 @@ use super::metadata::JWT_BEARER;
 use super::nonces::Nonces;
 use super::target::Target;
 use super::transport::{MAX_API_ANSWER, Message};
-use super::{ClientError, Metadata, Refusal, Response, Session, Transport};
+use super::{ClientError, Metadata, Refusal, Renewal, Response, Session, Transport};
 use crate::proof::{Assertion, Proof};
 use crate::token::{AccessToken, SavedToken};
 
@@ -152,10 +152,16 @@ impl Client {
             .await?;
         let (token, scope) = self.read_token(target, response)?;
         let token = SavedToken { resource: login.resource.map(str::to_owned), ..token };
-        Ok(Session::new(self.clone(), Arc::clone(bound_key), token, scope))
+        let session = Session::new(self.clone(), Arc::clone(bound_key), token, scope);
+        Ok(session.renewed_by(Renewal::Key {
+            key: Arc::clone(key),
+            subject: login.subject.to_owned(),
+            scope: login.scope.map(str::to_owned),
+        }))
     }
 
-    /// Goes on with a token of an earlier session, bound to `key`.
+    /// Goes on with a token of an earlier session, bound to `key`. When it is refused, the session
+    /// logs in again only if it is told how, by [`Session::renewed_by`].
     pub fn resume(&self, key: Arc<PrivateKey>, saved: SavedToken) -> Session {
         Session::new(self.clone(), key, saved, None)
     }

@@ -12,6 +12,7 @@ mod metadata;
 mod nonces;
 mod recovery;
 mod refusal;
+mod renewal;
 mod session;
 mod target;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use self::keys::KeyInfo;
 pub use self::metadata::Metadata;
 pub use self::recovery::{Recovered, Recovery};
 pub use self::refusal::Refusal;
+pub use self::renewal::Renewal;
 pub use self::session::{Session, WhoAmI};
 pub use self::target::check_address;
 pub use self::transport::{Carried, Carrier, Request, Response, Transport, TransportOptions};

@@ -62,6 +62,14 @@ impl Refusal {
         challenged.as_deref() == Some("use_dpop_nonce")
             || matches!(code.as_deref(), Some("use_dpop_nonce" | "nonce-required"))
     }
+
+    /// Whether the token is refused, as good for nothing any more (RFC 6750 §3.1): then a new one might
+    /// do.
+    pub(super) fn refuses_token(response: &Response) -> bool {
+        response.status == StatusCode::UNAUTHORIZED
+            && dpop_challenge(&response.headers)
+                .is_some_and(|challenge| challenge.error.as_deref() == Some("invalid_token"))
+    }
 }
 
 impl fmt::Display for Refusal {

@@ -1,6 +1,6 @@
 //! A session: an access token, the key that it is bound to, and requests that carry both.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::keys::{PrivateKey, Thumbprint};
@@ -10,19 +10,22 @@ use serde_json::{Map, Value};
 
 use super::client::{Attempt, DPOP, form_message, sensitive};
 use super::nonces::Nonces;
+use super::renewal::{Current, Renewal};
 use super::target::Target;
 use super::transport::{MAX_API_ANSWER, Message};
-use super::{Client, ClientError, Request, Response};
+use super::{Client, ClientError, Refusal, Request, Response};
 use crate::proof::Proof;
 use crate::token::{AccessToken, SavedToken};
 
 /// A logged-in key. Requests may be sent concurrently.
+///
+/// When a request is refused because the token is good for nothing any more (`invalid_token`), the
+/// session logs in again, if it knows how, and sends that request once more: once, never in a loop.
+/// A session whose token was revoked by its owner stays ended.
 pub struct Session {
     client: Client,
     key: Arc<PrivateKey>,
-    token: AccessToken,
-    expires_at: UnixTime,
-    scope: Option<String>,
+    current: Mutex<Current>,
     resource: Option<String>,
     nonces: Nonces,
 }
@@ -50,11 +53,18 @@ impl Session {
     ) -> Self {
         let SavedToken { token, expires_at, nonces, resource } = saved;
         let nonces = nonces.into_iter().collect();
-        Self { client, key, token, expires_at, scope, resource, nonces }
+        let current = Mutex::new(Current::new(token, expires_at, scope));
+        Self { client, key, current, resource, nonces }
+    }
+
+    /// The same, which knows how to log in again.
+    pub fn renewed_by(self, renewal: Renewal) -> Self {
+        self.current().renewal = Some(Arc::new(renewal));
+        self
     }
 
     /// Sends `request` with the token and a proof for it (RFC 9449 §7), which covers the body. When the server demands
-    /// another nonce, it is signed and sent once more.
+    /// another nonce, it is signed and sent once more, and likewise after a new login when it refuses the token.
     ///
     /// # Errors
     /// When the address would get the token unencrypted, the request brings its own `Authorization`
@@ -77,7 +87,7 @@ impl Session {
         response.into_json(&target)
     }
 
-    /// Ends the token's life on the server (RFC 7009).
+    /// Ends the token's life on the server (RFC 7009), and with it the session: it gets no other.
     ///
     /// # Errors
     /// When the server does not revoke tokens, or fails.
@@ -86,15 +96,17 @@ impl Session {
         let Some(target) = &metadata.revocation_endpoint else {
             return Err(metadata.lacks("revoking tokens"));
         };
-        let fields = [("token", self.token.expose()), ("token_type_hint", "access_token")];
+        self.end();
+        let token = self.token();
+        let fields = [("token", token.expose()), ("token_type_hint", "access_token")];
         let message = form_message(target, fields.into_iter());
         let response = self.client.transport().send_to(target, message, MAX_API_ANSWER).await?;
         response.into_success(target).map(drop)
     }
 
-    /// The access token.
-    pub fn token(&self) -> &AccessToken {
-        &self.token
+    /// The access token: another one after each new login.
+    pub fn token(&self) -> Arc<AccessToken> {
+        Arc::clone(&self.current().token)
     }
 
     /// The key that the token is bound to.
@@ -104,17 +116,17 @@ impl Session {
 
     /// When the token ends.
     pub fn expires_at(&self) -> UnixTime {
-        self.expires_at
+        self.current().expires_at
     }
 
     /// Whether the token has ended, by the clock of this machine.
     pub fn is_expired(&self) -> bool {
-        self.client.now() >= self.expires_at
+        self.client.now() >= self.expires_at()
     }
 
     /// The granted scopes, separated by spaces, where the server named them.
-    pub fn scope(&self) -> Option<&str> {
-        self.scope.as_deref()
+    pub fn scope(&self) -> Option<String> {
+        self.current().scope.clone()
     }
 
     /// The resource server that the token is for; none for the server that issued it.
@@ -124,9 +136,10 @@ impl Session {
 
     /// What [`Client::resume`] needs to go on with this token later.
     pub fn save(&self) -> SavedToken {
+        let current = self.current();
         SavedToken {
-            token: self.token.duplicate(),
-            expires_at: self.expires_at,
+            token: current.token.duplicate(),
+            expires_at: current.expires_at,
             nonces: self.nonces.to_list(),
             resource: self.resource.clone(),
         }
@@ -141,35 +154,94 @@ impl Session {
         self.client.metadata().api(path)
     }
 
-    /// Sends what `build` makes, with the token and a proof for it.
+    /// From here on a refused token is not replaced.
+    pub(super) fn end(&self) {
+        self.current().renewal = None;
+    }
+
+    /// Sends what `build` makes, with the token and a proof for it; with the token of a new login
+    /// too, where the first one is refused.
     pub(super) async fn exchange(
         &self,
         target: &Target,
         limit: usize,
         build: impl Fn(&Attempt<'_>) -> Result<Message, ClientError>,
     ) -> Result<Response, ClientError> {
+        let token = self.token();
+        let response = self.exchange_with(&token, target, limit, &build).await?;
+        if !Refusal::refuses_token(&response) {
+            self.current().is_new = false;
+            return Ok(response);
+        }
+        let Some(token) = self.another_token(&token).await else { return Ok(response) };
+        let response = self.exchange_with(&token, target, limit, &build).await?;
+        if !Refusal::refuses_token(&response) {
+            self.current().is_new = false;
+        }
+        Ok(response)
+    }
+
+    async fn exchange_with(
+        &self,
+        token: &AccessToken,
+        target: &Target,
+        limit: usize,
+        build: &impl Fn(&Attempt<'_>) -> Result<Message, ClientError>,
+    ) -> Result<Response, ClientError> {
         self.client
             .exchange(&self.nonces, target, limit, |attempt| {
-                self.authorize(attempt, target, build(attempt)?)
+                self.authorize(attempt, token, target, build(attempt)?)
             })
             .await
+    }
+
+    /// A token in place of `refused`, if there is one to get.
+    async fn another_token(&self, refused: &Arc<AccessToken>) -> Option<Arc<AccessToken>> {
+        let renewal = {
+            let current = self.current();
+            if !Arc::ptr_eq(&current.token, refused) {
+                // Another request has logged in meanwhile.
+                return Some(Arc::clone(&current.token));
+            }
+            // What refuses the token of a new login refuses the next one too.
+            current.renewal.clone().filter(|_| !current.is_new)?
+        };
+        match renewal.log_in(&self.client, &self.key, self.resource()).await {
+            Ok(session) => {
+                let mut current = self.current();
+                current.replace_by(session.into_current());
+                Some(Arc::clone(&current.token))
+            }
+            // The request has its answer: that its token is refused. Why there is no other one, the
+            // next login says.
+            Err(_) => None,
+        }
+    }
+
+    fn into_current(self) -> Current {
+        self.current.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn authorize(
         &self,
         attempt: &Attempt<'_>,
+        token: &AccessToken,
         target: &Target,
         mut message: Message,
     ) -> Result<Message, ClientError> {
         let proof = Proof {
             method: message.method.as_str(),
             uri: target.htu(),
-            access_token: Some(&self.token),
+            access_token: Some(token),
             nonce: attempt.nonce,
             body: Some(&*message.body).filter(|body| !body.is_empty()),
         };
         let proof = proof.sign(&self.key, attempt.now, attempt.random)?;
-        let authorization = format!("DPoP {}", self.token.expose());
+        let authorization = format!("DPoP {}", token.expose());
         message.headers.insert(AUTHORIZATION, sensitive(&authorization));
         message.headers.insert(DPOP, sensitive(&proof));
         Ok(message)

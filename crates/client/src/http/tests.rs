@@ -1,6 +1,7 @@
 //! A client against a server that answers well, badly, or wants a nonce.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use countersign_protocol::UnixTime;
@@ -18,6 +19,7 @@ mod gradecoin;
 mod jwks_server;
 mod login;
 mod passwordless;
+mod renewal;
 mod requests;
 mod rogue;
 mod server;

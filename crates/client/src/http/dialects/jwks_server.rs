@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::read_bound_token;
 use crate::{
     http::{
-        Client, ClientError, Session,
+        Client, ClientError, Renewal, Session,
         client::{json_message, unexpected},
         transport::MAX_API_ANSWER,
     },
@@ -67,6 +67,8 @@ impl Client {
             .await?;
         let Answer { token } = response.into_json(&target)?;
         let saved = read_bound_token(&target, token, key)?;
-        Ok(self.resume(Arc::clone(key), saved))
+        let session = self.resume(Arc::clone(key), saved);
+        let (account, password) = (account.to_owned(), password.duplicate());
+        Ok(session.renewed_by(Renewal::Password { account, password }))
     }
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::read_bound_token;
 use crate::{
     http::{
-        Client, ClientError, Session,
+        Client, ClientError, Renewal, Session,
         client::{json_message, sensitive, unexpected},
         transport::Message,
     },
@@ -100,7 +100,9 @@ impl Client {
         let message = json_message(Method::POST, members);
         let Answer { jwt_token } = self.ask(&target, message).await?.into_json(&target)?;
         let saved = read_bound_token(&target, jwt_token, key)?;
-        Ok(self.resume(Arc::clone(key), saved))
+        let session = self.resume(Arc::clone(key), saved);
+        let (account, server_key) = (account.to_owned(), server_key.clone());
+        Ok(session.renewed_by(Renewal::Passwordless { account, server_key }))
     }
 
     /// The number of a fresh challenge, if the challenge is by `server_key`.
@@ -131,6 +133,7 @@ impl Session {
     /// When the server does not speak the dialect, or fails.
     pub async fn logout_passwordless(&self) -> Result<(), ClientError> {
         let target = self.api("/logout")?;
+        self.end();
         let mut message = json_message(Method::POST, []);
         let authorization = format!("Bearer {}", self.token().expose());
         message.headers.insert(AUTHORIZATION, sensitive(&authorization));

@@ -90,7 +90,7 @@ async fn logging_in_sends_an_assertion_and_a_proof() {
 
     assert_eq!(session.token().expose(), "aaa.bbb.ccc");
     assert_eq!(session.expires_at(), NOW + Duration::from_mins(5));
-    assert_eq!(session.scope(), Some("keys"));
+    assert_eq!(session.scope().as_deref(), Some("keys"));
     assert!(!session.is_expired());
     let [asked] = &server.asked()[..] else { panic!() };
     assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/oauth/token"));

@@ -64,7 +64,7 @@ async fn a_resource_that_is_never_content_gets_its_answer_shown() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_another_reason_is_not_tried_again() {
+async fn a_refusal_without_a_remedy_is_not_tried_again() {
     for answer in [
         || {
             Answer(

@@ -1,0 +1,161 @@
+//! A token that is refused, and the one login in its place.
+
+use super::*;
+
+const TOKEN_ENDPOINT: &str = "/oauth/token";
+
+/// A server that gives out the tokens `new.1`, `new.2` and so on, and whose resource says what `good`
+/// says about the token that it gets.
+fn server_of_tokens(good: impl Fn(&str) -> bool + Send + Sync + 'static) -> Server {
+    let issued = Mutex::new(0);
+    authority(move |asked| {
+        if asked.path == TOKEN_ENDPOINT {
+            let mut issued = issued.lock().unwrap();
+            *issued += 1;
+            let token = format!("new.{issued}");
+            return answer_json(
+                200,
+                &json!({ "access_token": token, "token_type": "DPoP", "expires_in": 60 }),
+            );
+        }
+        let token = asked.header("authorization").and_then(|field| field.strip_prefix("DPoP "));
+        if token.is_some_and(&good) { Answer(200, Vec::new(), String::new()) } else { refused() }
+    })
+}
+
+/// What a guard says of a token that is good for nothing any more (RFC 6750 §3.1).
+fn refused() -> Answer {
+    problem(401, "unauthenticated", "The request must prove who makes it.")
+        .with("www-authenticate", "DPoP algs=\"EdDSA\", error=\"invalid_token\"")
+        .with("dpop-nonce", "n")
+}
+
+fn by_key(key: &Arc<PrivateKey>) -> Renewal {
+    let scope = Some("keys".to_owned());
+    Renewal::Key { key: Arc::clone(key), subject: "toto".to_owned(), scope }
+}
+
+/// A session with the token `aaa.bbb` that knows how to get another one.
+async fn renewable(server: &Server) -> Session {
+    let key = key();
+    client(server).await.resume(Arc::clone(&key), saved(&[])).renewed_by(by_key(&key))
+}
+
+async fn send(session: &Session, server: &Server) -> StatusCode {
+    let mut request = Request::new(Method::POST, &format!("{}/x", server.origin()));
+    request.body = b"body".to_vec();
+    session.send(request).await.unwrap().status
+}
+
+fn paths(server: &Server) -> Vec<String> {
+    server.asked().into_iter().map(|asked| asked.path).collect()
+}
+
+#[tokio::test]
+async fn a_refused_token_makes_the_session_log_in_and_ask_again_once() {
+    let server = server_of_tokens(|token| token == "new.1");
+    let session = renewable(&server).await;
+    for _ in 0..2 {
+        assert_eq!(send(&session, &server).await, StatusCode::OK);
+    }
+    assert_eq!(paths(&server), ["/x", TOKEN_ENDPOINT, "/x", "/x"]);
+    assert_eq!(session.token().expose(), "new.1");
+    assert_eq!(session.save().token.expose(), "new.1");
+    assert_eq!(session.expires_at(), NOW + Duration::from_mins(1));
+    let asked = server.asked();
+    assert_eq!(asked[1].field("scope").as_deref(), Some("keys"));
+    assert_eq!(asked[2].body, "body");
+    assert_ne!(asked[0].proof()["ath"], asked[2].proof()["ath"]);
+}
+
+#[tokio::test]
+async fn a_session_that_has_logged_in_knows_how_to_do_it_again() {
+    let server = server_of_tokens(|token| token == "new.2");
+    let key = key();
+    let asking = Login { resource: Some("https://api.example"), ..login("toto") };
+    let session = client(&server).await.login(&key, &asking).await.unwrap();
+    assert_eq!(send(&session, &server).await, StatusCode::OK);
+    let asked = server.asked();
+    let logins: Vec<_> = asked.iter().filter(|asked| asked.path == TOKEN_ENDPOINT).collect();
+    assert_eq!(logins.len(), 2);
+    assert!(logins.iter().all(|asked| asked.field("resource") == asking.resource.map(str::to_owned)));
+}
+
+#[tokio::test]
+async fn a_token_for_a_session_key_is_renewed_by_the_key_that_logged_in() {
+    let server = server_of_tokens(|token| token == "new.2");
+    let (own, session_key) = (key(), key());
+    let asking = Login { session_key: Some(Arc::clone(&session_key)), ..login("toto") };
+    let session = client(&server).await.login(&own, &asking).await.unwrap();
+    assert_eq!(send(&session, &server).await, StatusCode::OK);
+    let logins = server.asked().into_iter().filter(|asked| asked.path == TOKEN_ENDPOINT);
+    let bound = logins.map(|asked| claims(&asked.field("assertion").unwrap())["cnf"]["jkt"].clone());
+    let expected = json!(session_key.public_key().thumbprint().to_string());
+    assert_eq!(bound.collect::<Vec<_>>(), [expected.clone(), expected]);
+}
+
+#[tokio::test]
+async fn an_api_that_takes_no_token_at_all_causes_one_login() {
+    let server = server_of_tokens(|_| false);
+    let session = renewable(&server).await;
+    for _ in 0..3 {
+        assert_eq!(send(&session, &server).await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(paths(&server), ["/x", TOKEN_ENDPOINT, "/x", "/x", "/x"]);
+}
+
+#[tokio::test]
+async fn each_token_that_was_good_once_may_be_replaced() {
+    let uses = Mutex::new(BTreeMap::new());
+    let server = server_of_tokens(move |token| {
+        let mut uses = uses.lock().unwrap();
+        let count = uses.entry(token.to_owned()).or_insert(0);
+        *count += 1;
+        token != "aaa.bbb" && *count == 1
+    });
+    let session = renewable(&server).await;
+    for _ in 0..3 {
+        assert_eq!(send(&session, &server).await, StatusCode::OK);
+    }
+    assert_eq!(session.token().expose(), "new.3");
+}
+
+#[tokio::test]
+async fn when_the_login_is_refused_too_the_first_answer_stands() {
+    let server = authority(|asked| match asked.path.as_str() {
+        TOKEN_ENDPOINT => answer_json(400, &json!({ "error": "invalid_grant" })),
+        _ => refused(),
+    });
+    let session = renewable(&server).await;
+    assert_eq!(send(&session, &server).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(paths(&server), ["/x", TOKEN_ENDPOINT]);
+    assert_eq!(session.token().expose(), "aaa.bbb");
+}
+
+#[tokio::test]
+async fn a_session_that_its_owner_has_ended_stays_ended() {
+    let server = server_of_tokens(|_| false);
+    let session = renewable(&server).await;
+    // The answer to the revocation is a refusal; the session has ended all the same.
+    drop(session.revoke_token().await);
+    assert_eq!(send(&session, &server).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(paths(&server), ["/oauth/revoke", "/x"]);
+}
+
+#[tokio::test]
+async fn only_a_refused_token_is_replaced() {
+    let answers: [fn() -> Answer; 4] = [
+        || problem(403, "forbidden", "No.")
+            .with("www-authenticate", "DPoP error=\"invalid_token\""),
+        || problem(401, "unauthenticated", "No.")
+            .with("www-authenticate", "DPoP error=\"invalid_dpop_proof\""),
+        || problem(401, "unauthenticated", "No.")
+            .with("www-authenticate", "Bearer error=\"invalid_token\""),
+        || problem(401, "unauthenticated", "No."),
+    ];
+    for answer in answers {
+        let server = authority(move |_| answer());
+        send(&renewable(&server).await, &server).await;
+        assert_eq!(paths(&server), ["/x"]);
+    }
+}

@@ -81,6 +81,7 @@ fn claims(key: &PrivateKey) -> AccessTokenClaims {
         audience: vec![ISSUER.to_owned()],
         credential: thumbprint,
         name: None,
+        username: None,
         bound_to: thumbprint,
         scopes: Scopes::none(),
         narrowed: false,

@@ -95,6 +95,7 @@ impl AccountKeys for World {
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
         Ok(vec![AccountKey {
             account_id: AccountId::from_bytes([1; 16]),
+            username: None,
             key: self.key.clone(),
             scopes: Scopes::none(),
             body_hashes: BodyHashes::Sha256OrMd5,

@@ -61,6 +61,7 @@ def test_the_token_is_an_rfc_9068_access_token_bound_to_the_key(logged_in):
     assert claims["cnf"] == {"jkt": logged_in.key.thumbprint}
     assert claims["client_id"] == logged_in.key.thumbprint
     assert claims["sub"] == logged_in.account_id
+    assert claims["preferred_username"] == logged_in.username
     assert claims["iat"] < claims["exp"]
 
 

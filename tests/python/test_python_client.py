@@ -7,6 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
@@ -329,3 +330,74 @@ def test_what_is_no_private_key_is_refused(pem):
         Key.from_pem(pem)
     with pytest.raises(ValueError, match="no kind of key"):
         Key.generate("RSA-512")
+
+
+# --- a token that is dead ---
+
+
+@pytest.fixture
+def withdrawing(tmp_path):
+    """A server, and an account that has used it once; then `withdraw` takes back the key that signed its token."""
+    issuer = Server(tmp_path).start()
+    try:
+        with requests.Session() as http:
+            http.trust_env = False
+            user = Client(issuer.origin, new_name(), Key.generate(), http=http)
+            user.register()
+            user.server, user.http = issuer, http
+            yield user
+    finally:
+        issuer.kill()
+
+
+def withdraw(user):
+    """Withdraw the active signing key, and wait until the running server has taken that over."""
+
+    def kids():
+        published = http_client(user.server.origin).get("/.well-known/jwks.json").json()
+        return {key["kid"] for key in published["keys"]}
+
+    before = kids()
+    user.server.admin("signing-keys", "rotate", "--withdraw")
+    deadline = time.monotonic() + 30
+    while before <= kids():
+        assert time.monotonic() < deadline, "the key is still published"
+
+
+def by_httpx(user):
+    return http_client(user.server.origin).get("/v1/whoami", auth=user)
+
+
+def by_async_httpx(user):
+    async def ask():
+        async with httpx.AsyncClient(base_url=user.server.origin, auth=user, trust_env=False) as http:
+            return await http.post("/v1/whoami", content=b"body")
+
+    return asyncio.run(ask())
+
+
+def by_requests(user):
+    return user.http.post(user.server.origin + "/v1/whoami", data=b"body", auth=user)
+
+
+@pytest.mark.parametrize("ask", [by_httpx, by_async_httpx, by_requests])
+def test_after_its_signing_key_was_withdrawn_the_client_logs_in_again(withdrawing, ask):
+    before = ask(withdrawing)
+    assert before.status_code == 200, before.text
+    withdraw(withdrawing)
+    after = ask(withdrawing)
+    assert after.status_code == 200, after.text
+    assert after.json()["token_id"] != before.json()["token_id"]
+    assert ask(withdrawing).json()["token_id"] == after.json()["token_id"]
+
+
+@pytest.mark.parametrize("ask", [by_httpx, by_async_httpx, by_requests])
+def test_a_client_whose_account_is_shut_out_tries_one_login_and_shows_the_refusal(withdrawing, ask):
+    thumbprint = ask(withdrawing).json()["thumbprint"]
+    name = repr(withdrawing).split()[1]
+    withdrawing.server.admin("keys", "revoke", name, thumbprint)
+    deadline = time.monotonic() + 30
+    while (refused := ask(withdrawing)).status_code == 200:
+        assert time.monotonic() < deadline, "the key still counts"
+    assert refused.status_code == 401
+    assert 'error="invalid_token"' in refused.headers["www-authenticate"]

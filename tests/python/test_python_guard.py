@@ -107,6 +107,7 @@ def test_a_principal_is_let_through_and_gets_the_next_nonce(any_client):
     response = any_client.call()
     assert response.status_code == 200, response.text
     assert response.json()["account_id"] == any_client.account.account_id
+    assert response.json()["username"] == any_client.account.username
     assert response.headers["dpop-nonce"]
     assert response.headers["cache-control"] == "no-store"
 
@@ -142,6 +143,17 @@ def test_the_metadata_are_open_to_all(installed, behind_middleware):
         response = client.http.get(METADATA_PATH)
         assert response.json()["resource"] == client.api.origin
         assert response.json()["authorization_servers"] == [client.api.issuer.origin]
+
+
+def test_the_metadata_answer_get_and_head_and_refuse_the_rest(installed, behind_middleware):
+    for client in (installed, behind_middleware):
+        head = client.http.head(METADATA_PATH)
+        assert head.status_code == 200
+        assert head.content == b""
+        for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+            refused = client.http.request(method, METADATA_PATH)
+            assert refused.status_code == 405, method
+            assert {name.strip() for name in refused.headers["allow"].split(",")} == {"GET", "HEAD"}, method
 
 
 def test_the_openapi_document_names_every_scheme_and_scope(alone):

@@ -85,7 +85,7 @@ impl Client {
     /// Lets the key in to an account that exists, by the code of an administrator; ends with its id.
     fn recover(&self, code: String, label: Option<String>) -> Conversation {
         let account = Arc::clone(&self.0);
-        Conversation::new(|_| async move {
+        Conversation::new(async move {
             let recovered = account.recover(&code, label.as_deref()).await?;
             Ok(Some(recovered.account_id))
         })

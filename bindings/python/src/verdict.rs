@@ -2,7 +2,7 @@
 
 use countersign_remote::{
     guard::{self, BodyError, Guard, Refusal, add_session_nonce},
-    protocol::{Principal, ProofKind},
+    protocol::{Principal, ProofKind, names::Username},
 };
 use http::HeaderMap;
 use pyo3::prelude::*;
@@ -59,6 +59,11 @@ impl Accepted {
     #[getter]
     fn account_id(&self) -> String {
         self.principal.account_id.to_string()
+    }
+
+    #[getter]
+    fn username(&self) -> Option<&str> {
+        self.principal.username.as_ref().map(Username::as_str)
     }
 
     #[getter]

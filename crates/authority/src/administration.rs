@@ -278,7 +278,8 @@ impl Administration {
     pub async fn withdraw_invitation(&self, code_hash: &CodeHash) -> Result<(), AdminError> {
         let mut event = AuditEvent::new(self.now, EventKind::InvitationWithdrawn);
         let known = self.invitations.invitation(code_hash).await?;
-        event.detail = known.map(|known| describe(&known));
+        event.detail =
+            known.map(|known| format!("{}, which {}", code_hash.short(), describe(&known)));
         let withdrawn = self.invitations.withdraw_invitation(code_hash, event).await?;
         withdrawn.then_some(()).ok_or(AdminError::NoInvitation)
     }
@@ -303,8 +304,7 @@ impl Administration {
         scopes: &Scopes,
         expires_at: UnixTime,
     ) -> (Invitation, AuditEvent) {
-        let mut event = AuditEvent::new(self.now, EventKind::InvitationCreated);
-        event.detail = username.as_ref().map(|username| format!("for {username}"));
+        let event = self.invitation_event(code_hash, username.as_ref());
         let invitation = Invitation {
             code_hash,
             purpose: Purpose::Register,
@@ -326,6 +326,16 @@ impl Administration {
         let event = event.detail(format!("now: {scopes}"));
         existing(self.accounts.set_scopes(account.id, &scopes, event).await?)?;
         Ok(scopes)
+    }
+
+    /// That an invitation was made: which one, and for whom if only one may use it.
+    fn invitation_event(&self, code_hash: CodeHash, username: Option<&Username>) -> AuditEvent {
+        let event = AuditEvent::new(self.now, EventKind::InvitationCreated);
+        let code = code_hash.short();
+        event.detail(match username {
+            Some(username) => format!("{code} for {username}"),
+            None => code,
+        })
     }
 
     const fn event(&self, kind: EventKind, account: AccountId) -> AuditEvent {

@@ -1,6 +1,6 @@
 //! The audit trail: what happened, to whom, by which key, from where.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use countersign_protocol::{AccountId, ClientNetwork, UnixTime, keys::Thumbprint};
 use thiserror::Error;
@@ -20,7 +20,7 @@ pub struct AuditEvent {
     pub address: Option<IpAddr>,
     /// A few words more: a reason, a label. Never a secret.
     pub detail: Option<String>,
-    /// Set where this stands for more than one refusal: this is the first of them.
+    /// Set where this stands for more than one refusal, or use of a key: this is the first of them.
     pub repeated: Option<Repeated>,
 }
 
@@ -133,12 +133,26 @@ pub(crate) struct Likeness {
 pub enum Budget {
     /// What changed an account, a key or the server. Only age removes it.
     Changes,
-    /// What every use of an account adds: logins, and tokens that were ended. There is a bound, of
-    /// which each account has its share.
+    /// What logging in and out adds: logins, and tokens that were ended. There is a bound, of which
+    /// each account has its share for each kind.
     Logins,
     /// What was refused. It is told together where it is alike, and has a bound of its own, of which
-    /// each account has its share.
+    /// each account has its share for each kind.
     Refusals,
+    /// What keys were used for. It is told together where it is alike, and has a bound of its own, of
+    /// which each account has its share.
+    Uses,
+}
+
+impl Budget {
+    /// For how long what is alike is told by one entry; none where each has its own.
+    pub const fn told_together_for(self) -> Option<Duration> {
+        match self {
+            Self::Changes | Self::Logins => None,
+            Self::Refusals => Some(Duration::from_hours(1)),
+            Self::Uses => Some(Duration::from_hours(24)),
+        }
+    }
 }
 
 /// An entry of the audit trail as it is read back.
@@ -148,6 +162,19 @@ pub struct RecordedEvent {
     pub id: u64,
     /// The event.
     pub event: AuditEvent,
+    /// What its account calls the key now.
+    pub label: Option<String>,
+    /// The administrator who did it, and why; none for what others did.
+    pub by: Option<Administrator>,
+}
+
+/// Who acts on the database itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Administrator {
+    /// The name that was given, and the user of the system: `erika (uid 0)`.
+    pub name: String,
+    /// Why, in the administrator's words.
+    pub reason: Option<String>,
 }
 
 macro_rules! event_kinds {
@@ -201,6 +228,8 @@ event_kinds! {
     KeyRenamed = "key.renamed",
     /// A key was revoked, by its owner or an administrator.
     KeyRevoked = "key.revoked",
+    /// A key has signed requests: of one account, from one client network, within one day.
+    KeyUsed = "key.used",
     /// A login with a known key was refused.
     LoginRefused = "login.refused",
     /// An account logged in.
@@ -260,6 +289,7 @@ impl EventKind {
             | Self::SigningKeyRemoved
             | Self::SigningKeyRotated => Budget::Changes,
             Self::LoginSucceeded | Self::TokenRevoked => Budget::Logins,
+            Self::KeyUsed => Budget::Uses,
             Self::KeyChangeRefused
             | Self::LoginRefused
             | Self::ProofReplayed
@@ -269,6 +299,11 @@ impl EventKind {
             | Self::TokenRefused => Budget::Refusals,
         }
     }
+}
+
+impl EventKind {
+    /// What the schedule of signing keys does by itself.
+    pub const OF_SCHEDULE: [Self; 2] = [Self::SigningKeyCreated, Self::SigningKeyRemoved];
 }
 
 impl FromStr for EventKind {
@@ -299,6 +334,8 @@ pub struct AuditFilter {
     pub until: Option<UnixTime>,
     /// Only those with a smaller number: the next page.
     pub before: Option<u64>,
+    /// Not what the schedule of signing keys did by itself ([`EventKind::OF_SCHEDULE`]).
+    pub without_schedule: bool,
 }
 
 #[cfg(test)]

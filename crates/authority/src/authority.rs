@@ -25,6 +25,7 @@ use crate::{
     audit::{AuditFilter, RecordedEvent},
     effort::Comparisons,
     forgetting::Forgetting,
+    key_uses::KeyUses,
     live::LiveCredentials,
     mutual::Mutual,
     passwords::PasswordHasher,
@@ -52,6 +53,7 @@ pub struct Authority {
     pub(crate) revoked_tokens: RevokedTokens,
     forgetting: Forgetting,
     pub(crate) trail: Trail,
+    pub(crate) key_uses: KeyUses,
     pub(crate) mutual: Mutual,
     pub(crate) passwords: PasswordHasher,
     /// Opened, or made, when it is first wanted.
@@ -118,6 +120,7 @@ impl Authority {
             resource_nonces: nonce_sealer(&vault, RESOURCES, &epoch, &policy)
                 .in_epoch(Arc::clone(&nonce_epoch)),
             trail: Trail::default(),
+            key_uses: KeyUses::default(),
             mutual: Mutual::new(&vault, &epoch, policy.mutual),
             passwords: PasswordHasher::new(
                 policy.passwords.unwrap_or_default().turns,

@@ -50,6 +50,16 @@ pub enum Purpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CodeHash(pub [u8; 32]);
 
+impl CodeHash {
+    /// The first twelve hexadecimal digits, by which administrators and the audit trail name the
+    /// invitation.
+    pub fn short(&self) -> String {
+        let mut first_six = [0; 8];
+        first_six[2..].copy_from_slice(&self.0[..6]);
+        format!("{:012x}", u64::from_be_bytes(first_six))
+    }
+}
+
 /// The form of one-time codes: a prefix that says what the code is for, and 27 base64url characters
 /// of 128 random bits and a checksum, so that a typing error is told apart from a wrong code without
 /// asking the store.

@@ -13,6 +13,7 @@ pub mod credential;
 mod effort;
 mod forgetting;
 pub mod invitation;
+mod key_uses;
 mod keys;
 mod live;
 mod login;

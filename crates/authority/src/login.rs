@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
-    Scopes, UnixTime, Unspent,
+    Actor, Scopes, UnixTime, Unspent,
     keys::{PublicKey, Thumbprint},
     principal::uuid_v7,
     proofs::dpop::{DpopError, DpopProof, NonceRule},
@@ -53,6 +53,8 @@ pub struct Grant {
     pub expires_in: Duration,
     /// What it allows.
     pub scopes: Scopes,
+    /// Who has logged in.
+    pub actor: Actor,
 }
 
 impl Authority {
@@ -121,6 +123,7 @@ impl Authority {
             audience,
             credential: signer.credential.thumbprint(),
             name: None,
+            username: Some(signer.account.username.clone()),
             bound_to: key.thumbprint(),
             narrowed: scopes != signer.account.scopes,
             scopes,
@@ -129,7 +132,8 @@ impl Authority {
             expires_at: now + lifetime,
         };
         let access_token = self.signing_keys.sign(&claims, now)?;
-        Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes })
+        let actor = signer.actor();
+        Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes, actor })
     }
 
     /// Client credentials that are there must be good, though none are needed (RFC 7523 §3.1). They

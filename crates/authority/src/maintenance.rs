@@ -34,6 +34,8 @@ const EXPIRE_BATCH: u32 = 200;
 /// How often what the store has put off is done, and revocations that the store could not take are
 /// tried again: the longest time for which they are in memory alone.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// How many entries of uses of keys are written in one transaction.
+const USES_BATCH: usize = 500;
 /// How long a refusal may wait for others to be written together with it. A commit for each would
 /// cost more than all else about it.
 const GATHER: Duration = Duration::from_millis(50);
@@ -90,7 +92,10 @@ impl Maintenance {
                     report("watch", self.take_over_changes().await);
                 }
                 _ = tidy.tick() => report("tidying", self.tidy().await),
-                _ = maintain.tick() => report("maintenance", self.maintain().await),
+                _ = maintain.tick() => {
+                    self.write_key_uses().await;
+                    report("maintenance", self.maintain().await);
+                }
             }
         }
     }
@@ -100,6 +105,9 @@ impl Maintenance {
             self.authority.trail.arrived().await;
             sleep(GATHER).await;
             self.write_trail().await;
+            if self.authority.key_uses.are_many() {
+                self.write_key_uses().await;
+            }
         }
     }
 
@@ -107,11 +115,24 @@ impl Maintenance {
     pub async fn finish(&self) {
         report("tidying", self.tidy().await);
         self.write_trail().await;
+        self.write_key_uses().await;
     }
 
     /// Writes down the refusals that wait.
     pub async fn write_trail(&self) {
-        let events = self.authority.trail.take();
+        self.append(self.authority.trail.take()).await;
+    }
+
+    /// Writes down which keys were used since the last time, in batches, so that others get their turn.
+    pub async fn write_key_uses(&self) {
+        let mut uses = self.authority.key_uses.take();
+        while !uses.is_empty() {
+            let batch = uses.split_off(uses.len().saturating_sub(USES_BATCH));
+            self.append(batch).await;
+        }
+    }
+
+    async fn append(&self, events: Vec<AuditEvent>) {
         if events.is_empty() {
             return;
         }

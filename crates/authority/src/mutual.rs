@@ -8,7 +8,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    AccountId, UnixTime, Unspent,
+    AccountId, Actor, UnixTime, Unspent,
     challenges::mutual::{MutualChallenges, Number, Proposal},
     envelope::aes_gcm::SealingKey,
     keys::{Algorithm, KeyPolicy, PublicKey, decoy},
@@ -287,6 +287,7 @@ impl Authority {
             audience: vec![self.policy.issuer().to_owned()],
             credential: thumbprint,
             name: Some(account.username.to_string()),
+            username: Some(account.username.clone()),
             bound_to: thumbprint,
             scopes: account.scopes.clone(),
             narrowed: false,
@@ -295,7 +296,13 @@ impl Authority {
             expires_at: now + lifetime,
         };
         let access_token = self.signing_keys.sign(&claims, now)?;
-        Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes })
+        let actor = Actor {
+            account_id: account.id,
+            username: claims.username,
+            key: Some(thumbprint),
+            proof: None,
+        };
+        Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes, actor })
     }
 
     async fn account_named(&self, name: &str) -> Result<Option<Account>, StoreError> {

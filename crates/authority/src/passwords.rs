@@ -6,7 +6,7 @@ mod hasher;
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    AccountId, UnixTime,
+    AccountId, Actor, UnixTime,
     keys::{Algorithm, Thumbprint},
     ports::{Clock, random_bytes},
     principal::{uuid_v4, uuid_v7},
@@ -161,7 +161,7 @@ impl Authority {
         Ok(attempt)
     }
 
-    /// Exchanges a password for a token. [`Self::admit_password`] comes before it.
+    /// Exchanges a password for a token, and says whose it is. [`Self::admit_password`] comes before it.
     ///
     /// Whoever gives a wrong password or a name that nobody has gets one answer after one hash. A
     /// proof is verified first, because a client that lacks a nonce must be told so before it
@@ -172,7 +172,7 @@ impl Authority {
     pub async fn login_with_password(
         &self,
         request: PasswordRequest<'_>,
-    ) -> Result<String, PasswordError> {
+    ) -> Result<(String, Actor), PasswordError> {
         let now = self.now();
         let proof = request.proof.map(|presented| {
             let rule = NonceRule::Required(&self.nonces);
@@ -196,7 +196,9 @@ impl Authority {
         if !self.ports.passwords.record_password_login(login).await? {
             return Err(PasswordError::Refused);
         }
-        self.password_token(&account, key, request.expired, now)
+        let token = self.password_token(&account, key, request.expired, now)?;
+        let username = Some(account.username);
+        Ok((token, Actor { account_id: account.id, username, key, proof: None }))
     }
 
     /// How many passwords have been hashed, to be compared or kept.
@@ -275,6 +277,7 @@ impl Authority {
             audience: vec![issuer.to_owned()],
             credential: key,
             name: Some(account.username.to_string()),
+            username: Some(account.username.clone()),
             bound_to: key,
             scopes: account.scopes.clone(),
             narrowed: false,

@@ -83,6 +83,7 @@ impl Policy {
                 max_age: Duration::from_hours(24 * 90),
                 max_events: 1_000_000,
                 max_refusals: 100_000,
+                max_uses: 500_000,
             },
             limits: Some(Limits::default()),
             credential_cache: 100_000,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use countersign_protocol::{
-    AccountId, UnixTime,
+    AccountId, Actor, UnixTime,
     keys::{KeyError, KeyPolicy, PublicKey, Thumbprint},
     proofs::dpop::{DpopError, NonceRule},
     replay::ReplayOwner,
@@ -72,6 +72,16 @@ pub struct Registered {
 }
 
 impl Registered {
+    /// Who has registered.
+    pub fn actor(&self) -> Actor {
+        Actor {
+            account_id: self.account_id,
+            username: Some(self.username.clone()),
+            key: Some(self.thumbprint),
+            proof: None,
+        }
+    }
+
     pub(crate) fn of(new: &NewAccount) -> Self {
         Self {
             account_id: new.id,
@@ -120,7 +130,8 @@ impl Authority {
         };
         let owner = ReplayOwner::Network(registration.address.into());
         self.prove_key(&registration.proof, &public_key, owner, now).await?;
-        let new = self.new_account(username, public_key, registration.address, now);
+        let mut new = self.new_account(username, public_key, registration.address, now);
+        new.event.detail = invitation.map(|code| format!("invitation {}", code.short()));
         let new =
             NewAccount { credential: Credential { label, ..new.credential }, invitation, ..new };
         let registered = Registered::of(&new);

@@ -117,7 +117,8 @@ impl Authority {
         let public_key = self.pem_key(&opened.public_key)?;
         let fingerprint = Fingerprint::of(&opened.public_key);
         let new = self.new_account(username, public_key, registration.address, now);
-        let event = new.event.detail("by one-time password");
+        let event =
+            new.event.detail(format!("by one-time password, invitation {}", code_hash.short()));
         let alias = Some(fingerprint);
         let new = NewAccount { invitation: Some(code_hash), alias, event, ..new };
         let (account_id, thumbprint) = (new.id, new.credential.thumbprint());

@@ -234,13 +234,15 @@ impl Authority {
         Err(SessionError::Refused)
     }
 
-    /// Uses up the nonce of a message that verified, and returns the session's next.
+    /// Uses up the nonce of a message that verified, and returns the session's next. `address` is the
+    /// client's, where that is known.
     ///
     /// # Errors
     /// When another request was faster, or the store fails.
     pub async fn redeem_message(
         &self,
         message: &CheckedMessage,
+        address: Option<IpAddr>,
         now: UnixTime,
     ) -> Result<String, SessionError> {
         let next = self.new_nonce(now);
@@ -248,7 +250,8 @@ impl Authority {
         let account_id = message.principal.account_id;
         if message.is_first {
             let event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account_id);
-            self.trail.note(event.key(message.key).detail("signed message"));
+            let event = AuditEvent { address, ..event.key(message.key) };
+            self.trail.note(event.detail("signed message"));
         }
         self.key_used(account_id, &message.key, now).await;
         Ok(next.text())
@@ -301,6 +304,7 @@ fn check_can_sign(key: &PublicKey) -> Result<(), KeyError> {
 fn principal(signer: &KnownCredential, claims: &SessionClaims) -> Principal {
     Principal {
         account_id: signer.account.id,
+        username: Some(signer.account.username.clone()),
         key: Some(ProvenKey::of(signer.credential.thumbprint())),
         proof: ProofKind::SignedMessage,
         token_id: Some(claims.session_id.clone()),

@@ -13,8 +13,9 @@ use crate::audit::{AuditEvent, Budget, EventKind, Likeness};
 
 /// More waiting events than this, of refusals and of others each, are dropped, and counted.
 const CAPACITY: usize = 4096;
-/// How many of the refusals that wait may be about one account, or about none.
-const SHARE: usize = CAPACITY / 16;
+/// How many of the refusals of one kind that wait may be about one account, or about none: no kind
+/// pushes out another.
+const SHARE: usize = CAPACITY / 64;
 
 /// Events that wait to be written. Noting one never waits and never fails; a flood of refusals
 /// costs bounded memory, delays nobody, and pushes out nothing about others.
@@ -32,7 +33,7 @@ struct Waiting {
     refusals: Vec<AuditEvent>,
     /// Where among the refusals those stand that are alike.
     places: HashMap<Likeness, usize>,
-    of_account: HashMap<Option<AccountId>, usize>,
+    of_owner: HashMap<(Option<AccountId>, EventKind), usize>,
     /// What was dropped since the last time, and whom it was about while that was one account.
     dropped: Option<AuditEvent>,
 }
@@ -41,11 +42,18 @@ impl Trail {
     pub(crate) fn note(&self, event: AuditEvent) {
         let noted = match event.kind.budget() {
             Budget::Refusals => self.waiting.lock().note_refusal(event),
-            Budget::Changes | Budget::Logins => self.waiting.lock().note_other(event),
+            Budget::Changes | Budget::Logins | Budget::Uses => {
+                self.waiting.lock().note_other(event)
+            }
         };
         if !noted {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        self.arrived.notify_one();
+    }
+
+    /// Wakes whoever waits for something to be noted.
+    pub(crate) fn wake(&self) {
         self.arrived.notify_one();
     }
 
@@ -89,12 +97,13 @@ impl Waiting {
             self.refusals[*place].again(event.times(), event.last_at());
             return true;
         }
-        let of_account = self.of_account.get(&event.account_id).copied().unwrap_or_default();
-        if self.refusals.len() >= CAPACITY || of_account >= SHARE {
+        let owner = (event.account_id, event.kind);
+        let of_owner = self.of_owner.get(&owner).copied().unwrap_or_default();
+        if self.refusals.len() >= CAPACITY || of_owner >= SHARE {
             self.count_dropped(&event);
             return false;
         }
-        self.of_account.insert(event.account_id, of_account + 1);
+        self.of_owner.insert(owner, of_owner + 1);
         self.places.insert(likeness, self.refusals.len());
         self.refusals.push(event);
         true

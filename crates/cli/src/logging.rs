@@ -10,7 +10,10 @@ use countersign_system::SystemClock;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
 use self::{human::Human, lines::Lines};
-use crate::config::{LogFormat, LogSettings};
+use crate::{
+    config::{LogFormat, LogSettings},
+    output,
+};
 
 /// Starts logging as `settings` say. Called once, by the commands that serve. When what it returns
 /// is dropped, all lines are written.
@@ -25,6 +28,9 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<Lines> {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("logging does not start: {error}"))?;
+    if settings.format == LogFormat::Json {
+        output::remark_in_the_log();
+    }
     Ok(lines)
 }
 

@@ -1,6 +1,7 @@
 //! `countersign`: the one binary. It wires the parts together; every decision lies in a library.
 
 mod access;
+mod acting;
 mod admin;
 mod client;
 mod config;

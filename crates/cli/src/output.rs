@@ -3,7 +3,17 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
+
+/// Whether remarks are lines of the log. So they are where a program reads the log, which takes every
+/// line of standard error for JSON.
+static IN_THE_LOG: AtomicBool = AtomicBool::new(false);
+
+/// From here on, remarks and failures are lines of the log.
+pub(crate) fn remark_in_the_log() {
+    IN_THE_LOG.store(true, Ordering::Relaxed);
+}
 
 /// Writes a line of the result. A reader that has left (such as `head`) is no error.
 pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
@@ -21,6 +31,15 @@ pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
 
 /// Writes a remark for the person at the terminal.
 pub(crate) fn remark(text: impl AsRef<str>) {
+    if IN_THE_LOG.load(Ordering::Relaxed) {
+        let text = text.as_ref();
+        if let Some(warning) = text.strip_prefix("WARNING: ") {
+            tracing::warn!("{warning}");
+        } else {
+            tracing::info!("{text}");
+        }
+        return;
+    }
     // Whoever closed standard error, or filled the disk behind it, does not want remarks; what is
     // under way goes on.
     let _: io::Result<()> = writeln!(io::stderr().lock(), "{}", text.as_ref());
@@ -56,6 +75,10 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
         }
         said = cause;
     }
-    remark(text);
+    if IN_THE_LOG.load(Ordering::Relaxed) {
+        tracing::error!("{text}");
+    } else {
+        remark(text);
+    }
     if error.is::<Done>() { ExitCode::from(DONE_BUT) } else { ExitCode::FAILURE }
 }

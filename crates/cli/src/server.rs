@@ -19,7 +19,7 @@ use countersign_store::{
 use countersign_system::{SystemClock, SystemRandom};
 
 use crate::{
-    access,
+    access, acting,
     config::Settings,
     first_start,
     master_key::{self, Source},
@@ -77,7 +77,21 @@ fn open_accepting(
     let disk_reserve = if is_server { settings.limits.disk_reserve_bytes } else { 0 };
     let now = SystemClock::new().now();
     let defaults = SqliteOptions::default();
-    let options = SqliteOptions { mode, is_server, accept_loss, disk_reserve, now, ..defaults };
+    let administrator = match purpose {
+        Purpose::Alone | Purpose::Command | Purpose::Rehearsal => {
+            Some(acting::administrator(settings)?)
+        }
+        Purpose::FirstStart | Purpose::Serve => None,
+    };
+    let options = SqliteOptions {
+        mode,
+        is_server,
+        accept_loss,
+        administrator,
+        disk_reserve,
+        now,
+        ..defaults
+    };
     let store = SqliteStore::open(&database_path(settings), &options)
         .map_err(|error| access::explain(&settings.data_dir, error.into()))?;
     let store = Arc::new(store);

@@ -77,9 +77,40 @@ fn register_log_in_call_add_revoke_log_out() {
     alice.does(&["keyring", "remove", "alice-2", "--yes"]);
 
     // A token that was logged out is dead, even for whoever kept it.
-    assert!(alice.does(&["logout"]).contains("alice is logged out"));
+    let said = alice.run(&["logout"]);
+    assert!(said.stdout.contains("alice is logged out"));
+    assert!(said.stderr.contains("the next command logs in with it"), "{}", said.stderr);
+    assert!(said.stderr.contains("countersign keyring remove alice"), "{}", said.stderr);
     assert!(alice.does(&["keyring", "list"]).contains("logged out"));
     assert_eq!(alice.does(&["logout"]), "");
+}
+
+#[test]
+fn a_token_whose_signing_key_was_withdrawn_is_replaced_by_one_login() {
+    let server = Server::start(&[]);
+    let alice = User::of(server.url());
+    alice.does(&["register", "alice"]);
+    let kids = || {
+        let published = alice.does(&["call", "GET", "/.well-known/jwks.json"]);
+        let keys: serde_json::Value = serde_json::from_str(&published).unwrap();
+        let keys = keys["keys"].as_array().unwrap().iter();
+        keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let token_id = || {
+        let who = alice.does(&["whoami", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&who).unwrap()["token_id"].clone()
+    };
+    let (before, old) = (token_id(), kids());
+    let mut withdraw = support::countersign(["admin", "--data-dir"]);
+    withdraw.arg(server.data_dir()).args(["signing-keys", "rotate", "--withdraw"]);
+    assert!(withdraw.status().unwrap().success());
+    let withdrawn = (0..300).any(|_| kids().iter().all(|kid| !old.contains(kid)));
+    assert!(withdrawn, "the key is still published");
+    let after = token_id();
+    assert_ne!(after, before);
+    assert_eq!(token_id(), after, "the new one is kept");
+    let reached = alice.does(&["call", "GET", "/v1/whoami"]);
+    assert!(reached.contains(after.as_str().unwrap()), "{reached}");
 }
 
 #[test]

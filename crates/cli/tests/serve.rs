@@ -27,12 +27,16 @@ struct Server {
 }
 
 impl Server {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap());
-        let mut server = Self { child, lines };
+    fn start(command: Command) -> Self {
+        let mut server = Self::spawn(command);
         server.says("listening on ");
         server
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        Self { child, lines }
     }
 
     fn send(&self, signal: Signal) {
@@ -216,4 +220,28 @@ fn an_environment_of_empty_variables_and_service_links_changes_nothing() {
     drop(Server::start(serve(dir.path(), &environment)));
     assert!(dir.path().join("master.key").exists(), "an empty key is none, so it made one");
     drop(Server::start(serve(dir.path(), &environment)));
+}
+
+#[test]
+fn with_json_logs_every_line_is_json_the_first_and_the_last_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [("COUNTERSIGN_LOG_FORMAT", "json"), ("COUNTERSIGN_RATE_LIMITS", "off")];
+    let mut server = Server::spawn(serve(dir.path(), &settings));
+    let mut said = server.says("listening on ");
+    said += &server.says("try: countersign register");
+    // A second server cannot have the same data directory.
+    let failed = serve(dir.path(), &settings).output().unwrap();
+    assert!(!failed.status.success());
+    said += &String::from_utf8(failed.stderr).unwrap();
+    server.send(Signal::TERM);
+    said += &server.says("stopped");
+    let lines: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let levels_of = |text: &str| {
+        let found = lines.iter().filter(|line| line["message"].as_str().unwrap().contains(text));
+        found.map(|line| line["level"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(levels_of("made the master key"), ["INFO"]);
+    assert_eq!(levels_of("rate limits are OFF"), ["WARN"]);
+    assert_eq!(levels_of("countersign: "), ["ERROR"]);
 }

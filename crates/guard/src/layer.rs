@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use countersign_protocol::ProofKind;
+use countersign_protocol::{Actor, ProofKind};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::{Layer, Service};
@@ -21,8 +21,8 @@ use crate::{
 /// Puts a [`Guard`] in front of a service.
 ///
 /// The service finds the [`Principal`](countersign_protocol::Principal) in the request's
-/// extensions. A refused request never reaches it; the answer to one carries the [`Refused`] in its
-/// extensions, for logs and audit. Every answer carries a fresh `DPoP-Nonce`, and so
+/// extensions. A refused request never reaches it. For logs and audit, the answer to a request
+/// carries in its extensions the [`Actor`] who made it, or else the [`Refused`]. Every answer carries a fresh `DPoP-Nonce`, and so
 /// `Cache-Control: no-store` unless the service said something else (RFC 9449 §8.2, §9); that to a
 /// signed message carries a fresh `SignJWT-Nonce`. A body that the proof covers is read as a whole,
 /// within the limit of the policy, before the service sees it.
@@ -87,8 +87,10 @@ where
             let mut response = match verdict {
                 Ok(Verified { principal, session_nonce }) => {
                     let (mut parts, body) = request.into_parts();
+                    let actor = Actor::from(&principal);
                     parts.extensions.insert(principal);
                     let mut response = inner.call(Request::from_parts(parts, body)).await?;
+                    response.extensions_mut().insert(actor);
                     answer::add_session_nonce(response.headers_mut(), session_nonce);
                     response
                 }

@@ -1,10 +1,13 @@
 //! What a guard needs from outside.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 pub use countersign_protocol::ports::Clock;
 use countersign_protocol::{
     AccountId, ClientNetwork, Principal, ReplayEntry, Scopes, SpentReceipt, UnixTime,
     keys::{Algorithm, PublicKey, Thumbprint},
+    names::Username,
     proofs::body_hash::BodyHashes,
     replay::{ReplayOwner, ReplayShareUsedUp},
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
@@ -92,6 +95,8 @@ pub trait AccountKeys: Send + Sync {
 pub struct AccountKey {
     /// Whose it is.
     pub account_id: AccountId,
+    /// What that account is called, where that is known.
+    pub username: Option<Username>,
     /// The key.
     pub key: PublicKey,
     /// What the account may do.
@@ -121,8 +126,8 @@ pub struct SignedMessage<'a> {
     pub jwt: &'a str,
     /// The signature.
     pub signature: &'a [u8],
-    /// The network that they come from, where that is known.
-    pub client: Option<ClientNetwork>,
+    /// The address that they come from, where that is known.
+    pub client: Option<IpAddr>,
 }
 
 /// A signed message that verified.

@@ -434,6 +434,7 @@ fn check_scope(needed: Option<&str>, scopes: &Scopes) -> Result<(), Refusal> {
 fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {
     Principal {
         account_id: token.account_id,
+        username: token.username.clone(),
         key: Some(ProvenKey { credential: token.credential, thumbprint: proof.thumbprint }),
         proof: ProofKind::Dpop,
         token_id: Some(token.token_id.clone()),
@@ -451,7 +452,12 @@ fn owner(account: AccountId, parts: &Parts) -> ReplayOwner {
 
 /// The network that a request comes from, where that is known.
 fn client_network(parts: &Parts) -> Option<ClientNetwork> {
-    parts.extensions.get::<ClientAddress>().map(|client| client.0.into())
+    client_address(parts).map(ClientNetwork::from)
+}
+
+/// The address that a request comes from, where that is known.
+fn client_address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ClientAddress>().map(|client| client.0)
 }
 
 fn unavailable(PortUnavailable(cause): PortUnavailable) -> Refusal {

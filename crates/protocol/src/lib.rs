@@ -27,7 +27,7 @@ mod unverified;
 
 pub use crate::client_network::ClientNetwork;
 pub use crate::principal::{
-    AccountId, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes,
+    AccountId, Actor, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes,
 };
 pub use crate::replay::{ReplayEntry, SpentReceipt, Unspent};
 pub use crate::time::{CLIENT_CLOCK_AHEAD, UnixTime};

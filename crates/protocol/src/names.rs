@@ -3,7 +3,7 @@
 //! Whoever resolves names parses an [`AccountName`] first. So one text means the same account at
 //! every endpoint of a server, and at every resource server elsewhere.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use thiserror::Error;
 use uuid::Uuid;
@@ -14,9 +14,9 @@ use crate::{digest::sha256, principal::AccountId};
 ///
 /// Two names that differ only in case name the same account. A name never looks like an account id,
 /// a fingerprint or a thumbprint, however these are spelled, so one text can stand for any of them
-/// without ambiguity.
+/// without ambiguity. Clones share the text.
 #[derive(Clone, Debug)]
-pub struct Username(String);
+pub struct Username(Arc<str>);
 
 impl Username {
     /// The longest name, in characters.
@@ -63,7 +63,7 @@ impl FromStr for Username {
         if !text.bytes().all(allowed) || !text.as_bytes()[0].is_ascii_alphanumeric() {
             return Err(InvalidUsername::Character);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

@@ -6,13 +6,18 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{keys::Thumbprint, ports::Random, ports::random_bytes, time::UnixTime};
+use crate::{
+    keys::Thumbprint, names::Username, ports::Random, ports::random_bytes, time::UnixTime,
+};
 
 /// The result of a successful verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// The account that acts.
     pub account_id: AccountId,
+    /// What the account is called, for people to read: as the token, or else the issuer, says it. A
+    /// token keeps the name of its login. `account_id` is what never changes.
+    pub username: Option<Username>,
     /// The key that signed this request. None with [`ProofKind::Bearer`], which proves no key.
     pub key: Option<ProvenKey>,
     /// How possession of `key` was proven.
@@ -27,6 +32,30 @@ pub struct Principal {
     pub covers: Coverage,
     /// When the token, or the self-signed JWT, ends.
     pub expires_at: UnixTime,
+}
+
+/// Who made a request, as logs and the audit trail tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The account.
+    pub account_id: AccountId,
+    /// What it is called, where that is at hand.
+    pub username: Option<Username>,
+    /// The credential, which names the device; none where no key was proven.
+    pub key: Option<Thumbprint>,
+    /// How possession of a key was proven; none where the request was a login.
+    pub proof: Option<ProofKind>,
+}
+
+impl From<&Principal> for Actor {
+    fn from(principal: &Principal) -> Self {
+        Self {
+            account_id: principal.account_id,
+            username: principal.username.clone(),
+            key: principal.key.map(|key| key.credential),
+            proof: Some(principal.proof),
+        }
+    }
 }
 
 /// What a signature covers of the request that it came with, beyond who made it.

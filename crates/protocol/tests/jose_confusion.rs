@@ -279,6 +279,7 @@ fn access_token_claims() -> AccessTokenClaims {
         audience: vec![ISSUER.to_owned()],
         credential: thumbprint(2),
         name: None,
+        username: None,
         bound_to: thumbprint(2),
         scopes: Scopes::none(),
         narrowed: false,

@@ -183,6 +183,7 @@ impl AccountKeys for RemoteAccountKeys {
         let wanted = |key: &&PublicKey| kid.is_none_or(|kid| key.thumbprint() == *kid);
         let key = |key: &PublicKey| AccountKey {
             account_id: account.id,
+            username: account.username.clone(),
             key: key.clone(),
             scopes: account.scopes.clone(),
             body_hashes: BodyHashes::of_account(account.fingerprint.is_some()),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use countersign_client::{Request, Response};
 use countersign_guard::ports::{CheckedMessage, SessionRefusal, Sessions, SignedMessage};
 use countersign_protocol::{
-    Coverage, Principal, ProofKind, ProvenKey, Scopes, UnixTime,
+    ClientNetwork, Coverage, Principal, ProofKind, ProvenKey, Scopes, UnixTime,
     digest::sha256,
     strict::{base64, json},
     tokens::session,
@@ -65,7 +65,10 @@ impl Sessions for RemoteSessions {
             value.set_sensitive(true);
             request.headers.insert(name, value);
         }
-        let response = self.issuer.send(request, Cause::Stranger(message.client)).await;
+        let response = self
+            .issuer
+            .send(request, Cause::Stranger(message.client.map(ClientNetwork::from)))
+            .await;
         let response = response.map_err(|error| unavailable(&error))?;
         match response.status {
             StatusCode::OK => {}
@@ -117,6 +120,7 @@ fn principal(members: &Map<String, Value>) -> Option<Principal> {
     let scopes: Scopes = scopes.collect::<Option<Vec<_>>>()?.join(" ").parse().ok()?;
     Some(Principal {
         account_id: text("account_id")?.parse().ok()?,
+        username: text("username").and_then(|name| name.parse().ok()),
         key: Some(ProvenKey {
             credential: text("credential")?.parse().ok()?,
             thumbprint: text("thumbprint")?.parse().ok()?,

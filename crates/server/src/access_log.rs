@@ -1,8 +1,8 @@
 //! One log line and one entry in the metrics for every request.
 //!
-//! The line has the method, the route's pattern, the status, the latency, the client's address,
-//! the request's id and, when the server failed, the cause. It never has a query, a header or a
-//! body: those carry tokens, keys and passwords.
+//! The line has the method, the route's pattern, the status, the latency, the client's address, the
+//! account and the thumbprint of its key where they are proven, the request's id and, when the server
+//! failed, the cause. It never has a query, a header or a body: those carry tokens, keys and passwords.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,8 +11,12 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
-use countersign_protocol::ports::{Clock, DrawnAhead};
+use countersign_protocol::{
+    Actor,
+    ports::{Clock, DrawnAhead},
+};
 use http::{HeaderName, HeaderValue, StatusCode};
+use tracing::field::display;
 
 use crate::address::{ClientAddress, PeerAddress, TrustedProxies, client_address};
 use crate::metrics::{MethodLabel, Metrics, Route};
@@ -90,6 +94,7 @@ pub(crate) struct Entry {
     client: IpAddr,
     id: RequestId,
     status: StatusCode,
+    actor: Option<Actor>,
     cause: Option<Cause>,
 }
 
@@ -108,15 +113,17 @@ impl Entry {
             client,
             id: RequestId::from_bytes(log.ids.take()),
             status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::REQUEST_TIMEOUT),
+            actor: None,
             cause: None,
             log,
         }
     }
 
-    /// Writes down how the request was answered; takes [`Cause`] out of the response and reads
-    /// [`Refusal`].
+    /// Writes down how the request was answered, and to whom; takes [`Actor`] and [`Cause`] out of the
+    /// response and reads [`Refusal`].
     pub(crate) fn finish(mut self, mut response: Response) -> Response {
         self.status = response.status();
+        self.actor = response.extensions_mut().remove();
         self.cause = response.extensions_mut().remove();
         if let Some(Refusal(reason)) = response.extensions().get() {
             self.log.metrics.refused(reason);
@@ -136,15 +143,25 @@ impl Drop for Entry {
         let (method, path) = (self.method.as_str(), self.route.as_str());
         let (status, latency_us) = (self.status.as_u16(), micros(took));
         let (client, request_id) = (AddressText(self.client), self.id);
+        // What is absent is no field of the line.
+        let actor = self.actor.as_ref();
+        let account = actor.map(|actor| display(actor.account_id));
+        let user = actor.and_then(|actor| actor.username.as_ref()).map(display);
+        let key = actor.and_then(|actor| actor.key).map(display);
         match &self.cause {
             Some(Cause(cause)) => tracing::error!(
-                method, path, status, latency_us, %client, %request_id, %cause, "request failed"
+                method, path, status, latency_us, %client, account, user, key, %request_id, %cause,
+                "request failed"
             ),
             None if self.status.is_server_error() => tracing::warn!(
-                method, path, status, latency_us, %client, %request_id, "request failed"
+                method, path, status, latency_us, %client, account, user, key, %request_id,
+                "request failed"
             ),
             None => {
-                tracing::info!(method, path, status, latency_us, %client, %request_id, "request");
+                tracing::info!(
+                    method, path, status, latency_us, %client, account, user, key, %request_id,
+                    "request"
+                );
             }
         }
     }

@@ -132,7 +132,7 @@ impl App {
         let around_all = (around_answer.clone(), add_headers, cors);
         let admit = Admission::new(Gate::new(&self.settings.limits), Arc::clone(&self.authority));
         let app = self.clone();
-        let record = around(move |request: &mut Request| app.record_refusal(request));
+        let record = around(move |request: &mut Request| app.record_verdict(request));
         let guard = (record.clone(), GuardLayer::new(self.guard.clone()), ShareRoute);
         let app = self.clone();
         let add_nonce = MapResponseLayer::new(move |response| add_nonce(&app, response));
@@ -186,8 +186,8 @@ impl App {
         })
     }
 
-    /// Records the refusal of a request, if it is refused.
-    fn record_refusal(&self, request: &Request) -> impl FnOnce(Response) -> Response + use<> {
+    /// Records what a guard decides about a request.
+    fn record_verdict(&self, request: &Request) -> impl FnOnce(Response) -> Response + use<> {
         let client = request.extensions().get::<ClientAddress>().copied();
         let app = self.clone();
         move |response| refused::record(&app, client, response)

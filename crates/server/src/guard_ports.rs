@@ -1,6 +1,6 @@
 //! The guard's ports over the authority: the server's own resources are guarded like anyone's.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_authority::{
@@ -89,6 +89,7 @@ impl AccountKeys for AuthorityPorts {
         let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
         let key = |known: &KnownCredential| AccountKey {
             account_id: known.account.id,
+            username: Some(known.account.username.clone()),
             key: known.credential.public_key.clone(),
             scopes: known.account.scopes.clone(),
             body_hashes: BodyHashes::of_account(known.account.fingerprint.is_some()),
@@ -106,18 +107,19 @@ impl AccountKeys for AuthorityPorts {
 impl Sessions for AuthorityPorts {
     async fn check(
         &self,
-        SignedMessage { jwt, signature, .. }: SignedMessage<'_>,
+        SignedMessage { jwt, signature, client }: SignedMessage<'_>,
         now: UnixTime,
     ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
         let message = countersign_authority::SignedMessage { jwt, signature };
         let message = self.0.check_message(message, now).await.map_err(refusal)?;
-        Ok(Box::new(Checked { authority: Arc::clone(&self.0), message }))
+        Ok(Box::new(Checked { authority: Arc::clone(&self.0), message, client }))
     }
 }
 
 struct Checked {
     authority: Arc<Authority>,
     message: countersign_authority::CheckedMessage,
+    client: Option<IpAddr>,
 }
 
 #[async_trait]
@@ -127,7 +129,7 @@ impl CheckedMessage for Checked {
     }
 
     async fn redeem(&self, now: UnixTime) -> Result<String, SessionRefusal> {
-        self.authority.redeem_message(&self.message, now).await.map_err(refusal)
+        self.authority.redeem_message(&self.message, self.client, now).await.map_err(refusal)
     }
 }
 

@@ -1,9 +1,13 @@
-//! What becomes of a request that the guard refused: a line in the metrics, the cause in the log,
-//! and, where somebody used a genuine token wrongly, an entry in the audit trail.
+//! What becomes of the guard's verdict. Of a request that it refused: a line in the metrics, the
+//! cause in the log, and, where somebody used a genuine token wrongly, an entry in the audit trail. Of
+//! one that it accepted: that the key was used.
 
 use axum::response::Response;
-use countersign_guard::{Refusal, Refused, SignedMessageError};
-use countersign_protocol::proofs::{dpop::DpopError, self_signed::SelfSignedError};
+use countersign_guard::{Refusal, Refused, SignedMessageError, Signer};
+use countersign_protocol::{
+    Actor,
+    proofs::{dpop::DpopError, self_signed::SelfSignedError},
+};
 
 use crate::{
     address::ClientAddress,
@@ -11,14 +15,22 @@ use crate::{
     problem::{Cause, Refusal as CountedRefusal},
 };
 
-/// Records it, if `response` is such a refusal of a request of `client`.
+/// Records it, if `response` is the answer to a request of `client` that a guard has decided about.
 pub(crate) fn record(app: &App, client: Option<ClientAddress>, mut response: Response) -> Response {
+    if let (Some(actor), Some(client)) = (response.extensions().get::<Actor>(), client) {
+        app.authority.note_key_use(actor, client.0);
+        return response;
+    }
     let Some(Refused { refusal, signer, .. }) = response.extensions_mut().remove() else {
         return response;
     };
     response.extensions_mut().insert(CountedRefusal(refusal.reason()));
     if let Refusal::Unavailable(cause) = &refusal {
         response.extensions_mut().insert(Cause(cause.clone()));
+    }
+    if let Some(Signer { account_id, key }) = signer {
+        let key = Some(key);
+        response.extensions_mut().insert(Actor { account_id, username: None, key, proof: None });
     }
     if let (Some(signer), Some(client), true) = (signer, client, is_of_consequence(&refusal)) {
         let replayed = matches!(refusal, Refusal::JwtUsed | Refusal::Replayed);

@@ -43,6 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn whoami(Extension(principal): Extension<Principal>) -> Json<Value> {
     Json(json!({
         "account_id": principal.account_id,
+        "username": principal.username.map(|name| name.to_string()),
         "thumbprint": principal.key.map(|key| key.thumbprint.to_string()),
         "proof": principal.proof,
         "scopes": principal.scopes.iter().collect::<Vec<_>>(),

@@ -291,6 +291,7 @@ def principal_of(accepted: _native.Accepted) -> Principal:
     """Say who made the request."""
     return Principal(
         account_id=accepted.account_id,
+        username=accepted.username,
         scopes=tuple(accepted.scopes),
         proof=accepted.proof,
         thumbprint=accepted.thumbprint,

@@ -17,6 +17,9 @@ class Principal:
 
     account_id: str
     """The account's id, a UUID. It never changes, and no other account gets it."""
+    username: str | None = None
+    """What the account is called, for people to read: as its token, or else the issuer, says it. A token keeps the name
+    of its login, so store `account_id`."""
     scopes: tuple[str, ...] = ()
     """What the token allows; without a token, what the account may do."""
     proof: ProofKind = "dpop"

@@ -14,7 +14,7 @@ pub trait AuditStore: Send + Sync {
     /// Appends events that no other change carries.
     ///
     /// Here and with every change: a refusal that is like one of the same hour is told by the entry
-    /// of that one, which counts it.
+    /// of that one, which counts it; and so is the use of a key that is like one of the same day.
     async fn append(&self, events: Vec<AuditEvent>) -> Result<(), StoreError>;
 
     /// Events that fit `filter`, newest first, at most `limit`.
@@ -34,9 +34,12 @@ pub trait AuditStore: Send + Sync {
 pub struct Retention {
     /// Older events go.
     pub max_age: Duration,
-    /// When there are more changes and logins than this, the oldest logins of whoever has the most
-    /// events go. Changes go by age alone.
+    /// When there are more logins than this, the oldest of whoever has the most of one kind go.
+    /// Changes go by age alone.
     pub max_events: u64,
-    /// When there are more entries of refusals than this, the oldest of whoever has the most go.
+    /// When there are more entries of refusals than this, the oldest of whoever has the most of one
+    /// kind go.
     pub max_refusals: u64,
+    /// When there are more entries of uses of keys than this, the oldest of whoever has the most go.
+    pub max_uses: u64,
 }

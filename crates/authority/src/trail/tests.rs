@@ -88,6 +88,16 @@ fn refusals_about_one_account_leave_room_for_those_about_others() {
 }
 
 #[test]
+fn refusals_of_one_kind_leave_room_for_those_of_another_about_the_same_account() {
+    let trail = Trail::default();
+    (0..SHARE + 5).for_each(|number| trail.note(about(1, number)));
+    let other = AuditEvent { kind: EventKind::KeyChangeRefused, ..about(1, 0) };
+    trail.note(other.clone());
+    assert_eq!(trail.dropped(), 5);
+    assert!(trail.take().contains(&other));
+}
+
+#[test]
 fn strangers_push_out_nothing_that_is_no_refusal() {
     let trail = Trail::default();
     let accounts = u64::try_from(CAPACITY).unwrap() + 9;

@@ -70,6 +70,7 @@ fn principal(account_id: AccountId) -> Principal {
     let key = ed25519_public(1).thumbprint();
     Principal {
         account_id,
+        username: None,
         key: Some(ProvenKey::of(key)),
         proof: ProofKind::Dpop,
         token_id: None,

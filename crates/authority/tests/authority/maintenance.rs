@@ -330,7 +330,12 @@ async fn nothing_is_pruned_on_the_word_of_a_clock_that_has_just_jumped() {
 #[tokio::test]
 async fn a_clock_that_is_ahead_at_a_start_prunes_nothing_for_an_hour() {
     let setting = Setting::new().await;
-    let event = |at| RecordedEvent { id: 1, event: AuditEvent::new(at, EventKind::LoginSucceeded) };
+    let event = |at| RecordedEvent {
+        id: 1,
+        event: AuditEvent::new(at, EventKind::LoginSucceeded),
+        label: None,
+        by: None,
+    };
     *setting.fake.recorded.lock() = vec![event(NOW)];
     let jump = Duration::from_hours(24 * 91);
     setting.world.clock.set(NOW + jump);
@@ -349,7 +354,7 @@ async fn a_clock_that_is_ahead_at_a_start_prunes_nothing_for_an_hour() {
 async fn a_clock_that_is_behind_at_a_start_dates_no_memory_before_the_last_event() {
     let setting = Setting::new().await;
     let event = AuditEvent::new(NOW, EventKind::LoginSucceeded);
-    *setting.fake.recorded.lock() = vec![RecordedEvent { id: 1, event }];
+    *setting.fake.recorded.lock() = vec![RecordedEvent { id: 1, event, label: None, by: None }];
     let hour = Duration::from_hours(1);
     for (started_at, since) in [(NOW - hour, NOW), (NOW + hour, NOW + hour)] {
         setting.world.clock.set(started_at);

@@ -33,6 +33,7 @@ pub(crate) fn claims(now: UnixTime, lifetime: Duration) -> AccessTokenClaims {
         audience: vec![ISSUER.to_owned()],
         credential: ed25519_public(1).thumbprint(),
         name: None,
+        username: None,
         bound_to: ed25519_public(1).thumbprint(),
         scopes: Scopes::none(),
         narrowed: false,

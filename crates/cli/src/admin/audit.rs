@@ -9,7 +9,7 @@ use clap::{
 use countersign_authority::{
     Administration,
     account::AccountName,
-    audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent, Repeated},
+    audit::{Administrator, AuditEvent, AuditFilter, EventKind, RecordedEvent, Repeated},
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use serde_json::{Value, json};
@@ -45,6 +45,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
 
+    /// Also what the schedule of signing keys does by itself (signing-key.created, -.removed)
+    #[arg(long)]
+    all: bool,
+
     #[command(flatten)]
     limit: Limit,
 
@@ -68,6 +72,7 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         since: options.since.map(|moment| moment.from(now)),
         until: options.until.map(|moment| moment.from(now)),
         before: None,
+        without_schedule: !options.all && options.event.is_none(),
     };
     let mut events = administration.events(&filter, options.limit.and_one()).await?;
     let more = options.limit.cut(&mut events);
@@ -77,7 +82,7 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         output::remark("there are older ones too: raise --limit, or narrow down what is asked for");
     }
     if !options.json {
-        let headings = ["TIME", "EVENT", "ACCOUNT", "ADDRESS", "KEY", "DETAIL"];
+        let headings = ["TIME", "EVENT", "ACCOUNT", "ADDRESS", "KEY", "LABEL", "ACTOR", "DETAIL"];
         return table::print(headings, events.iter().map(|event| to_row(event, &names)).collect());
     }
     for event in &events {
@@ -139,9 +144,9 @@ async fn usernames(
 }
 
 fn to_row(
-    RecordedEvent { event, .. }: &RecordedEvent,
+    RecordedEvent { event, label, by, .. }: &RecordedEvent,
     names: &HashMap<AccountId, String>,
-) -> [String; 6] {
+) -> [String; 8] {
     let nothing = || table::NOTHING.to_owned();
     let name = |id: AccountId| names.get(&id).cloned().unwrap_or_else(|| id.to_string());
     [
@@ -150,13 +155,20 @@ fn to_row(
         event.account_id.map_or_else(nothing, name),
         event.address.map_or_else(nothing, |address| address.to_string()),
         event.thumbprint.map_or_else(nothing, |key| key.to_string()),
-        detail_text(event),
+        label.clone().unwrap_or_else(nothing),
+        by.as_ref().map_or_else(nothing, |by| by.name.clone()),
+        detail_text(event, by.as_ref()),
     ]
 }
 
-/// The words of the event, and how often it happened if more than once.
-fn detail_text(event: &AuditEvent) -> String {
-    let text = event.detail.clone().unwrap_or_default();
+/// The words of the event, the reason of an administrator, and how often it happened if more than
+/// once.
+fn detail_text(event: &AuditEvent, by: Option<&Administrator>) -> String {
+    let mut text = event.detail.clone().unwrap_or_default();
+    if let Some(reason) = by.and_then(|by| by.reason.as_ref()) {
+        text += if text.is_empty() { "because: " } else { "; because: " };
+        text += reason;
+    }
     if let Some(Repeated { times, last_at }) = event.repeated {
         let gap = if text.is_empty() { "" } else { " " };
         return format!("{text}{gap}({times} times until {})", to_rfc3339(last_at));
@@ -165,7 +177,7 @@ fn detail_text(event: &AuditEvent) -> String {
 }
 
 fn to_json(
-    RecordedEvent { id, event }: &RecordedEvent,
+    RecordedEvent { id, event, label, by }: &RecordedEvent,
     names: &HashMap<AccountId, String>,
 ) -> Value {
     json!({
@@ -175,6 +187,9 @@ fn to_json(
         "account_id": event.account_id,
         "username": event.account_id.and_then(|id| names.get(&id)),
         "thumbprint": event.thumbprint.map(|key| key.to_string()),
+        "label": label,
+        "actor": by.as_ref().map(|by| &by.name),
+        "reason": by.as_ref().and_then(|by| by.reason.as_ref()),
         "address": event.address,
         "detail": event.detail,
         "times": event.times(),

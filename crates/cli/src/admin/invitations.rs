@@ -15,9 +15,6 @@ use serde_json::{Value, json};
 use super::{Limit, accounts::scopes_text, open, open_to_change, table};
 use crate::{config::Settings, output, time::to_rfc3339};
 
-/// How many hexadecimal digits of a hash are shown.
-pub(super) const SHOWN_DIGITS: usize = 12;
-
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// List invitations, newest first
@@ -83,14 +80,14 @@ async fn withdraw(settings: &Settings, prefix: &str) -> anyhow::Result<()> {
         several => bail!("{} invitations begin with {prefix}: give more digits", several.len()),
     };
     administration.withdraw_invitation(&hash).await?;
-    output::remark(format!("withdrew the invitation {}", &hex(&hash)[..SHOWN_DIGITS]));
+    output::remark(format!("withdrew the invitation {}", hash.short()));
     Ok(())
 }
 
 fn to_row(invitation: &Invitation, now: UnixTime) -> [String; 8] {
     let nothing = || table::NOTHING.to_owned();
     [
-        hex(&invitation.code_hash)[..SHOWN_DIGITS].to_owned(),
+        invitation.code_hash.short(),
         state(invitation, now).to_owned(),
         purpose(invitation).to_owned(),
         invitation.username.as_ref().map_or_else(nothing, ToString::to_string),
@@ -132,7 +129,7 @@ const fn purpose(invitation: &Invitation) -> &'static str {
     }
 }
 
-pub(super) fn hex(hash: &CodeHash) -> String {
+fn hex(hash: &CodeHash) -> String {
     hash.0.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");

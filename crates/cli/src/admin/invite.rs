@@ -22,9 +22,7 @@ use zeroize::Zeroizing;
 
 use super::{
     class_list::{self, BadLine},
-    count, explain,
-    invitations::{SHOWN_DIGITS, hex},
-    open_to_change, signing_keys, union,
+    count, explain, open_to_change, signing_keys, union,
 };
 use crate::{
     config::Settings,
@@ -319,7 +317,7 @@ fn nobody(path: &Path, wrong: &[BadLine]) -> String {
 }
 
 fn made(hash: &CodeHash) -> String {
-    format!("the invitation {} is made ({UNKNOWN})", &hex(hash)[..SHOWN_DIGITS])
+    format!("the invitation {} is made ({UNKNOWN})", hash.short())
 }
 
 fn warn_if_closed(settings: &Settings) {

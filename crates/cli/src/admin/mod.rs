@@ -39,6 +39,15 @@ pub(crate) struct Options {
     #[command(flatten, next_display_order = 100)]
     location: Location,
 
+    /// Who does this, for the audit trail [default: `SUDO_USER`, or whoever has logged in]. The user id
+    /// of the process is written down in any case
+    #[arg(long = "as", value_name = "NAME", global = true)]
+    actor: Option<String>,
+
+    /// Why, for the audit trail; the owner of an account reads it too
+    #[arg(long, value_name = "TEXT", global = true)]
+    reason: Option<String>,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -105,7 +114,9 @@ enum Command {
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let settings = config::load(&options.location, toml::Table::new())?;
+    let given = [("actor", options.actor), ("reason", options.reason)];
+    let given = given.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+    let settings = config::load(&options.location, given.collect())?;
     match options.command {
         Command::Accounts(command) => accounts::run(&settings, command).await,
         Command::Audit(options) => audit::run(&settings, options).await,

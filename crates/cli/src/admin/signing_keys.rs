@@ -35,7 +35,8 @@ pub(super) enum Command {
     /// List the server's signing keys and when they change state
     ///
     /// A key is `next` (published, so that everybody knows it in time), then `active` (it signs),
-    /// then `retired` (what it signed still verifies), then `gone`.
+    /// then `retired` (what it signed still verifies), then `gone`. With the dialect jwks-server one
+    /// that is gone is always there: it signs tokens that a client asks to be expired.
     List {
         /// One JSON object a line
         #[arg(long)]
@@ -60,6 +61,11 @@ pub(super) enum Command {
     },
 }
 
+/// Why there is a key that is over, and on a new server one that seems older than the server.
+const KEPT: &str = "the key that is gone is no mistake: the dialect jwks-server signs with it when a client \
+                    asks for an expired token (POST /auth?expired=true). The first such key is made \
+                    with times that are over already";
+
 pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { json } => list(settings, json).await,
@@ -69,7 +75,7 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 
 async fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
     let data_dir = open(settings)?;
-    print(&data_dir, json).await
+    print(settings, &data_dir, json).await
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, &'static str> {
@@ -102,7 +108,7 @@ async fn rotate(
     } else {
         "another key signs now; the tokens of the key before it are good until they end"
     });
-    output::after("another key signs", print(&data_dir, false).await)
+    output::after("another key signs", print(settings, &data_dir, false).await)
 }
 
 /// Opens the vault with the present master key, as a server would.
@@ -175,7 +181,7 @@ fn require_algorithm(
     Ok(())
 }
 
-async fn print(data_dir: &DataDir, json: bool) -> anyhow::Result<()> {
+async fn print(settings: &Settings, data_dir: &DataDir, json: bool) -> anyhow::Result<()> {
     let now = data_dir.ports.clock.now();
     let keys = data_dir.ports.signing_keys.signing_keys().await?;
     if json {
@@ -197,7 +203,12 @@ async fn print(data_dir: &DataDir, json: bool) -> anyhow::Result<()> {
             to_rfc3339(key.life.expires_at),
         ]
     };
-    table::print(headings, keys.iter().map(to_row).collect())
+    table::print(headings, keys.iter().map(to_row).collect())?;
+    let is_kept = |key: &SealedSigningKey| key.life.state(now) == KeyState::Gone;
+    if settings.dialects.jwks_server && keys.iter().any(is_kept) {
+        output::remark(KEPT);
+    }
+    Ok(())
 }
 
 fn to_json(key: &SealedSigningKey, now: UnixTime) -> Value {

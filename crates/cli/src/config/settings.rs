@@ -71,6 +71,10 @@ settings! {
         forwarded_header: String = "x-forwarded-for".to_owned(),
         /// Names besides the issuer's by which a server on a loopback address may be called.
         allowed_hosts: Vec<String> = Vec::new(),
+        /// Who administers, as the audit trail shall name that person.
+        actor: Option<String> = None,
+        /// Why, for the audit trail.
+        reason: Option<String> = None,
         /// `open`, `invited` or `closed`.
         enrolment: String = "open".to_owned(),
         /// Which names are given by invitation alone, and what becomes of unused accounts.
@@ -215,6 +219,7 @@ settings! {
         max_age_days: u64 = 90,
         max_events: u64 = 1_000_000,
         refusal_entries: u64 = 100_000,
+        key_use_entries: u64 = 500_000,
     }
 
     /// `/metrics`.
@@ -328,12 +333,12 @@ impl Settings {
                 },
                 // Making keys takes half of the machine at most.
                 turns: self.limits.turns((processors() / 2).max(1), self.limits.key_pair_queue),
-                ..MutualPolicy::default()
             },
             retention: Retention {
                 max_age: days(self.audit.max_age_days),
                 max_events: self.audit.max_events,
                 max_refusals: self.audit.refusal_entries,
+                max_uses: self.audit.key_use_entries,
             },
             limits: self.rate_limits.enabled.then(|| self.rate_limits.to_limits()),
             ..Policy::new(origin)

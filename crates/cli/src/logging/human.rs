@@ -15,7 +15,7 @@ use tracing_subscriber::{
 use crate::time::Rfc3339;
 
 /// Most lines are shorter, in bytes.
-const USUAL_LENGTH: usize = 192;
+const USUAL_LENGTH: usize = 384;
 
 /// Writes events as `tracing_subscriber` does, with the level in its colour where the writer is for
 /// a terminal. Control characters are escaped in all values, so that none can forge a line or move

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Person, Server, admin, json_lines};
+use super::{Person, Server, admin, admin_with, json_lines};
 
 #[tokio::test]
 async fn the_trail_is_read_newest_last_and_filtered() {
@@ -59,6 +59,77 @@ async fn people_get_a_table() {
     let lines: Vec<_> = table.lines().collect();
     assert!(lines[0].starts_with("TIME                  EVENT"), "{table}");
     assert!(lines[1].contains("account.registered  alice    127.0.0.1"), "{table}");
+}
+
+#[tokio::test]
+async fn the_label_of_a_key_stands_beside_its_thumbprint() {
+    let server = Server::start(&[]);
+    let dir = server.data_dir();
+    let alice = Person::registered(&server, "alice").await;
+    let of_alice = events(dir, &["--account", "alice"]);
+    assert_eq!(of_alice[0]["label"], "laptop");
+    let table = admin(dir, &["audit", "--account", "alice"]).result();
+    assert!(table.contains(&format!("{}  laptop  -", alice.thumbprint())), "{table}");
+}
+
+#[tokio::test]
+async fn acts_of_administrators_name_who_did_it_and_why() {
+    let server = Server::start(&[]);
+    let dir = server.data_dir();
+    Person::registered(&server, "alice").await;
+    let uid = rustix::process::getuid().as_raw();
+    let newest = || events(dir, &["--limit", "1"]).remove(0);
+
+    admin(dir, &["accounts", "disable", "alice"]).result();
+    assert_eq!(newest()["actor"], format!("uid {uid}"), "there is no name in the environment");
+    assert_eq!(newest()["reason"], Value::Null);
+    let why = ["--as", "erika", "--reason", "it's back, ticket 'x'; DROP TABLE"];
+    admin(dir, &[&["accounts", "enable", "alice"][..], &why].concat()).result();
+    assert_eq!(newest()["actor"], format!("erika (uid {uid})"));
+    assert_eq!(newest()["reason"], why[3]);
+    for (variable, name) in [("SUDO_USER", "jan"), ("COUNTERSIGN_ACTOR", "otto")] {
+        admin_with(dir, (variable, name), &["invite", "bob"]).result();
+        assert_eq!(newest()["actor"], format!("{name} (uid {uid})"));
+    }
+    admin(dir, &["signing-keys", "rotate", "--as", "erika"]).result();
+    assert_eq!(newest()["event"], "signing-key.rotated");
+    assert_eq!(newest()["actor"], format!("erika (uid {uid})"));
+    let backup = dir.join("backup.db");
+    admin(dir, &["backup", backup.to_str().unwrap(), "--as", "erika"]).result();
+    assert_eq!(newest()["actor"], format!("erika (uid {uid})"));
+
+    let table = admin(dir, &["audit", "--account", "alice"]).result();
+    assert!(table.contains(&format!("erika (uid {uid})  because: it's back")), "{table}");
+    let of_others = events(dir, &["--event", "account.registered"]);
+    assert_eq!(of_others[0]["actor"], Value::Null, "what users do has no actor");
+    let refusal = admin(dir, &["invite", "eve", "--as", "a\nb"]).refusal();
+    assert!(refusal.contains("the name for the audit trail has 1 to 100"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_registration_says_by_which_invitation_it_was() {
+    let server = Server::start(&["--enrolment", "invited"]);
+    let dir = server.data_dir();
+    let code = admin(dir, &["invite", "alice", "--as", "erika"]).result();
+    let alice = Person::new(&server, "alice").await;
+    alice.register(Some(code.trim())).await.unwrap();
+    let created = events(dir, &["--event", "invitation.created"]).remove(0);
+    let (id, whom) = created["detail"].as_str().unwrap().split_once(' ').unwrap();
+    assert_eq!((id.len(), whom), (12, "for alice"));
+    let registered = events(dir, &["--event", "account.registered"]).remove(0);
+    assert_eq!(registered["detail"], format!("invitation {id}"));
+    assert!(admin(dir, &["invitations", "list"]).result().contains(id));
+}
+
+#[test]
+fn what_the_schedule_of_signing_keys_does_is_shown_when_it_is_asked_for() {
+    let dir = super::used_data_dir();
+    let shown = |args: &[&str]| kinds(&events(dir.path(), args)).join(" ");
+    assert!(!shown(&[]).contains("signing-key.created"));
+    assert!(shown(&["--all"]).contains("signing-key.created"));
+    assert!(shown(&["--event", "signing-key.created"]).contains("signing-key.created"));
+    admin(dir.path(), &["signing-keys", "rotate"]).result();
+    assert!(shown(&[]).contains("signing-key.rotated"), "that was an administrator");
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn json_lines(text: &str) -> Vec<Value> {
 
 /// The kinds of all audit events, oldest first.
 fn event_kinds(data_dir: &Path) -> Vec<String> {
-    let said = admin(data_dir, &["audit", "--json", "--limit", "100000"]);
+    let said = admin(data_dir, &["audit", "--all", "--json", "--limit", "100000"]);
     let kind = |event: &Value| event["event"].as_str().unwrap().to_owned();
     json_lines(&said.result()).iter().map(kind).collect()
 }
@@ -166,9 +166,11 @@ impl Person {
         self.client.register(&self.key, &account).await.map(drop)
     }
 
+    /// A session that does not log in again when its token is dead.
     async fn login(&self, scope: Option<&str>) -> Result<Session, ClientError> {
         let login = Login { subject: &self.name, scope, resource: None, session_key: None };
-        self.client.login(&self.key, &login).await
+        let session = self.client.login(&self.key, &login).await?;
+        Ok(self.client.resume(Arc::clone(&self.key), session.save()))
     }
 
     fn thumbprint(&self) -> Thumbprint {

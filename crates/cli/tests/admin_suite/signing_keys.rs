@@ -43,6 +43,16 @@ async fn the_tokens_of_a_withdrawn_key_die() {
 }
 
 #[test]
+fn the_list_of_a_new_server_explains_the_key_that_is_over() {
+    let server = Server::start(&[]);
+    let said = admin(server.data_dir(), &["signing-keys", "list"]);
+    assert!(said.stdout.contains("gone"), "{}", said.stdout);
+    assert!(said.stderr.contains("jwks-server") && said.stderr.contains("expired=true"));
+    let said = admin(server.data_dir(), &["signing-keys", "list", "--json"]);
+    assert_eq!(said.stderr, "", "a program needs no explanation");
+}
+
+#[test]
 fn keys_are_not_rotated_by_another_configuration_than_the_servers() {
     let server = Server::start(&[]);
     let other = ("COUNTERSIGN_SIGNING_KEYS_ALGORITHM", "EdDSA");

@@ -39,6 +39,7 @@ impl Guard {
         }
         let principal = Principal {
             account_id: claims.account_id,
+            username: claims.name.parse().ok(),
             key: None,
             proof: ProofKind::Bearer,
             token_id: Some(claims.token_id),

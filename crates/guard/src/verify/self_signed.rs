@@ -70,6 +70,7 @@ impl Guard {
         proofs.keys.key_used(who.account_id, &who.key, now).await;
         let principal = Principal {
             account_id: signer.account_id,
+            username: signer.username.clone(),
             key: Some(ProvenKey::of(jwt.thumbprint)),
             proof: ProofKind::SelfSigned,
             token_id: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use countersign_protocol::{ProofKind, UnixTime, strict::base64};
 use http::HeaderMap;
 
-use super::{Guard, Request, Verdict, Verified, check_scope, client_network};
+use super::{Guard, Request, Verdict, Verified, check_scope, client_address};
 use crate::{
     ports::{SessionRefusal, Sessions, SignedMessage},
     refusal::{Refusal, Refused, SignedMessageError},
@@ -25,7 +25,7 @@ impl Guard {
     ) -> Verdict {
         let refused = |refusal| Refused::early(refusal, ProofKind::SignedMessage);
         let signature = signature(&request.parts.headers).map_err(|error| refused(error.into()))?;
-        let client = client_network(request.parts);
+        let client = client_address(request.parts);
         let message = SignedMessage { jwt, signature: &signature, client };
         let checked = sessions.check(message, now).await.map_err(|error| refused(error.into()))?;
         let principal = checked.principal().clone();

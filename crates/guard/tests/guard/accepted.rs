@@ -21,6 +21,7 @@ async fn a_good_request_yields_its_principal() {
         principal,
         Principal {
             account_id: account_id(1),
+            username: Some("alice".parse().unwrap()),
             key: Some(ProvenKey {
                 credential: credential(),
                 thumbprint: client_key().public_key().thumbprint(),

@@ -51,6 +51,7 @@ async fn where_they_count_an_unbound_token_proves_no_key() {
         principal,
         Principal {
             account_id: account_id(1),
+            username: Some("alice".parse().unwrap()),
             key: None,
             proof: ProofKind::Bearer,
             token_id: Some("token 1".to_owned()),

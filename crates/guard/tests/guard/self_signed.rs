@@ -127,6 +127,7 @@ impl FakeKeys {
     fn put_of(&self, account_id: AccountId, name: &str, key: &PrivateKey, standing: TokenStanding) {
         let key = AccountKey {
             account_id,
+            username: Some("alice".parse().unwrap()),
             key: key.public_key().clone(),
             scopes: scopes("read"),
             body_hashes: BodyHashes::Sha256,

@@ -46,6 +46,7 @@ impl Sessions for FakeSessions {
                 let key = ed25519(2).public_key().thumbprint();
                 let principal = Principal {
                     account_id: account_id(1),
+                    username: Some("alice".parse().unwrap()),
                     key: Some(ProvenKey::of(key)),
                     proof: ProofKind::SignedMessage,
                     token_id: Some("session 1".to_owned()),

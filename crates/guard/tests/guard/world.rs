@@ -226,6 +226,7 @@ pub(crate) fn claims(bound_to: Thumbprint) -> AccessTokenClaims {
         audience: vec![AUDIENCE.to_owned()],
         credential: credential(),
         name: None,
+        username: Some("alice".parse().unwrap()),
         bound_to,
         scopes: scopes("read write"),
         narrowed: false,

@@ -6,6 +6,7 @@ use serde_json::Map;
 use crate::{
     AccountId, Scopes, UnixTime,
     keys::{Algorithm, PrivateKey, SignError, Thumbprint},
+    names::Username,
     tokens::jws,
 };
 
@@ -24,8 +25,11 @@ pub struct AccessTokenClaims {
     /// `client_id`: the credential that the account logged in with. A thumbprint can never be
     /// mistaken for an account id, which RFC 9068 §5 warns of.
     pub credential: Thumbprint,
-    /// `name`: what the account is called, where the token is to say so.
+    /// `name`: what the account is called, in the dialect that wants it there.
     pub name: Option<String>,
+    /// `preferred_username`: what the account was called when the token was issued. Tokens from before
+    /// there was this claim have none.
+    pub username: Option<Username>,
     /// `cnf.jkt`: the key that must sign every request.
     pub bound_to: Thumbprint,
     /// `scope`.
@@ -71,6 +75,8 @@ struct Payload<'a> {
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     narrowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preferred_username: Option<&'a str>,
     #[serde(skip_serializing_if = "Scopes::is_empty")]
     scope: &'a Scopes,
     sub: AccountId,
@@ -106,6 +112,7 @@ impl<'a> Payload<'a> {
             jti: &claims.token_id,
             name: claims.name.as_deref(),
             narrowed: claims.narrowed,
+            preferred_username: claims.username.as_ref().map(Username::as_str),
             scope: &claims.scopes,
             sub: claims.account_id,
         }

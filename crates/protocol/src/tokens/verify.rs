@@ -115,6 +115,7 @@ pub(crate) fn check_times(
 
 fn read_claims(claims: Claims<'_>) -> Result<AccessTokenClaims, AccessTokenError> {
     let malformed = |name| move |_| ClaimError::Malformed(name);
+    let parsed = |name: &str| name.parse().ok();
     Ok(AccessTokenClaims {
         issuer: claims.string("iss")?.to_owned(),
         account_id: claims
@@ -124,6 +125,8 @@ fn read_claims(claims: Claims<'_>) -> Result<AccessTokenClaims, AccessTokenError
         audience: claims.audience()?.into_iter().map(str::to_owned).collect(),
         credential: claims.string("client_id")?.parse().map_err(malformed("client_id"))?,
         name: claims.optional_string("name")?.map(str::to_owned),
+        // It is for people to read: a name that is none here opens or shuts nothing.
+        username: claims.optional_string("preferred_username").ok().flatten().and_then(parsed),
         bound_to: claims.optional_jkt()?.ok_or(AccessTokenError::Unbound)?,
         scopes: match claims.optional_string("scope")? {
             None => Scopes::none(),

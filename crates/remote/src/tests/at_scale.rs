@@ -87,6 +87,7 @@ impl Server {
             audience: vec![ORIGIN.to_owned()],
             credential: key.public_key().thumbprint(),
             name: None,
+            username: None,
             bound_to: key.public_key().thumbprint(),
             scopes: scopes("read"),
             narrowed: false,

@@ -46,6 +46,7 @@ impl Caller {
             audience: vec![ORIGIN.to_owned()],
             credential: key.public_key().thumbprint(),
             name: None,
+            username: None,
             bound_to: key.public_key().thumbprint(),
             scopes: scopes("read"),
             narrowed: false,

@@ -136,7 +136,7 @@ async fn try_auth(
     let uri = app.authority.policy().origin.join(PATH).map_err(Problem::internal)?;
     let fields = dpop_fields(headers);
     let proof = PresentedDpop { fields: &fields, method: Method::POST.as_str(), uri: &uri };
-    let token = app
+    let (token, actor) = app
         .authority
         .login_with_password(PasswordRequest {
             name: &credentials.username,
@@ -146,7 +146,7 @@ async fn try_auth(
             address: client.0,
         })
         .await?;
-    Ok(answer::uncached_json(&json!({ "token": token })))
+    Ok((Extension(actor), answer::uncached_json(&json!({ "token": token }))).into_response())
 }
 
 /// Whether the token is to be an expired one: what flags are called in queries, by any case of

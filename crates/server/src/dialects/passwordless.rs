@@ -10,8 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_authority::{
-    ChallengeError, MutualLogin, MutualLoginError, MutualRegistration, MutualRegistrationError,
-    PresentedKey, RevokeTokenError, RevokingClient, ServerKeyError,
+    ChallengeError, Grant, MutualLogin, MutualLoginError, MutualRegistration,
+    MutualRegistrationError, PresentedKey, RevokeTokenError, RevokingClient, ServerKeyError,
 };
 use countersign_protocol::{
     challenges::mutual::Number,
@@ -145,7 +145,10 @@ pub(crate) async fn authenticate(
     UntypedBody(body): UntypedBody,
 ) -> Response {
     match log_in(&app, &name_in(account), &body, client).await {
-        Ok(token) => answer::uncached_json(&json!({ "jwtToken": token })),
+        Ok(Grant { access_token, actor, .. }) => {
+            let answer = answer::uncached_json(&json!({ "jwtToken": access_token }));
+            (Extension(actor), answer).into_response()
+        }
         Err(problem) if problem.kind() == ProblemType::Unauthenticated => {
             ([(header::WWW_AUTHENTICATE, SCHEME)], problem).into_response()
         }
@@ -158,11 +161,11 @@ async fn log_in(
     account: &str,
     body: &[u8],
     client: ClientAddress,
-) -> Result<String, Problem> {
+) -> Result<Grant, Problem> {
     let Sent { proposal, number } = read_proposal(body)?;
     let number = number.as_ref();
     let login = MutualLogin { name: account, proposal: &proposal, number, address: client.0 };
-    Ok(app.authority.login_mutually(login).await?.access_token)
+    Ok(app.authority.login_mutually(login).await?)
 }
 
 /// Ends the token. Who holds it may end it; what is no token of this server has ended already.

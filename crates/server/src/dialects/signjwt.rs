@@ -13,7 +13,10 @@ use countersign_authority::{
     OpenSessionError, PresentedKey, SessionError, SignedMessage, UnprovenRegistration,
     account::AccountName,
 };
-use countersign_protocol::strict::{base64, json::Object};
+use countersign_protocol::{
+    Actor,
+    strict::{base64, json::Object},
+};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -137,6 +140,7 @@ pub(crate) struct ProtectedBody {
 )]
 pub(crate) async fn protected(
     State(app): State<App>,
+    Extension(client): Extension<ClientAddress>,
     UntypedObject(body): UntypedObject,
 ) -> Result<Response, Problem> {
     let signature = signature(&body)?;
@@ -144,9 +148,12 @@ pub(crate) async fn protected(
     let now = app.authority.now();
     let checked = app.authority.check_message(message, now).await?;
     let username = app.authority.username(&checked.principal).await?;
-    let nonce = app.authority.redeem_message(&checked, now).await?;
+    let nonce = app.authority.redeem_message(&checked, Some(client.0), now).await?;
+    let actor = Actor::from(&checked.principal);
+    app.authority.note_key_use(&actor, client.0);
     let message = format!("{username} may pass");
-    Ok(answer::uncached_json(&ProtectedBody { message, nonce }))
+    let answer = answer::uncached_json(&ProtectedBody { message, nonce });
+    Ok((Extension(actor), answer).into_response())
 }
 
 #[derive(ToSchema)]

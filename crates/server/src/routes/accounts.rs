@@ -64,7 +64,7 @@ pub(crate) async fn register(
     Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
     StrictJson(body): StrictJson<RegisterBody>,
-) -> Result<(StatusCode, Json<RegisteredBody>), Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let uri = app.authority.policy().origin.join(PATH).map_err(Problem::internal)?;
     let registered = app
         .authority
@@ -83,6 +83,7 @@ pub(crate) async fn register(
         .await?;
     Ok((
         StatusCode::CREATED,
+        Extension(registered.actor()),
         Json(RegisteredBody {
             account_id: registered.account_id.to_string(),
             username: registered.username.to_string(),

@@ -45,10 +45,19 @@ pub(crate) struct EventBody {
     event: &'static str,
     /// The key concerned.
     thumbprint: Option<String>,
+    /// What the account calls that key now.
+    label: Option<String>,
+    /// The administrator who did it; absent where it was no administrator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
+    /// Why, in the administrator's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// The client's address.
     address: Option<String>,
     detail: Option<String>,
-    /// How often it happened, where refusals that are alike are told together; absent where once.
+    /// How often it happened, where refusals, or uses of a key, that are alike are told together; absent
+    /// where once.
     #[serde(skip_serializing_if = "Option::is_none")]
     times: Option<u64>,
     /// When it happened last, likewise. Seconds since 1970.
@@ -85,12 +94,16 @@ pub(crate) async fn events(
     Ok(Json(EventsBody { events: events.into_iter().map(to_body).collect(), next_before }))
 }
 
-fn to_body(RecordedEvent { id, event }: RecordedEvent) -> EventBody {
+fn to_body(RecordedEvent { id, event, label, by }: RecordedEvent) -> EventBody {
+    let (actor, reason) = by.map_or((None, None), |by| (Some(by.name), by.reason));
     EventBody {
         id,
         at: event.at.as_secs(),
         event: event.kind.name(),
         thumbprint: event.thumbprint.map(|thumbprint| thumbprint.to_string()),
+        label,
+        actor,
+        reason,
         address: event.address.map(|address| address.to_string()),
         detail: event.detail,
         times: event.repeated.map(|repeated| repeated.times),

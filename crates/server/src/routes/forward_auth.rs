@@ -11,7 +11,7 @@ use axum::{
     routing::any,
 };
 use countersign_guard::{self as guard, Guard, Refused, Verified, add_session_nonce};
-use countersign_protocol::{Principal, Scopes};
+use countersign_protocol::{Actor, Principal, Scopes};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE, request::Parts,
 };
@@ -170,6 +170,7 @@ impl App {
         let mut response = StatusCode::OK.into_response();
         add_identity(response.headers_mut(), &verified.principal, username.as_str());
         add_session_nonce(response.headers_mut(), verified.session_nonce);
+        response.extensions_mut().insert(Actor::from(&verified.principal));
         Ok(response)
     }
 }

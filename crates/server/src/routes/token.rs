@@ -105,5 +105,6 @@ pub(crate) async fn token(
         expires_in: grant.expires_in.as_secs(),
         scope: (!grant.scopes.is_empty()).then(|| grant.scopes.to_string()),
     };
-    Ok(([(header::PRAGMA, "no-cache")], answer::uncached_json(&body)))
+    let no_cache = [(header::PRAGMA, "no-cache")];
+    Ok((Extension(grant.actor), no_cache, answer::uncached_json(&body)))
 }

@@ -20,7 +20,7 @@ async fn recorded(app: &TestApp, call: Call, status: u16) -> (String, Option<Str
     let before = newest(app).await.id;
     let answer = call.peer("192.0.2.9").send().await;
     assert_eq!(answer.status, status, "{answer:?}");
-    let RecordedEvent { id, event } = newest(app).await;
+    let RecordedEvent { id, event, .. } = newest(app).await;
     assert_eq!(id, before + 1, "one event: {event:?}");
     assert_eq!(event.address, Some(address(9)), "{event:?}");
     assert_eq!(event.at, app.now());
@@ -215,7 +215,7 @@ async fn replays_without_number_push_out_nothing_that_happened_to_the_account() 
     }
     app.write_trail().await;
     let policy = app.authority().policy().retention;
-    let retention = Retention { max_refusals: 10, max_events: 10, ..policy };
+    let retention = Retention { max_refusals: 10, max_events: 10, max_uses: 10, ..policy };
     app.authority().ports().audit.prune(app.now(), &retention).await.unwrap();
     let names = app.event_names(&key, &token).await;
     assert_eq!(names, ["login.succeeded", "account.registered"]);

@@ -29,6 +29,7 @@ async fn the_newest_event_comes_first_with_key_and_address() {
             "at": app.now().as_secs(),
             "event": event,
             "thumbprint": key.thumbprint(),
+            "label": "Ed25519 key",
             "address": address,
             "detail": null,
         })

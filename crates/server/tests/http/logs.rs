@@ -137,3 +137,36 @@ async fn every_request_is_one_line_with_its_id_client_and_cause() {
         assert!(!line.to_string().contains("Zaphod") && !line.to_string().contains("Trillian"));
     }
 }
+
+#[tokio::test]
+async fn the_line_of_a_request_names_account_and_key_once_they_are_proven() {
+    let log = captured_log();
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let client = "198.51.100.201";
+    let fields = |answer: &crate::support::Answer| {
+        let (lines, id) = (log.text(), answer.header("x-request-id").to_owned());
+        let mut found = lines.lines().filter(|line| line.contains(&id) && line.contains(client));
+        let mut line: Value = serde_json::from_str(found.next().unwrap()).unwrap();
+        line["fields"].take()
+    };
+    let names = |fields: &Value| ["account", "user", "key"].map(|name| fields[name].clone());
+
+    let registered = app.registration("Zarquon", &key).peer(client).send().await;
+    let account = registered.is(201).json()["account_id"].clone();
+    let all = [account.clone(), "Zarquon".into(), key.thumbprint().into()];
+    assert_eq!(names(&fields(&registered)), all);
+    let login = app.login_request("Zarquon", &key).peer(client).send().await;
+    let token = login.is(200).text("access_token");
+    assert_eq!(names(&fields(&login)), all);
+    let proof = app.resource_proof(&key, &token, "GET", "/v1/whoami").sign();
+    let request = app.presenting(&token, &proof, "GET", "/v1/whoami").peer(client);
+    let good = request.clone().send().await;
+    assert_eq!(names(&fields(good.is(200))), all);
+    // The token is genuine, so it is known whose it was.
+    let replayed = request.clone().send().await;
+    assert_eq!(names(&fields(replayed.is(401))), [account, Value::Null, key.thumbprint().into()]);
+    let nobody = app.call("GET", "/v1/whoami").peer(client).send().await;
+    let of_nobody = fields(nobody.is(401));
+    assert!(["account", "user", "key"].iter().all(|name| of_nobody.get(name).is_none()));
+}

@@ -11,6 +11,7 @@ mod enrolment;
 mod events;
 mod forward_auth;
 mod health;
+mod http_semantics;
 mod introspect;
 mod jwks;
 mod keys;

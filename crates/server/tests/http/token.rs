@@ -48,6 +48,7 @@ async fn a_token_says_what_rfc_9068_demands() {
         "auth_time": now,
         "exp": now + 900,
         "jti": null,
+        "preferred_username": "alice",
     });
     assert_eq!(claims, expected);
 }

@@ -1,8 +1,10 @@
 //! The audit trail, and the forgetting of what is no longer of use.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use countersign_authority::{
-    audit::{AuditEvent, AuditFilter, Budget, RecordedEvent, Repeated},
+    audit::{Administrator, AuditEvent, AuditFilter, EventKind, RecordedEvent, Repeated},
     ports::{AuditStore, Retention, StoreError},
 };
 use countersign_protocol::{AccountId, UnixTime, digest::sha256, keys::Thumbprint};
@@ -150,11 +152,11 @@ impl SqliteStore {
     }
 }
 
-/// Appends one event, as part of the transaction that the caller is in. A refusal that is like one
-/// of the same hour is counted there.
+/// Appends one event, as part of the transaction that the caller is in. What is told together, such as a
+/// refusal that is like one of the same hour, is counted there.
 pub(super) fn record(connection: &Connection, event: &AuditEvent) -> Result<(), DbError> {
-    if event.kind.budget() == Budget::Refusals {
-        return record_refusal(connection, event);
+    if let Some(period) = event.kind.budget().told_together_for() {
+        return record_folded(connection, event, period);
     }
     let insert = "INSERT INTO audit_events(at, kind, account_id, thumbprint, address, detail)
         VALUES (?, ?, ?, ?, ?, ?)";
@@ -170,7 +172,11 @@ pub(super) fn record(connection: &Connection, event: &AuditEvent) -> Result<(), 
     Ok(())
 }
 
-fn record_refusal(connection: &Connection, event: &AuditEvent) -> Result<(), DbError> {
+fn record_folded(
+    connection: &Connection,
+    event: &AuditEvent,
+    period: Duration,
+) -> Result<(), DbError> {
     let insert = "INSERT INTO
         audit_events(at, kind, account_id, thumbprint, address, detail, times, last_at, fold)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -186,21 +192,21 @@ fn record_refusal(connection: &Connection, event: &AuditEvent) -> Result<(), DbE
         event.detail.as_deref(),
         event.repeated.map(|repeated| i64::try_from(repeated.times).unwrap_or(i64::MAX)),
         event.repeated.map(|repeated| millis(repeated.last_at)),
-        fold(event),
+        fold(event, period),
     );
     rows::execute(connection, insert, values)?;
     Ok(())
 }
 
-/// What refusals have in common that are told by one row: all but the moment within the hour, and
-/// the address within the network.
-fn fold(event: &AuditEvent) -> [u8; 32] {
+/// What events have in common that are told by one row: all but the moment within the period, and the
+/// address within the network.
+fn fold(event: &AuditEvent, period: Duration) -> [u8; 32] {
     let AuditEvent { at, kind, account_id, detail, .. } = event;
     let thumbprint = event.known_key();
-    let hour = at.as_secs() / 3600;
+    let period = at.as_secs() / period.as_secs();
     let network = event.network().map(|network| network.to_string());
     // The form of `Debug` delimits its parts.
-    let text = format!("{hour} {kind:?} {account_id:?} {thumbprint:?} {network:?} {detail:?}");
+    let text = format!("{period} {kind:?} {account_id:?} {thumbprint:?} {network:?} {detail:?}");
     sha256(&[text.as_bytes()])
 }
 
@@ -216,8 +222,15 @@ fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
         ("at < ?", filter.until.map(time)),
         ("id < ?", filter.before.map(before)),
     ];
-    let mut select = "SELECT id, at, kind, account_id, thumbprint, address, detail, times, last_at
-        FROM audit_events"
+    // A key has the name that the account which the event is about gives it.
+    let mut select = "SELECT id, at, kind, account_id, thumbprint, address, detail, times, last_at,
+        actor, reason,
+        coalesce(
+            (SELECT c.label FROM credentials c JOIN accounts a ON a.user_id = c.user_id
+             WHERE c.thumbprint = e.thumbprint AND a.account_id = e.account_id),
+            (SELECT c.label FROM claimed_keys c JOIN accounts a ON a.user_id = c.user_id
+             WHERE c.thumbprint = e.thumbprint AND a.account_id = e.account_id))
+        FROM audit_events e"
         .to_owned();
     let mut values = Vec::new();
     for (condition, value) in conditions {
@@ -225,6 +238,13 @@ fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
             select += if values.is_empty() { " WHERE " } else { " AND " };
             select += condition;
             values.push(value);
+        }
+    }
+    if filter.without_schedule {
+        select += if values.is_empty() { " WHERE " } else { " AND " };
+        let kinds = kinds(EventKind::OF_SCHEDULE.into_iter());
+        for part in ["NOT (kind IN (", &kinds, ") AND actor IS NULL)"] {
+            select += part;
         }
     }
     select += " ORDER BY id DESC LIMIT ?";
@@ -244,7 +264,15 @@ fn read(row: &Row<'_>) -> Result<RecordedEvent, DbError> {
         detail: columns.plain("detail")?,
         repeated: repeated(&mut columns)?,
     };
-    Ok(RecordedEvent { id, event })
+    let actor: Option<String> = columns.plain("actor")?;
+    let reason = columns.plain("reason")?;
+    let by = actor.map(|name| Administrator { name, reason });
+    Ok(RecordedEvent { id, event, label: columns.plain("label")?, by })
+}
+
+/// A list of kinds, as SQL.
+fn kinds(kinds: impl Iterator<Item = EventKind>) -> String {
+    kinds.map(|kind| format!("'{}'", kind.name())).collect::<Vec<_>>().join(", ")
 }
 
 fn repeated(columns: &mut Columns<'_>) -> Result<Option<Repeated>, DbError> {

@@ -8,6 +8,7 @@
 //! [`ServerLock`] ensures.
 
 mod accounts;
+mod acting;
 mod audit;
 mod backup;
 mod claims;
@@ -49,6 +50,7 @@ use std::{
     time::Duration,
 };
 
+use countersign_authority::audit::Administrator;
 use countersign_protocol::{UnixTime, ports::Clock};
 use rusqlite::Connection;
 
@@ -146,6 +148,8 @@ pub struct SqliteOptions {
     /// Whether to go on with what the file holds when its write-ahead log is missing, with which
     /// acknowledged changes may be lost.
     pub accept_loss: bool,
+    /// Who opens the database to administer it: every event that is written names that one.
+    pub administrator: Option<Administrator>,
     /// How much of the disk, in bytes, is kept for what protects somebody. With less left, no account
     /// is made. 0 keeps nothing.
     pub disk_reserve: u64,
@@ -161,6 +165,7 @@ impl Default for SqliteOptions {
             busy_timeout: BUSY_TIMEOUT,
             is_server: false,
             accept_loss: false,
+            administrator: None,
             disk_reserve: 0,
             now: UnixTime::from_secs(0),
         }

@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, config::DbConfig};
 use thiserror::Error;
 
 use super::{
-    Disk, InstallationId, LogReport, OpenMode, SqliteOptions, SqliteStore,
+    Disk, InstallationId, LogReport, OpenMode, SqliteOptions, SqliteStore, acting,
     connection::{Access, connect, connect_immutable},
     files, installation,
     lock::is_locked,
@@ -159,6 +159,9 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
     } else {
         // Beside a server the log is the server's, also if that is killed first.
         serving::settle(&writer, !is_served);
+    }
+    if let Some(administrator) = &options.administrator {
+        acting::act_as(&writer, administrator).map_err(failed)?;
     }
     let data_version = watch::data_version(&writer).map_err(failed)?;
     let connect_readers = |count: usize, access| {

@@ -213,7 +213,7 @@ mod tests {
             assert!(store.record_password_login(login(1, NOW + DAY * days)).await.unwrap());
         }
         let prune = async |max_age, max_events| {
-            let retention = Retention { max_age, max_events, max_refusals: 100 };
+            let retention = Retention { max_age, max_events, max_refusals: 100, max_uses: 100 };
             store.prune(NOW + DAY * 5, &retention).await.unwrap();
             logins(&store).await
         };

@@ -13,7 +13,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 13;
+pub(super) const VERSION: u32 = 14;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -38,6 +38,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     ),
     Migration::new("0012_serving", include_str!("../../migrations/0012_serving.sql")),
     Migration::new("0013_recoveries", include_str!("../../migrations/0013_recoveries.sql")),
+    Migration::new("0014_actors", include_str!("../../migrations/0014_actors.sql")),
 ];
 
 struct Migration {

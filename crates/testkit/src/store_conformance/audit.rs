@@ -124,6 +124,46 @@ pub async fn refusals_that_are_alike_are_one_entry_an_hour(backend: &impl Backen
     assert_eq!(found, expected);
 }
 
+/// Uses of a key of one account, by one network, in one way, are one entry for each day.
+pub async fn uses_of_a_key_that_are_alike_are_one_entry_a_day(backend: &impl Backend) {
+    const DAY: u64 = 24 * 3600;
+    let stores = backend.open().await;
+    // So that the day begins with the first.
+    let begin = UnixTime::from_secs(NOW.as_secs() / DAY * DAY);
+    let key = keys::ed25519_public(1).thumbprint();
+    let used = |second, address: &str| {
+        AuditEvent::new(begin + Duration::from_secs(second), EventKind::KeyUsed)
+            .account(samples::account_id(1))
+            .key(key)
+            .from(address.parse().unwrap())
+            .detail("dpop")
+    };
+    let mut many = used(100, "192.0.2.1");
+    many.again(9, begin + Duration::from_secs(DAY - 1));
+    let other = used(8, "192.0.2.1").detail("signjwt");
+    let events = vec![used(0, "192.0.2.1"), used(7, "192.0.2.2"), other.clone(), many];
+    stores.audit.append(events).await.unwrap();
+    stores.audit.append(vec![used(DAY, "192.0.2.1")]).await.unwrap();
+    let mut expected = used(0, "192.0.2.1");
+    expected.again(10, begin + Duration::from_secs(DAY - 1));
+    let expected = [expected, used(7, "192.0.2.2"), other, used(DAY, "192.0.2.1")];
+    let found: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
+    assert_eq!(found, expected);
+}
+
+/// What the schedule of signing keys did is left out where that is wanted.
+pub async fn what_the_schedule_did_can_be_left_out(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let all: Vec<_> = EventKind::ALL.iter().copied().map(samples::event).collect();
+    stores.audit.append(all).await.unwrap();
+    let filter = AuditFilter { without_schedule: true, ..AuditFilter::default() };
+    let found = stores.audit.events(&filter, 100).await.unwrap();
+    assert_eq!(found.len() + EventKind::OF_SCHEDULE.len(), EventKind::ALL.len());
+    assert!(found.iter().all(|entry| !EventKind::OF_SCHEDULE.contains(&entry.event.kind)));
+    let filter = AuditFilter { kind: Some(EventKind::SigningKeyRotated), ..filter };
+    assert_eq!(stores.audit.events(&filter, 100).await.unwrap().len(), 1);
+}
+
 /// Whoever is refused cannot fill the trail by naming keys that nobody has.
 pub async fn refused_changes_of_made_up_keys_are_one_entry(backend: &impl Backend) {
     let stores = backend.open().await;
@@ -136,10 +176,11 @@ pub async fn refused_changes_of_made_up_keys_are_one_entry(backend: &impl Backen
     assert_eq!((trail.len(), trail[0].event.times()), (1, 5));
 }
 
-/// What is no refusal is told each time.
+/// Changes and logins are told each time.
 pub async fn changes_and_logins_are_never_told_together(backend: &impl Backend) {
     let stores = backend.open().await;
-    let others = EventKind::ALL.iter().filter(|kind| kind.budget() != Budget::Refusals);
+    let each = |kind: &&EventKind| matches!(kind.budget(), Budget::Changes | Budget::Logins);
+    let others = EventKind::ALL.iter().filter(each);
     let events: Vec<_> = others.flat_map(|kind| vec![samples::event(*kind); 2]).collect();
     stores.audit.append(events.clone()).await.unwrap();
     let found: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();

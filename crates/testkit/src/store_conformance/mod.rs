@@ -55,6 +55,8 @@ macro_rules! store_conformance {
                 events_are_read_newest_first_in_pages
                 refusals_that_are_alike_are_one_entry_an_hour
                 refused_changes_of_made_up_keys_are_one_entry
+                uses_of_a_key_that_are_alike_are_one_entry_a_day
+                what_the_schedule_did_can_be_left_out
             }
             credentials {
                 a_key_is_revoked_once_and_by_its_own_account
@@ -103,9 +105,11 @@ macro_rules! store_conformance {
             pruning {
                 changes_go_by_age_alone
                 logins_beyond_the_largest_number_go_from_whoever_has_the_most
+                no_kind_of_refusal_or_login_pushes_out_another
                 old_events_go
                 pruning_more_than_one_batch_removes_all
                 refusals_push_out_refusals_alone_and_those_of_whoever_has_the_most
+                uses_of_keys_push_out_uses_alone
                 what_has_ended_goes_and_the_rest_stays
             }
             revocations {

@@ -11,8 +11,12 @@ use countersign_protocol::{ReplayEntry, UnixTime};
 use super::{Backend, Stores};
 use crate::samples::{self, NOW};
 
-const KEEP_ALL: Retention =
-    Retention { max_age: Duration::MAX, max_events: u64::MAX, max_refusals: u64::MAX };
+const KEEP_ALL: Retention = Retention {
+    max_age: Duration::MAX,
+    max_events: u64::MAX,
+    max_refusals: u64::MAX,
+    max_uses: u64::MAX,
+};
 
 /// Events older than the largest age go; one of exactly that age stays.
 pub async fn old_events_go(backend: &impl Backend) {
@@ -56,10 +60,10 @@ pub async fn changes_go_by_age_alone(backend: &impl Backend) {
     append(&stores, refusals(1, 50..90)).await;
     let retention = Retention { max_events: 2, max_refusals: 1, ..KEEP_ALL };
     stores.audit.prune(NOW, &retention).await.unwrap();
-    assert_eq!(seconds(&stores).await, [0, 1, 2, 89]);
+    assert_eq!(seconds(&stores).await, [0, 1, 2, 48, 49, 89], "nor do they count against logins");
     let retention = Retention { max_age: Duration::from_secs(10), ..KEEP_ALL };
     stores.audit.prune(NOW + Duration::from_secs(12), &retention).await.unwrap();
-    assert_eq!(seconds(&stores).await, [2, 89]);
+    assert_eq!(seconds(&stores).await, [2, 48, 49, 89]);
 }
 
 /// A flood of refusals takes the place of refusals, and first of those about the same account.
@@ -75,6 +79,36 @@ pub async fn refusals_push_out_refusals_alone_and_those_of_whoever_has_the_most(
     let retention = Retention { max_refusals: 9, ..KEEP_ALL };
     stores.audit.prune(NOW, &retention).await.unwrap();
     assert_eq!(seconds(&stores).await, [0, 1, 2, 497, 498, 499, 507, 508, 509]);
+}
+
+/// A flood of one kind of refusal about an account leaves those of another kind about it.
+pub async fn no_kind_of_refusal_or_login_pushes_out_another(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let id = samples::account_id(1);
+    append(&stores, [at(0, EventKind::KeyChangeRefused).account(id)]).await;
+    append(&stores, [at(1, EventKind::TokenRevoked).account(id)]).await;
+    append(&stores, refusals(1, 2..300)).await;
+    append(&stores, logins(1, 300..600)).await;
+    let retention = Retention { max_events: 5, max_refusals: 3, ..KEEP_ALL };
+    stores.audit.prune(NOW, &retention).await.unwrap();
+    assert_eq!(seconds(&stores).await, [0, 1, 298, 299, 596, 597, 598, 599]);
+}
+
+/// Uses of keys push out uses of keys alone, and those of whoever has the most.
+pub async fn uses_of_keys_push_out_uses_alone(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let used = |account, second| {
+        at(second, EventKind::KeyUsed)
+            .account(samples::account_id(account))
+            .detail(second.to_string())
+    };
+    append(&stores, logins(1, [0])).await;
+    append(&stores, refusals(1, [1])).await;
+    append(&stores, [used(1, 2)]).await;
+    append(&stores, (3..100).map(|second| used(2, second))).await;
+    let retention = Retention { max_uses: 4, ..KEEP_ALL };
+    stores.audit.prune(NOW, &retention).await.unwrap();
+    assert_eq!(seconds(&stores).await, [0, 1, 2, 97, 98, 99]);
 }
 
 /// However much there is to forget, all of it goes.

@@ -78,7 +78,9 @@ async fn a_session_that_has_logged_in_knows_how_to_do_it_again() {
     let asked = server.asked();
     let logins: Vec<_> = asked.iter().filter(|asked| asked.path == TOKEN_ENDPOINT).collect();
     assert_eq!(logins.len(), 2);
-    assert!(logins.iter().all(|asked| asked.field("resource") == asking.resource.map(str::to_owned)));
+    assert!(
+        logins.iter().all(|asked| asked.field("resource") == asking.resource.map(str::to_owned))
+    );
 }
 
 #[tokio::test]
@@ -89,7 +91,8 @@ async fn a_token_for_a_session_key_is_renewed_by_the_key_that_logged_in() {
     let session = client(&server).await.login(&own, &asking).await.unwrap();
     assert_eq!(send(&session, &server).await, StatusCode::OK);
     let logins = server.asked().into_iter().filter(|asked| asked.path == TOKEN_ENDPOINT);
-    let bound = logins.map(|asked| claims(&asked.field("assertion").unwrap())["cnf"]["jkt"].clone());
+    let bound =
+        logins.map(|asked| claims(&asked.field("assertion").unwrap())["cnf"]["jkt"].clone());
     let expected = json!(session_key.public_key().thumbprint().to_string());
     assert_eq!(bound.collect::<Vec<_>>(), [expected.clone(), expected]);
 }
@@ -145,12 +148,18 @@ async fn a_session_that_its_owner_has_ended_stays_ended() {
 #[tokio::test]
 async fn only_a_refused_token_is_replaced() {
     let answers: [fn() -> Answer; 4] = [
-        || problem(403, "forbidden", "No.")
-            .with("www-authenticate", "DPoP error=\"invalid_token\""),
-        || problem(401, "unauthenticated", "No.")
-            .with("www-authenticate", "DPoP error=\"invalid_dpop_proof\""),
-        || problem(401, "unauthenticated", "No.")
-            .with("www-authenticate", "Bearer error=\"invalid_token\""),
+        || {
+            problem(403, "forbidden", "No.")
+                .with("www-authenticate", "DPoP error=\"invalid_token\"")
+        },
+        || {
+            problem(401, "unauthenticated", "No.")
+                .with("www-authenticate", "DPoP error=\"invalid_dpop_proof\"")
+        },
+        || {
+            problem(401, "unauthenticated", "No.")
+                .with("www-authenticate", "Bearer error=\"invalid_token\"")
+        },
         || problem(401, "unauthenticated", "No."),
     ];
     for answer in answers {

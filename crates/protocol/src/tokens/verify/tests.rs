@@ -101,6 +101,7 @@ fn claims() -> AccessTokenClaims {
         audience: vec![AUDIENCE.to_owned()],
         credential: credential(),
         name: None,
+        username: None,
         bound_to: bound_to(),
         scopes: "read write".parse().unwrap(),
         narrowed: false,
@@ -132,11 +133,25 @@ fn several_audiences_and_no_scope_survive_issuing() {
 #[test]
 fn a_token_may_say_what_the_account_is_called() {
     let key = ed25519(1);
-    let claims = AccessTokenClaims { name: Some("alice".to_owned()), ..claims() };
+    let username = Some("alice".parse().unwrap());
+    let claims = AccessTokenClaims { name: Some("alice".to_owned()), username, ..claims() };
     let token = issue::access_token(&claims, &key, Algorithm::EdDsa).unwrap();
     let jws = jws::Jws::parse(&token).unwrap().verify(key.public_key()).unwrap();
-    assert_eq!(jws.payload().to_map()["name"], "alice");
+    let payload = jws.payload().to_map();
+    assert_eq!(
+        (&payload["name"], &payload["preferred_username"]),
+        (&json!("alice"), &json!("alice"))
+    );
     assert_eq!(verify(&token, key.public_key(), NOW), Ok(claims));
+}
+
+#[test]
+fn a_username_that_is_none_is_left_out_and_refuses_nothing() {
+    for name in ["", "a b", &"x".repeat(65), "01234567-89ab-7000-8000-000000000000"] {
+        let mut draft = Draft::good();
+        draft.set("preferred_username", json!(name));
+        assert_eq!(draft.verify(NOW).map(|claims| claims.username), Ok(None), "{name:?}");
+    }
 }
 
 #[test]

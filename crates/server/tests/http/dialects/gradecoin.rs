@@ -119,6 +119,9 @@ async fn whoever_was_invited_registers_and_signs_requests() {
         assert_eq!(answer.body["username"], "e123456");
         assert_eq!(answer.body["scopes"], json!(["class"]));
     }
+    let uses = server.key_uses().await;
+    assert_eq!((uses.len(), uses[0].times()), (1, 3), "the trail says which key it was: {uses:?}");
+    assert_eq!(uses[0].thumbprint, Some(key.public_key().thumbprint()));
     let altered = body.replace('2', "3");
     assert_eq!(
         call(&server, &key, json!({ "tha": tha }), &altered).await.status,

@@ -104,6 +104,19 @@ async fn a_number_works_for_a_minute() {
 }
 
 #[tokio::test]
+async fn its_tokens_live_as_long_as_all_others() {
+    let lifetime = Duration::from_mins(1);
+    let server = MutualServer::start(|policy| policy.tokens.lifetime = lifetime).await;
+    let alice = server.register("alice", rsa()).await;
+    let proposal = alice.propose(&server.number(&alice).await);
+    let path = format!("/authenticate/{}", alice.id);
+    let answer = server.post(&path, json!({ "proposal": base64::encode(&proposal) })).await;
+    let token = answer.body["jwtToken"].as_str().unwrap();
+    let claims = crate::support::Jwt::claims_of(token);
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
+}
+
+#[tokio::test]
 async fn a_hash_is_signed_where_the_challenge_was_asked_for() {
     let server = MutualServer::start(|_| ()).await;
     let alice = server.register("alice", rsa()).await;

@@ -222,3 +222,26 @@ async fn switched_off_it_does_not_count() {
         server.send("GET", "/.well-known/oauth-authorization-server", &[], String::new()).await;
     assert_eq!(metadata.body["countersign_proofs_supported"], json!(["dpop", "signjwt"]));
 }
+
+#[tokio::test]
+async fn the_trail_says_which_key_was_used_how_often_and_from_where() {
+    let server = server_with_alice().await;
+    for _ in 0..3 {
+        assert_eq!(call(&server, &signed(&server, json!({}))).await.status, StatusCode::OK);
+        server.advance(SECOND);
+    }
+    let refused = call(&server, &signed(&server, json!({ "aud": "https://else.example" }))).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    let elsewhere = format!("Bearer {}", signed(&server, json!({})));
+    let elsewhere = server.call("GET", "/v1/whoami").header("authorization", elsewhere);
+    elsewhere.peer("198.51.100.7").send().await.is(200);
+    let mut uses = server.key_uses().await;
+    uses.sort_by_key(|event| std::cmp::Reverse(event.times()));
+    let key = Some(ed25519(1).public_key().thumbprint());
+    assert!(uses.iter().all(|event| event.thumbprint == key && event.account_id.is_some()));
+    assert!(uses.iter().all(|event| event.detail.as_deref() == Some("self-signed")));
+    let [here, there] = &uses[..] else { unreachable!("{uses:?}") };
+    assert_eq!((here.times(), here.last_at().since(here.at)), (3, SECOND * 2));
+    assert_eq!((there.times(), there.address), (1, Some([198, 51, 100, 7].into())));
+    assert_eq!(server.key_uses().await.len(), 2, "what was written is not counted again");
+}

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use countersign_authority::{
     Administration, Authority,
     account::AccountStatus,
-    audit::{AuditFilter, EventKind},
+    audit::{AuditEvent, AuditFilter, EventKind},
     policy::Policy,
 };
 use countersign_protocol::keys::PrivateKey;
@@ -91,6 +91,15 @@ impl Server {
         let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
         let events = audit.events(&filter, 1_000).await.unwrap();
         events.into_iter().map(|recorded| recorded.event.times()).sum()
+    }
+
+    /// Which keys were used, how and how often, oldest first.
+    pub(super) async fn key_uses(&self) -> Vec<AuditEvent> {
+        self.0.write_key_uses().await;
+        let audit = &self.authority().ports().audit;
+        let filter = AuditFilter { kind: Some(EventKind::KeyUsed), ..AuditFilter::default() };
+        let events = audit.events(&filter, 1_000).await.unwrap();
+        events.into_iter().rev().map(|recorded| recorded.event).collect()
     }
 
     pub(super) fn advance(&self, by: Duration) {

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{
-    account::AccountStatus, audit::EventKind, policy::Enrolment, ports::RevokedTokenList,
+    account::AccountStatus,
+    audit::{AuditFilter, EventKind},
+    policy::Enrolment,
+    ports::RevokedTokenList,
 };
 use countersign_protocol::{
     UnixTime,
@@ -171,6 +174,14 @@ async fn the_first_request_is_the_login_and_the_trail_says_so() {
         assert_eq!(session.protected(&server).await, StatusCode::OK);
     }
     assert_eq!(server.events(EventKind::LoginSucceeded).await, 1);
+    let audit = &server.authority().ports().audit;
+    let logins = AuditFilter { kind: Some(EventKind::LoginSucceeded), ..AuditFilter::default() };
+    let login = audit.events(&logins, 1).await.unwrap().remove(0).event;
+    assert!(login.address.is_some(), "it says from where: {login:?}");
+    assert_eq!(session.whoami(&server).await.status, StatusCode::OK);
+    let uses = server.key_uses().await;
+    assert_eq!((uses.len(), uses[0].times()), (1, 4), "{uses:?}");
+    assert_eq!((uses[0].address, uses[0].detail.as_deref()), (login.address, Some("signjwt")));
     let answer = server.post("/logout", session.message()).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(server.events(EventKind::TokenRevoked).await, 1);

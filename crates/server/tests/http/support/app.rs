@@ -193,6 +193,11 @@ impl TestApp {
         self.running().maintenance.write_trail().await;
     }
 
+    /// Writes down which keys were used.
+    pub(crate) async fn write_key_uses(&self) {
+        self.running().maintenance.write_key_uses().await;
+    }
+
     /// Does the housekeeping that is due.
     pub(crate) async fn maintain(&self) {
         self.running().maintenance.maintain().await.unwrap();

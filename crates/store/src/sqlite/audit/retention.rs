@@ -1,90 +1,76 @@
 //! Which events of the audit trail go when there are too many: never those of whoever has few.
 
-use std::collections::HashMap;
-
 use countersign_authority::{
     audit::{Budget, EventKind},
     ports::{Retention, StoreError},
 };
 use rusqlite::{Connection, Row};
 
+use super::kinds;
 use crate::sqlite::{SqliteStore, error::DbError, rows};
 
-/// How many rows of one owner one transaction removes.
+/// How many rows of one group one transaction removes.
 const BATCH: u64 = 1000;
-/// How many owners' rows one transaction removes.
-const OWNERS: usize = 16;
+/// How many groups' rows one transaction removes.
+const GROUPS: usize = 16;
 
 /// The account that events are about, if they are about one.
 type Owner = Option<Vec<u8>>;
 
+/// Events of one kind about one account: no kind takes the share of another.
+#[derive(Clone)]
+struct Group {
+    owner: Owner,
+    kind: String,
+    count: u64,
+}
+
+/// How many events there are at most: numbers are never given twice, so they span at least as many as
+/// there are rows.
+const SPAN: &str = "SELECT coalesce((SELECT max(id) FROM audit_events)
+    - (SELECT min(id) FROM audit_events) + 1, 0)";
+
 impl SqliteStore {
-    /// Removes refusals and logins beyond their numbers, the oldest of whoever has the most, and
-    /// returns how many went.
+    /// Removes logins, and what is told together, beyond their numbers: the oldest of whoever has the
+    /// most of one kind. Returns how many went.
     pub(super) async fn prune_surplus(&self, retention: &Retention) -> Result<u64, StoreError> {
-        let refusals = self.refusals_by_owner(retention.max_refusals).await?;
-        let refused = "account_id IS ? AND fold IS NOT NULL".to_owned();
-        let pruned = self.prune_shares(refusals, retention.max_refusals, refused).await?;
-        let others = self.others_by_owner(retention.max_events).await?;
-        let logins = format!("account_id IS ? AND fold IS NULL AND kind IN ({})", login_kinds());
-        Ok(pruned + self.prune_shares(others, retention.max_events, logins).await?)
+        let Retention { max_events, max_refusals, max_uses, .. } = *retention;
+        Ok(self.prune_budget(Budget::Refusals, max_refusals).await?
+            + self.prune_budget(Budget::Uses, max_uses).await?
+            + self.prune_budget(Budget::Logins, max_events).await?)
     }
 
-    /// How many refusals there are of each owner, if there are more than `max` in all.
-    async fn refusals_by_owner(&self, max: u64) -> Result<Vec<(Owner, u64)>, StoreError> {
-        self.read(move |connection| {
-            let count = "SELECT count(*) FROM audit_events WHERE fold IS NOT NULL";
-            if number(connection, count)? <= max {
-                return Ok(Vec::new());
+    /// Removes the oldest events of each group that has more than its share of `max`.
+    async fn prune_budget(&self, budget: Budget, max: u64) -> Result<u64, StoreError> {
+        let is_folded = budget.told_together_for().is_some();
+        let condition = if is_folded { "fold IS NOT NULL" } else { "fold IS NULL" };
+        let kinds = kinds(EventKind::ALL.iter().copied().filter(|kind| kind.budget() == budget));
+        let groups = self.read(move |connection| {
+            let of_budget = format!("kind IN ({kinds}) AND {condition}");
+            // Logins are spared an index, so they are not counted without need.
+            let at_most = if is_folded {
+                format!("SELECT count(*) FROM audit_events WHERE {of_budget}")
+            } else {
+                SPAN.to_owned()
+            };
+            if number(connection, &at_most)? <= max {
+                return Ok::<_, StoreError>(Vec::new());
             }
-            Ok(by_owner(connection, "fold IS NOT NULL")?)
-        })
-        .await
-    }
-
-    /// How many other events there are of each account, if there may be more than `max` in all.
-    async fn others_by_owner(&self, max: u64) -> Result<Vec<(Owner, u64)>, StoreError> {
-        self.read(move |connection| {
-            // Numbers are never given twice, so they span at least as many as there are rows.
-            let span = "SELECT coalesce((SELECT max(id) FROM audit_events)
-                - (SELECT min(id) FROM audit_events) + 1, 0)";
-            if number(connection, span)? <= max {
-                return Ok(Vec::new());
-            }
-            let mut refusals: HashMap<_, _> =
-                by_owner(connection, "fold IS NOT NULL")?.into_iter().collect();
-            let all = by_owner(connection, "account_id IS NOT NULL")?.into_iter();
-            Ok(all
-                .map(|(owner, count)| {
-                    let refused = refusals.remove(&owner).unwrap_or_default();
-                    (owner, count.saturating_sub(refused))
-                })
-                .collect())
-        })
-        .await
-    }
-
-    /// Removes the oldest rows that meet `condition` of each owner that has more than its share of
-    /// `max`.
-    async fn prune_shares(
-        &self,
-        counts: Vec<(Owner, u64)>,
-        max: u64,
-        condition: String,
-    ) -> Result<u64, StoreError> {
-        let share = fair_share(counts.iter().map(|(_, count)| *count).collect(), max);
-        let mut surplus: Vec<(Owner, u64)> = counts
-            .into_iter()
-            .filter_map(|(owner, count)| Some((owner, count.checked_sub(share)?)))
-            .filter(|(_, surplus)| *surplus > 0)
-            .collect();
+            Ok(groups(connection, &of_budget)?)
+        });
+        let groups = groups.await?;
+        let share = fair_share(groups.iter().map(|group| group.count).collect(), max);
         let delete = format!(
-            "DELETE FROM audit_events WHERE id IN
-             (SELECT id FROM audit_events WHERE {condition} ORDER BY id LIMIT ?)"
+            "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events
+             WHERE kind = ? AND account_id IS ? AND {condition} ORDER BY id LIMIT ?)"
         );
+        let surplus =
+            |group: Group| Some(Group { count: group.count.checked_sub(share)?, ..group });
+        let mut surplus: Vec<Group> = groups.into_iter().filter_map(surplus).collect();
+        surplus.retain(|group| group.count > 0);
         let mut pruned = 0;
         while !surplus.is_empty() {
-            let some = surplus.split_off(surplus.len().saturating_sub(OWNERS));
+            let some = surplus.split_off(surplus.len().saturating_sub(GROUPS));
             let delete = delete.clone();
             let (removed, left) =
                 self.write(move |c| Ok::<_, StoreError>(remove(c, &delete, &some)?)).await?;
@@ -95,19 +81,20 @@ impl SqliteStore {
     }
 }
 
-/// Removes a batch of rows of each owner. Returns how many went, and what is left to remove.
+/// Removes a batch of rows of each group. Returns how many went, and what is left to remove.
 fn remove(
     connection: &Connection,
     delete: &str,
-    owners: &[(Owner, u64)],
-) -> Result<(u64, Vec<(Owner, u64)>), DbError> {
+    groups: &[Group],
+) -> Result<(u64, Vec<Group>), DbError> {
     let (mut pruned, mut left) = (0, Vec::new());
-    for (owner, surplus) in owners {
-        let removed = rows::execute(connection, delete, (owner, batch(*surplus)))?;
-        pruned += removed as u64;
-        // An owner may have fewer rows of this kind than it has too many.
-        if removed as u64 == BATCH && *surplus > BATCH {
-            left.push((owner.clone(), surplus - BATCH));
+    for group in groups {
+        let values = (&group.kind, &group.owner, batch(group.count));
+        let removed = rows::execute(connection, delete, values)? as u64;
+        pruned += removed;
+        // Somebody else may have removed some meanwhile.
+        if removed == BATCH && group.count > BATCH {
+            left.push(Group { count: group.count - BATCH, ..group.clone() });
         }
     }
     Ok((pruned, left))
@@ -134,12 +121,14 @@ fn fair_share(mut counts: Vec<u64>, max: u64) -> u64 {
     u64::MAX
 }
 
-fn by_owner(connection: &Connection, condition: &str) -> Result<Vec<(Owner, u64)>, DbError> {
+fn groups(connection: &Connection, condition: &str) -> Result<Vec<Group>, DbError> {
     let select = format!(
-        "SELECT account_id, count(*) FROM audit_events WHERE {condition} GROUP BY account_id"
+        "SELECT kind, account_id, count(*) FROM audit_events WHERE {condition}
+         GROUP BY kind, account_id"
     );
-    let both = |row: &Row<'_>| Ok((row.get(0)?, count(row, 1)?));
-    rows::all(connection, &select, [], both)
+    let group =
+        |row: &Row<'_>| Ok(Group { kind: row.get(0)?, owner: row.get(1)?, count: count(row, 2)? });
+    rows::all(connection, &select, [], group)
 }
 
 fn number(connection: &Connection, select: &str) -> Result<u64, DbError> {
@@ -148,12 +137,6 @@ fn number(connection: &Connection, select: &str) -> Result<u64, DbError> {
 
 fn count(row: &Row<'_>, column: usize) -> Result<u64, DbError> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
-}
-
-/// The kinds that count as logins, as SQL.
-fn login_kinds() -> String {
-    let logins = EventKind::ALL.iter().filter(|kind| kind.budget() == Budget::Logins);
-    logins.map(|kind| format!("'{}'", kind.name())).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -103,11 +103,10 @@ async fn what_hot_paths_ask_is_found_by_index() {
         "SELECT kid FROM signing_keys WHERE thumbprint = ?",
         "SELECT id FROM audit_events WHERE account_id = ? ORDER BY id DESC LIMIT 9",
         "SELECT id FROM audit_events WHERE account_id = ? AND id < ? ORDER BY id DESC LIMIT 9",
-        "SELECT id FROM audit_events WHERE account_id IS ? AND fold IS NOT NULL
+        "SELECT id FROM audit_events WHERE kind = ? AND account_id IS ? AND fold IS NOT NULL
             ORDER BY id LIMIT 9",
-        "SELECT account_id, count(*) FROM audit_events WHERE fold IS NOT NULL GROUP BY account_id",
-        "SELECT account_id, count(*) FROM audit_events WHERE account_id IS NOT NULL
-            GROUP BY account_id",
+        "SELECT kind, account_id, count(*) FROM audit_events WHERE kind IN ('a', 'b')
+            AND fold IS NOT NULL GROUP BY kind, account_id",
     ] {
         let plan = plan(&fixture.store, query).await;
         let bad = |step: &String| {

@@ -174,6 +174,15 @@ def test_a_refusal_of_the_server_is_told(api, user, http):
         items(api, taken)
 
 
+def test_a_lost_key_is_replaced_with_a_code_of_an_administrator(api, user, http):
+    code = api.issuer.admin("invite", user.username, "--recover").strip()
+    back = Client(api.issuer.origin, user.username, Key.generate(), http=http)
+    assert back.recover(code, label="new laptop") == user.account_id
+    assert items(api, back).status_code == 200
+    with pytest.raises(ClientFailed, match="the recovery code does not work"):
+        back.recover(code)
+
+
 def test_a_refusal_of_the_api_is_an_answer(api, user):
     assert http_client(api.origin).get("/admin", auth=user).status_code == 403
 

@@ -17,6 +17,36 @@ fn fact<'a>(text: &'a str, name: &str) -> &'a str {
 }
 
 #[test]
+fn every_command_takes_the_entry_as_call_does() {
+    let server = Server::start(&[]);
+    let user = User::of(server.url());
+    user.does(&["register", "alice"]);
+    user.does(&["register", "bob"]);
+    assert!(user.does(&["login", "--as", "bob"]).starts_with("logged in as bob "));
+    assert_eq!(fact(&user.does(&["whoami", "--as", "bob"]), "username"), "bob");
+    assert!(user.does(&["logout", "--as", "bob"]).starts_with("bob is logged out "));
+    let both = user.run(&["whoami", "alice", "--as", "bob"]);
+    assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
+    let key = ["--key", "key.pem", "--username", "bob"];
+    for command in ["login", "whoami"] {
+        let both = user.run(&[&[command, "--as", "bob"][..], &key].concat());
+        assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
+    }
+}
+
+#[test]
+fn a_login_that_nobody_asked_for_is_told() {
+    let server = Server::start(&[]);
+    let user = User::of(server.url());
+    user.does(&["register", "alice"]);
+    user.does(&["login"]);
+    assert_eq!(user.run(&["whoami"]).stderr, "");
+    assert!(user.run(&["logout"]).stderr.contains("the next command logs in with it"));
+    assert_eq!(user.run(&["whoami"]).stderr, "there was no token, so this was a login\n");
+    assert_eq!(user.run(&["whoami"]).stderr, "");
+}
+
+#[test]
 fn register_log_in_call_add_revoke_log_out() {
     let server = Server::start(&[]);
     let alice = User::of(server.url());

@@ -34,7 +34,7 @@ const LIFE_LEFT: Duration = Duration::from_secs(10);
 pub(super) struct ActorOptions {
     /// Log in with this key (PEM or PKCS#8, - for standard input) in place of the keyring; the
     /// token is not kept
-    #[arg(long, value_name = "FILE", requires = "username")]
+    #[arg(long, value_name = "FILE", requires = "username", conflicts_with = "entry")]
     key: Option<PathBuf>,
 
     /// The account that --key logs in to
@@ -213,11 +213,17 @@ impl Actor {
 
     /// Goes on with the token for `resource` in the keyring while it lives, else gets a new one.
     pub(super) async fn session(&self, resource: Option<&str>) -> anyhow::Result<Session> {
-        let needed_until = SystemClock::new().now() + LIFE_LEFT;
-        match self.entry().and_then(|entry| kept_token(entry, resource)) {
-            Some(token) if token.expires_at > needed_until => Ok(self.resume(token)),
-            _ => self.login(None, resource).await,
+        match self.kept_session(resource) {
+            Some(session) => Ok(session),
+            None => self.login(None, resource).await,
         }
+    }
+
+    /// The session of the token for `resource` that the keyring has, if it lives.
+    pub(super) fn kept_session(&self, resource: Option<&str>) -> Option<Session> {
+        let needed_until = SystemClock::new().now() + LIFE_LEFT;
+        let token = kept_token(self.entry()?, resource)?;
+        (token.expires_at > needed_until).then(|| self.resume(token))
     }
 
     /// As [`Actor::keep`], for commands that are done: without the token the next one would only be

@@ -13,7 +13,7 @@ use clap::Args;
 use countersign_client::{Request, Response, TransportOptions};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, WWW_AUTHENTICATE},
 };
 use serde::de::IgnoredAny;
 
@@ -89,7 +89,7 @@ pub(crate) struct Options {
     send_session_to: Option<String>,
 
     /// The entry of the keyring to sign with [default: the only one that fits]
-    #[arg(long = "as", value_name = "ENTRY", conflicts_with = "key")]
+    #[arg(long = "as", value_name = "ENTRY")]
     entry: Option<String>,
 
     #[command(flatten)]
@@ -133,6 +133,13 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         output::remark(format!("countersign: the answer is {}", answer.status));
         if answer.status == StatusCode::UNAUTHORIZED && options.dialect.is_none() {
             output::remark("  `countersign login` tells whether the server still takes the key");
+        }
+        if lacks_scope(&answer) {
+            let resource = resource.map_or_else(String::new, |name| format!(" --resource {name}"));
+            output::remark(format!(
+                "  an administrator grants scopes (countersign admin accounts grant NAME SCOPE); a \
+                 token has those of the time when it was made, so then: countersign login{resource}"
+            ));
         }
         return Ok(ExitCode::from(HTTP_ERROR));
     }
@@ -207,6 +214,15 @@ impl Options {
     }
 }
 
+/// Whether the API says that the token is good, but may not do this (RFC 6750 §3.1).
+fn lacks_scope(answer: &Response) -> bool {
+    let challenges = answer.headers.get_all(WWW_AUTHENTICATE);
+    answer.status == StatusCode::FORBIDDEN
+        && challenges.iter().any(|field| {
+            field.to_str().is_ok_and(|field| field.contains("error=\"insufficient_scope\""))
+        })
+}
+
 /// Methods are case-sensitive, but nobody means `get` by "get".
 fn parse_method(text: &str) -> Result<Method, String> {
     let upper = text.to_ascii_uppercase();
@@ -239,6 +255,18 @@ mod tests {
         for reserved in ["authorization: Bearer x", "DPoP: x", "Content-Length: 3"] {
             assert!(parse_header(reserved).unwrap_err().contains("itself"), "{reserved}");
         }
+    }
+
+    #[test]
+    fn a_missing_scope_is_told_from_other_refusals() {
+        let answer = |status, challenge: &str| {
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, challenge.parse().unwrap())]);
+            Response { status, headers, body: Vec::new() }
+        };
+        let challenge = r#"DPoP algs="ES256", error="insufficient_scope", scope="admin""#;
+        assert!(lacks_scope(&answer(StatusCode::FORBIDDEN, challenge)));
+        assert!(!lacks_scope(&answer(StatusCode::UNAUTHORIZED, challenge)));
+        assert!(!lacks_scope(&answer(StatusCode::FORBIDDEN, r#"DPoP error="invalid_token""#)));
     }
 
     #[test]

@@ -1,12 +1,36 @@
 //! Which entry of the keyring is meant.
 
 use anyhow::{anyhow, bail};
+use clap::Args;
 use countersign_client::keyring::Entry;
 
 use super::{
     connection::{same_origin, same_server},
     text,
 };
+
+/// The entry, for commands whose one argument it is; `--as`, which all commands know, will do too.
+#[derive(Args)]
+#[group(id = "entry", multiple = false)]
+pub(super) struct EntryOptions {
+    /// The entry of the keyring [default: the only one that fits]
+    #[arg(value_name = "ENTRY")]
+    argument: Option<String>,
+
+    /// The same, as other commands write it
+    #[arg(long = "as", value_name = "ENTRY")]
+    option: Option<String>,
+}
+
+impl EntryOptions {
+    pub(super) fn name(&self) -> Option<&str> {
+        self.argument.as_deref().or(self.option.as_deref())
+    }
+
+    pub(super) fn naming(&self) -> Naming<'_> {
+        Naming::Argument(self.name())
+    }
+}
 
 /// How a command lets its user name an entry, and what the user said.
 #[derive(Clone, Copy)]

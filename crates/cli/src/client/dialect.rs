@@ -21,7 +21,8 @@ pub(super) enum Dialect {
     /// A one-time password registers a key, sealed for the server; every request is signed for its
     /// body
     Gradecoin,
-    /// The server makes a password, and takes it for a token; here always one that is bound to a key
+    /// The server makes a password, and takes it for a token; here always one that is bound to a
+    /// key. The server's settings call it jwks-server, which may be said here too
     #[value(alias = "jwks-server")]
     Password,
     /// The server proves itself first, by a key of its own for each account
@@ -115,8 +116,7 @@ pub(super) async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::R
     let who = actor.client().whoami_gradecoin(actor.key(), actor.subject()).await;
     let who = who.map_err(explain_login)?;
     actor.keep_account(&who.account_id);
-    let (server, username) = (actor.server(), printable(&who.username));
-    Ok(output::line(format!("{server} takes requests signed by this key for those of {username}"))?)
+    Ok(output::line(works("gradecoin", &who.username, actor))?)
 }
 
 /// Logs in as the server wants it in *passwordless*: with the key that it gave at registration.
@@ -139,11 +139,7 @@ pub(super) async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow:
     let jwt = make(actor)?;
     let who = actor.client().whoami_self_signed(&jwt).await.map_err(explain_login)?;
     actor.keep_account(&who.account_id);
-    let said = format!(
-        "{} takes JWTs of this key for those of {}",
-        actor.server(),
-        printable(&who.username)
-    );
+    let said = works("self-signed", &who.username, actor);
     if print_token {
         output::remark(said);
         // The first one is used up.
@@ -163,8 +159,12 @@ pub(super) async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Res
     let who =
         actor.client().whoami_signjwt(actor.key(), actor.subject()).await.map_err(explain_login)?;
     actor.keep_account(&who.account_id);
-    let (server, username) = (actor.server(), printable(&who.username));
-    Ok(output::line(format!("{server} takes messages signed by this key for those of {username}"))?)
+    Ok(output::line(works("signjwt", &who.username, actor))?)
+}
+
+/// What is said where nothing is kept that could be shown.
+fn works(dialect: &str, username: &str, actor: &Actor) -> String {
+    format!("{dialect} works for {} at {}", printable(username), actor.server())
 }
 
 /// Refuses a key that is none of the account's: where there is a password, the key of the entry is

@@ -74,7 +74,7 @@ struct RevokeOptions {
 #[derive(Args)]
 struct Signer {
     /// The entry of the keyring to sign with [default: the only one that fits]
-    #[arg(long = "as", value_name = "ENTRY", conflicts_with = "key")]
+    #[arg(long = "as", value_name = "ENTRY")]
     entry: Option<String>,
 
     #[command(flatten)]

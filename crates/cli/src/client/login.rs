@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     actor::{Actor, ActorOptions, Places},
-    choice::Naming,
+    choice::EntryOptions,
     connection::{explain, explain_login},
     dialect::{self, Dialect},
     enrolment::parse_name,
@@ -19,9 +19,8 @@ use crate::{output, time::to_rfc3339};
 
 #[derive(Args)]
 pub(crate) struct LoginOptions {
-    /// The entry of the keyring to log in with [default: the only one that fits]
-    #[arg(conflicts_with = "key")]
-    entry: Option<String>,
+    #[command(flatten)]
+    entry: EntryOptions,
 
     /// The scopes to ask for, separated by spaces [default: all that the account has]
     #[arg(long, value_name = "SCOPES", conflicts_with = "dialect")]
@@ -49,8 +48,8 @@ pub(crate) struct LoginOptions {
 
 #[derive(Args)]
 pub(crate) struct LogoutOptions {
-    /// The entry of the keyring [default: the only one that fits]
-    entry: Option<String>,
+    #[command(flatten)]
+    entry: EntryOptions,
 
     #[command(flatten)]
     places: Places,
@@ -58,9 +57,8 @@ pub(crate) struct LogoutOptions {
 
 #[derive(Args)]
 pub(crate) struct WhoamiOptions {
-    /// The entry of the keyring [default: the only one that fits]
-    #[arg(conflicts_with = "key")]
-    entry: Option<String>,
+    #[command(flatten)]
+    entry: EntryOptions,
 
     /// Print the server's answer as JSON
     #[arg(long)]
@@ -72,7 +70,7 @@ pub(crate) struct WhoamiOptions {
 
 pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
-    let entry = Naming::Argument(options.entry.as_deref());
+    let entry = options.entry.naming();
     if options.dialect == Some(Dialect::Password) && !options.actor.has_key_file() {
         return login_with_password(options).await;
     }
@@ -102,11 +100,12 @@ pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
 async fn login_with_password(options: &LoginOptions) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
     let places = &options.actor.places;
-    let mut keyring = match options.entry {
+    let named = options.entry.name();
+    let mut keyring = match named {
         Some(_) => places.keyring.open_or_create()?,
         None => places.keyring.open()?,
     };
-    if let Some(name) = options.entry.as_deref().filter(|name| keyring.get(name).is_none()) {
+    if let Some(name) = named.filter(|name| keyring.get(name).is_none()) {
         parse_name(name)?;
         let client = places.server.connect(&places.server.address()?, limits).await?;
         let password = options.password.get(&format!("Password of {name}"))?;
@@ -115,7 +114,7 @@ async fn login_with_password(options: &LoginOptions) -> anyhow::Result<()> {
         output::remark(format!("the keyring keeps the password, and a key for tokens, as {name}"));
         return report(options, &session, Some(&who), client.metadata().issuer());
     }
-    let entry = Naming::Argument(options.entry.as_deref());
+    let entry = options.entry.naming();
     let mut actor = Actor::of_entry(keyring, places, entry, None, limits).await?;
     let session = dialect::password(&mut actor, &options.password).await?;
     let who = session.whoami().await.map_err(explain_login)?;
@@ -171,7 +170,7 @@ fn report(
 
 pub(super) async fn logout(options: &LogoutOptions) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
-    let entry = Naming::Argument(options.entry.as_deref());
+    let entry = options.entry.naming();
     let mut actor = Actor::from_keyring(&options.places, entry, None, limits).await?;
     let name = actor.entry().map(|entry| entry.name().to_string()).unwrap_or_default();
     let tokens: Vec<_> = actor.entry().into_iter().flat_map(Entry::tokens).collect();
@@ -193,12 +192,16 @@ pub(super) async fn logout(options: &LogoutOptions) -> anyhow::Result<()> {
 
 pub(super) async fn whoami(options: &WhoamiOptions) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
-    let entry = Naming::Argument(options.entry.as_deref());
+    let entry = options.entry.naming();
     let mut actor = options.actor.open(entry, None, limits).await?;
+    let logs_in = actor.entry().is_some() && actor.kept_session(None).is_none();
     let session = actor.session(None).await?;
     let answer = session.whoami().await;
     actor.done(&session, answer.as_ref().ok().map(|who| who.account_id.as_str()));
     let who = answer.map_err(explain)?;
+    if logs_in {
+        output::remark("there was no token, so this was a login");
+    }
     if options.json {
         output::line(serde_json::to_string_pretty(&to_json(who))?)?;
     } else {

@@ -33,13 +33,13 @@ pub(crate) enum Command {
     Login(Box<login::LoginOptions>),
     /// End the access token, at the server and in the keyring
     Logout(Box<login::LogoutOptions>),
-    /// Ask the server who one is
+    /// Show who you are logged in as
     Whoami(Box<login::WhoamiOptions>),
     /// Send a signed request, much as curl would
     Call(Box<call::Options>),
-    /// List, add and revoke the keys of one's account
+    /// List, add and revoke the keys of your account
     Keys(keys::Options),
-    /// Look after the encrypted file that holds one's keys
+    /// Look after the encrypted file that holds your keys
     Keyring(keyring::Options),
 }
 

@@ -152,18 +152,32 @@ def test_every_kind_of_key_logs_in(api, http, kind):
     assert items(api, user).status_code == 200
 
 
-def test_the_example_registers_and_calls(api):
-    done = subprocess.run(
-        [sys.executable, EXAMPLE / "client.py", new_name()],
-        env=clean_environment(ISSUER=api.issuer.origin, ORIGIN=api.origin),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout)["proof"] == "dpop"
+def test_the_example_keeps_its_key_and_calls_again(api, tmp_path):
+    def run():
+        return subprocess.run(
+            [sys.executable, EXAMPLE / "client.py", name],
+            env=clean_environment(ISSUER=api.issuer.origin, ORIGIN=api.origin),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    name = new_name()
+    first, second = json.loads(run()), json.loads(run())
+    assert first["proof"] == "dpop"
+    assert first["thumbprint"] == second["thumbprint"]
+    assert (tmp_path / f"{name}.pem").stat().st_mode & 0o077 == 0
 
 
 # --- refusals ---
+
+
+def test_an_api_that_the_server_does_not_know_is_told_with_the_way_out(server, http):
+    user = Client(server.origin, new_name(), Key.generate(), http=http)
+    user.register()
+    with pytest.raises(ClientFailed, match=r"invalid_target.*serve --resource URL"):
+        http.get("http://127.0.0.1:9/items", auth=user)
 
 
 def test_a_refusal_of_the_server_is_told(api, user, http):

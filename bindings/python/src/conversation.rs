@@ -93,7 +93,7 @@ impl Conversation {
         let polled = py.detach(|| going.as_mut().poll(&mut Context::from_waker(Waker::noop())));
         match polled {
             Poll::Ready(Ok(outcome)) => Ok(Step::End(outcome)),
-            Poll::Ready(Err(error)) => Err(ClientFailed::new_err(error.to_string())),
+            Poll::Ready(Err(error)) => Err(ClientFailed::new_err(explained(&error))),
             Poll::Pending => {
                 *work = Some(going);
                 let request = lock(&self.mailbox.0).request.take();
@@ -102,6 +102,19 @@ impl Conversation {
                 Ok(Step::Send(Outgoing::new(request)))
             }
         }
+    }
+}
+
+/// The error, with what one might do about it where the server's words do not say it.
+fn explained(error: &ClientError) -> String {
+    match error {
+        ClientError::Refused(refusal) if refusal.code.as_deref() == Some("invalid_target") => {
+            format!(
+                "{error}. The server must know the API: countersign serve --resource URL. If the API \
+                 goes by another name than its origin, say which: Client(…, resource=…)"
+            )
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -288,6 +288,17 @@ def test_all_challenges_arrive(client):
     assert all(f"{scheme} algs=" in challenges for scheme in ("DPoP", "SignJWT", "Bearer"))
 
 
+def test_a_refusal_says_its_reason_to_people_too(client):
+    """Neither proxy may answer with a page of its own that says nothing."""
+    response = client.send("GET", ITEMS, {"Authorization": "DPoP abc"})
+    assert response.status_code == 401
+    assert not response.headers["content-type"].startswith("text/html"), response.text
+    (challenge,) = response.headers.get_list("www-authenticate")
+    assert "error_description=" in challenge
+    reason = challenge.partition('error_description="')[2].partition('"')[0]
+    assert reason in response.text
+
+
 def test_a_refusal_never_becomes_a_failure_of_the_server(client):
     """nginx makes 500 of whatever is neither 2xx nor 401 nor 403."""
     for authorization in ("DPoP", "DPoP a b", "x" * 7000, "Bearer ."):

@@ -5,10 +5,31 @@
 //! ```
 //!
 //! [`ResourceServer`] says who the issuer is, under which origin clients reach the service, and which
-//! proofs count; [`ResourceServer::start`] gives a [`RemoteGuard`]. Requests are verified here, with
-//! keys that were fetched before; the issuer is asked for nothing while they last. What was revoked
-//! there is refused here within a lag that the settings bound, and the service goes on for a bounded
-//! time while the issuer cannot be reached.
+//! proofs count; [`ResourceServer::start`] gives a [`RemoteGuard`].
+//!
+//! ```no_run
+//! use axum::{Extension, Router, routing::get};
+//! use countersign_remote::{ResourceServer, protocol::Principal};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let guard = ResourceServer::new("http://127.0.0.1:8080", "http://127.0.0.1:8000")?.start()?;
+//!     let app = Router::new()
+//!         .route("/items", get(whoami).layer(guard.layer()))
+//!         .route("/admin", get(whoami).layer(guard.layer().require_scope("admin")));
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//!     Ok(axum::serve(listener, app).await?)
+//! }
+//!
+//! async fn whoami(Extension(principal): Extension<Principal>) -> String {
+//!     let name = principal.username.map_or_else(|| "nobody".to_owned(), |name| name.to_string());
+//!     format!("hello {name}")
+//! }
+//! ```
+//!
+//! Requests are verified here, with keys that were fetched before; the issuer is asked for nothing
+//! while they last. What was revoked there is refused here within a lag that the settings bound, and
+//! the service goes on for a bounded time while the issuer cannot be reached.
 //!
 //! Every check is that of `countersign-guard`; this crate only makes its ports real.
 

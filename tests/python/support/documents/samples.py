@@ -39,7 +39,7 @@ def difference(shown, printed):
     shown, printed = _plain(shown), _plain(printed)
     if re.match(r"HTTP/[\d.]+ \d{3}", shown):
         return _http_difference(shown, printed)
-    expected, actual = json_values(shown), json_values(printed)
+    expected, actual = json_values(shown), json_values(_without_questions(printed))
     if expected is not None and actual is not None:
         return json_difference(expected, actual)
     if re.fullmatch(_pattern(shown), printed):
@@ -51,6 +51,10 @@ def _plain(text):
     """Without what a terminal makes of it (bold names of headers), and without white space at the ends of lines."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
+
+
+def _without_questions(text):
+    return "\n".join(line for line in text.splitlines() if not (PROMPT.fullmatch(line) and line.endswith(":")))
 
 
 def form_difference(shown, printed):

@@ -102,8 +102,8 @@ def test_a_proof_covers_the_body_so_that_the_client_may_change_keys(api, user, h
     for send in (http_client(api.issuer.origin).request, http.request):
         new = keys.Key.generate()
         new_key_proof = dpop.proof(new, "POST", url, claims={"sub": user.username})
-        body = json.dumps({"public_key": new.jwk, "new_key_proof": new_key_proof})
-        response = send("POST", url, data=body, headers={"Content-Type": "application/json"}, auth=user)
+        body = {"public_key": new.jwk, "new_key_proof": new_key_proof}
+        response = send("POST", url, json=body, auth=user)
         assert response.status_code == 201, response.text
         response = send("PATCH", f"{url}/{new.thumbprint}", json={"label": "desk"}, auth=user)
         assert response.json()["label"] == "desk", response.text

@@ -127,12 +127,17 @@ def test_the_database_has_the_name_that_was_given(jwks_server):
     assert not os.path.exists(os.path.join(jwks_server.data_directory, "master.key"))
 
 
-def test_two_rsa_keys_are_there_at_the_start(own_server):
-    path = os.path.join(own_server.data_directory, "countersign.db")
-    connection = sqlite3.connect(path)
-    select = "SELECT k.exp, k.key, length(k.iv) FROM keys k JOIN signing_keys s USING (kid) WHERE s.algorithm = 'RS256' ORDER BY k.exp"
-    (expired, _, _), (valid, sealed, nonce) = connection.execute(select).fetchall()
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
+def test_two_rsa_keys_and_no_others_are_there_at_the_start(tmp_path, algorithm):
+    running = Server(tmp_path, COUNTERSIGN_SIGNING_KEYS_ALGORITHM=algorithm).start()
+    connection = sqlite3.connect(tmp_path / "countersign.db")
+    (kids,) = zip(*connection.execute("SELECT kid FROM keys ORDER BY kid").fetchall(), strict=True)
+    (expired, _, _), (valid, sealed, nonce) = connection.execute(
+        "SELECT exp, key, length(iv) FROM keys ORDER BY exp"
+    ).fetchall()
     connection.close()
+    assert running.stop() == 0, running.output
+    assert kids == (1, 2)
     assert expired < time.time()
     assert 3500 < valid - time.time() <= 3600
     assert nonce == 12
@@ -449,7 +454,8 @@ def test_a_dialect_that_is_off_is_absent(tmp_path):
         assert "/auth" not in http.get("/openapi.json").json()["paths"]
         assert {key["kty"] for key in http.get(JWKS).json()["keys"]} == {"EC"}
         connection = sqlite3.connect(os.path.join(server.data_directory, "countersign.db"))
-        assert connection.execute("SELECT count(*) FROM keys").fetchall() == [(1,)]
+        assert connection.execute("SELECT count(*) FROM keys").fetchall() == [(0,)]
+        assert connection.execute("SELECT count(*) FROM native_keys").fetchall() == [(1,)]
         connection.close()
     finally:
         server.stop()

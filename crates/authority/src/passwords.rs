@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
     AccountId, Actor, UnixTime,
-    keys::{Algorithm, Thumbprint},
+    keys::Thumbprint,
     ports::{Clock, random_bytes},
     principal::{uuid_v4, uuid_v7},
     proofs::dpop::NonceRule,
@@ -34,6 +34,7 @@ use crate::{
     },
     proof::{PresentedDpop, ProofError},
     registration::RegistrationError,
+    sealed_key::Signs,
     signing_keys::{Signer, SigningKeyError},
 };
 
@@ -249,12 +250,11 @@ impl Authority {
         expired: bool,
         now: UnixTime,
     ) -> Result<String, PasswordError> {
-        const ALGORITHM: Algorithm = Algorithm::Rs256;
         let lifetime = self.policy.tokens.lifetime;
-        let Signer { key: signing_key, expires_at } = if expired {
-            self.signing_keys.expired_signer(ALGORITHM, now)?
+        let Signer { key: signing_key, algorithm, expires_at } = if expired {
+            self.signing_keys.expired_signer(Signs::PasswordTokens, now)?
         } else {
-            self.signing_keys.signer(ALGORITHM, now)?
+            self.signing_keys.signer(Signs::PasswordTokens, now)?
         };
         let issued_at = if expired { expires_at - lifetime } else { now };
         let expires_at = expires_at.min(issued_at + lifetime);
@@ -269,7 +269,7 @@ impl Authority {
                 issued_at,
                 expires_at,
             };
-            return Ok(claims.sign(&signing_key, ALGORITHM).map_err(SigningKeyError::from)?);
+            return Ok(claims.sign(&signing_key, algorithm).map_err(SigningKeyError::from)?);
         };
         let claims = AccessTokenClaims {
             issuer: issuer.to_owned(),
@@ -285,7 +285,7 @@ impl Authority {
             issued_at,
             expires_at,
         };
-        Ok(issue::access_token(&claims, &signing_key, ALGORITHM).map_err(SigningKeyError::from)?)
+        Ok(issue::access_token(&claims, &signing_key, algorithm).map_err(SigningKeyError::from)?)
     }
 }
 

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::{
     names::NamePolicy,
     ports::{RateLimit, Retention},
+    sealed_key::Signs,
     signing_keys::Schedule,
     turns::TurnLimits,
 };
@@ -95,9 +96,18 @@ impl Policy {
     pub fn key_schedules(&self) -> impl Iterator<Item = Schedule> + use<> {
         // A minute more than any verifier's clock should be off.
         let tokens_live = self.tokens.lifetime + self.skew + Duration::from_mins(1);
-        let native = Schedule { lives: self.signing_keys, keep_expired: false, tokens_live };
-        let passwords = self.passwords.as_ref().map(|passwords| passwords.signing_keys);
-        let passwords = passwords.map(|lives| Schedule { lives, keep_expired: true, tokens_live });
+        let native = Schedule {
+            signs: Signs::AccessTokens,
+            lives: self.signing_keys,
+            keep_expired: false,
+            tokens_live,
+        };
+        let passwords = self.passwords.as_ref().map(|passwords| Schedule {
+            signs: Signs::PasswordTokens,
+            lives: passwords.signing_keys,
+            keep_expired: true,
+            tokens_live,
+        });
         std::iter::once(native).chain(passwords)
     }
 

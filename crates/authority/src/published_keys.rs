@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::{UnixTime, digest::sha256, keys::Algorithm, strict::base64url};
+use countersign_protocol::{UnixTime, digest::sha256, strict::base64url};
 
 use crate::signing_keys::{LoadedKey, jwk_set};
 
@@ -20,8 +20,8 @@ pub struct PublishedKeys {
 
 impl PublishedKeys {
     /// Those of `loaded` that are published at `now`.
-    pub(crate) fn new(loaded: Arc<Vec<LoadedKey>>, native: Algorithm, now: UnixTime) -> Self {
-        let json = jwk_set(&loaded, native, now).to_string();
+    pub(crate) fn new(loaded: Arc<Vec<LoadedKey>>, now: UnixTime) -> Self {
+        let json = jwk_set(&loaded, now).to_string();
         let tag = format!("\"{}\"", base64url::encode(&sha256(&[json.as_bytes()])));
         let ends = loaded.iter().map(|key| key.life.expires_at).filter(|end| *end > now);
         let until = ends.min().unwrap_or(now);

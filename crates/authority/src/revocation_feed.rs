@@ -19,7 +19,9 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 
 use self::shut_out::ShutOutToList;
-use crate::{authority::Authority, ports::StoreError, signing_keys::SigningKeyError};
+use crate::{
+    authority::Authority, ports::StoreError, sealed_key::Signs, signing_keys::SigningKeyError,
+};
 
 /// For how long one signed text is handed out, and may be cached.
 pub const FEED_MAX_AGE: Duration = Duration::from_secs(1);
@@ -164,9 +166,8 @@ impl Authority {
     }
 
     fn sign_feed(&self, revocations: &Revocations) -> Result<String, SigningKeyError> {
-        let algorithm = self.signing_keys.native();
-        let signer = self.signing_keys.signer(algorithm, revocations.issued_at)?;
-        Ok(revocations::sign(revocations, &signer.key, algorithm)?)
+        let signer = self.signing_keys.signer(Signs::AccessTokens, revocations.issued_at)?;
+        Ok(revocations::sign(revocations, &signer.key, signer.algorithm)?)
     }
 }
 

@@ -10,6 +10,8 @@ use countersign_protocol::{
 pub struct SealedSigningKey {
     /// The `kid`: the RFC 7638 thumbprint of the public half.
     pub kid: Thumbprint,
+    /// What it signs.
+    pub signs: Signs,
     /// The one algorithm that it signs with.
     pub algorithm: Algorithm,
     /// When its life changes state.
@@ -18,6 +20,26 @@ pub struct SealedSigningKey {
     pub ciphertext: Vec<u8>,
     /// The nonce of that sealing.
     pub nonce: [u8; 12],
+}
+
+/// What a signing key signs. Each has keys of its own, also where both sign with one algorithm: their
+/// lives differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signs {
+    /// Access tokens, and the feed of revocations.
+    AccessTokens,
+    /// What is given for a password.
+    PasswordTokens,
+}
+
+impl Signs {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccessTokens => "access-tokens",
+            Self::PasswordTokens => "password-tokens",
+        }
+    }
 }
 
 /// The key pair that the server made for one account, its private half sealed.

@@ -22,7 +22,7 @@ use crate::{
     policy::KeySchedule,
     ports::{SigningKeyStore, StoreError},
     published_keys::PublishedKeys,
-    sealed_key::{KeyLife, KeyState, SealedSigningKey},
+    sealed_key::{KeyLife, KeyState, SealedSigningKey, Signs},
     vault::Vault,
 };
 
@@ -30,7 +30,7 @@ use crate::{
 pub struct SigningKeys {
     store: Arc<dyn SigningKeyStore>,
     sealing: SealingKey,
-    /// The native one first. Each algorithm has one.
+    /// That of access tokens first.
     schedules: Vec<Schedule>,
     loaded: ArcSwap<Vec<LoadedKey>>,
     published: ArcSwapOption<PublishedKeys>,
@@ -41,7 +41,9 @@ pub struct SigningKeys {
 /// A schedule, and whether the key that expired last is kept to sign what is born expired.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
-    /// The lives of the keys of one algorithm.
+    /// What the keys sign.
+    pub signs: Signs,
+    /// Their lives, and the algorithm.
     pub lives: KeySchedule,
     /// Whether there is always an expired key too.
     pub keep_expired: bool,
@@ -56,12 +58,14 @@ pub const MAX_PUBLISHED: usize = 32;
 /// A key that signs, or has signed.
 pub(crate) struct Signer {
     pub(crate) key: Arc<PrivateKey>,
+    pub(crate) algorithm: Algorithm,
     /// From then on nothing that it signed verifies.
     pub(crate) expires_at: UnixTime,
 }
 
 pub(crate) struct LoadedKey {
     kid: Thumbprint,
+    signs: Signs,
     algorithm: Algorithm,
     pub(crate) life: KeyLife,
     key: Arc<PrivateKey>,
@@ -72,6 +76,8 @@ pub(crate) struct LoadedKey {
 pub struct KeySummary {
     /// Its `kid`.
     pub kid: Thumbprint,
+    /// What it signs.
+    pub signs: Signs,
     /// What it signs with.
     pub algorithm: Algorithm,
     /// Its present state.
@@ -82,8 +88,7 @@ pub struct KeySummary {
 
 impl SigningKeys {
     /// Loads the keys of `store`, and makes the first one of each of `schedules` that has none to
-    /// sign at `now`. The first schedule is for access tokens; a later one for the same algorithm
-    /// gives way to it.
+    /// sign at `now`. The first schedule is for access tokens.
     ///
     /// # Errors
     /// When a key cannot be opened with `vault`, or the store fails.
@@ -97,7 +102,7 @@ impl SigningKeys {
         let keys = Self {
             store,
             sealing: vault.key(PURPOSE),
-            schedules: merged(schedules),
+            schedules: schedules.into_iter().collect(),
             loaded: ArcSwap::default(),
             published: ArcSwapOption::empty(),
             changing: tokio::sync::Mutex::new(()),
@@ -126,7 +131,8 @@ impl SigningKeys {
             // A parsed key is kept; only its life may have changed, and that is authenticated too.
             Some(known) => {
                 unseal(&sealed, &self.sealing)?;
-                Ok(LoadedKey { life: sealed.life, key: Arc::clone(&known.key), ..*known })
+                let (signs, life) = (sealed.signs, sealed.life);
+                Ok(LoadedKey { signs, life, key: Arc::clone(&known.key), ..*known })
             }
             None => open(&sealed, &self.sealing),
         };
@@ -149,22 +155,21 @@ impl SigningKeys {
         let loaded = self.loaded.load_full();
         let mut new = Vec::new();
         for schedule in &self.schedules {
-            let KeySchedule { algorithm, publish_ahead, .. } = schedule.lives;
-            let end = signed_until(&loaded, algorithm, now);
-            if end <= now + publish_ahead {
+            let end = schedule.signed_until(&loaded, now);
+            if end <= now + schedule.lives.publish_ahead {
                 let life = life(&schedule.lives, now, end);
-                new.push(self.new_key(algorithm, life, random).await?);
+                new.push(self.new_key(schedule, life, random).await?);
             }
-            if schedule.keep_expired && last_gone(&loaded, algorithm, now).is_none() {
+            if schedule.keep_expired && schedule.last_gone(&loaded, now).is_none() {
                 let life = life_that_ended(&schedule.lives, now);
-                new.push(self.new_key(algorithm, life, random).await?);
+                new.push(self.new_key(schedule, life, random).await?);
             }
         }
         let kept: Vec<_> = self
             .schedules
             .iter()
             .filter(|schedule| schedule.keep_expired)
-            .filter_map(|schedule| last_gone(&loaded, schedule.lives.algorithm, now))
+            .filter_map(|schedule| schedule.last_gone(&loaded, now))
             .map(|key| key.kid)
             .collect();
         let is_over = |key: &&LoadedKey| key.life.state(now) == KeyState::Gone;
@@ -238,9 +243,12 @@ impl SigningKeys {
         now: UnixTime,
         random: &dyn Random,
     ) -> Result<(), SigningKeyError> {
-        let schedule = self.schedules.iter().find(|own| own.lives.algorithm == algorithm);
-        let schedule = schedule.ok_or(SigningKeyError::NotScheduled(algorithm))?;
-        self.rotate_all(std::slice::from_ref(schedule), withdraw, now, random).await
+        let of_algorithm = |schedule: &&Schedule| schedule.lives.algorithm == algorithm;
+        let schedules: Vec<_> = self.schedules.iter().filter(of_algorithm).copied().collect();
+        if schedules.is_empty() {
+            return Err(SigningKeyError::NotScheduled(algorithm));
+        }
+        self.rotate_all(&schedules, withdraw, now, random).await
     }
 
     async fn rotate_all(
@@ -252,14 +260,13 @@ impl SigningKeys {
     ) -> Result<(), SigningKeyError> {
         let _changing = self.changing.lock().await;
         let loaded = self.loaded.load_full();
-        let published = published(&loaded, self.native(), now).count();
+        let published = published(&loaded, now).count();
         if published >= MAX_PUBLISHED && !withdraw {
             return Err(SigningKeyError::TooManyPublished { published, limit: MAX_PUBLISHED });
         }
         let mut put = Vec::new();
         for schedule in schedules {
-            let of_schedule = |key: &&LoadedKey| key.algorithm == schedule.lives.algorithm;
-            let keys = loaded.iter().filter(of_schedule);
+            let keys = loaded.iter().filter(|key| schedule.has(key));
             put.extend(self.rotated(keys, schedule, withdraw, now, random).await?);
         }
         let events =
@@ -272,33 +279,34 @@ impl SigningKeys {
     async fn rotated<'a>(
         &self,
         keys: impl Iterator<Item = &'a LoadedKey>,
-        Schedule { lives: schedule, tokens_live, .. }: &Schedule,
+        schedule: &Schedule,
         withdraw: bool,
         now: UnixTime,
         random: &dyn Random,
     ) -> Result<Vec<SealedSigningKey>, SigningKeyError> {
+        let Schedule { lives, tokens_live, .. } = schedule;
         let mut put = Vec::new();
         let mut has_next = false;
         for key in keys {
             let life = match key.life.state(now) {
                 KeyState::Next if !has_next => {
                     has_next = true;
-                    life(schedule, key.life.created_at, now)
+                    life(lives, key.life.created_at, now)
                 }
                 KeyState::Active | KeyState::Retired if withdraw => {
                     let retired_from = key.life.retired_from.min(now);
                     KeyLife { retired_from, expires_at: now, ..key.life }
                 }
                 KeyState::Active => {
-                    let expires_at = now + schedule.keep_after.min(*tokens_live);
+                    let expires_at = now + lives.keep_after.min(*tokens_live);
                     KeyLife { retired_from: now, expires_at, ..key.life }
                 }
                 KeyState::Next | KeyState::Retired | KeyState::Gone => continue,
             };
-            put.push(seal(&key.key, key.algorithm, life, &self.sealing, random));
+            put.push(seal(key, life, &self.sealing, random));
         }
         if !has_next {
-            put.push(self.new_key(schedule.algorithm, life(schedule, now, now), random).await?);
+            put.push(self.new_key(schedule, life(lives, now, now), random).await?);
         }
         Ok(put)
     }
@@ -313,7 +321,7 @@ impl SigningKeys {
         now: UnixTime,
     ) -> Result<String, SigningKeyError> {
         let loaded = self.loaded.load();
-        let active = active(&loaded, self.native(), now)?;
+        let active = self.schedule(Signs::AccessTokens)?.active(&loaded, now)?;
         Ok(issue::access_token(claims, &active.key, active.algorithm)?)
     }
 
@@ -323,44 +331,41 @@ impl SigningKeys {
     /// When one is lacking.
     pub fn check(&self, now: UnixTime) -> Result<(), SigningKeyError> {
         let loaded = self.loaded.load();
-        for Schedule { lives, keep_expired, .. } in &self.schedules {
-            active(&loaded, lives.algorithm, now)?;
-            if *keep_expired && last_gone(&loaded, lives.algorithm, now).is_none() {
+        for schedule in &self.schedules {
+            schedule.active(&loaded, now)?;
+            if schedule.keep_expired && schedule.last_gone(&loaded, now).is_none() {
                 return Err(SigningKeyError::NoneActive);
             }
         }
         Ok(())
     }
 
-    /// The key of `algorithm` that is active at `now`.
-    pub(crate) fn signer(
-        &self,
-        algorithm: Algorithm,
-        now: UnixTime,
-    ) -> Result<Signer, SigningKeyError> {
-        active(&self.loaded.load(), algorithm, now).map(Signer::from)
+    /// The key for `what` that is active at `now`.
+    pub(crate) fn signer(&self, what: Signs, now: UnixTime) -> Result<Signer, SigningKeyError> {
+        self.schedule(what)?.active(&self.loaded.load(), now).map(Signer::from)
     }
 
-    /// The key of `algorithm` that expired last before `now`.
+    /// The key for `what` that expired last before `now`.
     pub(crate) fn expired_signer(
         &self,
-        algorithm: Algorithm,
+        what: Signs,
         now: UnixTime,
     ) -> Result<Signer, SigningKeyError> {
         let loaded = self.loaded.load();
-        last_gone(&loaded, algorithm, now).map(Signer::from).ok_or(SigningKeyError::NoneActive)
+        let gone = self.schedule(what)?.last_gone(&loaded, now);
+        gone.map(Signer::from).ok_or(SigningKeyError::NoneActive)
     }
 
     /// The public key `kid`, if it is published at `now`.
     pub fn public_key(&self, kid: &Thumbprint, now: UnixTime) -> Option<PublicKey> {
         let loaded = self.loaded.load();
-        let key = published(&loaded, self.native(), now).find(|key| key.kid == *kid)?;
+        let key = published(&loaded, now).find(|key| key.kid == *kid)?;
         Some(key.key.public_key().clone())
     }
 
     /// The JWK Set of all keys that are published at `now` (RFC 7517 §5).
     pub fn jwks(&self, now: UnixTime) -> Value {
-        jwk_set(&self.loaded.load(), self.native(), now)
+        jwk_set(&self.loaded.load(), now)
     }
 
     /// The same as text, which is written only when it changes.
@@ -371,7 +376,7 @@ impl SigningKeys {
         {
             return Arc::clone(known);
         }
-        let published = Arc::new(PublishedKeys::new(Arc::clone(&loaded), self.native(), now));
+        let published = Arc::new(PublishedKeys::new(Arc::clone(&loaded), now));
         self.published.store(Some(Arc::clone(&published)));
         published
     }
@@ -380,6 +385,7 @@ impl SigningKeys {
     pub fn summaries(&self, now: UnixTime) -> Vec<KeySummary> {
         let summary = |key: &LoadedKey| KeySummary {
             kid: key.kid,
+            signs: key.signs,
             algorithm: key.algorithm,
             state: key.life.state(now),
             life: key.life,
@@ -393,14 +399,14 @@ impl SigningKeys {
         ahead.fold(Duration::from_mins(5), Duration::min)
     }
 
-    /// What access tokens are signed with.
-    pub(crate) fn native(&self) -> Algorithm {
-        self.schedules.first().map_or(Algorithm::Es256, |schedule| schedule.lives.algorithm)
+    fn schedule(&self, what: Signs) -> Result<&Schedule, SigningKeyError> {
+        let schedule = self.schedules.iter().find(|schedule| schedule.signs == what);
+        schedule.ok_or(SigningKeyError::NoneActive)
     }
 
     async fn new_key(
         &self,
-        algorithm: Algorithm,
+        &Schedule { signs, lives: KeySchedule { algorithm, .. }, .. }: &Schedule,
         life: KeyLife,
         random: &dyn Random,
     ) -> Result<SealedSigningKey, SigningKeyError> {
@@ -413,43 +419,61 @@ impl SigningKeys {
         // An RSA key takes tens of milliseconds.
         let made = tokio::task::spawn_blocking(move || PrivateKey::generate(kind)).await;
         let key = made.map_err(|_| SigningKeyError::Key(KeyError::GenerationFailed))??;
-        Ok(seal(&key, algorithm, life, &self.sealing, random))
+        let kid = key.public_key().thumbprint();
+        let key = LoadedKey { kid, signs, algorithm, life, key: Arc::new(key) };
+        Ok(seal(&key, life, &self.sealing, random))
     }
 }
 
 impl From<&LoadedKey> for Signer {
     fn from(key: &LoadedKey) -> Self {
-        Self { key: Arc::clone(&key.key), expires_at: key.life.expires_at }
+        let (algorithm, expires_at) = (key.algorithm, key.life.expires_at);
+        Self { key: Arc::clone(&key.key), algorithm, expires_at }
     }
 }
 
-/// One schedule for each algorithm, the first one that names it.
-fn merged(schedules: impl IntoIterator<Item = Schedule>) -> Vec<Schedule> {
-    let mut merged: Vec<Schedule> = Vec::new();
-    for schedule in schedules {
-        let algorithm = schedule.lives.algorithm;
-        match merged.iter_mut().find(|earlier| earlier.lives.algorithm == algorithm) {
-            Some(earlier) => earlier.keep_expired |= schedule.keep_expired,
-            None => merged.push(schedule),
-        }
+impl Schedule {
+    /// Whether `key` is one of its keys. Those of an algorithm that was chosen before are nobody's:
+    /// they sign no more.
+    fn has(&self, key: &LoadedKey) -> bool {
+        key.signs == self.signs && key.algorithm == self.lives.algorithm
     }
-    merged
+
+    fn active<'a>(
+        &self,
+        loaded: &'a [LoadedKey],
+        now: UnixTime,
+    ) -> Result<&'a LoadedKey, SigningKeyError> {
+        let mut keys = loaded.iter().rev().filter(|key| self.has(key));
+        let active = keys.find(|key| key.life.state(now) == KeyState::Active);
+        active.ok_or(SigningKeyError::NoneActive)
+    }
+
+    /// The one of its keys that expired last.
+    fn last_gone<'a>(&self, loaded: &'a [LoadedKey], now: UnixTime) -> Option<&'a LoadedKey> {
+        last_gone(loaded, now, |key| self.has(key))
+    }
+
+    /// Until when its keys sign one after the other, from `now` on. A key that begins only later does
+    /// not count: it was made while the clock was ahead.
+    fn signed_until(&self, keys: &[LoadedKey], now: UnixTime) -> UnixTime {
+        // They come by time of activation.
+        let lives = keys.iter().filter(|key| self.has(key)).map(|key| key.life);
+        lives.fold(
+            now,
+            |end, life| {
+                if life.active_from <= end { end.max(life.retired_from) } else { end }
+            },
+        )
+    }
 }
 
-fn active(
+fn last_gone(
     loaded: &[LoadedKey],
-    algorithm: Algorithm,
     now: UnixTime,
-) -> Result<&LoadedKey, SigningKeyError> {
-    let mut keys = loaded.iter().rev().filter(|key| key.algorithm == algorithm);
-    let active = keys.find(|key| key.life.state(now) == KeyState::Active);
-    active.ok_or(SigningKeyError::NoneActive)
-}
-
-/// The key of `algorithm` that expired last.
-fn last_gone(loaded: &[LoadedKey], algorithm: Algorithm, now: UnixTime) -> Option<&LoadedKey> {
-    let keys = loaded.iter().filter(|key| key.algorithm == algorithm);
-    let gone = keys.filter(|key| key.life.state(now) == KeyState::Gone);
+    is_meant: impl Fn(&LoadedKey) -> bool,
+) -> Option<&LoadedKey> {
+    let gone = loaded.iter().filter(|key| key.life.state(now) == KeyState::Gone && is_meant(key));
     gone.max_by_key(|key| key.life.expires_at)
 }
 
@@ -466,37 +490,21 @@ fn life_that_ended(schedule: &KeySchedule, now: UnixTime) -> KeyLife {
     life(schedule, start, start)
 }
 
-/// Until when the keys of `algorithm` sign one after the other, from `now` on. A key that begins
-/// only later does not count: it was made while the clock was ahead.
-fn signed_until(keys: &[LoadedKey], algorithm: Algorithm, now: UnixTime) -> UnixTime {
-    // They come by time of activation.
-    let lives = keys.iter().filter(|key| key.algorithm == algorithm).map(|key| key.life);
-    lives.fold(
-        now,
-        |end, life| {
-            if life.active_from <= end { end.max(life.retired_from) } else { end }
-        },
-    )
-}
-
-/// Those of `keys` that are published at `now`. When the time of all is over, the last of `native`
-/// stays until there is another: an empty JWK Set would look as if all had been withdrawn.
-fn published(
-    keys: &[LoadedKey],
-    native: Algorithm,
-    now: UnixTime,
-) -> impl Iterator<Item = &LoadedKey> {
+/// Those of `keys` that are published at `now`. When the time of all is over, the last one for access
+/// tokens stays until there is another: an empty JWK Set would look as if all had been withdrawn.
+fn published(keys: &[LoadedKey], now: UnixTime) -> impl Iterator<Item = &LoadedKey> {
     let is_live = move |key: &LoadedKey| key.life.state(now) != KeyState::Gone;
     let none = !keys.iter().any(is_live);
-    let last = none.then(|| last_gone(keys, native, now)).flatten();
+    let for_access = |key: &LoadedKey| key.signs == Signs::AccessTokens;
+    let last = none.then(|| last_gone(keys, now, for_access)).flatten();
     keys.iter().filter(move |key| is_live(key)).chain(last)
 }
 
 /// The JWK Set of those of `keys` that are published at `now`. RSA keys come first: there are
 /// verifiers of RS256 that go through a set without a look at `kid`, and give up at the first key of
 /// another type.
-pub(crate) fn jwk_set(keys: &[LoadedKey], native: Algorithm, now: UnixTime) -> Value {
-    let mut published: Vec<_> = published(keys, native, now).collect();
+pub(crate) fn jwk_set(keys: &[LoadedKey], now: UnixTime) -> Value {
+    let mut published: Vec<_> = published(keys, now).collect();
     published.sort_by_key(|key| key.key.public_key().key_type() != KeyType::Rsa);
     json!({ "keys": published.into_iter().map(jwk).collect::<Vec<_>>() })
 }

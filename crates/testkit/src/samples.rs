@@ -8,7 +8,7 @@ use countersign_authority::{
     credential::Credential,
     invitation::{CodeHash, Invitation, Purpose},
     ports::{KeyLimits, LoginRecord, NewAccount, RevokedToken, VaultRecord},
-    sealed_key::{KeyLife, SealedSigningKey},
+    sealed_key::{KeyLife, SealedSigningKey, Signs},
 };
 use countersign_protocol::{
     AccountId, ReplayEntry, Scopes, UnixTime,
@@ -113,12 +113,14 @@ pub fn login(new: &NewAccount, assertion: u64) -> LoginRecord {
     }
 }
 
-/// Signing key `number`: active from as many days after [`NOW`], for 30 days, sealed with nothing.
+/// Signing key `number`: active from as many days after [`NOW`], for 30 days, sealed with nothing. The
+/// odd ones sign access tokens, the even ones tokens of passwords.
 pub fn signing_key(number: u8) -> SealedSigningKey {
     let day = Duration::from_hours(24);
     let active_from = NOW + day * u32::from(number);
     SealedSigningKey {
         kid: keys::ed25519_public(u64::from(number) + (1 << 32)).thumbprint(),
+        signs: if number % 2 == 1 { Signs::AccessTokens } else { Signs::PasswordTokens },
         algorithm: Algorithm::EdDsa,
         life: KeyLife {
             created_at: NOW,

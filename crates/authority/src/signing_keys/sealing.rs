@@ -25,20 +25,19 @@ pub(crate) fn reseal(
     random: &dyn Random,
 ) -> Result<SealedSigningKey, SigningKeyError> {
     let key = open(sealed, &old.key(PURPOSE))?;
-    Ok(seal(&key.key, key.algorithm, key.life, &new.key(PURPOSE), random))
+    Ok(seal(&key, key.life, &new.key(PURPOSE), random))
 }
 
+/// Seals `key` for the `life` that it is to have.
 pub(super) fn seal(
-    key: &PrivateKey,
-    algorithm: Algorithm,
+    &LoadedKey { kid, signs, algorithm, ref key, .. }: &LoadedKey,
     life: KeyLife,
     sealing: &SealingKey,
     random: &dyn Random,
 ) -> SealedSigningKey {
-    let kid = key.public_key().thumbprint();
     let nonce = random_bytes(random);
     let ciphertext = sealing.seal(nonce, &identity(kid, algorithm, life), &key.to_pkcs8_der());
-    SealedSigningKey { kid, algorithm, life, ciphertext, nonce }
+    SealedSigningKey { kid, signs, algorithm, life, ciphertext, nonce }
 }
 
 pub(super) fn unseal(
@@ -61,13 +60,15 @@ pub(super) fn open(
     }
     Ok(LoadedKey {
         kid: sealed.kid,
+        signs: sealed.signs,
         algorithm: sealed.algorithm,
         life: sealed.life,
         key: Arc::new(key),
     })
 }
 
-/// What binds a ciphertext to its row: neither key nor life can be exchanged in the database.
+/// What binds a ciphertext to its row: neither key nor life can be exchanged in the database. What it
+/// signs is not in it: a key that is moved from one to the other signs for the same server still.
 fn identity(kid: Thumbprint, algorithm: Algorithm, life: KeyLife) -> Vec<u8> {
     let mut identity = b"countersign signing key\0".to_vec();
     identity.extend_from_slice(kid.as_bytes());

@@ -6,6 +6,7 @@ use countersign_authority::{
     Schedule, SigningKeyError, SigningKeys,
     audit::EventKind,
     policy::KeySchedule,
+    sealed_key::Signs,
     vault::{EmptyMasterKey, MasterKey, Vault, VaultError},
 };
 use countersign_protocol::strict::{base64, base64url};
@@ -174,7 +175,8 @@ async fn change(store: &KeyStore, old: &str, new: &str) -> Result<(), VaultError
 async fn jwks(store: &Arc<KeyStore>, master: &str) -> Result<serde_json::Value, SigningKeyError> {
     let vault = open(store, &parse(master)).await.unwrap();
     let (lives, random) = (KeySchedule::default(), SeededRandom::new(1));
-    let schedules = [Schedule { lives, keep_expired: false, tokens_live: lives.keep_after }];
+    let (signs, tokens_live) = (Signs::AccessTokens, lives.keep_after);
+    let schedules = [Schedule { signs, lives, keep_expired: false, tokens_live }];
     let keys = SigningKeys::load(Arc::clone(store) as _, &vault, schedules, NOW, &random).await?;
     Ok(keys.jwks(NOW))
 }

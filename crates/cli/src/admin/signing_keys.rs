@@ -10,7 +10,7 @@ use countersign_authority::{
     audit::AuditEvent,
     policy::{KeySchedule, Policy},
     ports::{SigningKeyStore, StoreError},
-    sealed_key::{KeyState, SealedSigningKey},
+    sealed_key::{KeyState, SealedSigningKey, Signs},
     vault::Vault,
 };
 use countersign_protocol::{
@@ -168,8 +168,10 @@ fn require_algorithm(
     schedule: &KeySchedule,
     now: UnixTime,
 ) -> anyhow::Result<()> {
-    let active: Vec<_> =
-        keys.iter().filter(|key| key.life.state(now) == KeyState::Active).collect();
+    let is_meant = |key: &&SealedSigningKey| {
+        key.signs == Signs::AccessTokens && key.life.state(now) == KeyState::Active
+    };
+    let active: Vec<_> = keys.iter().filter(is_meant).collect();
     let names: Vec<_> = active.iter().map(|key| key.algorithm.name()).collect();
     let present = names.join(" and ");
     ensure!(
@@ -191,10 +193,11 @@ async fn print(settings: &Settings, data_dir: &DataDir, json: bool) -> anyhow::R
         return Ok(());
     }
     let headings =
-        ["KID", "ALGORITHM", "STATE", "CREATED", "SIGNS FROM", "SIGNS UNTIL", "GONE FROM"];
+        ["KID", "FOR", "ALGORITHM", "STATE", "CREATED", "SIGNS FROM", "SIGNS UNTIL", "GONE FROM"];
     let to_row = |key: &SealedSigningKey| {
         [
             key.kid.to_string(),
+            key.signs.name().to_owned(),
             key.algorithm.name().to_owned(),
             key.life.state(now).name().to_owned(),
             to_rfc3339(key.life.created_at),
@@ -214,6 +217,7 @@ async fn print(settings: &Settings, data_dir: &DataDir, json: bool) -> anyhow::R
 fn to_json(key: &SealedSigningKey, now: UnixTime) -> Value {
     json!({
         "kid": key.kid.to_string(),
+        "signs": key.signs.name(),
         "algorithm": key.algorithm.name(),
         "state": key.life.state(now).name(),
         "created_at": to_rfc3339(key.life.created_at),

@@ -233,12 +233,15 @@ fn summarize(connection: &Connection, schema_version: u32) -> rusqlite::Result<D
         let select = format!("SELECT count(*) FROM {table}");
         connection.query_row(&select, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
     };
+    // A backup may be of an earlier version, which had them all in one table.
+    let native = schema_version >= schema::WITH_NATIVE_KEYS;
+    let native = if native { count("native_keys")? } else { 0 };
     Ok(DatabaseSummary {
         schema_version,
         accounts: count("accounts")?,
         credentials: count("credentials")?,
         invitations: count("invitations")?,
-        signing_keys: count("signing_keys")?,
+        signing_keys: native + count("signing_keys")?,
         audit_events: count("audit_events")?,
     })
 }

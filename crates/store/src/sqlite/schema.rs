@@ -13,7 +13,10 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 14;
+pub(super) const VERSION: u32 = 15;
+
+/// The first version that has the table `native_keys`.
+pub(super) const WITH_NATIVE_KEYS: u32 = 15;
 
 /// The migration at index `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: [Migration; VERSION as usize] = [
@@ -39,6 +42,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     Migration::new("0012_serving", include_str!("../../migrations/0012_serving.sql")),
     Migration::new("0013_recoveries", include_str!("../../migrations/0013_recoveries.sql")),
     Migration::new("0014_actors", include_str!("../../migrations/0014_actors.sql")),
+    Migration::new("0015_native_keys", include_str!("../../migrations/0015_native_keys.sql")),
 ];
 
 struct Migration {
@@ -246,5 +250,33 @@ mod tests {
         assert_eq!(count("SELECT min(revoked_at) FROM credentials"), 69);
         assert_eq!(count("SELECT count(*) FROM revoked_thumbprints"), 67);
         assert_eq!(count("SELECT max(revoked_at) FROM revoked_thumbprints"), 68);
+    }
+
+    #[test]
+    fn keys_of_access_tokens_leave_the_table_that_other_programs_read() {
+        const HOUR: i64 = 3_600_000;
+        let mut connection = of_version(14);
+        connection.pragma_update(None, "foreign_keys", true).unwrap();
+        let keys = [("ES256", 31 * 24), ("RS256", 1), ("RS256", 31 * 24), ("EdDSA", 1), ("RS256", 1)];
+        for ((algorithm, hours), kid) in keys.into_iter().zip(1_u8..) {
+            let key = "INSERT INTO keys(kid, key, exp, iv) VALUES (?, x'01', 9, x'02')";
+            connection.execute(key, [kid]).unwrap();
+            let described = "INSERT INTO signing_keys VALUES (?, ?, ?, 0, 0, 0, ?)";
+            let values = (kid, [kid; 32], algorithm, hours * HOUR);
+            connection.execute(described, values).unwrap();
+        }
+        upgrade(&mut connection, NOW).unwrap();
+        let rows = |select: &str| -> Vec<u8> {
+            let mut statement = connection.prepare(select).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.collect::<rusqlite::Result<_>>().unwrap()
+        };
+        assert_eq!(rows("SELECT kid FROM keys ORDER BY kid"), [2, 5]);
+        assert_eq!(rows("SELECT kid FROM signing_keys ORDER BY kid"), [2, 5]);
+        let mut statement =
+            connection.prepare("SELECT thumbprint FROM native_keys ORDER BY id").unwrap();
+        let moved = statement.query_map([], |row| row.get::<_, [u8; 32]>(0)).unwrap();
+        let moved: Vec<_> = moved.map(|thumbprint| thumbprint.unwrap()[0]).collect();
+        assert_eq!(moved, [1, 3, 4]);
     }
 }

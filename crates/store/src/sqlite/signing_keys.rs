@@ -1,10 +1,11 @@
-//! The server's signing keys.
+//! The server's signing keys: those for access tokens in `native_keys`, those for tokens of passwords in
+//! `keys`, which other programs read, with `signing_keys` beside it.
 
 use async_trait::async_trait;
 use countersign_authority::{
     audit::AuditEvent,
     ports::{SigningKeyStore, StoreError},
-    sealed_key::{KeyLife, SealedSigningKey},
+    sealed_key::{KeyLife, SealedSigningKey, Signs},
 };
 use countersign_protocol::keys::{Algorithm, Thumbprint};
 use rusqlite::{Connection, Row};
@@ -19,11 +20,16 @@ use super::{
 impl SigningKeyStore for SqliteStore {
     async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError> {
         self.read(|connection| {
-            let select = "SELECT s.thumbprint, s.algorithm, s.created_at, s.active_from,
+            let native = "SELECT thumbprint, algorithm, created_at, active_from, retired_from,
+                expires_at, key, iv FROM native_keys ORDER BY active_from, id";
+            let of_passwords = "SELECT s.thumbprint, s.algorithm, s.created_at, s.active_from,
                 s.retired_from, s.expires_at, k.key, k.iv
                 FROM signing_keys AS s JOIN keys AS k ON k.kid = s.kid
                 ORDER BY s.active_from, s.kid";
-            Ok(rows::all(connection, select, [], read)?)
+            let mut keys = rows::all(connection, native, [], |row| read(row, &NATIVE))?;
+            keys.extend(rows::all(connection, of_passwords, [], |row| read(row, &OF_PASSWORDS))?);
+            keys.sort_by_key(|key| key.life.active_from);
+            Ok(keys)
         })
         .await
     }
@@ -49,7 +55,7 @@ pub(super) fn replace_all(
     connection: &Connection,
     keys: &[SealedSigningKey],
 ) -> Result<(), DbError> {
-    let select = "SELECT thumbprint FROM signing_keys";
+    let select = "SELECT thumbprint FROM native_keys UNION ALL SELECT thumbprint FROM signing_keys";
     let stored = rows::all(connection, select, [], |row| {
         let mut columns = Columns::new(row, "signing_keys", 0);
         Ok(Thumbprint::from_bytes(columns.bytes("thumbprint")?))
@@ -61,6 +67,41 @@ pub(super) fn replace_all(
 }
 
 fn insert_or_replace(connection: &Connection, key: &SealedSigningKey) -> Result<(), DbError> {
+    match key.signs {
+        Signs::AccessTokens => insert_or_replace_native(connection, key),
+        Signs::PasswordTokens => insert_or_replace_of_passwords(connection, key),
+    }
+}
+
+fn insert_or_replace_native(
+    connection: &Connection,
+    key: &SealedSigningKey,
+) -> Result<(), DbError> {
+    // A key that is replaced keeps its place among those that begin to sign with it.
+    let put = "INSERT INTO native_keys(thumbprint, algorithm, created_at, active_from, retired_from,
+            expires_at, key, iv) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT(thumbprint) DO UPDATE SET algorithm = excluded.algorithm,
+            created_at = excluded.created_at, active_from = excluded.active_from,
+            retired_from = excluded.retired_from, expires_at = excluded.expires_at,
+            key = excluded.key, iv = excluded.iv";
+    let values = (
+        key.kid.as_bytes(),
+        key.algorithm.name(),
+        millis(key.life.created_at),
+        millis(key.life.active_from),
+        millis(key.life.retired_from),
+        millis(key.life.expires_at),
+        &key.ciphertext,
+        key.nonce,
+    );
+    rows::execute(connection, put, values)?;
+    Ok(())
+}
+
+fn insert_or_replace_of_passwords(
+    connection: &Connection,
+    key: &SealedSigningKey,
+) -> Result<(), DbError> {
     let select = "SELECT kid FROM signing_keys WHERE thumbprint = ?";
     let row: Option<i64> =
         rows::first(connection, select, [key.kid.as_bytes()], |row| Ok(row.get(0)?))?;
@@ -93,11 +134,24 @@ fn insert_or_replace(connection: &Connection, key: &SealedSigningKey) -> Result<
 fn delete(connection: &Connection, kid: &Thumbprint) -> Result<(), DbError> {
     let delete = "DELETE FROM keys WHERE kid = (SELECT kid FROM signing_keys WHERE thumbprint = ?)";
     rows::execute(connection, delete, [kid.as_bytes()])?;
+    rows::execute(connection, "DELETE FROM native_keys WHERE thumbprint = ?", [kid.as_bytes()])?;
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> Result<SealedSigningKey, DbError> {
-    let mut columns = Columns::new(row, "signing_keys", 0);
+/// Where keys of a kind lie: what describes them, and the sealed key.
+struct Place {
+    signs: Signs,
+    described_in: &'static str,
+    sealed_in: &'static str,
+}
+
+const NATIVE: Place =
+    Place { signs: Signs::AccessTokens, described_in: "native_keys", sealed_in: "native_keys" };
+const OF_PASSWORDS: Place =
+    Place { signs: Signs::PasswordTokens, described_in: "signing_keys", sealed_in: "keys" };
+
+fn read(row: &Row<'_>, place: &Place) -> Result<SealedSigningKey, DbError> {
+    let mut columns = Columns::new(row, place.described_in, 0);
     let kid = Thumbprint::from_bytes(columns.bytes("thumbprint")?);
     let algorithm = columns.read("algorithm", |name: String| {
         Algorithm::from_name(&name).ok_or("not the name of an algorithm")
@@ -108,9 +162,10 @@ fn read(row: &Row<'_>) -> Result<SealedSigningKey, DbError> {
         retired_from: columns.time("retired_from")?,
         expires_at: columns.time("expires_at")?,
     };
-    let mut sealed = Columns::new(row, "keys", 6);
+    let mut sealed = Columns::new(row, place.sealed_in, 6);
     Ok(SealedSigningKey {
         kid,
+        signs: place.signs,
         algorithm,
         life,
         ciphertext: sealed.plain("key")?,

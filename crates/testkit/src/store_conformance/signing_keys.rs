@@ -18,7 +18,7 @@ pub async fn signing_keys_come_by_time_of_activation(backend: &impl Backend) {
 pub async fn signing_keys_are_put_replaced_and_removed(backend: &impl Backend) {
     let stores = backend.open().await;
     put(&stores, &[signing_key(1), signing_key(2)]).await;
-    let mut changed = SealedSigningKey { kid: signing_key(2).kid, ..signing_key(5) };
+    let mut changed = SealedSigningKey { kid: signing_key(2).kid, ..signing_key(4) };
     changed.life.retired_from = changed.life.active_from;
     let events = [EventKind::SigningKeyRotated, EventKind::SigningKeyRemoved].map(samples::event);
     let gone = [signing_key(1).kid, signing_key(9).kid];

@@ -9,7 +9,7 @@ use countersign_authority::{
     audit::{AuditEvent, EventKind},
     policy::KeySchedule,
     ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
-    sealed_key::{SealedServerKey, SealedSigningKey},
+    sealed_key::{SealedServerKey, SealedSigningKey, Signs},
     vault::{MasterKey, Vault},
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
@@ -71,8 +71,12 @@ impl KeyStore {
         now: UnixTime,
     ) -> Result<SigningKeys, SigningKeyError> {
         let random = SeededRandom::new(now.as_millis());
-        let schedules =
-            [Schedule { lives: schedule, keep_expired: false, tokens_live: schedule.keep_after }];
+        let schedules = [Schedule {
+            signs: Signs::AccessTokens,
+            lives: schedule,
+            keep_expired: false,
+            tokens_live: schedule.keep_after,
+        }];
         SigningKeys::load(Arc::clone(self) as _, &self.vault().await, schedules, now, &random).await
     }
 

@@ -36,6 +36,10 @@ async fn every_impossible_value_is_reported_where_it_stands() {
         ("signing_keys", "thumbprint", "x'01'"),
         ("signing_keys", "algorithm", "'none'"),
         ("signing_keys", "active_from", "-1"),
+        ("native_keys", "thumbprint", "x'01'"),
+        ("native_keys", "algorithm", "'none'"),
+        ("native_keys", "active_from", "-1"),
+        ("native_keys", "iv", "x'0102'"),
         ("keys", "key", "'text'"),
         ("keys", "iv", "x'0102'"),
         ("vault", "salt", "x'01'"),
@@ -81,7 +85,8 @@ async fn filled() -> Fixture {
     store.create_invitation(&samples::invitation(1), event.clone()).await.unwrap();
     let token = samples::revoked_token("token", UnixTime::from_secs(9));
     store.revoke_token(token, event).await.unwrap();
-    store.change_signing_keys(&[samples::signing_key(1)], &[], Vec::new()).await.unwrap();
+    let signing_keys = [1, 2].map(samples::signing_key);
+    store.change_signing_keys(&signing_keys, &[], Vec::new()).await.unwrap();
     assert!(store.create_vault(&samples::vault_record(1)).await.unwrap());
     fixture
 }

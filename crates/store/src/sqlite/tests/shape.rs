@@ -53,8 +53,9 @@ async fn other_programs_read_accounts_and_keys_while_the_store_is_open() {
     fixture.create(alice.clone()).await;
     fixture.create(samples::new_account(2, "bob")).await;
     let _receipt = fixture.store.record_login(samples::login(&alice, 1)).await.unwrap();
-    let key = samples::signing_key(1);
-    let keys = std::slice::from_ref(&key);
+    let key = samples::signing_key(2);
+    // The first is for access tokens: those are no business of other programs.
+    let keys = &[samples::signing_key(1), key.clone()];
     fixture.store.change_signing_keys(keys, &[], Vec::new()).await.unwrap();
 
     let reader = fixture.other_program();

@@ -257,7 +257,8 @@ mod tests {
         const HOUR: i64 = 3_600_000;
         let mut connection = of_version(14);
         connection.pragma_update(None, "foreign_keys", true).unwrap();
-        let keys = [("ES256", 31 * 24), ("RS256", 1), ("RS256", 31 * 24), ("EdDSA", 1), ("RS256", 1)];
+        let keys =
+            [("ES256", 31 * 24), ("RS256", 1), ("RS256", 31 * 24), ("EdDSA", 1), ("RS256", 1)];
         for ((algorithm, hours), kid) in keys.into_iter().zip(1_u8..) {
             let key = "INSERT INTO keys(kid, key, exp, iv) VALUES (?, x'01', 9, x'02')";
             connection.execute(key, [kid]).unwrap();

@@ -78,7 +78,8 @@ fn insert_or_replace_native(
     key: &SealedSigningKey,
 ) -> Result<(), DbError> {
     // A key that is replaced keeps its place among those that begin to sign with it.
-    let put = "INSERT INTO native_keys(thumbprint, algorithm, created_at, active_from, retired_from,
+    let put =
+        "INSERT INTO native_keys(thumbprint, algorithm, created_at, active_from, retired_from,
             expires_at, key, iv) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT(thumbprint) DO UPDATE SET algorithm = excluded.algorithm,
             created_at = excluded.created_at, active_from = excluded.active_from,

@@ -9,7 +9,7 @@ import time
 
 import httpx
 import pytest
-from countersign import METADATA_PATH, Guard, Principal, Refused
+from countersign import METADATA_PATH, Guard, Principal, Refused, SelfSigned
 from countersign.asgi import GuardMiddleware
 
 from support import dpop, python_apps
@@ -458,6 +458,8 @@ def test_several_workers_serve_one_api(issuer, origins):
         ({"skew": float("nan")}, "skew must be a number of seconds"),
         ({"accept_dpop": False}, "lets nobody through"),
         ({"extra_roots": "nothing"}, "cannot set up TLS"),
+        ({"accept_self_signed": SelfSigned(require_audience=False)}, "require_audience=False needs require_body_hash"),
+        ({"accept_self_signed": SelfSigned(source_is_signer=True)}, "source_is_signer=True needs require_body_hash"),
     ],
 )
 def test_a_setting_of_no_use_is_refused_at_once(settings, says):

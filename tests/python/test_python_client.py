@@ -415,12 +415,11 @@ def test_after_its_signing_key_was_withdrawn_the_client_logs_in_again(withdrawin
 
 
 @pytest.mark.parametrize("ask", [by_httpx, by_async_httpx, by_requests])
-def test_a_client_whose_account_is_shut_out_tries_one_login_and_shows_the_refusal(withdrawing, ask):
+def test_a_client_that_is_shut_out_tries_one_login_and_says_so(withdrawing, ask):
     thumbprint = ask(withdrawing).json()["thumbprint"]
     name = repr(withdrawing).split()[1]
     withdrawing.server.admin("keys", "revoke", name, thumbprint)
     deadline = time.monotonic() + 30
-    while (refused := ask(withdrawing)).status_code == 200:
-        assert time.monotonic() < deadline, "the key still counts"
-    assert refused.status_code == 401
-    assert 'error="invalid_token"' in refused.headers["www-authenticate"]
+    with pytest.raises(ClientFailed, match="is the key still good"):
+        while ask(withdrawing).status_code == 200:
+            assert time.monotonic() < deadline, "the key still counts"

@@ -107,9 +107,12 @@ def test_a_principal_is_let_through_and_gets_the_next_nonce(any_client):
     response = any_client.call()
     assert response.status_code == 200, response.text
     assert response.json()["account_id"] == any_client.account.account_id
-    assert response.json()["username"] == any_client.account.username
     assert response.headers["dpop-nonce"]
     assert response.headers["cache-control"] == "no-store"
+
+
+def test_a_principal_has_the_name_of_its_account(installed):
+    assert installed.call().json()["username"] == installed.account.username
 
 
 def test_a_dependency_alone_refuses_as_fastapi_does(alone):

@@ -113,7 +113,8 @@ class Client(Auth):
             response = yield _httpx_request(step, request)
             if step.is_callers and response.url != request.url:
                 return
-            step = conversation.step(_httpx_answer(step, response, b"" if step.is_callers else response.read()))
+            answer = _httpx_answer(step, response, b"" if step.is_callers else response.read())
+            step = _next_step(conversation, step, answer)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign a request of `httpx.AsyncClient`."""
@@ -125,7 +126,7 @@ class Client(Auth):
             if step.is_callers and response.url != request.url:
                 return
             body = b"" if step.is_callers else await response.aread()
-            step = conversation.step(_httpx_answer(step, response, body))
+            step = _next_step(conversation, step, _httpx_answer(step, response, body))
 
     # --- requests ---
 
@@ -175,6 +176,14 @@ def _send_by_requests(http: requests.Session, step: Outgoing) -> Answer:
     return _requests_answer(response, response.content)
 
 
+def _next_step(conversation: _native.Conversation, step: Outgoing, answer: Answer) -> Outgoing | str | None:
+    """Go on. A login that gets no token ends it, and its answer must not be taken for that of the API."""
+    following = conversation.step(answer)
+    if not step.is_callers and not isinstance(following, Outgoing):
+        raise ClientFailed("the API refuses the token, and the server gives no other one: is the key still good?")
+    return following
+
+
 def _httpx_request(step: Outgoing, request: httpx.Request) -> httpx.Request:
     if step.is_callers:
         request.headers.update(step.headers)
@@ -211,7 +220,7 @@ def _signed_again(
     while response.request.url == url:
         step = conversation.step(_requests_answer(response, b""))
         while isinstance(step, Outgoing) and not step.is_callers:
-            step = conversation.step(send(step))
+            step = _next_step(conversation, step, send(step))
         if not isinstance(step, Outgoing):
             break
         response = _sent_again(response, step, options)

@@ -31,7 +31,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     tag = "dialects",
     request_body(content = Option<Value>, description = "Nothing, or the body of a protected request, whatever the Content-Type says"),
     responses(
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is not JSON, or lacks a member"),
         (status = 200, description = "The token is no longer good anywhere, or never was"),
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json or invalid-request: the body is no signed message"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden: session, nonce or signature is not good"),

@@ -248,7 +248,10 @@ pub enum SelfSignedError {
     #[error("a JWT with iss, aud and jti is an assertion for the token endpoint; leave out iss")]
     Assertion,
     /// `aud` names somebody else, or somebody else too.
-    #[error("aud does not name this server alone")]
+    #[error(
+        "aud does not name this server alone: put its identifier there, letter by letter, and \
+         nothing else (an authentication server's is its issuer)"
+    )]
     Audience,
     /// `tha` is not an accepted hash of the body.
     #[error("tha does not match the request's body")]

@@ -21,15 +21,34 @@ pub(crate) fn explain(data_dir: &Path, error: anyhow::Error) -> anyhow::Error {
         Some((path, found)) => {
             let (user, group) = (geteuid().as_raw(), getegid().as_raw());
             error.context(format!(
-                "{path} belongs to user {}, group {} (mode {:04o}), and this process runs as user \
-                 {user}, group {group}: run it as the owner, or `chown -R {user}:{group} {path}`",
+                "{} belongs to user {}, group {} (mode {:04o}), and this process runs as user {user}, \
+                 group {group}: {}",
+                path.display(),
                 found.uid(),
                 found.gid(),
                 found.mode() & 0o7777,
-                path = path.display()
+                way_out(data_dir, user, group)
             ))
         }
         None => error,
+    }
+}
+
+/// What to do about it. A directory in which something lies is left to whom it belongs: it may be one
+/// of the system, which somebody took for ours.
+fn way_out(data_dir: &Path, user: u32, group: u32) -> String {
+    let is_free = match fs::read_dir(data_dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    };
+    if is_free {
+        format!(
+            "run it as the owner, or let root make the data directory: `install -d -o {user} -g {group} \
+             -m 0700 {}`",
+            data_dir.display()
+        )
+    } else {
+        "run it as the owner, or name another directory with --data-dir".to_owned()
     }
 }
 
@@ -52,5 +71,23 @@ mod tests {
         }
         let other = explain(dir.path(), anyhow!("the disk is full"));
         assert_eq!(other.to_string(), "the disk is full");
+    }
+
+    #[test]
+    fn nobody_is_told_to_take_a_directory_in_which_something_lies() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = |path: &Path| {
+            let denied = anyhow::Error::from(io::Error::from(ErrorKind::PermissionDenied));
+            explain(path, denied).to_string()
+        };
+        let new = dir.path().join("not/there");
+        let made = format!("-m 0700 {}`", new.display());
+        assert!(told(&new).contains("`install -d -o ") && told(&new).ends_with(&made));
+        assert!(told(dir.path()).ends_with(&format!("-m 0700 {}`", dir.path().display())));
+        fs::write(dir.path().join("of another program"), "").unwrap();
+        for full in [dir.path(), Path::new("/")] {
+            let told = told(full);
+            assert!(told.ends_with("or name another directory with --data-dir"), "{told}");
+        }
     }
 }

@@ -181,7 +181,7 @@ impl Authority {
         });
         let proof = proof.transpose()?;
         self.ensure_signing_keys(now).await?;
-        let account = self.check_password(&request, now).await?;
+        let (account, password_hash) = self.check_password(&request, now).await?;
         let key = match proof {
             Some((proof, key)) => {
                 let owner = ReplayOwner::account(account.id, Some(request.address.into()));
@@ -193,7 +193,9 @@ impl Authority {
         let mut event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account.id);
         event.thumbprint = key;
         let event = event.from(request.address).detail("password");
-        let login = PasswordLogin { account_id: account.id, address: request.address, event };
+        let (account_id, address) = (account.id, request.address);
+        let login = PasswordLogin { account_id, password_hash, address, event };
+        // The password may have been replaced while it was compared.
         if !self.ports.passwords.record_password_login(login).await? {
             return Err(PasswordError::Refused);
         }
@@ -211,11 +213,12 @@ impl Authority {
         Asker { network: address.into(), at: self.ports.clock.monotonic() }
     }
 
+    /// Whose password it is, and what is kept of it.
     async fn check_password(
         &self,
         request: &PasswordRequest<'_>,
         now: UnixTime,
-    ) -> Result<Account, PasswordError> {
+    ) -> Result<(Account, String), PasswordError> {
         if request.password.is_empty() || request.password.len() > MAX_PASSWORD {
             return Err(PasswordError::Refused);
         }
@@ -228,9 +231,9 @@ impl Authority {
             .passwords
             .verify(request.password.as_bytes(), hash, self.asker(request.address))
             .await?;
-        let Some((account, _)) = known else { return Err(PasswordError::Refused) };
+        let Some((account, hash)) = known else { return Err(PasswordError::Refused) };
         if is_right && account.status == AccountStatus::Active {
-            return Ok(account);
+            return Ok((account, hash));
         }
         let reason = if is_right { "the account is disabled" } else { "wrong password" };
         let event = AuditEvent::new(now, EventKind::LoginRefused).account(account.id);

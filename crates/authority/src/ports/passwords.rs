@@ -28,7 +28,8 @@ pub trait PasswordStore: Send + Sync {
     async fn password(&self, name: &AccountName) -> Result<Option<(Account, String)>, StoreError>;
 
     /// Records a login at the time of its event: the times of last use, the entry in the log of
-    /// logins, and the event. `false`, and nothing is recorded, when the account is not active.
+    /// logins, and the event. `false`, and nothing is recorded, when the account is not active or its
+    /// password is another one by now.
     async fn record_password_login(&self, login: PasswordLogin) -> Result<bool, StoreError>;
 }
 
@@ -66,10 +67,12 @@ pub enum CreatePasswordAccountError {
 }
 
 /// A login with a password, to be recorded.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PasswordLogin {
     /// The account that logs in.
     pub account_id: AccountId,
+    /// What is kept of the password that was compared.
+    pub password_hash: String,
     /// The client's address.
     pub address: IpAddr,
     /// What the audit trail says; its time is the time of the login.

@@ -100,8 +100,10 @@ fn find(connection: &Connection, name: &AccountName) -> Result<Option<(Account, 
 
 fn record_login(connection: &Connection, login: &PasswordLogin) -> Result<bool, DbError> {
     let now = login.event.at;
-    let active = "SELECT user_id FROM accounts WHERE account_id = ? AND status = ?";
-    let values = (login.account_id.as_bytes(), AccountStatus::Active.name());
+    let active = "SELECT a.user_id FROM accounts AS a JOIN users AS u ON u.id = a.user_id
+        WHERE a.account_id = ? AND a.status = ? AND u.password_hash = ?";
+    let status = AccountStatus::Active.name();
+    let values = (login.account_id.as_bytes(), status, &login.password_hash);
     let Some(user_id) = rows::first(connection, active, values, |row| Ok(row.get(0)?))? else {
         return Ok(false);
     };
@@ -144,7 +146,8 @@ mod tests {
     fn login(number: u8, at: UnixTime) -> PasswordLogin {
         let account_id = AccountId::from_bytes([number; 16]);
         let event = AuditEvent::new(at, EventKind::LoginSucceeded).account(account_id);
-        PasswordLogin { account_id, address: IpAddr::from([192, 0, 2, 1]), event }
+        let password_hash = "a hash".to_owned();
+        PasswordLogin { account_id, password_hash, address: IpAddr::from([192, 0, 2, 1]), event }
     }
 
     async fn logins(store: &SqliteStore) -> Vec<String> {
@@ -186,6 +189,25 @@ mod tests {
         assert_eq!((bob.username.as_str(), hash.as_str()), ("bob", "a hash"));
         assert!(!store.record_password_login(login(3, NOW)).await.unwrap(), "of nobody");
         assert!(logins(&store).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_login_with_a_password_that_was_replaced_while_it_was_compared_is_not_recorded() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        store.create_password_account(account(1, "alice", "alice@example.com")).await.unwrap();
+        let compared = login(1, NOW);
+        let replace = |connection: &Connection| {
+            let update = "UPDATE users SET password_hash = 'another hash'";
+            Ok::<_, StoreError>(rows::execute(connection, update, [])?)
+        };
+        store.write(replace).await.unwrap();
+        assert!(!store.record_password_login(compared.clone()).await.unwrap());
+        assert!(logins(&store).await.is_empty());
+        let password_hash = "another hash".to_owned();
+        let present = PasswordLogin { password_hash, ..compared };
+        assert!(store.record_password_login(present).await.unwrap());
     }
 
     #[tokio::test]

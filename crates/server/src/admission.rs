@@ -1,4 +1,4 @@
-//! Lets a request in to its handler: within the limits of the server and of its client.
+//! Lets a request in to its handler: from no web page of others, and within the limits of the server and of its client.
 
 use std::{
     convert::Infallible,
@@ -19,13 +19,16 @@ use countersign_authority::Authority;
 use countersign_protocol::ClientNetwork;
 use tower::{Layer, Service};
 
-use crate::{address::ClientAddress, limits::Gate, problem::Problem};
+use crate::{address::ClientAddress, limits::Gate, problem::Problem, web_pages::WebPages};
 
 /// The layer. All that stands behind one of its clones shares the gate.
 #[derive(Clone)]
 pub(crate) struct Admission {
     gate: Arc<Gate>,
     authority: Arc<Authority>,
+    /// `None` for the questions of proxies, which are about requests to others: those decide about
+    /// web pages themselves.
+    pages: Option<WebPages>,
     allowance: Allowance,
     bodies: Bodies,
 }
@@ -47,10 +50,11 @@ enum Allowance {
 
 impl Admission {
     /// Admission through `gate`, with every request counted against its client's allowance.
-    pub(crate) fn new(gate: Gate, authority: Arc<Authority>) -> Self {
+    pub(crate) fn new(gate: Gate, authority: Arc<Authority>, pages: WebPages) -> Self {
         Self {
             gate: Arc::new(gate),
             authority,
+            pages: Some(pages),
             allowance: Allowance::Requests,
             bodies: Bodies::Read,
         }
@@ -64,16 +68,20 @@ impl Admission {
     /// The same gate for the questions of proxies. They are about requests with bodies, and many proxies
     /// say how long such a body is, or that they expect to send one, and send none.
     pub(crate) fn of_questions(&self) -> Self {
-        Self { bodies: Bodies::LeftUnread, ..self.clone() }
+        Self { bodies: Bodies::LeftUnread, pages: None, ..self.clone() }
     }
 
-    /// Counts a request against its client's allowance, and only then takes the room for its body.
+    /// Refuses what the web page of somebody else sends, before it counts for anything. Then counts the
+    /// request against its client's allowance, and only then takes the room for its body.
     async fn let_in(
         &self,
         client: Option<ClientAddress>,
         network: ClientNetwork,
         request: Request,
     ) -> Result<Request, Problem> {
+        if let Some(pages) = &self.pages {
+            pages.check(&request)?;
+        }
         self.count(client).await?;
         if request.body().is_end_stream() {
             return Ok(request);

@@ -31,6 +31,7 @@ use crate::{
     routes::{self, JwksAnswer, openapi::ApiDoc},
     security_headers::{self, CorsOrigins},
     share::ShareRoute,
+    web_pages::WebPages,
 };
 
 /// What the handlers share. Cloning is cheap.
@@ -130,7 +131,9 @@ impl App {
             MapResponseLayer::new(move |response| security_headers::add(response, https));
         let cors = option_layer(security_headers::cors(&self.settings.cors));
         let around_all = (around_answer.clone(), add_headers, cors);
-        let admit = Admission::new(Gate::new(&self.settings.limits), Arc::clone(&self.authority));
+        let pages = WebPages::new(&self.authority.policy().origin, &self.settings.cors);
+        let gate = Gate::new(&self.settings.limits);
+        let admit = Admission::new(gate, Arc::clone(&self.authority), pages);
         let app = self.clone();
         let record = around(move |request: &mut Request| app.record_verdict(request));
         let guard = (record.clone(), GuardLayer::new(self.guard.clone()), ShareRoute);

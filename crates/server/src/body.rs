@@ -35,8 +35,8 @@ impl<S: Send + Sync> FromRequest<S> for StrictObject {
 
 /// The body of a request in the format of a dialect, whatever its `Content-Type` says or does not
 /// say: the servers whose formats these are never look at it, and their clients send none, or what
-/// `curl -d` sends. It protects nothing there, because no credentials come by themselves: there are
-/// no cookies.
+/// `curl -d` sends. That web pages of others can send nothing that writes, for which a type of its
+/// own would be good too, is seen to [for all requests](crate::web_pages).
 pub(crate) struct UntypedBody(pub(crate) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for UntypedBody {

@@ -27,3 +27,4 @@ pub mod security_headers;
 mod share;
 pub mod tls;
 mod unread;
+mod web_pages;

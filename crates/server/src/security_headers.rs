@@ -46,8 +46,8 @@ pub enum CorsOrigins {
     SameOrigin,
     /// These.
     Listed(Vec<HeaderValue>),
-    /// All. Harmless as long as no cookie means anything, which none does: credentials are never
-    /// allowed.
+    /// All. No page gets credentials by that, because no cookie means anything. But any page may
+    /// then write from the networks of its visitors: see [`web_pages`](crate::web_pages).
     Any,
 }
 
@@ -78,6 +78,17 @@ impl CorsOrigins {
             ["*"] => Ok(Self::Any),
             _ if entries.contains(&"*") => Err(InvalidOrigin::AnyAmongOthers),
             _ => entries.into_iter().map(parse_origin).collect::<Result<_, _>>().map(Self::Listed),
+        }
+    }
+}
+
+impl CorsOrigins {
+    /// Whether pages of `origin`, as a browser names it, are among them.
+    pub(crate) fn contain(&self, origin: &HeaderValue) -> bool {
+        match self {
+            Self::SameOrigin => false,
+            Self::Listed(origins) => origins.contains(origin),
+            Self::Any => true,
         }
     }
 }

@@ -89,9 +89,12 @@ fn name_by_method(item: &mut PathItem) {
     }
 }
 
-/// How bodies are refused, whether the operation has a use for them or not.
-const OF_BODIES: [(&str, &str); 2] =
-    [("408", "The body took too long to arrive"), ("413", "The body is too large")];
+/// How what may have a body is refused, whether the operation has a use for it or not.
+const OF_BODIES: [(&str, &str); 3] = [
+    ("403", "A browser says that a web page of another origin sends this"),
+    ("408", "The body took too long to arrive"),
+    ("413", "The body is too large"),
+];
 
 fn add_refusals(operation: &mut Operation, is_oauth: bool, of_bodies: &[(&'static str, &str)]) {
     let (media_type, schema) = if is_oauth {

@@ -411,6 +411,16 @@ async fn envoy_asks_with_the_request_itself() {
 }
 
 #[tokio::test]
+async fn a_question_about_a_request_of_a_foreign_page_is_answered_like_any_other() {
+    let world = World::new().await;
+    let proof = world.proof("PUT", "https://api.example/items").sign();
+    let question = world.app.presenting(&world.token, &proof, "PUT", "/forward-auth/items");
+    let question = question.peer(PROXY).header("host", "api.example");
+    let from_page = question.header("origin", "https://app.example");
+    from_page.header("sec-fetch-site", "cross-site").send().await.is(200);
+}
+
+#[tokio::test]
 async fn nothing_but_the_guard_answers_a_preflight() {
     let world = World::with(|setup| setup.settings.cors = CorsOrigins::Any).await;
     for path in [PATH, "/forward-auth/items"] {

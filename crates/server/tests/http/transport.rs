@@ -1,9 +1,9 @@
 //! What holds for every path: methods, bodies, odd paths, and the headers of every answer.
 
-use countersign_server::security_headers::CorsOrigins;
+use countersign_server::{dialects::Dialects, security_headers::CorsOrigins};
 use serde_json::{Value, json};
 
-use crate::support::{Call, TestApp, TestKey};
+use crate::support::{Call, ISSUER, TestApp, TestKey};
 
 const ENDPOINTS: [(&str, &str); 14] = [
     ("/", "GET,HEAD"),
@@ -240,6 +240,77 @@ async fn a_listed_web_page_may_use_dpop() {
     let refused = refused.send().await;
     let exposed = refused.is(401).header("access-control-expose-headers").to_ascii_lowercase();
     assert!(exposed.contains("dpop-nonce") && exposed.contains("www-authenticate"), "{exposed}");
+}
+
+/// What browsers say of requests that a page of another origin makes them send.
+const FOREIGN_PAGES: [&[(&str, &str)]; 7] = [
+    &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
+    &[("origin", "https://evil.example")],
+    &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
+    &[("origin", "https://auth.example"), ("origin", "https://evil.example")],
+    &[("origin", "null")],
+    &[("sec-fetch-site", "cross-site")],
+    &[("sec-fetch-site", "same-site")],
+];
+
+const WRITERS: [(&str, &str); 13] = [
+    ("POST", "/auth"),
+    ("POST", "/authenticate/alice"),
+    ("POST", "/login"),
+    ("POST", "/logout"),
+    ("POST", "/oauth/revoke"),
+    ("POST", "/oauth/token"),
+    ("POST", "/protected"),
+    ("POST", "/register"),
+    ("POST", "/v1/accounts"),
+    ("POST", "/v1/accounts/alice/recover"),
+    ("POST", "/v1/keys"),
+    ("DELETE", "/v1/keys/x"),
+    ("PUT", "/v1/whoami"),
+];
+
+#[tokio::test]
+async fn a_web_page_of_others_writes_nothing_whatever_the_type_of_the_body() {
+    let app = TestApp::start_with(|setup| setup.settings.dialects = Dialects::default()).await;
+    for (method, path) in WRITERS {
+        for headers in FOREIGN_PAGES {
+            for media_type in
+                ["text/plain", "application/x-www-form-urlencoded", "application/json"]
+            {
+                let call = app.call(method, path).body(media_type, "{}");
+                let call =
+                    headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+                let answer = call.send().await;
+                assert_eq!(answer.status, 403, "{method} {path} {headers:?}: {answer:?}");
+                assert!(answer.body.contains("cors.origins"), "{answer:?}");
+            }
+        }
+        for headers in [
+            &[][..],
+            &[("origin", ISSUER), ("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "none")],
+        ] {
+            let call = app.call(method, path).body("text/plain", "{}");
+            let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+            let answer = call.send().await;
+            assert!(!answer.body.contains("cors.origins"), "{method} {path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listed_web_page_may_write_and_no_other() {
+    let app = TestApp::start_with(|setup| {
+        setup.settings.cors = CorsOrigins::parse(&["https://app.example"]).unwrap();
+    })
+    .await;
+    let from = |origin| {
+        let call = app.call("POST", "/v1/accounts").body("text/plain", "{}");
+        call.header("origin", origin).header("sec-fetch-site", "cross-site")
+    };
+    from("https://app.example").send().await.is_problem(415, "unsupported-media-type");
+    from("https://evil.example").send().await.is_problem(403, "forbidden");
+    from("null").send().await.is_problem(403, "forbidden");
 }
 
 #[tokio::test]

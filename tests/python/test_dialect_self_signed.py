@@ -97,8 +97,9 @@ def test_every_method(client, method):
 
 
 def test_every_protected_resource(client):
-    assert call(client, signed(client), path="/v1/keys").json()["keys"]
-    assert call(client, signed(client), path="/v1/events").status_code == 200
+    for_server = {"aud": client.issuer}
+    assert call(client, signed(client, for_server), path="/v1/keys").json()["keys"]
+    assert call(client, signed(client, for_server), path="/v1/events").status_code == 200
 
 
 def test_the_key_of_signjwt_signs_too(server):
@@ -202,7 +203,7 @@ def test_the_audit_trail_says_which_key_did_what(client):
     accepted(client, token)
     refused(client, token, "used before")
     for _ in range(50):
-        events = call(client, signed(client), path="/v1/events").json()["events"]
+        events = call(client, signed(client, {"aud": client.issuer}), path="/v1/events").json()["events"]
         replays = [event for event in events if event["event"] == "proof.replayed"]
         if replays:
             break

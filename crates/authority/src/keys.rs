@@ -1,7 +1,7 @@
 //! An account's own keys: list, add, rename, revoke.
 
 use countersign_protocol::{
-    Principal, Unspent,
+    CoveredTarget, Principal, ProofKind, Unspent,
     keys::{KeyError, PublicKey, Thumbprint},
     proofs::{
         dpop::{DpopError, NonceRule, SubjectError},
@@ -93,14 +93,40 @@ impl KeyOperation for RevokeKey {
     }
 }
 
+/// Why an account is not shown its own keys or events.
+#[derive(Debug, Error)]
+pub enum OwnRecordsError {
+    /// The self-signed JWT is for any server.
+    #[error("the JWT works at any server: sign one with aud, this server alone")]
+    NoAudience,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Refuses a JWT that names no server. Its client signed it for an API, perhaps, which received it and
+/// brings it here. With a hash of the body it covers neither method nor URL, so that would be another
+/// request than the one that was signed.
+fn check_made_for_server(principal: &Principal) -> Result<(), OwnRecordsError> {
+    match (principal.proof, principal.covers.target) {
+        (ProofKind::SelfSigned, CoveredTarget::Anywhere) => Err(OwnRecordsError::NoAudience),
+        (ProofKind::SelfSigned, CoveredTarget::Server | CoveredTarget::Request)
+        | (ProofKind::Dpop | ProofKind::SignedMessage | ProofKind::Bearer, _) => Ok(()),
+    }
+}
+
 impl Authority {
     /// The keys of the principal's account: the live ones, and those that were revoked last, oldest
     /// first.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn own_keys(&self, principal: &Principal) -> Result<Vec<Credential>, StoreError> {
-        self.ports.credentials.credentials_of(principal.account_id).await
+    /// When the proof was not made for this server, or the store fails.
+    pub async fn own_keys(
+        &self,
+        principal: &Principal,
+    ) -> Result<Vec<Credential>, OwnRecordsError> {
+        check_made_for_server(principal)?;
+        Ok(self.ports.credentials.credentials_of(principal.account_id).await?)
     }
 
     /// The name of the principal's account.
@@ -138,16 +164,17 @@ impl Authority {
     /// The principal's own audit trail, newest first, before the event `before`.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the proof was not made for this server, or the store fails.
     pub async fn own_events(
         &self,
         principal: &Principal,
         before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+    ) -> Result<Vec<RecordedEvent>, OwnRecordsError> {
+        check_made_for_server(principal)?;
         let account_id = Some(principal.account_id);
         let filter = AuditFilter { account_id, before, ..AuditFilter::default() };
-        self.ports.audit.events(&filter, limit).await
+        Ok(self.ports.audit.events(&filter, limit).await?)
     }
 
     /// The addition of a key as it was presented, with a name for it.

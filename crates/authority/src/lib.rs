@@ -46,7 +46,7 @@ pub mod vault;
 pub use crate::administration::{AdminError, Administration, NewInvitation, NewRecovery};
 pub use crate::authority::{Authority, StartError};
 pub use crate::caller::{Caller, CallerAuthentication, CallerError};
-pub use crate::keys::{AddKey, AddKeyError, NewKeyProof, RenameKey, RevokeKey};
+pub use crate::keys::{AddKey, AddKeyError, NewKeyProof, OwnRecordsError, RenameKey, RevokeKey};
 pub use crate::live::KnownCredential;
 pub use crate::login::{Grant, LoginError, TokenRequest};
 pub use crate::maintenance::Maintenance;

@@ -114,9 +114,10 @@ impl ResourceServer {
 
     /// In place of [`Self::accept_self_signed`]: JWTs count that accounts sign over the body of their
     /// request, as the clients of *gradecoin* do, and `aud` may be left out. Whatever `policy` says,
-    /// `tha` must be there, so that whoever receives such a JWT has the one request that was signed,
-    /// and no other, to bring to the next service; and there it works only if that service takes
-    /// bodies without `aud` too. An `aud` that is there must be this service alone.
+    /// `tha` must be there, so that whoever receives such a JWT has the one body that was signed, and no
+    /// other, to bring to the next service; and there it works only if that service takes bodies without
+    /// `aud` too. It covers neither method nor URL: let the body say all that a request does, and give
+    /// such JWTs nothing to read. An `aud` that is there must be this service alone.
     pub fn accept_signed_bodies(mut self, policy: SelfSignedPolicy) -> Self {
         let policy =
             SelfSignedPolicy { require_audience: false, require_body_hash: true, ..policy };

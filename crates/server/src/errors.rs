@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    AddKeyError, CallerError, LoginError, ProofError, RecoveryError, RegistrationError,
-    RevocationFeedError, RevokeTokenError, StepUpError,
+    AddKeyError, CallerError, LoginError, OwnRecordsError, ProofError, RecoveryError,
+    RegistrationError, RevocationFeedError, RevokeTokenError, StepUpError,
     ports::{
         AddCredentialError, RateLimited, RenameCredentialError, RevokeCredentialError, StoreError,
     },
@@ -166,6 +166,15 @@ impl From<StepUpError> for Problem {
             | StepUpError::UrlUnsigned => ProblemType::StepUpNeeded,
         };
         Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<OwnRecordsError> for Problem {
+    fn from(error: OwnRecordsError) -> Self {
+        match error {
+            OwnRecordsError::NoAudience => step_up_needed("no-audience", &error),
+            OwnRecordsError::Store(error) => error.into(),
+        }
     }
 }
 

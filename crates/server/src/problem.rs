@@ -210,7 +210,8 @@ pub enum ProblemType {
     RecoveryCode,
     /// The client took too long to send the body.
     RequestTimeout,
-    /// The proof is good enough to act for the account, but not to change its keys.
+    /// The proof is good enough to act for the account, but not to change its keys, or to read what is
+    /// written down about it.
     StepUpNeeded,
     /// The server took too long.
     Timeout,

@@ -75,6 +75,7 @@ pub(crate) struct EventBody {
     responses(
         (status = 200, body = EventsBody),
         (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-request"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed: a JWT without `aud`"),
     )
 )]
 pub(crate) async fn events(

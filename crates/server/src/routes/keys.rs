@@ -86,7 +86,10 @@ pub(crate) struct RevokedBody {
     path = PATH,
     tag = "account",
     security(("dpop" = [])),
-    responses((status = 200, body = KeysBody))
+    responses(
+        (status = 200, body = KeysBody),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed: a JWT without `aud`"),
+    )
 )]
 pub(crate) async fn list_keys(
     State(app): State<App>,

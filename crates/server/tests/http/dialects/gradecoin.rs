@@ -25,7 +25,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
-use super::server::{Answer, Server};
+use super::server::{Answer, ISSUER, Server};
 use crate::support::{MASTER_KEY, TestKey};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -162,6 +162,36 @@ async fn a_fingerprint_names_its_account_everywhere_and_nobody_can_take_it_for_a
     }
     let whoami = call(&server, &key, json!({ "tha": hex("{}"), "sub": fingerprint }), "{}").await;
     assert_eq!(whoami.body["fingerprint"], *fingerprint);
+}
+
+#[tokio::test]
+async fn a_jwt_that_names_no_server_opens_nothing_but_whoami() {
+    let server = server().await;
+    let key = from_pem(RSA_2048_PEM);
+    let registered = register_as(&server, "e123456", PASSWORD, &pem(&key)).await;
+    assert_eq!(registered.status, StatusCode::CREATED);
+    let body = json!({ "source": "e123456", "amount": 2 }).to_string();
+    let read = async |path: &str, claims: Value| {
+        let now = server.seconds();
+        let mut all = json!({ "sub": "e123456", "iat": now, "exp": now + 60, "jti": path });
+        for (name, value) in claims.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        let jwt = jws::sign(&key, key.algorithm(), &Map::new(), all.as_object().unwrap()).unwrap();
+        let authorization = format!("Bearer {jwt}");
+        server.send("GET", path, &[("authorization", &authorization)], body.clone()).await
+    };
+    for claims in [json!({}), json!({ "tha": hex(&body) })] {
+        for path in ["/v1/keys", "/v1/events"] {
+            let answer = read(path, claims.clone()).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {claims}: {}", answer.body);
+            assert_eq!(answer.body["lack"], "no-audience");
+            let mut named = claims.clone();
+            named["aud"] = ISSUER.into();
+            assert_eq!(read(path, named).await.status, StatusCode::OK, "{path} {claims}");
+        }
+        assert_eq!(read("/v1/whoami", claims).await.status, StatusCode::OK);
+    }
 }
 
 #[tokio::test]

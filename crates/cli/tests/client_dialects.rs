@@ -29,6 +29,27 @@ fn passwordless_verifies_the_server_before_it_signs() {
 }
 
 #[test]
+fn by_invitation_a_dialect_that_registers_takes_the_code() {
+    let server = Server::start(&["--enrolment", "invited"]);
+    let data = server.data_dir().to_str().unwrap().to_owned();
+    let user = User::of(server.url());
+    for (name, dialect) in [("alice", "passwordless"), ("bob", "signjwt"), ("carol", "password")] {
+        let mut register = vec!["register", name, "--dialect", dialect];
+        if dialect == "password" {
+            register.extend(["--email", "carol@example.com"]);
+        }
+        let refused = user.fails(&register);
+        assert!(refused.contains("try: --code CODE"), "{refused}");
+        let code = user.does(&["admin", "invite", name, "--data-dir", &data]);
+        register.extend(["--code", &code]);
+        user.does(&register);
+        user.does(&["whoami", name]);
+    }
+    let gradecoin = ["register", "dave", "--dialect", "gradecoin", "--code", "csi_1"];
+    assert!(user.fails(&gradecoin).contains("--one-time-password"));
+}
+
+#[test]
 fn passwordless_refuses_a_server_that_is_another_one() {
     let alice = User::of("http://127.0.0.1:1");
     let data = alice.path("data");

@@ -214,6 +214,21 @@ pub(super) fn parse_name(name: &str) -> anyhow::Result<EntryName> {
     name.parse().with_context(|| format!("{name:?} cannot name an entry of the keyring"))
 }
 
+/// A one-time code, without the white space and line breaks that copying puts around it.
+pub(super) fn parse_code(text: &str) -> Result<String, &'static str> {
+    let code = text.trim();
+    if code.is_empty() { Err("the code is empty") } else { Ok(code.to_owned()) }
+}
+
+/// The command that asks who one is, which must name the entry where there are several.
+pub(super) fn whoami(keyring: &Keyring, entry: &EntryName) -> String {
+    if keyring.entries().len() == 1 {
+        "countersign whoami".to_owned()
+    } else {
+        format!("countersign whoami {entry}")
+    }
+}
+
 /// The entry of this account that is not marked as registered.
 fn left_over<'a>(
     entries: &'a [Entry],

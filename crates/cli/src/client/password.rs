@@ -53,10 +53,11 @@ pub(super) async fn register(
     mut enrolment: Enrolment<'_>,
     username: &str,
     email: &str,
+    enrolment_code: Option<&str>,
 ) -> anyhow::Result<Enrolled> {
     let password = match enrolment.password() {
         Some(left_over) => left_over,
-        None => match client.register_with_password(username, email).await {
+        None => match client.register_with_password(username, email, enrolment_code).await {
             Ok(password) => {
                 enrolment.keep_password(&password)?;
                 password

@@ -13,7 +13,7 @@ use super::{
     actor::Places,
     connection::{explain, explain_login},
     dialect::Dialect,
-    enrolment::{Accepted, Enrolled, Enrolment, Plan, is_account, parse_name},
+    enrolment::{Accepted, Enrolled, Enrolment, Plan, is_account, parse_code, parse_name, whoami},
     key_file::{self, KeyType},
     password, text,
 };
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     name: String,
 
     /// The one-time code of an administrator
-    #[arg(long)]
+    #[arg(long, value_parser = parse_code)]
     code: String,
 
     /// With `password`: get a new password, for an account of that dialect, in place of a key
@@ -68,7 +68,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(key) = given.as_ref().filter(|_| options.no_keyring) {
         let recovered = client.recover(key, &recovery).await.map_err(explain)?;
         let key = ("  key", key_file::describe(key.public_key()));
-        return report(&options.name, client.metadata().issuer(), Some(&recovered), [key]);
+        report(&options.name, client.metadata().issuer(), Some(&recovered), [key])?;
+        if let Some(path) = &options.key {
+            let (path, name) = (path.display(), &options.name);
+            output::remark(format!("try: countersign login --key {path} --username {name}"));
+        }
+        return Ok(());
     }
     let mut keyring = options.places.keyring.open_or_create()?;
     if options.dialect.is_some() {
@@ -84,6 +89,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         ("  keyring", place(&keyring, &enrolled)),
     ];
     report(&options.name, client.metadata().issuer(), recovered.as_ref(), facts)?;
+    output::remark(format!("try: {}", whoami(&keyring, &enrolled.entry)));
     name_older(&keyring, &client, options, &enrolled);
     Ok(())
 }
@@ -140,9 +146,9 @@ async fn new_password(
     else {
         let enrolment = options.begin(client, keyring, None)?;
         let enrolled = password::recover(client, enrolment, username, &options.code).await?;
-        let keyring = ("  keyring", place(keyring, &enrolled));
-        report(username, server, None, [keyring])?;
+        report(username, server, None, [("  keyring", place(keyring, &enrolled))])?;
         output::remark("the keyring keeps the new password; the key is what tokens are bound to");
+        output::remark(format!("try: {}", whoami(keyring, &enrolled.entry)));
         return Ok(());
     };
     if options.entry.as_ref().is_some_and(|name| name != entry.as_str()) {
@@ -158,6 +164,7 @@ async fn new_password(
     let path = format!("{}, entry {entry}", keyring.path().display());
     report(username, server, Some(&recovered), [("  keyring", path)])?;
     output::remark("the keyring keeps the new password; the old one no longer works");
+    output::remark(format!("try: {}", whoami(keyring, &entry)));
     Ok(())
 }
 
@@ -177,7 +184,6 @@ fn report<'a>(
         ),
         Some(revoked) => output::remark(format!("keys that were revoked by that: {revoked}")),
     }
-    output::remark("try: countersign whoami");
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use super::{
     actor::Places,
     connection::explain,
     dialect::Dialect,
-    enrolment::{Accepted, Enrolled, Enrolment, Plan, is_account, parse_name},
+    enrolment::{Accepted, Enrolled, Enrolment, Plan, is_account, parse_code, parse_name, whoami},
     key_file::{self, KeyType},
     password::{self, PasswordOptions},
     text,
@@ -31,11 +31,11 @@ pub(crate) struct Options {
     label: Option<String>,
 
     /// The one-time code of an invitation
-    #[arg(long)]
+    #[arg(long, value_parser = parse_code)]
     code: Option<String>,
 
     /// Register by a dialect instead of the server's own API
-    #[arg(long, value_enum, conflicts_with_all = ["code", "label", "no_keyring"])]
+    #[arg(long, value_enum, conflicts_with_all = ["label", "no_keyring"])]
     dialect: Option<Dialect>,
 
     /// The e-mail address of the account, which the dialect password wants
@@ -105,7 +105,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let enrolment = Enrolment::begin(&mut keyring, &plan, given, options.key_type())?;
     let enrolled = if let (Some(Dialect::Password), Some(email)) = (options.dialect, &options.email)
     {
-        password::register(&client, enrolment, username, email).await?
+        password::register(&client, enrolment, username, email, options.code.as_deref()).await?
     } else {
         let outcome = register(&client, enrolment.key(), one_time_password.as_ref(), options).await;
         enrolment.conclude(&client, username, outcome).await?
@@ -132,17 +132,8 @@ fn report(
     if options.dialect == Some(Dialect::Password) {
         output::remark("the keyring keeps the password; the key is what tokens are bound to");
     }
-    output::remark(format!("try: {}", whoami(keyring.entries().len(), enrolled.entry.as_str())));
+    output::remark(format!("try: {}", whoami(keyring, &enrolled.entry)));
     Ok(())
-}
-
-/// The command that asks who one is, which must name the entry where there are several.
-fn whoami(entries: usize, entry: &str) -> String {
-    if entries == 1 {
-        "countersign whoami".to_owned()
-    } else {
-        format!("countersign whoami {entry}")
-    }
 }
 
 impl Options {
@@ -157,6 +148,11 @@ impl Options {
         ensure!(
             self.code.as_ref().is_none_or(|code| !code.starts_with("csr_")),
             "this code leads back into an account: countersign recover NAME --code CODE"
+        );
+        ensure!(
+            self.dialect != Some(Dialect::Gradecoin) || self.code.is_none(),
+            "gradecoin registers with the one-time password of an invitation (`countersign admin invite \
+             NAME --one-time-password`); with a code: leave out --dialect"
         );
         let has_password = self.dialect == Some(Dialect::Password);
         ensure!(has_password || self.email.is_none(), "--email is for --dialect password only");
@@ -176,36 +172,24 @@ async fn register(
     one_time_password: Option<&Password>,
     options: &Options,
 ) -> Result<Accepted, ClientError> {
-    let name = &options.name;
+    let (name, enrolment_code) = (&options.name, options.code.as_deref());
     match (options.dialect, one_time_password) {
         (Some(Dialect::Gradecoin), Some(password)) => {
             client.register_gradecoin(key, name, password).await.map(Accepted::account)
         }
         (Some(Dialect::Passwordless), _) => {
             let PasswordlessAccount { account_id, server_key } =
-                client.register_passwordless(key, name).await?;
+                client.register_passwordless(key, name, enrolment_code).await?;
             Ok(Accepted { server_key: Some(server_key), ..Accepted::account(account_id) })
         }
         (Some(Dialect::SignJwt), _) => {
-            client.register_signjwt(key, name).await.map(Accepted::account)
+            client.register_signjwt(key, name, enrolment_code).await.map(Accepted::account)
         }
         _ => {
             let label = options.label.as_deref();
-            let enrolment_code = options.code.as_deref();
             let account = NewAccount { username: name, label, enrolment_code };
             let Registration { account_id, .. } = client.register(key, &account).await?;
             Ok(Accepted::account(account_id))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_command_names_the_entry_where_there_are_several() {
-        assert_eq!(whoami(1, "alice"), "countersign whoami");
-        assert_eq!(whoami(2, "alice-2"), "countersign whoami alice-2");
     }
 }

@@ -19,7 +19,8 @@ use crate::{
 
 impl Client {
     /// Makes an account in the *jwks-server* dialect, known by `email`, and returns its password:
-    /// the server made it, and keeps it nowhere.
+    /// the server made it, and keeps it nowhere. `enrolment_code` is that of an invitation, if the server
+    /// asks for one.
     ///
     /// # Errors
     /// When the server refuses, for instance because name or address is taken.
@@ -27,6 +28,7 @@ impl Client {
         &self,
         username: &str,
         email: &str,
+        enrolment_code: Option<&str>,
     ) -> Result<Password, ClientError> {
         #[derive(Deserialize)]
         struct Answer {
@@ -34,7 +36,11 @@ impl Client {
         }
 
         let target = self.metadata().api("/register")?;
-        let members = [("username", username.into()), ("email", email.into())];
+        let members = [
+            ("username", username.into()),
+            ("email", email.into()),
+            ("enrolment_code", enrolment_code.into()),
+        ];
         let answer = self.ask(&target, json_message(Method::POST, members)).await?;
         let Answer { password } = answer.into_json(&target)?;
         Password::new(password).map_err(|error| unexpected(&target, &error.to_string()))

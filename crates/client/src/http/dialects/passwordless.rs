@@ -42,7 +42,8 @@ impl PasswordlessAccount {
 }
 
 impl Client {
-    /// Makes an account that `key` logs in to in the *passwordless* dialect.
+    /// Makes an account that `key` logs in to in the *passwordless* dialect. `enrolment_code` is that of an
+    /// invitation, if the server asks for one.
     ///
     /// # Errors
     /// When the server refuses, for instance because the username is taken.
@@ -50,6 +51,7 @@ impl Client {
         &self,
         key: &PrivateKey,
         username: &str,
+        enrolment_code: Option<&str>,
     ) -> Result<PasswordlessAccount, ClientError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -62,6 +64,7 @@ impl Client {
         let members = [
             ("username", username.into()),
             ("clientSidePublicKey", base64::encode(&key.public_key().to_spki_der()).into()),
+            ("enrolment_code", enrolment_code.into()),
         ];
         let answer: Answer =
             self.ask(&target, json_message(Method::POST, members)).await?.into_json(&target)?;

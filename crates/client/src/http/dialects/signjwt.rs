@@ -53,7 +53,8 @@ impl SessionRecipients {
 
 impl Client {
     /// Makes an account whose requests `key` signs in the *signjwt* dialect, and returns its id,
-    /// which the server says to the first signed request only.
+    /// which the server says to the first signed request only. `enrolment_code` is that of an invitation, if
+    /// the server asks for one.
     ///
     /// # Errors
     /// When the server refuses, for instance because the username is taken;
@@ -62,10 +63,14 @@ impl Client {
         &self,
         key: &PrivateKey,
         username: &str,
+        enrolment_code: Option<&str>,
     ) -> Result<String, ClientError> {
         let target = self.metadata().api("/register")?;
-        let members =
-            [("user_id", username.into()), ("public_key", key.public_key().to_spki_pem().into())];
+        let members = [
+            ("user_id", username.into()),
+            ("public_key", key.public_key().to_spki_pem().into()),
+            ("enrolment_code", enrolment_code.into()),
+        ];
         let answer = self.ask(&target, json_message(Method::POST, members)).await?;
         answer.into_success(&target)?;
         registered_id(&target, self.whoami_signjwt(key, username).await)

@@ -13,11 +13,15 @@ fn password() -> Password {
 async fn registering_brings_the_password() {
     let server = authority(|_| answer_json(201, &json!({ "password": PASSWORD })));
     let client = client(&server).await;
-    let password = client.register_with_password("toto", "toto@example.com").await.unwrap();
+    let password =
+        client.register_with_password("toto", "toto@example.com", Some("csi_1")).await.unwrap();
     assert_eq!(password.expose(), PASSWORD);
     let [asked] = &server.asked()[..] else { panic!() };
     assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/register"));
-    assert_eq!(asked.json(), json!({ "username": "toto", "email": "toto@example.com" }));
+    assert_eq!(
+        asked.json(),
+        json!({ "username": "toto", "email": "toto@example.com", "enrolment_code": "csi_1" })
+    );
 }
 
 #[tokio::test]

@@ -42,12 +42,15 @@ async fn registering_gives_the_server_key() {
     let spki = base64::encode(&theirs.public_key().to_spki_der());
     let body = json!({ "serverSidePublicKey": spki, "id": "0189" });
     let server = authority(move |_| answer_json(200, &body));
-    let account = client(&server).await.register_passwordless(&mine, "toto").await.unwrap();
+    let account =
+        client(&server).await.register_passwordless(&mine, "toto", Some("csi_1")).await.unwrap();
     assert_eq!(account.account_id, "0189");
     assert_eq!(account.server_key.thumbprint(), theirs.public_key().thumbprint());
     let [asked] = &server.asked()[..] else { panic!() };
     let own = base64::encode(&mine.public_key().to_spki_der());
-    assert_eq!(asked.json(), json!({ "username": "toto", "clientSidePublicKey": own }));
+    let expected =
+        json!({ "username": "toto", "clientSidePublicKey": own, "enrolment_code": "csi_1" });
+    assert_eq!(asked.json(), expected);
 }
 
 #[tokio::test]
@@ -130,7 +133,7 @@ async fn a_keyring_keeps_all_that_the_next_login_needs() {
     let random = || Arc::new(CountingRandom::default());
     let cost = KdfCost::new(1, KdfCost::MEMORY_KIB.0, 1).unwrap();
 
-    let account = client.register_passwordless(&mine, "toto").await.unwrap();
+    let account = client.register_passwordless(&mine, "toto", None).await.unwrap();
     let mut entry = Entry::new("home".parse().unwrap(), &server.origin(), "toto", &mine, NOW);
     account.record_in(&mut entry);
     Keyring::create(&path, &passphrase, cost, random()).unwrap().add(entry).unwrap();

@@ -47,7 +47,7 @@ async fn signs_nothing(rogue: &Server, key: &PrivateKey) -> UnfitSession {
     let issuer_only = SessionRecipients::issuer_only();
     let sent = client.send_signjwt(key, "alice", request, &issuer_only).await;
     assert!(matches!(sent, Err(ClientError::UnfitSession { .. })));
-    let registered = client.register_signjwt(key, "alice").await.unwrap_err();
+    let registered = client.register_signjwt(key, "alice", None).await.unwrap_err();
     assert!(registered.to_string().contains("nothing was signed"), "{registered}");
     let refused = client.whoami_signjwt(key, "alice").await.unwrap_err();
     for asked in rogue.asked() {

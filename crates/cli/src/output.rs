@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use zeroize::Zeroizing;
+
 /// Whether remarks are lines of the log. So they are where a program reads the log, which takes every
 /// line of standard error for JSON.
 static IN_THE_LOG: AtomicBool = AtomicBool::new(false);
@@ -18,6 +20,14 @@ pub(crate) fn remark_in_the_log() {
 /// Writes a line of the result. A reader that has left (such as `head`) is no error.
 pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
     bytes(format!("{}\n", text.as_ref()).as_bytes())
+}
+
+/// Writes a line of the result that exists nowhere else, such as a code: then a reader that has left is
+/// an error.
+pub(crate) fn only_copy(text: &str) -> io::Result<()> {
+    let line = Zeroizing::new(format!("{text}\n"));
+    let mut out = io::stdout().lock();
+    out.write_all(line.as_bytes()).and_then(|()| out.flush())
 }
 
 /// Writes bytes of the result as they are.

@@ -1,9 +1,13 @@
 //! Lists of whom to invite. With passwords: CSV (RFC 4180), as spreadsheets write it in any country, with
-//! a header line that names the columns `User ID` and `Password`. Without: one username a line.
+//! a header line that names the columns `User ID` and `Password`. Without: one username a line, or CSV with
+//! a header line that names the column.
 
 use std::{collections::HashMap, fmt};
 
-use countersign_authority::{account::Username, invitation::OneTimePassword};
+use countersign_authority::{
+    account::{InvalidUsername, Username},
+    invitation::OneTimePassword,
+};
 
 /// The columns that are read, by the names that the header line may give them, in any case. Moodle
 /// writes the second one of the first.
@@ -64,8 +68,15 @@ pub(super) fn read(list: &[u8]) -> Result<Vec<Invited>, Vec<BadLine>> {
 
 /// Reads a list of usernames, one a line, or says what is wrong with every line that is wrong.
 pub(super) fn read_names(list: &[u8]) -> Result<Vec<(usize, Username)>, Vec<BadLine>> {
-    let names = lines(list)?.map(|(line, text)| {
-        let name = text.trim().parse::<Username>().map_err(|error| error.to_string());
+    let mut lines = lines(list)?.peekable();
+    let named = lines.next_if(|(_, line)| named_separator(line).is_some());
+    let named = named.and_then(|(_, line)| named_separator(line));
+    let header = lines.peek().and_then(|(_, line)| NameColumn::find(line, named));
+    if header.is_some() {
+        lines.next();
+    }
+    let names = lines.map(|(line, text)| {
+        let name = header.as_ref().map_or_else(|| bare_name(text), |header| header.read(text));
         (line, name.map(|name| (name.clone(), name)))
     });
     let names = once_each(names)?;
@@ -75,11 +86,29 @@ pub(super) fn read_names(list: &[u8]) -> Result<Vec<(usize, Username)>, Vec<BadL
     Ok(names)
 }
 
-/// The lines that are not empty, with their numbers.
+/// The name on a line of its own. Separators at its end are empty cells.
+fn bare_name(line: &str) -> Result<Username, String> {
+    let name = line.trim_end_matches(|c: char| c.is_whitespace() || SEPARATORS.contains(&c)).trim();
+    if name.contains(SEPARATORS) {
+        return Err(
+            "one name a line is needed, and no columns; or else a first line that names the \
+                    columns, one of them `username`"
+                .to_owned(),
+        );
+    }
+    name.parse().map_err(|error: InvalidUsername| error.to_string())
+}
+
+/// The lines that are not empty, as rows of empty cells are too, with their numbers.
 fn lines(list: &[u8]) -> Result<impl Iterator<Item = (usize, &str)>, Vec<BadLine>> {
     let text = str::from_utf8(list).map_err(|error| vec![not_utf8(list, error.valid_up_to())])?;
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    Ok((1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()))
+    Ok((1..).zip(text.lines()).filter(|(_, line)| !is_blank(line)))
+}
+
+/// Whether a line has nothing in it, not even in the cells of a spreadsheet.
+fn is_blank(line: &str) -> bool {
+    line.replace("\"\"", "").chars().all(|c| c.is_whitespace() || SEPARATORS.contains(&c))
 }
 
 fn not_utf8(list: &[u8], valid: usize) -> BadLine {
@@ -118,6 +147,35 @@ fn named_separator(line: &str) -> Option<char> {
     let mut named = line.trim_end_matches(['\r', '\n']).strip_prefix("sep=")?.chars();
     let separator = named.next().filter(|separator| SEPARATORS.contains(separator))?;
     named.next().is_none().then_some(separator)
+}
+
+/// The column of usernames in a list without passwords.
+struct NameColumn {
+    separator: char,
+    place: usize,
+    columns: usize,
+}
+
+impl NameColumn {
+    /// Reads the header line, if this is one.
+    fn find(line: &str, named: Option<char>) -> Option<Self> {
+        let separators = named.as_ref().map_or(&SEPARATORS[..], std::slice::from_ref);
+        separators.iter().find_map(|separator| {
+            let fields = fields(line, *separator).ok()?;
+            let is_name = |field: &String| USER_ID.iter().any(|n| n.eq_ignore_ascii_case(field));
+            let place = fields.iter().position(is_name)?;
+            Some(Self { separator: *separator, place, columns: fields.len() })
+        })
+    }
+
+    fn read(&self, line: &str) -> Result<Username, String> {
+        let fields = fields(line, self.separator)?;
+        if fields.iter().skip(self.columns).any(|field| !field.is_empty()) {
+            return Err("there are more fields than columns in the header".to_owned());
+        }
+        let name = fields.get(self.place).ok_or("there are fewer fields than the header names")?;
+        name.parse().map_err(|error: InvalidUsername| error.to_string())
+    }
 }
 
 /// What the header line says.
@@ -328,5 +386,28 @@ mod tests {
         assert_eq!(wrong[0], "line 2: ALICE is on line 1 already");
         assert!(wrong[1].starts_with("line 3: a username consists of"), "{wrong:?}");
         assert!(read_names(b"\n").is_err());
+    }
+
+    #[test]
+    fn a_header_of_a_list_of_names_is_no_name() {
+        for list in [
+            "Username\nalice\nbob\n",
+            "user id\r\nalice\r\nbob\r\n",
+            "username,code,expires\nalice,csi_1,2026-01-01T00:00:00Z\nbob,csi_2,2026-01-01T00:00:00Z\n",
+            "sep=;\nFirst name;Username\nAda;alice\nBob;bob\n;\n",
+        ] {
+            let names = read_names(list.as_bytes()).map_err(|wrong| format!("{wrong:?}")).unwrap();
+            let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
+            assert_eq!(names, ["alice", "bob"], "{list:?}");
+        }
+        let wrong = read_names(b"eve,Eve Smith\n").err().unwrap();
+        assert!(wrong[0].to_string().contains("one name a line is needed, and no columns"));
+    }
+
+    #[test]
+    fn empty_rows_of_a_spreadsheet_are_skipped() {
+        assert_eq!(good("User ID;Password\ne1;12345678\n;\n\"\";\"\"\n")[0].1, "e1");
+        assert_eq!(good("User ID,Password\ne1,12345678\n,\n , \n").len(), 1);
+        assert_eq!(read_names(b"alice;\n;\n;;\n").unwrap().len(), 1);
     }
 }

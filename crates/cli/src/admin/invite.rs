@@ -1,29 +1,21 @@
 //! `countersign admin invite`.
 
-use std::{
-    fmt::Write as _,
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod lists;
 
-use anyhow::{Context as _, ensure};
-use clap::Args;
+use std::{collections::HashSet, path::PathBuf, time::Duration};
+
+use anyhow::ensure;
+use clap::{ArgGroup, Args};
 use countersign_authority::{
     Administration, NewInvitation, NewRecovery, RegistrationKey,
     account::{Account, AccountName, Username},
-    invitation::{CodeHash, OneTimePassword},
+    invitation::{CodeHash, OneTimePassword, Purpose},
     ports::AccountStore,
 };
 use countersign_protocol::{Scopes, UnixTime};
 use countersign_system::SystemRandom;
-use zeroize::Zeroizing;
 
-use super::{
-    class_list::{self, BadLine},
-    count, explain, open_to_change, signing_keys, union,
-};
+use super::{explain, open_to_change, signing_keys, union};
 use crate::{
     config::Settings,
     output,
@@ -35,16 +27,16 @@ use crate::{
 const USUALLY: Duration = Duration::from_hours(24 * 7);
 /// The same for a code that hands over an account.
 const RECOVERY_USUALLY: Duration = Duration::from_hours(1);
-/// A longer list is refused, in bytes.
-const MAX_LIST: u64 = 16 * 1024 * 1024;
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("named").args(["username", "names_from"])))]
 pub(super) struct Options {
     /// The only username that may use the code [default: any]
     username: Option<Username>,
 
-    /// Make a code that gives the account of USERNAME a new key, or a new password if it has one
-    #[arg(long, requires = "username", conflicts_with_all = ["scopes", "one_time_password"])]
+    /// Make a code that gives the account of USERNAME, or each account of the list, a new key, or a
+    /// new password if it has one
+    #[arg(long, requires = "named", conflicts_with_all = ["scopes", "one_time_password", "import"])]
     recover: bool,
 
     /// When that code is used, revoke everything else that logs in to the account: its other keys,
@@ -71,7 +63,7 @@ pub(super) struct Options {
 
     /// Make a code for each username of this list (- for standard input), one a line; all or none.
     /// They are written as CSV: username, code, expires
-    #[arg(long, value_name = "FILE", conflicts_with = "username")]
+    #[arg(long, value_name = "FILE")]
     names_from: Option<PathBuf>,
 }
 
@@ -84,10 +76,13 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     ensure!(!expires.is_zero(), "the code would never work: --expires must not be zero");
     let scopes = union(&options.scopes)?;
     if let Some(path) = &options.import {
-        return import(settings, path, &scopes, expires).await;
+        return lists::import(settings, path, &scopes, expires).await;
     }
     if let Some(path) = &options.names_from {
-        return invite_each(settings, path, &scopes, expires).await;
+        if options.recover {
+            return lists::recover_each(settings, path, options.revoke_others, expires).await;
+        }
+        return lists::invite_each(settings, path, &scopes, expires).await;
     }
     match options.username {
         Some(username) if options.recover => {
@@ -113,12 +108,14 @@ async fn invite(
     let expires_at = data_dir.ports.clock.now() + expires;
     let whom = username.as_ref().map_or("anybody".to_owned(), ToString::to_string);
     let command = command(settings, "register", username.as_ref().map_or("NAME", Username::as_str));
+    let earlier = open_codes(&data_dir, username.as_slice()).await?;
     let new = NewInvitation { username, scopes, expires_at };
     let code = Administration::new(&data_dir.ports).invite(new).await?;
-    let said = output::line(code.reveal());
+    let said = output::only_copy(code.reveal());
     let until = to_rfc3339(expires_at);
     output::remark(format!("registers {whom}, once, until {until}; it is not shown again"));
     output::remark(format!("use it with: {command}"));
+    remark_on_earlier(&earlier);
     warn_if_closed(settings);
     output::after(made(&code.hash()), said)
 }
@@ -145,7 +142,7 @@ async fn invite_with_password(
     let text = password.reveal().to_owned();
     let invited = [(username.clone(), password)];
     let until = invite_all(settings, &data_dir, &invited, scopes, expires).await?;
-    let said = output::line(text);
+    let said = output::only_copy(&text);
     output::remark(format!(
         "registers {username}, once, until {}; it is not shown again",
         to_rfc3339(until)
@@ -168,7 +165,7 @@ async fn allow_recovery(
     let expires_at = data_dir.ports.clock.now() + expires;
     let new = NewRecovery { name: name.clone(), revoke_others, expires_at };
     let code = administration.allow_recovery(new).await.map_err(explain(&name))?;
-    let said = output::line(code.reveal());
+    let said = output::only_copy(code.reveal());
     let Account { username, .. } = &account;
     output::remark(format!(
         "lets whoever has it into the account of {username}, once, until {}; it is not shown again",
@@ -178,66 +175,43 @@ async fn allow_recovery(
     if administration.has_password(&account).await? {
         output::remark("for a new password in place of a key: add --dialect password");
     }
-    output::remark(if revoke_others {
-        "its use revokes everything else that logs in to the account"
-    } else {
-        "everything else that logs in to the account stays: if a key is in strange hands, revoke it \
-         (`countersign admin keys list`), or make another code with --revoke-others"
-    });
+    output::remark(what_else_happens(revoke_others));
     if earlier.is_some() {
         output::remark(format!("an earlier code for {username} no longer works"));
     }
     output::after(made(&code.hash()), said)
 }
 
-/// Invites everybody on a list, or says what is wrong with it.
-async fn import(
-    settings: &Settings,
-    path: &Path,
-    scopes: &Scopes,
-    expires: Duration,
-) -> anyhow::Result<()> {
-    let invited = class_list::read(&read_list(path)?)
-        .map_err(|wrong| anyhow::anyhow!(nobody(path, &wrong)))?;
-    let (_claim, data_dir) = open_to_change(settings)?;
-    let names = invited.iter().map(|person| (person.line, &person.username));
-    refuse_all_registered(&*data_dir.ports.accounts, path, names).await?;
-    let invited: Vec<_> = invited.into_iter().map(|one| (one.username, one.password)).collect();
-    let until = invite_all(settings, &data_dir, &invited, scopes, expires).await?;
-    let how_many = count(invited.len() as u64, "invitation");
-    output::remark(format!("made {how_many}, each good once, until {}", to_rfc3339(until)));
-    Ok(())
+/// What the use of a code to recover does to the other keys, and to the password.
+const fn what_else_happens(revoke_others: bool) -> &'static str {
+    if revoke_others {
+        "its use revokes everything else that logs in to the account"
+    } else {
+        "everything else that logs in to the account stays: if a key is in strange hands, revoke it \
+         (`countersign admin keys list`), or make another code with --revoke-others"
+    }
 }
 
-/// Makes a code for everybody on a list of names, or says what is wrong with it.
-async fn invite_each(
-    settings: &Settings,
-    path: &Path,
-    scopes: &Scopes,
-    expires: Duration,
-) -> anyhow::Result<()> {
-    let named = class_list::read_names(&read_list(path)?)
-        .map_err(|wrong| anyhow::anyhow!(nobody(path, &wrong)))?;
-    let (_claim, data_dir) = open_to_change(settings)?;
-    let names = named.iter().map(|(line, username)| (*line, username));
-    refuse_all_registered(&*data_dir.ports.accounts, path, names).await?;
-    let usernames: Vec<_> = named.into_iter().map(|(_, username)| username).collect();
-    let expires_at = data_dir.ports.clock.now() + expires;
-    let administration = Administration::new(&data_dir.ports);
-    let codes = administration.invite_each(&usernames, scopes, expires_at).await?;
-    let until = to_rfc3339(expires_at);
-    // No username, code or time has anything in it that CSV would have to quote.
-    let mut list = Zeroizing::new("username,code,expires\n".to_owned());
-    for (username, code) in usernames.iter().zip(&codes) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(list, "{username},{},{until}", code.reveal());
+/// Those of `usernames` who have a code to register that works.
+async fn open_codes(data_dir: &DataDir, usernames: &[Username]) -> anyhow::Result<Vec<Username>> {
+    let ports = &data_dir.ports;
+    let now = ports.clock.now();
+    let mut all = ports.invitations.invitations(u32::MAX).await?;
+    all.retain(|one| one.purpose == Purpose::Register && one.is_usable(now));
+    let open: HashSet<_> =
+        all.iter().filter_map(|one| Some(one.username.as_ref()?.folded())).collect();
+    Ok(usernames.iter().filter(|username| open.contains(&username.folded())).cloned().collect())
+}
+
+fn remark_on_earlier(earlier: &[Username]) {
+    if !earlier.is_empty() {
+        let names: Vec<_> = earlier.iter().map(Username::as_str).collect();
+        output::remark(format!(
+            "an earlier code works too for {}: `countersign admin invitations list` shows it, and \
+             `withdraw` ends it",
+            names.join(", ")
+        ));
     }
-    let said = output::bytes(list.as_bytes());
-    let how_many = count(codes.len() as u64, "invitation");
-    output::remark(format!("made {how_many}, each good once, until {until}"));
-    output::remark(format!("each is used with: {}", command(settings, "register", "USERNAME")));
-    warn_if_closed(settings);
-    output::after(format!("{how_many} made (nobody knows their codes: withdraw them)"), said)
 }
 
 /// Makes invitations with passwords, which work until the moment that is returned.
@@ -258,26 +232,6 @@ async fn invite_all(
     Ok(expires_at)
 }
 
-/// Reads a list; `-` stands for standard input.
-fn read_list(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let mut list = Zeroizing::new(Vec::new());
-    let mut read = |source: &mut dyn Read| source.take(MAX_LIST + 1).read_to_end(&mut list);
-    let outcome = match path.to_str() {
-        Some("-") => read(&mut io::stdin().lock()),
-        Some(_) | None => File::open(path).and_then(|mut file| read(&mut file)),
-    };
-    outcome.with_context(|| format!("cannot read {}", list_name(path)))?;
-    ensure!(list.len() as u64 <= MAX_LIST, "{} is longer than {MAX_LIST} bytes", list_name(path));
-    Ok(list)
-}
-
-fn list_name(path: &Path) -> String {
-    match path.to_str() {
-        Some("-") => "standard input".to_owned(),
-        Some(_) | None => path.display().to_string(),
-    }
-}
-
 async fn refuse_registered(accounts: &dyn AccountStore, username: &Username) -> anyhow::Result<()> {
     ensure!(
         !has_account(accounts, username).await?,
@@ -287,33 +241,8 @@ async fn refuse_registered(accounts: &dyn AccountStore, username: &Username) -> 
     Ok(())
 }
 
-async fn refuse_all_registered(
-    accounts: &dyn AccountStore,
-    path: &Path,
-    names: impl Iterator<Item = (usize, &Username)>,
-) -> anyhow::Result<()> {
-    let mut wrong = Vec::new();
-    for (line, username) in names {
-        if has_account(accounts, username).await? {
-            wrong.push(BadLine { line, reason: format!("{username} has an account already") });
-        }
-    }
-    ensure!(wrong.is_empty(), nobody(path, &wrong));
-    Ok(())
-}
-
 async fn has_account(accounts: &dyn AccountStore, username: &Username) -> anyhow::Result<bool> {
     Ok(accounts.account(&AccountName::Username(username.clone())).await?.is_some())
-}
-
-/// Why a list invites nobody, line by line.
-fn nobody(path: &Path, wrong: &[BadLine]) -> String {
-    let mut text = format!("nobody is invited; {} has bad lines:", list_name(path));
-    for line in wrong {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\n  {line}");
-    }
-    text
 }
 
 fn made(hash: &CodeHash) -> String {

@@ -159,6 +159,27 @@ fn a_backup_that_is_whole_is_no_failure_when_nobody_can_be_told() {
 }
 
 #[test]
+fn a_code_that_goes_into_a_closed_pipe_is_named_so_that_it_can_be_withdrawn() {
+    let dir = used_data_dir();
+    let list = dir.path().join("names");
+    fs::write(&list, "alice\nbob\n").unwrap();
+    for args in [&["invite"][..], &["invite", "--names-from", list.to_str().unwrap()]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = admin_command(dir.path(), args).stdout(writer).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        let list =
+            super::json_lines(&admin(dir.path(), &["invitations", "list", "--json"]).result());
+        for made in list.iter().filter(|made| made["state"] == "open") {
+            let hash = made["hash"].as_str().unwrap();
+            assert!(stderr.contains(&hash[..8]), "{hash}: {stderr}");
+            admin(dir.path(), &["invitations", "withdraw", hash]).remark();
+        }
+    }
+}
+
+#[test]
 fn an_invitation_whose_code_nobody_saw_is_named_so_that_it_can_be_withdrawn() {
     let dir = used_data_dir();
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -76,13 +76,19 @@ async fn everybody_on_a_list_of_names_gets_a_code() {
     bob.register(Some(rows[2][1])).await.unwrap();
     alice.login(Some("read")).await.unwrap();
 
+    std::fs::write(list, "carol\n").unwrap();
+    let invite = ["invite", "--names-from", list];
+    assert!(!admin(dir, &invite).stderr.contains("an earlier code"));
+    let again = admin(dir, &invite).stderr;
+    assert!(again.contains("an earlier code works too for carol: "), "{again}");
+
     std::fs::write(list, "carol\nalice\nb b\n").unwrap();
     let refusal = admin(dir, &["invite", "--names-from", list]).refusal();
     assert!(refusal.contains("nobody is invited") && refusal.contains("line 3:"), "{refusal}");
     std::fs::write(list, "carol\nalice\n").unwrap();
     let refusal = admin(dir, &["invite", "--names-from", list]).refusal();
     assert!(refusal.contains("line 2: alice has an account already"), "{refusal}");
-    assert_eq!(json_lines(&admin(dir, &["invitations", "list", "--json"]).result()).len(), 2);
+    assert_eq!(json_lines(&admin(dir, &["invitations", "list", "--json"]).result()).len(), 4);
 }
 
 #[test]

@@ -73,6 +73,31 @@ async fn a_code_can_revoke_the_others_and_a_key_from_a_file_can_be_let_in() {
     alice.does(&["login", "--key", "key.pem", "--username", "alice"]);
 }
 
+#[tokio::test]
+async fn everybody_on_a_list_gets_a_code_that_leads_back() {
+    let server = Server::start(&[]);
+    let dir = server.data_dir();
+    let lost = Person::registered(&server, "alice").await;
+    let _bob = Person::registered(&server, "bob").await;
+    let list = dir.join("names.txt");
+    fs::write(&list, "Alice\nbob\n").unwrap();
+    let invite = ["invite", "--recover", "--revoke-others", "--names-from", list.to_str().unwrap()];
+    let table = admin(dir, &invite).result();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!((rows[1][0], rows[2][0], rows.len()), ("alice", "bob", 3));
+    let alice = User::of(server.url());
+    // With what copying puts around it.
+    alice.does(&["recover", "alice", "--code", &format!(" {}\r\n", rows[1][1])]);
+    assert!(lost.login(None).await.is_err(), "--revoke-others counts for a list too");
+
+    fs::write(&list, "bob\ncarol\n").unwrap();
+    let refusal = admin(dir, &invite).refusal();
+    assert!(refusal.contains("no code is made; "), "{refusal}");
+    assert!(refusal.contains("line 2: there is no account carol"), "{refusal}");
+    let import = admin(dir, &["invite", "--recover", "--import", list.to_str().unwrap()]);
+    assert!(import.refusal().contains("--import"));
+}
+
 #[test]
 fn an_interrupted_recovery_is_gone_on_with() {
     let server = Server::start(&[]);

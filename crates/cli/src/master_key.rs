@@ -79,10 +79,7 @@ pub(crate) fn find(
     may_create: bool,
     random: &dyn Random,
 ) -> anyhow::Result<Vec<Found>> {
-    if let Some(found) = from_environment()? {
-        return Ok(vec![found]);
-    }
-    let found = from_files(data_dir)?;
+    let found = present(data_dir)?;
     if !found.is_empty() {
         return Ok(found);
     }
@@ -99,6 +96,14 @@ pub(crate) fn find(
         VARIABLES[0],
         VARIABLES[1]
     )
+}
+
+/// The keys that [`find`] finds without making one.
+pub(crate) fn present(data_dir: &Path) -> anyhow::Result<Vec<Found>> {
+    match from_environment()? {
+        Some(found) => Ok(vec![found]),
+        None => from_files(data_dir),
+    }
 }
 
 /// All keys that are there, whichever of them would count: that of the environment, and those of the
@@ -155,11 +160,17 @@ pub(crate) fn is_given() -> bool {
     env::var_os(VARIABLES[0]).is_some_and(|value| !value.is_empty())
 }
 
-/// Opens the vault of `store` with the one of `keys` that fits, which is returned with it.
+/// What to do where the key of the present database is lost.
+pub(crate) const IF_LOST: &str =
+    "If it is lost for good: `countersign admin rekey --abandon-signing-keys`";
+
+/// Opens the vault of `store` with the one of `keys` that fits, which is returned with it. The error
+/// ends with `if_lost`, which says what to do where nobody has that key any more.
 pub(crate) async fn open_vault(
     data_dir: &Path,
     keys: Vec<Found>,
     store: &dyn VaultStore,
+    if_lost: &str,
 ) -> anyhow::Result<(Vault, Found)> {
     let tried: Vec<_> = keys.iter().map(|found| found.source.place()).collect();
     for found in keys {
@@ -178,7 +189,7 @@ pub(crate) async fn open_vault(
     }
     bail!(
         "wrong master key in {tried}: the database was made with another one; put that one back, \
-         or set {} to it. If it is lost for good: `countersign admin rekey --abandon-signing-keys`",
+         or set {} to it. {if_lost}",
         VARIABLES[0]
     )
 }

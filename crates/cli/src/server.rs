@@ -137,7 +137,9 @@ pub(crate) async fn start(
             .detail("the write-ahead log was missing".to_owned());
         ports.audit.append(vec![event]).await?;
     }
-    let (vault, found) = master_key::open_vault(&settings.data_dir, keys, &*ports.vault).await?;
+    let (vault, found) =
+        master_key::open_vault(&settings.data_dir, keys, &*ports.vault, master_key::IF_LOST)
+            .await?;
     let found = master_key::settle(&settings.data_dir, found)?;
     master_key::warn_if_weak(&found);
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);

@@ -80,7 +80,7 @@ enum Command {
     /// With --recover the code gives an account that exists a new key or, where it has a password, a
     /// new password: for whoever has lost the only key, or forgotten the password. Whoever has the
     /// code gets the account, so make sure whom you give it to. An earlier one for the same account
-    /// stops working.
+    /// stops working. With --names-from too there is such a code for each account of the list.
     ///
     /// With --one-time-password, or --import for a whole class, the invited register by name and
     /// password, as the gradecoin dialect has it.
@@ -107,6 +107,9 @@ enum Command {
     /// touched. To restore one that was made before the master key was changed, set
     /// `COUNTERSIGN_MASTER_KEY` to the key of that time. The database that was there is kept beside
     /// the restored one.
+    ///
+    /// With --abandon-signing-keys the key of the backup need not be there: what only it opens is
+    /// given up, as `rekey --abandon-signing-keys` does it. It says what is lost, and asks.
     Restore(restore::Options),
     /// List and rotate the keys with which the server signs tokens
     #[command(subcommand)]

@@ -1,6 +1,6 @@
 //! `countersign admin rekey`.
 
-mod abandon;
+pub(super) mod abandon;
 
 use std::path::{Path, PathBuf};
 
@@ -114,7 +114,7 @@ async fn present_key(directory: &Path, data_dir: &DataDir) -> anyhow::Result<Fou
     let vaults = &*data_dir.ports.vault;
     require_vault(vaults).await?;
     let keys = master_key::find(directory, false, &SystemRandom)?;
-    let (_, found) = master_key::open_vault(directory, keys, vaults).await?;
+    let (_, found) = master_key::open_vault(directory, keys, vaults, master_key::IF_LOST).await?;
     master_key::settle(directory, found)
 }
 

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use countersign_authority::{
     account::{AccountName, AccountStatus},
@@ -21,9 +21,8 @@ use countersign_authority::{
 };
 use countersign_protocol::UnixTime;
 use countersign_store::sqlite::{DatabaseSummary, LockError, Restored, ServerLock, verify_backup};
-use countersign_system::SystemRandom;
 
-use super::{backup::describe, claim::Claim, open, require_vault, signing_keys};
+use super::{backup::describe, claim::Claim, open, rekey::abandon, require_vault, signing_keys};
 use crate::{
     config::Settings,
     master_key::{self, Found, Source},
@@ -31,6 +30,11 @@ use crate::{
     server::{self, DataDir, Purpose, database_path},
     time::to_rfc3339,
 };
+
+/// What to do where the present key is not that of the backup.
+const IF_LOST: &str = "Where the key was changed after the backup was made (`admin rekey`), the one of \
+    that time is needed, which --keep-old has kept. If it is lost for good: `countersign admin \
+    restore FILE --abandon-signing-keys`";
 
 const UNCHANGED: &str = "nothing was restored or changed";
 /// How many events of one kind are looked at to tell what a restore revives.
@@ -46,14 +50,26 @@ pub(super) struct Options {
     /// Do not ask before a database is replaced
     #[arg(long)]
     yes: bool,
+
+    /// The master key of the backup is lost for good: give up what only it opens, and have the rest
+    /// open with the present key, or with a new one
+    #[arg(long)]
+    abandon_signing_keys: bool,
 }
 
 pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
     refuse_while_running(&settings.data_dir)?;
     let summary = verify_backup(&options.file).context(UNCHANGED)?;
-    let keys = master_key::find(&settings.data_dir, false, &SystemRandom).context(UNCHANGED)?;
+    let keys = master_key::present(&settings.data_dir).context(UNCHANGED)?;
+    if keys.is_empty() && !options.abandon_signing_keys {
+        return Err(no_key(&settings.data_dir)).context(UNCHANGED);
+    }
     let rehearsal = Rehearsal::begin(settings, &options.file).context(UNCHANGED)?;
-    let opened = rehearsal.open(keys).await.context(UNCHANGED)?;
+    let opened = if options.abandon_signing_keys {
+        rehearsal.abandon(options.yes).await.context(UNCHANGED)?
+    } else {
+        rehearsal.open(keys).await.context(UNCHANGED)?
+    };
     let revived = revived(settings, &opened).await.unwrap_or_default();
     if database_path(settings).exists() && !options.yes {
         confirm(settings, &options.file, &summary, &opened)?;
@@ -65,6 +81,14 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let said = report(settings, &options.file, &restored, &source);
     warn_of(&revived);
     output::after(format!("{} is restored", database_path(settings).display()), said)
+}
+
+fn no_key(data_dir: &Path) -> anyhow::Error {
+    anyhow!(
+        "there is no master key: put back {}, or set {} to it. {IF_LOST}",
+        master_key::file_in(data_dir).display(),
+        master_key::VARIABLES[0]
+    )
 }
 
 fn refuse_while_running(data_dir: &Path) -> anyhow::Result<()> {
@@ -109,11 +133,18 @@ impl<'a> Rehearsal<'a> {
         let data_dir = server::open(&self.copied, Purpose::Rehearsal)?;
         let vaults = &*data_dir.ports.vault;
         require_vault(vaults).await?;
-        let (vault, found) = master_key::open_vault(&self.settings.data_dir, keys, vaults).await?;
+        let directory = &self.settings.data_dir;
+        let (vault, found) = master_key::open_vault(directory, keys, vaults, IF_LOST).await?;
         signing_keys::open_all(self.settings, &data_dir, &vault).await?;
-        let newest = data_dir.ports.audit.events(&AuditFilter::default(), 1).await?;
-        let newest = newest.first().map_or(UnixTime::EPOCH, |recorded| recorded.event.at);
-        Ok(Opened { data_dir, source: found.source, newest })
+        Opened::of(data_dir, found.source).await
+    }
+
+    /// Opens the copy without its master key, which is lost.
+    async fn abandon(&self, yes: bool) -> anyhow::Result<Opened> {
+        let data_dir = server::open(&self.copied, Purpose::Rehearsal)?;
+        require_vault(&*data_dir.ports.vault).await?;
+        let source = abandon::of_backup(&self.settings.data_dir, &data_dir, yes).await?;
+        Opened::of(data_dir, source).await
     }
 
     fn perform(&self) -> anyhow::Result<Restored> {
@@ -139,6 +170,12 @@ struct Opened {
 }
 
 impl Opened {
+    async fn of(data_dir: DataDir, source: Source) -> anyhow::Result<Self> {
+        let newest = data_dir.ports.audit.events(&AuditFilter::default(), 1).await?;
+        let newest = newest.first().map_or(UnixTime::EPOCH, |recorded| recorded.event.at);
+        Ok(Self { data_dir, source, newest })
+    }
+
     async fn record_restore(&self, backup: &Path) -> anyhow::Result<()> {
         let ports = &self.data_dir.ports;
         let newest = to_rfc3339(self.newest);
@@ -257,8 +294,15 @@ fn report(
     if let Some(previous) = &restored.previous {
         output::remark(format!("the database that was there is {} now", previous.display()));
     }
-    if let Source::Environment(variable) = source {
-        output::remark(format!("it opens with the master key in {variable}: start the server so"));
+    match source {
+        Source::Environment(variable) => output::remark(format!(
+            "it opens with the master key in {variable}: start the server so"
+        )),
+        Source::NewFile(path) => output::remark(format!(
+            "the new master key is in {}: keep a copy of it elsewhere",
+            path.display()
+        )),
+        Source::File(_) | Source::Interrupted(_) => {}
     }
     Ok(said?)
 }

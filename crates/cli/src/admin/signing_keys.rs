@@ -119,7 +119,8 @@ pub(super) async fn open_vault(
     let vaults = &*data_dir.ports.vault;
     require_vault(vaults).await?;
     let keys = master_key::find(&settings.data_dir, false, &SystemRandom)?;
-    let (vault, found) = master_key::open_vault(&settings.data_dir, keys, vaults).await?;
+    let (vault, found) =
+        master_key::open_vault(&settings.data_dir, keys, vaults, master_key::IF_LOST).await?;
     Ok((vault, found.source))
 }
 

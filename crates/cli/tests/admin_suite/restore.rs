@@ -158,6 +158,45 @@ fn a_backup_is_restored_on_a_new_machine() {
     admin_with(&dir, key, &["check"]).result();
 }
 
+#[tokio::test]
+async fn a_backup_whose_master_key_is_lost_is_restored_without_what_only_that_opens() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start_in(data_dir.path(), &[]);
+    let alice = Person::registered(&server, "alice").await;
+    let backed = Backed::up(data_dir);
+    server.kill();
+    let restore = ["restore", backed.path(), "--yes"];
+    let abandon = ["restore", backed.path(), "--yes", "--abandon-signing-keys"];
+    let refusal = admin(backed.data_dir.path(), &abandon).refusal();
+    assert!(refusal.contains("the master key is not lost"), "{refusal}");
+
+    let new_machine = tempfile::tempdir().unwrap();
+    let dir = new_machine.path();
+    let refusal = admin(dir, &restore).refusal();
+    assert!(refusal.contains("restore FILE --abandon-signing-keys"), "{refusal}");
+    assert!(!refusal.contains("rekey --abandon"), "{refusal}");
+    let said = admin(dir, &abandon);
+    assert!(said.stderr.contains("signing keys: every token"), "{}", said.stderr);
+    assert!(said.stderr.contains("the new master key is in "), "{}", said.stderr);
+    assert!(said.result().contains("1 account, "));
+    let server = Server::start_in(dir, &[]);
+    alice.at(&server).await.login(None).await.unwrap();
+    let kinds = event_kinds(dir);
+    assert!(kinds.contains(&"master-key.abandoned".to_owned()), "{kinds:?}");
+    assert!(kinds.contains(&"database.restored".to_owned()), "{kinds:?}");
+}
+
+#[test]
+fn a_backup_from_before_a_change_of_the_master_key_asks_for_the_key_of_that_time() {
+    let backed = Backed::up(used_data_dir());
+    let dir = backed.data_dir.path();
+    admin(dir, &["rekey"]).result();
+    let refusal = admin(dir, &["restore", backed.path(), "--yes"]).refusal();
+    assert!(refusal.contains("--keep-old has kept"), "{refusal}");
+    admin(dir, &["restore", backed.path(), "--yes", "--abandon-signing-keys"]).result();
+    admin(dir, &["check"]).result();
+}
+
 #[test]
 fn a_damaged_database_does_not_stand_in_the_way() {
     let backed = Backed::up(used_data_dir());

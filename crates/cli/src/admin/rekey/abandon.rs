@@ -1,5 +1,5 @@
 //! `countersign admin rekey --abandon-signing-keys`: the master key is lost, and the server shall start
-//! again.
+//! again. `countersign admin restore --abandon-signing-keys` does the same to a backup.
 
 use std::path::Path;
 
@@ -45,7 +45,8 @@ pub(super) async fn run(
             );
         }
     }
-    tell_what_is_lost(data_dir, &Vault::contents(stores).await?).await?;
+    output::remark("make a copy first: countersign admin backup FILE");
+    tell_what_is_lost(data_dir).await?;
     confirm("give that up for good, and make a new master key", yes)?;
     let new = given.unwrap_or_else(|| MasterKey::generate(&SystemRandom));
     if in_file {
@@ -77,6 +78,28 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Has the copy of a backup open with the present master key of `directory`, or with a new one where
+/// there is none. Returns where that key is.
+pub(in super::super) async fn of_backup(
+    directory: &Path,
+    copy: &DataDir,
+    yes: bool,
+) -> anyhow::Result<Source> {
+    let ports = &copy.ports;
+    let stores = (&*ports.vault, &*ports.signing_keys);
+    refuse_if_found(directory, copy).await?;
+    tell_what_is_lost(copy).await?;
+    confirm("restore without that, for good", yes)?;
+    let mut present = master_key::present(directory)?;
+    let found = if present.is_empty() {
+        master_key::find(directory, true, &SystemRandom)?.remove(0)
+    } else {
+        present.remove(0)
+    };
+    Vault::abandon(stores, &found.key, ports.clock.now(), &SystemRandom).await?;
+    Ok(found.source)
+}
+
 /// Refuses where the key is not lost. Returns the variable that holds a key which opens nothing.
 async fn refuse_if_found(
     directory: &Path,
@@ -100,8 +123,10 @@ async fn refuse_if_found(
     Ok(variable)
 }
 
-async fn tell_what_is_lost(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<()> {
-    output::remark("make a copy first: countersign admin backup FILE. This is lost:");
+async fn tell_what_is_lost(data_dir: &DataDir) -> anyhow::Result<()> {
+    let ports = &data_dir.ports;
+    let lost = &Vault::contents((&*ports.vault, &*ports.signing_keys)).await?;
+    output::remark("this is lost:");
     output::remark(format!(
         "- {}: every token that was issued is refused from the next start on, and so are sessions; \
          everybody logs in again with the key or the password that they have",

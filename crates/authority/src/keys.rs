@@ -236,6 +236,7 @@ impl Authority {
         let limits = KeyLimits {
             live: self.policy.max_keys_per_account,
             revoked: self.policy.max_revoked_keys_per_account,
+            password_token_of: change.author.token_issued_at,
         };
         self.ports.credentials.add_credential(&credential, limits, event).await?;
         self.live.forget(&credential.thumbprint());

@@ -128,7 +128,7 @@ impl Authority {
             narrowed: scopes != signer.account.scopes,
             scopes,
             token_id: uuid_v7(now, &*self.ports.random).to_string(),
-            issued_at: now,
+            issued_at: self.issue_time(signer.account.id, now),
             expires_at: now + lifetime,
         };
         let access_token = self.signing_keys.sign(&claims, now)?;

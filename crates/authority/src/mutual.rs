@@ -292,7 +292,7 @@ impl Authority {
             scopes: account.scopes.clone(),
             narrowed: false,
             token_id: uuid_v7(now, &*self.ports.random).to_string(),
-            issued_at: now,
+            issued_at: self.issue_time(account.id, now),
             expires_at: now + lifetime,
         };
         let access_token = self.signing_keys.sign(&claims, now)?;

@@ -259,8 +259,9 @@ impl Authority {
         } else {
             self.signing_keys.signer(Signs::PasswordTokens, now)?
         };
-        let issued_at = if expired { expires_at - lifetime } else { now };
-        let expires_at = expires_at.min(issued_at + lifetime);
+        let begins = if expired { expires_at - lifetime } else { now };
+        let expires_at = expires_at.min(begins + lifetime);
+        let issued_at = self.issue_time(account.id, begins);
         let issuer = self.policy.issuer();
         let token_id = uuid_v7(now, &*self.ports.random).to_string();
         let Some(key) = key else {

@@ -36,8 +36,8 @@ pub use self::passwords::{
 pub use self::rate_limits::{LimitKey, RateLimit, RateLimited, RateLimiter, WindowLimiter};
 pub use self::replay_log::{ReplayError, ReplayLog};
 pub use self::revocations::{
-    DisabledAccount, KEYS_OF_EACH_ACCOUNT, RevocationStore, RevokedBefore, RevokedKey,
-    RevokedToken, RevokedTokenList, ShutOut,
+    DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore, RevokedBefore,
+    RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
 };
 pub use self::server_keys::ServerKeyStore;
 pub use self::session_nonces::{

@@ -25,7 +25,10 @@ use crate::{
     credential::{Credential, InvalidLabel, Label},
     invitation::{CodeHash, Invitation, Purpose, RecoveryCode},
     passwords::{HashError, NO_PASSWORD, Secret},
-    ports::{AccountRecovery, LimitKey, NewSecret, RateLimited, RecoverError, StoreError},
+    ports::{
+        AccountRecovery, LONGEST_TOKEN, LimitKey, NewSecret, RateLimited, RecoverError,
+        RevokedBefore, StoreError,
+    },
     proof::{PresentedDpop, ProofError},
     registration::PresentedKey,
 };
@@ -196,11 +199,12 @@ impl Authority {
 
     async fn recover(
         &self,
-        Permission { account, code_hash, .. }: Permission,
+        Permission { account, code_hash, revoke_others, .. }: Permission,
         secret: NewSecret,
         event: AuditEvent,
     ) -> Result<Recovered, RecoveryError> {
         let max_keys = self.policy.max_keys_per_account;
+        let ends_tokens = revoke_others || matches!(secret, NewSecret::Password(_));
         let Account { id: account_id, username, .. } = account;
         let recovery = AccountRecovery { account_id, code_hash, secret, max_keys, event };
         let outcome = self.ports.invitations.recover(recovery).await;
@@ -210,6 +214,12 @@ impl Authority {
         }
         if matches!(outcome, Ok(_) | Err(RecoverError::Store(_))) {
             self.live.forget_keys_of(account_id);
+            if ends_tokens {
+                // Up to now: what was issued while the store did it is covered too.
+                let issued_at = self.now();
+                let before = RevokedBefore { issued_at, expires_at: issued_at + LONGEST_TOKEN };
+                self.revoked_tokens.end_account(account_id, before);
+            }
             self.revocation_feed.forget();
         }
         let revoked = outcome?;

@@ -98,15 +98,33 @@ impl RevokedTokens {
     }
 
     /// Adds what a store remembers.
-    pub(crate) fn add(&self, RevokedTokenList { tokens, others }: RevokedTokenList) {
+    pub(crate) fn add(&self, RevokedTokenList { tokens, accounts, others }: RevokedTokenList) {
         let mut revoked = self.revoked.write();
         if let Some(others) = others {
             raise(&mut revoked.before, others);
+        }
+        for (account, before) in accounts {
+            revoked.end_account(account, before);
+            revoked.shrink_to(self.capacity);
         }
         for token in tokens {
             revoked.insert(token);
             revoked.shrink_to(self.capacity);
         }
+    }
+
+    /// Ends every token of `account` of before.
+    pub(crate) fn end_account(&self, account: AccountId, before: RevokedBefore) {
+        let mut revoked = self.revoked.write();
+        revoked.end_account(account, before);
+        revoked.shrink_to(self.capacity);
+    }
+
+    /// Up to when every token of `account` counts as revoked.
+    pub(crate) fn ended_up_to(&self, account: AccountId) -> Option<UnixTime> {
+        let revoked = self.revoked.read();
+        let own = revoked.accounts.get(&account).and_then(|of| of.before);
+        own.into_iter().chain(revoked.before).map(|before| before.issued_at).max()
     }
 
     /// Keeps a revocation until it is [written](Self::written). Who made it was told that it failed.
@@ -150,9 +168,13 @@ impl RevokedTokens {
         let lower = |before: &mut RevokedBefore| before.issued_at = before.issued_at.min(now);
         revoked.before.iter_mut().for_each(lower);
         revoked.accounts.values_mut().flat_map(|of| &mut of.before).for_each(lower);
-        // Nobody knows their ids, so they stay covered.
+        // Nobody knows the ids of these, so they stay covered.
         if let Some(others) = stored.others {
             raise(&mut revoked.before, others);
+        }
+        for (account, before) in stored.accounts {
+            revoked.end_account(account, before);
+            revoked.shrink_to(self.capacity);
         }
         let listed = revoked.accounts.values().flat_map(|of| &of.tokens);
         let mut known: HashSet<String> = listed.map(|token| token.id.to_string()).collect();
@@ -210,6 +232,16 @@ impl Revoked {
         let has = of.entries();
         self.entries = self.entries + has - had;
         true
+    }
+
+    /// Every token of `account` of before counts as revoked, and is not listed.
+    fn end_account(&mut self, account: AccountId, before: RevokedBefore) {
+        let of = self.accounts.entry(account).or_default();
+        let had = of.entries();
+        raise(&mut of.before, before);
+        of.collapse(before.issued_at);
+        let has = of.entries();
+        self.entries = self.entries + has - had;
     }
 
     /// Whether `token` falls under a moment, which then lasts until the token ends.
@@ -448,10 +480,40 @@ mod tests {
     fn what_a_store_cannot_list_counts_as_revoked() {
         let tokens = RevokedTokens::default();
         let others = RevokedBefore { issued_at: START, expires_at: START + LIFETIME };
-        tokens.add(RevokedTokenList { tokens: vec![token(1, 5)], others: Some(others) });
+        let tokens_of_store = vec![token(1, 5)];
+        tokens.add(RevokedTokenList {
+            tokens: tokens_of_store,
+            others: Some(others),
+            ..RevokedTokenList::default()
+        });
         assert!(is_revoked(&tokens, &token(2, 0)) && is_revoked(&tokens, &token(1, 5)));
         assert!(!is_revoked(&tokens, &token(2, 1)));
         assert_eq!(tokens.to_list(START).before, Some(START));
+    }
+
+    #[test]
+    fn the_tokens_of_an_account_that_were_ended_stay_so_when_the_clock_is_set_back() {
+        let tokens = RevokedTokens::default();
+        (0..3).for_each(|second| assert!(tokens.insert(token(1, second))));
+        let before = RevokedBefore {
+            issued_at: START + Duration::from_secs(1),
+            expires_at: START + LIFETIME,
+        };
+        let ended = || RevokedTokenList {
+            accounts: vec![(account(1), before)],
+            ..RevokedTokenList::default()
+        };
+        let are_ended = || {
+            assert!(tokens.contains("unknown", account(1), before.issued_at));
+            let later = before.issued_at + Duration::from_secs(1);
+            assert!(!tokens.contains("unknown", account(1), later), "one of later is good");
+            assert!(!tokens.contains("unknown", account(2), before.issued_at), "others are");
+        };
+        tokens.add(ended());
+        are_ended();
+        assert_eq!(tokens.revoked.read().entries, 2, "a token of later, and a moment");
+        tokens.clock_was_set_back(START - LIFETIME, ended());
+        are_ended();
     }
 
     #[test]
@@ -460,7 +522,8 @@ mod tests {
         let revoked: Vec<_> = (0..1000).map(|number| token(number / 50, number)).collect();
         revoked.iter().cloned().for_each(|token| assert!(tokens.insert(token)));
         let now = START - Duration::from_hours(1);
-        tokens.clock_was_set_back(now, RevokedTokenList { tokens: revoked, others: None });
+        let stored = RevokedTokenList { tokens: revoked, ..RevokedTokenList::default() };
+        tokens.clock_was_set_back(now, stored);
         for number in [0, 19, 1000] {
             let issued_at = now + Duration::from_secs(1);
             assert!(!tokens.contains("new", account(number), issued_at), "{number}");
@@ -477,7 +540,8 @@ mod tests {
             });
             let now = START + Duration::from_mins(15);
             for _ in 0..2 {
-                let stored = RevokedTokenList { tokens: all.clone(), others: None };
+                let stored =
+                    RevokedTokenList { tokens: all.clone(), ..RevokedTokenList::default() };
                 tokens.clock_was_set_back(now, stored);
                 assert!(all.iter().all(|token| is_revoked(&tokens, token)), "{accounts}");
             }

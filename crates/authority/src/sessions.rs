@@ -311,6 +311,7 @@ fn principal(signer: &KnownCredential, claims: &SessionClaims) -> Principal {
         scopes: signer.account.scopes.clone(),
         narrowed: false,
         covers: Coverage::NOTHING,
+        issued_at: None,
         expires_at: claims.expires_at,
     }
 }

@@ -86,6 +86,8 @@ pub(crate) struct Author {
     /// The live credential that signed; none for an account without keys, which has logged in with
     /// its password.
     pub(crate) credential: Option<Thumbprint>,
+    /// When its token was issued, where there is one.
+    pub(crate) token_issued_at: Option<UnixTime>,
 }
 
 impl<O> KeyChange<O> {
@@ -137,7 +139,7 @@ impl Authority {
         operation: &O,
         now: UnixTime,
     ) -> Result<(Author, Option<Unspent<KeyApproval>>), StepUpError> {
-        let account_id = request.principal.account_id;
+        let Principal { account_id, issued_at: token_issued_at, .. } = *request.principal;
         // First what costs nothing, so that a refusal takes nothing from the account's allowance.
         let key = check_proof(request.principal)?;
         check_target(request.principal.covers.target, O::MUST_SIGN)?;
@@ -147,11 +149,12 @@ impl Authority {
         self.admit_account(account_id).await?;
         let credential = self.live_credential(account_id, key.credential).await?;
         let Some(text) = request.approval else {
-            return Ok((Author { account_id, credential }, None));
+            return Ok((Author { account_id, credential, token_issued_at }, None));
         };
         let (approver, approval) =
             self.verify_approval(text, account_id, operation.key(), now).await?;
-        Ok((Author { account_id, credential: Some(approver) }, Some(approval)))
+        let credential = Some(approver);
+        Ok((Author { account_id, credential, token_issued_at }, Some(approval)))
     }
 
     /// `key` if it is a live credential of the account. None if the account has no live key and

@@ -120,7 +120,8 @@ impl Authority {
     /// credential, nor the account has been revoked or disabled since.
     ///
     /// A token whose credential is not in the store is one that a password was given for and that is
-    /// bound to a key of no account: then the account decides alone. Once somebody has proven to
+    /// bound to a key of no account: then the account decides alone. When its password is replaced,
+    /// every token of before counts as revoked. Once somebody has proven to
     /// have that key, its standing counts; who only claims it does not matter. Of what was revoked
     /// long since the store keeps no more than that it was.
     ///
@@ -151,6 +152,14 @@ impl Authority {
     /// When the store fails.
     pub async fn unbound_standing(&self, claims: &UnboundClaims) -> Result<bool, StoreError> {
         Ok(self.unbound_account(claims).await?.is_some())
+    }
+
+    /// The `iat` of a token that `account` gets at `now`: later than what was ended of the account.
+    /// An `iat` has whole seconds, so it may lie a second ahead, which every verifier bears.
+    pub(crate) fn issue_time(&self, account: AccountId, now: UnixTime) -> UnixTime {
+        let ended = self.revoked_tokens.ended_up_to(account);
+        let next = ended.map(|ended| UnixTime::from_secs(ended.as_secs() + 1));
+        next.filter(|next| *next > now && *next <= now + self.policy.skew).unwrap_or(now)
     }
 
     /// The account of an unbound token that is still good.

@@ -30,6 +30,8 @@ pub struct Principal {
     pub narrowed: bool,
     /// What the proof covers of the request that it came with.
     pub covers: Coverage,
+    /// The `iat` of the access token, where there is one.
+    pub issued_at: Option<UnixTime>,
     /// When the token, or the self-signed JWT, ends.
     pub expires_at: UnixTime,
 }

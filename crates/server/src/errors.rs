@@ -99,7 +99,9 @@ impl From<AddKeyError> for Problem {
             AddKeyError::Store(error @ AddCredentialError::AdderNotLive) => {
                 return step_up_needed("not-live", &error);
             }
-            AddKeyError::Store(error @ AddCredentialError::NotFirst) => {
+            AddKeyError::Store(
+                error @ (AddCredentialError::NotFirst | AddCredentialError::PasswordReplaced),
+            ) => {
                 return step_up_needed("password", &error);
             }
             AddKeyError::Store(AddCredentialError::KeyTaken) => ProblemType::KeyTaken,

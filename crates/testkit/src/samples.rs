@@ -42,7 +42,7 @@ pub fn credential(account_id: AccountId, public_key: PublicKey) -> Credential {
 }
 
 /// More keys than a test has.
-pub const KEY_LIMITS: KeyLimits = KeyLimits { live: 100, revoked: 1_000 };
+pub const KEY_LIMITS: KeyLimits = KeyLimits { live: 100, revoked: 1_000, password_token_of: None };
 
 /// Account `number`, called `name`, without scopes or invitation, with the key [`keys::ed25519`] of
 /// its number.

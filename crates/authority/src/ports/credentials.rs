@@ -90,13 +90,16 @@ pub trait CredentialStore: Send + Sync {
     ) -> Result<SpentReceipt, RecordLoginError>;
 }
 
-/// How many keys an account may have.
+/// What must hold of an account that gets another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLimits {
-    /// How many live ones.
+    /// How many live keys it may have.
     pub live: usize,
-    /// How many revoked ones. Each is remembered for ever, so that it never comes back.
+    /// How many revoked ones it may have. Each is remembered for ever, so that it never comes back.
     pub revoked: usize,
+    /// When the token was issued that came with the request, where there was one. A password adds a
+    /// key only by a token that has not been ended since.
+    pub password_token_of: Option<UnixTime>,
 }
 
 /// A login to be recorded.
@@ -130,6 +133,9 @@ pub enum AddCredentialError {
     /// No key adds it, while the account has live keys.
     #[error("the account has keys: log in with one of them, not with the password")]
     NotFirst,
+    /// No key adds it, but a password that is not that of the account any more.
+    #[error("the token was ended: log in again, with the present password")]
+    PasswordReplaced,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

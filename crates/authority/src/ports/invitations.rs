@@ -54,7 +54,8 @@ pub trait InvitationStore: Send + Sync {
 
     /// Gives an active account a new secret, uses the invitation up, and revokes everything else that
     /// logs in to the account if the invitation says so: its keys, which are returned, and its
-    /// password. Each key is an event of its own.
+    /// password. Each key is an event of its own. Where a password is replaced or everything else
+    /// revoked, every token that the account got before ends.
     async fn recover(&self, recovery: AccountRecovery) -> Result<Vec<Thumbprint>, RecoverError>;
 }
 

@@ -1,5 +1,7 @@
 //! What was revoked before its time.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 
@@ -8,6 +10,9 @@ use crate::audit::AuditEvent;
 
 /// How many revoked keys of one account are read, the latest ones.
 pub const KEYS_OF_EACH_ACCOUNT: u32 = 33;
+
+/// No token lives longer, whatever is configured; an hour more than the configuration can say.
+pub const LONGEST_TOKEN: Duration = Duration::from_hours(25);
 
 /// What was revoked before its time.
 #[async_trait]
@@ -57,6 +62,9 @@ pub struct RevokedBefore {
 pub struct RevokedTokenList {
     /// As many as were asked for.
     pub tokens: Vec<RevokedToken>,
+    /// Accounts whose tokens were all ended at a moment: their secret was replaced by an
+    /// administrator's word, or they were disabled until then.
+    pub accounts: Vec<(AccountId, RevokedBefore)>,
     /// What covers all others: those beyond that number, and those of which the store does not know
     /// whose they are.
     pub others: Option<RevokedBefore>,

@@ -77,6 +77,7 @@ fn principal(account_id: AccountId) -> Principal {
         scopes: Scopes::none(),
         narrowed: false,
         covers: Coverage { target: CoveredTarget::Request, body: Some(sha256(&[BODY])) },
+        issued_at: Some(NOW),
         expires_at: NOW + Duration::from_mins(5),
     }
 }

@@ -101,7 +101,7 @@ impl RevocationStore for Fake {
 
     async fn revoked_tokens(&self, _: UnixTime, _: u32) -> Result<RevokedTokenList, StoreError> {
         let tokens = self.revoked.lock().clone();
-        self.done(RevokedTokenList { tokens, others: None })
+        self.done(RevokedTokenList { tokens, ..RevokedTokenList::default() })
     }
 
     async fn shut_out(&self, _: UnixTime, _: u32) -> Result<ShutOut, StoreError> {

@@ -228,7 +228,7 @@ impl RevocationStore for MuchRevoked {
             expires_at: NOW + Duration::from_mins(15),
         };
         let tokens = (0..MANY.min(limit.into())).map(token).collect();
-        Ok(RevokedTokenList { tokens, others: None })
+        Ok(RevokedTokenList { tokens, ..RevokedTokenList::default() })
     }
 
     async fn shut_out(&self, _: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {

@@ -46,6 +46,7 @@ impl Guard {
             scopes: Scopes::none(),
             narrowed: false,
             covers: Coverage::NOTHING,
+            issued_at: Some(claims.issued_at),
             expires_at: claims.expires_at,
         };
         check_scope(request.scope, &principal.scopes).map_err(refused)?;

@@ -77,6 +77,7 @@ impl Guard {
             scopes: signer.scopes.clone(),
             narrowed: false,
             covers: coverage(&jwt),
+            issued_at: None,
             expires_at: jwt.expires_at,
         };
         Ok(Verified { principal, session_nonce: None })

@@ -31,6 +31,7 @@ async fn a_good_request_yields_its_principal() {
             scopes: scopes("read write"),
             narrowed: false,
             covers: Coverage { target: CoveredTarget::Request, body: None },
+            issued_at: Some(NOW),
             expires_at: NOW + TOKEN_LIFETIME,
         }
     );

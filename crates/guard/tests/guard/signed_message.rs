@@ -53,6 +53,7 @@ impl Sessions for FakeSessions {
                     scopes: scopes("read"),
                     narrowed: false,
                     covers: Coverage::NOTHING,
+                    issued_at: None,
                     expires_at: NOW,
                 };
                 Ok(Box::new(Checked(Arc::clone(&self.0), principal)))

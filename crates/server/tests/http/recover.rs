@@ -340,6 +340,51 @@ async fn a_code_makes_a_new_password_where_there_was_one() {
     app.call("POST", PATH).json(&wish).send().await.is_problem(403, "recovery-code");
 }
 
+/// A token of alice for that password, bound to `key`.
+async fn password_token(app: &TestApp, password: &str, key: &TestKey) -> String {
+    let body = json!({ "username": "alice", "password": password });
+    let proof = app.proof(key, "POST", "/auth").claim("nonce", app.token_nonce()).sign();
+    app.call("POST", "/auth").json(&body).dpop(&proof).send().await.is(200).text("token")
+}
+
+#[tokio::test]
+async fn a_new_password_ends_every_token_of_the_old_one_and_none_of_them_adds_a_key() {
+    for revoke_others in [false, true] {
+        let (app, old) = with_password().await;
+        let (thief, owner) = (TestKey::number(2), TestKey::number(3));
+        let stolen = password_token(&app, &old, &thief).await;
+        app.whoami(&thief, &stolen).await.is(200);
+        let admin = app.admin();
+        let code = code_for((&app, &admin), "alice", revoke_others).await;
+        app.whoami(&thief, &stolen).await.is(200);
+        let wish = json!({ "code": code, "new_password": true });
+        let new = app.call("POST", PATH).json(&wish).send().await.is(201).text("password");
+        app.whoami(&thief, &stolen).await.is_refusal(401, "invalid_token");
+        let addition = app.key_addition(&thief, &stolen, &thief).send().await;
+        addition.is_refusal(401, "invalid_token");
+        let feed = app.call("GET", "/v1/revocations").send().await;
+        let feed = Jwt::claims_of(feed.is(200).body.trim());
+        assert_eq!(feed["accounts_before"][0][0], Jwt::claims_of(&stolen)["sub"], "{feed}");
+        // Within the same second.
+        let token = password_token(&app, &new, &owner).await;
+        app.whoami(&owner, &token).await.is(200);
+        app.key_addition(&owner, &token, &owner).send().await.is(201);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_let_in_alone_ends_every_token_of_the_password() {
+    let (app, old) = with_password().await;
+    let (thief, owner) = (TestKey::number(2), TestKey::number(3));
+    let stolen = password_token(&app, &old, &thief).await;
+    let admin = app.admin();
+    let code = code_for((&app, &admin), "alice", true).await;
+    recovery(&app, &owner, &code).send().await.is(201);
+    app.whoami(&thief, &stolen).await.is_refusal(401, "invalid_token");
+    let token = app.login("alice", &owner).await;
+    app.whoami(&owner, &token).await.is(200);
+}
+
 #[tokio::test]
 async fn a_key_that_is_let_in_alone_ends_the_password() {
     let (app, old) = with_password().await;

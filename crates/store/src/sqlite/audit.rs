@@ -51,6 +51,7 @@ impl AuditStore for SqliteStore {
         let mut pruned = self.prune_assertions(now).await?;
         for (table, key, ended) in [
             ("revoked_tokens", "jti", "expires_at <= ?"),
+            ("ended_tokens", "account_id", "expires_at <= ?"),
             ("invitations", "code_hash", "expires_at <= ?"),
         ] {
             pruned += self.prune_table(table, key, ended, millis(now)).await?;

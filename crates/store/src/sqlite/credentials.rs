@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::{
     SqliteStore, accounts, audit, claims,
     error::DbError,
+    revocations,
     rows::{self, Columns, millis},
 };
 
@@ -49,7 +50,8 @@ impl CredentialStore for SqliteStore {
                     return Err(AddCredentialError::AdderNotLive);
                 }
                 None if live > 0 => return Err(AddCredentialError::NotFirst),
-                Some(_) | None => {}
+                None => check_password_token(connection, credential.account_id, limits)?,
+                Some(_) => {}
             }
             if live >= limits.live {
                 return Err(AddCredentialError::LimitReached);
@@ -213,6 +215,19 @@ impl CredentialStore for SqliteStore {
     ) -> Result<SpentReceipt, RecordLoginError> {
         self.write(move |connection| spend(connection, assertion)).await
     }
+}
+
+/// A password may have been replaced since its token was looked at.
+fn check_password_token(
+    connection: &Connection,
+    account_id: AccountId,
+    limits: KeyLimits,
+) -> Result<(), AddCredentialError> {
+    let ended = match limits.password_token_of {
+        Some(issued_at) => revocations::has_ended(connection, account_id, issued_at)?,
+        None => false,
+    };
+    if ended { Err(AddCredentialError::PasswordReplaced) } else { Ok(()) }
 }
 
 /// Whether an account has, or once had, that key, having proven it.

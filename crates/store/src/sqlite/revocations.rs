@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use countersign_authority::{
     audit::AuditEvent,
     ports::{
-        DisabledAccount, KEYS_OF_EACH_ACCOUNT, RevocationStore, RevokedBefore, RevokedKey,
-        RevokedToken, RevokedTokenList, ShutOut, StoreError,
+        DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore, RevokedBefore,
+        RevokedKey, RevokedToken, RevokedTokenList, ShutOut, StoreError,
     },
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
@@ -45,7 +45,10 @@ impl RevocationStore for SqliteStore {
                 ORDER BY expires_at DESC LIMIT ?";
             let tokens = rows::all(connection, select, (millis(now), limit), revoked_token)?;
             let others = others(connection, &tokens, limit, now)?;
-            Ok(RevokedTokenList { tokens, others })
+            let select = "SELECT account_id, issued_at, expires_at FROM ended_tokens
+                WHERE expires_at > ?";
+            let accounts = rows::all(connection, select, [millis(now)], ended_tokens)?;
+            Ok(RevokedTokenList { tokens, accounts, others })
         })
         .await
     }
@@ -79,6 +82,30 @@ impl RevocationStore for SqliteStore {
     }
 }
 
+/// Ends the tokens of an account that were issued up to `at`.
+pub(super) fn end_tokens(
+    connection: &Connection,
+    account_id: AccountId,
+    at: UnixTime,
+) -> Result<(), DbError> {
+    let upsert = "INSERT INTO ended_tokens(account_id, issued_at, expires_at) VALUES (?, ?, ?)
+        ON CONFLICT(account_id) DO UPDATE SET issued_at = max(issued_at, excluded.issued_at),
+            expires_at = max(expires_at, excluded.expires_at)";
+    let values = (account_id.as_bytes(), millis(at), millis(at + LONGEST_TOKEN));
+    rows::execute(connection, upsert, values).map(drop)
+}
+
+/// Whether the tokens of an account that were issued at `issued_at` have been ended.
+pub(super) fn has_ended(
+    connection: &Connection,
+    account_id: AccountId,
+    issued_at: UnixTime,
+) -> Result<bool, DbError> {
+    let select = "SELECT 1 FROM ended_tokens WHERE account_id = ? AND issued_at >= ?";
+    let values = (account_id.as_bytes(), millis(issued_at));
+    Ok(rows::first(connection, select, values, |_| Ok(()))?.is_some())
+}
+
 /// What covers the revoked tokens that are not among `tokens`: those beyond `limit`, and those that
 /// an earlier version wrote down without saying whose they are.
 fn others(
@@ -108,6 +135,13 @@ fn revoked_token(row: &Row<'_>) -> Result<RevokedToken, DbError> {
         issued_at: columns.time("issued_at")?,
         expires_at: columns.time("expires_at")?,
     })
+}
+
+fn ended_tokens(row: &Row<'_>) -> Result<(AccountId, RevokedBefore), DbError> {
+    let mut columns = Columns::new(row, "ended_tokens", 0);
+    let account_id = AccountId::from_bytes(columns.bytes("account_id")?);
+    let (issued_at, expires_at) = (columns.time("issued_at")?, columns.time("expires_at")?);
+    Ok((account_id, RevokedBefore { issued_at, expires_at }))
 }
 
 fn revoked_key(row: &Row<'_>) -> Result<RevokedKey, DbError> {

@@ -305,7 +305,7 @@ pub async fn the_limit_of_revoked_keys_holds(backend: &impl Backend) {
     let stores = backend.open().await;
     let alice = samples::new_account(1, "alice");
     stores.create(&alice).await;
-    let limits = KeyLimits { live: 10, revoked: 40 };
+    let limits = KeyLimits { live: 10, revoked: 40, ..samples::KEY_LIMITS };
     let event = || samples::event(EventKind::KeyAdded);
     for number in 100..140 {
         let key = added_by_first(&alice, keys::ed25519_public(number));

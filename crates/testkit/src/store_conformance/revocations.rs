@@ -22,7 +22,7 @@ pub async fn a_revocation_is_known_until_the_token_ends(backend: &impl Backend) 
     drop(stores);
 
     let stores = backend.open().await;
-    let revoked = RevokedTokenList { tokens: vec![token], others: None };
+    let revoked = RevokedTokenList { tokens: vec![token], ..RevokedTokenList::default() };
     assert_eq!(stores.revoked_tokens(NOW, 10).await, revoked);
     assert_eq!(stores.revoked_tokens(end - Duration::from_millis(1), 10).await, revoked);
     assert_eq!(stores.revoked_tokens(end, 10).await, RevokedTokenList::default());

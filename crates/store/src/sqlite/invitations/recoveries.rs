@@ -1,5 +1,7 @@
 //! Invitations that let somebody back into an account.
 
+use std::time::Duration;
+
 use countersign_authority::{
     account::AccountStatus,
     audit::{AuditEvent, EventKind},
@@ -7,15 +9,19 @@ use countersign_authority::{
     invitation::{Invitation, Purpose},
     ports::{AccountRecovery, NewSecret, RecoverError},
 };
-use countersign_protocol::keys::Thumbprint;
+use countersign_protocol::{UnixTime, keys::Thumbprint};
 use rusqlite::Connection;
 
 use super::{RECOVERS, find, insert, use_up};
 use crate::sqlite::{
     audit, credentials,
     error::DbError,
+    revocations,
     rows::{self, Columns},
 };
+
+/// For how long after a recovery began somebody may have logged in before it was written.
+const LONGEST_RECOVERY: Duration = Duration::from_mins(1);
 
 /// Keeps the code in place of an unused one for the same account.
 pub(super) fn create(
@@ -42,6 +48,9 @@ pub(super) fn recover(
     let (user_id, revoke_others) = redeem(connection, recovery)?;
     audit::record(connection, &recovery.event)?;
     let revoked = if revoke_others { shut_out(connection, user_id, recovery)? } else { Vec::new() };
+    if revoke_others || matches!(recovery.secret, NewSecret::Password(_)) {
+        end_tokens(connection, user_id, recovery)?;
+    }
     match &recovery.secret {
         NewSecret::Key(credential) => add_key(connection, user_id, recovery, credential)?,
         NewSecret::Password(hash) => set_password(connection, user_id, hash)?,
@@ -87,6 +96,22 @@ fn shut_out(
     let forget = "UPDATE users SET password_hash = '!' WHERE id = ?";
     rows::execute(connection, forget, [user_id])?;
     Ok(revoked)
+}
+
+/// Ends the tokens of every login up to here: the last one may have come while the new password was
+/// being made.
+fn end_tokens(
+    connection: &Connection,
+    user_id: i64,
+    AccountRecovery { account_id, event, .. }: &AccountRecovery,
+) -> Result<(), DbError> {
+    let select = "SELECT last_login FROM users WHERE id = ?";
+    let last_login: Option<Option<UnixTime>> = rows::first(connection, select, [user_id], |row| {
+        Columns::new(row, "users", 0).optional_timestamp("last_login")
+    })?;
+    let last_login = last_login.flatten().unwrap_or(event.at);
+    let at = last_login.min(event.at + LONGEST_RECOVERY).max(event.at);
+    revocations::end_tokens(connection, *account_id, at)
 }
 
 fn add_key(

@@ -33,6 +33,8 @@ async fn every_impossible_value_is_reported_where_it_stands() {
         ("revoked_tokens", "jti", "CAST(x'ff' AS TEXT)"),
         ("revoked_tokens", "account_id", "x'01'"),
         ("revoked_tokens", "issued_at", "-1"),
+        ("ended_tokens", "account_id", "x'01'"),
+        ("ended_tokens", "issued_at", "-1"),
         ("signing_keys", "thumbprint", "x'01'"),
         ("signing_keys", "algorithm", "'none'"),
         ("signing_keys", "active_from", "-1"),
@@ -85,6 +87,9 @@ async fn filled() -> Fixture {
     store.create_invitation(&samples::invitation(1), event.clone()).await.unwrap();
     let token = samples::revoked_token("token", UnixTime::from_secs(9));
     store.revoke_token(token, event).await.unwrap();
+    let ended = "INSERT INTO ended_tokens(account_id, issued_at, expires_at)
+        VALUES (zeroblob(16), 1, 9)";
+    fixture.other_program().execute(ended, []).unwrap();
     let signing_keys = [1, 2].map(samples::signing_key);
     store.change_signing_keys(&signing_keys, &[], Vec::new()).await.unwrap();
     assert!(store.create_vault(&samples::vault_record(1)).await.unwrap());

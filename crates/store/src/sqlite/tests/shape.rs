@@ -93,6 +93,8 @@ async fn what_hot_paths_ask_is_found_by_index() {
         "SELECT code_hash FROM invitations ORDER BY created_at DESC LIMIT 9",
         "SELECT code_hash FROM invitations WHERE expires_at <= ? LIMIT 9",
         "SELECT jti FROM revoked_tokens WHERE expires_at <= ? LIMIT 9",
+        "SELECT account_id FROM ended_tokens WHERE expires_at <= ? LIMIT 9",
+        "SELECT 1 FROM ended_tokens WHERE account_id = ? AND issued_at >= ?",
         "SELECT digest FROM used_assertions WHERE digest > ? AND forget_at <= ?
             ORDER BY digest LIMIT 9",
         "SELECT jti FROM revoked_tokens WHERE expires_at > ? ORDER BY expires_at DESC LIMIT 9",

@@ -88,7 +88,8 @@ impl Administration {
         self.accounts.account(name).await?.ok_or(AdminError::NoAccount)
     }
 
-    /// Disables or enables an account. Every token of a disabled account is refused.
+    /// Disables or enables an account. Every token of a disabled account is refused, and stays so
+    /// when it is enabled: its clients log in again.
     ///
     /// # Errors
     /// When there is no such account, or the store fails.

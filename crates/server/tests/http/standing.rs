@@ -68,7 +68,8 @@ async fn an_administrator_revokes_even_the_last_key() {
 }
 
 #[tokio::test]
-async fn a_disabled_account_can_do_nothing_until_it_is_enabled() {
+async fn a_disabled_account_can_do_nothing_until_it_is_enabled_and_no_token_of_before_lives_again()
+{
     let app = TestApp::start().await;
     let key = TestKey::number(1);
     let token = app.enrol("alice", &key).await;
@@ -80,8 +81,13 @@ async fn a_disabled_account_can_do_nothing_until_it_is_enabled() {
     app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
     app.login_request("alice", &key).send().await.is_oauth_error(400, "invalid_grant");
     set(AccountStatus::Active).await;
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+    let token = app.login("alice", &key).await;
     app.whoami(&key, &token).await.is(200);
-    app.login("alice", &key).await;
+    // Enabling what is enabled ends nothing.
+    app.advance(std::time::Duration::from_secs(2));
+    set(AccountStatus::Active).await;
+    app.whoami(&key, &token).await.is(200);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use rusqlite::{Connection, Row, types::Value};
 use super::{
     SqliteStore, audit, claims, credentials,
     error::DbError,
-    invitations,
+    invitations, revocations,
     rows::{self, Columns, millis, timestamp},
 };
 
@@ -101,6 +101,9 @@ impl AccountStore for SqliteStore {
                 AccountStatus::Active => None,
                 AccountStatus::Disabled => Some(millis(event.at)),
             };
+            if status == AccountStatus::Active && is_disabled(connection, id)? {
+                revocations::end_tokens(connection, id, event.at)?;
+            }
             let values = (status.name(), disabled_at, id.as_bytes());
             let changed = rows::execute(connection, update, values)? > 0;
             if changed {
@@ -218,6 +221,12 @@ pub(super) fn read(row: &Row<'_>, start: usize) -> Result<Account, DbError> {
         fingerprint: Columns::new(row, "account_aliases", start + 6).parse_optional("alias")?,
         last_login_at,
     })
+}
+
+fn is_disabled(connection: &Connection, id: AccountId) -> Result<bool, DbError> {
+    let select = "SELECT 1 FROM accounts WHERE account_id = ? AND status = ?";
+    let values = (id.as_bytes(), AccountStatus::Disabled.name());
+    Ok(rows::first(connection, select, values, |_| Ok(()))?.is_some())
 }
 
 /// Writes down that the account of that row has just logged in.

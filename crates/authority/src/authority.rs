@@ -12,6 +12,7 @@ use std::{
 use countersign_protocol::{
     AccountId, UnixTime,
     challenges::sealed::NonceSealer,
+    keys::Thumbprint,
     ports::{DrawnAhead, random_bytes},
     proofs::dpop::ProofHeader,
     strict::base64url,
@@ -272,6 +273,11 @@ impl Authority {
 
     pub(crate) async fn admit_account(&self, account: AccountId) -> Result<(), RateLimited> {
         self.take(|limits| &limits.account, LimitKey::Account(account)).await
+    }
+
+    /// Counts an act that only takes something away, signed by a key.
+    pub(crate) async fn admit_withdrawal(&self, key: Thumbprint) -> Result<(), RateLimited> {
+        self.take(|limits| &limits.withdrawals, LimitKey::Key(key)).await
     }
 
     /// Counts a change that the database remembers a key or an event of.

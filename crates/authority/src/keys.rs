@@ -37,6 +37,7 @@ impl KeyOperation for AddKey {
     const NAME: &'static str = "adding";
     const MUST_SIGN: MustSign = MustSign::Body;
     const COUNTS_BY_DAY: bool = true;
+    const WITHDRAWS: bool = false;
 
     fn key(&self) -> Thumbprint {
         self.public_key.thumbprint()
@@ -68,6 +69,7 @@ impl KeyOperation for RenameKey {
     const NAME: &'static str = "renaming";
     const MUST_SIGN: MustSign = MustSign::UrlAndBody;
     const COUNTS_BY_DAY: bool = true;
+    const WITHDRAWS: bool = false;
 
     fn key(&self) -> Thumbprint {
         self.thumbprint
@@ -87,6 +89,7 @@ impl KeyOperation for RevokeKey {
     // Each was added before, which counted. And its owner must always be able to revoke a key,
     // whatever a thief has used up with it.
     const COUNTS_BY_DAY: bool = false;
+    const WITHDRAWS: bool = true;
 
     fn key(&self) -> Thumbprint {
         self.thumbprint

@@ -108,7 +108,9 @@ impl Authority {
         registration: MutualRegistration<'_>,
     ) -> Result<MutuallyRegistered, MutualRegistrationError> {
         let now = self.now();
-        self.admit_costly_registration(registration.address).await?;
+        if !self.is_invited(registration.enrolment_code, now).await? {
+            self.admit_costly_registration(registration.address).await?;
+        }
         let invitation = self.enrolment(registration.enrolment_code)?;
         let username: Username =
             registration.username.parse().map_err(RegistrationError::Username)?;

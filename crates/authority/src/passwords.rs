@@ -107,8 +107,11 @@ impl Authority {
         registration: PasswordRegistration<'_>,
     ) -> Result<Secret, PasswordRegistrationError> {
         let now = self.now();
-        let admitted = self.admit_costly_registration(registration.address).await;
-        admitted.map_err(RegistrationError::from)?;
+        let invited = self.is_invited(registration.enrolment_code, now).await;
+        if !invited.map_err(RegistrationError::from)? {
+            let admitted = self.admit_costly_registration(registration.address).await;
+            admitted.map_err(RegistrationError::from)?;
+        }
         let invitation = self.enrolment(registration.enrolment_code)?;
         let username: Username = registration.username.parse().map_err(RegistrationError::from)?;
         self.admit_name(&username, invitation.as_ref(), now).await?;

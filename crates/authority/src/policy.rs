@@ -280,7 +280,7 @@ pub struct Limits {
     /// What guards elsewhere fetch for all of their requests (signing keys, revocations, metadata), by
     /// client address: what strangers do there must not use it up.
     pub upkeep: RateLimit,
-    /// Registrations, by client address.
+    /// Registrations, by client address. Those by invitation do not count, here and below.
     pub registrations: RateLimit,
     /// The same for a whole day: what a stranger may make the database grow by.
     pub registrations_per_day: RateLimit,
@@ -289,7 +289,7 @@ pub struct Limits {
     pub costly_registrations: RateLimit,
     /// Login attempts and calls that authenticate by assertion, by client address.
     pub logins: RateLimit,
-    /// Logins and changes of keys that were proven, by account. Unproven ones do not count, or
+    /// Logins, and keys added and renamed, that were proven, by account. Unproven ones do not count, or
     /// anybody could lock an account out.
     pub account: RateLimit,
     /// Keys added and renamed in a day, by account: what it may make the database grow by. Keys
@@ -298,8 +298,13 @@ pub struct Limits {
     pub key_changes_per_day: RateLimit,
     /// The same, by client network.
     pub key_changes_of_network_per_day: RateLimit,
-    /// Wrong one-time passwords and recovery codes, by client address.
+    /// Wrong one-time passwords, by client address.
     pub guesses_from_address: RateLimit,
+    /// Wrong recovery codes, by client network. Right ones never count.
+    pub recovery_failures: RateLimit,
+    /// Keys that the account revokes, by the key that signs for it: whatever a thief has used up with
+    /// one of its keys, the owner can still shut him out with another.
+    pub withdrawals: RateLimit,
     /// Wrong one-time passwords, by the name that they were tried with and the client network.
     pub guesses_at_name: RateLimit,
     /// The same from everywhere, by the name alone. Beyond it whoever tries that name waits a second
@@ -322,6 +327,8 @@ impl Default for Limits {
             key_changes_per_day: per_day("key-changes-per-day", 200),
             key_changes_of_network_per_day: per_day("key-changes-of-network-per-day", 2_000),
             guesses_from_address: per_minute("guesses-from-address", 60),
+            recovery_failures: per_minute("recovery-failures", 60),
+            withdrawals: per_minute("withdrawals", 600),
             guesses_at_name: per_minute("guesses-at-name", 10),
             guesses_at_name_from_everywhere: per_minute("guesses-from-everywhere", 120),
         }

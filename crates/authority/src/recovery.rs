@@ -13,7 +13,6 @@ use countersign_protocol::{
     digest::sha256,
     keys::{KeyError, PublicKey, Thumbprint},
     proofs::dpop::{DpopError, NonceRule},
-    replay::ReplayOwner,
 };
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
@@ -79,7 +78,7 @@ struct Permission {
 impl Authority {
     /// Lets a new key log in to an account, by an administrator's word. Returns its thumbprint too.
     ///
-    /// The proof need not carry a nonce: used again, it would bring a code that is used up.
+    /// The proof need not carry a nonce, nor be new: used again, it would bring a code that is used up.
     ///
     /// # Errors
     /// The first rule that does not hold; nothing is used up then, least of all the code.
@@ -89,14 +88,13 @@ impl Authority {
         key: RecoveryKey<'_>,
     ) -> Result<(Recovered, Thumbprint), RecoveryError> {
         let now = self.now();
-        self.admit_registration(recovery.address).await?;
         let permission = self.permission(&recovery, now).await?;
         let public_key = key.public_key.parse(&self.policy.keys)?;
         let label = match key.label {
             Some(label) => label.parse()?,
             None => Label::of_kind(&public_key),
         };
-        self.prove_recovery(&key, &public_key, recovery.address, now).await?;
+        self.prove_recovery(&key, &public_key, now)?;
         let thumbprint = public_key.thumbprint();
         let credential = Credential::new(permission.account.id, public_key, label, now);
         let event = permission.event("a new key", now).key(thumbprint).from(recovery.address);
@@ -116,7 +114,6 @@ impl Authority {
         recovery: Recovery<'_>,
     ) -> Result<(Recovered, Secret), RecoveryError> {
         let now = self.now();
-        self.admit_costly_registration(recovery.address).await?;
         let permission = self.permission(&recovery, now).await?;
         if !self.has_password(&permission.account).await? {
             return Err(RecoveryError::NoPassword);
@@ -127,24 +124,24 @@ impl Authority {
         Ok((recovered, password))
     }
 
-    /// The permission that the code gives. Wrong tries, and only these, count against the allowance of
-    /// the client's network for guesses.
+    /// The permission that the code gives. Nobody guesses 128 bits, so a right code counts against no
+    /// allowance: others in the same network could use it up. Wrong ones have one of their own, and what
+    /// is beyond it leaves no entry in the audit trail.
     async fn permission(
         &self,
         recovery: &Recovery<'_>,
         now: UnixTime,
     ) -> Result<Permission, RecoveryError> {
-        let guesser = LimitKey::Network(recovery.address.into());
-        self.take(|limits| &limits.guesses_from_address, guesser).await?;
         let account = match recovery.name.parse::<AccountName>() {
             Ok(name) => self.ports.accounts.account(&name).await?,
             Err(_) => None,
         };
         let account_id = account.as_ref().map(|account| account.id);
         if let Some(permission) = self.find_permission(account, recovery.code, now).await? {
-            self.give_back(|limits| &limits.guesses_from_address, guesser).await;
             return Ok(permission);
         }
+        let guesser = LimitKey::Network(recovery.address.into());
+        self.take(|limits| &limits.recovery_failures, guesser).await?;
         let mut event = AuditEvent::new(now, EventKind::RecoveryRefused).from(recovery.address);
         event.account_id = account_id;
         self.trail.note(event.detail(RecoveryError::CodeUnusable.to_string()));
@@ -170,12 +167,13 @@ impl Authority {
         Ok(account.zip(made).and_then(|(account, made)| Permission::of(account, &made)))
     }
 
-    /// Possession: the proof must be by the key that is to log in, and for this very body.
-    async fn prove_recovery(
+    /// Possession: the proof must be by the key that is to log in, and for this very body. It takes no
+    /// place in the replay log, where others in the same network could have taken all: the code in the
+    /// body works once, and the URL is that of this account.
+    fn prove_recovery(
         &self,
         key: &RecoveryKey<'_>,
         public_key: &PublicKey,
-        address: IpAddr,
         now: UnixTime,
     ) -> Result<(), RecoveryError> {
         let rule = NonceRule::IfPresent(&self.nonces);
@@ -183,9 +181,7 @@ impl Authority {
         if signer.thumbprint() != public_key.thumbprint() {
             return Err(ProofError::from(DpopError::OtherKey).into());
         }
-        let owner = ReplayOwner::Network(address.into());
-        let proof = self.spend_proof(proof, owner, now).await?;
-        let covered = proof.body_hash.ok_or(RecoveryError::BodyUnsigned)?;
+        let covered = proof.peek().body_hash.ok_or(RecoveryError::BodyUnsigned)?;
         (covered == sha256(&[key.body])).then_some(()).ok_or(RecoveryError::OtherBody)
     }
 
@@ -287,7 +283,7 @@ pub enum RecoveryError {
     /// The proof of possession is refused.
     #[error(transparent)]
     Proof(#[from] ProofError),
-    /// There were too many tries from that network.
+    /// There were too many wrong codes from that network; this is one, too.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
     /// The store failed.

@@ -104,7 +104,9 @@ impl Authority {
         registration: Registration<'_>,
     ) -> Result<Registered, RegistrationError> {
         let now = self.now();
-        self.admit_registration(registration.address).await?;
+        if !self.is_invited(registration.enrolment_code, now).await? {
+            self.admit_registration(registration.address).await?;
+        }
         let result = self.try_register(&registration, now).await;
         if let Err(error) = &result
             && error.is_of_consequence()
@@ -180,6 +182,22 @@ impl Authority {
                 Ok(Some(code.hash()))
             }
         }
+    }
+
+    /// Whether `code` is of an invitation that works. It then registers one account, which an
+    /// administrator wishes for, so that counts against no allowance: others in the same network could
+    /// use it up. Nobody guesses 128 bits, and what is no such code asks the store nothing.
+    pub(crate) async fn is_invited(
+        &self,
+        code: Option<&str>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let code = code.filter(|_| self.policy.enrolment != Enrolment::Closed);
+        let Some(code) = code.and_then(|code| EnrolmentCode::parse(code).ok()) else {
+            return Ok(false);
+        };
+        let found = self.ports.invitations.invitation(&code.hash()).await?;
+        Ok(found.is_some_and(|found| found.is_usable(now) && found.purpose == Purpose::Register))
     }
 
     /// Sees that `invitation`, where there is one, works for `username`, before anything costly is done

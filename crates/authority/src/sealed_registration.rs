@@ -90,18 +90,19 @@ impl Authority {
     ) -> Result<SealedRegistered, SealedRegistrationError> {
         let now = self.now();
         let address = registration.address;
-        self.admit_registration(address).await?;
+        // Not by day: only the invited make the database grow here, and strangers could use that up.
+        let client = LimitKey::Network(address.into());
+        self.take(|limits| &limits.registrations, client).await?;
         if self.policy.enrolment == Enrolment::Closed {
             return Err(SealedRegistrationError::Closed);
         }
-        let guesser = LimitKey::Network(address.into());
-        self.take(|limits| &limits.guesses_from_address, guesser).await?;
+        self.take(|limits| &limits.guesses_from_address, client).await?;
         let result = self.try_register_sealed(&registration, now).await;
         if matches!(result, Err(SealedRegistrationError::Refused)) {
             let event = AuditEvent::new(now, EventKind::RegistrationRefused);
             self.trail.note(event.from(address).detail("sealed"));
         } else {
-            self.give_back(|limits| &limits.guesses_from_address, guesser).await;
+            self.give_back(|limits| &limits.guesses_from_address, client).await;
         }
         result
     }

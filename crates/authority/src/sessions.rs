@@ -103,7 +103,9 @@ impl Authority {
         registration: UnprovenRegistration<'_>,
     ) -> Result<Registered, RegistrationError> {
         let now = self.now();
-        self.admit_registration(registration.address).await?;
+        if !self.is_invited(registration.enrolment_code, now).await? {
+            self.admit_registration(registration.address).await?;
+        }
         let invitation = self.enrolment(registration.enrolment_code)?;
         let username: Username = registration.username.parse()?;
         self.admit_name(&username, invitation.as_ref(), now).await?;

@@ -49,6 +49,9 @@ pub trait KeyOperation {
     /// Whether it counts against the allowances of key changes in a day: what makes the database
     /// grow does.
     const COUNTS_BY_DAY: bool;
+    /// Whether it only takes something away. Such acts count against an allowance of the key that signs,
+    /// which nobody else can use up, and not against that of the account.
+    const WITHDRAWS: bool;
 
     /// The key that it is about.
     fn key(&self) -> Thumbprint;
@@ -146,7 +149,11 @@ impl Authority {
         if request.approval.is_none() {
             check_body(request, O::MUST_SIGN)?;
         }
-        self.admit_account(account_id).await?;
+        if O::WITHDRAWS {
+            self.admit_withdrawal(key.credential).await?;
+        } else {
+            self.admit_account(account_id).await?;
+        }
         let credential = self.live_credential(account_id, key.credential).await?;
         let Some(text) = request.approval else {
             return Ok((Author { account_id, credential, token_issued_at }, None));

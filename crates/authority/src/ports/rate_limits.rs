@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use countersign_protocol::{AccountId, ClientNetwork};
+use countersign_protocol::{AccountId, ClientNetwork, keys::Thumbprint};
 use thiserror::Error;
 
 /// Counts events per key and says when there were too many.
@@ -71,6 +71,8 @@ pub enum LimitKey {
     Network(ClientNetwork),
     /// An account.
     Account(AccountId),
+    /// A key that has signed.
+    Key(Thumbprint),
     /// A name that may be nobody's, by its SHA-256.
     Name([u8; 32]),
 }

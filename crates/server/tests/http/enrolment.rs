@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use countersign_authority::{NewInvitation, policy::Enrolment};
+use countersign_authority::{
+    NewInvitation,
+    policy::{Enrolment, Limits},
+    ports::RateLimit,
+};
 use countersign_testkit::samples::{scopes, username};
 
 use crate::support::{TestApp, TestKey, many_at_once};
@@ -48,6 +52,32 @@ async fn a_code_works_where_enrolment_is_open_and_brings_its_scopes() {
     app.registration_with_code("alice", &key, &code).send().await.is(201);
     let answer = app.login_request("alice", &key).send().await;
     assert_eq!(answer.is(200).text("scope"), "read write");
+}
+
+#[tokio::test]
+async fn nothing_that_others_in_the_network_do_keeps_the_invited_out() {
+    let app = TestApp::start_with(|setup| {
+        let limits = Limits::default();
+        let few = |limit: RateLimit| RateLimit { burst: 2, ..limit };
+        setup.policy.limits = Some(Limits {
+            registrations: few(limits.registrations),
+            registrations_per_day: few(limits.registrations_per_day),
+            costly_registrations: few(limits.costly_registrations),
+            ..limits
+        });
+    });
+    let app = app.await;
+    let code = invite(&app, None, "").await;
+    for (number, status) in [(1, 201), (2, 201), (3, 429), (4, 429)] {
+        let stranger = app.registration(&format!("stranger{number}"), &TestKey::number(number));
+        stranger.send().await.is(status);
+    }
+    let key = TestKey::number(9);
+    let wrong = format!("{}x", &code[..code.len() - 1]);
+    app.registration_with_code("alice", &key, &wrong).send().await.is_problem(429, "rate-limited");
+    app.registration_with_code("alice", &key, &code).send().await.is(201);
+    let used = app.registration_with_code("bob", &TestKey::number(8), &code).send().await;
+    used.is_problem(429, "rate-limited");
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use countersign_authority::{
     Administration, NewRecovery,
     account::{AccountName, AccountStatus},
-    policy::PasswordPolicy,
+    audit::{AuditFilter, EventKind},
+    policy::{Limits, PasswordPolicy},
+    ports::RateLimit,
 };
 use countersign_protocol::proofs::body_hash::sha256_hex;
 use serde_json::{Value, json};
@@ -285,26 +287,60 @@ async fn an_account_that_has_all_the_keys_it_may_have_needs_a_code_that_revokes_
     recovery(&app, &new, &code).send().await.is(201);
 }
 
+/// Limits under which a client network may do a few of each act.
+fn few_of_each() -> Limits {
+    let limits = Limits::default();
+    let few = |limit: RateLimit| RateLimit { burst: 3, ..limit };
+    Limits {
+        registrations: few(limits.registrations),
+        registrations_per_day: few(limits.registrations_per_day),
+        costly_registrations: few(limits.costly_registrations),
+        guesses_from_address: few(limits.guesses_from_address),
+        recovery_failures: few(limits.recovery_failures),
+        ..limits
+    }
+}
+
 #[tokio::test]
-async fn wrong_tries_are_limited_by_network_and_shut_out_nobody_elsewhere() {
+async fn nothing_that_others_in_the_network_do_keeps_the_right_code_out() {
     let app = TestApp::start_with(|setup| {
-        let limits = countersign_authority::policy::Limits::default();
-        let few =
-            countersign_authority::ports::RateLimit { burst: 3, ..limits.guesses_from_address };
-        let limits = countersign_authority::policy::Limits { guesses_from_address: few, ..limits };
-        setup.policy.limits = Some(limits);
+        setup.settings.dialects.gradecoin = true;
+        setup.settings.dialects.signjwt = true;
+        setup.policy.limits = Some(few_of_each());
     });
     let app = app.await;
     app.register("alice", &TestKey::number(1)).await;
     let admin = app.admin();
     let code = code_for((&app, &admin), "alice", false).await;
     let new = TestKey::number(2);
-    for _ in 0..3 {
-        recovery(&app, &new, "csr_wrong").send().await.is_problem(403, "recovery-code");
+    let elsewhere = "/v1/accounts/nobody-at-all/recover";
+    for status in [403, 403, 403, 429] {
+        recovery_at(&app, elsewhere, &new, "csr_wrong").send().await.is(status);
     }
     recovery(&app, &new, "csr_wrong").send().await.is_problem(429, "rate-limited");
-    recovery(&app, &new, &code).send().await.is_problem(429, "rate-limited");
-    recovery(&app, &new, &code).peer("198.51.100.7").send().await.is(201);
+    let garbage = json!({ "c": "AAAA", "iv": "AAAA", "key": "AAAA" });
+    let mut last = 0;
+    for _ in 0..4 {
+        last = app.call("POST", "/register").json(&garbage).send().await.status;
+        app.registration("bob", &TestKey::number(3)).send().await;
+    }
+    assert_eq!(last, 429, "all that the network may register is used up");
+    recovery(&app, &new, &code).send().await.is(201);
+    let code = code_for((&app, &admin), "alice", true).await;
+    recovery(&app, &TestKey::number(4), &code).send().await.is(201);
+}
+
+#[tokio::test]
+async fn wrong_tries_beyond_the_allowance_leave_no_entry() {
+    let app = TestApp::start_with(|setup| setup.policy.limits = Some(few_of_each())).await;
+    app.register("alice", &TestKey::number(1)).await;
+    for status in [403, 403, 403, 429, 429] {
+        recovery(&app, &TestKey::number(2), "csr_wrong").send().await.is(status);
+    }
+    app.write_trail().await;
+    let refused = AuditFilter { kind: Some(EventKind::RecoveryRefused), ..AuditFilter::default() };
+    let events = app.admin().events(&refused, 9).await.unwrap();
+    assert_eq!(events.iter().map(|recorded| recorded.event.times()).sum::<u64>(), 3);
 }
 
 /// An application of the dialect *jwks-server*, and the password of alice.
@@ -383,6 +419,25 @@ async fn a_key_that_is_let_in_alone_ends_every_token_of_the_password() {
     app.whoami(&thief, &stolen).await.is_refusal(401, "invalid_token");
     let token = app.login("alice", &owner).await;
     app.whoami(&owner, &token).await.is(200);
+}
+
+#[tokio::test]
+async fn a_new_password_by_code_takes_from_no_allowance_of_the_network() {
+    let app = TestApp::start_with(|setup| {
+        setup.settings.dialects.jwks_server = true;
+        setup.policy.limits = Some(few_of_each());
+        setup.policy.passwords =
+            Some(PasswordPolicy { rate_limit: false, ..PasswordPolicy::default() });
+    });
+    let app = app.await;
+    let named = |name: &str| json!({ "username": name, "email": format!("{name}@example.com") });
+    for (name, status) in [("alice", 201), ("bob", 201), ("carol", 201), ("dave", 429)] {
+        app.call("POST", "/register").json(&named(name)).send().await.is(status);
+    }
+    let admin = app.admin();
+    let code = code_for((&app, &admin), "alice", false).await;
+    let wish = json!({ "code": code, "new_password": true });
+    app.call("POST", PATH).json(&wish).send().await.is(201);
 }
 
 #[tokio::test]

@@ -136,9 +136,13 @@ pub enum Budget {
     /// What logging in and out adds: logins, and tokens that were ended. There is a bound, of which
     /// each account has its share for each kind.
     Logins,
-    /// What was refused. It is told together where it is alike, and has a bound of its own, of which
-    /// each account has its share for each kind.
+    /// What was refused to whoever has something genuine: a key, a token, an assertion. It is told
+    /// together where it is alike, and has a bound of its own, of which each account has its share for
+    /// each kind.
     Refusals,
+    /// What was refused to whoever has proven nothing: anybody can cause it, about any account. It is
+    /// told together where it is alike, and has a bound of its own, like [`Self::Refusals`].
+    Tries,
     /// What keys were used for. It is told together where it is alike, and has a bound of its own, of
     /// which each account has its share.
     Uses,
@@ -149,7 +153,7 @@ impl Budget {
     pub const fn told_together_for(self) -> Option<Duration> {
         match self {
             Self::Changes | Self::Logins => None,
-            Self::Refusals => Some(Duration::from_hours(1)),
+            Self::Refusals | Self::Tries => Some(Duration::from_hours(1)),
             Self::Uses => Some(Duration::from_hours(24)),
         }
     }
@@ -230,7 +234,7 @@ event_kinds! {
     KeyRevoked = "key.revoked",
     /// A key has signed requests: of one account, from one client network, within one day.
     KeyUsed = "key.used",
-    /// A login with a known key was refused.
+    /// A login with a known key, or the right password, was refused.
     LoginRefused = "login.refused",
     /// An account logged in.
     LoginSucceeded = "login.succeeded",
@@ -246,6 +250,8 @@ event_kinds! {
     RecoveryRefused = "recovery.refused",
     /// Somebody got into an account with a recovery code.
     RecoveryUsed = "recovery.used",
+    /// A login with a password was refused: a wrong one.
+    PasswordRefused = "password.refused",
     /// Refusals were so many that some were not written down.
     RefusalsDropped = "refusals.dropped",
     /// A registration was refused: a wrong enrolment code, or enrolment is closed.
@@ -293,10 +299,11 @@ impl EventKind {
             Self::KeyChangeRefused
             | Self::LoginRefused
             | Self::ProofReplayed
+            | Self::TokenRefused => Budget::Refusals,
+            Self::PasswordRefused
             | Self::RecoveryRefused
             | Self::RefusalsDropped
-            | Self::RegistrationRefused
-            | Self::TokenRefused => Budget::Refusals,
+            | Self::RegistrationRefused => Budget::Tries,
         }
     }
 }

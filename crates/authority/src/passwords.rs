@@ -238,8 +238,12 @@ impl Authority {
         if is_right && account.status == AccountStatus::Active {
             return Ok((account, hash));
         }
-        let reason = if is_right { "the account is disabled" } else { "wrong password" };
-        let event = AuditEvent::new(now, EventKind::LoginRefused).account(account.id);
+        let (kind, reason) = if is_right {
+            (EventKind::LoginRefused, "the account is disabled")
+        } else {
+            (EventKind::PasswordRefused, "wrong password")
+        };
+        let event = AuditEvent::new(now, kind).account(account.id);
         self.trail.note(event.from(request.address).detail(reason));
         Err(PasswordError::Refused)
     }

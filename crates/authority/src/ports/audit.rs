@@ -38,7 +38,9 @@ pub struct Retention {
     /// Changes go by age alone.
     pub max_events: u64,
     /// When there are more entries of refusals than this, the oldest of whoever has the most of one
-    /// kind go.
+    /// kind go; and likewise of tries of those who have proven nothing, which are counted apart. Where
+    /// there are more accounts and kinds than this, each keeps its newest entry, and of these the oldest
+    /// go.
     pub max_refusals: u64,
     /// When there are more entries of uses of keys than this, the oldest of whoever has the most go.
     pub max_uses: u64,

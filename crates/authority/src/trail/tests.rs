@@ -112,6 +112,17 @@ fn strangers_push_out_nothing_that_is_no_refusal() {
 }
 
 #[test]
+fn tries_that_prove_nothing_leave_room_for_refusals_of_what_is_genuine() {
+    let trail = Trail::default();
+    let accounts = u64::try_from(CAPACITY).unwrap() + 9;
+    let wrong = |account| AuditEvent { kind: EventKind::RecoveryRefused, ..about(account, 0) };
+    (0..accounts).for_each(|account| trail.note(wrong(account)));
+    trail.note(about(1, 0));
+    assert_eq!(trail.dropped(), 9);
+    assert_eq!(trail.take()[0], about(1, 0));
+}
+
+#[test]
 fn what_could_not_be_written_counts_as_dropped() {
     let trail = Trail::default();
     trail.note(event(0));

@@ -106,9 +106,11 @@ macro_rules! store_conformance {
                 changes_go_by_age_alone
                 logins_beyond_the_largest_number_go_from_whoever_has_the_most
                 no_kind_of_refusal_or_login_pushes_out_another
+                of_more_accounts_than_entries_the_newest_keep_theirs
                 old_events_go
                 pruning_more_than_one_batch_removes_all
                 refusals_push_out_refusals_alone_and_those_of_whoever_has_the_most
+                tries_of_strangers_push_out_tries_alone
                 uses_of_keys_push_out_uses_alone
                 what_has_ended_goes_and_the_rest_stays
             }

@@ -74,11 +74,40 @@ pub async fn refusals_push_out_refusals_alone_and_those_of_whoever_has_the_most(
     append(&stores, logins(1, [0])).await;
     append(&stores, refusals(1, [1, 2])).await;
     append(&stores, refusals(2, 3..500)).await;
-    let nobody = |second| at(second, EventKind::RegistrationRefused).detail(second.to_string());
+    let nobody = |second| at(second, EventKind::TokenRefused).detail(second.to_string());
     append(&stores, (500..510).map(nobody)).await;
     let retention = Retention { max_refusals: 9, ..KEEP_ALL };
     stores.audit.prune(NOW, &retention).await.unwrap();
     assert_eq!(seconds(&stores).await, [0, 1, 2, 497, 498, 499, 507, 508, 509]);
+}
+
+/// With more accounts than entries each loses the older of its own, and then the oldest of all go.
+pub async fn of_more_accounts_than_entries_the_newest_keep_theirs(backend: &impl Backend) {
+    let stores = backend.open().await;
+    for account in 0..10 {
+        append(&stores, refusals(account, [account, account + 10])).await;
+    }
+    let retention = Retention { max_refusals: 9, ..KEEP_ALL };
+    assert_eq!(stores.audit.prune(NOW, &retention).await.unwrap(), 11);
+    assert_eq!(seconds(&stores).await, (11..20).collect::<Vec<_>>());
+}
+
+/// What anybody may cause about any account pushes out nothing about what is genuine.
+pub async fn tries_of_strangers_push_out_tries_alone(backend: &impl Backend) {
+    let stores = backend.open().await;
+    append(&stores, refusals(1, [0, 1])).await;
+    let tries = [
+        EventKind::PasswordRefused,
+        EventKind::RecoveryRefused,
+        EventKind::RefusalsDropped,
+        EventKind::RegistrationRefused,
+    ];
+    for (second, kind) in (2..50).zip(tries.into_iter().cycle()) {
+        append(&stores, [at(second, kind).account(samples::account_id(second))]).await;
+    }
+    let retention = Retention { max_refusals: 3, ..KEEP_ALL };
+    stores.audit.prune(NOW, &retention).await.unwrap();
+    assert_eq!(seconds(&stores).await, [0, 1, 47, 48, 49]);
 }
 
 /// A flood of one kind of refusal about an account leaves those of another kind about it.

@@ -203,7 +203,7 @@ async fn an_unknown_user_costs_as_much_as_a_wrong_password() {
     }
     assert_eq!(answers[0].0, StatusCode::UNAUTHORIZED);
     assert!(answers.iter().all(|answer| *answer == answers[0]));
-    assert_eq!(server.events(EventKind::LoginRefused).await, 1, "of the account that there is");
+    assert_eq!(server.events(EventKind::PasswordRefused).await, 1, "of the account that there is");
 }
 
 #[tokio::test]

@@ -36,17 +36,20 @@ impl SqliteStore {
     pub(super) async fn prune_surplus(&self, retention: &Retention) -> Result<u64, StoreError> {
         let Retention { max_events, max_refusals, max_uses, .. } = *retention;
         Ok(self.prune_budget(Budget::Refusals, max_refusals).await?
+            + self.prune_budget(Budget::Tries, max_refusals).await?
             + self.prune_budget(Budget::Uses, max_uses).await?
             + self.prune_budget(Budget::Logins, max_events).await?)
     }
 
-    /// Removes the oldest events of each group that has more than its share of `max`.
+    /// Removes the oldest events of each group that has more than its share of `max`, and then the oldest
+    /// of all, where there are more groups than `max`.
     async fn prune_budget(&self, budget: Budget, max: u64) -> Result<u64, StoreError> {
         let is_folded = budget.told_together_for().is_some();
         let condition = if is_folded { "fold IS NOT NULL" } else { "fold IS NULL" };
         let kinds = kinds(EventKind::ALL.iter().copied().filter(|kind| kind.budget() == budget));
+        let of_budget = format!("kind IN ({kinds}) AND {condition}");
+        let all = of_budget.clone();
         let groups = self.read(move |connection| {
-            let of_budget = format!("kind IN ({kinds}) AND {condition}");
             // Logins are spared an index, so they are not counted without need.
             let at_most = if is_folded {
                 format!("SELECT count(*) FROM audit_events WHERE {of_budget}")
@@ -59,6 +62,7 @@ impl SqliteStore {
             Ok(groups(connection, &of_budget)?)
         });
         let groups = groups.await?;
+        let too_many_groups = (groups.len() as u64).saturating_sub(max);
         let share = fair_share(groups.iter().map(|group| group.count).collect(), max);
         let delete = format!(
             "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events
@@ -77,7 +81,27 @@ impl SqliteStore {
             pruned += removed;
             surplus.extend(left);
         }
-        Ok(pruned)
+        Ok(pruned + self.prune_oldest(&all, too_many_groups).await?)
+    }
+
+    /// Removes the `count` oldest events for which `condition` holds.
+    async fn prune_oldest(&self, condition: &str, count: u64) -> Result<u64, StoreError> {
+        let delete = format!(
+            "DELETE FROM audit_events WHERE id IN
+             (SELECT id FROM audit_events WHERE {condition} ORDER BY id LIMIT ?)"
+        );
+        let mut left = count;
+        while left > 0 {
+            let (delete, some) = (delete.clone(), batch(left));
+            let removed = self
+                .write(move |c| Ok::<_, StoreError>(rows::execute(c, &delete, [some])? as u64))
+                .await?;
+            left = left.saturating_sub(removed);
+            if removed < BATCH {
+                break;
+            }
+        }
+        Ok(count - left)
     }
 }
 
@@ -106,14 +130,15 @@ fn batch(surplus: u64) -> i64 {
 }
 
 /// How many each may keep, so that all together keep at most `max`: who has less keeps all, and what
-/// it leaves is shared by the others.
+/// it leaves is shared by the others. It is one at least, however many they are: what belongs to very
+/// many must not erase what is known of each.
 fn fair_share(mut counts: Vec<u64>, max: u64) -> u64 {
     counts.sort_unstable();
     let (mut left, mut owners) = (max, counts.len() as u64);
     for count in counts {
         let share = left / owners;
         if count > share {
-            return share;
+            return share.max(1);
         }
         left -= count;
         owners -= 1;
@@ -151,12 +176,13 @@ mod tests {
             (vec![1, 2, 3], 5, 2),
             (vec![1_000_000, 3, 1], 100, 96),
             (vec![50, 50], 10, 5),
-            (vec![5, 5, 5], 2, 0),
-            (vec![7], 0, 0),
+            (vec![5, 5, 5], 2, 1),
+            (vec![1, 1, 1], 2, 1),
+            (vec![7], 0, 1),
         ] {
             let kept: u64 = counts.iter().map(|count| *count.min(&share)).sum();
+            assert!(kept <= max.max(counts.len() as u64));
             assert_eq!(fair_share(counts, max), share);
-            assert!(kept <= max);
         }
     }
 }

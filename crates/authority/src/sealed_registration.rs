@@ -203,9 +203,10 @@ pub enum SealedRegistrationError {
     /// many wrong ones.
     #[error(
         "this does not open with the key of /gradecoin.pub (RSA-OAEP with SHA-256, and SHA-256 for \
-         MGF1 too; AES-128-CBC with PKCS#7 padding; all in base64), or holds other members than \
-         student_id, passwd and public_key; or these are no student id and one-time password that \
-         still work; or there were too many attempts: then wait a minute"
+         MGF1 too; AES-128-CBC with PKCS#7 padding; all in base64 with padding, not base64url; \
+         line breaks do no harm), or holds other members than student_id, passwd and public_key; \
+         or these are no student id and one-time password that still work; or there \
+         were too many attempts: then wait a minute"
     )]
     Refused,
     /// The server has no key to open it with.

@@ -33,7 +33,7 @@ use crate::{
 /// The bytes of a block, of the key and of the initialization vector.
 const BLOCK: usize = 16;
 
-/// A sealed object as it was sent: three texts in base64 with padding.
+/// A sealed object as it was sent: three texts in base64 with padding, whose lines may be broken.
 #[derive(Clone, Copy, Debug)]
 pub struct SealedObject<'a> {
     /// The 16-byte key under RSA-OAEP.
@@ -70,10 +70,12 @@ impl OpeningKey {
         decoy: [u8; BLOCK],
     ) -> Result<[Zeroizing<String>; N], DoesNotOpen> {
         // What is public may show: these are the sender's own words.
-        let key =
-            base64::decode(sealed.key).ok().filter(|key| key.len() == self.0.key_size_bytes());
-        let iv = base64::decode(sealed.iv).ok().and_then(|iv| <[u8; BLOCK]>::try_from(iv).ok());
-        let blocks = base64::decode(sealed.ciphertext).ok().filter(|text| is_blocks(text));
+        let key = base64::decode_wrapped(sealed.key)
+            .ok()
+            .filter(|key| key.len() == self.0.key_size_bytes());
+        let iv =
+            base64::decode_wrapped(sealed.iv).ok().and_then(|iv| <[u8; BLOCK]>::try_from(iv).ok());
+        let blocks = base64::decode_wrapped(sealed.ciphertext).ok().filter(|text| is_blocks(text));
         let well_formed = key.is_some() && iv.is_some() && blocks.is_some();
         let key = key.unwrap_or_else(|| vec![0; self.0.key_size_bytes()]);
         let mut text = Zeroizing::new(blocks.unwrap_or_else(|| vec![0; BLOCK]));

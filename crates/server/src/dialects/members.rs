@@ -1,6 +1,9 @@
 //! Reading the bodies of dialects, which have few members and no nesting.
 
-use countersign_protocol::strict::json::{self, Member, Object};
+use countersign_protocol::strict::{
+    base64,
+    json::{self, Member, Object},
+};
 use serde_json::{Map, Value};
 
 use crate::problem::{Problem, ProblemType};
@@ -21,6 +24,18 @@ pub(super) fn text<'a>(
 /// The same of a body that is read where it lies.
 pub(super) fn text_in<'a>(body: &'a Object, name: &'static str) -> Result<&'a str, Problem> {
     body.get(name).and_then(Member::as_str).ok_or_else(|| missing(name))
+}
+
+/// The bytes of the member `name`, whose `text` is base64 with padding. Command line tools and MIME
+/// writers break lines, so white space does not count.
+///
+/// # Errors
+/// What the client did instead, in words. Only its own text decides that.
+pub(super) fn bytes(name: &str, text: &str) -> Result<Vec<u8>, String> {
+    base64::decode_wrapped(text).map_err(|_| {
+        let what = if text.contains(['-', '_']) { "base64url, and not" } else { "not" };
+        format!("{name} is {what} base64 with padding (RFC 4648 \u{a7}4); line breaks do no harm")
+    })
 }
 
 fn missing(name: &str) -> Problem {

@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    members::text,
+    members::{bytes, text},
     register::{Answer, Shape, enrolment_code},
 };
 use crate::{
@@ -188,7 +188,8 @@ struct Sent {
 }
 
 /// The proposal of a body that is `{"proposal": TEXT}`, perhaps with the member `number`, or the text
-/// alone, with or without quotation marks. What is not base64, or no number, is a wrong proposal.
+/// alone, with or without quotation marks. What is not base64, or no number, is a wrong proposal, and the
+/// answer says that it is not base64.
 fn read_proposal(body: &[u8]) -> Result<Sent, Problem> {
     let trimmed = body.trim_ascii();
     let value = match trimmed.first() {
@@ -213,10 +214,13 @@ fn read_proposal(body: &[u8]) -> Result<Sent, Problem> {
         }
         _ => return Err(missing()),
     };
-    let fits = (1..=MAX_PROPOSAL).contains(&proposal.len());
-    let proposal = fits.then(|| base64::decode(proposal).ok()).flatten();
+    if !(1..=MAX_PROPOSAL).contains(&proposal.len()) {
+        return Err(MutualLoginError::Refused.into());
+    }
+    let proposal = bytes("proposal", proposal)
+        .map_err(|reason| Problem::from(MutualLoginError::Refused).detail(reason))?;
     let number = number.map(|text| Number::parse(text.as_bytes()).ok_or(MutualLoginError::Refused));
-    Ok(Sent { proposal: proposal.ok_or(MutualLoginError::Refused)?, number: number.transpose()? })
+    Ok(Sent { proposal, number: number.transpose()? })
 }
 
 impl From<MutualRegistrationError> for Problem {

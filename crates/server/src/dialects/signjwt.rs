@@ -13,10 +13,7 @@ use countersign_authority::{
     OpenSessionError, PresentedKey, SessionError, SignedMessage, UnprovenRegistration,
     account::AccountName,
 };
-use countersign_protocol::{
-    Actor,
-    strict::{base64, json::Object},
-};
+use countersign_protocol::{Actor, strict::json::Object};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -27,7 +24,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    members::{text, text_in},
+    members::{bytes, text, text_in},
     register::{Answer, Shape, enrolment_code},
 };
 use crate::{
@@ -226,10 +223,11 @@ fn user(body: &Map<String, Value>) -> Result<&str, Problem> {
     }
 }
 
-/// The signature of the body; what is not base64 is a wrong signature.
+/// The signature of the body; what is not base64 is a wrong signature, and the answer says why.
 fn signature(body: &Object) -> Result<Vec<u8>, Problem> {
     let text = text_in(body, "signed_message")?;
-    base64::decode(text).map_err(|_| SessionError::Refused.into())
+    bytes("signed_message", text)
+        .map_err(|reason| Problem::from(SessionError::Refused).detail(reason))
 }
 
 impl From<OpenSessionError> for Problem {

@@ -166,7 +166,7 @@ fn texts_that_are_not_base64_of_the_right_length_do_not_open() {
     let good = SealedObject { key: &key, iv: &iv, ciphertext: &ciphertext };
     assert!(server.opening.open(&good, MEMBERS, DECOY).is_ok());
     let short = base64::encode(&sealed.blocks[..31]);
-    for wrong in ["", "!", "AAAA", "=", iv.trim_end_matches('='), &format!("{iv}\n"), &short] {
+    for wrong in ["", "!", "AAAA", "=", iv.trim_end_matches('='), &short] {
         for bad in [
             SealedObject { key: wrong, ..good },
             SealedObject { iv: wrong, ..good },
@@ -175,6 +175,18 @@ fn texts_that_are_not_base64_of_the_right_length_do_not_open() {
             assert_eq!(server.opening.open(&bad, MEMBERS, DECOY).unwrap_err(), DoesNotOpen);
         }
     }
+}
+
+#[test]
+fn texts_whose_lines_are_broken_open() {
+    let server = Server::new();
+    let sealed = server.seal(br#"{"id":"a","text":"b"}"#);
+    let [key, iv, ciphertext] = [&sealed.key, &sealed.iv, &sealed.blocks].map(|bytes| {
+        let (first, second) = (&base64::encode(bytes)[..12], &base64::encode(bytes)[12..]);
+        format!("{first}\r\n{second}\n")
+    });
+    let broken = SealedObject { key: &key, iv: &iv, ciphertext: &ciphertext };
+    assert!(server.opening.open(&broken, MEMBERS, DECOY).is_ok());
 }
 
 #[test]

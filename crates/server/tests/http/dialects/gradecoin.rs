@@ -97,6 +97,20 @@ async fn call(server: &Server, key: &PrivateKey, claims: Value, body: &str) -> A
 }
 
 #[tokio::test]
+async fn broken_lines_do_a_sealed_registration_no_harm() {
+    let server = server().await;
+    let pem = pem(&from_pem(RSA_2048_PEM));
+    let text = json!({ "student_id": "e123456", "passwd": PASSWORD, "public_key": pem });
+    let mut sealed = seal_text(&server, &text.to_string()).await;
+    for name in ["c", "iv", "key"] {
+        let text = sealed[name].as_str().unwrap();
+        sealed[name] = json!(format!("{}\n{}\r\n", &text[..16], &text[16..]));
+    }
+    let answer = server.post("/register", sealed).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+}
+
+#[tokio::test]
 async fn whoever_was_invited_registers_and_signs_requests() {
     let server = server().await;
     let key = from_pem(RSA_2048_PEM);

@@ -117,6 +117,20 @@ async fn its_tokens_live_as_long_as_all_others() {
 }
 
 #[tokio::test]
+async fn broken_lines_do_a_proposal_no_harm_and_base64url_is_named() {
+    let server = MutualServer::start(|_| ()).await;
+    let alice = server.register("alice", rsa()).await;
+    let proposal = base64::encode(&alice.propose(&server.number(&alice).await));
+    let path = format!("/authenticate/{}", alice.id);
+    let refused = server.post(&path, json!({ "proposal": "_-8" })).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.starts_with("proposal is base64url, and not base64"), "{detail}");
+    let broken = format!("{}\r\n{}\n", &proposal[..76], &proposal[76..]);
+    assert_eq!(server.post(&path, json!({ "proposal": broken })).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_hash_is_signed_where_the_challenge_was_asked_for() {
     let server = MutualServer::start(|_| ()).await;
     let alice = server.register("alice", rsa()).await;

@@ -88,6 +88,21 @@ async fn every_kind_of_key_signs() {
 }
 
 #[tokio::test]
+async fn broken_lines_do_a_signature_no_harm_and_base64url_is_named() {
+    let server = Server::start().await;
+    let session = Session::of_new_user(&server).await;
+    let mut message = session.message();
+    let text = message["signed_message"].as_str().unwrap().to_owned();
+    message["signed_message"] = json!("_-8");
+    let refused = server.post("/protected", message.clone()).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.starts_with("signed_message is base64url, and not base64"), "{detail}");
+    message["signed_message"] = json!(format!("{}\n{}\r\n", &text[..64], &text[64..]));
+    assert_eq!(server.post("/protected", message).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_nonce_lives_for_thirty_seconds() {
     let server = Server::start().await;
     let mut session = Session::of_new_user(&server).await;

@@ -34,7 +34,7 @@ pub(crate) struct Options {
 
     /// Ask at this URL instead, such as <https://auth.example.com>; no configuration is read then, and
     /// the server's certificate must be good
-    #[arg(long, value_name = "URL", conflicts_with = "listen")]
+    #[arg(long, value_name = "URL", conflicts_with = "listen", value_parser = parse_origin)]
     url: Option<String>,
 
     /// How long the server may take to answer, in seconds
@@ -51,7 +51,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         .redirect(Policy::none())
         .timeout(Duration::from_secs(options.timeout));
     let (origin, client) = match &options.url {
-        Some(url) => (url.trim_end_matches('/').to_owned(), client),
+        Some(origin) => (origin.clone(), client),
         // Its certificate is for the name that clients use, not for the address. Nothing secret is sent,
         // and the answer is no more than whether it is ready.
         None => (options.local_origin()?, client.tls_danger_accept_invalid_certs(true)),
@@ -59,7 +59,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let url = format!("{origin}/readyz");
     let asked = client.build()?.get(&url).send().await;
     let answer =
-        asked.map_err(|error| anyhow::anyhow!("{url} does not answer: {}", cause(&error)))?;
+        asked.map_err(|error| anyhow::anyhow!("{url} does not answer: {}", explained(&error)))?;
     if answer.status() != StatusCode::OK {
         bail!("{url} answers {}: {}", answer.status(), beginning(answer).await);
     }
@@ -93,6 +93,36 @@ fn origin_of(settings: &Settings) -> anyhow::Result<String> {
     Ok(format!("{scheme}://{address}"))
 }
 
+/// Reads `--url`, in which the path that is asked for may be there already.
+fn parse_origin(text: &str) -> Result<String, String> {
+    let origin = text.trim_end_matches('/');
+    let origin = origin.strip_suffix("/readyz").unwrap_or(origin);
+    if origin.starts_with("http://") || origin.starts_with("https://") {
+        Ok(origin.to_owned())
+    } else {
+        Err(format!("write it with http:// or https://, such as http://{origin}"))
+    }
+}
+
+/// The cause, with what one might do about it.
+fn explained(error: &reqwest::Error) -> String {
+    let cause = cause(error);
+    let hint = tls_hint(&cause);
+    cause + hint
+}
+
+/// Where one side speaks TLS and the other does not.
+fn tls_hint(cause: &str) -> &'static str {
+    if cause.contains("InvalidContentType") {
+        "\n  is TLS spoken there at all? Without it: --url http://…"
+    } else if cause.contains("HTTP version") || cause.contains("connection closed before message") {
+        "\n  is TLS spoken there? What `serve` got by options, this command does not know: say it in the \
+         configuration file or in the environment, which both read, or ask with --url https://…"
+    } else {
+        ""
+    }
+}
+
 /// The last cause is what the system said; those before it only repeat the URL.
 fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
@@ -118,6 +148,15 @@ mod tests {
 
     fn asked(text: &str) -> anyhow::Result<String> {
         origin_of(&toml::from_str(text)?)
+    }
+
+    #[test]
+    fn a_url_is_taken_with_the_path_and_not_without_the_scheme() {
+        for text in ["https://a.example", "https://a.example/", "https://a.example/readyz"] {
+            assert_eq!(parse_origin(text).unwrap(), "https://a.example");
+        }
+        let told = parse_origin("127.0.0.1:8090").unwrap_err();
+        assert!(told.ends_with("such as http://127.0.0.1:8090"), "{told}");
     }
 
     #[test]

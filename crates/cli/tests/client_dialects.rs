@@ -218,6 +218,7 @@ fn gradecoin_registers_by_one_time_password() {
     let run = |file| user.run(&[&register[..], &[file]].concat());
     let wrong = run("wrong");
     assert!(wrong.stderr.contains("one-time password that still work"), "{}", wrong.stderr);
+    assert!(!wrong.stderr.contains("RSA-OAEP"), "the seal was right: {}", wrong.stderr);
     assert_eq!(user.does(&["keyring", "list"]), "");
     let right = run("right");
     assert!(right.stdout.starts_with("e123456 is registered at "), "{}", right.stderr);

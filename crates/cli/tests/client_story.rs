@@ -144,6 +144,50 @@ fn a_token_whose_signing_key_was_withdrawn_is_replaced_by_one_login() {
 }
 
 #[test]
+fn a_refused_login_in_place_of_a_refused_token_is_what_is_reported() {
+    let server = Server::start(&[]);
+    let alice = User::of(server.url());
+    alice.does(&["register", "alice"]);
+    alice.does(&["whoami"]);
+    let mut disable = support::countersign(["admin", "--data-dir"]);
+    disable.arg(server.data_dir()).args(["accounts", "disable", "alice"]);
+    assert!(disable.status().unwrap().success());
+    let is_refused = (0..300).any(|_| alice.run(&["whoami"]).status != 0);
+    assert!(is_refused, "the token still works");
+    for command in [&["whoami"][..], &["keys", "list"]] {
+        let refused = alice.fails(command);
+        assert!(refused.contains("invalid_grant"), "{refused}");
+        assert!(refused.contains("that was the login for another token"), "{refused}");
+        assert!(!refused.contains("gets a new token"), "{refused}");
+    }
+    let called = alice.run(&["call", "GET", "/v1/whoami"]).stderr;
+    assert!(called.contains("the login for another one too: "), "{called}");
+}
+
+#[test]
+fn a_login_for_some_scopes_is_renewed_for_these_alone() {
+    let server = Server::start(&[]);
+    let alice = User::of(server.url());
+    alice.does(&["register", "alice"]);
+    let mut grant = support::countersign(["admin", "--data-dir"]);
+    grant.arg(server.data_dir()).args(["accounts", "grant", "alice", "read", "write"]);
+    assert!(grant.status().unwrap().success());
+    alice.does(&["login", "--scope", "read"]);
+    let who = || {
+        let who = alice.does(&["whoami", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&who).unwrap()
+    };
+    let before = who();
+    let mut withdraw = support::countersign(["admin", "--data-dir"]);
+    withdraw.arg(server.data_dir()).args(["signing-keys", "rotate", "--withdraw"]);
+    assert!(withdraw.status().unwrap().success());
+    let after = (0..300).map(|_| who()).find(|who| who["token_id"] != before["token_id"]);
+    assert_eq!(after.expect("another token")["scopes"], serde_json::json!(["read"]));
+    alice.does(&["login"]);
+    assert_eq!(who()["scopes"], serde_json::json!(["read", "write"]));
+}
+
+#[test]
 fn a_key_is_revoked_together_with_what_it_has_let_in() {
     let server = Server::start(&[]);
     let alice = User::of(server.url());

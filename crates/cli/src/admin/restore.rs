@@ -59,6 +59,11 @@ pub(super) struct Options {
 
 pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
     refuse_while_running(&settings.data_dir)?;
+    ensure!(
+        !options.file.is_dir(),
+        "{} is a directory: name the file in it that `countersign admin backup` made",
+        options.file.display()
+    );
     let summary = verify_backup(&options.file).context(UNCHANGED)?;
     let keys = master_key::present(&settings.data_dir).context(UNCHANGED)?;
     if keys.is_empty() && !options.abandon_signing_keys {

@@ -205,18 +205,21 @@ impl Actor {
             None => Renewal::Key {
                 key: Arc::clone(&self.key),
                 subject: self.subject.clone(),
-                scope: None,
+                scope: token.scope.clone(),
             },
         };
         self.client.resume(Arc::clone(&self.key), token).renewed_by(renewal)
     }
 
-    /// Goes on with the token for `resource` in the keyring while it lives, else gets a new one.
+    /// Goes on with the token for `resource` in the keyring while it lives, else gets a new one: for the
+    /// scopes that were asked for last, until somebody logs in for others.
     pub(super) async fn session(&self, resource: Option<&str>) -> anyhow::Result<Session> {
-        match self.kept_session(resource) {
-            Some(session) => Ok(session),
-            None => self.login(None, resource).await,
+        if let Some(session) = self.kept_session(resource) {
+            return Ok(session);
         }
+        let last = self.entry().and_then(|entry| kept_token(entry, resource));
+        let scope = last.and_then(|token| token.scope);
+        self.login(scope.as_deref(), resource).await
     }
 
     /// The session of the token for `resource` that the keyring has, if it lives.

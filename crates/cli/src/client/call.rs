@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use countersign_client::{Request, Response, TransportOptions};
+use countersign_client::{Refusal, Request, Response, TransportOptions};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, WWW_AUTHENTICATE},
@@ -116,6 +116,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let headers = options.headers(&body);
     let request = Request { method: options.method.clone(), url, headers, body };
     let resource = options.resource(&request, actor.server())?;
+    let mut refused_login = None;
     let answer = if let Some(proof) = options.dialect {
         let recipients = Recipients {
             resource: resource.as_deref(),
@@ -126,13 +127,14 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let session = actor.session(resource.as_deref()).await?;
         let answer = session.send(request).await;
         actor.done(&session, None);
+        refused_login = session.refused_login();
         answer.map_err(|error| explain_api(error, actor.server(), explain))?
     };
     options.write(&answer)?;
     if answer.status.is_client_error() || answer.status.is_server_error() {
         output::remark(format!("countersign: the answer is {}", answer.status));
         if answer.status == StatusCode::UNAUTHORIZED && options.dialect.is_none() {
-            output::remark("  `countersign login` tells whether the server still takes the key");
+            output::remark(why_unauthorized(&answer, refused_login.as_ref()));
         }
         if lacks_scope(&answer) {
             let resource = resource.map_or_else(String::new, |name| format!(" --resource {name}"));
@@ -214,13 +216,29 @@ impl Options {
     }
 }
 
+/// What to do about an answer that takes nobody for proven.
+fn why_unauthorized(answer: &Response, refused_login: Option<&Refusal>) -> String {
+    if let Some(login) = refused_login {
+        return format!("  the token is refused, and the login for another one too: {login}");
+    }
+    if challenges(answer, "use_dpop_nonce") && !answer.headers.contains_key("dpop-nonce") {
+        return "  the API asks for a nonce and gives none: the proxy in front of it does not pass the \
+                header DPoP-Nonce on"
+            .to_owned();
+    }
+    "  `countersign login` tells whether the server still takes the key".to_owned()
+}
+
 /// Whether the API says that the token is good, but may not do this (RFC 6750 §3.1).
 fn lacks_scope(answer: &Response) -> bool {
-    let challenges = answer.headers.get_all(WWW_AUTHENTICATE);
-    answer.status == StatusCode::FORBIDDEN
-        && challenges.iter().any(|field| {
-            field.to_str().is_ok_and(|field| field.contains("error=\"insufficient_scope\""))
-        })
+    answer.status == StatusCode::FORBIDDEN && challenges(answer, "insufficient_scope")
+}
+
+/// Whether a challenge has this `error`.
+fn challenges(answer: &Response, error: &str) -> bool {
+    let error = format!("error=\"{error}\"");
+    let fields = answer.headers.get_all(WWW_AUTHENTICATE);
+    fields.iter().any(|field| field.to_str().is_ok_and(|field| field.contains(&error)))
 }
 
 /// Methods are case-sensitive, but nobody means `get` by "get".
@@ -267,6 +285,16 @@ mod tests {
         assert!(lacks_scope(&answer(StatusCode::FORBIDDEN, challenge)));
         assert!(!lacks_scope(&answer(StatusCode::UNAUTHORIZED, challenge)));
         assert!(!lacks_scope(&answer(StatusCode::FORBIDDEN, r#"DPoP error="invalid_token""#)));
+    }
+
+    #[test]
+    fn a_nonce_that_a_proxy_keeps_back_is_called_that() {
+        let challenge = r#"DPoP algs="ES256", error="use_dpop_nonce""#.parse().unwrap();
+        let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, challenge)]);
+        let mut answer = Response { status: StatusCode::UNAUTHORIZED, headers, body: Vec::new() };
+        assert!(why_unauthorized(&answer, None).contains("does not pass the header DPoP-Nonce on"));
+        answer.headers.insert("dpop-nonce", HeaderValue::from_static("n"));
+        assert!(why_unauthorized(&answer, None).contains("countersign login"));
     }
 
     #[test]

@@ -107,7 +107,8 @@ fn by_name<'a>(
 
 /// The error for a name that no entry has.
 pub(super) fn unknown(entries: &[Entry], name: &str) -> anyhow::Error {
-    let name = text::printable(name);
+    // A variable of a script that is not set, most likely.
+    let name = if name.is_empty() { "\"\"".to_owned() } else { text::printable(name) };
     if entries.is_empty() {
         return anyhow!("the keyring has no entry {name}, nor any other");
     }

@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use countersign_client::{Client, ClientError, Transport, TransportOptions};
+use countersign_client::{Client, ClientError, Session, Transport, TransportOptions};
 use countersign_protocol::{proofs::target_uri::TargetUri, tokens::offered_session::UnfitSession};
 use countersign_system::{SystemClock, SystemRandom};
 use http::StatusCode;
@@ -96,6 +96,19 @@ pub(super) fn explain(error: ClientError) -> anyhow::Error {
             anyhow!("{error}\n  `countersign login` gets a new token")
         }
         _ => explain_login(error),
+    }
+}
+
+/// As [`explain`], for a request of `session`: where the login in place of a refused token was refused
+/// too, the reason for that counts.
+pub(super) fn explain_in(session: &Session, error: ClientError) -> anyhow::Error {
+    match (&error, session.refused_login()) {
+        (ClientError::Refused(refusal), Some(login))
+            if refusal.status == StatusCode::UNAUTHORIZED =>
+        {
+            anyhow!("{login}\n  that was the login for another token: the present one is refused")
+        }
+        _ => explain(error),
     }
 }
 

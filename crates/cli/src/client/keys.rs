@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     actor::{Actor, ActorOptions},
     choice::Naming,
-    connection::explain,
+    connection::explain_in,
     enrolment::holds,
     text::{self, printable},
 };
@@ -102,7 +102,7 @@ async fn list(options: &ListOptions) -> anyhow::Result<()> {
     let session = actor.session(None).await?;
     let keys = session.list_keys().await;
     actor.done(&session, None);
-    let mut keys = keys.map_err(explain)?;
+    let mut keys = keys.map_err(|error| explain_in(&session, error))?;
     keys.sort_by_key(|key| (key.revoked_at.is_some(), key.created_at));
     let current = session.key().public_key().thumbprint();
     if options.json {
@@ -119,7 +119,7 @@ async fn rename(options: &RenameOptions) -> anyhow::Result<()> {
     let session = actor.session(None).await?;
     let answer = session.rename_key(options.thumbprint, &options.label).await;
     actor.done(&session, None);
-    answer.map_err(explain)?;
+    answer.map_err(|error| explain_in(&session, error))?;
     Ok(output::line(format!("{} is now called {}", options.thumbprint, printable(&options.label)))?)
 }
 
@@ -172,7 +172,7 @@ async fn revoke_all(session: &Session, options: &RevokeOptions) -> anyhow::Resul
 }
 
 async fn revoke_one(session: &Session, thumbprint: Thumbprint) -> anyhow::Result<Vec<KeyInfo>> {
-    let added = session.revoke_key(thumbprint).await.map_err(explain)?;
+    let added = session.revoke_key(thumbprint).await.map_err(|error| explain_in(session, error))?;
     output::line(format!("{thumbprint} is revoked, and every token of it"))?;
     Ok(added)
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     actor::{Actor, ActorOptions, Places},
     choice::EntryOptions,
-    connection::{explain, explain_login},
+    connection::{explain, explain_in, explain_login},
     dialect::{self, Dialect},
     enrolment::parse_name,
     password::{self, PasswordOptions},
@@ -198,7 +198,7 @@ pub(super) async fn whoami(options: &WhoamiOptions) -> anyhow::Result<()> {
     let session = actor.session(None).await?;
     let answer = session.whoami().await;
     actor.done(&session, answer.as_ref().ok().map(|who| who.account_id.as_str()));
-    let who = answer.map_err(explain)?;
+    let who = answer.map_err(|error| explain_in(&session, error))?;
     if logs_in {
         output::remark("there was no token, so this was a login");
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{bail, ensure};
 use clap::Args;
 use countersign_client::{
-    Client, ClientError, NewAccount, Password, PasswordlessAccount, Registration, TransportOptions,
-    gradecoin_fingerprint, keyring::Keyring,
+    Client, ClientError, NewAccount, Password, PasswordlessAccount, Refusal, Registration,
+    TransportOptions, gradecoin_fingerprint, keyring::Keyring,
 };
 use countersign_protocol::keys::PrivateKey;
 
@@ -166,6 +166,20 @@ impl Options {
     }
 }
 
+/// The one refusal of *gradecoin* lists all that can be wrong with a seal, which this client makes right.
+fn without_the_seal(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Refused(refusal)
+            if refusal.message.as_ref().is_some_and(|text| text.contains("/gradecoin.pub")) =>
+        {
+            let message = "these are no name and one-time password that still work, or there were too \
+                           many attempts: then wait a minute";
+            ClientError::Refused(Refusal { message: Some(message.to_owned()), ..refusal })
+        }
+        error => error,
+    }
+}
+
 async fn register(
     client: &Client,
     key: &PrivateKey,
@@ -175,7 +189,8 @@ async fn register(
     let (name, enrolment_code) = (&options.name, options.code.as_deref());
     match (options.dialect, one_time_password) {
         (Some(Dialect::Gradecoin), Some(password)) => {
-            client.register_gradecoin(key, name, password).await.map(Accepted::account)
+            let outcome = client.register_gradecoin(key, name, password).await;
+            outcome.map(Accepted::account).map_err(without_the_seal)
         }
         (Some(Dialect::Passwordless), _) => {
             let PasswordlessAccount { account_id, server_key } =

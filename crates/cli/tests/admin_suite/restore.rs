@@ -208,6 +208,9 @@ fn a_damaged_database_does_not_stand_in_the_way() {
 
 #[test]
 fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
+    let directory = used_data_dir();
+    let named = ["restore", directory.path().to_str().unwrap()];
+    assert!(admin(directory.path(), &named).refusal().contains("is a directory: name the file"));
     let backed = Backed::up(used_data_dir());
     let dir = backed.data_dir.path();
     let before = snapshot(dir);

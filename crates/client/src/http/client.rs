@@ -151,7 +151,8 @@ impl Client {
             })
             .await?;
         let (token, scope) = self.read_token(target, response)?;
-        let token = SavedToken { resource: login.resource.map(str::to_owned), ..token };
+        let (resource, asked) = (login.resource.map(str::to_owned), login.scope.map(str::to_owned));
+        let token = SavedToken { resource, scope: asked, ..token };
         let session = Session::new(self.clone(), Arc::clone(bound_key), token, scope);
         Ok(session.renewed_by(Renewal::Key {
             key: Arc::clone(key),
@@ -186,7 +187,10 @@ impl Client {
         let token = AccessToken::new(answer.access_token)
             .map_err(|error| unexpected(target, &error.to_string()))?;
         let expires_at = self.now() + Duration::from_secs(answer.expires_in);
-        Ok((SavedToken { token, expires_at, nonces: Vec::new(), resource: None }, answer.scope))
+        Ok((
+            SavedToken { token, expires_at, nonces: Vec::new(), resource: None, scope: None },
+            answer.scope,
+        ))
     }
 
     pub(super) fn now(&self) -> UnixTime {

@@ -21,12 +21,15 @@ use crate::token::{AccessToken, SavedToken};
 ///
 /// When a request is refused because the token is good for nothing any more (`invalid_token`), the
 /// session logs in again, if it knows how, and sends that request once more: once, never in a loop.
+/// It does so at most 4 times in 10 seconds, for the sake of the account's allowance of logins; then
+/// the refusal is the answer.
 /// A session whose token was revoked by its owner stays ended.
 pub struct Session {
     client: Client,
     key: Arc<PrivateKey>,
     current: Mutex<Current>,
     resource: Option<String>,
+    asked_scope: Option<String>,
     nonces: Nonces,
 }
 
@@ -51,10 +54,10 @@ impl Session {
         saved: SavedToken,
         scope: Option<String>,
     ) -> Self {
-        let SavedToken { token, expires_at, nonces, resource } = saved;
+        let SavedToken { token, expires_at, nonces, resource, scope: asked_scope } = saved;
         let nonces = nonces.into_iter().collect();
         let current = Mutex::new(Current::new(token, expires_at, scope));
-        Self { client, key, current, resource, nonces }
+        Self { client, key, current, resource, asked_scope, nonces }
     }
 
     /// The same, which knows how to log in again.
@@ -134,6 +137,11 @@ impl Session {
         self.resource.as_deref()
     }
 
+    /// Why the server refused the last login in place of a token that is refused, if it did.
+    pub fn refused_login(&self) -> Option<Refusal> {
+        self.current().refused_login.clone()
+    }
+
     /// What [`Client::resume`] needs to go on with this token later.
     pub fn save(&self) -> SavedToken {
         let current = self.current();
@@ -142,6 +150,7 @@ impl Session {
             expires_at: current.expires_at,
             nonces: self.nonces.to_list(),
             resource: self.resource.clone(),
+            scope: self.asked_scope.clone(),
         }
     }
 
@@ -198,13 +207,14 @@ impl Session {
     /// A token in place of `refused`, if there is one to get.
     async fn another_token(&self, refused: &Arc<AccessToken>) -> Option<Arc<AccessToken>> {
         let renewal = {
-            let current = self.current();
+            let mut current = self.current();
             if !Arc::ptr_eq(&current.token, refused) {
                 // Another request has logged in meanwhile.
                 return Some(Arc::clone(&current.token));
             }
             // What refuses the token of a new login refuses the next one too.
-            current.renewal.clone().filter(|_| !current.is_new)?
+            let renewal = current.renewal.clone().filter(|_| !current.is_new)?;
+            current.count_renewal(self.client.now()).then_some(renewal)?
         };
         match renewal.log_in(&self.client, &self.key, self.resource()).await {
             Ok(session) => {
@@ -212,9 +222,13 @@ impl Session {
                 current.replace_by(session.into_current());
                 Some(Arc::clone(&current.token))
             }
-            // The request has its answer: that its token is refused. Why there is no other one, the
-            // next login says.
-            Err(_) => None,
+            // The request has its answer: that its token is refused.
+            Err(error) => {
+                if let ClientError::Refused(refusal) = error {
+                    self.current().refused_login = Some(refusal);
+                }
+                None
+            }
         }
     }
 

@@ -76,6 +76,7 @@ fn saved(nonces: &[(String, &str)]) -> SavedToken {
             .map(|(origin, nonce)| (origin.clone(), (*nonce).to_owned()))
             .collect(),
         resource: None,
+        scope: None,
     }
 }
 

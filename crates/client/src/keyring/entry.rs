@@ -89,6 +89,7 @@ impl Entry {
             jwt_token: None,
             jwt_token_expires_at: None,
             dpop_nonces: Vec::new(),
+            asked_scope: None,
             resource_tokens: Vec::new(),
             created_at: created_at.as_secs(),
         };
@@ -166,7 +167,8 @@ impl Entry {
         let token = AccessToken::new(self.record.jwt_token.as_ref()?.to_string()).ok()?;
         let expires_at = UnixTime::from_secs(self.record.jwt_token_expires_at?);
         let nonces = to_pairs(&self.record.dpop_nonces);
-        Some(SavedToken { token, expires_at, nonces, resource: None })
+        let scope = self.record.asked_scope.clone();
+        Some(SavedToken { token, expires_at, nonces, resource: None, scope })
     }
 
     /// The token last received for `resource` (RFC 8707), with the nonces that came with it.
@@ -205,6 +207,7 @@ impl Entry {
             self.record.jwt_token = Some(text);
             self.record.jwt_token_expires_at = Some(expires_at);
             self.record.dpop_nonces = nonces;
+            self.record.asked_scope.clone_from(&saved.scope);
             return;
         };
         let kept = &mut self.record.resource_tokens;
@@ -214,6 +217,7 @@ impl Entry {
             jwt_token: text,
             jwt_token_expires_at: expires_at,
             dpop_nonces: nonces,
+            asked_scope: saved.scope.clone(),
         });
         let surplus = kept.len().saturating_sub(Self::MAX_RESOURCE_TOKENS);
         kept.drain(..surplus);
@@ -224,6 +228,7 @@ impl Entry {
         self.record.jwt_token = None;
         self.record.jwt_token_expires_at = None;
         self.record.dpop_nonces = Vec::new();
+        self.record.asked_scope = None;
         self.record.resource_tokens = Vec::new();
     }
 
@@ -285,6 +290,9 @@ pub(super) struct Record {
     jwt_token_expires_at: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dpop_nonces: Vec<SeenNonce>,
+    /// What was asked for with the token; none for all scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked_scope: Option<String>,
     /// The oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     resource_tokens: Vec<ResourceToken>,
@@ -302,6 +310,9 @@ struct ResourceToken {
     jwt_token_expires_at: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dpop_nonces: Vec<SeenNonce>,
+    /// What was asked for with the token; none for all scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked_scope: Option<String>,
 }
 
 impl ResourceToken {
@@ -311,6 +322,7 @@ impl ResourceToken {
             expires_at: UnixTime::from_secs(self.jwt_token_expires_at),
             nonces: to_pairs(&self.dpop_nonces),
             resource: Some(self.resource.clone()),
+            scope: self.asked_scope.clone(),
         })
     }
 }

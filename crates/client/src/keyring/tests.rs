@@ -63,6 +63,7 @@ fn saved_token(text: &str) -> SavedToken {
         expires_at: UnixTime::from_secs(2_000_000_300),
         nonces: vec![(ISSUER.to_owned(), "n-1".to_owned())],
         resource: None,
+        scope: Some("read".to_owned()),
     }
 }
 
@@ -88,6 +89,8 @@ fn each_resource_has_a_token_of_its_own() {
     let token = entry.token_for("https://api1").unwrap();
     assert_eq!((token.token.expose(), token.resource.as_deref()), ("new", Some("https://api1")));
     assert_eq!(token.nonces, saved_token("new").nonces);
+    assert_eq!(token.scope.as_deref(), Some("read"));
+    assert_eq!(entry.token().unwrap().scope.as_deref(), Some("read"));
     assert!(entry.token_for("https://api0").is_none(), "the oldest made room");
     assert_eq!(entry.tokens().count(), 1 + Entry::MAX_RESOURCE_TOKENS);
 }

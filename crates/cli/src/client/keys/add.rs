@@ -11,7 +11,7 @@ use crate::{
     client::{
         actor::{Actor, Places},
         choice::Naming,
-        connection::explain,
+        connection::explain_in,
         enrolment::{Accepted, Enrolment, Plan},
         key_file::{self, KeyType},
         text,
@@ -69,7 +69,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         if let Some(key) = given {
             // Whoever keeps keys in files has this one in a file already.
             let label = options.label.as_deref();
-            let thumbprint = session.add_key(username, &key, label).await.map_err(explain)?;
+            let thumbprint = session
+                .add_key(username, &key, label)
+                .await
+                .map_err(|error| explain_in(&session, error))?;
             return Ok(output::line(format!("{thumbprint} now logs in to {username} too"))?);
         }
         let mut keyring = options.places.keyring.open_or_create()?;
@@ -110,7 +113,7 @@ async fn add(
     namesake: &str,
     given: Option<PrivateKey>,
 ) -> anyhow::Result<()> {
-    let who = session.whoami().await.map_err(explain)?;
+    let who = session.whoami().await.map_err(|error| explain_in(session, error))?;
     let server = client.metadata().issuer();
     let plan = Plan {
         server,

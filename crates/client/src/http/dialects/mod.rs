@@ -61,5 +61,6 @@ fn read_bound_token(
         expires_at: UnixTime::from_secs(expires_at),
         nonces: Vec::new(),
         resource: None,
+        scope: None,
     })
 }

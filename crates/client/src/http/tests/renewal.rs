@@ -124,6 +124,46 @@ async fn each_token_that_was_good_once_may_be_replaced() {
 }
 
 #[tokio::test]
+async fn an_api_that_takes_each_token_once_does_not_use_up_the_logins_of_the_account() {
+    let uses = Mutex::new(BTreeMap::new());
+    let server = server_of_tokens(move |token| {
+        let mut uses = uses.lock().unwrap();
+        let count = uses.entry(token.to_owned()).or_insert(0);
+        *count += 1;
+        *count == 1
+    });
+    let session = renewable(&server).await;
+    for _ in 0..20 {
+        send(&session, &server).await;
+    }
+    assert_eq!(session.token().expose(), "new.4");
+}
+
+#[test]
+fn logins_in_place_of_refused_tokens_are_counted_for_ten_seconds() {
+    let token = AccessToken::new("a.b".to_owned()).unwrap();
+    let mut current = super::super::renewal::Current::new(token, NOW, None);
+    let at = |seconds: u64| NOW + std::time::Duration::from_secs(seconds);
+    for seconds in [0, 1, 2, 9] {
+        assert!(current.count_renewal(at(seconds)));
+    }
+    assert!(!current.count_renewal(at(9)));
+    assert!(current.count_renewal(at(10)));
+    assert!(current.count_renewal(NOW), "the clock was set back");
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_saved_with_the_token() {
+    let server = server_of_tokens(|_| true);
+    let key = key();
+    let login = Login { subject: "toto", scope: Some("read"), resource: None, session_key: None };
+    let session = client(&server).await.login(&key, &login).await.unwrap();
+    assert_eq!(session.save().scope.as_deref(), Some("read"));
+    let resumed = client(&server).await.resume(key, session.save());
+    assert_eq!(resumed.save().scope.as_deref(), Some("read"));
+}
+
+#[tokio::test]
 async fn when_the_login_is_refused_too_the_first_answer_stands() {
     let server = authority(|asked| match asked.path.as_str() {
         TOKEN_ENDPOINT => answer_json(400, &json!({ "error": "invalid_grant" })),
@@ -133,6 +173,7 @@ async fn when_the_login_is_refused_too_the_first_answer_stands() {
     assert_eq!(send(&session, &server).await, StatusCode::UNAUTHORIZED);
     assert_eq!(paths(&server), ["/x", TOKEN_ENDPOINT]);
     assert_eq!(session.token().expose(), "aaa.bbb");
+    assert_eq!(session.refused_login().unwrap().code.as_deref(), Some("invalid_grant"));
 }
 
 #[tokio::test]

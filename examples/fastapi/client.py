@@ -33,6 +33,8 @@ def main(name: str) -> None:
         print(http.get("/items").raise_for_status().text)
 
 
+if len(sys.argv) != 2:
+    sys.exit(f"usage: {sys.argv[0]} NAME")
 try:
     main(sys.argv[1])
 except ClientFailed as failure:

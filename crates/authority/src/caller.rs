@@ -212,6 +212,7 @@ impl From<RecordLoginError> for CallerError {
     fn from(error: RecordLoginError) -> Self {
         match error {
             RecordLoginError::AlreadyUsed => Self::Replayed,
+            RecordLoginError::Forgotten => Self::Store(StoreError::Unavailable(Box::new(error))),
             RecordLoginError::NotLive => Self::Refused,
             RecordLoginError::Store(error) => Self::Store(error),
         }

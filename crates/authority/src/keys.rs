@@ -252,6 +252,9 @@ impl Authority {
         let spent = self.ports.credentials.spend_assertion(approval.entry()).await;
         let receipt = spent.map_err(|error| match error {
             RecordLoginError::AlreadyUsed | RecordLoginError::NotLive => AddKeyError::ApprovalUsed,
+            RecordLoginError::Forgotten => {
+                AddCredentialError::Store(StoreError::Unavailable(Box::new(error))).into()
+            }
             RecordLoginError::Store(error) => AddCredentialError::Store(error).into(),
         })?;
         approval.redeem(&receipt).map(drop).ok_or(AddKeyError::ApprovalUsed)

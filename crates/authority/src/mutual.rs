@@ -418,6 +418,7 @@ impl From<RecordLoginError> for MutualLoginError {
     fn from(error: RecordLoginError) -> Self {
         match error {
             RecordLoginError::AlreadyUsed => Self::Used,
+            RecordLoginError::Forgotten => Self::Store(StoreError::Unavailable(Box::new(error))),
             RecordLoginError::NotLive => Self::Revoked,
             RecordLoginError::Store(error) => Self::Store(error),
         }

@@ -120,7 +120,8 @@ pub enum Reuse {
 pub struct AcrossRestarts {
     /// From when on the replay log remembers.
     pub since: UnixTime,
-    /// Remembers across restarts. Without it, what would have to be recorded there is refused.
+    /// Remembers across restarts, and refuses what it may have forgotten because it had ended by a
+    /// clock that was ahead of this one. Without it, what would have to be recorded there is refused.
     pub durable: Option<Arc<dyn ReplayLog>>,
 }
 

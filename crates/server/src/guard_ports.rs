@@ -154,7 +154,9 @@ impl ReplayLog for DurableLog {
         let store = &self.0.ports().credentials;
         store.spend_assertion(entry).await.map_err(|error| match error {
             RecordLoginError::AlreadyUsed => ReplayError::Used,
-            RecordLoginError::NotLive | RecordLoginError::Store(_) => ReplayError::Unavailable,
+            RecordLoginError::Forgotten
+            | RecordLoginError::NotLive
+            | RecordLoginError::Store(_) => ReplayError::Unavailable,
         })
     }
 }

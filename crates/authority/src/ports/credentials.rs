@@ -178,6 +178,13 @@ pub enum RecordLoginError {
     /// The assertion was used before.
     #[error("the assertion was used before")]
     AlreadyUsed,
+    /// It ends, by its own account, before the last that were forgotten did: the clock is behind what it
+    /// was then, and nobody can tell whether the assertion was one of these.
+    #[error(
+        "the clock is behind: used assertions that ended later are forgotten, so nobody can tell \
+         whether this one was used"
+    )]
+    Forgotten,
     /// The key is revoked, unknown, or its account is disabled.
     #[error("the credential is not live")]
     NotLive,

@@ -94,26 +94,30 @@ impl SqliteStore {
         }
     }
 
-    /// Removes the assertions that need not be remembered any more. Logins come far more often than
+    /// Removes the assertions that need not be remembered any more, and remembers up to when those
+    /// lived, so that none of them is taken for a new one by a clock that is behind. Logins come far more often than
     /// this, so they are spared an index by time, and this reads all that are remembered, once.
     async fn prune_assertions(&self, now: UnixTime) -> Result<u64, StoreError> {
         let (mut pruned, mut after) = (0, Vec::new());
         loop {
             let ended = self
                 .read(move |connection| {
-                    let select = "SELECT digest FROM used_assertions
+                    let select = "SELECT digest, forget_at FROM used_assertions
                         WHERE digest > ? AND forget_at <= ? ORDER BY digest LIMIT ?";
                     let values = (&after, millis(now), PRUNE_BATCH);
-                    let digest = |row: &Row<'_>| Ok(row.get::<_, Vec<u8>>(0)?);
-                    Ok::<_, StoreError>(rows::all(connection, select, values, digest)?)
+                    let ended = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?));
+                    Ok::<_, StoreError>(rows::all(connection, select, values, ended)?)
                 })
                 .await?;
-            let Some(last) = ended.last().cloned() else { return Ok(pruned) };
+            let last_end: Option<i64> = ended.iter().map(|(_, forget_at)| *forget_at).max();
+            let Some((last, _)) = ended.last().cloned() else { return Ok(pruned) };
             after = last;
             pruned += ended.len() as u64;
+            let forget = "UPDATE forgotten SET assertions_until = max(assertions_until, ?)";
             let delete = "DELETE FROM used_assertions WHERE digest = ?";
             self.write(move |connection| {
-                ended.iter().try_for_each(|digest| {
+                rows::execute(connection, forget, [last_end])?;
+                ended.iter().try_for_each(|(digest, _)| {
                     rows::execute(connection, delete, [digest])?;
                     Ok::<_, StoreError>(())
                 })

@@ -113,6 +113,7 @@ macro_rules! store_conformance {
                 tries_of_strangers_push_out_tries_alone
                 uses_of_keys_push_out_uses_alone
                 what_has_ended_goes_and_the_rest_stays
+                a_used_assertion_that_was_forgotten_is_refused_when_the_clock_goes_back
             }
             revocations {
                 a_disabled_account_is_shut_out_until_it_is_enabled

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_authority::{
     audit::{AuditEvent, AuditFilter, EventKind},
-    ports::Retention,
+    ports::{RecordLoginError, Retention},
 };
 use countersign_protocol::{ReplayEntry, UnixTime};
 
@@ -187,6 +187,28 @@ pub async fn what_has_ended_goes_and_the_rest_stays(backend: &impl Backend) {
     assert_eq!(invitations.len(), 1);
     assert_eq!(invitations[0].code_hash, samples::invitation(2).code_hash);
     assert_eq!(stores.trail().await.len(), 4);
+}
+
+/// What a used assertion could be taken for, when it was forgotten and the clock is behind, is refused;
+/// also after a start.
+pub async fn a_used_assertion_that_was_forgotten_is_refused_when_the_clock_goes_back(
+    backend: &impl Backend,
+) {
+    let stores = backend.open().await;
+    let end = NOW + Duration::from_secs(100);
+    let ending = |number, forget_at| ReplayEntry { forget_at, ..samples::replay_entry(number) };
+    let used = ending(1, end);
+    let _receipt = stores.credentials.spend_assertion(used).await.unwrap();
+    assert_eq!(stores.audit.prune(end, &KEEP_ALL).await.unwrap(), 1);
+    assert_eq!(stores.audit.prune(NOW, &KEEP_ALL).await.unwrap(), 0);
+    for stores in [stores, backend.open().await] {
+        for entry in [used, ending(2, end - Duration::from_secs(1))] {
+            let refused = stores.credentials.spend_assertion(entry).await;
+            assert!(matches!(refused, Err(RecordLoginError::Forgotten)), "{refused:?}");
+        }
+    }
+    let new = ending(3, end + Duration::from_millis(1));
+    let _receipt = backend.open().await.credentials.spend_assertion(new).await.unwrap();
 }
 
 fn at(second: u64, kind: EventKind) -> AuditEvent {

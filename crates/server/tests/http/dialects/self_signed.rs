@@ -119,6 +119,30 @@ async fn a_restart_revives_nothing() {
 }
 
 #[tokio::test]
+async fn a_used_one_that_was_forgotten_is_refused_after_a_start_with_a_clock_that_is_behind() {
+    let mut server = server_with_alice().await;
+    let used_at = server.0.now();
+    let tokens = [json!({}), json!({ "iat": null })].map(|changes| signed(&server, changes));
+    for token in &tokens {
+        assert_eq!(call(&server, token).await.status, StatusCode::OK);
+    }
+    server.advance(Duration::from_mins(10));
+    server.0.maintain().await;
+    server.0.set_clock(used_at + SECOND);
+    server.restart().await;
+    for _ in 0..3 {
+        for token in &tokens {
+            let status = call(&server, token).await.status;
+            assert!([StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE].contains(&status));
+        }
+        server.advance(SECOND);
+    }
+    server.0.set_clock(used_at + Duration::from_mins(10));
+    let new = signed(&server, json!({ "iat": null, "jti": "new" }));
+    assert_eq!(call(&server, &new).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn one_made_and_not_used_before_a_restart_must_be_made_again() {
     let mut server = server_with_alice().await;
     let token = signed(&server, json!({}));

@@ -160,6 +160,11 @@ impl TestApp {
         self.clock.advance(by);
     }
 
+    /// Sets the clock, forward or back.
+    pub(crate) fn set_clock(&self, now: UnixTime) {
+        self.clock.set(now);
+    }
+
     /// A fresh nonce for the token endpoint.
     pub(crate) fn token_nonce(&self) -> String {
         self.authority().fresh_nonce()

@@ -61,6 +61,9 @@ pub fn add_session_nonce(headers: &mut HeaderMap, nonce: Option<String>) {
 
 /// In how many seconds the same request may be answered otherwise.
 fn retry_after(refusal: &Refusal) -> Option<u64> {
+    if let Refusal::MadeAhead { seconds } | Refusal::StartedLately { seconds } = refusal {
+        return Some(*seconds);
+    }
     match refusal.challenge().status {
         StatusCode::SERVICE_UNAVAILABLE => Some(1),
         StatusCode::TOO_MANY_REQUESTS => Some(ReplayShareUsedUp::RETRY_AFTER_SECS),
@@ -83,7 +86,7 @@ fn problem_name(refusal: &Refusal) -> &'static str {
     match refusal.challenge().error {
         Some("insufficient_scope") => "forbidden",
         Some("invalid_request") => "invalid-request",
-        _ if matches!(refusal, Refusal::JustStarted | Refusal::Unavailable(_)) => "unavailable",
+        _ if refusal.challenge().status == StatusCode::SERVICE_UNAVAILABLE => "unavailable",
         _ if matches!(refusal, Refusal::ShareUsedUp(_)) => "rate-limited",
         _ if matches!(refusal, Refusal::Body(_)) => "payload-too-large",
         _ => "unauthenticated",

@@ -58,7 +58,9 @@ impl Refused {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The JWT may have been used before the guard started.
-    #[error("the JWT may have been used before this server started: sign another, with iat")]
+    #[error(
+        "the JWT may have been used before this server started: sign another, whose iat is after that"
+    )]
     BeforeStart,
     /// The body, which the proof covers, cannot be read.
     #[error(transparent)]
@@ -72,6 +74,21 @@ pub enum Refusal {
     /// The JWT may be of the second in which the guard started, and so may one that was used before.
     #[error("this server has just started: sign another JWT in a second")]
     JustStarted,
+    /// The JWT was made by a clock that is ahead, and counts as soon as its moment has come.
+    #[error("iat is ahead of this server's clock: send the JWT again in {seconds} s")]
+    MadeAhead {
+        /// In how many seconds.
+        seconds: u64,
+    },
+    /// A clock that is ahead may have made the JWT before the guard started.
+    #[error(
+        "this server has started lately, and cannot tell whether the JWT was used before: sign \
+         another in {seconds} s"
+    )]
+    StartedLately {
+        /// In how many seconds one counts.
+        seconds: u64,
+    },
     /// The self-signed JWT was used before.
     #[error("the JWT was used before")]
     JwtUsed,
@@ -186,7 +203,10 @@ impl Refusal {
             | Self::Replayed => (StatusCode::UNAUTHORIZED, Some("invalid_dpop_proof")),
             Self::InsufficientScope(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
             Self::ShareUsedUp(_) => (StatusCode::TOO_MANY_REQUESTS, None),
-            Self::JustStarted | Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Self::JustStarted
+            | Self::MadeAhead { .. }
+            | Self::StartedLately { .. }
+            | Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
         };
         Challenge { status, error }
     }
@@ -198,7 +218,8 @@ impl Refusal {
             Self::Body(_) => "body",
             Self::Downgrade => "downgrade",
             Self::InsufficientScope(_) => "insufficient-scope",
-            Self::JustStarted => "just-started",
+            Self::JustStarted | Self::StartedLately { .. } => "just-started",
+            Self::MadeAhead { .. } => "made-ahead",
             Self::Malformed => "malformed",
             Self::Missing => "missing",
             Self::Proof(DpopError::Nonce) => "nonce",

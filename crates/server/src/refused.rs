@@ -61,6 +61,8 @@ const fn is_of_consequence(refusal: &Refusal) -> bool {
         | Refusal::Downgrade
         | Refusal::InsufficientScope(_)
         | Refusal::JustStarted
+        | Refusal::MadeAhead { .. }
+        | Refusal::StartedLately { .. }
         | Refusal::Malformed
         | Refusal::Missing
         | Refusal::Proof(

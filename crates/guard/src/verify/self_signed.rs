@@ -145,16 +145,22 @@ impl Guard {
             return Ok(jwt.until_expiry());
         }
         let log = &*self.0.ports.replay_log;
-        let memory = proofs.across_restarts.as_ref().map_or(Memory::Volatile, |across| {
+        let ahead = self.0.policy.skew.max(CLIENT_CLOCK_AHEAD);
+        let since = proofs.across_restarts.as_ref().map(|across| {
             let since = log.began_anew().map_or(across.since, |anew| anew.max(across.since));
-            let since = self.0.memory_start.not_before(since, &*self.0.ports.clock);
-            let ahead = self.0.policy.skew.max(CLIENT_CLOCK_AHEAD);
+            self.0.memory_start.not_before(since, &*self.0.ports.clock)
+        });
+        let memory = since.map_or(Memory::Volatile, |since| {
             AcrossRestarts::memory_for(since, jwt.peek().issued_at, ahead, now)
         });
+        let memory_is_sure = since.map_or(UnixTime::EPOCH, |since| since + ahead);
         let durable = proofs.across_restarts.as_ref().and_then(|across| across.durable.as_deref());
         let durable = match (memory, durable) {
-            (Memory::NotYet, _) => return Err(Refusal::JustStarted),
-            (Memory::Unknown, _) | (Memory::Durable, None) => return Err(Refusal::BeforeStart),
+            (Memory::NotYet | Memory::Unknown | Memory::Durable, None) => {
+                return Err(not_to_be_told(jwt.peek().issued_at, memory_is_sure, now));
+            }
+            (Memory::NotYet, Some(_)) => return Err(Refusal::JustStarted),
+            (Memory::Unknown, Some(_)) => return Err(Refusal::BeforeStart),
             (Memory::Durable, Some(durable)) => Some(durable),
             (Memory::Volatile, _) => None,
         };
@@ -163,6 +169,24 @@ impl Guard {
             receipt = durable.check_and_insert(jwt.entry(), owner, now).await.map_err(used)?;
         }
         jwt.redeem(&receipt).ok_or(Refusal::JwtUsed)
+    }
+}
+
+/// Why a JWT is refused that would have to be looked up where a restart makes nothing forget, while
+/// there is no such place. After `memory_is_sure` no JWT that is made can be taken for one from before
+/// the start, whatever clock made it; until then its owner is told how long to wait.
+fn not_to_be_told(issued_at: Option<UnixTime>, memory_is_sure: UnixTime, now: UnixTime) -> Refusal {
+    let from_now =
+        |until: UnixTime| until.as_millis().saturating_sub(now.as_millis()).div_ceil(1000).max(1);
+    match issued_at {
+        Some(issued_at) if issued_at > memory_is_sure => {
+            Refusal::MadeAhead { seconds: from_now(issued_at) }
+        }
+        Some(_) if now <= memory_is_sure => {
+            let sure = UnixTime::from_secs(memory_is_sure.as_secs() + 1);
+            Refusal::StartedLately { seconds: from_now(sure) }
+        }
+        Some(_) | None => Refusal::BeforeStart,
     }
 }
 

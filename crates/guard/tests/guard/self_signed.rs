@@ -408,6 +408,28 @@ async fn nothing_works_again_after_a_start_with_a_clock_that_was_behind() {
 }
 
 #[tokio::test]
+async fn whoever_comes_too_soon_after_a_start_is_told_when_to_come() {
+    let world = World::with(|proofs| {
+        proofs.across_restarts = Some(AcrossRestarts { since: NOW, durable: None });
+    });
+    let made = |ahead: u64| signed(json!({ "iat": NOW.as_secs() + ahead, "jti": "new" }));
+    assert_eq!(world.verify(&made(0)).await, Err(Refusal::StartedLately { seconds: 16 }));
+    let refused = world.guard.verify(&made(0)).await.unwrap_err();
+    let answer = world.guard.answer(&refused);
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["retry-after"], "16");
+    assert!(answer.body().contains("sign another in 16 s"), "{}", answer.body());
+    world.clock.advance(Duration::from_secs(10));
+    assert_eq!(world.verify(&made(10)).await, Err(Refusal::StartedLately { seconds: 6 }));
+    assert_eq!(world.verify(&made(18)).await, Err(Refusal::MadeAhead { seconds: 8 }));
+    world.clock.advance(Duration::from_secs(6));
+    assert_eq!(world.verify(&made(15)).await, Err(Refusal::BeforeStart));
+    world.verify(&made(16)).await.unwrap();
+    world.clock.advance(Duration::from_secs(2));
+    world.verify(&made(18)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_clock_that_was_ahead_for_a_moment_shuts_nobody_out() {
     let world = World::new();
     let world = started_at(NOW - Duration::from_secs(100), world.keys, world.durable);

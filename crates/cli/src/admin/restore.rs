@@ -14,8 +14,10 @@ use std::{
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use countersign_authority::{
+    Administration,
     account::{AccountName, AccountStatus},
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
+    invitation,
     ports::Ports,
     sealed_key::KeyState,
 };
@@ -79,12 +81,13 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     if database_path(settings).exists() && !options.yes {
         confirm(settings, &options.file, &summary, &opened)?;
     }
+    let withdrawn = opened.withdraw_recovery_codes().await?;
     opened.record_restore(&options.file).await?;
     let source = opened.source.clone();
     drop(opened);
     let restored = rehearsal.perform()?;
     let said = report(settings, &options.file, &restored, &source);
-    warn_of(&revived);
+    warn_of(&revived, &withdrawn);
     output::after(format!("{} is restored", database_path(settings).display()), said)
 }
 
@@ -187,6 +190,25 @@ impl Opened {
         let detail = format!("from {}, whose newest event is of {newest}", backup.display());
         let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseRestored).detail(detail);
         Ok(ports.audit.append(vec![event]).await?)
+    }
+
+    /// Withdraws the recovery codes that are unused in the backup: each may have been used since,
+    /// and whoever has read it would get into the account. Returns the names of the accounts.
+    ///
+    /// Enrolment codes stay. What was registered with one since is gone, so its owner needs it again.
+    async fn withdraw_recovery_codes(&self) -> anyhow::Result<Vec<String>> {
+        let ports = &self.data_dir.ports;
+        let administration = Administration::new(ports);
+        let mut withdrawn = Vec::new();
+        for made in ports.invitations.invitations(u32::MAX).await? {
+            if let invitation::Purpose::Recover { .. } = made.purpose
+                && made.used_at.is_none()
+            {
+                administration.withdraw_invitation(&made.code_hash).await?;
+                withdrawn.extend(made.username.map(|username| username.to_string()));
+            }
+        }
+        Ok(withdrawn)
     }
 }
 
@@ -312,11 +334,22 @@ fn report(
     Ok(said?)
 }
 
-fn warn_of(revived: &[String]) {
+fn warn_of(revived: &[String], withdrawn: &[String]) {
     output::remark(
-        "WARNING: what was revoked, disabled or withdrawn after the backup was made, keys and \
-         tokens too, is in force again, and what was registered since is gone",
+        "WARNING: what was revoked, disabled, replaced or withdrawn after the backup was made, \
+         passwords, keys and tokens too, is in force again, and what was registered since is gone. \
+         Enrolment codes that were used since are good again: withdraw those that shall not be, with \
+         `countersign admin invitations`",
     );
+    if !withdrawn.is_empty() {
+        let names = withdrawn.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let more = withdrawn.len().saturating_sub(MAX_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        output::remark(format!(
+            "recovery codes that may have been used since are withdrawn, of {names}{more}: \
+             `countersign admin invite NAME --recover` makes another"
+        ));
+    }
     if revived.is_empty() {
         return;
     }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{
     Person, Server, admin, admin_with, event_kinds, is_accepted, json_lines, snapshot,
-    used_data_dir,
+    used_data_dir, user::User,
 };
 
 /// A data directory in which a server has run, and a backup of it.
@@ -48,7 +48,7 @@ async fn a_restore_brings_the_past_back_and_says_what_that_means() {
 
     let said = admin(dir, &["restore", backed.path(), "--yes"]);
     let remarks = said.stderr.clone();
-    assert!(remarks.contains("keys and tokens too, is in force again"), "{remarks}");
+    assert!(remarks.contains("passwords, keys and tokens too, is in force again"), "{remarks}");
     assert!(remarks.contains(&format!("key {thumbprint} of alice, revoked at 2")), "{remarks}");
     assert!(remarks.contains("account carol, disabled at 2"), "{remarks}");
     assert!(said.result().contains("2 accounts, 2 keys, "));
@@ -63,6 +63,29 @@ async fn a_restore_brings_the_past_back_and_says_what_that_means() {
     carol.at(&server).await.login(None).await.unwrap();
     assert!(late.at(&server).await.login(None).await.is_err());
     assert!(!dir.join("restore-rehearsal").exists());
+}
+
+#[tokio::test]
+async fn a_restore_withdraws_every_recovery_code_that_may_have_been_used_since() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start_in(data_dir.path(), &[]);
+    Person::registered(&server, "alice").await;
+    let code = admin(data_dir.path(), &["invite", "alice", "--recover"]).result();
+    admin(data_dir.path(), &["invite"]).result();
+    let backed = Backed::up(data_dir);
+    let dir = backed.data_dir.path();
+    let recover = ["recover", "alice", "--code", code.trim()];
+    User::of(server.url()).does(&recover);
+    server.kill();
+
+    let remarks = admin(dir, &["restore", backed.path(), "--yes"]).stderr;
+    assert!(remarks.contains("used since are withdrawn, of alice: "), "{remarks}");
+    let server = Server::start_in(dir, &[]);
+    let refused = User::of(server.url()).fails(&recover);
+    assert!(refused.contains("recovery-code"), "{refused}");
+    let left = json_lines(&admin(dir, &["invitations", "list", "--json"]).result());
+    assert_eq!(left.len(), 1, "enrolment codes stay: {left:?}");
+    assert_eq!(left[0]["purpose"], "register");
 }
 
 #[tokio::test]

@@ -62,8 +62,9 @@ async fn a_disabled_account_is_shut_out_of_a_running_server_until_it_is_enabled(
     assert!(is_accepted(&other).await);
 
     admin(server.data_dir(), &["accounts", "enable", "alice"]).result();
-    eventually("the token lives again", async || is_accepted(&session).await).await;
-    alice.login(None).await.unwrap();
+    eventually("she logs in again", async || alice.login(None).await.is_ok()).await;
+    assert!(is_accepted(&alice.login(None).await.unwrap()).await);
+    assert!(!is_accepted(&session).await, "a token of before lives again");
 }
 
 #[tokio::test]

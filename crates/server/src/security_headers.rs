@@ -47,7 +47,7 @@ pub enum CorsOrigins {
     /// These.
     Listed(Vec<HeaderValue>),
     /// All. No page gets credentials by that, because no cookie means anything. But any page may
-    /// then write from the networks of its visitors: see [`web_pages`](crate::web_pages).
+    /// then write from the networks of its visitors (`web_pages.rs`).
     Any,
 }
 

@@ -41,13 +41,17 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     if let Ok(Some(account)) = jwt.account() {
         assert!(claims.get("sub").or(claims.get("accountId")).is_some_and(|it| it == account));
     }
-    if jwt.verify([KEY.public_key()], &expected, UnixTime::from_secs(NOW)).is_ok() {
+    if let Ok(verified) = jwt.verify([KEY.public_key()], &expected, UnixTime::from_secs(NOW)) {
         let has = |name| claims.contains_key(name);
         assert!(!has("aud") || claims["aud"] == ISSUER || claims["aud"] == json!([ISSUER]));
         assert!(!has("tha") || claims["tha"] == body_hash::sha256_hex(BODY));
         assert!(!(has("iss") && has("aud") && has("jti")));
         assert!(!has("iss") || claims["iss"] != ISSUER);
         let ahead = claims["exp"].as_f64().map(|exp| exp - NOW as f64);
-        assert!(ahead.is_some_and(|ahead| (-16.0..=316.0).contains(&ahead)));
+        let latest = if has("iat") { f64::INFINITY } else { 316.0 };
+        assert!(ahead.is_some_and(|ahead| (-16.0..=latest).contains(&ahead)));
+        // Whatever exp says, it ends in time.
+        let end = verified.peek().expires_at.as_secs();
+        assert!((NOW - 16..=NOW + 316).contains(&end));
     }
 });

@@ -40,8 +40,8 @@ class SelfSigned:
     """For how long one counts from its `iat` on, in seconds; without `iat`, how far ahead `exp` may lie."""
     require_audience: bool = True
     """Whether `aud` must be there. Only with `require_body_hash` may it be left out: then whoever receives such a JWT
-    can bring no other body than the one that was signed to the next API, and only where `aud` is optional too. It covers
-    neither method nor URL: let the body say all that a request does, and give such JWTs nothing to read."""
+    can bring no other body than the one that was signed to the next API, and only where `aud` is optional too.
+    It covers neither method nor URL: let the body say all that a request does, and give such JWTs nothing to read."""
     require_body_hash: bool = False
     """Whether `tha`, the hash of the body, must be there."""
     accept_md5: bool = False

@@ -11,8 +11,8 @@ from support.server import PATIENCE, Server
 
 HASHERS = 8
 """How many passwords the server wants to hash at once, each in 64 MiB."""
-LEFT = 160 << 20
-"""Bytes that it may use beyond what it has at rest: two or three passwords at most."""
+LEFT = 256 << 20
+"""Bytes that it may use beyond what it has at rest: three or four passwords at most."""
 
 
 def address_space(server):

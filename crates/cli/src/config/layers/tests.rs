@@ -1,0 +1,223 @@
+use super::*;
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[test]
+fn an_option_beats_a_variable_and_a_variable_beats_the_file() {
+    let file = file("enrolment = \"closed\"\n[tokens]\nlifetime = 60\nnonce_lifetime = 30\n");
+    let environment =
+        [("COUNTERSIGN_TOKENS_LIFETIME", "120"), ("COUNTERSIGN_ENROLMENT", "invited")];
+    let mut options = Table::new();
+    options.insert("enrolment".to_owned(), "open".into());
+    let settings = merge(Some(file.path()), variables(&environment), options).unwrap();
+    assert_eq!(settings.enrolment, "open");
+    assert_eq!(settings.tokens.lifetime, 120);
+    assert_eq!(settings.tokens.nonce_lifetime, 30);
+    assert_eq!(settings.audit.max_age_days, 90, "the default");
+}
+
+/// The page that says that it lists every setting.
+const PAGE: &str = include_str!("../../../../../docs/configuration.md");
+
+/// The names that `section` of the file may have, as the error for an unknown one lists them.
+fn fields_of(section: &str) -> Vec<String> {
+    let text = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+    let error = toml::from_str::<Settings>(&format!("{text}no_such_name = 1\n")).unwrap_err();
+    let listed = error.message().split_once("expected ").unwrap().1.to_owned();
+    listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Every setting of the file, by its path.
+fn all_settings() -> Vec<String> {
+    let is_section = |name: &str| {
+        let text = format!("[{name}]\n");
+        toml::from_str::<Settings>(&text)
+            .map_or_else(|error| error.message().contains("missing field"), |_| true)
+    };
+    let (sections, mut all): (Vec<_>, Vec<_>) =
+        fields_of("").into_iter().partition(|name| is_section(name));
+    for section in sections {
+        all.extend(fields_of(&section).iter().map(|name| format!("{section}.{name}")));
+    }
+    all
+}
+
+#[test]
+fn every_setting_has_a_variable_and_stands_on_the_page_of_settings() {
+    let all = all_settings();
+    assert!(all.len() > 60, "{all:?}");
+    for path in &all {
+        assert!(VARIABLES.iter().any(|(own, _)| own == path), "{path} has no variable");
+    }
+    for (path, _) in VARIABLES {
+        assert!(all.iter().any(|own| own == path), "{path} is no setting");
+        assert!(PAGE.contains(&format!("| `{path}` |")), "{path} is not documented");
+    }
+    for line in PAGE.lines() {
+        let Some(path) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) else {
+            continue;
+        };
+        let is_setting = path.chars().all(|c| c.is_ascii_lowercase() || "._0123456789".contains(c));
+        assert!(!is_setting || all.iter().any(|own| own == path), "{path} does not exist");
+    }
+}
+
+#[test]
+fn the_file_on_the_page_of_settings_says_the_defaults_and_all_of_them() {
+    let block = PAGE.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let said: Settings = toml::from_str(block).unwrap();
+    assert_eq!(format!("{said:?}"), format!("{:?}", Settings::default()));
+    let table: Table = toml::from_str(block).unwrap();
+    for path in all_settings() {
+        let is_said = match path.split_once('.') {
+            None => table.contains_key(&path),
+            Some((section, name)) => {
+                table.get(section).is_some_and(|section| section.get(name).is_some())
+            }
+        };
+        let name = path.rsplit('.').next().unwrap();
+        assert!(is_said || block.contains(&format!("# {name} = ")), "{path}");
+    }
+}
+
+#[test]
+fn every_variable_in_the_code_stands_on_the_page_of_settings() {
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut found = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let code = fs::read_to_string(&path).unwrap();
+                let code = code.split("#[cfg(test)]").next().unwrap();
+                let names = code.match_indices(PREFIX).map(|(start, _)| {
+                    let name = code[start..].split(|c: char| !c.is_ascii_uppercase() && c != '_');
+                    name.into_iter().next().unwrap().trim_end_matches('_').to_owned()
+                });
+                found.extend(names);
+            }
+        }
+    }
+    found.retain(|name| name.len() > PREFIX.len());
+    assert!(found.len() > 10, "{found:?}");
+    for name in found {
+        let is_documented = PAGE.contains(&format!("`{name}`"));
+        assert!(is_documented || setting_of(&name).is_some(), "{name} is not documented");
+    }
+}
+
+#[test]
+fn every_variable_names_a_setting_that_exists() {
+    for (path, kind) in VARIABLES {
+        let name = format!("{PREFIX}{}", path.replace('.', "_").to_uppercase());
+        let text = match (*path, kind) {
+            ("listen", _) => "127.0.0.1:1",
+            ("log.format", _) => "json",
+            (_, Kind::Flag) => "on",
+            (_, Kind::Number) => "1",
+            (_, Kind::Text | Kind::List) => "a",
+        };
+        let both =
+            [(name.as_str(), text), ("COUNTERSIGN_TLS_CERT", "a"), ("COUNTERSIGN_TLS_KEY", "b")];
+        merge(Some(file("").path()), variables(&both), Table::new()).expect(path);
+    }
+}
+
+#[test]
+fn the_switch_for_rate_limits_has_a_short_name() {
+    let off = variables(&[("COUNTERSIGN_RATE_LIMITS", "off")]);
+    let settings = merge(Some(file("").path()), off, Table::new()).unwrap();
+    assert!(!settings.rate_limits.enabled);
+}
+
+#[test]
+fn an_unknown_setting_is_an_error_that_names_it() {
+    let error = merge(Some(file("enrollment = 1").path()), Vec::new(), Table::new());
+    assert!(format!("{:#}", error.unwrap_err()).contains("enrollment"));
+    let unknown = variables(&[("COUNTERSIGN_LISTN", "x")]);
+    let error = merge(Some(file("").path()), unknown, Table::new());
+    assert!(error.unwrap_err().to_string().contains("COUNTERSIGN_LISTN"));
+}
+
+#[test]
+fn a_variable_that_is_empty_counts_as_absent() {
+    let names = VARIABLES.iter().map(|(path, _)| path.replace('.', "_").to_uppercase());
+    let others = ["CONFIG", "RATE_LIMITS", "MASTER_KEY"].map(str::to_owned);
+    let empty = names.chain(others).map(|name| (format!("{PREFIX}{name}").into(), "".into()));
+    let file = file("listen = \"127.0.0.1:7\"\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let settings = merge(Some(file.path()), empty.collect(), Table::new()).unwrap();
+    assert_eq!(settings.listen.port(), 7, "the file holds");
+    assert_eq!(settings.trusted_proxies, ["127.0.0.1"]);
+    assert!(settings.tls.is_none());
+    assert!(settings.issuer.is_none());
+}
+
+#[test]
+fn the_variables_that_kubernetes_makes_for_services_are_ignored() {
+    let links = variables(&[
+        ("COUNTERSIGN_SERVICE_HOST", "10.43.0.9"),
+        ("COUNTERSIGN_SERVICE_PORT", "8080"),
+        ("COUNTERSIGN_SERVICE_PORT_HTTP", "8080"),
+        ("COUNTERSIGN_PORT", "tcp://10.43.0.9:8080"),
+        ("COUNTERSIGN_PORT_8080_TCP", "tcp://10.43.0.9:8080"),
+        ("COUNTERSIGN_PORT_8080_TCP_PROTO", "tcp"),
+        ("COUNTERSIGN_PORT_8080_TCP_PORT", "8080"),
+        ("COUNTERSIGN_PORT_8080_TCP_ADDR", "10.43.0.9"),
+        ("COUNTERSIGN_METRICS_PORT", "tcp://10.43.0.10:9090"),
+    ]);
+    merge(Some(file("").path()), links, Table::new()).unwrap();
+    for (name, value) in [("COUNTERSIGN_PORT", "8080"), ("COUNTERSIGN_HOST", "10.43.0.9")] {
+        let mistake = variables(&[(name, value)]);
+        let error = merge(Some(file("").path()), mistake, Table::new()).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn half_of_a_pair_for_tls_is_an_error_that_names_both_variables() {
+    for (name, other) in [("COUNTERSIGN_TLS_CERT", "tls.key"), ("COUNTERSIGN_TLS_KEY", "tls.cert")]
+    {
+        let error = merge(Some(file("").path()), variables(&[(name, "a")]), Table::new());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(&format!("{other} is not")), "{error}");
+    }
+}
+
+#[test]
+fn variables_for_other_commands_and_programs_are_left_alone() {
+    let others = variables(&[
+        ("COUNTERSIGN_PASSPHRASE", "x"),
+        ("COUNTERSIGN_PASSWORD", "x"),
+        ("COUNTERSIGN_PASSWORD_FILE", "x"),
+        ("PATH", "/bin"),
+        ("NOT_MY_KEY", "k"),
+    ]);
+    merge(Some(file("").path()), others, Table::new()).unwrap();
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_an_error_that_names_its_place() {
+    for (name, value) in [
+        ("COUNTERSIGN_TOKENS_LIFETIME", "long"),
+        ("COUNTERSIGN_TOKENS_LIFETIME", "-1"),
+        ("COUNTERSIGN_LISTEN", "nowhere"),
+        ("COUNTERSIGN_LOG_FORMAT", "pretty"),
+    ] {
+        let wrong = variables(&[(name, value)]);
+        let error = merge(Some(file("").path()), wrong, Table::new()).unwrap_err();
+        assert!(format!("{error:#}").contains(&format!("{name} is {value:?}")), "{error:#}");
+    }
+    let error = merge(Some(file("listen = \"nowhere\"").path()), Vec::new(), Table::new());
+    assert!(format!("{:#}", error.unwrap_err()).contains("line 1"));
+    assert!(merge(Some(Path::new("no/such.toml")), Vec::new(), Table::new()).is_err());
+}

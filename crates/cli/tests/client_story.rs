@@ -100,6 +100,7 @@ fn register_log_in_call_add_revoke_log_out() {
     let refused = alice.fails(&["whoami", "alice-2"]);
     assert!(refused.contains("invalid_grant"), "{refused}");
     assert!(refused.contains("the present one is refused"), "{refused}");
+    assert!(refused.contains("the key is revoked, or the account disabled"), "{refused}");
     assert!(alice.fails(&["login", "alice-2"]).contains("invalid_grant"));
     let json = alice.does(&["keys", "list", "--json", "--as", "alice"]);
     assert!(json.contains("\"current\": true") && json.contains("\"revoked_at\": 1"), "{json}");

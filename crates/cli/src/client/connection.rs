@@ -106,7 +106,8 @@ pub(super) fn explain_in(session: &Session, error: ClientError) -> anyhow::Error
         (ClientError::Refused(refusal), Some(login))
             if refusal.status == StatusCode::UNAUTHORIZED =>
         {
-            anyhow!("{login}\n  that was the login for another token: the present one is refused")
+            let why = explain_login(ClientError::Refused(login));
+            anyhow!("{why}\n  that was the login for another token: the present one is refused")
         }
         _ => explain(error),
     }
@@ -176,6 +177,11 @@ fn advice(error: &ClientError) -> Option<String> {
             "key-taken" => "a key belongs to one account only: make another one, or log in with \
                             this one (see `countersign keyring import --help`)"
                 .to_owned(),
+            "invalid_grant" if refusal.to_string().contains("no live key") => {
+                "the key is revoked, or the account disabled or gone; the administrator sees which: \
+                 countersign admin audit"
+                    .to_owned()
+            }
             "invalid_target" => {
                 "the server must know the API: `countersign serve --resource URL`. If the \
                                  API goes by another name than its origin, say which: --resource"

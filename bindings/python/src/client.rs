@@ -23,13 +23,6 @@ use crate::{
     lock,
 };
 
-pyo3::create_exception!(
-    countersign,
-    ClientFailed,
-    pyo3::exceptions::PyException,
-    "A request could not be signed, or its account could not log in."
-);
-
 /// A token that ends sooner than this is not used any more.
 const LEAST_REST: Duration = Duration::from_secs(30);
 /// For so many APIs tokens are kept.

@@ -18,7 +18,14 @@ use pyo3::{
     pybacked::PyBackedBytes,
 };
 
-use crate::{client::ClientFailed, lock};
+use crate::lock;
+
+pyo3::create_exception!(
+    countersign,
+    ClientFailed,
+    pyo3::exceptions::PyException,
+    "A request could not be signed, or its account could not log in."
+);
 
 /// Status, header fields and body of an answer.
 type Answer = (u16, Vec<(PyBackedBytes, PyBackedBytes)>, Vec<u8>);

@@ -21,9 +21,9 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::client::{Client, ClientFailed};
+    use crate::client::Client;
     #[pymodule_export]
-    use crate::conversation::{Conversation, Outgoing};
+    use crate::conversation::{ClientFailed, Conversation, Outgoing};
     #[pymodule_export]
     use crate::guard::{Guard, Pending};
     #[pymodule_export]

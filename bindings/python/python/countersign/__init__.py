@@ -11,9 +11,12 @@ Every check is made by the same Rust code that guards the server's own resources
 """
 
 from countersign._client import Client
-from countersign._guard import METADATA_PATH, Guard, Refused, SelfSigned, Verified
+from countersign._guard import Guard
 from countersign._native import ClientFailed, Key
 from countersign._principal import Principal
+from countersign._self_signed import SelfSigned
+from countersign._verdict import Refused, Verified
+from countersign._verifier import METADATA_PATH
 
 __all__ = [
     "METADATA_PATH",

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from countersign import _native
-from countersign._guard import Refused, accepted_or_raise, principal_of
+from countersign._verdict import Refused, accepted_or_raise, principal_of
 
 if TYPE_CHECKING:
-    from countersign._guard import Guard
     from countersign._principal import Principal
+    from countersign._verifier import Verifier
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,7 +28,7 @@ class Exchange:
     A proof works once, so a middleware and the dependencies of a route share the exchange of their guard.
     """
 
-    def __init__(self, guard: Guard, scope: Scope) -> None:
+    def __init__(self, guard: Verifier, scope: Scope) -> None:
         self.guard = guard
         self.scope = scope
         self.request = _native.Request(scope["method"], _path(scope), list(scope["headers"]))
@@ -38,9 +38,9 @@ class Exchange:
         self._body_refused: _native.Refused | None = None
 
     @classmethod
-    def of(cls, guard: Guard, scope: Scope) -> Exchange:
+    def of(cls, guard: Verifier, scope: Scope) -> Exchange:
         """Give the exchange of this request with this guard."""
-        exchanges: dict[Guard, Exchange] = scope.setdefault(EXCHANGES, {})
+        exchanges: dict[Verifier, Exchange] = scope.setdefault(EXCHANGES, {})
         if guard not in exchanges:
             exchanges[guard] = cls(guard, scope)
         return exchanges[guard]

@@ -1,10 +1,31 @@
 """The part in Rust."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, TypedDict, final
 
-from countersign._guard import Settings
 from countersign._principal import ProofKind
+from countersign._self_signed import SelfSigned
+
+class Settings(TypedDict):
+    """What the part in Rust is told."""
+
+    issuer: str
+    origin: str
+    audience: str | None
+    accept_dpop: bool
+    accept_self_signed: SelfSigned | None
+    accept_signjwt: bool
+    accept_bearer: bool
+    max_lag: float
+    outage: float
+    skew: float
+    introspect_as: tuple[str, Key] | None
+    scopes_supported: list[str]
+    extra_roots: bytes | None
+    connect_timeout: float
+    timeout: float
+    shared_state: bool | str
+    nonce_secret: bytes | None
 
 @final
 class Request:

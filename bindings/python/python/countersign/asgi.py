@@ -7,12 +7,13 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from countersign._exchange import Exchange, Message, Receive, Scope, Send, encoded
-from countersign._guard import METADATA_PATH, Refused
+from countersign._verdict import Refused
+from countersign._verifier import METADATA_PATH
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from countersign._guard import Guard
+    from countersign._verifier import Verifier
 
 POLICY_VIOLATION = 1008
 """The code by which a websocket is closed that is not wanted (RFC 6455 §7.4.1)."""
@@ -27,7 +28,7 @@ class GuardMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, guard: Guard, *, scopes: Collection[str] = (), public: Collection[str] = ()
+        self, app: ASGIApp, guard: Verifier, *, scopes: Collection[str] = (), public: Collection[str] = ()
     ) -> None:
         """Guard `app`.
 
@@ -74,7 +75,7 @@ class CompletingMiddleware:
     Bodies that proofs cover are read before anybody else reads them, and answers get the nonces.
     """
 
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+    def __init__(self, app: ASGIApp, guard: Verifier) -> None:
         """Complete what `app` does with `guard`."""
         self.app = app
         self.guard = guard
@@ -103,7 +104,7 @@ async def refuse_websocket(receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "websockets are not let through"})
 
 
-async def _answer_with_metadata(guard: Guard, method: str, send: Send) -> None:
+async def _answer_with_metadata(guard: Verifier, method: str, send: Send) -> None:
     if method not in {"GET", "HEAD"}:
         await answer(send, 405, [(b"allow", b"GET, HEAD")], b"")
         return

@@ -14,12 +14,13 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import ClientDisconnect, HTTPConnection
 
 from countersign._exchange import Exchange
-from countersign._guard import METADATA_PATH, Refused
+from countersign._verdict import Refused
+from countersign._verifier import METADATA_PATH
 from countersign.asgi import POLICY_VIOLATION, CompletingMiddleware
 
 if TYPE_CHECKING:
-    from countersign._guard import Guard
     from countersign._principal import Principal
+    from countersign._verifier import Verifier
 
 DESCRIPTIONS = {
     "DPoP": "An access token that is bound to a key, and in the header `DPoP` a proof by that key for this request "
@@ -42,7 +43,7 @@ class RefusedRequest(HTTPException):
         self.refused = refused
 
 
-async def admit(guard: Guard, connection: HTTPConnection, response: Response, scopes: Collection[str]) -> Principal:
+async def admit(guard: Verifier, connection: HTTPConnection, response: Response, scopes: Collection[str]) -> Principal:
     """Decide about the request of a route."""
     if not isinstance(connection, Request):
         raise WebSocketException(POLICY_VIOLATION, "websockets are not let through")
@@ -76,7 +77,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
     request._body = b"".join(chunks)
 
 
-def install(guard: Guard, app: FastAPI) -> None:
+def install(guard: Verifier, app: FastAPI) -> None:
     """Do what `Guard.install` says."""
     app.add_middleware(CompletingMiddleware, guard=guard)
     app.add_exception_handler(RefusedRequest, _answer)
@@ -107,7 +108,7 @@ class Scheme(SecurityBase):
         """Do nothing: the guard itself verifies."""
 
 
-def signature(guard: Guard) -> inspect.Signature:
+def signature(guard: Verifier) -> inspect.Signature:
     """Say what FastAPI must hand to the guard, and which schemes it takes."""
     settings = guard.settings
     kinds = {

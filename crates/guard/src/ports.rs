@@ -73,6 +73,13 @@ pub enum TokenStanding {
     Revoked,
 }
 
+impl TokenStanding {
+    /// Revoked if `is_revoked`, and good otherwise.
+    pub const fn revoked_if(is_revoked: bool) -> Self {
+        if is_revoked { Self::Revoked } else { Self::Good }
+    }
+}
+
 /// The keys of accounts, which verify what accounts sign themselves.
 #[async_trait]
 pub trait AccountKeys: Send + Sync {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_client::Request;
-use countersign_guard::ports::{AccountKey, AccountKeys, Clock, PortUnavailable};
+use countersign_guard::ports::{AccountKey, AccountKeys, Clock, PortUnavailable, TokenStanding};
 use countersign_protocol::{
     AccountId, ClientNetwork, Scopes, UnixTime,
     keys::{KeyPolicy, PublicKey, Thumbprint},
@@ -21,8 +21,7 @@ use tokio::sync::Mutex;
 use crate::{
     issuer::{AskError, Cause, Issuer, unusable},
     jwks,
-    revocations::Feed,
-    standing::{stale, standing},
+    revocations::{Feed, stale},
 };
 
 /// How many accounts are remembered.
@@ -187,7 +186,9 @@ impl AccountKeys for RemoteAccountKeys {
             key: key.clone(),
             scopes: account.scopes.clone(),
             body_hashes: BodyHashes::of_account(account.fingerprint.is_some()),
-            standing: standing(revoked.has_account_key(&[&key.thumbprint()], account.id)),
+            standing: TokenStanding::revoked_if(
+                revoked.has_account_key(&[&key.thumbprint()], account.id),
+            ),
         };
         let fitting: Vec<_> = account.keys.iter().filter(wanted).map(key).collect();
         // A `kid` that is none of the account's is another name for nothing: any key may have signed.

@@ -9,10 +9,7 @@ use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use quick_cache::sync::Cache;
 use serde_json::Value;
 
-use crate::{
-    issuer::{AskError, Cause, Issuer, unusable},
-    standing::standing,
-};
+use crate::issuer::{AskError, Cause, Issuer, unusable};
 
 const JWT_BEARER_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// How many good answers are kept.
@@ -74,7 +71,7 @@ impl Introspection {
         } else {
             self.good_until.remove(id);
         }
-        Ok(standing(!is_active))
+        Ok(TokenStanding::revoked_if(!is_active))
     }
 
     async fn ask(&self, token: Asked<'_>, now: UnixTime) -> Result<bool, AskError> {

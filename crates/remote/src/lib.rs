@@ -37,6 +37,8 @@ mod account_keys;
 mod introspection;
 mod issuer;
 mod jwks;
+mod nonce_key;
+mod remote_guard;
 mod replay_log;
 mod resource_server;
 mod revocations;
@@ -50,8 +52,9 @@ pub use countersign_client::TransportOptions;
 pub use countersign_guard as guard;
 pub use countersign_protocol as protocol;
 
+pub use crate::remote_guard::RemoteGuard;
 pub use crate::replay_log::MemoryReplayLog;
-pub use crate::resource_server::{NotStarted, RemoteGuard, ResourceServer};
+pub use crate::resource_server::{NotStarted, ResourceServer};
 pub use crate::shared_state::SharedStateError;
 pub use crate::single_use::SharedState;
 

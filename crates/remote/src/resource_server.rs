@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_client::{ClientError, Transport, TransportOptions};
 use countersign_guard::{
-    AcrossRestarts, Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy,
-    SelfSignedProofs, metadata_path,
-    ports::{Clock, IssuerKeys, PortUnavailable, ReplayLog},
+    AcrossRestarts, Guard, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy, SelfSignedProofs,
+    metadata_path,
+    ports::{Clock, ReplayLog},
 };
 use countersign_protocol::{
     keys::PrivateKey,
@@ -14,7 +14,6 @@ use countersign_protocol::{
     proofs::target_uri::{InvalidUri, TargetUri},
 };
 use countersign_system::{SystemClock, SystemRandom};
-use serde_json::Value;
 use thiserror::Error;
 use tokio::runtime::Handle;
 
@@ -23,10 +22,12 @@ use crate::{
     introspection::{Caller, Introspection},
     issuer::Issuer,
     jwks::Jwks,
+    nonce_key::{NonceKey, NonceSecret},
+    remote_guard::{KeptFresh, RemoteGuard},
     revocations::{Feed, Freshness},
     sessions::RemoteSessions,
     shared_state::SharedStateError,
-    single_use::{NonceKey, NonceSecret, Settings as SingleUseSettings, SharedState, SingleUse},
+    single_use::{Settings as SingleUseSettings, SharedState, SingleUse},
     standing::RemoteStanding,
     upkeep::{Fresh, keep_up},
 };
@@ -200,7 +201,8 @@ impl ResourceServer {
     /// # Errors
     /// When it is too short.
     pub fn nonce_secret(mut self, secret: &[u8]) -> Result<Self, NotStarted> {
-        self.nonce_secret = Some(NonceSecret::new(secret)?);
+        let too_short = NotStarted::NonceSecret { least: NonceSecret::LEAST, length: secret.len() };
+        self.nonce_secret = Some(NonceSecret::new(secret).ok_or(too_short)?);
         Ok(self)
     }
 
@@ -307,79 +309,6 @@ impl ResourceServer {
 struct Parts {
     issuer: Arc<Issuer>,
     fresh: Arc<Fresh>,
-}
-
-/// The issuer's keys; whoever holds them keeps the upkeep going.
-struct KeptFresh(Arc<Fresh>);
-
-#[async_trait::async_trait]
-impl IssuerKeys for KeptFresh {
-    async fn issuer_key(
-        &self,
-        kid: &countersign_protocol::keys::Thumbprint,
-        now: countersign_protocol::UnixTime,
-    ) -> Result<Option<countersign_protocol::keys::PublicKey>, PortUnavailable> {
-        self.0.jwks.issuer_key(kid, now).await
-    }
-
-    fn generation(&self) -> u64 {
-        self.0.jwks.generation()
-    }
-}
-
-/// The guard of a resource server. Clones share everything.
-#[derive(Clone)]
-pub struct RemoteGuard {
-    guard: Guard,
-    fresh: Arc<Fresh>,
-    scopes: Arc<[String]>,
-    metadata_path: Option<String>,
-}
-
-impl RemoteGuard {
-    /// The guard, for deciding about requests outside of tower.
-    pub const fn guard(&self) -> &Guard {
-        &self.guard
-    }
-
-    /// A layer that lets only principals through; see [`GuardLayer::require_scope`].
-    pub fn layer(&self) -> GuardLayer {
-        GuardLayer::new(self.guard.clone())
-    }
-
-    /// Where [`Self::metadata`] are to be served, to GET and HEAD; nowhere for an audience that is no
-    /// URL at the origin.
-    pub fn metadata_path(&self) -> Option<&str> {
-        self.metadata_path.as_deref()
-    }
-
-    /// What the service says about itself (RFC 9728), to be served at [`Self::metadata_path`].
-    pub fn metadata(&self) -> Value {
-        let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
-        self.guard.metadata(&scopes)
-    }
-
-    /// Waits until the issuer has been asked once, so that requests can be verified. Not waiting is
-    /// no harm: until then they are refused.
-    ///
-    /// # Errors
-    /// When the issuer cannot be asked now; it is asked again all the time.
-    pub async fn ready(&self) -> Result<(), PortUnavailable> {
-        if self.fresh.feed.current().is_none() {
-            self.fresh.refresh().await?;
-        }
-        Ok(())
-    }
-
-    #[cfg(test)]
-    pub(crate) async fn refresh(&self) -> Result<(), PortUnavailable> {
-        Ok(self.fresh.refresh().await?)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn fresh(&self) -> std::sync::Weak<Fresh> {
-        Arc::downgrade(&self.fresh)
-    }
 }
 
 /// Why there is no guard.

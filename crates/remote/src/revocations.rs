@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use countersign_guard::ports::Clock;
+use countersign_guard::ports::{Clock, PortUnavailable};
 use countersign_protocol::{
     AccountId, UnixTime,
     keys::Thumbprint,
@@ -223,4 +223,9 @@ impl Feed {
         }
         Ok(list)
     }
+}
+
+/// What is answered while [`Feed::current`] has no list that counts.
+pub(crate) fn stale() -> PortUnavailable {
+    PortUnavailable("what is known of revocations is too old".to_owned())
 }

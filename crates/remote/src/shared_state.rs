@@ -7,6 +7,7 @@
 
 mod directory;
 mod epoch;
+mod error;
 mod record;
 mod ring;
 
@@ -39,13 +40,14 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 pub(crate) use self::directory::boot_id;
+pub use self::error::SharedStateError;
 use self::{
     directory::Directory,
     epoch::Epoch,
     record::Record,
     ring::{Appended, Attempt, Identity, Locked, Ring},
 };
-use crate::single_use::NonceKey;
+use crate::nonce_key::NonceKey;
 
 /// How often to ask for the lock before waiting: others have it for a few microseconds.
 const QUICK_TRIES: u32 = 100;
@@ -347,51 +349,6 @@ impl Nonces for Shared {
     fn generation(&self) -> u64 {
         self.generation.load(Acquire)
     }
-}
-
-/// Why processes cannot share their state.
-#[derive(Debug, Error)]
-pub enum SharedStateError {
-    /// The system does not tell when it was started, so nobody knows whether files are complete.
-    #[error(
-        "this system has no boot id, so its processes cannot share used proofs: guard by one process, or send each \
-         client to the same one"
-    )]
-    NoBootId,
-    /// Something else lies there.
-    #[error("{} is not a directory: choose another for the shared state", .path.display())]
-    NotADirectory {
-        /// Where.
-        path: PathBuf,
-    },
-    /// Another user could make used proofs work again.
-    #[error(
-        "{} belongs to user {owner}, and this process to user {user}: remove it, or choose another directory for the \
-         shared state",
-        .path.display()
-    )]
-    OfAnotherUser {
-        /// What.
-        path: PathBuf,
-        /// Whose it is.
-        owner: u32,
-        /// Who asks.
-        user: u32,
-    },
-    /// Others could make used proofs work again.
-    #[error("{} can be changed by other users: take away their permission (chmod go-w)", .path.display())]
-    WritableByOthers {
-        /// What.
-        path: PathBuf,
-    },
-    /// It cannot be made or opened.
-    #[error("{}, where the processes of this machine share used proofs, cannot be used: {source}", .path.display())]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 #[cfg(test)]

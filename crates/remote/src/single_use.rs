@@ -1,20 +1,19 @@
 //! Nonces, and the memory of used proofs, which belong together: what carries a nonce from before the
 //! memory begins is refused.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use countersign_guard::ports::{Clock, ReplayLog};
 use countersign_protocol::{
     UnixTime,
-    challenges::sealed::{NonceSealer, Nonces},
-    digest::sha256,
+    challenges::sealed::Nonces,
     envelope::aes_gcm::SealingKey,
     ports::{Random, random_bytes},
 };
 
 use crate::{
+    nonce_key::NonceKey,
     replay_log::MemoryReplayLog,
-    resource_server::NotStarted,
     shared_state::{Room, Shared, SharedStateError, Sharing, boot_id},
 };
 
@@ -22,10 +21,6 @@ use crate::{
 const REPLAY_ENTRIES: u64 = 1_000_000;
 /// How many of them one account may have: the requests of about a minute.
 const REPLAY_SHARE: u64 = REPLAY_ENTRIES / 10;
-/// For how long a nonce works.
-const NONCE_LIFETIME: Duration = Duration::from_mins(5);
-/// The least length of a secret of several machines, in bytes.
-const LEAST_SECRET: usize = 32;
 
 /// Whether the processes that guard one service on one machine share nonces and used proofs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,42 +87,5 @@ impl SingleUse {
         let new_log = || Arc::new(MemoryReplayLog::new(REPLAY_ENTRIES, REPLAY_SHARE)) as _;
         let log = log.unwrap_or_else(new_log);
         Self { log, nonces: Arc::new(nonce_key.sealer(own, now)), since }
-    }
-}
-
-/// What nonces are made with.
-pub(crate) struct NonceKey {
-    /// Set where several machines know it.
-    secret: Option<SealingKey>,
-    /// How far their clocks may be apart.
-    skew: Duration,
-}
-
-impl NonceKey {
-    /// From `secret`, which several machines know, if there is one.
-    pub(crate) fn new(secret: Option<&NonceSecret>, skew: Duration) -> Self {
-        let secret = secret.map(|NonceSecret(key)| key.derive("guard nonces"));
-        Self { secret, skew }
-    }
-
-    /// Nonces of a memory that has begun at `since`; `own` is a secret that nobody had before.
-    pub(crate) fn sealer(&self, own: SealingKey, since: UnixTime) -> NonceSealer {
-        match &self.secret {
-            None => NonceSealer::new(own, NONCE_LIFETIME),
-            Some(secret) => NonceSealer::new(secret.derive("machines"), NONCE_LIFETIME)
-                .made_after(since, self.skew),
-        }
-    }
-}
-
-/// A secret that several machines know.
-pub(crate) struct NonceSecret(SealingKey);
-
-impl NonceSecret {
-    pub(crate) fn new(secret: &[u8]) -> Result<Self, NotStarted> {
-        if secret.len() < LEAST_SECRET {
-            return Err(NotStarted::NonceSecret { least: LEAST_SECRET, length: secret.len() });
-        }
-        Ok(Self(SealingKey::from_bytes(&sha256(&[secret]))))
     }
 }

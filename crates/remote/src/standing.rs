@@ -11,7 +11,7 @@ use countersign_protocol::{
 
 use crate::{
     introspection::{Asked, Introspection},
-    revocations::{Feed, Revocable},
+    revocations::{Feed, Revocable, stale},
 };
 
 /// Decides by the feed while that is fresh enough; after that, introspection decides where it was
@@ -30,7 +30,7 @@ impl Standing for RemoteStanding {
     ) -> Result<TokenStanding, PortUnavailable> {
         let claims = token.claims;
         match (self.feed.current(), &self.introspection) {
-            (Some(known), _) => Ok(standing(known.has(Revocable {
+            (Some(known), _) => Ok(TokenStanding::revoked_if(known.has(Revocable {
                 token_id: &claims.token_id,
                 keys: &[&claims.credential, &claims.bound_to],
                 account: claims.account_id,
@@ -55,7 +55,7 @@ impl Standing for RemoteStanding {
     ) -> Result<TokenStanding, PortUnavailable> {
         let claims = token.claims;
         match (self.feed.current(), &self.introspection) {
-            (Some(known), _) => Ok(standing(known.has(Revocable {
+            (Some(known), _) => Ok(TokenStanding::revoked_if(known.has(Revocable {
                 token_id: &claims.token_id,
                 keys: &[],
                 account: claims.account_id,
@@ -72,12 +72,4 @@ impl Standing for RemoteStanding {
             (None, None) => Err(stale()),
         }
     }
-}
-
-pub(crate) const fn standing(is_revoked: bool) -> TokenStanding {
-    if is_revoked { TokenStanding::Revoked } else { TokenStanding::Good }
-}
-
-pub(crate) fn stale() -> PortUnavailable {
-    PortUnavailable("what is known of revocations is too old".to_owned())
 }

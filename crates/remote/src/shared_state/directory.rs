@@ -10,7 +10,7 @@ use std::{
 use countersign_protocol::{digest::sha256, strict::base64url};
 use rustix::process::geteuid;
 
-use super::SharedStateError;
+use super::error::SharedStateError;
 
 /// Files in memory, which every process of a machine, or of a container, reaches.
 const MEMORY: &str = "/dev/shm";

@@ -14,7 +14,7 @@ use countersign_protocol::{
 };
 
 use super::ring::{IDENTITY, Identity};
-use crate::single_use::NonceKey;
+use crate::nonce_key::NonceKey;
 
 /// What the file is, and in which form.
 const FORM: [u8; 8] = *b"csproof1";

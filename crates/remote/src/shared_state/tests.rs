@@ -49,7 +49,7 @@ impl Machine {
     }
 
     fn try_process(&self, secret: Option<&[u8]>) -> Result<Shared, SharedStateError> {
-        let secret = secret.map(|secret| crate::single_use::NonceSecret::new(secret).unwrap());
+        let secret = secret.map(|secret| crate::nonce_key::NonceSecret::new(secret).unwrap());
         let sharing = Sharing {
             directory: Some(self.path.clone()),
             service: ("https://issuer.example".to_owned(), "https://api.example".to_owned()),

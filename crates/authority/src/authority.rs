@@ -23,25 +23,31 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 
 use crate::{
-    audit::{AuditFilter, RecordedEvent},
-    effort::Comparisons,
-    forgetting::Forgetting,
-    key_uses::KeyUses,
-    live::LiveCredentials,
-    mutual::Mutual,
-    passwords::PasswordHasher,
-    policy::Policy,
-    ports::{AuditStore, LimitKey, Ports, RateLimit, RateLimited, StoreError},
-    proof::PROOF_HEADERS,
-    published_keys::PublishedKeys,
-    registration_key::RegistrationKey,
-    revocation_feed::RevocationFeed,
-    revoked_tokens::{self, RevokedTokens},
-    sessions::{KNOWN_SESSIONS, KnownSession, session_sealer},
-    signing_keys::{SigningKeyError, SigningKeys},
-    store_health::StoreHealth,
-    trail::Trail,
-    vault::Vault,
+    core::{
+        credential_cache::LiveCredentials, dpop::PROOF_HEADERS, effort::Comparisons,
+        forgetting::Forgetting, key_uses::KeyUses, password_hasher::PasswordHasher,
+        pending_events::Trail, store_health::StoreHealth,
+    },
+    dialects::{
+        gradecoin::registration_key::RegistrationKey,
+        passwordless::Mutual,
+        signjwt::{KNOWN_SESSIONS, KnownSession, session_sealer},
+    },
+    keys::{
+        published::PublishedKeys,
+        signing::{SigningKeyError, SigningKeys},
+        vault::Vault,
+    },
+    model::{
+        audit::{AuditFilter, RecordedEvent},
+        limits::{LimitKey, RateLimit, RateLimited},
+        policy::Policy,
+    },
+    ports::{AuditStore, Ports, StoreError},
+    tokens::{
+        feed::RevocationFeed,
+        revoked::{self, RevokedTokens},
+    },
 };
 
 /// All decisions of one server.
@@ -107,7 +113,7 @@ impl Authority {
         };
         let revoked_tokens = RevokedTokens::default();
         let ended = forgetting.up_to(&*ports.clock);
-        revoked_tokens.add(ports.revocations.revoked_tokens(ended, revoked_tokens::READ).await?);
+        revoked_tokens.add(ports.revocations.revoked_tokens(ended, revoked::READ).await?);
         let epoch = if ports.replay_log.is_volatile() {
             base64url::encode(&random_bytes::<16>(&*ports.random))
         } else {
@@ -299,7 +305,7 @@ impl Authority {
     /// Takes one from the allowance of `key`.
     pub(crate) async fn take(
         &self,
-        limit: impl Fn(&crate::policy::Limits) -> &RateLimit + Send,
+        limit: impl Fn(&crate::model::policy::Limits) -> &RateLimit + Send,
         key: LimitKey,
     ) -> Result<(), RateLimited> {
         let Some(limits) = &self.policy.limits else { return Ok(()) };
@@ -309,7 +315,7 @@ impl Authority {
     /// Undoes a [`Self::take`] that should not count.
     pub(crate) async fn give_back(
         &self,
-        limit: impl Fn(&crate::policy::Limits) -> &RateLimit + Send,
+        limit: impl Fn(&crate::model::policy::Limits) -> &RateLimit + Send,
         key: LimitKey,
     ) {
         if let Some(limits) = &self.policy.limits {

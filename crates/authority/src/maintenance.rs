@@ -16,11 +16,11 @@ use countersign_protocol::{
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
-    audit::AuditEvent,
     authority::Authority,
+    keys::signing::SigningKeyError,
+    model::audit::AuditEvent,
     ports::{StoreCondition, StoreError},
-    revoked_tokens::{LateRevocation, READ},
-    signing_keys::SigningKeyError,
+    tokens::revoked::{LateRevocation, READ},
 };
 
 /// How often the store is asked whether another process changed it: the longest time that an

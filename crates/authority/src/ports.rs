@@ -24,7 +24,7 @@ pub use countersign_protocol::ports::{Clock, Random};
 use thiserror::Error;
 
 pub use self::accounts::{AccountStore, CreateAccountError, NewAccount};
-pub use self::audit::{AuditStore, Retention};
+pub use self::audit::AuditStore;
 pub use self::credentials::{
     AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
     RenameCredentialError, RevokeCredentialError,
@@ -33,7 +33,7 @@ pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, Recover
 pub use self::passwords::{
     CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, PasswordStore,
 };
-pub use self::rate_limits::{LimitKey, RateLimit, RateLimited, RateLimiter, WindowLimiter};
+pub use self::rate_limits::{RateLimiter, WindowLimiter};
 pub use self::replay_log::{ReplayError, ReplayLog};
 pub use self::revocations::{
     DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore, RevokedBefore,
@@ -46,6 +46,7 @@ pub use self::session_nonces::{
 pub use self::signing_keys::SigningKeyStore;
 pub use self::vault::{VaultRecord, VaultStore};
 pub use self::watch::{StoreCondition, StoreWatch};
+pub use crate::model::limits::{LimitKey, RateLimit, RateLimited, Retention};
 
 /// Everything that the authority needs, wired together by the binary.
 #[derive(Clone)]

@@ -7,8 +7,8 @@ use countersign_authority::{
     audit::{AuditEvent, EventKind},
     credential::Credential,
     invitation::{CodeHash, Invitation, Purpose},
+    key_life::{KeyLife, SealedSigningKey, Signs},
     ports::{KeyLimits, LoginRecord, NewAccount, RevokedToken, VaultRecord},
-    sealed_key::{KeyLife, SealedSigningKey, Signs},
 };
 use countersign_protocol::{
     AccountId, ReplayEntry, Scopes, UnixTime,

@@ -5,12 +5,12 @@ use countersign_protocol::{AccountId, Scopes, UnixTime};
 use thiserror::Error;
 
 use super::StoreError;
-use crate::{
+use crate::model::{
     account::{Account, AccountName, AccountStatus, Fingerprint, Username},
     audit::AuditEvent,
     credential::Credential,
     invitation::CodeHash,
-    sealed_key::SealedServerKey,
+    key_life::SealedServerKey,
 };
 
 /// Accounts and how they come to be.

@@ -1,12 +1,13 @@
 //! The audit trail.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use countersign_protocol::UnixTime;
 
 use super::StoreError;
-use crate::audit::{AuditEvent, AuditFilter, RecordedEvent};
+use crate::model::{
+    audit::{AuditEvent, AuditFilter, RecordedEvent},
+    limits::Retention,
+};
 
 /// The audit trail.
 #[async_trait]
@@ -27,21 +28,4 @@ pub trait AuditStore: Send + Sync {
     /// Forgets what has outlived its use at `now`: used assertions, revocations of ended tokens,
     /// expired invitations, and events beyond `retention`. Returns how many rows went.
     async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError>;
-}
-
-/// How much of the audit trail is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Older events go.
-    pub max_age: Duration,
-    /// When there are more logins than this, the oldest of whoever has the most of one kind go.
-    /// Changes go by age alone.
-    pub max_events: u64,
-    /// When there are more entries of refusals than this, the oldest of whoever has the most of one
-    /// kind go; and likewise of tries of those who have proven nothing, which are counted apart. Where
-    /// there are more accounts and kinds than this, each keeps its newest entry, and of these the oldest
-    /// go.
-    pub max_refusals: u64,
-    /// When there are more entries of uses of keys than this, the oldest of whoever has the most go.
-    pub max_uses: u64,
 }

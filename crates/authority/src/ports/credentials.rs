@@ -5,7 +5,7 @@ use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys:
 use thiserror::Error;
 
 use super::StoreError;
-use crate::{
+use crate::model::{
     account::Account,
     audit::AuditEvent,
     credential::{Credential, Label},

@@ -5,7 +5,7 @@ use countersign_protocol::{AccountId, keys::Thumbprint};
 use thiserror::Error;
 
 use super::StoreError;
-use crate::{
+use crate::model::{
     account::Username,
     audit::AuditEvent,
     credential::Credential,

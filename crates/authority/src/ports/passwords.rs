@@ -7,11 +7,11 @@ use countersign_protocol::{AccountId, Scopes};
 use thiserror::Error;
 
 use super::StoreError;
-use crate::{
+use crate::model::{
     account::{Account, AccountName, Username},
     audit::AuditEvent,
+    email::Email,
     invitation::CodeHash,
-    passwords::Email,
 };
 
 /// Accounts with passwords.

@@ -1,10 +1,10 @@
 //! How often somebody may do something.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign_protocol::{AccountId, ClientNetwork, keys::Thumbprint};
-use thiserror::Error;
+
+use crate::model::limits::{LimitKey, RateLimit, RateLimited};
 
 /// Counts events per key and says when there were too many.
 ///
@@ -51,41 +51,4 @@ pub trait WindowLimiter: Send + Sync {
 
     /// One request of `key` that had passed is answered at `now`.
     fn answered(&self, key: LimitKey, now: Duration);
-}
-
-/// An allowance: `burst` at once, refilled evenly at `burst` per `period`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Which limit it is; counts are kept apart by it.
-    pub name: &'static str,
-    /// How many at once.
-    pub burst: u32,
-    /// The time in which an empty allowance becomes full.
-    pub period: Duration,
-}
-
-/// Whose allowance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LimitKey {
-    /// The network of a client.
-    Network(ClientNetwork),
-    /// An account.
-    Account(AccountId),
-    /// A key that has signed.
-    Key(Thumbprint),
-    /// A name that may be nobody's, by its SHA-256.
-    Name([u8; 32]),
-}
-
-/// The allowance is used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub struct RateLimited {
-    /// When the next one will be allowed.
-    pub retry_after: Duration,
-}
-
-impl fmt::Display for RateLimited {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "too many requests; try again in {} s", self.retry_after.as_secs() + 1)
-    }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 
 use super::StoreError;
-use crate::audit::AuditEvent;
+use crate::model::audit::AuditEvent;
 
 /// How many revoked keys of one account are read, the latest ones.
 pub const KEYS_OF_EACH_ACCOUNT: u32 = 33;

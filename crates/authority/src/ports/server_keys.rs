@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use countersign_protocol::AccountId;
 
 use super::StoreError;
-use crate::sealed_key::SealedServerKey;
+use crate::model::key_life::SealedServerKey;
 
 /// The key pairs that the server made for single accounts, each when its account was created.
 #[async_trait]

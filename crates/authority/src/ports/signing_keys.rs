@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use countersign_protocol::keys::Thumbprint;
 
 use super::StoreError;
-use crate::{audit::AuditEvent, sealed_key::SealedSigningKey};
+use crate::model::{audit::AuditEvent, key_life::SealedSigningKey};
 
 /// The server's signing keys.
 #[async_trait]

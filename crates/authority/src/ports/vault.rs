@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use countersign_protocol::AccountId;
 
 use super::StoreError;
-use crate::{
+use crate::model::{
     audit::AuditEvent,
-    sealed_key::{SealedServerKey, SealedSigningKey},
+    key_life::{SealedServerKey, SealedSigningKey},
 };
 
 /// What proves that a master key is the right one.

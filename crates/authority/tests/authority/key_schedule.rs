@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use countersign_authority::{
     SigningKeys,
-    policy::KeySchedule,
-    sealed_key::{
+    key_life::{
+        KeySchedule,
         KeyState::{Active, Next},
         SealedSigningKey,
     },

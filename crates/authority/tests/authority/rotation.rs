@@ -5,8 +5,11 @@ use std::time::Duration;
 use countersign_authority::{
     MAX_PUBLISHED, SigningKeyError, SigningKeys,
     audit::EventKind,
-    policy::{KeySchedule, PasswordPolicy},
-    sealed_key::KeyState::{Active, Gone, Next, Retired},
+    key_life::{
+        KeySchedule,
+        KeyState::{Active, Gone, Next, Retired},
+    },
+    policy::PasswordPolicy,
 };
 use countersign_protocol::{
     UnixTime,

@@ -5,8 +5,7 @@ use std::time::Duration;
 use countersign_authority::{
     SigningKeyError, SigningKeys,
     audit::EventKind,
-    policy::KeySchedule,
-    sealed_key::{KeyState, SealedSigningKey},
+    key_life::{KeySchedule, KeyState, SealedSigningKey},
 };
 use countersign_protocol::{
     Scopes, UnixTime,

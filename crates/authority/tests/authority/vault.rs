@@ -5,8 +5,7 @@ use std::sync::Arc;
 use countersign_authority::{
     Schedule, SigningKeyError, SigningKeys,
     audit::EventKind,
-    policy::KeySchedule,
-    sealed_key::Signs,
+    key_life::{KeySchedule, Signs},
     vault::{EmptyMasterKey, MasterKey, Vault, VaultError},
 };
 use countersign_protocol::strict::{base64, base64url};

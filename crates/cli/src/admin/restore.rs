@@ -18,8 +18,8 @@ use countersign_authority::{
     account::{AccountName, AccountStatus},
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     invitation,
+    key_life::KeyState,
     ports::Ports,
-    sealed_key::KeyState,
 };
 use countersign_protocol::UnixTime;
 use countersign_store::sqlite::{DatabaseSummary, LockError, Restored, ServerLock, verify_backup};

@@ -8,9 +8,9 @@ use clap::Subcommand;
 use countersign_authority::{
     KeySummary, SigningKeys,
     audit::AuditEvent,
-    policy::{KeySchedule, Policy},
+    key_life::{KeySchedule, KeyState, SealedSigningKey, Signs},
+    policy::Policy,
     ports::{SigningKeyStore, StoreError},
-    sealed_key::{KeyState, SealedSigningKey, Signs},
     vault::Vault,
 };
 use countersign_protocol::{

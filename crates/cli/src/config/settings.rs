@@ -4,13 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use countersign_authority::{
-    TurnLimits,
+    key_life::KeySchedule,
+    limits::{RateLimit, Retention, TurnLimits},
     names::{EmailNames, NamePolicy},
-    policy::{
-        Enrolment, KeySchedule, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy,
-        TokenPolicy,
-    },
-    ports::{RateLimit, Retention},
+    policy::{Enrolment, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy, TokenPolicy},
 };
 use countersign_guard::{Reuse, SelfSignedPolicy};
 use countersign_protocol::{

@@ -5,8 +5,8 @@ use countersign_authority::{
     account::{Account, AccountName, AccountStatus, Username},
     audit::AuditEvent,
     credential::Credential,
+    key_life::SealedServerKey,
     ports::{AccountStore, CreateAccountError, NewAccount, StoreError},
-    sealed_key::SealedServerKey,
 };
 use countersign_protocol::{AccountId, Scopes, UnixTime};
 use rusqlite::{Connection, Row, types::Value};

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
+    key_life::SealedServerKey,
     ports::{ServerKeyStore, StoreError},
-    sealed_key::SealedServerKey,
 };
 use countersign_protocol::AccountId;
 use rusqlite::Connection;

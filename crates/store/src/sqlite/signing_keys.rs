@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use countersign_authority::{
     audit::AuditEvent,
+    key_life::{KeyLife, SealedSigningKey, Signs},
     ports::{SigningKeyStore, StoreError},
-    sealed_key::{KeyLife, SealedSigningKey, Signs},
 };
 use countersign_protocol::keys::{Algorithm, Thumbprint};
 use rusqlite::{Connection, Row};

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use countersign_authority::{
     audit::AuditEvent,
+    key_life::{SealedServerKey, SealedSigningKey},
     ports::{StoreError, VaultRecord, VaultStore},
-    sealed_key::{SealedServerKey, SealedSigningKey},
 };
 use countersign_protocol::AccountId;
 

@@ -1,7 +1,7 @@
 //! Rules about the record of the master key.
 
 use countersign_authority::{
-    audit::EventKind, ports::CreateAccountError, sealed_key::SealedServerKey,
+    audit::EventKind, key_life::SealedServerKey, ports::CreateAccountError,
 };
 
 use super::{Backend, at_once};

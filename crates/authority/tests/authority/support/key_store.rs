@@ -7,9 +7,8 @@ use async_trait::async_trait;
 use countersign_authority::{
     Schedule, SigningKeyError, SigningKeys,
     audit::{AuditEvent, EventKind},
-    policy::KeySchedule,
+    key_life::{KeySchedule, SealedServerKey, SealedSigningKey, Signs},
     ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
-    sealed_key::{SealedServerKey, SealedSigningKey, Signs},
     vault::{MasterKey, Vault},
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};

@@ -1,0 +1,387 @@
+//! What administrators do, directly on the store. A running server notices within a moment.
+
+use std::sync::Arc;
+
+use countersign_protocol::{
+    AccountId, Scopes, UnixTime, keys::Thumbprint, principal::InvalidScopes,
+};
+use thiserror::Error;
+
+use crate::{
+    accounts::own_keys::live_keys_added_by,
+    core::password_hasher::NO_PASSWORD,
+    dialects::gradecoin::registration_key::RegistrationKey,
+    model::{
+        account::{Account, AccountName, AccountStatus, Username},
+        audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
+        credential::Credential,
+        invitation::{CodeHash, EnrolmentCode, Invitation, OneTimePassword, Purpose, RecoveryCode},
+    },
+    ports::{
+        AccountStore, AuditStore, CredentialStore, InvitationStore, PasswordStore, Ports, Random,
+        RevokeCredentialError, StoreError,
+    },
+};
+
+/// Administrative acts at one moment.
+pub struct Administration {
+    accounts: Arc<dyn AccountStore>,
+    audit: Arc<dyn AuditStore>,
+    credentials: Arc<dyn CredentialStore>,
+    invitations: Arc<dyn InvitationStore>,
+    passwords: Arc<dyn PasswordStore>,
+    random: Arc<dyn Random>,
+    now: UnixTime,
+}
+
+/// An invitation to be made.
+#[derive(Clone, Debug)]
+pub struct NewInvitation {
+    /// The only username that may use it.
+    pub username: Option<Username>,
+    /// The scopes that the account will have.
+    pub scopes: Scopes,
+    /// When it stops working.
+    pub expires_at: UnixTime,
+}
+
+/// A code to be made that lets somebody back into an account.
+#[derive(Clone, Debug)]
+pub struct NewRecovery {
+    /// The account.
+    pub name: AccountName,
+    /// Whether everything else that logs in to the account is revoked when the code is used.
+    pub revoke_others: bool,
+    /// When it stops working.
+    pub expires_at: UnixTime,
+}
+
+impl Administration {
+    /// Acts on the stores of `ports`, at the present moment of its clock.
+    pub fn new(ports: &Ports) -> Self {
+        Self {
+            accounts: Arc::clone(&ports.accounts),
+            audit: Arc::clone(&ports.audit),
+            credentials: Arc::clone(&ports.credentials),
+            invitations: Arc::clone(&ports.invitations),
+            passwords: Arc::clone(&ports.passwords),
+            random: Arc::clone(&ports.random),
+            now: ports.clock.now(),
+        }
+    }
+
+    /// Accounts in the order of their names, after `after`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn accounts(
+        &self,
+        after: Option<&Username>,
+        limit: u32,
+    ) -> Result<Vec<Account>, AdminError> {
+        Ok(self.accounts.accounts(after, limit).await?)
+    }
+
+    /// The account of that name.
+    ///
+    /// # Errors
+    /// When there is none, or the store fails.
+    pub async fn account(&self, name: &AccountName) -> Result<Account, AdminError> {
+        self.accounts.account(name).await?.ok_or(AdminError::NoAccount)
+    }
+
+    /// Disables or enables an account. Every token of a disabled account is refused, and stays so
+    /// when it is enabled: its clients log in again.
+    ///
+    /// # Errors
+    /// When there is no such account, or the store fails.
+    pub async fn set_status(
+        &self,
+        name: &AccountName,
+        status: AccountStatus,
+    ) -> Result<(), AdminError> {
+        let account = self.account(name).await?;
+        let kind = match status {
+            AccountStatus::Active => EventKind::AccountEnabled,
+            AccountStatus::Disabled => EventKind::AccountDisabled,
+        };
+        let event = self.event(kind, account.id);
+        existing(self.accounts.set_status(account.id, status, event).await?)
+    }
+
+    /// Adds scopes to an account. Tokens that it has already keep theirs.
+    ///
+    /// # Errors
+    /// When there is no such account, it would have too many scopes, or the store fails.
+    pub async fn grant_scopes(
+        &self,
+        name: &AccountName,
+        scopes: &Scopes,
+    ) -> Result<Scopes, AdminError> {
+        let account = self.account(name).await?;
+        self.replace_scopes(&account, account.scopes.union(scopes)?).await
+    }
+
+    /// Takes scopes from an account. Tokens that it has already keep theirs until they end.
+    ///
+    /// # Errors
+    /// When there is no such account, or the store fails.
+    pub async fn withdraw_scopes(
+        &self,
+        name: &AccountName,
+        scopes: &Scopes,
+    ) -> Result<Scopes, AdminError> {
+        let account = self.account(name).await?;
+        self.replace_scopes(&account, account.scopes.without(scopes)).await
+    }
+
+    /// The keys of an account: the live ones, and those that were revoked last, oldest first.
+    ///
+    /// # Errors
+    /// When there is no such account, or the store fails.
+    pub async fn keys(&self, name: &AccountName) -> Result<Vec<Credential>, AdminError> {
+        let account = self.account(name).await?;
+        Ok(self.credentials.credentials_of(account.id).await?)
+    }
+
+    /// Revokes a key of an account, be it the last. Returns the live keys that it had added, and
+    /// that those had added.
+    ///
+    /// # Errors
+    /// When there is no such live key, or the store fails.
+    pub async fn revoke_key(
+        &self,
+        name: &AccountName,
+        thumbprint: &Thumbprint,
+    ) -> Result<Vec<Credential>, AdminError> {
+        let account = self.account(name).await?;
+        let event = self.event(EventKind::KeyRevoked, account.id).key(*thumbprint);
+        let event = event.detail("by an administrator");
+        self.credentials.revoke_credential(account.id, thumbprint, false, event).await?;
+        let keys = self.credentials.credentials_of(account.id).await?;
+        Ok(live_keys_added_by(*thumbprint, &keys))
+    }
+
+    /// Makes an invitation. The code is returned here and is kept nowhere.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn invite(&self, new: NewInvitation) -> Result<EnrolmentCode, AdminError> {
+        let code = EnrolmentCode::generate(&*self.random);
+        let NewInvitation { username, scopes, expires_at } = new;
+        let (invitation, event) = self.invitation(code.hash(), username, &scopes, expires_at);
+        self.invitations.create_invitation(&invitation, event).await?;
+        Ok(code)
+    }
+
+    /// Makes an invitation for each of these names: all of them or none. The codes are returned here,
+    /// in the order of the names, and are kept nowhere.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn invite_each(
+        &self,
+        usernames: &[Username],
+        scopes: &Scopes,
+        expires_at: UnixTime,
+    ) -> Result<Vec<EnrolmentCode>, AdminError> {
+        let codes: Vec<_> =
+            usernames.iter().map(|_| EnrolmentCode::generate(&*self.random)).collect();
+        let named = usernames.iter().zip(&codes).map(|(username, code)| {
+            self.invitation(code.hash(), Some(username.clone()), scopes, expires_at)
+        });
+        self.invitations.create_invitations(&named.collect::<Vec<_>>()).await?;
+        Ok(codes)
+    }
+
+    /// Makes a code that lets somebody back into an account, in place of an earlier one for the same
+    /// account. It is returned here and is kept nowhere.
+    ///
+    /// # Errors
+    /// When there is no such account, it is disabled, or the store fails.
+    pub async fn allow_recovery(&self, new: NewRecovery) -> Result<RecoveryCode, AdminError> {
+        let account = self.account(&new.name).await?;
+        if account.status == AccountStatus::Disabled {
+            return Err(AdminError::Disabled);
+        }
+        let code = RecoveryCode::generate(&*self.random);
+        let event = self.event(EventKind::RecoveryCreated, account.id);
+        let detail = if new.revoke_others {
+            "by an administrator; its use revokes everything else that logs in"
+        } else {
+            "by an administrator"
+        };
+        let recovery = Invitation {
+            code_hash: code.hash(),
+            purpose: Purpose::Recover { revoke_others: new.revoke_others },
+            username: Some(account.username),
+            scopes: Scopes::none(),
+            created_at: self.now,
+            expires_at: new.expires_at,
+            used_at: None,
+        };
+        self.invitations.create_recovery(&recovery, event.detail(detail)).await?;
+        Ok(code)
+    }
+
+    /// The code that lets somebody back into an account and has not been used, if there is one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recovery(&self, account: &Account) -> Result<Option<Invitation>, AdminError> {
+        Ok(self.invitations.recovery(&account.username).await?)
+    }
+
+    /// Makes invitations with one-time passwords, each for one name: all of them or none. The
+    /// passwords are kept nowhere.
+    ///
+    /// # Errors
+    /// [`AdminError::Invited`] when there is such an invitation already, used or not; or when the
+    /// store fails.
+    pub async fn invite_with_passwords(
+        &self,
+        invited: &[(Username, OneTimePassword)],
+        scopes: &Scopes,
+        expires_at: UnixTime,
+        key: &RegistrationKey,
+    ) -> Result<(), AdminError> {
+        let mut invitations = Vec::with_capacity(invited.len());
+        for (username, password) in invited {
+            let code_hash = key.password_hash(username, password);
+            if self.invitations.invitation(&code_hash).await?.is_some() {
+                return Err(AdminError::Invited(username.clone()));
+            }
+            let username = Some(username.clone());
+            invitations.push(self.invitation(code_hash, username, scopes, expires_at));
+        }
+        Ok(self.invitations.create_invitations(&invitations).await?)
+    }
+
+    /// Whether an account has a password, as those of the dialect *jwks-server* have.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_password(&self, account: &Account) -> Result<bool, AdminError> {
+        let known = self.passwords.password(&AccountName::Id(account.id)).await?;
+        Ok(known.is_some_and(|(_, hash)| hash != NO_PASSWORD))
+    }
+
+    /// Invitations, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn invitations(&self, limit: u32) -> Result<Vec<Invitation>, AdminError> {
+        Ok(self.invitations.invitations(limit).await?)
+    }
+
+    /// Withdraws an unused invitation.
+    ///
+    /// # Errors
+    /// When there is none of that hash, or the store fails.
+    pub async fn withdraw_invitation(&self, code_hash: &CodeHash) -> Result<(), AdminError> {
+        let mut event = AuditEvent::new(self.now, EventKind::InvitationWithdrawn);
+        let known = self.invitations.invitation(code_hash).await?;
+        event.detail =
+            known.map(|known| format!("{}, which {}", code_hash.short(), describe(&known)));
+        let withdrawn = self.invitations.withdraw_invitation(code_hash, event).await?;
+        withdrawn.then_some(()).ok_or(AdminError::NoInvitation)
+    }
+
+    /// The audit trail, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn events(
+        &self,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Result<Vec<RecordedEvent>, AdminError> {
+        Ok(self.audit.events(filter, limit).await?)
+    }
+
+    /// An invitation to register, and the event that says so.
+    fn invitation(
+        &self,
+        code_hash: CodeHash,
+        username: Option<Username>,
+        scopes: &Scopes,
+        expires_at: UnixTime,
+    ) -> (Invitation, AuditEvent) {
+        let event = self.invitation_event(code_hash, username.as_ref());
+        let invitation = Invitation {
+            code_hash,
+            purpose: Purpose::Register,
+            username,
+            scopes: scopes.clone(),
+            created_at: self.now,
+            expires_at,
+            used_at: None,
+        };
+        (invitation, event)
+    }
+
+    async fn replace_scopes(
+        &self,
+        account: &Account,
+        scopes: Scopes,
+    ) -> Result<Scopes, AdminError> {
+        let event = self.event(EventKind::AccountScopesChanged, account.id);
+        let event = event.detail(format!("now: {scopes}"));
+        existing(self.accounts.set_scopes(account.id, &scopes, event).await?)?;
+        Ok(scopes)
+    }
+
+    /// That an invitation was made: which one, and for whom if only one may use it.
+    fn invitation_event(&self, code_hash: CodeHash, username: Option<&Username>) -> AuditEvent {
+        let event = AuditEvent::new(self.now, EventKind::InvitationCreated);
+        let code = code_hash.short();
+        event.detail(match username {
+            Some(username) => format!("{code} for {username}"),
+            None => code,
+        })
+    }
+
+    const fn event(&self, kind: EventKind, account: AccountId) -> AuditEvent {
+        AuditEvent::new(self.now, kind).account(account)
+    }
+}
+
+/// What an invitation does, in words.
+fn describe(invitation: &Invitation) -> String {
+    let does = match invitation.purpose {
+        Purpose::Register => "registers",
+        Purpose::Recover { .. } => "recovers",
+    };
+    let whom = invitation.username.as_ref().map_or("anybody", Username::as_str);
+    format!("{does} {whom}")
+}
+
+fn existing(found: bool) -> Result<(), AdminError> {
+    found.then_some(()).ok_or(AdminError::NoAccount)
+}
+
+/// Why an administrative act fails.
+#[derive(Debug, Error)]
+pub enum AdminError {
+    /// The account is disabled, so nobody shall get into it.
+    #[error("the account is disabled")]
+    Disabled,
+    /// There is an invitation with the same name and password already.
+    #[error("{0} was invited with that password before")]
+    Invited(Username),
+    /// There is no such account.
+    #[error("no such account")]
+    NoAccount,
+    /// There is no such unused invitation.
+    #[error("no such unused invitation")]
+    NoInvitation,
+    /// The key cannot be revoked.
+    #[error(transparent)]
+    RevokeKey(#[from] RevokeCredentialError),
+    /// The account would have scopes that cannot be.
+    #[error(transparent)]
+    Scopes(#[from] InvalidScopes),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

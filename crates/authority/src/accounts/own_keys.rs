@@ -1,0 +1,353 @@
+//! An account's own keys: list, add, rename, revoke.
+
+use countersign_protocol::{
+    CoveredTarget, Principal, ProofKind, Unspent,
+    keys::{KeyError, PublicKey, Thumbprint},
+    proofs::{
+        dpop::{DpopError, NonceRule, SubjectError},
+        target_uri::TargetUri,
+    },
+    replay::ReplayOwner,
+    tokens::key_approval::KeyApproval,
+};
+use thiserror::Error;
+
+use crate::{
+    accounts::{
+        enrolment::PresentedKey,
+        step_up::{KeyChange, KeyOperation, MustSign},
+    },
+    authority::Authority,
+    core::dpop::{PresentedDpop, ProofError},
+    model::{
+        account::{AccountName, Fingerprint, Username},
+        audit::{AuditFilter, EventKind, RecordedEvent},
+        credential::{Credential, InvalidLabel, Label},
+    },
+    ports::{
+        AddCredentialError, KeyLimits, RecordLoginError, RenameCredentialError,
+        RevokeCredentialError, StoreError,
+    },
+};
+
+/// Lets a key log in to one's account.
+#[derive(Clone, Debug)]
+pub struct AddKey {
+    public_key: PublicKey,
+    label: Label,
+}
+
+impl KeyOperation for AddKey {
+    const NAME: &'static str = "adding";
+    const MUST_SIGN: MustSign = MustSign::Body;
+    const COUNTS_BY_DAY: bool = true;
+    const WITHDRAWS: bool = false;
+
+    fn key(&self) -> Thumbprint {
+        self.public_key.thumbprint()
+    }
+}
+
+/// Proof that whoever holds the new key agrees.
+#[derive(Clone, Copy, Debug)]
+pub struct NewKeyProof<'a> {
+    /// A proof in the form of DPoP, by the new key, for this method and URI, whose `sub` names the
+    /// account: else whoever sees it could add the key to another account.
+    pub text: &'a str,
+    /// The method of the request.
+    pub method: &'a str,
+    /// The URI of the request.
+    pub uri: &'a TargetUri,
+}
+
+/// Gives a key of one's account another name.
+#[derive(Clone, Debug)]
+pub struct RenameKey {
+    /// The key.
+    pub thumbprint: Thumbprint,
+    /// Its new name.
+    pub label: Label,
+}
+
+impl KeyOperation for RenameKey {
+    const NAME: &'static str = "renaming";
+    const MUST_SIGN: MustSign = MustSign::UrlAndBody;
+    const COUNTS_BY_DAY: bool = true;
+    const WITHDRAWS: bool = false;
+
+    fn key(&self) -> Thumbprint {
+        self.thumbprint
+    }
+}
+
+/// Revokes a key of one's account.
+#[derive(Clone, Copy, Debug)]
+pub struct RevokeKey {
+    /// The key.
+    pub thumbprint: Thumbprint,
+}
+
+impl KeyOperation for RevokeKey {
+    const NAME: &'static str = "revoking";
+    const MUST_SIGN: MustSign = MustSign::Url;
+    // Each was added before, which counted. And its owner must always be able to revoke a key,
+    // whatever a thief has used up with it.
+    const COUNTS_BY_DAY: bool = false;
+    const WITHDRAWS: bool = true;
+
+    fn key(&self) -> Thumbprint {
+        self.thumbprint
+    }
+}
+
+/// Why an account is not shown its own keys or events.
+#[derive(Debug, Error)]
+pub enum OwnRecordsError {
+    /// The self-signed JWT is for any server.
+    #[error("the JWT works at any server: sign one with aud, this server alone")]
+    NoAudience,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Refuses a JWT that names no server. Its client signed it for an API, perhaps, which received it and
+/// brings it here. With a hash of the body it covers neither method nor URL, so that would be another
+/// request than the one that was signed.
+fn check_made_for_server(principal: &Principal) -> Result<(), OwnRecordsError> {
+    match (principal.proof, principal.covers.target) {
+        (ProofKind::SelfSigned, CoveredTarget::Anywhere) => Err(OwnRecordsError::NoAudience),
+        (ProofKind::SelfSigned, CoveredTarget::Server | CoveredTarget::Request)
+        | (ProofKind::Dpop | ProofKind::SignedMessage | ProofKind::Bearer, _) => Ok(()),
+    }
+}
+
+impl Authority {
+    /// The keys of the principal's account: the live ones, and those that were revoked last, oldest
+    /// first.
+    ///
+    /// # Errors
+    /// When the proof was not made for this server, or the store fails.
+    pub async fn own_keys(
+        &self,
+        principal: &Principal,
+    ) -> Result<Vec<Credential>, OwnRecordsError> {
+        check_made_for_server(principal)?;
+        Ok(self.ports.credentials.credentials_of(principal.account_id).await?)
+    }
+
+    /// The name of the principal's account.
+    ///
+    /// # Errors
+    /// When the store fails, or the account is gone.
+    pub async fn username(&self, principal: &Principal) -> Result<Username, StoreError> {
+        Ok(self.names(principal).await?.0)
+    }
+
+    /// The username of the principal's account, and its fingerprint if it has one.
+    ///
+    /// # Errors
+    /// When the store fails, or the account is gone.
+    pub async fn names(
+        &self,
+        principal: &Principal,
+    ) -> Result<(Username, Option<Fingerprint>), StoreError> {
+        if let Some(key) = principal.key {
+            let known = self.live.get(&key.credential, &*self.ports.credentials).await?;
+            if let Some(known) = known.filter(|known| known.account.id == principal.account_id) {
+                return Ok((known.account.username.clone(), known.account.fingerprint));
+            }
+        }
+        let account = self.ports.accounts.account(&AccountName::Id(principal.account_id)).await?;
+        let gone = || StoreError::Corrupt {
+            table: "accounts",
+            column: "account_id",
+            reason: "the account of a principal is gone".to_owned(),
+        };
+        let account = account.ok_or_else(gone)?;
+        Ok((account.username, account.fingerprint))
+    }
+
+    /// The principal's own audit trail, newest first, before the event `before`.
+    ///
+    /// # Errors
+    /// When the proof was not made for this server, or the store fails.
+    pub async fn own_events(
+        &self,
+        principal: &Principal,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<RecordedEvent>, OwnRecordsError> {
+        check_made_for_server(principal)?;
+        let account_id = Some(principal.account_id);
+        let filter = AuditFilter { account_id, before, ..AuditFilter::default() };
+        Ok(self.ports.audit.events(&filter, limit).await?)
+    }
+
+    /// The addition of a key as it was presented, with a name for it.
+    ///
+    /// # Errors
+    /// When the key or the name is not acceptable.
+    pub fn key_to_add(
+        &self,
+        presented: PresentedKey<'_>,
+        label: Option<&str>,
+    ) -> Result<AddKey, AddKeyError> {
+        let public_key = presented.parse(&self.policy.keys)?;
+        let label = match label {
+            Some(label) => label.parse()?,
+            None => Label::of_kind(&public_key),
+        };
+        Ok(AddKey { public_key, label })
+    }
+
+    /// Adds a key to the account. The new key proves itself.
+    ///
+    /// # Errors
+    /// The first rule that does not hold; then nothing has changed.
+    pub async fn add_key(
+        &self,
+        change: KeyChange<AddKey>,
+        new_key_proof: NewKeyProof<'_>,
+    ) -> Result<Credential, AddKeyError> {
+        let now = change.at;
+        let AddKey { public_key, label } = change.operation.clone();
+        let presented = PresentedDpop {
+            fields: &[new_key_proof.text.as_bytes()],
+            method: new_key_proof.method,
+            uri: new_key_proof.uri,
+        };
+        // Keys are added at a protected resource, whose nonces are those that the client has.
+        let rule = NonceRule::IfPresent(&self.resource_nonces);
+        let account_id = change.author.account_id;
+        let account = self.ports.accounts.account(&AccountName::Id(account_id)).await;
+        let account = account.map_err(AddCredentialError::from)?;
+        let account = account.ok_or(AddCredentialError::NoAccount)?;
+        let proof = self.parse_proof(&presented).map_err(ProofError::from)?;
+        let proof = proof.for_account(|name| account.is_called(name))?;
+        let verified = self.verify_parsed(proof, &presented, rule, now);
+        let (proof, signer) = verified.map_err(ProofError::from)?;
+        if signer.thumbprint() != public_key.thumbprint() {
+            return Err(ProofError::from(DpopError::OtherKey).into());
+        }
+        let credential = Credential {
+            added_by: change.author.credential,
+            ..Credential::new(account_id, public_key, label, now)
+        };
+        let event = change.event(EventKind::KeyAdded, credential.thumbprint(), None);
+        let owner = ReplayOwner::account(account_id, Some(change.address.into()));
+        self.spend_proof(proof, owner, now).await?;
+        if let Some(approval) = change.approval {
+            self.spend_approval(approval).await?;
+        }
+        let limits = KeyLimits {
+            live: self.policy.max_keys_per_account,
+            revoked: self.policy.max_revoked_keys_per_account,
+            password_token_of: change.author.token_issued_at,
+        };
+        self.ports.credentials.add_credential(&credential, limits, event).await?;
+        self.live.forget(&credential.thumbprint());
+        self.live.forget_keys_of(account_id);
+        Ok(credential)
+    }
+
+    /// Records an approval as used, so durably that no restart revives it.
+    async fn spend_approval(&self, approval: Unspent<KeyApproval>) -> Result<(), AddKeyError> {
+        let spent = self.ports.credentials.spend_assertion(approval.entry()).await;
+        let receipt = spent.map_err(|error| match error {
+            RecordLoginError::AlreadyUsed | RecordLoginError::NotLive => AddKeyError::ApprovalUsed,
+            RecordLoginError::Forgotten => {
+                AddCredentialError::Store(StoreError::Unavailable(Box::new(error))).into()
+            }
+            RecordLoginError::Store(error) => AddCredentialError::Store(error).into(),
+        })?;
+        approval.redeem(&receipt).map(drop).ok_or(AddKeyError::ApprovalUsed)
+    }
+
+    /// Gives a live key of the account another name. Nothing is written when it has that name.
+    ///
+    /// # Errors
+    /// When it is no live key of the account, or the store fails.
+    pub async fn rename_key(
+        &self,
+        change: KeyChange<RenameKey>,
+    ) -> Result<Credential, RenameCredentialError> {
+        let RenameKey { thumbprint, label } = &change.operation;
+        let detail = format!("to {label}");
+        let event = change.event(EventKind::KeyRenamed, *thumbprint, Some(&detail));
+        let account_id = change.author.account_id;
+        let store = &self.ports.credentials;
+        let renamed = store.rename_credential(account_id, thumbprint, label, event).await;
+        self.live.forget(thumbprint);
+        renamed
+    }
+
+    /// Revokes a key of the account; every token of that key dies with it, at once. Returns the
+    /// live keys that it had added, and that those had added, for their owner to look at.
+    ///
+    /// # Errors
+    /// When it is no live key of the account, or the last one.
+    pub async fn revoke_own_key(
+        &self,
+        change: KeyChange<RevokeKey>,
+    ) -> Result<Vec<Credential>, RevokeCredentialError> {
+        let RevokeKey { thumbprint } = change.operation;
+        let account_id = change.author.account_id;
+        let event = change.event(EventKind::KeyRevoked, thumbprint, None);
+        let store = &self.ports.credentials;
+        let result = store.revoke_credential(account_id, &thumbprint, true, event).await;
+        // Also after a failure: the store may have done it and failed to say so.
+        self.live.forget(&thumbprint);
+        if matches!(result, Ok(()) | Err(RevokeCredentialError::Store(_))) {
+            self.revocation_feed.forget();
+        }
+        result?;
+        // Read after the revocation, since when it adds no key any more.
+        let keys = store.credentials_of(account_id).await?;
+        Ok(live_keys_added_by(thumbprint, &keys))
+    }
+}
+
+/// The live ones among `keys` that `revoked` has added, or that a key has which it had added.
+pub(crate) fn live_keys_added_by(revoked: Thumbprint, keys: &[Credential]) -> Vec<Credential> {
+    let mut adders = vec![revoked];
+    let mut found: Vec<Credential> = Vec::new();
+    while let Some(adder) = adders.pop() {
+        for key in keys.iter().filter(|key| key.added_by == Some(adder)) {
+            let thumbprint = key.thumbprint();
+            if found.iter().all(|known| known.thumbprint() != thumbprint) {
+                adders.push(thumbprint);
+                found.push(key.clone());
+            }
+        }
+    }
+    found.retain(|key| key.revoked_at.is_none() && key.thumbprint() != revoked);
+    found.sort_by_key(|key| key.created_at);
+    found
+}
+
+/// Why a key is not added.
+#[derive(Debug, Error)]
+pub enum AddKeyError {
+    /// The approval of the key was used before.
+    #[error("approval: it was used before")]
+    ApprovalUsed,
+    /// The key is not acceptable.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The label is not one.
+    #[error(transparent)]
+    Label(#[from] InvalidLabel),
+    /// The proof by the new key is refused.
+    #[error("new_key_proof: {0}")]
+    Proof(#[from] ProofError),
+    /// The store refuses or failed.
+    #[error(transparent)]
+    Store(#[from] AddCredentialError),
+    /// The proof by the new key is for no account, or for another one.
+    #[error("new_key_proof: {0}")]
+    Subject(#[from] SubjectError),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Credentials kept in memory, so that a request need not ask the store.
+
+use std::sync::Arc;
+
+use countersign_protocol::{
+    AccountId, Actor,
+    keys::{PublicKey, Thumbprint},
+};
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+
+use crate::{
+    model::{
+        account::{Account, AccountName, AccountStatus},
+        credential::Credential,
+    },
+    ports::{AccountStore, CredentialStore, StoreError},
+};
+
+/// A credential and the account that it belongs to, as the store has them.
+#[derive(Debug)]
+pub struct KnownCredential {
+    /// The credential, live or revoked.
+    pub credential: Credential,
+    /// Its account.
+    pub account: Account,
+}
+
+impl KnownCredential {
+    /// Whether the credential may act: neither it nor its account has been shut out.
+    pub fn is_live(&self) -> bool {
+        self.credential.revoked_at.is_none() && self.account.status == AccountStatus::Active
+    }
+
+    /// Who acts by it in a login.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor {
+            account_id: self.account.id,
+            username: Some(self.account.username.clone()),
+            key: Some(self.credential.thumbprint()),
+            proof: None,
+        }
+    }
+}
+
+/// A bounded cache of credentials.
+pub(crate) struct LiveCredentials {
+    known: Cache<Thumbprint, Arc<KnownCredential>>,
+    /// Ids by folded username. An account keeps both for ever.
+    names: Cache<String, AccountId>,
+    /// The keys that were live when they were read.
+    keys: Cache<AccountId, Arc<[Thumbprint]>>,
+    /// Counts the changes. What was read from the store before a change is not kept after it.
+    changes: Mutex<u64>,
+}
+
+impl LiveCredentials {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            known: Cache::new(capacity),
+            names: Cache::new(capacity),
+            keys: Cache::new(capacity),
+            changes: Mutex::new(0),
+        }
+    }
+
+    /// The credential of that thumbprint, from memory or from the store: proven, live or revoked.
+    pub(crate) async fn get(
+        &self,
+        thumbprint: &Thumbprint,
+        store: &dyn CredentialStore,
+    ) -> Result<Option<Arc<KnownCredential>>, StoreError> {
+        if let Some(known) = self.known.get(thumbprint) {
+            return Ok(Some(known));
+        }
+        let changes_before = *self.changes.lock();
+        let Some((credential, account)) = store.credential(thumbprint).await? else {
+            return Ok(None);
+        };
+        let known = Arc::new(KnownCredential { credential, account });
+        let changes = self.changes.lock();
+        if *changes == changes_before {
+            self.known.insert(*thumbprint, Arc::clone(&known));
+        }
+        Ok(Some(known))
+    }
+
+    /// The key of that thumbprint, if the credential is in memory: parsed, and no more than that.
+    pub(crate) fn known_key(&self, thumbprint: &Thumbprint) -> Option<PublicKey> {
+        self.known.get(thumbprint).map(|known| known.credential.public_key.clone())
+    }
+
+    /// The id of the account `name`, if there is one.
+    pub(crate) async fn account_id(
+        &self,
+        name: &AccountName,
+        store: &dyn AccountStore,
+    ) -> Result<Option<AccountId>, StoreError> {
+        let folded = match name {
+            AccountName::Id(id) => return Ok(Some(*id)),
+            // Not kept: the account may lose it, with the key.
+            AccountName::Fingerprint(_) => {
+                return Ok(store.account(name).await?.map(|account| account.id));
+            }
+            AccountName::Username(username) => username.folded(),
+        };
+        if let Some(id) = self.names.get(&folded) {
+            return Ok(Some(id));
+        }
+        let account = store.account(name).await?;
+        Ok(account.map(|account| {
+            self.names.insert(folded, account.id);
+            account.id
+        }))
+    }
+
+    /// The credentials of the account `id` that are not revoked, those that were used or added last
+    /// first. A key that it only claims is among them, and is read from the store each time: another
+    /// account may prove it at any moment.
+    pub(crate) async fn of_account(
+        &self,
+        id: AccountId,
+        store: &dyn CredentialStore,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let mut live = match self.keys.get(&id) {
+            Some(keys) => self.get_all(&keys, store).await?,
+            None => self.read_all(id, store).await?,
+        };
+        live.retain(|known| known.credential.revoked_at.is_none() && known.account.id == id);
+        live.sort_by_key(|known| std::cmp::Reverse(known.credential.last_seen_at()));
+        Ok(live)
+    }
+
+    async fn get_all(
+        &self,
+        keys: &[Thumbprint],
+        store: &dyn CredentialStore,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            all.extend(self.get(key, store).await?);
+        }
+        Ok(all)
+    }
+
+    async fn read_all(
+        &self,
+        id: AccountId,
+        store: &dyn CredentialStore,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let changes_before = *self.changes.lock();
+        let Some((account, credentials)) = store.live_credentials(id).await? else {
+            return Ok(Vec::new());
+        };
+        let all: Vec<_> = credentials
+            .into_iter()
+            .map(|credential| Arc::new(KnownCredential { credential, account: account.clone() }))
+            .collect();
+        let all_proven = all.iter().all(|known| known.credential.is_proven);
+        let changes = self.changes.lock();
+        if *changes == changes_before && all_proven && !all.is_empty() {
+            for known in &all {
+                self.known.insert(known.credential.thumbprint(), Arc::clone(known));
+            }
+            let keys = all.iter().map(|known| known.credential.thumbprint()).collect();
+            self.keys.insert(id, keys);
+        }
+        Ok(all)
+    }
+
+    /// Forgets which keys an account has: it got another.
+    pub(crate) fn forget_keys_of(&self, id: AccountId) {
+        let mut changes = self.changes.lock();
+        *changes += 1;
+        self.keys.remove(&id);
+    }
+
+    /// Forgets one credential, which has changed.
+    pub(crate) fn forget(&self, thumbprint: &Thumbprint) {
+        let mut changes = self.changes.lock();
+        *changes += 1;
+        self.known.remove(thumbprint);
+    }
+
+    /// Forgets all: anything may have changed.
+    pub(crate) fn forget_all(&self) {
+        let mut changes = self.changes.lock();
+        *changes += 1;
+        self.known.clear();
+        self.names.clear();
+        self.keys.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;

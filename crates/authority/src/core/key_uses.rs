@@ -1,0 +1,134 @@
+//! Which keys were used, from where: counted in memory, and written down once a minute.
+//!
+//! A write for each request would cost more than the request. What a kill leaves unwritten, at most the
+//! last minute, is lost.
+
+use std::collections::{HashMap, hash_map::Entry};
+use std::net::IpAddr;
+
+use countersign_protocol::{
+    AccountId, Actor, ClientNetwork, ProofKind, UnixTime, keys::Thumbprint,
+};
+use parking_lot::Mutex;
+
+use crate::{
+    authority::Authority,
+    model::audit::{AuditEvent, EventKind, Repeated},
+};
+
+/// So many entries may wait. Each takes about 200 bytes.
+const CAPACITY: usize = 65_536;
+/// With so many it is time to write them.
+const MANY: usize = CAPACITY / 2;
+/// How many of them may be about one account. Beyond that, networks are not told apart.
+const SHARE: usize = 64;
+
+/// Uses of keys that wait to be written.
+#[derive(Default)]
+pub(crate) struct KeyUses(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    uses: HashMap<Used, Use>,
+    of_account: HashMap<AccountId, usize>,
+}
+
+/// What uses that are told together have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Used {
+    account_id: AccountId,
+    key: Thumbprint,
+    proof: ProofKind,
+    /// None for all networks beyond the share of the account.
+    network: Option<ClientNetwork>,
+}
+
+struct Use {
+    /// The first address of the network.
+    address: Option<IpAddr>,
+    first_at: UnixTime,
+    last_at: UnixTime,
+    times: u64,
+}
+
+/// What became of a use that was noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// It is counted.
+    Counted,
+    /// So is it, and so many wait that they should be written now.
+    TimeToWrite,
+    /// There was no room.
+    Dropped,
+}
+
+impl KeyUses {
+    fn note(&self, mut used: Used, address: IpAddr, now: UnixTime) -> Noted {
+        let mut waiting = self.0.lock();
+        if let Some(known) = waiting.uses.get_mut(&used) {
+            known.again(now);
+            return Noted::Counted;
+        }
+        let of_account = waiting.of_account.get(&used.account_id).copied().unwrap_or_default();
+        let mut address = Some(address);
+        if of_account >= SHARE {
+            (used.network, address) = (None, None);
+        }
+        let count = waiting.uses.len();
+        match waiting.uses.entry(used) {
+            Entry::Occupied(mut known) => {
+                known.get_mut().again(now);
+                return Noted::Counted;
+            }
+            Entry::Vacant(_) if count >= CAPACITY => return Noted::Dropped,
+            Entry::Vacant(place) => {
+                place.insert(Use { address, first_at: now, last_at: now, times: 1 });
+            }
+        }
+        waiting.of_account.insert(used.account_id, of_account + 1);
+        if count + 1 == MANY { Noted::TimeToWrite } else { Noted::Counted }
+    }
+
+    /// Takes all that waits, as events.
+    pub(crate) fn take(&self) -> Vec<AuditEvent> {
+        let Waiting { uses, .. } = std::mem::take(&mut *self.0.lock());
+        uses.into_iter().map(|(used, of)| event(&used, of)).collect()
+    }
+
+    /// Whether so many wait that they should be written now.
+    pub(crate) fn are_many(&self) -> bool {
+        self.0.lock().uses.len() >= MANY
+    }
+}
+
+impl Use {
+    fn again(&mut self, now: UnixTime) {
+        self.times += 1;
+        self.last_at = self.last_at.max(now);
+    }
+}
+
+fn event(used: &Used, Use { address, first_at, last_at, times }: Use) -> AuditEvent {
+    let event = AuditEvent::new(first_at, EventKind::KeyUsed).account(used.account_id);
+    let event = event.key(used.key).detail(used.proof.name());
+    let repeated = (times > 1).then_some(Repeated { times, last_at });
+    AuditEvent { address, repeated, ..event }
+}
+
+impl Authority {
+    /// Counts a request that `actor` made from `address`, and whose proof was accepted: for the audit
+    /// trail, which tells for each day which key was used how often from which network.
+    pub fn note_key_use(&self, actor: &Actor, address: IpAddr) {
+        let (Some(key), Some(proof)) = (actor.key, actor.proof) else { return };
+        let network = Some(address.into());
+        let used = Used { account_id: actor.account_id, key, proof, network };
+        match self.key_uses.note(used, address, self.now()) {
+            Noted::Counted => {}
+            Noted::TimeToWrite => self.trail.wake(),
+            Noted::Dropped => self.trail.lost(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! Sealed registration: who was invited sends the one-time password and a public key, sealed for
+//! the server.
+//!
+//! The seal authenticates nothing. Whoever has seen a sealed registration could alter it bit by bit
+//! and learn from the answers what is in it, if the answers told apart what opens from what does
+//! not. So whatever is wrong before the invitation is known to be good is one refusal, and costs
+//! the same: what does not open is looked up all the same.
+
+pub(crate) mod registration_key;
+
+use std::{net::IpAddr, time::Duration};
+
+use countersign_protocol::{
+    AccountId, ClientNetwork, UnixTime,
+    digest::sha256,
+    envelope::aes_cbc_oaep::SealedObject,
+    keys::{KeyError, PublicKey, Thumbprint},
+    ports::random_bytes,
+    strict::{base64url, pem},
+};
+use thiserror::Error;
+use tokio::time::sleep;
+use zeroize::Zeroizing;
+
+use crate::{
+    authority::Authority,
+    dialects::gradecoin::registration_key::{RegistrationKey, RegistrationKeyError},
+    model::{
+        account::{Fingerprint, Username},
+        audit::{AuditEvent, EventKind},
+        invitation::{CodeHash, Invitation},
+        limits::{LimitKey, RateLimited},
+        policy::Enrolment,
+    },
+    ports::{CreateAccountError, NewAccount, StoreError},
+};
+
+/// The members of what is sealed.
+const MEMBERS: [&str; 3] = ["student_id", "passwd", "public_key"];
+
+/// How long whoever tries a name waits that very many guess at.
+const MANY_GUESSES: Duration = Duration::from_secs(1);
+
+/// A sealed request for an account.
+#[derive(Clone, Copy, Debug)]
+pub struct SealedRegistration<'a> {
+    /// An object with the members `student_id`, `passwd` and `public_key` (PEM).
+    pub sealed: SealedObject<'a>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// What came of a sealed registration.
+#[derive(Clone, Debug)]
+pub struct SealedRegistered {
+    /// The new account's id.
+    pub account_id: AccountId,
+    /// Its key.
+    pub thumbprint: Thumbprint,
+    /// Its other name: that of the key's text as it was sent.
+    pub fingerprint: Fingerprint,
+}
+
+/// What a client has sealed, or stands in for it.
+struct Opened {
+    is_real: bool,
+    name: Zeroizing<String>,
+    password: Zeroizing<String>,
+    public_key: Zeroizing<String>,
+}
+
+impl Authority {
+    /// The public key for which clients seal registrations, as SPKI in PEM. The first call makes
+    /// the key pair.
+    ///
+    /// # Errors
+    /// When the key pair does not open, or the store fails.
+    pub async fn registration_key_pem(&self) -> Result<&str, RegistrationKeyError> {
+        Ok(self.registration_key().await?.public_pem())
+    }
+
+    /// Registers an account for whoever was invited with a one-time password.
+    ///
+    /// The password stands for the person. That the key is theirs it does not prove, so until the
+    /// key has signed something, whoever registers it with a proof takes it over.
+    ///
+    /// # Errors
+    /// The first rule that does not hold; the password is not used up then. Failed attempts, and
+    /// only these, count against the allowances of the client's network, and of the name that was
+    /// tried from there. So whoever guesses at a name shuts nobody out who comes from elsewhere; many
+    /// guesses from many networks only make everybody who tries that name wait a moment.
+    pub async fn register_sealed(
+        &self,
+        registration: SealedRegistration<'_>,
+    ) -> Result<SealedRegistered, SealedRegistrationError> {
+        let now = self.now();
+        let address = registration.address;
+        // Not by day: only the invited make the database grow here, and strangers could use that up.
+        let client = LimitKey::Network(address.into());
+        self.take(|limits| &limits.registrations, client).await?;
+        if self.policy.enrolment == Enrolment::Closed {
+            return Err(SealedRegistrationError::Closed);
+        }
+        self.take(|limits| &limits.guesses_from_address, client).await?;
+        let result = self.try_register_sealed(&registration, now).await;
+        if matches!(result, Err(SealedRegistrationError::Refused)) {
+            let event = AuditEvent::new(now, EventKind::RegistrationRefused);
+            self.trail.note(event.from(address).detail("sealed"));
+        } else {
+            self.give_back(|limits| &limits.guesses_from_address, client).await;
+        }
+        result
+    }
+
+    async fn try_register_sealed(
+        &self,
+        registration: &SealedRegistration<'_>,
+        now: UnixTime,
+    ) -> Result<SealedRegistered, SealedRegistrationError> {
+        let key = self.registration_key().await?;
+        let opened = self.open(key, &registration.sealed);
+        let (code_hash, username) = self.invited(key, &opened, registration.address, now).await?;
+        let public_key = self.pem_key(&opened.public_key)?;
+        let fingerprint = Fingerprint::of(&opened.public_key);
+        let new = self.new_account(username, public_key, registration.address, now);
+        let event =
+            new.event.detail(format!("by one-time password, invitation {}", code_hash.short()));
+        let alias = Some(fingerprint);
+        let new = NewAccount { invitation: Some(code_hash), alias, event, ..new };
+        let (account_id, thumbprint) = (new.id, new.credential.thumbprint());
+        self.ports.accounts.create_unproven_account(new).await?;
+        Ok(SealedRegistered { account_id, thumbprint, fingerprint })
+    }
+
+    async fn registration_key(&self) -> Result<&RegistrationKey, RegistrationKeyError> {
+        let open = || RegistrationKey::open(&*self.ports.vault, self.vault(), &*self.ports.random);
+        self.registration_key.get_or_try_init(open).await
+    }
+
+    fn open(&self, key: &RegistrationKey, sealed: &SealedObject<'_>) -> Opened {
+        let random = &*self.ports.random;
+        match key.opening.open(sealed, MEMBERS, random_bytes(random)) {
+            Ok([name, password, public_key]) => {
+                Opened { is_real: true, name, password, public_key }
+            }
+            Err(_) => Opened {
+                is_real: false,
+                name: Zeroizing::new(base64url::encode(&random_bytes::<16>(random))),
+                password: Zeroizing::new(base64url::encode(&random_bytes::<16>(random))),
+                public_key: Zeroizing::default(),
+            },
+        }
+    }
+
+    /// The unused invitation that name and password are of, and the name as it was invited.
+    async fn invited(
+        &self,
+        key: &RegistrationKey,
+        opened: &Opened,
+        address: IpAddr,
+        now: UnixTime,
+    ) -> Result<(CodeHash, Username), SealedRegistrationError> {
+        let name = opened.name.to_ascii_lowercase();
+        let everywhere = LimitKey::Name(sha256(&[name.as_bytes()]));
+        let network = ClientNetwork::from(address).to_string();
+        let here = LimitKey::Name(sha256(&[network.as_bytes(), b"\0", name.as_bytes()]));
+        let admitted = self.take(|limits| &limits.guesses_at_name, here).await.is_ok();
+        if self.take(|limits| &limits.guesses_at_name_from_everywhere, everywhere).await.is_err() {
+            sleep(MANY_GUESSES).await;
+        }
+        let code_hash = key.hash(&name, &opened.password);
+        let invitation = self.ports.invitations.invitation(&code_hash).await?;
+        let invitation = invitation.filter(|invitation| invitation.is_usable(now));
+        let username = invitation.and_then(|Invitation { username, .. }| username);
+        match username {
+            Some(username) if opened.is_real && admitted => {
+                self.give_back(|limits| &limits.guesses_at_name, here).await;
+                self.give_back(|limits| &limits.guesses_at_name_from_everywhere, everywhere).await;
+                Ok((code_hash, username))
+            }
+            _ => Err(SealedRegistrationError::Refused),
+        }
+    }
+
+    /// The key of a PEM text. No other form will do: its fingerprint is that of the text.
+    fn pem_key(&self, text: &str) -> Result<PublicKey, KeyError> {
+        pem::decode(text.trim_ascii())?;
+        PublicKey::parse(text, &self.policy.sealed_keys())
+    }
+}
+
+/// Why a sealed registration is refused.
+#[derive(Debug, Error)]
+pub enum SealedRegistrationError {
+    /// Nobody may register.
+    #[error("registration is closed on this server")]
+    Closed,
+    /// The key is not acceptable. The password was right and remains good.
+    #[error("public_key: {0}")]
+    Key(#[from] KeyError),
+    /// The key belongs to an account already. The password was right and remains good.
+    #[error("the key is registered already")]
+    KeyTaken,
+    /// There were too many attempts from that address.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// It does not open, or there is no unused invitation for name and password, or there were too
+    /// many wrong ones.
+    #[error(
+        "this does not open with the key of /gradecoin.pub (RSA-OAEP with SHA-256, and SHA-256 for \
+         MGF1 too; AES-128-CBC with PKCS#7 padding; all in base64 with padding, not base64url; \
+         line breaks do no harm), or holds other members than student_id, passwd and public_key; \
+         or these are no student id and one-time password that still work; or there \
+         were too many attempts: then wait a minute"
+    )]
+    Refused,
+    /// The server has no key to open it with.
+    #[error(transparent)]
+    RegistrationKey(#[from] RegistrationKeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An account has the name. The password was right and remains good.
+    #[error("there is an account of that name already")]
+    UsernameTaken,
+}
+
+impl From<CreateAccountError> for SealedRegistrationError {
+    fn from(error: CreateAccountError) -> Self {
+        match error {
+            // Another request with the same password was faster.
+            CreateAccountError::InvitationUnusable => Self::Refused,
+            CreateAccountError::KeyTaken => Self::KeyTaken,
+            CreateAccountError::Store(error) => Self::Store(error),
+            CreateAccountError::UsernameTaken => Self::UsernameTaken,
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Passwords: accounts that have one instead of a key, and the tokens that they get for it.
+
+use std::{net::IpAddr, sync::Arc};
+
+use countersign_protocol::{
+    AccountId, Actor, UnixTime,
+    keys::Thumbprint,
+    ports::{Clock, random_bytes},
+    principal::{uuid_v4, uuid_v7},
+    proofs::dpop::NonceRule,
+    replay::ReplayOwner,
+    tokens::{
+        issue::{self, AccessTokenClaims},
+        unbound::UnboundClaims,
+    },
+};
+use thiserror::Error;
+
+use crate::{
+    accounts::enrolment::RegistrationError,
+    authority::Authority,
+    core::{
+        dpop::{PresentedDpop, ProofError},
+        password_hasher::{Asker, HashError, Secret},
+    },
+    keys::signing::{Signer, SigningKeyError},
+    model::{
+        account::{Account, AccountName, AccountStatus, Username},
+        audit::{AuditEvent, EventKind},
+        email::{Email, InvalidEmail},
+        key_life::Signs,
+        limits::{LimitKey, RateLimited},
+    },
+    ports::{
+        CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, Ports, StoreError,
+        WindowLimiter,
+    },
+};
+
+/// A longer password is not one, and costs no hash.
+const MAX_PASSWORD: usize = 256;
+
+/// An attempt to log in with a password. Dropped, it is answered.
+pub struct PasswordAttempt {
+    key: LimitKey,
+    limiter: Arc<dyn WindowLimiter>,
+    clock: Arc<dyn Clock>,
+}
+
+impl PasswordAttempt {
+    fn begin(key: LimitKey, ports: &Ports) -> Result<Self, RateLimited> {
+        ports.window_limiter.enter(key, ports.clock.monotonic())?;
+        let (limiter, clock) = (Arc::clone(&ports.window_limiter), Arc::clone(&ports.clock));
+        Ok(Self { key, limiter, clock })
+    }
+}
+
+impl Drop for PasswordAttempt {
+    fn drop(&mut self) {
+        self.limiter.answered(self.key, self.clock.monotonic());
+    }
+}
+
+/// A request for an account with a password.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordRegistration<'a> {
+    /// The name that is asked for.
+    pub username: &'a str,
+    /// The address that the account is known by.
+    pub email: &'a str,
+    /// The one-time code of an invitation.
+    pub enrolment_code: Option<&'a str>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// A login with a password.
+#[derive(Clone, Copy)]
+pub struct PasswordRequest<'a> {
+    /// Username, account id or fingerprint.
+    pub name: &'a str,
+    /// The password.
+    pub password: &'a str,
+    /// The proof by the key that the token is to be bound to, if it is to be bound.
+    pub proof: Option<PresentedDpop<'a>>,
+    /// Whether the token is to be born expired, for verifiers to be tested with.
+    pub expired: bool,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+impl Authority {
+    /// Registers an account with a password that is made for it, and returns the password: a
+    /// UUIDv4, which is kept nowhere.
+    ///
+    /// # Errors
+    /// The first rule that does not hold; then nothing has changed.
+    pub async fn register_with_password(
+        &self,
+        registration: PasswordRegistration<'_>,
+    ) -> Result<Secret, PasswordRegistrationError> {
+        let now = self.now();
+        let invited = self.is_invited(registration.enrolment_code, now).await;
+        if !invited.map_err(RegistrationError::from)? {
+            let admitted = self.admit_costly_registration(registration.address).await;
+            admitted.map_err(RegistrationError::from)?;
+        }
+        let invitation = self.enrolment(registration.enrolment_code)?;
+        let username: Username = registration.username.parse().map_err(RegistrationError::from)?;
+        self.admit_name(&username, invitation.as_ref(), now).await?;
+        self.check_invitation(invitation.as_ref(), &username, now).await?;
+        let email: Email = registration.email.parse()?;
+        // The cheap answer first; the store has the last word.
+        let name = AccountName::Username(username.clone());
+        if self.ports.accounts.account(&name).await.map_err(RegistrationError::from)?.is_some() {
+            return Err(RegistrationError::UsernameTaken.into());
+        }
+        let (password, password_hash) = self.make_password(registration.address).await?;
+        let id = AccountId::generate(now, &*self.ports.random);
+        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id);
+        let new = NewPasswordAccount {
+            id,
+            username,
+            email,
+            scopes: self.policy.default_scopes.clone(),
+            password_hash,
+            invitation,
+            event: event.from(registration.address).detail("with a password"),
+        };
+        self.ports.passwords.create_password_account(new).await?;
+        Ok(password)
+    }
+
+    /// A new password, a UUIDv4, and what is kept of it.
+    pub(crate) async fn make_password(
+        &self,
+        address: IpAddr,
+    ) -> Result<(Secret, String), HashError> {
+        let password = Secret::new(uuid_v4(&*self.ports.random).to_string());
+        let salt = random_bytes(&*self.ports.random);
+        let hash = self.passwords.hash(password.as_bytes(), salt, self.asker(address)).await?;
+        Ok((password, hash))
+    }
+
+    /// Counts an attempt to log in with a password: at most ten in any one second for each client
+    /// network. What is returned is kept until the attempt is answered.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub async fn admit_password(
+        &self,
+        address: IpAddr,
+    ) -> Result<Option<PasswordAttempt>, RateLimited> {
+        let limited = self.policy.passwords.is_some_and(|policy| policy.rate_limit);
+        let key = LimitKey::Network(address.into());
+        let attempt = limited.then(|| PasswordAttempt::begin(key, &self.ports)).transpose()?;
+        self.admit_login(address).await?;
+        Ok(attempt)
+    }
+
+    /// Exchanges a password for a token, and says whose it is. [`Self::admit_password`] comes before it.
+    ///
+    /// Whoever gives a wrong password or a name that nobody has gets one answer after one hash. A
+    /// proof is verified first, because a client that lacks a nonce must be told so before it
+    /// costs a hash, and used up last.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub async fn login_with_password(
+        &self,
+        request: PasswordRequest<'_>,
+    ) -> Result<(String, Actor), PasswordError> {
+        let now = self.now();
+        let proof = request.proof.map(|presented| {
+            let rule = NonceRule::Required(&self.nonces);
+            self.verify_proof(&presented, rule, now).map_err(ProofError::from)
+        });
+        let proof = proof.transpose()?;
+        self.ensure_signing_keys(now).await?;
+        let (account, password_hash) = self.check_password(&request, now).await?;
+        let key = match proof {
+            Some((proof, key)) => {
+                let owner = ReplayOwner::account(account.id, Some(request.address.into()));
+                self.spend_proof(proof, owner, now).await?;
+                Some(key.thumbprint())
+            }
+            None => None,
+        };
+        let mut event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account.id);
+        event.thumbprint = key;
+        let event = event.from(request.address).detail("password");
+        let (account_id, address) = (account.id, request.address);
+        let login = PasswordLogin { account_id, password_hash, address, event };
+        // The password may have been replaced while it was compared.
+        if !self.ports.passwords.record_password_login(login).await? {
+            return Err(PasswordError::Refused);
+        }
+        let token = self.password_token(&account, key, request.expired, now)?;
+        let username = Some(account.username);
+        Ok((token, Actor { account_id: account.id, username, key, proof: None }))
+    }
+
+    /// How many passwords have been hashed, to be compared or kept.
+    pub fn password_hashes(&self) -> u64 {
+        self.passwords.runs()
+    }
+
+    fn asker(&self, address: IpAddr) -> Asker {
+        Asker { network: address.into(), at: self.ports.clock.monotonic() }
+    }
+
+    /// Whose password it is, and what is kept of it.
+    async fn check_password(
+        &self,
+        request: &PasswordRequest<'_>,
+        now: UnixTime,
+    ) -> Result<(Account, String), PasswordError> {
+        if request.password.is_empty() || request.password.len() > MAX_PASSWORD {
+            return Err(PasswordError::Refused);
+        }
+        let known = match request.name.parse::<AccountName>() {
+            Ok(name) => self.ports.passwords.password(&name).await?,
+            Err(_) => None,
+        };
+        let hash = known.as_ref().map(|(_, hash)| hash.as_str());
+        let is_right = self
+            .passwords
+            .verify(request.password.as_bytes(), hash, self.asker(request.address))
+            .await?;
+        let Some((account, hash)) = known else { return Err(PasswordError::Refused) };
+        if is_right && account.status == AccountStatus::Active {
+            return Ok((account, hash));
+        }
+        let (kind, reason) = if is_right {
+            (EventKind::LoginRefused, "the account is disabled")
+        } else {
+            (EventKind::PasswordRefused, "wrong password")
+        };
+        let event = AuditEvent::new(now, kind).account(account.id);
+        self.trail.note(event.from(request.address).detail(reason));
+        Err(PasswordError::Refused)
+    }
+
+    /// A token of the lifetime of all tokens, but never beyond that of the key that signs it.
+    ///
+    /// Bound, it is an access token whose credential is the key that it is bound to: the account
+    /// logged in with no other. Unbound, it is no access token, and guards take it only where their
+    /// policy says that bearer tokens count.
+    fn password_token(
+        &self,
+        account: &Account,
+        key: Option<Thumbprint>,
+        expired: bool,
+        now: UnixTime,
+    ) -> Result<String, PasswordError> {
+        let lifetime = self.policy.tokens.lifetime;
+        let Signer { key: signing_key, algorithm, expires_at } = if expired {
+            self.signing_keys.expired_signer(Signs::PasswordTokens, now)?
+        } else {
+            self.signing_keys.signer(Signs::PasswordTokens, now)?
+        };
+        let begins = if expired { expires_at - lifetime } else { now };
+        let expires_at = expires_at.min(begins + lifetime);
+        let issued_at = self.issue_time(account.id, begins);
+        let issuer = self.policy.issuer();
+        let token_id = uuid_v7(now, &*self.ports.random).to_string();
+        let Some(key) = key else {
+            let claims = UnboundClaims {
+                issuer: issuer.to_owned(),
+                account_id: account.id,
+                name: account.username.to_string(),
+                token_id,
+                issued_at,
+                expires_at,
+            };
+            return Ok(claims.sign(&signing_key, algorithm).map_err(SigningKeyError::from)?);
+        };
+        let claims = AccessTokenClaims {
+            issuer: issuer.to_owned(),
+            account_id: account.id,
+            audience: vec![issuer.to_owned()],
+            credential: key,
+            name: Some(account.username.to_string()),
+            username: Some(account.username.clone()),
+            bound_to: key,
+            scopes: account.scopes.clone(),
+            narrowed: false,
+            token_id,
+            issued_at,
+            expires_at,
+        };
+        Ok(issue::access_token(&claims, &signing_key, algorithm).map_err(SigningKeyError::from)?)
+    }
+}
+
+/// Why an account with a password is refused.
+#[derive(Debug, Error)]
+pub enum PasswordRegistrationError {
+    /// Too many passwords are being hashed.
+    #[error(transparent)]
+    Busy(#[from] HashError),
+    /// The e-mail address is not one.
+    #[error(transparent)]
+    Email(#[from] InvalidEmail),
+    /// A rule of every registration.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+}
+
+impl From<CreatePasswordAccountError> for PasswordRegistrationError {
+    fn from(error: CreatePasswordAccountError) -> Self {
+        match error {
+            CreatePasswordAccountError::InvitationUnusable => {
+                RegistrationError::CodeUnusable.into()
+            }
+            CreatePasswordAccountError::Store(error) => RegistrationError::Store(error).into(),
+            CreatePasswordAccountError::UsernameTaken => RegistrationError::UsernameTaken.into(),
+        }
+    }
+}
+
+/// Why a login with a password is refused.
+#[derive(Debug, Error)]
+pub enum PasswordError {
+    /// Too many passwords are being hashed.
+    #[error(transparent)]
+    Busy(#[from] HashError),
+    /// The proof is refused.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// Name or password is wrong, or the account is disabled.
+    #[error("wrong username or password")]
+    Refused,
+    /// No token could be signed.
+    #[error(transparent)]
+    SigningKey(#[from] SigningKeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,430 @@
+//! Mutual challenge and response: the server proves itself to the account before the account
+//! proves itself to the server.
+//!
+//! Each account that registers for it gets a key pair of the server's, made for it alone. What the
+//! server signs with it is a number; whoever can read the number knows the server, and whoever
+//! signs it in turn with a key of the account is logged in.
+
+use std::{net::IpAddr, sync::Arc};
+
+use countersign_protocol::{
+    AccountId, Actor, UnixTime, Unspent,
+    challenges::mutual::{MutualChallenges, Number, Proposal},
+    envelope::aes_gcm::SealingKey,
+    keys::{Algorithm, KeyPolicy, PublicKey, decoy},
+    ports::{Random, random_bytes},
+    principal::uuid_v7,
+    tokens::issue::AccessTokenClaims,
+};
+use thiserror::Error;
+
+use crate::{
+    accounts::enrolment::{PresentedKey, RegistrationError, UNPROVEN},
+    authority::Authority,
+    core::{credential_cache::KnownCredential, effort::Effort},
+    dialects::passwordless::{
+        recent::RecentNumbers,
+        server_keys::{ServerKeyError, ServerKeys},
+    },
+    keys::{signing::SigningKeyError, vault::Vault},
+    login::jwt_bearer::Grant,
+    model::{
+        account::{Account, AccountName, AccountStatus, Username},
+        audit::{AuditEvent, EventKind},
+        credential::Credential,
+        limits::RateLimited,
+        policy::MutualPolicy,
+    },
+    ports::{LoginRecord, NewAccount, RecordLoginError, StoreError},
+};
+
+mod recent;
+pub(crate) mod server_keys;
+
+/// The length in bytes of a challenge: that of the modulus of the server's key pairs.
+const BLOCK: usize = 256;
+/// Stands for every account that does not exist.
+const NOBODY: AccountId = AccountId::from_bytes([0; 16]);
+
+/// What mutual challenge and response needs while the server runs.
+pub(crate) struct Mutual {
+    challenges: MutualChallenges,
+    recent: RecentNumbers,
+    pub(crate) server_keys: ServerKeys,
+    /// Decides how challenges for unknown accounts look.
+    pretence: SealingKey,
+}
+
+impl Mutual {
+    /// With keys from `vault`; `epoch` is part of the one that numbers are recognised by.
+    pub(crate) fn new(vault: &Vault, epoch: &str, policy: MutualPolicy) -> Self {
+        Self {
+            challenges: MutualChallenges::new(vault.key(&format!("mutual challenges/{epoch}"))),
+            recent: RecentNumbers::default(),
+            server_keys: ServerKeys::new(vault, policy),
+            pretence: vault.key("mutual challenges for nobody"),
+        }
+    }
+}
+
+/// A request for an account, without a proof that the key is the client's own.
+#[derive(Clone, Copy, Debug)]
+pub struct MutualRegistration<'a> {
+    /// The name that is asked for.
+    pub username: &'a str,
+    /// The key that the account will log in with.
+    pub public_key: PresentedKey<'a>,
+    /// The one-time code of an invitation.
+    pub enrolment_code: Option<&'a str>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// What came of such a registration.
+#[derive(Clone, Debug)]
+pub struct MutuallyRegistered {
+    /// The new account's id.
+    pub account_id: AccountId,
+    /// The key by which the server proves itself to this account.
+    pub server_key: PublicKey,
+}
+
+/// A proposal: the number of a challenge, signed.
+#[derive(Clone, Copy)]
+pub struct MutualLogin<'a> {
+    /// The id or the username of the account.
+    pub name: &'a str,
+    /// What the client made of the number.
+    pub proposal: &'a [u8],
+    /// The number, where the client says it: a signature of its hash does not tell it.
+    pub number: Option<&'a Number>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+impl Authority {
+    /// Registers an account and makes the key pair by which the server proves itself to it.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub async fn register_mutually(
+        &self,
+        registration: MutualRegistration<'_>,
+    ) -> Result<MutuallyRegistered, MutualRegistrationError> {
+        let now = self.now();
+        if !self.is_invited(registration.enrolment_code, now).await? {
+            self.admit_costly_registration(registration.address).await?;
+        }
+        let invitation = self.enrolment(registration.enrolment_code)?;
+        let username: Username =
+            registration.username.parse().map_err(RegistrationError::Username)?;
+        self.admit_name(&username, invitation.as_ref(), now).await?;
+        self.check_invitation(invitation.as_ref(), &username, now).await?;
+        let public_key = registration
+            .public_key
+            .parse(&self.mutual_key_policy())
+            .map_err(RegistrationError::Key)?;
+        // Looked at before a key pair is made for nothing; the store decides.
+        let name = AccountName::Username(username.clone());
+        if self.ports.accounts.account(&name).await?.is_some() {
+            return Err(RegistrationError::UsernameTaken.into());
+        }
+        let thumbprint = public_key.thumbprint();
+        if self.ports.credentials.is_taken(&thumbprint).await? {
+            return Err(RegistrationError::KeyTaken.into());
+        }
+        let server_key = self.mutual.server_keys.take(registration.address.into()).await?;
+        let new = self.new_account(username, public_key, registration.address, now);
+        let account_id = new.id;
+        let sealed = self.mutual.server_keys.seal(account_id, &server_key, &*self.ports.random);
+        let event = new.event.detail(UNPROVEN);
+        let new = NewAccount { invitation, server_key: Some(sealed), event, ..new };
+        // The account claims the key, until it first signs a number.
+        let created = self.ports.accounts.create_unproven_account(new).await;
+        created.map_err(RegistrationError::from)?;
+        let server_key = server_key.public_key().clone();
+        Ok(MutuallyRegistered { account_id, server_key })
+    }
+
+    /// A challenge for the account of that name or id: a number under the server's private key for
+    /// that account. For an account that does not exist, or has no such key, a challenge that looks
+    /// and costs the same.
+    ///
+    /// # Errors
+    /// When there were too many, or the store fails.
+    pub async fn mutual_challenge(
+        &self,
+        name: &str,
+        address: IpAddr,
+    ) -> Result<Vec<u8>, ChallengeError> {
+        let now = self.now();
+        self.admit_login(address).await?;
+        let random = &*self.ports.random;
+        let found = self.account_named(name).await?.map(|account| account.id);
+        let account = found.unwrap_or(NOBODY);
+        let sealed = self.ports.server_keys.server_key(account).await?;
+        let Mutual { challenges, recent, server_keys, pretence } = &self.mutual;
+        let number = challenges.issue(account, random_bytes(random), now);
+        if found.is_some() {
+            recent.remember(account, address, number.clone(), now);
+        }
+        let key = match &sealed {
+            Some(sealed) => server_keys.open(account, sealed)?,
+            None => server_keys.stand_in(address.into(), random).await?,
+        };
+        let block = key.encrypt(number.as_str().as_bytes()).map_err(ServerKeyError::Raw)?;
+        if sealed.is_some() {
+            return Ok(block);
+        }
+        // An account looks the same by whichever of its names it is asked for.
+        let name = found.map_or_else(|| name.to_ascii_lowercase(), |id| id.to_string());
+        Ok(pretend(pretence, &name, random))
+    }
+
+    /// Logs in with a proposal. The token is bound to the key that signed it.
+    ///
+    /// # Errors
+    /// The first rule that does not hold; unknown accounts and wrong proposals are one and the same
+    /// refusal.
+    pub async fn login_mutually(&self, login: MutualLogin<'_>) -> Result<Grant, MutualLoginError> {
+        let now = self.now();
+        self.admit_login(login.address).await?;
+        let account = self.account_named(login.name).await?;
+        let Some(account) = account else {
+            stand_in_for_a_verification(Proposal::new(login.proposal));
+            return Err(MutualLoginError::Refused);
+        };
+        let found = self.find_signer(login, account.id, now).await?;
+        let (known, number) = found.ok_or(MutualLoginError::Refused)?;
+        let credential = &known.credential;
+        let result = self.grant_mutually(&account, credential, number, login.address, now).await;
+        if let Err(error) = &result
+            && let Some(kind) = error.event_kind()
+        {
+            let event = AuditEvent::new(now, kind).account(account.id);
+            let event = event.key(credential.thumbprint());
+            self.trail.note(event.from(login.address).detail(error.to_string()));
+        }
+        result
+    }
+
+    /// Which key of `account` signed a number that was made for it and may still come back.
+    async fn find_signer(
+        &self,
+        login: MutualLogin<'_>,
+        account: AccountId,
+        now: UnixTime,
+    ) -> Result<Option<(Arc<KnownCredential>, Unspent<Number>)>, MutualLoginError> {
+        let mut effort = Effort::new(self, login.address);
+        let proposal = Proposal::new(login.proposal);
+        let live = self.live.of_account(account, &*self.ports.credentials).await?;
+        let live = live.iter().filter(|known| proposal.may_be_by(&known.credential.public_key));
+        let recognise = |number: &Number| self.mutual.challenges.recognise(number, account, now);
+        if login.number.is_none() {
+            // A number that was signed in the raw form is in the proposal.
+            let policy = self.mutual_key_policy();
+            for known in live.clone() {
+                let key = &known.credential.public_key;
+                let is_good = key.rsa_bits().is_some() && key.meets(&policy).is_ok();
+                if is_good
+                    && let Some(_turn) = effort.afford(key, 1).await?
+                    && let Some(number) = proposal.recover(key)
+                {
+                    return Ok(recognise(&number).map(|number| (Arc::clone(known), number)));
+                }
+            }
+        }
+        // One that was signed as a hash is the one that the client names, or must be among those
+        // that were asked for from the same network.
+        let recent = self.mutual.recent.of(account, login.address);
+        for number in login.number.map_or(recent, |number| vec![number.clone()]) {
+            let Some(unspent) = recognise(&number) else { continue };
+            for known in live.clone() {
+                let key = &known.credential.public_key;
+                if self.policy.admits(key)
+                    && let Some(_turn) = effort.afford(key, Proposal::forms(key)).await?
+                    && proposal.signs(&number, key)
+                {
+                    return Ok(Some((Arc::clone(known), unspent)));
+                }
+            }
+        }
+        if effort.is_unspent() {
+            stand_in_for_a_verification(proposal);
+        }
+        Ok(None)
+    }
+
+    /// Which keys are good for mutual challenge and response.
+    fn mutual_key_policy(&self) -> KeyPolicy {
+        KeyPolicy { min_rsa_bits: self.policy.mutual.min_rsa_bits, ..self.policy.keys.clone() }
+    }
+
+    async fn grant_mutually(
+        &self,
+        account: &Account,
+        credential: &Credential,
+        number: Unspent<Number>,
+        address: IpAddr,
+        now: UnixTime,
+    ) -> Result<Grant, MutualLoginError> {
+        if credential.revoked_at.is_some() {
+            return Err(MutualLoginError::Revoked);
+        }
+        if account.status != AccountStatus::Active {
+            return Err(MutualLoginError::Disabled);
+        }
+        self.admit_account(account.id).await?;
+        self.ensure_signing_keys(now).await?;
+        let thumbprint = credential.thumbprint();
+        let event = AuditEvent::new(now, EventKind::LoginSucceeded);
+        let record = LoginRecord {
+            account_id: account.id,
+            thumbprint,
+            assertion: number.entry(),
+            event: event.account(account.id).key(thumbprint).from(address),
+        };
+        let receipt = self.ports.credentials.record_login(record).await?;
+        number.redeem(&receipt).ok_or(MutualLoginError::Used)?;
+        let lifetime = self.policy.tokens.lifetime;
+        let claims = AccessTokenClaims {
+            issuer: self.policy.issuer().to_owned(),
+            account_id: account.id,
+            audience: vec![self.policy.issuer().to_owned()],
+            credential: thumbprint,
+            name: Some(account.username.to_string()),
+            username: Some(account.username.clone()),
+            bound_to: thumbprint,
+            scopes: account.scopes.clone(),
+            narrowed: false,
+            token_id: uuid_v7(now, &*self.ports.random).to_string(),
+            issued_at: self.issue_time(account.id, now),
+            expires_at: now + lifetime,
+        };
+        let access_token = self.signing_keys.sign(&claims, now)?;
+        let actor = Actor {
+            account_id: account.id,
+            username: claims.username,
+            key: Some(thumbprint),
+            proof: None,
+        };
+        Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes, actor })
+    }
+
+    async fn account_named(&self, name: &str) -> Result<Option<Account>, StoreError> {
+        // What is no name at all is looked up too, so that it costs what an unknown name costs.
+        let name = name.parse().unwrap_or(AccountName::Id(NOBODY));
+        self.ports.accounts.account(&name).await
+    }
+}
+
+/// The work of a verification, for an account or a key that is not there.
+fn stand_in_for_a_verification(proposal: Proposal<'_>) {
+    let _ = proposal.recover(decoy(Algorithm::Rs256));
+}
+
+/// A block that looks like a challenge for the account `name`: a number below a modulus that nobody
+/// has, but that is always the same for that name and as large as a product of two primes is.
+/// Only who knows the true modulus can tell it from a challenge.
+fn pretend(key: &SealingKey, name: &str, random: &dyn Random) -> Vec<u8> {
+    /// √½ · 2³²: no prime of a key pair is smaller in its upper bits.
+    const LEAST: u64 = 0xb504_f334;
+    let mac = key.mac(&[name.to_ascii_lowercase().as_bytes()]);
+    let prime = |place: usize| {
+        let bytes = std::array::from_fn(|offset| mac[place + offset]);
+        LEAST + u64::from(u32::from_be_bytes(bytes)) % ((1 << 32) - LEAST)
+    };
+    let modulus = prime(0) * prime(4);
+    loop {
+        let block = random_bytes::<BLOCK>(random);
+        if block.first_chunk().is_some_and(|upper| u64::from_be_bytes(*upper) < modulus) {
+            return block.to_vec();
+        }
+    }
+}
+
+/// Why such a registration is refused.
+#[derive(Debug, Error)]
+pub enum MutualRegistrationError {
+    /// For a reason that any registration has.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// There is no key pair for the account.
+    #[error(transparent)]
+    ServerKey(#[from] ServerKeyError),
+}
+
+impl From<RateLimited> for MutualRegistrationError {
+    fn from(error: RateLimited) -> Self {
+        Self::Registration(error.into())
+    }
+}
+
+impl From<StoreError> for MutualRegistrationError {
+    fn from(error: StoreError) -> Self {
+        Self::Registration(error.into())
+    }
+}
+
+/// Why there is no challenge.
+#[derive(Debug, Error)]
+pub enum ChallengeError {
+    /// There were too many.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// The key pair for the account cannot be used.
+    #[error(transparent)]
+    ServerKey(#[from] ServerKeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a proposal is refused.
+#[derive(Debug, Error)]
+pub enum MutualLoginError {
+    /// The account is disabled.
+    #[error("the account is disabled")]
+    Disabled,
+    /// There were too many attempts.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// It is not the number of a fresh challenge for that account, signed by a key of that account.
+    #[error("the proposal is not a fresh number of the named account, signed by its key")]
+    Refused,
+    /// The key is revoked.
+    #[error("the key is revoked")]
+    Revoked,
+    /// No token could be signed.
+    #[error(transparent)]
+    SigningKey(#[from] SigningKeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The number was used before.
+    #[error("the number was used before")]
+    Used,
+}
+
+impl MutualLoginError {
+    /// What the audit trail calls it, if it is of consequence: the number was signed by a key of
+    /// the account.
+    const fn event_kind(&self) -> Option<EventKind> {
+        match self {
+            Self::Used => Some(EventKind::ProofReplayed),
+            Self::Disabled | Self::Revoked => Some(EventKind::LoginRefused),
+            Self::RateLimited(_) | Self::Refused | Self::SigningKey(_) | Self::Store(_) => None,
+        }
+    }
+}
+
+impl From<RecordLoginError> for MutualLoginError {
+    fn from(error: RecordLoginError) -> Self {
+        match error {
+            RecordLoginError::AlreadyUsed => Self::Used,
+            RecordLoginError::Forgotten => Self::Store(StoreError::Unavailable(Box::new(error))),
+            RecordLoginError::NotLive => Self::Revoked,
+            RecordLoginError::Store(error) => Self::Store(error),
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The sessions of *signjwt*: a key registered without proof, a login that proves nothing, and
+//! requests that are each signed over a fresh nonce.
+//!
+//! Whoever knows a username gets a session for it, and can do nothing with it: what counts is the
+//! signature by a live key of the account over the session's nonce and JWT. So a login for an
+//! account that is not there is answered alike, and its session can never be used.
+
+use std::{net::IpAddr, sync::Arc};
+
+use countersign_protocol::{
+    AccountId, Coverage, Principal, ProofKind, ProvenKey, UnixTime,
+    digest::sha256,
+    keys::{Algorithm, KeyError, PublicKey, Thumbprint, Verifications, decoy},
+    ports::random_bytes,
+    proofs::nonce_pss,
+    tokens::session::{SessionClaims, SessionSealer},
+};
+use thiserror::Error;
+
+use crate::{
+    accounts::enrolment::{PresentedKey, Registered, RegistrationError, UNPROVEN},
+    authority::Authority,
+    core::credential_cache::KnownCredential,
+    keys::vault::Vault,
+    model::{
+        account::{AccountName, InvalidUsername, Username},
+        audit::{AuditEvent, EventKind},
+        limits::RateLimited,
+        policy::Policy,
+    },
+    ports::{NewAccount, PutNonceError, SessionId, SessionNonce, StoreError},
+};
+
+/// How many sessions are known again by their text. Each takes about 300 bytes.
+pub(crate) const KNOWN_SESSIONS: usize = 40_000;
+
+/// A session in which somebody has signed something.
+pub(crate) struct KnownSession {
+    id: SessionId,
+    claims: Arc<SessionClaims>,
+    /// Who has. Whether they still may is asked each time.
+    signer: Thumbprint,
+    account: AccountId,
+}
+
+/// The key that issues and verifies sessions.
+pub(crate) fn session_sealer(vault: &Vault, epoch: &str, policy: &Policy) -> SessionSealer {
+    let key = vault.key(&format!("sessions/{epoch}"));
+    SessionSealer::new(&key, policy.issuer(), policy.sessions.lifetime)
+}
+
+/// A request for an account by a client that proves nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct UnprovenRegistration<'a> {
+    /// The name that is asked for.
+    pub username: &'a str,
+    /// The key that the account will sign with.
+    pub public_key: PresentedKey<'a>,
+    /// The one-time code of an invitation.
+    pub enrolment_code: Option<&'a str>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// A session that was opened.
+#[derive(Clone, Debug)]
+pub struct OpenedSession {
+    /// Its JWT.
+    pub jwt: String,
+    /// The nonce for its first request.
+    pub nonce: String,
+}
+
+/// A session's JWT with a signature over nonce and JWT.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedMessage<'a> {
+    /// The JWT.
+    pub jwt: &'a str,
+    /// The signature.
+    pub signature: &'a [u8],
+}
+
+/// A signed message that verified. Its nonce is not used up.
+#[derive(Clone, Debug)]
+pub struct CheckedMessage {
+    /// Who signed it.
+    pub principal: Principal,
+    key: Thumbprint,
+    session: SessionId,
+    nonce: SessionNonce,
+    /// Whether it is the first of its session, which makes it the login.
+    is_first: bool,
+}
+
+impl Authority {
+    /// Registers an account with a key that does not prove itself.
+    ///
+    /// Somebody else's public key gains nobody anything, because every request needs the private
+    /// one. Nor does it cost its owner anything: until the account has signed something it only
+    /// claims the key, as others may too.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub async fn register_unproven(
+        &self,
+        registration: UnprovenRegistration<'_>,
+    ) -> Result<Registered, RegistrationError> {
+        let now = self.now();
+        if !self.is_invited(registration.enrolment_code, now).await? {
+            self.admit_registration(registration.address).await?;
+        }
+        let invitation = self.enrolment(registration.enrolment_code)?;
+        let username: Username = registration.username.parse()?;
+        self.admit_name(&username, invitation.as_ref(), now).await?;
+        let public_key = registration.public_key.parse(&self.policy.keys)?;
+        check_can_sign(&public_key)?;
+        let new = self.new_account(username, public_key, registration.address, now);
+        let event = new.event.detail(UNPROVEN);
+        let new = NewAccount { invitation, event, ..new };
+        let registered = Registered::of(&new);
+        self.ports.accounts.create_unproven_account(new).await?;
+        Ok(registered)
+    }
+
+    /// Opens a session for the account `name`, whether there is one or not.
+    ///
+    /// # Errors
+    /// When the name cannot be one, there were too many logins, or the store fails.
+    pub async fn open_session(
+        &self,
+        name: &str,
+        address: IpAddr,
+    ) -> Result<OpenedSession, OpenSessionError> {
+        let now = self.now();
+        self.admit_login(address).await?;
+        name.parse::<AccountName>()?;
+        let session = SessionId::from_bytes(random_bytes(&*self.ports.random));
+        let nonce = self.new_nonce(now);
+        self.ports.session_nonces.put(&session, nonce, address.into(), now).await?;
+        let nonce = nonce.text();
+        let jwt = self.sessions.issue(name, &session.to_string(), &nonce, now);
+        Ok(OpenedSession { jwt, nonce })
+    }
+
+    /// Verifies a signed message: session, outstanding nonce, and signature by a live key of the
+    /// account. An account that is not there costs a verification too, and nobody learns what was
+    /// wrong.
+    ///
+    /// # Errors
+    /// When anything is wrong, or the store fails.
+    pub async fn check_message(
+        &self,
+        message: SignedMessage<'_>,
+        now: UnixTime,
+    ) -> Result<CheckedMessage, SessionError> {
+        let text = sha256(&[message.jwt.as_bytes()]);
+        let known = self.known_sessions.get(&text);
+        let known = known.filter(|known| now < known.claims.expires_at);
+        let (claims, session) = match &known {
+            Some(known) => (Arc::clone(&known.claims), known.id),
+            None => self.read_session(message.jwt, now)?,
+        };
+        let nonce = self.ports.session_nonces.outstanding(&session, now).await?;
+        let nonce = nonce.ok_or(SessionError::Refused)?;
+        let nonce_text = nonce.text();
+        let has_signed = |key: &PublicKey| {
+            nonce_pss::verify(key, &nonce_text, message.jwt, message.signature).is_ok()
+        };
+        let may_be_by = |key: &PublicKey| nonce_pss::may_be_by(key, message.signature);
+        let signer = self
+            .signer_of_message(known.as_deref(), &claims.subject, may_be_by, has_signed)
+            .await?;
+        if known.is_none() {
+            let known = KnownSession {
+                id: session,
+                claims: Arc::clone(&claims),
+                signer: signer.credential.thumbprint(),
+                account: signer.account.id,
+            };
+            self.known_sessions.insert(text, Arc::new(known));
+        }
+        Ok(CheckedMessage {
+            principal: principal(&signer, &claims),
+            key: signer.credential.thumbprint(),
+            session,
+            nonce,
+            is_first: claims.nonce == nonce_text,
+        })
+    }
+
+    fn read_session(
+        &self,
+        jwt: &str,
+        now: UnixTime,
+    ) -> Result<(Arc<SessionClaims>, SessionId), SessionError> {
+        let claims = self.sessions.verify(jwt, now).map_err(|_| SessionError::Refused)?;
+        let session = claims.session_id.parse().map_err(|_| SessionError::Refused)?;
+        Ok((Arc::new(claims), session))
+    }
+
+    /// The live key of the account `name` that has signed: that of the session's last message, most
+    /// often. As many are compared with as one request may cost.
+    async fn signer_of_message(
+        &self,
+        known: Option<&KnownSession>,
+        name: &str,
+        may_be_by: impl Fn(&PublicKey) -> bool,
+        has_signed: impl Fn(&PublicKey) -> bool,
+    ) -> Result<Arc<KnownCredential>, SessionError> {
+        let mut budget = Verifications::default();
+        let mut tried = None;
+        if let Some(KnownSession { signer: last, account, .. }) = known {
+            let now = self.live.get(last, &*self.ports.credentials).await?;
+            let again = now.filter(|now| now.is_live() && now.account.id == *account);
+            if let Some(signer) = again.filter(|now| self.policy.admits(&now.credential.public_key))
+            {
+                budget.afford(&signer.credential.public_key, nonce_pss::FORMS);
+                if has_signed(&signer.credential.public_key) {
+                    return Ok(signer);
+                }
+                tried = Some(*last);
+            }
+        }
+        let signers = self.signers(name, None).await?;
+        if signers.is_empty() {
+            let _ = has_signed(decoy(Algorithm::Ps256));
+        }
+        let _turn = self.comparisons.turn(signers.len()).await;
+        for known in signers {
+            let key = &known.credential.public_key;
+            let is_new = Some(known.credential.thumbprint()) != tried;
+            if !is_new || !may_be_by(key) || !budget.afford(key, nonce_pss::FORMS) {
+                continue;
+            }
+            if has_signed(key) {
+                return Ok(known);
+            }
+        }
+        Err(SessionError::Refused)
+    }
+
+    /// Uses up the nonce of a message that verified, and returns the session's next. `address` is the
+    /// client's, where that is known.
+    ///
+    /// # Errors
+    /// When another request was faster, or the store fails.
+    pub async fn redeem_message(
+        &self,
+        message: &CheckedMessage,
+        address: Option<IpAddr>,
+        now: UnixTime,
+    ) -> Result<String, SessionError> {
+        let next = self.new_nonce(now);
+        self.use_up(message, Some(next), now).await?;
+        let account_id = message.principal.account_id;
+        if message.is_first {
+            let event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account_id);
+            let event = AuditEvent { address, ..event.key(message.key) };
+            self.trail.note(event.detail("signed message"));
+        }
+        self.key_used(account_id, &message.key, now).await;
+        Ok(next.text())
+    }
+
+    /// Ends the session of a signed message. From then on it has no nonce, and without one nothing
+    /// that is signed counts: so nobody has to remember that it ended.
+    ///
+    /// # Errors
+    /// When the message does not verify, or the store fails.
+    pub async fn end_session(
+        &self,
+        message: SignedMessage<'_>,
+        address: IpAddr,
+    ) -> Result<(), SessionError> {
+        let now = self.now();
+        let checked = self.check_message(message, now).await?;
+        self.use_up(&checked, None, now).await?;
+        let account_id = checked.principal.account_id;
+        let event = AuditEvent::new(now, EventKind::TokenRevoked).account(account_id);
+        let event = event.key(checked.key).from(address).detail("session");
+        Ok(self.ports.audit.append(vec![event]).await?)
+    }
+
+    async fn use_up(
+        &self,
+        CheckedMessage { session, nonce, .. }: &CheckedMessage,
+        next: Option<SessionNonce>,
+        now: UnixTime,
+    ) -> Result<(), SessionError> {
+        let first = self.ports.session_nonces.exchange(session, nonce, next, now).await?;
+        first.then_some(()).ok_or(SessionError::Refused)
+    }
+
+    fn new_nonce(&self, now: UnixTime) -> SessionNonce {
+        let expires_at = now + self.policy.sessions.nonce_lifetime;
+        SessionNonce { value: self.session_nonces.take(), expires_at }
+    }
+}
+
+/// A key without an algorithm could be registered and never be used.
+fn check_can_sign(key: &PublicKey) -> Result<(), KeyError> {
+    let verifies = match key.rsa_bits() {
+        Some(_) => key.algorithms().contains(&Algorithm::Ps256),
+        None => !key.algorithms().is_empty(),
+    };
+    verifies.then_some(()).ok_or(KeyError::AlgorithmMismatch)
+}
+
+fn principal(signer: &KnownCredential, claims: &SessionClaims) -> Principal {
+    Principal {
+        account_id: signer.account.id,
+        username: Some(signer.account.username.clone()),
+        key: Some(ProvenKey::of(signer.credential.thumbprint())),
+        proof: ProofKind::SignedMessage,
+        token_id: Some(claims.session_id.clone()),
+        scopes: signer.account.scopes.clone(),
+        narrowed: false,
+        covers: Coverage::NOTHING,
+        issued_at: None,
+        expires_at: claims.expires_at,
+    }
+}
+
+/// Why no session is opened.
+#[derive(Debug, Error)]
+pub enum OpenSessionError {
+    /// The name is none that an account could have.
+    #[error(transparent)]
+    Name(#[from] InvalidUsername),
+    /// There were too many logins from that address.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// That client network has as many sessions as one may.
+    #[error("this client network has as many sessions as one may; try again when some have ended")]
+    ShareUsedUp,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<PutNonceError> for OpenSessionError {
+    fn from(error: PutNonceError) -> Self {
+        match error {
+            PutNonceError::ShareUsedUp => Self::ShareUsedUp,
+            PutNonceError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Why a signed message is refused.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// Session, nonce or signature is not good.
+    #[error("no key of the session's account has signed its nonce and the JWT")]
+    Refused,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

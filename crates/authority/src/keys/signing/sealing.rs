@@ -1,0 +1,80 @@
+//! Signing keys as they lie in the database.
+
+use std::sync::Arc;
+
+use countersign_protocol::{
+    envelope::aes_gcm::SealingKey,
+    keys::{Algorithm, KeyPolicy, PrivateKey, Thumbprint},
+    ports::{Random, random_bytes},
+};
+
+use super::{LoadedKey, SigningKeyError};
+use crate::{
+    keys::vault::Vault,
+    model::key_life::{KeyLife, SealedSigningKey},
+};
+
+/// What the vault calls their key.
+pub(super) const PURPOSE: &str = "signing keys";
+
+/// Opens `sealed` with the old vault and seals it for the new one.
+pub(crate) fn reseal(
+    sealed: &SealedSigningKey,
+    old: &Vault,
+    new: &Vault,
+    random: &dyn Random,
+) -> Result<SealedSigningKey, SigningKeyError> {
+    let key = open(sealed, &old.key(PURPOSE))?;
+    Ok(seal(&key, key.life, &new.key(PURPOSE), random))
+}
+
+/// Seals `key` for the `life` that it is to have.
+pub(super) fn seal(
+    &LoadedKey { kid, signs, algorithm, ref key, .. }: &LoadedKey,
+    life: KeyLife,
+    sealing: &SealingKey,
+    random: &dyn Random,
+) -> SealedSigningKey {
+    let nonce = random_bytes(random);
+    let ciphertext = sealing.seal(nonce, &identity(kid, algorithm, life), &key.to_pkcs8_der());
+    SealedSigningKey { kid, signs, algorithm, life, ciphertext, nonce }
+}
+
+pub(super) fn unseal(
+    sealed: &SealedSigningKey,
+    sealing: &SealingKey,
+) -> Result<zeroize::Zeroizing<Vec<u8>>, SigningKeyError> {
+    let identity = identity(sealed.kid, sealed.algorithm, sealed.life);
+    let opened = sealing.open(sealed.nonce, &identity, &sealed.ciphertext);
+    opened.map_err(|_| SigningKeyError::Damaged(sealed.kid))
+}
+
+pub(super) fn open(
+    sealed: &SealedSigningKey,
+    sealing: &SealingKey,
+) -> Result<LoadedKey, SigningKeyError> {
+    let document = unseal(sealed, sealing)?;
+    let key = PrivateKey::from_pkcs8_der(&document, &KeyPolicy::default())?;
+    if key.public_key().thumbprint() != sealed.kid {
+        return Err(SigningKeyError::Damaged(sealed.kid));
+    }
+    Ok(LoadedKey {
+        kid: sealed.kid,
+        signs: sealed.signs,
+        algorithm: sealed.algorithm,
+        life: sealed.life,
+        key: Arc::new(key),
+    })
+}
+
+/// What binds a ciphertext to its row: neither key nor life can be exchanged in the database. What it
+/// signs is not in it: a key that is moved from one to the other signs for the same server still.
+fn identity(kid: Thumbprint, algorithm: Algorithm, life: KeyLife) -> Vec<u8> {
+    let mut identity = b"countersign signing key\0".to_vec();
+    identity.extend_from_slice(kid.as_bytes());
+    identity.extend_from_slice(algorithm.name().as_bytes());
+    for time in [life.created_at, life.active_from, life.retired_from, life.expires_at] {
+        identity.extend_from_slice(&time.as_millis().to_be_bytes());
+    }
+    identity
+}

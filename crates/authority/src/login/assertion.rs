@@ -1,0 +1,223 @@
+//! Assertions by credentials: the step that logins and calls to other endpoints share.
+
+use std::{net::IpAddr, sync::Arc};
+
+use countersign_protocol::{
+    UnixTime, Unspent,
+    keys::{BadSignature, KeyError, PublicKey, Thumbprint, decoy},
+    tokens::{
+        assertion::{
+            Assertion, AssertionError, AssertionExpectations, AssertionUse, PresentedAssertion,
+        },
+        jws::JwsError,
+    },
+};
+use thiserror::Error;
+
+use crate::{
+    authority::Authority,
+    core::credential_cache::KnownCredential,
+    model::{
+        account::Account,
+        audit::{AuditEvent, EventKind},
+        limits::RateLimited,
+    },
+    ports::{RecordLoginError, StoreError},
+};
+
+/// What a client presents to authenticate itself to an endpoint (RFC 7523 §2.2).
+#[derive(Clone, Copy, Debug)]
+pub struct CallerAuthentication<'a> {
+    /// `client_assertion`.
+    pub assertion: &'a str,
+    /// `client_id`, which must name the same account as the assertion: by id, username, fingerprint or
+    /// the key's thumbprint.
+    pub client_id: Option<&'a str>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// An account that has authenticated itself for one call.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The account.
+    pub account: Account,
+}
+
+/// An assertion that verified, and the credential that signed it.
+pub(crate) struct VerifiedAssertion {
+    pub(crate) assertion: Unspent<Assertion>,
+    pub(crate) signer: Arc<KnownCredential>,
+}
+
+impl Authority {
+    /// Authenticates the caller of an endpoint by `private_key_jwt`.
+    ///
+    /// # Errors
+    /// The first rule that does not hold; the assertion is not used up then.
+    pub async fn authenticate_caller(
+        &self,
+        presented: CallerAuthentication<'_>,
+    ) -> Result<Caller, CallerError> {
+        let now = self.now();
+        self.admit_login(presented.address).await?;
+        let presented_assertion = (presented.assertion, AssertionUse::ClientAuthentication);
+        let verified =
+            self.verify_assertion(presented_assertion, None, presented.address, now).await?;
+        let VerifiedAssertion { assertion, signer } = verified;
+        let account = signer.account.clone();
+        if presented.client_id.is_some_and(|id| !names_account_of(id, &signer)) {
+            return Err(CallerError::ClientId);
+        }
+        let receipt = self.ports.credentials.spend_assertion(assertion.entry()).await?;
+        assertion.redeem(&receipt).ok_or(CallerError::Replayed)?;
+        Ok(Caller { account })
+    }
+
+    /// Verifies an assertion by a live credential of the account that it names. `likely` is a key
+    /// that probably signed it.
+    ///
+    /// Unknown account, foreign key and wrong signature give one answer, after a verification. How
+    /// many keys it is compared with, so that the time of the answer, is no secret: names and public
+    /// keys are public.
+    pub(crate) async fn verify_assertion(
+        &self,
+        (text, purpose): (&str, AssertionUse),
+        likely: Option<&PublicKey>,
+        address: IpAddr,
+        now: UnixTime,
+    ) -> Result<VerifiedAssertion, CallerError> {
+        let presented = PresentedAssertion::parse(text)?;
+        let token_endpoint = self.policy.token_endpoint();
+        let expected = AssertionExpectations {
+            purpose,
+            issuer: self.policy.issuer(),
+            token_endpoint: &token_endpoint,
+            max_lifetime: self.policy.tokens.max_assertion_lifetime,
+            skew: self.policy.skew,
+        };
+        let candidates = self.candidates(&presented, likely).await?;
+        let keys = || candidates.iter().map(|known| &known.credential.public_key);
+        if !keys().any(|key| presented.may_be_by(key)) {
+            // The work of a verification, for an account or a key that is not there.
+            let stand_in = decoy(presented.algorithm());
+            let _ = presented.verify_signature([likely.unwrap_or(stand_in)]);
+            return Err(CallerError::Refused);
+        }
+        // One of them was counted with the login.
+        self.admit_verifications(address, presented.cost(keys()) - 1).await?;
+        let turn = self.comparisons.turn(candidates.len()).await;
+        let signed = presented.verify_signature(keys());
+        drop(turn);
+        let signed = signed.map_err(|BadSignature| CallerError::Refused)?;
+        let is_it =
+            |known: &&Arc<KnownCredential>| known.credential.thumbprint() == signed.signer();
+        let signer = candidates.iter().find(is_it).ok_or(CallerError::Refused)?;
+        let error = match signed.check(&expected, now) {
+            Ok(assertion) if signer.is_live() => {
+                return Ok(VerifiedAssertion { assertion, signer: Arc::clone(signer) });
+            }
+            Ok(_) => CallerError::Refused,
+            Err(error) => error.into(),
+        };
+        self.note_refused_login(signer, &error, address, now);
+        Err(error)
+    }
+
+    /// The credentials that can have signed: the one that `kid` names, or else `likely` if it
+    /// belongs to the account, or else all live ones of the account, those that were used last
+    /// first. A revoked one that is named is among them, since its use is worth an entry in the
+    /// audit trail.
+    async fn candidates(
+        &self,
+        presented: &PresentedAssertion<'_>,
+        likely: Option<&PublicKey>,
+    ) -> Result<Vec<Arc<KnownCredential>>, CallerError> {
+        let Some(subject) = presented.subject() else { return Ok(Vec::new()) };
+        let store = &*self.ports.credentials;
+        let belongs = |known: &Arc<KnownCredential>| names_account_of(subject, known);
+        let named = presented.kid()?.or(subject.parse().ok());
+        // Where a key is named, no other can have signed.
+        if let Some(thumbprint) = named.or_else(|| likely.map(PublicKey::thumbprint))
+            && let Some(known) = self.live.get(&thumbprint, store).await?.filter(belongs)
+        {
+            known.credential.public_key.meets(&self.policy.keys)?;
+            return Ok(vec![known]);
+        }
+        let Some(id) = self.account_id_of(subject).await? else { return Ok(Vec::new()) };
+        let mut all = self.live_keys(id).await?;
+        if let Some(named) = named {
+            // None that the account has proven, so it can only be one that it claims.
+            all.retain(|known| known.credential.thumbprint() == named);
+        }
+        Ok(all)
+    }
+
+    /// Somebody who holds a key of the account could not log in: its owner, or a thief.
+    fn note_refused_login(
+        &self,
+        signer: &KnownCredential,
+        error: &CallerError,
+        address: IpAddr,
+        now: UnixTime,
+    ) {
+        let reason = match (signer.is_live(), signer.credential.revoked_at) {
+            (true, _) => error.to_string(),
+            (false, Some(_)) => "the key is revoked".to_owned(),
+            (false, None) => "the account is disabled".to_owned(),
+        };
+        let event = AuditEvent::new(now, EventKind::LoginRefused).account(signer.account.id);
+        let event = event.key(signer.credential.thumbprint()).from(address);
+        self.trail.note(event.detail(reason));
+    }
+}
+
+/// Whether `text` names the account of `known`: by id, username or fingerprint, or by the thumbprint
+/// of the very key, which is the `client_id` of tokens.
+pub(crate) fn names_account_of(text: &str, known: &KnownCredential) -> bool {
+    text.parse().is_ok_and(|name| known.account.is_called(&name))
+        || text.parse() == Ok::<Thumbprint, _>(known.credential.thumbprint())
+}
+
+/// Why an assertion is refused.
+#[derive(Debug, Error)]
+pub enum CallerError {
+    /// It is by the right key, but breaks a rule.
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+    /// `client_id` is somebody else.
+    #[error("client_id names another account than the assertion")]
+    ClientId,
+    /// It is not a JWT.
+    #[error(transparent)]
+    Format(#[from] JwsError),
+    /// The key that it names is the account's, but is not let in any more.
+    #[error("the key that it names is not accepted here any more: {0}")]
+    Key(#[from] KeyError),
+    /// There were too many attempts.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// No live credential of the account that it names has signed it.
+    #[error(
+        "no live key of the named account has signed the assertion; where it has many, name one \
+         by kid"
+    )]
+    Refused,
+    /// It was used before.
+    #[error("the assertion was used before")]
+    Replayed,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<RecordLoginError> for CallerError {
+    fn from(error: RecordLoginError) -> Self {
+        match error {
+            RecordLoginError::AlreadyUsed => Self::Replayed,
+            RecordLoginError::Forgotten => Self::Store(StoreError::Unavailable(Box::new(error))),
+            RecordLoginError::NotLive => Self::Refused,
+            RecordLoginError::Store(error) => Self::Store(error),
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Login: an assertion by a credential and a proof by the key to be bound become an access token.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use countersign_protocol::{
+    Actor, Scopes, UnixTime, Unspent,
+    keys::{PublicKey, Thumbprint},
+    principal::uuid_v7,
+    proofs::dpop::{DpopError, DpopProof, NonceRule},
+    replay::ReplayOwner,
+    tokens::{
+        assertion::{Assertion, AssertionUse},
+        issue::AccessTokenClaims,
+    },
+};
+use thiserror::Error;
+
+use crate::{
+    authority::Authority,
+    core::{
+        credential_cache::KnownCredential,
+        dpop::{PresentedDpop, ProofError},
+    },
+    keys::signing::SigningKeyError,
+    login::assertion::{CallerError, VerifiedAssertion, names_account_of},
+    model::{
+        audit::{AuditEvent, EventKind},
+        limits::RateLimited,
+    },
+    ports::{LoginRecord, RecordLoginError, StoreError},
+};
+
+/// A request for an access token by the JWT bearer grant (RFC 7523 §2.1).
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRequest<'a> {
+    /// `assertion`.
+    pub assertion: &'a str,
+    /// `scope`; without one, the token gets all scopes of the account.
+    pub scope: Option<&'a str>,
+    /// All `resource` parameters (RFC 8707); without one, the token is for this server.
+    pub resources: &'a [&'a str],
+    /// `client_id`, which must name the account of the assertion, or the key that signed it.
+    pub client_id: Option<&'a str>,
+    /// `client_assertion`, which must be by the same account as the assertion.
+    pub client_assertion: Option<&'a str>,
+    /// The proof by the key that the token is to be bound to.
+    pub proof: PresentedDpop<'a>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// An access token that was granted.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The token.
+    pub access_token: String,
+    /// How long it lives.
+    pub expires_in: Duration,
+    /// What it allows.
+    pub scopes: Scopes,
+    /// Who has logged in.
+    pub actor: Actor,
+}
+
+impl Authority {
+    /// Logs an account in.
+    ///
+    /// The proof is verified first, because a client that lacks a nonce must be told so before its
+    /// assertion is used up. What can be used once is recorded last.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub async fn login(&self, request: TokenRequest<'_>) -> Result<Grant, LoginError> {
+        let now = self.now();
+        self.admit_login(request.address).await?;
+        let (proof, key) = self
+            .verify_proof(&request.proof, NonceRule::Required(&self.nonces), now)
+            .map_err(ProofError::from)?;
+        let presented = (request.assertion, AssertionUse::Grant);
+        let verified = self.verify_assertion(presented, Some(&key), request.address, now).await?;
+        let signer = Arc::clone(&verified.signer);
+        let result = self.grant(&request, verified, proof, &key, now).await;
+        if let Err(error) = &result
+            && let Some(kind) = error.event_kind()
+        {
+            let event = AuditEvent::new(now, kind).account(signer.account.id);
+            let event = event.key(signer.credential.thumbprint()).from(request.address);
+            self.trail.note(event.detail(error.to_string()));
+        }
+        result
+    }
+
+    async fn grant(
+        &self,
+        request: &TokenRequest<'_>,
+        VerifiedAssertion { assertion, signer }: VerifiedAssertion,
+        proof: Unspent<DpopProof>,
+        key: &PublicKey,
+        now: UnixTime,
+    ) -> Result<Grant, LoginError> {
+        let credential = signer.credential.thumbprint();
+        if request.client_id.is_some_and(|id| !names_account_of(id, &signer)) {
+            return Err(LoginError::ClientId);
+        }
+        check_binding(assertion.peek(), credential, key.thumbprint())?;
+        self.check_session_key(credential, key.thumbprint()).await?;
+        let scopes = granted_scopes(request.scope, &signer.account.scopes)?;
+        let audience = self.audience(request.resources)?;
+        self.admit_account(signer.account.id).await?;
+        self.ensure_signing_keys(now).await?;
+        let owner = ReplayOwner::account(signer.account.id, Some(request.address.into()));
+        let client = match request.client_assertion {
+            // In a box of its own, or every login would carry the room that it needs.
+            Some(text) => Some(Box::pin(self.verify_client(text, request, &signer, now)).await?),
+            None => None,
+        };
+        self.spend_proof(proof, owner, now).await?;
+        if let Some(client) = client {
+            let spent = self.ports.credentials.spend_assertion(client.entry()).await;
+            let receipt = spent.map_err(CallerError::from)?;
+            client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
+        }
+        self.record_login(assertion, &signer, request.address, now).await?;
+        let lifetime = self.policy.tokens.lifetime;
+        let claims = AccessTokenClaims {
+            issuer: self.policy.issuer().to_owned(),
+            account_id: signer.account.id,
+            audience,
+            credential: signer.credential.thumbprint(),
+            name: None,
+            username: Some(signer.account.username.clone()),
+            bound_to: key.thumbprint(),
+            narrowed: scopes != signer.account.scopes,
+            scopes,
+            token_id: uuid_v7(now, &*self.ports.random).to_string(),
+            issued_at: self.issue_time(signer.account.id, now),
+            expires_at: now + lifetime,
+        };
+        let access_token = self.signing_keys.sign(&claims, now)?;
+        let actor = signer.actor();
+        Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes, actor })
+    }
+
+    /// Client credentials that are there must be good, though none are needed (RFC 7523 §3.1). They
+    /// are spent with the rest.
+    async fn verify_client(
+        &self,
+        text: &str,
+        request: &TokenRequest<'_>,
+        signer: &KnownCredential,
+        now: UnixTime,
+    ) -> Result<Unspent<Assertion>, LoginError> {
+        self.admit_verifications(request.address, 1).await?;
+        let presented = (text, AssertionUse::ClientAuthentication);
+        let verified = self.verify_assertion(presented, None, request.address, now).await;
+        let VerifiedAssertion { assertion, signer: client } =
+            verified.map_err(|error| match LoginError::from(error) {
+                LoginError::Assertion(error) => LoginError::Client(error),
+                error => error,
+            })?;
+        let is_same = client.account.id == signer.account.id;
+        is_same.then_some(assertion).ok_or(LoginError::OtherClient)
+    }
+
+    /// A session key must not be a credential: revoking that would not reach the token, which
+    /// stands and falls with the credential that vouched. That others claim the key, having never
+    /// proven it, is nothing to its owner.
+    async fn check_session_key(
+        &self,
+        credential: Thumbprint,
+        bound_to: Thumbprint,
+    ) -> Result<(), LoginError> {
+        if bound_to == credential {
+            return Ok(());
+        }
+        let is_taken = self.ports.credentials.is_taken(&bound_to).await?;
+        if is_taken { Err(LoginError::SessionKey) } else { Ok(()) }
+    }
+
+    async fn record_login(
+        &self,
+        assertion: Unspent<Assertion>,
+        signer: &KnownCredential,
+        address: IpAddr,
+        now: UnixTime,
+    ) -> Result<(), LoginError> {
+        let (account_id, thumbprint) = (signer.account.id, signer.credential.thumbprint());
+        let event = AuditEvent::new(now, EventKind::LoginSucceeded);
+        let login = LoginRecord {
+            account_id,
+            thumbprint,
+            assertion: assertion.entry(),
+            event: event.account(account_id).key(thumbprint).from(address),
+        };
+        let receipt = self.ports.credentials.record_login(login).await?;
+        assertion.redeem(&receipt).map(drop).ok_or(LoginError::AssertionReplayed)
+    }
+
+    /// The audience of a token for `resources` (RFC 8707 §2).
+    fn audience(&self, resources: &[&str]) -> Result<Vec<String>, LoginError> {
+        if resources.is_empty() {
+            return Ok(vec![self.policy.issuer().to_owned()]);
+        }
+        let known = |resource: &str| {
+            resource == self.policy.issuer()
+                || self.policy.tokens.resources.iter().any(|own| own == resource)
+        };
+        let mut audience: Vec<String> = Vec::new();
+        for resource in resources {
+            if !known(resource) {
+                return Err(LoginError::UnknownResource);
+            }
+            if !audience.iter().any(|present| present == resource) {
+                audience.push((*resource).to_owned());
+            }
+        }
+        Ok(audience)
+    }
+}
+
+/// The key of the proof must be the credential itself, or a session key that it vouches for.
+fn check_binding(
+    assertion: &Assertion,
+    credential: Thumbprint,
+    proof_key: Thumbprint,
+) -> Result<(), LoginError> {
+    let vouched = assertion.session_key.unwrap_or(credential);
+    (vouched == proof_key).then_some(()).ok_or(LoginError::Binding)
+}
+
+fn granted_scopes(asked: Option<&str>, allowed: &Scopes) -> Result<Scopes, LoginError> {
+    let Some(asked) = asked else { return Ok(allowed.clone()) };
+    let asked: Scopes = asked.parse().map_err(|_| LoginError::Scope)?;
+    allowed.includes(&asked).then_some(asked).ok_or(LoginError::Scope)
+}
+
+/// Why a login is refused.
+#[derive(Debug, Error)]
+pub enum LoginError {
+    /// The assertion is refused.
+    #[error(transparent)]
+    Assertion(CallerError),
+    /// The assertion was used before.
+    #[error("the assertion was used before")]
+    AssertionReplayed,
+    /// The proof is by a key that the assertion does not vouch for.
+    #[error(
+        "the proof is by another key: sign it with the asserting key, or name its thumbprint in cnf.jkt"
+    )]
+    Binding,
+    /// `client_assertion` is refused.
+    #[error(transparent)]
+    Client(CallerError),
+    /// `client_id` is somebody else.
+    #[error("client_id names another account than the assertion")]
+    ClientId,
+    /// `client_assertion` is by somebody else.
+    #[error("client_assertion is by another account than the assertion")]
+    OtherClient,
+    /// The proof is refused.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// There were too many attempts.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// A scope that the account does not have.
+    #[error("the account does not have every scope that was asked for")]
+    Scope,
+    /// The session key is a registered key.
+    #[error("a session key must be a new key, not one that is registered")]
+    SessionKey,
+    /// No token could be signed.
+    #[error(transparent)]
+    SigningKey(#[from] SigningKeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A `resource` that this server issues no tokens for.
+    #[error("no tokens are issued for that resource")]
+    UnknownResource,
+}
+
+impl LoginError {
+    /// What the audit trail calls it, if it is of consequence: the assertion was good, so either
+    /// its owner or a thief stands before the door.
+    const fn event_kind(&self) -> Option<EventKind> {
+        match self {
+            Self::AssertionReplayed | Self::Proof(ProofError::Replayed) => {
+                Some(EventKind::ProofReplayed)
+            }
+            Self::Assertion(_)
+            | Self::Binding
+            | Self::Client(_)
+            | Self::ClientId
+            | Self::OtherClient
+            | Self::Scope
+            | Self::SessionKey
+            | Self::UnknownResource => Some(EventKind::LoginRefused),
+            Self::Proof(_) | Self::RateLimited(_) | Self::SigningKey(_) | Self::Store(_) => None,
+        }
+    }
+
+    /// Whether the proof lacks a fresh nonce.
+    pub const fn wants_nonce(&self) -> bool {
+        matches!(self, Self::Proof(ProofError::Invalid(DpopError::Nonce)))
+    }
+}
+
+impl From<CallerError> for LoginError {
+    fn from(error: CallerError) -> Self {
+        match error {
+            CallerError::RateLimited(error) => Self::RateLimited(error),
+            CallerError::Replayed => Self::AssertionReplayed,
+            CallerError::Store(error) => Self::Store(error),
+            CallerError::Assertion(_)
+            | CallerError::ClientId
+            | CallerError::Format(_)
+            | CallerError::Key(_)
+            | CallerError::Refused => Self::Assertion(error),
+        }
+    }
+}
+
+impl From<RecordLoginError> for LoginError {
+    fn from(error: RecordLoginError) -> Self {
+        CallerError::from(error).into()
+    }
+}

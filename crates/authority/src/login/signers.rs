@@ -1,0 +1,96 @@
+//! Whose key may have signed: the accounts behind names, and what happens when a key is used.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+
+use crate::{
+    authority::Authority, core::credential_cache::KnownCredential, model::account::AccountName,
+    ports::StoreError,
+};
+
+/// The time of a key's last use is written when it is older than this.
+const USE_RESOLUTION: Duration = Duration::from_hours(1);
+
+impl Authority {
+    /// The credentials that can have signed for the account `name`: `kid` if it is one of the
+    /// account's, live or revoked, or else all live ones, those that were used last first. Keys that
+    /// are good for another dialect only are not among them.
+    ///
+    /// `name` is an id, a username or a fingerprint.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn signers(
+        &self,
+        name: &str,
+        kid: Option<&Thumbprint>,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let Some(id) = self.account_id_of(name).await? else { return Ok(Vec::new()) };
+        let store = &*self.ports.credentials;
+        if let Some(kid) = kid
+            && let Some(known) = self.live.get(kid, store).await?
+            && known.account.id == id
+        {
+            return Ok(if self.may_sign_jwts(&known) { vec![known] } else { Vec::new() });
+        }
+        let mut live = self.self_signing_keys(id).await?;
+        live.retain(|known| known.is_live());
+        Ok(live)
+    }
+
+    /// The keys of an account that are not revoked and that may sign JWTs of their own, those that
+    /// were used or added last first. The account may be disabled.
+    pub(crate) async fn self_signing_keys(
+        &self,
+        id: AccountId,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let mut live = self.live.of_account(id, &*self.ports.credentials).await?;
+        live.retain(|known| self.may_sign_jwts(known));
+        Ok(live)
+    }
+
+    /// The keys of an account that are not revoked and that the policy admits, those that were used
+    /// or added last first. The account may be disabled.
+    pub(crate) async fn live_keys(
+        &self,
+        id: AccountId,
+    ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
+        let mut live = self.live.of_account(id, &*self.ports.credentials).await?;
+        live.retain(|known| self.policy.admits(&known.credential.public_key));
+        Ok(live)
+    }
+
+    /// Notes that a key of an account has signed a request that was accepted. One that the account
+    /// only claimed is its own by that, unless another was faster.
+    pub async fn key_used(&self, id: AccountId, thumbprint: &Thumbprint, now: UnixTime) {
+        let store = &*self.ports.credentials;
+        let Ok(known) = self.live.get(thumbprint, store).await else { return };
+        let is_recent = |last: UnixTime| now < last + USE_RESOLUTION;
+        let last_used_at = known.as_ref().and_then(|known| known.credential.last_used_at);
+        if last_used_at.is_some_and(is_recent) {
+            return;
+        }
+        if let Err(error) = store.note_use(id, thumbprint, now).await {
+            // The next use tries again; the request itself was good.
+            tracing::warn!(%error, "the use of a key was not noted");
+        }
+        self.live.forget(thumbprint);
+        if known.is_none() {
+            self.live.forget_keys_of(id);
+        }
+    }
+
+    pub(crate) async fn account_id_of(&self, name: &str) -> Result<Option<AccountId>, StoreError> {
+        let Ok(name) = name.parse::<AccountName>() else { return Ok(None) };
+        self.live.account_id(&name, &*self.ports.accounts).await
+    }
+
+    /// Whether JWTs count that the key signed itself: where it is good enough for everything, or where
+    /// its account came by sealed registration, which takes keys for that alone.
+    fn may_sign_jwts(&self, known: &KnownCredential) -> bool {
+        let key = &known.credential.public_key;
+        let by_seal = || key.meets(&self.policy.sealed_keys()).is_ok();
+        self.policy.admits(key) || known.account.fingerprint.is_some() && by_seal()
+    }
+}

@@ -1,0 +1,11 @@
+//! The nouns. They know nothing of the rest of this crate.
+
+pub mod account;
+pub mod audit;
+pub mod credential;
+pub mod email;
+pub mod invitation;
+pub mod key_life;
+pub mod limits;
+pub mod names;
+pub mod policy;

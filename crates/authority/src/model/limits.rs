@@ -1,0 +1,71 @@
+//! How much and how often: allowances, places to wait in, and how long records are kept.
+
+use std::{fmt, time::Duration};
+
+use countersign_protocol::{AccountId, ClientNetwork, keys::Thumbprint};
+use thiserror::Error;
+
+/// An allowance: `burst` at once, refilled evenly at `burst` per `period`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Which limit it is; counts are kept apart by it.
+    pub name: &'static str,
+    /// How many at once.
+    pub burst: u32,
+    /// The time in which an empty allowance becomes full.
+    pub period: Duration,
+}
+
+/// Whose allowance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitKey {
+    /// The network of a client.
+    Network(ClientNetwork),
+    /// An account.
+    Account(AccountId),
+    /// A key that has signed.
+    Key(Thumbprint),
+    /// A name that may be nobody's, by its SHA-256.
+    Name([u8; 32]),
+}
+
+/// The allowance is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub struct RateLimited {
+    /// When the next one will be allowed.
+    pub retry_after: Duration,
+}
+
+impl fmt::Display for RateLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "too many requests; try again in {} s", self.retry_after.as_secs() + 1)
+    }
+}
+
+/// How much of the audit trail is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Older events go.
+    pub max_age: Duration,
+    /// When there are more logins than this, the oldest of whoever has the most of one kind go.
+    /// Changes go by age alone.
+    pub max_events: u64,
+    /// When there are more entries of refusals than this, the oldest of whoever has the most of one
+    /// kind go; and likewise of tries of those who have proven nothing, which are counted apart. Where
+    /// there are more accounts and kinds than this, each keeps its newest entry, and of these the oldest
+    /// go.
+    pub max_refusals: u64,
+    /// When there are more entries of uses of keys than this, the oldest of whoever has the most go.
+    pub max_uses: u64,
+}
+
+/// How many may do it at once, and wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnLimits {
+    /// How many do it at once.
+    pub at_once: usize,
+    /// How many wait for their turn, of all clients; more are turned away at once.
+    pub waiting: usize,
+    /// How many one client network may have of both together.
+    pub each: usize,
+}

@@ -1,0 +1,190 @@
+//! The revocation feed: what resource servers that verify tokens by themselves must know, signed.
+
+mod shut_out;
+
+use std::{
+    cmp::Reverse,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use countersign_protocol::{
+    AccountId, UnixTime,
+    tokens::revocations::{self, Revocations},
+};
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+use self::shut_out::ShutOutToList;
+use crate::{
+    authority::Authority, keys::signing::SigningKeyError, model::key_life::Signs, ports::StoreError,
+};
+
+/// For how long one signed text is handed out, and may be cached.
+pub const FEED_MAX_AGE: Duration = Duration::from_secs(1);
+
+/// How long a feed speaks for the present.
+const LIFETIME: Duration = Duration::from_mins(1);
+
+/// The longest lifetime that a configuration can give to tokens. For so long after the start there
+/// may be tokens that live longer than those that are issued now, because the setting was longer.
+const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
+
+/// Keys and accounts are listed for so long even where tokens live shorter: resource servers keep the
+/// keys of accounts through an outage of that length.
+const LISTED_AT_LEAST: Duration = Duration::from_mins(15);
+
+/// No feed is made sooner after the beginning of another, whatever was revoked meanwhile.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A feed for which more was read, or that took longer than [`COSTLY`] to be made, is not made anew
+/// for each revocation, but once in its age.
+const LARGE: usize = 1_000;
+
+/// See [`LARGE`].
+const COSTLY: Duration = Duration::from_millis(20);
+
+/// The feed that was signed last.
+pub(crate) struct RevocationFeed {
+    signed: Mutex<Option<SignedFeed>>,
+    /// Counts the revocations. What was signed before one is handed out after it only for
+    /// [`SHORTEST_INTERVAL`], or for [`FEED_MAX_AGE`] if it costs much.
+    changes: AtomicU64,
+    /// When the process started, by the monotonic clock.
+    started: Duration,
+}
+
+struct SignedFeed {
+    text: Arc<str>,
+    /// When it began to be made, by the monotonic clock.
+    began: Duration,
+    /// The revocations that were counted by then.
+    changes: u64,
+    is_costly: bool,
+}
+
+/// Somebody who asks for a feed.
+#[derive(Clone, Copy)]
+struct Arrival {
+    /// When, by the monotonic clock.
+    at: Duration,
+    /// The revocations that were counted by then.
+    changes: u64,
+}
+
+impl SignedFeed {
+    /// Whether it answers who came with `arrival`, at `monotonic`.
+    fn answers(&self, arrival: Arrival, monotonic: Duration) -> bool {
+        let knows_all = self.changes >= arrival.changes;
+        let age = if knows_all || self.is_costly { FEED_MAX_AGE } else { SHORTEST_INTERVAL };
+        // What began after the arrival says all that was revoked by then, however long it took.
+        self.began > arrival.at || monotonic < self.began + age
+    }
+}
+
+impl RevocationFeed {
+    pub(crate) fn new(started: Duration) -> Self {
+        Self { signed: Mutex::default(), changes: AtomicU64::default(), started }
+    }
+
+    /// What was signed lacks something: it was revoked since.
+    pub(crate) fn forget(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+}
+
+impl Authority {
+    /// A signed statement of what was revoked before its time: a compact JWS (see
+    /// [`revocations`]). It is at most [`FEED_MAX_AGE`] old; one that costs little lacks no
+    /// revocation that this process made more than a fifth of a second ago. However much was
+    /// revoked, there is one: what is too much to be listed it covers by moments, up to which every
+    /// token counts as revoked. However many ask at once, one is made for all of them.
+    ///
+    /// # Errors
+    /// When the store fails or nothing can sign.
+    pub async fn revocation_feed(&self) -> Result<Arc<str>, RevocationFeedError> {
+        let clock = &self.ports.clock;
+        // Before the wait: what is revoked during it is nothing that this caller must hear of.
+        let changes = self.revocation_feed.changes();
+        let arrival = Arrival { at: clock.monotonic(), changes };
+        let mut signed = self.revocation_feed.signed.lock().await;
+        let began = clock.monotonic();
+        if let Some(feed) = signed.as_ref().filter(|feed| feed.answers(arrival, began)) {
+            return Ok(Arc::clone(&feed.text));
+        }
+        let changes = self.revocation_feed.changes();
+        let now = self.now();
+        self.ensure_signing_keys(now).await?;
+        let (revocations, read) = self.revocations(now).await?;
+        let text: Arc<str> = self.sign_feed(&revocations)?.into();
+        let is_costly = read > LARGE || clock.monotonic().saturating_sub(began) > COSTLY;
+        *signed = Some(SignedFeed { text: Arc::clone(&text), began, changes, is_costly });
+        Ok(text)
+    }
+
+    /// What is revoked at `now`, and how many entries were read to know it.
+    async fn revocations(&self, now: UnixTime) -> Result<(Revocations, usize), StoreError> {
+        let since = self.forgets_up_to() - self.longest_life_after_revocation();
+        let shut_out = self.ports.revocations.shut_out(since, shut_out::READ).await?;
+        let sequence = shut_out.sequence;
+        let read = shut_out.keys.len() + shut_out.accounts.len();
+        // After the store, so that nothing of up to its sequence is missing.
+        let tokens = self.revoked_tokens.to_list(self.forgets_up_to());
+        let read = read + tokens.tokens.len() + tokens.accounts_before.len();
+        let ShutOutToList { keys, accounts, accounts_before, before: keys_before } =
+            ShutOutToList::of(shut_out);
+        let revocations = Revocations {
+            issuer: self.policy.issuer().to_owned(),
+            issued_at: now,
+            expires_at: now + LIFETIME,
+            sequence,
+            before: tokens.before.max(keys_before),
+            keys_before,
+            tokens: tokens.tokens,
+            keys,
+            accounts,
+            accounts_before: latest([tokens.accounts_before, accounts_before].concat()),
+        };
+        Ok((revocations, read))
+    }
+
+    /// For how long after a key was revoked, or an account disabled, a resource server may meet a
+    /// token of it that has not ended.
+    fn longest_life_after_revocation(&self) -> Duration {
+        let uptime = self.ports.clock.monotonic().saturating_sub(self.revocation_feed.started);
+        let margin = self.policy.skew + FEED_MAX_AGE;
+        let lifetime = self.policy.tokens.lifetime.max(LISTED_AT_LEAST);
+        let is_new = uptime < LONGEST_TOKEN_LIFETIME + margin;
+        margin + if is_new { lifetime.max(LONGEST_TOKEN_LIFETIME) } else { lifetime }
+    }
+
+    fn sign_feed(&self, revocations: &Revocations) -> Result<String, SigningKeyError> {
+        let signer = self.signing_keys.signer(Signs::AccessTokens, revocations.issued_at)?;
+        Ok(revocations::sign(revocations, &signer.key, signer.algorithm)?)
+    }
+}
+
+/// The latest moment of each account.
+fn latest(mut moments: Vec<(AccountId, UnixTime)>) -> Vec<(AccountId, UnixTime)> {
+    moments.sort_unstable_by_key(|(id, moment)| (*id, Reverse(*moment)));
+    moments.dedup_by_key(|(id, _)| *id);
+    moments
+}
+
+/// Why there is no feed.
+#[derive(Debug, Error)]
+pub enum RevocationFeedError {
+    /// No key can sign it.
+    #[error(transparent)]
+    SigningKey(#[from] SigningKeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

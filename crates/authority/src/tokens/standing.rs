@@ -1,0 +1,322 @@
+//! Tokens after they were issued: standing, introspection, revocation.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use countersign_protocol::{
+    AccountId, Scopes, UnixTime,
+    keys::{PublicKey, Thumbprint},
+    tokens::{
+        issue::AccessTokenClaims,
+        unbound::{UnboundClaims, UnboundToken},
+        verify::AccessToken,
+    },
+};
+use thiserror::Error;
+
+use crate::{
+    authority::Authority,
+    core::credential_cache::KnownCredential,
+    login::assertion::Caller,
+    model::{
+        account::{Account, AccountName, AccountStatus, Username},
+        audit::{AuditEvent, EventKind},
+    },
+    ports::{RevokedToken, StoreError},
+    tokens::revoked::LateRevocation,
+};
+
+/// The scope that lets an account introspect the tokens of others. Followed by a colon and a resource
+/// it is about tokens for that resource only (RFC 7662 §4).
+const INTROSPECT: &str = "introspect";
+
+/// A token that this server issued, and that verified.
+#[derive(Clone, Debug)]
+pub enum IssuedToken {
+    /// An access token, bound to a key.
+    Bound(Box<AccessTokenClaims>),
+    /// One that is bound to no key.
+    Unbound(Box<UnboundClaims>),
+}
+
+impl IssuedToken {
+    /// Whose it is.
+    pub fn account_id(&self) -> AccountId {
+        match self {
+            Self::Bound(claims) => claims.account_id,
+            Self::Unbound(claims) => claims.account_id,
+        }
+    }
+
+    /// The same as something to be revoked; until `skew` after its end some verifier may accept it.
+    fn to_revoke(&self, skew: Duration) -> RevokedToken {
+        let (token_id, issued_at, expires_at) = match self {
+            Self::Bound(claims) => (&claims.token_id, claims.issued_at, claims.expires_at),
+            Self::Unbound(claims) => (&claims.token_id, claims.issued_at, claims.expires_at),
+        };
+        RevokedToken {
+            token_id: token_id.clone(),
+            account_id: self.account_id(),
+            issued_at,
+            expires_at: expires_at + skew,
+        }
+    }
+}
+
+/// Whether `scopes` let an account introspect a token of another one. One that is bound to no key
+/// names no resource, because it is for all of them.
+fn may_introspect(scopes: &Scopes, token: &IssuedToken) -> bool {
+    let bound = |scope: &str| {
+        let resource = scope.strip_prefix(INTROSPECT).and_then(|rest| rest.strip_prefix(':'));
+        resource.is_some_and(|resource| match token {
+            IssuedToken::Bound(claims) => claims.audience.iter().any(|name| name == resource),
+            IssuedToken::Unbound(_) => true,
+        })
+    };
+    scopes.contains(INTROSPECT) || scopes.iter().any(bound)
+}
+
+/// What introspection says of a token (RFC 7662 §2.2).
+#[derive(Clone, Debug)]
+pub enum Introspection {
+    /// It is good.
+    Active {
+        /// What it says.
+        token: IssuedToken,
+        /// The name of its account.
+        username: Username,
+    },
+    /// It is not, or the caller may not know.
+    Inactive,
+}
+
+/// What a client that wants to end a token says about itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RevokingClient<'a> {
+    /// Whom it has authenticated itself as.
+    pub caller: Option<&'a Caller>,
+    /// `client_id`: the token's account or key, by any of their names.
+    pub client_id: Option<&'a str>,
+}
+
+/// Who logged in for a token.
+#[derive(Clone, Debug)]
+pub enum LoggedIn {
+    /// An account with a key.
+    WithCredential(Arc<KnownCredential>),
+    /// An account with its password.
+    WithPassword(Box<Account>),
+}
+
+impl LoggedIn {
+    /// The account.
+    pub fn account(&self) -> &Account {
+        match self {
+            Self::WithCredential(known) => &known.account,
+            Self::WithPassword(account) => account,
+        }
+    }
+}
+
+impl Authority {
+    /// Who logged in for a token that verified, if the token is still good: neither it, nor the
+    /// credential, nor the account has been revoked or disabled since.
+    ///
+    /// A token whose credential is not in the store is one that a password was given for and that is
+    /// bound to a key of no account: then the account decides alone. When its password is replaced,
+    /// every token of before counts as revoked. Once somebody has proven to
+    /// have that key, its standing counts; who only claims it does not matter. Of what was revoked
+    /// long since the store keeps no more than that it was.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn standing(
+        &self,
+        claims: &AccessTokenClaims,
+    ) -> Result<Option<LoggedIn>, StoreError> {
+        if self.revoked_tokens.contains(&claims.token_id, claims.account_id, claims.issued_at) {
+            return Ok(None);
+        }
+        if let Some(known) = self.live.get(&claims.credential, &*self.ports.credentials).await? {
+            let is_good = known.is_live() && known.account.id == claims.account_id;
+            return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
+        }
+        if self.ports.credentials.is_taken(&claims.credential).await? {
+            return Ok(None);
+        }
+        let active = self.active_account(claims.account_id).await?;
+        Ok(active.map(|account| LoggedIn::WithPassword(Box::new(account))))
+    }
+
+    /// Whether a token that is bound to no key, and that verified, is still good: neither it has
+    /// been revoked since, nor its account disabled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unbound_standing(&self, claims: &UnboundClaims) -> Result<bool, StoreError> {
+        Ok(self.unbound_account(claims).await?.is_some())
+    }
+
+    /// The `iat` of a token that `account` gets at `now`: later than what was ended of the account.
+    /// An `iat` has whole seconds, so it may lie a second ahead, which every verifier bears.
+    pub(crate) fn issue_time(&self, account: AccountId, now: UnixTime) -> UnixTime {
+        let ended = self.revoked_tokens.ended_up_to(account);
+        let next = ended.map(|ended| UnixTime::from_secs(ended.as_secs() + 1));
+        next.filter(|next| *next > now && *next <= now + self.policy.skew).unwrap_or(now)
+    }
+
+    /// The account of an unbound token that is still good.
+    async fn unbound_account(&self, claims: &UnboundClaims) -> Result<Option<Account>, StoreError> {
+        let UnboundClaims { token_id, account_id, issued_at, .. } = claims;
+        if self.revoked_tokens.contains(token_id, *account_id, *issued_at) {
+            return Ok(None);
+        }
+        self.active_account(*account_id).await
+    }
+
+    async fn active_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let account = self.ports.accounts.account(&AccountName::Id(id)).await?;
+        Ok(account.filter(|account| account.status == AccountStatus::Active))
+    }
+
+    /// Says whether `token` is good (RFC 7662). The caller may ask about tokens of its own account,
+    /// and about others with the scope `introspect`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn introspect(
+        &self,
+        token: &str,
+        caller: &Caller,
+    ) -> Result<Introspection, StoreError> {
+        let Some(token) = self.issued_token(token, self.now()) else {
+            return Ok(Introspection::Inactive);
+        };
+        let own = token.account_id() == caller.account.id;
+        if !own && !may_introspect(&caller.account.scopes, &token) {
+            return Ok(Introspection::Inactive);
+        }
+        let username = match &token {
+            IssuedToken::Bound(claims) => {
+                self.standing(claims).await?.map(|known| known.account().username.clone())
+            }
+            IssuedToken::Unbound(claims) => {
+                self.unbound_account(claims).await?.map(|account| account.username)
+            }
+        };
+        Ok(username
+            .map_or(Introspection::Inactive, |username| Introspection::Active { token, username }))
+    }
+
+    /// Revokes `token` (RFC 7009). Whoever holds a token may end it; a caller that authenticates
+    /// itself may end only its own. What is no token of this server is revoked already.
+    ///
+    /// # Errors
+    /// When it is somebody else's, or a session of *signjwt*, or the store fails.
+    pub async fn revoke_token(
+        &self,
+        token: &str,
+        client: RevokingClient<'_>,
+        address: IpAddr,
+    ) -> Result<(), RevokeTokenError> {
+        let now = self.now();
+        let Some(issued) = self.issued_token(token, now) else {
+            let is_session = self.sessions.verify(token, now).is_ok();
+            return if is_session { Err(RevokeTokenError::Session) } else { Ok(()) };
+        };
+        self.check_revoking(client, &issued).await?;
+        let event = AuditEvent::new(now, EventKind::TokenRevoked).account(issued.account_id());
+        let event = match &issued {
+            IssuedToken::Bound(claims) => event.key(claims.bound_to),
+            IssuedToken::Unbound(_) => event.detail("unbound"),
+        };
+        // In memory first: from here on the token is refused, whatever becomes of the store.
+        let token = issued.to_revoke(self.policy.skew);
+        if self.revoked_tokens.insert(token.clone()) {
+            self.revocation_feed.forget();
+        }
+        let revocations = &self.ports.revocations;
+        let event = event.from(address);
+        let written = revocations.revoke_token(token.clone(), event.clone()).await;
+        if written.is_err() {
+            // Housekeeping tries again: what is refused now must be refused after a restart too.
+            self.revoked_tokens.write_later(LateRevocation { token, event });
+        }
+        Ok(written?)
+    }
+
+    /// A token is ended for its own account only, if the client says who it is.
+    async fn check_revoking(
+        &self,
+        client: RevokingClient<'_>,
+        token: &IssuedToken,
+    ) -> Result<(), RevokeTokenError> {
+        let account = token.account_id();
+        if client.caller.is_some_and(|caller| caller.account.id != account) {
+            return Err(RevokeTokenError::NotOwner);
+        }
+        let Some(name) = client.client_id else { return Ok(()) };
+        let key = name.parse::<Thumbprint>().ok();
+        let is_client =
+            matches!(token, IssuedToken::Bound(claims) if key == Some(claims.credential));
+        let is_own = is_client || self.account_id_of(name).await? == Some(account);
+        is_own.then_some(()).ok_or(RevokeTokenError::NotOwner)
+    }
+
+    /// An account and its live public keys, oldest first, for resource servers that verify what it signs; `None`
+    /// when there is no such account or it is disabled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn account_keys(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(Account, Vec<PublicKey>)>, StoreError> {
+        let account = self.ports.accounts.account(name).await?;
+        let active = account.filter(|account| account.status == AccountStatus::Active);
+        let Some(account) = active else { return Ok(None) };
+        let mut live = self.self_signing_keys(account.id).await?;
+        live.sort_by_key(|known| known.credential.created_at);
+        let keys = live.iter().map(|known| known.credential.public_key.clone()).collect();
+        Ok(Some((account, keys)))
+    }
+
+    /// Notes that a resource refused a request with a genuine token, or signed by a genuine key.
+    pub fn note_refused_request(
+        &self,
+        (account_id, key): (AccountId, Thumbprint),
+        replayed: bool,
+        reason: &str,
+        address: IpAddr,
+    ) {
+        let kind = if replayed { EventKind::ProofReplayed } else { EventKind::TokenRefused };
+        let event = AuditEvent::new(self.now(), kind).account(account_id);
+        self.trail.note(event.key(key).from(address).detail(reason));
+    }
+
+    /// `text` as a token of this server, if it is one that verifies.
+    fn issued_token(&self, text: &str, now: UnixTime) -> Option<IssuedToken> {
+        let (issuer, skew) = (self.policy.issuer(), self.policy.skew);
+        let token = UnboundToken::parse(text).ok()?;
+        let key = self.signing_keys.public_key(&token.kid()?, now)?;
+        if token.claims_to_be_an_access_token() {
+            let claims = AccessToken::parse(text).ok()?.verify_as_issuer(&key, issuer, skew, now);
+            return claims.ok().map(|claims| IssuedToken::Bound(Box::new(claims)));
+        }
+        let claims = token.verify(&key, issuer, skew, now).ok()?;
+        Some(IssuedToken::Unbound(Box::new(claims)))
+    }
+}
+
+/// Why a token is not revoked.
+#[derive(Debug, Error)]
+pub enum RevokeTokenError {
+    /// The caller authenticated itself, or names itself by `client_id`, as another account.
+    #[error("the token belongs to another account")]
+    NotOwner,
+    /// It is a session of *signjwt*. Anybody gets one for any name, so holding it proves nothing.
+    #[error("a session is ended by a signed message to /logout")]
+    Session,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{bail, ensure};
 use clap::Args;
+use countersign_protocol::wire;
 use reqwest::{ClientBuilder, Response, StatusCode, redirect::Policy};
 
 use crate::{
@@ -56,7 +57,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         // and the answer is no more than whether it is ready.
         None => (options.local_origin()?, client.tls_danger_accept_invalid_certs(true)),
     };
-    let url = format!("{origin}/readyz");
+    let url = format!("{origin}{}", wire::path::READY);
     let asked = client.build()?.get(&url).send().await;
     let answer =
         asked.map_err(|error| anyhow::anyhow!("{url} does not answer: {}", explained(&error)))?;
@@ -96,7 +97,7 @@ fn origin_of(settings: &Settings) -> anyhow::Result<String> {
 /// Reads `--url`, in which the path that is asked for may be there already.
 fn parse_origin(text: &str) -> Result<String, String> {
     let origin = text.trim_end_matches('/');
-    let origin = origin.strip_suffix("/readyz").unwrap_or(origin);
+    let origin = origin.strip_suffix(wire::path::READY).unwrap_or(origin);
     if origin.starts_with("http://") || origin.starts_with("https://") {
         Ok(origin.to_owned())
     } else {

@@ -1,6 +1,6 @@
 //! What a refused client is answered, and what every answer of a guarded resource carries.
 
-use countersign_protocol::{problem, replay::ReplayShareUsedUp};
+use countersign_protocol::{problem, replay::ReplayShareUsedUp, wire};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
@@ -8,9 +8,9 @@ use crate::{
     verify::Guard,
 };
 
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
 /// The nonce for the next request of a *signjwt* session.
-const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
+const SESSION_NONCE: HeaderName = HeaderName::from_static(wire::header::SESSION_NONCE);
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 impl Guard {
@@ -55,7 +55,7 @@ impl Guard {
 /// Adds to the answer to a signed message the nonce for the session's next one.
 pub fn add_session_nonce(headers: &mut HeaderMap, nonce: Option<String>) {
     if let Some(Ok(nonce)) = nonce.map(HeaderValue::try_from) {
-        headers.insert(SIGNJWT_NONCE, nonce);
+        headers.insert(SESSION_NONCE, nonce);
     }
 }
 

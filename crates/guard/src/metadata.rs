@@ -1,12 +1,12 @@
 //! What a resource says about itself (RFC 9728).
 
-use countersign_protocol::{ProofKind, keys::Algorithm, proofs::target_uri::TargetUri};
+use countersign_protocol::{ProofKind, keys::Algorithm, proofs::target_uri::TargetUri, wire};
 use serde_json::{Value, json};
 
 use crate::{policy::GuardPolicy, proofs::Proofs};
 
 /// Where the metadata of a resource without a path are (RFC 9728 §3).
-pub const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
+pub const METADATA_PATH: &str = wire::path::PROTECTED_RESOURCE;
 
 /// Where the metadata of the resource `audience` are, when it is at `origin`: below its well-known
 /// place, followed by the path of the resource. None for every other audience: what is published at

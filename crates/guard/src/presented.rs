@@ -1,5 +1,6 @@
 //! What a request presents: the scheme and the credentials of its `Authorization` header.
 
+use countersign_protocol::wire::scheme::{BEARER, DPOP, SIGNED_MESSAGE};
 use http::{HeaderMap, header};
 
 /// The credentials of a request, nothing in them trusted.
@@ -29,11 +30,11 @@ impl<'a> Presented<'a> {
         let (scheme, credentials) = text.split_once(' ').unwrap_or((text, ""));
         let token = credentials.trim_matches(' ');
         let is = |name| scheme.eq_ignore_ascii_case(name);
-        let presented = if is("DPoP") {
+        let presented = if is(DPOP) {
             Self::Dpop(token)
         } else if is(BEARER) {
             Self::Bearer(token)
-        } else if is("SignJWT") {
+        } else if is(SIGNED_MESSAGE) {
             Self::SignJwt(token)
         } else {
             return Self::Nothing;
@@ -41,8 +42,6 @@ impl<'a> Presented<'a> {
         if is_token68(token) { presented } else { Self::Malformed }
     }
 }
-
-const BEARER: &str = "Bearer";
 
 /// Whether a request with these headers could present a bearer token, by no more than the scheme.
 pub(crate) fn may_be_bearer(headers: &HeaderMap) -> bool {

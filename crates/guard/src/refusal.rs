@@ -8,6 +8,7 @@ use countersign_protocol::{
     proofs::{dpop::DpopError, self_signed::SelfSignedError},
     replay::ReplayShareUsedUp,
     tokens::{issue::AccessTokenClaims, jws::JwsError, verify::AccessTokenError},
+    wire::scheme::{BEARER, DPOP, SIGNED_MESSAGE},
 };
 use http::{HeaderValue, StatusCode};
 use thiserror::Error;
@@ -310,14 +311,14 @@ impl Refusal {
 fn scheme(kind: ProofKind) -> String {
     let all = |_: Algorithm| true;
     match kind {
-        ProofKind::Dpop => format!("DPoP algs=\"{}\"", algorithm_names(all)),
-        ProofKind::SelfSigned => format!("Bearer algs=\"{}\"", algorithm_names(all)),
+        ProofKind::Dpop => format!("{} algs=\"{}\"", DPOP, algorithm_names(all)),
+        ProofKind::SelfSigned => format!("{} algs=\"{}\"", BEARER, algorithm_names(all)),
         // An RSA key signs messages with PSS alone.
         ProofKind::SignedMessage => {
             let names = algorithm_names(|algorithm| algorithm != Algorithm::Rs256);
-            format!("SignJWT algs=\"{names}\"")
+            format!("{SIGNED_MESSAGE} algs=\"{names}\"")
         }
-        ProofKind::Bearer => "Bearer realm=\"countersign\"".to_owned(),
+        ProofKind::Bearer => format!("{BEARER} realm=\"countersign\""),
     }
 }
 

@@ -30,6 +30,7 @@ use countersign_protocol::{
         issue::AccessTokenClaims,
         verify::{AccessToken, AccessTokenExpectations, check_time},
     },
+    wire,
 };
 use http::{HeaderMap, HeaderValue, request::Parts};
 use quick_cache::sync::Cache;
@@ -45,9 +46,6 @@ use crate::{
     proofs::Proofs,
     refusal::{Refusal, Refused, Signer},
 };
-
-/// The header that carries a proof, and the one that carries a nonce (RFC 9449 §4.1, §8.1).
-const DPOP: &str = "dpop";
 
 /// Decides about requests. Cheap to clone: clones share caches.
 #[derive(Clone)]
@@ -364,7 +362,7 @@ impl Guard {
         now: UnixTime,
     ) -> Result<Unspent<DpopProof>, DpopError> {
         let known = self.0.keys.get(&binding.jkt);
-        let fields = headers.get_all(DPOP).iter().map(http::HeaderValue::as_bytes);
+        let fields = headers.get_all(wire::header::DPOP).iter().map(http::HeaderValue::as_bytes);
         let proof = PresentedProof::from_fields(fields, |_| {
             known.as_ref().map(|key| Arc::clone(&key.header))
         })?;

@@ -24,6 +24,7 @@ mod test_support;
 pub mod time;
 pub mod tokens;
 mod unverified;
+pub mod wire;
 
 pub use crate::client_network::ClientNetwork;
 pub use crate::principal::{

@@ -11,6 +11,7 @@ use countersign_protocol::{
     names::{AccountName, Fingerprint, Username},
     proofs::body_hash::BodyHashes,
     strict::json,
+    wire,
 };
 use http::{Method, StatusCode};
 use parking_lot::RwLock;
@@ -144,8 +145,7 @@ impl RemoteAccountKeys {
         name: &AccountName,
         cause: Cause,
     ) -> Result<Option<PublishedAccount>, AskError> {
-        let url =
-            self.issuer.api(&format!("/v1/accounts/{}/jwks.json", path_segment(&name.to_string())));
+        let url = self.issuer.api(&wire::path::account_keys(&path_segment(&name.to_string())));
         let response = self.issuer.send(Request::new(Method::GET, &url), cause).await?;
         match response.status {
             StatusCode::OK => {}

@@ -11,6 +11,7 @@ use countersign_protocol::{
     digest::sha256,
     strict::{base64, json},
     tokens::session,
+    wire,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header::AUTHORIZATION};
 use quick_cache::sync::Cache;
@@ -18,8 +19,8 @@ use serde_json::{Map, Value};
 
 use crate::issuer::{AskError, Cause, Issuer, unusable};
 
-const SIGNED_MESSAGE: HeaderName = HeaderName::from_static("signed-message");
-const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
+const SIGNED_MESSAGE: HeaderName = HeaderName::from_static(wire::header::SIGNED_MESSAGE);
+const SESSION_NONCE: HeaderName = HeaderName::from_static(wire::header::SESSION_NONCE);
 
 /// How many refused messages are remembered.
 const REMEMBERED: usize = 10_000;
@@ -55,11 +56,13 @@ impl Sessions for RemoteSessions {
         if self.refused.get(&digest).is_some() {
             return Err(SessionRefusal::Refused);
         }
-        let url = self.issuer.api("/v1/whoami");
+        let url = self.issuer.api(wire::path::WHOAMI);
         let mut request = Request::new(Method::GET, &url);
         let signature = base64::encode(message.signature);
-        let fields =
-            [(AUTHORIZATION, format!("SignJWT {}", message.jwt)), (SIGNED_MESSAGE, signature)];
+        let fields = [
+            (AUTHORIZATION, format!("{} {}", wire::scheme::SIGNED_MESSAGE, message.jwt)),
+            (SIGNED_MESSAGE, signature),
+        ];
         for (name, value) in fields {
             let mut value = HeaderValue::try_from(value).map_err(|_| SessionRefusal::Refused)?;
             value.set_sensitive(true);
@@ -106,7 +109,7 @@ impl CheckedMessage for Redeemed {
 }
 
 fn redeemed(response: &Response) -> Option<Redeemed> {
-    let next = response.headers.get(SIGNJWT_NONCE)?.to_str().ok()?.to_owned();
+    let next = response.headers.get(SESSION_NONCE)?.to_str().ok()?.to_owned();
     let members = json::parse_object(&response.body).ok()?;
     Some(Redeemed { principal: principal(&members)?, next })
 }

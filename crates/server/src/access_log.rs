@@ -14,6 +14,7 @@ use axum::response::Response;
 use countersign_protocol::{
     Actor,
     ports::{Clock, DrawnAhead},
+    wire,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use tracing::field::display;
@@ -26,7 +27,7 @@ use crate::problem::{Cause, Refusal};
 pub(crate) mod tests;
 
 /// The response header with the request's id.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static(wire::header::REQUEST_ID);
 
 /// The status that the log and the metrics give to a request whose client left before the answer.
 pub const CLIENT_LEFT: u16 = 499;

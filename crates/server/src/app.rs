@@ -7,7 +7,7 @@ use countersign_authority::{Authority, policy::Policy};
 use countersign_guard::{
     Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy, SelfSignedProofs,
 };
-use countersign_protocol::{ports::DrawnAhead, proofs::target_uri::TargetUri};
+use countersign_protocol::{ports::DrawnAhead, proofs::target_uri::TargetUri, wire};
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use ipnet::IpNet;
 use tower::util::{MapResponseLayer, option_layer};
@@ -242,7 +242,7 @@ fn guard_policy(policy: &Policy, origin: &TargetUri) -> GuardPolicy {
     }
 }
 
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
 
 /// Every answer of the endpoints where proofs are made without a token carries the nonce for the
 /// next proof, and is not kept by caches (RFC 9449 §8.2).

@@ -6,7 +6,10 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
 };
-use countersign_protocol::strict::json::{JsonError, Object};
+use countersign_protocol::{
+    strict::json::{JsonError, Object},
+    wire,
+};
 use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -189,7 +192,7 @@ fn read_pair(pair: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
 
 /// The values of all `DPoP` header fields.
 pub(crate) fn dpop_fields(headers: &HeaderMap) -> Vec<&[u8]> {
-    headers.get_all("dpop").iter().map(http::HeaderValue::as_bytes).collect()
+    headers.get_all(wire::header::DPOP).iter().map(http::HeaderValue::as_bytes).collect()
 }
 
 /// What is said of a body that [is encoded](is_encoded).

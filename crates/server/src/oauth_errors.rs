@@ -6,16 +6,14 @@ use axum::{
     extract::{MatchedPath, Request},
     response::Response,
 };
+use countersign_protocol::wire;
 
 use crate::problem::{OAuthError, Problem, ProblemType};
-
-/// What the paths of all OAuth endpoints begin with.
-const OAUTH: &str = "/oauth/";
 
 /// Whether `request` is for an OAuth endpoint.
 pub(crate) fn concern(request: &Request) -> bool {
     let route = request.extensions().get::<MatchedPath>();
-    route.is_some_and(|route| route.as_str().starts_with(OAUTH))
+    route.is_some_and(|route| route.as_str().starts_with(wire::path::OAUTH))
 }
 
 /// `response` with a problem document turned into an OAuth error.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::response::Response;
+use countersign_protocol::wire;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -106,15 +107,15 @@ pub(crate) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
         .allow_origin(allowed)
         .allow_methods(methods)
         .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, DPOP, SIGNED_MESSAGE])
-        .expose_headers([DPOP_NONCE, SIGNJWT_NONCE, WWW_AUTHENTICATE, RETRY_AFTER, X_REQUEST_ID])
+        .expose_headers([DPOP_NONCE, SESSION_NONCE, WWW_AUTHENTICATE, RETRY_AFTER, X_REQUEST_ID])
         .max_age(PREFLIGHT_AGE);
     Some(cors)
 }
 
-const DPOP: HeaderName = HeaderName::from_static("dpop");
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-const SIGNED_MESSAGE: HeaderName = HeaderName::from_static("signed-message");
-const SIGNJWT_NONCE: HeaderName = HeaderName::from_static("signjwt-nonce");
+const DPOP: HeaderName = HeaderName::from_static(wire::header::DPOP);
+const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
+const SIGNED_MESSAGE: HeaderName = HeaderName::from_static(wire::header::SIGNED_MESSAGE);
+const SESSION_NONCE: HeaderName = HeaderName::from_static(wire::header::SESSION_NONCE);
 
 /// How long a browser may remember a preflight's answer.
 const PREFLIGHT_AGE: Duration = Duration::from_mins(10);

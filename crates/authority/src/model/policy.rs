@@ -6,6 +6,7 @@ use countersign_protocol::{
     Scopes,
     keys::{Algorithm, KeyPolicy, PublicKey},
     proofs::{dpop::ProofWindow, target_uri::TargetUri},
+    wire,
 };
 use thiserror::Error;
 
@@ -129,7 +130,7 @@ impl Policy {
 
     /// The URL of the token endpoint.
     pub fn token_endpoint(&self) -> String {
-        format!("{}/oauth/token", self.issuer())
+        [self.issuer(), wire::path::TOKEN].concat()
     }
 }
 

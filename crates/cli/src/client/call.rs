@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use countersign_client::{Refusal, Request, Response, TransportOptions};
+use countersign_protocol::wire;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, WWW_AUTHENTICATE},
@@ -33,7 +34,7 @@ const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 
 /// Headers that are part of the signed request, or say where it ends.
 const RESERVED: [HeaderName; 4] =
-    [AUTHORIZATION, CONTENT_LENGTH, HeaderName::from_static("dpop"), TRANSFER_ENCODING];
+    [AUTHORIZATION, CONTENT_LENGTH, HeaderName::from_static(wire::header::DPOP), TRANSFER_ENCODING];
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -221,7 +222,9 @@ fn why_unauthorized(answer: &Response, refused_login: Option<&Refusal>) -> Strin
     if let Some(login) = refused_login {
         return format!("  the token is refused, and the login for another one too: {login}");
     }
-    if challenges(answer, "use_dpop_nonce") && !answer.headers.contains_key("dpop-nonce") {
+    if challenges(answer, "use_dpop_nonce")
+        && !answer.headers.contains_key(wire::header::DPOP_NONCE)
+    {
         return "  the API asks for a nonce and gives none: the proxy in front of it does not pass the \
                 header DPoP-Nonce on"
             .to_owned();
@@ -293,7 +296,7 @@ mod tests {
         let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, challenge)]);
         let mut answer = Response { status: StatusCode::UNAUTHORIZED, headers, body: Vec::new() };
         assert!(why_unauthorized(&answer, None).contains("does not pass the header DPoP-Nonce on"));
-        answer.headers.insert("dpop-nonce", HeaderValue::from_static("n"));
+        answer.headers.insert(wire::header::DPOP_NONCE, HeaderValue::from_static("n"));
         assert!(why_unauthorized(&answer, None).contains("countersign login"));
     }
 

@@ -11,6 +11,7 @@ use countersign_protocol::{
     keys::PrivateKey,
     ports::{Clock as _, Random},
     proofs::target_uri::TargetUri,
+    wire,
 };
 use countersign_system::{SystemClock, SystemRandom};
 use reqwest::{Method, Response, StatusCode};
@@ -134,7 +135,7 @@ impl Stage {
         }
         if let Some((name, proof)) = scene.proof {
             output::line(format!("   > DPoP: {}   ({name})", shortened(proof)))?;
-            request = request.header("dpop", proof);
+            request = request.header(wire::header::DPOP, proof);
         }
         if let Some(json) = &scene.json {
             output::line(format!("   > {}", shown(json)))?;
@@ -207,7 +208,7 @@ impl Answer {
             let value = response.headers().get(name)?.to_str().ok()?;
             Some(value.to_owned())
         };
-        let (status, nonce) = (response.status(), text("dpop-nonce"));
+        let (status, nonce) = (response.status(), text(wire::header::DPOP_NONCE));
         let challenge = text("www-authenticate");
         let body = response.bytes().await?;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);

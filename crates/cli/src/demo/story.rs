@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use countersign_client::{AccessToken, proof::Assertion};
 use countersign_protocol::keys::{NewKey, PrivateKey};
+use countersign_protocol::wire;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -10,11 +11,6 @@ use super::stage::{Scene, Stage, say};
 
 /// How many attempts with a stolen or dead token the story tells.
 pub(super) const THIEVES: usize = 6;
-
-const ACCOUNTS: &str = "/v1/accounts";
-const TOKEN: &str = "/oauth/token";
-const WHOAMI: &str = "/v1/whoami";
-const KEYS: &str = "/v1/keys";
 
 /// A device of Alice's after the login: its key, its token, and the nonce for the next proof.
 struct Device {
@@ -42,7 +38,7 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
 
 async fn register(stage: &mut Stage, key: &PrivateKey) -> anyhow::Result<()> {
     stage.heading("She registers it. A proof signed by the key shows that it is hers")?;
-    let proof = stage.proof(key, (&Method::POST, ACCOUNTS), None, None)?;
+    let proof = stage.proof(key, (&Method::POST, wire::path::ACCOUNTS), None, None)?;
     let body = json!({
         "username": "alice",
         "label": "laptop",
@@ -50,7 +46,7 @@ async fn register(stage: &mut Stage, key: &PrivateKey) -> anyhow::Result<()> {
     });
     let scene = Scene {
         method: Method::POST,
-        path: ACCOUNTS,
+        path: wire::path::ACCOUNTS,
         proof: Some(("signed by Alice's key for this URL", &proof)),
         json: Some(body),
         ..Scene::default()
@@ -59,7 +55,7 @@ async fn register(stage: &mut Stage, key: &PrivateKey) -> anyhow::Result<()> {
 }
 
 async fn ask_for_nonce(stage: &Stage, key: &PrivateKey) -> anyhow::Result<String> {
-    let proof = stage.proof(key, (&Method::POST, TOKEN), None, None)?;
+    let proof = stage.proof(key, (&Method::POST, wire::path::TOKEN), None, None)?;
     let request = token_request(stage, key, ("without the server's nonce", &proof))?;
     let refused = stage.play(request, StatusCode::BAD_REQUEST).await?;
     say("The server wants a proof made now, not in advance, and sends a nonce for it.")?;
@@ -67,7 +63,7 @@ async fn ask_for_nonce(stage: &Stage, key: &PrivateKey) -> anyhow::Result<String
 }
 
 async fn log_in(stage: &Stage, key: PrivateKey, nonce: String) -> anyhow::Result<Device> {
-    let proof = stage.proof(&key, (&Method::POST, TOKEN), None, Some(&nonce))?;
+    let proof = stage.proof(&key, (&Method::POST, wire::path::TOKEN), None, Some(&nonce))?;
     let request = token_request(stage, &key, ("by the key to be bound, with the nonce", &proof))?;
     let granted = stage.play(request, StatusCode::OK).await?;
     Ok(Device { token: granted.access_token()?, key, nonce })
@@ -82,7 +78,7 @@ fn token_request<'a>(
     let assertion = assertion.sign(key, stage.now(), stage.random())?;
     Ok(Scene {
         method: Method::POST,
-        path: TOKEN,
+        path: wire::path::TOKEN,
         proof: Some(proof),
         form: vec![
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned()),
@@ -97,10 +93,11 @@ async fn call(stage: &mut Stage, device: &mut Device) -> anyhow::Result<String> 
     stage.heading(
         "She calls a protected resource, with the token and a proof for this one request",
     )?;
-    let early = stage.proof(&device.key, (&Method::GET, WHOAMI), Some(&device.token), None)?;
+    let early =
+        stage.proof(&device.key, (&Method::GET, wire::path::WHOAMI), Some(&device.token), None)?;
     let refused = stage.play(whoami(&device.token, "no nonce yet", &early), UNAUTHORIZED).await?;
     device.nonce = refused.nonce.context("there is no nonce")?;
-    let proof = fresh_proof(stage, device, (&Method::GET, WHOAMI))?;
+    let proof = fresh_proof(stage, device, (&Method::GET, wire::path::WHOAMI))?;
     stage
         .play(whoami(&device.token, "by Alice's key, with the nonce", &proof), StatusCode::OK)
         .await?;
@@ -113,7 +110,7 @@ const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 async fn steal(stage: &mut Stage, laptop: &Device, seen: &str) -> anyhow::Result<()> {
     stage.heading("A thief steals the token and tries it as a bearer token")?;
     let alone = |scheme| Scene {
-        path: WHOAMI,
+        path: wire::path::WHOAMI,
         authorization: Some((scheme, &laptop.token)),
         ..Scene::default()
     };
@@ -124,7 +121,7 @@ async fn steal(stage: &mut Stage, laptop: &Device, seen: &str) -> anyhow::Result
 
     stage.heading("The thief makes a proof with a key of his own")?;
     let own = PrivateKey::generate(NewKey::EcP256)?;
-    let request = (&Method::GET, WHOAMI);
+    let request = (&Method::GET, wire::path::WHOAMI);
     let proof = stage.proof(&own, request, Some(&laptop.token), Some(&laptop.nonce))?;
     stage.refuse(whoami(&laptop.token, "by the thief's key", &proof), "invalid_token").await?;
 
@@ -136,7 +133,7 @@ async fn steal(stage: &mut Stage, laptop: &Device, seen: &str) -> anyhow::Result
         .heading("The thief holds back an unused proof of Alice's, and takes it to another URL")?;
     let unused = fresh_proof(stage, laptop, request)?;
     let elsewhere = Scene {
-        path: KEYS,
+        path: wire::path::KEYS,
         ..whoami(&laptop.token, "Alice's, unused, but for /v1/whoami", &unused)
     };
     stage.refuse(elsewhere, "invalid_dpop_proof").await
@@ -148,16 +145,16 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
     let body = json!({
         "label": "phone",
         "public_key": phone.public_key().to_jwk(),
-        "new_key_proof": stage.new_key_proof(&phone, KEYS, "alice")?,
+        "new_key_proof": stage.new_key_proof(&phone, wire::path::KEYS, "alice")?,
     });
     // Such a proof covers the body too: else it would let in whatever key somebody puts there.
     let text = body.to_string();
-    let request = ((&Method::POST, KEYS), Some(text.as_bytes()));
+    let request = ((&Method::POST, wire::path::KEYS), Some(text.as_bytes()));
     let (token, nonce) = (Some(&laptop.token), Some(&*laptop.nonce));
     let proof = stage.proof_over(request, &laptop.key, token, nonce)?;
     let add = Scene {
         method: Method::POST,
-        path: KEYS,
+        path: wire::path::KEYS,
         authorization: Some(("DPoP", &laptop.token)),
         proof: Some(("by the laptop's key; the phone's proof is in the body", &proof)),
         json: Some(body),
@@ -171,7 +168,7 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
     phone.nonce.clone_from(&laptop.nonce);
 
     stage.heading("The laptop is lost. From the phone, Alice revokes its key")?;
-    let path = format!("{KEYS}/{}", laptop.key.public_key().thumbprint());
+    let path = wire::path::key(&laptop.key.public_key().thumbprint().to_string());
     let proof = fresh_proof(stage, &phone, (&Method::DELETE, &path))?;
     let delete = Scene {
         method: Method::DELETE,
@@ -183,14 +180,14 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
     stage.play(delete, StatusCode::NO_CONTENT).await?;
 
     stage.heading("Whoever has the laptop, key and all, finds the token dead")?;
-    let proof = fresh_proof(stage, &laptop, (&Method::GET, WHOAMI))?;
+    let proof = fresh_proof(stage, &laptop, (&Method::GET, wire::path::WHOAMI))?;
     let scene = whoami(&laptop.token, "a perfect proof by the laptop's key", &proof);
     stage.refuse(scene, "invalid_token").await
 }
 
 fn whoami<'a>(token: &'a AccessToken, name: &'a str, proof: &'a str) -> Scene<'a> {
     Scene {
-        path: WHOAMI,
+        path: wire::path::WHOAMI,
         authorization: Some(("DPoP", token)),
         proof: Some((name, proof)),
         ..Scene::default()

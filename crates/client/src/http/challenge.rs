@@ -1,5 +1,6 @@
 //! The `DPoP` challenge among the `WWW-Authenticate` fields (RFC 9110 §11.6.1, RFC 9449 §7.1).
 
+use countersign_protocol::wire;
 use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 
@@ -22,7 +23,7 @@ fn parse(field: &str) -> Option<Challenge> {
             // The challenge ends where the next one begins.
             Some(_) if challenge.is_some() => break,
             Some((scheme, rest)) => {
-                if scheme.eq_ignore_ascii_case("DPoP") {
+                if scheme.eq_ignore_ascii_case(wire::scheme::DPOP) {
                     challenge = Some(Challenge::default());
                 }
                 rest

@@ -6,6 +6,7 @@ use std::time::Duration;
 use countersign_protocol::UnixTime;
 use countersign_protocol::keys::{PrivateKey, Thumbprint};
 use countersign_protocol::ports::{Clock, Random};
+use countersign_protocol::wire;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{HeaderName, HeaderValue, Method};
 use serde::Deserialize;
@@ -100,7 +101,7 @@ impl Client {
         key: &PrivateKey,
         account: &NewAccount<'_>,
     ) -> Result<Registration, ClientError> {
-        let target = self.inner.metadata.api("/v1/accounts")?;
+        let target = self.inner.metadata.api(wire::path::ACCOUNTS)?;
         let members = [
             ("username", account.username.into()),
             ("public_key", key.public_key().to_jwk().into()),
@@ -296,7 +297,7 @@ impl Attempt<'_> {
     }
 }
 
-pub(super) const DPOP: HeaderName = HeaderName::from_static("dpop");
+pub(super) const DPOP: HeaderName = HeaderName::from_static(wire::header::DPOP);
 
 /// The value of a header that must not show up in logs, nor in compression tables (RFC 7541 §7.1).
 #[expect(clippy::expect_used, reason = "tokens and JWTs are visible ASCII by construction")]

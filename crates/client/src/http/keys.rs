@@ -2,6 +2,7 @@
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::keys::{PrivateKey, Thumbprint};
+use countersign_protocol::wire;
 use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Deserializer};
 
@@ -46,7 +47,7 @@ impl Session {
             keys: Vec<KeyInfo>,
         }
 
-        let target = self.api("/v1/keys")?;
+        let target = self.api(wire::path::KEYS)?;
         let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(Message::get())).await?;
         response.into_json(&target).map(|answer: Answer| answer.keys)
     }
@@ -62,7 +63,7 @@ impl Session {
         new_key: &PrivateKey,
         label: Option<&str>,
     ) -> Result<Thumbprint, ClientError> {
-        let target = self.api("/v1/keys")?;
+        let target = self.api(wire::path::KEYS)?;
         let response = self
             .exchange(&target, MAX_API_ANSWER, |attempt| {
                 let proof = NewKeyProof { uri: target.htu(), account };
@@ -84,7 +85,7 @@ impl Session {
     /// # Errors
     /// When the server refuses, for instance because the account has no such live key.
     pub async fn rename_key(&self, thumbprint: Thumbprint, label: &str) -> Result<(), ClientError> {
-        let target = self.api(&format!("/v1/keys/{thumbprint}"))?;
+        let target = self.api(&wire::path::key(&thumbprint.to_string()))?;
         let message = json_message(Method::PATCH, [("label", label.into())]);
         let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(message.clone())).await?;
         response.into_success(&target).map(drop)
@@ -102,7 +103,7 @@ impl Session {
             added_keys: Vec<KeyInfo>,
         }
 
-        let target = self.api(&format!("/v1/keys/{thumbprint}"))?;
+        let target = self.api(&wire::path::key(&thumbprint.to_string()))?;
         let mut message = Message { method: Method::DELETE, ..Message::get() };
         message.headers.insert("prefer", HeaderValue::from_static("return=representation"));
         let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(message.clone())).await?;

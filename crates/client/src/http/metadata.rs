@@ -1,5 +1,6 @@
 //! What a server says about itself (RFC 8414).
 
+use countersign_protocol::wire;
 use serde::Deserialize;
 
 use super::target::Target;
@@ -8,8 +9,6 @@ use super::{ClientError, Transport};
 
 /// The grant by which a key logs in (RFC 7523 §2.1).
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-
-const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
 /// The metadata of an authorization server that is fit to log in to.
 #[derive(Debug)]
@@ -155,7 +154,7 @@ fn well_known(issuer: &str) -> Result<Target, ClientError> {
         return Err(ClientError::Address { address: issuer.to_owned() });
     }
     let path = target.uri().path().trim_end_matches('/');
-    Target::parse(&format!("{}{WELL_KNOWN}{path}", target.origin()))
+    Target::parse(&[target.origin(), wire::path::AUTHORIZATION_SERVER, path].concat())
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use countersign_protocol::wire;
 use http::HeaderName;
 
 use super::Response;
 
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
 
 /// A longer nonce is ignored.
 const MAX_NONCE: usize = 1024;

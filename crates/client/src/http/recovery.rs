@@ -1,6 +1,7 @@
 //! Back into an account, with a one-time code of an administrator.
 
 use countersign_protocol::keys::{PrivateKey, Thumbprint};
+use countersign_protocol::wire;
 use http::Method;
 use serde::Deserialize;
 
@@ -97,6 +98,9 @@ impl Client {
     }
 
     fn recovery_address(&self, account: &str) -> Result<Target, ClientError> {
-        self.address_of(&["v1", "accounts", account, "recover"])
+        let template = wire::path::RECOVER.split('/').skip(1);
+        let segments: Vec<&str> =
+            template.map(|part| if part == "{username}" { account } else { part }).collect();
+        self.address_of(&segments)
     }
 }

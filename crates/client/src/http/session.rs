@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_protocol::UnixTime;
 use countersign_protocol::keys::{PrivateKey, Thumbprint};
+use countersign_protocol::wire;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -85,7 +86,7 @@ impl Session {
     /// # Errors
     /// When the server refuses, for instance because the token has expired or was revoked.
     pub async fn whoami(&self) -> Result<WhoAmI, ClientError> {
-        let target = self.api("/v1/whoami")?;
+        let target = self.api(wire::path::WHOAMI)?;
         let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(Message::get())).await?;
         response.into_json(&target)
     }
@@ -255,7 +256,7 @@ impl Session {
             body: Some(&*message.body).filter(|body| !body.is_empty()),
         };
         let proof = proof.sign(&self.key, attempt.now, attempt.random)?;
-        let authorization = format!("DPoP {}", token.expose());
+        let authorization = format!("{} {}", wire::scheme::DPOP, token.expose());
         message.headers.insert(AUTHORIZATION, sensitive(&authorization));
         message.headers.insert(DPOP, sensitive(&proof));
         Ok(message)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::{ProofKind, UnixTime, strict::base64};
+use countersign_protocol::{ProofKind, UnixTime, strict::base64, wire};
 use http::HeaderMap;
 
 use super::{Guard, Request, Verdict, Verified, check_scope, client_address};
@@ -10,9 +10,6 @@ use crate::{
     ports::{SessionRefusal, Sessions, SignedMessage},
     refusal::{Refusal, Refused, SignedMessageError},
 };
-
-/// The header that carries the signature, in base64.
-const SIGNED_MESSAGE: &str = "signed-message";
 
 impl Guard {
     /// Decides about a request with the session `jwt`.
@@ -38,7 +35,7 @@ impl Guard {
 }
 
 fn signature(headers: &HeaderMap) -> Result<Vec<u8>, SignedMessageError> {
-    let mut fields = headers.get_all(SIGNED_MESSAGE).iter();
+    let mut fields = headers.get_all(wire::header::SIGNED_MESSAGE).iter();
     let field = fields.next().ok_or(SignedMessageError::Absent)?;
     if fields.next().is_some() {
         return Err(SignedMessageError::Malformed);

@@ -12,7 +12,7 @@ use countersign_authority::{
     HashError, PasswordError, PasswordRegistration, PasswordRegistrationError, PasswordRequest,
     PresentedDpop, Secret,
 };
-use countersign_protocol::strict::base64;
+use countersign_protocol::{strict::base64, wire};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -32,7 +32,7 @@ use crate::{
 };
 
 const PATH: &str = "/auth";
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
 
 /// How one registers.
 pub(super) const REGISTER: Shape = Shape {
@@ -115,7 +115,7 @@ pub(crate) async fn auth(
         response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
     }
     // A client that binds its token needs a nonce for its proof (RFC 9449 §8).
-    if headers.contains_key("dpop")
+    if headers.contains_key(wire::header::DPOP)
         && let Ok(nonce) = HeaderValue::try_from(app.authority.fresh_nonce())
     {
         response.headers_mut().insert(DPOP_NONCE, nonce);

@@ -6,6 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use countersign_protocol::wire;
 use http::{HeaderMap, header};
 use utoipa::openapi::path::Operation;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -81,6 +82,8 @@ fn token_in(headers: &HeaderMap) -> Option<&str> {
     let mut fields = headers.get_all(header::AUTHORIZATION).iter();
     let (field, None) = (fields.next()?, fields.next()) else { return None };
     let (scheme, token) = field.to_str().ok()?.split_once(' ')?;
-    let is_known = ["Bearer", "DPoP"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let is_known = [wire::scheme::BEARER, wire::scheme::DPOP]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
     is_known.then(|| token.trim_start())
 }

@@ -6,6 +6,7 @@ use axum::{
     response::IntoResponse,
 };
 use countersign_authority::{PresentedDpop, PresentedKey, Registration, account::AccountName};
+use countersign_protocol::wire;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,8 +18,6 @@ use crate::{
     body::{StrictJson, dpop_fields},
     problem::{Problem, ProblemBody, ProblemType},
 };
-
-const PATH: &str = "/v1/accounts";
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +47,7 @@ pub(crate) struct RegisteredBody {
 /// The `DPoP` header carries a proof by that very key for this method and URL.
 #[utoipa::path(
     post,
-    path = PATH,
+    path = wire::path::ACCOUNTS,
     tag = "accounts",
     params(("DPoP" = String, Header, description = "A DPoP proof by the key to be registered")),
     request_body = RegisterBody,
@@ -65,7 +64,8 @@ pub(crate) async fn register(
     headers: HeaderMap,
     StrictJson(body): StrictJson<RegisterBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let uri = app.authority.policy().origin.join(PATH).map_err(Problem::internal)?;
+    let uri =
+        app.authority.policy().origin.join(wire::path::ACCOUNTS).map_err(Problem::internal)?;
     let registered = app
         .authority
         .register(Registration {
@@ -107,7 +107,7 @@ pub(super) fn presented_key(value: &Value) -> Result<PresentedKey<'_>, Problem> 
 /// For resource servers that verify what the account signs.
 #[utoipa::path(
     get,
-    path = "/v1/accounts/{username}/jwks.json",
+    path = wire::path::ACCOUNT_KEYS,
     tag = "accounts",
     params(("username" = String, Path, description = "The username, the account id or the fingerprint")),
     responses(

@@ -3,6 +3,7 @@
 
 use axum::extract::{FromRequest, Request};
 use countersign_authority::{Caller, CallerAuthentication};
+use countersign_protocol::wire;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
@@ -103,14 +104,16 @@ fn check_methods(scheme: Option<ClientScheme>, form: &OAuthForm) -> Result<(), O
 
 /// The schemes that present a token to a resource, which says nothing about the client of an OAuth
 /// endpoint. Some programs add it to whatever they send.
-const OF_RESOURCES: [&[u8]; 3] = [b"Bearer", b"DPoP", b"SignJWT"];
+const OF_RESOURCES: [&str; 3] =
+    [wire::scheme::BEARER, wire::scheme::DPOP, wire::scheme::SIGNED_MESSAGE];
 
 /// How the client tried to authenticate itself by `Authorization`, if it did.
 fn authorization_scheme(headers: &HeaderMap) -> Option<ClientScheme> {
     let fields = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
     let mut schemes = fields.map(|field| field.split(|byte| *byte == b' ').next().unwrap_or(field));
-    let is_for_resources =
-        |scheme: &&[u8]| OF_RESOURCES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let is_for_resources = |scheme: &&[u8]| {
+        OF_RESOURCES.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()))
+    };
     let scheme = schemes.find(|scheme| !is_for_resources(scheme))?;
     let is_basic = scheme.eq_ignore_ascii_case(b"Basic");
     Some(if is_basic { ClientScheme::Basic } else { ClientScheme::Bearer })

@@ -5,7 +5,7 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
 };
 use countersign_authority::audit::RecordedEvent;
-use countersign_protocol::Principal;
+use countersign_protocol::{Principal, wire};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -68,7 +68,7 @@ pub(crate) struct EventBody {
 /// Read one's own audit trail, newest first.
 #[utoipa::path(
     get,
-    path = "/v1/events",
+    path = wire::path::EVENTS,
     tag = "account",
     security(("dpop" = [])),
     params(EventsQuery),

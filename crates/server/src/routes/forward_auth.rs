@@ -11,7 +11,7 @@ use axum::{
     routing::any,
 };
 use countersign_guard::{self as guard, Guard, Refused, Verified, add_session_nonce};
-use countersign_protocol::{Actor, Principal, Scopes};
+use countersign_protocol::{Actor, Principal, Scopes, wire};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE, request::Parts,
 };
@@ -25,8 +25,6 @@ use crate::{
     problem::{Problem, ProblemBody, ProblemType, Refusal as CountedRefusal},
 };
 
-const PATH: &str = "/forward-auth";
-
 #[derive(OpenApi)]
 #[openapi(
     paths(forward_auth),
@@ -36,15 +34,16 @@ struct Description;
 
 /// Whether a request for `path` is the question of a proxy.
 pub(crate) fn is_asked_at(path: &str) -> bool {
-    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(wire::path::FORWARD_AUTH)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The endpoint, for every method: Envoy asks with the client's.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Description::openapi())
-        .route(PATH, any(forward_auth))
-        .route("/forward-auth/", any(envoy))
-        .route("/forward-auth/{*path}", any(envoy))
+        .route(wire::path::FORWARD_AUTH, any(forward_auth))
+        .route(wire::path::FORWARD_AUTH_SLASH, any(envoy))
+        .route(wire::path::FORWARD_AUTH_BELOW, any(envoy))
 }
 
 /// Decide whether a request that a proxy describes is proven.
@@ -56,7 +55,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// method and authority, at this path followed by the client's.
 #[utoipa::path(
     method(get, head, post, put, patch, delete, options, trace),
-    path = "/forward-auth",
+    path = wire::path::FORWARD_AUTH,
     tag = "resources",
     params(("scope" = Option<String>, Query, description = "A scope that the principal must have. Any other query must be that of the client's request, and means nothing")),
     responses(
@@ -86,7 +85,7 @@ async fn envoy(
     request: Request,
 ) -> Response {
     let (asked, _) = request.into_parts();
-    let question = || Ok((ForwardedRequest::from_request(&asked, PATH)?, None));
+    let question = || Ok((ForwardedRequest::from_request(&asked, wire::path::FORWARD_AUTH)?, None));
     app.answer(&asked, question, peer).await
 }
 

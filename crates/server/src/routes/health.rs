@@ -5,6 +5,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use countersign_protocol::wire;
 
 use crate::{
     address::{PeerAddress, is_forwarded},
@@ -16,7 +17,7 @@ use crate::{
 /// Whether the server answers at all.
 #[utoipa::path(
     get,
-    path = "/healthz",
+    path = wire::path::HEALTH,
     tag = "operations",
     responses((status = 200, description = "It does", content_type = "text/plain"))
 )]
@@ -28,7 +29,7 @@ pub(crate) async fn alive() -> impl IntoResponse {
 /// has failed in the last seconds, and a key is there to sign.
 #[utoipa::path(
     get,
-    path = "/readyz",
+    path = wire::path::READY,
     tag = "operations",
     responses(
         (status = 200, description = "It can", content_type = "text/plain"),
@@ -43,7 +44,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, P
 /// The metrics in the text format of Prometheus, for those networks that may read them.
 #[utoipa::path(
     get,
-    path = "/metrics",
+    path = wire::path::METRICS,
     tag = "operations",
     responses(
         (status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text"),

@@ -2,7 +2,7 @@
 
 use axum::{Extension, extract::State, response::Response};
 use countersign_authority::{Introspection, IssuedToken, account::Username};
-use countersign_protocol::tokens::issue::AccessTokenClaims;
+use countersign_protocol::{tokens::issue::AccessTokenClaims, wire};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -34,7 +34,7 @@ pub(crate) struct IntrospectForm {
 /// and about those of others with the scope `introspect`.
 #[utoipa::path(
     post,
-    path = "/oauth/introspect",
+    path = wire::path::INTROSPECT,
     tag = "oauth",
     request_body(content = IntrospectForm, content_type = "application/x-www-form-urlencoded"),
     responses(

@@ -10,17 +10,16 @@ use axum::{
     response::Response,
 };
 use countersign_authority::PublishedKeys;
+use countersign_protocol::wire;
 
 use crate::{answer, app::App};
-
-pub(super) const PATH: &str = "/.well-known/jwks.json";
 
 const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 
 /// The public signing keys that are not expired, as a JWK Set (RFC 7517).
 #[utoipa::path(
     get,
-    path = PATH,
+    path = wire::path::JWKS,
     tag = "metadata",
     params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer")),
     responses(

@@ -10,7 +10,7 @@ use countersign_authority::{
     NewKeyProof, RenameKey, RevokeKey, SignedRequest,
     credential::{Credential, InvalidLabel},
 };
-use countersign_protocol::{Principal, keys::Thumbprint};
+use countersign_protocol::{Principal, keys::Thumbprint, wire};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -23,8 +23,6 @@ use crate::{
     body::{RawBody, SignedJson},
     problem::{Problem, ProblemBody, ProblemType},
 };
-
-const PATH: &str = "/v1/keys";
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeyBody {
@@ -83,7 +81,7 @@ pub(crate) struct RevokedBody {
 /// List the keys of one's account, live and revoked.
 #[utoipa::path(
     get,
-    path = PATH,
+    path = wire::path::KEYS,
     tag = "account",
     security(("dpop" = [])),
     responses(
@@ -105,7 +103,7 @@ pub(crate) async fn list_keys(
 /// The proof must be by a key of the account and cover the body (`tha`), or the body has an `approval`.
 #[utoipa::path(
     post,
-    path = PATH,
+    path = wire::path::KEYS,
     tag = "account",
     security(("dpop" = [])),
     request_body = AddKeyBody,
@@ -130,7 +128,7 @@ pub(crate) async fn add_key(
         address: client.0,
     };
     let change = app.authority.step_up(request, key).await?;
-    let uri = app.authority.policy().origin.join(PATH).map_err(Problem::internal)?;
+    let uri = app.authority.policy().origin.join(wire::path::KEYS).map_err(Problem::internal)?;
     let text = &body.new_key_proof;
     let proof = NewKeyProof { text, method: Method::POST.as_str(), uri: &uri };
     let key = app.authority.add_key(change, proof).await?;
@@ -141,7 +139,7 @@ pub(crate) async fn add_key(
 /// body (`tha`).
 #[utoipa::path(
     patch,
-    path = "/v1/keys/{thumbprint}",
+    path = wire::path::KEY,
     tag = "account",
     security(("dpop" = [])),
     params(("thumbprint" = String, Path, description = "The key's thumbprint")),
@@ -177,7 +175,7 @@ pub(crate) async fn rename_key(
 /// return=representation` the answer names the live keys that the revoked one had added.
 #[utoipa::path(
     delete,
-    path = "/v1/keys/{thumbprint}",
+    path = wire::path::KEY,
     tag = "account",
     security(("dpop" = [])),
     params(("thumbprint" = String, Path, description = "The key's thumbprint")),

@@ -1,16 +1,16 @@
 //! Authorization server metadata (RFC 8414).
 
 use axum::{Json, extract::State, http::header, response::IntoResponse};
-use countersign_protocol::{ProofKind, keys::Algorithm};
+use countersign_protocol::{ProofKind, keys::Algorithm, wire};
 use serde_json::{Value, json};
 
-use super::{jwks, revocations, token};
+use super::token;
 use crate::app::App;
 
 /// What clients must know to use this server.
 #[utoipa::path(
     get,
-    path = "/.well-known/oauth-authorization-server",
+    path = wire::path::AUTHORIZATION_SERVER,
     tag = "metadata",
     responses((status = 200, description = "Authorization server metadata (RFC 8414)"))
 )]
@@ -25,11 +25,11 @@ pub(crate) async fn metadata(State(app): State<App>) -> impl IntoResponse {
 fn document(issuer: &str) -> Value {
     json!({
         "issuer": issuer,
-        "token_endpoint": format!("{issuer}{}", token::PATH),
-        "jwks_uri": format!("{issuer}{}", jwks::PATH),
-        "introspection_endpoint": format!("{issuer}/oauth/introspect"),
-        "revocation_endpoint": format!("{issuer}/oauth/revoke"),
-        "countersign_revocations_uri": format!("{issuer}{}", revocations::PATH),
+        "token_endpoint": format!("{issuer}{}", wire::path::TOKEN),
+        "jwks_uri": format!("{issuer}{}", wire::path::JWKS),
+        "introspection_endpoint": format!("{issuer}{}", wire::path::INTROSPECT),
+        "revocation_endpoint": format!("{issuer}{}", wire::path::REVOKE),
+        "countersign_revocations_uri": format!("{issuer}{}", wire::path::REVOCATIONS),
         "response_types_supported": [],
         "grant_types_supported": [token::JWT_BEARER],
         "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],

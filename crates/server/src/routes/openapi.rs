@@ -1,6 +1,7 @@
 //! The description of the HTTP surface, generated from the handlers.
 
 use axum::{Router, body::Bytes, extract::State, http::header, response::IntoResponse};
+use countersign_protocol::wire;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -49,7 +50,7 @@ impl Modify for DpopScheme {
 /// tells those apart that one handler answers.
 pub(crate) fn add_common_refusals(api: &mut utoipa::openapi::OpenApi) {
     for (path, item) in &mut api.paths.paths {
-        let is_oauth = path.starts_with("/oauth/");
+        let is_oauth = path.starts_with(wire::path::OAUTH);
         name_by_method(item);
         let PathItem { get, put, post, patch, delete, .. } = item;
         for operation in [put, post, patch, delete].into_iter().flatten() {
@@ -137,7 +138,7 @@ pub(crate) fn router(mut api: utoipa::openapi::OpenApi) -> Router {
 /// This description.
 #[utoipa::path(
     get,
-    path = "/openapi.json",
+    path = wire::path::OPENAPI,
     tag = "metadata",
     responses((status = 200, description = "OpenAPI", content_type = "application/json"))
 )]

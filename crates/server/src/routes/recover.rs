@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use countersign_authority::{PresentedDpop, Recovered, Recovery, RecoveryKey};
-use countersign_protocol::keys::Thumbprint;
+use countersign_protocol::{keys::Thumbprint, wire};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -54,7 +54,7 @@ pub(crate) struct RecoveredBody {
 /// whose claim `tha` covers the body. With `new_password` there is no proof.
 #[utoipa::path(
     post,
-    path = "/v1/accounts/{username}/recover",
+    path = wire::path::RECOVER,
     tag = "accounts",
     params(
         ("username" = String, Path, description = "The username, the account id or the fingerprint"),

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::{body::Bytes, extract::State, http::header, response::IntoResponse};
 use countersign_authority::FEED_MAX_AGE;
+use countersign_protocol::wire;
 
 use crate::{
     app::App,
     problem::{Problem, ProblemBody},
 };
-
-pub(super) const PATH: &str = "/v1/revocations";
 
 /// What was revoked before its time, signed.
 ///
@@ -19,7 +18,7 @@ pub(super) const PATH: &str = "/v1/revocations";
 /// moments up to which every token of an account, or of anybody, counts as revoked.
 #[utoipa::path(
     get,
-    path = PATH,
+    path = wire::path::REVOCATIONS,
     tag = "metadata",
     responses(
         (status = 200, description = "A compact JWS", content_type = "application/jwt"),

@@ -2,6 +2,7 @@
 
 use axum::{Extension, extract::State};
 use countersign_authority::RevokingClient;
+use countersign_protocol::wire;
 use http::StatusCode;
 use utoipa::ToSchema;
 
@@ -31,7 +32,7 @@ pub(crate) struct RevokeForm {
 /// end only tokens of its own account.
 #[utoipa::path(
     post,
-    path = "/oauth/revoke",
+    path = wire::path::REVOKE,
     tag = "oauth",
     request_body(content = RevokeForm, content_type = "application/x-www-form-urlencoded"),
     responses(

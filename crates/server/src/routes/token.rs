@@ -7,6 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 use countersign_authority::{PresentedDpop, TokenRequest};
+use countersign_protocol::wire;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,7 +20,6 @@ use crate::{
     problem::{OAuthError, OAuthErrorBody},
 };
 
-pub(super) const PATH: &str = "/oauth/token";
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 #[derive(ToSchema)]
@@ -62,7 +62,7 @@ pub(crate) struct TokenBody {
 /// answer is `use_dpop_nonce`, and nothing is used up.
 #[utoipa::path(
     post,
-    path = PATH,
+    path = wire::path::TOKEN,
     tag = "oauth",
     params(("DPoP" = String, Header, description = "A DPoP proof by the key that the token will be bound to")),
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
@@ -82,7 +82,8 @@ pub(crate) async fn token(
         return Err(OAuthError::new("unsupported_grant_type")
             .description(format!("the one grant is {JWT_BEARER}")));
     }
-    let uri = app.authority.policy().origin.join(PATH).map_err(OAuthError::internal)?;
+    let uri =
+        app.authority.policy().origin.join(wire::path::TOKEN).map_err(OAuthError::internal)?;
     let grant = app
         .authority
         .login(TokenRequest {

@@ -1,7 +1,7 @@
 //! Who am I: a protected resource that says what the guard found.
 
 use axum::{Extension, extract::State, response::Response};
-use countersign_protocol::{AccountId, Principal, keys::Thumbprint, names::Fingerprint};
+use countersign_protocol::{AccountId, Principal, keys::Thumbprint, names::Fingerprint, wire};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -36,7 +36,7 @@ pub(crate) struct WhoamiBody<'a> {
 /// Say who makes the request, and how that was proven.
 #[utoipa::path(
     method(get, post, put, patch, delete),
-    path = "/v1/whoami",
+    path = wire::path::WHOAMI,
     tag = "account",
     security(("dpop" = [])),
     responses((status = 200, body = WhoamiBody))

@@ -10,6 +10,7 @@ use countersign_protocol::{
         raw_rsa::{self, RawRsaPrivateKey},
     },
     strict::base64,
+    wire,
 };
 use http::{Method, header::AUTHORIZATION};
 use serde::Deserialize;
@@ -138,7 +139,7 @@ impl Session {
         let target = self.api("/logout")?;
         self.end();
         let mut message = json_message(Method::POST, []);
-        let authorization = format!("Bearer {}", self.token().expose());
+        let authorization = format!("{} {}", wire::scheme::BEARER, self.token().expose());
         message.headers.insert(AUTHORIZATION, sensitive(&authorization));
         self.client().ask(&target, message).await?.into_success(&target).map(drop)
     }

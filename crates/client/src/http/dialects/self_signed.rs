@@ -1,6 +1,6 @@
 //! *self-signed*: JWTs by the client's own key in place of access tokens.
 
-use countersign_protocol::keys::PrivateKey;
+use countersign_protocol::{keys::PrivateKey, wire};
 use http::header::AUTHORIZATION;
 
 use crate::{
@@ -40,7 +40,9 @@ impl Client {
     ) -> Result<Response, ClientError> {
         request.refuse_own_proofs()?;
         let (target, mut message) = request.into_message()?;
-        message.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {jwt}")));
+        message
+            .headers
+            .insert(AUTHORIZATION, sensitive(&format!("{} {jwt}", wire::scheme::BEARER)));
         self.transport().send_to(&target, message, self.transport().max_response_bytes()).await
     }
 
@@ -49,9 +51,11 @@ impl Client {
     /// # Errors
     /// When the server refuses the JWT, as it does when it does not speak the dialect.
     pub async fn whoami_self_signed(&self, jwt: &str) -> Result<WhoAmI, ClientError> {
-        let target = self.metadata().api("/v1/whoami")?;
+        let target = self.metadata().api(wire::path::WHOAMI)?;
         let mut message = Message::get();
-        message.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {jwt}")));
+        message
+            .headers
+            .insert(AUTHORIZATION, sensitive(&format!("{} {jwt}", wire::scheme::BEARER)));
         self.ask(&target, message).await?.into_json(&target)
     }
 }

@@ -5,6 +5,7 @@ use countersign_protocol::{
     proofs::{nonce_pss, target_uri::TargetUri},
     strict::base64,
     tokens::offered_session::{OfferedSession, SessionExpectations},
+    wire,
 };
 use http::{HeaderName, Method, header::AUTHORIZATION};
 use serde::Deserialize;
@@ -17,7 +18,7 @@ use crate::http::{
     transport::Message,
 };
 
-const SIGNED_MESSAGE: HeaderName = HeaderName::from_static("signed-message");
+const SIGNED_MESSAGE: HeaderName = HeaderName::from_static(wire::header::SIGNED_MESSAGE);
 
 /// To which origins a session's signature may go.
 ///
@@ -87,7 +88,7 @@ impl Client {
         key: &PrivateKey,
         account: &str,
     ) -> Result<WhoAmI, ClientError> {
-        let target = self.metadata().api("/v1/whoami")?;
+        let target = self.metadata().api(wire::path::WHOAMI)?;
         let mut message = Message::get();
         self.sign_message(key, account, &mut message).await?;
         self.ask(&target, message).await?.into_json(&target)
@@ -144,7 +145,7 @@ impl Client {
         let session = session
             .map_err(|reason| ClientError::UnfitSession { issuer: issuer.to_owned(), reason })?;
         let signature = base64::encode(&nonce_pss::sign(key, &session)?);
-        let authorization = format!("SignJWT {}", session.jwt());
+        let authorization = format!("{} {}", wire::scheme::SIGNED_MESSAGE, session.jwt());
         message.headers.insert(AUTHORIZATION, sensitive(&authorization));
         message.headers.insert(SIGNED_MESSAGE, sensitive(&signature));
         Ok(())

@@ -1,0 +1,101 @@
+//! Names on the wire: paths, header fields and authorization schemes, each spelt in one place.
+//!
+//! Servers, guards and clients take them from here. They are plain text, since this crate knows no
+//! HTTP types. What only one dialect speaks is spelt where that dialect lives.
+
+/// Paths of the server's own resources. Those with a part in braces are templates for its router; a
+/// function of the same name fills them in.
+pub mod path {
+    /// What the paths of all OAuth endpoints begin with.
+    pub const OAUTH: &str = "/oauth/";
+    /// The token endpoint (RFC 6749 §3.2).
+    pub const TOKEN: &str = "/oauth/token";
+    /// Token introspection (RFC 7662).
+    pub const INTROSPECT: &str = "/oauth/introspect";
+    /// Token revocation (RFC 7009).
+    pub const REVOKE: &str = "/oauth/revoke";
+
+    /// Metadata of the authorization server (RFC 8414 §3).
+    pub const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+    /// Metadata of a resource server (RFC 9728 §3).
+    pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+    /// The keys that sign access tokens: a JWK Set (RFC 7517 §5).
+    pub const JWKS: &str = "/.well-known/jwks.json";
+
+    /// Registration of accounts.
+    pub const ACCOUNTS: &str = "/v1/accounts";
+    /// The keys of one account, for resource servers.
+    pub const ACCOUNT_KEYS: &str = "/v1/accounts/{username}/jwks.json";
+    /// Getting back into an account with an administrator's code.
+    pub const RECOVER: &str = "/v1/accounts/{username}/recover";
+    /// Who the caller is.
+    pub const WHOAMI: &str = "/v1/whoami";
+    /// The caller's keys.
+    pub const KEYS: &str = "/v1/keys";
+    /// One of the caller's keys.
+    pub const KEY: &str = "/v1/keys/{thumbprint}";
+    /// The caller's audit events.
+    pub const EVENTS: &str = "/v1/events";
+    /// The feed of revocations, for resource servers.
+    pub const REVOCATIONS: &str = "/v1/revocations";
+
+    /// Where a reverse proxy asks about a request.
+    pub const FORWARD_AUTH: &str = "/forward-auth";
+    /// The same with a slash, for a proxy that asks about `/`.
+    pub const FORWARD_AUTH_SLASH: &str = "/forward-auth/";
+    /// The same followed by the path that a proxy asks about.
+    pub const FORWARD_AUTH_BELOW: &str = "/forward-auth/{*path}";
+    /// Whether the process lives.
+    pub const HEALTH: &str = "/healthz";
+    /// Whether the server can do its work.
+    pub const READY: &str = "/readyz";
+    /// Counters for Prometheus.
+    pub const METRICS: &str = "/metrics";
+    /// The description of this interface.
+    pub const OPENAPI: &str = "/openapi.json";
+
+    /// [`ACCOUNT_KEYS`] of the account that is called `name`, percent-encoded where it must be.
+    pub fn account_keys(name: &str) -> String {
+        ACCOUNT_KEYS.replace("{username}", name)
+    }
+
+    /// [`KEY`] with this thumbprint.
+    pub fn key(thumbprint: &str) -> String {
+        KEY.replace("{thumbprint}", thumbprint)
+    }
+}
+
+/// Names of header fields, in lower case.
+pub mod header {
+    /// A proof of possession (RFC 9449 §4.1).
+    pub const DPOP: &str = "dpop";
+    /// The nonce that the next proof must carry (RFC 9449 §8).
+    pub const DPOP_NONCE: &str = "dpop-nonce";
+    /// The signature over a session's nonce and its JWT.
+    pub const SIGNED_MESSAGE: &str = "signed-message";
+    /// The nonce that the next signed message must carry.
+    pub const SESSION_NONCE: &str = "signjwt-nonce";
+    /// Which request this is, in logs.
+    pub const REQUEST_ID: &str = "x-request-id";
+}
+
+/// Schemes of the `Authorization` field. They are compared without regard to case.
+pub mod scheme {
+    /// A token without a proof (RFC 6750 §2.1).
+    pub const BEARER: &str = "Bearer";
+    /// A token that is bound to the key of a proof (RFC 9449 §7.1).
+    pub const DPOP: &str = "DPoP";
+    /// A session with a signature for this request.
+    pub const SIGNED_MESSAGE: &str = "SignJWT";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn templates_are_filled_in_whole() {
+        assert_eq!(path::account_keys("alice"), "/v1/accounts/alice/jwks.json");
+        assert_eq!(path::key("abc"), "/v1/keys/abc");
+    }
+}

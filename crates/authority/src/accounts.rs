@@ -5,3 +5,20 @@ pub(crate) mod enrolment;
 pub(crate) mod own_keys;
 pub(crate) mod recovery;
 pub(crate) mod step_up;
+
+use std::sync::Arc;
+
+use crate::{core::Core, tokens::Tokens};
+
+/// Accounts and their keys: registration, recovery, and what owners change.
+pub struct Accounts {
+    core: Arc<Core>,
+    tokens: Arc<Tokens>,
+}
+
+impl Accounts {
+    /// Over what the wings share; `tokens` learns of what is revoked.
+    pub(crate) const fn new(core: Arc<Core>, tokens: Arc<Tokens>) -> Self {
+        Self { core, tokens }
+    }
+}

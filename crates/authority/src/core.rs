@@ -1,11 +1,177 @@
-//! What every wing of the authority borrows.
+//! What every wing of the authority borrows: policy, ports, keys, what is kept in memory of the store,
+//! and the checks that all of them make.
 
+mod admission;
 pub(crate) mod credential_cache;
 pub(crate) mod dpop;
 pub(crate) mod effort;
-pub(crate) mod forgetting;
+mod epoch;
+mod forgetting;
 pub(crate) mod key_uses;
 pub(crate) mod password_hasher;
 pub(crate) mod pending_events;
-pub(crate) mod store_health;
+mod signers;
 pub(crate) mod turns;
+
+use std::sync::Arc;
+
+use countersign_protocol::{UnixTime, challenges::sealed::NonceSealer, proofs::dpop::ProofHeader};
+use quick_cache::sync::Cache;
+
+use self::{
+    credential_cache::CredentialCache, dpop::PROOF_HEADERS, effort::Comparisons, epoch::Epoch,
+    forgetting::Forgetting, key_uses::KeyUses, password_hasher::PasswordHasher,
+    pending_events::PendingEvents,
+};
+use crate::{
+    keys::{
+        published::PublishedKeys,
+        signing::{SigningKeyError, SigningKeys},
+        vault::Vault,
+    },
+    model::{
+        audit::{AuditFilter, RecordedEvent},
+        policy::Policy,
+    },
+    ports::{AuditStore, Ports, StoreError},
+};
+
+/// What the nonces of the server's own protected resources are for.
+const RESOURCES: &str = "resources";
+
+/// What the wings of an authority share.
+pub struct Core {
+    pub(crate) policy: Policy,
+    pub(crate) ports: Ports,
+    pub(crate) vault: Vault,
+    pub(crate) signing_keys: SigningKeys,
+    pub(crate) credentials: CredentialCache,
+    pub(crate) pending_events: PendingEvents,
+    pub(crate) key_uses: KeyUses,
+    pub(crate) passwords: PasswordHasher,
+    pub(crate) comparisons: Comparisons,
+    /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
+    pub(crate) nonces: NonceSealer,
+    /// The nonces of the server's own protected resources.
+    pub(crate) resource_nonces: NonceSealer,
+    pub(crate) epoch: Epoch,
+    /// The headers of proofs by credentials, by their text.
+    proof_headers: Cache<Box<str>, Arc<ProofHeader>>,
+    forgetting: Forgetting,
+    remembers_since: UnixTime,
+}
+
+impl Core {
+    /// Loads the signing keys, and finds out since when everything is remembered.
+    pub(crate) async fn open(
+        policy: Policy,
+        ports: Ports,
+        vault: Vault,
+    ) -> Result<Self, SigningKeyError> {
+        let now = ports.clock.now();
+        let signing_keys = SigningKeys::load(
+            Arc::clone(&ports.signing_keys),
+            &vault,
+            policy.key_schedules(),
+            now,
+            &*ports.random,
+        )
+        .await?;
+        let forgetting =
+            Forgetting::since_start(&*ports.clock, &*ports.audit, vault.is_new()).await?;
+        let remembers_since = if vault.is_new() {
+            UnixTime::EPOCH
+        } else {
+            last_event(&*ports.audit).await?.map_or(now, |last| last.max(now))
+        };
+        let epoch = Epoch::begin(&ports);
+        let turns = policy.passwords.unwrap_or_default().turns;
+        Ok(Self {
+            credentials: CredentialCache::new(policy.credential_cache),
+            pending_events: PendingEvents::default(),
+            key_uses: KeyUses::default(),
+            passwords: PasswordHasher::new(turns, &*ports.random),
+            comparisons: Comparisons::default(),
+            nonces: epoch.nonces(&vault, "token endpoint", &policy),
+            resource_nonces: epoch.nonces(&vault, RESOURCES, &policy),
+            proof_headers: Cache::new(PROOF_HEADERS),
+            policy,
+            ports,
+            vault,
+            signing_keys,
+            epoch,
+            forgetting,
+            remembers_since,
+        })
+    }
+
+    /// The policy.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The ports.
+    pub const fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The signing keys.
+    pub const fn signing_keys(&self) -> &SigningKeys {
+        &self.signing_keys
+    }
+
+    /// From when on a volatile replay log knows everything that was used: the start, or the last
+    /// event before it if that is later, because the clock was behind at the start. Before the very
+    /// first start there was nothing to be used.
+    pub const fn remembers_since(&self) -> UnixTime {
+        self.remembers_since
+    }
+
+    /// The JWK Set as it is published now.
+    pub async fn published_keys(&self) -> Arc<PublishedKeys> {
+        let now = self.now();
+        if let Err(error) = self.ensure_signing_keys(now).await {
+            tracing::error!(%error, "a signing key is lacking");
+        }
+        self.signing_keys.published(now)
+    }
+
+    /// Makes the signing keys that are lacking at `now`, before anything depends on them.
+    pub(crate) async fn ensure_signing_keys(&self, now: UnixTime) -> Result<(), SigningKeyError> {
+        self.signing_keys.ensure(now, &*self.ports.random).await
+    }
+
+    /// The time, by the authority's clock.
+    pub fn now(&self) -> UnixTime {
+        self.ports.clock.now()
+    }
+
+    /// What has ended at this time may be forgotten: the present, or earlier while the clock may be
+    /// ahead.
+    pub(crate) fn forgets_up_to(&self) -> UnixTime {
+        self.forgetting.up_to(&*self.ports.clock)
+    }
+
+    /// A nonce for the next proof at the token endpoint (RFC 9449 §8).
+    pub fn fresh_nonce(&self) -> String {
+        self.nonces.issue(self.now())
+    }
+
+    /// A sealer of the nonces of the protected resources, for the guard in front of them.
+    pub fn resource_nonces(&self) -> NonceSealer {
+        self.epoch.nonces(&self.vault, RESOURCES, &self.policy)
+    }
+
+    /// How many seconds verifiers may cache the JWKS.
+    pub fn jwks_max_age(&self) -> u64 {
+        self.signing_keys.jwks_max_age().as_secs()
+    }
+}
+
+/// When the newest event of the trail happened last.
+async fn last_event(trail: &dyn AuditStore) -> Result<Option<UnixTime>, StoreError> {
+    let newest = trail.events(&AuditFilter::default(), 1).await?.into_iter().next();
+    Ok(newest.map(|RecordedEvent { event, .. }| {
+        event.repeated.map_or(event.at, |repeated| repeated.last_at.max(event.at))
+    }))
+}

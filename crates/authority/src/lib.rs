@@ -8,6 +8,7 @@ mod accounts;
 mod authority;
 mod core;
 mod dialects;
+mod health;
 mod keys;
 mod login;
 mod maintenance;
@@ -15,6 +16,7 @@ mod model;
 pub mod ports;
 mod tokens;
 
+pub use crate::accounts::Accounts;
 pub use crate::accounts::administration::{AdminError, Administration, NewInvitation, NewRecovery};
 pub use crate::accounts::enrolment::{PresentedKey, Registered, Registration, RegistrationError};
 pub use crate::accounts::own_keys::{
@@ -23,6 +25,7 @@ pub use crate::accounts::own_keys::{
 pub use crate::accounts::recovery::{Recovered, Recovery, RecoveryError, RecoveryKey};
 pub use crate::accounts::step_up::{KeyChange, KeyOperation, MustSign, SignedRequest, StepUpError};
 pub use crate::authority::{Authority, StartError};
+pub use crate::core::Core;
 pub use crate::core::credential_cache::KnownCredential;
 pub use crate::core::dpop::{PresentedDpop, ProofError};
 pub use crate::dialects::gradecoin::registration_key::{RegistrationKey, RegistrationKeyError};
@@ -38,14 +41,21 @@ pub use crate::dialects::signjwt::{
     CheckedMessage, OpenSessionError, OpenedSession, SessionError, SignedMessage,
     UnprovenRegistration,
 };
+pub use crate::dialects::{
+    Dialects, gradecoin::Gradecoin, jwks_server::JwksServer, passwordless::Passwordless,
+    signjwt::Signjwt,
+};
+pub use crate::health::Health;
 pub use crate::keys::published::PublishedKeys;
 pub use crate::keys::vault;
+pub use crate::login::Login;
 pub use crate::login::assertion::{Caller, CallerAuthentication, CallerError};
 pub use crate::login::jwt_bearer::{Grant, LoginError, TokenRequest};
 pub use crate::maintenance::Maintenance;
 pub use crate::model::{
     account, audit, credential, email, invitation, key_life, limits, names, policy,
 };
+pub use crate::tokens::Tokens;
 pub use crate::tokens::feed::{FEED_MAX_AGE, RevocationFeedError};
 pub use crate::tokens::standing::{
     Introspection, IssuedToken, LoggedIn, RevokeTokenError, RevokingClient,

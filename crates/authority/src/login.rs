@@ -1,5 +1,21 @@
-//! Logins: who may have signed, assertions, and the grants that turn them into tokens.
+//! Logins: assertions by credentials, and the grant that turns them into tokens.
 
 pub(crate) mod assertion;
 pub(crate) mod jwt_bearer;
-pub(crate) mod signers;
+
+use std::sync::Arc;
+
+use crate::{core::Core, tokens::Tokens};
+
+/// Logins by key, and callers that authenticate themselves by one.
+pub struct Login {
+    core: Arc<Core>,
+    tokens: Arc<Tokens>,
+}
+
+impl Login {
+    /// Over what the wings share; `tokens` issues them.
+    pub(crate) const fn new(core: Arc<Core>, tokens: Arc<Tokens>) -> Self {
+        Self { core, tokens }
+    }
+}

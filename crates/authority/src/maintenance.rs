@@ -17,17 +17,16 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
     authority::Authority,
+    core::Core,
     keys::signing::SigningKeyError,
     model::audit::AuditEvent,
-    ports::{StoreCondition, StoreError},
+    ports::StoreError,
     tokens::revoked::{LateRevocation, READ},
 };
 
 /// How often the store is asked whether another process changed it: the longest time that an
 /// administrator's change takes to reach a running server.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
-/// How long a successful check of the store counts.
-const CHECK_HOLDS: Duration = Duration::from_secs(1);
 const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
 /// How many accounts are looked at in one transaction.
 const EXPIRE_BATCH: u32 = 200;
@@ -60,7 +59,7 @@ impl Maintenance {
         authority: Arc<Authority>,
         on_foreign_change: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let clock = &authority.ports.clock;
+        let clock = &authority.core.ports.clock;
         Self {
             clock: ClockWatch::new(clock.now(), clock.monotonic()),
             authority,
@@ -73,8 +72,8 @@ impl Maintenance {
 
     /// Works until it is dropped. Failures are logged and tried again at the next turn.
     pub async fn run(self) {
-        let keys_ready = self.authority.mutual.server_keys.keep_ready();
-        tokio::join!(self.keep_house(), self.keep_trail(), keys_ready);
+        let dialects = self.authority.dialects.run();
+        tokio::join!(self.keep_house(), self.keep_trail(), dialects);
     }
 
     async fn keep_house(&self) {
@@ -87,7 +86,7 @@ impl Maintenance {
         loop {
             tokio::select! {
                 _ = watch.tick() => {
-                    self.authority.note_condition();
+                    self.authority.health.note_condition();
                     report("clock", self.watch_clock().await);
                     report("watch", self.take_over_changes().await);
                 }
@@ -102,10 +101,10 @@ impl Maintenance {
 
     async fn keep_trail(&self) {
         loop {
-            self.authority.trail.arrived().await;
+            self.authority.core.pending_events.arrived().await;
             sleep(GATHER).await;
             self.write_trail().await;
-            if self.authority.key_uses.are_many() {
+            if self.authority.core.key_uses.are_many() {
                 self.write_key_uses().await;
             }
         }
@@ -120,12 +119,12 @@ impl Maintenance {
 
     /// Writes down the refusals that wait.
     pub async fn write_trail(&self) {
-        self.append(self.authority.trail.take()).await;
+        self.append(self.authority.core.pending_events.take()).await;
     }
 
     /// Writes down which keys were used since the last time, in batches, so that others get their turn.
     pub async fn write_key_uses(&self) {
-        let mut uses = self.authority.key_uses.take();
+        let mut uses = self.authority.core.key_uses.take();
         while !uses.is_empty() {
             let batch = uses.split_off(uses.len().saturating_sub(USES_BATCH));
             self.append(batch).await;
@@ -137,8 +136,8 @@ impl Maintenance {
             return;
         }
         let count = events.iter().map(AuditEvent::times).sum();
-        if let Err(error) = self.authority.ports.audit.append(events).await {
-            self.authority.trail.lost(count);
+        if let Err(error) = self.authority.core.ports.audit.append(events).await {
+            self.authority.core.pending_events.lost(count);
             tracing::error!(%error, count, "audit events were lost");
         }
     }
@@ -149,14 +148,15 @@ impl Maintenance {
     /// # Errors
     /// When the store fails.
     pub async fn tidy(&self) -> Result<(), SigningKeyError> {
-        let Authority { ports, revoked_tokens, store_health, .. } = &*self.authority;
-        for late in revoked_tokens.unwritten(self.authority.forgets_up_to()) {
+        let Authority { core, tokens, health, .. } = &*self.authority;
+        let ports = &core.ports;
+        for late in tokens.revoked.unwritten(core.forgets_up_to()) {
             let LateRevocation { token, event } = late;
             ports.revocations.revoke_token(token.clone(), event).await?;
-            revoked_tokens.written(&token.token_id);
+            tokens.revoked.written(&token.token_id);
         }
         if ports.watch.tidy().await? {
-            store_health.note_tidy(ports.clock.monotonic());
+            health.store.note_tidy(ports.clock.monotonic());
         }
         Ok(())
     }
@@ -166,22 +166,22 @@ impl Maintenance {
     /// # Errors
     /// When the store fails or a signing key does not open.
     pub async fn take_over_changes(&self) -> Result<(), SigningKeyError> {
-        let Authority { ports, live, revocation_feed, revoked_tokens, signing_keys, .. } =
-            &*self.authority;
+        let Authority { core, tokens, .. } = &*self.authority;
+        let Core { ports, credentials, signing_keys, .. } = &**core;
         if ports.watch.changed_elsewhere().await? {
             self.behind.store(true, Ordering::Relaxed);
         }
         if !self.behind.load(Ordering::Relaxed) {
             return Ok(());
         }
-        live.forget_all();
-        let ended = self.authority.forgets_up_to();
+        credentials.forget_all();
+        let ended = core.forgets_up_to();
         let revoked = ports.revocations.revoked_tokens(ended, READ).await;
         let reloaded = signing_keys.reload().await;
         // Last, so that nothing is remembered anew by what was known before; and in any case.
         (self.on_foreign_change)();
-        let revoked = revoked.map(|tokens| revoked_tokens.add(tokens));
-        revocation_feed.forget();
+        let revoked = revoked.map(|revoked| tokens.revoked.add(revoked));
+        tokens.feed.forget();
         revoked?;
         reloaded?;
         self.behind.store(false, Ordering::Relaxed);
@@ -195,13 +195,13 @@ impl Maintenance {
     /// # Errors
     /// Those of [`Self::maintain`].
     pub async fn watch_clock(&self) -> Result<(), SigningKeyError> {
-        let clock = &self.authority.ports.clock;
+        let clock = &self.authority.core.ports.clock;
         let now = clock.now();
         let jump = self.clock.observe(now, clock.monotonic());
         let went_back = matches!(jump, Some(Jump::Back(_)));
         // Once more at the next look: a request that began before may have told the time of then.
         if self.went_back.swap(went_back, Ordering::Relaxed) || went_back {
-            self.authority.forget_nonces(now);
+            self.authority.core.epoch.clock_was_set_back(&self.authority.core.ports, now);
             self.moments_are_ahead.store(true, Ordering::Relaxed);
         }
         let lowered = self.lower_moments(now).await;
@@ -216,9 +216,9 @@ impl Maintenance {
     /// the store fails, they stay until the next look, so that no revoked token counts.
     async fn lower_moments(&self, now: UnixTime) -> Result<(), StoreError> {
         if self.moments_are_ahead.load(Ordering::Relaxed) {
-            let Authority { ports, revoked_tokens, .. } = &*self.authority;
-            let stored = ports.revocations.revoked_tokens(now, READ).await?;
-            revoked_tokens.clock_was_set_back(now, stored);
+            let Authority { core, tokens, .. } = &*self.authority;
+            let stored = core.ports.revocations.revoked_tokens(now, READ).await?;
+            tokens.revoked.clock_was_set_back(now, stored);
             self.moments_are_ahead.store(false, Ordering::Relaxed);
         }
         Ok(())
@@ -229,14 +229,15 @@ impl Maintenance {
     /// # Errors
     /// When the store fails or a key cannot be made.
     pub async fn maintain(&self) -> Result<(), SigningKeyError> {
-        let Authority { ports, policy, revoked_tokens, signing_keys, .. } = &*self.authority;
+        let Authority { core, tokens, .. } = &*self.authority;
+        let Core { ports, policy, signing_keys, .. } = &**core;
         let now = ports.clock.now();
-        self.authority.passwords.free_idle_memory(ports.clock.monotonic());
+        core.passwords.free_idle_memory(ports.clock.monotonic());
         if signing_keys.maintain(now, &*ports.random).await? {
             tracing::info!("signing keys were rotated");
         }
-        let ended = self.authority.forgets_up_to();
-        revoked_tokens.forget_ended(ended);
+        let ended = core.forgets_up_to();
+        tokens.revoked.forget_ended(ended);
         self.expire_accounts(ended, now).await?;
         let pruned = ports.audit.prune(ended, &policy.retention).await?;
         if pruned > 0 {
@@ -249,55 +250,18 @@ impl Maintenance {
 impl Maintenance {
     /// Removes accounts whose time to be used for the first time has `ended`, in batches, so that others get their turn.
     async fn expire_accounts(&self, ended: UnixTime, now: UnixTime) -> Result<(), StoreError> {
-        let Authority { ports, policy, live, .. } = &*self.authority;
+        let Core { ports, policy, credentials, .. } = &*self.authority.core;
         let before = ended - policy.unused_account_lifetime;
         loop {
             let (removed, more) = ports.accounts.expire_unused(before, EXPIRE_BATCH, now).await?;
             if removed > 0 {
-                live.forget_all();
+                credentials.forget_all();
                 tracing::info!(removed, "accounts that nobody had ever used were removed");
             }
             if !more {
                 return Ok(());
             }
         }
-    }
-}
-
-impl Authority {
-    /// How the store is, and how long ago all of it was in its place.
-    pub fn store_condition(&self) -> (StoreCondition, Option<Duration>) {
-        let untidy_for = self.store_health.untidy_for(self.ports.clock.monotonic());
-        (self.ports.watch.condition(), untidy_for)
-    }
-
-    fn note_condition(&self) {
-        let condition = self.ports.watch.condition();
-        self.store_health.note(&condition, self.ports.clock.monotonic());
-    }
-
-    /// How many refusals could not be written to the audit trail.
-    pub fn dropped_events(&self) -> u64 {
-        self.trail.dropped()
-    }
-
-    /// Whether the server can do its work: the store reads and writes as much as a login does, no
-    /// write has failed in the last seconds, and keys are there to sign whatever it signs.
-    /// A good answer holds for a second, so that asking often costs no writes.
-    ///
-    /// # Errors
-    /// When it cannot.
-    pub async fn check(&self) -> Result<(), SigningKeyError> {
-        let now = self.ports.clock.monotonic();
-        let mut checked = self.checked.lock().await;
-        self.note_condition();
-        let failing = |error| StoreError::Unavailable(Box::new(error));
-        self.store_health.check(now).map_err(failing)?;
-        if checked.is_none_or(|last| now >= last + CHECK_HOLDS) {
-            self.ports.watch.check().await?;
-            *checked = Some(now);
-        }
-        self.ensure_signing_keys(self.now()).await
     }
 }
 

@@ -3,3 +3,36 @@
 pub(crate) mod feed;
 pub(crate) mod revoked;
 pub(crate) mod standing;
+
+use std::sync::Arc;
+
+use countersign_protocol::tokens::session::SessionSealer;
+
+use self::{
+    feed::RevocationFeed,
+    revoked::{READ, RevokedTokens},
+};
+use crate::{core::Core, ports::StoreError};
+
+/// Tokens that were issued.
+pub struct Tokens {
+    core: Arc<Core>,
+    pub(crate) revoked: RevokedTokens,
+    pub(crate) feed: RevocationFeed,
+    /// Tells sessions from tokens: they end otherwise.
+    sessions: Arc<SessionSealer>,
+}
+
+impl Tokens {
+    /// Loads the tokens that were revoked.
+    pub(crate) async fn load(
+        core: Arc<Core>,
+        sessions: Arc<SessionSealer>,
+    ) -> Result<Self, StoreError> {
+        let revoked = RevokedTokens::default();
+        let ended = core.forgets_up_to();
+        revoked.add(core.ports.revocations.revoked_tokens(ended, READ).await?);
+        let feed = RevocationFeed::new(core.ports.clock.monotonic());
+        Ok(Self { core, revoked, feed, sessions })
+    }
+}

@@ -185,9 +185,12 @@ pub(crate) async fn serve(
     let guarding = app.clone();
     let store_metrics = Arc::clone(&app.metrics);
     let log = app.access_log();
-    opened.store.measure(Arc::clone(&opened.authority.ports().clock), move |operation, took| {
-        store_metrics.store_operation(operation.name(), took);
-    });
+    opened.store.measure(
+        Arc::clone(&opened.authority.core.ports().clock),
+        move |operation, took| {
+            store_metrics.store_operation(operation.name(), took);
+        },
+    );
     let maintenance = || {
         let guarding = guarding.clone();
         Maintenance::new(Arc::clone(&opened.authority), move || guarding.forget_verified_tokens())

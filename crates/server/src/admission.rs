@@ -96,8 +96,8 @@ impl Admission {
     async fn count(&self, client: Option<ClientAddress>) -> Result<(), Problem> {
         let Some(ClientAddress(address)) = client else { return Ok(()) };
         let admitted = match self.allowance {
-            Allowance::Requests => self.authority.admit_request(address).await,
-            Allowance::Upkeep => self.authority.admit_upkeep(address).await,
+            Allowance::Requests => self.authority.core.admit_request(address).await,
+            Allowance::Upkeep => self.authority.core.admit_upkeep(address).await,
         };
         admitted.map_err(Problem::from)
     }

@@ -92,19 +92,19 @@ impl App {
             bearer: false,
         };
         let ports = GuardPorts {
-            clock: Arc::clone(&authority.ports().clock),
+            clock: Arc::clone(&authority.core.ports().clock),
             issuer_keys: Arc::clone(&ports) as _,
             replay_log: Arc::clone(&ports) as _,
             standing: ports,
         };
         let guard_of = |origin: &TargetUri, proofs: Proofs| {
-            let policy = guard_policy(authority.policy(), origin);
-            Guard::accepting(proofs, policy, ports.clone(), authority.resource_nonces())
+            let policy = guard_policy(authority.core.policy(), origin);
+            Guard::accepting(proofs, policy, ports.clone(), authority.core.resource_nonces())
         };
         let protect = |origin: &TargetUri| guard_of(origin, of_others(proofs.clone()));
         Self(Arc::new(Shared {
             protected: ProtectedOrigins::new(&settings.protected_origins, protect),
-            guard: guard_of(&authority.policy().origin, proofs.clone()),
+            guard: guard_of(&authority.core.policy().origin, proofs.clone()),
             metrics: Arc::new(Metrics::new()),
             jwks: JwksAnswer::default(),
             settings,
@@ -126,12 +126,12 @@ impl App {
         let log = self.access_log();
         let log_requests = around(move |request: &mut Request| log_request(&log, request));
         let around_answer = (log_requests, AnswerPanics);
-        let https = self.authority.policy().issuer().starts_with("https://");
+        let https = self.authority.core.policy().issuer().starts_with("https://");
         let add_headers =
             MapResponseLayer::new(move |response| security_headers::add(response, https));
         let cors = option_layer(security_headers::cors(&self.settings.cors));
         let around_all = (around_answer.clone(), add_headers, cors);
-        let pages = WebPages::new(&self.authority.policy().origin, &self.settings.cors);
+        let pages = WebPages::new(&self.authority.core.policy().origin, &self.settings.cors);
         let gate = Gate::new(&self.settings.limits);
         let admit = Admission::new(gate, Arc::clone(&self.authority), pages);
         let app = self.clone();
@@ -182,8 +182,8 @@ impl App {
     /// A log of requests, which counts in [`Shared::metrics`].
     pub fn access_log(&self) -> Arc<AccessLog> {
         Arc::new(AccessLog {
-            clock: Arc::clone(&self.authority.ports().clock),
-            ids: DrawnAhead::new(Arc::clone(&self.authority.ports().random)),
+            clock: Arc::clone(&self.authority.core.ports().clock),
+            ids: DrawnAhead::new(Arc::clone(&self.authority.core.ports().random)),
             metrics: Arc::clone(&self.metrics),
             proxies: Arc::clone(&self.settings.proxies),
         })
@@ -247,7 +247,7 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE)
 /// Every answer of the endpoints where proofs are made without a token carries the nonce for the
 /// next proof, and is not kept by caches (RFC 9449 §8.2).
 fn add_nonce(app: &App, mut response: Response) -> Response {
-    if let Ok(nonce) = HeaderValue::try_from(app.authority.fresh_nonce()) {
+    if let Ok(nonce) = HeaderValue::try_from(app.authority.core.fresh_nonce()) {
         let no_store = HeaderValue::from_static("no-store");
         let headers = response.headers_mut();
         headers.insert(DPOP_NONCE, nonce);

@@ -29,7 +29,7 @@ impl IssuerKeys for AuthorityPorts {
         kid: &Thumbprint,
         now: UnixTime,
     ) -> Result<Option<PublicKey>, PortUnavailable> {
-        Ok(self.0.signing_keys().public_key(kid, now))
+        Ok(self.0.core.signing_keys().public_key(kid, now))
     }
 }
 
@@ -40,13 +40,13 @@ impl Standing for AuthorityPorts {
         token: Verified<'_, AccessTokenClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        let known = self.0.standing(token.claims).await;
+        let known = self.0.tokens.standing(token.claims).await;
         let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
         Ok(known.map_or(TokenStanding::Revoked, |_| TokenStanding::Good))
     }
 
     fn algorithms(&self, key: &Thumbprint) -> Option<&'static [Algorithm]> {
-        self.0.registered_algorithms(key)
+        self.0.core.registered_algorithms(key)
     }
 
     async fn unbound_standing(
@@ -54,7 +54,7 @@ impl Standing for AuthorityPorts {
         token: Verified<'_, UnboundClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        let good = self.0.unbound_standing(token.claims).await;
+        let good = self.0.tokens.unbound_standing(token.claims).await;
         let good = good.map_err(|error| PortUnavailable(error.to_string()))?;
         Ok(if good { TokenStanding::Good } else { TokenStanding::Revoked })
     }
@@ -68,7 +68,7 @@ impl ReplayLog for AuthorityPorts {
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError> {
-        let log = &self.0.ports().replay_log;
+        let log = &self.0.core.ports().replay_log;
         log.check_and_insert(entry, owner, now).await.map_err(|error| match error {
             LogError::ShareUsedUp(error) => ReplayError::ShareUsedUp(error),
             LogError::Used => ReplayError::Used,
@@ -85,7 +85,7 @@ impl AccountKeys for AuthorityPorts {
         kid: Option<&Thumbprint>,
         _client: Option<ClientNetwork>,
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
-        let known = self.0.signers(name, kid).await;
+        let known = self.0.core.signers(name, kid).await;
         let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
         let key = |known: &KnownCredential| AccountKey {
             account_id: known.account.id,
@@ -99,7 +99,7 @@ impl AccountKeys for AuthorityPorts {
     }
 
     async fn key_used(&self, id: AccountId, key: &Thumbprint, now: UnixTime) {
-        self.0.key_used(id, key, now).await;
+        self.0.core.key_used(id, key, now).await;
     }
 }
 
@@ -111,7 +111,7 @@ impl Sessions for AuthorityPorts {
         now: UnixTime,
     ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
         let message = countersign_authority::SignedMessage { jwt, signature };
-        let message = self.0.check_message(message, now).await.map_err(refusal)?;
+        let message = self.0.dialects.signjwt.check_message(message, now).await.map_err(refusal)?;
         Ok(Box::new(Checked { authority: Arc::clone(&self.0), message, client }))
     }
 }
@@ -129,7 +129,12 @@ impl CheckedMessage for Checked {
     }
 
     async fn redeem(&self, now: UnixTime) -> Result<String, SessionRefusal> {
-        self.authority.redeem_message(&self.message, self.client, now).await.map_err(refusal)
+        self.authority
+            .dialects
+            .signjwt
+            .redeem_message(&self.message, self.client, now)
+            .await
+            .map_err(refusal)
     }
 }
 
@@ -151,7 +156,7 @@ impl ReplayLog for DurableLog {
         _owner: ReplayOwner,
         _now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError> {
-        let store = &self.0.ports().credentials;
+        let store = &self.0.core.ports().credentials;
         store.spend_assertion(entry).await.map_err(|error| match error {
             RecordLoginError::AlreadyUsed => ReplayError::Used,
             RecordLoginError::Forgotten

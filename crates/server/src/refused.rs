@@ -18,7 +18,7 @@ use crate::{
 /// Records it, if `response` is the answer to a request of `client` that a guard has decided about.
 pub(crate) fn record(app: &App, client: Option<ClientAddress>, mut response: Response) -> Response {
     if let (Some(actor), Some(client)) = (response.extensions().get::<Actor>(), client) {
-        app.authority.note_key_use(actor, client.0);
+        app.authority.core.note_key_use(actor, client.0);
         return response;
     }
     let Some(Refused { refusal, signer, .. }) = response.extensions_mut().remove() else {
@@ -35,7 +35,7 @@ pub(crate) fn record(app: &App, client: Option<ClientAddress>, mut response: Res
     if let (Some(signer), Some(client), true) = (signer, client, is_of_consequence(&refusal)) {
         let replayed = matches!(refusal, Refusal::JwtUsed | Refusal::Replayed);
         let who = (signer.account_id, signer.key);
-        app.authority.note_refused_request(who, replayed, &refusal.to_string(), client.0);
+        app.authority.tokens.note_refused_request(who, replayed, &refusal.to_string(), client.0);
     }
     response
 }

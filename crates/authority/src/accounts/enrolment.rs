@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::{
-    authority::Authority,
+    accounts::Accounts,
     core::dpop::{PresentedDpop, ProofError},
     model::{
         account::{InvalidUsername, Username},
@@ -94,7 +94,7 @@ impl Registered {
     }
 }
 
-impl Authority {
+impl Accounts {
     /// Registers an account.
     ///
     /// The proof need not carry a nonce: used again, it would ask for a name and a key that are
@@ -106,16 +106,18 @@ impl Authority {
         &self,
         registration: Registration<'_>,
     ) -> Result<Registered, RegistrationError> {
-        let now = self.now();
+        let now = self.core.now();
         if !self.is_invited(registration.enrolment_code, now).await? {
-            self.admit_registration(registration.address).await?;
+            self.core.admit_registration(registration.address).await?;
         }
         let result = self.try_register(&registration, now).await;
         if let Err(error) = &result
             && error.is_of_consequence()
         {
             let event = AuditEvent::new(now, EventKind::RegistrationRefused);
-            self.trail.note(event.from(registration.address).detail(error.to_string()));
+            self.core
+                .pending_events
+                .note(event.from(registration.address).detail(error.to_string()));
         }
         result
     }
@@ -128,7 +130,7 @@ impl Authority {
         let invitation = self.enrolment(registration.enrolment_code)?;
         let username: Username = registration.username.parse()?;
         self.admit_name(&username, invitation.as_ref(), now).await?;
-        let public_key = registration.public_key.parse(&self.policy.keys)?;
+        let public_key = registration.public_key.parse(&self.core.policy.keys)?;
         let label = match registration.label {
             Some(label) => label.parse()?,
             None => Label::of_kind(&public_key),
@@ -140,9 +142,9 @@ impl Authority {
         let new =
             NewAccount { credential: Credential { label, ..new.credential }, invitation, ..new };
         let registered = Registered::of(&new);
-        self.ports.accounts.create_account(new).await?;
+        self.core.ports.accounts.create_account(new).await?;
         // Another account may have had it without ever proving it.
-        self.live.forget(&registered.thumbprint);
+        self.core.credentials.forget(&registered.thumbprint);
         Ok(registered)
     }
 
@@ -154,14 +156,14 @@ impl Authority {
         address: IpAddr,
         now: UnixTime,
     ) -> NewAccount {
-        let id = AccountId::generate(now, &*self.ports.random);
+        let id = AccountId::generate(now, &*self.core.ports.random);
         let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id);
         let event = event.key(public_key.thumbprint()).from(address);
         let label = Label::of_kind(&public_key);
         NewAccount {
             id,
             username,
-            scopes: self.policy.default_scopes.clone(),
+            scopes: self.core.policy.default_scopes.clone(),
             credential: Credential::new(id, public_key, label, now),
             invitation: None,
             alias: None,
@@ -175,7 +177,7 @@ impl Authority {
         &self,
         code: Option<&str>,
     ) -> Result<Option<CodeHash>, RegistrationError> {
-        match (self.policy.enrolment, code) {
+        match (self.core.policy.enrolment, code) {
             (Enrolment::Closed, _) => Err(RegistrationError::Closed),
             (Enrolment::Invited, None) => Err(RegistrationError::CodeNeeded),
             (Enrolment::Open, None) => Ok(None),
@@ -195,11 +197,11 @@ impl Authority {
         code: Option<&str>,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let code = code.filter(|_| self.policy.enrolment != Enrolment::Closed);
+        let code = code.filter(|_| self.core.policy.enrolment != Enrolment::Closed);
         let Some(code) = code.and_then(|code| EnrolmentCode::parse(code).ok()) else {
             return Ok(false);
         };
-        let found = self.ports.invitations.invitation(&code.hash()).await?;
+        let found = self.core.ports.invitations.invitation(&code.hash()).await?;
         Ok(found.is_some_and(|found| found.is_usable(now) && found.purpose == Purpose::Register))
     }
 
@@ -212,7 +214,7 @@ impl Authority {
         now: UnixTime,
     ) -> Result<(), RegistrationError> {
         let Some(code_hash) = invitation else { return Ok(()) };
-        let invitation = self.ports.invitations.invitation(code_hash).await?;
+        let invitation = self.core.ports.invitations.invitation(code_hash).await?;
         let is_for = |Invitation { purpose, username: intended, .. }: &Invitation| {
             *purpose == Purpose::Register && intended.as_ref().is_none_or(|name| name == username)
         };
@@ -227,11 +229,11 @@ impl Authority {
         code: Option<&CodeHash>,
         now: UnixTime,
     ) -> Result<(), RegistrationError> {
-        if self.policy.names.is_free(username) {
+        if self.core.policy.names.is_free(username) {
             return Ok(());
         }
         let Some(code) = code else { return Err(RegistrationError::NameReserved) };
-        let invitation = self.ports.invitations.invitation(code).await?;
+        let invitation = self.core.ports.invitations.invitation(code).await?;
         // Without an invitation that works, nobody learns anything about names.
         let invitation = invitation.filter(|invitation| invitation.is_usable(now));
         let invited = invitation.ok_or(RegistrationError::CodeUnusable)?.username;
@@ -250,11 +252,12 @@ impl Authority {
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<(), ProofError> {
-        let (proof, signer) = self.verify_proof(proof, NonceRule::IfPresent(&self.nonces), now)?;
+        let (proof, signer) =
+            self.core.verify_proof(proof, NonceRule::IfPresent(&self.core.nonces), now)?;
         if signer.thumbprint() != key.thumbprint() {
             return Err(DpopError::OtherKey.into());
         }
-        self.spend_proof(proof, owner, now).await.map(drop)
+        self.core.spend_proof(proof, owner, now).await.map(drop)
     }
 }
 

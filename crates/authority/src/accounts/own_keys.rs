@@ -13,14 +13,14 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
+    accounts::Accounts,
     accounts::{
         enrolment::PresentedKey,
         step_up::{KeyChange, KeyOperation, MustSign},
     },
-    authority::Authority,
     core::dpop::{PresentedDpop, ProofError},
     model::{
-        account::{AccountName, Fingerprint, Username},
+        account::{Account, AccountName, AccountStatus, Fingerprint, Username},
         audit::{AuditFilter, EventKind, RecordedEvent},
         credential::{Credential, InvalidLabel, Label},
     },
@@ -122,7 +122,7 @@ fn check_made_for_server(principal: &Principal) -> Result<(), OwnRecordsError> {
     }
 }
 
-impl Authority {
+impl Accounts {
     /// The keys of the principal's account: the live ones, and those that were revoked last, oldest
     /// first.
     ///
@@ -133,7 +133,7 @@ impl Authority {
         principal: &Principal,
     ) -> Result<Vec<Credential>, OwnRecordsError> {
         check_made_for_server(principal)?;
-        Ok(self.ports.credentials.credentials_of(principal.account_id).await?)
+        Ok(self.core.ports.credentials.credentials_of(principal.account_id).await?)
     }
 
     /// The name of the principal's account.
@@ -153,12 +153,14 @@ impl Authority {
         principal: &Principal,
     ) -> Result<(Username, Option<Fingerprint>), StoreError> {
         if let Some(key) = principal.key {
-            let known = self.live.get(&key.credential, &*self.ports.credentials).await?;
+            let known =
+                self.core.credentials.get(&key.credential, &*self.core.ports.credentials).await?;
             if let Some(known) = known.filter(|known| known.account.id == principal.account_id) {
                 return Ok((known.account.username.clone(), known.account.fingerprint));
             }
         }
-        let account = self.ports.accounts.account(&AccountName::Id(principal.account_id)).await?;
+        let account =
+            self.core.ports.accounts.account(&AccountName::Id(principal.account_id)).await?;
         let gone = || StoreError::Corrupt {
             table: "accounts",
             column: "account_id",
@@ -166,6 +168,24 @@ impl Authority {
         };
         let account = account.ok_or_else(gone)?;
         Ok((account.username, account.fingerprint))
+    }
+
+    /// An account and its live public keys, oldest first, for resource servers that verify what it signs; `None`
+    /// when there is no such account or it is disabled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn account_keys(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(Account, Vec<PublicKey>)>, StoreError> {
+        let account = self.core.ports.accounts.account(name).await?;
+        let active = account.filter(|account| account.status == AccountStatus::Active);
+        let Some(account) = active else { return Ok(None) };
+        let mut live = self.core.self_signing_keys(account.id).await?;
+        live.sort_by_key(|known| known.credential.created_at);
+        let keys = live.iter().map(|known| known.credential.public_key.clone()).collect();
+        Ok(Some((account, keys)))
     }
 
     /// The principal's own audit trail, newest first, before the event `before`.
@@ -181,7 +201,7 @@ impl Authority {
         check_made_for_server(principal)?;
         let account_id = Some(principal.account_id);
         let filter = AuditFilter { account_id, before, ..AuditFilter::default() };
-        Ok(self.ports.audit.events(&filter, limit).await?)
+        Ok(self.core.ports.audit.events(&filter, limit).await?)
     }
 
     /// The addition of a key as it was presented, with a name for it.
@@ -193,7 +213,7 @@ impl Authority {
         presented: PresentedKey<'_>,
         label: Option<&str>,
     ) -> Result<AddKey, AddKeyError> {
-        let public_key = presented.parse(&self.policy.keys)?;
+        let public_key = presented.parse(&self.core.policy.keys)?;
         let label = match label {
             Some(label) => label.parse()?,
             None => Label::of_kind(&public_key),
@@ -218,14 +238,14 @@ impl Authority {
             uri: new_key_proof.uri,
         };
         // Keys are added at a protected resource, whose nonces are those that the client has.
-        let rule = NonceRule::IfPresent(&self.resource_nonces);
+        let rule = NonceRule::IfPresent(&self.core.resource_nonces);
         let account_id = change.author.account_id;
-        let account = self.ports.accounts.account(&AccountName::Id(account_id)).await;
+        let account = self.core.ports.accounts.account(&AccountName::Id(account_id)).await;
         let account = account.map_err(AddCredentialError::from)?;
         let account = account.ok_or(AddCredentialError::NoAccount)?;
-        let proof = self.parse_proof(&presented).map_err(ProofError::from)?;
+        let proof = self.core.parse_proof(&presented).map_err(ProofError::from)?;
         let proof = proof.for_account(|name| account.is_called(name))?;
-        let verified = self.verify_parsed(proof, &presented, rule, now);
+        let verified = self.core.verify_parsed(proof, &presented, rule, now);
         let (proof, signer) = verified.map_err(ProofError::from)?;
         if signer.thumbprint() != public_key.thumbprint() {
             return Err(ProofError::from(DpopError::OtherKey).into());
@@ -236,24 +256,24 @@ impl Authority {
         };
         let event = change.event(EventKind::KeyAdded, credential.thumbprint(), None);
         let owner = ReplayOwner::account(account_id, Some(change.address.into()));
-        self.spend_proof(proof, owner, now).await?;
+        self.core.spend_proof(proof, owner, now).await?;
         if let Some(approval) = change.approval {
             self.spend_approval(approval).await?;
         }
         let limits = KeyLimits {
-            live: self.policy.max_keys_per_account,
-            revoked: self.policy.max_revoked_keys_per_account,
+            live: self.core.policy.max_keys_per_account,
+            revoked: self.core.policy.max_revoked_keys_per_account,
             password_token_of: change.author.token_issued_at,
         };
-        self.ports.credentials.add_credential(&credential, limits, event).await?;
-        self.live.forget(&credential.thumbprint());
-        self.live.forget_keys_of(account_id);
+        self.core.ports.credentials.add_credential(&credential, limits, event).await?;
+        self.core.credentials.forget(&credential.thumbprint());
+        self.core.credentials.forget_keys_of(account_id);
         Ok(credential)
     }
 
     /// Records an approval as used, so durably that no restart revives it.
     async fn spend_approval(&self, approval: Unspent<KeyApproval>) -> Result<(), AddKeyError> {
-        let spent = self.ports.credentials.spend_assertion(approval.entry()).await;
+        let spent = self.core.ports.credentials.spend_assertion(approval.entry()).await;
         let receipt = spent.map_err(|error| match error {
             RecordLoginError::AlreadyUsed | RecordLoginError::NotLive => AddKeyError::ApprovalUsed,
             RecordLoginError::Forgotten => {
@@ -276,9 +296,9 @@ impl Authority {
         let detail = format!("to {label}");
         let event = change.event(EventKind::KeyRenamed, *thumbprint, Some(&detail));
         let account_id = change.author.account_id;
-        let store = &self.ports.credentials;
+        let store = &self.core.ports.credentials;
         let renamed = store.rename_credential(account_id, thumbprint, label, event).await;
-        self.live.forget(thumbprint);
+        self.core.credentials.forget(thumbprint);
         renamed
     }
 
@@ -294,12 +314,12 @@ impl Authority {
         let RevokeKey { thumbprint } = change.operation;
         let account_id = change.author.account_id;
         let event = change.event(EventKind::KeyRevoked, thumbprint, None);
-        let store = &self.ports.credentials;
+        let store = &self.core.ports.credentials;
         let result = store.revoke_credential(account_id, &thumbprint, true, event).await;
         // Also after a failure: the store may have done it and failed to say so.
-        self.live.forget(&thumbprint);
+        self.core.credentials.forget(&thumbprint);
         if matches!(result, Ok(()) | Err(RevokeCredentialError::Store(_))) {
-            self.revocation_feed.forget();
+            self.tokens.feed.forget();
         }
         result?;
         // Read after the revocation, since when it adds no key any more.

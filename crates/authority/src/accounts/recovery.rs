@@ -18,8 +18,8 @@ use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
 use crate::{
+    accounts::Accounts,
     accounts::enrolment::PresentedKey,
-    authority::Authority,
     core::{
         dpop::{PresentedDpop, ProofError},
         password_hasher::{HashError, NO_PASSWORD, Secret},
@@ -77,7 +77,7 @@ struct Permission {
     revoke_others: bool,
 }
 
-impl Authority {
+impl Accounts {
     /// Lets a new key log in to an account, by an administrator's word. Returns its thumbprint too.
     ///
     /// The proof need not carry a nonce, nor be new: used again, it would bring a code that is used up.
@@ -89,9 +89,9 @@ impl Authority {
         recovery: Recovery<'_>,
         key: RecoveryKey<'_>,
     ) -> Result<(Recovered, Thumbprint), RecoveryError> {
-        let now = self.now();
+        let now = self.core.now();
         let permission = self.permission(&recovery, now).await?;
-        let public_key = key.public_key.parse(&self.policy.keys)?;
+        let public_key = key.public_key.parse(&self.core.policy.keys)?;
         let label = match key.label {
             Some(label) => label.parse()?,
             None => Label::of_kind(&public_key),
@@ -102,7 +102,7 @@ impl Authority {
         let event = permission.event("a new key", now).key(thumbprint).from(recovery.address);
         let recovered =
             self.recover(permission, NewSecret::Key(Box::new(credential)), event).await?;
-        self.live.forget(&thumbprint);
+        self.core.credentials.forget(&thumbprint);
         Ok((recovered, thumbprint))
     }
 
@@ -115,12 +115,12 @@ impl Authority {
         &self,
         recovery: Recovery<'_>,
     ) -> Result<(Recovered, Secret), RecoveryError> {
-        let now = self.now();
+        let now = self.core.now();
         let permission = self.permission(&recovery, now).await?;
         if !self.has_password(&permission.account).await? {
             return Err(RecoveryError::NoPassword);
         }
-        let (password, hash) = self.make_password(recovery.address).await?;
+        let (password, hash) = self.core.make_password(recovery.address).await?;
         let event = permission.event("a new password", now).from(recovery.address);
         let recovered = self.recover(permission, NewSecret::Password(hash), event).await?;
         Ok((recovered, password))
@@ -135,7 +135,7 @@ impl Authority {
         now: UnixTime,
     ) -> Result<Permission, RecoveryError> {
         let account = match recovery.name.parse::<AccountName>() {
-            Ok(name) => self.ports.accounts.account(&name).await?,
+            Ok(name) => self.core.ports.accounts.account(&name).await?,
             Err(_) => None,
         };
         let account_id = account.as_ref().map(|account| account.id);
@@ -143,10 +143,10 @@ impl Authority {
             return Ok(permission);
         }
         let guesser = LimitKey::Network(recovery.address.into());
-        self.take(|limits| &limits.recovery_failures, guesser).await?;
+        self.core.take(|limits| &limits.recovery_failures, guesser).await?;
         let mut event = AuditEvent::new(now, EventKind::RecoveryRefused).from(recovery.address);
         event.account_id = account_id;
-        self.trail.note(event.detail(RecoveryError::CodeUnusable.to_string()));
+        self.core.pending_events.note(event.detail(RecoveryError::CodeUnusable.to_string()));
         Err(RecoveryError::CodeUnusable)
     }
 
@@ -158,7 +158,7 @@ impl Authority {
     ) -> Result<Option<Permission>, StoreError> {
         let account = account.filter(|account| account.status == AccountStatus::Active);
         let made = match &account {
-            Some(account) => self.ports.invitations.recovery(&account.username).await?,
+            Some(account) => self.core.ports.invitations.recovery(&account.username).await?,
             None => None,
         };
         // What is no code, and what no code was made for, is compared all the same.
@@ -178,8 +178,9 @@ impl Authority {
         public_key: &PublicKey,
         now: UnixTime,
     ) -> Result<(), RecoveryError> {
-        let rule = NonceRule::IfPresent(&self.nonces);
-        let (proof, signer) = self.verify_proof(&key.proof, rule, now).map_err(ProofError::from)?;
+        let rule = NonceRule::IfPresent(&self.core.nonces);
+        let (proof, signer) =
+            self.core.verify_proof(&key.proof, rule, now).map_err(ProofError::from)?;
         if signer.thumbprint() != public_key.thumbprint() {
             return Err(ProofError::from(DpopError::OtherKey).into());
         }
@@ -188,10 +189,10 @@ impl Authority {
     }
 
     async fn has_password(&self, account: &Account) -> Result<bool, StoreError> {
-        if self.policy.passwords.is_none() {
+        if self.core.policy.passwords.is_none() {
             return Ok(false);
         }
-        let known = self.ports.passwords.password(&AccountName::Id(account.id)).await?;
+        let known = self.core.ports.passwords.password(&AccountName::Id(account.id)).await?;
         Ok(known.is_some_and(|(_, hash)| hash != NO_PASSWORD))
     }
 
@@ -201,28 +202,28 @@ impl Authority {
         secret: NewSecret,
         event: AuditEvent,
     ) -> Result<Recovered, RecoveryError> {
-        let max_keys = self.policy.max_keys_per_account;
+        let max_keys = self.core.policy.max_keys_per_account;
         let ends_tokens = revoke_others || matches!(secret, NewSecret::Password(_));
         let Account { id: account_id, username, .. } = account;
         let recovery = AccountRecovery { account_id, code_hash, secret, max_keys, event };
-        let outcome = self.ports.invitations.recover(recovery).await;
+        let outcome = self.core.ports.invitations.recover(recovery).await;
         if matches!(outcome, Err(RecoverError::Store(_))) {
             // The store may have done it and failed to say so.
-            self.live.forget_all();
+            self.core.credentials.forget_all();
         }
         if matches!(outcome, Ok(_) | Err(RecoverError::Store(_))) {
-            self.live.forget_keys_of(account_id);
+            self.core.credentials.forget_keys_of(account_id);
             if ends_tokens {
                 // Up to now: what was issued while the store did it is covered too.
-                let issued_at = self.now();
+                let issued_at = self.core.now();
                 let before = RevokedBefore { issued_at, expires_at: issued_at + LONGEST_TOKEN };
-                self.revoked_tokens.end_account(account_id, before);
+                self.tokens.revoked.end_account(account_id, before);
             }
-            self.revocation_feed.forget();
+            self.tokens.feed.forget();
         }
         let revoked = outcome?;
         for key in &revoked {
-            self.live.forget(key);
+            self.core.credentials.forget(key);
         }
         Ok(Recovered { account_id, username, revoked })
     }

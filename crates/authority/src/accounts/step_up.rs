@@ -21,7 +21,7 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    authority::Authority,
+    accounts::Accounts,
     model::{
         audit::{AuditEvent, EventKind},
         limits::RateLimited,
@@ -114,7 +114,7 @@ impl<O> KeyChange<O> {
     }
 }
 
-impl Authority {
+impl Accounts {
     /// Decides whether the request may do `operation` to the credentials of its account.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Authority {
         request: SignedRequest<'_>,
         operation: O,
     ) -> Result<KeyChange<O>, StepUpError> {
-        let now = self.now();
+        let now = self.core.now();
         let decided = self.author(&request, &operation, now).await;
         if let Err(error) = &decided
             && error.is_of_consequence()
@@ -134,7 +134,7 @@ impl Authority {
         let (author, approval) = decided?;
         // Last, so that no refusal takes anything from the allowance of the day.
         if O::COUNTS_BY_DAY {
-            self.admit_key_change(author.account_id, request.address).await?;
+            self.core.admit_key_change(author.account_id, request.address).await?;
         }
         Ok(KeyChange { operation, author, at: now, address: request.address, approval })
     }
@@ -153,9 +153,9 @@ impl Authority {
             check_body(request, O::MUST_SIGN)?;
         }
         if O::WITHDRAWS {
-            self.admit_withdrawal(key.credential).await?;
+            self.core.admit_withdrawal(key.credential).await?;
         } else {
-            self.admit_account(account_id).await?;
+            self.core.admit_account(account_id).await?;
         }
         let credential = self.live_credential(account_id, key.credential).await?;
         let Some(text) = request.approval else {
@@ -174,9 +174,9 @@ impl Authority {
         account_id: AccountId,
         key: Thumbprint,
     ) -> Result<Option<Thumbprint>, StepUpError> {
-        let store = &*self.ports.credentials;
-        let Some(known) = self.live.get(&key, store).await? else {
-            let has_none = self.live.of_account(account_id, store).await?.is_empty();
+        let store = &*self.core.ports.credentials;
+        let Some(known) = self.core.credentials.get(&key, store).await? else {
+            let has_none = self.core.credentials.of_account(account_id, store).await?.is_empty();
             return has_none.then_some(None).ok_or(StepUpError::Password);
         };
         let is_own = known.is_live() && known.account.id == account_id;
@@ -192,17 +192,18 @@ impl Authority {
         now: UnixTime,
     ) -> Result<(Thumbprint, Unspent<KeyApproval>), StepUpError> {
         let presented = PresentedKeyApproval::parse(text)?;
-        let signer = self.live.get(&presented.kid()?, &*self.ports.credentials).await?;
+        let signer =
+            self.core.credentials.get(&presented.kid()?, &*self.core.ports.credentials).await?;
         let signer = signer.filter(|known| {
             let is_own = known.is_live() && known.account.id == account_id;
-            is_own && self.policy.admits(&known.credential.public_key)
+            is_own && self.core.policy.admits(&known.credential.public_key)
         });
         let signer = signer.ok_or(StepUpError::Approver)?;
         let expected = KeyApprovalExpectations {
-            issuer: self.policy.issuer(),
+            issuer: self.core.policy.issuer(),
             new_key,
-            max_lifetime: self.policy.tokens.max_assertion_lifetime,
-            skew: self.policy.skew,
+            max_lifetime: self.core.policy.tokens.max_assertion_lifetime,
+            skew: self.core.policy.skew,
         };
         let approval = presented.verify(&signer.credential.public_key, &expected, now)?;
         Ok((signer.credential.thumbprint(), approval))
@@ -219,7 +220,7 @@ impl Authority {
     ) {
         let event = AuditEvent::new(now, EventKind::KeyChangeRefused);
         let event = event.account(request.principal.account_id).key(key).from(request.address);
-        self.trail.note(event.detail(format!("{}: {error}", O::NAME)));
+        self.core.pending_events.note(event.detail(format!("{}: {error}", O::NAME)));
     }
 }
 

@@ -44,7 +44,7 @@ impl KnownCredential {
 }
 
 /// A bounded cache of credentials.
-pub(crate) struct LiveCredentials {
+pub(crate) struct CredentialCache {
     known: Cache<Thumbprint, Arc<KnownCredential>>,
     /// Ids by folded username. An account keeps both for ever.
     names: Cache<String, AccountId>,
@@ -54,7 +54,7 @@ pub(crate) struct LiveCredentials {
     changes: Mutex<u64>,
 }
 
-impl LiveCredentials {
+impl CredentialCache {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             known: Cache::new(capacity),

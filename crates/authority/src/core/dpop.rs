@@ -13,7 +13,7 @@ use countersign_protocol::{
 };
 use thiserror::Error;
 
-use crate::{authority::Authority, ports::ReplayError};
+use crate::{core::Core, ports::ReplayError};
 
 /// How many headers of proofs are known again by their text. Each takes one or two kilobytes.
 pub(crate) const PROOF_HEADERS: usize = 4096;
@@ -29,7 +29,7 @@ pub struct PresentedDpop<'a> {
     pub uri: &'a TargetUri,
 }
 
-impl Authority {
+impl Core {
     /// Verifies a proof by whatever key it carries, under the rules of the token endpoint.
     pub(crate) fn verify_proof(
         &self,
@@ -58,7 +58,7 @@ impl Authority {
         now: UnixTime,
     ) -> Result<(Unspent<DpopProof>, PublicKey), DpopError> {
         let header = Arc::clone(proof.header());
-        let registered = self.live.known_key(&header.thumbprint());
+        let registered = self.credentials.known_key(&header.thumbprint());
         let is_credential = registered.is_some();
         if registered.as_ref().is_some_and(|key| !key.algorithms().contains(&proof.algorithm())) {
             // It was registered for another algorithm, and a key is used with one (RFC 8725 §3.1).
@@ -87,7 +87,7 @@ impl Authority {
     /// The algorithms that a registered key is for, when that is fewer than keys of its kind are, and
     /// the key is in memory: it is, while tokens of that credential are used.
     pub fn registered_algorithms(&self, key: &Thumbprint) -> Option<&'static [Algorithm]> {
-        let known = self.live.known_key(key)?;
+        let known = self.credentials.known_key(key)?;
         known.is_narrowed().then(|| known.algorithms())
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use countersign_protocol::keys::{PublicKey, Verifications};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::{authority::Authority, model::limits::RateLimited};
+use crate::{core::Core, model::limits::RateLimited};
 
 /// Where those wait who make the server compare a signature with many keys, one after the other.
 ///
@@ -27,10 +27,10 @@ impl Comparisons {
     }
 }
 
-/// The verifications of one login. Each but the first, which [`Authority::admit_login`] has counted,
+/// The verifications of one login. Each but the first, which [`Core::admit_login`] has counted,
 /// is taken from the allowance of the client's network before it is done.
 pub(crate) struct Effort<'a> {
-    authority: &'a Authority,
+    core: &'a Core,
     address: IpAddr,
     budget: Verifications,
     paid: u32,
@@ -38,8 +38,8 @@ pub(crate) struct Effort<'a> {
 
 impl<'a> Effort<'a> {
     /// That of a login from `address`.
-    pub(crate) fn new(authority: &'a Authority, address: IpAddr) -> Self {
-        Self { authority, address, budget: Verifications::default(), paid: 1 }
+    pub(crate) fn new(core: &'a Core, address: IpAddr) -> Self {
+        Self { core, address, budget: Verifications::default(), paid: 1 }
     }
 
     /// Whether a signature may still be compared with what `key` makes, in `forms` ways: in the turn
@@ -57,10 +57,10 @@ impl<'a> Effort<'a> {
             return Ok(None);
         }
         let due = self.budget.spent().saturating_sub(self.paid);
-        self.authority.admit_verifications(self.address, due).await?;
+        self.core.admit_verifications(self.address, due).await?;
         self.paid += due;
         let keys = if is_first { 1 } else { 2 };
-        Ok(Some(self.authority.comparisons.turn(keys).await))
+        Ok(Some(self.core.comparisons.turn(keys).await))
     }
 
     /// Whether nothing was compared.

@@ -12,7 +12,7 @@ use countersign_protocol::{
 use parking_lot::Mutex;
 
 use crate::{
-    authority::Authority,
+    core::Core,
     model::audit::{AuditEvent, EventKind, Repeated},
 };
 
@@ -115,7 +115,7 @@ fn event(used: &Used, Use { address, first_at, last_at, times }: Use) -> AuditEv
     AuditEvent { address, repeated, ..event }
 }
 
-impl Authority {
+impl Core {
     /// Counts a request that `actor` made from `address`, and whose proof was accepted: for the audit
     /// trail, which tells for each day which key was used how often from which network.
     pub fn note_key_use(&self, actor: &Actor, address: IpAddr) {
@@ -124,8 +124,8 @@ impl Authority {
         let used = Used { account_id: actor.account_id, key, proof, network };
         match self.key_uses.note(used, address, self.now()) {
             Noted::Counted => {}
-            Noted::TimeToWrite => self.trail.wake(),
-            Noted::Dropped => self.trail.lost(1),
+            Noted::TimeToWrite => self.pending_events.wake(),
+            Noted::Dropped => self.pending_events.lost(1),
         }
     }
 }

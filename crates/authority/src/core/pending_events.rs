@@ -20,7 +20,7 @@ const SHARE: usize = CAPACITY / 64;
 /// Events that wait to be written. Noting one never waits and never fails; a flood of refusals
 /// costs bounded memory, delays nobody, and pushes out nothing about others.
 #[derive(Default)]
-pub(crate) struct Trail {
+pub(crate) struct PendingEvents {
     waiting: Mutex<Waiting>,
     arrived: Notify,
     dropped: AtomicU64,
@@ -46,7 +46,7 @@ struct Folded {
     of_owner: HashMap<(Option<AccountId>, EventKind), usize>,
 }
 
-impl Trail {
+impl PendingEvents {
     pub(crate) fn note(&self, event: AuditEvent) {
         let noted = match event.kind.budget() {
             Budget::Refusals => self.waiting.lock().note_refusal(event),

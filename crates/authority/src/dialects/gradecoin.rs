@@ -8,7 +8,7 @@
 
 pub(crate) mod registration_key;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
     AccountId, ClientNetwork, UnixTime,
@@ -19,11 +19,12 @@ use countersign_protocol::{
     strict::{base64url, pem},
 };
 use thiserror::Error;
-use tokio::time::sleep;
+use tokio::{sync::OnceCell, time::sleep};
 use zeroize::Zeroizing;
 
 use crate::{
-    authority::Authority,
+    accounts::Accounts,
+    core::Core,
     dialects::gradecoin::registration_key::{RegistrationKey, RegistrationKeyError},
     model::{
         account::{Fingerprint, Username},
@@ -40,6 +41,14 @@ const MEMBERS: [&str; 3] = ["student_id", "passwd", "public_key"];
 
 /// How long whoever tries a name waits that very many guess at.
 const MANY_GUESSES: Duration = Duration::from_secs(1);
+
+/// Sealed registration.
+pub struct Gradecoin {
+    core: Arc<Core>,
+    accounts: Arc<Accounts>,
+    /// Opened, or made, when it is first wanted.
+    registration_key: OnceCell<RegistrationKey>,
+}
 
 /// A sealed request for an account.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +78,12 @@ struct Opened {
     public_key: Zeroizing<String>,
 }
 
-impl Authority {
+impl Gradecoin {
+    /// Over what the wings share.
+    pub(crate) fn new(core: Arc<Core>, accounts: Arc<Accounts>) -> Self {
+        Self { core, accounts, registration_key: OnceCell::new() }
+    }
+
     /// The public key for which clients seal registrations, as SPKI in PEM. The first call makes
     /// the key pair.
     ///
@@ -93,21 +107,21 @@ impl Authority {
         &self,
         registration: SealedRegistration<'_>,
     ) -> Result<SealedRegistered, SealedRegistrationError> {
-        let now = self.now();
+        let now = self.core.now();
         let address = registration.address;
         // Not by day: only the invited make the database grow here, and strangers could use that up.
         let client = LimitKey::Network(address.into());
-        self.take(|limits| &limits.registrations, client).await?;
-        if self.policy.enrolment == Enrolment::Closed {
+        self.core.take(|limits| &limits.registrations, client).await?;
+        if self.core.policy.enrolment == Enrolment::Closed {
             return Err(SealedRegistrationError::Closed);
         }
-        self.take(|limits| &limits.guesses_from_address, client).await?;
+        self.core.take(|limits| &limits.guesses_from_address, client).await?;
         let result = self.try_register_sealed(&registration, now).await;
         if matches!(result, Err(SealedRegistrationError::Refused)) {
             let event = AuditEvent::new(now, EventKind::RegistrationRefused);
-            self.trail.note(event.from(address).detail("sealed"));
+            self.core.pending_events.note(event.from(address).detail("sealed"));
         } else {
-            self.give_back(|limits| &limits.guesses_from_address, client).await;
+            self.core.give_back(|limits| &limits.guesses_from_address, client).await;
         }
         result
     }
@@ -122,23 +136,29 @@ impl Authority {
         let (code_hash, username) = self.invited(key, &opened, registration.address, now).await?;
         let public_key = self.pem_key(&opened.public_key)?;
         let fingerprint = Fingerprint::of(&opened.public_key);
-        let new = self.new_account(username, public_key, registration.address, now);
+        let new = self.accounts.new_account(username, public_key, registration.address, now);
         let event =
             new.event.detail(format!("by one-time password, invitation {}", code_hash.short()));
         let alias = Some(fingerprint);
         let new = NewAccount { invitation: Some(code_hash), alias, event, ..new };
         let (account_id, thumbprint) = (new.id, new.credential.thumbprint());
-        self.ports.accounts.create_unproven_account(new).await?;
+        self.core.ports.accounts.create_unproven_account(new).await?;
         Ok(SealedRegistered { account_id, thumbprint, fingerprint })
     }
 
     async fn registration_key(&self) -> Result<&RegistrationKey, RegistrationKeyError> {
-        let open = || RegistrationKey::open(&*self.ports.vault, self.vault(), &*self.ports.random);
+        let open = || {
+            RegistrationKey::open(
+                &*self.core.ports.vault,
+                &self.core.vault,
+                &*self.core.ports.random,
+            )
+        };
         self.registration_key.get_or_try_init(open).await
     }
 
     fn open(&self, key: &RegistrationKey, sealed: &SealedObject<'_>) -> Opened {
-        let random = &*self.ports.random;
+        let random = &*self.core.ports.random;
         match key.opening.open(sealed, MEMBERS, random_bytes(random)) {
             Ok([name, password, public_key]) => {
                 Opened { is_real: true, name, password, public_key }
@@ -164,18 +184,25 @@ impl Authority {
         let everywhere = LimitKey::Name(sha256(&[name.as_bytes()]));
         let network = ClientNetwork::from(address).to_string();
         let here = LimitKey::Name(sha256(&[network.as_bytes(), b"\0", name.as_bytes()]));
-        let admitted = self.take(|limits| &limits.guesses_at_name, here).await.is_ok();
-        if self.take(|limits| &limits.guesses_at_name_from_everywhere, everywhere).await.is_err() {
+        let admitted = self.core.take(|limits| &limits.guesses_at_name, here).await.is_ok();
+        if self
+            .core
+            .take(|limits| &limits.guesses_at_name_from_everywhere, everywhere)
+            .await
+            .is_err()
+        {
             sleep(MANY_GUESSES).await;
         }
         let code_hash = key.hash(&name, &opened.password);
-        let invitation = self.ports.invitations.invitation(&code_hash).await?;
+        let invitation = self.core.ports.invitations.invitation(&code_hash).await?;
         let invitation = invitation.filter(|invitation| invitation.is_usable(now));
         let username = invitation.and_then(|Invitation { username, .. }| username);
         match username {
             Some(username) if opened.is_real && admitted => {
-                self.give_back(|limits| &limits.guesses_at_name, here).await;
-                self.give_back(|limits| &limits.guesses_at_name_from_everywhere, everywhere).await;
+                self.core.give_back(|limits| &limits.guesses_at_name, here).await;
+                self.core
+                    .give_back(|limits| &limits.guesses_at_name_from_everywhere, everywhere)
+                    .await;
                 Ok((code_hash, username))
             }
             _ => Err(SealedRegistrationError::Refused),
@@ -185,7 +212,7 @@ impl Authority {
     /// The key of a PEM text. No other form will do: its fingerprint is that of the text.
     fn pem_key(&self, text: &str) -> Result<PublicKey, KeyError> {
         pem::decode(text.trim_ascii())?;
-        PublicKey::parse(text, &self.policy.sealed_keys())
+        PublicKey::parse(text, &self.core.policy.sealed_keys())
     }
 }
 

@@ -5,8 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use countersign_protocol::{
     AccountId, Actor, UnixTime,
     keys::Thumbprint,
-    ports::{Clock, random_bytes},
-    principal::{uuid_v4, uuid_v7},
+    ports::Clock,
+    principal::uuid_v7,
     proofs::dpop::NonceRule,
     replay::ReplayOwner,
     tokens::{
@@ -17,11 +17,11 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    accounts::enrolment::RegistrationError,
-    authority::Authority,
+    accounts::{Accounts, enrolment::RegistrationError},
     core::{
+        Core,
         dpop::{PresentedDpop, ProofError},
-        password_hasher::{Asker, HashError, Secret},
+        password_hasher::{HashError, Secret},
     },
     keys::signing::{Signer, SigningKeyError},
     model::{
@@ -35,10 +35,18 @@ use crate::{
         CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, Ports, StoreError,
         WindowLimiter,
     },
+    tokens::Tokens,
 };
 
 /// A longer password is not one, and costs no hash.
 const MAX_PASSWORD: usize = 256;
+
+/// Accounts with passwords, and the tokens that they get.
+pub struct JwksServer {
+    core: Arc<Core>,
+    accounts: Arc<Accounts>,
+    tokens: Arc<Tokens>,
+}
 
 /// An attempt to log in with a password. Dropped, it is answered.
 pub struct PasswordAttempt {
@@ -89,7 +97,12 @@ pub struct PasswordRequest<'a> {
     pub address: IpAddr,
 }
 
-impl Authority {
+impl JwksServer {
+    /// Over what the wings share.
+    pub(crate) const fn new(core: Arc<Core>, accounts: Arc<Accounts>, tokens: Arc<Tokens>) -> Self {
+        Self { core, accounts, tokens }
+    }
+
     /// Registers an account with a password that is made for it, and returns the password: a
     /// UUIDv4, which is kept nowhere.
     ///
@@ -99,47 +112,37 @@ impl Authority {
         &self,
         registration: PasswordRegistration<'_>,
     ) -> Result<Secret, PasswordRegistrationError> {
-        let now = self.now();
-        let invited = self.is_invited(registration.enrolment_code, now).await;
+        let now = self.core.now();
+        let invited = self.accounts.is_invited(registration.enrolment_code, now).await;
         if !invited.map_err(RegistrationError::from)? {
-            let admitted = self.admit_costly_registration(registration.address).await;
+            let admitted = self.core.admit_costly_registration(registration.address).await;
             admitted.map_err(RegistrationError::from)?;
         }
-        let invitation = self.enrolment(registration.enrolment_code)?;
+        let invitation = self.accounts.enrolment(registration.enrolment_code)?;
         let username: Username = registration.username.parse().map_err(RegistrationError::from)?;
-        self.admit_name(&username, invitation.as_ref(), now).await?;
-        self.check_invitation(invitation.as_ref(), &username, now).await?;
+        self.accounts.admit_name(&username, invitation.as_ref(), now).await?;
+        self.accounts.check_invitation(invitation.as_ref(), &username, now).await?;
         let email: Email = registration.email.parse()?;
         // The cheap answer first; the store has the last word.
         let name = AccountName::Username(username.clone());
-        if self.ports.accounts.account(&name).await.map_err(RegistrationError::from)?.is_some() {
+        if self.core.ports.accounts.account(&name).await.map_err(RegistrationError::from)?.is_some()
+        {
             return Err(RegistrationError::UsernameTaken.into());
         }
-        let (password, password_hash) = self.make_password(registration.address).await?;
-        let id = AccountId::generate(now, &*self.ports.random);
+        let (password, password_hash) = self.core.make_password(registration.address).await?;
+        let id = AccountId::generate(now, &*self.core.ports.random);
         let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id);
         let new = NewPasswordAccount {
             id,
             username,
             email,
-            scopes: self.policy.default_scopes.clone(),
+            scopes: self.core.policy.default_scopes.clone(),
             password_hash,
             invitation,
             event: event.from(registration.address).detail("with a password"),
         };
-        self.ports.passwords.create_password_account(new).await?;
+        self.core.ports.passwords.create_password_account(new).await?;
         Ok(password)
-    }
-
-    /// A new password, a UUIDv4, and what is kept of it.
-    pub(crate) async fn make_password(
-        &self,
-        address: IpAddr,
-    ) -> Result<(Secret, String), HashError> {
-        let password = Secret::new(uuid_v4(&*self.ports.random).to_string());
-        let salt = random_bytes(&*self.ports.random);
-        let hash = self.passwords.hash(password.as_bytes(), salt, self.asker(address)).await?;
-        Ok((password, hash))
     }
 
     /// Counts an attempt to log in with a password: at most ten in any one second for each client
@@ -151,10 +154,10 @@ impl Authority {
         &self,
         address: IpAddr,
     ) -> Result<Option<PasswordAttempt>, RateLimited> {
-        let limited = self.policy.passwords.is_some_and(|policy| policy.rate_limit);
+        let limited = self.core.policy.passwords.is_some_and(|policy| policy.rate_limit);
         let key = LimitKey::Network(address.into());
-        let attempt = limited.then(|| PasswordAttempt::begin(key, &self.ports)).transpose()?;
-        self.admit_login(address).await?;
+        let attempt = limited.then(|| PasswordAttempt::begin(key, &self.core.ports)).transpose()?;
+        self.core.admit_login(address).await?;
         Ok(attempt)
     }
 
@@ -170,18 +173,18 @@ impl Authority {
         &self,
         request: PasswordRequest<'_>,
     ) -> Result<(String, Actor), PasswordError> {
-        let now = self.now();
+        let now = self.core.now();
         let proof = request.proof.map(|presented| {
-            let rule = NonceRule::Required(&self.nonces);
-            self.verify_proof(&presented, rule, now).map_err(ProofError::from)
+            let rule = NonceRule::Required(&self.core.nonces);
+            self.core.verify_proof(&presented, rule, now).map_err(ProofError::from)
         });
         let proof = proof.transpose()?;
-        self.ensure_signing_keys(now).await?;
+        self.core.ensure_signing_keys(now).await?;
         let (account, password_hash) = self.check_password(&request, now).await?;
         let key = match proof {
             Some((proof, key)) => {
                 let owner = ReplayOwner::account(account.id, Some(request.address.into()));
-                self.spend_proof(proof, owner, now).await?;
+                self.core.spend_proof(proof, owner, now).await?;
                 Some(key.thumbprint())
             }
             None => None,
@@ -192,7 +195,7 @@ impl Authority {
         let (account_id, address) = (account.id, request.address);
         let login = PasswordLogin { account_id, password_hash, address, event };
         // The password may have been replaced while it was compared.
-        if !self.ports.passwords.record_password_login(login).await? {
+        if !self.core.ports.passwords.record_password_login(login).await? {
             return Err(PasswordError::Refused);
         }
         let token = self.password_token(&account, key, request.expired, now)?;
@@ -202,11 +205,7 @@ impl Authority {
 
     /// How many passwords have been hashed, to be compared or kept.
     pub fn password_hashes(&self) -> u64 {
-        self.passwords.runs()
-    }
-
-    fn asker(&self, address: IpAddr) -> Asker {
-        Asker { network: address.into(), at: self.ports.clock.monotonic() }
+        self.core.passwords.runs()
     }
 
     /// Whose password it is, and what is kept of it.
@@ -219,13 +218,14 @@ impl Authority {
             return Err(PasswordError::Refused);
         }
         let known = match request.name.parse::<AccountName>() {
-            Ok(name) => self.ports.passwords.password(&name).await?,
+            Ok(name) => self.core.ports.passwords.password(&name).await?,
             Err(_) => None,
         };
         let hash = known.as_ref().map(|(_, hash)| hash.as_str());
         let is_right = self
+            .core
             .passwords
-            .verify(request.password.as_bytes(), hash, self.asker(request.address))
+            .verify(request.password.as_bytes(), hash, self.core.asker(request.address))
             .await?;
         let Some((account, hash)) = known else { return Err(PasswordError::Refused) };
         if is_right && account.status == AccountStatus::Active {
@@ -237,7 +237,7 @@ impl Authority {
             (EventKind::PasswordRefused, "wrong password")
         };
         let event = AuditEvent::new(now, kind).account(account.id);
-        self.trail.note(event.from(request.address).detail(reason));
+        self.core.pending_events.note(event.from(request.address).detail(reason));
         Err(PasswordError::Refused)
     }
 
@@ -253,17 +253,17 @@ impl Authority {
         expired: bool,
         now: UnixTime,
     ) -> Result<String, PasswordError> {
-        let lifetime = self.policy.tokens.lifetime;
+        let lifetime = self.core.policy.tokens.lifetime;
         let Signer { key: signing_key, algorithm, expires_at } = if expired {
-            self.signing_keys.expired_signer(Signs::PasswordTokens, now)?
+            self.core.signing_keys.expired_signer(Signs::PasswordTokens, now)?
         } else {
-            self.signing_keys.signer(Signs::PasswordTokens, now)?
+            self.core.signing_keys.signer(Signs::PasswordTokens, now)?
         };
         let begins = if expired { expires_at - lifetime } else { now };
         let expires_at = expires_at.min(begins + lifetime);
-        let issued_at = self.issue_time(account.id, begins);
-        let issuer = self.policy.issuer();
-        let token_id = uuid_v7(now, &*self.ports.random).to_string();
+        let issued_at = self.tokens.issue_time(account.id, begins);
+        let issuer = self.core.policy.issuer();
+        let token_id = uuid_v7(now, &*self.core.ports.random).to_string();
         let Some(key) = key else {
             let claims = UnboundClaims {
                 issuer: issuer.to_owned(),

@@ -19,23 +19,25 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    accounts::enrolment::{PresentedKey, RegistrationError, UNPROVEN},
-    authority::Authority,
-    core::{credential_cache::KnownCredential, effort::Effort},
+    accounts::{
+        Accounts,
+        enrolment::{PresentedKey, RegistrationError, UNPROVEN},
+    },
+    core::{Core, credential_cache::KnownCredential, effort::Effort},
     dialects::passwordless::{
         recent::RecentNumbers,
         server_keys::{ServerKeyError, ServerKeys},
     },
-    keys::{signing::SigningKeyError, vault::Vault},
+    keys::signing::SigningKeyError,
     login::jwt_bearer::Grant,
     model::{
         account::{Account, AccountName, AccountStatus, Username},
         audit::{AuditEvent, EventKind},
         credential::Credential,
         limits::RateLimited,
-        policy::MutualPolicy,
     },
     ports::{LoginRecord, NewAccount, RecordLoginError, StoreError},
+    tokens::Tokens,
 };
 
 mod recent;
@@ -46,25 +48,16 @@ const BLOCK: usize = 256;
 /// Stands for every account that does not exist.
 const NOBODY: AccountId = AccountId::from_bytes([0; 16]);
 
-/// What mutual challenge and response needs while the server runs.
-pub(crate) struct Mutual {
+/// Mutual challenge and response.
+pub struct Passwordless {
+    core: Arc<Core>,
+    accounts: Arc<Accounts>,
+    tokens: Arc<Tokens>,
     challenges: MutualChallenges,
     recent: RecentNumbers,
-    pub(crate) server_keys: ServerKeys,
+    server_keys: ServerKeys,
     /// Decides how challenges for unknown accounts look.
     pretence: SealingKey,
-}
-
-impl Mutual {
-    /// With keys from `vault`; `epoch` is part of the one that numbers are recognised by.
-    pub(crate) fn new(vault: &Vault, epoch: &str, policy: MutualPolicy) -> Self {
-        Self {
-            challenges: MutualChallenges::new(vault.key(&format!("mutual challenges/{epoch}"))),
-            recent: RecentNumbers::default(),
-            server_keys: ServerKeys::new(vault, policy),
-            pretence: vault.key("mutual challenges for nobody"),
-        }
-    }
 }
 
 /// A request for an account, without a proof that the key is the client's own.
@@ -102,7 +95,26 @@ pub struct MutualLogin<'a> {
     pub address: IpAddr,
 }
 
-impl Authority {
+impl Passwordless {
+    /// Over what the wings share.
+    pub(crate) fn new(core: Arc<Core>, accounts: Arc<Accounts>, tokens: Arc<Tokens>) -> Self {
+        let key = core.vault.key(&format!("mutual challenges/{}", core.epoch.name()));
+        Self {
+            challenges: MutualChallenges::new(key),
+            recent: RecentNumbers::default(),
+            server_keys: ServerKeys::new(&core.vault, core.policy.mutual),
+            pretence: core.vault.key("mutual challenges for nobody"),
+            core,
+            accounts,
+            tokens,
+        }
+    }
+
+    /// Keeps key pairs ready for new accounts, for as long as it is polled.
+    pub(crate) async fn keep_ready(&self) {
+        self.server_keys.keep_ready().await;
+    }
+
     /// Registers an account and makes the key pair by which the server proves itself to it.
     ///
     /// # Errors
@@ -111,36 +123,36 @@ impl Authority {
         &self,
         registration: MutualRegistration<'_>,
     ) -> Result<MutuallyRegistered, MutualRegistrationError> {
-        let now = self.now();
-        if !self.is_invited(registration.enrolment_code, now).await? {
-            self.admit_costly_registration(registration.address).await?;
+        let now = self.core.now();
+        if !self.accounts.is_invited(registration.enrolment_code, now).await? {
+            self.core.admit_costly_registration(registration.address).await?;
         }
-        let invitation = self.enrolment(registration.enrolment_code)?;
+        let invitation = self.accounts.enrolment(registration.enrolment_code)?;
         let username: Username =
             registration.username.parse().map_err(RegistrationError::Username)?;
-        self.admit_name(&username, invitation.as_ref(), now).await?;
-        self.check_invitation(invitation.as_ref(), &username, now).await?;
+        self.accounts.admit_name(&username, invitation.as_ref(), now).await?;
+        self.accounts.check_invitation(invitation.as_ref(), &username, now).await?;
         let public_key = registration
             .public_key
             .parse(&self.mutual_key_policy())
             .map_err(RegistrationError::Key)?;
         // Looked at before a key pair is made for nothing; the store decides.
         let name = AccountName::Username(username.clone());
-        if self.ports.accounts.account(&name).await?.is_some() {
+        if self.core.ports.accounts.account(&name).await?.is_some() {
             return Err(RegistrationError::UsernameTaken.into());
         }
         let thumbprint = public_key.thumbprint();
-        if self.ports.credentials.is_taken(&thumbprint).await? {
+        if self.core.ports.credentials.is_taken(&thumbprint).await? {
             return Err(RegistrationError::KeyTaken.into());
         }
-        let server_key = self.mutual.server_keys.take(registration.address.into()).await?;
-        let new = self.new_account(username, public_key, registration.address, now);
+        let server_key = self.server_keys.take(registration.address.into()).await?;
+        let new = self.accounts.new_account(username, public_key, registration.address, now);
         let account_id = new.id;
-        let sealed = self.mutual.server_keys.seal(account_id, &server_key, &*self.ports.random);
+        let sealed = self.server_keys.seal(account_id, &server_key, &*self.core.ports.random);
         let event = new.event.detail(UNPROVEN);
         let new = NewAccount { invitation, server_key: Some(sealed), event, ..new };
         // The account claims the key, until it first signs a number.
-        let created = self.ports.accounts.create_unproven_account(new).await;
+        let created = self.core.ports.accounts.create_unproven_account(new).await;
         created.map_err(RegistrationError::from)?;
         let server_key = server_key.public_key().clone();
         Ok(MutuallyRegistered { account_id, server_key })
@@ -157,13 +169,13 @@ impl Authority {
         name: &str,
         address: IpAddr,
     ) -> Result<Vec<u8>, ChallengeError> {
-        let now = self.now();
-        self.admit_login(address).await?;
-        let random = &*self.ports.random;
+        let now = self.core.now();
+        self.core.admit_login(address).await?;
+        let random = &*self.core.ports.random;
         let found = self.account_named(name).await?.map(|account| account.id);
         let account = found.unwrap_or(NOBODY);
-        let sealed = self.ports.server_keys.server_key(account).await?;
-        let Mutual { challenges, recent, server_keys, pretence } = &self.mutual;
+        let sealed = self.core.ports.server_keys.server_key(account).await?;
+        let Self { challenges, recent, server_keys, pretence, .. } = self;
         let number = challenges.issue(account, random_bytes(random), now);
         if found.is_some() {
             recent.remember(account, address, number.clone(), now);
@@ -187,8 +199,8 @@ impl Authority {
     /// The first rule that does not hold; unknown accounts and wrong proposals are one and the same
     /// refusal.
     pub async fn login_mutually(&self, login: MutualLogin<'_>) -> Result<Grant, MutualLoginError> {
-        let now = self.now();
-        self.admit_login(login.address).await?;
+        let now = self.core.now();
+        self.core.admit_login(login.address).await?;
         let account = self.account_named(login.name).await?;
         let Some(account) = account else {
             stand_in_for_a_verification(Proposal::new(login.proposal));
@@ -203,7 +215,7 @@ impl Authority {
         {
             let event = AuditEvent::new(now, kind).account(account.id);
             let event = event.key(credential.thumbprint());
-            self.trail.note(event.from(login.address).detail(error.to_string()));
+            self.core.pending_events.note(event.from(login.address).detail(error.to_string()));
         }
         result
     }
@@ -215,11 +227,11 @@ impl Authority {
         account: AccountId,
         now: UnixTime,
     ) -> Result<Option<(Arc<KnownCredential>, Unspent<Number>)>, MutualLoginError> {
-        let mut effort = Effort::new(self, login.address);
+        let mut effort = Effort::new(&self.core, login.address);
         let proposal = Proposal::new(login.proposal);
-        let live = self.live.of_account(account, &*self.ports.credentials).await?;
+        let live = self.core.credentials.of_account(account, &*self.core.ports.credentials).await?;
         let live = live.iter().filter(|known| proposal.may_be_by(&known.credential.public_key));
-        let recognise = |number: &Number| self.mutual.challenges.recognise(number, account, now);
+        let recognise = |number: &Number| self.challenges.recognise(number, account, now);
         if login.number.is_none() {
             // A number that was signed in the raw form is in the proposal.
             let policy = self.mutual_key_policy();
@@ -236,12 +248,12 @@ impl Authority {
         }
         // One that was signed as a hash is the one that the client names, or must be among those
         // that were asked for from the same network.
-        let recent = self.mutual.recent.of(account, login.address);
+        let recent = self.recent.of(account, login.address);
         for number in login.number.map_or(recent, |number| vec![number.clone()]) {
             let Some(unspent) = recognise(&number) else { continue };
             for known in live.clone() {
                 let key = &known.credential.public_key;
-                if self.policy.admits(key)
+                if self.core.policy.admits(key)
                     && let Some(_turn) = effort.afford(key, Proposal::forms(key)).await?
                     && proposal.signs(&number, key)
                 {
@@ -257,7 +269,10 @@ impl Authority {
 
     /// Which keys are good for mutual challenge and response.
     fn mutual_key_policy(&self) -> KeyPolicy {
-        KeyPolicy { min_rsa_bits: self.policy.mutual.min_rsa_bits, ..self.policy.keys.clone() }
+        KeyPolicy {
+            min_rsa_bits: self.core.policy.mutual.min_rsa_bits,
+            ..self.core.policy.keys.clone()
+        }
     }
 
     async fn grant_mutually(
@@ -274,8 +289,8 @@ impl Authority {
         if account.status != AccountStatus::Active {
             return Err(MutualLoginError::Disabled);
         }
-        self.admit_account(account.id).await?;
-        self.ensure_signing_keys(now).await?;
+        self.core.admit_account(account.id).await?;
+        self.core.ensure_signing_keys(now).await?;
         let thumbprint = credential.thumbprint();
         let event = AuditEvent::new(now, EventKind::LoginSucceeded);
         let record = LoginRecord {
@@ -284,24 +299,24 @@ impl Authority {
             assertion: number.entry(),
             event: event.account(account.id).key(thumbprint).from(address),
         };
-        let receipt = self.ports.credentials.record_login(record).await?;
+        let receipt = self.core.ports.credentials.record_login(record).await?;
         number.redeem(&receipt).ok_or(MutualLoginError::Used)?;
-        let lifetime = self.policy.tokens.lifetime;
+        let lifetime = self.core.policy.tokens.lifetime;
         let claims = AccessTokenClaims {
-            issuer: self.policy.issuer().to_owned(),
+            issuer: self.core.policy.issuer().to_owned(),
             account_id: account.id,
-            audience: vec![self.policy.issuer().to_owned()],
+            audience: vec![self.core.policy.issuer().to_owned()],
             credential: thumbprint,
             name: Some(account.username.to_string()),
             username: Some(account.username.clone()),
             bound_to: thumbprint,
             scopes: account.scopes.clone(),
             narrowed: false,
-            token_id: uuid_v7(now, &*self.ports.random).to_string(),
-            issued_at: self.issue_time(account.id, now),
+            token_id: uuid_v7(now, &*self.core.ports.random).to_string(),
+            issued_at: self.tokens.issue_time(account.id, now),
             expires_at: now + lifetime,
         };
-        let access_token = self.signing_keys.sign(&claims, now)?;
+        let access_token = self.core.signing_keys.sign(&claims, now)?;
         let actor = Actor {
             account_id: account.id,
             username: claims.username,
@@ -314,7 +329,7 @@ impl Authority {
     async fn account_named(&self, name: &str) -> Result<Option<Account>, StoreError> {
         // What is no name at all is looked up too, so that it costs what an unknown name costs.
         let name = name.parse().unwrap_or(AccountName::Id(NOBODY));
-        self.ports.accounts.account(&name).await
+        self.core.ports.accounts.account(&name).await
     }
 }
 

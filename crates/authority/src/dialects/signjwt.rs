@@ -11,31 +11,32 @@ use countersign_protocol::{
     AccountId, Coverage, Principal, ProofKind, ProvenKey, UnixTime,
     digest::sha256,
     keys::{Algorithm, KeyError, PublicKey, Thumbprint, Verifications, decoy},
-    ports::random_bytes,
+    ports::{DrawnAhead, random_bytes},
     proofs::nonce_pss,
     tokens::session::{SessionClaims, SessionSealer},
 };
+use quick_cache::sync::Cache;
 use thiserror::Error;
 
 use crate::{
-    accounts::enrolment::{PresentedKey, Registered, RegistrationError, UNPROVEN},
-    authority::Authority,
-    core::credential_cache::KnownCredential,
-    keys::vault::Vault,
+    accounts::{
+        Accounts,
+        enrolment::{PresentedKey, Registered, RegistrationError, UNPROVEN},
+    },
+    core::{Core, credential_cache::KnownCredential},
     model::{
         account::{AccountName, InvalidUsername, Username},
         audit::{AuditEvent, EventKind},
         limits::RateLimited,
-        policy::Policy,
     },
     ports::{NewAccount, PutNonceError, SessionId, SessionNonce, StoreError},
 };
 
 /// How many sessions are known again by their text. Each takes about 300 bytes.
-pub(crate) const KNOWN_SESSIONS: usize = 40_000;
+const KNOWN_SESSIONS: usize = 40_000;
 
 /// A session in which somebody has signed something.
-pub(crate) struct KnownSession {
+struct KnownSession {
     id: SessionId,
     claims: Arc<SessionClaims>,
     /// Who has. Whether they still may is asked each time.
@@ -43,10 +44,14 @@ pub(crate) struct KnownSession {
     account: AccountId,
 }
 
-/// The key that issues and verifies sessions.
-pub(crate) fn session_sealer(vault: &Vault, epoch: &str, policy: &Policy) -> SessionSealer {
-    let key = vault.key(&format!("sessions/{epoch}"));
-    SessionSealer::new(&key, policy.issuer(), policy.sessions.lifetime)
+/// Sessions whose requests are signed messages.
+pub struct Signjwt {
+    core: Arc<Core>,
+    accounts: Arc<Accounts>,
+    sessions: Arc<SessionSealer>,
+    /// Sessions in which somebody has signed something, by the SHA-256 of their text.
+    known: Cache<[u8; 32], Arc<KnownSession>>,
+    nonces: DrawnAhead<16>,
 }
 
 /// A request for an account by a client that proves nothing.
@@ -92,7 +97,17 @@ pub struct CheckedMessage {
     is_first: bool,
 }
 
-impl Authority {
+impl Signjwt {
+    /// Over what the wings share; `sessions` issues and verifies their JWTs.
+    pub(crate) fn new(
+        core: Arc<Core>,
+        accounts: Arc<Accounts>,
+        sessions: Arc<SessionSealer>,
+    ) -> Self {
+        let nonces = DrawnAhead::new(Arc::clone(&core.ports.random));
+        Self { core, accounts, sessions, known: Cache::new(KNOWN_SESSIONS), nonces }
+    }
+
     /// Registers an account with a key that does not prove itself.
     ///
     /// Somebody else's public key gains nobody anything, because every request needs the private
@@ -105,20 +120,20 @@ impl Authority {
         &self,
         registration: UnprovenRegistration<'_>,
     ) -> Result<Registered, RegistrationError> {
-        let now = self.now();
-        if !self.is_invited(registration.enrolment_code, now).await? {
-            self.admit_registration(registration.address).await?;
+        let now = self.core.now();
+        if !self.accounts.is_invited(registration.enrolment_code, now).await? {
+            self.core.admit_registration(registration.address).await?;
         }
-        let invitation = self.enrolment(registration.enrolment_code)?;
+        let invitation = self.accounts.enrolment(registration.enrolment_code)?;
         let username: Username = registration.username.parse()?;
-        self.admit_name(&username, invitation.as_ref(), now).await?;
-        let public_key = registration.public_key.parse(&self.policy.keys)?;
+        self.accounts.admit_name(&username, invitation.as_ref(), now).await?;
+        let public_key = registration.public_key.parse(&self.core.policy.keys)?;
         check_can_sign(&public_key)?;
-        let new = self.new_account(username, public_key, registration.address, now);
+        let new = self.accounts.new_account(username, public_key, registration.address, now);
         let event = new.event.detail(UNPROVEN);
         let new = NewAccount { invitation, event, ..new };
         let registered = Registered::of(&new);
-        self.ports.accounts.create_unproven_account(new).await?;
+        self.core.ports.accounts.create_unproven_account(new).await?;
         Ok(registered)
     }
 
@@ -131,12 +146,12 @@ impl Authority {
         name: &str,
         address: IpAddr,
     ) -> Result<OpenedSession, OpenSessionError> {
-        let now = self.now();
-        self.admit_login(address).await?;
+        let now = self.core.now();
+        self.core.admit_login(address).await?;
         name.parse::<AccountName>()?;
-        let session = SessionId::from_bytes(random_bytes(&*self.ports.random));
+        let session = SessionId::from_bytes(random_bytes(&*self.core.ports.random));
         let nonce = self.new_nonce(now);
-        self.ports.session_nonces.put(&session, nonce, address.into(), now).await?;
+        self.core.ports.session_nonces.put(&session, nonce, address.into(), now).await?;
         let nonce = nonce.text();
         let jwt = self.sessions.issue(name, &session.to_string(), &nonce, now);
         Ok(OpenedSession { jwt, nonce })
@@ -154,13 +169,13 @@ impl Authority {
         now: UnixTime,
     ) -> Result<CheckedMessage, SessionError> {
         let text = sha256(&[message.jwt.as_bytes()]);
-        let known = self.known_sessions.get(&text);
+        let known = self.known.get(&text);
         let known = known.filter(|known| now < known.claims.expires_at);
         let (claims, session) = match &known {
             Some(known) => (Arc::clone(&known.claims), known.id),
             None => self.read_session(message.jwt, now)?,
         };
-        let nonce = self.ports.session_nonces.outstanding(&session, now).await?;
+        let nonce = self.core.ports.session_nonces.outstanding(&session, now).await?;
         let nonce = nonce.ok_or(SessionError::Refused)?;
         let nonce_text = nonce.text();
         let has_signed = |key: &PublicKey| {
@@ -177,7 +192,7 @@ impl Authority {
                 signer: signer.credential.thumbprint(),
                 account: signer.account.id,
             };
-            self.known_sessions.insert(text, Arc::new(known));
+            self.known.insert(text, Arc::new(known));
         }
         Ok(CheckedMessage {
             principal: principal(&signer, &claims),
@@ -210,9 +225,10 @@ impl Authority {
         let mut budget = Verifications::default();
         let mut tried = None;
         if let Some(KnownSession { signer: last, account, .. }) = known {
-            let now = self.live.get(last, &*self.ports.credentials).await?;
+            let now = self.core.credentials.get(last, &*self.core.ports.credentials).await?;
             let again = now.filter(|now| now.is_live() && now.account.id == *account);
-            if let Some(signer) = again.filter(|now| self.policy.admits(&now.credential.public_key))
+            if let Some(signer) =
+                again.filter(|now| self.core.policy.admits(&now.credential.public_key))
             {
                 budget.afford(&signer.credential.public_key, nonce_pss::FORMS);
                 if has_signed(&signer.credential.public_key) {
@@ -221,11 +237,11 @@ impl Authority {
                 tried = Some(*last);
             }
         }
-        let signers = self.signers(name, None).await?;
+        let signers = self.core.signers(name, None).await?;
         if signers.is_empty() {
             let _ = has_signed(decoy(Algorithm::Ps256));
         }
-        let _turn = self.comparisons.turn(signers.len()).await;
+        let _turn = self.core.comparisons.turn(signers.len()).await;
         for known in signers {
             let key = &known.credential.public_key;
             let is_new = Some(known.credential.thumbprint()) != tried;
@@ -256,9 +272,9 @@ impl Authority {
         if message.is_first {
             let event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account_id);
             let event = AuditEvent { address, ..event.key(message.key) };
-            self.trail.note(event.detail("signed message"));
+            self.core.pending_events.note(event.detail("signed message"));
         }
-        self.key_used(account_id, &message.key, now).await;
+        self.core.key_used(account_id, &message.key, now).await;
         Ok(next.text())
     }
 
@@ -272,13 +288,13 @@ impl Authority {
         message: SignedMessage<'_>,
         address: IpAddr,
     ) -> Result<(), SessionError> {
-        let now = self.now();
+        let now = self.core.now();
         let checked = self.check_message(message, now).await?;
         self.use_up(&checked, None, now).await?;
         let account_id = checked.principal.account_id;
         let event = AuditEvent::new(now, EventKind::TokenRevoked).account(account_id);
         let event = event.key(checked.key).from(address).detail("session");
-        Ok(self.ports.audit.append(vec![event]).await?)
+        Ok(self.core.ports.audit.append(vec![event]).await?)
     }
 
     async fn use_up(
@@ -287,13 +303,13 @@ impl Authority {
         next: Option<SessionNonce>,
         now: UnixTime,
     ) -> Result<(), SessionError> {
-        let first = self.ports.session_nonces.exchange(session, nonce, next, now).await?;
+        let first = self.core.ports.session_nonces.exchange(session, nonce, next, now).await?;
         first.then_some(()).ok_or(SessionError::Refused)
     }
 
     fn new_nonce(&self, now: UnixTime) -> SessionNonce {
-        let expires_at = now + self.policy.sessions.nonce_lifetime;
-        SessionNonce { value: self.session_nonces.take(), expires_at }
+        let expires_at = now + self.core.policy.sessions.nonce_lifetime;
+        SessionNonce { value: self.nonces.take(), expires_at }
     }
 }
 

@@ -15,8 +15,8 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    authority::Authority,
     core::credential_cache::KnownCredential,
+    login::Login,
     model::{
         account::Account,
         audit::{AuditEvent, EventKind},
@@ -50,7 +50,7 @@ pub(crate) struct VerifiedAssertion {
     pub(crate) signer: Arc<KnownCredential>,
 }
 
-impl Authority {
+impl Login {
     /// Authenticates the caller of an endpoint by `private_key_jwt`.
     ///
     /// # Errors
@@ -59,8 +59,8 @@ impl Authority {
         &self,
         presented: CallerAuthentication<'_>,
     ) -> Result<Caller, CallerError> {
-        let now = self.now();
-        self.admit_login(presented.address).await?;
+        let now = self.core.now();
+        self.core.admit_login(presented.address).await?;
         let presented_assertion = (presented.assertion, AssertionUse::ClientAuthentication);
         let verified =
             self.verify_assertion(presented_assertion, None, presented.address, now).await?;
@@ -69,7 +69,7 @@ impl Authority {
         if presented.client_id.is_some_and(|id| !names_account_of(id, &signer)) {
             return Err(CallerError::ClientId);
         }
-        let receipt = self.ports.credentials.spend_assertion(assertion.entry()).await?;
+        let receipt = self.core.ports.credentials.spend_assertion(assertion.entry()).await?;
         assertion.redeem(&receipt).ok_or(CallerError::Replayed)?;
         Ok(Caller { account })
     }
@@ -88,13 +88,13 @@ impl Authority {
         now: UnixTime,
     ) -> Result<VerifiedAssertion, CallerError> {
         let presented = PresentedAssertion::parse(text)?;
-        let token_endpoint = self.policy.token_endpoint();
+        let token_endpoint = self.core.policy.token_endpoint();
         let expected = AssertionExpectations {
             purpose,
-            issuer: self.policy.issuer(),
+            issuer: self.core.policy.issuer(),
             token_endpoint: &token_endpoint,
-            max_lifetime: self.policy.tokens.max_assertion_lifetime,
-            skew: self.policy.skew,
+            max_lifetime: self.core.policy.tokens.max_assertion_lifetime,
+            skew: self.core.policy.skew,
         };
         let candidates = self.candidates(&presented, likely).await?;
         let keys = || candidates.iter().map(|known| &known.credential.public_key);
@@ -105,8 +105,8 @@ impl Authority {
             return Err(CallerError::Refused);
         }
         // One of them was counted with the login.
-        self.admit_verifications(address, presented.cost(keys()) - 1).await?;
-        let turn = self.comparisons.turn(candidates.len()).await;
+        self.core.admit_verifications(address, presented.cost(keys()) - 1).await?;
+        let turn = self.core.comparisons.turn(candidates.len()).await;
         let signed = presented.verify_signature(keys());
         drop(turn);
         let signed = signed.map_err(|BadSignature| CallerError::Refused)?;
@@ -134,18 +134,19 @@ impl Authority {
         likely: Option<&PublicKey>,
     ) -> Result<Vec<Arc<KnownCredential>>, CallerError> {
         let Some(subject) = presented.subject() else { return Ok(Vec::new()) };
-        let store = &*self.ports.credentials;
+        let store = &*self.core.ports.credentials;
         let belongs = |known: &Arc<KnownCredential>| names_account_of(subject, known);
         let named = presented.kid()?.or(subject.parse().ok());
         // Where a key is named, no other can have signed.
         if let Some(thumbprint) = named.or_else(|| likely.map(PublicKey::thumbprint))
-            && let Some(known) = self.live.get(&thumbprint, store).await?.filter(belongs)
+            && let Some(known) =
+                self.core.credentials.get(&thumbprint, store).await?.filter(belongs)
         {
-            known.credential.public_key.meets(&self.policy.keys)?;
+            known.credential.public_key.meets(&self.core.policy.keys)?;
             return Ok(vec![known]);
         }
-        let Some(id) = self.account_id_of(subject).await? else { return Ok(Vec::new()) };
-        let mut all = self.live_keys(id).await?;
+        let Some(id) = self.core.account_id_of(subject).await? else { return Ok(Vec::new()) };
+        let mut all = self.core.live_keys(id).await?;
         if let Some(named) = named {
             // None that the account has proven, so it can only be one that it claims.
             all.retain(|known| known.credential.thumbprint() == named);
@@ -168,7 +169,7 @@ impl Authority {
         };
         let event = AuditEvent::new(now, EventKind::LoginRefused).account(signer.account.id);
         let event = event.key(signer.credential.thumbprint()).from(address);
-        self.trail.note(event.detail(reason));
+        self.core.pending_events.note(event.detail(reason));
     }
 }
 

@@ -16,12 +16,12 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    authority::Authority,
     core::{
         credential_cache::KnownCredential,
         dpop::{PresentedDpop, ProofError},
     },
     keys::signing::SigningKeyError,
+    login::Login,
     login::assertion::{CallerError, VerifiedAssertion, names_account_of},
     model::{
         audit::{AuditEvent, EventKind},
@@ -62,7 +62,7 @@ pub struct Grant {
     pub actor: Actor,
 }
 
-impl Authority {
+impl Login {
     /// Logs an account in.
     ///
     /// The proof is verified first, because a client that lacks a nonce must be told so before its
@@ -71,10 +71,11 @@ impl Authority {
     /// # Errors
     /// The first rule that does not hold.
     pub async fn login(&self, request: TokenRequest<'_>) -> Result<Grant, LoginError> {
-        let now = self.now();
-        self.admit_login(request.address).await?;
+        let now = self.core.now();
+        self.core.admit_login(request.address).await?;
         let (proof, key) = self
-            .verify_proof(&request.proof, NonceRule::Required(&self.nonces), now)
+            .core
+            .verify_proof(&request.proof, NonceRule::Required(&self.core.nonces), now)
             .map_err(ProofError::from)?;
         let presented = (request.assertion, AssertionUse::Grant);
         let verified = self.verify_assertion(presented, Some(&key), request.address, now).await?;
@@ -85,7 +86,7 @@ impl Authority {
         {
             let event = AuditEvent::new(now, kind).account(signer.account.id);
             let event = event.key(signer.credential.thumbprint()).from(request.address);
-            self.trail.note(event.detail(error.to_string()));
+            self.core.pending_events.note(event.detail(error.to_string()));
         }
         result
     }
@@ -106,24 +107,24 @@ impl Authority {
         self.check_session_key(credential, key.thumbprint()).await?;
         let scopes = granted_scopes(request.scope, &signer.account.scopes)?;
         let audience = self.audience(request.resources)?;
-        self.admit_account(signer.account.id).await?;
-        self.ensure_signing_keys(now).await?;
+        self.core.admit_account(signer.account.id).await?;
+        self.core.ensure_signing_keys(now).await?;
         let owner = ReplayOwner::account(signer.account.id, Some(request.address.into()));
         let client = match request.client_assertion {
             // In a box of its own, or every login would carry the room that it needs.
             Some(text) => Some(Box::pin(self.verify_client(text, request, &signer, now)).await?),
             None => None,
         };
-        self.spend_proof(proof, owner, now).await?;
+        self.core.spend_proof(proof, owner, now).await?;
         if let Some(client) = client {
-            let spent = self.ports.credentials.spend_assertion(client.entry()).await;
+            let spent = self.core.ports.credentials.spend_assertion(client.entry()).await;
             let receipt = spent.map_err(CallerError::from)?;
             client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
         }
         self.record_login(assertion, &signer, request.address, now).await?;
-        let lifetime = self.policy.tokens.lifetime;
+        let lifetime = self.core.policy.tokens.lifetime;
         let claims = AccessTokenClaims {
-            issuer: self.policy.issuer().to_owned(),
+            issuer: self.core.policy.issuer().to_owned(),
             account_id: signer.account.id,
             audience,
             credential: signer.credential.thumbprint(),
@@ -132,11 +133,11 @@ impl Authority {
             bound_to: key.thumbprint(),
             narrowed: scopes != signer.account.scopes,
             scopes,
-            token_id: uuid_v7(now, &*self.ports.random).to_string(),
-            issued_at: self.issue_time(signer.account.id, now),
+            token_id: uuid_v7(now, &*self.core.ports.random).to_string(),
+            issued_at: self.tokens.issue_time(signer.account.id, now),
             expires_at: now + lifetime,
         };
-        let access_token = self.signing_keys.sign(&claims, now)?;
+        let access_token = self.core.signing_keys.sign(&claims, now)?;
         let actor = signer.actor();
         Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes, actor })
     }
@@ -150,7 +151,7 @@ impl Authority {
         signer: &KnownCredential,
         now: UnixTime,
     ) -> Result<Unspent<Assertion>, LoginError> {
-        self.admit_verifications(request.address, 1).await?;
+        self.core.admit_verifications(request.address, 1).await?;
         let presented = (text, AssertionUse::ClientAuthentication);
         let verified = self.verify_assertion(presented, None, request.address, now).await;
         let VerifiedAssertion { assertion, signer: client } =
@@ -173,7 +174,7 @@ impl Authority {
         if bound_to == credential {
             return Ok(());
         }
-        let is_taken = self.ports.credentials.is_taken(&bound_to).await?;
+        let is_taken = self.core.ports.credentials.is_taken(&bound_to).await?;
         if is_taken { Err(LoginError::SessionKey) } else { Ok(()) }
     }
 
@@ -192,18 +193,18 @@ impl Authority {
             assertion: assertion.entry(),
             event: event.account(account_id).key(thumbprint).from(address),
         };
-        let receipt = self.ports.credentials.record_login(login).await?;
+        let receipt = self.core.ports.credentials.record_login(login).await?;
         assertion.redeem(&receipt).map(drop).ok_or(LoginError::AssertionReplayed)
     }
 
     /// The audience of a token for `resources` (RFC 8707 §2).
     fn audience(&self, resources: &[&str]) -> Result<Vec<String>, LoginError> {
         if resources.is_empty() {
-            return Ok(vec![self.policy.issuer().to_owned()]);
+            return Ok(vec![self.core.policy.issuer().to_owned()]);
         }
         let known = |resource: &str| {
-            resource == self.policy.issuer()
-                || self.policy.tokens.resources.iter().any(|own| own == resource)
+            resource == self.core.policy.issuer()
+                || self.core.policy.tokens.resources.iter().any(|own| own == resource)
         };
         let mut audience: Vec<String> = Vec::new();
         for resource in resources {

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 
 use self::shut_out::ShutOutToList;
 use crate::{
-    authority::Authority, keys::signing::SigningKeyError, model::key_life::Signs, ports::StoreError,
+    keys::signing::SigningKeyError, model::key_life::Signs, ports::StoreError, tokens::Tokens,
 };
 
 /// For how long one signed text is handed out, and may be cached.
@@ -100,7 +100,7 @@ impl RevocationFeed {
     }
 }
 
-impl Authority {
+impl Tokens {
     /// A signed statement of what was revoked before its time: a compact JWS (see
     /// [`revocations`]). It is at most [`FEED_MAX_AGE`] old; one that costs little lacks no
     /// revocation that this process made more than a fifth of a second ago. However much was
@@ -110,18 +110,18 @@ impl Authority {
     /// # Errors
     /// When the store fails or nothing can sign.
     pub async fn revocation_feed(&self) -> Result<Arc<str>, RevocationFeedError> {
-        let clock = &self.ports.clock;
+        let clock = &self.core.ports.clock;
         // Before the wait: what is revoked during it is nothing that this caller must hear of.
-        let changes = self.revocation_feed.changes();
+        let changes = self.feed.changes();
         let arrival = Arrival { at: clock.monotonic(), changes };
-        let mut signed = self.revocation_feed.signed.lock().await;
+        let mut signed = self.feed.signed.lock().await;
         let began = clock.monotonic();
         if let Some(feed) = signed.as_ref().filter(|feed| feed.answers(arrival, began)) {
             return Ok(Arc::clone(&feed.text));
         }
-        let changes = self.revocation_feed.changes();
-        let now = self.now();
-        self.ensure_signing_keys(now).await?;
+        let changes = self.feed.changes();
+        let now = self.core.now();
+        self.core.ensure_signing_keys(now).await?;
         let (revocations, read) = self.revocations(now).await?;
         let text: Arc<str> = self.sign_feed(&revocations)?.into();
         let is_costly = read > LARGE || clock.monotonic().saturating_sub(began) > COSTLY;
@@ -131,17 +131,17 @@ impl Authority {
 
     /// What is revoked at `now`, and how many entries were read to know it.
     async fn revocations(&self, now: UnixTime) -> Result<(Revocations, usize), StoreError> {
-        let since = self.forgets_up_to() - self.longest_life_after_revocation();
-        let shut_out = self.ports.revocations.shut_out(since, shut_out::READ).await?;
+        let since = self.core.forgets_up_to() - self.longest_life_after_revocation();
+        let shut_out = self.core.ports.revocations.shut_out(since, shut_out::READ).await?;
         let sequence = shut_out.sequence;
         let read = shut_out.keys.len() + shut_out.accounts.len();
         // After the store, so that nothing of up to its sequence is missing.
-        let tokens = self.revoked_tokens.to_list(self.forgets_up_to());
+        let tokens = self.revoked.to_list(self.core.forgets_up_to());
         let read = read + tokens.tokens.len() + tokens.accounts_before.len();
         let ShutOutToList { keys, accounts, accounts_before, before: keys_before } =
             ShutOutToList::of(shut_out);
         let revocations = Revocations {
-            issuer: self.policy.issuer().to_owned(),
+            issuer: self.core.policy.issuer().to_owned(),
             issued_at: now,
             expires_at: now + LIFETIME,
             sequence,
@@ -158,15 +158,15 @@ impl Authority {
     /// For how long after a key was revoked, or an account disabled, a resource server may meet a
     /// token of it that has not ended.
     fn longest_life_after_revocation(&self) -> Duration {
-        let uptime = self.ports.clock.monotonic().saturating_sub(self.revocation_feed.started);
-        let margin = self.policy.skew + FEED_MAX_AGE;
-        let lifetime = self.policy.tokens.lifetime.max(LISTED_AT_LEAST);
+        let uptime = self.core.ports.clock.monotonic().saturating_sub(self.feed.started);
+        let margin = self.core.policy.skew + FEED_MAX_AGE;
+        let lifetime = self.core.policy.tokens.lifetime.max(LISTED_AT_LEAST);
         let is_new = uptime < LONGEST_TOKEN_LIFETIME + margin;
         margin + if is_new { lifetime.max(LONGEST_TOKEN_LIFETIME) } else { lifetime }
     }
 
     fn sign_feed(&self, revocations: &Revocations) -> Result<String, SigningKeyError> {
-        let signer = self.signing_keys.signer(Signs::AccessTokens, revocations.issued_at)?;
+        let signer = self.core.signing_keys.signer(Signs::AccessTokens, revocations.issued_at)?;
         Ok(revocations::sign(revocations, &signer.key, signer.algorithm)?)
     }
 }

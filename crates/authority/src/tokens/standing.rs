@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
     AccountId, Scopes, UnixTime,
-    keys::{PublicKey, Thumbprint},
+    keys::Thumbprint,
     tokens::{
         issue::AccessTokenClaims,
         unbound::{UnboundClaims, UnboundToken},
@@ -14,7 +14,6 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    authority::Authority,
     core::credential_cache::KnownCredential,
     login::assertion::Caller,
     model::{
@@ -22,6 +21,7 @@ use crate::{
         audit::{AuditEvent, EventKind},
     },
     ports::{RevokedToken, StoreError},
+    tokens::Tokens,
     tokens::revoked::LateRevocation,
 };
 
@@ -117,7 +117,7 @@ impl LoggedIn {
     }
 }
 
-impl Authority {
+impl Tokens {
     /// Who logged in for a token that verified, if the token is still good: neither it, nor the
     /// credential, nor the account has been revoked or disabled since.
     ///
@@ -133,14 +133,16 @@ impl Authority {
         &self,
         claims: &AccessTokenClaims,
     ) -> Result<Option<LoggedIn>, StoreError> {
-        if self.revoked_tokens.contains(&claims.token_id, claims.account_id, claims.issued_at) {
+        if self.revoked.contains(&claims.token_id, claims.account_id, claims.issued_at) {
             return Ok(None);
         }
-        if let Some(known) = self.live.get(&claims.credential, &*self.ports.credentials).await? {
+        if let Some(known) =
+            self.core.credentials.get(&claims.credential, &*self.core.ports.credentials).await?
+        {
             let is_good = known.is_live() && known.account.id == claims.account_id;
             return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
         }
-        if self.ports.credentials.is_taken(&claims.credential).await? {
+        if self.core.ports.credentials.is_taken(&claims.credential).await? {
             return Ok(None);
         }
         let active = self.active_account(claims.account_id).await?;
@@ -159,22 +161,22 @@ impl Authority {
     /// The `iat` of a token that `account` gets at `now`: later than what was ended of the account.
     /// An `iat` has whole seconds, so it may lie a second ahead, which every verifier bears.
     pub(crate) fn issue_time(&self, account: AccountId, now: UnixTime) -> UnixTime {
-        let ended = self.revoked_tokens.ended_up_to(account);
+        let ended = self.revoked.ended_up_to(account);
         let next = ended.map(|ended| UnixTime::from_secs(ended.as_secs() + 1));
-        next.filter(|next| *next > now && *next <= now + self.policy.skew).unwrap_or(now)
+        next.filter(|next| *next > now && *next <= now + self.core.policy.skew).unwrap_or(now)
     }
 
     /// The account of an unbound token that is still good.
     async fn unbound_account(&self, claims: &UnboundClaims) -> Result<Option<Account>, StoreError> {
         let UnboundClaims { token_id, account_id, issued_at, .. } = claims;
-        if self.revoked_tokens.contains(token_id, *account_id, *issued_at) {
+        if self.revoked.contains(token_id, *account_id, *issued_at) {
             return Ok(None);
         }
         self.active_account(*account_id).await
     }
 
     async fn active_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        let account = self.ports.accounts.account(&AccountName::Id(id)).await?;
+        let account = self.core.ports.accounts.account(&AccountName::Id(id)).await?;
         Ok(account.filter(|account| account.status == AccountStatus::Active))
     }
 
@@ -188,7 +190,7 @@ impl Authority {
         token: &str,
         caller: &Caller,
     ) -> Result<Introspection, StoreError> {
-        let Some(token) = self.issued_token(token, self.now()) else {
+        let Some(token) = self.issued_token(token, self.core.now()) else {
             return Ok(Introspection::Inactive);
         };
         let own = token.account_id() == caller.account.id;
@@ -218,7 +220,7 @@ impl Authority {
         client: RevokingClient<'_>,
         address: IpAddr,
     ) -> Result<(), RevokeTokenError> {
-        let now = self.now();
+        let now = self.core.now();
         let Some(issued) = self.issued_token(token, now) else {
             let is_session = self.sessions.verify(token, now).is_ok();
             return if is_session { Err(RevokeTokenError::Session) } else { Ok(()) };
@@ -230,16 +232,16 @@ impl Authority {
             IssuedToken::Unbound(_) => event.detail("unbound"),
         };
         // In memory first: from here on the token is refused, whatever becomes of the store.
-        let token = issued.to_revoke(self.policy.skew);
-        if self.revoked_tokens.insert(token.clone()) {
-            self.revocation_feed.forget();
+        let token = issued.to_revoke(self.core.policy.skew);
+        if self.revoked.insert(token.clone()) {
+            self.feed.forget();
         }
-        let revocations = &self.ports.revocations;
+        let revocations = &self.core.ports.revocations;
         let event = event.from(address);
         let written = revocations.revoke_token(token.clone(), event.clone()).await;
         if written.is_err() {
             // Housekeeping tries again: what is refused now must be refused after a restart too.
-            self.revoked_tokens.write_later(LateRevocation { token, event });
+            self.revoked.write_later(LateRevocation { token, event });
         }
         Ok(written?)
     }
@@ -258,26 +260,8 @@ impl Authority {
         let key = name.parse::<Thumbprint>().ok();
         let is_client =
             matches!(token, IssuedToken::Bound(claims) if key == Some(claims.credential));
-        let is_own = is_client || self.account_id_of(name).await? == Some(account);
+        let is_own = is_client || self.core.account_id_of(name).await? == Some(account);
         is_own.then_some(()).ok_or(RevokeTokenError::NotOwner)
-    }
-
-    /// An account and its live public keys, oldest first, for resource servers that verify what it signs; `None`
-    /// when there is no such account or it is disabled.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn account_keys(
-        &self,
-        name: &AccountName,
-    ) -> Result<Option<(Account, Vec<PublicKey>)>, StoreError> {
-        let account = self.ports.accounts.account(name).await?;
-        let active = account.filter(|account| account.status == AccountStatus::Active);
-        let Some(account) = active else { return Ok(None) };
-        let mut live = self.self_signing_keys(account.id).await?;
-        live.sort_by_key(|known| known.credential.created_at);
-        let keys = live.iter().map(|known| known.credential.public_key.clone()).collect();
-        Ok(Some((account, keys)))
     }
 
     /// Notes that a resource refused a request with a genuine token, or signed by a genuine key.
@@ -289,15 +273,15 @@ impl Authority {
         address: IpAddr,
     ) {
         let kind = if replayed { EventKind::ProofReplayed } else { EventKind::TokenRefused };
-        let event = AuditEvent::new(self.now(), kind).account(account_id);
-        self.trail.note(event.key(key).from(address).detail(reason));
+        let event = AuditEvent::new(self.core.now(), kind).account(account_id);
+        self.core.pending_events.note(event.key(key).from(address).detail(reason));
     }
 
     /// `text` as a token of this server, if it is one that verifies.
     fn issued_token(&self, text: &str, now: UnixTime) -> Option<IssuedToken> {
-        let (issuer, skew) = (self.policy.issuer(), self.policy.skew);
+        let (issuer, skew) = (self.core.policy.issuer(), self.core.policy.skew);
         let token = UnboundToken::parse(text).ok()?;
-        let key = self.signing_keys.public_key(&token.kid()?, now)?;
+        let key = self.core.signing_keys.public_key(&token.kid()?, now)?;
         if token.claims_to_be_an_access_token() {
             let claims = AccessToken::parse(text).ok()?.verify_as_issuer(&key, issuer, skew, now);
             return claims.ok().map(|claims| IssuedToken::Bound(Box::new(claims)));

@@ -92,25 +92,25 @@ async fn step_up<O: KeyOperation>(
 ) -> Result<KeyChange<O>, StepUpError> {
     let request =
         SignedRequest { principal: &principal(id), body, approval: None, address: ADDRESS };
-    world.authority.step_up(request, operation).await
+    world.authority.accounts.step_up(request, operation).await
 }
 
 /// Whether the key was added, once the request was let do it.
 async fn add_key(world: &World, id: AccountId, number: u64) -> Result<bool, StepUpError> {
     let (key, uri) = (ed25519(number), uri("/v1/keys"));
     let jwk = key.public_key().to_jwk();
-    let operation = world.authority.key_to_add(PresentedKey::Jwk(&jwk), None).unwrap();
+    let operation = world.authority.accounts.key_to_add(PresentedKey::Jwk(&jwk), None).unwrap();
     let change = step_up(world, (id, BODY), operation).await?;
     let text = &world.new_key_proof(&key, &uri, id);
     let proof = NewKeyProof { text, method: "POST", uri: &uri };
-    Ok(world.authority.add_key(change, proof).await.is_ok())
+    Ok(world.authority.accounts.add_key(change, proof).await.is_ok())
 }
 
 /// Whether the key was revoked, once the request was let do it.
 async fn revoke_key(world: &World, id: AccountId, number: u64) -> Result<bool, StepUpError> {
     let thumbprint = ed25519_public(number).thumbprint();
     let change = step_up(world, (id, b""), RevokeKey { thumbprint }).await?;
-    Ok(world.authority.revoke_own_key(change).await.is_ok())
+    Ok(world.authority.accounts.revoke_own_key(change).await.is_ok())
 }
 
 /// Whether the key was renamed, once the request was let do it.
@@ -118,7 +118,7 @@ async fn rename_key(world: &World, id: AccountId, number: u64) -> Result<bool, S
     let thumbprint = ed25519_public(number).thumbprint();
     let operation = RenameKey { thumbprint, label: "tablet".parse().unwrap() };
     let change = step_up(world, (id, BODY), operation).await?;
-    Ok(world.authority.rename_key(change).await.is_ok())
+    Ok(world.authority.accounts.rename_key(change).await.is_ok())
 }
 
 fn network_key() -> LimitKey {
@@ -128,7 +128,7 @@ fn network_key() -> LimitKey {
 #[tokio::test]
 async fn each_act_takes_from_its_own_allowance() {
     let (world, counter, id) = alice(true).await;
-    world.authority.admit_request(ADDRESS).await.unwrap();
+    world.authority.core.admit_request(ADDRESS).await.unwrap();
     assert_eq!(counter.since_last_asked(), [("requests", network_key())]);
     world.register("bob", &ed25519(2)).await.unwrap();
     let of_network = ["registrations", "registrations-per-day"].map(|name| (name, network_key()));
@@ -177,7 +177,7 @@ async fn an_empty_allowance_stops_its_own_act_only_and_uses_nothing_up() {
     let login = |jti: &str| Login { jti: Some(jti.to_owned()), ..Login::of("alice") };
     for name in ["requests", "registrations", "registrations-per-day", "logins", "account"] {
         *counter.empty.lock() = Some(name);
-        let request = world.authority.admit_request(ADDRESS).await;
+        let request = world.authority.core.admit_request(ADDRESS).await;
         assert_eq!(request.is_err(), name == "requests", "{name}");
         let error = world.register(name, &ed25519(1)).await.unwrap_err();
         let limited = matches!(error, RegistrationError::RateLimited(_));
@@ -234,7 +234,7 @@ async fn no_use_of_a_stolen_key_keeps_another_key_from_revoking_it() {
 #[tokio::test]
 async fn limits_that_are_off_ask_nobody() {
     let (world, counter, id) = alice(false).await;
-    world.authority.admit_request(ADDRESS).await.unwrap();
+    world.authority.core.admit_request(ADDRESS).await.unwrap();
     world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
     world.call(&ed25519(1), &Login::of("alice"), None).await.unwrap();
     world.register("bob", &ed25519(2)).await.unwrap();

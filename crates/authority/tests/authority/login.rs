@@ -233,7 +233,7 @@ async fn without_a_signing_key_there_is_no_token() {
     let store = Arc::clone(&keys);
     let world = World::with(|_| {}, |ports| ports.signing_keys = store).await;
     world.register("alice", &ed25519(1)).await.unwrap();
-    world.clock.advance(world.authority.policy().signing_keys.active);
+    world.clock.advance(world.authority.core.policy().signing_keys.active);
     keys.fail(true);
     let error = world.login(&ed25519(1), &Login::of("alice")).await.unwrap_err();
     assert!(matches!(error, LoginError::SigningKey(_)), "{error:?}");

@@ -137,15 +137,15 @@ impl Setting {
     fn maintenance(&self) -> Maintenance {
         let (authority, told) = (Arc::clone(&self.world.authority), Arc::clone(&self.told));
         Maintenance::new(Arc::clone(&self.world.authority), move || {
-            let known = authority.signing_keys().summaries(authority.now()).len();
+            let known = authority.core.signing_keys().summaries(authority.core.now()).len();
             told.lock().push(known);
         })
     }
 
     /// Another process rotates the signing keys.
     async fn rotate_elsewhere(&self) {
-        let (vault, now) = (self.world.vault().await, self.world.authority.now());
-        let schedules = self.world.authority.policy().key_schedules();
+        let (vault, now) = (self.world.vault().await, self.world.authority.core.now());
+        let schedules = self.world.authority.core.policy().key_schedules();
         let (store, random) = (Arc::clone(&self.keys) as _, SeededRandom::new(9));
         let keys = SigningKeys::load(store, &vault, schedules, now, &random).await.unwrap();
         keys.rotate(false, now, &random).await.unwrap();
@@ -164,7 +164,7 @@ impl Setting {
 
     fn known_keys(&self) -> usize {
         let authority = &self.world.authority;
-        authority.signing_keys().summaries(authority.now()).len()
+        authority.core.signing_keys().summaries(authority.core.now()).len()
     }
 
     async fn token(&self) -> AccessTokenClaims {
@@ -174,12 +174,12 @@ impl Setting {
     }
 
     async fn stands(&self, token: &AccessTokenClaims) -> bool {
-        self.world.authority.standing(token).await.unwrap().is_some()
+        self.world.authority.tokens.standing(token).await.unwrap().is_some()
     }
 
     fn refuse(&self, token: &AccessTokenClaims) {
         let of = (token.account_id, token.bound_to);
-        self.world.authority.note_refused_request(of, false, "a reason", ADDRESS);
+        self.world.authority.tokens.note_refused_request(of, false, "a reason", ADDRESS);
     }
 }
 
@@ -248,7 +248,7 @@ async fn revocations_that_could_not_be_read_are_read_again() {
 async fn what_is_over_is_forgotten_under_the_policy_of_retention() {
     let setting = Setting::new().await;
     let (now, retention) =
-        (setting.world.authority.now(), setting.world.authority.policy().retention);
+        (setting.world.authority.core.now(), setting.world.authority.core.policy().retention);
     setting.maintenance().maintain().await.unwrap();
     assert_eq!(*setting.fake.pruned.lock(), [(now, retention)]);
     setting.fake.fail(true);
@@ -266,24 +266,24 @@ async fn an_account_that_nobody_used_is_removed_and_forgotten_at_its_moment() {
         enrolment_code: None,
         address: ADDRESS,
     };
-    authority.register_unproven(registration).await.unwrap();
-    let signers = async || authority.signers("alice", None).await.unwrap().len();
+    authority.dialects.signjwt.register_unproven(registration).await.unwrap();
+    let signers = async || authority.core.signers("alice", None).await.unwrap().len();
     let moment = Duration::from_millis(1);
-    clock.advance(authority.policy().unused_account_lifetime.saturating_sub(moment));
+    clock.advance(authority.core.policy().unused_account_lifetime.saturating_sub(moment));
     setting.maintenance().maintain().await.unwrap();
     assert_eq!(signers().await, 1);
     clock.advance(moment);
     setting.maintenance().maintain().await.unwrap();
     assert_eq!(signers().await, 0);
-    authority.register_unproven(registration).await.unwrap();
+    authority.dialects.signjwt.register_unproven(registration).await.unwrap();
     assert_eq!(signers().await, 1, "name and key are free again");
 }
 
 #[tokio::test]
 async fn a_turn_rotates_what_is_due() {
     let setting = Setting::new().await;
-    let schedule = setting.world.authority.policy().signing_keys;
-    let due = setting.world.authority.now() + schedule.active - schedule.publish_ahead;
+    let schedule = setting.world.authority.core.policy().signing_keys;
+    let due = setting.world.authority.core.now() + schedule.active - schedule.publish_ahead;
     setting.world.clock.set(due);
     setting.maintenance().maintain().await.unwrap();
     assert_eq!(setting.known_keys(), 2);
@@ -296,7 +296,13 @@ async fn a_clock_that_is_ahead_for_a_moment_revives_no_revoked_token() {
     setting.world.register("alice", &ed25519(1)).await.unwrap();
     let text = setting.world.login(&ed25519(1), &Login::of("alice")).await.unwrap().access_token;
     let claims = setting.world.claims(&text);
-    setting.world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    setting
+        .world
+        .authority
+        .tokens
+        .revoke_token(&text, RevokingClient::default(), ADDRESS)
+        .await
+        .unwrap();
     setting.world.clock.set(NOW + Duration::from_hours(24 * 91));
     maintenance.watch_clock().await.unwrap();
     setting.world.clock.advance(Duration::from_secs(2));
@@ -358,7 +364,7 @@ async fn a_clock_that_is_behind_at_a_start_dates_no_memory_before_the_last_event
     let hour = Duration::from_hours(1);
     for (started_at, since) in [(NOW - hour, NOW), (NOW + hour, NOW + hour)] {
         setting.world.clock.set(started_at);
-        assert_eq!(setting.world.restarted().await.remembers_since(), since);
+        assert_eq!(setting.world.restarted().await.core.remembers_since(), since);
     }
 }
 
@@ -366,10 +372,16 @@ async fn a_clock_that_is_behind_at_a_start_dates_no_memory_before_the_last_event
 async fn a_revoked_token_is_remembered_until_it_has_ended_for_every_verifier() {
     let setting = Setting::new().await;
     let token = setting.token().await;
-    let policy = setting.world.authority.policy();
+    let policy = setting.world.authority.core.policy();
     let text = setting.world.login(&ed25519(1), &Login::of("alice")).await.unwrap().access_token;
     let claims = setting.world.claims(&text);
-    setting.world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    setting
+        .world
+        .authority
+        .tokens
+        .revoke_token(&text, RevokingClient::default(), ADDRESS)
+        .await
+        .unwrap();
     setting.world.clock.set(claims.expires_at + policy.skew - Duration::from_millis(1));
     setting.maintenance().maintain().await.unwrap();
     assert!(!setting.stands(&claims).await && setting.stands(&token).await);
@@ -387,7 +399,7 @@ async fn refusals_are_written_down() {
     assert_eq!(appended[0].times(), 3);
     assert_eq!(appended[0].account_id, Some(token.account_id));
     assert_eq!(appended[0].detail.as_deref(), Some("a reason"));
-    assert_eq!(setting.world.authority.dropped_events(), 0);
+    assert_eq!(setting.world.authority.health.dropped_events(), 0);
 }
 
 #[tokio::test]
@@ -397,14 +409,14 @@ async fn refusals_that_cannot_be_written_are_counted() {
     (0..3).for_each(|_| setting.refuse(&token));
     setting.fake.fail(true);
     setting.maintenance().write_trail().await;
-    assert_eq!(setting.world.authority.dropped_events(), 3);
+    assert_eq!(setting.world.authority.health.dropped_events(), 3);
     setting.maintenance().write_trail().await;
-    assert_eq!(setting.world.authority.dropped_events(), 3, "counted once");
+    assert_eq!(setting.world.authority.health.dropped_events(), 3, "counted once");
     setting.fake.fail(false);
     setting.refuse(&token);
     setting.maintenance().write_trail().await;
     assert_eq!(setting.fake.appended.lock().len(), 1);
-    assert_eq!(setting.world.authority.dropped_events(), 3);
+    assert_eq!(setting.world.authority.health.dropped_events(), 3);
 }
 
 #[tokio::test]
@@ -415,10 +427,10 @@ async fn the_store_is_checked_at_most_once_a_second_while_it_is_well() {
     let after = |clock: &FixedClock, by| clock.advance(Duration::from_millis(by));
     for (millis, expected) in [(0, 1), (0, 1), (999, 1), (1, 2), (500, 2), (499, 2), (1, 3)] {
         after(clock, millis);
-        authority.check().await.unwrap();
+        authority.health.check().await.unwrap();
         assert_eq!(checks(), expected);
     }
-    let (one, other) = tokio::join!(authority.check(), authority.check());
+    let (one, other) = tokio::join!(authority.health.check(), authority.health.check());
     assert!(one.is_ok() && other.is_ok());
     assert_eq!(checks(), 3);
 }
@@ -429,27 +441,27 @@ async fn a_bad_answer_does_not_hold() {
     let authority = &setting.world.authority;
     let checks = || setting.fake.checks.load(SeqCst);
     setting.fake.fail(true);
-    assert!(authority.check().await.is_err());
-    assert!(authority.check().await.is_err());
+    assert!(authority.health.check().await.is_err());
+    assert!(authority.health.check().await.is_err());
     assert_eq!(checks(), 2);
     setting.fake.fail(false);
-    authority.check().await.unwrap();
+    authority.health.check().await.unwrap();
     assert_eq!(checks(), 3, "it is well again at once");
     setting.fake.fail(true);
-    authority.check().await.unwrap();
+    authority.health.check().await.unwrap();
     setting.world.clock.advance(Duration::from_secs(1));
-    assert!(authority.check().await.is_err());
+    assert!(authority.health.check().await.is_err());
 }
 
 #[tokio::test]
 async fn a_server_that_cannot_sign_is_not_well_although_its_store_is() {
     let setting = Setting::new().await;
-    setting.world.clock.advance(setting.world.authority.policy().signing_keys.active);
+    setting.world.clock.advance(setting.world.authority.core.policy().signing_keys.active);
     setting.keys.fail(true);
-    let error = setting.world.authority.check().await.unwrap_err();
+    let error = setting.world.authority.health.check().await.unwrap_err();
     assert!(matches!(error, SigningKeyError::Store(_)), "{error:?}");
     setting.keys.fail(false);
-    setting.world.authority.check().await.unwrap();
+    setting.world.authority.health.check().await.unwrap();
 }
 
 #[tokio::test]
@@ -462,8 +474,10 @@ async fn a_revocation_that_could_not_be_written_is_written_as_soon_as_it_can_be(
 
     setting.fake.fail(true);
     let authority = &setting.world.authority;
-    let revoked =
-        authority.revoke_token(&grant.access_token, RevokingClient::default(), ADDRESS).await;
+    let revoked = authority
+        .tokens
+        .revoke_token(&grant.access_token, RevokingClient::default(), ADDRESS)
+        .await;
     assert!(revoked.is_err(), "what is not durable is not acknowledged");
     assert!(!setting.stands(&token).await, "and it is in force all the same");
     assert!(maintenance.tidy().await.is_err());
@@ -480,11 +494,11 @@ async fn a_revocation_that_could_not_be_written_is_written_as_soon_as_it_can_be(
 async fn a_server_whose_writes_fail_is_not_ready_though_the_check_works() {
     let setting = Setting::new().await;
     let authority = &setting.world.authority;
-    authority.check().await.unwrap();
+    authority.health.check().await.unwrap();
     setting.fake.failed_writes.store(1, SeqCst);
-    assert!(authority.check().await.is_err());
+    assert!(authority.health.check().await.is_err());
     setting.world.clock.advance(Duration::from_secs(6));
-    authority.check().await.unwrap();
+    authority.health.check().await.unwrap();
 }
 
 #[tokio::test]
@@ -500,9 +514,9 @@ async fn after_a_jump_of_the_clock_in_either_direction_logins_go_on_without_hous
             setting.world.claims(&grant.unwrap().access_token);
         }
         let authority = &setting.world.authority;
-        authority.revocation_feed().await.unwrap();
-        authority.check().await.unwrap();
-        assert!(authority.published_keys().await.json.contains("kid"));
+        authority.tokens.revocation_feed().await.unwrap();
+        authority.health.check().await.unwrap();
+        assert!(authority.core.published_keys().await.json.contains("kid"));
     }
 }
 
@@ -518,7 +532,7 @@ async fn a_jump_of_the_clock_is_noticed_at_the_next_tick() {
         maintenance.watch_clock().await.unwrap();
         assert_eq!(setting.fake.pruned.lock().len(), before + 1);
         let authority = &setting.world.authority;
-        authority.signing_keys().check(authority.now()).unwrap();
+        authority.core.signing_keys().check(authority.core.now()).unwrap();
         maintenance.watch_clock().await.unwrap();
         assert_eq!(setting.fake.pruned.lock().len(), before + 1, "once");
     }
@@ -548,12 +562,12 @@ async fn logins_go_on_after_the_clock_was_set_back_and_no_used_proof_works_again
 async fn the_last_key_stays_published_while_no_other_can_be_made() {
     let setting = Setting::new().await;
     let authority = &setting.world.authority;
-    let before = authority.published_keys().await.json.clone();
+    let before = authority.core.published_keys().await.json.clone();
     setting.world.clock.advance(Duration::from_hours(24 * 40));
     setting.keys.fail(true);
-    assert_eq!(authority.published_keys().await.json, before);
+    assert_eq!(authority.core.published_keys().await.json, before);
     setting.keys.fail(false);
-    assert_ne!(authority.published_keys().await.json, before);
+    assert_ne!(authority.core.published_keys().await.json, before);
 }
 
 #[tokio::test]
@@ -561,8 +575,9 @@ async fn many_who_lack_a_key_at_once_make_one() {
     let setting = Setting::new().await;
     setting.world.clock.advance(Duration::from_hours(24 * 40));
     let authority = &setting.world.authority;
-    let (one, two, three) = tokio::join!(authority.check(), authority.check(), authority.check());
+    let (one, two, three) =
+        tokio::join!(authority.health.check(), authority.health.check(), authority.health.check());
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
-    authority.check().await.unwrap();
+    authority.health.check().await.unwrap();
     assert_eq!(setting.keys.count(EventKind::SigningKeyCreated), 2, "the first and one more");
 }

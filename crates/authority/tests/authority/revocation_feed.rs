@@ -46,10 +46,10 @@ async fn world_of_alice() -> World {
 impl World {
     /// The feed as a resource server reads it.
     async fn feed(&self) -> Revocations {
-        let now = self.authority.now();
-        let text = self.authority.revocation_feed().await.unwrap();
+        let now = self.authority.core.now();
+        let text = self.authority.tokens.revocation_feed().await.unwrap();
         let feed = SignedRevocations::parse(&text).unwrap();
-        let key = self.authority.signing_keys().public_key(&feed.kid().unwrap(), now).unwrap();
+        let key = self.authority.core.signing_keys().public_key(&feed.kid().unwrap(), now).unwrap();
         feed.verify(&key, ISSUER, Duration::ZERO, now).unwrap()
     }
 
@@ -63,7 +63,7 @@ impl World {
     /// Revokes alice's key as another process would.
     async fn revoke_key(&self) -> Thumbprint {
         let (_, claims) = self.token().await;
-        let event = AuditEvent::new(self.authority.now(), EventKind::KeyRevoked);
+        let event = AuditEvent::new(self.authority.core.now(), EventKind::KeyRevoked);
         let (account, key) = (claims.account_id, claims.credential);
         self.ports.credentials.revoke_credential(account, &key, false, event).await.unwrap();
         key
@@ -73,7 +73,7 @@ impl World {
 #[tokio::test]
 async fn a_feed_of_nothing_is_signed_for_a_minute() {
     let world = world_of_alice().await;
-    let now = world.authority.now();
+    let now = world.authority.core.now();
     let expected = Revocations {
         issuer: ISSUER.to_owned(),
         issued_at: now,
@@ -94,7 +94,7 @@ async fn a_revocation_by_this_process_is_in_the_next_feed() {
     let world = world_of_alice().await;
     let (text, claims) = world.token().await;
     assert!(world.feed().await.tokens.is_empty());
-    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    world.authority.tokens.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
     world.clock.advance(SHORTEST_INTERVAL);
     assert_eq!(world.feed().await.tokens, [claims.token_id]);
 }
@@ -102,25 +102,25 @@ async fn a_revocation_by_this_process_is_in_the_next_feed() {
 #[tokio::test]
 async fn no_feed_is_made_sooner_than_a_fifth_of_a_second_after_another() {
     let world = world_of_alice().await;
-    let first = world.authority.revocation_feed().await.unwrap();
+    let first = world.authority.tokens.revocation_feed().await.unwrap();
     let (text, _) = world.token().await;
-    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    world.authority.tokens.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
     world.clock.advance(SHORTEST_INTERVAL.saturating_sub(MILLISECOND));
-    assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    assert!(Arc::ptr_eq(&first, &world.authority.tokens.revocation_feed().await.unwrap()));
     world.clock.advance(MILLISECOND);
-    assert!(!Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    assert!(!Arc::ptr_eq(&first, &world.authority.tokens.revocation_feed().await.unwrap()));
 }
 
 #[tokio::test]
 async fn revoking_a_revoked_token_again_is_no_change_of_the_feed() {
     let world = world_of_alice().await;
     let (text, _) = world.token().await;
-    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
-    let first = world.authority.revocation_feed().await.unwrap();
+    world.authority.tokens.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    let first = world.authority.tokens.revocation_feed().await.unwrap();
     let sequence = world.feed().await.sequence;
-    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    world.authority.tokens.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
     world.clock.advance(SHORTEST_INTERVAL);
-    assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    assert!(Arc::ptr_eq(&first, &world.authority.tokens.revocation_feed().await.unwrap()));
     world.clock.advance(FEED_MAX_AGE);
     assert_eq!(world.feed().await.sequence, sequence);
 }
@@ -138,19 +138,21 @@ async fn a_revocation_by_another_process_is_in_the_feed_a_second_later() {
 #[tokio::test]
 async fn one_text_is_handed_out_for_a_second() {
     let world = world_of_alice().await;
-    let first = world.authority.revocation_feed().await.unwrap();
+    let first = world.authority.tokens.revocation_feed().await.unwrap();
     world.clock.advance(FEED_MAX_AGE.saturating_sub(MILLISECOND));
-    assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    assert!(Arc::ptr_eq(&first, &world.authority.tokens.revocation_feed().await.unwrap()));
     world.clock.advance(MILLISECOND);
-    assert!(!Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    assert!(!Arc::ptr_eq(&first, &world.authority.tokens.revocation_feed().await.unwrap()));
 }
 
 #[tokio::test]
 async fn a_token_is_listed_until_no_verifier_accepts_it() {
     let world = world_of_alice().await;
     let (text, claims) = world.token().await;
-    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
-    world.clock.advance(claims.expires_at.since(world.authority.now()) + Duration::from_secs(4));
+    world.authority.tokens.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    world
+        .clock
+        .advance(claims.expires_at.since(world.authority.core.now()) + Duration::from_secs(4));
     assert_eq!(world.feed().await.tokens, [claims.token_id]);
     world.clock.advance(FEED_MAX_AGE);
     assert!(world.feed().await.tokens.is_empty());
@@ -160,7 +162,7 @@ async fn a_token_is_listed_until_no_verifier_accepts_it() {
 async fn after_the_start_a_key_is_listed_for_longer_than_any_token_of_before_lives() {
     let world = world_of_alice().await;
     let key = world.revoke_key().await;
-    let longest = Duration::from_hours(24) + world.authority.policy().skew + FEED_MAX_AGE;
+    let longest = Duration::from_hours(24) + world.authority.core.policy().skew + FEED_MAX_AGE;
     world.clock.advance(longest.saturating_sub(MILLISECOND));
     assert_eq!(world.feed().await.keys, [key]);
     world.clock.advance(FEED_MAX_AGE);
@@ -171,9 +173,9 @@ async fn after_the_start_a_key_is_listed_for_longer_than_any_token_of_before_liv
 async fn later_on_a_key_is_listed_for_as_long_as_a_token_of_it_may_live() {
     let world = world_of_alice().await;
     world.clock.advance(Duration::from_hours(25));
-    world.authority.revocation_feed().await.unwrap();
+    world.authority.tokens.revocation_feed().await.unwrap();
     let key = world.revoke_key().await;
-    let policy = world.authority.policy();
+    let policy = world.authority.core.policy();
     world.clock.advance(policy.tokens.lifetime + policy.skew);
     assert_eq!(world.feed().await.keys, [key]);
     world.clock.advance(FEED_MAX_AGE);
@@ -187,7 +189,7 @@ async fn an_account_is_listed_while_it_is_disabled() {
     for (status, listed) in
         [(AccountStatus::Disabled, vec![claims.account_id]), (AccountStatus::Active, Vec::new())]
     {
-        let event = AuditEvent::new(world.authority.now(), EventKind::AccountDisabled);
+        let event = AuditEvent::new(world.authority.core.now(), EventKind::AccountDisabled);
         assert!(world.ports.accounts.set_status(claims.account_id, status, event).await.unwrap());
         world.clock.advance(FEED_MAX_AGE);
         assert_eq!(world.feed().await.accounts, listed);
@@ -253,7 +255,7 @@ impl RevocationStore for MuchRevoked {
 async fn however_much_is_revoked_the_feed_covers_all_of_it_and_can_be_read() {
     let world = World::with(|_| {}, |ports| ports.revocations = Arc::new(MuchRevoked)).await;
     let feed = world.feed().await;
-    let text = world.authority.revocation_feed().await.unwrap();
+    let text = world.authority.tokens.revocation_feed().await.unwrap();
     assert!(text.len() <= revocations::MAX_LEN, "{}", text.len());
     let (before, keys_before) = (feed.before.unwrap(), feed.keys_before.unwrap());
     let tokens: HashSet<_> = feed.tokens.into_iter().collect();
@@ -277,12 +279,12 @@ async fn however_much_is_revoked_the_feed_covers_all_of_it_and_can_be_read() {
 async fn a_large_feed_is_signed_once_a_second_however_much_is_revoked_meanwhile() {
     let world = World::with(|_| {}, |ports| ports.revocations = Arc::new(MuchRevoked)).await;
     world.register("alice", &ed25519(1)).await.unwrap();
-    let first = world.authority.revocation_feed().await.unwrap();
+    let first = world.authority.tokens.revocation_feed().await.unwrap();
     let (text, _) = world.token().await;
-    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
-    assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    world.authority.tokens.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &world.authority.tokens.revocation_feed().await.unwrap()));
     world.clock.advance(FEED_MAX_AGE);
-    assert!(!Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    assert!(!Arc::ptr_eq(&first, &world.authority.tokens.revocation_feed().await.unwrap()));
 }
 
 /// A store in which nothing is revoked, and that takes as long to say so as a feed is fresh.
@@ -325,7 +327,7 @@ async fn however_many_wait_for_a_feed_that_takes_long_one_is_made_for_all_of_the
     let mut waiting = JoinSet::new();
     for _ in 0..98 {
         let authority = Arc::clone(&world.authority);
-        waiting.spawn(async move { authority.revocation_feed().await.unwrap() });
+        waiting.spawn(async move { authority.tokens.revocation_feed().await.unwrap() });
     }
     waiting.join_all().await;
     // One that was under way when the others came, and one for all of them.
@@ -339,10 +341,10 @@ async fn what_a_feed_costs_decides_how_often_it_is_made() {
     slow.clock.set(Arc::clone(&world.clock)).unwrap();
     world.register("alice", &ed25519(1)).await.unwrap();
     slow.pause.store(300, Ordering::SeqCst);
-    let first = world.authority.revocation_feed().await.unwrap();
+    let first = world.authority.tokens.revocation_feed().await.unwrap();
     let (text, _) = world.token().await;
-    world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
-    assert!(Arc::ptr_eq(&first, &world.authority.revocation_feed().await.unwrap()));
+    world.authority.tokens.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &world.authority.tokens.revocation_feed().await.unwrap()));
 }
 
 #[tokio::test]
@@ -355,15 +357,20 @@ async fn one_account_that_revokes_many_tokens_fills_nothing_and_harms_nobody_els
     for _ in 0..100 {
         world.clock.advance(Duration::from_secs(1));
         let (text, claims) = world.token().await;
-        world.authority.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+        world
+            .authority
+            .tokens
+            .revoke_token(&text, RevokingClient::default(), ADDRESS)
+            .await
+            .unwrap();
         revoked.push(claims);
     }
     for claims in &revoked {
-        assert!(world.authority.standing(claims).await.unwrap().is_none());
+        assert!(world.authority.tokens.standing(claims).await.unwrap().is_none());
     }
     let (_, later) = world.token().await;
     for good in [&later, &world.claims(&bobs)] {
-        assert!(world.authority.standing(good).await.unwrap().is_some());
+        assert!(world.authority.tokens.standing(good).await.unwrap().is_some());
     }
     let feed = world.feed().await;
     assert!(feed.tokens.len() < 40 && feed.before.is_none());

@@ -161,8 +161,8 @@ async fn rotating_without_end_publishes_no_more_keys_than_verifiers_take() {
 async fn a_key_that_was_rotated_away_goes_when_its_last_token_has_ended() {
     let world =
         World::with(|policy| policy.passwords = Some(PasswordPolicy::default()), |_| {}).await;
-    let (keys, policy) = (world.authority.signing_keys(), world.authority.policy());
-    let now = world.authority.now();
+    let (keys, policy) = (world.authority.core.signing_keys(), world.authority.core.policy());
+    let now = world.authority.core.now();
     let of_passwords = |keys: &SigningKeys| {
         let all = keys.summaries(now).into_iter();
         all.filter(|key| key.algorithm == Algorithm::Rs256).map(|key| key.kid).collect::<Vec<_>>()

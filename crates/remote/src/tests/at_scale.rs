@@ -75,12 +75,12 @@ impl Server {
             enrolment_code: None,
             address: [127, 0, 0, 1].into(),
         };
-        self.authority.register_unproven(registration).await.unwrap().account_id
+        self.authority.dialects.signjwt.register_unproven(registration).await.unwrap().account_id
     }
 
     /// A token for the service that is issued now.
     fn token(&self, account_id: AccountId, key: &PrivateKey) -> String {
-        let now = self.authority.now();
+        let now = self.authority.core.now();
         let claims = AccessTokenClaims {
             issuer: self.origin.clone(),
             account_id,
@@ -95,7 +95,7 @@ impl Server {
             issued_at: now,
             expires_at: now + Duration::from_mins(15),
         };
-        self.authority.signing_keys().sign(&claims, now).unwrap()
+        self.authority.core.signing_keys().sign(&claims, now).unwrap()
     }
 
     /// What 60 000 accounts revoked of late, and 200 000 sessions that an earlier version noted.
@@ -125,8 +125,8 @@ impl Server {
     }
 
     async fn disable(&self, account_id: AccountId) {
-        let event = AuditEvent::new(self.authority.now(), EventKind::AccountDisabled);
-        let accounts = &self.authority.ports().accounts;
+        let event = AuditEvent::new(self.authority.core.now(), EventKind::AccountDisabled);
+        let accounts = &self.authority.core.ports().accounts;
         assert!(accounts.set_status(account_id, AccountStatus::Disabled, event).await.unwrap());
     }
 }

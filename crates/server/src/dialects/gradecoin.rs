@@ -48,7 +48,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     )
 )]
 pub(crate) async fn public_key(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
-    let pem = app.authority.registration_key_pem().await?.to_owned();
+    let pem = app.authority.dialects.gradecoin.registration_key_pem().await?.to_owned();
     let content_type = (header::CONTENT_TYPE, "application/x-pem-file");
     Ok(([content_type, (header::CACHE_CONTROL, "public, max-age=300")], pem))
 }
@@ -59,7 +59,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
         let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
         let sealed = SealedObject { key: text("key"), iv: text("iv"), ciphertext: text("c") };
         let registration = SealedRegistration { sealed, address: client.0 };
-        match app.authority.register_sealed(registration).await {
+        match app.authority.dialects.gradecoin.register_sealed(registration).await {
             Ok(registered) => Ok(success(&registered)),
             Err(error) => failure(error),
         }

@@ -56,7 +56,8 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
             enrolment_code: enrolment_code(&body)?,
             address: client.0,
         };
-        let password = app.authority.register_with_password(registration).await?;
+        let password =
+            app.authority.dialects.jwks_server.register_with_password(registration).await?;
         let answer = answer::uncached_json(&json!({ "password": *password }));
         Ok((StatusCode::CREATED, answer).into_response())
     })
@@ -116,7 +117,7 @@ pub(crate) async fn auth(
     }
     // A client that binds its token needs a nonce for its proof (RFC 9449 §8).
     if headers.contains_key(wire::header::DPOP)
-        && let Ok(nonce) = HeaderValue::try_from(app.authority.fresh_nonce())
+        && let Ok(nonce) = HeaderValue::try_from(app.authority.core.fresh_nonce())
     {
         response.headers_mut().insert(DPOP_NONCE, nonce);
     }
@@ -130,14 +131,16 @@ async fn try_auth(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response, Problem> {
-    let _turn = app.authority.admit_password(client.0).await?;
+    let _turn = app.authority.dialects.jwks_server.admit_password(client.0).await?;
     let wants_expired = wants_expired(query.unwrap_or_default())?;
     let credentials = Credentials::find(headers, body)?.ok_or(PasswordError::Refused)?;
-    let uri = app.authority.policy().origin.join(PATH).map_err(Problem::internal)?;
+    let uri = app.authority.core.policy().origin.join(PATH).map_err(Problem::internal)?;
     let fields = dpop_fields(headers);
     let proof = PresentedDpop { fields: &fields, method: Method::POST.as_str(), uri: &uri };
     let (token, actor) = app
         .authority
+        .dialects
+        .jwks_server
         .login_with_password(PasswordRequest {
             name: &credentials.username,
             password: &credentials.password,

@@ -63,7 +63,8 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
             enrolment_code: enrolment_code(&body)?,
             address: client.0,
         };
-        let registered = app.authority.register_mutually(registration).await?;
+        let registered =
+            app.authority.dialects.passwordless.register_mutually(registration).await?;
         let body = json!({
             "serverSidePublicKey": base64::encode(&registered.server_key.to_spki_der()),
             "id": registered.account_id.to_string(),
@@ -98,7 +99,8 @@ pub(crate) async fn challenge(
     Extension(client): Extension<ClientAddress>,
     account: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let block = app.authority.mutual_challenge(&name_in(account), client.0).await?;
+    let block =
+        app.authority.dialects.passwordless.mutual_challenge(&name_in(account), client.0).await?;
     Ok(answer::uncached_json(&json!({ "challenge": base64::encode(&block) })))
 }
 
@@ -165,12 +167,12 @@ async fn log_in(
     let Sent { proposal, number } = read_proposal(body)?;
     let number = number.as_ref();
     let login = MutualLogin { name: account, proposal: &proposal, number, address: client.0 };
-    Ok(app.authority.login_mutually(login).await?)
+    Ok(app.authority.dialects.passwordless.login_mutually(login).await?)
 }
 
 /// Ends the token. Who holds it may end it; what is no token of this server has ended already.
 pub(super) async fn logout(app: App, client: ClientAddress, token: &str) -> Response {
-    match app.authority.revoke_token(token, RevokingClient::default(), client.0).await {
+    match app.authority.tokens.revoke_token(token, RevokingClient::default(), client.0).await {
         Ok(()) => (StatusCode::OK, axum::Json(json!({ "message": "logged out" }))).into_response(),
         Err(error) => Problem::from(error).into_response(),
     }

@@ -33,8 +33,8 @@ pub(crate) fn proofs(
         other_names: dialects.gradecoin,
         ..policy
     };
-    let across_restarts = authority.ports().replay_log.is_volatile().then(|| AcrossRestarts {
-        since: authority.remembers_since(),
+    let across_restarts = authority.core.ports().replay_log.is_volatile().then(|| AcrossRestarts {
+        since: authority.core.remembers_since(),
         durable: Some(Arc::new(DurableLog(Arc::clone(authority)))),
     });
     Some(SelfSignedProofs { policy, keys: Arc::clone(ports) as _, across_restarts })

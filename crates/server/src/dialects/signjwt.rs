@@ -64,7 +64,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
             enrolment_code: enrolment_code(&body)?,
             address: client.0,
         };
-        let registered = app.authority.register_unproven(registration).await?;
+        let registered = app.authority.dialects.signjwt.register_unproven(registration).await?;
         let message = format!("registered {}", registered.username);
         Ok(axum::Json(json!({ "message": message })).into_response())
     })
@@ -102,7 +102,8 @@ pub(crate) async fn login(
     Extension(client): Extension<ClientAddress>,
     UntypedObject(body): UntypedObject,
 ) -> Result<Response, Problem> {
-    let session = app.authority.open_session(user(&body.to_map())?, client.0).await?;
+    let session =
+        app.authority.dialects.signjwt.open_session(user(&body.to_map())?, client.0).await?;
     Ok(answer::uncached_json(&SessionBody { jwt: session.jwt, nonce: session.nonce }))
 }
 
@@ -142,12 +143,13 @@ pub(crate) async fn protected(
 ) -> Result<Response, Problem> {
     let signature = signature(&body)?;
     let message = SignedMessage { jwt: text_in(&body, "jwt")?, signature: &signature };
-    let now = app.authority.now();
-    let checked = app.authority.check_message(message, now).await?;
-    let username = app.authority.username(&checked.principal).await?;
-    let nonce = app.authority.redeem_message(&checked, Some(client.0), now).await?;
+    let now = app.authority.core.now();
+    let checked = app.authority.dialects.signjwt.check_message(message, now).await?;
+    let username = app.authority.accounts.username(&checked.principal).await?;
+    let nonce =
+        app.authority.dialects.signjwt.redeem_message(&checked, Some(client.0), now).await?;
     let actor = Actor::from(&checked.principal);
-    app.authority.note_key_use(&actor, client.0);
+    app.authority.core.note_key_use(&actor, client.0);
     let message = format!("{username} may pass");
     let answer = answer::uncached_json(&ProtectedBody { message, nonce });
     Ok((Extension(actor), answer).into_response())
@@ -177,7 +179,7 @@ pub(crate) async fn public_key(
 ) -> Result<impl IntoResponse, Problem> {
     let unknown = || Problem::new(ProblemType::NotFound).detail("no such user");
     let name: AccountName = name.parse().map_err(|_| unknown())?;
-    let (_, keys) = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
+    let (_, keys) = app.authority.accounts.account_keys(&name).await?.ok_or_else(unknown)?;
     let key = keys.first().ok_or_else(unknown)?;
     // Short, because a revoked key must disappear from it soon.
     let headers = [(http::header::CACHE_CONTROL, "public, max-age=5")];
@@ -200,7 +202,7 @@ async fn try_logout(
     let body = Object::parse(body.to_vec())?;
     let signature = signature(&body)?;
     let message = SignedMessage { jwt: text_in(&body, "jwt")?, signature: &signature };
-    app.authority.end_session(message, client.0).await?;
+    app.authority.dialects.signjwt.end_session(message, client.0).await?;
     Ok(axum::Json(json!({ "message": "logged out" })))
 }
 

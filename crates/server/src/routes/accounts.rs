@@ -65,9 +65,10 @@ pub(crate) async fn register(
     StrictJson(body): StrictJson<RegisterBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let uri =
-        app.authority.policy().origin.join(wire::path::ACCOUNTS).map_err(Problem::internal)?;
+        app.authority.core.policy().origin.join(wire::path::ACCOUNTS).map_err(Problem::internal)?;
     let registered = app
         .authority
+        .accounts
         .register(Registration {
             username: &body.username,
             public_key: presented_key(&body.public_key)?,
@@ -122,7 +123,7 @@ pub(crate) async fn account_jwks(
     let unknown = || Problem::new(ProblemType::NotFound).detail("no such account");
     let Path(name) = name.map_err(|_| unknown())?;
     let name: AccountName = name.parse().map_err(|_| unknown())?;
-    let (account, keys) = app.authority.account_keys(&name).await?.ok_or_else(unknown)?;
+    let (account, keys) = app.authority.accounts.account_keys(&name).await?.ok_or_else(unknown)?;
     let keys: Vec<Value> = keys
         .iter()
         .map(|key| {

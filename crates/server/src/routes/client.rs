@@ -57,7 +57,7 @@ impl ClientForm {
         let Some(assertion) = self.client_assertion() else { return Ok(None) };
         let client_id = self.client_id();
         let presented = CallerAuthentication { assertion, client_id, address: client.0 };
-        Ok(Some(app.authority.authenticate_caller(presented).await?))
+        Ok(Some(app.authority.login.authenticate_caller(presented).await?))
     }
 }
 

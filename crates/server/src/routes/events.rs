@@ -89,7 +89,7 @@ pub(crate) async fn events(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(invalid(format!("limit is 1 to {MAX_PAGE}")));
     }
-    let events = app.authority.own_events(&principal, query.before, limit).await?;
+    let events = app.authority.accounts.own_events(&principal, query.before, limit).await?;
     let full = events.len() == limit as usize;
     let next_before = events.last().filter(|_| full).map(|last| last.id);
     Ok(Json(EventsBody { events: events.into_iter().map(to_body).collect(), next_before }))

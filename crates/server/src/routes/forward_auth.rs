@@ -165,7 +165,7 @@ impl App {
     }
 
     async fn accepted(&self, verified: Verified) -> Result<Response, Problem> {
-        let username = self.authority.username(&verified.principal).await?;
+        let username = self.authority.accounts.username(&verified.principal).await?;
         let mut response = StatusCode::OK.into_response();
         add_identity(response.headers_mut(), &verified.principal, username.as_str());
         add_session_nonce(response.headers_mut(), verified.session_nonce);

@@ -37,7 +37,7 @@ pub(crate) async fn alive() -> impl IntoResponse {
     )
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
-    app.authority.check().await.map_err(Problem::unavailable)?;
+    app.authority.health.check().await.map_err(Problem::unavailable)?;
     Ok(([(header::CACHE_CONTROL, "no-store")], "ready\n"))
 }
 
@@ -59,10 +59,10 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Respons
             )
             .into_response();
     }
-    let entries = app.authority.ports().replay_log.len();
+    let entries = app.authority.core.ports().replay_log.len();
     app.metrics.set_replay_log_entries(usize::try_from(entries).unwrap_or(usize::MAX));
-    app.metrics.set_audit_events_dropped(app.authority.dropped_events());
-    let (condition, log_age) = app.authority.store_condition();
+    app.metrics.set_audit_events_dropped(app.authority.health.dropped_events());
+    let (condition, log_age) = app.authority.health.store_condition();
     app.metrics.set_store_condition(&condition, log_age);
     match app.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),

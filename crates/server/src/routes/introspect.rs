@@ -52,7 +52,7 @@ pub(crate) async fn introspect(
         return Err(OAuthError::invalid_client(ClientScheme::Bearer)
             .description("authenticate with client_assertion (private_key_jwt)"));
     };
-    let introspection = app.authority.introspect(form.required("token")?, &caller).await?;
+    let introspection = app.authority.tokens.introspect(form.required("token")?, &caller).await?;
     Ok(answer::uncached_json(&to_json(&introspection)))
 }
 

@@ -28,8 +28,8 @@ const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json"
     )
 )]
 pub(crate) async fn jwks(State(app): State<App>, request: Request) -> Response {
-    let keys = app.authority.published_keys().await;
-    let answer = app.jwks.current(&keys, || app.authority.jwks_max_age());
+    let keys = app.authority.core.published_keys().await;
+    let answer = app.jwks.current(&keys, || app.authority.core.jwks_max_age());
     let mut response = if is_known(request.headers(), &keys.tag) {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -93,7 +93,7 @@ pub(crate) async fn list_keys(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
 ) -> Result<Json<KeysBody>, Problem> {
-    let keys = app.authority.own_keys(&principal).await?;
+    let keys = app.authority.accounts.own_keys(&principal).await?;
     let keys = keys.iter().map(|key| to_body(key, &principal)).collect();
     Ok(Json(KeysBody { keys }))
 }
@@ -120,18 +120,22 @@ pub(crate) async fn add_key(
     Extension(client): Extension<ClientAddress>,
     SignedJson { value: body, bytes }: SignedJson<AddKeyBody>,
 ) -> Result<(StatusCode, Json<KeyBody>), Problem> {
-    let key = app.authority.key_to_add(presented_key(&body.public_key)?, body.label.as_deref())?;
+    let key = app
+        .authority
+        .accounts
+        .key_to_add(presented_key(&body.public_key)?, body.label.as_deref())?;
     let request = SignedRequest {
         principal: &principal,
         body: &bytes,
         approval: body.approval.as_deref(),
         address: client.0,
     };
-    let change = app.authority.step_up(request, key).await?;
-    let uri = app.authority.policy().origin.join(wire::path::KEYS).map_err(Problem::internal)?;
+    let change = app.authority.accounts.step_up(request, key).await?;
+    let uri =
+        app.authority.core.policy().origin.join(wire::path::KEYS).map_err(Problem::internal)?;
     let text = &body.new_key_proof;
     let proof = NewKeyProof { text, method: Method::POST.as_str(), uri: &uri };
-    let key = app.authority.add_key(change, proof).await?;
+    let key = app.authority.accounts.add_key(change, proof).await?;
     Ok((StatusCode::CREATED, Json(to_body(&key, &principal))))
 }
 
@@ -164,8 +168,8 @@ pub(crate) async fn rename_key(
     let label = body.label.parse().map_err(invalid)?;
     let request =
         SignedRequest { principal: &principal, body: &bytes, approval: None, address: client.0 };
-    let change = app.authority.step_up(request, RenameKey { thumbprint, label }).await?;
-    let key = app.authority.rename_key(change).await?;
+    let change = app.authority.accounts.step_up(request, RenameKey { thumbprint, label }).await?;
+    let key = app.authority.accounts.rename_key(change).await?;
     Ok(Json(to_body(&key, &principal)))
 }
 
@@ -198,8 +202,8 @@ pub(crate) async fn revoke_key(
     let thumbprint = named_key(thumbprint)?;
     let request =
         SignedRequest { principal: &principal, body: &body, approval: None, address: client.0 };
-    let change = app.authority.step_up(request, RevokeKey { thumbprint }).await?;
-    let added = app.authority.revoke_own_key(change).await?;
+    let change = app.authority.accounts.step_up(request, RevokeKey { thumbprint }).await?;
+    let added = app.authority.accounts.revoke_own_key(change).await?;
     if !wants_representation(&headers) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

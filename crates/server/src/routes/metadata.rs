@@ -15,7 +15,7 @@ use crate::app::App;
     responses((status = 200, description = "Authorization server metadata (RFC 8414)"))
 )]
 pub(crate) async fn metadata(State(app): State<App>) -> impl IntoResponse {
-    let issuer = app.authority.policy().issuer();
+    let issuer = app.authority.core.policy().issuer();
     let mut document = document(issuer);
     let proofs: Vec<&str> = app.guard.proofs().map(ProofKind::name).collect();
     document["countersign_proofs_supported"] = json!(proofs);

@@ -33,6 +33,6 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 )]
 pub(crate) async fn page(State(app): State<App>) -> impl IntoResponse {
     // An issuer consists of characters that mean nothing in HTML: it was parsed as an origin.
-    let page = PAGE.replace("{issuer}", app.authority.policy().issuer());
+    let page = PAGE.replace("{issuer}", app.authority.core.policy().issuer());
     ([(header::CONTENT_SECURITY_POLICY, POLICY.as_str())], Html(page))
 }

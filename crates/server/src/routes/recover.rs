@@ -82,7 +82,7 @@ pub(crate) async fn recover(
     let wants_password = body.new_password.unwrap_or_default();
     match &body.public_key {
         Some(key) if !wants_password => {
-            let uri = app.authority.policy().origin.join(uri.path());
+            let uri = app.authority.core.policy().origin.join(uri.path());
             let uri = uri.map_err(|error| {
                 Problem::new(ProblemType::InvalidRequest).detail(error.to_string())
             })?;
@@ -91,11 +91,12 @@ pub(crate) async fn recover(
             let public_key = presented_key(key)?;
             let label = body.label.as_deref();
             let key = RecoveryKey { public_key, label, proof, body: &bytes };
-            let (recovered, key) = app.authority.recover_with_key(recovery, key).await?;
+            let (recovered, key) = app.authority.accounts.recover_with_key(recovery, key).await?;
             Ok(created(&recovered, Some(key), None))
         }
         None if wants_password && body.label.is_none() => {
-            let (recovered, password) = app.authority.recover_with_password(recovery).await?;
+            let (recovered, password) =
+                app.authority.accounts.recover_with_password(recovery).await?;
             Ok(created(&recovered, None, Some(&password)))
         }
         Some(_) | None => Err(Problem::new(ProblemType::InvalidRequest)

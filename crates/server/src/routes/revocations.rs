@@ -26,7 +26,7 @@ use crate::{
     )
 )]
 pub(crate) async fn revocations(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
-    let feed = app.authority.revocation_feed().await?;
+    let feed = app.authority.tokens.revocation_feed().await?;
     let headers = [
         (header::CONTENT_TYPE, "application/jwt".to_owned()),
         (header::CACHE_CONTROL, format!("public, max-age={}", FEED_MAX_AGE.as_secs())),

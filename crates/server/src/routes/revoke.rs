@@ -49,6 +49,6 @@ pub(crate) async fn revoke(
     let caller = form.caller(&app, client).await?;
     let token = form.required("token")?;
     let by = RevokingClient { caller: caller.as_ref(), client_id: form.client_id() };
-    app.authority.revoke_token(token, by, client.0).await?;
+    app.authority.tokens.revoke_token(token, by, client.0).await?;
     Ok(StatusCode::OK)
 }

@@ -83,9 +83,10 @@ pub(crate) async fn token(
             .description(format!("the one grant is {JWT_BEARER}")));
     }
     let uri =
-        app.authority.policy().origin.join(wire::path::TOKEN).map_err(OAuthError::internal)?;
+        app.authority.core.policy().origin.join(wire::path::TOKEN).map_err(OAuthError::internal)?;
     let grant = app
         .authority
+        .login
         .login(TokenRequest {
             assertion: form.required("assertion")?,
             scope: form.get("scope"),

@@ -45,7 +45,7 @@ pub(crate) async fn whoami(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
 ) -> Result<Response, Problem> {
-    let (username, fingerprint) = app.authority.names(&principal).await?;
+    let (username, fingerprint) = app.authority.accounts.names(&principal).await?;
     let body = WhoamiBody {
         account_id: principal.account_id,
         username: username.as_str(),

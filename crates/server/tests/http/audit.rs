@@ -214,9 +214,9 @@ async fn replays_without_number_push_out_nothing_that_happened_to_the_account() 
         replay.clone().send().await;
     }
     app.write_trail().await;
-    let policy = app.authority().policy().retention;
+    let policy = app.authority().core.policy().retention;
     let retention = Retention { max_refusals: 10, max_events: 10, max_uses: 10, ..policy };
-    app.authority().ports().audit.prune(app.now(), &retention).await.unwrap();
+    app.authority().core.ports().audit.prune(app.now(), &retention).await.unwrap();
     let names = app.event_names(&key, &token).await;
     assert_eq!(names, ["login.succeeded", "account.registered"]);
     let events = app.resource_request(&other, &stolen, "GET", "/v1/events").send().await;

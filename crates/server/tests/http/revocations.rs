@@ -21,7 +21,7 @@ async fn feed(app: &TestApp) -> Revocations {
     let answer = fetch(app).await;
     let feed = SignedRevocations::parse(&answer.is(200).body).unwrap();
     let kid = feed.kid().unwrap();
-    let key = app.authority().signing_keys().public_key(&kid, app.now()).unwrap();
+    let key = app.authority().core.signing_keys().public_key(&kid, app.now()).unwrap();
     feed.verify(&key, ISSUER, Duration::ZERO, app.now()).unwrap()
 }
 

@@ -154,13 +154,13 @@ fn thumbprint(number: u64) -> Thumbprint {
     ed25519_public(number).thumbprint()
 }
 
-async fn is_live(live: &LiveCredentials, number: u64, store: &Store) -> bool {
+async fn is_live(live: &CredentialCache, number: u64, store: &Store) -> bool {
     live.get(&thumbprint(number), store).await.unwrap().unwrap().is_live()
 }
 
 #[tokio::test]
 async fn a_credential_is_read_once_until_it_is_forgotten() {
-    let (store, live) = (Store::with(1..3), LiveCredentials::new(100));
+    let (store, live) = (Store::with(1..3), CredentialCache::new(100));
     for _ in 0..3 {
         assert!(is_live(&live, 1, &store).await);
         assert!(is_live(&live, 2, &store).await);
@@ -177,7 +177,7 @@ async fn a_credential_is_read_once_until_it_is_forgotten() {
 
 #[tokio::test]
 async fn the_keys_of_an_account_are_read_once_and_a_claim_each_time() {
-    let (store, live) = (Store::with(1..4), LiveCredentials::new(100));
+    let (store, live) = (Store::with(1..4), CredentialCache::new(100));
     let keys = async || live.of_account(account_id(1), &store).await.unwrap().len();
     assert_eq!((keys().await, keys().await), (3, 3));
     assert_eq!(store.reads(), 1);
@@ -185,7 +185,7 @@ async fn the_keys_of_an_account_are_read_once_and_a_claim_each_time() {
     live.forget(&thumbprint(2));
     assert_eq!(keys().await, 2, "the revoked one is not tried");
 
-    let (store, live) = (Store::with(1..2), LiveCredentials::new(100));
+    let (store, live) = (Store::with(1..2), CredentialCache::new(100));
     store.rows.lock().get_mut(&thumbprint(1)).unwrap().0.is_proven = false;
     let keys = async || live.of_account(account_id(1), &store).await.unwrap().len();
     assert_eq!((keys().await, keys().await), (1, 1));
@@ -195,7 +195,7 @@ async fn the_keys_of_an_account_are_read_once_and_a_claim_each_time() {
 
 #[tokio::test]
 async fn the_keys_that_were_used_last_come_first() {
-    let (store, live) = (Store::with(1..4), LiveCredentials::new(100));
+    let (store, live) = (Store::with(1..4), CredentialCache::new(100));
     let used = |number, seconds| {
         let at = NOW + std::time::Duration::from_secs(seconds);
         store.rows.lock().get_mut(&thumbprint(number)).unwrap().0.last_used_at = Some(at);
@@ -209,7 +209,7 @@ async fn the_keys_that_were_used_last_come_first() {
 
 #[tokio::test]
 async fn forgetting_all_reads_all_anew() {
-    let (store, live) = (Store::with(1..3), LiveCredentials::new(100));
+    let (store, live) = (Store::with(1..3), CredentialCache::new(100));
     assert!(is_live(&live, 1, &store).await && is_live(&live, 2, &store).await);
     store.put(1, AccountStatus::Disabled, false);
     store.put(2, AccountStatus::Active, true);
@@ -220,8 +220,8 @@ async fn forgetting_all_reads_all_anew() {
 }
 
 /// A revocation comes after the store has answered "live" and before the answer is kept.
-async fn live_after_a_change_during_the_read(change: impl Fn(&LiveCredentials)) -> bool {
-    let (store, live) = (Store::with(1..2), LiveCredentials::new(100));
+async fn live_after_a_change_during_the_read(change: impl Fn(&CredentialCache)) -> bool {
+    let (store, live) = (Store::with(1..2), CredentialCache::new(100));
     let (reached, go_on) = store.pause_next_read();
     let revoke = async {
         reached.await.unwrap();
@@ -237,7 +237,7 @@ async fn live_after_a_change_during_the_read(change: impl Fn(&LiveCredentials)) 
 #[tokio::test]
 async fn a_revocation_during_a_read_leaves_no_live_copy() {
     assert!(!live_after_a_change_during_the_read(|live| live.forget(&thumbprint(1))).await);
-    assert!(!live_after_a_change_during_the_read(LiveCredentials::forget_all).await);
+    assert!(!live_after_a_change_during_the_read(CredentialCache::forget_all).await);
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn the_fake_store_would_leave_a_live_copy_without_the_cache_being_told() {
 
 #[tokio::test]
 async fn an_unknown_key_is_asked_for_again() {
-    let (store, live) = (Store::default(), LiveCredentials::new(100));
+    let (store, live) = (Store::default(), CredentialCache::new(100));
     assert!(live.get(&thumbprint(1), &store).await.unwrap().is_none());
     store.put(1, AccountStatus::Active, false);
     assert!(is_live(&live, 1, &store).await, "it was registered since");
@@ -255,7 +255,7 @@ async fn an_unknown_key_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_failure_is_not_remembered() {
-    let (store, live) = (Store::with(1..2), LiveCredentials::new(100));
+    let (store, live) = (Store::with(1..2), CredentialCache::new(100));
     *store.failing.lock() = true;
     assert!(live.get(&thumbprint(1), &store).await.is_err());
     *store.failing.lock() = false;
@@ -264,7 +264,7 @@ async fn a_failure_is_not_remembered() {
 
 #[tokio::test]
 async fn the_capacity_bounds_what_is_kept() {
-    let (store, live) = (Store::with(0..400), LiveCredentials::new(64));
+    let (store, live) = (Store::with(0..400), CredentialCache::new(64));
     for number in 0..400 {
         assert!(is_live(&live, number, &store).await);
         assert!(live.known.len() <= 64);

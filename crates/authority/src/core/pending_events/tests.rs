@@ -17,7 +17,7 @@ fn event(number: usize) -> AuditEvent {
 }
 
 /// Whether somebody who begins to wait now is woken at once.
-fn wakes(trail: &Trail) -> bool {
+fn wakes(trail: &PendingEvents) -> bool {
     let arrived = pin!(trail.arrived());
     arrived.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
 }
@@ -28,7 +28,7 @@ fn about(account: u64, number: usize) -> AuditEvent {
 
 #[test]
 fn events_are_taken_once_in_the_order_in_which_they_were_noted() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     assert_eq!(trail.take(), []);
     (0..3).for_each(|number| trail.note(event(number)));
     assert_eq!(trail.take(), [event(0), event(1), event(2)]);
@@ -38,7 +38,7 @@ fn events_are_taken_once_in_the_order_in_which_they_were_noted() {
 
 #[test]
 fn refusals_that_are_alike_are_one_entry_that_counts_them() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     let at = |second| AuditEvent {
         at: NOW + Duration::from_secs(second),
         ..about(1, 0).from("2001:db8::1".parse().unwrap())
@@ -59,7 +59,7 @@ fn refusals_that_are_alike_are_one_entry_that_counts_them() {
 
 #[test]
 fn refused_changes_of_made_up_keys_are_one_entry() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     let refused = |number: u8| {
         let event = AuditEvent::new(NOW, EventKind::KeyChangeRefused).account(account_id(1));
         event.key(Thumbprint::from_bytes([number; 32])).detail("revoking: a session key")
@@ -72,7 +72,7 @@ fn refused_changes_of_made_up_keys_are_one_entry() {
 
 #[test]
 fn refusals_about_one_account_leave_room_for_those_about_others() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     (0..SHARE + 5).for_each(|number| trail.note(about(1, number)));
     assert_eq!(trail.dropped(), 5);
     trail.note(about(2, 0));
@@ -89,7 +89,7 @@ fn refusals_about_one_account_leave_room_for_those_about_others() {
 
 #[test]
 fn refusals_of_one_kind_leave_room_for_those_of_another_about_the_same_account() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     (0..SHARE + 5).for_each(|number| trail.note(about(1, number)));
     let other = AuditEvent { kind: EventKind::KeyChangeRefused, ..about(1, 0) };
     trail.note(other.clone());
@@ -99,7 +99,7 @@ fn refusals_of_one_kind_leave_room_for_those_of_another_about_the_same_account()
 
 #[test]
 fn strangers_push_out_nothing_that_is_no_refusal() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     let accounts = u64::try_from(CAPACITY).unwrap() + 9;
     (0..accounts).for_each(|account| trail.note(about(account, 0)));
     assert_eq!(trail.dropped(), 9);
@@ -113,7 +113,7 @@ fn strangers_push_out_nothing_that_is_no_refusal() {
 
 #[test]
 fn tries_that_prove_nothing_leave_room_for_refusals_of_what_is_genuine() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     let accounts = u64::try_from(CAPACITY).unwrap() + 9;
     let wrong = |account| AuditEvent { kind: EventKind::RecoveryRefused, ..about(account, 0) };
     (0..accounts).for_each(|account| trail.note(wrong(account)));
@@ -124,7 +124,7 @@ fn tries_that_prove_nothing_leave_room_for_refusals_of_what_is_genuine() {
 
 #[test]
 fn what_could_not_be_written_counts_as_dropped() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     trail.note(event(0));
     trail.lost(7);
     assert_eq!(trail.dropped(), 7);
@@ -132,7 +132,7 @@ fn what_could_not_be_written_counts_as_dropped() {
 
 #[test]
 fn a_writer_is_woken_by_what_was_noted_before_it_waited() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     assert!(!wakes(&trail));
     (0..3).for_each(|number| trail.note(event(number)));
     assert!(wakes(&trail));
@@ -141,7 +141,7 @@ fn a_writer_is_woken_by_what_was_noted_before_it_waited() {
 
 #[test]
 fn a_waiting_writer_is_woken() {
-    let trail = Trail::default();
+    let trail = PendingEvents::default();
     let mut context = Context::from_waker(Waker::noop());
     let mut arrived = pin!(trail.arrived());
     assert_eq!(arrived.as_mut().poll(&mut context), Poll::Pending);

@@ -118,7 +118,7 @@ impl World {
 
     /// The server of this world, started once more.
     pub(crate) async fn restarted(&self) -> Arc<Authority> {
-        let (policy, ports) = (self.authority.policy().clone(), self.ports.clone());
+        let (policy, ports) = (self.authority.core.policy().clone(), self.ports.clone());
         Arc::new(Authority::start(policy, ports, self.vault().await).await.unwrap())
     }
 
@@ -138,7 +138,7 @@ impl World {
             proof: PresentedDpop { fields: &[proof.as_bytes()], method: "POST", uri: &uri },
             address: ADDRESS,
         };
-        self.authority.register(registration).await
+        self.authority.accounts.register(registration).await
     }
 
     /// Logs in with `key`.
@@ -168,7 +168,7 @@ impl World {
             proof: PresentedDpop { fields: &[proof.as_bytes()], method: "POST", uri: &uri },
             address: ADDRESS,
         };
-        self.authority.login(request).await
+        self.authority.login.login(request).await
     }
 
     /// Authenticates one call with `key`.
@@ -180,7 +180,7 @@ impl World {
     ) -> Result<Caller, CallerError> {
         let assertion = &self.assertion(key, login);
         let presented = CallerAuthentication { assertion, client_id, address: ADDRESS };
-        self.authority.authenticate_caller(presented).await
+        self.authority.login.authenticate_caller(presented).await
     }
 
     /// A fresh proof by `key` for a POST to `uri`, with the nonce that the token endpoint demands.
@@ -204,10 +204,10 @@ impl World {
             "jti": self.serial(),
             "htm": "POST",
             "htu": uri.as_str(),
-            "iat": self.authority.now().as_secs(),
+            "iat": self.authority.core.now().as_secs(),
         });
         if uri.path() == "/oauth/token" {
-            payload["nonce"] = self.authority.fresh_nonce().into();
+            payload["nonce"] = self.authority.core.fresh_nonce().into();
         }
         if !subject.is_null() {
             payload["sub"] = subject;
@@ -226,9 +226,10 @@ impl World {
 
     /// What a token that the authority issued says.
     pub(crate) fn claims(&self, token: &str) -> AccessTokenClaims {
-        let now = self.authority.now();
+        let now = self.authority.core.now();
         let token = AccessToken::parse(token).unwrap();
-        let key = self.authority.signing_keys().public_key(&token.kid().unwrap(), now).unwrap();
+        let key =
+            self.authority.core.signing_keys().public_key(&token.kid().unwrap(), now).unwrap();
         token.verify_as_issuer(&key, ISSUER, Duration::ZERO, now).unwrap()
     }
 
@@ -241,7 +242,7 @@ impl World {
             "iss": login.subject,
             "sub": login.subject,
             "aud": ISSUER,
-            "exp": self.authority.now().as_secs() + 60,
+            "exp": self.authority.core.now().as_secs() + 60,
             "jti": login.jti.clone().unwrap_or_else(|| self.serial()),
         });
         if let Some(vouched) = login.vouched {

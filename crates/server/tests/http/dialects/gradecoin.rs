@@ -39,18 +39,18 @@ async fn server() -> Server {
 }
 
 async fn invite(server: &Server, id: &str, password: &str) {
-    let ports = server.authority().ports();
+    let ports = server.authority().core.ports();
     let master_key = MasterKey::parse(MASTER_KEY).unwrap();
     let vault = Vault::open(&*ports.vault, &master_key, &*ports.random).await.unwrap();
     let key = RegistrationKey::open(&*ports.vault, &vault, &*ports.random).await.unwrap();
     let invited = [(id.parse::<Username>().unwrap(), OneTimePassword::parse(password).unwrap())];
-    let expires_at = server.authority().now() + 7 * 24 * 60 * MINUTE;
+    let expires_at = server.authority().core.now() + 7 * 24 * 60 * MINUTE;
     let scopes: Scopes = "class".parse().unwrap();
     server.admin().invite_with_passwords(&invited, &scopes, expires_at, &key).await.unwrap();
 }
 
 async fn recipient(server: &Server) -> PublicKey {
-    let pem = server.authority().registration_key_pem().await.unwrap();
+    let pem = server.authority().dialects.gradecoin.registration_key_pem().await.unwrap();
     PublicKey::parse(pem, &KeyPolicy::default()).unwrap()
 }
 
@@ -471,11 +471,11 @@ async fn switched_off_it_is_absent() {
 async fn a_new_master_key_keeps_key_and_passwords() {
     let server = server().await;
     let before = recipient(&server).await;
-    let ports = server.authority().ports();
+    let ports = server.authority().core.ports();
     let new = "f0".repeat(32);
     let [old, new] = [MASTER_KEY, &new].map(|key| MasterKey::parse(key).unwrap());
     let stores = (&*ports.vault, &*ports.signing_keys);
-    let now = server.authority().now();
+    let now = server.authority().core.now();
     Vault::change_master_key(stores, &old, &new, now, &*ports.random).await.unwrap();
     let vault = Vault::open(&*ports.vault, &new, &*ports.random).await.unwrap();
     let key = RegistrationKey::open(&*ports.vault, &vault, &*ports.random).await.unwrap();

@@ -27,7 +27,7 @@ async fn invite(server: &Server, name: Option<&str>) -> String {
     let invitation = NewInvitation {
         username: name.map(username),
         scopes: scopes("class"),
-        expires_at: server.authority().now() + Duration::from_hours(1),
+        expires_at: server.authority().core.now() + Duration::from_hours(1),
     };
     server.admin().invite(invitation).await.unwrap().reveal().to_owned()
 }
@@ -57,7 +57,8 @@ async fn a_code_lets_in_once_and_brings_its_scopes() {
         let again = server.post("/register", with_code(&body, &code)).await;
         assert_eq!(again.status, StatusCode::FORBIDDEN, "it says nothing about the name");
         let name = "alice".parse().unwrap();
-        let account = server.authority().ports().accounts.account(&name).await.unwrap().unwrap();
+        let account =
+            server.authority().core.ports().accounts.account(&name).await.unwrap().unwrap();
         assert!(account.scopes.contains("class"));
     }
 }

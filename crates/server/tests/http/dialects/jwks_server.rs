@@ -135,8 +135,8 @@ async fn there_is_always_one_expired_key_and_it_is_not_published() {
         let token = server.token("?expired=true", &credentials).await;
         assert!(token.expires_at() < server.seconds());
         assert!(!token.verifies_with(&server.jwks().await));
-        let gone = server.authority().signing_keys().summaries(server.authority().now());
-        let gone = gone.iter().filter(|key| key.life.expires_at <= server.authority().now());
+        let gone = server.authority().core.signing_keys().summaries(server.authority().core.now());
+        let gone = gone.iter().filter(|key| key.life.expires_at <= server.authority().core.now());
         assert_eq!(gone.count(), 1);
         server.live(65, async |_| {}).await;
     }
@@ -154,14 +154,14 @@ async fn what_is_called_true_is_true_and_what_is_neither_is_asked_about() {
         let token = server.token(&format!("?{no}"), &credentials).await;
         assert!(token.expires_at() > server.seconds(), "{no}");
     }
-    let before = server.authority().password_hashes();
+    let before = server.authority().dialects.jwks_server.password_hashes();
     for neither in ["expired=2", "expired=maybe", "expired=tru%65%20"] {
         let answer = server.post(&format!("/auth?{neither}"), credentials.clone()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         let detail = answer.body["detail"].as_str().unwrap();
         assert!(detail.contains("true, 1 or yes"), "{detail}");
     }
-    assert_eq!(server.authority().password_hashes(), before);
+    assert_eq!(server.authority().dialects.jwks_server.password_hashes(), before);
 }
 
 #[tokio::test]
@@ -197,9 +197,9 @@ async fn an_unknown_user_costs_as_much_as_a_wrong_password() {
     let impossible = json!({ "username": "' OR 1=1 --", "password": "wrong" });
     let mut answers = Vec::new();
     for attempt in [&wrong, &unknown, &impossible] {
-        let before = server.authority().password_hashes();
+        let before = server.authority().dialects.jwks_server.password_hashes();
         answers.push(server.auth(attempt).await);
-        assert_eq!(server.authority().password_hashes(), before + 1);
+        assert_eq!(server.authority().dialects.jwks_server.password_hashes(), before + 1);
     }
     assert_eq!(answers[0].0, StatusCode::UNAUTHORIZED);
     assert!(answers.iter().all(|answer| *answer == answers[0]));
@@ -210,14 +210,14 @@ async fn an_unknown_user_costs_as_much_as_a_wrong_password() {
 async fn a_password_too_long_or_missing_costs_nothing() {
     let server = PasswordServer::unlimited().await;
     server.register("alice").await;
-    let before = server.authority().password_hashes();
+    let before = server.authority().dialects.jwks_server.password_hashes();
     for password in [json!("x".repeat(257)), json!(""), json!(null)] {
         for name in ["alice", "bob"] {
             let attempt = json!({ "username": name, "password": password });
             assert_eq!(server.auth(&attempt).await.0, StatusCode::UNAUTHORIZED);
         }
     }
-    assert_eq!(server.authority().password_hashes(), before);
+    assert_eq!(server.authority().dialects.jwks_server.password_hashes(), before);
 }
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn a_flood_is_turned_away_and_then_served_again() {
     })
     .await;
     assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
-    assert_eq!(server.authority().password_hashes(), counts[0]);
+    assert_eq!(server.authority().dialects.jwks_server.password_hashes(), counts[0]);
     assert_eq!(server.auth(&wrong).await.0, StatusCode::UNAUTHORIZED);
 }
 
@@ -286,7 +286,7 @@ async fn enrolment_counts_for_passwords_too() {
         let body = json!({ "username": "alice", "email": "alice@example.com" });
         let status = server.post("/register", body).await.status;
         assert_eq!(status, StatusCode::FORBIDDEN);
-        assert_eq!(server.authority().password_hashes(), 0);
+        assert_eq!(server.authority().dialects.jwks_server.password_hashes(), 0);
     }
 }
 
@@ -320,10 +320,11 @@ async fn an_unbound_token_can_be_revoked_and_introspected() {
         assert_eq!(introspect(&token).await, json!({ "active": false }));
         assert_eq!(introspect(&other).await["active"], true);
         assert_eq!(server.events(EventKind::TokenRevoked).await, 1);
-        let feed = server.authority().revocation_feed().await.unwrap();
+        let feed = server.authority().tokens.revocation_feed().await.unwrap();
         let feed = SignedRevocations::parse(&feed).unwrap();
-        let now = server.authority().now();
-        let key = server.authority().signing_keys().public_key(&feed.kid().unwrap(), now).unwrap();
+        let now = server.authority().core.now();
+        let key =
+            server.authority().core.signing_keys().public_key(&feed.kid().unwrap(), now).unwrap();
         let feed = feed.verify(&key, ISSUER, Duration::ZERO, now).unwrap();
         assert_eq!(feed.tokens, [token.part(1)["jti"].as_str().unwrap()]);
     }

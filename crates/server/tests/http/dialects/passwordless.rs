@@ -235,10 +235,10 @@ async fn a_new_master_key_keeps_the_servers_key_pairs() {
     let mut server = MutualServer::start(|_| ()).await;
     let alice = server.register("alice", rsa()).await;
     let number = server.number(&alice).await;
-    let ports = server.authority().ports();
+    let ports = server.authority().core.ports();
     let [old, new] = [MASTER_KEY, OTHER_MASTER_KEY].map(|key| MasterKey::parse(key).unwrap());
     let stores = (&*ports.vault, &*ports.signing_keys);
-    let now = server.authority().now();
+    let now = server.authority().core.now();
     Vault::change_master_key(stores, &old, &new, now, &*ports.random).await.unwrap();
     server.0.0.restart_with(|setup| setup.master_key = OTHER_MASTER_KEY).await;
     // What was handed out before the start is not recognised after it.

@@ -217,12 +217,12 @@ async fn a_replay_is_in_the_trail_and_a_stranger_is_not() {
 async fn the_time_of_last_use_is_written_once_an_hour() {
     let server = server_with_alice().await;
     let last_use = async || {
-        let store = &server.authority().ports().credentials;
+        let store = &server.authority().core.ports().credentials;
         let thumbprint = ed25519(1).public_key().thumbprint();
         store.credential(&thumbprint).await.unwrap().and_then(|(key, _)| key.last_used_at)
     };
     assert_eq!(last_use().await, None);
-    let first = server.authority().now();
+    let first = server.authority().core.now();
     call(&server, &signed(&server, json!({}))).await;
     assert_eq!(last_use().await, Some(first));
     server.advance(59 * 60 * SECOND);
@@ -230,7 +230,7 @@ async fn the_time_of_last_use_is_written_once_an_hour() {
     assert_eq!(last_use().await, Some(first));
     server.advance(60 * SECOND);
     call(&server, &signed(&server, json!({}))).await;
-    assert_eq!(last_use().await, Some(server.authority().now()));
+    assert_eq!(last_use().await, Some(server.authority().core.now()));
 }
 
 #[tokio::test]

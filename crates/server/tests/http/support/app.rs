@@ -152,7 +152,7 @@ impl TestApp {
     }
 
     pub(crate) fn now(&self) -> UnixTime {
-        self.authority().now()
+        self.authority().core.now()
     }
 
     /// Lets time pass.
@@ -167,7 +167,7 @@ impl TestApp {
 
     /// A fresh nonce for the token endpoint.
     pub(crate) fn token_nonce(&self) -> String {
-        self.authority().fresh_nonce()
+        self.authority().core.fresh_nonce()
     }
 
     /// A fresh nonce for the protected resources.

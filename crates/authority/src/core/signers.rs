@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 
 use crate::{
-    authority::Authority, core::credential_cache::KnownCredential, model::account::AccountName,
+    core::Core, core::credential_cache::KnownCredential, model::account::AccountName,
     ports::StoreError,
 };
 
 /// The time of a key's last use is written when it is older than this.
 const USE_RESOLUTION: Duration = Duration::from_hours(1);
 
-impl Authority {
+impl Core {
     /// The credentials that can have signed for the account `name`: `kid` if it is one of the
     /// account's, live or revoked, or else all live ones, those that were used last first. Keys that
     /// are good for another dialect only are not among them.
@@ -29,7 +29,7 @@ impl Authority {
         let Some(id) = self.account_id_of(name).await? else { return Ok(Vec::new()) };
         let store = &*self.ports.credentials;
         if let Some(kid) = kid
-            && let Some(known) = self.live.get(kid, store).await?
+            && let Some(known) = self.credentials.get(kid, store).await?
             && known.account.id == id
         {
             return Ok(if self.may_sign_jwts(&known) { vec![known] } else { Vec::new() });
@@ -45,7 +45,7 @@ impl Authority {
         &self,
         id: AccountId,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.live.of_account(id, &*self.ports.credentials).await?;
+        let mut live = self.credentials.of_account(id, &*self.ports.credentials).await?;
         live.retain(|known| self.may_sign_jwts(known));
         Ok(live)
     }
@@ -56,7 +56,7 @@ impl Authority {
         &self,
         id: AccountId,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.live.of_account(id, &*self.ports.credentials).await?;
+        let mut live = self.credentials.of_account(id, &*self.ports.credentials).await?;
         live.retain(|known| self.policy.admits(&known.credential.public_key));
         Ok(live)
     }
@@ -65,7 +65,7 @@ impl Authority {
     /// only claimed is its own by that, unless another was faster.
     pub async fn key_used(&self, id: AccountId, thumbprint: &Thumbprint, now: UnixTime) {
         let store = &*self.ports.credentials;
-        let Ok(known) = self.live.get(thumbprint, store).await else { return };
+        let Ok(known) = self.credentials.get(thumbprint, store).await else { return };
         let is_recent = |last: UnixTime| now < last + USE_RESOLUTION;
         let last_used_at = known.as_ref().and_then(|known| known.credential.last_used_at);
         if last_used_at.is_some_and(is_recent) {
@@ -75,15 +75,15 @@ impl Authority {
             // The next use tries again; the request itself was good.
             tracing::warn!(%error, "the use of a key was not noted");
         }
-        self.live.forget(thumbprint);
+        self.credentials.forget(thumbprint);
         if known.is_none() {
-            self.live.forget_keys_of(id);
+            self.credentials.forget_keys_of(id);
         }
     }
 
     pub(crate) async fn account_id_of(&self, name: &str) -> Result<Option<AccountId>, StoreError> {
         let Ok(name) = name.parse::<AccountName>() else { return Ok(None) };
-        self.live.account_id(&name, &*self.ports.accounts).await
+        self.credentials.account_id(&name, &*self.ports.accounts).await
     }
 
     /// Whether JWTs count that the key signed itself: where it is good enough for everything, or where

@@ -1,17 +1,78 @@
 //! How the store has been lately, as far as its present condition does not say it.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::ports::StoreCondition;
+use crate::{
+    core::Core,
+    keys::signing::SigningKeyError,
+    ports::{StoreCondition, StoreError},
+};
 
 /// How long a write that failed makes the server unready. A fault that goes on renews it.
 const FAILURES_COUNT_FOR: Duration = Duration::from_secs(5);
+
+/// How long a successful check of the store counts.
+const CHECK_HOLDS: Duration = Duration::from_secs(1);
+
+/// Whether the server can do its work.
+pub struct Health {
+    core: Arc<Core>,
+    /// How the store has been lately.
+    pub(crate) store: StoreHealth,
+    /// When the store was last found well, by the monotonic clock.
+    checked: tokio::sync::Mutex<Option<Duration>>,
+}
+
+impl Health {
+    /// Of a server that starts.
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core, store: StoreHealth::default(), checked: tokio::sync::Mutex::new(None) }
+    }
+    /// How the store is, and how long ago all of it was in its place.
+    pub fn store_condition(&self) -> (StoreCondition, Option<Duration>) {
+        let untidy_for = self.store.untidy_for(self.core.ports.clock.monotonic());
+        (self.core.ports.watch.condition(), untidy_for)
+    }
+
+    /// Takes notice of how the store is.
+    pub(crate) fn note_condition(&self) {
+        let condition = self.core.ports.watch.condition();
+        self.store.note(&condition, self.core.ports.clock.monotonic());
+    }
+
+    /// How many refusals could not be written to the audit trail.
+    pub fn dropped_events(&self) -> u64 {
+        self.core.pending_events.dropped()
+    }
+
+    /// Whether the server can do its work: the store reads and writes as much as a login does, no
+    /// write has failed in the last seconds, and keys are there to sign whatever it signs.
+    /// A good answer holds for a second, so that asking often costs no writes.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn check(&self) -> Result<(), SigningKeyError> {
+        let now = self.core.ports.clock.monotonic();
+        let mut checked = self.checked.lock().await;
+        self.note_condition();
+        let failing = |error| StoreError::Unavailable(Box::new(error));
+        self.store.check(now).map_err(failing)?;
+        if checked.is_none_or(|last| now >= last + CHECK_HOLDS) {
+            self.core.ports.watch.check().await?;
+            *checked = Some(now);
+        }
+        self.core.ensure_signing_keys(self.core.now()).await
+    }
+}
 
 /// What is remembered of the store's condition. Times are of the monotonic clock.
 #[derive(Default)]

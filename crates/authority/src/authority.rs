@@ -10,7 +10,7 @@ use crate::{
     core::Core,
     dialects::Dialects,
     health::Health,
-    keys::{signing::SigningKeyError, vault::Vault},
+    keys::{SigningKeyError, vault::Vault},
     login::Login,
     model::policy::Policy,
     ports::{Ports, StoreError},

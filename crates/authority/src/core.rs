@@ -2,6 +2,7 @@
 //! and the checks that all of them make.
 
 mod admission;
+mod comparisons;
 pub(crate) mod credential_cache;
 pub(crate) mod dpop;
 pub(crate) mod effort;
@@ -9,6 +10,7 @@ mod epoch;
 mod forgetting;
 pub(crate) mod key_uses;
 pub(crate) mod password_hasher;
+mod passwords;
 pub(crate) mod pending_events;
 mod signers;
 pub(crate) mod turns;
@@ -19,22 +21,21 @@ use countersign_protocol::{UnixTime, challenges::sealed::NonceSealer, proofs::dp
 use quick_cache::sync::Cache;
 
 use self::{
-    credential_cache::CredentialCache, dpop::PROOF_HEADERS, effort::Comparisons, epoch::Epoch,
+    comparisons::Comparisons, credential_cache::CredentialCache, epoch::Epoch,
     forgetting::Forgetting, key_uses::KeyUses, password_hasher::PasswordHasher,
     pending_events::PendingEvents,
 };
 use crate::{
-    keys::{
-        published::PublishedKeys,
-        signing::{SigningKeyError, SigningKeys},
-        vault::Vault,
-    },
+    keys::{SigningKeyError, published::PublishedKeys, signing::SigningKeys, vault::Vault},
     model::{
         audit::{AuditFilter, RecordedEvent},
         policy::Policy,
     },
     ports::{AuditStore, Ports, StoreError},
 };
+
+/// How many headers of proofs are known again by their text. Each takes one or two kilobytes.
+const PROOF_HEADERS: usize = 4096;
 
 /// What the nonces of the server's own protected resources are for.
 const RESOURCES: &str = "resources";

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     core::Core,
-    keys::signing::SigningKeyError,
+    keys::SigningKeyError,
     ports::{StoreCondition, StoreError},
 };
 

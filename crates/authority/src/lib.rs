@@ -47,7 +47,7 @@ pub use crate::dialects::{
 };
 pub use crate::health::Health;
 pub use crate::keys::published::PublishedKeys;
-pub use crate::keys::vault;
+pub use crate::keys::{rekey, vault};
 pub use crate::login::Login;
 pub use crate::login::assertion::{Caller, CallerAuthentication, CallerError};
 pub use crate::login::jwt_bearer::{Grant, LoginError, TokenRequest};
@@ -56,7 +56,6 @@ pub use crate::model::{
     account, audit, credential, email, invitation, key_life, limits, names, policy,
 };
 pub use crate::tokens::Tokens;
-pub use crate::tokens::feed::{FEED_MAX_AGE, RevocationFeedError};
 pub use crate::tokens::standing::{
     Introspection, IssuedToken, LoggedIn, RevokeTokenError, RevokingClient,
 };
@@ -68,6 +67,13 @@ pub use crate::{
     },
 };
 pub use crate::{
-    keys::signing::{KeySummary, MAX_PUBLISHED, SigningKeyError, SigningKeys},
+    keys::sealed_secret::DamagedSecret, tokens::feed::RevocationFeedError,
+    tokens::latest_feed::FEED_MAX_AGE,
+};
+pub use crate::{
+    keys::{
+        SigningKeyError,
+        signing::{KeySummary, MAX_PUBLISHED, SigningKeys},
+    },
     model::key_life::Schedule,
 };

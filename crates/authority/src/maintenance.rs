@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::{
     authority::Authority,
     core::Core,
-    keys::signing::SigningKeyError,
+    keys::SigningKeyError,
     model::audit::AuditEvent,
     ports::StoreError,
     tokens::revoked::{LateRevocation, READ},

@@ -1,6 +1,7 @@
 //! Tokens after they were issued: whether they are good, and how others learn that they are not.
 
 pub(crate) mod feed;
+pub(crate) mod latest_feed;
 pub(crate) mod revoked;
 pub(crate) mod standing;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use countersign_protocol::tokens::session::SessionSealer;
 
 use self::{
-    feed::RevocationFeed,
+    latest_feed::RevocationFeed,
     revoked::{READ, RevokedTokens},
 };
 use crate::{core::Core, ports::StoreError};

@@ -17,7 +17,7 @@ mod table;
 use anyhow::{anyhow, ensure};
 use clap::{Args, Subcommand};
 use countersign_authority::{
-    AdminError, account::AccountName, ports::VaultStore, vault::VaultError,
+    AdminError, account::AccountName, ports::VaultStore, rekey::RekeyError,
 };
 use countersign_protocol::Scopes;
 use countersign_store::sqlite::{OpenError, give_up_ballast};
@@ -184,7 +184,7 @@ fn require_data_dir(settings: &Settings) -> anyhow::Result<()> {
 async fn require_vault(store: &dyn VaultStore) -> anyhow::Result<()> {
     match store.vault().await? {
         Some(_) => Ok(()),
-        None => Err(VaultError::Empty.into()),
+        None => Err(RekeyError::Empty.into()),
     }
 }
 

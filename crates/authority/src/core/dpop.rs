@@ -15,9 +15,6 @@ use thiserror::Error;
 
 use crate::{core::Core, ports::ReplayError};
 
-/// How many headers of proofs are known again by their text. Each takes one or two kilobytes.
-pub(crate) const PROOF_HEADERS: usize = 4096;
-
 /// The proof of a request, nothing in it trusted.
 #[derive(Clone, Copy, Debug)]
 pub struct PresentedDpop<'a> {

@@ -11,10 +11,7 @@ use countersign_protocol::{
 };
 use parking_lot::Mutex;
 
-use crate::{
-    core::Core,
-    model::audit::{AuditEvent, EventKind, Repeated},
-};
+use crate::model::audit::{AuditEvent, EventKind, Repeated};
 
 /// So many entries may wait. Each takes about 200 bytes.
 const CAPACITY: usize = 65_536;
@@ -89,6 +86,13 @@ impl KeyUses {
         if count + 1 == MANY { Noted::TimeToWrite } else { Noted::Counted }
     }
 
+    /// Notes that `actor` has made a request from `address`, whose proof was accepted.
+    pub(crate) fn note_use(&self, actor: &Actor, address: IpAddr, now: UnixTime) -> Noted {
+        let (Some(key), Some(proof)) = (actor.key, actor.proof) else { return Noted::Counted };
+        let network = Some(address.into());
+        self.note(Used { account_id: actor.account_id, key, proof, network }, address, now)
+    }
+
     /// Takes all that waits, as events.
     pub(crate) fn take(&self) -> Vec<AuditEvent> {
         let Waiting { uses, .. } = std::mem::take(&mut *self.0.lock());
@@ -113,21 +117,6 @@ fn event(used: &Used, Use { address, first_at, last_at, times }: Use) -> AuditEv
     let event = event.key(used.key).detail(used.proof.name());
     let repeated = (times > 1).then_some(Repeated { times, last_at });
     AuditEvent { address, repeated, ..event }
-}
-
-impl Core {
-    /// Counts a request that `actor` made from `address`, and whose proof was accepted: for the audit
-    /// trail, which tells for each day which key was used how often from which network.
-    pub fn note_key_use(&self, actor: &Actor, address: IpAddr) {
-        let (Some(key), Some(proof)) = (actor.key, actor.proof) else { return };
-        let network = Some(address.into());
-        let used = Used { account_id: actor.account_id, key, proof, network };
-        match self.key_uses.note(used, address, self.now()) {
-            Noted::Counted => {}
-            Noted::TimeToWrite => self.pending_events.wake(),
-            Noted::Dropped => self.pending_events.lost(1),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! that is used again while passwords come.
 
 use std::{
-    net::IpAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +15,6 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use countersign_protocol::{
     ClientNetwork,
     ports::{Random, random_bytes},
-    principal::uuid_v4,
     shares::NoPlace,
     strict::base64,
 };
@@ -26,10 +24,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::{
-    core::{Core, turns::Turns},
-    model::limits::TurnLimits,
-};
+use crate::{core::turns::Turns, model::limits::TurnLimits};
 
 /// What is kept of the password of an account that has none. It matches nothing.
 pub(crate) const NO_PASSWORD: &str = "!";
@@ -282,24 +277,6 @@ impl From<NoPlace> for HashError {
             NoPlace::AllTaken => Self::Busy,
             NoPlace::ShareUsedUp => Self::ShareUsedUp,
         }
-    }
-}
-
-impl Core {
-    /// A new password, a UUIDv4, and what is kept of it.
-    pub(crate) async fn make_password(
-        &self,
-        address: IpAddr,
-    ) -> Result<(Secret, String), HashError> {
-        let password = Secret::new(uuid_v4(&*self.ports.random).to_string());
-        let salt = random_bytes(&*self.ports.random);
-        let hash = self.passwords.hash(password.as_bytes(), salt, self.asker(address)).await?;
-        Ok((password, hash))
-    }
-
-    /// Who wants a password hashed, from `address`, now.
-    pub(crate) fn asker(&self, address: IpAddr) -> Asker {
-        Asker { network: address.into(), at: self.ports.clock.monotonic() }
     }
 }
 

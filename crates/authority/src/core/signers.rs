@@ -1,11 +1,12 @@
 //! Whose key may have signed: the accounts behind names, and what happens when a key is used.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+use countersign_protocol::{AccountId, Actor, UnixTime, keys::Thumbprint};
 
 use crate::{
-    core::Core, core::credential_cache::KnownCredential, model::account::AccountName,
+    core::{Core, credential_cache::KnownCredential, key_uses::Noted},
+    model::account::AccountName,
     ports::StoreError,
 };
 
@@ -78,6 +79,16 @@ impl Core {
         self.credentials.forget(thumbprint);
         if known.is_none() {
             self.credentials.forget_keys_of(id);
+        }
+    }
+
+    /// Counts a request that `actor` made from `address`, and whose proof was accepted: for the audit
+    /// trail, which tells for each day which key was used how often from which network.
+    pub fn note_key_use(&self, actor: &Actor, address: IpAddr) {
+        match self.key_uses.note_use(actor, address, self.now()) {
+            Noted::Counted => {}
+            Noted::TimeToWrite => self.pending_events.wake(),
+            Noted::Dropped => self.pending_events.lost(1),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
         dpop::{PresentedDpop, ProofError},
         password_hasher::{HashError, Secret},
     },
-    keys::signing::{Signer, SigningKeyError},
+    keys::{Signer, SigningKeyError},
     model::{
         account::{Account, AccountName, AccountStatus, Username},
         audit::{AuditEvent, EventKind},

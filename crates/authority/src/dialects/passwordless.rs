@@ -28,7 +28,7 @@ use crate::{
         recent::RecentNumbers,
         server_keys::{ServerKeyError, ServerKeys},
     },
-    keys::signing::SigningKeyError,
+    keys::SigningKeyError,
     login::jwt_bearer::Grant,
     model::{
         account::{Account, AccountName, AccountStatus, Username},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_protocol::{UnixTime, digest::sha256, strict::base64url};
 
-use crate::keys::signing::{LoadedKey, jwk_set};
+use crate::keys::loaded::{LoadedKey, jwk_set};
 
 /// The public signing keys of a span of time, as text.
 pub struct PublishedKeys {

@@ -1,10 +1,9 @@
 //! The vault: one master key, from which every other secret of the server follows.
 
-use std::{fmt, num::ParseIntError};
+use std::num::ParseIntError;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use countersign_protocol::{
-    AccountId, UnixTime,
     envelope::aes_gcm::{RootKey, SealingKey, SecretBytes},
     ports::{Random, random_bytes},
     strict::{base64, base64url},
@@ -12,18 +11,7 @@ use countersign_protocol::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{
-    dialects::{
-        gradecoin::registration_key::{self, RegistrationKeyError},
-        passwordless::server_keys::{self, ServerKeyError},
-    },
-    keys::signing::{SigningKeyError, reseal},
-    model::{
-        audit::{AuditEvent, EventKind},
-        key_life::SealedSigningKey,
-    },
-    ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
-};
+use crate::ports::{StoreError, VaultRecord, VaultStore};
 
 const CHECK_TEXT: &[u8] = b"countersign vault, version 1";
 
@@ -151,74 +139,6 @@ impl Vault {
         Self::open_record(&record, master)
     }
 
-    /// Changes the master key of a store: seals every signing key, every account's key pair and
-    /// that of sealed registrations anew, in one transaction.
-    ///
-    /// # Errors
-    /// When `old` is not the present master key, or the store fails; then nothing has changed.
-    pub async fn change_master_key(
-        (vaults, keys): (&dyn VaultStore, &dyn SigningKeyStore),
-        old: &MasterKey,
-        new: &MasterKey,
-        now: UnixTime,
-        random: &dyn Random,
-    ) -> Result<(), VaultError> {
-        let record = vaults.vault().await?.ok_or(VaultError::Empty)?;
-        let old = Self::open_record(&record, old)?;
-        let (new, record) = Self::create(new, random)?;
-        let mut resealed: Vec<SealedSigningKey> = Vec::new();
-        for key in keys.signing_keys().await? {
-            resealed.push(reseal(&key, &old, &new, random)?);
-        }
-        let mut server_keys = Vec::new();
-        for (id, key) in vaults.server_keys().await? {
-            server_keys.push((id, server_keys::reseal(id, &key, &old, &new, random)?));
-        }
-        let registration_key = match vaults.registration_key().await? {
-            Some(key) => Some(registration_key::reseal(&key, &old, &new, random)?),
-            None => None,
-        };
-        let registration_key = registration_key.as_ref();
-        let event = AuditEvent::new(now, EventKind::MasterKeyChanged);
-        let replaced =
-            vaults.replace_vault(&record, &resealed, &server_keys, registration_key, event).await;
-        Ok(replaced?)
-    }
-
-    /// What a store has that only its master key opens.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn contents(
-        (vaults, keys): (&dyn VaultStore, &dyn SigningKeyStore),
-    ) -> Result<VaultContents, StoreError> {
-        let server_keys = vaults.server_keys().await?;
-        Ok(VaultContents {
-            signing_keys: keys.signing_keys().await?.len(),
-            server_keys: server_keys.into_iter().map(|(account, _)| account).collect(),
-            has_registration_key: vaults.registration_key().await?.is_some(),
-        })
-    }
-
-    /// Gives up the master key of a store, which is lost, and everything that only it opens, and makes
-    /// a vault for `new`: in one transaction. The next start makes new signing keys.
-    ///
-    /// # Errors
-    /// When there is no vault, or the store fails; then nothing has changed.
-    pub async fn abandon(
-        (vaults, keys): (&dyn VaultStore, &dyn SigningKeyStore),
-        new: &MasterKey,
-        now: UnixTime,
-        random: &dyn Random,
-    ) -> Result<(), VaultError> {
-        vaults.vault().await?.ok_or(VaultError::Empty)?;
-        let lost = Self::contents((vaults, keys)).await?;
-        let (_, record) = Self::create(new, random)?;
-        let event = AuditEvent::new(now, EventKind::MasterKeyAbandoned);
-        let event = event.detail(format!("by an administrator; lost: {lost}"));
-        Ok(vaults.replace_vault(&record, &[], &[], None, event).await?)
-    }
-
     /// Whether the store had no vault before: nothing was ever signed for it.
     pub(crate) const fn is_new(&self) -> bool {
         self.is_new
@@ -229,7 +149,10 @@ impl Vault {
         self.root.derive(purpose)
     }
 
-    fn create(master: &MasterKey, random: &dyn Random) -> Result<(Self, VaultRecord), VaultError> {
+    pub(super) fn create(
+        master: &MasterKey,
+        random: &dyn Random,
+    ) -> Result<(Self, VaultRecord), VaultError> {
         let salt = random_bytes(random);
         let nonce = random_bytes(random);
         let vault = Self { root: master.stretch(&salt)?, is_new: true };
@@ -237,7 +160,10 @@ impl Vault {
         Ok((vault, VaultRecord { salt, nonce, check }))
     }
 
-    fn open_record(record: &VaultRecord, master: &MasterKey) -> Result<Self, VaultError> {
+    pub(super) fn open_record(
+        record: &VaultRecord,
+        master: &MasterKey,
+    ) -> Result<Self, VaultError> {
         let vault = Self { root: master.stretch(&record.salt)?, is_new: false };
         let check = vault.key("vault check").open(record.nonce, &record.salt, &record.check);
         match check {
@@ -247,46 +173,12 @@ impl Vault {
     }
 }
 
-/// What only the master key opens. Accounts, their keys and their passwords are not among it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VaultContents {
-    /// How many signing keys.
-    pub signing_keys: usize,
-    /// The accounts that the server has a key pair of their own for, as *passwordless* has it.
-    pub server_keys: Vec<AccountId>,
-    /// Whether there is a key pair for sealed registrations, as *gradecoin* has it.
-    pub has_registration_key: bool,
-}
-
-impl fmt::Display for VaultContents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { signing_keys, server_keys, has_registration_key } = self;
-        write!(f, "{signing_keys} signing keys, {} key pairs for accounts", server_keys.len())?;
-        if *has_registration_key {
-            f.write_str(", the key pair for sealed registrations")?;
-        }
-        Ok(())
-    }
-}
-
 /// Why the vault does not open.
 #[derive(Debug, Error)]
 pub enum VaultError {
-    /// There is no vault whose master key could be changed.
-    #[error("this data directory has no master key yet; start the server once")]
-    Empty,
     /// Argon2 did not accept the passphrase.
     #[error("the master key cannot be stretched: {0}")]
     Kdf(argon2::Error),
-    /// An account's key pair could not be sealed anew.
-    #[error(transparent)]
-    ServerKey(#[from] ServerKeyError),
-    /// The key pair of sealed registrations could not be sealed anew.
-    #[error(transparent)]
-    RegistrationKey(#[from] RegistrationKeyError),
-    /// A signing key could not be sealed anew.
-    #[error(transparent)]
-    SigningKey(#[from] SigningKeyError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

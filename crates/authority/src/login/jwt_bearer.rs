@@ -20,7 +20,7 @@ use crate::{
         credential_cache::KnownCredential,
         dpop::{PresentedDpop, ProofError},
     },
-    keys::signing::SigningKeyError,
+    keys::SigningKeyError,
     login::Login,
     login::assertion::{CallerError, VerifiedAssertion, names_account_of},
     model::{

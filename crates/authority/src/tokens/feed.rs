@@ -2,29 +2,24 @@
 
 mod shut_out;
 
-use std::{
-    cmp::Reverse,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use countersign_protocol::{
     AccountId, UnixTime,
     tokens::revocations::{self, Revocations},
 };
 use thiserror::Error;
-use tokio::sync::Mutex;
 
 use self::shut_out::ShutOutToList;
 use crate::{
-    keys::signing::SigningKeyError, model::key_life::Signs, ports::StoreError, tokens::Tokens,
+    keys::SigningKeyError,
+    model::key_life::Signs,
+    ports::StoreError,
+    tokens::{
+        Tokens,
+        latest_feed::{Arrival, COSTLY, FEED_MAX_AGE, LARGE, SignedFeed},
+    },
 };
-
-/// For how long one signed text is handed out, and may be cached.
-pub const FEED_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// How long a feed speaks for the present.
 const LIFETIME: Duration = Duration::from_mins(1);
@@ -36,69 +31,6 @@ const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 /// Keys and accounts are listed for so long even where tokens live shorter: resource servers keep the
 /// keys of accounts through an outage of that length.
 const LISTED_AT_LEAST: Duration = Duration::from_mins(15);
-
-/// No feed is made sooner after the beginning of another, whatever was revoked meanwhile.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
-
-/// A feed for which more was read, or that took longer than [`COSTLY`] to be made, is not made anew
-/// for each revocation, but once in its age.
-const LARGE: usize = 1_000;
-
-/// See [`LARGE`].
-const COSTLY: Duration = Duration::from_millis(20);
-
-/// The feed that was signed last.
-pub(crate) struct RevocationFeed {
-    signed: Mutex<Option<SignedFeed>>,
-    /// Counts the revocations. What was signed before one is handed out after it only for
-    /// [`SHORTEST_INTERVAL`], or for [`FEED_MAX_AGE`] if it costs much.
-    changes: AtomicU64,
-    /// When the process started, by the monotonic clock.
-    started: Duration,
-}
-
-struct SignedFeed {
-    text: Arc<str>,
-    /// When it began to be made, by the monotonic clock.
-    began: Duration,
-    /// The revocations that were counted by then.
-    changes: u64,
-    is_costly: bool,
-}
-
-/// Somebody who asks for a feed.
-#[derive(Clone, Copy)]
-struct Arrival {
-    /// When, by the monotonic clock.
-    at: Duration,
-    /// The revocations that were counted by then.
-    changes: u64,
-}
-
-impl SignedFeed {
-    /// Whether it answers who came with `arrival`, at `monotonic`.
-    fn answers(&self, arrival: Arrival, monotonic: Duration) -> bool {
-        let knows_all = self.changes >= arrival.changes;
-        let age = if knows_all || self.is_costly { FEED_MAX_AGE } else { SHORTEST_INTERVAL };
-        // What began after the arrival says all that was revoked by then, however long it took.
-        self.began > arrival.at || monotonic < self.began + age
-    }
-}
-
-impl RevocationFeed {
-    pub(crate) fn new(started: Duration) -> Self {
-        Self { signed: Mutex::default(), changes: AtomicU64::default(), started }
-    }
-
-    /// What was signed lacks something: it was revoked since.
-    pub(crate) fn forget(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn changes(&self) -> u64 {
-        self.changes.load(Ordering::SeqCst)
-    }
-}
 
 impl Tokens {
     /// A signed statement of what was revoked before its time: a compact JWS (see

@@ -6,6 +6,7 @@ use countersign_authority::{
     Schedule, SigningKeyError, SigningKeys,
     audit::EventKind,
     key_life::{KeySchedule, Signs},
+    rekey::{Rekey, RekeyError},
     vault::{EmptyMasterKey, MasterKey, Vault, VaultError},
 };
 use countersign_protocol::strict::{base64, base64url};
@@ -166,9 +167,10 @@ async fn installation() -> Arc<KeyStore> {
     store
 }
 
-async fn change(store: &KeyStore, old: &str, new: &str) -> Result<(), VaultError> {
+async fn change(store: &KeyStore, old: &str, new: &str) -> Result<(), RekeyError> {
     let (old, new, random) = (parse(old), parse(new), SeededRandom::new(8));
-    Vault::change_master_key((store, store), &old, &new, NOW, &random).await
+    let rekey = Rekey { vaults: store, signing_keys: store, now: NOW, random: &random };
+    rekey.change_master_key(&old, &new).await
 }
 
 async fn jwks(store: &Arc<KeyStore>, master: &str) -> Result<serde_json::Value, SigningKeyError> {
@@ -200,7 +202,7 @@ async fn changing_the_master_key_seals_everything_anew() {
 }
 
 /// What a failed change must leave as it was.
-async fn is_untouched(store: &Arc<KeyStore>, change: impl AsyncFn() -> VaultError) -> VaultError {
+async fn is_untouched(store: &Arc<KeyStore>, change: impl AsyncFn() -> RekeyError) -> RekeyError {
     let record = store.record.lock().clone();
     let rows = store.rows.lock().clone();
     let error = change().await;
@@ -214,7 +216,7 @@ async fn is_untouched(store: &Arc<KeyStore>, change: impl AsyncFn() -> VaultErro
 async fn a_change_that_fails_changes_nothing() {
     let store = installation().await;
     let error = is_untouched(&store, async || change(&store, NEW, OLD).await.unwrap_err()).await;
-    assert!(matches!(error, VaultError::WrongMasterKey), "{error:?}");
+    assert!(matches!(error, RekeyError::Vault(VaultError::WrongMasterKey)), "{error:?}");
 
     let error = is_untouched(&store, async || {
         store.fail(true);
@@ -222,24 +224,24 @@ async fn a_change_that_fails_changes_nothing() {
         store.fail(false);
         error
     });
-    assert!(matches!(error.await, VaultError::Store(_)));
+    assert!(matches!(error.await, RekeyError::Store(_)));
     let error = is_untouched(&store, async || {
         store.fail_replacing(true);
         let error = change(&store, OLD, NEW).await.unwrap_err();
         store.fail_replacing(false);
         error
     });
-    assert!(matches!(error.await, VaultError::Store(_)));
+    assert!(matches!(error.await, RekeyError::Store(_)));
     assert!(jwks(&store, OLD).await.is_ok(), "the old master key still works");
 
     store.rows.lock()[1].ciphertext[0] ^= 1;
     let error = is_untouched(&store, async || change(&store, OLD, NEW).await.unwrap_err()).await;
-    assert!(matches!(error, VaultError::SigningKey(SigningKeyError::Damaged(_))), "{error:?}");
+    assert!(matches!(error, RekeyError::SigningKey(SigningKeyError::Damaged(_))), "{error:?}");
 }
 
 #[tokio::test]
 async fn there_must_be_a_master_key_to_change() {
     let store = KeyStore::new();
-    assert!(matches!(change(&store, OLD, NEW).await, Err(VaultError::Empty)));
+    assert!(matches!(change(&store, OLD, NEW).await, Err(RekeyError::Empty)));
     assert_eq!(*store.record.lock(), None);
 }

@@ -6,7 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use countersign_authority::vault::{MasterKey, Vault};
+use countersign_authority::{
+    ports::Ports,
+    rekey::Rekey,
+    vault::{MasterKey, Vault},
+};
+use countersign_protocol::UnixTime;
 use countersign_store::sqlite::ServerLock;
 use countersign_system::SystemRandom;
 
@@ -134,10 +139,14 @@ async fn change_with_file(
     master_key::adopt_next(directory)
 }
 
+/// A change of the master key of the store behind `ports`.
+fn rekey(ports: &Ports, now: UnixTime) -> Rekey<'_> {
+    Rekey { vaults: &*ports.vault, signing_keys: &*ports.signing_keys, now, random: &SystemRandom }
+}
+
 async fn change(data_dir: &DataDir, old: &MasterKey, new: &MasterKey) -> anyhow::Result<()> {
     let (ports, now) = (&data_dir.ports, data_dir.ports.clock.now());
-    let stores = (&*ports.vault, &*ports.signing_keys);
-    Vault::change_master_key(stores, old, new, now, &SystemRandom).await?;
+    rekey(ports, now).change_master_key(old, new).await?;
     Vault::open(&*ports.vault, new, &SystemRandom).await?;
     Ok(())
 }

@@ -95,7 +95,7 @@ impl From<RegistrationKeyError> for Problem {
     fn from(error: RegistrationKeyError) -> Self {
         match error {
             RegistrationKeyError::Store(error) => error.into(),
-            RegistrationKeyError::Damaged
+            RegistrationKeyError::Damaged(_)
             | RegistrationKeyError::Key(_)
             | RegistrationKeyError::Opening(_) => Self::internal(error),
         }

@@ -9,13 +9,15 @@ use countersign_protocol::{
         aes_gcm::SealingKey,
     },
     keys::{KeyError, KeyPolicy, NewKey, PrivateKey},
-    ports::{Random, random_bytes},
+    ports::Random,
 };
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use crate::{
-    keys::vault::Vault,
+    keys::{
+        sealed_secret::{DamagedSecret, SecretKind},
+        vault::Vault,
+    },
     model::{
         account::Username,
         invitation::{CodeHash, OneTimePassword},
@@ -24,9 +26,7 @@ use crate::{
     ports::{StoreError, VaultStore},
 };
 
-const PURPOSE: &str = "registration key";
-/// Tells the ciphertext from every other.
-const IDENTITY: &[u8] = b"countersign registration key\0";
+const KIND: SecretKind = SecretKind::Registration;
 
 /// The key pair of sealed registrations. It can be neither printed nor cloned.
 pub struct RegistrationKey {
@@ -50,9 +50,9 @@ impl RegistrationKey {
         }
         let made = tokio::task::spawn_blocking(|| PrivateKey::generate(NewKey::Rsa2048)).await;
         let document = made.map_err(|_| KeyError::GenerationFailed)??.to_pkcs8_der();
-        store.create_registration_key(&seal(&document, vault, random)).await?;
+        store.create_registration_key(&KIND.seal(&KIND.key(vault), &document, random)).await?;
         // Another process may have been faster; what the store has is the one.
-        let sealed = store.registration_key().await?.ok_or(RegistrationKeyError::Damaged)?;
+        let sealed = store.registration_key().await?.ok_or(DamagedSecret::Registration)?;
         Self::unseal(&sealed, vault)
     }
 
@@ -72,7 +72,7 @@ impl RegistrationKey {
     }
 
     fn unseal(sealed: &SealedServerKey, vault: &Vault) -> Result<Self, RegistrationKeyError> {
-        let document = unseal(sealed, vault)?;
+        let document = KIND.open(&KIND.key(vault), sealed)?;
         let key = PrivateKey::from_pkcs8_der(&document, &KeyPolicy::default())?;
         let secret = sha256(&[b"countersign one-time passwords\0", &document]);
         Ok(Self {
@@ -83,36 +83,12 @@ impl RegistrationKey {
     }
 }
 
-/// Opens `sealed` with the old vault and seals it for the new one.
-pub(crate) fn reseal(
-    sealed: &SealedServerKey,
-    old: &Vault,
-    new: &Vault,
-    random: &dyn Random,
-) -> Result<SealedServerKey, RegistrationKeyError> {
-    Ok(seal(&unseal(sealed, old)?, new, random))
-}
-
-fn seal(document: &[u8], vault: &Vault, random: &dyn Random) -> SealedServerKey {
-    let nonce = random_bytes(random);
-    let ciphertext = vault.key(PURPOSE).seal(nonce, IDENTITY, document);
-    SealedServerKey { ciphertext, nonce }
-}
-
-fn unseal(
-    SealedServerKey { ciphertext, nonce }: &SealedServerKey,
-    vault: &Vault,
-) -> Result<Zeroizing<Vec<u8>>, RegistrationKeyError> {
-    let opened = vault.key(PURPOSE).open(*nonce, IDENTITY, ciphertext);
-    opened.map_err(|_| RegistrationKeyError::Damaged)
-}
-
 /// Why there is no key for sealed registrations.
 #[derive(Debug, Error)]
 pub enum RegistrationKeyError {
-    /// The row was altered, or belongs to another master key.
-    #[error("the registration key is damaged: it does not open with the master key")]
-    Damaged,
+    /// The key pair does not open.
+    #[error(transparent)]
+    Damaged(#[from] DamagedSecret),
     /// A key pair could not be made or read.
     #[error(transparent)]
     Key(#[from] KeyError),

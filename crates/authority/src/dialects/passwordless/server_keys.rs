@@ -13,21 +13,22 @@ use countersign_protocol::{
         KeyError, NewKey, PrivateKey,
         raw_rsa::{RawRsaError, RawRsaPrivateKey},
     },
-    ports::{Random, random_bytes},
+    ports::Random,
     shares::NoPlace,
 };
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::{Notify, OnceCell};
-use zeroize::Zeroizing;
 
 use crate::{
     core::turns::{Turn, Turns},
-    keys::vault::Vault,
+    keys::{
+        sealed_secret::{DamagedSecret, SecretKind},
+        vault::Vault,
+    },
     model::{key_life::SealedServerKey, limits::TurnLimits, policy::MutualPolicy},
 };
 
-const PURPOSE: &str = "server keys";
 /// The account of the key that stands in for those of accounts which have none.
 const NOBODY: AccountId = AccountId::from_bytes([0; 16]);
 
@@ -45,7 +46,7 @@ pub(crate) struct ServerKeys {
 
 impl ServerKeys {
     pub(crate) fn new(vault: &Vault, policy: MutualPolicy) -> Self {
-        Self::sealed_with(vault.key(PURPOSE), policy.keys_ready, policy.turns)
+        Self::sealed_with(SecretKind::OfAccount(NOBODY).key(vault), policy.keys_ready, policy.turns)
     }
 
     fn sealed_with(sealing: SealingKey, wanted: usize, turns: TurnLimits) -> Self {
@@ -96,7 +97,7 @@ impl ServerKeys {
         key: &PrivateKey,
         random: &dyn Random,
     ) -> SealedServerKey {
-        seal(&self.sealing, account, &key.to_pkcs8_der(), random)
+        SecretKind::OfAccount(account).seal(&self.sealing, &key.to_pkcs8_der(), random)
     }
 
     /// Opens what [`Self::seal`] sealed for `account`.
@@ -105,7 +106,7 @@ impl ServerKeys {
         account: AccountId,
         sealed: &SealedServerKey,
     ) -> Result<RawRsaPrivateKey, ServerKeyError> {
-        let document = open(&self.sealing, account, sealed)?;
+        let document = SecretKind::OfAccount(account).open(&self.sealing, sealed)?;
         Ok(RawRsaPrivateKey::from_pkcs8_der(&document)?)
     }
 
@@ -134,43 +135,6 @@ async fn make(turn: Turn) -> Result<PrivateKey, ServerKeyError> {
     Ok(made.await.map_err(|_| KeyError::GenerationFailed)??)
 }
 
-/// Opens `sealed` with the old vault and seals it for the new one.
-pub(crate) fn reseal(
-    account: AccountId,
-    sealed: &SealedServerKey,
-    old: &Vault,
-    new: &Vault,
-    random: &dyn Random,
-) -> Result<SealedServerKey, ServerKeyError> {
-    let document = open(&old.key(PURPOSE), account, sealed)?;
-    Ok(seal(&new.key(PURPOSE), account, &document, random))
-}
-
-fn seal(
-    sealing: &SealingKey,
-    account: AccountId,
-    document: &[u8],
-    random: &dyn Random,
-) -> SealedServerKey {
-    let nonce = random_bytes(random);
-    SealedServerKey { ciphertext: sealing.seal(nonce, &identity(account), document), nonce }
-}
-
-fn open(
-    sealing: &SealingKey,
-    account: AccountId,
-    sealed: &SealedServerKey,
-) -> Result<Zeroizing<Vec<u8>>, ServerKeyError> {
-    sealing
-        .open(sealed.nonce, &identity(account), &sealed.ciphertext)
-        .map_err(|_| ServerKeyError::Damaged(account))
-}
-
-/// What binds a ciphertext to its account: keys cannot be exchanged in the database.
-fn identity(account: AccountId) -> Vec<u8> {
-    [b"countersign server key\0", &account.as_bytes()[..]].concat()
-}
-
 /// Why the server cannot prove itself to an account.
 #[derive(Debug, Error)]
 pub enum ServerKeyError {
@@ -180,9 +144,9 @@ pub enum ServerKeyError {
     /// As many of that client network wait for a key pair as may.
     #[error("as many of this client network wait for a key pair as may; try again")]
     ShareUsedUp,
-    /// A row was altered, or belongs to another master key.
-    #[error("the key pair for account {0} is damaged: it does not open with the master key")]
-    Damaged(AccountId),
+    /// The key pair does not open.
+    #[error(transparent)]
+    Damaged(#[from] DamagedSecret),
     /// A key pair could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),

@@ -7,11 +7,15 @@ use anyhow::{Context as _, bail, ensure};
 use countersign_authority::{
     account::AccountName,
     invitation::Purpose,
-    vault::{MasterKey, Vault, VaultContents, VaultError},
+    rekey::VaultContents,
+    vault::{MasterKey, Vault, VaultError},
 };
 use countersign_system::SystemRandom;
 
-use super::super::{count, require_vault};
+use super::{
+    super::{count, require_vault},
+    rekey,
+};
 use crate::{
     client::terminal::confirm,
     master_key::{self, Source},
@@ -52,7 +56,7 @@ pub(super) async fn run(
     if in_file {
         master_key::write_new(&next, &new)?;
     }
-    Vault::abandon(stores, &new, ports.clock.now(), &SystemRandom).await.with_context(|| {
+    rekey(ports, ports.clock.now()).abandon(&new).await.with_context(|| {
         format!("nothing is given up; remove {} if it is there, and try again", next.display())
     })?;
     if in_file {
@@ -86,7 +90,6 @@ pub(in super::super) async fn of_backup(
     yes: bool,
 ) -> anyhow::Result<Source> {
     let ports = &copy.ports;
-    let stores = (&*ports.vault, &*ports.signing_keys);
     refuse_if_found(directory, copy).await?;
     tell_what_is_lost(copy).await?;
     confirm("restore without that, for good", yes)?;
@@ -96,7 +99,7 @@ pub(in super::super) async fn of_backup(
     } else {
         present.remove(0)
     };
-    Vault::abandon(stores, &found.key, ports.clock.now(), &SystemRandom).await?;
+    rekey(ports, ports.clock.now()).abandon(&found.key).await?;
     Ok(found.source)
 }
 
@@ -125,7 +128,7 @@ async fn refuse_if_found(
 
 async fn tell_what_is_lost(data_dir: &DataDir) -> anyhow::Result<()> {
     let ports = &data_dir.ports;
-    let lost = &Vault::contents((&*ports.vault, &*ports.signing_keys)).await?;
+    let lost = &rekey(ports, ports.clock.now()).contents().await?;
     output::remark("this is lost:");
     output::remark(format!(
         "- {}: every token that was issued is refused from the next start on, and so are sessions; \

@@ -8,6 +8,7 @@ use countersign_authority::{
     audit::EventKind,
     invitation::OneTimePassword,
     policy::Enrolment,
+    rekey::Rekey,
     vault::{MasterKey, Vault},
 };
 use countersign_protocol::{
@@ -474,9 +475,14 @@ async fn a_new_master_key_keeps_key_and_passwords() {
     let ports = server.authority().core.ports();
     let new = "f0".repeat(32);
     let [old, new] = [MASTER_KEY, &new].map(|key| MasterKey::parse(key).unwrap());
-    let stores = (&*ports.vault, &*ports.signing_keys);
     let now = server.authority().core.now();
-    Vault::change_master_key(stores, &old, &new, now, &*ports.random).await.unwrap();
+    let rekey = Rekey {
+        vaults: &*ports.vault,
+        signing_keys: &*ports.signing_keys,
+        now,
+        random: &*ports.random,
+    };
+    rekey.change_master_key(&old, &new).await.unwrap();
     let vault = Vault::open(&*ports.vault, &new, &*ports.random).await.unwrap();
     let key = RegistrationKey::open(&*ports.vault, &vault, &*ports.random).await.unwrap();
     assert_eq!(key.public_pem(), before.to_spki_pem());

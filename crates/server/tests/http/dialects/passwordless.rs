@@ -6,7 +6,8 @@ use countersign_authority::{
     account::AccountStatus,
     audit::EventKind,
     policy::{Enrolment, Policy},
-    vault::{MasterKey, Vault},
+    rekey::Rekey,
+    vault::MasterKey,
 };
 use countersign_protocol::{
     keys::{
@@ -237,9 +238,14 @@ async fn a_new_master_key_keeps_the_servers_key_pairs() {
     let number = server.number(&alice).await;
     let ports = server.authority().core.ports();
     let [old, new] = [MASTER_KEY, OTHER_MASTER_KEY].map(|key| MasterKey::parse(key).unwrap());
-    let stores = (&*ports.vault, &*ports.signing_keys);
     let now = server.authority().core.now();
-    Vault::change_master_key(stores, &old, &new, now, &*ports.random).await.unwrap();
+    let rekey = Rekey {
+        vaults: &*ports.vault,
+        signing_keys: &*ports.signing_keys,
+        now,
+        random: &*ports.random,
+    };
+    rekey.change_master_key(&old, &new).await.unwrap();
     server.0.0.restart_with(|setup| setup.master_key = OTHER_MASTER_KEY).await;
     // What was handed out before the start is not recognised after it.
     let refused = server.authenticate(&alice, &alice.propose(&number)).await;

@@ -8,9 +8,8 @@ use countersign_protocol::{
     ports::{Random, random_bytes},
 };
 
-use super::{LoadedKey, SigningKeyError};
 use crate::{
-    keys::vault::Vault,
+    keys::{error::SigningKeyError, loaded::LoadedKey, vault::Vault},
     model::key_life::{KeyLife, SealedSigningKey},
 };
 

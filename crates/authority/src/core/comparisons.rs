@@ -1,0 +1,47 @@
+//! The queue of those who have the server compare a signature with many keys.
+
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Where those wait who make the server compare a signature with many keys, one after the other.
+///
+/// All of them together take one processor at most, and who waits takes none: whatever strangers
+/// send, the queue of what can run stays short, and others are answered at once. Who names the key
+/// (`kid`), or has one only, never waits here.
+#[derive(Default)]
+pub(crate) struct Comparisons(Mutex<()>);
+
+/// The right to compare, until it is dropped.
+pub(crate) struct Turn<'a>(
+    #[expect(dead_code, reason = "held, not read")] Option<MutexGuard<'a, ()>>,
+);
+
+impl Comparisons {
+    /// A turn to compare a signature with `keys` keys. What is done in it must not wait.
+    pub(crate) async fn turn(&self, keys: usize) -> Turn<'_> {
+        Turn(if keys > 1 { Some(self.0.lock().await) } else { None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+
+    #[test]
+    fn who_has_one_key_never_waits_for_who_has_many() {
+        let comparisons = Comparisons::default();
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(first) = pin!(comparisons.turn(2)).poll(&mut context) else {
+            panic!("nobody else compares");
+        };
+        let mut second = pin!(comparisons.turn(2));
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        assert!(pin!(comparisons.turn(1)).poll(&mut context).is_ready());
+        drop(first);
+        assert!(second.poll(&mut context).is_ready());
+    }
+}

@@ -1,0 +1,90 @@
+//! Key pairs of the server, sealed at rest: each kind under a key of its own, bound to what it is for.
+
+use countersign_protocol::{
+    AccountId,
+    envelope::aes_gcm::SealingKey,
+    ports::{Random, random_bytes},
+};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{keys::vault::Vault, model::key_life::SealedServerKey};
+
+/// Which key pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecretKind {
+    /// That by which the server proves itself to one account.
+    OfAccount(AccountId),
+    /// That of sealed registrations.
+    Registration,
+}
+
+impl SecretKind {
+    /// The key that it is sealed with.
+    pub(crate) fn key(self, vault: &Vault) -> SealingKey {
+        vault.key(match self {
+            Self::OfAccount(_) => "server keys",
+            Self::Registration => "registration key",
+        })
+    }
+
+    /// Seals `document` (PKCS#8).
+    pub(crate) fn seal(
+        self,
+        key: &SealingKey,
+        document: &[u8],
+        random: &dyn Random,
+    ) -> SealedServerKey {
+        let nonce = random_bytes(random);
+        SealedServerKey { ciphertext: key.seal(nonce, &self.identity(), document), nonce }
+    }
+
+    /// Opens what [`Self::seal`] sealed as the same kind.
+    ///
+    /// # Errors
+    /// When it was altered, or sealed otherwise.
+    pub(crate) fn open(
+        self,
+        key: &SealingKey,
+        sealed: &SealedServerKey,
+    ) -> Result<Zeroizing<Vec<u8>>, DamagedSecret> {
+        key.open(sealed.nonce, &self.identity(), &sealed.ciphertext).map_err(|_| match self {
+            Self::OfAccount(account) => DamagedSecret::OfAccount(account),
+            Self::Registration => DamagedSecret::Registration,
+        })
+    }
+
+    /// Opens `sealed` with the old vault and seals it for the new one.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub(crate) fn reseal(
+        self,
+        sealed: &SealedServerKey,
+        (old, new): (&Vault, &Vault),
+        random: &dyn Random,
+    ) -> Result<SealedServerKey, DamagedSecret> {
+        Ok(self.seal(&self.key(new), &self.open(&self.key(old), sealed)?, random))
+    }
+
+    /// What binds a ciphertext to its use: key pairs cannot be exchanged in the database.
+    fn identity(self) -> Vec<u8> {
+        match self {
+            Self::OfAccount(account) => {
+                [b"countersign server key\0", &account.as_bytes()[..]].concat()
+            }
+            Self::Registration => b"countersign registration key\0".to_vec(),
+        }
+    }
+}
+
+/// A row was altered, or belongs to another master key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DamagedSecret {
+    /// The key pair for one account.
+    #[error("the key pair for account {0} is damaged: it does not open with the master key")]
+    OfAccount(AccountId),
+    /// The key pair of sealed registrations.
+    #[error("the registration key is damaged: it does not open with the master key")]
+    Registration,
+}

@@ -39,6 +39,10 @@ class Law:
     """Where a dialect may be named, and why."""
     dialect_words: dict = field(default_factory=dict)
     """Words with a dialect's name in them that may stand elsewhere, and why: file -> {word: reason}."""
+    documents: tuple = ()
+    """Documents whose names of files, modules and items must be there."""
+    not_names: dict = field(default_factory=dict)
+    """What looks like such a name in a document and is none, and why."""
     long_files: dict = field(default_factory=dict)
     """Files that may be longer than others, and why."""
     long_functions: dict = field(default_factory=dict)

@@ -27,7 +27,7 @@ def room_violations(imports, rooms):
                 if inside and not goes_inside and rule.uses is not None and not is_within(other, rule.uses):
                     yield f"{file}: {room} must not use {other} ({', '.join(sorted(names))})"
                 if goes_inside and not inside and rule.used_by is not None and not is_within(file, rule.used_by):
-                    yield f"{file}: must not use {other} ({', '.join(sorted(names))}): {room} has other users"
+                    yield f"{file}: must not use {room} ({', '.join(sorted(names))})"
 
 
 def length_violations(path, text, part, law):

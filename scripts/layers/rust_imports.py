@@ -1,7 +1,7 @@
 """Which file of a Rust crate uses what of which other file of it.
 
-A name counts for the file that defines it, through all re-exports: `use crate::Foo` is an import of `foo.rs` where `lib.rs`
-says `pub use foo::Foo`. To declare a module (`mod foo;`) is no import; to name something in it is one.
+A name counts for the file that defines it, through all re-exports: `use crate::Foo` is an import of `foo.rs` where
+`lib.rs` says `pub use foo::Foo`. To declare a module (`mod foo;`) is no import; to name something in it is one.
 """
 
 import pathlib

@@ -7,6 +7,7 @@ import textwrap
 
 from layers import product
 from layers.dependencies import PREFIX, dependency_violations, manifest_violations
+from layers.documents import Names, document_violations
 from layers.law import Law, Layer, Room
 from layers.python_imports import imports_of_package
 from layers.rust_imports import read_crate
@@ -25,6 +26,7 @@ def run(law):
         *rooms(),
         *lengths(),
         *dialects(),
+        *documents(),
     ]
     failed = [name for name, held in cases if not held]
     for name in failed:
@@ -247,3 +249,32 @@ def dialects():
     yield "a dialect in a test is fine", not named("#[cfg(test)]\nmod tests {\n    fn signjwt() {}\n}\n")
     yield "a word with a reason is fine", not named("struct Gradecoin;")
     yield "the JWK Set is no dialect", not named("fn jwks() -> JwksAnswer {}")
+
+
+def documents():
+    names = Names(
+        {
+            "crates/a/src/room/file.rs": "struct Thing; // Gone",
+            "crates/a/src/other.rs": "fn act() {}",
+            "docs/x.md": "",
+        }
+    )
+
+    def missing(text):
+        return list(document_violations("x.md", text, names, {"foo.rs": "an example"}))
+
+    yield "a file by its whole path is there", not missing("`crates/a/src/room/file.rs`")
+    yield (
+        "a file by the end of its path is there",
+        not missing("`room/file.rs`, `file.rs`, `a/room/file.rs`, `docs/x.md`"),
+    )
+    yield "a file that is gone is refused", missing("`crates/a/src/gone.rs`")
+    yield "a folder that is gone is refused", missing("`crates/a/src/gone`")
+    yield "an item is there", not missing("`Thing`, `Thing::act`, `a::Thing`")
+    yield "an item that is gone is refused", missing("`Thing::gone`")
+    yield "a type that only a comment names is gone", missing("`Gone`")
+    yield "what is no name is no name", not missing('`foo.rs`, `GET /x/y`, `a_b`, `{"Gone": 1}`')
+    yield "a block of code is not looked at", not missing("```\n`gone.rs`\n```\n")
+    table = "### Inside `a`\n\n| module | what |\n|---|---|\n| {} | x |\n"
+    yield "a module in the table of its crate is there", not missing(table.format("`room`, `other`"))
+    yield "a module that is gone is refused", missing(table.format("`room`, `gone`"))

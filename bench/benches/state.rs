@@ -18,7 +18,7 @@ use countersign_authority::{
 use countersign_protocol::{
     AccountId, ReplayEntry,
     digest::sha256,
-    replay::{ReplayMemory, ReplayOwner},
+    replay::{MemoryReplayLog, ReplayOwner},
 };
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::{
@@ -48,7 +48,7 @@ const OWNER: ReplayOwner = ReplayOwner::Account(AccountId::from_bytes([1; 16]));
 
 #[divan::bench(threads = [1, 2])]
 fn replay_log_records(bencher: Bencher<'_, '_>) {
-    let log = ReplayMemory::new(100_000_000, 100_000_000, RandomState::new());
+    let log = MemoryReplayLog::new(100_000_000, 100_000_000, RandomState::new());
     let forget_at = NOW + Duration::from_mins(1);
     let entry = || ReplayEntry { digest: sha256(&[&fresh().to_be_bytes()]), forget_at, epoch: 0 };
     bencher.with_inputs(entry).bench_values(|entry| log.record(entry, OWNER, NOW).unwrap());
@@ -56,7 +56,7 @@ fn replay_log_records(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(threads = [1, 2])]
 fn replay_log_refuses(bencher: Bencher<'_, '_>) {
-    let log = ReplayMemory::new(100_000_000, 100_000_000, RandomState::new());
+    let log = MemoryReplayLog::new(100_000_000, 100_000_000, RandomState::new());
     let entry = samples::replay_entry(1);
     let _receipt = log.record(entry, OWNER, NOW).unwrap();
     bencher.bench(|| log.record(black_box(entry), OWNER, NOW).unwrap_err());

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_guard::ports::{
-    AccountKey, AccountKeys, CheckedMessage, Clock, IssuerKeys, PortUnavailable, ReplayError,
-    ReplayLog, SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, Verified,
+    AccountKey, AccountKeys, CheckedMessage, Clock, IssuerKeys, PortUnavailable, Recording, ReplayLog,
+    SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, Verified,
 };
 use countersign_guard::{
     Guard, GuardPolicy, GuardPorts, Proofs, Request, SelfSignedPolicy, SelfSignedProofs,
@@ -21,7 +21,7 @@ use countersign_protocol::keys::{KeyPolicy, PublicKey, Thumbprint};
 use countersign_protocol::proofs::{body_hash::BodyHashes, target_uri::TargetUri};
 use countersign_protocol::tokens::{issue::AccessTokenClaims, unbound::UnboundClaims};
 use countersign_protocol::{
-    AccountId, ClientNetwork, ReplayEntry, Scopes, SpentReceipt, UnixTime, replay::ReplayOwner,
+    AccountId, ClientNetwork, ReplayEntry, Scopes, UnixTime, replay::ReplayOwner,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -73,14 +73,8 @@ impl Standing for World {
     }
 }
 
-#[async_trait]
 impl ReplayLog for World {
-    async fn check_and_insert(
-        &self,
-        _: ReplayEntry,
-        _: ReplayOwner,
-        _: UnixTime,
-    ) -> Result<SpentReceipt, ReplayError> {
+    fn check_and_insert(&self, _: ReplayEntry, _: ReplayOwner, _: UnixTime) -> Recording<'_> {
         unreachable!("nothing verifies that nobody has signed");
     }
 }

@@ -82,6 +82,7 @@ def dependencies(law):
     yield "authority must not use http", crate("authority", "http")
     yield "guard must not use the authority", crate("guard", PREFIX + "authority")
     yield "store alone opens a database", not crate("store", "rusqlite")
+    yield "memory must not open a database", crate("memory", "rusqlite")
     yield "server must not open a database", crate("server", "rusqlite")
     yield "server must not reach a database", crate("server", "axum", edges=[("axum", "rusqlite")])
     yield "cli may use any crate of others", not crate("cli", "left-pad")

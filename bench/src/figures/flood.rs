@@ -7,7 +7,7 @@ use countersign_protocol::{
     AccountId, ReplayEntry, UnixTime,
     digest::sha256,
     keys::{Algorithm, NewKey},
-    replay::{ReplayMemory, ReplayOwner},
+    replay::{MemoryReplayLog, ReplayOwner},
 };
 use serde_json::json;
 
@@ -106,7 +106,7 @@ fn replay_log(bench: &Bench) -> anyhow::Result<Row> {
 /// prints by how many bytes the process has grown at most.
 #[expect(clippy::print_stdout, reason = "the result, for the process that started this one")]
 pub(crate) fn flood_replay_log(count: u64) -> anyhow::Result<()> {
-    let log = ReplayMemory::new(REPLAY_CAPACITY, REPLAY_CAPACITY, RandomState::new());
+    let log = MemoryReplayLog::new(REPLAY_CAPACITY, REPLAY_CAPACITY, RandomState::new());
     let begun = UnixTime::from_secs(now());
     let before = resident("self")?;
     let mut most = before;

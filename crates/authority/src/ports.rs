@@ -10,7 +10,6 @@ mod credentials;
 mod invitations;
 mod passwords;
 mod rate_limits;
-mod replay_log;
 mod revocations;
 mod server_keys;
 mod session_nonces;
@@ -20,7 +19,7 @@ mod watch;
 
 use std::sync::Arc;
 
-pub use countersign_protocol::ports::{Clock, Random};
+pub use countersign_protocol::ports::{Clock, Random, ReplayError, ReplayLog};
 use thiserror::Error;
 
 pub use self::accounts::{AccountStore, CreateAccountError, NewAccount};
@@ -34,7 +33,6 @@ pub use self::passwords::{
     CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, PasswordStore,
 };
 pub use self::rate_limits::{RateLimiter, WindowLimiter};
-pub use self::replay_log::{ReplayError, ReplayLog};
 pub use self::revocations::{
     DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore, RevokedBefore,
     RevokedKey, RevokedToken, RevokedTokenList, ShutOut,

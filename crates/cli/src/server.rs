@@ -1,6 +1,6 @@
 //! Opens what lies in a data directory: store, vault, authority.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{hash::RandomState, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, ensure};
 use countersign_authority::{
@@ -9,12 +9,12 @@ use countersign_authority::{
     policy::Policy,
     ports::{Clock, Ports, Random},
 };
-use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
-    sqlite::{
-        InstallationId, Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore,
-        create_private_dir, installation_in_file,
-    },
+use countersign_memory::{
+    MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter,
+};
+use countersign_store::sqlite::{
+    InstallationId, Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, create_private_dir,
+    installation_in_file,
 };
 use countersign_system::{SystemClock, SystemRandom};
 
@@ -188,6 +188,7 @@ fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
         replay_log: Arc::new(MemoryReplayLog::new(
             replay_log,
             settings.limits.share_of(replay_log),
+            RandomState::new(),
         )),
         revocations: Arc::clone(store) as _,
         session_nonces: Arc::new(MemorySessionNonces::new(

@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-pub use countersign_protocol::ports::Clock;
+pub use countersign_protocol::ports::{Clock, Recording, ReplayError, ReplayLog};
 use countersign_protocol::{
-    AccountId, ClientNetwork, Principal, ReplayEntry, Scopes, SpentReceipt, UnixTime,
+    AccountId, ClientNetwork, Principal, Scopes, UnixTime,
     keys::{Algorithm, PublicKey, Thumbprint},
     names::Username,
     proofs::body_hash::BodyHashes,
-    replay::{ReplayOwner, ReplayShareUsedUp},
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
 use thiserror::Error;
@@ -155,42 +154,6 @@ pub enum SessionRefusal {
     Refused,
     /// Something that is needed to decide is away.
     Unavailable(String),
-}
-
-/// Remembers which proofs were used.
-#[async_trait]
-pub trait ReplayLog: Send + Sync {
-    /// Records `entry` as used, and counts it against the share of `owner`; of concurrent calls with one digest exactly one succeeds.
-    async fn check_and_insert(
-        &self,
-        entry: ReplayEntry,
-        owner: ReplayOwner,
-        now: UnixTime,
-    ) -> Result<SpentReceipt, ReplayError>;
-
-    /// When it lost its memory after the guard was made, if it did: it cannot tell what was used
-    /// before.
-    fn began_anew(&self) -> Option<UnixTime> {
-        None
-    }
-}
-
-/// Why a proof was not recorded as used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum ReplayError {
-    /// The owner holds its whole share; others are not concerned.
-    #[error(transparent)]
-    ShareUsedUp(ReplayShareUsedUp),
-    /// The log cannot tell, so nothing is accepted.
-    #[error("the replay log is unavailable")]
-    Unavailable,
-    /// The log lost its memory while this request was verified. What the client makes from now on is
-    /// good again.
-    #[error("the replay log has begun anew")]
-    BegunAnew,
-    /// It was used before.
-    #[error("used before")]
-    Used,
 }
 
 /// A port cannot answer, so the guard refuses.

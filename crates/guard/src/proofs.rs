@@ -168,15 +168,14 @@ mod tests {
 
     struct NoLog;
 
-    #[async_trait::async_trait]
     impl ReplayLog for NoLog {
-        async fn check_and_insert(
+        fn check_and_insert(
             &self,
             _: countersign_protocol::ReplayEntry,
             _: countersign_protocol::replay::ReplayOwner,
             _: UnixTime,
-        ) -> Result<countersign_protocol::SpentReceipt, crate::ports::ReplayError> {
-            Err(crate::ports::ReplayError::Unavailable)
+        ) -> crate::ports::Recording<'_> {
+            unreachable!("nothing is recorded here");
         }
     }
 

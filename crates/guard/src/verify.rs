@@ -348,7 +348,7 @@ impl Guard {
             ReplayError::Used => Refusal::Replayed,
             // The nonce was good for a log that is gone.
             ReplayError::BegunAnew => DpopError::Nonce.into(),
-            ReplayError::Unavailable => Refusal::Unavailable(error.to_string()),
+            ReplayError::Unavailable(_) => Refusal::Unavailable(error.to_string()),
         })?;
         proof.redeem(&receipt).ok_or(Refusal::Replayed)
     }

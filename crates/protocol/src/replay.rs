@@ -3,7 +3,7 @@
 mod memory;
 mod owners;
 
-pub use self::memory::{NotRecorded, ReplayMemory};
+pub use self::memory::{MemoryReplayLog, NotRecorded};
 pub use self::owners::{ReplayOwner, ReplayShareUsedUp, ShareHolder};
 use crate::time::UnixTime;
 

@@ -39,7 +39,6 @@ mod issuer;
 mod jwks;
 mod nonce_key;
 mod remote_guard;
-mod replay_log;
 mod resource_server;
 mod revocations;
 mod sessions;
@@ -51,9 +50,9 @@ mod upkeep;
 pub use countersign_client::TransportOptions;
 pub use countersign_guard as guard;
 pub use countersign_protocol as protocol;
+pub use countersign_protocol::replay::MemoryReplayLog;
 
 pub use crate::remote_guard::RemoteGuard;
-pub use crate::replay_log::MemoryReplayLog;
 pub use crate::resource_server::{NotStarted, ResourceServer};
 pub use crate::shared_state::SharedStateError;
 pub use crate::single_use::SharedState;

@@ -28,13 +28,12 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use countersign_guard::ports::{Clock, ReplayError, ReplayLog};
+use countersign_guard::ports::{Clock, Recording, ReplayError, ReplayLog};
 use countersign_protocol::{
     ReplayEntry, SpentReceipt, UnixTime,
     challenges::sealed::Nonces,
     ports::Random,
-    replay::{NotRecorded, ReplayMemory, ReplayOwner, ReplayShareUsedUp},
+    replay::{MemoryReplayLog, NotRecorded, ReplayOwner, ReplayShareUsedUp},
 };
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -61,7 +60,7 @@ pub(crate) struct Shared {
     boot_id: [u8; 16],
     room: Room,
     nonce_key: NonceKey,
-    memory: ReplayMemory,
+    memory: MemoryReplayLog,
     epoch: ArcSwap<Epoch>,
     generation: AtomicU64,
     file: Mutex<OpenFile>,
@@ -149,7 +148,7 @@ impl Shared {
             boot_id,
             room,
             nonce_key,
-            memory: ReplayMemory::new(room.entries, room.share, RandomState::new()),
+            memory: MemoryReplayLog::new(room.entries, room.share, RandomState::new()),
             epoch: ArcSwap::from_pointee(epoch),
             generation: AtomicU64::new(0),
             file: Mutex::new(OpenFile {
@@ -271,6 +270,24 @@ impl Shared {
         *refuse_until = (!is_first).then(|| self.clock.now());
     }
 
+    /// Writes `record` to the file as soon as no other process holds its lock.
+    async fn spend(&self, record: Record, now: UnixTime) -> Result<SpentReceipt, ReplayError> {
+        for _ in 0..QUICK_TRIES {
+            match self.record(record, now) {
+                Err(Trouble::Busy | Trouble::Elsewhere) => thread::yield_now(),
+                result => return self.answer(result),
+            }
+        }
+        let mut tries = QUICK_TRIES..TRIES;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            match self.record(record, now) {
+                Err(Trouble::Busy | Trouble::Elsewhere) if tries.next().is_some() => {}
+                result => return self.answer(result),
+            }
+        }
+    }
+
     /// Says once in the log that it does not work, and once that it works again.
     fn answer(&self, result: Result<SpentReceipt, Trouble>) -> Result<SpentReceipt, ReplayError> {
         let error = match result {
@@ -289,7 +306,7 @@ impl Shared {
             let file = self.directory.file().display();
             tracing::warn!(%error, %file, "the shared log of used proofs does not work: requests are refused");
         }
-        Err(ReplayError::Unavailable)
+        Err(ReplayError::Unavailable("the file that the processes of this machine share".into()))
     }
 }
 
@@ -299,29 +316,14 @@ fn open(directory: &Directory) -> Result<Ring, SharedStateError> {
         .map_err(|source| SharedStateError::Io { path: directory.file().to_owned(), source })
 }
 
-#[async_trait]
 impl ReplayLog for Shared {
-    async fn check_and_insert(
+    fn check_and_insert(
         &self,
         entry: ReplayEntry,
         owner: ReplayOwner,
         now: UnixTime,
-    ) -> Result<SpentReceipt, ReplayError> {
-        let record = Record { entry, owner };
-        for _ in 0..QUICK_TRIES {
-            match self.record(record, now) {
-                Err(Trouble::Busy | Trouble::Elsewhere) => thread::yield_now(),
-                result => return self.answer(result),
-            }
-        }
-        let mut tries = QUICK_TRIES..TRIES;
-        loop {
-            tokio::time::sleep(PAUSE).await;
-            match self.record(record, now) {
-                Err(Trouble::Busy | Trouble::Elsewhere) if tries.next().is_some() => {}
-                result => return self.answer(result),
-            }
-        }
+    ) -> Recording<'_> {
+        Box::pin(self.spend(Record { entry, owner }, now))
     }
 
     fn began_anew(&self) -> Option<UnixTime> {

@@ -1,7 +1,7 @@
 //! Nonces, and the memory of used proofs, which belong together: what carries a nonce from before the
 //! memory begins is refused.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{hash::RandomState, path::PathBuf, sync::Arc};
 
 use countersign_guard::ports::{Clock, ReplayLog};
 use countersign_protocol::{
@@ -9,11 +9,11 @@ use countersign_protocol::{
     challenges::sealed::Nonces,
     envelope::aes_gcm::SealingKey,
     ports::{Random, random_bytes},
+    replay::MemoryReplayLog,
 };
 
 use crate::{
     nonce_key::NonceKey,
-    replay_log::MemoryReplayLog,
     shared_state::{Room, Shared, SharedStateError, Sharing, boot_id},
 };
 
@@ -84,8 +84,10 @@ impl SingleUse {
     ) -> Self {
         let own = SealingKey::from_bytes(&random_bytes(random));
         let since = log.is_none().then_some(now);
-        let new_log = || Arc::new(MemoryReplayLog::new(REPLAY_ENTRIES, REPLAY_SHARE)) as _;
-        let log = log.unwrap_or_else(new_log);
+        // Enough for one process, which makes the nonces too: a proof that was used before a restart,
+        // or at another process, carries a nonce that is unknown here.
+        let new_log = || MemoryReplayLog::new(REPLAY_ENTRIES, REPLAY_SHARE, RandomState::new());
+        let log = log.unwrap_or_else(|| Arc::new(new_log()));
         Self { log, nonces: Arc::new(nonce_key.sealer(own, now)), since }
     }
 }

@@ -3,16 +3,13 @@
 use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
-use countersign_authority::{
-    Authority, KnownCredential, SessionError,
-    ports::{RecordLoginError, ReplayError as LogError},
-};
+use countersign_authority::{Authority, KnownCredential, SessionError, ports::RecordLoginError};
 use countersign_guard::ports::{
-    AccountKey, AccountKeys, CheckedMessage, IssuerKeys, PortUnavailable, ReplayError, ReplayLog,
-    SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, Verified,
+    AccountKey, AccountKeys, CheckedMessage, IssuerKeys, PortUnavailable, Recording, ReplayError,
+    ReplayLog, SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, Verified,
 };
 use countersign_protocol::{
-    AccountId, ClientNetwork, Principal, ReplayEntry, SpentReceipt, UnixTime,
+    AccountId, ClientNetwork, Principal, ReplayEntry, UnixTime,
     keys::{Algorithm, PublicKey, Thumbprint},
     proofs::body_hash::BodyHashes,
     replay::ReplayOwner,
@@ -57,23 +54,6 @@ impl Standing for AuthorityPorts {
         let good = self.0.tokens.unbound_standing(token.claims).await;
         let good = good.map_err(|error| PortUnavailable(error.to_string()))?;
         Ok(if good { TokenStanding::Good } else { TokenStanding::Revoked })
-    }
-}
-
-#[async_trait]
-impl ReplayLog for AuthorityPorts {
-    async fn check_and_insert(
-        &self,
-        entry: ReplayEntry,
-        owner: ReplayOwner,
-        now: UnixTime,
-    ) -> Result<SpentReceipt, ReplayError> {
-        let log = &self.0.core.ports().replay_log;
-        log.check_and_insert(entry, owner, now).await.map_err(|error| match error {
-            LogError::ShareUsedUp(error) => ReplayError::ShareUsedUp(error),
-            LogError::Used => ReplayError::Used,
-            LogError::Unavailable(_) => ReplayError::Unavailable,
-        })
     }
 }
 
@@ -148,20 +128,20 @@ fn refusal(error: SessionError) -> SessionRefusal {
 /// A replay log that no restart makes forget; each entry costs a write.
 pub(crate) struct DurableLog(pub(crate) Arc<Authority>);
 
-#[async_trait]
 impl ReplayLog for DurableLog {
-    async fn check_and_insert(
-        &self,
-        entry: ReplayEntry,
-        _owner: ReplayOwner,
-        _now: UnixTime,
-    ) -> Result<SpentReceipt, ReplayError> {
+    fn check_and_insert(&self, entry: ReplayEntry, _: ReplayOwner, _: UnixTime) -> Recording<'_> {
         let store = &self.0.core.ports().credentials;
-        store.spend_assertion(entry).await.map_err(|error| match error {
-            RecordLoginError::AlreadyUsed => ReplayError::Used,
-            RecordLoginError::Forgotten
-            | RecordLoginError::NotLive
-            | RecordLoginError::Store(_) => ReplayError::Unavailable,
+        Box::pin(async move {
+            store.spend_assertion(entry).await.map_err(|error| match error {
+                RecordLoginError::AlreadyUsed => ReplayError::Used,
+                RecordLoginError::Forgotten
+                | RecordLoginError::NotLive
+                | RecordLoginError::Store(_) => ReplayError::Unavailable(error.to_string().into()),
+            })
         })
+    }
+
+    fn is_volatile(&self) -> bool {
+        false
     }
 }

@@ -1,7 +1,4 @@
-//! The authority's ports made real.
-//!
-//! [`sqlite`] keeps what must survive in one SQLite file; [`memory`] keeps what lives for minutes.
+//! The authority's durable ports made real: [`sqlite`] keeps what must survive in one SQLite file.
 //! Nothing here decides anything, reads a clock, or sees a secret in the clear.
 
-pub mod memory;
 pub mod sqlite;

@@ -1,6 +1,6 @@
 //! DPoP proofs that a client presents to the authority itself, where no access token exists yet.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use countersign_protocol::{
     UnixTime, Unspent,
@@ -114,12 +114,14 @@ pub enum ProofError {
     ShareUsedUp(ReplayShareUsedUp),
     /// The replay log cannot tell.
     #[error("the replay log cannot record: {0}")]
-    Unavailable(&'static str),
+    Unavailable(Cow<'static, str>),
 }
 
 impl From<ReplayError> for ProofError {
     fn from(error: ReplayError) -> Self {
         match error {
+            // The nonce was good for a log that is gone.
+            ReplayError::BegunAnew => Self::Invalid(DpopError::Nonce),
             ReplayError::ShareUsedUp(error) => Self::ShareUsedUp(error),
             ReplayError::Used => Self::Replayed,
             ReplayError::Unavailable(cause) => Self::Unavailable(cause),

@@ -164,9 +164,13 @@ impl Guard {
             (Memory::Durable, Some(durable)) => Some(durable),
             (Memory::Volatile, _) => None,
         };
-        let mut receipt = log.check_and_insert(jwt.entry(), owner, now).await.map_err(used)?;
+        let mut receipt =
+            log.check_and_insert(jwt.entry(), owner, now).await.map_err(|error| used(&error))?;
         if let Some(durable) = durable {
-            receipt = durable.check_and_insert(jwt.entry(), owner, now).await.map_err(used)?;
+            receipt = durable
+                .check_and_insert(jwt.entry(), owner, now)
+                .await
+                .map_err(|error| used(&error))?;
         }
         jwt.redeem(&receipt).ok_or(Refusal::JwtUsed)
     }
@@ -190,12 +194,12 @@ fn not_to_be_told(issued_at: Option<UnixTime>, memory_is_sure: UnixTime, now: Un
     }
 }
 
-fn used(error: ReplayError) -> Refusal {
+fn used(error: &ReplayError) -> Refusal {
     match error {
-        ReplayError::ShareUsedUp(error) => error.into(),
+        ReplayError::ShareUsedUp(error) => (*error).into(),
         ReplayError::Used => Refusal::JwtUsed,
         ReplayError::BegunAnew => Refusal::JustStarted,
-        ReplayError::Unavailable => Refusal::Unavailable(error.to_string()),
+        ReplayError::Unavailable(_) => Refusal::Unavailable(error.to_string()),
     }
 }
 

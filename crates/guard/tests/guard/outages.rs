@@ -51,7 +51,7 @@ async fn without_the_replay_log_nothing_is_accepted() {
     let (world, client) = (World::new(), Client::new());
     for _ in 0..2 {
         let away = &world.replay_log.away;
-        refuses_while_away(&world, &client, away, "the replay log is unavailable").await;
+        refuses_while_away(&world, &client, away, "the replay log cannot record: it is away").await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    future::ready,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -13,7 +14,8 @@ use async_trait::async_trait;
 use countersign_guard::{
     Guard, GuardPolicy, GuardPorts, Proofs, Refusal, Refused,
     ports::{
-        IssuerKeys, PortUnavailable, ReplayError, ReplayLog, Standing, TokenStanding, Verified,
+        IssuerKeys, PortUnavailable, Recording, ReplayError, ReplayLog, Standing, TokenStanding,
+        Verified,
     },
 };
 use countersign_protocol::{
@@ -360,11 +362,8 @@ impl FakeReplayLog {
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(SeqCst)
     }
-}
 
-#[async_trait]
-impl ReplayLog for FakeReplayLog {
-    async fn check_and_insert(
+    fn record(
         &self,
         entry: ReplayEntry,
         owner: ReplayOwner,
@@ -372,7 +371,7 @@ impl ReplayLog for FakeReplayLog {
     ) -> Result<SpentReceipt, ReplayError> {
         self.asked.fetch_add(1, SeqCst);
         if self.away.load(SeqCst) {
-            return Err(ReplayError::Unavailable);
+            return Err(ReplayError::Unavailable("it is away".into()));
         }
         if self.broken.load(SeqCst) {
             let other = ReplayEntry { digest: [0; 32], ..entry };
@@ -389,5 +388,16 @@ impl ReplayLog for FakeReplayLog {
             None => Ok(SpentReceipt::recorded(entry)),
             Some(_) => Err(ReplayError::Used),
         }
+    }
+}
+
+impl ReplayLog for FakeReplayLog {
+    fn check_and_insert(
+        &self,
+        entry: ReplayEntry,
+        owner: ReplayOwner,
+        now: UnixTime,
+    ) -> Recording<'_> {
+        Box::pin(ready(self.record(entry, owner, now)))
     }
 }

@@ -1,7 +1,9 @@
-//! The memory of a replay log.
+//! A replay log in memory.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashSet},
+    future,
     hash::RandomState,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -18,7 +20,10 @@ use super::{
     ReplayEntry, SpentReceipt,
     owners::{Owners, ReplayOwner, ReplayShareUsedUp},
 };
-use crate::time::UnixTime;
+use crate::{
+    ports::{Recording, ReplayError, ReplayLog},
+    time::UnixTime,
+};
 
 /// The width of a bucket, in milliseconds: entries stay that much longer than they must.
 pub(super) const BUCKET_MILLIS: u64 = 16_000;
@@ -45,7 +50,7 @@ const KEY_LEN: usize = 16;
 /// many entries and owners there are. Entries lie in buckets by the time of their end; a bucket whose
 /// time has come is freed as a whole, at the first call in each span of 16 seconds. There are no
 /// timers and no threads.
-pub struct ReplayMemory {
+pub struct MemoryReplayLog {
     capacity: u64,
     len: AtomicU64,
     /// The span of time, counted in bucket widths, in which expired buckets were last freed.
@@ -74,7 +79,7 @@ struct Bucket {
     ends_at: UnixTime,
 }
 
-impl ReplayMemory {
+impl MemoryReplayLog {
     /// An empty one with room for `capacity` entries, of which one owner may hold `share`; `hashing`
     /// is keyed at random.
     pub fn new(capacity: u64, share: u64, hashing: RandomState) -> Self {
@@ -172,6 +177,25 @@ impl ReplayMemory {
     }
 }
 
+impl ReplayLog for MemoryReplayLog {
+    fn check_and_insert(
+        &self,
+        entry: ReplayEntry,
+        owner: ReplayOwner,
+        now: UnixTime,
+    ) -> Recording<'_> {
+        Box::pin(future::ready(self.record(entry, owner, now).map_err(ReplayError::from)))
+    }
+
+    fn begin_epoch(&self, epoch: u64, now: UnixTime) {
+        self.begin_epoch(epoch, now);
+    }
+
+    fn entries(&self) -> Option<u64> {
+        Some(self.len())
+    }
+}
+
 impl Shard {
     fn may_have_forgotten(&self, entry: &ReplayEntry) -> bool {
         let is_of_epoch = entry.epoch == self.epoch;
@@ -223,6 +247,19 @@ pub enum NotRecorded {
     /// It would have been forgotten already.
     #[error("the entry has ended, or the clock has gone back")]
     Forgotten,
+}
+
+impl From<NotRecorded> for ReplayError {
+    fn from(error: NotRecorded) -> Self {
+        match error {
+            NotRecorded::Used => Self::Used,
+            NotRecorded::ShareUsedUp(error) => Self::ShareUsedUp(error),
+            NotRecorded::Full => Self::Unavailable(Cow::Borrowed("it is full")),
+            NotRecorded::Forgotten => {
+                Self::Unavailable(Cow::Borrowed("the entry has ended, or the clock has gone back"))
+            }
+        }
+    }
 }
 
 /// No code that holds a lock leaves a part half changed, so one that panicked there did no harm.

@@ -6,7 +6,7 @@ use countersign_protocol::{AccountId, ReplayEntry, UnixTime, replay::ReplayOwner
 
 /// How many bytes a used proof takes. A page holds a whole number of them, so none lies in two.
 pub(super) const SLOT: usize = 64;
-/// How much of the digest is kept, as [`countersign_protocol::replay::ReplayMemory`] does.
+/// How much of the digest is kept, as [`countersign_protocol::replay::MemoryReplayLog`] does.
 const DIGEST: usize = 16;
 /// Where the end of the entry lies.
 const END: usize = DIGEST + 8;

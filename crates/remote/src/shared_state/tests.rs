@@ -160,7 +160,7 @@ async fn while_a_stopped_process_holds_the_lock_requests_are_refused() {
     let stopped = File::open(machine.file()).unwrap();
     stopped.lock().unwrap();
     let refused = process.check_and_insert(machine.entry(1), ALICE, machine.now()).await;
-    assert_eq!(refused.unwrap_err(), ReplayError::Unavailable);
+    assert!(matches!(refused.unwrap_err(), ReplayError::Unavailable(_)));
     stopped.unlock().unwrap();
     let _: SpentReceipt =
         process.check_and_insert(machine.entry(1), ALICE, machine.now()).await.unwrap();

@@ -1,6 +1,6 @@
 //! The real server beside the guard, when very much was revoked.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{hash::RandomState, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{extract::Request, middleware::Next};
 use countersign_authority::{
@@ -12,6 +12,9 @@ use countersign_authority::{
     vault::{MasterKey, Vault},
 };
 use countersign_guard::SelfSignedPolicy;
+use countersign_memory::{
+    MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter,
+};
 use countersign_protocol::{
     AccountId, keys::PrivateKey, proofs::target_uri::TargetUri, tokens::issue::AccessTokenClaims,
 };
@@ -22,10 +25,7 @@ use countersign_server::{
     limits::RequestLimits,
     security_headers::CorsOrigins,
 };
-use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
-    sqlite::{SqliteOptions, SqliteStore},
-};
+use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::{keys::ed25519, samples::scopes};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -148,7 +148,7 @@ fn ports(data_dir: &TempDir, clock: &Arc<FixedClock>) -> Ports {
         passwords: Arc::clone(&store) as _,
         random: Arc::new(SeededRandom::new(1)),
         rate_limiter: Arc::new(MemoryRateLimiter::new(1000)),
-        replay_log: Arc::new(MemoryReplayLog::new(1000, 1000)),
+        replay_log: Arc::new(MemoryReplayLog::new(1000, 1000, RandomState::new())),
         revocations: Arc::clone(&store) as _,
         server_keys: Arc::clone(&store) as _,
         session_nonces: Arc::new(MemorySessionNonces::new(1000, 1000)),

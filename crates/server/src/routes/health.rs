@@ -59,8 +59,9 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Respons
             )
             .into_response();
     }
-    let entries = app.authority.core.ports().replay_log.len();
-    app.metrics.set_replay_log_entries(usize::try_from(entries).unwrap_or(usize::MAX));
+    if let Some(entries) = app.authority.core.ports().replay_log.entries() {
+        app.metrics.set_replay_log_entries(usize::try_from(entries).unwrap_or(usize::MAX));
+    }
     app.metrics.set_audit_events_dropped(app.authority.health.dropped_events());
     let (condition, log_age) = app.authority.health.store_condition();
     app.metrics.set_store_condition(&condition, log_age);

@@ -1,6 +1,7 @@
 //! A whole authority on a real store, and clients that speak to it.
 
 use std::{
+    hash::RandomState,
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
@@ -17,16 +18,16 @@ use countersign_authority::{
     ports::Ports,
     vault::{MasterKey, Vault},
 };
+use countersign_memory::{
+    MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter,
+};
 use countersign_protocol::{
     AccountId,
     keys::PrivateKey,
     proofs::target_uri::TargetUri,
     tokens::{issue::AccessTokenClaims, jws, verify::AccessToken},
 };
-use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
-    sqlite::{SqliteOptions, SqliteStore},
-};
+use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::{clock::FixedClock, random::SeededRandom};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -91,7 +92,7 @@ impl World {
             invitations: Arc::clone(&store) as _,
             random: Arc::new(SeededRandom::new(1)),
             rate_limiter: Arc::new(MemoryRateLimiter::new(1000)),
-            replay_log: Arc::new(MemoryReplayLog::new(1000, 1000)),
+            replay_log: Arc::new(MemoryReplayLog::new(1000, 1000, RandomState::new())),
             server_keys: Arc::clone(&store) as _,
             session_nonces: Arc::new(MemorySessionNonces::new(1000, 1000)),
             passwords: Arc::clone(&store) as _,

@@ -18,15 +18,15 @@ fn entry(number: u64, forget_at: UnixTime) -> ReplayEntry {
     ReplayEntry { digest, forget_at, epoch: 0 }
 }
 
-fn memory(capacity: u64) -> ReplayMemory {
-    ReplayMemory::new(capacity, capacity, RandomState::new())
+fn memory(capacity: u64) -> MemoryReplayLog {
+    MemoryReplayLog::new(capacity, capacity, RandomState::new())
 }
 
 fn owner(number: u8) -> ReplayOwner {
     ReplayOwner::Account(AccountId::from_bytes([number; 16]))
 }
 
-fn record(memory: &ReplayMemory, entry: ReplayEntry, now: UnixTime) -> Result<(), NotRecorded> {
+fn record(memory: &MemoryReplayLog, entry: ReplayEntry, now: UnixTime) -> Result<(), NotRecorded> {
     memory.record(entry, owner(1), now).map(|_receipt| ())
 }
 
@@ -138,7 +138,7 @@ fn what_carries_a_nonce_of_a_new_epoch_is_recorded_after_the_clock_was_set_back(
 
 #[test]
 fn an_owner_beyond_its_share_is_refused_and_nobody_else() {
-    let log = ReplayMemory::new(1000, 50, RandomState::new());
+    let log = MemoryReplayLog::new(1000, 50, RandomState::new());
     let end = START + Duration::from_mins(1);
     let used_by = |number, by| log.record(entry(number, end), owner(by), START).map(|_| ());
     for number in 0..50 {
@@ -157,14 +157,14 @@ fn an_owner_beyond_its_share_is_refused_and_nobody_else() {
 
 #[test]
 fn what_another_memory_recorded_is_used_here_and_counts_against_its_share() {
-    let log = ReplayMemory::new(2, 2, RandomState::new());
+    let log = MemoryReplayLog::new(2, 2, RandomState::new());
     let end = START + Duration::from_mins(1);
     for number in [1, 2, 3, 3] {
         log.learn(entry(number, end), owner(1), START);
     }
     assert!(is_used(record(&log, entry(3, end), START)));
     assert!(is_unavailable(record(&log, entry(4, end), START)));
-    let roomy = ReplayMemory::new(100, 2, RandomState::new());
+    let roomy = MemoryReplayLog::new(100, 2, RandomState::new());
     for number in [1, 2] {
         roomy.learn(entry(number, end), owner(1), START);
     }

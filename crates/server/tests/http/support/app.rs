@@ -1,6 +1,6 @@
 //! The application under test.
 
-use std::{sync::Arc, time::Duration};
+use std::{hash::RandomState, sync::Arc, time::Duration};
 
 use axum::Router;
 use countersign_authority::{
@@ -10,6 +10,9 @@ use countersign_authority::{
     vault::{MasterKey, Vault},
 };
 use countersign_guard::SelfSignedPolicy;
+use countersign_memory::{
+    MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter,
+};
 use countersign_protocol::{UnixTime, proofs::target_uri::TargetUri};
 use countersign_server::{
     address::TrustedProxies,
@@ -18,10 +21,7 @@ use countersign_server::{
     limits::RequestLimits,
     security_headers::CorsOrigins,
 };
-use countersign_store::{
-    memory::{MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter},
-    sqlite::{SqliteOptions, SqliteStore},
-};
+use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::{clock::FixedClock, random::SeededRandom};
 use tempfile::TempDir;
 
@@ -231,6 +231,7 @@ impl TestApp {
             replay_log: Arc::new(MemoryReplayLog::new(
                 self.setup.replay_log_capacity,
                 self.setup.replay_log_share,
+                RandomState::new(),
             )),
             revocations: Arc::clone(&store) as _,
             server_keys: Arc::clone(&store) as _,

@@ -1,6 +1,6 @@
 //! Ports that fail when a test says so.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_authority::{
@@ -10,12 +10,15 @@ use countersign_authority::{
     ports::{
         AccountStore, AddCredentialError, AuditStore, CreateAccountError, CredentialStore,
         KeyLimits, LoginRecord, NewAccount, Ports, RecordLoginError, RenameCredentialError,
-        ReplayError, ReplayLog, Retention, RevocationStore, RevokeCredentialError, RevokedToken,
-        RevokedTokenList, ShutOut, StoreCondition, StoreError, StoreWatch,
+        Retention, RevocationStore, RevokeCredentialError, RevokedToken, RevokedTokenList, ShutOut,
+        StoreCondition, StoreError, StoreWatch,
     },
 };
 use countersign_protocol::{
-    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, keys::Thumbprint, replay::ReplayOwner,
+    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime,
+    keys::Thumbprint,
+    ports::{Recording, ReplayError, ReplayLog},
+    replay::ReplayOwner,
 };
 use parking_lot::Mutex;
 
@@ -285,22 +288,21 @@ impl StoreWatch for Failing {
     }
 }
 
-#[async_trait]
 impl ReplayLog for Failing {
-    async fn check_and_insert(
+    fn check_and_insert(
         &self,
         entry: ReplayEntry,
         owner: ReplayOwner,
         now: UnixTime,
-    ) -> Result<SpentReceipt, ReplayError> {
+    ) -> Recording<'_> {
         if matches!(*self.faults.0.lock(), Some(Fault::ReplayLog)) {
-            return Err(ReplayError::Unavailable(CAUSE));
+            return Box::pin(ready(Err(ReplayError::Unavailable(CAUSE.into()))));
         }
-        self.ports.replay_log.check_and_insert(entry, owner, now).await
+        self.ports.replay_log.check_and_insert(entry, owner, now)
     }
 
-    fn len(&self) -> u64 {
-        self.ports.replay_log.len()
+    fn entries(&self) -> Option<u64> {
+        self.ports.replay_log.entries()
     }
 
     fn is_volatile(&self) -> bool {

@@ -11,4 +11,4 @@ pub(crate) mod signing;
 pub mod vault;
 
 pub use self::error::SigningKeyError;
-pub(crate) use self::loaded::Signer;
+pub use self::loaded::Signer;

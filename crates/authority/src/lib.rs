@@ -50,12 +50,13 @@ pub use crate::keys::published::PublishedKeys;
 pub use crate::keys::{rekey, vault};
 pub use crate::login::Login;
 pub use crate::login::assertion::{Caller, CallerAuthentication, CallerError};
-pub use crate::login::jwt_bearer::{Grant, LoginError, TokenRequest};
+pub use crate::login::jwt_bearer::{LoginError, TokenRequest};
 pub use crate::maintenance::Maintenance;
 pub use crate::model::{
     account, audit, credential, email, invitation, key_life, limits, names, policy,
 };
 pub use crate::tokens::Tokens;
+pub use crate::tokens::issuance::Grant;
 pub use crate::tokens::standing::{
     Introspection, IssuedToken, LoggedIn, RevokeTokenError, RevokingClient,
 };
@@ -72,7 +73,7 @@ pub use crate::{
 };
 pub use crate::{
     keys::{
-        SigningKeyError,
+        Signer, SigningKeyError,
         signing::{KeySummary, MAX_PUBLISHED, SigningKeys},
     },
     model::key_life::Schedule,

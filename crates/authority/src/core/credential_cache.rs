@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_protocol::{
-    AccountId, Actor,
+    AccountId,
     keys::{PublicKey, Thumbprint},
 };
 use parking_lot::Mutex;
@@ -30,16 +30,6 @@ impl KnownCredential {
     /// Whether the credential may act: neither it nor its account has been shut out.
     pub fn is_live(&self) -> bool {
         self.credential.revoked_at.is_none() && self.account.status == AccountStatus::Active
-    }
-
-    /// Who acts by it in a login.
-    pub(crate) fn actor(&self) -> Actor {
-        Actor {
-            account_id: self.account.id,
-            username: Some(self.account.username.clone()),
-            key: Some(self.credential.thumbprint()),
-            proof: None,
-        }
     }
 }
 

@@ -3,16 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    AccountId, Actor, UnixTime,
-    keys::Thumbprint,
-    ports::Clock,
-    principal::uuid_v7,
-    proofs::dpop::NonceRule,
-    replay::ReplayOwner,
-    tokens::{
-        issue::{self, AccessTokenClaims},
-        unbound::UnboundClaims,
-    },
+    AccountId, UnixTime, ports::Clock, proofs::dpop::NonceRule, replay::ReplayOwner,
 };
 use thiserror::Error;
 
@@ -23,19 +14,21 @@ use crate::{
         dpop::{PresentedDpop, ProofError},
         password_hasher::{HashError, Secret},
     },
-    keys::{Signer, SigningKeyError},
+    keys::SigningKeyError,
     model::{
         account::{Account, AccountName, AccountStatus, Username},
         audit::{AuditEvent, EventKind},
         email::{Email, InvalidEmail},
-        key_life::Signs,
         limits::{LimitKey, RateLimited},
     },
     ports::{
         CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, Ports, StoreError,
         WindowLimiter,
     },
-    tokens::Tokens,
+    tokens::{
+        Tokens,
+        issuance::{Binding, Grant, Issuance, SignedWith},
+    },
 };
 
 /// A longer password is not one, and costs no hash.
@@ -172,7 +165,7 @@ impl JwksServer {
     pub async fn login_with_password(
         &self,
         request: PasswordRequest<'_>,
-    ) -> Result<(String, Actor), PasswordError> {
+    ) -> Result<Grant, PasswordError> {
         let now = self.core.now();
         let proof = request.proof.map(|presented| {
             let rule = NonceRule::Required(&self.core.nonces);
@@ -198,9 +191,10 @@ impl JwksServer {
         if !self.core.ports.passwords.record_password_login(login).await? {
             return Err(PasswordError::Refused);
         }
-        let token = self.password_token(&account, key, request.expired, now)?;
-        let username = Some(account.username);
-        Ok((token, Actor { account_id: account.id, username, key, proof: None }))
+        // Bound, its credential is the key that it is bound to: the account logged in with no other.
+        let with = SignedWith::PasswordTokenKey { expired: request.expired };
+        let issuance = Issuance::at_home(&account, key.map(Binding::to), with, &self.core);
+        Ok(self.tokens.issue(issuance, now)?)
     }
 
     /// How many passwords have been hashed, to be compared or kept.
@@ -239,57 +233,6 @@ impl JwksServer {
         let event = AuditEvent::new(now, kind).account(account.id);
         self.core.pending_events.note(event.from(request.address).detail(reason));
         Err(PasswordError::Refused)
-    }
-
-    /// A token of the lifetime of all tokens, but never beyond that of the key that signs it.
-    ///
-    /// Bound, it is an access token whose credential is the key that it is bound to: the account
-    /// logged in with no other. Unbound, it is no access token, and guards take it only where their
-    /// policy says that bearer tokens count.
-    fn password_token(
-        &self,
-        account: &Account,
-        key: Option<Thumbprint>,
-        expired: bool,
-        now: UnixTime,
-    ) -> Result<String, PasswordError> {
-        let lifetime = self.core.policy.tokens.lifetime;
-        let Signer { key: signing_key, algorithm, expires_at } = if expired {
-            self.core.signing_keys.expired_signer(Signs::PasswordTokens, now)?
-        } else {
-            self.core.signing_keys.signer(Signs::PasswordTokens, now)?
-        };
-        let begins = if expired { expires_at - lifetime } else { now };
-        let expires_at = expires_at.min(begins + lifetime);
-        let issued_at = self.tokens.issue_time(account.id, begins);
-        let issuer = self.core.policy.issuer();
-        let token_id = uuid_v7(now, &*self.core.ports.random).to_string();
-        let Some(key) = key else {
-            let claims = UnboundClaims {
-                issuer: issuer.to_owned(),
-                account_id: account.id,
-                name: account.username.to_string(),
-                token_id,
-                issued_at,
-                expires_at,
-            };
-            return Ok(claims.sign(&signing_key, algorithm).map_err(SigningKeyError::from)?);
-        };
-        let claims = AccessTokenClaims {
-            issuer: issuer.to_owned(),
-            account_id: account.id,
-            audience: vec![issuer.to_owned()],
-            credential: key,
-            name: Some(account.username.to_string()),
-            username: Some(account.username.clone()),
-            bound_to: key,
-            scopes: account.scopes.clone(),
-            narrowed: false,
-            token_id,
-            issued_at,
-            expires_at,
-        };
-        Ok(issue::access_token(&claims, &signing_key, algorithm).map_err(SigningKeyError::from)?)
     }
 }
 

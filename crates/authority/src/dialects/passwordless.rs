@@ -8,13 +8,11 @@
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    AccountId, Actor, UnixTime, Unspent,
+    AccountId, UnixTime, Unspent,
     challenges::mutual::{MutualChallenges, Number, Proposal},
     envelope::aes_gcm::SealingKey,
     keys::{Algorithm, KeyPolicy, PublicKey, decoy},
     ports::{Random, random_bytes},
-    principal::uuid_v7,
-    tokens::issue::AccessTokenClaims,
 };
 use thiserror::Error;
 
@@ -29,7 +27,6 @@ use crate::{
         server_keys::{ServerKeyError, ServerKeys},
     },
     keys::SigningKeyError,
-    login::jwt_bearer::Grant,
     model::{
         account::{Account, AccountName, AccountStatus, Username},
         audit::{AuditEvent, EventKind},
@@ -37,7 +34,10 @@ use crate::{
         limits::RateLimited,
     },
     ports::{LoginRecord, NewAccount, RecordLoginError, StoreError},
-    tokens::Tokens,
+    tokens::{
+        Tokens,
+        issuance::{Binding, Grant, Issuance, SignedWith},
+    },
 };
 
 mod recent;
@@ -301,29 +301,8 @@ impl Passwordless {
         };
         let receipt = self.core.ports.credentials.record_login(record).await?;
         number.redeem(&receipt).ok_or(MutualLoginError::Used)?;
-        let lifetime = self.core.policy.tokens.lifetime;
-        let claims = AccessTokenClaims {
-            issuer: self.core.policy.issuer().to_owned(),
-            account_id: account.id,
-            audience: vec![self.core.policy.issuer().to_owned()],
-            credential: thumbprint,
-            name: Some(account.username.to_string()),
-            username: Some(account.username.clone()),
-            bound_to: thumbprint,
-            scopes: account.scopes.clone(),
-            narrowed: false,
-            token_id: uuid_v7(now, &*self.core.ports.random).to_string(),
-            issued_at: self.tokens.issue_time(account.id, now),
-            expires_at: now + lifetime,
-        };
-        let access_token = self.core.signing_keys.sign(&claims, now)?;
-        let actor = Actor {
-            account_id: account.id,
-            username: claims.username,
-            key: Some(thumbprint),
-            proof: None,
-        };
-        Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes, actor })
+        let (binding, with) = (Some(Binding::to(thumbprint)), SignedWith::AccessTokenKey);
+        Ok(self.tokens.issue(Issuance::at_home(account, binding, with, &self.core), now)?)
     }
 
     async fn account_named(&self, name: &str) -> Result<Option<Account>, StoreError> {

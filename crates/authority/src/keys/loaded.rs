@@ -5,6 +5,7 @@ use std::sync::Arc;
 use countersign_protocol::{
     UnixTime,
     keys::{Algorithm, KeyType, PrivateKey, Thumbprint},
+    tokens::issue::{self, AccessTokenClaims},
 };
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// A key that signs, or has signed.
-pub(crate) struct Signer {
+pub struct Signer {
     pub(crate) key: Arc<PrivateKey>,
     pub(crate) algorithm: Algorithm,
     /// From then on nothing that it signed verifies.
@@ -28,6 +29,16 @@ pub(crate) struct LoadedKey {
     pub(super) algorithm: Algorithm,
     pub(super) life: KeyLife,
     pub(super) key: Arc<PrivateKey>,
+}
+
+impl Signer {
+    /// Signs an access token (RFC 9068).
+    ///
+    /// # Errors
+    /// When the key cannot sign.
+    pub fn access_token(&self, claims: &AccessTokenClaims) -> Result<String, SigningKeyError> {
+        Ok(issue::access_token(claims, &self.key, self.algorithm)?)
+    }
 }
 
 impl From<&LoadedKey> for Signer {

@@ -8,7 +8,6 @@ use countersign_protocol::{
     envelope::aes_gcm::SealingKey,
     keys::{Algorithm, KeyError, NewKey, PrivateKey, PublicKey, Thumbprint},
     ports::Random,
-    tokens::issue::{self, AccessTokenClaims},
 };
 use serde_json::Value;
 
@@ -181,20 +180,6 @@ impl SigningKeys {
         self.check(now)
     }
 
-    /// Signs an access token with the key that is active at `now`.
-    ///
-    /// # Errors
-    /// When no key is active, or it cannot sign.
-    pub fn sign(
-        &self,
-        claims: &AccessTokenClaims,
-        now: UnixTime,
-    ) -> Result<String, SigningKeyError> {
-        let loaded = self.loaded.load();
-        let active = self.schedule(Signs::AccessTokens)?.active(&loaded, now)?;
-        Ok(issue::access_token(claims, &active.key, active.algorithm)?)
-    }
-
     /// Whether a key of every schedule is there to sign at `now`.
     ///
     /// # Errors
@@ -211,7 +196,10 @@ impl SigningKeys {
     }
 
     /// The key for `what` that is active at `now`.
-    pub(crate) fn signer(&self, what: Signs, now: UnixTime) -> Result<Signer, SigningKeyError> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn signer(&self, what: Signs, now: UnixTime) -> Result<Signer, SigningKeyError> {
         self.schedule(what)?.active(&self.loaded.load(), now).map(Signer::from)
     }
 

@@ -1,17 +1,13 @@
 //! Login: an assertion by a credential and a proof by the key to be bound become an access token.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    Actor, Scopes, UnixTime, Unspent,
+    Scopes, UnixTime, Unspent,
     keys::{PublicKey, Thumbprint},
-    principal::uuid_v7,
     proofs::dpop::{DpopError, DpopProof, NonceRule},
     replay::ReplayOwner,
-    tokens::{
-        assertion::{Assertion, AssertionUse},
-        issue::AccessTokenClaims,
-    },
+    tokens::assertion::{Assertion, AssertionUse},
 };
 use thiserror::Error;
 
@@ -21,13 +17,16 @@ use crate::{
         dpop::{PresentedDpop, ProofError},
     },
     keys::SigningKeyError,
-    login::Login,
-    login::assertion::{CallerError, VerifiedAssertion, names_account_of},
+    login::{
+        Login,
+        assertion::{CallerError, VerifiedAssertion, names_account_of},
+    },
     model::{
         audit::{AuditEvent, EventKind},
         limits::RateLimited,
     },
     ports::{LoginRecord, RecordLoginError, StoreError},
+    tokens::issuance::{Binding, Grant, Issuance, SignedWith},
 };
 
 /// A request for an access token by the JWT bearer grant (RFC 7523 §2.1).
@@ -47,19 +46,6 @@ pub struct TokenRequest<'a> {
     pub proof: PresentedDpop<'a>,
     /// The client's address.
     pub address: IpAddr,
-}
-
-/// An access token that was granted.
-#[derive(Clone, Debug)]
-pub struct Grant {
-    /// The token.
-    pub access_token: String,
-    /// How long it lives.
-    pub expires_in: Duration,
-    /// What it allows.
-    pub scopes: Scopes,
-    /// Who has logged in.
-    pub actor: Actor,
 }
 
 impl Login {
@@ -122,24 +108,15 @@ impl Login {
             client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
         }
         self.record_login(assertion, &signer, request.address, now).await?;
-        let lifetime = self.core.policy.tokens.lifetime;
-        let claims = AccessTokenClaims {
-            issuer: self.core.policy.issuer().to_owned(),
-            account_id: signer.account.id,
+        let issuance = Issuance {
+            account: &signer.account,
+            binding: Some(Binding { credential, bound_to: key.thumbprint() }),
             audience,
-            credential: signer.credential.thumbprint(),
-            name: None,
-            username: Some(signer.account.username.clone()),
-            bound_to: key.thumbprint(),
-            narrowed: scopes != signer.account.scopes,
             scopes,
-            token_id: uuid_v7(now, &*self.core.ports.random).to_string(),
-            issued_at: self.tokens.issue_time(signer.account.id, now),
-            expires_at: now + lifetime,
+            is_named: false,
+            signed_with: SignedWith::AccessTokenKey,
         };
-        let access_token = self.core.signing_keys.sign(&claims, now)?;
-        let actor = signer.actor();
-        Ok(Grant { access_token, expires_in: lifetime, scopes: claims.scopes, actor })
+        Ok(self.tokens.issue(issuance, now)?)
     }
 
     /// Client credentials that are there must be good, though none are needed (RFC 7523 §3.1). They

@@ -158,14 +158,6 @@ impl Tokens {
         Ok(self.unbound_account(claims).await?.is_some())
     }
 
-    /// The `iat` of a token that `account` gets at `now`: later than what was ended of the account.
-    /// An `iat` has whole seconds, so it may lie a second ahead, which every verifier bears.
-    pub(crate) fn issue_time(&self, account: AccountId, now: UnixTime) -> UnixTime {
-        let ended = self.revoked.ended_up_to(account);
-        let next = ended.map(|ended| UnixTime::from_secs(ended.as_secs() + 1));
-        next.filter(|next| *next > now && *next <= now + self.core.policy.skew).unwrap_or(now)
-    }
-
     /// The account of an unbound token that is still good.
     async fn unbound_account(&self, claims: &UnboundClaims) -> Result<Option<Account>, StoreError> {
         let UnboundClaims { token_id, account_id, issued_at, .. } = claims;

@@ -19,7 +19,7 @@ use countersign_protocol::{
 use countersign_testkit::{random::SeededRandom, samples::NOW};
 
 use crate::{
-    signing_keys::{claims, published, states, verifies},
+    signing_keys::{claims, published, sign_claims, states, verifies},
     support::KeyStore,
 };
 
@@ -84,7 +84,7 @@ impl Simulation {
     /// Issues a token that lives as long as a token may: as long as its key stays.
     fn issue(&mut self, at: UnixTime) {
         let claims = claims(at, self.schedule.keep_after);
-        let text = self.keys.sign(&claims, at).unwrap();
+        let text = sign_claims(&self.keys, &claims, at).unwrap();
         assert!(verifies(&self.keys, &text, at));
         let kid = AccessToken::parse(&text).unwrap().kid().unwrap();
         self.tokens.push(Token {

@@ -18,7 +18,7 @@ use countersign_protocol::{
 use countersign_testkit::{random::SeededRandom, samples::NOW};
 
 use crate::{
-    signing_keys::{claims, kinds, published, states, verifies},
+    signing_keys::{claims, kinds, published, sign_claims, states, verifies},
     support::{KeyStore, World},
 };
 
@@ -47,7 +47,7 @@ async fn the_next_key_signs_and_the_old_one_stays_for_a_while() {
     let (store, schedule) = (KeyStore::new(), KeySchedule::default());
     let (keys, now) = with_successor(&store).await;
     let (old, next) = (kid(&keys, 0), kid(&keys, 1));
-    let token = keys.sign(&claims(now, schedule.keep_after), now).unwrap();
+    let token = sign_claims(&keys, &claims(now, schedule.keep_after), now).unwrap();
     rotate(&keys, false, now).await;
 
     assert_eq!(states(&keys, now), [(old, Retired), (next, Active)]);
@@ -75,7 +75,7 @@ async fn without_a_next_key_a_new_one_signs() {
     rotate(&keys, false, now).await;
     assert_eq!(kinds(&keys, now), [Retired, Active]);
     assert_eq!(published(&keys, now)[0], old);
-    assert!(keys.sign(&claims(now, schedule.keep_after), now).is_ok());
+    assert!(sign_claims(&keys, &claims(now, schedule.keep_after), now).is_ok());
     assert!(!keys.maintain(now, &SeededRandom::new(1)).await.unwrap(), "the schedule goes on");
 }
 
@@ -89,14 +89,14 @@ async fn a_withdrawn_key_leaves_at_once_and_its_tokens_die() {
             (store.start(schedule, NOW).await.unwrap(), NOW + MILLI)
         };
         let old = kid(&keys, 0);
-        let token = keys.sign(&claims(now, schedule.keep_after), now).unwrap();
+        let token = sign_claims(&keys, &claims(now, schedule.keep_after), now).unwrap();
         assert!(verifies(&keys, &token, now));
         rotate(&keys, true, now).await;
 
         assert_eq!(kinds(&keys, now), [Gone, Active]);
         assert!(!published(&keys, now).contains(&old));
         assert!(!verifies(&keys, &token, now));
-        let new = keys.sign(&claims(now, schedule.keep_after), now).unwrap();
+        let new = sign_claims(&keys, &claims(now, schedule.keep_after), now).unwrap();
         assert!(verifies(&keys, &new, now));
         assert!(keys.maintain(now, &SeededRandom::new(2)).await.unwrap());
         assert_eq!(kinds(&keys, now), [Active], "the next turn removes it");
@@ -108,7 +108,7 @@ async fn a_withdrawn_key_leaves_at_once_and_its_tokens_die() {
 async fn a_withdrawal_reaches_keys_that_retired_before() {
     let (store, schedule) = (KeyStore::new(), KeySchedule::default());
     let keys = store.start(schedule, NOW).await.unwrap();
-    let first = keys.sign(&claims(NOW, schedule.keep_after), NOW).unwrap();
+    let first = sign_claims(&keys, &claims(NOW, schedule.keep_after), NOW).unwrap();
     let (one, two) = (NOW + MILLI, NOW + MILLI * 2);
     rotate(&keys, false, one).await;
     assert!(verifies(&keys, &first, one));
@@ -124,7 +124,7 @@ async fn rotating_again_and_again_leaves_one_active_key() {
     let mut tokens = Vec::new();
     for minute in 0..5 {
         let now = NOW + Duration::from_mins(minute);
-        tokens.push(keys.sign(&claims(now, Duration::from_hours(1)), now).unwrap());
+        tokens.push(sign_claims(&keys, &claims(now, Duration::from_hours(1)), now).unwrap());
         rotate(&keys, false, now).await;
         let active = kinds(&keys, now).into_iter().filter(|state| *state == Active).count();
         assert_eq!(active, 1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use countersign_authority::{
     SigningKeyError, SigningKeys,
     audit::EventKind,
-    key_life::{KeySchedule, KeyState, SealedSigningKey},
+    key_life::{KeySchedule, KeyState, SealedSigningKey, Signs},
 };
 use countersign_protocol::{
     Scopes, UnixTime,
@@ -23,6 +23,15 @@ use tokio::task::yield_now;
 use crate::support::{ISSUER, KeyStore};
 
 const MILLI: Duration = Duration::from_millis(1);
+
+/// `claims` signed by the key for access tokens that is active at `now`.
+pub(crate) fn sign_claims(
+    keys: &SigningKeys,
+    claims: &AccessTokenClaims,
+    now: UnixTime,
+) -> Result<String, SigningKeyError> {
+    keys.signer(Signs::AccessTokens, now)?.access_token(claims)
+}
 
 /// What a token for `lifetime` says that is issued at `now`.
 pub(crate) fn claims(now: UnixTime, lifetime: Duration) -> AccessTokenClaims {
@@ -67,7 +76,7 @@ pub(crate) fn published(keys: &SigningKeys, now: UnixTime) -> Vec<Thumbprint> {
 }
 
 fn sign(keys: &SigningKeys, now: UnixTime) -> String {
-    keys.sign(&claims(now, Duration::from_hours(1)), now).unwrap()
+    sign_claims(keys, &claims(now, Duration::from_hours(1)), now).unwrap()
 }
 
 async fn maintain(keys: &SigningKeys, now: UnixTime) -> bool {
@@ -233,7 +242,7 @@ async fn a_server_that_slept_past_retirement_signs_with_a_new_key() {
     let (store, schedule) = (KeyStore::new(), KeySchedule::default());
     let keys = store.start(schedule, NOW).await.unwrap();
     let old = keys.summaries(NOW)[0];
-    let token = keys.sign(&claims(NOW, schedule.active * 2), NOW).unwrap();
+    let token = sign_claims(&keys, &claims(NOW, schedule.active * 2), NOW).unwrap();
 
     let awake = old.life.retired_from + Duration::from_hours(1);
     assert!(matches!(keys.check(awake), Err(SigningKeyError::NoneActive)));

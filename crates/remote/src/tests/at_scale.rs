@@ -7,6 +7,7 @@ use countersign_authority::{
     Authority, Maintenance, PresentedKey, UnprovenRegistration,
     account::AccountStatus,
     audit::{AuditEvent, EventKind},
+    key_life::Signs,
     policy::Policy,
     ports::Ports,
     vault::{MasterKey, Vault},
@@ -95,7 +96,8 @@ impl Server {
             issued_at: now,
             expires_at: now + Duration::from_mins(15),
         };
-        self.authority.core.signing_keys().sign(&claims, now).unwrap()
+        let signer = self.authority.core.signing_keys().signer(Signs::AccessTokens, now).unwrap();
+        signer.access_token(&claims).unwrap()
     }
 
     /// What 60 000 accounts revoked of late, and 200 000 sessions that an earlier version noted.

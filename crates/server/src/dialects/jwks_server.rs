@@ -137,7 +137,7 @@ async fn try_auth(
     let uri = app.authority.core.policy().origin.join(PATH).map_err(Problem::internal)?;
     let fields = dpop_fields(headers);
     let proof = PresentedDpop { fields: &fields, method: Method::POST.as_str(), uri: &uri };
-    let (token, actor) = app
+    let grant = app
         .authority
         .dialects
         .jwks_server
@@ -149,7 +149,8 @@ async fn try_auth(
             address: client.0,
         })
         .await?;
-    Ok((Extension(actor), answer::uncached_json(&json!({ "token": token }))).into_response())
+    let body = answer::uncached_json(&json!({ "token": grant.access_token }));
+    Ok((Extension(grant.actor), body).into_response())
 }
 
 /// Whether the token is to be an expired one: what flags are called in queries, by any case of

@@ -255,8 +255,8 @@ def dialects():
 def documents():
     names = Names(
         {
-            "crates/a/src/room/file.rs": "struct Thing; // Gone",
-            "crates/a/src/other.rs": "fn act() {}",
+            "crates/a/src/room/file.rs": "struct Thing { field: u8 } // Gone",
+            "crates/a/src/other.rs": "impl<T: Clone> Trait<T> for Thing<T> where T: Eq { fn act(self) { self.x } }",
             "docs/x.md": "",
         }
     )
@@ -271,9 +271,12 @@ def documents():
     )
     yield "a file that is gone is refused", missing("`crates/a/src/gone.rs`")
     yield "a folder that is gone is refused", missing("`crates/a/src/gone`")
-    yield "an item is there", not missing("`Thing`, `Thing::act`, `a::Thing`")
+    yield "an item is there", not missing("`Thing`, `Thing::act`, `Thing::field`, `a::Thing`")
+    yield "a word that is no member of the type is refused", missing("`Thing::self`")
     yield "an item that is gone is refused", missing("`Thing::gone`")
     yield "a type that only a comment names is gone", missing("`Gone`")
+    yield "an item beside its file is there", not missing("`other.rs act`")
+    yield "an item that is gone from its file is refused", missing("`other.rs gone`")
     yield "what is no name is no name", not missing('`foo.rs`, `GET /x/y`, `a_b`, `{"Gone": 1}`')
     yield "a block of code is not looked at", not missing("```\n`gone.rs`\n```\n")
     table = "### Inside `a`\n\n| module | what |\n|---|---|\n| {} | x |\n"

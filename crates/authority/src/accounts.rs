@@ -4,6 +4,8 @@ pub(crate) mod administration;
 pub(crate) mod enrolment;
 pub(crate) mod own_keys;
 pub(crate) mod recovery;
+pub(crate) mod registration;
+pub(crate) mod registration_error;
 pub(crate) mod step_up;
 
 use std::sync::Arc;

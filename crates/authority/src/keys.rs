@@ -3,6 +3,7 @@
 mod error;
 mod loaded;
 pub(crate) mod published;
+pub(crate) mod registration_key;
 pub mod rekey;
 mod rotation;
 pub(crate) mod sealed_secret;

@@ -18,17 +18,19 @@ mod tokens;
 
 pub use crate::accounts::Accounts;
 pub use crate::accounts::administration::{AdminError, Administration, NewInvitation, NewRecovery};
-pub use crate::accounts::enrolment::{PresentedKey, Registered, Registration, RegistrationError};
 pub use crate::accounts::own_keys::{
     AddKey, AddKeyError, NewKeyProof, OwnRecordsError, RenameKey, RevokeKey,
 };
 pub use crate::accounts::recovery::{Recovered, Recovery, RecoveryError, RecoveryKey};
 pub use crate::accounts::step_up::{KeyChange, KeyOperation, MustSign, SignedRequest, StepUpError};
+pub use crate::accounts::{
+    registration::{PresentedKey, Registered, Registration},
+    registration_error::RegistrationError,
+};
 pub use crate::authority::{Authority, StartError};
 pub use crate::core::Core;
 pub use crate::core::credential_cache::KnownCredential;
 pub use crate::core::dpop::{PresentedDpop, ProofError};
-pub use crate::dialects::gradecoin::registration_key::{RegistrationKey, RegistrationKeyError};
 pub use crate::dialects::gradecoin::{
     SealedRegistered, SealedRegistration, SealedRegistrationError,
 };
@@ -47,6 +49,7 @@ pub use crate::dialects::{
 };
 pub use crate::health::Health;
 pub use crate::keys::published::PublishedKeys;
+pub use crate::keys::registration_key::{RegistrationKey, RegistrationKeyError};
 pub use crate::keys::{rekey, vault};
 pub use crate::login::Login;
 pub use crate::login::assertion::{Caller, CallerAuthentication, CallerError};

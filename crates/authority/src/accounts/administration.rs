@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::{
     accounts::own_keys::live_keys_added_by,
     core::password_hasher::NO_PASSWORD,
-    dialects::gradecoin::registration_key::RegistrationKey,
+    keys::registration_key::RegistrationKey,
     model::{
         account::{Account, AccountName, AccountStatus, Username},
         audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
@@ -257,7 +257,7 @@ impl Administration {
         Ok(self.invitations.create_invitations(&invitations).await?)
     }
 
-    /// Whether an account has a password, as those of the dialect *jwks-server* have.
+    /// Whether an account has a password.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,171 +1,184 @@
-//! Registration: an account comes to be with its first key, which proves itself.
+//! Enrolment: the one pipeline through which accounts come to be, however they register.
+//!
+//! [`Accounts::admit`] counts the application against what its network may do, and asks the rule of
+//! enrolment and the one about names. Then each way to register sees to its factor: a key that proves
+//! itself, one that does not yet, a password. [`Accounts::enrol`] creates the account in one
+//! transaction: invitation, account, factor and audit event.
 
 use std::net::IpAddr;
 
-use countersign_protocol::{
-    AccountId, Actor, UnixTime,
-    keys::{KeyError, KeyPolicy, PublicKey, Thumbprint},
-    proofs::dpop::{DpopError, NonceRule},
-    replay::ReplayOwner,
-};
-use serde_json::{Map, Value};
-use thiserror::Error;
+use countersign_protocol::{AccountId, UnixTime, keys::PublicKey};
 
 use crate::{
-    accounts::Accounts,
-    core::dpop::{PresentedDpop, ProofError},
+    accounts::{Accounts, registration_error::RegistrationError},
     model::{
-        account::{InvalidUsername, Username},
+        account::{AccountName, Fingerprint, Username},
         audit::{AuditEvent, EventKind},
-        credential::{Credential, InvalidLabel, Label},
+        credential::{Credential, Label},
+        email::Email,
         invitation::{CodeHash, EnrolmentCode, Invitation, Purpose},
-        limits::RateLimited,
+        key_life::SealedServerKey,
         policy::Enrolment,
     },
-    ports::{CreateAccountError, NewAccount, StoreError},
+    ports::{CreateAccountError, NewAccount, NewPasswordAccount, StoreError},
 };
 
-/// What the audit trail says where the first key of an account did not prove itself.
-pub(crate) const UNPROVEN: &str = "without proof of possession";
-
-/// A public key in any of the forms in which clients send it.
-#[derive(Clone, Copy, Debug)]
-pub enum PresentedKey<'a> {
-    /// A JWK.
-    Jwk(&'a Map<String, Value>),
-    /// PEM (SPKI or PKCS#1), base64 of SPKI DER, or the text of a JWK.
-    Text(&'a str),
-}
-
-impl PresentedKey<'_> {
-    pub(crate) fn parse(self, policy: &KeyPolicy) -> Result<PublicKey, KeyError> {
-        match self {
-            Self::Jwk(jwk) => PublicKey::from_jwk(jwk, policy),
-            Self::Text(text) => PublicKey::parse(text, policy),
-        }
-    }
-}
-
-/// A request for an account.
-#[derive(Clone, Copy, Debug)]
-pub struct Registration<'a> {
+/// A request for an account, whatever it is to log in with.
+#[derive(Clone, Copy)]
+pub(crate) struct Application<'a> {
     /// The name that is asked for.
-    pub username: &'a str,
-    /// The key that the account will log in with.
-    pub public_key: PresentedKey<'a>,
-    /// A name for the key.
-    pub label: Option<&'a str>,
+    pub(crate) username: &'a str,
     /// The one-time code of an invitation.
-    pub enrolment_code: Option<&'a str>,
-    /// A proof by that very key.
-    pub proof: PresentedDpop<'a>,
+    pub(crate) enrolment_code: Option<&'a str>,
     /// The client's address.
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
+    pub(crate) cost: Cost,
 }
 
-/// What came of a registration.
-#[derive(Clone, Debug)]
-pub struct Registered {
-    /// The new account's id.
-    pub account_id: AccountId,
-    /// Its name.
-    pub username: Username,
-    /// Its first key.
-    pub thumbprint: Thumbprint,
+/// What an application costs the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// A transaction and a verification.
+    Ordinary,
+    /// A hundred times as much: a password is hashed for it, or a key pair made. What can be refused
+    /// is refused before that.
+    High,
 }
 
-impl Registered {
-    /// Who has registered.
-    pub fn actor(&self) -> Actor {
-        Actor {
-            account_id: self.account_id,
-            username: Some(self.username.clone()),
-            key: Some(self.thumbprint),
-            proof: None,
-        }
-    }
+/// An application that may go on, as the account that comes of it.
+pub(crate) struct Admitted {
+    pub(crate) account_id: AccountId,
+    pub(crate) username: Username,
+    pub(crate) invitation: Option<CodeHash>,
+    pub(crate) address: IpAddr,
+    pub(crate) at: UnixTime,
+}
 
-    pub(crate) fn of(new: &NewAccount) -> Self {
-        Self {
-            account_id: new.id,
-            username: new.username.clone(),
-            thumbprint: new.credential.thumbprint(),
-        }
+/// What an account logs in with.
+pub(crate) enum Factor {
+    /// A key that has proven itself.
+    ProvenKey { key: PublicKey, label: Label },
+    /// A key that has not: the account only claims it, until it first signs something.
+    ClaimedKey(ClaimedKey),
+    /// A password.
+    Password { email: Email, hash: String },
+}
+
+/// A key that an account claims.
+pub(crate) struct ClaimedKey {
+    pub(crate) key: PublicKey,
+    /// Another name for the account: the fingerprint of the key's text.
+    pub(crate) alias: Option<Fingerprint>,
+    /// The key pair that the server made for this account alone.
+    pub(crate) server_key: Option<SealedServerKey>,
+    /// What the audit trail says of it.
+    pub(crate) detail: String,
+}
+
+impl ClaimedKey {
+    /// `key`, about which nothing else is known.
+    pub(crate) fn unproven(key: PublicKey) -> Self {
+        let detail = "without proof of possession".to_owned();
+        Self { key, alias: None, server_key: None, detail }
     }
 }
 
 impl Accounts {
-    /// Registers an account.
-    ///
-    /// The proof need not carry a nonce: used again, it would ask for a name and a key that are
-    /// taken.
-    ///
-    /// # Errors
-    /// The first rule that does not hold; nothing is used up then, least of all the enrolment code.
-    pub async fn register(
+    /// Lets an application go on, or says which rule of every registration does not hold. Nothing is
+    /// used up but the allowance.
+    pub(crate) async fn admit(
         &self,
-        registration: Registration<'_>,
-    ) -> Result<Registered, RegistrationError> {
-        let now = self.core.now();
-        if !self.is_invited(registration.enrolment_code, now).await? {
-            self.core.admit_registration(registration.address).await?;
-        }
-        let result = self.try_register(&registration, now).await;
-        if let Err(error) = &result
-            && error.is_of_consequence()
-        {
-            let event = AuditEvent::new(now, EventKind::RegistrationRefused);
-            self.core
-                .pending_events
-                .note(event.from(registration.address).detail(error.to_string()));
-        }
-        result
-    }
-
-    async fn try_register(
-        &self,
-        registration: &Registration<'_>,
+        Application { username, enrolment_code, address, cost }: Application<'_>,
         now: UnixTime,
-    ) -> Result<Registered, RegistrationError> {
-        let invitation = self.enrolment(registration.enrolment_code)?;
-        let username: Username = registration.username.parse()?;
+    ) -> Result<Admitted, RegistrationError> {
+        if !self.is_invited(enrolment_code, now).await? {
+            match cost {
+                Cost::Ordinary => self.core.admit_registration(address).await?,
+                Cost::High => self.core.admit_costly_registration(address).await?,
+            }
+        }
+        let invitation = self.invitation(enrolment_code)?;
+        let username: Username = username.parse()?;
         self.admit_name(&username, invitation.as_ref(), now).await?;
-        let public_key = registration.public_key.parse(&self.core.policy.keys)?;
-        let label = match registration.label {
-            Some(label) => label.parse()?,
-            None => Label::of_kind(&public_key),
-        };
-        let owner = ReplayOwner::Network(registration.address.into());
-        self.prove_key(&registration.proof, &public_key, owner, now).await?;
-        let mut new = self.new_account(username, public_key, registration.address, now);
-        new.event.detail = invitation.map(|code| format!("invitation {}", code.short()));
-        let new =
-            NewAccount { credential: Credential { label, ..new.credential }, invitation, ..new };
-        let registered = Registered::of(&new);
-        self.core.ports.accounts.create_account(new).await?;
-        // Another account may have had it without ever proving it.
-        self.core.credentials.forget(&registered.thumbprint);
-        Ok(registered)
+        if cost == Cost::High {
+            self.check_invitation(invitation.as_ref(), &username, now).await?;
+        }
+        Ok(self.admitted(username, invitation, address, now))
     }
 
-    /// An account as every registration makes it, with its first key and the event that says so.
-    pub(crate) fn new_account(
+    /// An account to be for `username`, whom some other rule has let in.
+    pub(crate) fn admitted(
         &self,
         username: Username,
-        public_key: PublicKey,
+        invitation: Option<CodeHash>,
         address: IpAddr,
-        now: UnixTime,
-    ) -> NewAccount {
-        let id = AccountId::generate(now, &*self.core.ports.random);
-        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id);
-        let event = event.key(public_key.thumbprint()).from(address);
-        let label = Label::of_kind(&public_key);
+        at: UnixTime,
+    ) -> Admitted {
+        let account_id = AccountId::generate(at, &*self.core.ports.random);
+        Admitted { account_id, username, invitation, address, at }
+    }
+
+    /// Creates the account. The store has the last word about name, key and invitation.
+    ///
+    /// # Errors
+    /// When one of them is taken or used up, or the store fails; then nothing has changed.
+    pub(crate) async fn enrol(
+        &self,
+        admitted: Admitted,
+        factor: Factor,
+    ) -> Result<(), CreateAccountError> {
+        let accounts = &self.core.ports.accounts;
+        match factor {
+            Factor::ProvenKey { key, label } => {
+                let mut new = self.new_account(admitted, key, label);
+                new.event.detail =
+                    new.invitation.map(|code| format!("invitation {}", code.short()));
+                accounts.create_account(new).await
+            }
+            Factor::ClaimedKey(ClaimedKey { key, alias, server_key, detail }) => {
+                let label = Label::of_kind(&key);
+                let new = self.new_account(admitted, key, label);
+                let event = new.event.detail(detail);
+                let new = NewAccount { alias, server_key, event, ..new };
+                accounts.create_unproven_account(new).await
+            }
+            Factor::Password { email, hash: password_hash } => {
+                let event = admitted.event().detail("with a password");
+                let Admitted { account_id: id, username, invitation, .. } = admitted;
+                let scopes = self.core.policy.default_scopes.clone();
+                let new = NewPasswordAccount {
+                    id,
+                    username,
+                    email,
+                    scopes,
+                    password_hash,
+                    invitation,
+                    event,
+                };
+                Ok(self.core.ports.passwords.create_password_account(new).await?)
+            }
+        }
+    }
+
+    /// Looks whether the name is taken before anything is done that costs much.
+    pub(crate) async fn check_name_untaken(
+        &self,
+        admitted: &Admitted,
+    ) -> Result<(), RegistrationError> {
+        let name = AccountName::Username(admitted.username.clone());
+        let taken = self.core.ports.accounts.account(&name).await?.is_some();
+        if taken { Err(RegistrationError::UsernameTaken) } else { Ok(()) }
+    }
+
+    fn new_account(&self, admitted: Admitted, key: PublicKey, label: Label) -> NewAccount {
+        let event = admitted.event().key(key.thumbprint());
+        let Admitted { account_id, username, invitation, at, .. } = admitted;
         NewAccount {
-            id,
+            id: account_id,
             username,
             scopes: self.core.policy.default_scopes.clone(),
-            credential: Credential::new(id, public_key, label, now),
-            invitation: None,
+            credential: Credential::new(account_id, key, label, at),
+            invitation,
             alias: None,
             server_key: None,
             event,
@@ -173,10 +186,7 @@ impl Accounts {
     }
 
     /// What the rule of enrolment says to a registration with or without a code.
-    pub(crate) fn enrolment(
-        &self,
-        code: Option<&str>,
-    ) -> Result<Option<CodeHash>, RegistrationError> {
+    fn invitation(&self, code: Option<&str>) -> Result<Option<CodeHash>, RegistrationError> {
         match (self.core.policy.enrolment, code) {
             (Enrolment::Closed, _) => Err(RegistrationError::Closed),
             (Enrolment::Invited, None) => Err(RegistrationError::CodeNeeded),
@@ -192,11 +202,7 @@ impl Accounts {
     /// Whether `code` is of an invitation that works. It then registers one account, which an
     /// administrator wishes for, so that counts against no allowance: others in the same network could
     /// use it up. Nobody guesses 128 bits, and what is no such code asks the store nothing.
-    pub(crate) async fn is_invited(
-        &self,
-        code: Option<&str>,
-        now: UnixTime,
-    ) -> Result<bool, StoreError> {
+    async fn is_invited(&self, code: Option<&str>, now: UnixTime) -> Result<bool, StoreError> {
         let code = code.filter(|_| self.core.policy.enrolment != Enrolment::Closed);
         let Some(code) = code.and_then(|code| EnrolmentCode::parse(code).ok()) else {
             return Ok(false);
@@ -207,7 +213,7 @@ impl Accounts {
 
     /// Sees that `invitation`, where there is one, works for `username`, before anything costly is done
     /// for it, or anything said about names and keys. The store has the last word.
-    pub(crate) async fn check_invitation(
+    async fn check_invitation(
         &self,
         invitation: Option<&CodeHash>,
         username: &Username,
@@ -223,7 +229,7 @@ impl Accounts {
     }
 
     /// Whether whoever has `code`, or none, may take the name. Nothing is used up.
-    pub(crate) async fn admit_name(
+    async fn admit_name(
         &self,
         username: &Username,
         code: Option<&CodeHash>,
@@ -243,88 +249,12 @@ impl Accounts {
             Some(_) => Err(RegistrationError::CodeUnusable),
         }
     }
-
-    /// Possession: the proof of the request must be by the key that is to be registered.
-    async fn prove_key(
-        &self,
-        proof: &PresentedDpop<'_>,
-        key: &PublicKey,
-        owner: ReplayOwner,
-        now: UnixTime,
-    ) -> Result<(), ProofError> {
-        let (proof, signer) =
-            self.core.verify_proof(proof, NonceRule::IfPresent(&self.core.nonces), now)?;
-        if signer.thumbprint() != key.thumbprint() {
-            return Err(DpopError::OtherKey.into());
-        }
-        self.core.spend_proof(proof, owner, now).await.map(drop)
-    }
 }
 
-/// Why a registration is refused.
-#[derive(Debug, Error)]
-pub enum RegistrationError {
-    /// Nobody may register.
-    #[error("registration is closed on this server")]
-    Closed,
-    /// Only those with a code may register.
-    #[error("this server registers by invitation: an enrolment_code is needed")]
-    CodeNeeded,
-    /// The code is malformed, unknown, used, expired, or for another username.
-    #[error("the enrolment code does not work")]
-    CodeUnusable,
-    /// The key is not acceptable.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The key belongs to an account already.
-    #[error("the key is registered already")]
-    KeyTaken,
-    /// The label is not one.
-    #[error(transparent)]
-    Label(#[from] InvalidLabel),
-    /// The name is given by invitation alone.
-    #[error(
-        "the username is reserved (accounts.reserved_names, accounts.email_names): an administrator \
-         gives it by an invitation for that very name"
-    )]
-    NameReserved,
-    /// The proof of possession is refused.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
-    /// There were too many registrations from that address.
-    #[error(transparent)]
-    RateLimited(#[from] RateLimited),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The username is not one.
-    #[error(transparent)]
-    Username(#[from] InvalidUsername),
-    /// The username is taken.
-    #[error("the username is taken")]
-    UsernameTaken,
-}
-
-impl RegistrationError {
-    /// Whether the audit trail should know: somebody tried to get in without being let in.
-    const fn is_of_consequence(&self) -> bool {
-        matches!(
-            self,
-            Self::Closed
-                | Self::CodeNeeded
-                | Self::CodeUnusable
-                | Self::Proof(ProofError::Replayed)
-        )
-    }
-}
-
-impl From<CreateAccountError> for RegistrationError {
-    fn from(error: CreateAccountError) -> Self {
-        match error {
-            CreateAccountError::InvitationUnusable => Self::CodeUnusable,
-            CreateAccountError::KeyTaken => Self::KeyTaken,
-            CreateAccountError::Store(error) => Self::Store(error),
-            CreateAccountError::UsernameTaken => Self::UsernameTaken,
-        }
+impl Admitted {
+    /// The event that says that the account came to be.
+    fn event(&self) -> AuditEvent {
+        let event = AuditEvent::new(self.at, EventKind::AccountRegistered);
+        event.account(self.account_id).from(self.address)
     }
 }

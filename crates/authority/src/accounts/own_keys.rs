@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::{
     accounts::Accounts,
     accounts::{
-        enrolment::PresentedKey,
+        registration::PresentedKey,
         step_up::{KeyChange, KeyOperation, MustSign},
     },
     core::dpop::{PresentedDpop, ProofError},

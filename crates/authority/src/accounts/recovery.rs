@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::{
     accounts::Accounts,
-    accounts::enrolment::PresentedKey,
+    accounts::registration::PresentedKey,
     core::{
         dpop::{PresentedDpop, ProofError},
         password_hasher::{HashError, NO_PASSWORD, Secret},

@@ -298,7 +298,7 @@ pub enum StepUpError {
         "the token is bound to a session key: log in with a key of the account and bind the token to that"
     )]
     SessionKey,
-    /// The proof is a *signjwt* signature.
+    /// The proof is a signed message.
     #[error(
         "a signjwt signature covers nothing of the request: log in at the token endpoint and send a DPoP proof"
     )]

@@ -6,8 +6,6 @@
 //! not. So whatever is wrong before the invitation is known to be good is one refusal, and costs
 //! the same: what does not open is looked up all the same.
 
-pub(crate) mod registration_key;
-
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
@@ -23,9 +21,12 @@ use tokio::{sync::OnceCell, time::sleep};
 use zeroize::Zeroizing;
 
 use crate::{
-    accounts::Accounts,
+    accounts::{
+        Accounts,
+        enrolment::{ClaimedKey, Factor},
+    },
     core::Core,
-    dialects::gradecoin::registration_key::{RegistrationKey, RegistrationKeyError},
+    keys::registration_key::{RegistrationKey, RegistrationKeyError},
     model::{
         account::{Fingerprint, Username},
         audit::{AuditEvent, EventKind},
@@ -33,7 +34,7 @@ use crate::{
         limits::{LimitKey, RateLimited},
         policy::Enrolment,
     },
-    ports::{CreateAccountError, NewAccount, StoreError},
+    ports::{CreateAccountError, StoreError},
 };
 
 /// The members of what is sealed.
@@ -136,13 +137,14 @@ impl Gradecoin {
         let (code_hash, username) = self.invited(key, &opened, registration.address, now).await?;
         let public_key = self.pem_key(&opened.public_key)?;
         let fingerprint = Fingerprint::of(&opened.public_key);
-        let new = self.accounts.new_account(username, public_key, registration.address, now);
-        let event =
-            new.event.detail(format!("by one-time password, invitation {}", code_hash.short()));
-        let alias = Some(fingerprint);
-        let new = NewAccount { invitation: Some(code_hash), alias, event, ..new };
-        let (account_id, thumbprint) = (new.id, new.credential.thumbprint());
-        self.core.ports.accounts.create_unproven_account(new).await?;
+        let thumbprint = public_key.thumbprint();
+        let detail = format!("by one-time password, invitation {}", code_hash.short());
+        let (invitation, address) = (Some(code_hash), registration.address);
+        let admitted = self.accounts.admitted(username, invitation, address, now);
+        let account_id = admitted.account_id;
+        let (key, alias) = (public_key, Some(fingerprint));
+        let factor = ClaimedKey { key, alias, server_key: None, detail };
+        self.accounts.enrol(admitted, Factor::ClaimedKey(factor)).await?;
         Ok(SealedRegistered { account_id, thumbprint, fingerprint })
     }
 

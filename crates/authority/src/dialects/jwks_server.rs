@@ -2,13 +2,15 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use countersign_protocol::{
-    AccountId, UnixTime, ports::Clock, proofs::dpop::NonceRule, replay::ReplayOwner,
-};
+use countersign_protocol::{UnixTime, ports::Clock, proofs::dpop::NonceRule, replay::ReplayOwner};
 use thiserror::Error;
 
 use crate::{
-    accounts::{Accounts, enrolment::RegistrationError},
+    accounts::{
+        Accounts,
+        enrolment::{Application, Cost, Factor},
+        registration_error::RegistrationError,
+    },
     core::{
         Core,
         dpop::{PresentedDpop, ProofError},
@@ -16,15 +18,12 @@ use crate::{
     },
     keys::SigningKeyError,
     model::{
-        account::{Account, AccountName, AccountStatus, Username},
+        account::{Account, AccountName, AccountStatus},
         audit::{AuditEvent, EventKind},
         email::{Email, InvalidEmail},
         limits::{LimitKey, RateLimited},
     },
-    ports::{
-        CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, Ports, StoreError,
-        WindowLimiter,
-    },
+    ports::{PasswordLogin, Ports, StoreError, WindowLimiter},
     tokens::{
         Tokens,
         issuance::{Binding, Grant, Issuance, SignedWith},
@@ -106,35 +105,15 @@ impl JwksServer {
         registration: PasswordRegistration<'_>,
     ) -> Result<Secret, PasswordRegistrationError> {
         let now = self.core.now();
-        let invited = self.accounts.is_invited(registration.enrolment_code, now).await;
-        if !invited.map_err(RegistrationError::from)? {
-            let admitted = self.core.admit_costly_registration(registration.address).await;
-            admitted.map_err(RegistrationError::from)?;
-        }
-        let invitation = self.accounts.enrolment(registration.enrolment_code)?;
-        let username: Username = registration.username.parse().map_err(RegistrationError::from)?;
-        self.accounts.admit_name(&username, invitation.as_ref(), now).await?;
-        self.accounts.check_invitation(invitation.as_ref(), &username, now).await?;
+        let PasswordRegistration { username, enrolment_code, address, .. } = registration;
+        let application = Application { username, enrolment_code, address, cost: Cost::High };
+        let admitted = self.accounts.admit(application, now).await?;
         let email: Email = registration.email.parse()?;
         // The cheap answer first; the store has the last word.
-        let name = AccountName::Username(username.clone());
-        if self.core.ports.accounts.account(&name).await.map_err(RegistrationError::from)?.is_some()
-        {
-            return Err(RegistrationError::UsernameTaken.into());
-        }
-        let (password, password_hash) = self.core.make_password(registration.address).await?;
-        let id = AccountId::generate(now, &*self.core.ports.random);
-        let event = AuditEvent::new(now, EventKind::AccountRegistered).account(id);
-        let new = NewPasswordAccount {
-            id,
-            username,
-            email,
-            scopes: self.core.policy.default_scopes.clone(),
-            password_hash,
-            invitation,
-            event: event.from(registration.address).detail("with a password"),
-        };
-        self.core.ports.passwords.create_password_account(new).await?;
+        self.accounts.check_name_untaken(&admitted).await?;
+        let (password, hash) = self.core.make_password(address).await?;
+        let enrolled = self.accounts.enrol(admitted, Factor::Password { email, hash }).await;
+        enrolled.map_err(RegistrationError::from)?;
         Ok(password)
     }
 
@@ -248,18 +227,6 @@ pub enum PasswordRegistrationError {
     /// A rule of every registration.
     #[error(transparent)]
     Registration(#[from] RegistrationError),
-}
-
-impl From<CreatePasswordAccountError> for PasswordRegistrationError {
-    fn from(error: CreatePasswordAccountError) -> Self {
-        match error {
-            CreatePasswordAccountError::InvitationUnusable => {
-                RegistrationError::CodeUnusable.into()
-            }
-            CreatePasswordAccountError::Store(error) => RegistrationError::Store(error).into(),
-            CreatePasswordAccountError::UsernameTaken => RegistrationError::UsernameTaken.into(),
-        }
-    }
 }
 
 /// Why a login with a password is refused.

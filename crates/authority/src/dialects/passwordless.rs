@@ -19,7 +19,9 @@ use thiserror::Error;
 use crate::{
     accounts::{
         Accounts,
-        enrolment::{PresentedKey, RegistrationError, UNPROVEN},
+        enrolment::{Application, ClaimedKey, Cost, Factor},
+        registration::PresentedKey,
+        registration_error::RegistrationError,
     },
     core::{Core, credential_cache::KnownCredential, effort::Effort},
     dialects::passwordless::{
@@ -28,12 +30,12 @@ use crate::{
     },
     keys::SigningKeyError,
     model::{
-        account::{Account, AccountName, AccountStatus, Username},
+        account::{Account, AccountName, AccountStatus},
         audit::{AuditEvent, EventKind},
         credential::Credential,
         limits::RateLimited,
     },
-    ports::{LoginRecord, NewAccount, RecordLoginError, StoreError},
+    ports::{LoginRecord, RecordLoginError, StoreError},
     tokens::{
         Tokens,
         issuance::{Binding, Grant, Issuance, SignedWith},
@@ -124,36 +126,24 @@ impl Passwordless {
         registration: MutualRegistration<'_>,
     ) -> Result<MutuallyRegistered, MutualRegistrationError> {
         let now = self.core.now();
-        if !self.accounts.is_invited(registration.enrolment_code, now).await? {
-            self.core.admit_costly_registration(registration.address).await?;
-        }
-        let invitation = self.accounts.enrolment(registration.enrolment_code)?;
-        let username: Username =
-            registration.username.parse().map_err(RegistrationError::Username)?;
-        self.accounts.admit_name(&username, invitation.as_ref(), now).await?;
-        self.accounts.check_invitation(invitation.as_ref(), &username, now).await?;
-        let public_key = registration
+        let MutualRegistration { username, enrolment_code, address, .. } = registration;
+        let application = Application { username, enrolment_code, address, cost: Cost::High };
+        let admitted = self.accounts.admit(application, now).await?;
+        let key = registration
             .public_key
             .parse(&self.mutual_key_policy())
             .map_err(RegistrationError::Key)?;
         // Looked at before a key pair is made for nothing; the store decides.
-        let name = AccountName::Username(username.clone());
-        if self.core.ports.accounts.account(&name).await?.is_some() {
-            return Err(RegistrationError::UsernameTaken.into());
-        }
-        let thumbprint = public_key.thumbprint();
-        if self.core.ports.credentials.is_taken(&thumbprint).await? {
+        self.accounts.check_name_untaken(&admitted).await?;
+        if self.core.ports.credentials.is_taken(&key.thumbprint()).await? {
             return Err(RegistrationError::KeyTaken.into());
         }
-        let server_key = self.server_keys.take(registration.address.into()).await?;
-        let new = self.accounts.new_account(username, public_key, registration.address, now);
-        let account_id = new.id;
+        let server_key = self.server_keys.take(address.into()).await?;
+        let account_id = admitted.account_id;
         let sealed = self.server_keys.seal(account_id, &server_key, &*self.core.ports.random);
-        let event = new.event.detail(UNPROVEN);
-        let new = NewAccount { invitation, server_key: Some(sealed), event, ..new };
-        // The account claims the key, until it first signs a number.
-        let created = self.core.ports.accounts.create_unproven_account(new).await;
-        created.map_err(RegistrationError::from)?;
+        let factor = ClaimedKey { server_key: Some(sealed), ..ClaimedKey::unproven(key) };
+        let enrolled = self.accounts.enrol(admitted, Factor::ClaimedKey(factor)).await;
+        enrolled.map_err(RegistrationError::from)?;
         let server_key = server_key.public_key().clone();
         Ok(MutuallyRegistered { account_id, server_key })
     }

@@ -21,15 +21,17 @@ use thiserror::Error;
 use crate::{
     accounts::{
         Accounts,
-        enrolment::{PresentedKey, Registered, RegistrationError, UNPROVEN},
+        enrolment::{Application, ClaimedKey, Cost, Factor},
+        registration::{PresentedKey, Registered},
+        registration_error::RegistrationError,
     },
     core::{Core, credential_cache::KnownCredential},
     model::{
-        account::{AccountName, InvalidUsername, Username},
+        account::{AccountName, InvalidUsername},
         audit::{AuditEvent, EventKind},
         limits::RateLimited,
     },
-    ports::{NewAccount, PutNonceError, SessionId, SessionNonce, StoreError},
+    ports::{PutNonceError, SessionId, SessionNonce, StoreError},
 };
 
 /// How many sessions are known again by their text. Each takes about 300 bytes.
@@ -121,19 +123,14 @@ impl Signjwt {
         registration: UnprovenRegistration<'_>,
     ) -> Result<Registered, RegistrationError> {
         let now = self.core.now();
-        if !self.accounts.is_invited(registration.enrolment_code, now).await? {
-            self.core.admit_registration(registration.address).await?;
-        }
-        let invitation = self.accounts.enrolment(registration.enrolment_code)?;
-        let username: Username = registration.username.parse()?;
-        self.accounts.admit_name(&username, invitation.as_ref(), now).await?;
-        let public_key = registration.public_key.parse(&self.core.policy.keys)?;
-        check_can_sign(&public_key)?;
-        let new = self.accounts.new_account(username, public_key, registration.address, now);
-        let event = new.event.detail(UNPROVEN);
-        let new = NewAccount { invitation, event, ..new };
-        let registered = Registered::of(&new);
-        self.core.ports.accounts.create_unproven_account(new).await?;
+        let UnprovenRegistration { username, enrolment_code, address, .. } = registration;
+        let application = Application { username, enrolment_code, address, cost: Cost::Ordinary };
+        let admitted = self.accounts.admit(application, now).await?;
+        let key = registration.public_key.parse(&self.core.policy.keys)?;
+        check_can_sign(&key)?;
+        let registered = Registered::of(&admitted, &key);
+        let factor = Factor::ClaimedKey(ClaimedKey::unproven(key));
+        self.accounts.enrol(admitted, factor).await?;
         Ok(registered)
     }
 

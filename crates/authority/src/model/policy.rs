@@ -49,7 +49,7 @@ pub struct Policy {
     pub mutual: MutualPolicy,
     /// About passwords; `None` where no account may have one.
     pub passwords: Option<PasswordPolicy>,
-    /// About the sessions of *signjwt*.
+    /// About sessions whose requests are signed messages.
     pub sessions: SessionPolicy,
     /// How much of the audit trail is kept.
     pub retention: Retention,
@@ -232,7 +232,7 @@ impl Default for PasswordPolicy {
     }
 }
 
-/// About the sessions of *signjwt*.
+/// About sessions whose requests are signed messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {
     /// How long a session lives.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign_protocol::{AccountId, Scopes};
 use thiserror::Error;
 
-use super::StoreError;
+use super::{CreateAccountError, StoreError};
 use crate::model::{
     account::{Account, AccountName, Username},
     audit::AuditEvent,
@@ -64,6 +64,16 @@ pub enum CreatePasswordAccountError {
     /// An account has that name.
     #[error("the username is taken")]
     UsernameTaken,
+}
+
+impl From<CreatePasswordAccountError> for CreateAccountError {
+    fn from(error: CreatePasswordAccountError) -> Self {
+        match error {
+            CreatePasswordAccountError::InvitationUnusable => Self::InvitationUnusable,
+            CreatePasswordAccountError::Store(error) => Self::Store(error),
+            CreatePasswordAccountError::UsernameTaken => Self::UsernameTaken,
+        }
+    }
 }
 
 /// A login with a password, to be recorded.

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::StoreError;
 
-/// The nonce that each session of *signjwt* may use next. There is one at a time: a client gets the
+/// The nonce that each session of signed messages may use next. There is one at a time: a client gets the
 /// next one by using it.
 #[async_trait]
 pub trait SessionNonces: Send + Sync {

@@ -205,7 +205,7 @@ impl Tokens {
     /// itself may end only its own. What is no token of this server is revoked already.
     ///
     /// # Errors
-    /// When it is somebody else's, or a session of *signjwt*, or the store fails.
+    /// When it is somebody else's, or a session of signed messages, or the store fails.
     pub async fn revoke_token(
         &self,
         token: &str,
@@ -289,7 +289,7 @@ pub enum RevokeTokenError {
     /// The caller authenticated itself, or names itself by `client_id`, as another account.
     #[error("the token belongs to another account")]
     NotOwner,
-    /// It is a session of *signjwt*. Anybody gets one for any name, so holding it proves nothing.
+    /// It is a session of signed messages. Anybody gets one for any name, so holding it proves nothing.
     #[error("a session is ended by a signed message to /logout")]
     Session,
     /// The store failed.

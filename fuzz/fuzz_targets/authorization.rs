@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign_guard::ports::{
     AccountKey, AccountKeys, CheckedMessage, Clock, IssuerKeys, PortUnavailable, Recording, ReplayLog,
-    SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, Verified,
+    SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, VerifiedToken,
 };
 use countersign_guard::{
     Guard, GuardPolicy, GuardPorts, Proofs, Request, SelfSignedPolicy, SelfSignedProofs,
@@ -58,7 +58,7 @@ impl IssuerKeys for World {
 impl Standing for World {
     async fn standing(
         &self,
-        _: Verified<'_, AccessTokenClaims>,
+        _: VerifiedToken<'_, AccessTokenClaims>,
         _: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         Ok(TokenStanding::Good)
@@ -66,7 +66,7 @@ impl Standing for World {
 
     async fn unbound_standing(
         &self,
-        _: Verified<'_, UnboundClaims>,
+        _: VerifiedToken<'_, UnboundClaims>,
         _: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         Ok(TokenStanding::Good)
@@ -156,8 +156,8 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
             parts.headers.append(name, value);
         }
     }
-    let body = GUARD.needs_body(&parts).then_some(input);
-    let refused = now(GUARD.verify_request(Request { parts: &parts, body, scope: None }));
+    let body = GUARD.needs_body(&parts.headers).then_some(input);
+    let refused = now(GUARD.verify_request(Request { body, ..Request::from(&parts) }));
     let refused = refused.expect_err("nobody has signed anything");
     let answer = GUARD.answer(&refused);
     assert!(answer.status().is_client_error(), "{refused:?}");

@@ -10,8 +10,8 @@ use std::{
 use countersign_remote::{
     NotStarted, RemoteGuard,
     guard::{self as guarding, BodyError, Refusal},
+    protocol::Scopes,
 };
-use http::request::Parts;
 use pyo3::{
     exceptions::{PyOSError, PyRuntimeError, PyValueError},
     prelude::*,
@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 use crate::{
     background::Background,
     lock,
-    request::Request,
+    request::{Head, Incoming},
     settings::Settings,
     verdict::{Accepted, Refused, Verdict},
 };
@@ -73,9 +73,9 @@ impl Guard {
     }
 
     /// Whether `verify` needs the body of `request`.
-    fn needs_body(&self, request: &Request) -> PyResult<bool> {
+    fn needs_body(&self, request: &Incoming) -> PyResult<bool> {
         let started = self.started()?;
-        Ok(request.parts.as_ref().is_ok_and(|parts| started.guard().needs_body(parts)))
+        Ok(request.head.as_ref().is_ok_and(|head| started.guard().needs_body(&head.headers)))
     }
 
     /// The largest body that is worth reading, in bytes.
@@ -88,19 +88,20 @@ impl Guard {
     fn verify(
         &self,
         py: Python<'_>,
-        request: &Request,
+        request: &Incoming,
         body: Option<Vec<u8>>,
-        scope: Option<String>,
+        scope: Option<&str>,
     ) -> PyResult<Begun> {
+        let required = scopes(scope.unwrap_or_default())?;
         let started = self.started()?;
-        let parts = match &request.parts {
-            Ok(parts) => Arc::clone(parts),
+        let head = match &request.head {
+            Ok(head) => Arc::clone(head),
             Err(refusal) => {
                 let refused = Refused::early(started.guard(), refusal.clone());
                 return Ok(Begun::Decided(Verdict::Refused(refused)));
             }
         };
-        let mut deciding: Deciding = Box::pin(decide(Arc::clone(&started), parts, body, scope));
+        let mut deciding: Deciding = Box::pin(decide(Arc::clone(&started), head, body, required));
         // Nearly always everything is in memory, and the first look decides.
         let polled = py.detach(|| {
             let _runtime = started.background.enter();
@@ -127,7 +128,7 @@ impl Guard {
     /// The refusal of `accepted` where more scopes are needed than it has.
     fn lacks_scope(&self, accepted: &Accepted, scope: &str) -> PyResult<Option<Refused>> {
         let started = self.started()?;
-        let refused = started.guard().permit(&accepted.principal, scope).err();
+        let refused = started.guard().permit(&accepted.principal, &scopes(scope)?).err();
         Ok(refused.map(|refused| Refused::new(started.guard(), &refused)))
     }
 
@@ -179,18 +180,29 @@ impl Started {
     }
 }
 
+/// The scopes of `text`, which are separated by single spaces.
+fn scopes(text: &str) -> PyResult<Scopes> {
+    text.parse::<Scopes>().map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
 async fn decide(
     started: Arc<Started>,
-    parts: Arc<Parts>,
+    head: Arc<Head>,
     body: Option<Vec<u8>>,
-    scope: Option<String>,
+    required: Scopes,
 ) -> Verdict {
     // The first requests of a process wait for what later ones find in memory. When the issuer cannot
     // be asked they are refused, and the upkeep logs why.
     started.asked.get_or_init(|| async { drop(started.remote.ready().await) }).await;
     let guard = started.guard();
-    let request =
-        guarding::Request { parts: &parts, body: body.as_deref(), scope: scope.as_deref() };
+    let request = guarding::Request {
+        method: &head.method,
+        path: head.path.path(),
+        headers: &head.headers,
+        body: body.as_deref(),
+        required: &required,
+        client: None,
+    };
     let verdict = guard.verify_request(request).await;
     Verdict::of(guard, verdict)
 }

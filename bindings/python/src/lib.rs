@@ -29,7 +29,7 @@ mod _native {
     #[pymodule_export]
     use crate::key::Key;
     #[pymodule_export]
-    use crate::request::Request;
+    use crate::request::Incoming;
     #[pymodule_export]
     use crate::verdict::{Accepted, Refused};
 

@@ -37,20 +37,20 @@ pub(crate) struct Refused {
 }
 
 impl Verdict {
-    pub(crate) fn of(guard: &Guard, verdict: Result<guard::Verified, guard::Refused>) -> Self {
+    pub(crate) fn of(guard: &Guard, verdict: Result<guard::Accepted, guard::Refused>) -> Self {
         match verdict {
-            Ok(verified) => Self::Accepted(Accepted::new(guard, verified)),
+            Ok(accepted) => Self::Accepted(Accepted::new(guard, accepted)),
             Err(refused) => Self::Refused(Refused::new(guard, &refused)),
         }
     }
 }
 
 impl Accepted {
-    fn new(guard: &Guard, verified: guard::Verified) -> Self {
+    fn new(guard: &Guard, accepted: guard::Accepted) -> Self {
         let mut headers = HeaderMap::new();
         guard.add_nonce(&mut headers);
-        add_session_nonce(&mut headers, verified.session_nonce);
-        Self { principal: verified.principal, headers: fields(&headers) }
+        add_session_nonce(&mut headers, accepted.session_nonce);
+        Self { principal: accepted.principal, headers: fields(&headers) }
     }
 }
 

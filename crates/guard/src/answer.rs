@@ -4,13 +4,11 @@ use countersign_protocol::{problem, replay::ReplayShareUsedUp, wire};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
+    guard::Guard,
     refusal::{Refusal, Refused},
-    verify::Guard,
 };
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
-/// The nonce for the next request of a *signjwt* session.
-const SESSION_NONCE: HeaderName = HeaderName::from_static(wire::header::SESSION_NONCE);
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 impl Guard {
@@ -49,13 +47,6 @@ impl Guard {
             headers.insert(DPOP_NONCE, nonce);
             headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
         }
-    }
-}
-
-/// Adds to the answer to a signed message the nonce for the session's next one.
-pub fn add_session_nonce(headers: &mut HeaderMap, nonce: Option<String>) {
-    if let Some(Ok(nonce)) = nonce.map(HeaderValue::try_from) {
-        headers.insert(SESSION_NONCE, nonce);
     }
 }
 

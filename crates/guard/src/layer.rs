@@ -3,19 +3,21 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use countersign_protocol::{Actor, ProofKind};
+use countersign_protocol::{Actor, ProofKind, Scopes};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::{Layer, Service};
 
 use crate::{
-    answer,
+    guard::Guard,
     refusal::{BodyError, Refusal, Refused},
-    verify::{self, Guard, Verified},
+    request::{self, Accepted, Verdict},
+    schemes::signed_message::add_session_nonce,
 };
 
 /// Puts a [`Guard`] in front of a service.
@@ -24,23 +26,23 @@ use crate::{
 /// extensions. A refused request never reaches it. For logs and audit, the answer to a request
 /// carries in its extensions the [`Actor`] who made it, or else the [`Refused`]. Every answer carries a fresh `DPoP-Nonce`, and so
 /// `Cache-Control: no-store` unless the service said something else (RFC 9449 §8.2, §9); that to a
-/// signed message carries a fresh `SignJWT-Nonce`. A body that the proof covers is read as a whole,
+/// signed message carries the nonce for the session's next one. A body that the proof covers is read as a whole,
 /// within the limit of the policy, before the service sees it.
 #[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
-    scope: Option<&'static str>,
+    required: Option<Arc<Scopes>>,
 }
 
 impl GuardLayer {
     /// A layer that lets every principal of `guard` through.
     pub const fn new(guard: Guard) -> Self {
-        Self { guard, scope: None }
+        Self { guard, required: None }
     }
 
-    /// The same, for principals with `scope` only.
-    pub const fn require_scope(mut self, scope: &'static str) -> Self {
-        self.scope = Some(scope);
+    /// The same, for principals with all of the scopes `required` only.
+    pub fn require_scopes(mut self, required: Scopes) -> Self {
+        self.required = Some(Arc::new(required));
         self
     }
 }
@@ -81,17 +83,17 @@ where
         // The clone takes the place of the service that was polled ready.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let GuardLayer { guard, scope } = self.layer.clone();
+        let GuardLayer { guard, required } = self.layer.clone();
         Box::pin(async move {
-            let (verdict, request) = verify(&guard, request, scope).await;
+            let (verdict, request) = verify(&guard, request, required.as_deref()).await;
             let mut response = match verdict {
-                Ok(Verified { principal, session_nonce }) => {
+                Ok(Accepted { principal, session_nonce }) => {
                     let (mut parts, body) = request.into_parts();
                     let actor = Actor::from(&principal);
                     parts.extensions.insert(principal);
                     let mut response = inner.call(Request::from_parts(parts, body)).await?;
                     response.extensions_mut().insert(actor);
-                    answer::add_session_nonce(response.headers_mut(), session_nonce);
+                    add_session_nonce(response.headers_mut(), session_nonce);
                     response
                 }
                 Err(refused) => {
@@ -110,21 +112,25 @@ where
 async fn verify<B>(
     guard: &Guard,
     request: Request<B>,
-    scope: Option<&str>,
-) -> (Result<Verified, Refused>, Request<B>)
+    required: Option<&Scopes>,
+) -> (Verdict, Request<B>)
 where
     B: http_body::Body<Data: Send, Error: Into<BoxError>> + From<Bytes> + Send,
 {
     let (parts, body) = request.into_parts();
-    if !guard.needs_body(&parts) {
-        let verdict = guard.verify_request(verify::Request { parts: &parts, body: None, scope });
-        return (verdict.await, Request::from_parts(parts, body));
+    let mut question = request::Request::from(&parts);
+    if let Some(required) = required {
+        question.required = required;
+    }
+    if !guard.needs_body(&parts.headers) {
+        let verdict = guard.verify_request(question).await;
+        return (verdict, Request::from_parts(parts, body));
     }
     let (verdict, body) = match Limited::new(body, guard.max_hashed_body()).collect().await {
         Ok(body) => {
             let body = body.to_bytes();
-            let request = verify::Request { parts: &parts, body: Some(&body), scope };
-            (guard.verify_request(request).await, body)
+            question.body = Some(&body);
+            (guard.verify_request(question).await, body)
         }
         Err(error) => {
             let refusal = Refusal::Body(if error.is::<LengthLimitError>() {

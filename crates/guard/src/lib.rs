@@ -9,6 +9,9 @@
 //! service. What the guard needs from outside (keys, standing, a replay log) are [`ports`].
 
 mod answer;
+mod case;
+mod challenge;
+mod guard;
 mod layer;
 mod memory_start;
 mod metadata;
@@ -17,12 +20,16 @@ pub mod ports;
 mod presented;
 mod proofs;
 mod refusal;
-mod verify;
+mod request;
+mod schemes;
 
-pub use crate::answer::add_session_nonce;
+pub use crate::guard::Guard;
 pub use crate::layer::{GuardLayer, GuardService};
 pub use crate::metadata::{METADATA_PATH, metadata_path};
 pub use crate::policy::GuardPolicy;
-pub use crate::proofs::{AcrossRestarts, Proofs, Reuse, SelfSignedPolicy, SelfSignedProofs};
+pub use crate::ports::GuardPorts;
+pub use crate::proofs::Proofs;
 pub use crate::refusal::{BodyError, Challenge, Refusal, Refused, SignedMessageError, Signer};
-pub use crate::verify::{ClientAddress, Guard, GuardPorts, Request, Verified};
+pub use crate::request::{Accepted, ClientAddress, Request};
+pub use crate::schemes::self_signed::{AcrossRestarts, Reuse, SelfSignedPolicy, SelfSignedProofs};
+pub use crate::schemes::signed_message::add_session_nonce;

@@ -1,6 +1,6 @@
 //! What a guard needs from outside.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
 pub use countersign_protocol::ports::{Clock, Recording, ReplayError, ReplayLog};
@@ -12,6 +12,16 @@ use countersign_protocol::{
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
 use thiserror::Error;
+
+/// What a guard needs from outside, wired together.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the port that its type documents")]
+pub struct GuardPorts {
+    pub clock: Arc<dyn Clock>,
+    pub issuer_keys: Arc<dyn IssuerKeys>,
+    pub replay_log: Arc<dyn ReplayLog>,
+    pub standing: Arc<dyn Standing>,
+}
 
 /// The issuer's public signing keys.
 #[async_trait]
@@ -36,7 +46,7 @@ pub trait Standing: Send + Sync {
     /// Whether `token` is still good at `now`.
     async fn standing(
         &self,
-        token: Verified<'_, AccessTokenClaims>,
+        token: VerifiedToken<'_, AccessTokenClaims>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable>;
 
@@ -49,14 +59,14 @@ pub trait Standing: Send + Sync {
     /// The same for a token that is bound to no key.
     async fn unbound_standing(
         &self,
-        token: Verified<'_, UnboundClaims>,
+        token: VerifiedToken<'_, UnboundClaims>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable>;
 }
 
 /// A token that verified.
 #[derive(Clone, Copy, Debug)]
-pub struct Verified<'a, C> {
+pub struct VerifiedToken<'a, C> {
     /// The token itself, for those who must ask somebody about it.
     pub text: &'a str,
     /// What it says.

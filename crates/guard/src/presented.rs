@@ -13,10 +13,13 @@ pub(crate) enum Presented<'a> {
     /// `Authorization: Bearer <token68>` (RFC 6750 §2.1).
     Bearer(&'a str),
     /// `Authorization: SignJWT <token68>`: the session of a signed message.
-    SignJwt(&'a str),
+    SignedMessage(&'a str),
     /// More than one `Authorization`, or one that is not `scheme token68`.
     Malformed,
 }
+
+/// The name of a scheme (RFC 9110 §11.1), and what a token means under it.
+type Scheme<'a> = (&'static str, fn(&'a str) -> Presented<'a>);
 
 impl<'a> Presented<'a> {
     pub(crate) fn from_headers(headers: &'a HeaderMap) -> Self {
@@ -29,18 +32,17 @@ impl<'a> Presented<'a> {
         let Some(text) = ascii else { return Self::Malformed };
         let (scheme, credentials) = text.split_once(' ').unwrap_or((text, ""));
         let token = credentials.trim_matches(' ');
-        let is = |name| scheme.eq_ignore_ascii_case(name);
-        let presented = if is(DPOP) {
-            Self::Dpop(token)
-        } else if is(BEARER) {
-            Self::Bearer(token)
-        } else if is(SIGNED_MESSAGE) {
-            Self::SignJwt(token)
-        } else {
-            return Self::Nothing;
-        };
-        if is_token68(token) { presented } else { Self::Malformed }
+        let known = Self::SCHEMES.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
+        match known {
+            None => Self::Nothing,
+            Some((_, presented)) if is_token68(token) => presented(token),
+            Some(_) => Self::Malformed,
+        }
     }
+
+    /// What each scheme presents.
+    const SCHEMES: [Scheme<'a>; 3] =
+        [(DPOP, Self::Dpop), (BEARER, Self::Bearer), (SIGNED_MESSAGE, Self::SignedMessage)];
 }
 
 /// Whether a request with these headers could present a bearer token, by no more than the scheme.
@@ -76,7 +78,7 @@ mod tests {
         assert_eq!(presented(&["DPoP a.b.c"]), Presented::Dpop("a.b.c"));
         assert_eq!(presented(&["dpop  a.b.c"]), Presented::Dpop("a.b.c"));
         assert_eq!(presented(&["BEARER a.b.c"]), Presented::Bearer("a.b.c"));
-        assert_eq!(presented(&["SIGNjwt a.b.c"]), Presented::SignJwt("a.b.c"));
+        assert_eq!(presented(&["SIGNjwt a.b.c"]), Presented::SignedMessage("a.b.c"));
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! Why a request is refused, and what the client is told.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use countersign_protocol::{
-    AccountId, Principal, ProofKind,
-    keys::{Algorithm, Thumbprint},
+    AccountId, Principal, ProofKind, Scopes,
+    keys::Thumbprint,
     proofs::{dpop::DpopError, self_signed::SelfSignedError},
     replay::ReplayShareUsedUp,
     tokens::{issue::AccessTokenClaims, jws::JwsError, verify::AccessTokenError},
-    wire::scheme::{BEARER, DPOP, SIGNED_MESSAGE},
 };
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use thiserror::Error;
+
+use crate::ports::PortUnavailable;
 
 /// A refusal with what was proven before it came to that: for the audit trail.
 #[derive(Clone, Debug)]
@@ -69,9 +70,9 @@ pub enum Refusal {
     /// A token of this product was presented as a bearer token, which none is.
     #[error("the token is bound to a key: present it with the DPoP scheme and a proof")]
     Downgrade,
-    /// The token does not carry a scope that the resource needs.
+    /// The token does not carry all scopes that the resource needs.
     #[error("the scope {0} is needed")]
-    InsufficientScope(String),
+    InsufficientScope(Scopes),
     /// The JWT may be of the second in which the guard started, and so may one that was used before.
     #[error("this server has just started: sign another JWT in a second")]
     JustStarted,
@@ -241,127 +242,10 @@ impl Refusal {
             Self::Unavailable(_) => "unavailable",
         }
     }
-
-    /// The challenge to use DPoP; none for answers that no other credentials would change.
-    pub fn www_authenticate(&self) -> Option<HeaderValue> {
-        self.challenges(&[ProofKind::Dpop], ProofKind::Dpop, None).pop()
-    }
-
-    /// Where nothing was wrong with what was presented, because nothing was, or where it may be the
-    /// scheme that is wrong: one challenge for each of `kinds` (RFC 9449 §7.2), that for `tried`
-    /// first, since many clients look at one challenge only. Otherwise that one alone, with what was
-    /// wrong. None for answers that no other credentials would change. `metadata` is where
-    /// a client can read more (RFC 9728 §5.1).
-    pub(crate) fn challenges(
-        &self,
-        kinds: &[ProofKind],
-        tried: ProofKind,
-        metadata: Option<&str>,
-    ) -> Vec<HeaderValue> {
-        let told = self.challenge();
-        if matches!(
-            told.status,
-            StatusCode::PAYLOAD_TOO_LARGE
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::TOO_MANY_REQUESTS
-        ) {
-            return Vec::new();
-        }
-        let only_tried =
-            told.error.is_some() && kinds.contains(&tried) && !self.may_be_of_another_scheme(tried);
-        let (first, others): (Vec<&ProofKind>, Vec<&ProofKind>) =
-            kinds.iter().partition(|kind| **kind == tried);
-        let others = if only_tried { Vec::new() } else { others };
-        let challenges = first.into_iter().chain(others).filter_map(|kind| {
-            let mut value = scheme(*kind);
-            if let Some(url) = metadata {
-                let _ = write!(value, ", resource_metadata=\"{url}\"");
-            }
-            if *kind == tried {
-                self.describe(&mut value, &told);
-            }
-            HeaderValue::try_from(value).ok()
-        });
-        challenges.collect()
-    }
-
-    /// Whether the client may have meant another scheme: it sent something as `Bearer`, which a token
-    /// that is bound to a key may not be sent as, or no single scheme at all.
-    const fn may_be_of_another_scheme(&self, tried: ProofKind) -> bool {
-        let as_bearer = matches!(tried, ProofKind::Bearer | ProofKind::SelfSigned);
-        as_bearer && !matches!(self, Self::InsufficientScope(_))
-            || matches!(self, Self::Downgrade | Self::Malformed)
-    }
-
-    /// Adds what was wrong to a challenge.
-    fn describe(&self, value: &mut String, told: &Challenge) {
-        if let Some(error) = told.error {
-            // The texts are ours and of fixed ASCII, but for what a claim or scope is called.
-            let description: String =
-                self.to_string().chars().filter(|c| is_quotable(*c)).collect();
-            let _ = write!(value, ", error=\"{error}\", error_description=\"{description}\"");
-        }
-        if let Self::InsufficientScope(scope) = self {
-            let _ = write!(value, ", scope=\"{scope}\"");
-        }
-    }
 }
 
-/// A challenge without an error.
-fn scheme(kind: ProofKind) -> String {
-    let all = |_: Algorithm| true;
-    match kind {
-        ProofKind::Dpop => format!("{} algs=\"{}\"", DPOP, algorithm_names(all)),
-        ProofKind::SelfSigned => format!("{} algs=\"{}\"", BEARER, algorithm_names(all)),
-        // An RSA key signs messages with PSS alone.
-        ProofKind::SignedMessage => {
-            let names = algorithm_names(|algorithm| algorithm != Algorithm::Rs256);
-            format!("{SIGNED_MESSAGE} algs=\"{names}\"")
-        }
-        ProofKind::Bearer => format!("{BEARER} realm=\"countersign\""),
-    }
-}
-
-/// The names of the algorithms that proofs may be signed with, as in the metadata, separated by
-/// spaces.
-fn algorithm_names(fits: impl Fn(Algorithm) -> bool) -> String {
-    let fitting =
-        Algorithm::NAMES.into_iter().filter(|name| Algorithm::from_name(name).is_some_and(&fits));
-    fitting.collect::<Vec<_>>().join(" ")
-}
-
-/// RFC 6750 §3: what `error_description` may contain.
-const fn is_quotable(c: char) -> bool {
-    matches!(c, ' '..='!' | '#'..='[' | ']'..='~')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_without_credentials_is_challenged_without_an_error() {
-        let header = Refusal::Missing.www_authenticate().unwrap();
-        assert_eq!(header, "DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\"");
-    }
-
-    #[test]
-    fn a_refusal_names_its_error_code() {
-        let header = Refusal::Proof(DpopError::OtherKey).www_authenticate().unwrap();
-        assert_eq!(
-            header,
-            "DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\", error=\"invalid_token\", \
-             error_description=\"the token is bound to another key\""
-        );
-        let header = Refusal::InsufficientScope("read".to_owned()).www_authenticate().unwrap();
-        assert!(header.to_str().unwrap().ends_with("scope=\"read\""));
-    }
-
-    #[test]
-    fn an_outage_is_not_blamed_on_the_client() {
-        let refusal = Refusal::Unavailable("disk".to_owned());
-        assert_eq!(refusal.challenge().status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(refusal.www_authenticate(), None);
-        assert!(!refusal.to_string().contains("disk"), "the cause stays inside");
+impl From<PortUnavailable> for Refusal {
+    fn from(PortUnavailable(cause): PortUnavailable) -> Self {
+        Self::Unavailable(cause)
     }
 }

@@ -16,7 +16,7 @@
 //!     let guard = ResourceServer::new("http://127.0.0.1:8080", "http://127.0.0.1:8000")?.start()?;
 //!     let app = Router::new()
 //!         .route("/items", get(whoami).layer(guard.layer()))
-//!         .route("/admin", get(whoami).layer(guard.layer().require_scope("admin")));
+//!         .route("/admin", get(whoami).layer(guard.layer().require_scopes("admin".parse()?)));
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
 //!     Ok(axum::serve(listener, app).await?)
 //! }

@@ -30,7 +30,7 @@ impl RemoteGuard {
         &self.guard
     }
 
-    /// A layer that lets only principals through; see [`GuardLayer::require_scope`].
+    /// A layer that lets only principals through; see [`GuardLayer::require_scopes`].
     pub fn layer(&self) -> GuardLayer {
         GuardLayer::new(self.guard.clone())
     }

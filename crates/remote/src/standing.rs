@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign_guard::ports::{PortUnavailable, Standing, TokenStanding, Verified};
+use countersign_guard::ports::{PortUnavailable, Standing, TokenStanding, VerifiedToken};
 use countersign_protocol::{
     UnixTime,
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
@@ -25,7 +25,7 @@ pub(crate) struct RemoteStanding {
 impl Standing for RemoteStanding {
     async fn standing(
         &self,
-        token: Verified<'_, AccessTokenClaims>,
+        token: VerifiedToken<'_, AccessTokenClaims>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         let claims = token.claims;
@@ -50,7 +50,7 @@ impl Standing for RemoteStanding {
 
     async fn unbound_standing(
         &self,
-        token: Verified<'_, UnboundClaims>,
+        token: VerifiedToken<'_, UnboundClaims>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         let claims = token.claims;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign_authority::{Authority, KnownCredential, SessionError, ports::RecordLoginError};
 use countersign_guard::ports::{
     AccountKey, AccountKeys, CheckedMessage, IssuerKeys, PortUnavailable, Recording, ReplayError,
-    ReplayLog, SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, Verified,
+    ReplayLog, SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, VerifiedToken,
 };
 use countersign_protocol::{
     AccountId, ClientNetwork, Principal, ReplayEntry, UnixTime,
@@ -34,7 +34,7 @@ impl IssuerKeys for AuthorityPorts {
 impl Standing for AuthorityPorts {
     async fn standing(
         &self,
-        token: Verified<'_, AccessTokenClaims>,
+        token: VerifiedToken<'_, AccessTokenClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         let known = self.0.tokens.standing(token.claims).await;
@@ -48,7 +48,7 @@ impl Standing for AuthorityPorts {
 
     async fn unbound_standing(
         &self,
-        token: Verified<'_, UnboundClaims>,
+        token: VerifiedToken<'_, UnboundClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         let good = self.0.tokens.unbound_standing(token.claims).await;

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let metadata = guard.metadata();
     let app = Router::new()
         .route("/items", any(whoami).layer(guard.layer()))
-        .route("/admin", get(whoami).layer(guard.layer().require_scope("admin")))
+        .route("/admin", get(whoami).layer(guard.layer().require_scopes("admin".parse()?)))
         .route("/open", get(|| async { "open to all" }))
         .route(METADATA_PATH, get(|| async { Json(metadata) }));
 

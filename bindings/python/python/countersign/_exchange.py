@@ -31,7 +31,7 @@ class Exchange:
     def __init__(self, guard: Verifier, scope: Scope) -> None:
         self.guard = guard
         self.scope = scope
-        self.request = _native.Request(scope["method"], _path(scope), list(scope["headers"]))
+        self.request = _native.Incoming(scope["method"], _path(scope), list(scope["headers"]))
         self.headers: list[tuple[str, str]] = []
         self._accepted: _native.Accepted | None = None
         self._body: bytes | None = None

@@ -161,7 +161,7 @@ class Verifier:
         """
         return self.native.metadata_path()
 
-    async def decide(self, request: _native.Request, body: bytes | None, scopes: Collection[str]) -> _native.Accepted:
+    async def decide(self, request: _native.Incoming, body: bytes | None, scopes: Collection[str]) -> _native.Accepted:
         """Decide about a request in the form of the part in Rust."""
         verdict = self.native.verify(request, body, " ".join(scopes) or None)
         if isinstance(verdict, _native.Pending):
@@ -200,9 +200,9 @@ def _default_origin(issuer: str) -> str:
     )
 
 
-def _request(method: str, path: str, headers: Headers) -> _native.Request:
+def _request(method: str, path: str, headers: Headers) -> _native.Incoming:
     fields = [(_bytes(name), _bytes(value)) for name, value in headers]
-    return _native.Request(method, path.encode(), fields)
+    return _native.Incoming(method, path.encode(), fields)
 
 
 def _bytes(text: str | bytes) -> bytes:

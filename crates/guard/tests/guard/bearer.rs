@@ -96,9 +96,10 @@ async fn a_revoked_expired_or_foreign_one_is_refused() {
 async fn an_unbound_token_has_no_scope() {
     let world = accepting_bearer();
     let parts = bearing(&signed(&claims()));
-    let request = countersign_guard::Request { parts: &parts, body: None, scope: Some("read") };
+    let required = "read".parse().unwrap();
+    let request = countersign_guard::Request { required: &required, ..(&parts).into() };
     let refused = world.guard.verify_request(request).await.unwrap_err();
-    assert_eq!(refused.refusal, Refusal::InsufficientScope("read".to_owned()));
+    assert_eq!(refused.refusal, Refusal::InsufficientScope("read".parse().unwrap()));
     assert_eq!(refused.proof, ProofKind::Bearer);
 }
 

@@ -195,7 +195,8 @@ async fn the_services_own_nonce_gives_way() {
 #[tokio::test]
 async fn a_scope_can_be_required() {
     let (world, client) = (World::new(), Client::new());
-    let layer = |scope| GuardLayer::new(world.guard.clone()).require_scope(scope);
+    let layer =
+        |scope: &str| GuardLayer::new(world.guard.clone()).require_scopes(scope.parse().unwrap());
     let guarded = Guarded::new(layer("write"));
     assert_eq!(guarded.call(client.request(&world)).await.status(), StatusCode::OK);
 
@@ -207,7 +208,7 @@ async fn a_scope_can_be_required() {
         assert!(header.contains("error=\"insufficient_scope\""), "{header}");
         assert!(header.ends_with(&format!("scope=\"{scope}\"")), "{header}");
         let refused = response.extensions().get::<Refused>().unwrap();
-        assert_eq!(refused.refusal, Refusal::InsufficientScope(scope.to_owned()));
+        assert_eq!(refused.refusal, Refusal::InsufficientScope(scope.parse().unwrap()));
         assert_eq!(refused.token.as_ref().unwrap().token_id, "token 1", "for the audit trail");
         assert_eq!(guarded.reached(), 0);
     }
@@ -218,7 +219,9 @@ async fn all_of_several_scopes_are_needed() {
     let (world, client) = (World::new(), Client::new());
     for (scopes, status) in [("read write", StatusCode::OK), ("read admin", StatusCode::FORBIDDEN)]
     {
-        let guarded = Guarded::new(GuardLayer::new(world.guard.clone()).require_scope(scopes));
+        let guarded = Guarded::new(
+            GuardLayer::new(world.guard.clone()).require_scopes(scopes.parse().unwrap()),
+        );
         assert_eq!(guarded.call(client.request(&world)).await.status(), status, "{scopes}");
     }
 }
@@ -227,9 +230,9 @@ async fn all_of_several_scopes_are_needed() {
 async fn a_principal_may_be_asked_for_more_scopes_later() {
     let (world, client) = (World::new(), Client::new());
     let principal = world.accepts(&client.request(&world)).await;
-    assert!(world.guard.permit(&principal, "read").is_ok());
-    let refused = world.guard.permit(&principal, "read admin").unwrap_err();
-    assert_eq!(refused.refusal, Refusal::InsufficientScope("read admin".to_owned()));
+    assert!(world.guard.permit(&principal, &"read".parse().unwrap()).is_ok());
+    let refused = world.guard.permit(&principal, &"read admin".parse().unwrap()).unwrap_err();
+    assert_eq!(refused.refusal, Refusal::InsufficientScope("read admin".parse().unwrap()));
     assert_eq!(refused.signer.unwrap().account_id, principal.account_id);
 }
 
@@ -238,7 +241,7 @@ async fn a_proof_is_not_used_up_where_the_scope_is_insufficient() {
     let (world, client) = (World::new(), Client::new());
     let layer = GuardLayer::new(world.guard.clone());
     let proof = client.altered_proof(&world, |_| ());
-    let guarded = Guarded::new(layer.clone().require_scope("admin"));
+    let guarded = Guarded::new(layer.clone().require_scopes("admin".parse().unwrap()));
     let response = guarded.call(client.request_with(&proof)).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert_eq!(world.replay_log.asked(), 0);
@@ -249,7 +252,8 @@ async fn a_proof_is_not_used_up_where_the_scope_is_insufficient() {
 #[tokio::test]
 async fn which_scope_is_missing_only_the_owner_of_the_token_learns() {
     let (world, client) = (World::new(), Client::new());
-    let guarded = Guarded::new(GuardLayer::new(world.guard.clone()).require_scope("admin"));
+    let guarded =
+        Guarded::new(GuardLayer::new(world.guard.clone()).require_scopes("admin".parse().unwrap()));
     let thief = Client::with_token(countersign_testkit::keys::ed25519(66), client.token.clone());
     let response = guarded.call(thief.request(&world)).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);

@@ -145,11 +145,11 @@ async fn a_refusal_is_told_in_the_challenge_of_the_scheme() {
 #[tokio::test]
 async fn a_scope_is_looked_at_before_the_nonce_is_used_up() {
     let (guard, redeemed) = guard();
-    let layer = GuardLayer::new(guard.clone()).require_scope("write");
+    let layer = GuardLayer::new(guard.clone()).require_scopes("write".parse().unwrap());
     let response = answer(layer, signed("session", b"signature")).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert_eq!(redeemed.load(SeqCst), 0);
-    let layer = GuardLayer::new(guard).require_scope("read");
+    let layer = GuardLayer::new(guard).require_scopes("read".parse().unwrap());
     assert_eq!(answer(layer, signed("session", b"signature")).await.status(), StatusCode::OK);
 }
 

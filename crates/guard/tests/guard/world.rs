@@ -15,7 +15,7 @@ use countersign_guard::{
     Guard, GuardPolicy, GuardPorts, Proofs, Refusal, Refused,
     ports::{
         IssuerKeys, PortUnavailable, Recording, ReplayError, ReplayLog, Standing, TokenStanding,
-        Verified,
+        VerifiedToken,
     },
 };
 use countersign_protocol::{
@@ -329,7 +329,7 @@ impl FakeStanding {
 impl Standing for FakeStanding {
     async fn standing(
         &self,
-        token: Verified<'_, AccessTokenClaims>,
+        token: VerifiedToken<'_, AccessTokenClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         self.of(&token.claims.token_id)
@@ -337,7 +337,7 @@ impl Standing for FakeStanding {
 
     async fn unbound_standing(
         &self,
-        token: Verified<'_, UnboundClaims>,
+        token: VerifiedToken<'_, UnboundClaims>,
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         self.of(&token.claims.token_id)

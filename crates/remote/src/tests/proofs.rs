@@ -109,7 +109,7 @@ async fn signed_bodies_need_no_audience_and_nothing_else_may_lack_it() {
         let verdict = async |claims: serde_json::Value, body: &[u8]| {
             let parts = caller.self_signed_with(&world, &claims);
             let body = Some(body);
-            let request = countersign_guard::Request { parts: &parts, body, scope: None };
+            let request = countersign_guard::Request { body, ..(&parts).into() };
             let verified = world.remote.guard().verify_request(request).await;
             verified.map(drop).map_err(|refused| refused.refusal)
         };
@@ -139,7 +139,7 @@ async fn md5_counts_for_accounts_with_a_fingerprint_only() {
         let md5 = "900150983cd24fb0d6963f7d28e17f72";
         let claims = json!({ "sub": "alice", "aud": ORIGIN, "tha": md5 });
         let parts = caller.self_signed_with(&world, &claims);
-        let request = countersign_guard::Request { parts: &parts, body: Some(b"abc"), scope: None };
+        let request = countersign_guard::Request { body: Some(b"abc"), ..(&parts).into() };
         let verified = world.remote.guard().verify_request(request).await;
         let verified = verified.map(drop).map_err(|refused| refused.refusal);
         assert_eq!(verified, verdict.map_err(Refusal::SelfSigned));
@@ -211,7 +211,8 @@ async fn signed_messages_are_put_to_the_issuer() {
         request(&[("authorization", &authorization), ("signed-message", &signature)])
     };
     let parts = signed(&[0; 64]);
-    let request = countersign_guard::Request { parts: &parts, body: None, scope: Some("read") };
+    let required = "read".parse().unwrap();
+    let request = countersign_guard::Request { required: &required, ..(&parts).into() };
     let verified = world.remote.guard().verify_request(request).await.unwrap();
     assert_eq!(verified.principal.proof, ProofKind::SignedMessage);
     assert_eq!(verified.session_nonce.as_deref(), Some("next"));

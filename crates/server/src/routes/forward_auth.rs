@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use countersign_guard::{self as guard, Guard, Refused, Verified, add_session_nonce};
+use countersign_guard::{self as guard, Accepted, Guard, Refused, add_session_nonce};
 use countersign_protocol::{Actor, Principal, Scopes, wire};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE, request::Parts,
@@ -72,8 +72,8 @@ pub(crate) async fn forward_auth(
     let (asked, _) = request.into_parts();
     let question = || {
         let original = ForwardedRequest::from_headers(&asked.headers)?;
-        let scope = needed_scope(asked.uri.query(), original.path.query())?;
-        Ok((original, scope))
+        let required = required_scopes(asked.uri.query(), original.path.query())?;
+        Ok((original, required))
     };
     app.answer(&asked, question, peer).await
 }
@@ -85,12 +85,15 @@ async fn envoy(
     request: Request,
 ) -> Response {
     let (asked, _) = request.into_parts();
-    let question = || Ok((ForwardedRequest::from_request(&asked, wire::path::FORWARD_AUTH)?, None));
+    let question = || {
+        let original = ForwardedRequest::from_request(&asked, wire::path::FORWARD_AUTH)?;
+        Ok((original, Scopes::none()))
+    };
     app.answer(&asked, question, peer).await
 }
 
-/// The request that is asked about, and the scope that it needs.
-type Question = (ForwardedRequest, Option<String>);
+/// The request that is asked about, and the scopes that it needs.
+type Question = (ForwardedRequest, Scopes);
 
 /// Headers of others are believed from those only who are trusted to overwrite them. The far end of
 /// the connection counts, not the client's address, which is itself read from a header.
@@ -99,22 +102,25 @@ fn check_peer(app: &App, PeerAddress(peer): PeerAddress) -> Result<(), Forwarded
     is_trusted.then_some(()).ok_or(ForwardedError::UntrustedPeer)
 }
 
-/// The scope that the proxy needs, by `asked`, the query of its question.
+/// The scope that the proxy needs, if any, by `asked`, the query of its question.
 ///
 /// Some proxies send the query of the client's request, `sent`, along where their configuration says
 /// none (Caddy's `forward_auth` with `uri /forward-auth`), so a query that both have is the
 /// client's. Only that of a scope is always the proxy's: otherwise a client who repeats the proxy's query
 /// in his own request would need no scope.
-fn needed_scope(asked: Option<&str>, sent: Option<&str>) -> Result<Option<String>, ForwardedError> {
+fn required_scopes(asked: Option<&str>, sent: Option<&str>) -> Result<Scopes, ForwardedError> {
     let query = asked.unwrap_or_default();
     let mut parameters = form_urlencoded::parse(query.as_bytes());
-    let Some((name, value)) = parameters.next() else { return Ok(None) };
-    let is_one_scope = value.parse::<Scopes>().is_ok_and(|scopes| scopes.iter().count() == 1);
-    if name == "scope" && is_one_scope && parameters.next().is_none() {
-        return Ok(Some(value.into_owned()));
+    let Some((name, value)) = parameters.next() else { return Ok(Scopes::none()) };
+    let one_scope = value.parse::<Scopes>().ok().filter(|scopes| scopes.iter().count() == 1);
+    if let Some(scope) = one_scope
+        && name == "scope"
+        && parameters.next().is_none()
+    {
+        return Ok(scope);
     }
     if asked == sent && !names_a_scope(query) {
-        return Ok(None);
+        return Ok(Scopes::none());
     }
     Err(ForwardedError::Query(Shown::new(query.as_bytes())))
 }
@@ -133,43 +139,39 @@ impl App {
         peer: PeerAddress,
     ) -> Response {
         let understood = check_peer(self, peer).and_then(|()| {
-            let (original, scope) = question()?;
-            Ok((self.protected.guard_of(&original.place)?, original, scope))
+            let (original, required) = question()?;
+            Ok((self.protected.guard_of(&original.place)?, original, required))
         });
         match understood {
-            Ok((guard, original, scope)) => {
-                self.decide(guard, asked, original, scope.as_deref()).await
+            Ok((guard, original, required)) => {
+                let request = guard::Request {
+                    method: &original.method,
+                    path: original.path.path(),
+                    required: &required,
+                    // Proxies ask without the body, so a proof that covers it does not verify.
+                    ..guard::Request::from(asked)
+                };
+                self.decide(guard, request).await
             }
             Err(error) => not_understood(&error, peer),
         }
     }
 
-    async fn decide(
-        &self,
-        guard: &Guard,
-        asked: &Parts,
-        original: ForwardedRequest,
-        scope: Option<&str>,
-    ) -> Response {
-        let mut parts = asked.clone();
-        parts.method = original.method;
-        parts.uri = original.path.into();
-        // Proxies ask without the body, so a proof that covers it does not verify.
-        let request = guard::Request { parts: &parts, body: None, scope };
+    async fn decide(&self, guard: &Guard, request: guard::Request<'_>) -> Response {
         let mut response = match guard.verify_request(request).await {
-            Ok(verified) => self.accepted(verified).await.unwrap_or_else(Problem::into_response),
+            Ok(accepted) => self.accepted(accepted).await.unwrap_or_else(Problem::into_response),
             Err(refused) => refusal(guard, refused),
         };
         guard.add_nonce(response.headers_mut());
         response
     }
 
-    async fn accepted(&self, verified: Verified) -> Result<Response, Problem> {
-        let username = self.authority.accounts.username(&verified.principal).await?;
+    async fn accepted(&self, accepted: Accepted) -> Result<Response, Problem> {
+        let username = self.authority.accounts.username(&accepted.principal).await?;
         let mut response = StatusCode::OK.into_response();
-        add_identity(response.headers_mut(), &verified.principal, username.as_str());
-        add_session_nonce(response.headers_mut(), verified.session_nonce);
-        response.extensions_mut().insert(Actor::from(&verified.principal));
+        add_identity(response.headers_mut(), &accepted.principal, username.as_str());
+        add_session_nonce(response.headers_mut(), accepted.session_nonce);
+        response.extensions_mut().insert(Actor::from(&accepted.principal));
         Ok(response)
     }
 }

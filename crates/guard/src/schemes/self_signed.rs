@@ -1,56 +1,60 @@
-//! The path of a self-signed JWT.
+//! A JWT that an account signs itself.
+
+mod across_restarts;
+mod settings;
 
 use countersign_protocol::{
     AccountId, CLIENT_CLOCK_AHEAD, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey,
     UnixTime, Unspent,
-    keys::{PublicKey, Thumbprint, decoy},
+    keys::{Algorithm, PublicKey, Thumbprint, decoy},
     proofs::self_signed::{
         PresentedSelfSigned, SelfSigned, SelfSignedError, SelfSignedExpectations,
     },
     replay::ReplayOwner,
     strict::json,
+    wire::scheme::BEARER,
 };
 
-use super::{Guard, Request, Verdict, check_scope, client_network, owner, unavailable};
+use self::across_restarts::Memory;
+pub use self::{
+    across_restarts::AcrossRestarts,
+    settings::{Reuse, SelfSignedPolicy, SelfSignedProofs},
+};
 use crate::{
+    case::Case,
     ports::{AccountKey, ReplayError, TokenStanding},
-    proofs::{AcrossRestarts, Memory, Reuse, SelfSignedPolicy, SelfSignedProofs},
     refusal::{Refusal, Refused, Signer},
-    verify::Verified,
+    request::{Accepted, Verdict},
 };
 
 /// The member of a JSON body that may name the account.
 const SOURCE: &str = "source";
 
+/// The challenge, without an error.
+pub(crate) fn challenge() -> String {
+    format!("{BEARER} algs=\"{}\"", Algorithm::NAMES.join(" "))
+}
+
 impl SelfSignedProofs {
     /// Whether the body must be read before `text` can be verified.
-    pub(super) fn need_body(&self, text: &str) -> bool {
+    pub(crate) fn need_body(&self, text: &str) -> bool {
         PresentedSelfSigned::parse(text).is_ok_and(|jwt| {
             let nameless = || jwt.account() == Ok(None) && account_in_kid(&jwt).is_none();
             jwt.has_body_hash() || self.policy.other_names && nameless()
         })
     }
-}
 
-impl Guard {
     /// Decides about a request with the self-signed JWT `text`.
-    pub(super) async fn verify_self_signed(
-        &self,
-        text: &str,
-        proofs: &SelfSignedProofs,
-        request: Request<'_>,
-        now: UnixTime,
-    ) -> Verdict {
+    pub(crate) async fn verify(&self, text: &str, case: &Case<'_>) -> Verdict {
+        let Case { request, now, .. } = case;
         let refused = |refusal| Refused::early(refusal, ProofKind::SelfSigned);
         let invalid = |error: SelfSignedError| refused(error.into());
         let jwt = parse(text).map_err(refused)?;
-        let name = account_name(&jwt, &proofs.policy, request.body).map_err(invalid)?;
+        let name = account_name(&jwt, &self.policy, request.body).map_err(invalid)?;
         let kid: Option<Thumbprint> = jwt.kid().and_then(|kid| kid.parse().ok());
-        let candidates =
-            proofs.keys.account_keys(&name, kid.as_ref(), client_network(request.parts)).await;
-        let candidates = candidates.map_err(|error| refused(unavailable(error)))?;
-        let verified = self.verify_by(jwt, &candidates, proofs, request.body, now);
-        let (verified, signer) = verified.map_err(invalid)?;
+        let candidates = self.keys.account_keys(&name, kid.as_ref(), request.network()).await;
+        let candidates = candidates.map_err(|error| refused(error.into()))?;
+        let (verified, signer) = self.verify_by(jwt, &candidates, case).map_err(invalid)?;
         let who = Signer { account_id: signer.account_id, key: signer.key.thumbprint() };
         let refused = |refusal| Refused::of_signer(refusal, ProofKind::SelfSigned, who);
         if signer.standing == TokenStanding::Revoked {
@@ -61,13 +65,13 @@ impl Guard {
         if function.is_some_and(|function| !signer.body_hashes.include(function)) {
             return Err(refused(SelfSignedError::Md5.into()));
         }
-        if proofs.policy.source_is_signer {
-            self.check_source(&name, signer.account_id, proofs, request).await.map_err(refused)?;
+        if self.policy.source_is_signer {
+            self.check_source(&name, signer.account_id, case).await.map_err(refused)?;
         }
-        check_scope(request.scope, &signer.scopes).map_err(refused)?;
-        let owner = owner(signer.account_id, request.parts);
-        let jwt = self.spend(verified, owner, proofs, now).await.map_err(refused)?;
-        proofs.keys.key_used(who.account_id, &who.key, now).await;
+        request.check_scopes(&signer.scopes).map_err(refused)?;
+        let owner = request.replay_owner(signer.account_id);
+        let jwt = self.spend(verified, owner, case).await.map_err(refused)?;
+        self.keys.key_used(who.account_id, &who.key, *now).await;
         let principal = Principal {
             account_id: signer.account_id,
             username: signer.username.clone(),
@@ -80,7 +84,7 @@ impl Guard {
             issued_at: None,
             expires_at: jwt.expires_at,
         };
-        Ok(Verified { principal, session_nonce: None })
+        Ok(Accepted { principal, session_nonce: None })
     }
 
     /// Verifies with whichever candidate has signed, or else with a decoy: an account that is not
@@ -89,17 +93,16 @@ impl Guard {
         &self,
         jwt: PresentedSelfSigned<'_>,
         candidates: &'k [AccountKey],
-        SelfSignedProofs { policy, .. }: &SelfSignedProofs,
-        body: Option<&[u8]>,
-        now: UnixTime,
+        case: &Case<'_>,
     ) -> Result<(Unspent<SelfSigned>, &'k AccountKey), SelfSignedError> {
+        let (policy, of_guard) = (&self.policy, case.policy());
         let expected = SelfSignedExpectations {
-            issuer: &self.0.policy.issuer,
-            audience: &self.0.policy.audience,
+            issuer: &of_guard.issuer,
+            audience: &of_guard.audience,
             require_audience: policy.require_audience,
             max_lifetime: policy.max_lifetime,
-            skew: self.0.policy.skew,
-            body,
+            skew: of_guard.skew,
+            body: case.request.body,
             body_hashes: policy.body_hashes,
             require_body_hash: policy.require_body_hash,
         };
@@ -107,7 +110,7 @@ impl Guard {
         let keys = candidates.iter().map(|candidate| &candidate.key);
         let fitting: Vec<&PublicKey> = keys.filter(|key| jwt.may_be_by(key)).collect();
         let keys = if fitting.is_empty() { vec![decoy(algorithm)] } else { fitting };
-        let verified = jwt.verify(keys, &expected, now)?;
+        let verified = jwt.verify(keys, &expected, case.now)?;
         let signer = verified.peek().thumbprint;
         let signer = candidates.iter().find(|candidate| candidate.key.thumbprint() == signer);
         signer.map(|signer| (verified, signer)).ok_or(SelfSignedError::Signature)
@@ -119,16 +122,15 @@ impl Guard {
         &self,
         name: &str,
         signer: AccountId,
-        proofs: &SelfSignedProofs,
-        request: Request<'_>,
+        case: &Case<'_>,
     ) -> Result<(), Refusal> {
+        let Case { request, .. } = case;
         let other = || Refusal::from(SelfSignedError::Source);
         let source = request.body.and_then(account_in_body).ok_or_else(other)?;
         if source == name {
             return Ok(());
         }
-        let client = client_network(request.parts);
-        let keys = proofs.keys.account_keys(&source, None, client).await.map_err(unavailable)?;
+        let keys = self.keys.account_keys(&source, None, request.network()).await?;
         let is_signer = keys.iter().any(|key| key.account_id == signer);
         is_signer.then_some(()).ok_or_else(other)
     }
@@ -138,23 +140,23 @@ impl Guard {
         &self,
         jwt: Unspent<SelfSigned>,
         owner: ReplayOwner,
-        proofs: &SelfSignedProofs,
-        now: UnixTime,
+        case: &Case<'_>,
     ) -> Result<SelfSigned, Refusal> {
-        if proofs.policy.reuse == Reuse::UntilExpiry {
+        if self.policy.reuse == Reuse::UntilExpiry {
             return Ok(jwt.until_expiry());
         }
-        let log = &*self.0.ports.replay_log;
-        let ahead = self.0.policy.skew.max(CLIENT_CLOCK_AHEAD);
-        let since = proofs.across_restarts.as_ref().map(|across| {
+        let (ports, now) = (case.ports(), case.now);
+        let log = &*ports.replay_log;
+        let ahead = case.policy().skew.max(CLIENT_CLOCK_AHEAD);
+        let since = self.across_restarts.as_ref().map(|across| {
             let since = log.began_anew().map_or(across.since, |anew| anew.max(across.since));
-            self.0.memory_start.not_before(since, &*self.0.ports.clock)
+            case.wiring.memory_start.not_before(since, &*ports.clock)
         });
         let memory = since.map_or(Memory::Volatile, |since| {
             AcrossRestarts::memory_for(since, jwt.peek().issued_at, ahead, now)
         });
         let memory_is_sure = since.map_or(UnixTime::EPOCH, |since| since + ahead);
-        let durable = proofs.across_restarts.as_ref().and_then(|across| across.durable.as_deref());
+        let durable = self.across_restarts.as_ref().and_then(|across| across.durable.as_deref());
         let durable = match (memory, durable) {
             (Memory::NotYet | Memory::Unknown | Memory::Durable, None) => {
                 return Err(not_to_be_told(jwt.peek().issued_at, memory_is_sure, now));

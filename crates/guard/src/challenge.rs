@@ -1,0 +1,116 @@
+//! How a refused client is asked to authenticate (RFC 9110 §11.6.1).
+
+use std::fmt::Write as _;
+
+use countersign_protocol::ProofKind;
+use http::{HeaderValue, StatusCode};
+
+use crate::{
+    refusal::{Challenge, Refusal},
+    schemes,
+};
+
+impl Refusal {
+    /// The challenge to use DPoP; none for answers that no other credentials would change.
+    pub fn www_authenticate(&self) -> Option<HeaderValue> {
+        self.challenges(&[ProofKind::Dpop], ProofKind::Dpop, None).pop()
+    }
+
+    /// Where nothing was wrong with what was presented, because nothing was, or where it may be the
+    /// scheme that is wrong: one challenge for each of `kinds` (RFC 9449 §7.2), that for `tried`
+    /// first, since many clients look at one challenge only. Otherwise that one alone, with what was
+    /// wrong. None for answers that no other credentials would change. `metadata` is where
+    /// a client can read more (RFC 9728 §5.1).
+    pub(crate) fn challenges(
+        &self,
+        kinds: &[ProofKind],
+        tried: ProofKind,
+        metadata: Option<&str>,
+    ) -> Vec<HeaderValue> {
+        let told = self.challenge();
+        if matches!(
+            told.status,
+            StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::TOO_MANY_REQUESTS
+        ) {
+            return Vec::new();
+        }
+        let only_tried =
+            told.error.is_some() && kinds.contains(&tried) && !self.may_be_of_another_scheme(tried);
+        let (first, others): (Vec<&ProofKind>, Vec<&ProofKind>) =
+            kinds.iter().partition(|kind| **kind == tried);
+        let others = if only_tried { Vec::new() } else { others };
+        let challenges = first.into_iter().chain(others).filter_map(|kind| {
+            let mut value = schemes::challenge(*kind);
+            if let Some(url) = metadata {
+                let _ = write!(value, ", resource_metadata=\"{url}\"");
+            }
+            if *kind == tried {
+                self.describe(&mut value, &told);
+            }
+            HeaderValue::try_from(value).ok()
+        });
+        challenges.collect()
+    }
+
+    /// Whether the client may have meant another scheme: it sent something as `Bearer`, which a token
+    /// that is bound to a key may not be sent as, or no single scheme at all.
+    const fn may_be_of_another_scheme(&self, tried: ProofKind) -> bool {
+        let as_bearer = matches!(tried, ProofKind::Bearer | ProofKind::SelfSigned);
+        as_bearer && !matches!(self, Self::InsufficientScope(_))
+            || matches!(self, Self::Downgrade | Self::Malformed)
+    }
+
+    /// Adds what was wrong to a challenge.
+    fn describe(&self, value: &mut String, told: &Challenge) {
+        if let Some(error) = told.error {
+            // The texts are ours and of fixed ASCII, but for what a claim or scope is called.
+            let description: String =
+                self.to_string().chars().filter(|c| is_quotable(*c)).collect();
+            let _ = write!(value, ", error=\"{error}\", error_description=\"{description}\"");
+        }
+        if let Self::InsufficientScope(scope) = self {
+            let _ = write!(value, ", scope=\"{scope}\"");
+        }
+    }
+}
+
+/// RFC 6750 §3: what `error_description` may contain.
+const fn is_quotable(c: char) -> bool {
+    matches!(c, ' '..='!' | '#'..='[' | ']'..='~')
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_protocol::proofs::dpop::DpopError;
+
+    use super::*;
+
+    #[test]
+    fn a_request_without_credentials_is_challenged_without_an_error() {
+        let header = Refusal::Missing.www_authenticate().unwrap();
+        assert_eq!(header, "DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\"");
+    }
+
+    #[test]
+    fn a_refusal_names_its_error_code() {
+        let header = Refusal::Proof(DpopError::OtherKey).www_authenticate().unwrap();
+        assert_eq!(
+            header,
+            "DPoP algs=\"EdDSA Ed25519 ES256 ES384 PS256 RS256\", error=\"invalid_token\", \
+             error_description=\"the token is bound to another key\""
+        );
+        let header =
+            Refusal::InsufficientScope("read".parse().unwrap()).www_authenticate().unwrap();
+        assert!(header.to_str().unwrap().ends_with("scope=\"read\""));
+    }
+
+    #[test]
+    fn an_outage_is_not_blamed_on_the_client() {
+        let refusal = Refusal::Unavailable("disk".to_owned());
+        assert_eq!(refusal.challenge().status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refusal.www_authenticate(), None);
+        assert!(!refusal.to_string().contains("disk"), "the cause stays inside");
+    }
+}

@@ -1,0 +1,88 @@
+//! A request that a guard decides about, and what comes of one that is accepted.
+
+use std::net::IpAddr;
+
+use countersign_protocol::{AccountId, ClientNetwork, Principal, Scopes, replay::ReplayOwner};
+use http::{HeaderMap, Method, request::Parts};
+
+use crate::refusal::{Refusal, Refused};
+
+/// What is required of principals where nothing else is said.
+const NO_SCOPES: &Scopes = &Scopes::none();
+
+/// A request to be decided about.
+///
+/// From the head of a request of `http` it is made by `Request::from(&parts)`, and the rest is set
+/// where it is known: `Request { body: Some(&body), ..Request::from(&parts) }`.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path as it was received, without the query.
+    pub path: &'a str,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// The whole body, where [`Guard::needs_body`](crate::Guard::needs_body) asked for it.
+    pub body: Option<&'a [u8]>,
+    /// The scopes that the principal must have.
+    pub required: &'a Scopes,
+    /// The address that it comes from, where that is known.
+    pub client: Option<IpAddr>,
+}
+
+impl<'a> From<&'a Parts> for Request<'a> {
+    /// A request without a body that requires no scope, from the [`ClientAddress`] in its extensions.
+    fn from(parts: &'a Parts) -> Self {
+        Self {
+            method: &parts.method,
+            path: parts.uri.path(),
+            headers: &parts.headers,
+            body: None,
+            required: NO_SCOPES,
+            client: parts.extensions.get::<ClientAddress>().map(|client| client.0),
+        }
+    }
+}
+
+impl Request<'_> {
+    /// The network that it comes from, where that is known.
+    pub(crate) fn network(&self) -> Option<ClientNetwork> {
+        self.client.map(ClientNetwork::from)
+    }
+
+    /// Whose share of the replay log it counts against when it is made by `account`.
+    pub(crate) fn replay_owner(&self, account: AccountId) -> ReplayOwner {
+        ReplayOwner::account(account, self.network())
+    }
+
+    /// Sees that a principal who has the scopes `granted` has those that are required.
+    pub(crate) fn check_scopes(&self, granted: &Scopes) -> Result<(), Refusal> {
+        check_scopes(self.required, granted)
+    }
+}
+
+/// Sees that all scopes of `required` are in `granted`.
+pub(crate) fn check_scopes(required: &Scopes, granted: &Scopes) -> Result<(), Refusal> {
+    let lacks_one = || Refusal::InsufficientScope(required.clone());
+    granted.includes(required).then_some(()).ok_or_else(lacks_one)
+}
+
+/// The address that a request comes from, found out by whoever stands in front of the guard, who
+/// puts it into the request's extensions.
+///
+/// The guard counts what a request uses up against the client's network too where it is there, and
+/// against the account alone where it is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// A request that was accepted.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Who made it.
+    pub principal: Principal,
+    /// The nonce for the session's next request, which the answer must carry.
+    pub session_nonce: Option<String>,
+}
+
+/// What was decided about a request.
+pub(crate) type Verdict = Result<Accepted, Refused>;

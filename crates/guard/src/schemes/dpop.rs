@@ -1,0 +1,276 @@
+//! A DPoP-bound access token, and a proof by the key that it is bound to (RFC 9449).
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use countersign_protocol::{
+    Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, UnixTime, Unspent,
+    challenges::sealed::Nonces,
+    digest::sha256,
+    keys::{Algorithm, KeyError, PublicKey, Thumbprint},
+    proofs::{
+        dpop::{
+            DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof, ProofHeader,
+            TokenBinding,
+        },
+        target_uri::TargetUri,
+    },
+    tokens::{
+        issue::AccessTokenClaims,
+        verify::{AccessToken, AccessTokenExpectations, check_time},
+    },
+    wire::{header, scheme::DPOP},
+};
+use http::HeaderValue;
+use quick_cache::sync::Cache;
+
+use crate::{
+    case::Case,
+    ports::{IssuerKeys, ReplayError, TokenStanding, VerifiedToken},
+    refusal::{Refusal, Refused, Signer},
+    request::{Accepted, Verdict},
+};
+
+/// The challenge, without an error (RFC 9449 §7.1).
+pub(crate) fn challenge() -> String {
+    format!("{DPOP} algs=\"{}\"", Algorithm::NAMES.join(" "))
+}
+
+/// Verifies tokens and proofs, and knows again what it has verified.
+pub(crate) struct Dpop {
+    nonces: Box<dyn Nonces>,
+    /// The nonce that answers carry in this second, with that and the generation of nonces: one may
+    /// serve any number of proofs.
+    nonce: Mutex<Option<((u64, u64), HeaderValue)>>,
+    /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
+    /// Each with the generation of keys that it was verified with.
+    tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
+    /// Counts how often the issuer's keys have changed.
+    generation: AtomicU64,
+    /// The keys of proofs, and the header that each was last seen in.
+    keys: Cache<Thumbprint, ProofKey>,
+}
+
+/// The key of proofs that were accepted.
+#[derive(Clone)]
+struct ProofKey {
+    header: Arc<ProofHeader>,
+    key: PublicKey,
+}
+
+/// A token that is presented, and the SHA-256 of its text.
+#[derive(Clone, Copy)]
+struct Hashed<'a> {
+    text: &'a str,
+    ath: [u8; 32],
+}
+
+impl Dpop {
+    /// With the nonces `nonces`, and room for `capacity` tokens and as many keys.
+    pub(crate) fn new(nonces: impl Nonces + 'static, capacity: usize) -> Self {
+        Self {
+            nonces: Box::new(nonces),
+            nonce: Mutex::default(),
+            tokens: Cache::new(capacity),
+            generation: AtomicU64::new(0),
+            keys: Cache::new(capacity),
+        }
+    }
+
+    /// A fresh nonce for the client's next proof (RFC 9449 §9).
+    pub(crate) fn fresh_nonce(&self, now: UnixTime) -> String {
+        self.nonces.issue(now)
+    }
+
+    /// A nonce that was fresh when the second of `now` began.
+    pub(crate) fn nonce_of_second(&self, now: UnixTime) -> Option<HeaderValue> {
+        let second = now.as_secs();
+        let mut made = self.nonce.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = (second, self.nonces.generation());
+        if let Some((made_for, nonce)) = &*made
+            && *made_for == of
+        {
+            return Some(nonce.clone());
+        }
+        let nonce = HeaderValue::try_from(self.nonces.issue(UnixTime::from_secs(second))).ok()?;
+        *made = Some((of, nonce.clone()));
+        Some(nonce)
+    }
+
+    /// Forgets which tokens verified: the issuer's keys have changed.
+    pub(crate) fn forget_verified_tokens(&self) {
+        // A token that is being verified this moment carries the number from before.
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.tokens.clear();
+    }
+
+    /// Grows with every change of the issuer's keys after which nothing counts that verified before.
+    fn generation(&self, issuer_keys: &dyn IssuerKeys) -> u64 {
+        self.generation.load(Ordering::SeqCst) + issuer_keys.generation()
+    }
+
+    /// Decides about a request with the access token `text`.
+    pub(crate) async fn verify(&self, text: &str, case: &Case<'_>) -> Verdict {
+        let token = Hashed { text, ath: sha256(&[text.as_bytes()]) };
+        let claims = self.verified_token(token, case).await;
+        let claims = claims.map_err(|refusal| Refused::early(refusal, ProofKind::Dpop))?;
+        match self.verify_proof(token, &claims, case).await {
+            Ok(proof) => Ok(Accepted { principal: principal(&claims, proof), session_nonce: None }),
+            Err(refusal) => {
+                let signer = Signer { account_id: claims.account_id, key: claims.bound_to };
+                let refused = Refused::of_signer(refusal, ProofKind::Dpop, signer);
+                Err(Refused { token: Some(claims), ..refused })
+            }
+        }
+    }
+
+    async fn verified_token(
+        &self,
+        token: Hashed<'_>,
+        case: &Case<'_>,
+    ) -> Result<Arc<AccessTokenClaims>, Refusal> {
+        let generation = self.generation(&*case.ports().issuer_keys);
+        let known = self.tokens.get(&token.ath).filter(|(verified, _)| *verified == generation);
+        match known {
+            Some((_, claims)) => {
+                check_time(&claims, None, case.policy().skew, case.now)?;
+                Ok(claims)
+            }
+            None => Box::pin(self.verify_token(token, generation, case)).await,
+        }
+    }
+
+    /// Verifies a token that was not seen before, which is known then.
+    async fn verify_token(
+        &self,
+        Hashed { text, ath }: Hashed<'_>,
+        generation: u64,
+        case: &Case<'_>,
+    ) -> Result<Arc<AccessTokenClaims>, Refusal> {
+        let policy = case.policy();
+        let token = AccessToken::parse(text)?;
+        let key = case.issuer_key(token.kid()).await?;
+        let expected = AccessTokenExpectations {
+            issuer: &policy.issuer,
+            audience: &policy.audience,
+            skew: policy.skew,
+        };
+        let claims = Arc::new(token.verify(&key, &expected, case.now)?);
+        self.tokens.insert(ath, (generation, Arc::clone(&claims)));
+        Ok(claims)
+    }
+
+    /// Verifies standing and proof of a token that says `claims`.
+    async fn verify_proof(
+        &self,
+        Hashed { text, ath }: Hashed<'_>,
+        claims: &AccessTokenClaims,
+        case: &Case<'_>,
+    ) -> Result<DpopProof, Refusal> {
+        let Case { request, now, .. } = case;
+        let ports = case.ports();
+        let token = VerifiedToken { text, claims };
+        if ports.standing.standing(token, *now).await? != TokenStanding::Good {
+            return Err(Refusal::Revoked);
+        }
+        let uri = case.policy().origin.join_received(request.path);
+        let uri = uri.map_err(|_| DpopError::RequestUri)?;
+        let proof = self.presented_proof(&uri, TokenBinding { ath, jkt: claims.bound_to }, case)?;
+        request.check_scopes(&claims.scopes)?;
+        // Last of all: a proof that is refused for another reason is not used up.
+        let owner = request.replay_owner(claims.account_id);
+        let receipt = ports.replay_log.check_and_insert(proof.entry(), owner, *now).await;
+        let receipt = receipt.map_err(|error| match error {
+            ReplayError::ShareUsedUp(error) => error.into(),
+            ReplayError::Used => Refusal::Replayed,
+            // The nonce was good for a log that is gone.
+            ReplayError::BegunAnew => DpopError::Nonce.into(),
+            ReplayError::Unavailable(_) => Refusal::Unavailable(error.to_string()),
+        })?;
+        proof.redeem(&receipt).ok_or(Refusal::Replayed)
+    }
+
+    fn presented_proof(
+        &self,
+        uri: &TargetUri,
+        binding: TokenBinding,
+        case: &Case<'_>,
+    ) -> Result<Unspent<DpopProof>, DpopError> {
+        let known = self.keys.get(&binding.jkt);
+        let fields = case.request.headers.get_all(header::DPOP).iter().map(HeaderValue::as_bytes);
+        let proof = PresentedProof::from_fields(fields, |_| {
+            known.as_ref().map(|key| Arc::clone(&key.header))
+        })?;
+        if proof.jwk().thumbprint() != binding.jkt {
+            return Err(DpopError::OtherKey);
+        }
+        check_algorithm(&proof, &binding.jkt, case)?;
+        let expected = DpopExpectations {
+            method: case.request.method.as_str(),
+            uri,
+            access_token: Some(binding),
+            nonce: NonceRule::Required(&*self.nonces),
+            window: case.policy().proof_window,
+        };
+        match known {
+            Some(known) if Arc::ptr_eq(&known.header, proof.header()) => {
+                proof.verify(&known.key, &expected, case.now)
+            }
+            known => self.verify_first(proof, known, &expected, case),
+        }
+    }
+
+    /// Verifies a proof with a header that was not seen before, which is known then.
+    fn verify_first(
+        &self,
+        proof: PresentedProof<'_>,
+        known: Option<ProofKey>,
+        expected: &DpopExpectations<'_>,
+        case: &Case<'_>,
+    ) -> Result<Unspent<DpopProof>, DpopError> {
+        let header = Arc::clone(proof.header());
+        let policy = &case.policy().keys;
+        let key = PublicKey::from_jwk_cached(header.jwk(), policy, |_| known.map(|own| own.key))?;
+        let verified = proof.verify(&key, expected, case.now)?;
+        if header.is_worth_keeping() {
+            self.keys.insert(header.thumbprint(), ProofKey { header, key });
+        }
+        Ok(verified)
+    }
+}
+
+/// A key that was registered for one algorithm signs proofs with no other (RFC 8725 §3.1). Only
+/// those of RSA fit several.
+fn check_algorithm(
+    proof: &PresentedProof<'_>,
+    key: &Thumbprint,
+    case: &Case<'_>,
+) -> Result<(), DpopError> {
+    let algorithm = proof.algorithm();
+    if !matches!(algorithm, Algorithm::Ps256 | Algorithm::Rs256) {
+        return Ok(());
+    }
+    match case.ports().standing.algorithms(key) {
+        Some(registered) if !registered.contains(&algorithm) => {
+            Err(KeyError::AlgorithmMismatch.into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {
+    Principal {
+        account_id: token.account_id,
+        username: token.username.clone(),
+        key: Some(ProvenKey { credential: token.credential, thumbprint: proof.thumbprint }),
+        proof: ProofKind::Dpop,
+        token_id: Some(token.token_id.clone()),
+        scopes: token.scopes.clone(),
+        narrowed: token.narrowed,
+        covers: Coverage { target: CoveredTarget::Request, body: proof.body_hash },
+        issued_at: Some(token.issued_at),
+        expires_at: token.expires_at,
+    }
+}

@@ -1,0 +1,63 @@
+//! A signature over a nonce of the server and the session's JWT.
+
+use countersign_protocol::{ProofKind, keys::Algorithm, strict::base64, wire};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{
+    case::Case,
+    ports::{SessionRefusal, Sessions, SignedMessage},
+    refusal::{Refusal, Refused, SignedMessageError},
+    request::{Accepted, Verdict},
+};
+
+/// The nonce for the session's next message.
+const SESSION_NONCE: HeaderName = HeaderName::from_static(wire::header::SESSION_NONCE);
+
+/// The challenge, without an error. An RSA key signs messages with PSS alone.
+pub(crate) fn challenge() -> String {
+    let not_pss = Some(Algorithm::Rs256);
+    let fitting = Algorithm::NAMES.into_iter().filter(|name| Algorithm::from_name(name) != not_pss);
+    let scheme = wire::scheme::SIGNED_MESSAGE;
+    format!("{scheme} algs=\"{}\"", fitting.collect::<Vec<_>>().join(" "))
+}
+
+/// Decides about a request with the session `jwt`.
+pub(crate) async fn verify(sessions: &dyn Sessions, jwt: &str, case: &Case<'_>) -> Verdict {
+    let Case { request, now, .. } = case;
+    let refused = |refusal| Refused::early(refusal, ProofKind::SignedMessage);
+    let signature = signature(request.headers).map_err(|error| refused(error.into()))?;
+    let message = SignedMessage { jwt, signature: &signature, client: request.client };
+    let checked = sessions.check(message, *now).await.map_err(|error| refused(error.into()))?;
+    let principal = checked.principal().clone();
+    let refused = |refusal| Refused::of_principal(refusal, &principal);
+    request.check_scopes(&principal.scopes).map_err(refused)?;
+    // Last of all: a nonce whose request is refused for another reason is not used up.
+    let next = checked.redeem(*now).await.map_err(|error| refused(error.into()))?;
+    Ok(Accepted { principal, session_nonce: Some(next) })
+}
+
+/// Adds to the answer to a signed message the nonce for the session's next one.
+pub fn add_session_nonce(headers: &mut HeaderMap, nonce: Option<String>) {
+    if let Some(Ok(nonce)) = nonce.map(HeaderValue::try_from) {
+        headers.insert(SESSION_NONCE, nonce);
+    }
+}
+
+fn signature(headers: &HeaderMap) -> Result<Vec<u8>, SignedMessageError> {
+    let mut fields = headers.get_all(wire::header::SIGNED_MESSAGE).iter();
+    let field = fields.next().ok_or(SignedMessageError::Absent)?;
+    if fields.next().is_some() {
+        return Err(SignedMessageError::Malformed);
+    }
+    let text = field.to_str().map_err(|_| SignedMessageError::Malformed)?;
+    base64::decode(text).map_err(|_| SignedMessageError::Malformed)
+}
+
+impl From<SessionRefusal> for Refusal {
+    fn from(refusal: SessionRefusal) -> Self {
+        match refusal {
+            SessionRefusal::Refused => SignedMessageError::Refused.into(),
+            SessionRefusal::Unavailable(cause) => Self::Unavailable(cause),
+        }
+    }
+}

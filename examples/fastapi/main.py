@@ -12,7 +12,7 @@ guard = Guard(
     issuer=os.environ.get("ISSUER", "http://127.0.0.1:8080"),
     origin=os.environ.get("ORIGIN", "http://127.0.0.1:8000"),
     accept_self_signed=True,
-    accept_signjwt=True,
+    accept_signed_messages=True,
     scopes_supported=["admin"],
 )
 app = FastAPI(title="An API behind the guard")

@@ -351,7 +351,7 @@ def test_a_refusal_says_what_to_answer(issuer, origins):
 
 def test_waiting_for_the_server_does_not_hold_up_the_event_loop(issuer, origins):
     """The server is asked about each signed message."""
-    guard = local_guard(issuer, origins, accept_signjwt=True)
+    guard = local_guard(issuer, origins, accept_signed_messages=True)
 
     async def both():
         sessions = [SignJwtClient(issuer) for _ in range(3)]

@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     audience: Option<String>,
     accept_dpop: bool,
     accept_self_signed: Option<SelfSigned>,
-    accept_signjwt: bool,
+    accept_signed_messages: bool,
     accept_bearer: bool,
     max_lag: f64,
     outage: f64,
@@ -81,8 +81,8 @@ impl Settings {
         if let Some(self_signed) = &self.accept_self_signed {
             server = self_signed.accepted_by(server)?;
         }
-        if self.accept_signjwt {
-            server = server.accept_signjwt();
+        if self.accept_signed_messages {
+            server = server.accept_signed_messages();
         }
         if self.accept_bearer {
             server = server.accept_bearer();

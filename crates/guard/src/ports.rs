@@ -124,7 +124,7 @@ pub struct AccountKey {
     pub standing: TokenStanding,
 }
 
-/// The sessions of *signjwt*, whose requests are signed together with a nonce.
+/// Sessions whose requests are signed together with a nonce.
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// Verifies a signed message. Its nonce is not used up.

@@ -206,7 +206,7 @@ fn parse(body: &[u8]) -> Result<PublishedAccount, String> {
     let scopes = text("scope").unwrap_or_default().parse().map_err(|_| "no list of scopes")?;
     let username = text("username").and_then(|name| name.parse().ok());
     let fingerprint = text("fingerprint").and_then(|text| text.parse().ok());
-    // An account with a fingerprint came by gradecoin, which takes keys that are a few bits short.
+    // Only an account with a fingerprint may have keys that are a few bits short.
     let policy = KeyPolicy::default();
     let policy = if fingerprint.is_some() { policy.by_whole_bytes() } else { policy };
     let keys = jwks::keys_of(&members, &policy)?;

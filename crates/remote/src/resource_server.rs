@@ -37,7 +37,7 @@ pub struct ResourceServer {
     policy: GuardPolicy,
     dpop: bool,
     self_signed: Option<SelfSignedPolicy>,
-    signjwt: bool,
+    signed_messages: bool,
     bearer: bool,
     freshness: Freshness,
     caller: Option<Caller>,
@@ -73,7 +73,7 @@ impl ResourceServer {
             policy,
             dpop: true,
             self_signed: None,
-            signjwt: false,
+            signed_messages: false,
             bearer: false,
             freshness,
             caller: None,
@@ -114,10 +114,9 @@ impl ResourceServer {
     }
 
     /// In place of [`Self::accept_self_signed`]: JWTs count that accounts sign over the body of their
-    /// request, as the clients of *gradecoin* do, and `aud` may be left out. Whatever `policy` says,
-    /// `tha` must be there, so that whoever receives such a JWT has the one body that was signed, and no
-    /// other, to bring to the next service; and there it works only if that service takes bodies without
-    /// `aud` too. It covers neither method nor URL: let the body say all that a request does, and give
+    /// request, and `aud` may be left out. Whatever `policy` says, `tha` must be there, so that whoever
+    /// receives such a JWT has the one body that was signed, and no other, to bring to the next service;
+    /// and there it works only if that service takes bodies without `aud` too. It covers neither method nor URL: let the body say all that a request does, and give
     /// such JWTs nothing to read. An `aud` that is there must be this service alone.
     pub fn accept_signed_bodies(mut self, policy: SelfSignedPolicy) -> Self {
         let policy =
@@ -127,8 +126,8 @@ impl ResourceServer {
     }
 
     /// Signatures over nonce and session count. The issuer is asked about each of them.
-    pub fn accept_signjwt(mut self) -> Self {
-        self.signjwt = true;
+    pub fn accept_signed_messages(mut self) -> Self {
+        self.signed_messages = true;
         self
     }
 
@@ -282,7 +281,7 @@ impl ResourceServer {
         let proofs = Proofs {
             dpop: self.dpop,
             self_signed,
-            signed_messages: self.signjwt.then(sessions),
+            signed_messages: self.signed_messages.then(sessions),
             bearer: self.bearer,
         };
         let introspection = self.caller.map(|caller| {

@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let guard = ResourceServer::new(&issuer, &origin)?
         .accept_self_signed(SelfSignedPolicy::default())
-        .accept_signjwt()
+        .accept_signed_messages()
         .scopes_supported(["admin"])
         .start()?;
     let metadata = guard.metadata();

@@ -18,7 +18,7 @@ def guard():
         os.environ["ISSUER"],
         os.environ["ORIGIN"],
         accept_self_signed=SelfSigned(max_hashed_body=MAX_BODY),
-        accept_signjwt=True,
+        accept_signed_messages=True,
     )
 
 

@@ -14,7 +14,7 @@ class Settings(TypedDict):
     audience: str | None
     accept_dpop: bool
     accept_self_signed: SelfSigned | None
-    accept_signjwt: bool
+    accept_signed_messages: bool
     accept_bearer: bool
     max_lag: float
     outage: float

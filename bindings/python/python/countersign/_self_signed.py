@@ -18,7 +18,7 @@ class SelfSigned:
     require_body_hash: bool = False
     """Whether `tha`, the hash of the body, must be there."""
     accept_md5: bool = False
-    """Whether `tha` may be an MD5 hash, as the *gradecoin* protocol has it, for accounts that came by it."""
+    """Whether `tha` may be an MD5 hash, for accounts whose protocol demands it."""
     max_hashed_body: int = 64 * 1024
     """The largest body that is read to be hashed, in bytes."""
     until_expiry: bool = False

@@ -36,7 +36,7 @@ class Verifier:
         audience: str | None = None,
         accept_dpop: bool = True,
         accept_self_signed: bool | SelfSigned = False,
-        accept_signjwt: bool = False,
+        accept_signed_messages: bool = False,
         accept_bearer: bool = False,
         max_lag: float = 10.0,
         outage: float = 900.0,
@@ -60,7 +60,7 @@ class Verifier:
             audience: What tokens must name in `aud`, in place of the origin.
             accept_dpop: Whether DPoP-bound access tokens count (RFC 9449).
             accept_self_signed: Whether JWTs count that accounts sign themselves.
-            accept_signjwt: Whether signatures over nonce and session count. The issuer is asked about each.
+            accept_signed_messages: Whether signatures over nonce and session count. The issuer is asked about each.
             accept_bearer: Whether tokens count that are bound to no key: whoever gets hold of one can use it. They name
                 no API: each works at every API, not yours alone, that accepts them of the same issuer.
             max_lag: How long after a revocation it may still be unknown here, while the issuer can be reached.
@@ -95,7 +95,7 @@ class Verifier:
             "audience": audience,
             "accept_dpop": accept_dpop,
             "accept_self_signed": accept_self_signed or None,
-            "accept_signjwt": accept_signjwt,
+            "accept_signed_messages": accept_signed_messages,
             "accept_bearer": accept_bearer,
             "max_lag": max_lag,
             "outage": outage,
@@ -108,7 +108,7 @@ class Verifier:
             "shared_state": shared_state if isinstance(shared_state, bool) else os.fspath(shared_state),
             "nonce_secret": nonce_secret.encode() if isinstance(nonce_secret, str) else nonce_secret,
         }
-        if not (accept_dpop or accept_self_signed or accept_signjwt or accept_bearer):
+        if not (accept_dpop or accept_self_signed or accept_signed_messages or accept_bearer):
             raise ValueError("a guard that accepts no kind of proof lets nobody through")
         self.settings: Final = settings
         self.native: Final = _native.Guard(settings)

@@ -113,7 +113,7 @@ def signature(guard: Verifier) -> inspect.Signature:
     settings = guard.settings
     kinds = {
         "DPoP": settings["accept_dpop"],
-        "SignJWT": settings["accept_signjwt"],
+        "SignJWT": settings["accept_signed_messages"],
         "Bearer": settings["accept_self_signed"] is not None,
         "Bearer token": settings["accept_bearer"],
     }

@@ -135,9 +135,9 @@ async fn a_refusal_is_told_in_the_challenge_of_the_scheme() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         let challenges: Vec<_> =
             response.headers().get_all(header::WWW_AUTHENTICATE).iter().collect();
-        let [signjwt] = challenges.as_slice() else { panic!("{challenges:?}") };
-        assert!(signjwt.to_str().unwrap().starts_with("SignJWT algs=\""));
-        assert!(signjwt.to_str().unwrap().contains("error=\"invalid_token\""));
+        let [challenge] = challenges.as_slice() else { panic!("{challenges:?}") };
+        assert!(challenge.to_str().unwrap().starts_with("SignJWT algs=\""));
+        assert!(challenge.to_str().unwrap().contains("error=\"invalid_token\""));
     }
     assert_eq!(redeemed.load(SeqCst), 0, "no nonce is used up");
 }

@@ -204,7 +204,7 @@ async fn a_jwt_that_a_restart_could_not_tell_from_a_used_one_is_refused() {
 
 #[tokio::test]
 async fn signed_messages_are_put_to_the_issuer() {
-    let world = World::with(ResourceServer::accept_signjwt).await;
+    let world = World::with(ResourceServer::accept_signed_messages).await;
     let authorization = format!("SignJWT {SESSION}");
     let signed = |signature: &[u8]| {
         let signature = base64::encode(signature);
@@ -228,7 +228,7 @@ async fn signed_messages_are_put_to_the_issuer() {
 
 #[tokio::test]
 async fn what_cannot_be_a_message_of_a_session_is_refused_without_asking() {
-    let world = World::with(ResourceServer::accept_signjwt).await;
+    let world = World::with(ResourceServer::accept_signed_messages).await;
     for (jwt, signature) in [
         ("x", &[0; 64][..]),
         ("eyJhbGciOiJSUzI1NiJ9.e30.AAAA", &[0; 64]),

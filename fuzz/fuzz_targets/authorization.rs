@@ -52,6 +52,10 @@ impl IssuerKeys for World {
     ) -> Result<Option<PublicKey>, PortUnavailable> {
         Ok(Some(self.key.clone()))
     }
+
+    fn generation(&self) -> u64 {
+        0
+    }
 }
 
 #[async_trait]

@@ -42,7 +42,6 @@ const GATHER: Duration = Duration::from_millis(50);
 /// The housekeeping of an [`Authority`].
 pub struct Maintenance {
     authority: Arc<Authority>,
-    on_foreign_change: Box<dyn Fn() + Send + Sync>,
     /// Whether a change was noticed that could not be taken over yet.
     behind: AtomicBool,
     clock: ClockWatch,
@@ -53,17 +52,12 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
-    /// Housekeeping for `authority`; `on_foreign_change` is called when another process changed
-    /// the store, for whoever else keeps copies of it.
-    pub fn new(
-        authority: Arc<Authority>,
-        on_foreign_change: impl Fn() + Send + Sync + 'static,
-    ) -> Self {
+    /// Housekeeping for `authority`.
+    pub fn new(authority: Arc<Authority>) -> Self {
         let clock = &authority.core.ports.clock;
         Self {
             clock: ClockWatch::new(clock.now(), clock.monotonic()),
             authority,
-            on_foreign_change: Box::new(on_foreign_change),
             behind: AtomicBool::new(false),
             went_back: AtomicBool::new(false),
             moments_are_ahead: AtomicBool::new(false),
@@ -178,8 +172,6 @@ impl Maintenance {
         let ended = core.forgets_up_to();
         let revoked = ports.revocations.revoked_tokens(ended, READ).await;
         let reloaded = signing_keys.reload().await;
-        // Last, so that nothing is remembered anew by what was known before; and in any case.
-        (self.on_foreign_change)();
         let revoked = revoked.map(|revoked| tokens.revoked.add(revoked));
         tokens.feed.forget();
         revoked?;

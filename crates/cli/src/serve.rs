@@ -182,7 +182,6 @@ pub(crate) async fn serve(
     let opened =
         on_a_thread_of_its_own(|| server::start(settings, allowed, || settings.policy(origin)))?;
     let app = App::new(Arc::clone(&opened.authority), transport);
-    let guarding = app.clone();
     let store_metrics = Arc::clone(&app.metrics);
     let log = app.access_log();
     opened.store.measure(
@@ -191,10 +190,7 @@ pub(crate) async fn serve(
             store_metrics.store_operation(operation.name(), took);
         },
     );
-    let maintenance = || {
-        let guarding = guarding.clone();
-        Maintenance::new(Arc::clone(&opened.authority), move || guarding.forget_verified_tokens())
-    };
+    let maintenance = || Maintenance::new(Arc::clone(&opened.authority));
     let Opened { master_key, is_new, .. } = &opened;
     started(Started { address, issuer, master_key: master_key.clone(), is_new: *is_new });
     let housekeeping = tokio::spawn(maintenance().run());

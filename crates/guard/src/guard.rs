@@ -138,9 +138,4 @@ impl Guard {
     pub(crate) fn nonce_of_this_second(&self) -> Option<HeaderValue> {
         self.0.dpop.nonce_of_second(self.0.wiring.ports.clock.now())
     }
-
-    /// Forgets which tokens verified: the issuer's keys have changed.
-    pub fn forget_verified_tokens(&self) {
-        self.0.dpop.forget_verified_tokens();
-    }
 }

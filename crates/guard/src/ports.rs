@@ -33,10 +33,8 @@ pub trait IssuerKeys: Send + Sync {
         now: UnixTime,
     ) -> Result<Option<PublicKey>, PortUnavailable>;
 
-    /// Counts how often a key was withdrawn: tokens that verified before count no longer.
-    fn generation(&self) -> u64 {
-        0
-    }
+    /// Changes when a key is withdrawn: what verified before must verify anew.
+    fn generation(&self) -> u64;
 }
 
 /// Whether tokens that verify are still good: neither the token, nor its key, nor its account has

@@ -112,12 +112,6 @@ impl App {
         }))
     }
 
-    /// Lets every guard forget which tokens verified: the signing keys have changed.
-    pub fn forget_verified_tokens(&self) {
-        self.guard.forget_verified_tokens();
-        self.protected.guards().for_each(Guard::forget_verified_tokens);
-    }
-
     /// Everything that is served.
     ///
     /// Each route has one layer, a tuple with the outermost first: every level of the router costs a

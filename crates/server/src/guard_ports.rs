@@ -28,6 +28,10 @@ impl IssuerKeys for AuthorityPorts {
     ) -> Result<Option<PublicKey>, PortUnavailable> {
         Ok(self.0.core.signing_keys().public_key(kid, now))
     }
+
+    fn generation(&self) -> u64 {
+        self.0.core.signing_keys().withdrawals()
+    }
 }
 
 #[async_trait]

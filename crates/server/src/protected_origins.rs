@@ -31,11 +31,6 @@ impl ProtectedOrigins {
         self.0.is_empty()
     }
 
-    /// The guards.
-    pub(crate) fn guards(&self) -> impl Iterator<Item = &Guard> {
-        self.0.iter().map(|protected| &protected.guard)
-    }
-
     /// The guard of the place that a proxy names. The name chooses among what is configured and is
     /// otherwise not believed.
     ///

@@ -1,6 +1,12 @@
 //! The server's signing keys: sealed at rest, parsed in memory, rotated by the clock.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use countersign_protocol::{
@@ -34,6 +40,7 @@ pub struct SigningKeys {
     pub(super) schedules: Vec<Schedule>,
     pub(super) loaded: ArcSwap<Vec<LoadedKey>>,
     published: ArcSwapOption<PublishedKeys>,
+    withdrawals: AtomicU64,
     /// Held while keys are changed or read anew, so that two changes cannot both make a successor.
     pub(super) changing: tokio::sync::Mutex<()>,
 }
@@ -76,6 +83,7 @@ impl SigningKeys {
             schedules: schedules.into_iter().collect(),
             loaded: ArcSwap::default(),
             published: ArcSwapOption::empty(),
+            withdrawals: AtomicU64::new(0),
             changing: tokio::sync::Mutex::new(()),
         };
         keys.reload().await?;
@@ -108,8 +116,23 @@ impl SigningKeys {
             None => open(&sealed, &self.sealing),
         };
         let keys = sealed.into_iter().map(open).collect::<Result<Vec<_>, SigningKeyError>>()?;
+        let lasts = |old: &LoadedKey| {
+            let same = keys.iter().find(|key| key.kid == old.kid);
+            same.is_some_and(|key| key.life.expires_at >= old.life.expires_at)
+        };
+        let is_withdrawal = !present.iter().all(lasts);
         self.loaded.store(Arc::new(keys));
+        // Afterwards, so that whoever sees the new number verifies by the new keys.
+        if is_withdrawal {
+            self.withdrawals.fetch_add(1, SeqCst);
+        }
         Ok(())
+    }
+
+    /// How often keys were withdrawn, removed, or given an earlier end, here or by another process:
+    /// what verified before may verify no longer.
+    pub fn withdrawals(&self) -> u64 {
+        self.withdrawals.load(SeqCst)
     }
 
     /// Does what the schedule demands at `now`: makes a key when none signs, makes the successor

@@ -114,8 +114,6 @@ struct Setting {
     world: World,
     fake: Arc<Fake>,
     keys: Arc<KeyStore>,
-    /// How many signing keys were known whenever others were told to forget.
-    told: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Setting {
@@ -131,15 +129,11 @@ impl Setting {
             },
         )
         .await;
-        Self { world, fake, keys, told: Arc::default() }
+        Self { world, fake, keys }
     }
 
     fn maintenance(&self) -> Maintenance {
-        let (authority, told) = (Arc::clone(&self.world.authority), Arc::clone(&self.told));
-        Maintenance::new(Arc::clone(&self.world.authority), move || {
-            let known = authority.core.signing_keys().summaries(authority.core.now()).len();
-            told.lock().push(known);
-        })
+        Maintenance::new(Arc::clone(&self.world.authority))
     }
 
     /// Another process rotates the signing keys.
@@ -160,6 +154,10 @@ impl Setting {
             issued_at: token.issued_at,
             expires_at: token.expires_at,
         });
+    }
+
+    fn withdrawals(&self) -> u64 {
+        self.world.authority.core.signing_keys().withdrawals()
     }
 
     fn known_keys(&self) -> usize {
@@ -184,18 +182,18 @@ impl Setting {
 }
 
 #[tokio::test]
-async fn others_are_told_to_forget_after_the_change_was_taken_over() {
+async fn a_withdrawal_by_another_process_counts_once_it_was_taken_over() {
     let setting = Setting::new().await;
     let maintenance = setting.maintenance();
     maintenance.take_over_changes().await.unwrap();
-    assert!(setting.told.lock().is_empty(), "nothing has changed");
+    assert_eq!(setting.withdrawals(), 0, "nothing has changed");
 
     setting.rotate_elsewhere().await;
     assert_eq!(setting.known_keys(), 1);
     maintenance.take_over_changes().await.unwrap();
-    assert_eq!(*setting.told.lock(), [2], "the new key was known when they were told");
+    assert_eq!((setting.known_keys(), setting.withdrawals()), (2, 1));
     maintenance.take_over_changes().await.unwrap();
-    assert_eq!(setting.told.lock().len(), 1, "once for each change");
+    assert_eq!(setting.withdrawals(), 1, "once for each change");
 }
 
 #[tokio::test]
@@ -220,14 +218,13 @@ async fn a_change_that_could_not_be_taken_over_is_tried_again() {
     setting.keys.fail(true);
     assert!(matches!(maintenance.take_over_changes().await, Err(SigningKeyError::Store(_))));
     assert!(!setting.stands(&token).await, "one failure does not keep the rest from being done");
-    assert_eq!(*setting.told.lock(), [1], "others forget in any case");
+    assert_eq!(setting.withdrawals(), 0, "the keys are still those of before");
 
     setting.keys.fail(false);
     maintenance.take_over_changes().await.unwrap();
-    assert_eq!(setting.known_keys(), 2);
-    assert_eq!(*setting.told.lock(), [1, 2]);
+    assert_eq!((setting.known_keys(), setting.withdrawals()), (2, 1));
     maintenance.take_over_changes().await.unwrap();
-    assert_eq!(setting.told.lock().len(), 2, "now it is done");
+    assert_eq!(setting.withdrawals(), 1, "now it is done");
 }
 
 #[tokio::test]
@@ -345,7 +342,7 @@ async fn a_clock_that_is_ahead_at_a_start_prunes_nothing_for_an_hour() {
     *setting.fake.recorded.lock() = vec![event(NOW)];
     let jump = Duration::from_hours(24 * 91);
     setting.world.clock.set(NOW + jump);
-    let maintenance = Maintenance::new(setting.world.restarted().await, || {});
+    let maintenance = Maintenance::new(setting.world.restarted().await);
     maintenance.maintain().await.unwrap();
     assert_eq!(setting.fake.pruned.lock().last().unwrap().0, NOW);
     let asked = *setting.fake.asked_until.lock();

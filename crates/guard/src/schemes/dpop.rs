@@ -1,9 +1,6 @@
 //! A DPoP-bound access token, and a proof by the key that it is bound to (RFC 9449).
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use countersign_protocol::{
     Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, UnixTime, Unspent,
@@ -28,7 +25,7 @@ use quick_cache::sync::Cache;
 
 use crate::{
     case::Case,
-    ports::{IssuerKeys, ReplayError, TokenStanding, VerifiedToken},
+    ports::{ReplayError, TokenStanding, VerifiedToken},
     refusal::{Refusal, Refused, Signer},
     request::{Accepted, Verdict},
 };
@@ -47,8 +44,6 @@ pub(crate) struct Dpop {
     /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
     /// Each with the generation of keys that it was verified with.
     tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
-    /// Counts how often the issuer's keys have changed.
-    generation: AtomicU64,
     /// The keys of proofs, and the header that each was last seen in.
     keys: Cache<Thumbprint, ProofKey>,
 }
@@ -74,7 +69,6 @@ impl Dpop {
             nonces: Box::new(nonces),
             nonce: Mutex::default(),
             tokens: Cache::new(capacity),
-            generation: AtomicU64::new(0),
             keys: Cache::new(capacity),
         }
     }
@@ -99,18 +93,6 @@ impl Dpop {
         Some(nonce)
     }
 
-    /// Forgets which tokens verified: the issuer's keys have changed.
-    pub(crate) fn forget_verified_tokens(&self) {
-        // A token that is being verified this moment carries the number from before.
-        self.generation.fetch_add(1, Ordering::SeqCst);
-        self.tokens.clear();
-    }
-
-    /// Grows with every change of the issuer's keys after which nothing counts that verified before.
-    fn generation(&self, issuer_keys: &dyn IssuerKeys) -> u64 {
-        self.generation.load(Ordering::SeqCst) + issuer_keys.generation()
-    }
-
     /// Decides about a request with the access token `text`.
     pub(crate) async fn verify(&self, text: &str, case: &Case<'_>) -> Verdict {
         let token = Hashed { text, ath: sha256(&[text.as_bytes()]) };
@@ -131,7 +113,8 @@ impl Dpop {
         token: Hashed<'_>,
         case: &Case<'_>,
     ) -> Result<Arc<AccessTokenClaims>, Refusal> {
-        let generation = self.generation(&*case.ports().issuer_keys);
+        // Read before the key is, so that a key which is withdrawn meanwhile is noticed.
+        let generation = case.ports().issuer_keys.generation();
         let known = self.tokens.get(&token.ath).filter(|(verified, _)| *verified == generation);
         match known {
             Some((_, claims)) => {

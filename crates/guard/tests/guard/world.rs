@@ -5,7 +5,7 @@ use std::{
     future::ready,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -266,6 +266,7 @@ pub(crate) fn credential() -> Thumbprint {
 pub(crate) struct FakeIssuerKeys {
     keys: Mutex<HashMap<Thumbprint, PublicKey>>,
     asked: AtomicUsize,
+    withdrawals: AtomicU64,
     pub(crate) away: AtomicBool,
 }
 
@@ -276,6 +277,7 @@ impl FakeIssuerKeys {
 
     pub(crate) fn withdraw_all(&self) {
         self.keys.lock().unwrap().clear();
+        self.withdrawals.fetch_add(1, SeqCst);
     }
 
     pub(crate) fn asked(&self) -> usize {
@@ -295,6 +297,10 @@ impl IssuerKeys for FakeIssuerKeys {
             return Err(PortUnavailable("the key server has caught fire".to_owned()));
         }
         Ok(self.keys.lock().unwrap().get(kid).cloned())
+    }
+
+    fn generation(&self) -> u64 {
+        self.withdrawals.load(SeqCst)
     }
 }
 

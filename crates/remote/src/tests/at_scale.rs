@@ -56,7 +56,7 @@ impl Server {
         let router = App::new(Arc::clone(&authority), settings()).router();
         let router = router.layer(axum::middleware::from_fn(from_loopback));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let maintenance = Maintenance::new(Arc::clone(&authority), || {});
+        let maintenance = Maintenance::new(Arc::clone(&authority));
         Self { authority, maintenance, clock, origin, data_dir }
     }
 
@@ -177,7 +177,8 @@ fn settings() -> Settings {
 async fn verdict(
     guard: &RemoteGuard,
     server: &Server,
-    (key, token): (&PrivateKey, &str),
+    key: &PrivateKey,
+    token: &str,
 ) -> Result<Principal, Refusal> {
     let nonce = guard.guard().fresh_nonce();
     let request = dpop_request(key, token, &nonce, server.clock.now());
@@ -192,16 +193,16 @@ async fn whatever_was_revoked_a_disabled_account_is_refused_within_the_lag() {
     let bob = server.register("bob", &bobs).await;
     let guard = server.guard().await;
     let old = server.token(bob, &bobs);
-    verdict(&guard, &server, (&bobs, &old)).await.unwrap();
+    verdict(&guard, &server, &bobs, &old).await.unwrap();
 
     server.clock.advance(Duration::from_secs(1));
     server.revoke_very_much().await;
     server.clock.advance(Duration::from_secs(1));
     guard.refresh().await.unwrap();
     let (alices_token, bobs_token) = (server.token(alice, &alices), server.token(bob, &bobs));
-    verdict(&guard, &server, (&alices, &alices_token)).await.unwrap();
-    verdict(&guard, &server, (&bobs, &bobs_token)).await.unwrap();
-    let refused = verdict(&guard, &server, (&bobs, &old)).await;
+    verdict(&guard, &server, &alices, &alices_token).await.unwrap();
+    verdict(&guard, &server, &bobs, &bobs_token).await.unwrap();
+    let refused = verdict(&guard, &server, &bobs, &old).await;
     assert_eq!(refused, Err(Refusal::Revoked), "what cannot be told apart is refused");
 
     server.disable(alice).await;
@@ -209,8 +210,8 @@ async fn whatever_was_revoked_a_disabled_account_is_refused_within_the_lag() {
     guard.refresh().await.unwrap();
     let started_now = server.guard().await;
     for guard in [&guard, &started_now] {
-        let refused = verdict(guard, &server, (&alices, &alices_token)).await;
+        let refused = verdict(guard, &server, &alices, &alices_token).await;
         assert_eq!(refused, Err(Refusal::Revoked));
-        verdict(guard, &server, (&bobs, &bobs_token)).await.unwrap();
+        verdict(guard, &server, &bobs, &bobs_token).await.unwrap();
     }
 }

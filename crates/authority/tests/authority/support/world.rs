@@ -218,8 +218,7 @@ impl World {
 
     /// What the audit trail says, newest first, the refusals that were just noted included.
     pub(crate) async fn trail(&self) -> Vec<AuditEvent> {
-        let maintenance =
-            countersign_authority::Maintenance::new(Arc::clone(&self.authority), || {});
+        let maintenance = countersign_authority::Maintenance::new(Arc::clone(&self.authority));
         maintenance.write_trail().await;
         let events = self.ports.audit.events(&AuditFilter::default(), 1000).await.unwrap();
         events.into_iter().map(|recorded| recorded.event).collect()

@@ -125,9 +125,7 @@ impl TestApp {
         let authority = Arc::new(Authority::start(policy, ports, vault).await.unwrap());
         let app = App::new(Arc::clone(&authority), self.setup.settings.clone());
         let guard = app.guard.clone();
-        let guarding = app.clone();
-        let maintenance =
-            Maintenance::new(Arc::clone(&authority), move || guarding.forget_verified_tokens());
+        let maintenance = Maintenance::new(Arc::clone(&authority));
         let router = app.router();
         self.running = Some(Running { authority, guard, maintenance, router });
     }

@@ -94,7 +94,8 @@ impl RemoteAccountKeys {
         &self,
         name: &AccountName,
         kid: Option<&Thumbprint>,
-        (since, client): (Duration, Option<ClientNetwork>),
+        since: Duration,
+        client: Option<ClientNetwork>,
     ) -> Result<Arc<Known>, AskError> {
         let text = name.to_string();
         let entry =
@@ -170,12 +171,12 @@ impl AccountKeys for RemoteAccountKeys {
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
         // Nobody is called what is no name.
         let Ok(name) = name.parse() else { return Ok(Vec::new()) };
-        let mut known = self.account(&name, kid, (Duration::ZERO, client)).await?;
+        let mut known = self.account(&name, kid, Duration::ZERO, client).await?;
         let revoked = self.feed.current().ok_or_else(stale)?;
         if let Some(account) = &known.account {
             let since = revoked.keys_needed_since(account.id);
             if known.asked_at < since {
-                known = self.account(&name, kid, (since, client)).await?;
+                known = self.account(&name, kid, since, client).await?;
             }
         }
         let Some(account) = &known.account else { return Ok(Vec::new()) };

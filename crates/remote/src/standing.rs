@@ -21,55 +21,51 @@ pub(crate) struct RemoteStanding {
     pub(crate) introspection: Option<Introspection>,
 }
 
-#[async_trait]
-impl Standing for RemoteStanding {
-    async fn standing(
+impl RemoteStanding {
+    async fn decide(
         &self,
-        token: VerifiedToken<'_, AccessTokenClaims>,
+        text: &str,
+        token: Revocable<'_>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        let claims = token.claims;
         match (self.feed.current(), &self.introspection) {
-            (Some(known), _) => Ok(TokenStanding::revoked_if(known.has(Revocable {
-                token_id: &claims.token_id,
-                keys: &[&claims.credential, &claims.bound_to],
-                account: claims.account_id,
-                issued_at: claims.issued_at,
-            }))),
+            (Some(known), _) => Ok(TokenStanding::revoked_if(known.has(token))),
             (None, Some(introspection)) => {
-                let asked = Asked {
-                    text: token.text,
-                    token_id: &claims.token_id,
-                    account: claims.account_id,
-                };
-                introspection.standing(asked, now).await
+                let Revocable { token_id, account, .. } = token;
+                introspection.standing(Asked { text, token_id, account }, now).await
             }
             (None, None) => Err(stale()),
         }
     }
+}
+
+#[async_trait]
+impl Standing for RemoteStanding {
+    async fn standing(
+        &self,
+        VerifiedToken { text, claims }: VerifiedToken<'_, AccessTokenClaims>,
+        now: UnixTime,
+    ) -> Result<TokenStanding, PortUnavailable> {
+        let token = Revocable {
+            token_id: &claims.token_id,
+            keys: &[&claims.credential, &claims.bound_to],
+            account: claims.account_id,
+            issued_at: claims.issued_at,
+        };
+        self.decide(text, token, now).await
+    }
 
     async fn unbound_standing(
         &self,
-        token: VerifiedToken<'_, UnboundClaims>,
+        VerifiedToken { text, claims }: VerifiedToken<'_, UnboundClaims>,
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        let claims = token.claims;
-        match (self.feed.current(), &self.introspection) {
-            (Some(known), _) => Ok(TokenStanding::revoked_if(known.has(Revocable {
-                token_id: &claims.token_id,
-                keys: &[],
-                account: claims.account_id,
-                issued_at: claims.issued_at,
-            }))),
-            (None, Some(introspection)) => {
-                let asked = Asked {
-                    text: token.text,
-                    token_id: &claims.token_id,
-                    account: claims.account_id,
-                };
-                introspection.standing(asked, now).await
-            }
-            (None, None) => Err(stale()),
-        }
+        let token = Revocable {
+            token_id: &claims.token_id,
+            keys: &[],
+            account: claims.account_id,
+            issued_at: claims.issued_at,
+        };
+        self.decide(text, token, now).await
     }
 }

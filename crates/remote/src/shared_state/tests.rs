@@ -1,5 +1,7 @@
 //! Several of them in one directory stand for several processes: each opens the file itself.
 
+mod machine;
+
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     os::unix::fs::{FileExt as _, PermissionsExt as _, symlink},
@@ -8,82 +10,15 @@ use std::{
 };
 
 use countersign_protocol::AccountId;
-use countersign_testkit::{clock::FixedClock, random::SeededRandom, samples::NOW};
-use tempfile::TempDir;
+use countersign_testkit::samples::NOW;
 
+use self::machine::Machine;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 
 const ALICE: ReplayOwner = ReplayOwner::Account(AccountId::from_bytes([1; 16]));
-
-/// A machine with a directory, which ends with it.
-struct Machine {
-    temporary: TempDir,
-    path: PathBuf,
-    clock: Arc<FixedClock>,
-    random: Arc<SeededRandom>,
-    boot_id: [u8; 16],
-    room: Room,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let temporary = TempDir::new().unwrap();
-        let path = temporary.path().join("state");
-        let clock = Arc::new(FixedClock::at(NOW));
-        let random = Arc::new(SeededRandom::new(7));
-        Self {
-            temporary,
-            path,
-            clock,
-            random,
-            boot_id: [1; 16],
-            room: Room { entries: 1000, share: 1000 },
-        }
-    }
-
-    fn process(&self) -> Shared {
-        self.try_process(None).unwrap()
-    }
-
-    fn try_process(&self, secret: Option<&[u8]>) -> Result<Shared, SharedStateError> {
-        let secret = secret.map(|secret| crate::nonce_key::NonceSecret::new(secret).unwrap());
-        let sharing = Sharing {
-            directory: Some(self.path.clone()),
-            service: ("https://issuer.example".to_owned(), "https://api.example".to_owned()),
-            boot_id: self.boot_id,
-            room: self.room,
-            nonce_key: NonceKey::new(secret.as_ref(), 5 * SECOND),
-            clock: Arc::<FixedClock>::clone(&self.clock),
-            random: Arc::<SeededRandom>::clone(&self.random),
-        };
-        Shared::new(sharing)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.path.join("used-proofs")
-    }
-
-    fn now(&self) -> UnixTime {
-        self.clock.now()
-    }
-
-    fn entry(&self, number: u64) -> ReplayEntry {
-        self.entry_for(number, MINUTE)
-    }
-
-    fn entry_for(&self, number: u64, lifetime: Duration) -> ReplayEntry {
-        let mut digest = [0; 32];
-        digest[..8].copy_from_slice(&number.to_le_bytes());
-        ReplayEntry { digest, forget_at: self.now() + lifetime, epoch: 0 }
-    }
-
-    fn length(&self) -> u64 {
-        fs::metadata(self.file()).unwrap().len()
-    }
-}
 
 fn by_alice(entry: ReplayEntry) -> Record {
     Record { entry, owner: ALICE }

@@ -10,6 +10,7 @@ mod client_network;
 pub mod clock_watch;
 pub mod digest;
 pub mod envelope;
+pub mod ids;
 pub mod keys;
 pub mod names;
 pub mod ports;
@@ -17,6 +18,7 @@ pub mod principal;
 pub mod problem;
 pub mod proofs;
 pub mod replay;
+pub mod scopes;
 pub mod shares;
 pub mod strict;
 #[cfg(test)]
@@ -27,9 +29,9 @@ mod unverified;
 pub mod wire;
 
 pub use crate::client_network::ClientNetwork;
-pub use crate::principal::{
-    AccountId, Actor, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes,
-};
+pub use crate::ids::AccountId;
+pub use crate::principal::{Actor, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey};
 pub use crate::replay::{ReplayEntry, SpentReceipt, Unspent};
+pub use crate::scopes::Scopes;
 pub use crate::time::{CLIENT_CLOCK_AHEAD, UnixTime};
 pub use crate::unverified::Unverified;

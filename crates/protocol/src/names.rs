@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{digest::sha256, principal::AccountId};
+use crate::{digest::sha256, ids::AccountId};
 
 /// A username: 1 to 64 ASCII letters, digits and `. _ - @ +`, beginning with a letter or digit.
 ///

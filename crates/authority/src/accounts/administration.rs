@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::{
-    AccountId, Scopes, UnixTime, keys::Thumbprint, principal::InvalidScopes,
-};
+use countersign_protocol::{AccountId, Scopes, UnixTime, keys::Thumbprint, scopes::InvalidScopes};
 use thiserror::Error;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use countersign_protocol::{ports::random_bytes, principal::uuid_v4};
+use countersign_protocol::{ids::uuid_v4, ports::random_bytes};
 
 use crate::core::{
     Core,

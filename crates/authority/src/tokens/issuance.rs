@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use countersign_protocol::{
     AccountId, Actor, Scopes, UnixTime,
+    ids::uuid_v7,
     keys::Thumbprint,
-    principal::uuid_v7,
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
 

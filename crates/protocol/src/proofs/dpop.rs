@@ -1,19 +1,19 @@
 //! DPoP proofs (RFC 9449): a JWT in the `DPoP` header, signed by the key that it carries, for one
 //! method and one URI.
 
+mod error;
 mod header;
 
 use std::{sync::Arc, time::Duration};
 
-use thiserror::Error;
-
-pub use self::header::ProofHeader;
+pub use self::error::{DpopError, SubjectError};
+pub use self::header::{ProofHeader, TYPE};
 
 use crate::{
     CLIENT_CLOCK_AHEAD, ReplayEntry, UnixTime, Unspent, Unverified,
     challenges::sealed::Nonces,
     digest::sha256,
-    keys::{Algorithm, KeyError, PresentedJwk, PublicKey, Thumbprint},
+    keys::{Algorithm, PresentedJwk, PublicKey, Thumbprint},
     names::AccountName,
     proofs::{
         body_hash,
@@ -25,9 +25,6 @@ use crate::{
         jws::{self, Jws, JwsError, Segments},
     },
 };
-
-/// The `typ` of a proof (RFC 9449 §4.2).
-pub const TYPE: &str = "dpop+jwt";
 
 /// A longer `jti` is refused (RFC 9449 §11.1).
 const MAX_JTI: usize = 128;
@@ -277,83 +274,6 @@ fn replay_digest(key: Thumbprint, expected: &DpopExpectations<'_>, jti: &str) ->
         b"\0",
         jti.as_bytes(),
     ])
-}
-
-/// Why a proof is for no account, or for another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum SubjectError {
-    /// There is no `sub`.
-    #[error(
-        "the claim sub is missing: put the username or the id of the account into it, so that the proof \
-         adds the key to no other"
-    )]
-    Missing,
-    /// `sub` is not a name of the account.
-    #[error("the claim sub does not name this account")]
-    Other,
-}
-
-/// Why a DPoP proof is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum DpopError {
-    /// `ath` is of another token.
-    #[error("ath does not match the access token")]
-    AccessToken,
-    /// There is no `DPoP` header field.
-    #[error("a DPoP proof is needed: the DPoP header is missing")]
-    Absent,
-    /// A claim is missing or malformed.
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    /// `iat` or `nbf` lies too far ahead.
-    #[error(
-        "the proof is from the future: iat or nbf is more than {} s ahead of the clock here, which \
-         the Date header tells; check the clock",
-        CLIENT_CLOCK_AHEAD.as_secs()
-    )]
-    FromTheFuture,
-    /// The proof is not a JWT.
-    #[error(transparent)]
-    Jws(#[from] JwsError),
-    /// The `jwk` in the header is not an acceptable public key.
-    #[error("the jwk in the proof is not acceptable: {0}")]
-    Key(#[from] KeyError),
-    /// `htm` is another method.
-    #[error("htm does not match the request's method")]
-    Method,
-    /// There is no `jwk` in the header.
-    #[error("the proof carries no jwk")]
-    NoKey,
-    /// The `nonce` is missing, stale, or was not made here.
-    #[error("a fresh nonce from the DPoP-Nonce header is needed in the proof")]
-    Nonce,
-    /// The token is bound to another key than the one that signed the proof.
-    #[error("the token is bound to another key")]
-    OtherKey,
-    /// There is more than one `DPoP` header field.
-    #[error("more than one DPoP header")]
-    Several,
-    /// The request itself is for no URI that a proof could name.
-    #[error(
-        "no proof is for this request: it has no absolute path, or one that is too long, not ASCII or \
-         has dot segments, which another server may take for another resource"
-    )]
-    RequestUri,
-    /// The signature is not by the key in the header.
-    #[error("the proof's signature is wrong")]
-    Signature,
-    /// `iat` lies too far back, or `exp` has passed.
-    #[error(
-        "the proof is too old: iat is too far behind the clock here, which the Date header tells, or \
-         exp has passed; sign one for each request, and check the clock"
-    )]
-    TooOld,
-    /// `typ` is not `dpop+jwt`.
-    #[error("not a DPoP proof: its typ is not dpop+jwt")]
-    Type,
-    /// `htu` is another URI.
-    #[error("htu does not match the request's URI")]
-    Uri,
 }
 
 #[cfg(test)]

@@ -17,16 +17,14 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    ReplayEntry, SpentReceipt,
-    owners::{Owners, ReplayOwner, ReplayShareUsedUp},
+    entry::{ReplayEntry, SpentReceipt},
+    owners::{BUCKET_MILLIS, Owners, ReplayOwner, ReplayShareUsedUp},
 };
 use crate::{
-    ports::{Recording, ReplayError, ReplayLog},
+    ports::replay_log::{Recording, ReplayError, ReplayLog},
     time::UnixTime,
 };
 
-/// The width of a bucket, in milliseconds: entries stay that much longer than they must.
-pub(super) const BUCKET_MILLIS: u64 = 16_000;
 /// Entries that must be kept for longer than this share one bucket.
 const NEAR_BUCKETS: u64 = 32;
 /// The bucket of entries that must be kept for long.

@@ -8,7 +8,11 @@ use std::{
 
 use thiserror::Error;
 
-use crate::{client_network::ClientNetwork, principal::AccountId, time::UnixTime};
+use crate::{client_network::ClientNetwork, ids::AccountId, time::UnixTime};
+
+/// Entries lie in buckets by the time of their end. So wide is one, in milliseconds: entries stay
+/// that much longer than they must.
+pub(super) const BUCKET_MILLIS: u64 = 16_000;
 
 /// Whose share of a replay log an entry counts against.
 ///
@@ -61,7 +65,7 @@ pub struct ReplayShareUsedUp {
 
 impl ReplayShareUsedUp {
     /// When it is worth trying again: entries are forgotten in spans of that length, in seconds.
-    pub const RETRY_AFTER_SECS: u64 = super::memory::BUCKET_MILLIS / 1000;
+    pub const RETRY_AFTER_SECS: u64 = BUCKET_MILLIS / 1000;
 }
 
 /// Who holds a whole share.

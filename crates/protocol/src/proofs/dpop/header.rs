@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{DpopError, TYPE};
+use super::error::DpopError;
 use crate::{
     keys::{PresentedJwk, Thumbprint},
     tokens::jws::Header,
 };
+
+/// The `typ` of a proof (RFC 9449 §4.2).
+pub const TYPE: &str = "dpop+jwt";
 
 /// The header of a proof, read. Reading it is most of the work before the signature, so whoever
 /// keeps it knows it again by its text.

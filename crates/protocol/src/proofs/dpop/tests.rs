@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     challenges::sealed::NonceSealer,
     envelope::aes_gcm::SealingKey,
-    keys::{KeyPolicy, PrivateKey},
+    keys::{KeyError, KeyPolicy, PrivateKey},
     strict::base64url,
     test_support::{NOW, ec_p256, ed25519, every_algorithm, object, rsa},
     tokens::jws,

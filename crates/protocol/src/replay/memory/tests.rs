@@ -8,7 +8,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::{principal::AccountId, replay::ShareHolder};
+use crate::{ids::AccountId, replay::ShareHolder};
 
 const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 

@@ -47,7 +47,6 @@ impl Proof<'_> {
         random: &dyn Random,
     ) -> Result<String, SignError> {
         let hash = |token: &AccessToken| base64url::encode(&sha256(&[token.expose().as_bytes()]));
-        let header = [("typ", dpop::TYPE.into()), ("jwk", key.public_key().to_jwk().into())];
         let claims = [
             ("jti", fresh_id(random).into()),
             ("htm", self.method.into()),
@@ -57,7 +56,7 @@ impl Proof<'_> {
             ("nonce", self.nonce.into()),
             (body_hash::CLAIM, self.body.map(body_hash::sha256_hex).into()),
         ];
-        jws::sign(key, key.algorithm(), &object(header), &object(claims))
+        jws::sign_with_jwk(dpop::TYPE, key, &object(claims))
     }
 }
 
@@ -81,7 +80,6 @@ impl NewKeyProof<'_> {
         now: UnixTime,
         random: &dyn Random,
     ) -> Result<String, SignError> {
-        let header = [("typ", dpop::TYPE.into()), ("jwk", key.public_key().to_jwk().into())];
         // Without a nonce: what a resource supplies is for proofs with a token (RFC 9449 §9).
         let claims = [
             ("jti", fresh_id(random).into()),
@@ -90,7 +88,7 @@ impl NewKeyProof<'_> {
             ("iat", now.as_secs().into()),
             ("sub", self.account.into()),
         ];
-        jws::sign(key, key.algorithm(), &object(header), &object(claims))
+        jws::sign_with_jwk(dpop::TYPE, key, &object(claims))
     }
 }
 
@@ -119,8 +117,6 @@ impl Assertion<'_> {
         random: &dyn Random,
     ) -> Result<String, SignError> {
         let confirmation = |key: Thumbprint| json!({ "jkt": key.to_string() });
-        let header =
-            [("typ", "JWT".into()), ("kid", key.public_key().thumbprint().to_string().into())];
         let claims = [
             ("iss", self.subject.into()),
             ("sub", self.subject.into()),
@@ -130,7 +126,7 @@ impl Assertion<'_> {
             ("jti", fresh_id(random).into()),
             ("cnf", self.session_key.map(confirmation).into()),
         ];
-        jws::sign(key, key.algorithm(), &object(header), &object(claims))
+        jws::sign_typed("JWT", key, key.algorithm(), &object(claims))
     }
 }
 
@@ -159,8 +155,6 @@ impl SelfSigned<'_> {
         now: UnixTime,
         random: &dyn Random,
     ) -> Result<String, SignError> {
-        let header =
-            [("typ", "JWT".into()), ("kid", key.public_key().thumbprint().to_string().into())];
         // Without `iss`, which would make it an assertion.
         let claims = [
             ("sub", self.account.into()),
@@ -170,7 +164,7 @@ impl SelfSigned<'_> {
             ("jti", fresh_id(random).into()),
             (body_hash::CLAIM, self.body.map(body_hash::sha256_hex).into()),
         ];
-        jws::sign(key, key.algorithm(), &object(header), &object(claims))
+        jws::sign_typed("JWT", key, key.algorithm(), &object(claims))
     }
 }
 

@@ -9,4 +9,5 @@ pub mod offered_session;
 pub mod revocations;
 pub mod session;
 pub mod unbound;
+pub(crate) mod validity;
 pub mod verify;

@@ -23,6 +23,7 @@ use crate::{
     tokens::{
         claims::{ClaimError, Claims},
         jws::{self, Jws, JwsError, Segments},
+        validity::Validity,
     },
 };
 
@@ -208,18 +209,13 @@ fn check_time(
     window: ProofWindow,
     now: UnixTime,
 ) -> Result<UnixTime, DpopError> {
-    let issued_at = claims.date("iat")?;
+    let validity = Validity::read(claims)?;
+    let issued_at = validity.issue()?;
     let whole_second = Duration::from_secs(1);
-    if now >= issued_at + window.past + whole_second {
+    if now >= issued_at + window.past + whole_second || validity.has_ended(Duration::ZERO, now) {
         return Err(DpopError::TooOld);
     }
-    if issued_at > now + window.future {
-        return Err(DpopError::FromTheFuture);
-    }
-    if claims.optional_date("exp")?.is_some_and(|end| now >= end) {
-        return Err(DpopError::TooOld);
-    }
-    if claims.optional_date("nbf")?.is_some_and(|start| start > now + window.future) {
+    if validity.begins_after(now + window.future) {
         return Err(DpopError::FromTheFuture);
     }
     Ok(issued_at)

@@ -18,6 +18,7 @@ use crate::{
         claims::{ClaimError, Claims},
         issue::ACCESS_TOKEN_TYPE,
         jws::{Jws, JwsError},
+        validity::Validity,
     },
 };
 
@@ -195,19 +196,18 @@ fn check_time(
     expected: &SelfSignedExpectations<'_>,
     now: UnixTime,
 ) -> Result<(Option<UnixTime>, UnixTime), SelfSignedError> {
-    let claimed = claims.date("exp")?;
-    if now >= claimed + expected.skew {
+    let validity = Validity::read(claims)?;
+    let claimed = validity.end()?;
+    if validity.has_ended(expected.skew, now) {
         return Err(SelfSignedError::Expired);
     }
-    let issued_at = claims.optional_date("iat")?;
-    let not_before = claims.optional_date("nbf")?;
     let latest = now + expected.skew.max(CLIENT_CLOCK_AHEAD);
-    if [issued_at, not_before].into_iter().flatten().any(|start| start > latest) {
+    if validity.begins_after(latest) {
         return Err(SelfSignedError::NotYetValid);
     }
     let allowed = expected.max_lifetime.as_secs();
     // With an iat a far exp does no harm: the JWT, and the memory of its use, end in time.
-    let Some(start) = issued_at else {
+    let Some(start) = validity.issued_at else {
         let is_too_far = claimed > latest + expected.max_lifetime;
         return if is_too_far {
             Err(SelfSignedError::TooLongLived { allowed })
@@ -219,7 +219,7 @@ fn check_time(
     if now >= expires_at + expected.skew {
         return Err(SelfSignedError::TooOld { allowed });
     }
-    Ok((issued_at, expires_at))
+    Ok((Some(start), expires_at))
 }
 
 fn check_body(

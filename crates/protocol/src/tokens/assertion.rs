@@ -11,6 +11,7 @@ use crate::{
     tokens::{
         claims::{ClaimError, Claims},
         jws::{Jws, JwsError},
+        validity::Validity,
     },
 };
 
@@ -196,18 +197,17 @@ fn check_time(
     expected: &AssertionExpectations<'_>,
     now: UnixTime,
 ) -> Result<UnixTime, AssertionError> {
-    let expires_at = claims.date("exp")?;
-    if now >= expires_at + expected.skew {
+    let validity = Validity::read(claims)?;
+    let expires_at = validity.end()?;
+    if validity.has_ended(expected.skew, now) {
         return Err(AssertionError::Expired);
     }
-    let ahead = expected.skew.max(CLIENT_CLOCK_AHEAD);
-    if expires_at > now + expected.max_lifetime + ahead {
+    let latest = now + expected.skew.max(CLIENT_CLOCK_AHEAD);
+    if expires_at > latest + expected.max_lifetime {
         return Err(AssertionError::TooLongLived { allowed: expected.max_lifetime.as_secs() });
     }
-    for name in ["iat", "nbf"] {
-        if claims.optional_date(name)?.is_some_and(|start| start > now + ahead) {
-            return Err(AssertionError::NotYetValid);
-        }
+    if validity.begins_after(latest) {
+        return Err(AssertionError::NotYetValid);
     }
     Ok(expires_at)
 }

@@ -1,7 +1,6 @@
 //! Issues access tokens: RFC 9068 JWTs bound to a key by `cnf.jkt` (RFC 9449 §6.1).
 
 use serde::Serialize;
-use serde_json::Map;
 
 use crate::{
     AccountId, Scopes, UnixTime,
@@ -54,10 +53,7 @@ pub fn access_token(
     key: &PrivateKey,
     algorithm: Algorithm,
 ) -> Result<String, SignError> {
-    let mut header = Map::new();
-    header.insert("typ".to_owned(), ACCESS_TOKEN_TYPE.into());
-    header.insert("kid".to_owned(), key.public_key().thumbprint().to_string().into());
-    jws::sign(key, algorithm, &header, &Payload::new(claims))
+    jws::sign_typed(ACCESS_TOKEN_TYPE, key, algorithm, &Payload::new(claims))
 }
 
 /// The claims as they are written.

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     Unverified,
-    keys::{Algorithm, BadSignature, PrivateKey, PublicKey, SignError, Verifications},
+    keys::{Algorithm, BadSignature, PrivateKey, PublicKey, SignError, Thumbprint, Verifications},
     strict::{base64url, json::Object},
 };
 
@@ -192,7 +192,36 @@ impl<'a> Unverified<Jws<'a>> {
     }
 }
 
-/// Signs `payload`, which must be an object, under `header`, to which `alg` is added.
+/// Signs `claims`, which must be an object, as a JWT of the type `typ`. The thumbprint of `key` becomes
+/// the `kid`, by which verifiers know the key.
+///
+/// # Errors
+/// When the key cannot sign with `algorithm`.
+pub fn sign_typed(
+    typ: &str,
+    key: &PrivateKey,
+    algorithm: Algorithm,
+    claims: &impl Serialize,
+) -> Result<String, SignError> {
+    let kid = Some(key.public_key().thumbprint());
+    write(key, algorithm, &TypedHeader { alg: algorithm.name(), jwk: None, kid, typ }, claims)
+}
+
+/// The same for verifiers that may not know `key`: the header carries it as `jwk`.
+///
+/// # Errors
+/// When the cryptographic library cannot sign.
+pub fn sign_with_jwk(
+    typ: &str,
+    key: &PrivateKey,
+    claims: &impl Serialize,
+) -> Result<String, SignError> {
+    let (algorithm, jwk) = (key.algorithm(), Some(key.public_key().to_jwk()));
+    write(key, algorithm, &TypedHeader { alg: algorithm.name(), jwk, kid: None, typ }, claims)
+}
+
+/// Signs `payload`, which must be an object, under a header of any form, to which `alg` is added: for
+/// those who try what verifiers refuse.
 ///
 /// # Errors
 /// When the key cannot sign with `algorithm`.
@@ -204,13 +233,46 @@ pub fn sign(
 ) -> Result<String, SignError> {
     let mut protected = header.clone();
     protected.insert("alg".to_owned(), algorithm.name().into());
-    let mut token = base64url::encode(&to_json(&protected)?);
+    write(key, algorithm, &protected, payload)
+}
+
+/// The header of what is signed here, its parameters in alphabetical order.
+#[derive(Serialize)]
+struct TypedHeader<'a> {
+    alg: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwk: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<Thumbprint>,
+    typ: &'a str,
+}
+
+fn write(
+    key: &PrivateKey,
+    algorithm: Algorithm,
+    header: &impl Serialize,
+    payload: &impl Serialize,
+) -> Result<String, SignError> {
+    let header = base64url::encode(&to_json(header)?);
+    let input = signing_input(header, payload)?;
+    let signature = key.sign(algorithm, input.as_bytes())?;
+    Ok(with_signature(input, &signature))
+}
+
+/// What is signed: the encoded header and the payload (RFC 7515 §5.1).
+pub(super) fn signing_input(header: String, payload: &impl Serialize) -> Result<String, SignError> {
+    let mut input = header;
+    input.push('.');
+    input.push_str(&base64url::encode(&to_json(payload)?));
+    Ok(input)
+}
+
+/// The token of a signing input and its signature.
+pub(super) fn with_signature(input: String, signature: &[u8]) -> String {
+    let mut token = input;
     token.push('.');
-    token.push_str(&base64url::encode(&to_json(payload)?));
-    let signature = key.sign(algorithm, token.as_bytes())?;
-    token.push('.');
-    token.push_str(&base64url::encode(&signature));
-    Ok(token)
+    token.push_str(&base64url::encode(signature));
+    token
 }
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>, SignError> {

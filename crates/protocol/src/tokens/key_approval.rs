@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use serde_json::Map;
 use thiserror::Error;
 
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     tokens::{
         claims::{ClaimError, Claims},
         jws::{self, Jws, JwsError},
+        validity::Validity,
     },
 };
 
@@ -104,18 +104,17 @@ fn check_time(
     expected: &KeyApprovalExpectations<'_>,
     now: UnixTime,
 ) -> Result<UnixTime, KeyApprovalError> {
-    let expires_at = claims.date("exp")?;
-    if now >= expires_at + expected.skew {
+    let validity = Validity::read(claims)?;
+    let expires_at = validity.end()?;
+    if validity.has_ended(expected.skew, now) {
         return Err(KeyApprovalError::Expired);
     }
-    let ahead = expected.skew.max(CLIENT_CLOCK_AHEAD);
-    if expires_at > now + expected.max_lifetime + ahead {
+    let latest = now + expected.skew.max(CLIENT_CLOCK_AHEAD);
+    if expires_at > latest + expected.max_lifetime {
         return Err(KeyApprovalError::TooLongLived(expected.max_lifetime.as_secs()));
     }
-    for name in ["iat", "nbf"] {
-        if claims.optional_date(name)?.is_some_and(|start| start > now + ahead) {
-            return Err(KeyApprovalError::NotYetValid);
-        }
+    if validity.begins_after(latest) {
+        return Err(KeyApprovalError::NotYetValid);
     }
     Ok(expires_at)
 }
@@ -140,16 +139,13 @@ impl NewKeyApproval<'_> {
     /// # Errors
     /// When the cryptographic library cannot sign.
     pub fn sign(&self, key: &PrivateKey) -> Result<String, SignError> {
-        let kid = key.public_key().thumbprint().to_string();
-        let header =
-            Map::from_iter([("typ".to_owned(), TYPE.into()), ("kid".to_owned(), kid.into())]);
         let claims = serde_json::json!({
             "aud": self.audience,
             "new_key": self.new_key,
             "exp": self.expires_at.as_secs(),
             "jti": self.jti,
         });
-        jws::sign(key, key.algorithm(), &header, &claims)
+        jws::sign_typed(TYPE, key, key.algorithm(), &claims)
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     tokens::{
         claims::{ClaimError, Claims},
         jws::{self, Jws, JwsError},
+        validity::Validity,
     },
 };
 
@@ -64,34 +66,38 @@ pub fn sign(
     key: &PrivateKey,
     algorithm: Algorithm,
 ) -> Result<String, SignError> {
-    let accounts: Vec<_> = revocations.accounts.iter().map(AccountId::to_string).collect();
-    let header = [
-        ("typ", REVOCATIONS_TYPE.into()),
-        ("kid", key.public_key().thumbprint().to_string().into()),
-    ];
-    let of_account = |(id, before): &(AccountId, UnixTime)| json!([id, before.as_secs()]);
-    let accounts_before: Vec<_> = revocations.accounts_before.iter().map(of_account).collect();
-    let payload = [
-        ("iss", json!(revocations.issuer)),
-        ("iat", json!(revocations.issued_at.as_secs())),
-        ("exp", json!(revocations.expires_at.as_secs())),
-        ("seq", json!(revocations.sequence)),
-        ("tokens", json!(revocations.tokens)),
-        ("keys", json!(revocations.keys)),
-        ("accounts", json!(accounts)),
-        ("accounts_before", json!(accounts_before)),
-    ];
-    let before = [("before", revocations.before), ("keys_before", revocations.keys_before)];
-    let before = before.map(|(name, time)| Some((name, json!(time?.as_secs()))));
-    let payload = payload.into_iter().chain(before.into_iter().flatten());
-    let header = header.map(|(name, value): (_, Value)| (name.to_owned(), value));
-    let payload = payload.map(|(name, value)| (name.to_owned(), value));
-    jws::sign(
-        key,
-        algorithm,
-        &header.into_iter().collect(),
-        &payload.collect::<serde_json::Map<_, _>>(),
-    )
+    let accounts_before =
+        revocations.accounts_before.iter().map(|(id, before)| (*id, before.as_secs())).collect();
+    let payload = Payload {
+        accounts: &revocations.accounts,
+        accounts_before,
+        before: revocations.before.map(UnixTime::as_secs),
+        exp: revocations.expires_at.as_secs(),
+        iat: revocations.issued_at.as_secs(),
+        iss: &revocations.issuer,
+        keys: &revocations.keys,
+        keys_before: revocations.keys_before.map(UnixTime::as_secs),
+        seq: revocations.sequence,
+        tokens: &revocations.tokens,
+    };
+    jws::sign_typed(REVOCATIONS_TYPE, key, algorithm, &payload)
+}
+
+/// The claims as they are written.
+#[derive(Serialize)]
+struct Payload<'a> {
+    accounts: &'a [AccountId],
+    accounts_before: Vec<(AccountId, u64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
+    exp: u64,
+    iat: u64,
+    iss: &'a str,
+    keys: &'a [Thumbprint],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys_before: Option<u64>,
+    seq: u64,
+    tokens: &'a [String],
 }
 
 /// A feed as it was fetched: nothing in it is trusted until [`Self::verify`].
@@ -132,10 +138,15 @@ impl<'a> SignedRevocations<'a> {
         if revocations.issuer != issuer {
             return Err(RevocationsError::Issuer);
         }
-        if now >= revocations.expires_at + skew {
+        let validity = Validity {
+            issued_at: Some(revocations.issued_at),
+            not_before: None,
+            expires_at: Some(revocations.expires_at),
+        };
+        if validity.has_ended(skew, now) {
             return Err(RevocationsError::Expired);
         }
-        if revocations.issued_at > now + skew {
+        if validity.begins_after(now + skew) {
             return Err(RevocationsError::FromTheFuture);
         }
         Ok(revocations)

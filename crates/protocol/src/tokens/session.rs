@@ -8,14 +8,17 @@
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use serde_json::json;
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
     UnixTime,
     envelope::aes_gcm::SealingKey,
     strict::{base64url, json::Object},
-    tokens::claims::{ClaimError, Claims},
+    tokens::{
+        claims::{ClaimError, Claims},
+        jws,
+    },
 };
 
 /// A longer text is refused before anything else is looked at.
@@ -72,19 +75,17 @@ impl SessionSealer {
 
     /// A session of `subject` from `now` on.
     pub fn issue(&self, subject: &str, session_id: &str, nonce: &str, now: UnixTime) -> String {
-        let payload = json!({
-            "iss": self.issuer,
-            "sub": subject,
-            "jti": session_id,
-            "nonce": nonce,
-            "iat": now.as_secs(),
-            "exp": (now + self.lifetime).as_secs(),
-        });
-        let mut text = format!("{HEADER}.{}", base64url::encode(payload.to_string().as_bytes()));
-        let mac = hmac::sign(&self.key, text.as_bytes());
-        text.push('.');
-        text.push_str(&base64url::encode(mac.as_ref()));
-        text
+        let payload = Payload {
+            exp: (now + self.lifetime).as_secs(),
+            iat: now.as_secs(),
+            iss: &self.issuer,
+            jti: session_id,
+            nonce,
+            sub: subject,
+        };
+        let input = payload.under_header();
+        let mac = hmac::sign(&self.key, input.as_bytes());
+        jws::with_signature(input, mac.as_ref())
     }
 
     /// Checks MAC, issuer and time. Nothing of `text` is parsed before its MAC is known to be right.
@@ -122,6 +123,24 @@ impl SessionSealer {
     }
 }
 
+/// The claims as they are written.
+#[derive(Serialize)]
+struct Payload<'a> {
+    exp: u64,
+    iat: u64,
+    iss: &'a str,
+    jti: &'a str,
+    nonce: &'a str,
+    sub: &'a str,
+}
+
+impl Payload<'_> {
+    #[expect(clippy::expect_used, reason = "texts and numbers have a form in JSON")]
+    fn under_header(&self) -> String {
+        jws::signing_input(HEADER.to_owned(), self).expect("the claims are an object")
+    }
+}
+
 fn decode(segment: &str) -> Option<Object> {
     Object::parse(base64url::decode(segment).ok()?).ok()
 }
@@ -145,12 +164,12 @@ impl From<ClaimError> for SessionError {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Map;
+    use serde_json::{Map, json};
 
     use super::*;
     use crate::{
         test_support::{NOW, ed25519, object},
-        tokens::jws::{self, Jws, JwsError},
+        tokens::jws::{Jws, JwsError},
     };
 
     const ISSUER: &str = "https://auth.example";
@@ -174,6 +193,21 @@ mod tests {
         let last = NOW + LIFETIME - Duration::from_millis(1);
         assert!(sealer(1).verify(&session(), last).is_ok());
         assert_eq!(sealer(1).verify(&session(), NOW + LIFETIME), Err(SessionError::Expired));
+    }
+
+    #[test]
+    fn members_are_written_in_alphabetical_order() {
+        let text = session();
+        let (_, claims) = text.rsplit_once('.').unwrap().0.split_once('.').unwrap();
+        let expected = json!({
+            "iss": ISSUER,
+            "sub": "alice",
+            "jti": "session 1",
+            "nonce": "AAAAAAAAAAAAAAAAAAAAAA",
+            "iat": NOW.as_secs(),
+            "exp": (NOW + LIFETIME).as_secs(),
+        });
+        assert_eq!(base64url::decode(claims).unwrap(), expected.to_string().as_bytes());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{
     AccountId, UnixTime, Unverified,
@@ -14,7 +14,8 @@ use crate::{
         claims::{ClaimError, Claims},
         issue::ACCESS_TOKEN_TYPE,
         jws::{self, Jws, JwsError},
-        verify::{AccessTokenError, check_times},
+        validity::Validity,
+        verify::{AccessTokenError, check_validity},
     },
 };
 
@@ -43,28 +44,28 @@ impl UnboundClaims {
     /// # Errors
     /// When the key cannot sign with `algorithm`.
     pub fn sign(&self, key: &PrivateKey, algorithm: Algorithm) -> Result<String, SignError> {
-        let header = [
-            ("typ".to_owned(), TYPE.into()),
-            ("kid".to_owned(), key.public_key().thumbprint().to_string().into()),
-        ];
-        let payload = [
-            ("iss", json!(self.issuer)),
-            // No `aud`: common libraries refuse a token that has one unless they are told which to
-            // expect, and the clients of this dialect were written for tokens without.
-            ("sub", json!(self.account_id.to_string())),
-            ("name", json!(self.name)),
-            ("jti", json!(self.token_id)),
-            ("iat", json!(self.issued_at.as_secs())),
-            ("exp", json!(self.expires_at.as_secs())),
-        ];
-        let payload = payload.map(|(name, value)| (name.to_owned(), value));
-        jws::sign(
-            key,
-            algorithm,
-            &header.into_iter().collect(),
-            &payload.into_iter().collect::<serde_json::Map<_, _>>(),
-        )
+        let payload = Payload {
+            exp: self.expires_at.as_secs(),
+            iat: self.issued_at.as_secs(),
+            iss: &self.issuer,
+            jti: &self.token_id,
+            name: &self.name,
+            sub: self.account_id,
+        };
+        jws::sign_typed(TYPE, key, algorithm, &payload)
     }
+}
+
+/// The claims as they are written. There is no `aud`: common libraries refuse a token that has one
+/// unless they are told which to expect, and the clients of these were written for tokens without.
+#[derive(Serialize)]
+struct Payload<'a> {
+    exp: u64,
+    iat: u64,
+    iss: &'a str,
+    jti: &'a str,
+    name: &'a str,
+    sub: AccountId,
 }
 
 /// An unbound token as it was presented: nothing in it is trusted until [`Self::verify`].
@@ -120,8 +121,7 @@ impl<'a> UnboundToken<'a> {
         if payload.has("aud") && payload.audience()? != [issuer] {
             return Err(AccessTokenError::Audience);
         }
-        let not_before = payload.optional_date("nbf")?;
-        check_times((claims.issued_at, claims.expires_at), not_before, skew, now)?;
+        check_validity(Validity::read(payload)?, skew, now)?;
         Ok(claims)
     }
 }
@@ -139,8 +139,10 @@ fn read_claims(claims: Claims<'_>) -> Result<UnboundClaims, ClaimError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::test_support::{NOW, ec_p256, ed25519};
+    use crate::test_support::{NOW, ec_p256, ed25519, object};
 
     const ISSUER: &str = "https://auth.example";
     const SKEW: Duration = Duration::from_secs(5);
@@ -173,6 +175,21 @@ mod tests {
         assert_eq!(token.kid(), Some(ed25519(1).public_key().thumbprint()));
         assert!(token.claims_to_be_from(ISSUER));
         assert!(!token.claims_to_be_from("https://other.example"));
+    }
+
+    #[test]
+    fn members_are_written_in_alphabetical_order() {
+        let header = json!({ "typ": TYPE, "kid": ed25519(1).public_key().thumbprint() });
+        let payload = json!({
+            "iss": ISSUER,
+            "sub": claims().account_id,
+            "name": "alice",
+            "jti": "token 1",
+            "iat": NOW.as_secs(),
+            "exp": NOW.as_secs() + 300,
+        });
+        let expected = jws::sign(&ed25519(1), Algorithm::EdDsa, &object(header), &payload);
+        assert_eq!(Ok(signed(&claims())), expected);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
         claims::{ClaimError, Claims},
         issue::{ACCESS_TOKEN_TYPE, AccessTokenClaims},
         jws::{Jws, JwsError},
+        validity::Validity,
     },
 };
 
@@ -94,20 +95,21 @@ pub fn check_time(
     skew: Duration,
     now: UnixTime,
 ) -> Result<(), AccessTokenError> {
-    check_times((claims.issued_at, claims.expires_at), not_before, skew, now)
+    let (issued_at, expires_at) = (Some(claims.issued_at), Some(claims.expires_at));
+    check_validity(Validity { issued_at, not_before, expires_at }, skew, now)
 }
 
-/// Whether `now` is between `iat`, or `nbf`, and `exp`.
-pub(crate) fn check_times(
-    (issued_at, expires_at): (UnixTime, UnixTime),
-    not_before: Option<UnixTime>,
+/// Whether `now` is between `iat`, or `nbf`, and `exp`, where the clocks of issuer and verifier may be
+/// `skew` apart.
+pub(super) fn check_validity(
+    validity: Validity,
     skew: Duration,
     now: UnixTime,
 ) -> Result<(), AccessTokenError> {
-    if now >= expires_at + skew {
+    if validity.has_ended(skew, now) {
         return Err(AccessTokenError::Expired);
     }
-    if issued_at > now + skew || not_before.is_some_and(|start| start > now + skew) {
+    if validity.begins_after(now + skew) {
         return Err(AccessTokenError::NotYetValid);
     }
     Ok(())

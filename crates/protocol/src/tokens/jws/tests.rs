@@ -40,6 +40,22 @@ fn what_was_signed_is_read_back_with_every_algorithm() {
 }
 
 #[test]
+fn a_typed_header_names_its_key_or_carries_it() {
+    let (key, payload) = (ed25519(1), object(json!({ "sub": "alice" })));
+    let kid = key.public_key().thumbprint();
+    let header = object(json!({ "typ": "at+jwt", "kid": kid }));
+    assert_eq!(
+        sign_typed("at+jwt", &key, Algorithm::EdDsa, &payload),
+        sign(&key, Algorithm::EdDsa, &header, &payload)
+    );
+    let header = object(json!({ "typ": "dpop+jwt", "jwk": key.public_key().to_jwk() }));
+    assert_eq!(
+        sign_with_jwk("dpop+jwt", &key, &payload),
+        sign(&key, Algorithm::EdDsa, &header, &payload)
+    );
+}
+
+#[test]
 fn the_algorithm_in_the_header_is_the_one_that_signed() {
     let claimed = object(json!({ "alg": "none" }));
     let token = sign(&ed25519(1), Algorithm::EdDsa, &claimed, &object(json!({}))).unwrap();

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::{
     test_support::{NOW, ed25519, every_algorithm, object},
@@ -36,6 +38,21 @@ fn payload() -> Value {
         "accounts": [ACCOUNT],
         "accounts_before": [[ACCOUNT, NOW.as_secs() - 60]],
     })
+}
+
+#[test]
+fn members_are_written_in_alphabetical_order() {
+    let key = ed25519(1);
+    let header = object(json!({ "typ": REVOCATIONS_TYPE, "kid": key.public_key().thumbprint() }));
+    let (mut least, mut least_payload) = (revocations(), object(payload()));
+    (least.before, least.keys_before) = (None, None);
+    least_payload.retain(|name, _| !["before", "keys_before"].contains(&name.as_str()));
+    for (revocations, payload) in [(revocations(), object(payload())), (least, least_payload)] {
+        assert_eq!(
+            sign(&revocations, &key, Algorithm::EdDsa),
+            jws::sign(&key, Algorithm::EdDsa, &header, &payload)
+        );
+    }
 }
 
 /// What becomes of a well-signed feed with this header and payload.

@@ -1,9 +1,4 @@
-//! Keys, tokens, proofs, challenges and envelopes: bytes in, verdicts out.
-//!
-//! This crate is pure. It does no I/O, reads no clock and logs nothing; the time and everything
-//! random come in as arguments, save inside signing and key-generation primitives. What it parses
-//! is an [`Unverified`] value until a `verify` function has checked it, and what may be used once
-//! is an [`Unspent`] value until a replay log has recorded it.
+#![doc = include_str!("../README.md")]
 
 pub mod challenges;
 mod client_network;

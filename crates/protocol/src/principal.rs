@@ -1,8 +1,11 @@
 //! Who made a request, and how that was proven.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::{ids::AccountId, keys::Thumbprint, names::Username, scopes::Scopes, time::UnixTime};
+use crate::{
+    ids::AccountId, keys::Thumbprint, names::Username, scopes::Scopes, time::UnixTime,
+    wire::proof_kind,
+};
 
 /// The result of a successful verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,15 +100,13 @@ impl ProvenKey {
 }
 
 /// The kinds of proof of possession, by their stable names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProofKind {
     /// A DPoP proof (RFC 9449).
     Dpop,
     /// A JWT that the client signed itself, for this request.
     SelfSigned,
     /// A signature over a nonce of the server and the session's JWT.
-    #[serde(rename = "signjwt")]
     SignedMessage,
     /// None: a token that whoever holds it may use.
     Bearer,
@@ -115,10 +116,16 @@ impl ProofKind {
     /// The name on the wire and in logs.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Dpop => "dpop",
-            Self::SelfSigned => "self-signed",
-            Self::SignedMessage => "signjwt",
-            Self::Bearer => "bearer",
+            Self::Dpop => proof_kind::DPOP,
+            Self::SelfSigned => proof_kind::SELF_SIGNED,
+            Self::SignedMessage => proof_kind::SIGNED_MESSAGE,
+            Self::Bearer => proof_kind::BEARER,
         }
+    }
+}
+
+impl Serialize for ProofKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }

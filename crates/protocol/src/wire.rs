@@ -1,7 +1,8 @@
-//! Names on the wire: paths, header fields and authorization schemes, each spelt in one place.
+//! Names on the wire, each spelt in one place: paths, header fields, authorization schemes and kinds of
+//! proof.
 //!
 //! Servers, guards and clients take them from here. They are plain text, since this crate knows no
-//! HTTP types. What only one dialect speaks is spelt where that dialect lives.
+//! HTTP types. What one dialect alone needs to know is spelt where that dialect lives.
 
 /// Paths of the server's own resources. Those with a part in braces are templates for its router; a
 /// function of the same name fills them in.
@@ -87,6 +88,18 @@ pub mod scheme {
     pub const DPOP: &str = "DPoP";
     /// A session with a signature for this request.
     pub const SIGNED_MESSAGE: &str = "SignJWT";
+}
+
+/// Names of the kinds of proof, in metadata, answers and logs.
+pub mod proof_kind {
+    /// A DPoP proof (RFC 9449).
+    pub const DPOP: &str = "dpop";
+    /// A JWT that the client signed itself.
+    pub const SELF_SIGNED: &str = "self-signed";
+    /// A session with a signature for this request.
+    pub const SIGNED_MESSAGE: &str = "signjwt";
+    /// A token without a proof.
+    pub const BEARER: &str = "bearer";
 }
 
 #[cfg(test)]

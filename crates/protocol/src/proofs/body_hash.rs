@@ -34,8 +34,8 @@ pub enum BodyHash {
 }
 
 impl BodyHashes {
-    /// Those that an account may use. Only one that came by *gradecoin*, and so is called by a
-    /// fingerprint too, has a protocol that demands MD5.
+    /// Those that an account may use. Only one that registered in a sealed object, and so is called by
+    /// a fingerprint too, speaks a protocol that demands MD5.
     pub const fn of_account(has_fingerprint: bool) -> Self {
         if has_fingerprint { Self::Sha256OrMd5 } else { Self::Sha256 }
     }

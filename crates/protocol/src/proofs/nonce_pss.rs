@@ -1,4 +1,4 @@
-//! A signature over a nonce of the server and the session's JWT: the proof of *signjwt*.
+//! The signature of a signed message: over a nonce of the server and the session's JWT.
 //!
 //! The signed message is the text of the nonce followed by the text of the JWT, in UTF-8. A nonce
 //! has a fixed length, so no other pair gives the same message. A client signs no such text unless

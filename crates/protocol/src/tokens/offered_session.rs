@@ -1,4 +1,4 @@
-//! A session of *signjwt* as its client gets it: what must be known of it before anything is signed.
+//! A session as its client gets it: what must be known of it before anything is signed.
 //!
 //! A client signs the text of a nonce and the text of a session's JWT, both of which the server
 //! chose. Whoever answers in its place would choose a text that is worth something elsewhere. So

@@ -1,4 +1,4 @@
-//! The session JWT of *signjwt*: HS256 with a secret that only the server has.
+//! The JWT of a session: HS256 with a secret that only the server has.
 //!
 //! It says whose session it is, and which server's, and nothing more; what proves a request is a
 //! signature over the session's nonce and this text. What a client makes sure of before it signs is

@@ -71,7 +71,7 @@ impl Core {
     ) -> Result<Self, SigningKeyError> {
         let now = ports.clock.now();
         let signing_keys = SigningKeys::load(
-            Arc::clone(&ports.signing_keys),
+            Arc::clone(&ports.store) as _,
             &vault,
             policy.key_schedules(),
             now,
@@ -79,11 +79,11 @@ impl Core {
         )
         .await?;
         let forgetting =
-            Forgetting::since_start(&*ports.clock, &*ports.audit, vault.is_new()).await?;
+            Forgetting::since_start(&*ports.clock, &*ports.store, vault.is_new()).await?;
         let remembers_since = if vault.is_new() {
             UnixTime::EPOCH
         } else {
-            last_event(&*ports.audit).await?.map_or(now, |last| last.max(now))
+            last_event(&*ports.store).await?.map_or(now, |last| last.max(now))
         };
         let epoch = Epoch::begin(&ports);
         let turns = policy.passwords.unwrap_or_default().turns;

@@ -40,12 +40,12 @@ impl Health {
     /// How the store is, and how long ago all of it was in its place.
     pub fn store_condition(&self) -> (StoreCondition, Option<Duration>) {
         let untidy_for = self.store.untidy_for(self.core.ports.clock.monotonic());
-        (self.core.ports.watch.condition(), untidy_for)
+        (self.core.ports.store.condition(), untidy_for)
     }
 
     /// Takes notice of how the store is.
     pub(crate) fn note_condition(&self) {
-        let condition = self.core.ports.watch.condition();
+        let condition = self.core.ports.store.condition();
         self.store.note(&condition, self.core.ports.clock.monotonic());
     }
 
@@ -67,7 +67,7 @@ impl Health {
         let failing = |error| StoreError::Unavailable(Box::new(error));
         self.store.check(now).map_err(failing)?;
         if checked.is_none_or(|last| now >= last + CHECK_HOLDS) {
-            self.core.ports.watch.check().await?;
+            self.core.ports.store.check().await?;
             *checked = Some(now);
         }
         self.core.ensure_signing_keys(self.core.now()).await

@@ -130,7 +130,7 @@ impl Maintenance {
             return;
         }
         let count = events.iter().map(AuditEvent::times).sum();
-        if let Err(error) = self.authority.core.ports.audit.append(events).await {
+        if let Err(error) = self.authority.core.ports.store.append(events).await {
             self.authority.core.pending_events.lost(count);
             tracing::error!(%error, count, "audit events were lost");
         }
@@ -146,10 +146,10 @@ impl Maintenance {
         let ports = &core.ports;
         for late in tokens.revoked.unwritten(core.forgets_up_to()) {
             let LateRevocation { token, event } = late;
-            ports.revocations.revoke_token(token.clone(), event).await?;
+            ports.store.revoke_token(token.clone(), event).await?;
             tokens.revoked.written(&token.token_id);
         }
-        if ports.watch.tidy().await? {
+        if ports.store.tidy().await? {
             health.store.note_tidy(ports.clock.monotonic());
         }
         Ok(())
@@ -162,7 +162,7 @@ impl Maintenance {
     pub async fn take_over_changes(&self) -> Result<(), SigningKeyError> {
         let Authority { core, tokens, .. } = &*self.authority;
         let Core { ports, credentials, signing_keys, .. } = &**core;
-        if ports.watch.changed_elsewhere().await? {
+        if ports.store.changed_elsewhere().await? {
             self.behind.store(true, Ordering::Relaxed);
         }
         if !self.behind.load(Ordering::Relaxed) {
@@ -170,7 +170,7 @@ impl Maintenance {
         }
         credentials.forget_all();
         let ended = core.forgets_up_to();
-        let revoked = ports.revocations.revoked_tokens(ended, READ).await;
+        let revoked = ports.store.revoked_tokens(ended, READ).await;
         let reloaded = signing_keys.reload().await;
         let revoked = revoked.map(|revoked| tokens.revoked.add(revoked));
         tokens.feed.forget();
@@ -209,7 +209,7 @@ impl Maintenance {
     async fn lower_moments(&self, now: UnixTime) -> Result<(), StoreError> {
         if self.moments_are_ahead.load(Ordering::Relaxed) {
             let Authority { core, tokens, .. } = &*self.authority;
-            let stored = core.ports.revocations.revoked_tokens(now, READ).await?;
+            let stored = core.ports.store.revoked_tokens(now, READ).await?;
             tokens.revoked.clock_was_set_back(now, stored);
             self.moments_are_ahead.store(false, Ordering::Relaxed);
         }
@@ -231,7 +231,7 @@ impl Maintenance {
         let ended = core.forgets_up_to();
         tokens.revoked.forget_ended(ended);
         self.expire_accounts(ended, now).await?;
-        let pruned = ports.audit.prune(ended, &policy.retention).await?;
+        let pruned = ports.store.prune(ended, &policy.retention).await?;
         if pruned > 0 {
             tracing::debug!(pruned, "forgot what is over");
         }
@@ -245,7 +245,7 @@ impl Maintenance {
         let Core { ports, policy, credentials, .. } = &*self.authority.core;
         let before = ended - policy.unused_account_lifetime;
         loop {
-            let (removed, more) = ports.accounts.expire_unused(before, EXPIRE_BATCH, now).await?;
+            let (removed, more) = ports.store.expire_unused(before, EXPIRE_BATCH, now).await?;
             if removed > 0 {
                 credentials.forget_all();
                 tracing::info!(removed, "accounts that nobody had ever used were removed");

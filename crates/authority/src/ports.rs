@@ -48,23 +48,52 @@ pub use crate::model::limits::{LimitKey, RateLimit, RateLimited, Retention};
 
 /// Everything that the authority needs, wired together by the binary.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "each field is the port that its type documents")]
+#[expect(missing_docs, reason = "each field is what its type documents")]
 pub struct Ports {
-    pub accounts: Arc<dyn AccountStore>,
-    pub audit: Arc<dyn AuditStore>,
     pub clock: Arc<dyn Clock>,
-    pub credentials: Arc<dyn CredentialStore>,
-    pub invitations: Arc<dyn InvitationStore>,
-    pub passwords: Arc<dyn PasswordStore>,
     pub random: Arc<dyn Random>,
+    pub state: State,
+    pub store: Arc<dyn Store>,
+}
+
+/// Everything that must last. A backend is one type that keeps all of it, since what changes together
+/// must be one transaction.
+pub trait Store:
+    AccountStore
+    + AuditStore
+    + CredentialStore
+    + InvitationStore
+    + PasswordStore
+    + RevocationStore
+    + ServerKeyStore
+    + SigningKeyStore
+    + StoreWatch
+    + VaultStore
+{
+}
+
+impl<S> Store for S where
+    S: AccountStore
+        + AuditStore
+        + CredentialStore
+        + InvitationStore
+        + PasswordStore
+        + RevocationStore
+        + ServerKeyStore
+        + SigningKeyStore
+        + StoreWatch
+        + VaultStore
+{
+}
+
+/// Everything that lives for minutes. Nothing of it changes together, so each may be of another
+/// engine.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the port that its type documents")]
+pub struct State {
     pub rate_limiter: Arc<dyn RateLimiter>,
     pub replay_log: Arc<dyn ReplayLog>,
-    pub revocations: Arc<dyn RevocationStore>,
     pub session_nonces: Arc<dyn SessionNonces>,
-    pub server_keys: Arc<dyn ServerKeyStore>,
-    pub signing_keys: Arc<dyn SigningKeyStore>,
-    pub vault: Arc<dyn VaultStore>,
-    pub watch: Arc<dyn StoreWatch>,
     pub window_limiter: Arc<dyn WindowLimiter>,
 }
 

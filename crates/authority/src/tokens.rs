@@ -33,7 +33,7 @@ impl Tokens {
     ) -> Result<Self, StoreError> {
         let revoked = RevokedTokens::default();
         let ended = core.forgets_up_to();
-        revoked.add(core.ports.revocations.revoked_tokens(ended, READ).await?);
+        revoked.add(core.ports.store.revoked_tokens(ended, READ).await?);
         let feed = RevocationFeed::new(core.ports.clock.monotonic());
         Ok(Self { core, revoked, feed, sessions })
     }

@@ -1,17 +1,15 @@
 //! Opens what lies in a data directory: store, vault, authority.
 
-use std::{hash::RandomState, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, ensure};
 use countersign_authority::{
     Authority,
     audit::{AuditEvent, EventKind},
     policy::Policy,
-    ports::{Clock, Ports, Random},
+    ports::{Clock, Ports},
 };
-use countersign_memory::{
-    MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter,
-};
+use countersign_memory::Capacity;
 use countersign_store::sqlite::{
     InstallationId, Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, create_private_dir,
     installation_in_file,
@@ -135,10 +133,10 @@ pub(crate) async fn start(
     if store.lacked_log() {
         let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseLossAccepted)
             .detail("the write-ahead log was missing".to_owned());
-        ports.audit.append(vec![event]).await?;
+        ports.store.append(vec![event]).await?;
     }
     let (vault, found) =
-        master_key::open_vault(&settings.data_dir, keys, &*ports.vault, master_key::IF_LOST)
+        master_key::open_vault(&settings.data_dir, keys, &*ports.store, master_key::IF_LOST)
             .await?;
     let found = master_key::settle(&settings.data_dir, found)?;
     master_key::warn_if_weak(&found);
@@ -173,32 +171,19 @@ fn check_installation(settings: &Settings, found: InstallationId) -> anyhow::Res
 }
 
 fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    let replay_log = settings.limits.replay_log();
+    let limits = &settings.limits;
+    let used_proofs = limits.replay_log();
+    let capacity = Capacity {
+        limited: limits.rate_limit_clients,
+        used_proofs,
+        used_proofs_share: limits.share_of(used_proofs),
+        sessions: limits.sessions,
+        sessions_share: limits.share(limits.sessions),
+    };
     Ports {
-        accounts: Arc::clone(store) as _,
-        audit: Arc::clone(store) as _,
-        clock,
-        credentials: Arc::clone(store) as _,
-        invitations: Arc::clone(store) as _,
-        passwords: Arc::clone(store) as _,
-        random,
-        rate_limiter: Arc::new(MemoryRateLimiter::new(settings.limits.rate_limit_clients)),
-        replay_log: Arc::new(MemoryReplayLog::new(
-            replay_log,
-            settings.limits.share_of(replay_log),
-            RandomState::new(),
-        )),
-        revocations: Arc::clone(store) as _,
-        session_nonces: Arc::new(MemorySessionNonces::new(
-            settings.limits.sessions,
-            settings.limits.share(settings.limits.sessions),
-        )),
-        server_keys: Arc::clone(store) as _,
-        signing_keys: Arc::clone(store) as _,
-        vault: Arc::clone(store) as _,
-        watch: Arc::clone(store) as _,
-        window_limiter: Arc::new(MemoryWindowLimiter::new(settings.limits.rate_limit_clients)),
+        clock: Arc::new(SystemClock::new()),
+        random: Arc::new(SystemRandom),
+        state: countersign_memory::state(&capacity),
+        store: Arc::clone(store) as _,
     }
 }

@@ -5,8 +5,38 @@ mod rate_limiter;
 mod session_nonces;
 mod window_limiter;
 
-pub use countersign_protocol::replay::MemoryReplayLog;
+use std::{hash::RandomState, sync::Arc};
 
-pub use rate_limiter::MemoryRateLimiter;
-pub use session_nonces::MemorySessionNonces;
-pub use window_limiter::MemoryWindowLimiter;
+use countersign_authority::ports::State;
+use countersign_protocol::replay::MemoryReplayLog;
+
+pub use self::rate_limiter::MemoryRateLimiter;
+pub use self::session_nonces::MemorySessionNonces;
+pub use self::window_limiter::MemoryWindowLimiter;
+
+/// How much is remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    /// Keys of each limiter.
+    pub limited: usize,
+    /// Used proofs, about 40 bytes each.
+    pub used_proofs: u64,
+    /// How many of these one account, or one client network, may have.
+    pub used_proofs_share: u64,
+    /// Sessions.
+    pub sessions: usize,
+    /// How many of these one client network may have.
+    pub sessions_share: usize,
+}
+
+/// All short-lived state, in this process' memory.
+pub fn state(capacity: &Capacity) -> State {
+    let Capacity { limited, used_proofs, used_proofs_share, sessions, sessions_share } = *capacity;
+    let hashing = RandomState::new();
+    State {
+        rate_limiter: Arc::new(MemoryRateLimiter::new(limited)),
+        replay_log: Arc::new(MemoryReplayLog::new(used_proofs, used_proofs_share, hashing)),
+        session_nonces: Arc::new(MemorySessionNonces::new(sessions, sessions_share)),
+        window_limiter: Arc::new(MemoryWindowLimiter::new(limited)),
+    }
+}

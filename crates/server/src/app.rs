@@ -94,7 +94,7 @@ impl App {
         let ports = GuardPorts {
             clock: Arc::clone(&authority.core.ports().clock),
             issuer_keys: Arc::clone(&ports) as _,
-            replay_log: Arc::clone(&authority.core.ports().replay_log),
+            replay_log: Arc::clone(&authority.core.ports().state.replay_log),
             standing: ports,
         };
         let guard_of = |origin: &TargetUri, proofs: Proofs| {

@@ -134,7 +134,7 @@ pub(crate) struct DurableLog(pub(crate) Arc<Authority>);
 
 impl ReplayLog for DurableLog {
     fn check_and_insert(&self, entry: ReplayEntry, _: ReplayOwner, _: UnixTime) -> Recording<'_> {
-        let store = &self.0.core.ports().credentials;
+        let store = &self.0.core.ports().store;
         Box::pin(async move {
             store.spend_assertion(entry).await.map_err(|error| match error {
                 RecordLoginError::AlreadyUsed => ReplayError::Used,

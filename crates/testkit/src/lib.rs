@@ -9,3 +9,4 @@ pub mod keys;
 pub mod random;
 pub mod samples;
 pub mod store_conformance;
+pub mod store_parts;

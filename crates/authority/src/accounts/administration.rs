@@ -15,19 +15,12 @@ use crate::{
         credential::Credential,
         invitation::{CodeHash, EnrolmentCode, Invitation, OneTimePassword, Purpose, RecoveryCode},
     },
-    ports::{
-        AccountStore, AuditStore, CredentialStore, InvitationStore, PasswordStore, Ports, Random,
-        RevokeCredentialError, StoreError,
-    },
+    ports::{Ports, Random, RevokeCredentialError, Store, StoreError},
 };
 
 /// Administrative acts at one moment.
 pub struct Administration {
-    accounts: Arc<dyn AccountStore>,
-    audit: Arc<dyn AuditStore>,
-    credentials: Arc<dyn CredentialStore>,
-    invitations: Arc<dyn InvitationStore>,
-    passwords: Arc<dyn PasswordStore>,
+    store: Arc<dyn Store>,
     random: Arc<dyn Random>,
     now: UnixTime,
 }
@@ -55,14 +48,10 @@ pub struct NewRecovery {
 }
 
 impl Administration {
-    /// Acts on the stores of `ports`, at the present moment of its clock.
+    /// Acts on the store of `ports`, at the present moment of its clock.
     pub fn new(ports: &Ports) -> Self {
         Self {
-            accounts: Arc::clone(&ports.accounts),
-            audit: Arc::clone(&ports.audit),
-            credentials: Arc::clone(&ports.credentials),
-            invitations: Arc::clone(&ports.invitations),
-            passwords: Arc::clone(&ports.passwords),
+            store: Arc::clone(&ports.store),
             random: Arc::clone(&ports.random),
             now: ports.clock.now(),
         }
@@ -77,7 +66,7 @@ impl Administration {
         after: Option<&Username>,
         limit: u32,
     ) -> Result<Vec<Account>, AdminError> {
-        Ok(self.accounts.accounts(after, limit).await?)
+        Ok(self.store.accounts(after, limit).await?)
     }
 
     /// The account of that name.
@@ -85,7 +74,7 @@ impl Administration {
     /// # Errors
     /// When there is none, or the store fails.
     pub async fn account(&self, name: &AccountName) -> Result<Account, AdminError> {
-        self.accounts.account(name).await?.ok_or(AdminError::NoAccount)
+        self.store.account(name).await?.ok_or(AdminError::NoAccount)
     }
 
     /// Disables or enables an account. Every token of a disabled account is refused, and stays so
@@ -104,7 +93,7 @@ impl Administration {
             AccountStatus::Disabled => EventKind::AccountDisabled,
         };
         let event = self.event(kind, account.id);
-        existing(self.accounts.set_status(account.id, status, event).await?)
+        existing(self.store.set_status(account.id, status, event).await?)
     }
 
     /// Adds scopes to an account. Tokens that it has already keep theirs.
@@ -139,7 +128,7 @@ impl Administration {
     /// When there is no such account, or the store fails.
     pub async fn keys(&self, name: &AccountName) -> Result<Vec<Credential>, AdminError> {
         let account = self.account(name).await?;
-        Ok(self.credentials.credentials_of(account.id).await?)
+        Ok(self.store.credentials_of(account.id).await?)
     }
 
     /// Revokes a key of an account, be it the last. Returns the live keys that it had added, and
@@ -155,8 +144,8 @@ impl Administration {
         let account = self.account(name).await?;
         let event = self.event(EventKind::KeyRevoked, account.id).key(*thumbprint);
         let event = event.detail("by an administrator");
-        self.credentials.revoke_credential(account.id, thumbprint, false, event).await?;
-        let keys = self.credentials.credentials_of(account.id).await?;
+        self.store.revoke_credential(account.id, thumbprint, false, event).await?;
+        let keys = self.store.credentials_of(account.id).await?;
         Ok(live_keys_added_by(*thumbprint, &keys))
     }
 
@@ -168,7 +157,7 @@ impl Administration {
         let code = EnrolmentCode::generate(&*self.random);
         let NewInvitation { username, scopes, expires_at } = new;
         let (invitation, event) = self.invitation(code.hash(), username, &scopes, expires_at);
-        self.invitations.create_invitation(&invitation, event).await?;
+        self.store.create_invitation(&invitation, event).await?;
         Ok(code)
     }
 
@@ -188,7 +177,7 @@ impl Administration {
         let named = usernames.iter().zip(&codes).map(|(username, code)| {
             self.invitation(code.hash(), Some(username.clone()), scopes, expires_at)
         });
-        self.invitations.create_invitations(&named.collect::<Vec<_>>()).await?;
+        self.store.create_invitations(&named.collect::<Vec<_>>()).await?;
         Ok(codes)
     }
 
@@ -218,7 +207,7 @@ impl Administration {
             expires_at: new.expires_at,
             used_at: None,
         };
-        self.invitations.create_recovery(&recovery, event.detail(detail)).await?;
+        self.store.create_recovery(&recovery, event.detail(detail)).await?;
         Ok(code)
     }
 
@@ -227,7 +216,7 @@ impl Administration {
     /// # Errors
     /// When the store fails.
     pub async fn recovery(&self, account: &Account) -> Result<Option<Invitation>, AdminError> {
-        Ok(self.invitations.recovery(&account.username).await?)
+        Ok(self.store.recovery(&account.username).await?)
     }
 
     /// Makes invitations with one-time passwords, each for one name: all of them or none. The
@@ -246,13 +235,13 @@ impl Administration {
         let mut invitations = Vec::with_capacity(invited.len());
         for (username, password) in invited {
             let code_hash = key.password_hash(username, password);
-            if self.invitations.invitation(&code_hash).await?.is_some() {
+            if self.store.invitation(&code_hash).await?.is_some() {
                 return Err(AdminError::Invited(username.clone()));
             }
             let username = Some(username.clone());
             invitations.push(self.invitation(code_hash, username, scopes, expires_at));
         }
-        Ok(self.invitations.create_invitations(&invitations).await?)
+        Ok(self.store.create_invitations(&invitations).await?)
     }
 
     /// Whether an account has a password.
@@ -260,7 +249,7 @@ impl Administration {
     /// # Errors
     /// When the store fails.
     pub async fn has_password(&self, account: &Account) -> Result<bool, AdminError> {
-        let known = self.passwords.password(&AccountName::Id(account.id)).await?;
+        let known = self.store.password(&AccountName::Id(account.id)).await?;
         Ok(known.is_some_and(|(_, hash)| hash != NO_PASSWORD))
     }
 
@@ -269,7 +258,7 @@ impl Administration {
     /// # Errors
     /// When the store fails.
     pub async fn invitations(&self, limit: u32) -> Result<Vec<Invitation>, AdminError> {
-        Ok(self.invitations.invitations(limit).await?)
+        Ok(self.store.invitations(limit).await?)
     }
 
     /// Withdraws an unused invitation.
@@ -278,10 +267,10 @@ impl Administration {
     /// When there is none of that hash, or the store fails.
     pub async fn withdraw_invitation(&self, code_hash: &CodeHash) -> Result<(), AdminError> {
         let mut event = AuditEvent::new(self.now, EventKind::InvitationWithdrawn);
-        let known = self.invitations.invitation(code_hash).await?;
+        let known = self.store.invitation(code_hash).await?;
         event.detail =
             known.map(|known| format!("{}, which {}", code_hash.short(), describe(&known)));
-        let withdrawn = self.invitations.withdraw_invitation(code_hash, event).await?;
+        let withdrawn = self.store.withdraw_invitation(code_hash, event).await?;
         withdrawn.then_some(()).ok_or(AdminError::NoInvitation)
     }
 
@@ -294,7 +283,7 @@ impl Administration {
         filter: &AuditFilter,
         limit: u32,
     ) -> Result<Vec<RecordedEvent>, AdminError> {
-        Ok(self.audit.events(filter, limit).await?)
+        Ok(self.store.events(filter, limit).await?)
     }
 
     /// An invitation to register, and the event that says so.
@@ -325,7 +314,7 @@ impl Administration {
     ) -> Result<Scopes, AdminError> {
         let event = self.event(EventKind::AccountScopesChanged, account.id);
         let event = event.detail(format!("now: {scopes}"));
-        existing(self.accounts.set_scopes(account.id, &scopes, event).await?)?;
+        existing(self.store.set_scopes(account.id, &scopes, event).await?)?;
         Ok(scopes)
     }
 

@@ -127,7 +127,7 @@ impl Accounts {
         admitted: Admitted,
         factor: Factor,
     ) -> Result<(), CreateAccountError> {
-        let accounts = &self.core.ports.accounts;
+        let accounts = &self.core.ports.store;
         match factor {
             Factor::ProvenKey { key, label } => {
                 let mut new = self.new_account(admitted, key, label);
@@ -155,7 +155,7 @@ impl Accounts {
                     invitation,
                     event,
                 };
-                Ok(self.core.ports.passwords.create_password_account(new).await?)
+                Ok(self.core.ports.store.create_password_account(new).await?)
             }
         }
     }
@@ -166,7 +166,7 @@ impl Accounts {
         admitted: &Admitted,
     ) -> Result<(), RegistrationError> {
         let name = AccountName::Username(admitted.username.clone());
-        let taken = self.core.ports.accounts.account(&name).await?.is_some();
+        let taken = self.core.ports.store.account(&name).await?.is_some();
         if taken { Err(RegistrationError::UsernameTaken) } else { Ok(()) }
     }
 
@@ -207,7 +207,7 @@ impl Accounts {
         let Some(code) = code.and_then(|code| EnrolmentCode::parse(code).ok()) else {
             return Ok(false);
         };
-        let found = self.core.ports.invitations.invitation(&code.hash()).await?;
+        let found = self.core.ports.store.invitation(&code.hash()).await?;
         Ok(found.is_some_and(|found| found.is_usable(now) && found.purpose == Purpose::Register))
     }
 
@@ -220,7 +220,7 @@ impl Accounts {
         now: UnixTime,
     ) -> Result<(), RegistrationError> {
         let Some(code_hash) = invitation else { return Ok(()) };
-        let invitation = self.core.ports.invitations.invitation(code_hash).await?;
+        let invitation = self.core.ports.store.invitation(code_hash).await?;
         let is_for = |Invitation { purpose, username: intended, .. }: &Invitation| {
             *purpose == Purpose::Register && intended.as_ref().is_none_or(|name| name == username)
         };
@@ -239,7 +239,7 @@ impl Accounts {
             return Ok(());
         }
         let Some(code) = code else { return Err(RegistrationError::NameReserved) };
-        let invitation = self.core.ports.invitations.invitation(code).await?;
+        let invitation = self.core.ports.store.invitation(code).await?;
         // Without an invitation that works, nobody learns anything about names.
         let invitation = invitation.filter(|invitation| invitation.is_usable(now));
         let invited = invitation.ok_or(RegistrationError::CodeUnusable)?.username;

@@ -133,7 +133,7 @@ impl Accounts {
         principal: &Principal,
     ) -> Result<Vec<Credential>, OwnRecordsError> {
         check_made_for_server(principal)?;
-        Ok(self.core.ports.credentials.credentials_of(principal.account_id).await?)
+        Ok(self.core.ports.store.credentials_of(principal.account_id).await?)
     }
 
     /// The name of the principal's account.
@@ -153,14 +153,12 @@ impl Accounts {
         principal: &Principal,
     ) -> Result<(Username, Option<Fingerprint>), StoreError> {
         if let Some(key) = principal.key {
-            let known =
-                self.core.credentials.get(&key.credential, &*self.core.ports.credentials).await?;
+            let known = self.core.credentials.get(&key.credential, &*self.core.ports.store).await?;
             if let Some(known) = known.filter(|known| known.account.id == principal.account_id) {
                 return Ok((known.account.username.clone(), known.account.fingerprint));
             }
         }
-        let account =
-            self.core.ports.accounts.account(&AccountName::Id(principal.account_id)).await?;
+        let account = self.core.ports.store.account(&AccountName::Id(principal.account_id)).await?;
         let gone = || StoreError::Corrupt {
             table: "accounts",
             column: "account_id",
@@ -179,7 +177,7 @@ impl Accounts {
         &self,
         name: &AccountName,
     ) -> Result<Option<(Account, Vec<PublicKey>)>, StoreError> {
-        let account = self.core.ports.accounts.account(name).await?;
+        let account = self.core.ports.store.account(name).await?;
         let active = account.filter(|account| account.status == AccountStatus::Active);
         let Some(account) = active else { return Ok(None) };
         let mut live = self.core.self_signing_keys(account.id).await?;
@@ -201,7 +199,7 @@ impl Accounts {
         check_made_for_server(principal)?;
         let account_id = Some(principal.account_id);
         let filter = AuditFilter { account_id, before, ..AuditFilter::default() };
-        Ok(self.core.ports.audit.events(&filter, limit).await?)
+        Ok(self.core.ports.store.events(&filter, limit).await?)
     }
 
     /// The addition of a key as it was presented, with a name for it.
@@ -240,7 +238,7 @@ impl Accounts {
         // Keys are added at a protected resource, whose nonces are those that the client has.
         let rule = NonceRule::IfPresent(&self.core.resource_nonces);
         let account_id = change.author.account_id;
-        let account = self.core.ports.accounts.account(&AccountName::Id(account_id)).await;
+        let account = self.core.ports.store.account(&AccountName::Id(account_id)).await;
         let account = account.map_err(AddCredentialError::from)?;
         let account = account.ok_or(AddCredentialError::NoAccount)?;
         let proof = self.core.parse_proof(&presented).map_err(ProofError::from)?;
@@ -265,7 +263,7 @@ impl Accounts {
             revoked: self.core.policy.max_revoked_keys_per_account,
             password_token_of: change.author.token_issued_at,
         };
-        self.core.ports.credentials.add_credential(&credential, limits, event).await?;
+        self.core.ports.store.add_credential(&credential, limits, event).await?;
         self.core.credentials.forget(&credential.thumbprint());
         self.core.credentials.forget_keys_of(account_id);
         Ok(credential)
@@ -273,7 +271,7 @@ impl Accounts {
 
     /// Records an approval as used, so durably that no restart revives it.
     async fn spend_approval(&self, approval: Unspent<KeyApproval>) -> Result<(), AddKeyError> {
-        let spent = self.core.ports.credentials.spend_assertion(approval.entry()).await;
+        let spent = self.core.ports.store.spend_assertion(approval.entry()).await;
         let receipt = spent.map_err(|error| match error {
             RecordLoginError::AlreadyUsed | RecordLoginError::NotLive => AddKeyError::ApprovalUsed,
             RecordLoginError::Forgotten => {
@@ -296,7 +294,7 @@ impl Accounts {
         let detail = format!("to {label}");
         let event = change.event(EventKind::KeyRenamed, *thumbprint, Some(&detail));
         let account_id = change.author.account_id;
-        let store = &self.core.ports.credentials;
+        let store = &self.core.ports.store;
         let renamed = store.rename_credential(account_id, thumbprint, label, event).await;
         self.core.credentials.forget(thumbprint);
         renamed
@@ -314,7 +312,7 @@ impl Accounts {
         let RevokeKey { thumbprint } = change.operation;
         let account_id = change.author.account_id;
         let event = change.event(EventKind::KeyRevoked, thumbprint, None);
-        let store = &self.core.ports.credentials;
+        let store = &self.core.ports.store;
         let result = store.revoke_credential(account_id, &thumbprint, true, event).await;
         // Also after a failure: the store may have done it and failed to say so.
         self.core.credentials.forget(&thumbprint);

@@ -135,7 +135,7 @@ impl Accounts {
         now: UnixTime,
     ) -> Result<Permission, RecoveryError> {
         let account = match recovery.name.parse::<AccountName>() {
-            Ok(name) => self.core.ports.accounts.account(&name).await?,
+            Ok(name) => self.core.ports.store.account(&name).await?,
             Err(_) => None,
         };
         let account_id = account.as_ref().map(|account| account.id);
@@ -158,7 +158,7 @@ impl Accounts {
     ) -> Result<Option<Permission>, StoreError> {
         let account = account.filter(|account| account.status == AccountStatus::Active);
         let made = match &account {
-            Some(account) => self.core.ports.invitations.recovery(&account.username).await?,
+            Some(account) => self.core.ports.store.recovery(&account.username).await?,
             None => None,
         };
         // What is no code, and what no code was made for, is compared all the same.
@@ -192,7 +192,7 @@ impl Accounts {
         if self.core.policy.passwords.is_none() {
             return Ok(false);
         }
-        let known = self.core.ports.passwords.password(&AccountName::Id(account.id)).await?;
+        let known = self.core.ports.store.password(&AccountName::Id(account.id)).await?;
         Ok(known.is_some_and(|(_, hash)| hash != NO_PASSWORD))
     }
 
@@ -206,7 +206,7 @@ impl Accounts {
         let ends_tokens = revoke_others || matches!(secret, NewSecret::Password(_));
         let Account { id: account_id, username, .. } = account;
         let recovery = AccountRecovery { account_id, code_hash, secret, max_keys, event };
-        let outcome = self.core.ports.invitations.recover(recovery).await;
+        let outcome = self.core.ports.store.recover(recovery).await;
         if matches!(outcome, Err(RecoverError::Store(_))) {
             // The store may have done it and failed to say so.
             self.core.credentials.forget_all();

@@ -174,7 +174,7 @@ impl Accounts {
         account_id: AccountId,
         key: Thumbprint,
     ) -> Result<Option<Thumbprint>, StepUpError> {
-        let store = &*self.core.ports.credentials;
+        let store = &*self.core.ports.store;
         let Some(known) = self.core.credentials.get(&key, store).await? else {
             let has_none = self.core.credentials.of_account(account_id, store).await?.is_empty();
             return has_none.then_some(None).ok_or(StepUpError::Password);
@@ -192,8 +192,7 @@ impl Accounts {
         now: UnixTime,
     ) -> Result<(Thumbprint, Unspent<KeyApproval>), StepUpError> {
         let presented = PresentedKeyApproval::parse(text)?;
-        let signer =
-            self.core.credentials.get(&presented.kid()?, &*self.core.ports.credentials).await?;
+        let signer = self.core.credentials.get(&presented.kid()?, &*self.core.ports.store).await?;
         let signer = signer.filter(|known| {
             let is_own = known.is_live() && known.account.id == account_id;
             is_own && self.core.policy.admits(&known.credential.public_key)

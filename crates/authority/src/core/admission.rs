@@ -59,7 +59,7 @@ impl Core {
             return Ok(());
         };
         let (key, now) = (LimitKey::Network(address.into()), self.ports.clock.monotonic());
-        self.ports.rate_limiter.take_many(&limits.logins, key, count, now).await
+        self.ports.state.rate_limiter.take_many(&limits.logins, key, count, now).await
     }
 
     pub(crate) async fn admit_account(&self, account: AccountId) -> Result<(), RateLimited> {
@@ -94,7 +94,7 @@ impl Core {
         key: LimitKey,
     ) -> Result<(), RateLimited> {
         let Some(limits) = &self.policy.limits else { return Ok(()) };
-        self.ports.rate_limiter.take(limit(limits), key, self.ports.clock.monotonic()).await
+        self.ports.state.rate_limiter.take(limit(limits), key, self.ports.clock.monotonic()).await
     }
 
     /// Undoes a [`Self::take`] that should not count.
@@ -104,7 +104,7 @@ impl Core {
         key: LimitKey,
     ) {
         if let Some(limits) = &self.policy.limits {
-            self.ports.rate_limiter.give_back(limit(limits), key).await;
+            self.ports.state.rate_limiter.give_back(limit(limits), key).await;
         }
     }
 }

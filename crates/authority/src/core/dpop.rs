@@ -95,7 +95,8 @@ impl Core {
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<DpopProof, ProofError> {
-        let receipt = self.ports.replay_log.check_and_insert(proof.entry(), owner, now).await?;
+        let receipt =
+            self.ports.state.replay_log.check_and_insert(proof.entry(), owner, now).await?;
         proof.redeem(&receipt).ok_or(ProofError::Replayed)
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Epoch {
 impl Epoch {
     /// That which begins with this start.
     pub(crate) fn begin(ports: &Ports) -> Self {
-        let name = if ports.replay_log.is_volatile() {
+        let name = if ports.state.replay_log.is_volatile() {
             base64url::encode(&random_bytes::<16>(&*ports.random))
         } else {
             String::new()
@@ -46,6 +46,6 @@ impl Epoch {
     /// new ones can be accepted although the replay log has forgotten some that ended later.
     pub(crate) fn clock_was_set_back(&self, ports: &Ports, now: UnixTime) {
         let epoch = self.set_backs.fetch_add(1, SeqCst) + 1;
-        ports.replay_log.begin_epoch(epoch, now);
+        ports.state.replay_log.begin_epoch(epoch, now);
     }
 }

@@ -28,7 +28,7 @@ impl Core {
         kid: Option<&Thumbprint>,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
         let Some(id) = self.account_id_of(name).await? else { return Ok(Vec::new()) };
-        let store = &*self.ports.credentials;
+        let store = &*self.ports.store;
         if let Some(kid) = kid
             && let Some(known) = self.credentials.get(kid, store).await?
             && known.account.id == id
@@ -46,7 +46,7 @@ impl Core {
         &self,
         id: AccountId,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.credentials.of_account(id, &*self.ports.credentials).await?;
+        let mut live = self.credentials.of_account(id, &*self.ports.store).await?;
         live.retain(|known| self.may_sign_jwts(known));
         Ok(live)
     }
@@ -57,7 +57,7 @@ impl Core {
         &self,
         id: AccountId,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.credentials.of_account(id, &*self.ports.credentials).await?;
+        let mut live = self.credentials.of_account(id, &*self.ports.store).await?;
         live.retain(|known| self.policy.admits(&known.credential.public_key));
         Ok(live)
     }
@@ -65,7 +65,7 @@ impl Core {
     /// Notes that a key of an account has signed a request that was accepted. One that the account
     /// only claimed is its own by that, unless another was faster.
     pub async fn key_used(&self, id: AccountId, thumbprint: &Thumbprint, now: UnixTime) {
-        let store = &*self.ports.credentials;
+        let store = &*self.ports.store;
         let Ok(known) = self.credentials.get(thumbprint, store).await else { return };
         let is_recent = |last: UnixTime| now < last + USE_RESOLUTION;
         let last_used_at = known.as_ref().and_then(|known| known.credential.last_used_at);
@@ -94,7 +94,7 @@ impl Core {
 
     pub(crate) async fn account_id_of(&self, name: &str) -> Result<Option<AccountId>, StoreError> {
         let Ok(name) = name.parse::<AccountName>() else { return Ok(None) };
-        self.credentials.account_id(&name, &*self.ports.accounts).await
+        self.credentials.account_id(&name, &*self.ports.store).await
     }
 
     /// Whether JWTs count that the key signed itself: where it is good enough for everything, or where

@@ -151,7 +151,7 @@ impl Gradecoin {
     async fn registration_key(&self) -> Result<&RegistrationKey, RegistrationKeyError> {
         let open = || {
             RegistrationKey::open(
-                &*self.core.ports.vault,
+                &*self.core.ports.store,
                 &self.core.vault,
                 &*self.core.ports.random,
             )
@@ -196,7 +196,7 @@ impl Gradecoin {
             sleep(MANY_GUESSES).await;
         }
         let code_hash = key.hash(&name, &opened.password);
-        let invitation = self.core.ports.invitations.invitation(&code_hash).await?;
+        let invitation = self.core.ports.store.invitation(&code_hash).await?;
         let invitation = invitation.filter(|invitation| invitation.is_usable(now));
         let username = invitation.and_then(|Invitation { username, .. }| username);
         match username {

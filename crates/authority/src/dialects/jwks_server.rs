@@ -49,8 +49,8 @@ pub struct PasswordAttempt {
 
 impl PasswordAttempt {
     fn begin(key: LimitKey, ports: &Ports) -> Result<Self, RateLimited> {
-        ports.window_limiter.enter(key, ports.clock.monotonic())?;
-        let (limiter, clock) = (Arc::clone(&ports.window_limiter), Arc::clone(&ports.clock));
+        ports.state.window_limiter.enter(key, ports.clock.monotonic())?;
+        let (limiter, clock) = (Arc::clone(&ports.state.window_limiter), Arc::clone(&ports.clock));
         Ok(Self { key, limiter, clock })
     }
 }
@@ -167,7 +167,7 @@ impl JwksServer {
         let (account_id, address) = (account.id, request.address);
         let login = PasswordLogin { account_id, password_hash, address, event };
         // The password may have been replaced while it was compared.
-        if !self.core.ports.passwords.record_password_login(login).await? {
+        if !self.core.ports.store.record_password_login(login).await? {
             return Err(PasswordError::Refused);
         }
         // Bound, its credential is the key that it is bound to: the account logged in with no other.
@@ -191,7 +191,7 @@ impl JwksServer {
             return Err(PasswordError::Refused);
         }
         let known = match request.name.parse::<AccountName>() {
-            Ok(name) => self.core.ports.passwords.password(&name).await?,
+            Ok(name) => self.core.ports.store.password(&name).await?,
             Err(_) => None,
         };
         let hash = known.as_ref().map(|(_, hash)| hash.as_str());

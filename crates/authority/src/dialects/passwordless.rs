@@ -135,7 +135,7 @@ impl Passwordless {
             .map_err(RegistrationError::Key)?;
         // Looked at before a key pair is made for nothing; the store decides.
         self.accounts.check_name_untaken(&admitted).await?;
-        if self.core.ports.credentials.is_taken(&key.thumbprint()).await? {
+        if self.core.ports.store.is_taken(&key.thumbprint()).await? {
             return Err(RegistrationError::KeyTaken.into());
         }
         let server_key = self.server_keys.take(address.into()).await?;
@@ -164,7 +164,7 @@ impl Passwordless {
         let random = &*self.core.ports.random;
         let found = self.account_named(name).await?.map(|account| account.id);
         let account = found.unwrap_or(NOBODY);
-        let sealed = self.core.ports.server_keys.server_key(account).await?;
+        let sealed = self.core.ports.store.server_key(account).await?;
         let Self { challenges, recent, server_keys, pretence, .. } = self;
         let number = challenges.issue(account, random_bytes(random), now);
         if found.is_some() {
@@ -219,7 +219,7 @@ impl Passwordless {
     ) -> Result<Option<(Arc<KnownCredential>, Unspent<Number>)>, MutualLoginError> {
         let mut effort = Effort::new(&self.core, login.address);
         let proposal = Proposal::new(login.proposal);
-        let live = self.core.credentials.of_account(account, &*self.core.ports.credentials).await?;
+        let live = self.core.credentials.of_account(account, &*self.core.ports.store).await?;
         let live = live.iter().filter(|known| proposal.may_be_by(&known.credential.public_key));
         let recognise = |number: &Number| self.challenges.recognise(number, account, now);
         if login.number.is_none() {
@@ -289,7 +289,7 @@ impl Passwordless {
             assertion: number.entry(),
             event: event.account(account.id).key(thumbprint).from(address),
         };
-        let receipt = self.core.ports.credentials.record_login(record).await?;
+        let receipt = self.core.ports.store.record_login(record).await?;
         number.redeem(&receipt).ok_or(MutualLoginError::Used)?;
         let (binding, with) = (Some(Binding::to(thumbprint)), SignedWith::AccessTokenKey);
         Ok(self.tokens.issue(Issuance::at_home(account, binding, with, &self.core), now)?)
@@ -298,7 +298,7 @@ impl Passwordless {
     async fn account_named(&self, name: &str) -> Result<Option<Account>, StoreError> {
         // What is no name at all is looked up too, so that it costs what an unknown name costs.
         let name = name.parse().unwrap_or(AccountName::Id(NOBODY));
-        self.core.ports.accounts.account(&name).await
+        self.core.ports.store.account(&name).await
     }
 }
 

@@ -148,7 +148,7 @@ impl Signjwt {
         name.parse::<AccountName>()?;
         let session = SessionId::from_bytes(random_bytes(&*self.core.ports.random));
         let nonce = self.new_nonce(now);
-        self.core.ports.session_nonces.put(&session, nonce, address.into(), now).await?;
+        self.core.ports.state.session_nonces.put(&session, nonce, address.into(), now).await?;
         let nonce = nonce.text();
         let jwt = self.sessions.issue(name, &session.to_string(), &nonce, now);
         Ok(OpenedSession { jwt, nonce })
@@ -172,7 +172,7 @@ impl Signjwt {
             Some(known) => (Arc::clone(&known.claims), known.id),
             None => self.read_session(message.jwt, now)?,
         };
-        let nonce = self.core.ports.session_nonces.outstanding(&session, now).await?;
+        let nonce = self.core.ports.state.session_nonces.outstanding(&session, now).await?;
         let nonce = nonce.ok_or(SessionError::Refused)?;
         let nonce_text = nonce.text();
         let has_signed = |key: &PublicKey| {
@@ -222,7 +222,7 @@ impl Signjwt {
         let mut budget = Verifications::default();
         let mut tried = None;
         if let Some(KnownSession { signer: last, account, .. }) = known {
-            let now = self.core.credentials.get(last, &*self.core.ports.credentials).await?;
+            let now = self.core.credentials.get(last, &*self.core.ports.store).await?;
             let again = now.filter(|now| now.is_live() && now.account.id == *account);
             if let Some(signer) =
                 again.filter(|now| self.core.policy.admits(&now.credential.public_key))
@@ -291,7 +291,7 @@ impl Signjwt {
         let account_id = checked.principal.account_id;
         let event = AuditEvent::new(now, EventKind::TokenRevoked).account(account_id);
         let event = event.key(checked.key).from(address).detail("session");
-        Ok(self.core.ports.audit.append(vec![event]).await?)
+        Ok(self.core.ports.store.append(vec![event]).await?)
     }
 
     async fn use_up(
@@ -300,7 +300,8 @@ impl Signjwt {
         next: Option<SessionNonce>,
         now: UnixTime,
     ) -> Result<(), SessionError> {
-        let first = self.core.ports.session_nonces.exchange(session, nonce, next, now).await?;
+        let first =
+            self.core.ports.state.session_nonces.exchange(session, nonce, next, now).await?;
         first.then_some(()).ok_or(SessionError::Refused)
     }
 

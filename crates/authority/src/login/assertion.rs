@@ -69,7 +69,7 @@ impl Login {
         if presented.client_id.is_some_and(|id| !names_account_of(id, &signer)) {
             return Err(CallerError::ClientId);
         }
-        let receipt = self.core.ports.credentials.spend_assertion(assertion.entry()).await?;
+        let receipt = self.core.ports.store.spend_assertion(assertion.entry()).await?;
         assertion.redeem(&receipt).ok_or(CallerError::Replayed)?;
         Ok(Caller { account })
     }
@@ -134,7 +134,7 @@ impl Login {
         likely: Option<&PublicKey>,
     ) -> Result<Vec<Arc<KnownCredential>>, CallerError> {
         let Some(subject) = presented.subject() else { return Ok(Vec::new()) };
-        let store = &*self.core.ports.credentials;
+        let store = &*self.core.ports.store;
         let belongs = |known: &Arc<KnownCredential>| names_account_of(subject, known);
         let named = presented.kid()?.or(subject.parse().ok());
         // Where a key is named, no other can have signed.

@@ -103,7 +103,7 @@ impl Login {
         };
         self.core.spend_proof(proof, owner, now).await?;
         if let Some(client) = client {
-            let spent = self.core.ports.credentials.spend_assertion(client.entry()).await;
+            let spent = self.core.ports.store.spend_assertion(client.entry()).await;
             let receipt = spent.map_err(CallerError::from)?;
             client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
         }
@@ -151,7 +151,7 @@ impl Login {
         if bound_to == credential {
             return Ok(());
         }
-        let is_taken = self.core.ports.credentials.is_taken(&bound_to).await?;
+        let is_taken = self.core.ports.store.is_taken(&bound_to).await?;
         if is_taken { Err(LoginError::SessionKey) } else { Ok(()) }
     }
 
@@ -170,7 +170,7 @@ impl Login {
             assertion: assertion.entry(),
             event: event.account(account_id).key(thumbprint).from(address),
         };
-        let receipt = self.core.ports.credentials.record_login(login).await?;
+        let receipt = self.core.ports.store.record_login(login).await?;
         assertion.redeem(&receipt).map(drop).ok_or(LoginError::AssertionReplayed)
     }
 

@@ -64,7 +64,7 @@ impl Tokens {
     /// What is revoked at `now`, and how many entries were read to know it.
     async fn revocations(&self, now: UnixTime) -> Result<(Revocations, usize), StoreError> {
         let since = self.core.forgets_up_to() - self.longest_life_after_revocation();
-        let shut_out = self.core.ports.revocations.shut_out(since, shut_out::READ).await?;
+        let shut_out = self.core.ports.store.shut_out(since, shut_out::READ).await?;
         let sequence = shut_out.sequence;
         let read = shut_out.keys.len() + shut_out.accounts.len();
         // After the store, so that nothing of up to its sequence is missing.

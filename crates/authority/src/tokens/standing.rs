@@ -137,12 +137,12 @@ impl Tokens {
             return Ok(None);
         }
         if let Some(known) =
-            self.core.credentials.get(&claims.credential, &*self.core.ports.credentials).await?
+            self.core.credentials.get(&claims.credential, &*self.core.ports.store).await?
         {
             let is_good = known.is_live() && known.account.id == claims.account_id;
             return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
         }
-        if self.core.ports.credentials.is_taken(&claims.credential).await? {
+        if self.core.ports.store.is_taken(&claims.credential).await? {
             return Ok(None);
         }
         let active = self.active_account(claims.account_id).await?;
@@ -168,7 +168,7 @@ impl Tokens {
     }
 
     async fn active_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        let account = self.core.ports.accounts.account(&AccountName::Id(id)).await?;
+        let account = self.core.ports.store.account(&AccountName::Id(id)).await?;
         Ok(account.filter(|account| account.status == AccountStatus::Active))
     }
 
@@ -228,7 +228,7 @@ impl Tokens {
         if self.revoked.insert(token.clone()) {
             self.feed.forget();
         }
-        let revocations = &self.core.ports.revocations;
+        let revocations = &self.core.ports.store;
         let event = event.from(address);
         let written = revocations.revoke_token(token.clone(), event.clone()).await;
         if written.is_err() {

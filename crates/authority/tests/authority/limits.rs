@@ -58,7 +58,7 @@ async fn alice(limited: bool) -> (World, Arc<Counter>, AccountId) {
     let counter = Arc::new(Counter::default());
     let world = World::with(
         |policy| policy.limits = policy.limits.filter(|_| limited),
-        |ports| ports.rate_limiter = Arc::clone(&counter) as _,
+        |ports| ports.state.rate_limiter = Arc::clone(&counter) as _,
     );
     let world = world.await;
     let id = world.register("alice", &ed25519(1)).await.unwrap().account_id;

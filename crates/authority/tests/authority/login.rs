@@ -11,6 +11,7 @@ use countersign_protocol::keys::PrivateKey;
 use countersign_testkit::{
     keys::{ed25519, ed25519_public},
     samples::{event, scopes},
+    store_parts::StoreParts,
 };
 
 use crate::support::{ISSUER, KeyStore, Login, World};
@@ -105,7 +106,7 @@ async fn a_shut_out_account_is_refused_with_a_note_to_its_owner() {
     let id = world.claims(&grant.access_token).account_id;
     let disable = event(EventKind::AccountDisabled).account(id);
     let disabled = AccountStatus::Disabled;
-    assert!(world.ports.accounts.set_status(id, disabled, disable).await.unwrap());
+    assert!(world.ports.store.set_status(id, disabled, disable).await.unwrap());
     // What is cached is corrected by the store at the latest when the login is recorded.
     let error = world.login(&ed25519(1), &Login::of("alice")).await.unwrap_err();
     assert!(is_refused(&error), "{error:?}");
@@ -166,7 +167,7 @@ async fn a_registered_key_is_no_session_key_not_even_a_revoked_one() {
     let id = world.claims(&grant.access_token).account_id;
     let revoke = event(EventKind::KeyRevoked).account(id);
     let key = bob.public_key().thumbprint();
-    world.ports.credentials.revoke_credential(id, &key, false, revoke).await.unwrap();
+    world.ports.store.revoke_credential(id, &key, false, revoke).await.unwrap();
     let error = world.login(&alice, &attempt).await.unwrap_err();
     assert!(matches!(error, LoginError::SessionKey), "{error:?}");
 }
@@ -231,7 +232,13 @@ async fn scopes_are_those_of_the_account_or_some_of_them() {
 async fn without_a_signing_key_there_is_no_token() {
     let keys = KeyStore::new();
     let store = Arc::clone(&keys);
-    let world = World::with(|_| {}, |ports| ports.signing_keys = store).await;
+    let world = World::with(
+        |_| {},
+        |ports| {
+            StoreParts::replace(&mut ports.store, |parts| parts.signing_keys = store);
+        },
+    )
+    .await;
     world.register("alice", &ed25519(1)).await.unwrap();
     world.clock.advance(world.authority.core.policy().signing_keys.active);
     keys.fail(true);

@@ -18,7 +18,9 @@ use countersign_authority::{
     },
 };
 use countersign_protocol::{UnixTime, tokens::issue::AccessTokenClaims};
-use countersign_testkit::{clock::FixedClock, keys::ed25519, random::SeededRandom, samples::NOW};
+use countersign_testkit::{
+    clock::FixedClock, keys::ed25519, random::SeededRandom, samples::NOW, store_parts::StoreParts,
+};
 use parking_lot::Mutex;
 
 use crate::support::{ADDRESS, KeyStore, Login, World, uri};
@@ -122,10 +124,12 @@ impl Setting {
         let world = World::with(
             |_| {},
             |ports| {
-                ports.audit = Arc::clone(&fake) as _;
-                ports.revocations = Arc::clone(&fake) as _;
-                ports.signing_keys = Arc::clone(&keys) as _;
-                ports.watch = Arc::clone(&fake) as _;
+                StoreParts::replace(&mut ports.store, |parts| {
+                    parts.audit = fake.clone();
+                    parts.revocations = fake.clone();
+                    parts.signing_keys = keys.clone();
+                    parts.watch = fake.clone();
+                });
             },
         )
         .await;

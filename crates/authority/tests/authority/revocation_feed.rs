@@ -27,7 +27,9 @@ use countersign_protocol::{
         revocations::{self, Revocations, SignedRevocations},
     },
 };
-use countersign_testkit::{clock::FixedClock, keys::ed25519, samples::NOW};
+use countersign_testkit::{
+    clock::FixedClock, keys::ed25519, samples::NOW, store_parts::StoreParts,
+};
 use tokio::task::JoinSet;
 
 use crate::support::{ADDRESS, ISSUER, Login, World};
@@ -65,7 +67,7 @@ impl World {
         let (_, claims) = self.token().await;
         let event = AuditEvent::new(self.authority.core.now(), EventKind::KeyRevoked);
         let (account, key) = (claims.account_id, claims.credential);
-        self.ports.credentials.revoke_credential(account, &key, false, event).await.unwrap();
+        self.ports.store.revoke_credential(account, &key, false, event).await.unwrap();
         key
     }
 }
@@ -190,7 +192,7 @@ async fn an_account_is_listed_while_it_is_disabled() {
         [(AccountStatus::Disabled, vec![claims.account_id]), (AccountStatus::Active, Vec::new())]
     {
         let event = AuditEvent::new(world.authority.core.now(), EventKind::AccountDisabled);
-        assert!(world.ports.accounts.set_status(claims.account_id, status, event).await.unwrap());
+        assert!(world.ports.store.set_status(claims.account_id, status, event).await.unwrap());
         world.clock.advance(FEED_MAX_AGE);
         assert_eq!(world.feed().await.accounts, listed);
     }
@@ -253,7 +255,15 @@ impl RevocationStore for MuchRevoked {
 
 #[tokio::test]
 async fn however_much_is_revoked_the_feed_covers_all_of_it_and_can_be_read() {
-    let world = World::with(|_| {}, |ports| ports.revocations = Arc::new(MuchRevoked)).await;
+    let world = World::with(
+        |_| {},
+        |ports| {
+            StoreParts::replace(&mut ports.store, |parts| {
+                parts.revocations = Arc::new(MuchRevoked);
+            });
+        },
+    )
+    .await;
     let feed = world.feed().await;
     let text = world.authority.tokens.revocation_feed().await.unwrap();
     assert!(text.len() <= revocations::MAX_LEN, "{}", text.len());
@@ -277,7 +287,15 @@ async fn however_much_is_revoked_the_feed_covers_all_of_it_and_can_be_read() {
 
 #[tokio::test]
 async fn a_large_feed_is_signed_once_a_second_however_much_is_revoked_meanwhile() {
-    let world = World::with(|_| {}, |ports| ports.revocations = Arc::new(MuchRevoked)).await;
+    let world = World::with(
+        |_| {},
+        |ports| {
+            StoreParts::replace(&mut ports.store, |parts| {
+                parts.revocations = Arc::new(MuchRevoked);
+            });
+        },
+    )
+    .await;
     world.register("alice", &ed25519(1)).await.unwrap();
     let first = world.authority.tokens.revocation_feed().await.unwrap();
     let (text, _) = world.token().await;
@@ -322,7 +340,13 @@ impl RevocationStore for Slow {
 #[tokio::test]
 async fn however_many_wait_for_a_feed_that_takes_long_one_is_made_for_all_of_them() {
     let slow = Arc::new(Slow::default());
-    let world = World::with(|_| {}, |ports| ports.revocations = Arc::clone(&slow) as _).await;
+    let world = World::with(
+        |_| {},
+        |ports| {
+            StoreParts::replace(&mut ports.store, |parts| parts.revocations = slow.clone());
+        },
+    )
+    .await;
     slow.clock.set(Arc::clone(&world.clock)).unwrap();
     let mut waiting = JoinSet::new();
     for _ in 0..98 {
@@ -337,7 +361,13 @@ async fn however_many_wait_for_a_feed_that_takes_long_one_is_made_for_all_of_the
 #[tokio::test]
 async fn what_a_feed_costs_decides_how_often_it_is_made() {
     let slow = Arc::new(Slow::default());
-    let world = World::with(|_| {}, |ports| ports.revocations = Arc::clone(&slow) as _).await;
+    let world = World::with(
+        |_| {},
+        |ports| {
+            StoreParts::replace(&mut ports.store, |parts| parts.revocations = slow.clone());
+        },
+    )
+    .await;
     slow.clock.set(Arc::clone(&world.clock)).unwrap();
     world.register("alice", &ed25519(1)).await.unwrap();
     slow.pause.store(300, Ordering::SeqCst);

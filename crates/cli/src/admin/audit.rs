@@ -136,7 +136,7 @@ async fn usernames(
         if names.contains_key(&id) {
             continue;
         }
-        if let Some(account) = data_dir.ports.accounts.account(&AccountName::Id(id)).await? {
+        if let Some(account) = data_dir.ports.store.account(&AccountName::Id(id)).await? {
             names.insert(id, account.username.to_string());
         }
     }

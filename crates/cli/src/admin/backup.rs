@@ -32,7 +32,7 @@ pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Resul
     ));
     let ports = &data_dir.ports;
     let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseBackedUp);
-    let noted = ports.audit.append(vec![event]).await;
+    let noted = ports.store.append(vec![event]).await;
     let done = format!("the backup {path} is whole");
     output::after(&done, said.context("it could not be said on standard output"))?;
     output::after(done, noted.context("the audit trail does not know of the backup"))

@@ -103,7 +103,7 @@ async fn invite(
 ) -> anyhow::Result<()> {
     let (_claim, data_dir) = open_to_change(settings)?;
     if let Some(username) = &username {
-        refuse_registered(&*data_dir.ports.accounts, username).await?;
+        refuse_registered(&*data_dir.ports.store, username).await?;
     }
     let expires_at = data_dir.ports.clock.now() + expires;
     let whom = username.as_ref().map_or("anybody".to_owned(), ToString::to_string);
@@ -137,7 +137,7 @@ async fn invite_with_password(
     expires: Duration,
 ) -> anyhow::Result<()> {
     let (_claim, data_dir) = open_to_change(settings)?;
-    refuse_registered(&*data_dir.ports.accounts, &username).await?;
+    refuse_registered(&*data_dir.ports.store, &username).await?;
     let password = OneTimePassword::generate(&SystemRandom);
     let text = password.reveal().to_owned();
     let invited = [(username.clone(), password)];
@@ -196,7 +196,7 @@ const fn what_else_happens(revoke_others: bool) -> &'static str {
 async fn open_codes(data_dir: &DataDir, usernames: &[Username]) -> anyhow::Result<Vec<Username>> {
     let ports = &data_dir.ports;
     let now = ports.clock.now();
-    let mut all = ports.invitations.invitations(u32::MAX).await?;
+    let mut all = ports.store.invitations(u32::MAX).await?;
     all.retain(|one| one.purpose == Purpose::Register && one.is_usable(now));
     let open: HashSet<_> =
         all.iter().filter_map(|one| Some(one.username.as_ref()?.folded())).collect();
@@ -224,7 +224,7 @@ async fn invite_all(
 ) -> anyhow::Result<UnixTime> {
     let ports = &data_dir.ports;
     let (vault, _) = signing_keys::open_vault(settings, data_dir).await?;
-    let key = RegistrationKey::open(&*ports.vault, &vault, &SystemRandom).await?;
+    let key = RegistrationKey::open(&*ports.store, &vault, &SystemRandom).await?;
     let expires_at = ports.clock.now() + expires;
     let administration = Administration::new(ports);
     administration.invite_with_passwords(invited, scopes, expires_at, &key).await?;

@@ -116,7 +116,7 @@ fn given_key(options: &Options) -> anyhow::Result<Option<MasterKey>> {
 
 /// The key that opens the vault. An earlier change that was interrupted is brought to its end.
 async fn present_key(directory: &Path, data_dir: &DataDir) -> anyhow::Result<Found> {
-    let vaults = &*data_dir.ports.vault;
+    let vaults = &*data_dir.ports.store;
     require_vault(vaults).await?;
     let keys = master_key::find(directory, false, &SystemRandom)?;
     let (_, found) = master_key::open_vault(directory, keys, vaults, master_key::IF_LOST).await?;
@@ -141,13 +141,13 @@ async fn change_with_file(
 
 /// A change of the master key of the store behind `ports`.
 fn rekey(ports: &Ports, now: UnixTime) -> Rekey<'_> {
-    Rekey { vaults: &*ports.vault, signing_keys: &*ports.signing_keys, now, random: &SystemRandom }
+    Rekey { vaults: &*ports.store, signing_keys: &*ports.store, now, random: &SystemRandom }
 }
 
 async fn change(data_dir: &DataDir, old: &MasterKey, new: &MasterKey) -> anyhow::Result<()> {
     let (ports, now) = (&data_dir.ports, data_dir.ports.clock.now());
     rekey(ports, now).change_master_key(old, new).await?;
-    Vault::open(&*ports.vault, new, &SystemRandom).await?;
+    Vault::open(&*ports.store, new, &SystemRandom).await?;
     Ok(())
 }
 

@@ -139,7 +139,7 @@ impl<'a> Rehearsal<'a> {
     /// Opens the copy as a server would, which brings it up to date.
     async fn open(&self, keys: Vec<Found>) -> anyhow::Result<Opened> {
         let data_dir = server::open(&self.copied, Purpose::Rehearsal)?;
-        let vaults = &*data_dir.ports.vault;
+        let vaults = &*data_dir.ports.store;
         require_vault(vaults).await?;
         let directory = &self.settings.data_dir;
         let (vault, found) = master_key::open_vault(directory, keys, vaults, IF_LOST).await?;
@@ -150,7 +150,7 @@ impl<'a> Rehearsal<'a> {
     /// Opens the copy without its master key, which is lost.
     async fn abandon(&self, yes: bool) -> anyhow::Result<Opened> {
         let data_dir = server::open(&self.copied, Purpose::Rehearsal)?;
-        require_vault(&*data_dir.ports.vault).await?;
+        require_vault(&*data_dir.ports.store).await?;
         let source = abandon::of_backup(&self.settings.data_dir, &data_dir, yes).await?;
         Opened::of(data_dir, source).await
     }
@@ -179,7 +179,7 @@ struct Opened {
 
 impl Opened {
     async fn of(data_dir: DataDir, source: Source) -> anyhow::Result<Self> {
-        let newest = data_dir.ports.audit.events(&AuditFilter::default(), 1).await?;
+        let newest = data_dir.ports.store.events(&AuditFilter::default(), 1).await?;
         let newest = newest.first().map_or(UnixTime::EPOCH, |recorded| recorded.event.at);
         Ok(Self { data_dir, source, newest })
     }
@@ -189,7 +189,7 @@ impl Opened {
         let newest = to_rfc3339(self.newest);
         let detail = format!("from {}, whose newest event is of {newest}", backup.display());
         let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseRestored).detail(detail);
-        Ok(ports.audit.append(vec![event]).await?)
+        Ok(ports.store.append(vec![event]).await?)
     }
 
     /// Withdraws the recovery codes that are unused in the backup: each may have been used since,
@@ -200,7 +200,7 @@ impl Opened {
         let ports = &self.data_dir.ports;
         let administration = Administration::new(ports);
         let mut withdrawn = Vec::new();
-        for made in ports.invitations.invitations(u32::MAX).await? {
+        for made in ports.store.invitations(u32::MAX).await? {
             if let invitation::Purpose::Recover { .. } = made.purpose
                 && made.used_at.is_none()
             {
@@ -222,20 +222,20 @@ async fn revived(settings: &Settings, opened: &Opened) -> anyhow::Result<Vec<Str
         ..AuditFilter::default()
     };
     let mut revived = Vec::new();
-    let revoked = present.audit.events(&since(EventKind::KeyRevoked), MAX_LOOKED_AT).await?;
+    let revoked = present.store.events(&since(EventKind::KeyRevoked), MAX_LOOKED_AT).await?;
     for RecordedEvent { event, .. } in revoked {
         let Some(thumbprint) = event.thumbprint else { continue };
-        if let Some((key, account)) = copy.credentials.credential(&thumbprint).await?
+        if let Some((key, account)) = copy.store.credential(&thumbprint).await?
             && key.revoked_at.is_none()
         {
             let at = to_rfc3339(event.at);
             revived.push(format!("key {thumbprint} of {}, revoked at {at}", account.username));
         }
     }
-    let disabled = present.audit.events(&since(EventKind::AccountDisabled), MAX_LOOKED_AT).await?;
+    let disabled = present.store.events(&since(EventKind::AccountDisabled), MAX_LOOKED_AT).await?;
     for RecordedEvent { event, .. } in disabled {
         let Some(id) = event.account_id.map(AccountName::Id) else { continue };
-        if let Some(account) = copy.accounts.account(&id).await?
+        if let Some(account) = copy.store.account(&id).await?
             && account.status == AccountStatus::Active
         {
             let at = to_rfc3339(event.at);
@@ -253,15 +253,15 @@ async fn revived_signing_keys(
     newest: UnixTime,
 ) -> anyhow::Result<Vec<String>> {
     let now = copy.clock.now();
-    let known = present.signing_keys.signing_keys().await?;
+    let known = present.store.signing_keys().await?;
     let filter = AuditFilter {
         kind: Some(EventKind::SigningKeyRemoved),
         since: Some(newest),
         ..AuditFilter::default()
     };
-    let removed = present.audit.events(&filter, MAX_LOOKED_AT).await?;
+    let removed = present.store.events(&filter, MAX_LOOKED_AT).await?;
     let mut revived = Vec::new();
-    for key in copy.signing_keys.signing_keys().await? {
+    for key in copy.store.signing_keys().await? {
         let gone_at = match known.iter().find(|known| known.kid == key.kid) {
             Some(known) => {
                 (known.life.state(now) == KeyState::Gone).then_some(known.life.expires_at)

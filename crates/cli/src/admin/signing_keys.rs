@@ -95,7 +95,7 @@ async fn rotate(
     let (vault, _) = open_vault(settings, &data_dir).await?;
     let policy = policy(settings)?;
     let now = data_dir.ports.clock.now();
-    let store = Arc::clone(&data_dir.ports.signing_keys);
+    let store = Arc::clone(&data_dir.ports.store) as Arc<dyn SigningKeyStore>;
     require_algorithm(&store.signing_keys().await?, &policy.signing_keys, now)?;
     let schedules = policy.key_schedules();
     let keys = SigningKeys::load(store, &vault, schedules, now, &SystemRandom).await?;
@@ -116,7 +116,7 @@ pub(super) async fn open_vault(
     settings: &Settings,
     data_dir: &DataDir,
 ) -> anyhow::Result<(Vault, Source)> {
-    let vaults = &*data_dir.ports.vault;
+    let vaults = &*data_dir.ports.store;
     require_vault(vaults).await?;
     let keys = master_key::find(&settings.data_dir, false, &SystemRandom)?;
     let (vault, found) =
@@ -130,7 +130,7 @@ pub(super) async fn open_all(
     data_dir: &DataDir,
     vault: &Vault,
 ) -> anyhow::Result<Vec<KeySummary>> {
-    let store = Arc::new(Unchanged(Arc::clone(&data_dir.ports.signing_keys)));
+    let store = Arc::new(Unchanged(Arc::clone(&data_dir.ports.store) as _));
     let now = data_dir.ports.clock.now();
     let schedules = policy(settings)?.key_schedules();
     let keys = SigningKeys::load(store, vault, schedules, now, &SystemRandom).await?;
@@ -186,7 +186,7 @@ fn require_algorithm(
 
 async fn print(settings: &Settings, data_dir: &DataDir, json: bool) -> anyhow::Result<()> {
     let now = data_dir.ports.clock.now();
-    let keys = data_dir.ports.signing_keys.signing_keys().await?;
+    let keys = data_dir.ports.store.signing_keys().await?;
     if json {
         for key in &keys {
             output::line(to_json(key, now).to_string())?;

@@ -1,6 +1,6 @@
 //! The real server beside the guard, when very much was revoked.
 
-use std::{hash::RandomState, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{extract::Request, middleware::Next};
 use countersign_authority::{
@@ -13,9 +13,7 @@ use countersign_authority::{
     vault::{MasterKey, Vault},
 };
 use countersign_guard::SelfSignedPolicy;
-use countersign_memory::{
-    MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter,
-};
+use countersign_memory::Capacity;
 use countersign_protocol::{
     AccountId, keys::PrivateKey, proofs::target_uri::TargetUri, tokens::issue::AccessTokenClaims,
 };
@@ -50,7 +48,7 @@ impl Server {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let ports = ports(&data_dir, &clock);
         let master = MasterKey::parse(&"5e".repeat(32)).unwrap();
-        let vault = Vault::open(&*ports.vault, &master, &SeededRandom::new(2)).await.unwrap();
+        let vault = Vault::open(&*ports.store, &master, &SeededRandom::new(2)).await.unwrap();
         let policy = Policy::new(TargetUri::parse(&origin).unwrap());
         let authority = Arc::new(Authority::start(policy, ports, vault).await.unwrap());
         let router = App::new(Arc::clone(&authority), settings()).router();
@@ -128,7 +126,7 @@ impl Server {
 
     async fn disable(&self, account_id: AccountId) {
         let event = AuditEvent::new(self.authority.core.now(), EventKind::AccountDisabled);
-        let accounts = &self.authority.core.ports().accounts;
+        let accounts = &self.authority.core.ports().store;
         assert!(accounts.set_status(account_id, AccountStatus::Disabled, event).await.unwrap());
     }
 }
@@ -140,24 +138,18 @@ async fn from_loopback(mut request: Request, next: Next) -> axum::response::Resp
 
 fn ports(data_dir: &TempDir, clock: &Arc<FixedClock>) -> Ports {
     let path = data_dir.path().join("countersign.db");
-    let store = Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap());
+    let capacity = Capacity {
+        limited: 1000,
+        used_proofs: 1000,
+        used_proofs_share: 1000,
+        sessions: 1000,
+        sessions_share: 1000,
+    };
     Ports {
-        accounts: Arc::clone(&store) as _,
-        audit: Arc::clone(&store) as _,
         clock: Arc::clone(clock) as _,
-        credentials: Arc::clone(&store) as _,
-        invitations: Arc::clone(&store) as _,
-        passwords: Arc::clone(&store) as _,
         random: Arc::new(SeededRandom::new(1)),
-        rate_limiter: Arc::new(MemoryRateLimiter::new(1000)),
-        replay_log: Arc::new(MemoryReplayLog::new(1000, 1000, RandomState::new())),
-        revocations: Arc::clone(&store) as _,
-        server_keys: Arc::clone(&store) as _,
-        session_nonces: Arc::new(MemorySessionNonces::new(1000, 1000)),
-        signing_keys: Arc::clone(&store) as _,
-        vault: Arc::clone(&store) as _,
-        watch: store,
-        window_limiter: Arc::new(MemoryWindowLimiter::new(1000)),
+        state: countersign_memory::state(&capacity),
+        store: Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap()),
     }
 }
 

@@ -33,10 +33,11 @@ pub(crate) fn proofs(
         other_names: dialects.gradecoin,
         ..policy
     };
-    let across_restarts = authority.core.ports().replay_log.is_volatile().then(|| AcrossRestarts {
-        since: authority.core.remembers_since(),
-        durable: Some(Arc::new(DurableLog(Arc::clone(authority)))),
-    });
+    let across_restarts =
+        authority.core.ports().state.replay_log.is_volatile().then(|| AcrossRestarts {
+            since: authority.core.remembers_since(),
+            durable: Some(Arc::new(DurableLog(Arc::clone(authority)))),
+        });
     Some(SelfSignedProofs { policy, keys: Arc::clone(ports) as _, across_restarts })
 }
 

@@ -17,7 +17,7 @@ pub async fn an_account_is_found_by_id_and_by_name_in_any_case(backend: &impl Ba
     new.scopes = samples::scopes("read write");
     stores.create(&new).await;
 
-    let by_id = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+    let by_id = stores.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
     let expected = Account {
         id: new.id,
         username: new.username.clone(),
@@ -30,15 +30,15 @@ pub async fn an_account_is_found_by_id_and_by_name_in_any_case(backend: &impl Ba
     assert_eq!(by_id, expected);
     for spelling in ["Alice.Smith", "alice.smith", "ALICE.SMITH"] {
         let name = AccountName::Username(samples::username(spelling));
-        let found = stores.accounts.account(&name).await.unwrap().unwrap();
+        let found = stores.account(&name).await.unwrap().unwrap();
         assert_eq!(found, expected);
         assert_eq!(found.username.as_str(), "Alice.Smith");
     }
 
     let name = AccountName::Username(samples::username("alice"));
-    assert_eq!(stores.accounts.account(&name).await.unwrap(), None);
+    assert_eq!(stores.account(&name).await.unwrap(), None);
     let id = AccountName::Id(samples::account_id(2));
-    assert_eq!(stores.accounts.account(&id).await.unwrap(), None);
+    assert_eq!(stores.account(&id).await.unwrap(), None);
 }
 
 /// Two names that differ only in case are one name.
@@ -46,7 +46,7 @@ pub async fn a_name_is_taken_whatever_its_case(backend: &impl Backend) {
     let stores = backend.open().await;
     stores.create(&samples::new_account(1, "alice")).await;
     for spelling in ["alice", "Alice", "ALICE"] {
-        let refusal = stores.accounts.create_account(samples::new_account(2, spelling)).await;
+        let refusal = stores.create_account(samples::new_account(2, spelling)).await;
         assert!(matches!(refusal, Err(CreateAccountError::UsernameTaken)), "{refusal:?}");
     }
 }
@@ -55,7 +55,7 @@ pub async fn a_name_is_taken_whatever_its_case(backend: &impl Backend) {
 pub async fn the_name_goes_to_one_of_many_at_once(backend: &impl Backend) {
     let stores = backend.open().await;
     let results = at_once(20, |number| {
-        let accounts = stores.accounts.clone();
+        let accounts = stores.clone();
         let name = if number % 2 == 0 { "alice" } else { "ALICE" };
         async move { accounts.create_account(samples::new_account(number, name)).await }
     })
@@ -66,7 +66,7 @@ pub async fn the_name_goes_to_one_of_many_at_once(backend: &impl Backend) {
         .filter(|result| matches!(result, Err(CreateAccountError::UsernameTaken)))
         .count();
     assert_eq!((created, taken), (1, 19));
-    assert_eq!(stores.accounts.accounts(None, 100).await.unwrap().len(), 1);
+    assert_eq!(stores.accounts(None, 100).await.unwrap().len(), 1);
     assert_eq!(stores.trail().await.len(), 1);
 }
 
@@ -77,17 +77,17 @@ pub async fn a_refused_registration_leaves_nothing(backend: &impl Backend) {
     stores.create(&first).await;
 
     let taken_name = samples::new_account(2, "alice");
-    let refusal = stores.accounts.create_account(taken_name.clone()).await;
+    let refusal = stores.create_account(taken_name.clone()).await;
     assert!(matches!(refusal, Err(CreateAccountError::UsernameTaken)), "{refusal:?}");
     let thumbprint = taken_name.credential.thumbprint();
-    assert!(stores.credentials.credential(&thumbprint).await.unwrap().is_none());
+    assert!(stores.credential(&thumbprint).await.unwrap().is_none());
 
     let mut taken_key = samples::new_account(3, "carol");
     taken_key.credential.public_key = first.credential.public_key.clone();
-    let refusal = stores.accounts.create_account(taken_key.clone()).await;
+    let refusal = stores.create_account(taken_key.clone()).await;
     assert!(matches!(refusal, Err(CreateAccountError::KeyTaken)), "{refusal:?}");
     let id = AccountName::Id(taken_key.id);
-    assert_eq!(stores.accounts.account(&id).await.unwrap(), None);
+    assert_eq!(stores.account(&id).await.unwrap(), None);
 
     assert_eq!(stores.trail().await.len(), 1);
     stores.create(&samples::new_account(3, "carol")).await;
@@ -100,15 +100,15 @@ pub async fn accounts_are_listed_by_name_in_pages(backend: &impl Backend) {
         stores.create(&samples::new_account(number, name)).await;
     }
     let mut names = Vec::new();
-    let mut page = stores.accounts.accounts(None, 2).await.unwrap();
+    let mut page = stores.accounts(None, 2).await.unwrap();
     while let Some(last) = page.last() {
         assert!(page.len() <= 2);
         let last = last.username.clone();
         names.extend(page.iter().map(|account| account.username.to_string()));
-        page = stores.accounts.accounts(Some(&last), 2).await.unwrap();
+        page = stores.accounts(Some(&last), 2).await.unwrap();
     }
     assert_eq!(names, ["alpha", "Bravo", "Charlie", "delta", "echo"]);
-    assert!(stores.accounts.accounts(None, 0).await.unwrap().is_empty());
+    assert!(stores.accounts(None, 0).await.unwrap().is_empty());
 }
 
 /// A change of status is made and recorded together; for an unknown account, neither happens.
@@ -118,12 +118,12 @@ pub async fn the_status_changes_with_its_event(backend: &impl Backend) {
     stores.create(&new).await;
     let event = samples::event(EventKind::AccountDisabled).account(new.id);
 
-    let set = |id| stores.accounts.set_status(id, AccountStatus::Disabled, event.clone());
+    let set = |id| stores.set_status(id, AccountStatus::Disabled, event.clone());
     assert!(!set(samples::account_id(2)).await.unwrap());
     assert_eq!(stores.trail().await.len(), 1);
     assert!(set(new.id).await.unwrap());
 
-    let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+    let account = stores.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
     assert_eq!(account.status, AccountStatus::Disabled);
     assert_eq!(stores.trail().await[1].event, event);
 }
@@ -137,10 +137,10 @@ pub async fn scopes_are_replaced_with_their_event(backend: &impl Backend) {
     let event = samples::event(EventKind::AccountScopesChanged).account(new.id);
 
     for scopes in [samples::scopes("admin"), Scopes::none()] {
-        let set = |id| stores.accounts.set_scopes(id, &scopes, event.clone());
+        let set = |id| stores.set_scopes(id, &scopes, event.clone());
         assert!(!set(samples::account_id(2)).await.unwrap());
         assert!(set(new.id).await.unwrap());
-        let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+        let account = stores.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
         assert_eq!(account.scopes, scopes);
     }
     let trail: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
@@ -152,14 +152,14 @@ pub async fn reopening_keeps_accounts_keys_and_events(backend: &impl Backend) {
     let new = samples::new_account(1, "alice");
     let stores = backend.open().await;
     stores.create(&new).await;
-    let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap();
+    let account = stores.account(&AccountName::Id(new.id)).await.unwrap();
     let trail = stores.trail().await;
     drop(stores);
 
     let stores = backend.open().await;
-    assert_eq!(stores.accounts.account(&AccountName::Id(new.id)).await.unwrap(), account);
+    assert_eq!(stores.account(&AccountName::Id(new.id)).await.unwrap(), account);
     let thumbprint = new.credential.thumbprint();
-    let (key, owner) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+    let (key, owner) = stores.credential(&thumbprint).await.unwrap().unwrap();
     assert_eq!((key.thumbprint(), Some(owner)), (thumbprint, account));
     assert_eq!(stores.trail().await, trail);
 }

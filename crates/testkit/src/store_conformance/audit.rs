@@ -23,8 +23,8 @@ pub async fn an_event_comes_back_as_it_was(backend: &impl Backend) {
             .from(address)
             .detail("Jürgens Handy — 'quoted' \"text\"")
     }));
-    stores.audit.append(events.clone()).await.unwrap();
-    stores.audit.append(Vec::new()).await.unwrap();
+    stores.append(events.clone()).await.unwrap();
+    stores.append(Vec::new()).await.unwrap();
     drop(stores);
 
     let trail = backend.open().await.trail().await;
@@ -37,11 +37,11 @@ pub async fn an_event_comes_back_as_it_was(backend: &impl Backend) {
 pub async fn events_are_read_newest_first_in_pages(backend: &impl Backend) {
     let stores = backend.open().await;
     let events: Vec<_> = (0..7).map(at).collect();
-    stores.audit.append(events.clone()).await.unwrap();
+    stores.append(events.clone()).await.unwrap();
     let mut found = Vec::new();
     let mut filter = AuditFilter::default();
     loop {
-        let page = stores.audit.events(&filter, 3).await.unwrap();
+        let page = stores.events(&filter, 3).await.unwrap();
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 3);
         filter.before = Some(last.id);
@@ -65,7 +65,7 @@ pub async fn events_are_filtered_by_every_condition(backend: &impl Backend) {
         event(3).account(bob),
         event(4),
     ];
-    stores.audit.append(events).await.unwrap();
+    stores.append(events).await.unwrap();
 
     let all = AuditFilter::default;
     let second = |second| Some(NOW + Duration::from_secs(second));
@@ -110,11 +110,11 @@ pub async fn refusals_that_are_alike_are_one_entry_an_hour(backend: &impl Backen
     let mut many = refusal(2, neighbour);
     many.again(14, begin + Duration::from_secs(50));
     let events = vec![refusal(0, one), refusal(1, one), refusal(3, other)];
-    stores.audit.append(events).await.unwrap();
+    stores.append(events).await.unwrap();
     drop(stores);
     let stores = backend.open().await;
-    stores.audit.append(vec![many, refusal(9, other).detail("another")]).await.unwrap();
-    stores.audit.append(vec![refusal(3599, one), refusal(3600, one)]).await.unwrap();
+    stores.append(vec![many, refusal(9, other).detail("another")]).await.unwrap();
+    stores.append(vec![refusal(3599, one), refusal(3600, one)]).await.unwrap();
 
     let mut expected = refusal(0, one);
     expected.again(17, begin + Duration::from_secs(3599));
@@ -142,8 +142,8 @@ pub async fn uses_of_a_key_that_are_alike_are_one_entry_a_day(backend: &impl Bac
     many.again(9, begin + Duration::from_secs(DAY - 1));
     let other = used(8, "192.0.2.1").detail("signjwt");
     let events = vec![used(0, "192.0.2.1"), used(7, "192.0.2.2"), other.clone(), many];
-    stores.audit.append(events).await.unwrap();
-    stores.audit.append(vec![used(DAY, "192.0.2.1")]).await.unwrap();
+    stores.append(events).await.unwrap();
+    stores.append(vec![used(DAY, "192.0.2.1")]).await.unwrap();
     let mut expected = used(0, "192.0.2.1");
     expected.again(10, begin + Duration::from_secs(DAY - 1));
     let expected = [expected, used(7, "192.0.2.2"), other, used(DAY, "192.0.2.1")];
@@ -155,13 +155,13 @@ pub async fn uses_of_a_key_that_are_alike_are_one_entry_a_day(backend: &impl Bac
 pub async fn what_the_schedule_did_can_be_left_out(backend: &impl Backend) {
     let stores = backend.open().await;
     let all: Vec<_> = EventKind::ALL.iter().copied().map(samples::event).collect();
-    stores.audit.append(all).await.unwrap();
+    stores.append(all).await.unwrap();
     let filter = AuditFilter { without_schedule: true, ..AuditFilter::default() };
-    let found = stores.audit.events(&filter, 100).await.unwrap();
+    let found = stores.events(&filter, 100).await.unwrap();
     assert_eq!(found.len() + EventKind::OF_SCHEDULE.len(), EventKind::ALL.len());
     assert!(found.iter().all(|entry| !EventKind::OF_SCHEDULE.contains(&entry.event.kind)));
     let filter = AuditFilter { kind: Some(EventKind::SigningKeyRotated), ..filter };
-    assert_eq!(stores.audit.events(&filter, 100).await.unwrap().len(), 1);
+    assert_eq!(stores.events(&filter, 100).await.unwrap().len(), 1);
 }
 
 /// Whoever is refused cannot fill the trail by naming keys that nobody has.
@@ -170,7 +170,7 @@ pub async fn refused_changes_of_made_up_keys_are_one_entry(backend: &impl Backen
     for number in 0..5 {
         let event = samples::event(EventKind::KeyChangeRefused).account(samples::account_id(1));
         let made_up = Thumbprint::from_bytes([number; 32]);
-        stores.audit.append(vec![event.key(made_up)]).await.unwrap();
+        stores.append(vec![event.key(made_up)]).await.unwrap();
     }
     let trail = stores.trail().await;
     assert_eq!((trail.len(), trail[0].event.times()), (1, 5));
@@ -182,14 +182,14 @@ pub async fn changes_and_logins_are_never_told_together(backend: &impl Backend) 
     let each = |kind: &&EventKind| matches!(kind.budget(), Budget::Changes | Budget::Logins);
     let others = EventKind::ALL.iter().filter(each);
     let events: Vec<_> = others.flat_map(|kind| vec![samples::event(*kind); 2]).collect();
-    stores.audit.append(events.clone()).await.unwrap();
+    stores.append(events.clone()).await.unwrap();
     let found: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
     assert_eq!(found, events);
 }
 
 /// The events that fit `filter`, by how many seconds after the present they happened.
 async fn seconds(stores: &Stores, filter: AuditFilter) -> Vec<u64> {
-    let found = stores.audit.events(&filter, 100).await.unwrap();
+    let found = stores.events(&filter, 100).await.unwrap();
     found.iter().map(|entry| entry.event.at.since(NOW).as_secs()).collect()
 }
 

@@ -27,7 +27,7 @@ pub async fn every_kind_of_key_comes_back_whole(backend: &impl Backend) {
     let stores = backend.open().await;
     let new = samples::new_account(1, "alice");
     stores.create(&new).await;
-    let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+    let account = stores.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
     let kinds = keys::one_of_each_kind();
     let mut public_keys: Vec<_> = kinds.iter().map(|key| key.public_key().clone()).collect();
     public_keys.push(keys::rsa_1024_public());
@@ -38,12 +38,12 @@ pub async fn every_kind_of_key_comes_back_whole(backend: &impl Backend) {
         add(&stores, &credential).await.unwrap();
 
         let thumbprint = credential.thumbprint();
-        let (found, owner) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+        let (found, owner) = stores.credential(&thumbprint).await.unwrap().unwrap();
         assert_same(&found, &credential);
         assert_eq!(owner, account);
     }
     let unknown = keys::ed25519_public(99).thumbprint();
-    assert!(stores.credentials.credential(&unknown).await.unwrap().is_none());
+    assert!(stores.credential(&unknown).await.unwrap().is_none());
 }
 
 /// A key that was registered for one algorithm is never used with another of its type.
@@ -60,7 +60,7 @@ pub async fn a_key_keeps_the_one_algorithm_it_is_for(backend: &impl Backend) {
         let credential = added_by_first(&new, key);
         add(&stores, &credential).await.unwrap();
         let thumbprint = credential.thumbprint();
-        let (found, _) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+        let (found, _) = stores.credential(&thumbprint).await.unwrap().unwrap();
         assert_eq!(found.public_key.algorithms(), [algorithm]);
     }
 }
@@ -80,13 +80,13 @@ pub async fn keys_are_listed_oldest_first_live_and_revoked(backend: &impl Backen
     expected.extend([12, 13, 11].map(|number| keys::ed25519_public(number).thumbprint()));
     revoke(&stores, new.id, &expected[1], true).await.unwrap();
 
-    let listed = stores.credentials.credentials_of(new.id).await.unwrap();
+    let listed = stores.credentials_of(new.id).await.unwrap();
     let thumbprints: Vec<_> = listed.iter().map(Credential::thumbprint).collect();
     assert_eq!(thumbprints, expected);
     let revoked: Vec<_> = listed.iter().map(|key| key.revoked_at.is_some()).collect();
     assert_eq!(revoked, [false, true, false, false]);
     let nobody = samples::account_id(3);
-    assert!(stores.credentials.credentials_of(nobody).await.unwrap().is_empty());
+    assert!(stores.credentials_of(nobody).await.unwrap().is_empty());
 }
 
 /// A key remembers which key let it in, and only a live key of that account lets one in.
@@ -106,7 +106,7 @@ pub async fn only_a_live_key_of_the_account_adds_another(backend: &impl Backend)
         assert!(matches!(refusal, Err(AddCredentialError::AdderNotLive)), "{refusal:?}");
     }
     add(&stores, &added_by(own)).await.unwrap();
-    let listed = stores.credentials.credentials_of(alice.id).await.unwrap();
+    let listed = stores.credentials_of(alice.id).await.unwrap();
     let adders: Vec<_> = listed.iter().map(|key| key.added_by).collect();
     assert_eq!(adders.iter().flatten().collect::<Vec<_>>(), [&own, &own]);
 
@@ -129,7 +129,7 @@ pub async fn without_a_key_that_adds_it_one_of_many_is_the_first(backend: &impl 
     assert!(matches!(refusal, Err(AddCredentialError::NotFirst)), "{refusal:?}");
     revoke(&stores, alice.id, &alice.credential.thumbprint(), false).await.unwrap();
     let results = at_once(8, |number| {
-        let credentials = stores.credentials.clone();
+        let credentials = stores.clone();
         let key = without_adder(100 + number);
         let event = samples::event(EventKind::KeyAdded);
         async move { credentials.add_credential(&key, samples::KEY_LIMITS, event).await }
@@ -149,7 +149,7 @@ pub async fn a_rename_to_the_same_name_writes_nothing(backend: &impl Backend) {
     let before = stores.trail().await.len();
     let label = &alice.credential.label;
     let event = samples::event(EventKind::KeyRenamed).account(alice.id).key(thumbprint);
-    let renamed = stores.credentials.rename_credential(alice.id, &thumbprint, label, event).await;
+    let renamed = stores.rename_credential(alice.id, &thumbprint, label, event).await;
     assert_same(&renamed.unwrap(), &alice.credential);
     assert_eq!(stores.trail().await.len(), before);
 }
@@ -164,13 +164,13 @@ pub async fn a_renamed_key_keeps_all_else(backend: &impl Backend) {
     let label: Label = "tablet".parse().unwrap();
     let rename = async |id| {
         let event = samples::event(EventKind::KeyRenamed).account(id).key(thumbprint);
-        stores.credentials.rename_credential(id, &thumbprint, &label, event).await
+        stores.rename_credential(id, &thumbprint, &label, event).await
     };
     let before = stores.trail().await.len();
     let renamed = rename(alice.id).await.unwrap();
     let expected = Credential { label: label.clone(), ..alice.credential.clone() };
     assert_same(&renamed, &expected);
-    let (found, _) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+    let (found, _) = stores.credential(&thumbprint).await.unwrap().unwrap();
     assert_same(&found, &expected);
     assert_eq!(stores.trail().await.len(), before + 1);
 
@@ -201,7 +201,7 @@ pub async fn a_key_stays_taken_after_its_revocation(backend: &impl Backend) {
         }
         let mut new = samples::new_account(3, "carol");
         new.credential.public_key = key.public_key.clone();
-        let refusal = stores.accounts.create_account(new).await;
+        let refusal = stores.create_account(new).await;
         assert!(matches!(refusal, Err(CreateAccountError::KeyTaken)), "{refusal:?}");
     }
 }
@@ -215,10 +215,9 @@ pub async fn a_refused_key_leaves_nothing(backend: &impl Backend) {
     let refusal = add(&stores, &key).await;
     assert!(matches!(refusal, Err(AddCredentialError::NoAccount)), "{refusal:?}");
     let key = added_by_first(&alice, keys::ed25519_public(11));
-    let refusal =
-        stores.credentials.add_credential(&key, live(1), samples::event(EventKind::KeyAdded)).await;
+    let refusal = stores.add_credential(&key, live(1), samples::event(EventKind::KeyAdded)).await;
     assert!(matches!(refusal, Err(AddCredentialError::LimitReached)), "{refusal:?}");
-    assert!(stores.credentials.credential(&key.thumbprint()).await.unwrap().is_none());
+    assert!(stores.credential(&key.thumbprint()).await.unwrap().is_none());
     assert_eq!(stores.trail().await.len(), 1);
     add(&stores, &key).await.unwrap();
     assert_eq!(stores.trail().await.len(), 2);
@@ -230,7 +229,7 @@ pub async fn the_limit_of_keys_holds_when_many_are_added_at_once(backend: &impl 
     let alice = samples::new_account(1, "alice");
     stores.create(&alice).await;
     let results = at_once(20, |number| {
-        let credentials = stores.credentials.clone();
+        let credentials = stores.clone();
         let key = added_by_first(&alice, keys::ed25519_public(100 + number));
         let event = samples::event(EventKind::KeyAdded);
         async move { credentials.add_credential(&key, live(5), event).await }
@@ -242,7 +241,7 @@ pub async fn the_limit_of_keys_holds_when_many_are_added_at_once(backend: &impl 
         .filter(|result| matches!(result, Err(AddCredentialError::LimitReached)))
         .count();
     assert_eq!((added, refused), (4, 16));
-    assert_eq!(stores.credentials.credentials_of(alice.id).await.unwrap().len(), 5);
+    assert_eq!(stores.credentials_of(alice.id).await.unwrap().len(), 5);
 }
 
 /// Only live keys count.
@@ -253,8 +252,7 @@ pub async fn revoked_keys_do_not_count_against_the_limit(backend: &impl Backend)
         added_by: Some(keys::ed25519_public(11).thumbprint()),
         ..samples::credential(alice.id, keys::ed25519_public(12))
     };
-    let add =
-        || stores.credentials.add_credential(&key, live(2), samples::event(EventKind::KeyAdded));
+    let add = || stores.add_credential(&key, live(2), samples::event(EventKind::KeyAdded));
     assert!(matches!(add().await, Err(AddCredentialError::LimitReached)));
     revoke(&stores, alice.id, &alice.credential.thumbprint(), true).await.unwrap();
     add().await.unwrap();
@@ -266,11 +264,11 @@ pub async fn revoked_keys_are_no_live_ones(backend: &impl Backend) {
     let alice = two_keys(&stores).await;
     let first = alice.credential.thumbprint();
     revoke(&stores, alice.id, &first, true).await.unwrap();
-    let (_, live) = stores.credentials.live_credentials(alice.id).await.unwrap().unwrap();
+    let (_, live) = stores.live_credentials(alice.id).await.unwrap().unwrap();
     let live: Vec<_> = live.iter().map(Credential::thumbprint).collect();
     assert_eq!(live, [keys::ed25519_public(11).thumbprint()]);
-    assert!(stores.credentials.is_taken(&first).await.unwrap());
-    assert_eq!(stores.credentials.credentials_of(alice.id).await.unwrap().len(), 2);
+    assert!(stores.is_taken(&first).await.unwrap());
+    assert_eq!(stores.credentials_of(alice.id).await.unwrap().len(), 2);
 }
 
 /// Nothing that is read grows with what was revoked, and yet none of it comes back.
@@ -283,20 +281,20 @@ pub async fn of_many_revoked_keys_the_thumbprints_stay_taken(backend: &impl Back
         add(&stores, &key).await.unwrap();
         revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
     }
-    let listed = stores.credentials.credentials_of(alice.id).await.unwrap();
+    let listed = stores.credentials_of(alice.id).await.unwrap();
     assert!(listed.len() < 50, "{}", listed.len());
-    let (_, live) = stores.credentials.live_credentials(alice.id).await.unwrap().unwrap();
+    let (_, live) = stores.live_credentials(alice.id).await.unwrap().unwrap();
     assert_eq!(live.len(), 1);
     let bob = samples::new_account(2, "bob");
     stores.create(&bob).await;
     for number in 100..160 {
         let key = added_by_first(&bob, keys::ed25519_public(number));
-        assert!(stores.credentials.is_taken(&key.thumbprint()).await.unwrap(), "{number}");
+        assert!(stores.is_taken(&key.thumbprint()).await.unwrap(), "{number}");
         let refusal = add(&stores, &key).await;
         assert!(matches!(refusal, Err(AddCredentialError::KeyTaken)), "{number}: {refusal:?}");
     }
     let since = NOW - Duration::from_secs(1);
-    let shut_out = stores.revocations.shut_out(since, 1000).await.unwrap();
+    let shut_out = stores.shut_out(since, 1000).await.unwrap();
     assert_eq!(shut_out.keys.len(), 33, "the others are covered by a moment of the account");
 }
 
@@ -309,11 +307,11 @@ pub async fn the_limit_of_revoked_keys_holds(backend: &impl Backend) {
     let event = || samples::event(EventKind::KeyAdded);
     for number in 100..140 {
         let key = added_by_first(&alice, keys::ed25519_public(number));
-        stores.credentials.add_credential(&key, limits, event()).await.unwrap();
+        stores.add_credential(&key, limits, event()).await.unwrap();
         revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
     }
     let key = added_by_first(&alice, keys::ed25519_public(140));
-    let refusal = stores.credentials.add_credential(&key, limits, event()).await;
+    let refusal = stores.add_credential(&key, limits, event()).await;
     let expected = matches!(refusal, Err(AddCredentialError::TooManyRevoked { limit: 40 }));
     assert!(expected, "{refusal:?}");
 }
@@ -335,7 +333,7 @@ pub async fn a_key_is_revoked_once_and_by_its_own_account(backend: &impl Backend
     revoke(&stores, alice.id, &thumbprint, true).await.unwrap();
     assert!(not_found(revoke(&stores, alice.id, &thumbprint, false).await));
 
-    let (key, _) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+    let (key, _) = stores.credential(&thumbprint).await.unwrap().unwrap();
     assert_eq!(key.revoked_at, Some(NOW));
     assert_eq!(stores.trail().await.len(), before + 1);
 }
@@ -349,7 +347,7 @@ pub async fn the_last_key_stays_when_it_must(backend: &impl Backend) {
     let before = stores.trail().await.len();
     let refusal = revoke(&stores, alice.id, &second, true).await;
     assert!(matches!(refusal, Err(RevokeCredentialError::LastKey)), "{refusal:?}");
-    let (key, _) = stores.credentials.credential(&second).await.unwrap().unwrap();
+    let (key, _) = stores.credential(&second).await.unwrap().unwrap();
     assert_eq!(key.revoked_at, None);
     assert_eq!(stores.trail().await.len(), before);
     revoke(&stores, alice.id, &second, false).await.unwrap();
@@ -360,14 +358,14 @@ pub async fn the_last_key_stays_when_two_are_revoked_at_once(backend: &impl Back
     let stores = backend.open().await;
     let alice = two_keys(&stores).await;
     let results = at_once(2, |number| {
-        let credentials = stores.credentials.clone();
+        let credentials = stores.clone();
         let thumbprint = keys::ed25519_public(1 + 10 * number).thumbprint();
         let event = samples::event(EventKind::KeyRevoked);
         async move { credentials.revoke_credential(alice.id, &thumbprint, true, event).await }
     })
     .await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
-    let keys = stores.credentials.credentials_of(alice.id).await.unwrap();
+    let keys = stores.credentials_of(alice.id).await.unwrap();
     assert_eq!(keys.iter().filter(|key| key.revoked_at.is_none()).count(), 1);
 }
 
@@ -389,7 +387,7 @@ fn added_by_first(account: &NewAccount, public_key: PublicKey) -> Credential {
 
 async fn add(stores: &Stores, credential: &Credential) -> Result<(), AddCredentialError> {
     let event = samples::event(EventKind::KeyAdded).account(credential.account_id);
-    stores.credentials.add_credential(credential, samples::KEY_LIMITS, event).await
+    stores.add_credential(credential, samples::KEY_LIMITS, event).await
 }
 
 const fn live(live: usize) -> KeyLimits {
@@ -403,7 +401,7 @@ async fn revoke(
     keep_last: bool,
 ) -> Result<(), RevokeCredentialError> {
     let event = samples::event(EventKind::KeyRevoked).account(id).key(*thumbprint);
-    stores.credentials.revoke_credential(id, thumbprint, keep_last, event).await
+    stores.revoke_credential(id, thumbprint, keep_last, event).await
 }
 
 fn assert_same(found: &Credential, expected: &Credential) {

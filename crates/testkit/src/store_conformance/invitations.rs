@@ -25,7 +25,7 @@ pub async fn an_invitation_admits_one_of_many_at_once(backend: &impl Backend) {
     let invitation = samples::invitation(1);
     invite(&stores, &invitation).await;
     let results = at_once(20, |number| {
-        let accounts = stores.accounts.clone();
+        let accounts = stores.clone();
         let new = invited(number, &format!("user{number}"), &invitation);
         async move { accounts.create_account(new).await }
     })
@@ -36,10 +36,10 @@ pub async fn an_invitation_admits_one_of_many_at_once(backend: &impl Backend) {
         .filter(|result| matches!(result, Err(CreateAccountError::InvitationUnusable)))
         .count();
     assert_eq!((created, refused), (1, 19));
-    assert_eq!(stores.accounts.accounts(None, 100).await.unwrap().len(), 1);
+    assert_eq!(stores.accounts(None, 100).await.unwrap().len(), 1);
 
     assert_unusable(&stores, invited(20, "late", &invitation)).await;
-    let listed = stores.invitations.invitations(10).await.unwrap();
+    let listed = stores.invitations(10).await.unwrap();
     assert_eq!(listed, [Invitation { used_at: Some(NOW), ..invitation }]);
 }
 
@@ -74,14 +74,14 @@ pub async fn a_failed_registration_does_not_use_up_the_invitation(backend: &impl
     stores.create(&other).await;
 
     let taken_name = invited(2, "alice", &invitation);
-    let refusal = stores.accounts.create_account(taken_name).await;
+    let refusal = stores.create_account(taken_name).await;
     assert!(matches!(refusal, Err(CreateAccountError::UsernameTaken)), "{refusal:?}");
     let mut taken_key = invited(2, "bob", &invitation);
     taken_key.credential.public_key = other.credential.public_key;
-    let refusal = stores.accounts.create_account(taken_key).await;
+    let refusal = stores.create_account(taken_key).await;
     assert!(matches!(refusal, Err(CreateAccountError::KeyTaken)), "{refusal:?}");
 
-    assert_eq!(stores.invitations.invitations(10).await.unwrap()[0].used_at, None);
+    assert_eq!(stores.invitations(10).await.unwrap()[0].used_at, None);
     stores.create(&invited(2, "bob", &invitation)).await;
 }
 
@@ -100,7 +100,7 @@ pub async fn the_scopes_of_the_invitation_are_added(backend: &impl Backend) {
     let mut new = invited(1, "alice", &invitation);
     new.scopes = samples::scopes("read write");
     stores.create(&new).await;
-    let account = stores.accounts.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
+    let account = stores.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
     assert_eq!(account.scopes, samples::scopes("admin read write"));
 }
 
@@ -110,11 +110,11 @@ pub async fn a_withdrawn_invitation_is_unusable(backend: &impl Backend) {
     let invitation = samples::invitation(1);
     invite(&stores, &invitation).await;
     let event = samples::event(EventKind::InvitationWithdrawn);
-    let withdraw = || stores.invitations.withdraw_invitation(&invitation.code_hash, event.clone());
+    let withdraw = || stores.withdraw_invitation(&invitation.code_hash, event.clone());
     assert!(withdraw().await.unwrap());
     assert!(!withdraw().await.unwrap());
     assert_unusable(&stores, invited(1, "alice", &invitation)).await;
-    assert!(stores.invitations.invitations(10).await.unwrap().is_empty());
+    assert!(stores.invitations(10).await.unwrap().is_empty());
     let kinds: Vec<_> = stores.trail().await.iter().map(|entry| entry.event.kind).collect();
     assert_eq!(kinds, [EventKind::InvitationCreated, EventKind::InvitationWithdrawn]);
 }
@@ -126,8 +126,8 @@ pub async fn a_used_invitation_cannot_be_withdrawn(backend: &impl Backend) {
     invite(&stores, &invitation).await;
     stores.create(&invited(1, "alice", &invitation)).await;
     let event = samples::event(EventKind::InvitationWithdrawn);
-    assert!(!stores.invitations.withdraw_invitation(&invitation.code_hash, event).await.unwrap());
-    assert_eq!(stores.invitations.invitations(10).await.unwrap().len(), 1);
+    assert!(!stores.withdraw_invitation(&invitation.code_hash, event).await.unwrap());
+    assert_eq!(stores.invitations(10).await.unwrap().len(), 1);
     assert_eq!(stores.trail().await.len(), 2);
 }
 
@@ -146,8 +146,8 @@ pub async fn invitations_are_listed_newest_first(backend: &impl Backend) {
         invitations.push(invitation);
     }
     invitations.sort_by_key(|invitation| std::cmp::Reverse(invitation.created_at));
-    assert_eq!(stores.invitations.invitations(10).await.unwrap(), invitations);
-    assert_eq!(stores.invitations.invitations(2).await.unwrap(), invitations[..2]);
+    assert_eq!(stores.invitations(10).await.unwrap(), invitations);
+    assert_eq!(stores.invitations(2).await.unwrap(), invitations[..2]);
 }
 
 /// Where one of several invitations cannot be made, none is; and each is found by its hash.
@@ -157,13 +157,13 @@ pub async fn invitations_are_made_all_or_none(backend: &impl Backend) {
     let [first, second, third] = [1, 2, 3].map(samples::invitation);
     invite(&stores, &first).await;
     let batch = [(second.clone(), event()), (first.clone(), event())];
-    stores.invitations.create_invitations(&batch).await.unwrap_err();
-    assert_eq!(stores.invitations.invitation(&second.code_hash).await.unwrap(), None);
+    stores.create_invitations(&batch).await.unwrap_err();
+    assert_eq!(stores.invitation(&second.code_hash).await.unwrap(), None);
     assert_eq!(stores.trail().await.len(), 1);
     let batch = [(second.clone(), event()), (third, event())];
-    stores.invitations.create_invitations(&batch).await.unwrap();
-    assert_eq!(stores.invitations.invitation(&second.code_hash).await.unwrap(), Some(second));
-    assert_eq!(stores.invitations.invitations(10).await.unwrap().len(), 3);
+    stores.create_invitations(&batch).await.unwrap();
+    assert_eq!(stores.invitation(&second.code_hash).await.unwrap(), Some(second));
+    assert_eq!(stores.invitations(10).await.unwrap().len(), 3);
     assert_eq!(stores.trail().await.len(), 3);
 }
 
@@ -173,11 +173,11 @@ pub async fn an_account_has_one_unused_recovery_code(backend: &impl Backend) {
     for (number, name) in [(1, "alice"), (2, "alice"), (3, "bob")] {
         allow_recovery(&stores, &recovery(number, name, false)).await;
     }
-    let of = async |name| stores.invitations.recovery(&samples::username(name)).await.unwrap();
+    let of = async |name| stores.recovery(&samples::username(name)).await.unwrap();
     assert_eq!(of("alice").await, Some(recovery(2, "alice", false)));
     assert_eq!(of("bob").await, Some(recovery(3, "bob", false)));
     assert_eq!(of("carol").await, None);
-    assert_eq!(stores.invitations.invitations(10).await.unwrap().len(), 2);
+    assert_eq!(stores.invitations(10).await.unwrap().len(), 2);
 }
 
 /// A code lets into its own account, once and in time, and is no invitation to register.
@@ -199,11 +199,11 @@ pub async fn a_recovery_code_is_good_for_one_account_and_registers_nobody(backen
     let revoked = recover(&stores, use_of(&alice, &made, 11)).await.unwrap();
     assert_eq!(revoked, [alice.credential.thumbprint()]);
     assert_code_unusable(&stores, &alice, &made).await;
-    let live = stores.credentials.live_credentials(alice.id).await.unwrap().unwrap().1;
+    let live = stores.live_credentials(alice.id).await.unwrap().unwrap().1;
     let live: Vec<_> = live.iter().map(Credential::thumbprint).collect();
     assert_eq!(live, [keys::ed25519_public(11).thumbprint()]);
     let filter = AuditFilter { account_id: Some(alice.id), ..AuditFilter::default() };
-    let events = stores.audit.events(&filter, 10).await.unwrap();
+    let events = stores.events(&filter, 10).await.unwrap();
     let kinds: Vec<_> = events.iter().map(|recorded| recorded.event.kind).collect();
     for kind in [EventKind::RecoveryUsed, EventKind::KeyRevoked, EventKind::KeyAdded] {
         assert!(kinds.contains(&kind), "{kinds:?}");
@@ -224,7 +224,7 @@ pub async fn a_refused_recovery_leaves_everything(backend: &impl Backend) {
     assert!(matches!(recover(&stores, taken).await, Err(RecoverError::KeyTaken)));
     let none = AccountRecovery { max_keys: 0, ..use_of(&alice, &made, 11) };
     assert!(matches!(recover(&stores, none).await, Err(RecoverError::LimitReached)));
-    let live = stores.credentials.live_credentials(alice.id).await.unwrap().unwrap().1;
+    let live = stores.live_credentials(alice.id).await.unwrap().unwrap().1;
     assert_eq!(live.len(), 1);
     recover(&stores, use_of(&alice, &made, 11)).await.unwrap();
 }
@@ -240,7 +240,7 @@ fn recovery(number: u8, name: &str, revoke_others: bool) -> Invitation {
 
 async fn allow_recovery(stores: &Stores, made: &Invitation) {
     let event = samples::event(EventKind::RecoveryCreated);
-    stores.invitations.create_recovery(made, event).await.unwrap();
+    stores.create_recovery(made, event).await.unwrap();
 }
 
 /// The use of a code, which lets key `number` into the account.
@@ -259,7 +259,7 @@ async fn recover(
     stores: &Stores,
     recovery: AccountRecovery,
 ) -> Result<Vec<Thumbprint>, RecoverError> {
-    stores.invitations.recover(recovery).await
+    stores.recover(recovery).await
 }
 
 async fn assert_code_unusable(stores: &Stores, account: &NewAccount, made: &Invitation) {
@@ -269,7 +269,7 @@ async fn assert_code_unusable(stores: &Stores, account: &NewAccount, made: &Invi
 
 async fn invite(stores: &Stores, invitation: &Invitation) {
     let event = samples::event(EventKind::InvitationCreated);
-    stores.invitations.create_invitation(invitation, event).await.unwrap();
+    stores.create_invitation(invitation, event).await.unwrap();
 }
 
 /// Account `number`, called `name`, which makes use of `invitation`.
@@ -278,6 +278,6 @@ fn invited(number: u64, name: &str, invitation: &Invitation) -> NewAccount {
 }
 
 async fn assert_unusable(stores: &Stores, new: NewAccount) {
-    let refusal = stores.accounts.create_account(new).await;
+    let refusal = stores.create_account(new).await;
     assert!(matches!(refusal, Err(CreateAccountError::InvitationUnusable)), "{refusal:?}");
 }

@@ -14,9 +14,9 @@ pub async fn a_login_sets_the_times_of_last_use(backend: &impl Backend) {
     let stores = backend.open().await;
     let alice = alice(&stores).await;
     let login = samples::login(&alice, 1);
-    let _receipt = stores.credentials.record_login(login.clone()).await.unwrap();
+    let _receipt = stores.record_login(login.clone()).await.unwrap();
     let at = Some(login.event.at);
-    let (key, account) = stores.credentials.credential(&login.thumbprint).await.unwrap().unwrap();
+    let (key, account) = stores.credential(&login.thumbprint).await.unwrap().unwrap();
     assert_eq!((key.last_used_at, account.last_login_at), (at, at));
     assert_eq!(stores.trail().await[1].event, login.event);
 }
@@ -27,7 +27,7 @@ pub async fn an_assertion_works_for_one_of_many_at_once(backend: &impl Backend) 
     let alice = alice(&stores).await;
     let login = samples::login(&alice, 1);
     let results = at_once(20, |_| {
-        let (credentials, login) = (stores.credentials.clone(), login.clone());
+        let (credentials, login) = (stores.clone(), login.clone());
         async move { credentials.record_login(login).await.map(drop) }
     })
     .await;
@@ -46,10 +46,10 @@ pub async fn an_assertion_works_once_whatever_for(backend: &impl Backend) {
     let stores = backend.open().await;
     let alice = alice(&stores).await;
     let (spent, logged_in) = (samples::login(&alice, 1), samples::login(&alice, 2));
-    let spend = |login: &LoginRecord| stores.credentials.spend_assertion(login.assertion);
+    let spend = |login: &LoginRecord| stores.spend_assertion(login.assertion);
     let _receipt = spend(&spent).await.unwrap();
     assert_used(&stores, spent.clone()).await;
-    let _receipt = stores.credentials.record_login(logged_in.clone()).await.unwrap();
+    let _receipt = stores.record_login(logged_in.clone()).await.unwrap();
     for login in [spent, logged_in] {
         let refusal = spend(&login).await;
         assert!(matches!(refusal, Err(RecordLoginError::AlreadyUsed)), "{refusal:?}");
@@ -61,7 +61,7 @@ pub async fn an_assertion_stays_used_after_reopening(backend: &impl Backend) {
     let stores = backend.open().await;
     let alice = alice(&stores).await;
     let login = samples::login(&alice, 1);
-    let _receipt = stores.credentials.record_login(login.clone()).await.unwrap();
+    let _receipt = stores.record_login(login.clone()).await.unwrap();
     drop(stores);
     assert_used(&backend.open().await, login).await;
 }
@@ -72,7 +72,7 @@ pub async fn a_revoked_key_cannot_log_in(backend: &impl Backend) {
     let alice = alice(&stores).await;
     let event = samples::event(EventKind::KeyRevoked);
     let thumbprint = alice.credential.thumbprint();
-    stores.credentials.revoke_credential(alice.id, &thumbprint, false, event).await.unwrap();
+    stores.revoke_credential(alice.id, &thumbprint, false, event).await.unwrap();
     assert_not_live(&stores, samples::login(&alice, 1)).await;
 }
 
@@ -84,7 +84,7 @@ pub async fn a_disabled_account_cannot_log_in(backend: &impl Backend) {
     set_status(&stores, &alice, AccountStatus::Disabled).await;
     assert_not_live(&stores, login.clone()).await;
     set_status(&stores, &alice, AccountStatus::Active).await;
-    let _receipt = stores.credentials.record_login(login).await.unwrap();
+    let _receipt = stores.record_login(login).await.unwrap();
 }
 
 /// A key logs in to the account that it belongs to, and an unknown key to none.
@@ -108,30 +108,30 @@ pub async fn a_refused_login_leaves_nothing(backend: &impl Backend) {
     assert_not_live(&stores, login.clone()).await;
     set_status(&stores, &alice, AccountStatus::Active).await;
 
-    let (key, account) = stores.credentials.credential(&login.thumbprint).await.unwrap().unwrap();
+    let (key, account) = stores.credential(&login.thumbprint).await.unwrap().unwrap();
     assert_eq!((key.last_used_at, account.last_login_at), (None, None));
     assert_eq!(stores.trail().await.len(), 3);
-    let _receipt = stores.credentials.spend_assertion(login.assertion).await.unwrap();
+    let _receipt = stores.spend_assertion(login.assertion).await.unwrap();
 }
 
 async fn alice(stores: &Stores) -> NewAccount {
     let alice = samples::new_account(1, "alice");
     stores.create(&alice).await;
-    assert!(stores.accounts.account(&AccountName::Id(alice.id)).await.unwrap().is_some());
+    assert!(stores.account(&AccountName::Id(alice.id)).await.unwrap().is_some());
     alice
 }
 
 async fn set_status(stores: &Stores, new: &NewAccount, status: AccountStatus) {
     let event = samples::event(EventKind::AccountDisabled);
-    assert!(stores.accounts.set_status(new.id, status, event).await.unwrap());
+    assert!(stores.set_status(new.id, status, event).await.unwrap());
 }
 
 async fn assert_not_live(stores: &Stores, login: LoginRecord) {
-    let refusal = stores.credentials.record_login(login).await;
+    let refusal = stores.record_login(login).await;
     assert!(matches!(refusal, Err(RecordLoginError::NotLive)), "{refusal:?}");
 }
 
 async fn assert_used(stores: &Stores, login: LoginRecord) {
-    let refusal = stores.credentials.record_login(login).await;
+    let refusal = stores.record_login(login).await;
     assert!(matches!(refusal, Err(RecordLoginError::AlreadyUsed)), "{refusal:?}");
 }

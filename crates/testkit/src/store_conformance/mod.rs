@@ -9,14 +9,11 @@
 //!
 //! which makes one `#[tokio::test]` of each rule; the calling crate needs `tokio` with its macros.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use countersign_authority::{
     audit::{AuditFilter, RecordedEvent},
-    ports::{
-        AccountStore, AuditStore, CredentialStore, InvitationStore, NewAccount, RevocationStore,
-        ServerKeyStore, SigningKeyStore, StoreWatch, VaultStore,
-    },
+    ports::{NewAccount, Store},
 };
 use tokio::task::JoinSet;
 
@@ -176,58 +173,32 @@ pub trait Backend: Send + Sync {
     fn open(&self) -> impl Future<Output = Stores> + Send;
 }
 
-/// One handle on a durable store, by its ports.
+/// One handle on a durable store.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "each field is the port that its type documents")]
-pub struct Stores {
-    pub accounts: Arc<dyn AccountStore>,
-    pub audit: Arc<dyn AuditStore>,
-    pub credentials: Arc<dyn CredentialStore>,
-    pub invitations: Arc<dyn InvitationStore>,
-    pub revocations: Arc<dyn RevocationStore>,
-    pub server_keys: Arc<dyn ServerKeyStore>,
-    pub signing_keys: Arc<dyn SigningKeyStore>,
-    pub vault: Arc<dyn VaultStore>,
-    pub watch: Arc<dyn StoreWatch>,
+pub struct Stores(Arc<dyn Store>);
+
+impl Deref for Stores {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
 }
 
 impl Stores {
-    /// All ports of one store.
-    pub fn of<S>(store: S) -> Self
-    where
-        S: AccountStore
-            + AuditStore
-            + CredentialStore
-            + InvitationStore
-            + RevocationStore
-            + ServerKeyStore
-            + SigningKeyStore
-            + StoreWatch
-            + VaultStore
-            + 'static,
-    {
-        let store = Arc::new(store);
-        Self {
-            accounts: store.clone(),
-            audit: store.clone(),
-            credentials: store.clone(),
-            invitations: store.clone(),
-            revocations: store.clone(),
-            server_keys: store.clone(),
-            signing_keys: store.clone(),
-            vault: store.clone(),
-            watch: store,
-        }
+    /// A handle on `store`.
+    pub fn of(store: impl Store + 'static) -> Self {
+        Self(Arc::new(store))
     }
 
     /// Creates an account, which must succeed.
     async fn create(&self, new: &NewAccount) {
-        self.accounts.create_account(new.clone()).await.unwrap();
+        self.create_account(new.clone()).await.unwrap();
     }
 
     /// All events that there are, oldest first.
     async fn trail(&self) -> Vec<RecordedEvent> {
-        let mut events = self.audit.events(&AuditFilter::default(), u32::MAX).await.unwrap();
+        let mut events = self.events(&AuditFilter::default(), u32::MAX).await.unwrap();
         events.reverse();
         events
     }

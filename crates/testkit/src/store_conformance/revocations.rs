@@ -18,14 +18,14 @@ pub async fn a_revocation_is_known_until_the_token_ends(backend: &impl Backend) 
     let end = NOW + Duration::from_mins(1);
     let event = samples::event(EventKind::TokenRevoked);
     let token = samples::revoked_token("token-1", end);
-    stores.revocations.revoke_token(token.clone(), event.clone()).await.unwrap();
+    stores.revoke_token(token.clone(), event.clone()).await.unwrap();
     drop(stores);
 
     let stores = backend.open().await;
     let revoked = RevokedTokenList { tokens: vec![token], ..RevokedTokenList::default() };
-    assert_eq!(stores.revoked_tokens(NOW, 10).await, revoked);
-    assert_eq!(stores.revoked_tokens(end - Duration::from_millis(1), 10).await, revoked);
-    assert_eq!(stores.revoked_tokens(end, 10).await, RevokedTokenList::default());
+    assert_eq!(stores.revoked(NOW, 10).await, revoked);
+    assert_eq!(stores.revoked(end - Duration::from_millis(1), 10).await, revoked);
+    assert_eq!(stores.revoked(end, 10).await, RevokedTokenList::default());
     assert_eq!(stores.trail().await[0].event, event);
 }
 
@@ -35,11 +35,11 @@ pub async fn revoking_twice_changes_nothing(backend: &impl Backend) {
     let token = samples::revoked_token("token-1", NOW + Duration::from_mins(1));
     for _ in 0..2 {
         let event = samples::event(EventKind::TokenRevoked);
-        stores.revocations.revoke_token(token.clone(), event).await.unwrap();
+        stores.revoke_token(token.clone(), event).await.unwrap();
     }
-    assert_eq!(stores.revoked_tokens(NOW, 10).await.tokens.len(), 1);
+    assert_eq!(stores.revoked(NOW, 10).await.tokens.len(), 1);
     assert_eq!(stores.trail().await.len(), 1);
-    assert_eq!(stores.shut_out(NOW).await.sequence, 1);
+    assert_eq!(stores.all_shut_out(NOW).await.sequence, 1);
 }
 
 /// Of more revoked tokens than were asked for, those that end last are listed, and a moment covers
@@ -52,12 +52,12 @@ pub async fn revoked_tokens_beyond_the_number_are_covered_by_a_moment(backend: &
     };
     for number in [3, 1, 5, 2, 4] {
         let event = samples::event(EventKind::TokenRevoked);
-        stores.revocations.revoke_token(token(number), event).await.unwrap();
+        stores.revoke_token(token(number), event).await.unwrap();
     }
-    let all = stores.revoked_tokens(NOW, 6).await;
+    let all = stores.revoked(NOW, 6).await;
     assert_eq!(all.tokens, [5, 4, 3, 2, 1].map(token));
     assert_eq!(all.others, None);
-    let some = stores.revoked_tokens(NOW, 2).await;
+    let some = stores.revoked(NOW, 2).await;
     assert_eq!(some.tokens, [5, 4].map(token));
     let others = some.others.unwrap();
     // Where it cannot tell which of those that end together are listed, it covers all of them.
@@ -70,16 +70,16 @@ pub async fn a_revoked_key_is_shut_out_from_then_on(backend: &impl Backend) {
     let stores = backend.open().await;
     let new = samples::new_account(1, "alice");
     stores.create(&new).await;
-    assert_eq!(stores.shut_out(UnixTime::EPOCH).await, ShutOut::default());
+    assert_eq!(stores.all_shut_out(UnixTime::EPOCH).await, ShutOut::default());
     let later = NOW + Duration::from_mins(1);
     stores.revoke(&new, later).await;
     drop(stores);
 
     let stores = backend.open().await;
     let keys = vec![revoked_key(&new, later)];
-    assert_eq!(stores.shut_out(NOW).await.keys, keys);
-    assert_eq!(stores.shut_out(later - Duration::from_millis(1)).await.keys, keys);
-    assert_eq!(stores.shut_out(later).await.keys, []);
+    assert_eq!(stores.all_shut_out(NOW).await.keys, keys);
+    assert_eq!(stores.all_shut_out(later - Duration::from_millis(1)).await.keys, keys);
+    assert_eq!(stores.all_shut_out(later).await.keys, []);
 }
 
 /// A disabled account is among those that were shut out, for as long as it is disabled.
@@ -88,12 +88,12 @@ pub async fn a_disabled_account_is_shut_out_until_it_is_enabled(backend: &impl B
     let new = samples::new_account(1, "alice");
     stores.create(&new).await;
     let later = NOW + Duration::from_mins(1);
-    stores.set_status(&new, AccountStatus::Disabled, later).await;
+    stores.set(&new, AccountStatus::Disabled, later).await;
     let disabled = DisabledAccount { account_id: new.id, disabled_at: later };
-    assert_eq!(stores.shut_out(NOW).await.accounts, [disabled]);
-    assert_eq!(stores.shut_out(later).await.accounts, []);
-    stores.set_status(&new, AccountStatus::Active, later).await;
-    assert_eq!(stores.shut_out(NOW).await.accounts, []);
+    assert_eq!(stores.all_shut_out(NOW).await.accounts, [disabled]);
+    assert_eq!(stores.all_shut_out(later).await.accounts, []);
+    stores.set(&new, AccountStatus::Active, later).await;
+    assert_eq!(stores.all_shut_out(NOW).await.accounts, []);
 }
 
 /// There are at most as many as were asked for, and they are the latest.
@@ -105,13 +105,13 @@ pub async fn no_more_are_shut_out_than_asked_for(backend: &impl Backend) {
         stores.create(&new).await;
         let disabled_at = NOW + Duration::from_secs(10 - number);
         stores.revoke(&new, disabled_at).await;
-        stores.set_status(&new, AccountStatus::Disabled, disabled_at).await;
+        stores.set(&new, AccountStatus::Disabled, disabled_at).await;
         keys.push(revoked_key(&new, disabled_at));
         accounts.push(DisabledAccount { account_id: new.id, disabled_at });
     }
-    let all = stores.shut_out(NOW).await;
+    let all = stores.all_shut_out(NOW).await;
     assert_eq!((&all.keys, &all.accounts), (&keys, &accounts));
-    let some = stores.revocations.shut_out(NOW, 2).await.unwrap();
+    let some = stores.shut_out(NOW, 2).await.unwrap();
     assert_eq!((&some.keys[..], &some.accounts[..]), (&keys[..2], &accounts[..2]));
 }
 
@@ -121,15 +121,15 @@ pub async fn the_sequence_of_revocations_grows_with_each(backend: &impl Backend)
     let stores = backend.open().await;
     let new = samples::new_account(1, "alice");
     stores.create(&new).await;
-    assert_eq!(stores.shut_out(NOW).await.sequence, 0);
-    stores.set_status(&new, AccountStatus::Disabled, NOW).await;
-    assert_eq!(stores.shut_out(NOW).await.sequence, 1);
-    stores.set_status(&new, AccountStatus::Active, NOW).await;
-    let enabled = stores.shut_out(NOW).await.sequence;
+    assert_eq!(stores.all_shut_out(NOW).await.sequence, 0);
+    stores.set(&new, AccountStatus::Disabled, NOW).await;
+    assert_eq!(stores.all_shut_out(NOW).await.sequence, 1);
+    stores.set(&new, AccountStatus::Active, NOW).await;
+    let enabled = stores.all_shut_out(NOW).await.sequence;
     stores.revoke(&new, NOW).await;
-    assert_eq!(stores.shut_out(NOW).await.sequence, enabled + 1);
+    assert_eq!(stores.all_shut_out(NOW).await.sequence, enabled + 1);
     drop(stores);
-    assert_eq!(backend.open().await.shut_out(NOW).await.sequence, enabled + 1);
+    assert_eq!(backend.open().await.all_shut_out(NOW).await.sequence, enabled + 1);
 }
 
 fn revoked_key(new: &NewAccount, revoked_at: UnixTime) -> RevokedKey {
@@ -138,22 +138,22 @@ fn revoked_key(new: &NewAccount, revoked_at: UnixTime) -> RevokedKey {
 }
 
 impl Stores {
-    async fn revoked_tokens(&self, now: UnixTime, limit: u32) -> RevokedTokenList {
-        self.revocations.revoked_tokens(now, limit).await.unwrap()
+    async fn revoked(&self, now: UnixTime, limit: u32) -> RevokedTokenList {
+        self.revoked_tokens(now, limit).await.unwrap()
     }
 
-    async fn shut_out(&self, since: UnixTime) -> ShutOut {
-        self.revocations.shut_out(since, u32::MAX).await.unwrap()
+    async fn all_shut_out(&self, since: UnixTime) -> ShutOut {
+        self.shut_out(since, u32::MAX).await.unwrap()
     }
 
     async fn revoke(&self, new: &NewAccount, at: UnixTime) {
         let event = AuditEvent::new(at, EventKind::KeyRevoked);
         let key = new.credential.thumbprint();
-        self.credentials.revoke_credential(new.id, &key, false, event).await.unwrap();
+        self.revoke_credential(new.id, &key, false, event).await.unwrap();
     }
 
-    async fn set_status(&self, new: &NewAccount, status: AccountStatus, at: UnixTime) {
+    async fn set(&self, new: &NewAccount, status: AccountStatus, at: UnixTime) {
         let event = AuditEvent::new(at, EventKind::AccountDisabled);
-        assert!(self.accounts.set_status(new.id, status, event).await.unwrap());
+        assert!(self.set_status(new.id, status, event).await.unwrap());
     }
 }

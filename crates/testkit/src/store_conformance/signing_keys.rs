@@ -23,7 +23,7 @@ pub async fn signing_keys_are_put_replaced_and_removed(backend: &impl Backend) {
     let events = [EventKind::SigningKeyRotated, EventKind::SigningKeyRemoved].map(samples::event);
     let gone = [signing_key(1).kid, signing_key(9).kid];
     let put = [changed.clone(), signing_key(6)];
-    stores.signing_keys.change_signing_keys(&put, &gone, events.to_vec()).await.unwrap();
+    stores.change_signing_keys(&put, &gone, events.to_vec()).await.unwrap();
     assert_eq!(stored(&stores).await, [changed, signing_key(6)]);
     let trail: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
     assert_eq!(trail[1..], events);
@@ -39,9 +39,9 @@ pub async fn reopening_keeps_signing_keys(backend: &impl Backend) {
 
 async fn put(stores: &Stores, keys: &[SealedSigningKey]) {
     let events = vec![samples::event(EventKind::SigningKeyCreated)];
-    stores.signing_keys.change_signing_keys(keys, &[], events).await.unwrap();
+    stores.change_signing_keys(keys, &[], events).await.unwrap();
 }
 
 async fn stored(stores: &Stores) -> Vec<SealedSigningKey> {
-    stores.signing_keys.signing_keys().await.unwrap()
+    stores.signing_keys().await.unwrap()
 }

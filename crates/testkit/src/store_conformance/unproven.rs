@@ -24,16 +24,16 @@ fn with_the_same_key(number: u64, name: &str) -> NewAccount {
 }
 
 async fn owner(stores: &Stores, thumbprint: &Thumbprint) -> AccountId {
-    stores.credentials.credential(thumbprint).await.unwrap().unwrap().1.id
+    stores.credential(thumbprint).await.unwrap().unwrap().1.id
 }
 
 async fn claim(stores: &Stores, new: &NewAccount) {
-    stores.accounts.create_unproven_account(new.clone()).await.unwrap();
+    stores.create_unproven_account(new.clone()).await.unwrap();
 }
 
 /// The keys that an account may sign with, and whether each is proven.
 async fn keys(stores: &Stores, id: AccountId) -> Vec<(Thumbprint, bool)> {
-    let (account, live) = stores.credentials.live_credentials(id).await.unwrap().unwrap();
+    let (account, live) = stores.live_credentials(id).await.unwrap().unwrap();
     assert_eq!(account.id, id);
     live.iter().map(|key| (key.thumbprint(), key.is_proven)).collect()
 }
@@ -51,13 +51,13 @@ pub async fn a_claim_counts_for_its_own_account_alone(backend: &impl Backend) {
     let squatter = samples::new_account(1, "mallory");
     let thumbprint = squatter.credential.thumbprint();
     claim(&stores, &squatter).await;
-    assert!(stores.credentials.credential(&thumbprint).await.unwrap().is_none());
-    assert!(!stores.credentials.is_taken(&thumbprint).await.unwrap());
+    assert!(stores.credential(&thumbprint).await.unwrap().is_none());
+    assert!(!stores.is_taken(&thumbprint).await.unwrap());
     assert_eq!(keys(&stores, squatter.id).await, [(thumbprint, false)]);
-    let listed = stores.credentials.credentials_of(squatter.id).await.unwrap();
+    let listed = stores.credentials_of(squatter.id).await.unwrap();
     assert_eq!(listed.len(), 1);
     let nobody = samples::account_id(9);
-    assert!(stores.credentials.live_credentials(nobody).await.unwrap().is_none());
+    assert!(stores.live_credentials(nobody).await.unwrap().is_none());
 }
 
 /// Any number of accounts may claim one key; the first that signs gets it, and the others lose it,
@@ -73,16 +73,16 @@ pub async fn the_first_who_signs_gets_the_key(backend: &impl Backend) {
     let [mallory, alice, trudy] = claimants.as_slice() else { unreachable!() };
     let thumbprint = alice.credential.thumbprint();
     let used_at = NOW + Duration::from_secs(7);
-    stores.credentials.note_use(alice.id, &thumbprint, used_at).await.unwrap();
+    stores.note_use(alice.id, &thumbprint, used_at).await.unwrap();
     assert_eq!(owner(&stores, &thumbprint).await, alice.id);
     assert_eq!(keys(&stores, alice.id).await, [(thumbprint, true)]);
     assert_eq!(keys(&stores, mallory.id).await, []);
     assert_eq!(losers(&stores).await, [mallory.id, trudy.id]);
-    let late = stores.credentials.record_login(samples::login(trudy, 1)).await;
+    let late = stores.record_login(samples::login(trudy, 1)).await;
     assert!(matches!(late, Err(RecordLoginError::NotLive)), "{late:?}");
-    stores.credentials.note_use(mallory.id, &thumbprint, used_at).await.unwrap();
+    stores.note_use(mallory.id, &thumbprint, used_at).await.unwrap();
     assert_eq!(owner(&stores, &thumbprint).await, alice.id);
-    let refused = stores.accounts.create_unproven_account(with_the_same_key(4, "dave")).await;
+    let refused = stores.create_unproven_account(with_the_same_key(4, "dave")).await;
     assert!(matches!(refused, Err(CreateAccountError::KeyTaken)), "now it is proven");
 }
 
@@ -97,11 +97,11 @@ pub async fn a_claimed_key_goes_to_whoever_proves_it(backend: &impl Backend) {
     let proven = with_the_same_key(3, "alice");
     stores.create(&proven).await;
     assert_eq!(owner(&stores, &thumbprint).await, proven.id);
-    assert!(stores.credentials.credentials_of(squatter.id).await.unwrap().is_empty());
+    assert!(stores.credentials_of(squatter.id).await.unwrap().is_empty());
     let by_fingerprint = AccountName::Fingerprint(fingerprint);
-    assert_eq!(stores.accounts.account(&by_fingerprint).await.unwrap(), None);
+    assert_eq!(stores.account(&by_fingerprint).await.unwrap(), None);
     assert_eq!(losers(&stores).await, [squatter.id]);
-    let again = stores.accounts.create_account(with_the_same_key(4, "bob")).await;
+    let again = stores.create_account(with_the_same_key(4, "bob")).await;
     assert!(matches!(again, Err(CreateAccountError::KeyTaken)), "now it is proven");
 }
 
@@ -118,9 +118,9 @@ pub async fn a_claimed_key_can_be_added_with_a_proof(backend: &impl Backend) {
     };
     let event = samples::event(EventKind::KeyAdded);
     let limits = samples::KEY_LIMITS;
-    stores.credentials.add_credential(&credential, limits, event.clone()).await.unwrap();
+    stores.add_credential(&credential, limits, event.clone()).await.unwrap();
     assert_eq!(owner(&stores, &credential.thumbprint()).await, owner_of_key.id);
-    let again = stores.credentials.add_credential(&credential, limits, event).await;
+    let again = stores.add_credential(&credential, limits, event).await;
     assert!(matches!(again, Err(AddCredentialError::KeyTaken)));
 }
 
@@ -131,20 +131,20 @@ pub async fn a_key_proves_itself_by_its_first_use(backend: &impl Backend) {
     let thumbprint = new.credential.thumbprint();
     claim(&stores, &new).await;
     let used_at = NOW + Duration::from_secs(7);
-    stores.credentials.note_use(new.id, &thumbprint, used_at).await.unwrap();
-    let refused = stores.accounts.create_account(with_the_same_key(2, "mallory")).await;
+    stores.note_use(new.id, &thumbprint, used_at).await.unwrap();
+    let refused = stores.create_account(with_the_same_key(2, "mallory")).await;
     assert!(matches!(refused, Err(CreateAccountError::KeyTaken)));
-    let (credential, account) = stores.credentials.credential(&thumbprint).await.unwrap().unwrap();
+    let (credential, account) = stores.credential(&thumbprint).await.unwrap().unwrap();
     assert_eq!(credential.last_used_at, Some(used_at));
     assert_eq!(credential.created_at, NOW);
     assert_eq!(account.last_login_at, Some(used_at));
 
     let other = samples::new_account(3, "carol");
     claim(&stores, &other).await;
-    let _ = stores.credentials.record_login(samples::login(&other, 1)).await.unwrap();
+    let _ = stores.record_login(samples::login(&other, 1)).await.unwrap();
     let mut thief = samples::new_account(4, "dave");
     thief.credential = samples::credential(thief.id, other.credential.public_key.clone());
-    let refused = stores.accounts.create_account(thief).await;
+    let refused = stores.create_account(thief).await;
     assert!(matches!(refused, Err(CreateAccountError::KeyTaken)));
 }
 
@@ -155,16 +155,15 @@ pub async fn a_revoked_claim_blocks_nobody(backend: &impl Backend) {
     let thumbprint = new.credential.thumbprint();
     claim(&stores, &new).await;
     let event = samples::event(EventKind::KeyRevoked);
-    let revoke =
-        |event, last| stores.credentials.revoke_credential(new.id, &thumbprint, last, event);
+    let revoke = |event, last| stores.revoke_credential(new.id, &thumbprint, last, event);
     let refused = revoke(event.clone(), true).await;
     assert!(matches!(refused, Err(RevokeCredentialError::LastKey)), "{refused:?}");
     assert_eq!(keys(&stores, new.id).await.len(), 1);
     revoke(event.clone(), false).await.unwrap();
     assert!(matches!(revoke(event, false).await, Err(RevokeCredentialError::NotFound)));
-    stores.credentials.note_use(new.id, &thumbprint, NOW).await.unwrap();
-    assert!(!stores.credentials.is_taken(&thumbprint).await.unwrap());
-    let shut_out = stores.revocations.shut_out(NOW - Duration::from_secs(1), 10).await.unwrap();
+    stores.note_use(new.id, &thumbprint, NOW).await.unwrap();
+    assert!(!stores.is_taken(&thumbprint).await.unwrap());
+    let shut_out = stores.shut_out(NOW - Duration::from_secs(1), 10).await.unwrap();
     assert!(shut_out.keys.is_empty(), "others may have proven the key");
     stores.create(&with_the_same_key(2, "alice")).await;
 }
@@ -177,7 +176,7 @@ pub async fn a_claimed_key_goes_to_one_of_many_at_once(backend: &impl Backend) {
         let stores = stores.clone();
         async move {
             let new = with_the_same_key(number + 2, &format!("user{number}"));
-            stores.accounts.create_account(new).await
+            stores.create_account(new).await
         }
     })
     .await;
@@ -196,7 +195,7 @@ pub async fn a_crowd_of_claims_is_void_when_the_key_is_proven(backend: &impl Bac
     for number in 1..=40 {
         assert_eq!(keys(&stores, samples::account_id(number)).await, []);
         let login = samples::login(&with_the_same_key(number, "a"), number);
-        let late = stores.credentials.record_login(login).await;
+        let late = stores.record_login(login).await;
         assert!(matches!(late, Err(RecordLoginError::NotLive)), "{number}: {late:?}");
     }
     assert_eq!(owner(&stores, &alice.credential.thumbprint()).await, alice.id);
@@ -208,7 +207,7 @@ pub async fn the_fingerprint_of_a_key_that_many_claim_names_nobody(backend: &imp
     let fingerprint = Fingerprint::of("their key");
     let name = AccountName::Fingerprint(fingerprint);
     let named = async || {
-        let account = stores.accounts.account(&name).await.unwrap();
+        let account = stores.account(&name).await.unwrap();
         account.map(|account| account.id)
     };
     let claimants = [(1, "mallory"), (2, "alice")].map(|(number, name)| NewAccount {
@@ -221,7 +220,7 @@ pub async fn the_fingerprint_of_a_key_that_many_claim_names_nobody(backend: &imp
     claim(&stores, alice).await;
     assert_eq!(named().await, None);
     let thumbprint = alice.credential.thumbprint();
-    stores.credentials.note_use(alice.id, &thumbprint, NOW).await.unwrap();
+    stores.note_use(alice.id, &thumbprint, NOW).await.unwrap();
     assert_eq!(named().await, Some(alice.id));
 }
 
@@ -233,12 +232,11 @@ pub async fn an_account_is_found_by_its_other_name(backend: &impl Backend) {
     new.alias = Some(fingerprint);
     stores.create(&new).await;
     for name in [AccountName::Fingerprint(fingerprint), AccountName::Id(new.id)] {
-        let account = stores.accounts.account(&name).await.unwrap().unwrap();
+        let account = stores.account(&name).await.unwrap().unwrap();
         assert_eq!((account.id, account.fingerprint), (new.id, Some(fingerprint)));
     }
-    let (_, account) =
-        stores.credentials.credential(&new.credential.thumbprint()).await.unwrap().unwrap();
+    let (_, account) = stores.credential(&new.credential.thumbprint()).await.unwrap().unwrap();
     assert_eq!(account.fingerprint, Some(fingerprint));
     let other = AccountName::Fingerprint(Fingerprint::of("another key"));
-    assert_eq!(stores.accounts.account(&other).await.unwrap(), None);
+    assert_eq!(stores.account(&other).await.unwrap(), None);
 }

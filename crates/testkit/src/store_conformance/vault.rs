@@ -10,9 +10,9 @@ use crate::samples::{self, signing_key, vault_record};
 /// Of many first starts at the same time, one makes the record, which then stays.
 pub async fn the_vault_is_created_once(backend: &impl Backend) {
     let stores = backend.open().await;
-    assert_eq!(stores.vault.vault().await.unwrap(), None);
+    assert_eq!(stores.vault().await.unwrap(), None);
     let created = at_once(20, |number| {
-        let vault = stores.vault.clone();
+        let vault = stores.clone();
         let record = vault_record(u8::try_from(number).unwrap());
         async move { vault.create_vault(&record).await.unwrap().then_some(record) }
     })
@@ -21,23 +21,23 @@ pub async fn the_vault_is_created_once(backend: &impl Backend) {
     assert_eq!(winners.len(), 1);
     drop(stores);
     let stores = backend.open().await;
-    assert_eq!(stores.vault.vault().await.unwrap().as_ref(), winners.first());
+    assert_eq!(stores.vault().await.unwrap().as_ref(), winners.first());
 }
 
 /// A new master key replaces the record and all signing keys, and is recorded.
 pub async fn replacing_the_vault_replaces_all_signing_keys(backend: &impl Backend) {
     let stores = backend.open().await;
-    assert!(stores.vault.create_vault(&vault_record(1)).await.unwrap());
+    assert!(stores.create_vault(&vault_record(1)).await.unwrap());
     let old = [signing_key(1), signing_key(2)];
-    stores.signing_keys.change_signing_keys(&old, &[], Vec::new()).await.unwrap();
+    stores.change_signing_keys(&old, &[], Vec::new()).await.unwrap();
 
     let mut resealed = signing_key(2);
     resealed.ciphertext = vec![7; 70];
     let event = samples::event(EventKind::MasterKeyChanged);
     let keys = [resealed, signing_key(3)];
-    stores.vault.replace_vault(&vault_record(2), &keys, &[], None, event.clone()).await.unwrap();
-    assert_eq!(stores.vault.vault().await.unwrap(), Some(vault_record(2)));
-    assert_eq!(stores.signing_keys.signing_keys().await.unwrap(), keys);
+    stores.replace_vault(&vault_record(2), &keys, &[], None, event.clone()).await.unwrap();
+    assert_eq!(stores.vault().await.unwrap(), Some(vault_record(2)));
+    assert_eq!(stores.signing_keys().await.unwrap(), keys);
     assert_eq!(stores.trail().await[0].event, event);
 }
 
@@ -52,21 +52,21 @@ pub async fn a_key_pair_for_an_account_comes_with_the_account(backend: &impl Bac
     bob.id = samples::account_id(3);
     bob.credential.account_id = bob.id;
     bob.server_key = Some(server_key(3));
-    let refusal = stores.accounts.create_account(bob.clone()).await;
+    let refusal = stores.create_account(bob.clone()).await;
     assert!(matches!(refusal, Err(CreateAccountError::UsernameTaken)), "{refusal:?}");
     drop(stores);
     let stores = backend.open().await;
     for (number, expected) in [(1, Some(server_key(1))), (2, None), (3, None)] {
-        let found = stores.server_keys.server_key(samples::account_id(number)).await.unwrap();
+        let found = stores.server_key(samples::account_id(number)).await.unwrap();
         assert_eq!(found, expected, "account {number}");
     }
-    assert_eq!(stores.vault.server_keys().await.unwrap(), [(alice.id, server_key(1))]);
+    assert_eq!(stores.server_keys().await.unwrap(), [(alice.id, server_key(1))]);
 }
 
 /// A new master key replaces the key pairs of all accounts.
 pub async fn replacing_the_vault_replaces_all_key_pairs_for_accounts(backend: &impl Backend) {
     let stores = backend.open().await;
-    assert!(stores.vault.create_vault(&vault_record(1)).await.unwrap());
+    assert!(stores.create_vault(&vault_record(1)).await.unwrap());
     let mut ids = Vec::new();
     for (number, name) in [(1, "alice"), (2, "bob")] {
         let mut new = samples::new_account(number, name);
@@ -76,19 +76,19 @@ pub async fn replacing_the_vault_replaces_all_key_pairs_for_accounts(backend: &i
     }
     let resealed = [(ids[0], server_key(7)), (ids[1], server_key(8))];
     let event = samples::event(EventKind::MasterKeyChanged);
-    stores.vault.replace_vault(&vault_record(2), &[], &resealed, None, event).await.unwrap();
-    assert_eq!(stores.vault.server_keys().await.unwrap(), resealed);
-    assert_eq!(stores.server_keys.server_key(ids[1]).await.unwrap(), Some(server_key(8)));
+    stores.replace_vault(&vault_record(2), &[], &resealed, None, event).await.unwrap();
+    assert_eq!(stores.server_keys().await.unwrap(), resealed);
+    assert_eq!(stores.server_key(ids[1]).await.unwrap(), Some(server_key(8)));
 }
 
 /// Of many first uses at the same time, one makes the key pair of sealed registrations, which then
 /// stays until a new master key replaces it.
 pub async fn the_registration_key_is_created_once_and_resealed(backend: &impl Backend) {
     let stores = backend.open().await;
-    assert_eq!(stores.vault.registration_key().await.unwrap(), None);
-    assert!(stores.vault.create_vault(&vault_record(1)).await.unwrap());
+    assert_eq!(stores.registration_key().await.unwrap(), None);
+    assert!(stores.create_vault(&vault_record(1)).await.unwrap());
     let created = at_once(20, |number| {
-        let vault = stores.vault.clone();
+        let vault = stores.clone();
         let key = server_key(u8::try_from(number).unwrap());
         async move { vault.create_registration_key(&key).await.unwrap().then_some(key) }
     })
@@ -97,11 +97,11 @@ pub async fn the_registration_key_is_created_once_and_resealed(backend: &impl Ba
     assert_eq!(winners.len(), 1);
     drop(stores);
     let stores = backend.open().await;
-    assert_eq!(stores.vault.registration_key().await.unwrap().as_ref(), winners.first());
+    assert_eq!(stores.registration_key().await.unwrap().as_ref(), winners.first());
     let event = samples::event(EventKind::MasterKeyChanged);
     let resealed = server_key(99);
-    stores.vault.replace_vault(&vault_record(2), &[], &[], Some(&resealed), event).await.unwrap();
-    assert_eq!(stores.vault.registration_key().await.unwrap(), Some(resealed));
+    stores.replace_vault(&vault_record(2), &[], &[], Some(&resealed), event).await.unwrap();
+    assert_eq!(stores.registration_key().await.unwrap(), Some(resealed));
 }
 
 fn server_key(number: u8) -> SealedServerKey {

@@ -7,23 +7,23 @@ use crate::samples;
 pub async fn changes_by_others_are_noticed_once(backend: &impl Backend) {
     let (ours, theirs) = (backend.open().await, backend.open().await);
     // Opening may count as a change.
-    ours.watch.changed_elsewhere().await.unwrap();
-    assert!(!ours.watch.changed_elsewhere().await.unwrap());
+    ours.changed_elsewhere().await.unwrap();
+    assert!(!ours.changed_elsewhere().await.unwrap());
 
     ours.create(&samples::new_account(1, "alice")).await;
-    ours.watch.check().await.unwrap();
-    assert!(!ours.watch.changed_elsewhere().await.unwrap());
+    ours.check().await.unwrap();
+    assert!(!ours.changed_elsewhere().await.unwrap());
 
     theirs.create(&samples::new_account(2, "bob")).await;
     ours.create(&samples::new_account(3, "carol")).await;
-    assert!(ours.watch.changed_elsewhere().await.unwrap());
-    assert!(!ours.watch.changed_elsewhere().await.unwrap());
-    assert!(theirs.watch.changed_elsewhere().await.unwrap());
+    assert!(ours.changed_elsewhere().await.unwrap());
+    assert!(!ours.changed_elsewhere().await.unwrap());
+    assert!(theirs.changed_elsewhere().await.unwrap());
 }
 
 /// A store that works says so.
 pub async fn the_check_passes(backend: &impl Backend) {
     let stores = backend.open().await;
-    stores.watch.check().await.unwrap();
-    stores.watch.check().await.unwrap();
+    stores.check().await.unwrap();
+    stores.check().await.unwrap();
 }

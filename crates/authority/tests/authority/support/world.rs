@@ -1,7 +1,6 @@
 //! A whole authority on a real store, and clients that speak to it.
 
 use std::{
-    hash::RandomState,
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
@@ -18,9 +17,7 @@ use countersign_authority::{
     ports::Ports,
     vault::{MasterKey, Vault},
 };
-use countersign_memory::{
-    MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter,
-};
+use countersign_memory::Capacity;
 use countersign_protocol::{
     AccountId,
     keys::PrivateKey,
@@ -34,6 +31,15 @@ use tempfile::TempDir;
 
 /// The issuer of every test.
 pub(crate) const ISSUER: &str = "https://auth.example.org";
+
+/// How much short-lived state there is.
+const CAPACITY: Capacity = Capacity {
+    limited: 1000,
+    used_proofs: 1000,
+    used_proofs_share: 1000,
+    sessions: 1000,
+    sessions_share: 1000,
+};
 
 /// Where every client sits.
 pub(crate) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -82,25 +88,12 @@ impl World {
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("countersign.db");
-        let store = Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap());
         let clock = Arc::new(FixedClock::default());
         let mut world_ports = Ports {
-            accounts: Arc::clone(&store) as _,
-            audit: Arc::clone(&store) as _,
             clock: Arc::clone(&clock) as _,
-            credentials: Arc::clone(&store) as _,
-            invitations: Arc::clone(&store) as _,
             random: Arc::new(SeededRandom::new(1)),
-            rate_limiter: Arc::new(MemoryRateLimiter::new(1000)),
-            replay_log: Arc::new(MemoryReplayLog::new(1000, 1000, RandomState::new())),
-            server_keys: Arc::clone(&store) as _,
-            session_nonces: Arc::new(MemorySessionNonces::new(1000, 1000)),
-            passwords: Arc::clone(&store) as _,
-            window_limiter: Arc::new(MemoryWindowLimiter::new(1000)),
-            revocations: Arc::clone(&store) as _,
-            signing_keys: Arc::clone(&store) as _,
-            vault: Arc::clone(&store) as _,
-            watch: store,
+            state: countersign_memory::state(&CAPACITY),
+            store: Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap()),
         };
         ports(&mut world_ports);
         let ports = world_ports;
@@ -220,7 +213,7 @@ impl World {
     pub(crate) async fn trail(&self) -> Vec<AuditEvent> {
         let maintenance = countersign_authority::Maintenance::new(Arc::clone(&self.authority));
         maintenance.write_trail().await;
-        let events = self.ports.audit.events(&AuditFilter::default(), 1000).await.unwrap();
+        let events = self.ports.store.events(&AuditFilter::default(), 1000).await.unwrap();
         events.into_iter().map(|recorded| recorded.event).collect()
     }
 
@@ -263,7 +256,7 @@ pub(crate) fn uri(path: &str) -> TargetUri {
 
 async fn open_vault(ports: &Ports) -> Vault {
     let master = MasterKey::parse(&"5e".repeat(32)).unwrap();
-    Vault::open(&*ports.vault, &master, &SeededRandom::new(2)).await.unwrap()
+    Vault::open(&*ports.store, &master, &SeededRandom::new(2)).await.unwrap()
 }
 
 fn sign(key: &PrivateKey, header: &Value, payload: &Value) -> String {

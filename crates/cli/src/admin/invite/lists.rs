@@ -45,7 +45,7 @@ pub(super) async fn import(
         .map_err(|wrong| anyhow::anyhow!(nobody(path, &wrong)))?;
     let (_claim, data_dir) = open_to_change(settings)?;
     let names = invited.iter().map(|person| (person.line, &person.username));
-    refuse_all_registered(&*data_dir.ports.accounts, path, names).await?;
+    refuse_all_registered(&*data_dir.ports.store, path, names).await?;
     let invited: Vec<_> = invited.into_iter().map(|one| (one.username, one.password)).collect();
     let until = invite_all(settings, &data_dir, &invited, scopes, expires).await?;
     let how_many = count(invited.len() as u64, "invitation");
@@ -63,7 +63,7 @@ pub(super) async fn invite_each(
     let named = read_names(path)?;
     let (_claim, data_dir) = open_to_change(settings)?;
     let names = named.iter().map(|(line, username)| (*line, username));
-    refuse_all_registered(&*data_dir.ports.accounts, path, names).await?;
+    refuse_all_registered(&*data_dir.ports.store, path, names).await?;
     let usernames: Vec<_> = named.into_iter().map(|(_, username)| username).collect();
     let expires_at = data_dir.ports.clock.now() + expires;
     let earlier = open_codes(&data_dir, &usernames).await?;

@@ -34,7 +34,7 @@ pub(super) async fn run(
     yes: bool,
 ) -> anyhow::Result<()> {
     let ports = &data_dir.ports;
-    let stores = (&*ports.vault, &*ports.signing_keys);
+    let stores = (&*ports.store, &*ports.store);
     require_vault(stores.0).await?;
     let variable = refuse_if_found(directory, data_dir).await?;
     // Whoever keeps the key outside and gives a new one keeps that outside too.
@@ -110,7 +110,7 @@ async fn refuse_if_found(
 ) -> anyhow::Result<Option<&'static str>> {
     let mut variable = None;
     for found in master_key::all(directory)? {
-        match Vault::open(&*data_dir.ports.vault, &found.key, &SystemRandom).await {
+        match Vault::open(&*data_dir.ports.store, &found.key, &SystemRandom).await {
             Ok(_) => bail!(
                 "the master key is not lost: the one in {} opens the database. To change it, leave \
                  out --abandon-signing-keys",
@@ -160,7 +160,7 @@ async fn tell_what_is_lost(data_dir: &DataDir) -> anyhow::Result<()> {
 async fn names(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<String> {
     let mut names = Vec::new();
     for id in lost.server_keys.iter().take(NAMED) {
-        let account = data_dir.ports.accounts.account(&AccountName::Id(*id)).await?;
+        let account = data_dir.ports.store.account(&AccountName::Id(*id)).await?;
         names.push(account.map_or_else(|| id.to_string(), |account| account.username.to_string()));
     }
     if lost.server_keys.len() > NAMED {
@@ -173,7 +173,7 @@ async fn names(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<Strin
 /// with a password and which with a code.
 async fn unused_invitations(data_dir: &DataDir) -> anyhow::Result<u64> {
     let now = data_dir.ports.clock.now();
-    let all = data_dir.ports.invitations.invitations(u32::MAX).await?;
+    let all = data_dir.ports.store.invitations(u32::MAX).await?;
     let waits = |invitation: &&countersign_authority::invitation::Invitation| {
         let is_named = invitation.username.is_some() && invitation.purpose == Purpose::Register;
         is_named && invitation.is_usable(now)

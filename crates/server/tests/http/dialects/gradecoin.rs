@@ -42,8 +42,8 @@ async fn server() -> Server {
 async fn invite(server: &Server, id: &str, password: &str) {
     let ports = server.authority().core.ports();
     let master_key = MasterKey::parse(MASTER_KEY).unwrap();
-    let vault = Vault::open(&*ports.vault, &master_key, &*ports.random).await.unwrap();
-    let key = RegistrationKey::open(&*ports.vault, &vault, &*ports.random).await.unwrap();
+    let vault = Vault::open(&*ports.store, &master_key, &*ports.random).await.unwrap();
+    let key = RegistrationKey::open(&*ports.store, &vault, &*ports.random).await.unwrap();
     let invited = [(id.parse::<Username>().unwrap(), OneTimePassword::parse(password).unwrap())];
     let expires_at = server.authority().core.now() + 7 * 24 * 60 * MINUTE;
     let scopes: Scopes = "class".parse().unwrap();
@@ -476,20 +476,16 @@ async fn a_new_master_key_keeps_key_and_passwords() {
     let new = "f0".repeat(32);
     let [old, new] = [MASTER_KEY, &new].map(|key| MasterKey::parse(key).unwrap());
     let now = server.authority().core.now();
-    let rekey = Rekey {
-        vaults: &*ports.vault,
-        signing_keys: &*ports.signing_keys,
-        now,
-        random: &*ports.random,
-    };
+    let rekey =
+        Rekey { vaults: &*ports.store, signing_keys: &*ports.store, now, random: &*ports.random };
     rekey.change_master_key(&old, &new).await.unwrap();
-    let vault = Vault::open(&*ports.vault, &new, &*ports.random).await.unwrap();
-    let key = RegistrationKey::open(&*ports.vault, &vault, &*ports.random).await.unwrap();
+    let vault = Vault::open(&*ports.store, &new, &*ports.random).await.unwrap();
+    let key = RegistrationKey::open(&*ports.store, &vault, &*ports.random).await.unwrap();
     assert_eq!(key.public_pem(), before.to_spki_pem());
     let (name, password) = ("e123456".parse().unwrap(), OneTimePassword::parse(PASSWORD).unwrap());
     let hash = key.password_hash(&name, &password);
-    assert!(ports.invitations.invitation(&hash).await.unwrap().is_some());
-    let wrong = Vault::open(&*ports.vault, &old, &*ports.random).await;
+    assert!(ports.store.invitation(&hash).await.unwrap().is_some());
+    let wrong = Vault::open(&*ports.store, &old, &*ports.random).await;
     assert!(wrong.is_err());
 }
 

@@ -239,12 +239,8 @@ async fn a_new_master_key_keeps_the_servers_key_pairs() {
     let ports = server.authority().core.ports();
     let [old, new] = [MASTER_KEY, OTHER_MASTER_KEY].map(|key| MasterKey::parse(key).unwrap());
     let now = server.authority().core.now();
-    let rekey = Rekey {
-        vaults: &*ports.vault,
-        signing_keys: &*ports.signing_keys,
-        now,
-        random: &*ports.random,
-    };
+    let rekey =
+        Rekey { vaults: &*ports.store, signing_keys: &*ports.store, now, random: &*ports.random };
     rekey.change_master_key(&old, &new).await.unwrap();
     server.0.0.restart_with(|setup| setup.master_key = OTHER_MASTER_KEY).await;
     // What was handed out before the start is not recognised after it.

@@ -79,7 +79,7 @@ impl Server {
     /// The kinds of all events, oldest first.
     pub(super) async fn trail(&self) -> Vec<EventKind> {
         self.0.write_trail().await;
-        let audit = &self.authority().core.ports().audit;
+        let audit = &self.authority().core.ports().store;
         let events = audit.events(&AuditFilter::default(), 1_000).await.unwrap();
         events.into_iter().rev().map(|recorded| recorded.event.kind).collect()
     }
@@ -87,7 +87,7 @@ impl Server {
     /// How many events of that kind there were.
     pub(super) async fn events(&self, kind: EventKind) -> u64 {
         self.0.write_trail().await;
-        let audit = &self.authority().core.ports().audit;
+        let audit = &self.authority().core.ports().store;
         let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
         let events = audit.events(&filter, 1_000).await.unwrap();
         events.into_iter().map(|recorded| recorded.event.times()).sum()
@@ -96,7 +96,7 @@ impl Server {
     /// Which keys were used, how and how often, oldest first.
     pub(super) async fn key_uses(&self) -> Vec<AuditEvent> {
         self.0.write_key_uses().await;
-        let audit = &self.authority().core.ports().audit;
+        let audit = &self.authority().core.ports().store;
         let filter = AuditFilter { kind: Some(EventKind::KeyUsed), ..AuditFilter::default() };
         let events = audit.events(&filter, 1_000).await.unwrap();
         events.into_iter().rev().map(|recorded| recorded.event).collect()

@@ -1,6 +1,6 @@
 //! The application under test.
 
-use std::{hash::RandomState, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use countersign_authority::{
@@ -10,9 +10,7 @@ use countersign_authority::{
     vault::{MasterKey, Vault},
 };
 use countersign_guard::SelfSignedPolicy;
-use countersign_memory::{
-    MemoryRateLimiter, MemoryReplayLog, MemorySessionNonces, MemoryWindowLimiter,
-};
+use countersign_memory::Capacity;
 use countersign_protocol::{UnixTime, proofs::target_uri::TargetUri};
 use countersign_server::{
     address::TrustedProxies,
@@ -182,7 +180,7 @@ impl TestApp {
     pub(crate) async fn admin_signing_keys(&self) -> SigningKeys {
         let ports = self.ports(u64::MAX);
         let vault = self.vault(&ports).await;
-        let (store, schedules) = (ports.signing_keys, self.setup.policy.key_schedules());
+        let (store, schedules) = (ports.store, self.setup.policy.key_schedules());
         SigningKeys::load(store, &vault, schedules, self.now(), &*ports.random).await.unwrap()
     }
 
@@ -212,33 +210,23 @@ impl TestApp {
 
     async fn vault(&self, ports: &Ports) -> Vault {
         let master = MasterKey::parse(self.setup.master_key).unwrap();
-        Vault::open(&*ports.vault, &master, &*ports.random).await.unwrap()
+        Vault::open(&*ports.store, &master, &*ports.random).await.unwrap()
     }
 
     fn ports(&self, seed: u64) -> Ports {
         let path = self.data_dir.path().join("countersign.db");
-        let store = Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap());
+        let capacity = Capacity {
+            limited: 1_000,
+            used_proofs: self.setup.replay_log_capacity,
+            used_proofs_share: self.setup.replay_log_share,
+            sessions: 1_000,
+            sessions_share: 500,
+        };
         let ports = Ports {
-            accounts: Arc::clone(&store) as _,
-            audit: Arc::clone(&store) as _,
             clock: Arc::clone(&self.clock) as _,
-            credentials: Arc::clone(&store) as _,
-            invitations: Arc::clone(&store) as _,
             random: Arc::new(SeededRandom::new(seed)),
-            rate_limiter: Arc::new(MemoryRateLimiter::new(1_000)),
-            replay_log: Arc::new(MemoryReplayLog::new(
-                self.setup.replay_log_capacity,
-                self.setup.replay_log_share,
-                RandomState::new(),
-            )),
-            revocations: Arc::clone(&store) as _,
-            server_keys: Arc::clone(&store) as _,
-            session_nonces: Arc::new(MemorySessionNonces::new(1_000, 500)),
-            passwords: Arc::clone(&store) as _,
-            window_limiter: Arc::new(MemoryWindowLimiter::new(1_000)),
-            signing_keys: Arc::clone(&store) as _,
-            vault: Arc::clone(&store) as _,
-            watch: store,
+            state: countersign_memory::state(&capacity),
+            store: Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap()),
         };
         match &self.setup.faults {
             Some(faults) => faults.around(ports),

@@ -2,24 +2,13 @@
 
 use std::{future::ready, sync::Arc};
 
-use async_trait::async_trait;
-use countersign_authority::{
-    account::{Account, AccountName, AccountStatus, Username},
-    audit::{AuditEvent, AuditFilter, RecordedEvent},
-    credential::{Credential, Label},
-    ports::{
-        AccountStore, AddCredentialError, AuditStore, CreateAccountError, CredentialStore,
-        KeyLimits, LoginRecord, NewAccount, Ports, RecordLoginError, RenameCredentialError,
-        Retention, RevocationStore, RevokeCredentialError, RevokedToken, RevokedTokenList, ShutOut,
-        StoreCondition, StoreError, StoreWatch,
-    },
-};
+use countersign_authority::ports::{Ports, StoreError};
 use countersign_protocol::{
-    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime,
-    keys::Thumbprint,
+    ReplayEntry, UnixTime,
     ports::{Recording, ReplayError, ReplayLog},
     replay::ReplayOwner,
 };
+use countersign_testkit::store_parts::StoreParts;
 use parking_lot::Mutex;
 
 /// What a failing store says of itself, which no client may learn.
@@ -50,17 +39,14 @@ impl Faults {
     }
 
     /// The same ports, each of which fails when it is told to.
-    pub(super) fn around(&self, ports: Ports) -> Ports {
-        let failing = Arc::new(Failing { faults: self.clone(), ports: ports.clone() });
-        Ports {
-            accounts: Arc::clone(&failing) as _,
-            audit: Arc::clone(&failing) as _,
-            credentials: Arc::clone(&failing) as _,
-            replay_log: Arc::clone(&failing) as _,
-            revocations: Arc::clone(&failing) as _,
-            watch: failing,
-            ..ports
-        }
+    pub(super) fn around(&self, mut ports: Ports) -> Ports {
+        let faults = self.clone();
+        StoreParts::replace(&mut ports.store, |parts| {
+            parts.fault = Arc::new(move || faults.check_store());
+        });
+        let log = FailingLog { faults: self.clone(), log: ports.state.replay_log };
+        ports.state.replay_log = Arc::new(log);
+        ports
     }
 
     fn check_store(&self) -> Result<(), StoreError> {
@@ -76,219 +62,12 @@ impl Faults {
     }
 }
 
-struct Failing {
+struct FailingLog {
     faults: Faults,
-    ports: Ports,
+    log: Arc<dyn ReplayLog>,
 }
 
-#[async_trait]
-impl AccountStore for Failing {
-    async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
-        self.faults.check_store()?;
-        self.ports.accounts.create_account(new).await
-    }
-
-    async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
-        self.faults.check_store()?;
-        self.ports.accounts.create_unproven_account(new).await
-    }
-
-    async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
-        self.faults.check_store()?;
-        self.ports.accounts.account(name).await
-    }
-
-    async fn expire_unused(
-        &self,
-        before: UnixTime,
-        limit: u32,
-        now: UnixTime,
-    ) -> Result<(u64, bool), StoreError> {
-        self.faults.check_store()?;
-        self.ports.accounts.expire_unused(before, limit, now).await
-    }
-
-    async fn accounts(
-        &self,
-        after: Option<&Username>,
-        limit: u32,
-    ) -> Result<Vec<Account>, StoreError> {
-        self.faults.check_store()?;
-        self.ports.accounts.accounts(after, limit).await
-    }
-
-    async fn set_status(
-        &self,
-        id: AccountId,
-        status: AccountStatus,
-        event: AuditEvent,
-    ) -> Result<bool, StoreError> {
-        self.faults.check_store()?;
-        self.ports.accounts.set_status(id, status, event).await
-    }
-
-    async fn set_scopes(
-        &self,
-        id: AccountId,
-        scopes: &Scopes,
-        event: AuditEvent,
-    ) -> Result<bool, StoreError> {
-        self.faults.check_store()?;
-        self.ports.accounts.set_scopes(id, scopes, event).await
-    }
-}
-
-#[async_trait]
-impl CredentialStore for Failing {
-    async fn add_credential(
-        &self,
-        credential: &Credential,
-        limits: KeyLimits,
-        event: AuditEvent,
-    ) -> Result<(), AddCredentialError> {
-        self.faults.check_store()?;
-        self.ports.credentials.add_credential(credential, limits, event).await
-    }
-
-    async fn credential(
-        &self,
-        thumbprint: &Thumbprint,
-    ) -> Result<Option<(Credential, Account)>, StoreError> {
-        self.faults.check_store()?;
-        self.ports.credentials.credential(thumbprint).await
-    }
-
-    async fn rename_credential(
-        &self,
-        id: AccountId,
-        thumbprint: &Thumbprint,
-        label: &Label,
-        event: AuditEvent,
-    ) -> Result<Credential, RenameCredentialError> {
-        self.faults.check_store()?;
-        self.ports.credentials.rename_credential(id, thumbprint, label, event).await
-    }
-
-    async fn note_use(
-        &self,
-        id: AccountId,
-        thumbprint: &Thumbprint,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        self.faults.check_store()?;
-        self.ports.credentials.note_use(id, thumbprint, now).await
-    }
-
-    async fn is_taken(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError> {
-        self.faults.check_store()?;
-        self.ports.credentials.is_taken(thumbprint).await
-    }
-
-    async fn live_credentials(
-        &self,
-        id: AccountId,
-    ) -> Result<Option<(Account, Vec<Credential>)>, StoreError> {
-        self.faults.check_store()?;
-        self.ports.credentials.live_credentials(id).await
-    }
-
-    async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError> {
-        self.faults.check_store()?;
-        self.ports.credentials.credentials_of(id).await
-    }
-
-    async fn revoke_credential(
-        &self,
-        id: AccountId,
-        thumbprint: &Thumbprint,
-        keep_last: bool,
-        event: AuditEvent,
-    ) -> Result<(), RevokeCredentialError> {
-        self.faults.check_store()?;
-        self.ports.credentials.revoke_credential(id, thumbprint, keep_last, event).await
-    }
-
-    async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
-        self.faults.check_store()?;
-        self.ports.credentials.record_login(login).await
-    }
-
-    async fn spend_assertion(
-        &self,
-        assertion: ReplayEntry,
-    ) -> Result<SpentReceipt, RecordLoginError> {
-        self.faults.check_store()?;
-        self.ports.credentials.spend_assertion(assertion).await
-    }
-}
-
-#[async_trait]
-impl RevocationStore for Failing {
-    async fn revoke_token(&self, token: RevokedToken, event: AuditEvent) -> Result<(), StoreError> {
-        self.faults.check_store()?;
-        self.ports.revocations.revoke_token(token, event).await
-    }
-
-    async fn revoked_tokens(
-        &self,
-        now: UnixTime,
-        limit: u32,
-    ) -> Result<RevokedTokenList, StoreError> {
-        self.faults.check_store()?;
-        self.ports.revocations.revoked_tokens(now, limit).await
-    }
-
-    async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {
-        self.faults.check_store()?;
-        self.ports.revocations.shut_out(since, limit).await
-    }
-}
-
-#[async_trait]
-impl AuditStore for Failing {
-    async fn append(&self, events: Vec<AuditEvent>) -> Result<(), StoreError> {
-        self.faults.check_store()?;
-        self.ports.audit.append(events).await
-    }
-
-    async fn events(
-        &self,
-        filter: &AuditFilter,
-        limit: u32,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.faults.check_store()?;
-        self.ports.audit.events(filter, limit).await
-    }
-
-    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
-        self.faults.check_store()?;
-        self.ports.audit.prune(now, retention).await
-    }
-}
-
-#[async_trait]
-impl StoreWatch for Failing {
-    async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
-        self.faults.check_store()?;
-        self.ports.watch.changed_elsewhere().await
-    }
-
-    async fn check(&self) -> Result<(), StoreError> {
-        self.faults.check_store()?;
-        self.ports.watch.check().await
-    }
-
-    fn condition(&self) -> StoreCondition {
-        self.ports.watch.condition()
-    }
-
-    async fn tidy(&self) -> Result<bool, StoreError> {
-        self.faults.check_store()?;
-        self.ports.watch.tidy().await
-    }
-}
-
-impl ReplayLog for Failing {
+impl ReplayLog for FailingLog {
     fn check_and_insert(
         &self,
         entry: ReplayEntry,
@@ -298,14 +77,14 @@ impl ReplayLog for Failing {
         if matches!(*self.faults.0.lock(), Some(Fault::ReplayLog)) {
             return Box::pin(ready(Err(ReplayError::Unavailable(CAUSE.into()))));
         }
-        self.ports.replay_log.check_and_insert(entry, owner, now)
+        self.log.check_and_insert(entry, owner, now)
     }
 
     fn entries(&self) -> Option<u64> {
-        self.ports.replay_log.entries()
+        self.log.entries()
     }
 
     fn is_volatile(&self) -> bool {
-        self.ports.replay_log.is_volatile()
+        self.log.is_volatile()
     }
 }

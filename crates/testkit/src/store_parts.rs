@@ -1,0 +1,185 @@
+//! A store put together of parts, each of which a test may replace, and all of which may fail.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_authority::{
+    account::{Account, AccountName, AccountStatus, Username},
+    audit::{AuditEvent, AuditFilter, RecordedEvent},
+    credential::{Credential, Label},
+    invitation::{CodeHash, Invitation},
+    key_life::{SealedServerKey, SealedSigningKey},
+    ports::{
+        AccountRecovery, AccountStore, AddCredentialError, AuditStore, CreateAccountError,
+        CreatePasswordAccountError, CredentialStore, InvitationStore, KeyLimits, LoginRecord,
+        NewAccount, NewPasswordAccount, PasswordLogin, PasswordStore, RecordLoginError,
+        RecoverError, RenameCredentialError, Retention, RevocationStore, RevokeCredentialError,
+        RevokedToken, RevokedTokenList, ServerKeyStore, ShutOut, SigningKeyStore, Store,
+        StoreCondition, StoreError, StoreWatch, VaultRecord, VaultStore,
+    },
+};
+use countersign_protocol::{
+    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, keys::Thumbprint,
+};
+
+/// A store by its parts.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the port that its type documents")]
+pub struct StoreParts {
+    pub accounts: Arc<dyn AccountStore>,
+    pub audit: Arc<dyn AuditStore>,
+    pub credentials: Arc<dyn CredentialStore>,
+    pub invitations: Arc<dyn InvitationStore>,
+    pub passwords: Arc<dyn PasswordStore>,
+    pub revocations: Arc<dyn RevocationStore>,
+    pub server_keys: Arc<dyn ServerKeyStore>,
+    pub signing_keys: Arc<dyn SigningKeyStore>,
+    pub vault: Arc<dyn VaultStore>,
+    pub watch: Arc<dyn StoreWatch>,
+    /// Asked before each call, which fails with what it returns.
+    pub fault: Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>,
+}
+
+impl StoreParts {
+    /// The parts of one store, which do not fail.
+    pub fn of(store: &Arc<dyn Store>) -> Self {
+        Self {
+            accounts: store.clone(),
+            audit: store.clone(),
+            credentials: store.clone(),
+            invitations: store.clone(),
+            passwords: store.clone(),
+            revocations: store.clone(),
+            server_keys: store.clone(),
+            signing_keys: store.clone(),
+            vault: store.clone(),
+            watch: store.clone(),
+            fault: Arc::new(|| Ok(())),
+        }
+    }
+
+    /// Replaces some parts of `store`.
+    pub fn replace(store: &mut Arc<dyn Store>, replace: impl FnOnce(&mut Self)) {
+        let mut parts = Self::of(store);
+        replace(&mut parts);
+        *store = Arc::new(parts);
+    }
+}
+
+/// Hands each call of a port to the part that has it.
+macro_rules! delegate {
+    ($port:ident to $part:ident {
+        $(fn $call:ident($($argument:ident: $type:ty),*) -> ($value:ty, $error:ty);)+
+    }) => {
+        #[async_trait]
+        impl $port for StoreParts {
+            $(async fn $call(&self, $($argument: $type),*) -> Result<$value, $error> {
+                (self.fault)()?;
+                self.$part.$call($($argument),*).await
+            })+
+        }
+    };
+}
+
+delegate! { AccountStore to accounts {
+    fn create_account(new: NewAccount) -> ((), CreateAccountError);
+    fn create_unproven_account(new: NewAccount) -> ((), CreateAccountError);
+    fn account(name: &AccountName) -> (Option<Account>, StoreError);
+    fn accounts(after: Option<&Username>, limit: u32) -> (Vec<Account>, StoreError);
+    fn expire_unused(before: UnixTime, limit: u32, now: UnixTime) -> ((u64, bool), StoreError);
+    fn set_status(id: AccountId, status: AccountStatus, event: AuditEvent) -> (bool, StoreError);
+    fn set_scopes(id: AccountId, scopes: &Scopes, event: AuditEvent) -> (bool, StoreError);
+} }
+
+delegate! { AuditStore to audit {
+    fn append(events: Vec<AuditEvent>) -> ((), StoreError);
+    fn events(filter: &AuditFilter, limit: u32) -> (Vec<RecordedEvent>, StoreError);
+    fn prune(now: UnixTime, retention: &Retention) -> (u64, StoreError);
+} }
+
+delegate! { CredentialStore to credentials {
+    fn add_credential(credential: &Credential, limits: KeyLimits, event: AuditEvent)
+        -> ((), AddCredentialError);
+    fn credential(thumbprint: &Thumbprint) -> (Option<(Credential, Account)>, StoreError);
+    fn is_taken(thumbprint: &Thumbprint) -> (bool, StoreError);
+    fn live_credentials(id: AccountId) -> (Option<(Account, Vec<Credential>)>, StoreError);
+    fn credentials_of(id: AccountId) -> (Vec<Credential>, StoreError);
+    fn revoke_credential(id: AccountId, key: &Thumbprint, keep_last: bool, event: AuditEvent)
+        -> ((), RevokeCredentialError);
+    fn rename_credential(id: AccountId, key: &Thumbprint, label: &Label, event: AuditEvent)
+        -> (Credential, RenameCredentialError);
+    fn note_use(id: AccountId, key: &Thumbprint, now: UnixTime) -> ((), StoreError);
+    fn record_login(login: LoginRecord) -> (SpentReceipt, RecordLoginError);
+    fn spend_assertion(assertion: ReplayEntry) -> (SpentReceipt, RecordLoginError);
+} }
+
+delegate! { InvitationStore to invitations {
+    fn create_invitation(invitation: &Invitation, event: AuditEvent) -> ((), StoreError);
+    fn create_invitations(invitations: &[(Invitation, AuditEvent)]) -> ((), StoreError);
+    fn invitation(code_hash: &CodeHash) -> (Option<Invitation>, StoreError);
+    fn invitations(limit: u32) -> (Vec<Invitation>, StoreError);
+    fn withdraw_invitation(code_hash: &CodeHash, event: AuditEvent) -> (bool, StoreError);
+    fn create_recovery(recovery: &Invitation, event: AuditEvent) -> ((), StoreError);
+    fn recovery(username: &Username) -> (Option<Invitation>, StoreError);
+    fn recover(recovery: AccountRecovery) -> (Vec<Thumbprint>, RecoverError);
+} }
+
+delegate! { PasswordStore to passwords {
+    fn create_password_account(new: NewPasswordAccount) -> ((), CreatePasswordAccountError);
+    fn password(name: &AccountName) -> (Option<(Account, String)>, StoreError);
+    fn record_password_login(login: PasswordLogin) -> (bool, StoreError);
+} }
+
+delegate! { RevocationStore to revocations {
+    fn revoke_token(token: RevokedToken, event: AuditEvent) -> ((), StoreError);
+    fn revoked_tokens(now: UnixTime, limit: u32) -> (RevokedTokenList, StoreError);
+    fn shut_out(since: UnixTime, limit: u32) -> (ShutOut, StoreError);
+} }
+
+delegate! { ServerKeyStore to server_keys {
+    fn server_key(id: AccountId) -> (Option<SealedServerKey>, StoreError);
+} }
+
+delegate! { SigningKeyStore to signing_keys {
+    fn signing_keys() -> (Vec<SealedSigningKey>, StoreError);
+    fn change_signing_keys(
+        put: &[SealedSigningKey], remove: &[Thumbprint], events: Vec<AuditEvent>
+    ) -> ((), StoreError);
+} }
+
+delegate! { VaultStore to vault {
+    fn vault() -> (Option<VaultRecord>, StoreError);
+    fn create_vault(record: &VaultRecord) -> (bool, StoreError);
+    fn server_keys() -> (Vec<(AccountId, SealedServerKey)>, StoreError);
+    fn registration_key() -> (Option<SealedServerKey>, StoreError);
+    fn create_registration_key(key: &SealedServerKey) -> (bool, StoreError);
+    fn replace_vault(
+        record: &VaultRecord,
+        signing_keys: &[SealedSigningKey],
+        server_keys: &[(AccountId, SealedServerKey)],
+        registration_key: Option<&SealedServerKey>,
+        event: AuditEvent
+    ) -> ((), StoreError);
+} }
+
+#[async_trait]
+impl StoreWatch for StoreParts {
+    async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
+        (self.fault)()?;
+        self.watch.changed_elsewhere().await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        (self.fault)()?;
+        self.watch.check().await
+    }
+
+    fn condition(&self) -> StoreCondition {
+        self.watch.condition()
+    }
+
+    async fn tidy(&self) -> Result<bool, StoreError> {
+        (self.fault)()?;
+        self.watch.tidy().await
+    }
+}

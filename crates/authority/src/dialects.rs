@@ -34,13 +34,19 @@ impl Dialects {
         tokens: &Arc<Tokens>,
         sessions: Arc<SessionSealer>,
     ) -> Self {
-        let (core, accounts, tokens) =
-            (|| Arc::clone(core), || Arc::clone(accounts), || Arc::clone(tokens));
         Self {
-            gradecoin: Gradecoin::new(core(), accounts()),
-            jwks_server: JwksServer::new(core(), accounts(), tokens()),
-            passwordless: Passwordless::new(core(), accounts(), tokens()),
-            signjwt: Signjwt::new(core(), accounts(), sessions),
+            gradecoin: Gradecoin::new(Arc::clone(core), Arc::clone(accounts)),
+            jwks_server: JwksServer::new(
+                Arc::clone(core),
+                Arc::clone(accounts),
+                Arc::clone(tokens),
+            ),
+            passwordless: Passwordless::new(
+                Arc::clone(core),
+                Arc::clone(accounts),
+                Arc::clone(tokens),
+            ),
+            signjwt: Signjwt::new(Arc::clone(core), Arc::clone(accounts), sessions),
         }
     }
 

@@ -48,11 +48,11 @@ impl Rekey<'_> {
         let mut server_keys = Vec::new();
         for (id, key) in vaults.server_keys().await? {
             let kind = SecretKind::OfAccount(id);
-            server_keys.push((id, kind.reseal(&key, (&old, &new), random)?));
+            server_keys.push((id, kind.reseal(&key, &old, &new, random)?));
         }
         let registration_key = vaults.registration_key().await?;
         let registration_key = registration_key
-            .map(|key| SecretKind::Registration.reseal(&key, (&old, &new), random))
+            .map(|key| SecretKind::Registration.reseal(&key, &old, &new, random))
             .transpose()?;
         let registration_key = registration_key.as_ref();
         let event = AuditEvent::new(self.now, EventKind::MasterKeyChanged);

@@ -61,7 +61,8 @@ impl SecretKind {
     pub(crate) fn reseal(
         self,
         sealed: &SealedServerKey,
-        (old, new): (&Vault, &Vault),
+        old: &Vault,
+        new: &Vault,
         random: &dyn Random,
     ) -> Result<SealedServerKey, DamagedSecret> {
         Ok(self.seal(&self.key(new), &self.open(&self.key(old), sealed)?, random))

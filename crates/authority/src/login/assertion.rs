@@ -44,6 +44,17 @@ pub struct Caller {
     pub account: Account,
 }
 
+/// An assertion to be verified.
+#[derive(Clone, Copy)]
+pub(crate) struct ToVerify<'a> {
+    pub(crate) assertion: &'a str,
+    pub(crate) purpose: AssertionUse,
+    /// A key that probably signed it.
+    pub(crate) likely: Option<&'a PublicKey>,
+    /// The client's address.
+    pub(crate) address: IpAddr,
+}
+
 /// An assertion that verified, and the credential that signed it.
 pub(crate) struct VerifiedAssertion {
     pub(crate) assertion: Unspent<Assertion>,
@@ -61,9 +72,13 @@ impl Login {
     ) -> Result<Caller, CallerError> {
         let now = self.core.now();
         self.core.admit_login(presented.address).await?;
-        let presented_assertion = (presented.assertion, AssertionUse::ClientAuthentication);
-        let verified =
-            self.verify_assertion(presented_assertion, None, presented.address, now).await?;
+        let to_verify = ToVerify {
+            assertion: presented.assertion,
+            purpose: AssertionUse::ClientAuthentication,
+            likely: None,
+            address: presented.address,
+        };
+        let verified = self.verify_assertion(to_verify, now).await?;
         let VerifiedAssertion { assertion, signer } = verified;
         let account = signer.account.clone();
         if presented.client_id.is_some_and(|id| !names_account_of(id, &signer)) {
@@ -74,17 +89,14 @@ impl Login {
         Ok(Caller { account })
     }
 
-    /// Verifies an assertion by a live credential of the account that it names. `likely` is a key
-    /// that probably signed it.
+    /// Verifies an assertion by a live credential of the account that it names.
     ///
     /// Unknown account, foreign key and wrong signature give one answer, after a verification. How
     /// many keys it is compared with, so that the time of the answer, is no secret: names and public
     /// keys are public.
     pub(crate) async fn verify_assertion(
         &self,
-        (text, purpose): (&str, AssertionUse),
-        likely: Option<&PublicKey>,
-        address: IpAddr,
+        ToVerify { assertion: text, purpose, likely, address }: ToVerify<'_>,
         now: UnixTime,
     ) -> Result<VerifiedAssertion, CallerError> {
         let presented = PresentedAssertion::parse(text)?;

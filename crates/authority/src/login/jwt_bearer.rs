@@ -19,7 +19,7 @@ use crate::{
     keys::SigningKeyError,
     login::{
         Login,
-        assertion::{CallerError, VerifiedAssertion, names_account_of},
+        assertion::{CallerError, ToVerify, VerifiedAssertion, names_account_of},
     },
     model::{
         audit::{AuditEvent, EventKind},
@@ -63,8 +63,13 @@ impl Login {
             .core
             .verify_proof(&request.proof, NonceRule::Required(&self.core.nonces), now)
             .map_err(ProofError::from)?;
-        let presented = (request.assertion, AssertionUse::Grant);
-        let verified = self.verify_assertion(presented, Some(&key), request.address, now).await?;
+        let to_verify = ToVerify {
+            assertion: request.assertion,
+            purpose: AssertionUse::Grant,
+            likely: Some(&key),
+            address: request.address,
+        };
+        let verified = self.verify_assertion(to_verify, now).await?;
         let signer = Arc::clone(&verified.signer);
         let result = self.grant(&request, verified, proof, &key, now).await;
         if let Err(error) = &result
@@ -129,8 +134,13 @@ impl Login {
         now: UnixTime,
     ) -> Result<Unspent<Assertion>, LoginError> {
         self.core.admit_verifications(request.address, 1).await?;
-        let presented = (text, AssertionUse::ClientAuthentication);
-        let verified = self.verify_assertion(presented, None, request.address, now).await;
+        let to_verify = ToVerify {
+            assertion: text,
+            purpose: AssertionUse::ClientAuthentication,
+            likely: None,
+            address: request.address,
+        };
+        let verified = self.verify_assertion(to_verify, now).await;
         let VerifiedAssertion { assertion, signer: client } =
             verified.map_err(|error| match LoginError::from(error) {
                 LoginError::Assertion(error) => LoginError::Client(error),

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use countersign_authority::Maintenance;
-use countersign_server::{app::App, listen, tls::ServerTls};
+use countersign_server::{AccessLog, App, ServerTls, router};
 use countersign_store::sqlite::Disk;
 use tokio::{
     net::TcpListener,
@@ -183,7 +183,7 @@ pub(crate) async fn serve(
         on_a_thread_of_its_own(|| server::start(settings, allowed, || settings.policy(origin)))?;
     let app = App::new(Arc::clone(&opened.authority), transport);
     let store_metrics = Arc::clone(&app.metrics);
-    let log = app.access_log();
+    let log = AccessLog::of(&app);
     opened.store.measure(
         Arc::clone(&opened.authority.core.ports().clock),
         move |operation, took| {
@@ -196,7 +196,8 @@ pub(crate) async fn serve(
     let housekeeping = tokio::spawn(maintenance().run());
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
     let acceptor = tls.map(|tls| tls.acceptor());
-    let served = listen::serve(listener, acceptor, app.router(), &limits, &log, stop).await;
+    let router = router(&app);
+    let served = countersign_server::serve(listener, acceptor, router, &limits, &log, stop).await;
     housekeeping.abort();
     reloading.inspect(tokio::task::JoinHandle::abort);
     maintenance().finish().await;

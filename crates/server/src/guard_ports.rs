@@ -17,10 +17,10 @@ use countersign_protocol::{
 };
 
 /// The ports of a guard that stands in the same process as the authority.
-pub(crate) struct AuthorityPorts(pub(crate) Arc<Authority>);
+pub(crate) struct InProcessGuardPorts(pub(crate) Arc<Authority>);
 
 #[async_trait]
-impl IssuerKeys for AuthorityPorts {
+impl IssuerKeys for InProcessGuardPorts {
     async fn issuer_key(
         &self,
         kid: &Thumbprint,
@@ -35,7 +35,7 @@ impl IssuerKeys for AuthorityPorts {
 }
 
 #[async_trait]
-impl Standing for AuthorityPorts {
+impl Standing for InProcessGuardPorts {
     async fn standing(
         &self,
         token: VerifiedToken<'_, AccessTokenClaims>,
@@ -62,7 +62,7 @@ impl Standing for AuthorityPorts {
 }
 
 #[async_trait]
-impl AccountKeys for AuthorityPorts {
+impl AccountKeys for InProcessGuardPorts {
     async fn account_keys(
         &self,
         name: &str,
@@ -88,7 +88,7 @@ impl AccountKeys for AuthorityPorts {
 }
 
 #[async_trait]
-impl Sessions for AuthorityPorts {
+impl Sessions for InProcessGuardPorts {
     async fn check(
         &self,
         SignedMessage { jwt, signature, client }: SignedMessage<'_>,

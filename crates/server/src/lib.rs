@@ -1,30 +1,35 @@
 //! The HTTP surface of Countersign.
+//!
+//! `state` is what the handlers share and knows none of them, `router` puts everything together and
+//! stands on top, and what lies between are `routes`, `forward_auth` and `dialects` (the endpoints),
+//! `layers` (around every request), `http` (reading requests, writing answers) and `transport`
+//! (connections).
 
-pub mod access_log;
-pub mod address;
-mod admission;
-mod answer;
-pub mod app;
-mod around;
-mod body;
-pub mod dialects;
-mod errors;
-mod forwarded;
+mod dialects;
+mod forward_auth;
 mod guard_ports;
-mod host_field;
-pub mod hosts;
-pub mod limits;
-pub mod listen;
-pub mod metrics;
-mod not_http;
-mod oauth_errors;
-mod panics;
-pub mod problem;
-mod protected_origins;
-mod refused;
+mod http;
+mod layers;
+mod metrics;
+mod router;
 mod routes;
-pub mod security_headers;
-mod share;
-pub mod tls;
-mod unread;
-mod web_pages;
+mod state;
+mod transport;
+
+pub use self::{
+    dialects::switches::Dialects,
+    http::address::{ForwardedHeader, InvalidProxy, PeerAddress, TrustedProxies, UnknownHeader},
+    layers::{
+        access_log::AccessLog,
+        cors::{CorsOrigins, InvalidOrigin},
+        limits::RequestLimits,
+    },
+    metrics::Metrics,
+    router::router,
+    state::{App, Settings, Shared},
+    transport::{
+        hosts::KnownHosts,
+        listen::{ConnectionLimits, ServeError, serve},
+        tls::{ServerTls, TlsError, TlsFiles},
+    },
+};

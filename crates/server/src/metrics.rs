@@ -22,7 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 mod tests;
 
 /// The `Content-Type` of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The metrics of one server.
 #[derive(Debug)]
@@ -97,7 +97,13 @@ impl Metrics {
     }
 
     /// A request was answered with `status`, `took` after its head had arrived.
-    pub fn request(&self, route: &Route, method: MethodLabel, status: StatusCode, took: Duration) {
+    pub(crate) fn request(
+        &self,
+        route: &Route,
+        method: MethodLabel,
+        status: StatusCode,
+        took: Duration,
+    ) {
         let status = StatusClass::of(status);
         let labels = RequestLabels { route: route.clone(), method, status };
         self.requests.get_or_create(&labels).inc();
@@ -192,16 +198,16 @@ impl Default for Metrics {
 
 /// The pattern of the route that took a request; `other` for requests that no route takes.
 #[derive(Clone, Debug)]
-pub struct Route(Option<MatchedPath>);
+pub(crate) struct Route(Option<MatchedPath>);
 
 impl Route {
     /// The route of a request with these extensions.
-    pub fn of(extensions: &http::Extensions) -> Self {
+    pub(crate) fn of(extensions: &http::Extensions) -> Self {
         Self(extensions.get().cloned())
     }
 
     /// The pattern, such as `/v1/keys/{thumbprint}`.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.as_ref().map_or("other", MatchedPath::as_str)
     }
 }
@@ -222,18 +228,18 @@ impl Hash for Route {
 
 /// A request method; `other` for those that a client made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MethodLabel(&'static str);
+pub(crate) struct MethodLabel(&'static str);
 
 impl MethodLabel {
     /// The label of `method`.
-    pub fn of(method: &Method) -> Self {
+    pub(crate) fn of(method: &Method) -> Self {
         const KNOWN: [&str; 9] =
             ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
         Self(KNOWN.into_iter().find(|known| method == known).unwrap_or("other"))
     }
 
     /// The method's name, or `other`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.0
     }
 }

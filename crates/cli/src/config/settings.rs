@@ -16,14 +16,8 @@ use countersign_protocol::{
     proofs::{body_hash::BodyHashes, dpop::ProofWindow, target_uri::TargetUri},
 };
 use countersign_server::{
-    address::{ForwardedHeader, TrustedProxies},
-    app::Settings as TransportSettings,
-    dialects::Dialects,
-    hosts::KnownHosts,
-    limits::RequestLimits,
-    listen::ConnectionLimits,
-    security_headers::CorsOrigins,
-    tls::TlsFiles,
+    ConnectionLimits, CorsOrigins, Dialects, ForwardedHeader, KnownHosts, RequestLimits,
+    Settings as TransportSettings, TlsFiles, TrustedProxies,
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 

@@ -18,11 +18,7 @@ use countersign_protocol::{
     AccountId, keys::PrivateKey, proofs::target_uri::TargetUri, tokens::issue::AccessTokenClaims,
 };
 use countersign_server::{
-    address::{PeerAddress, TrustedProxies},
-    app::{App, Settings},
-    dialects::Dialects,
-    limits::RequestLimits,
-    security_headers::CorsOrigins,
+    App, CorsOrigins, Dialects, PeerAddress, RequestLimits, Settings, TrustedProxies, router,
 };
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::{keys::ed25519, samples::scopes};
@@ -51,7 +47,7 @@ impl Server {
         let vault = Vault::open(&*ports.store, &master, &SeededRandom::new(2)).await.unwrap();
         let policy = Policy::new(TargetUri::parse(&origin).unwrap());
         let authority = Arc::new(Authority::start(policy, ports, vault).await.unwrap());
-        let router = App::new(Arc::clone(&authority), settings()).router();
+        let router = router(&App::new(Arc::clone(&authority), settings()));
         let router = router.layer(axum::middleware::from_fn(from_loopback));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let maintenance = Maintenance::new(Arc::clone(&authority));

@@ -15,12 +15,14 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::register::{Answer, Shape};
+use super::shape::{Answer, Shape};
 use crate::{
-    address::ClientAddress,
-    answer,
-    app::App,
-    problem::{Problem, ProblemBody},
+    http::{
+        address::ClientAddress,
+        problem::{Problem, ProblemBody},
+        response,
+    },
+    state::App,
 };
 
 /// How one registers.
@@ -87,7 +89,7 @@ fn failure(error: SealedRegistrationError) -> Result<Response, Problem> {
 }
 
 fn answer(status: StatusCode, result: &'static str, message: &str) -> Response {
-    let answer = answer::uncached_json(&json!({ "res": result, "message": message }));
+    let answer = response::uncached_json(&json!({ "res": result, "message": message }));
     (status, answer).into_response()
 }
 

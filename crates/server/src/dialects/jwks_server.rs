@@ -20,15 +20,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     members::{object, text},
-    register::{Answer, Shape, enrolment_code},
+    shape::{Answer, Shape, enrolment_code},
 };
 use crate::{
-    address::ClientAddress,
-    answer,
-    app::App,
-    body::{UntypedBody, dpop_fields},
-    errors::share_used_up,
-    problem::{Problem, ProblemBody, ProblemType},
+    http::{
+        address::ClientAddress,
+        body::{UntypedBody, dpop_fields},
+        errors::share_used_up,
+        problem::{Problem, ProblemBody, ProblemType},
+        response,
+    },
+    state::App,
 };
 
 const PATH: &str = "/auth";
@@ -58,7 +60,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
         };
         let password =
             app.authority.dialects.jwks_server.register_with_password(registration).await?;
-        let answer = answer::uncached_json(&json!({ "password": *password }));
+        let answer = response::uncached_json(&json!({ "password": *password }));
         Ok((StatusCode::CREATED, answer).into_response())
     })
 }
@@ -149,7 +151,7 @@ async fn try_auth(
             address: client.0,
         })
         .await?;
-    let body = answer::uncached_json(&json!({ "token": grant.access_token }));
+    let body = response::uncached_json(&json!({ "token": grant.access_token }));
     Ok((Extension(grant.actor), body).into_response())
 }
 

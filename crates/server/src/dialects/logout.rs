@@ -11,12 +11,14 @@ use http::{HeaderMap, header};
 use utoipa::openapi::path::Operation;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Dialects, passwordless, signjwt};
+use super::{passwordless, signjwt, switches::Dialects};
 use crate::{
-    address::ClientAddress,
-    app::App,
-    body::UntypedBody,
-    problem::{Problem, ProblemBody, ProblemType},
+    http::{
+        address::ClientAddress,
+        body::UntypedBody,
+        problem::{Problem, ProblemBody, ProblemType},
+    },
+    state::App,
 };
 
 pub(super) const PATH: &str = "/logout";

@@ -6,7 +6,7 @@ use countersign_protocol::strict::{
 };
 use serde_json::{Map, Value};
 
-use crate::problem::{Problem, ProblemType};
+use crate::http::problem::{Problem, ProblemType};
 
 /// The object that a body is, without duplicate members.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {

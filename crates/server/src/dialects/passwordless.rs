@@ -24,15 +24,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     members::{bytes, text},
-    register::{Answer, Shape, enrolment_code},
+    shape::{Answer, Shape, enrolment_code},
 };
 use crate::{
-    address::ClientAddress,
-    answer,
-    app::App,
-    body::UntypedBody,
-    errors::share_used_up,
-    problem::{Problem, ProblemBody, ProblemType},
+    http::{
+        address::ClientAddress,
+        body::UntypedBody,
+        errors::share_used_up,
+        problem::{Problem, ProblemBody, ProblemType},
+        response,
+    },
+    state::App,
 };
 
 /// Longer proposals are no proposals: base64 of a signature by the largest key has 1368 characters.
@@ -101,7 +103,7 @@ pub(crate) async fn challenge(
 ) -> Result<Response, Problem> {
     let block =
         app.authority.dialects.passwordless.mutual_challenge(&name_in(account), client.0).await?;
-    Ok(answer::uncached_json(&json!({ "challenge": base64::encode(&block) })))
+    Ok(response::uncached_json(&json!({ "challenge": base64::encode(&block) })))
 }
 
 #[derive(ToSchema)]
@@ -148,7 +150,7 @@ pub(crate) async fn authenticate(
 ) -> Response {
     match log_in(&app, &name_in(account), &body, client).await {
         Ok(Grant { access_token, actor, .. }) => {
-            let answer = answer::uncached_json(&json!({ "jwtToken": access_token }));
+            let answer = response::uncached_json(&json!({ "jwtToken": access_token }));
             (Extension(actor), answer).into_response()
         }
         Err(problem) if problem.kind() == ProblemType::Unauthenticated => {

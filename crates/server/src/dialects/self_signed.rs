@@ -10,17 +10,17 @@ use countersign_guard::{AcrossRestarts, SelfSignedPolicy, SelfSignedProofs};
 use countersign_protocol::proofs::body_hash::BodyHashes;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use super::Dialects;
-use crate::guard_ports::{AuthorityPorts, DurableLog};
+use super::switches::Dialects;
+use crate::guard_ports::{DurableLog, InProcessGuardPorts};
 
 /// The name of the security scheme in the description of the API.
 pub(super) const SCHEME: &str = "self-signed";
 
 /// What verifies self-signed JWTs, if any dialect that is spoken has them.
-pub(crate) fn proofs(
+pub(super) fn proofs(
     dialects: Dialects,
     policy: SelfSignedPolicy,
-    ports: &Arc<AuthorityPorts>,
+    ports: &Arc<InProcessGuardPorts>,
 ) -> Option<SelfSignedProofs> {
     if !dialects.self_signed && !dialects.gradecoin {
         return None;

@@ -25,15 +25,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     members::{bytes, text, text_in},
-    register::{Answer, Shape, enrolment_code},
+    shape::{Answer, Shape, enrolment_code},
 };
 use crate::{
-    address::ClientAddress,
-    answer,
-    app::App,
-    body::UntypedObject,
-    errors::share_used_up,
-    problem::{Problem, ProblemBody, ProblemType},
+    http::{
+        address::ClientAddress,
+        body::UntypedObject,
+        errors::share_used_up,
+        problem::{Problem, ProblemBody, ProblemType},
+        response,
+    },
+    state::App,
 };
 
 /// The name of the security scheme in the description of the API.
@@ -104,7 +106,7 @@ pub(crate) async fn login(
 ) -> Result<Response, Problem> {
     let session =
         app.authority.dialects.signjwt.open_session(user(&body.to_map())?, client.0).await?;
-    Ok(answer::uncached_json(&SessionBody { jwt: session.jwt, nonce: session.nonce }))
+    Ok(response::uncached_json(&SessionBody { jwt: session.jwt, nonce: session.nonce }))
 }
 
 #[derive(ToSchema)]
@@ -151,7 +153,7 @@ pub(crate) async fn protected(
     let actor = Actor::from(&checked.principal);
     app.authority.core.note_key_use(&actor, client.0);
     let message = format!("{username} may pass");
-    let answer = answer::uncached_json(&ProtectedBody { message, nonce });
+    let answer = response::uncached_json(&ProtectedBody { message, nonce });
     Ok((Extension(actor), answer).into_response())
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{audit::AuditFilter, policy::Limits, ports::RateLimit};
 use countersign_protocol::proofs::target_uri::TargetUri;
-use countersign_server::{address::TrustedProxies, security_headers::CorsOrigins};
+use countersign_server::{CorsOrigins, TrustedProxies};
 use countersign_testkit::{random::SeededRandom, samples::scopes};
 
 use crate::support::{Answer, Call, Fault, Faults, Jwt, Setup, TestApp, TestKey};

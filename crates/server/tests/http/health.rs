@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use countersign_server::address::TrustedProxies;
+use countersign_server::TrustedProxies;
 
 use crate::support::{CAUSE, Fault, Faults, TestApp, TestKey};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_server::dialects::Dialects;
+use countersign_server::Dialects;
 use http::HeaderValue;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{policy::Limits, ports::RateLimit};
-use countersign_server::address::TrustedProxies;
+use countersign_server::TrustedProxies;
 use serde_json::json;
 
 use crate::support::{Answer, Call, Setup, TestApp, TestKey};

@@ -1,6 +1,6 @@
 //! What holds for every path: methods, bodies, odd paths, and the headers of every answer.
 
-use countersign_server::{dialects::Dialects, security_headers::CorsOrigins};
+use countersign_server::{CorsOrigins, Dialects};
 use serde_json::{Value, json};
 
 use crate::support::{Call, ISSUER, TestApp, TestKey};

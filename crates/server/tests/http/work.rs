@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_authority::{credential::Credential, policy::Policy, ports::NewAccount};
 use countersign_protocol::keys::{KeyPolicy, PublicKey};
-use countersign_server::dialects::Dialects;
+use countersign_server::Dialects;
 use countersign_testkit::samples;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{account::AccountStatus, audit::EventKind};
 use countersign_protocol::{keys::PrivateKey, tokens::jws};
-use countersign_server::dialects::Dialects;
+use countersign_server::Dialects;
 use countersign_testkit::keys::ed25519;
 use http::StatusCode;
 use serde_json::{Map, Value, json};

@@ -9,7 +9,7 @@ use countersign_authority::{
     policy::Policy,
 };
 use countersign_protocol::keys::PrivateKey;
-use countersign_server::dialects::Dialects;
+use countersign_server::Dialects;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! What is off is nowhere to be found.
 
-use countersign_server::dialects::Dialects;
+use countersign_server::Dialects;
 use serde_json::{Value, json};
 
 use super::server::Server;

@@ -13,11 +13,7 @@ use countersign_guard::SelfSignedPolicy;
 use countersign_memory::Capacity;
 use countersign_protocol::{UnixTime, proofs::target_uri::TargetUri};
 use countersign_server::{
-    address::TrustedProxies,
-    app::{App, Settings},
-    dialects::Dialects,
-    limits::RequestLimits,
-    security_headers::CorsOrigins,
+    App, CorsOrigins, Dialects, RequestLimits, Settings, TrustedProxies, router,
 };
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::{clock::FixedClock, random::SeededRandom};
@@ -124,7 +120,7 @@ impl TestApp {
         let app = App::new(Arc::clone(&authority), self.setup.settings.clone());
         let guard = app.guard.clone();
         let maintenance = Maintenance::new(Arc::clone(&authority));
-        let router = app.router();
+        let router = router(&app);
         self.running = Some(Running { authority, guard, maintenance, router });
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::{Router, body::Body};
-use countersign_server::address::PeerAddress;
+use countersign_server::PeerAddress;
 use http::{HeaderName, HeaderValue, Request, Uri, header};
 use serde_json::Value;
 use tokio::task::JoinSet;

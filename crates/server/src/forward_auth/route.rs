@@ -1,0 +1,223 @@
+//! What proxies ask before they let a request pass: is it proven, and by whom?
+//!
+//! The answer is that of the guard which would stand in front of the resource itself, about the
+//! request as the proxy describes it. See `forwarded.rs` for how proxies do that.
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use countersign_guard::{self as guard, Accepted, Guard, Refused, add_session_nonce};
+use countersign_protocol::{Actor, Principal, Scopes, wire};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE, request::Parts,
+};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    forward_auth::forwarded::{ForwardedError, ForwardedRequest, Shown},
+    http::{
+        address::PeerAddress,
+        problem::{Problem, ProblemBody, ProblemType, Refusal as CountedRefusal},
+    },
+    state::App,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(forward_auth),
+    tags((name = "resources", description = "For those who protect other services"))
+)]
+struct Description;
+
+/// The endpoint, for every method: Envoy asks with the client's.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .route(wire::path::FORWARD_AUTH, any(forward_auth))
+        .route(wire::path::FORWARD_AUTH_SLASH, any(envoy))
+        .route(wire::path::FORWARD_AUTH_BELOW, any(envoy))
+}
+
+/// Decide whether a request that a proxy describes is proven.
+///
+/// For the proxies in `trusted_proxies` only, and for the origins in `forward_auth.origins`. The
+/// proxy passes on `Authorization`, `DPoP` and `Signed-Message`, and describes the original request
+/// by `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`, or by `X-Original-Method` and
+/// `X-Original-URL`. Any method will do. A proxy that cannot set headers asks with the client's own
+/// method and authority, at this path followed by the client's.
+#[utoipa::path(
+    method(get, head, post, put, patch, delete, options, trace),
+    path = wire::path::FORWARD_AUTH,
+    tag = "resources",
+    params(("scope" = Option<String>, Query, description = "A scope that the principal must have. Any other query must be that of the client's request, and means nothing")),
+    responses(
+        (status = 200, description = "It is, by whom Remote-User, -Account, -Key, -Scopes and -Proof say; what does not exist is empty"),
+        (status = 401, description = "It is not: WWW-Authenticate says what is missing or wrong, and DPoP-Nonce has the nonce for the next proof", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The scope is missing; or whoever asks is no trusted proxy, or does not describe the request in exactly one way", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn forward_auth(
+    State(app): State<App>,
+    Extension(peer): Extension<PeerAddress>,
+    request: Request,
+) -> Response {
+    let (asked, _) = request.into_parts();
+    let question = || {
+        let original = ForwardedRequest::from_headers(&asked.headers)?;
+        let required = required_scopes(asked.uri.query(), original.path.query())?;
+        Ok((original, required))
+    };
+    answer(&app, &asked, question, peer).await
+}
+
+/// The same for Envoy, which cannot name a scope: the query is the client's.
+async fn envoy(
+    State(app): State<App>,
+    Extension(peer): Extension<PeerAddress>,
+    request: Request,
+) -> Response {
+    let (asked, _) = request.into_parts();
+    let question = || {
+        let original = ForwardedRequest::from_request(&asked, wire::path::FORWARD_AUTH)?;
+        Ok((original, Scopes::none()))
+    };
+    answer(&app, &asked, question, peer).await
+}
+
+/// The request that is asked about, and the scopes that it needs.
+type Question = (ForwardedRequest, Scopes);
+
+/// Headers of others are believed from those only who are trusted to overwrite them. The far end of
+/// the connection counts, not the client's address, which is itself read from a header.
+fn check_peer(app: &App, PeerAddress(peer): PeerAddress) -> Result<(), ForwardedError> {
+    let is_trusted = app.settings.proxies.contains(peer.ip());
+    is_trusted.then_some(()).ok_or(ForwardedError::UntrustedPeer)
+}
+
+/// The scope that the proxy needs, if any, by `asked`, the query of its question.
+///
+/// Some proxies send the query of the client's request, `sent`, along where their configuration says
+/// none (Caddy's `forward_auth` with `uri /forward-auth`), so a query that both have is the
+/// client's. Only that of a scope is always the proxy's: otherwise a client who repeats the proxy's query
+/// in his own request would need no scope.
+fn required_scopes(asked: Option<&str>, sent: Option<&str>) -> Result<Scopes, ForwardedError> {
+    let query = asked.unwrap_or_default();
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let Some((name, value)) = parameters.next() else { return Ok(Scopes::none()) };
+    let one_scope = value.parse::<Scopes>().ok().filter(|scopes| scopes.iter().count() == 1);
+    if let Some(scope) = one_scope
+        && name == "scope"
+        && parameters.next().is_none()
+    {
+        return Ok(scope);
+    }
+    if asked == sent && !names_a_scope(query) {
+        return Ok(Scopes::none());
+    }
+    Err(ForwardedError::Query(Shown::new(query.as_bytes())))
+}
+
+/// Whether a parameter of the query is called `scope`, or as somebody calls it who means that.
+fn names_a_scope(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, _)| name.to_ascii_lowercase().contains("scope"))
+}
+
+async fn answer(
+    app: &App,
+    asked: &Parts,
+    question: impl FnOnce() -> Result<Question, ForwardedError>,
+    peer: PeerAddress,
+) -> Response {
+    let understood = check_peer(app, peer).and_then(|()| {
+        let (original, required) = question()?;
+        Ok((app.protected.guard_of(&original.place)?, original, required))
+    });
+    match understood {
+        Ok((guard, original, required)) => {
+            let request = guard::Request {
+                method: &original.method,
+                path: original.path.path(),
+                required: &required,
+                // Proxies ask without the body, so a proof that covers it does not verify.
+                ..guard::Request::from(asked)
+            };
+            decide(app, guard, request).await
+        }
+        Err(error) => not_understood(&error, peer),
+    }
+}
+
+async fn decide(app: &App, guard: &Guard, request: guard::Request<'_>) -> Response {
+    let mut response = match guard.verify_request(request).await {
+        Ok(verdict) => accepted(app, verdict).await.unwrap_or_else(Problem::into_response),
+        Err(refused) => refusal(guard, refused),
+    };
+    guard.add_nonce(response.headers_mut());
+    response
+}
+
+async fn accepted(app: &App, accepted: Accepted) -> Result<Response, Problem> {
+    let username = app.authority.accounts.username(&accepted.principal).await?;
+    let mut response = StatusCode::OK.into_response();
+    add_identity(response.headers_mut(), &accepted.principal, username.as_str());
+    add_session_nonce(response.headers_mut(), accepted.session_nonce);
+    response.extensions_mut().insert(Actor::from(&accepted.principal));
+    Ok(response)
+}
+
+/// Says who it is. What does not exist is empty, so that a proxy which copies these headers onto the
+/// client's request overwrites whatever the client had written there.
+fn add_identity(headers: &mut HeaderMap, principal: &Principal, username: &str) {
+    let key = principal.key.map(|key| key.thumbprint.to_string());
+    let identity = [
+        ("remote-user", username.to_owned()),
+        ("remote-account", principal.account_id.to_string()),
+        ("remote-key", key.unwrap_or_default()),
+        ("remote-scopes", principal.scopes.to_string()),
+        ("remote-proof", principal.proof.name().to_owned()),
+    ];
+    for (name, value) in identity {
+        let value = HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(""));
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// The guard's answer in a form that proxies pass on. nginx makes 500 of a refusal that is neither
+/// 401 nor 403, and passes on one `WWW-Authenticate` field, so all challenges stand in one (RFC 9110
+/// §11.6.1).
+fn refusal(guard: &Guard, refused: Refused) -> Response {
+    let status = match refused.refusal.challenge().status {
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => StatusCode::UNAUTHORIZED,
+        status => status,
+    };
+    let mut response: Response = guard.answer_as(&refused, status).map(Body::from);
+    join_challenges(response.headers_mut());
+    response.extensions_mut().insert(refused);
+    response
+}
+
+fn join_challenges(headers: &mut HeaderMap) {
+    let challenges = headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
+    let joined = challenges.collect::<Vec<_>>().join(&b", "[..]);
+    if !joined.is_empty()
+        && let Ok(joined) = HeaderValue::try_from(joined)
+    {
+        headers.insert(WWW_AUTHENTICATE, joined);
+    }
+}
+
+/// It is not known what the question is, or it is not answered to whoever asks. The administrator
+/// reads in the log what is wrong with his proxy, which may show nothing of the answer.
+fn not_understood(error: &ForwardedError, PeerAddress(peer): PeerAddress) -> Response {
+    let peer = peer.ip().to_canonical();
+    tracing::warn!(%peer, reason = %error, "a question of a proxy was refused");
+    let problem = Problem::new(ProblemType::Forbidden).detail(format!("{error} (asked by {peer})"));
+    let mut response = problem.into_response();
+    response.extensions_mut().insert(CountedRefusal(error.reason()));
+    response
+}

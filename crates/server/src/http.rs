@@ -1,0 +1,9 @@
+//! Requests as they are read and answers as they are written, whatever they are about.
+
+pub(crate) mod address;
+pub(crate) mod body;
+pub(crate) mod errors;
+pub(crate) mod jwks_answer;
+pub(crate) mod problem;
+pub(crate) mod request_id;
+pub(crate) mod response;

@@ -1,0 +1,288 @@
+//! Refusals of the authority as HTTP answers. No arm is a wildcard: a new refusal must be given a
+//! status before it compiles.
+
+use std::time::Duration;
+
+use countersign_authority::{
+    AddKeyError, CallerError, LoginError, OwnRecordsError, ProofError, RecoveryError,
+    RegistrationError, RevocationFeedError, RevokeTokenError, StepUpError,
+    ports::{
+        AddCredentialError, RateLimited, RenameCredentialError, RevokeCredentialError, StoreError,
+    },
+};
+use countersign_protocol::{proofs::dpop::DpopError, replay::ReplayShareUsedUp};
+use http::StatusCode;
+
+use crate::http::problem::{ClientScheme, OAuthError, Problem, ProblemType};
+
+/// When a client whose share of the replay log is used up may try again.
+const UNTIL_ENTRIES_END: Duration = Duration::from_secs(ReplayShareUsedUp::RETRY_AFTER_SECS);
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::Corrupt { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<RateLimited> for Problem {
+    fn from(limited: RateLimited) -> Self {
+        Self::new(ProblemType::RateLimited).retry_after(limited.retry_after)
+    }
+}
+
+impl From<ProofError> for Problem {
+    fn from(error: ProofError) -> Self {
+        let kind = match &error {
+            ProofError::Invalid(DpopError::Nonce) => ProblemType::NonceRequired,
+            ProofError::Invalid(_) | ProofError::Replayed => ProblemType::InvalidProof,
+            ProofError::ShareUsedUp(_) => {
+                return Self::new(ProblemType::RateLimited)
+                    .detail(error.to_string())
+                    .retry_after(UNTIL_ENTRIES_END);
+            }
+            ProofError::Unavailable(_) => return Self::unavailable(error),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<RegistrationError> for Problem {
+    fn from(error: RegistrationError) -> Self {
+        let kind = match error {
+            RegistrationError::Closed | RegistrationError::CodeNeeded => {
+                ProblemType::EnrolmentClosed
+            }
+            RegistrationError::CodeUnusable => ProblemType::EnrolmentCode,
+            RegistrationError::Key(_) => ProblemType::InvalidKey,
+            RegistrationError::KeyTaken => ProblemType::KeyTaken,
+            RegistrationError::Label(_) => ProblemType::InvalidRequest,
+            RegistrationError::Proof(error) => return error.into(),
+            RegistrationError::RateLimited(error) => return error.into(),
+            RegistrationError::Store(error) => return error.into(),
+            RegistrationError::NameReserved | RegistrationError::Username(_) => {
+                ProblemType::InvalidUsername
+            }
+            RegistrationError::UsernameTaken => ProblemType::UsernameTaken,
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<RecoveryError> for Problem {
+    fn from(error: RecoveryError) -> Self {
+        let kind = match error {
+            RecoveryError::BodyUnsigned | RecoveryError::OtherBody => ProblemType::InvalidProof,
+            RecoveryError::Busy(error) => return error.into(),
+            RecoveryError::CodeUnusable => ProblemType::RecoveryCode,
+            RecoveryError::Key(_) => ProblemType::InvalidKey,
+            RecoveryError::KeyTaken => ProblemType::KeyTaken,
+            RecoveryError::Label(_) | RecoveryError::NoPassword => ProblemType::InvalidRequest,
+            RecoveryError::LimitReached => ProblemType::KeyLimit,
+            RecoveryError::Proof(error) => return error.into(),
+            RecoveryError::RateLimited(error) => return error.into(),
+            RecoveryError::Store(error) => return error.into(),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<AddKeyError> for Problem {
+    fn from(error: AddKeyError) -> Self {
+        let kind = match error {
+            AddKeyError::ApprovalUsed | AddKeyError::Subject(_) => ProblemType::InvalidProof,
+            AddKeyError::Key(_) => ProblemType::InvalidKey,
+            AddKeyError::Label(_) => ProblemType::InvalidRequest,
+            AddKeyError::Proof(error) => return error.into(),
+            AddKeyError::Store(error @ AddCredentialError::AdderNotLive) => {
+                return step_up_needed("not-live", &error);
+            }
+            AddKeyError::Store(
+                error @ (AddCredentialError::NotFirst | AddCredentialError::PasswordReplaced),
+            ) => {
+                return step_up_needed("password", &error);
+            }
+            AddKeyError::Store(AddCredentialError::KeyTaken) => ProblemType::KeyTaken,
+            AddKeyError::Store(
+                AddCredentialError::LimitReached | AddCredentialError::TooManyRevoked { .. },
+            ) => ProblemType::KeyLimit,
+            AddKeyError::Store(AddCredentialError::NoAccount) => ProblemType::NotFound,
+            AddKeyError::Store(AddCredentialError::Store(error)) => return error.into(),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<RevocationFeedError> for Problem {
+    fn from(error: RevocationFeedError) -> Self {
+        match error {
+            RevocationFeedError::SigningKey(error) => Self::internal(error),
+            RevocationFeedError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RevokeCredentialError> for Problem {
+    fn from(error: RevokeCredentialError) -> Self {
+        let kind = match error {
+            RevokeCredentialError::LastKey => ProblemType::LastKey,
+            RevokeCredentialError::NotFound => ProblemType::NotFound,
+            RevokeCredentialError::Store(error) => return error.into(),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<RenameCredentialError> for Problem {
+    fn from(error: RenameCredentialError) -> Self {
+        match error {
+            RenameCredentialError::NotFound => {
+                Self::new(ProblemType::NotFound).detail(error.to_string())
+            }
+            RenameCredentialError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StepUpError> for Problem {
+    fn from(error: StepUpError) -> Self {
+        if let Some(lack) = error.lack() {
+            return step_up_needed(lack, &error);
+        }
+        let kind = match error {
+            StepUpError::RateLimited(error) => return error.into(),
+            StepUpError::Store(error) => return error.into(),
+            StepUpError::UnexpectedBody => ProblemType::InvalidRequest,
+            StepUpError::Approval(_) | StepUpError::Approver => ProblemType::InvalidProof,
+            StepUpError::BodyUnsigned
+            | StepUpError::NarrowedToken
+            | StepUpError::NoAudience
+            | StepUpError::NotLive
+            | StepUpError::OtherBody
+            | StepUpError::Password
+            | StepUpError::SessionKey
+            | StepUpError::SignedMessage
+            | StepUpError::Unbound
+            | StepUpError::UrlUnsigned => ProblemType::StepUpNeeded,
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<OwnRecordsError> for Problem {
+    fn from(error: OwnRecordsError) -> Self {
+        match error {
+            OwnRecordsError::NoAudience => step_up_needed("no-audience", &error),
+            OwnRecordsError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The proof is good, but not for that. What it lacks is said to programs by `lack`, in the words of
+/// RFC 9470 §3 by the challenge, and to people by the detail.
+fn step_up_needed(lack: &'static str, error: &impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemType::StepUpNeeded)
+        .detail(error.to_string())
+        .challenge("insufficient_user_authentication")
+        .with("lack", lack)
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Unavailable(_) => unavailable(&error),
+            StoreError::Corrupt { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<RateLimited> for OAuthError {
+    fn from(limited: RateLimited) -> Self {
+        Self::new("temporarily_unavailable")
+            .status(StatusCode::TOO_MANY_REQUESTS)
+            .description("too many requests")
+            .retry_after(limited.retry_after)
+    }
+}
+
+impl From<LoginError> for OAuthError {
+    fn from(error: LoginError) -> Self {
+        let code = match error {
+            LoginError::Assertion(_) | LoginError::AssertionReplayed | LoginError::ClientId => {
+                "invalid_grant"
+            }
+            LoginError::Client(error) => return error.into(),
+            LoginError::OtherClient => {
+                return Self::invalid_client(ClientScheme::Bearer).description(error.to_string());
+            }
+            LoginError::Binding
+            | LoginError::Proof(ProofError::Invalid(_) | ProofError::Replayed)
+            | LoginError::SessionKey => {
+                if error.wants_nonce() {
+                    "use_dpop_nonce"
+                } else {
+                    "invalid_dpop_proof"
+                }
+            }
+            LoginError::Proof(ProofError::ShareUsedUp(error)) => {
+                return Self::new("temporarily_unavailable")
+                    .status(StatusCode::TOO_MANY_REQUESTS)
+                    .description(error.to_string())
+                    .retry_after(UNTIL_ENTRIES_END);
+            }
+            LoginError::Proof(ProofError::Unavailable(_)) => return unavailable(&error),
+            LoginError::RateLimited(error) => return error.into(),
+            LoginError::Scope => "invalid_scope",
+            LoginError::SigningKey(error) => return Self::internal(error),
+            LoginError::Store(error) => return error.into(),
+            LoginError::UnknownResource => "invalid_target",
+        };
+        Self::new(code).description(error.to_string())
+    }
+}
+
+impl From<CallerError> for OAuthError {
+    fn from(error: CallerError) -> Self {
+        match error {
+            CallerError::RateLimited(error) => error.into(),
+            CallerError::Store(error) => error.into(),
+            CallerError::Assertion(_)
+            | CallerError::ClientId
+            | CallerError::Format(_)
+            | CallerError::Key(_)
+            | CallerError::Refused
+            | CallerError::Replayed => {
+                Self::invalid_client(ClientScheme::Bearer).description(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<RevokeTokenError> for OAuthError {
+    fn from(error: RevokeTokenError) -> Self {
+        match error {
+            RevokeTokenError::NotOwner => {
+                Self::new("unauthorized_client").description(error.to_string())
+            }
+            RevokeTokenError::Session => {
+                Self::new("unsupported_token_type").description(error.to_string())
+            }
+            RevokeTokenError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The answer to a client network that holds its whole share of something.
+pub(crate) fn share_used_up(error: &impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemType::RateLimited)
+        .detail(error.to_string())
+        .retry_after(Duration::from_secs(1))
+}
+
+fn unavailable(cause: &impl std::fmt::Display) -> OAuthError {
+    OAuthError::internal(cause)
+        .status(StatusCode::SERVICE_UNAVAILABLE)
+        .retry_after(Duration::from_secs(1))
+}

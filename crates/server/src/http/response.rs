@@ -1,0 +1,40 @@
+//! Answers as handlers write them.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+};
+use serde::Serialize;
+
+use crate::http::problem::Problem;
+
+/// Handler and layers together give an answer so many header fields. A map that grows is built
+/// twice.
+const FIELDS: usize = 12;
+/// Most bodies are shorter, in bytes.
+const BODY_LEN: usize = 512;
+
+/// An answer with this body, and room for what the layers add to its head.
+pub(crate) fn with_body(content_type: HeaderValue, body: impl Into<Body>) -> Response {
+    let mut headers = HeaderMap::with_capacity(FIELDS);
+    headers.insert(CONTENT_TYPE, content_type);
+    let mut response = Response::new(body.into());
+    *response.headers_mut() = headers;
+    response
+}
+
+/// An answer in JSON that no cache may keep. What is not JSON, by a mistake in its type, is the
+/// constant 500.
+pub(crate) fn uncached_json(body: &impl Serialize) -> Response {
+    let mut text = Vec::with_capacity(BODY_LEN);
+    if let Err(error) = serde_json::to_writer(&mut text, body) {
+        return Problem::internal(error).into_response();
+    }
+    let mut response = with_body(HeaderValue::from_static("application/json"), text);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

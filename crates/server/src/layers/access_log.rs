@@ -1,0 +1,176 @@
+//! One log line and one entry in the metrics for every request.
+//!
+//! The line has the method, the route's pattern, the status, the latency, the client's address, the
+//! account and the thumbprint of its key where they are proven, the request's id and, when the server
+//! failed, the cause. It never has a query, a header or a body: those carry tokens, keys and passwords.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::response::Response;
+use countersign_protocol::{
+    Actor,
+    ports::{Clock, DrawnAhead},
+};
+use http::{HeaderValue, StatusCode};
+use tracing::field::display;
+
+use crate::{
+    http::{
+        address::{ClientAddress, PeerAddress, TrustedProxies, client_address},
+        problem::{Cause, Refusal},
+        request_id::{RequestId, X_REQUEST_ID},
+    },
+    metrics::{MethodLabel, Metrics, Route},
+    state::App,
+};
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+/// The status that the log and the metrics give to a request whose client left before the answer.
+pub(crate) const CLIENT_LEFT: u16 = 499;
+
+/// What the log needs to know and where it reports to.
+pub struct AccessLog {
+    /// Measures latencies.
+    pub clock: Arc<dyn Clock>,
+    /// Makes request ids.
+    pub ids: DrawnAhead<8>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Who may name the client's address.
+    pub proxies: Arc<TrustedProxies>,
+}
+
+impl AccessLog {
+    /// A log of the requests to `app`, which counts in its metrics.
+    pub fn of(app: &App) -> Arc<Self> {
+        Arc::new(Self {
+            clock: Arc::clone(&app.authority.core.ports().clock),
+            ids: DrawnAhead::new(Arc::clone(&app.authority.core.ports().random)),
+            metrics: Arc::clone(&app.metrics),
+            proxies: Arc::clone(&app.settings.proxies),
+        })
+    }
+
+    /// Writes down a request that was answered before any route saw it.
+    pub(crate) fn answered_early(
+        self: &Arc<Self>,
+        request: &mut Request,
+        response: Response,
+    ) -> Response {
+        Entry::begin(Arc::clone(self), request).finish(response)
+    }
+}
+
+/// A request under way. It is written down when it is dropped, so that a request whose client
+/// leaves, and whose handler is therefore dropped, leaves a line too.
+pub(crate) struct Entry {
+    log: Arc<AccessLog>,
+    started: Duration,
+    method: MethodLabel,
+    route: Route,
+    client: IpAddr,
+    id: RequestId,
+    status: StatusCode,
+    actor: Option<Actor>,
+    cause: Option<Cause>,
+}
+
+impl Entry {
+    /// Gives `request` the extension [`ClientAddress`], from [`PeerAddress`] where there is one, and
+    /// otherwise `0.0.0.0`.
+    pub(crate) fn begin(log: Arc<AccessLog>, request: &mut Request) -> Self {
+        let peer = request.extensions().get::<PeerAddress>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+        let client = client_address(peer, request.headers(), &log.proxies);
+        request.extensions_mut().insert(ClientAddress(client));
+        Self {
+            started: log.clock.monotonic(),
+            method: MethodLabel::of(request.method()),
+            route: Route::of(request.extensions()),
+            client,
+            id: RequestId::from_bytes(log.ids.take()),
+            status: StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::REQUEST_TIMEOUT),
+            actor: None,
+            cause: None,
+            log,
+        }
+    }
+
+    /// Writes down how the request was answered, and to whom; takes [`Actor`] and [`Cause`] out of the
+    /// response and reads [`Refusal`].
+    pub(crate) fn finish(mut self, mut response: Response) -> Response {
+        self.status = response.status();
+        self.actor = response.extensions_mut().remove();
+        self.cause = response.extensions_mut().remove();
+        if let Some(Refusal(reason)) = response.extensions().get() {
+            self.log.metrics.refused(reason);
+        }
+        if let Ok(id) = HeaderValue::from_str(self.id.as_str()) {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        response
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let took = self.log.clock.monotonic().saturating_sub(self.started);
+        self.log.metrics.request(&self.route, self.method, self.status, took);
+
+        let (method, path) = (self.method.as_str(), self.route.as_str());
+        let (status, latency_us) = (self.status.as_u16(), micros(took));
+        let (client, request_id) = (AddressText(self.client), self.id);
+        // What is absent is no field of the line.
+        let actor = self.actor.as_ref();
+        let account = actor.map(|actor| display(actor.account_id));
+        let user = actor.and_then(|actor| actor.username.as_ref()).map(display);
+        let key = actor.and_then(|actor| actor.key).map(display);
+        match &self.cause {
+            Some(Cause(cause)) => tracing::error!(
+                method, path, status, latency_us, %client, account, user, key, %request_id, %cause,
+                "request failed"
+            ),
+            None if self.status.is_server_error() => tracing::warn!(
+                method, path, status, latency_us, %client, account, user, key, %request_id,
+                "request failed"
+            ),
+            None => {
+                tracing::info!(
+                    method, path, status, latency_us, %client, account, user, key, %request_id,
+                    "request"
+                );
+            }
+        }
+    }
+}
+
+/// An address as [`IpAddr`] writes itself, in one piece where it is of the usual kind.
+struct AddressText(IpAddr);
+
+impl fmt::Display for AddressText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let IpAddr::V4(address) = self.0 else { return self.0.fmt(f) };
+        let mut text = [b'.'; 15];
+        let mut length = 0;
+        for (place, octet) in address.octets().into_iter().enumerate() {
+            length += usize::from(place > 0);
+            for (divisor, needed) in [(100, octet >= 100), (10, octet >= 10), (1, true)] {
+                if needed {
+                    text[length] = b'0' + octet / divisor % 10;
+                    length += 1;
+                }
+            }
+        }
+        f.write_str(std::str::from_utf8(&text[..length]).unwrap_or_default())
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,59 @@
+//! Refusals of the layers around an OAuth endpoint, in the words of OAuth (RFC 6749 §5.2): a body
+//! too large, a wrong method, too many requests.
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request},
+    response::Response,
+};
+use countersign_protocol::wire;
+
+use crate::http::problem::{OAuthError, Problem, ProblemType};
+
+/// Whether `request` is for an OAuth endpoint.
+pub(crate) fn concern(request: &Request) -> bool {
+    let route = request.extensions().get::<MatchedPath>();
+    route.is_some_and(|route| route.as_str().starts_with(wire::path::OAUTH))
+}
+
+/// `response` with a problem document turned into an OAuth error.
+pub(crate) fn translate(response: Response) -> Response {
+    let Some(problem) = response.extensions().get::<Problem>() else { return response };
+    let error = OAuthError::new(error_code(problem.kind()))
+        .description(problem.summary())
+        .status(response.status());
+    let (parts, _) = response.into_parts();
+    error.write_into(Response::from_parts(parts, Body::empty()))
+}
+
+const fn error_code(kind: ProblemType) -> &'static str {
+    match kind {
+        ProblemType::EnrolmentClosed
+        | ProblemType::EnrolmentCode
+        | ProblemType::Forbidden
+        | ProblemType::InvalidJson
+        | ProblemType::InvalidKey
+        | ProblemType::InvalidProof
+        | ProblemType::InvalidRequest
+        | ProblemType::InvalidUsername
+        | ProblemType::KeyLimit
+        | ProblemType::KeyTaken
+        | ProblemType::LastKey
+        | ProblemType::MethodNotAllowed
+        | ProblemType::MisdirectedRequest
+        | ProblemType::NonceRequired
+        | ProblemType::NotFound
+        | ProblemType::PayloadTooLarge
+        | ProblemType::RecoveryCode
+        | ProblemType::RequestTimeout
+        | ProblemType::StepUpNeeded
+        | ProblemType::Unauthenticated
+        | ProblemType::UnsupportedMediaType
+        | ProblemType::UsernameTaken => "invalid_request",
+        ProblemType::Internal => "server_error",
+        ProblemType::Overloaded
+        | ProblemType::RateLimited
+        | ProblemType::Timeout
+        | ProblemType::Unavailable => "temporarily_unavailable",
+    }
+}

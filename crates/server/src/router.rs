@@ -1,0 +1,152 @@
+//! Puts the router together: which routes there are, and what stands around each of them.
+
+use std::sync::Arc;
+
+use axum::{Router, extract::Request, handler::Handler as _, response::Response};
+use countersign_guard::GuardLayer;
+use countersign_protocol::wire;
+use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
+use tower::util::{MapResponseLayer, option_layer};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    dialects, forward_auth,
+    http::{
+        address::ClientAddress,
+        problem::{Problem, ProblemType},
+    },
+    layers::{
+        access_log::{AccessLog, Entry},
+        admission::Admission,
+        cors,
+        limits::Gate,
+        oauth_errors,
+        on_exchange::on_exchange,
+        panics::AnswerPanics,
+        security_headers,
+        shared_route::ShareRoute,
+        verdicts,
+        web_pages::WebPages,
+    },
+    routes::{
+        self,
+        web::openapi::{self, ApiDoc},
+    },
+    state::App,
+};
+
+/// Everything that is served.
+///
+/// Each route has one layer, a tuple with the outermost first: every level of the router costs a
+/// request several allocations.
+pub fn router(app: &App) -> Router {
+    let log = AccessLog::of(app);
+    let log_requests = on_exchange(move |request: &mut Request| log_request(&log, request));
+    let around_answer = (log_requests, AnswerPanics);
+    let https = app.authority.core.policy().issuer().starts_with("https://");
+    let add_headers = MapResponseLayer::new(move |response| security_headers::add(response, https));
+    let cors = option_layer(cors::cors(&app.settings.cors));
+    let around_all = (around_answer.clone(), add_headers, cors);
+    let pages = WebPages::new(&app.authority.core.policy().origin, &app.settings.cors);
+    let gate = Gate::new(&app.settings.limits);
+    let admit = Admission::new(gate, Arc::clone(&app.authority), pages);
+    let recording = app.clone();
+    let record = on_exchange(move |request: &mut Request| record_verdict(&recording, request));
+    let guard = (record.clone(), GuardLayer::new(app.guard.clone()), ShareRoute);
+    let nonces = app.clone();
+    let add_nonce = MapResponseLayer::new(move |response| add_nonce(&nonces, response));
+
+    let Groups { protected, token, public, upkeep, unlimited, for_proxies } = groups(app);
+    let admitted = (around_all.clone(), admit.clone());
+    let (of_upkeep, of_proxies) = (admit.of_upkeep(), admit.of_proxies());
+    // Answers to proxies are taken for answers to their clients' requests: so no layer for
+    // browsers stands before them. Above all, nothing but the guard may answer a preflight.
+    let around_proxies = (around_answer, of_proxies, record, ShareRoute);
+    protected
+        .route_layer((admitted.clone(), guard))
+        .merge(token.route_layer((admitted.clone(), add_nonce, ShareRoute)))
+        .merge(public.route_layer((admitted, ShareRoute)))
+        .merge(upkeep.route_layer((around_all.clone(), of_upkeep, ShareRoute)))
+        .merge(unlimited.route_layer(around_all.clone()))
+        .fallback(not_found.layer(around_all.clone()))
+        .method_not_allowed_fallback(method_not_allowed.layer(around_all))
+        .merge(for_proxies.map(|router| router.route_layer(around_proxies)).unwrap_or_default())
+}
+
+/// All routes without their layers, with the description of them all among them.
+fn groups(app: &App) -> Groups {
+    let mut api = ApiDoc::openapi();
+    let described = |api: &mut utoipa::openapi::OpenApi, routes: OpenApiRouter<App>| {
+        let (router, description) = routes.with_state(app.clone()).split_for_parts();
+        api.merge(description);
+        router
+    };
+    let dialects = app.settings.dialects;
+    let protected = described(&mut api, routes::protected());
+    let token = described(&mut api, routes::with_token_endpoint_nonce());
+    let public = described(&mut api, routes::public().merge(dialects::routes(dialects)));
+    let upkeep = described(&mut api, routes::upkeep());
+    dialects::describe(&mut api, dialects);
+    let behind_proxies = !app.protected.is_empty();
+    let for_proxies = behind_proxies.then(|| described(&mut api, forward_auth::route::routes()));
+    openapi::add_common_refusals(&mut api);
+    let unlimited = described(&mut api, routes::unlimited());
+    let unlimited = unlimited.merge(openapi::router(api));
+    Groups { protected, token, public, upkeep, unlimited, for_proxies }
+}
+
+/// Records what a guard decides about a request.
+fn record_verdict(app: &App, request: &Request) -> impl FnOnce(Response) -> Response + use<> {
+    let client = request.extensions().get::<ClientAddress>().copied();
+    let app = app.clone();
+    move |response| verdicts::record(&app, client, response)
+}
+
+/// Routes by what stands around them.
+struct Groups {
+    protected: Router,
+    token: Router,
+    public: Router,
+    /// What guards elsewhere fetch.
+    upkeep: Router,
+    unlimited: Router,
+    /// What proxies ask, if there is anything behind some.
+    for_proxies: Option<Router>,
+}
+
+/// Writes down a request and its answer, and puts refusals into the words of OAuth where those are
+/// spoken.
+fn log_request(
+    log: &Arc<AccessLog>,
+    request: &mut Request,
+) -> impl FnOnce(Response) -> Response + use<> {
+    let entry = Entry::begin(Arc::clone(log), request);
+    let is_oauth = oauth_errors::concern(request);
+    move |response| {
+        let response = entry.finish(response);
+        if is_oauth { oauth_errors::translate(response) } else { response }
+    }
+}
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
+
+/// Every answer of the endpoints where proofs are made without a token carries the nonce for the
+/// next proof, and is not kept by caches (RFC 9449 §8.2).
+fn add_nonce(app: &App, mut response: Response) -> Response {
+    if let Ok(nonce) = HeaderValue::try_from(app.authority.core.fresh_nonce()) {
+        let no_store = HeaderValue::from_static("no-store");
+        let headers = response.headers_mut();
+        headers.insert(DPOP_NONCE, nonce);
+        headers.entry(CACHE_CONTROL).or_insert(no_store);
+    }
+    response
+}
+
+async fn not_found() -> Problem {
+    Problem::new(ProblemType::NotFound).detail("no such resource; GET / says what there is")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(ProblemType::MethodNotAllowed)
+}

@@ -1,0 +1,59 @@
+//! The native HTTP surface: one file for each endpoint.
+
+mod api;
+mod oauth;
+mod ops;
+pub(crate) mod web;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::{
+    api::{accounts, events, keys, recover, revocations, whoami},
+    oauth::{introspect, jwks, metadata, revoke, token},
+    ops::{health, metrics},
+    web::page,
+};
+use crate::state::App;
+
+/// The protected resources: every request must be proven.
+pub(crate) fn protected() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(whoami::whoami))
+        .routes(routes!(keys::list_keys, keys::add_key))
+        .routes(routes!(keys::rename_key, keys::revoke_key))
+        .routes(routes!(events::events))
+}
+
+/// The endpoints where a client proves a key without a token.
+pub(crate) fn with_token_endpoint_nonce() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::register))
+        .routes(routes!(recover::recover))
+        .routes(routes!(token::token))
+}
+
+/// For those who run the server. These answer outside of all limits, so that an overloaded server
+/// can still be watched.
+pub(crate) fn unlimited() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(health::alive))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(health::ready))
+}
+
+/// What guards elsewhere fetch for all of their requests. It has an allowance of its own.
+pub(crate) fn upkeep() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(jwks::jwks))
+        .routes(routes!(metadata::metadata))
+        .routes(routes!(revocations::revocations))
+}
+
+/// The endpoints that need no proof, or check it themselves.
+pub(crate) fn public() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::account_jwks))
+        .routes(routes!(introspect::introspect))
+        .routes(routes!(revoke::revoke))
+        .routes(routes!(page::page))
+}

@@ -1,0 +1,247 @@
+//! An account's own keys. To change them, a request must be signed more thoroughly than to read them:
+//! [`Authority::step_up`](countersign_authority::Authority::step_up).
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State, rejection::PathRejection},
+    response::{IntoResponse, Response},
+};
+use countersign_authority::{
+    NewKeyProof, RenameKey, RevokeKey, SignedRequest,
+    credential::{Credential, InvalidLabel},
+};
+use countersign_protocol::{Principal, keys::Thumbprint, wire};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::accounts::presented_key;
+use crate::{
+    http::{
+        address::ClientAddress,
+        body::{RawBody, SignedJson},
+        problem::{Problem, ProblemBody, ProblemType},
+    },
+    state::App,
+};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyBody {
+    /// RFC 7638 SHA-256 thumbprint: the key's identity.
+    thumbprint: String,
+    label: String,
+    /// The kind of key, in words.
+    #[schema(example = "Ed25519")]
+    key_type: &'static str,
+    /// The public key, as a JWK.
+    public_key: Map<String, Value>,
+    /// Seconds since 1970, as all times here.
+    created_at: u64,
+    /// The thumbprint of the key that added it; null for the key of the registration or a recovery.
+    added_by: Option<String>,
+    /// When it last logged in.
+    last_used_at: Option<u64>,
+    revoked_at: Option<u64>,
+    /// Whether it is the key that this session logged in with.
+    current: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeysBody {
+    keys: Vec<KeyBody>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddKeyBody {
+    /// A JWK, an SPKI or PKCS#1 PEM, or base64 of SPKI DER.
+    public_key: Value,
+    /// A name for the key, such as the device.
+    label: Option<String>,
+    /// A DPoP proof by the new key, for this method and URL, whose claim `sub` is the username or the
+    /// id of the account: the new key proves itself, for this account.
+    new_key_proof: String,
+    /// A key approval: a JWT by a live key of the account that lets this one in. In place of `tha` in
+    /// the proof of the request.
+    approval: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenameKeyBody {
+    /// The new name.
+    label: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RevokedBody {
+    /// The live keys that the revoked one had added, and those that these had added.
+    added_keys: Vec<KeyBody>,
+}
+
+/// List the keys of one's account, live and revoked.
+#[utoipa::path(
+    get,
+    path = wire::path::KEYS,
+    tag = "account",
+    security(("dpop" = [])),
+    responses(
+        (status = 200, body = KeysBody),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed: a JWT without `aud`"),
+    )
+)]
+pub(crate) async fn list_keys(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+) -> Result<Json<KeysBody>, Problem> {
+    let keys = app.authority.accounts.own_keys(&principal).await?;
+    let keys = keys.iter().map(|key| to_body(key, &principal)).collect();
+    Ok(Json(KeysBody { keys }))
+}
+
+/// Add a key to one's account.
+///
+/// The proof must be by a key of the account and cover the body (`tha`), or the body has an `approval`.
+#[utoipa::path(
+    post,
+    path = wire::path::KEYS,
+    tag = "account",
+    security(("dpop" = [])),
+    request_body = AddKeyBody,
+    responses(
+        (status = 201, body = KeyBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label) or nonce-required"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "key-taken or key-limit"),
+    )
+)]
+pub(crate) async fn add_key(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Extension(client): Extension<ClientAddress>,
+    SignedJson { value: body, bytes }: SignedJson<AddKeyBody>,
+) -> Result<(StatusCode, Json<KeyBody>), Problem> {
+    let key = app
+        .authority
+        .accounts
+        .key_to_add(presented_key(&body.public_key)?, body.label.as_deref())?;
+    let request = SignedRequest {
+        principal: &principal,
+        body: &bytes,
+        approval: body.approval.as_deref(),
+        address: client.0,
+    };
+    let change = app.authority.accounts.step_up(request, key).await?;
+    let uri =
+        app.authority.core.policy().origin.join(wire::path::KEYS).map_err(Problem::internal)?;
+    let text = &body.new_key_proof;
+    let proof = NewKeyProof { text, method: Method::POST.as_str(), uri: &uri };
+    let key = app.authority.accounts.add_key(change, proof).await?;
+    Ok((StatusCode::CREATED, Json(to_body(&key, &principal))))
+}
+
+/// Give a key of one's account another name. The proof must be by a key of the account and cover the
+/// body (`tha`).
+#[utoipa::path(
+    patch,
+    path = wire::path::KEY,
+    tag = "account",
+    security(("dpop" = [])),
+    params(("thumbprint" = String, Path, description = "The key's thumbprint")),
+    request_body = RenameKeyBody,
+    responses(
+        (status = 200, body = KeyBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json or invalid-request (the label)"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
+    )
+)]
+pub(crate) async fn rename_key(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Extension(client): Extension<ClientAddress>,
+    thumbprint: Result<Path<String>, PathRejection>,
+    SignedJson { value: body, bytes }: SignedJson<RenameKeyBody>,
+) -> Result<Json<KeyBody>, Problem> {
+    let thumbprint = named_key(thumbprint)?;
+    let invalid =
+        |error: InvalidLabel| Problem::new(ProblemType::InvalidRequest).detail(error.to_string());
+    let label = body.label.parse().map_err(invalid)?;
+    let request =
+        SignedRequest { principal: &principal, body: &bytes, approval: None, address: client.0 };
+    let change = app.authority.accounts.step_up(request, RenameKey { thumbprint, label }).await?;
+    let key = app.authority.accounts.rename_key(change).await?;
+    Ok(Json(to_body(&key, &principal)))
+}
+
+/// Revoke a key of one's account. Every token of that key dies with it, at once.
+///
+/// The proof must be by a key of the account. There must be no body. With `Prefer:
+/// return=representation` the answer names the live keys that the revoked one had added.
+#[utoipa::path(
+    delete,
+    path = wire::path::KEY,
+    tag = "account",
+    security(("dpop" = [])),
+    params(("thumbprint" = String, Path, description = "The key's thumbprint")),
+    responses(
+        (status = 200, body = RevokedBody, description = "With `Prefer: return=representation`"),
+        (status = 204, description = "Without"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "last-key"),
+    )
+)]
+pub(crate) async fn revoke_key(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Extension(client): Extension<ClientAddress>,
+    thumbprint: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    let thumbprint = named_key(thumbprint)?;
+    let request =
+        SignedRequest { principal: &principal, body: &body, approval: None, address: client.0 };
+    let change = app.authority.accounts.step_up(request, RevokeKey { thumbprint }).await?;
+    let added = app.authority.accounts.revoke_own_key(change).await?;
+    if !wants_representation(&headers) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let added_keys = added.iter().map(|key| to_body(key, &principal)).collect();
+    let applied = [(PREFERENCE_APPLIED, REPRESENTATION)];
+    Ok((applied, Json(RevokedBody { added_keys })).into_response())
+}
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const REPRESENTATION: &str = "return=representation";
+
+/// Whether the client would rather have a body than none (RFC 7240 §4.2).
+fn wants_representation(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = fields.flat_map(|field| field.split(','));
+    preferences.any(|preference| preference.trim().eq_ignore_ascii_case(REPRESENTATION))
+}
+
+/// The key that the path names.
+fn named_key(thumbprint: Result<Path<String>, PathRejection>) -> Result<Thumbprint, Problem> {
+    let unknown = || Problem::new(ProblemType::NotFound).detail("no such key");
+    let Path(thumbprint) = thumbprint.map_err(|_| unknown())?;
+    thumbprint.parse().map_err(|_| unknown())
+}
+
+fn to_body(key: &Credential, principal: &Principal) -> KeyBody {
+    KeyBody {
+        thumbprint: key.thumbprint().to_string(),
+        label: key.label.to_string(),
+        key_type: key.public_key.key_type().name(),
+        public_key: key.public_key.to_published_jwk(),
+        created_at: key.created_at.as_secs(),
+        added_by: key.added_by.map(|adder| adder.to_string()),
+        last_used_at: key.last_used_at.map(countersign_protocol::UnixTime::as_secs),
+        revoked_at: key.revoked_at.map(countersign_protocol::UnixTime::as_secs),
+        current: principal.key.is_some_and(|own| own.credential == key.thumbprint()),
+    }
+}

@@ -1,0 +1,98 @@
+//! Token introspection (RFC 7662).
+
+use axum::{Extension, extract::State, response::Response};
+use countersign_authority::{Introspection, IssuedToken, account::Username};
+use countersign_protocol::{tokens::issue::AccessTokenClaims, wire};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::client::ClientForm;
+use crate::{
+    http::{
+        address::ClientAddress,
+        problem::{ClientScheme, OAuthError, OAuthErrorBody},
+        response,
+    },
+    state::App,
+};
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form that the endpoint reads")]
+pub(crate) struct IntrospectForm {
+    /// The token that the caller wants to know about.
+    token: String,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`
+    client_assertion_type: String,
+    /// A JWT signed by a key of the calling account: `iss` = `sub` = its name or id, `aud` = this
+    /// issuer and nothing else, `exp`, `jti`.
+    client_assertion: String,
+    /// The calling account, by name or id, or its key. May be left out.
+    client_id: Option<String>,
+}
+
+/// Ask whether a token is good.
+///
+/// The caller authenticates itself by `private_key_jwt`. It may ask about tokens of its own account,
+/// and about those of others with the scope `introspect`.
+#[utoipa::path(
+    post,
+    path = wire::path::INTROSPECT,
+    tag = "oauth",
+    request_body(content = IntrospectForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "`{\"active\":false}`, or the token's claims with `active` true, `username`, `token_type` DPoP and `cnf`, or `token_type` Bearer where it is bound to no key"),
+        (status = 400, body = OAuthErrorBody, description = "invalid_request"),
+        (status = 401, body = OAuthErrorBody, description = "invalid_client"),
+    )
+)]
+pub(crate) async fn introspect(
+    State(app): State<App>,
+    Extension(client): Extension<ClientAddress>,
+    form: ClientForm,
+) -> Result<Response, OAuthError> {
+    let Some(caller) = form.caller(&app, client).await? else {
+        return Err(OAuthError::invalid_client(ClientScheme::Bearer)
+            .description("authenticate with client_assertion (private_key_jwt)"));
+    };
+    let introspection = app.authority.tokens.introspect(form.required("token")?, &caller).await?;
+    Ok(response::uncached_json(&to_json(&introspection)))
+}
+
+fn to_json(introspection: &Introspection) -> Value {
+    match introspection {
+        Introspection::Active { token: IssuedToken::Bound(claims), username } => {
+            bound(claims, username)
+        }
+        Introspection::Active { token: IssuedToken::Unbound(claims), username } => json!({
+            "active": true,
+            "iss": claims.issuer,
+            "sub": claims.account_id,
+            "username": username.as_str(),
+            "token_type": "Bearer",
+            "jti": claims.token_id,
+            "iat": claims.issued_at.as_secs(),
+            "exp": claims.expires_at.as_secs(),
+        }),
+        Introspection::Inactive => json!({ "active": false }),
+    }
+}
+
+fn bound(claims: &AccessTokenClaims, username: &Username) -> Value {
+    let mut answer = json!({
+        "active": true,
+        "iss": claims.issuer,
+        "sub": claims.account_id,
+        "aud": claims.audience,
+        "client_id": claims.credential,
+        "username": username.as_str(),
+        "token_type": "DPoP",
+        "jti": claims.token_id,
+        "iat": claims.issued_at.as_secs(),
+        "exp": claims.expires_at.as_secs(),
+        "cnf": { "jkt": claims.bound_to },
+    });
+    if !claims.scopes.is_empty() {
+        answer["scope"] = claims.scopes.to_string().into();
+    }
+    answer
+}

@@ -1,0 +1,4 @@
+//! For those who run the server.
+
+pub(super) mod health;
+pub(super) mod metrics;

@@ -1,0 +1,36 @@
+//! For those who run the server: is it alive, and is it ready?
+
+use axum::{extract::State, http::header, response::IntoResponse};
+use countersign_protocol::wire;
+
+use crate::{
+    http::problem::{Problem, ProblemBody},
+    state::App,
+};
+
+/// Whether the server answers at all.
+#[utoipa::path(
+    get,
+    path = wire::path::HEALTH,
+    tag = "operations",
+    responses((status = 200, description = "It does", content_type = "text/plain"))
+)]
+pub(crate) async fn alive() -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], "ok\n")
+}
+
+/// Whether the server can do its work: the store reads and writes as much as a login does, no write
+/// has failed in the last seconds, and a key is there to sign.
+#[utoipa::path(
+    get,
+    path = wire::path::READY,
+    tag = "operations",
+    responses(
+        (status = 200, description = "It can", content_type = "text/plain"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable"),
+    )
+)]
+pub(crate) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
+    app.authority.health.check().await.map_err(Problem::unavailable)?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], "ready\n"))
+}

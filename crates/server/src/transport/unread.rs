@@ -1,0 +1,195 @@
+//! Bodies that nobody read to their end, and the connections that they came in.
+//!
+//! In HTTP/1 a request begins where the body of the one before it ends. A proxy that asks about a
+//! request, without its body but with its `Content-Length`, sends no body at all: a server that
+//! skipped so many bytes would begin somewhere inside of the next request, whose headers a client
+//! wrote (RFC 9112 §11.2). And a server that closes a connection before it has read what arrived
+//! makes the system reset it, which can take the answer away from a peer that is still sending
+//! (RFC 9112 §9.6). So such a connection takes no other request, and it is closed when its peer has
+//! closed it too, or when that takes too long.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    response::Response,
+};
+use http::{HeaderValue, Request, Version, header::CONNECTION};
+use hyper::body::{Frame, Incoming, SizeHint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+use crate::transport::not_http::FirstBytes;
+
+/// How long a peer may take to close a connection whose last body was not read.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How much it may send meanwhile, in bytes; none of it is looked at.
+const MOST: usize = 1024 * 1024;
+
+/// Whether the body of the latest request in a connection of HTTP/1 was not read to its end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unread(Arc<AtomicBool>);
+
+impl Unread {
+    /// `request`, which has arrived in this connection, with a body that tells when it has been read.
+    pub(crate) fn watch(&self, request: Request<Incoming>) -> Request<Body> {
+        if request.body().is_end_stream() {
+            return request.map(|_| Body::empty());
+        }
+        // In HTTP/2 each request has a stream of its own.
+        if request.version() > Version::HTTP_11 {
+            return request.map(Body::new);
+        }
+        self.0.store(true, Ordering::Release);
+        request.map(|body| Body::new(Watched { body, unread: self.clone() }))
+    }
+
+    /// `answer`, which is the last one of this connection if the request's body was not read.
+    pub(crate) fn last_if_unread(&self, mut answer: Response) -> Response {
+        if self.is_so() {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+
+    fn is_so(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A body that tells when it has been read to its end.
+struct Watched {
+    body: Incoming,
+    unread: Unread,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.unread.0.store(false, Ordering::Release);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection that, once its own side is closed, takes in what its peer still sends if there is a
+/// body that nobody read. It keeps its first bytes, too.
+pub(crate) struct Wire<S> {
+    stream: S,
+    first: FirstBytes,
+    unread: Unread,
+    /// What the peer may still send, once this side is closed.
+    rest: Option<Rest>,
+}
+
+struct Rest {
+    end: Pin<Box<Sleep>>,
+    bytes: usize,
+}
+
+impl<S> Wire<S> {
+    /// The connection over `stream`.
+    pub(crate) const fn new(stream: S, first: FirstBytes, unread: Unread) -> Self {
+        Self { stream, first, unread, rest: None }
+    }
+}
+
+impl Rest {
+    /// Ready when the peer has closed `stream`, has sent too much, or has taken too long.
+    fn poll_over(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let mut scratch = [0; 4096];
+        while self.bytes > 0 {
+            let mut read = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut *stream).poll_read(context, &mut read) {
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    self.bytes = self.bytes.saturating_sub(read.filled().len());
+                }
+                Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return self.end.as_mut().poll(context),
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.first.keep(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, unread, rest, .. } = &mut *self;
+        if rest.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+            if !unread.is_so() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let rest = rest.get_or_insert_with(|| Rest { end: Box::pin(sleep(PATIENCE)), bytes: MOST });
+        rest.poll_over(stream, context).map(Ok)
+    }
+}

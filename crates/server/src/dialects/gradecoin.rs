@@ -17,11 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::shape::{Answer, Shape};
 use crate::{
-    http::{
-        address::ClientAddress,
-        problem::{Problem, ProblemBody},
-        response,
-    },
+    http::{address::ClientAddress, problem::Problem, response},
     state::App,
 };
 
@@ -46,7 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     tag = "dialects",
     responses(
         (status = 200, body = String, content_type = "application/x-pem-file", description = "RSA, SPKI in PEM"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable"),
+        (status = 503, description = "unavailable"),
     )
 )]
 pub(crate) async fn public_key(State(app): State<App>) -> Result<impl IntoResponse, Problem> {

@@ -27,7 +27,7 @@ use crate::{
         address::ClientAddress,
         body::{UntypedBody, dpop_fields},
         errors::share_used_up,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         response,
     },
     state::App,
@@ -98,10 +98,10 @@ pub(crate) struct PasswordTokenBody {
     request_body(content((CredentialsBody = "application/json"), (CredentialsBody = "application/x-www-form-urlencoded"))),
     responses(
         (status = 200, body = PasswordTokenBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is not JSON, expired is neither true nor false, or the proof of possession does not hold"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: no credentials, or wrong ones"),
-        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "overloaded: too many passwords are being checked"),
+        (status = 400, description = "The body is not JSON, expired is neither true nor false, or the proof of possession does not hold"),
+        (status = 401, description = "unauthenticated: no credentials, or wrong ones"),
+        (status = 429, description = "rate-limited"),
+        (status = 503, description = "overloaded: too many passwords are being checked"),
     )
 )]
 pub(crate) async fn auth(

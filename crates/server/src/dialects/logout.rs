@@ -16,7 +16,7 @@ use crate::{
     http::{
         address::ClientAddress,
         body::UntypedBody,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
     },
     state::App,
 };
@@ -35,9 +35,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     request_body(content = Option<Value>, description = "Nothing, or the body of a protected request, whatever the Content-Type says"),
     responses(
         (status = 200, description = "The token is no longer good anywhere, or never was"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json or invalid-request: the body is no signed message"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden: session, nonce or signature is not good"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: there is no token"),
+        (status = 400, description = "invalid-json or invalid-request: the body is no signed message"),
+        (status = 403, description = "forbidden: session, nonce or signature is not good"),
+        (status = 401, description = "unauthenticated: there is no token"),
     )
 )]
 pub(crate) async fn logout(

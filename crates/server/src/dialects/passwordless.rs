@@ -31,7 +31,7 @@ use crate::{
         address::ClientAddress,
         body::UntypedBody,
         errors::share_used_up,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         response,
     },
     state::App,
@@ -93,7 +93,7 @@ pub(crate) struct ChallengeBody {
     params(("account" = String, Path, description = "The account id or the username")),
     responses(
         (status = 200, body = ChallengeBody),
-        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
+        (status = 429, description = "rate-limited"),
     )
 )]
 pub(crate) async fn challenge(
@@ -137,9 +137,9 @@ pub(crate) struct MutualTokenBody {
     request_body = ProposalBody,
     responses(
         (status = 200, body = MutualTokenBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body has no proposal"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json", description = "unauthenticated: not a fresh number signed by a key of the account"),
-        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
+        (status = 400, description = "The body has no proposal"),
+        (status = 401, description = "unauthenticated: not a fresh number signed by a key of the account"),
+        (status = 429, description = "rate-limited"),
     )
 )]
 pub(crate) async fn authenticate(

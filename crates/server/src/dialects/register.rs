@@ -15,7 +15,7 @@ use crate::{
     http::{
         address::ClientAddress,
         body::UntypedObject,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
     },
     state::App,
 };
@@ -45,9 +45,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     path = PATH,
     tag = "dialects",
     responses(
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is that of no dialect, or a member is not valid"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "enrolment-closed, or enrolment-code where it is by invitation"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken or key-taken"),
+        (status = 400, description = "The body is that of no dialect, or a member is not valid"),
+        (status = 403, description = "enrolment-closed, or enrolment-code where it is by invitation"),
+        (status = 409, description = "username-taken or key-taken"),
     )
 )]
 pub(crate) async fn register(

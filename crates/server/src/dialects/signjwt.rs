@@ -32,7 +32,7 @@ use crate::{
         address::ClientAddress,
         body::UntypedObject,
         errors::share_used_up,
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         response,
     },
     state::App,
@@ -95,8 +95,8 @@ pub(crate) struct SessionBody {
     request_body = LoginBody,
     responses(
         (status = 200, body = SessionBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body does not name one user"),
-        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "rate-limited"),
+        (status = 400, description = "The body does not name one user"),
+        (status = 429, description = "rate-limited"),
     )
 )]
 pub(crate) async fn login(
@@ -134,8 +134,8 @@ pub(crate) struct ProtectedBody {
     request_body = SignedMessageBody,
     responses(
         (status = 200, body = ProtectedBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "A member is missing"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden: session, nonce or signature is not good"),
+        (status = 400, description = "A member is missing"),
+        (status = 403, description = "forbidden: session, nonce or signature is not good"),
     )
 )]
 pub(crate) async fn protected(
@@ -172,7 +172,7 @@ pub(crate) struct PublicKeyBody {
     params(("id" = String, Path, description = "The username, the account id or the fingerprint")),
     responses(
         (status = 200, body = PublicKeyBody),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
+        (status = 404, description = "not-found"),
     )
 )]
 pub(crate) async fn public_key(

@@ -22,7 +22,7 @@ use crate::{
     forward_auth::forwarded::{ForwardedError, ForwardedRequest, Shown},
     http::{
         address::PeerAddress,
-        problem::{Problem, ProblemBody, ProblemType, Refusal as CountedRefusal},
+        problem::{Problem, ProblemType, Refusal as CountedRefusal},
     },
     state::App,
 };
@@ -56,8 +56,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     params(("scope" = Option<String>, Query, description = "A scope that the principal must have. Any other query must be that of the client's request, and means nothing")),
     responses(
         (status = 200, description = "It is, by whom Remote-User, -Account, -Key, -Scopes and -Proof say; what does not exist is empty"),
-        (status = 401, description = "It is not: WWW-Authenticate says what is missing or wrong, and DPoP-Nonce has the nonce for the next proof", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The scope is missing; or whoever asks is no trusted proxy, or does not describe the request in exactly one way", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "It is not: WWW-Authenticate says what is missing or wrong, and DPoP-Nonce has the nonce for the next proof"),
+        (status = 403, description = "The scope is missing; or whoever asks is no trusted proxy, or does not describe the request in exactly one way"),
     )
 )]
 pub(crate) async fn forward_auth(

@@ -16,7 +16,7 @@ use crate::{
     http::{
         address::ClientAddress,
         body::{StrictJson, dpop_fields},
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
     },
     state::App,
 };
@@ -55,9 +55,9 @@ pub(crate) struct RegisteredBody {
     request_body = RegisterBody,
     responses(
         (status = 201, body = RegisteredBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label), invalid-username or nonce-required"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "enrolment-closed or enrolment-code"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "username-taken or key-taken"),
+        (status = 400, description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label), invalid-username or nonce-required"),
+        (status = 403, description = "enrolment-closed or enrolment-code"),
+        (status = 409, description = "username-taken or key-taken"),
     )
 )]
 pub(crate) async fn register(
@@ -115,7 +115,7 @@ pub(super) fn presented_key(value: &Value) -> Result<PresentedKey<'_>, Problem> 
     params(("username" = String, Path, description = "The username, the account id or the fingerprint")),
     responses(
         (status = 200, description = "A JWK Set (RFC 7517) with the members account_id, username, fingerprint and scope", content_type = "application/jwk-set+json"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
+        (status = 404, description = "not-found"),
     )
 )]
 pub(crate) async fn account_jwks(

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    http::problem::{Problem, ProblemBody, ProblemType},
+    http::problem::{Problem, ProblemType},
     state::App,
 };
 
@@ -74,8 +74,8 @@ pub(crate) struct EventBody {
     params(EventsQuery),
     responses(
         (status = 200, body = EventsBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-request"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed: a JWT without `aud`"),
+        (status = 400, description = "invalid-request"),
+        (status = 403, description = "step-up-needed: a JWT without `aud`"),
     )
 )]
 pub(crate) async fn events(

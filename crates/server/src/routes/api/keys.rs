@@ -21,7 +21,7 @@ use crate::{
     http::{
         address::ClientAddress,
         body::{RawBody, SignedJson},
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
     },
     state::App,
 };
@@ -88,7 +88,7 @@ pub(crate) struct RevokedBody {
     security(("dpop" = [])),
     responses(
         (status = 200, body = KeysBody),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed: a JWT without `aud`"),
+        (status = 403, description = "step-up-needed: a JWT without `aud`"),
     )
 )]
 pub(crate) async fn list_keys(
@@ -111,9 +111,9 @@ pub(crate) async fn list_keys(
     request_body = AddKeyBody,
     responses(
         (status = 201, body = KeyBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label) or nonce-required"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "key-taken or key-limit"),
+        (status = 400, description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label) or nonce-required"),
+        (status = 403, description = "step-up-needed"),
+        (status = 409, description = "key-taken or key-limit"),
     )
 )]
 pub(crate) async fn add_key(
@@ -152,9 +152,9 @@ pub(crate) async fn add_key(
     request_body = RenameKeyBody,
     responses(
         (status = 200, body = KeyBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json or invalid-request (the label)"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
+        (status = 400, description = "invalid-json or invalid-request (the label)"),
+        (status = 403, description = "step-up-needed"),
+        (status = 404, description = "not-found"),
     )
 )]
 pub(crate) async fn rename_key(
@@ -188,9 +188,9 @@ pub(crate) async fn rename_key(
     responses(
         (status = 200, body = RevokedBody, description = "With `Prefer: return=representation`"),
         (status = 204, description = "Without"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "step-up-needed"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "not-found"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "last-key"),
+        (status = 403, description = "step-up-needed"),
+        (status = 404, description = "not-found"),
+        (status = 409, description = "last-key"),
     )
 )]
 pub(crate) async fn revoke_key(

@@ -17,7 +17,7 @@ use crate::{
     http::{
         address::ClientAddress,
         body::{SignedJson, dpop_fields},
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
         response,
     },
     state::App,
@@ -65,9 +65,9 @@ pub(crate) struct RecoveredBody {
     request_body = RecoverBody,
     responses(
         (status = 201, body = RecoveredBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "invalid-json, invalid-key, invalid-proof, invalid-request or nonce-required"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "recovery-code"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "key-taken or key-limit"),
+        (status = 400, description = "invalid-json, invalid-key, invalid-proof, invalid-request or nonce-required"),
+        (status = 403, description = "recovery-code"),
+        (status = 409, description = "key-taken or key-limit"),
     )
 )]
 pub(crate) async fn recover(

@@ -6,10 +6,7 @@ use axum::{body::Bytes, extract::State, http::header, response::IntoResponse};
 use countersign_authority::FEED_MAX_AGE;
 use countersign_protocol::wire;
 
-use crate::{
-    http::problem::{Problem, ProblemBody},
-    state::App,
-};
+use crate::{http::problem::Problem, state::App};
 
 /// What was revoked before its time, signed.
 ///
@@ -22,7 +19,7 @@ use crate::{
     tag = "metadata",
     responses(
         (status = 200, description = "A compact JWS", content_type = "application/jwt"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable: the server cannot say"),
+        (status = 503, description = "unavailable: the server cannot say"),
     )
 )]
 pub(crate) async fn revocations(State(app): State<App>) -> Result<impl IntoResponse, Problem> {

@@ -10,7 +10,7 @@ use super::client::ClientForm;
 use crate::{
     http::{
         address::ClientAddress,
-        problem::{ClientScheme, OAuthError, OAuthErrorBody},
+        problem::{ClientScheme, OAuthError},
         response,
     },
     state::App,
@@ -41,8 +41,8 @@ pub(crate) struct IntrospectForm {
     request_body(content = IntrospectForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "`{\"active\":false}`, or the token's claims with `active` true, `username`, `token_type` DPoP and `cnf`, or `token_type` Bearer where it is bound to no key"),
-        (status = 400, body = OAuthErrorBody, description = "invalid_request"),
-        (status = 401, body = OAuthErrorBody, description = "invalid_client"),
+        (status = 400, description = "invalid_request"),
+        (status = 401, description = "invalid_client"),
     )
 )]
 pub(crate) async fn introspect(

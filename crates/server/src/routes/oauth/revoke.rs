@@ -8,10 +8,7 @@ use utoipa::ToSchema;
 
 use super::client::ClientForm;
 use crate::{
-    http::{
-        address::ClientAddress,
-        problem::{OAuthError, OAuthErrorBody},
-    },
+    http::{address::ClientAddress, problem::OAuthError},
     state::App,
 };
 
@@ -39,8 +36,8 @@ pub(crate) struct RevokeForm {
     request_body(content = RevokeForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token is no longer good, or never was"),
-        (status = 400, body = OAuthErrorBody, description = "invalid_request, unauthorized_client or unsupported_token_type"),
-        (status = 401, body = OAuthErrorBody, description = "invalid_client"),
+        (status = 400, description = "invalid_request, unauthorized_client or unsupported_token_type"),
+        (status = 401, description = "invalid_client"),
     )
 )]
 pub(crate) async fn revoke(

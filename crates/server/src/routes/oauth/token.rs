@@ -13,12 +13,7 @@ use utoipa::ToSchema;
 
 use super::client::ClientForm;
 use crate::{
-    http::{
-        address::ClientAddress,
-        body::dpop_fields,
-        problem::{OAuthError, OAuthErrorBody},
-        response,
-    },
+    http::{address::ClientAddress, body::dpop_fields, problem::OAuthError, response},
     state::App,
 };
 
@@ -70,8 +65,8 @@ pub(crate) struct TokenBody {
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, body = TokenBody),
-        (status = 400, body = OAuthErrorBody, description = "invalid_request, invalid_grant, invalid_scope, invalid_target, unsupported_grant_type, invalid_dpop_proof or use_dpop_nonce"),
-        (status = 401, body = OAuthErrorBody, description = "invalid_client: a client_assertion that is not good, or another way to authenticate"),
+        (status = 400, description = "invalid_request, invalid_grant, invalid_scope, invalid_target, unsupported_grant_type, invalid_dpop_proof or use_dpop_nonce"),
+        (status = 401, description = "invalid_client: a client_assertion that is not good, or another way to authenticate"),
     )
 )]
 pub(crate) async fn token(

@@ -3,10 +3,7 @@
 use axum::{extract::State, http::header, response::IntoResponse};
 use countersign_protocol::wire;
 
-use crate::{
-    http::problem::{Problem, ProblemBody},
-    state::App,
-};
+use crate::{http::problem::Problem, state::App};
 
 /// Whether the server answers at all.
 #[utoipa::path(
@@ -27,7 +24,7 @@ pub(crate) async fn alive() -> impl IntoResponse {
     tag = "operations",
     responses(
         (status = 200, description = "It can", content_type = "text/plain"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "unavailable"),
+        (status = 503, description = "unavailable"),
     )
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, Problem> {

@@ -10,7 +10,7 @@ use countersign_protocol::wire;
 use crate::{
     http::{
         address::{PeerAddress, is_forwarded},
-        problem::{Problem, ProblemBody, ProblemType},
+        problem::{Problem, ProblemType},
     },
     metrics::CONTENT_TYPE,
     state::App,
@@ -23,7 +23,7 @@ use crate::{
     tag = "operations",
     responses(
         (status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "forbidden"),
+        (status = 403, description = "forbidden"),
     )
 )]
 pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Response {

@@ -5,12 +5,14 @@ use countersign_protocol::wire;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Content, PathItem, Ref, ResponseBuilder,
+        Content, PathItem, Ref, RefOr, ResponseBuilder,
         path::Operation,
         security::{ApiKey, ApiKeyValue, SecurityScheme},
     },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::http::problem::{OAuthErrorBody, ProblemBody};
 
 /// What the document says besides the paths, which the routers add.
 #[derive(OpenApi)]
@@ -27,6 +29,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
         (name = "metadata", description = "What clients and resource servers must know"),
         (name = "operations", description = "For those who run the server"),
     ),
+    components(schemas(OAuthErrorBody, ProblemBody)),
     modifiers(&DpopScheme)
 )]
 pub(crate) struct ApiDoc;
@@ -49,15 +52,35 @@ impl Modify for DpopScheme {
 /// Adds to every operation the refusals of the layers around it, which no handler makes itself, and
 /// tells those apart that one handler answers.
 pub(crate) fn add_common_refusals(api: &mut utoipa::openapi::OpenApi) {
-    for (path, item) in &mut api.paths.paths {
-        let is_oauth = path.starts_with(wire::path::OAUTH);
+    for item in api.paths.paths.values_mut() {
         name_by_method(item);
         let PathItem { get, put, post, patch, delete, .. } = item;
         for operation in [put, post, patch, delete].into_iter().flatten() {
-            add_refusals(operation, is_oauth, &OF_BODIES);
+            add_refusals(operation, &OF_BODIES);
         }
         if let Some(operation) = get {
-            add_refusals(operation, is_oauth, &[]);
+            add_refusals(operation, &[]);
+        }
+    }
+}
+
+/// Gives every refusal its body, which is of one kind for OAuth endpoints and of another for all else.
+fn add_refusal_bodies(api: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut api.paths.paths {
+        let (media_type, schema) = if path.starts_with(wire::path::OAUTH) {
+            ("application/json", "OAuthErrorBody")
+        } else {
+            ("application/problem+json", "ProblemBody")
+        };
+        let PathItem { get, put, post, patch, delete, head, options, trace, .. } = item;
+        let operations = [get, put, post, patch, delete, head, options, trace];
+        for operation in operations.into_iter().flatten() {
+            for (status, response) in &mut operation.responses.responses {
+                if let (true, RefOr::T(response)) = (status.as_str() >= "400", response) {
+                    let body = || Content::new(Some(Ref::from_schema_name(schema))).into();
+                    response.content.entry(media_type.to_owned()).or_insert_with(body);
+                }
+            }
         }
     }
 }
@@ -97,12 +120,7 @@ const OF_BODIES: [(&str, &str); 3] = [
     ("413", "The body is too large"),
 ];
 
-fn add_refusals(operation: &mut Operation, is_oauth: bool, of_bodies: &[(&'static str, &str)]) {
-    let (media_type, schema) = if is_oauth {
-        ("application/json", "OAuthErrorBody")
-    } else {
-        ("application/problem+json", "ProblemBody")
-    };
+fn add_refusals(operation: &mut Operation, of_bodies: &[(&'static str, &str)]) {
     let mut refusals = vec![
         ("429", "Too many requests; Retry-After says when to come back"),
         ("500", "The server failed"),
@@ -117,8 +135,7 @@ fn add_refusals(operation: &mut Operation, is_oauth: bool, of_bodies: &[(&'stati
         refusals.push(("401", "WWW-Authenticate says what is missing or wrong"));
     }
     for (status, description) in refusals {
-        let content = Content::new(Some(Ref::from_schema_name(schema)));
-        let response = ResponseBuilder::new().description(description).content(media_type, content);
+        let response = ResponseBuilder::new().description(description);
         let responses = &mut operation.responses.responses;
         responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
     }
@@ -132,6 +149,7 @@ pub(crate) struct Document(Bytes);
 pub(crate) fn router(mut api: utoipa::openapi::OpenApi) -> Router {
     let (router, itself) = OpenApiRouter::new().routes(routes!(document)).split_for_parts();
     api.merge(itself);
+    add_refusal_bodies(&mut api);
     router.with_state(Document(api.to_json().unwrap_or_default().into()))
 }
 

@@ -4,6 +4,8 @@ pub(crate) mod address;
 pub(crate) mod body;
 pub(crate) mod errors;
 pub(crate) mod jwks_answer;
+pub(crate) mod oauth_error;
 pub(crate) mod problem;
+pub(crate) mod refusal;
 pub(crate) mod request_id;
 pub(crate) mod response;

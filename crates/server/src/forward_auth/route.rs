@@ -22,7 +22,8 @@ use crate::{
     forward_auth::forwarded::{ForwardedError, ForwardedRequest, Shown},
     http::{
         address::PeerAddress,
-        problem::{Problem, ProblemType, Refusal as CountedRefusal},
+        problem::{Problem, ProblemType},
+        refusal::RefusalReason,
     },
     state::App,
 };
@@ -218,6 +219,6 @@ fn not_understood(error: &ForwardedError, PeerAddress(peer): PeerAddress) -> Res
     tracing::warn!(%peer, reason = %error, "a question of a proxy was refused");
     let problem = Problem::new(ProblemType::Forbidden).detail(format!("{error} (asked by {peer})"));
     let mut response = problem.into_response();
-    response.extensions_mut().insert(CountedRefusal(error.reason()));
+    response.extensions_mut().insert(RefusalReason(error.reason()));
     response
 }

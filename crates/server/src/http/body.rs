@@ -14,7 +14,10 @@ use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::http::problem::{OAuthError, Problem, ProblemType};
+use super::{
+    oauth_error::OAuthError,
+    problem::{Problem, ProblemType},
+};
 
 /// More form parameters than this are refused.
 const MAX_PARAMETERS: usize = 32;

@@ -13,7 +13,10 @@ use countersign_authority::{
 use countersign_protocol::{proofs::dpop::DpopError, replay::ReplayShareUsedUp};
 use http::StatusCode;
 
-use crate::http::problem::{ClientScheme, OAuthError, Problem, ProblemType};
+use super::{
+    oauth_error::{ClientScheme, OAuthError},
+    problem::{Problem, ProblemType},
+};
 
 /// When a client whose share of the replay log is used up may try again.
 const UNTIL_ENTRIES_END: Duration = Duration::from_secs(ReplayShareUsedUp::RETRY_AFTER_SECS);

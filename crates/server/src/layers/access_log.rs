@@ -21,7 +21,7 @@ use tracing::field::display;
 use crate::{
     http::{
         address::{ClientAddress, PeerAddress, TrustedProxies, client_address},
-        problem::{Cause, Refusal},
+        refusal::{Cause, RefusalReason},
         request_id::{RequestId, X_REQUEST_ID},
     },
     metrics::{MethodLabel, Metrics, Route},
@@ -103,12 +103,12 @@ impl Entry {
     }
 
     /// Writes down how the request was answered, and to whom; takes [`Actor`] and [`Cause`] out of the
-    /// response and reads [`Refusal`].
+    /// response and reads [`RefusalReason`].
     pub(crate) fn finish(mut self, mut response: Response) -> Response {
         self.status = response.status();
         self.actor = response.extensions_mut().remove();
         self.cause = response.extensions_mut().remove();
-        if let Some(Refusal(reason)) = response.extensions().get() {
+        if let Some(RefusalReason(reason)) = response.extensions().get() {
             self.log.metrics.refused(reason);
         }
         if let Ok(id) = HeaderValue::from_str(self.id.as_str()) {

@@ -8,7 +8,10 @@ use axum::{
 };
 use countersign_protocol::wire;
 
-use crate::http::problem::{OAuthError, Problem, ProblemType};
+use crate::http::{
+    oauth_error::OAuthError,
+    problem::{Problem, ProblemType},
+};
 
 /// Whether `request` is for an OAuth endpoint.
 pub(crate) fn concern(request: &Request) -> bool {

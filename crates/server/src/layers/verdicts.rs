@@ -12,7 +12,7 @@ use countersign_protocol::{
 use crate::{
     http::{
         address::ClientAddress,
-        problem::{Cause, Refusal as CountedRefusal},
+        refusal::{Cause, RefusalReason},
     },
     state::App,
 };
@@ -26,7 +26,7 @@ pub(crate) fn record(app: &App, client: Option<ClientAddress>, mut response: Res
     let Some(Refused { refusal, signer, .. }) = response.extensions_mut().remove() else {
         return response;
     };
-    response.extensions_mut().insert(CountedRefusal(refusal.reason()));
+    response.extensions_mut().insert(RefusalReason(refusal.reason()));
     if let Refusal::Unavailable(cause) = &refusal {
         response.extensions_mut().insert(Cause(cause.clone()));
     }

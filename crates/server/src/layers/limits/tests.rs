@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use super::*;
-use crate::http::problem::Refusal;
+use crate::http::refusal::RefusalReason;
 
 const LIMITS: RequestLimits = RequestLimits {
     body_bytes: 16,
@@ -89,7 +89,7 @@ fn open_body() -> (mpsc::UnboundedSender<io::Result<Bytes>>, Body) {
 }
 
 fn refusal(response: &Response) -> (u16, &'static str) {
-    (response.status().as_u16(), response.extensions().get::<Refusal>().unwrap().0)
+    (response.status().as_u16(), response.extensions().get::<RefusalReason>().unwrap().0)
 }
 
 /// Lets `future` run until it waits for something, which it must.

@@ -10,7 +10,7 @@ use crate::{
     http::{
         address::ClientAddress,
         body::OAuthForm,
-        problem::{ClientScheme, OAuthError},
+        oauth_error::{ClientScheme, OAuthError},
     },
     state::App,
 };

@@ -10,7 +10,7 @@ use super::client::ClientForm;
 use crate::{
     http::{
         address::ClientAddress,
-        problem::{ClientScheme, OAuthError},
+        oauth_error::{ClientScheme, OAuthError},
         response,
     },
     state::App,

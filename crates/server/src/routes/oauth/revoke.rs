@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::client::ClientForm;
 use crate::{
-    http::{address::ClientAddress, problem::OAuthError},
+    http::{address::ClientAddress, oauth_error::OAuthError},
     state::App,
 };
 

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::client::ClientForm;
 use crate::{
-    http::{address::ClientAddress, body::dpop_fields, problem::OAuthError, response},
+    http::{address::ClientAddress, body::dpop_fields, oauth_error::OAuthError, response},
     state::App,
 };
 

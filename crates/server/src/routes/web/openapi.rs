@@ -12,7 +12,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::problem::{OAuthErrorBody, ProblemBody};
+use crate::http::{oauth_error::OAuthErrorBody, problem::ProblemBody};
 
 /// What the document says besides the paths, which the routers add.
 #[derive(OpenApi)]

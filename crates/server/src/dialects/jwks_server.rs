@@ -14,6 +14,7 @@ use countersign_authority::{
 };
 use countersign_protocol::{strict::base64, wire};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -66,16 +67,15 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
 }
 
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON or form that the endpoint reads")]
 pub(crate) struct CredentialsBody {
     /// The username, the account id or the fingerprint.
     username: String,
     /// The password of the registration.
-    password: String,
+    #[schema(value_type = String)]
+    password: Secret,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON of the answer")]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct PasswordTokenBody {
     /// A JWT signed with RS256 by a key of the JWKS. With a `DPoP` header it is an access token
     /// bound to that key; without, it is for those who verify it with the JWKS alone.
@@ -135,7 +135,7 @@ async fn try_auth(
 ) -> Result<Response, Problem> {
     let _turn = app.authority.dialects.jwks_server.admit_password(client.0).await?;
     let wants_expired = wants_expired(query.unwrap_or_default())?;
-    let credentials = Credentials::find(headers, body)?.ok_or(PasswordError::Refused)?;
+    let credentials = CredentialsBody::find(headers, body)?.ok_or(PasswordError::Refused)?;
     let uri = app.authority.core.policy().origin.join(PATH).map_err(Problem::internal)?;
     let fields = dpop_fields(headers);
     let proof = PresentedDpop { fields: &fields, method: Method::POST.as_str(), uri: &uri };
@@ -151,8 +151,8 @@ async fn try_auth(
             address: client.0,
         })
         .await?;
-    let body = response::uncached_json(&json!({ "token": grant.access_token }));
-    Ok((Extension(grant.actor), body).into_response())
+    let body = PasswordTokenBody { token: grant.access_token };
+    Ok((Extension(grant.actor), response::uncached_json(&body)).into_response())
 }
 
 /// Whether the token is to be an expired one: what flags are called in queries, by any case of
@@ -173,12 +173,7 @@ fn wants_expired(query: &str) -> Result<bool, Problem> {
     Ok(wanted)
 }
 
-struct Credentials {
-    username: String,
-    password: Secret,
-}
-
-impl Credentials {
+impl CredentialsBody {
     /// Those of the `Authorization` header, or else those of the body; `None` when there are none.
     fn find(headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, Problem> {
         if headers.contains_key(header::AUTHORIZATION) {

@@ -18,6 +18,7 @@ use countersign_protocol::{
     strict::{base64, json},
 };
 use http::{StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -75,8 +76,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
     })
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON of the answer")]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ChallengeBody {
     /// Base64 of a decimal number under the server's private key for this account, with PKCS#1
     /// v1.5 padding of block type 1 and no `DigestInfo`.
@@ -103,23 +103,21 @@ pub(crate) async fn challenge(
 ) -> Result<Response, Problem> {
     let block =
         app.authority.dialects.passwordless.mutual_challenge(&name_in(account), client.0).await?;
-    Ok(response::uncached_json(&json!({ "challenge": base64::encode(&block) })))
+    Ok(response::uncached_json(&ChallengeBody { challenge: base64::encode(&block) }))
 }
 
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON that the endpoint reads")]
-pub(crate) struct ProposalBody {
+pub(crate) struct ProposalBody<'a> {
     /// Base64 of the number under the client's private key in the form of the challenge, or of a
     /// signature of its digits: RSASSA-PKCS1-v1_5 or RSASSA-PSS with SHA-256, or what the key
     /// signs with.
-    proposal: String,
+    proposal: &'a str,
     /// The digits, from a client that signs their hash: the signature does not tell them.
-    number: Option<String>,
+    number: Option<&'a str>,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON of the answer")]
-#[schema(rename_all = "camelCase")]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct MutualTokenBody {
     /// An access token, bound to the key of the proposal: resources want a proof with it.
     jwt_token: String,
@@ -150,7 +148,7 @@ pub(crate) async fn authenticate(
 ) -> Response {
     match log_in(&app, &name_in(account), &body, client).await {
         Ok(Grant { access_token, actor, .. }) => {
-            let answer = response::uncached_json(&json!({ "jwtToken": access_token }));
+            let answer = response::uncached_json(&MutualTokenBody { jwt_token: access_token });
             (Extension(actor), answer).into_response()
         }
         Err(problem) if problem.kind() == ProblemType::Unauthenticated => {
@@ -191,6 +189,24 @@ struct Sent {
     number: Option<Number>,
 }
 
+impl<'a> ProposalBody<'a> {
+    /// That of a text, or of an object with exactly these members.
+    fn of(value: &'a Value) -> Option<Self> {
+        let members = match value {
+            Value::String(proposal) => return Some(Self { proposal, number: None }),
+            Value::Object(members) => members,
+            _ => return None,
+        };
+        let proposal = members.get("proposal")?.as_str()?;
+        let number = match members.get("number") {
+            Some(number) => Some(number.as_str()?),
+            None => None,
+        };
+        let all = 1 + usize::from(number.is_some());
+        (members.len() == all).then_some(Self { proposal, number })
+    }
+}
+
 /// The proposal of a body that is `{"proposal": TEXT}`, perhaps with the member `number`, or the text
 /// alone, with or without quotation marks. What is not base64, or no number, is a wrong proposal, and the
 /// answer says that it is not base64.
@@ -205,19 +221,7 @@ fn read_proposal(body: &[u8]) -> Result<Sent, Problem> {
         Problem::new(ProblemType::InvalidRequest)
             .detail("the body is {\"proposal\": TEXT}, with or without \"number\": TEXT, or the base64 text alone")
     };
-    let (proposal, number) = match &value {
-        Value::String(text) => (text.as_str(), None),
-        Value::Object(members) => {
-            let text = |name| members.get(name).map(|value| value.as_str().ok_or_else(missing));
-            let proposal = text("proposal").ok_or_else(missing)??;
-            let number = text("number").transpose()?;
-            if members.len() != 1 + usize::from(number.is_some()) {
-                return Err(missing());
-            }
-            (proposal, number)
-        }
-        _ => return Err(missing()),
-    };
+    let ProposalBody { proposal, number } = ProposalBody::of(&value).ok_or_else(missing)?;
     if !(1..=MAX_PROPOSAL).contains(&proposal.len()) {
         return Err(MutualLoginError::Refused.into());
     }

@@ -61,7 +61,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer {
     Box::pin(async move {
         let registration = UnprovenRegistration {
-            username: user(&body)?,
+            username: LoginBody::read(&body)?.user_id,
             public_key: PresentedKey::Text(text(&body, "public_key")?),
             enrolment_code: enrolment_code(&body)?,
             address: client.0,
@@ -73,10 +73,24 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
 }
 
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON that the endpoint reads")]
-pub(crate) struct LoginBody {
+pub(crate) struct LoginBody<'a> {
     /// The username, the account id or the fingerprint. It may be called `username` instead.
-    user_id: String,
+    user_id: &'a str,
+}
+
+impl<'a> LoginBody<'a> {
+    /// The user whom the body names, by exactly one of the two names that the member has.
+    fn read(body: &'a Map<String, Value>) -> Result<Self, Problem> {
+        let name = match (body.contains_key("user_id"), body.contains_key("username")) {
+            (true, false) => "user_id",
+            (false, true) => "username",
+            (true, true) | (false, false) => {
+                return Err(Problem::new(ProblemType::InvalidRequest)
+                    .detail("name the user by user_id or by username"));
+            }
+        };
+        Ok(Self { user_id: text(body, name)? })
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -104,19 +118,32 @@ pub(crate) async fn login(
     Extension(client): Extension<ClientAddress>,
     UntypedObject(body): UntypedObject,
 ) -> Result<Response, Problem> {
-    let session =
-        app.authority.dialects.signjwt.open_session(user(&body.to_map())?, client.0).await?;
+    let body = body.to_map();
+    let LoginBody { user_id } = LoginBody::read(&body)?;
+    let session = app.authority.dialects.signjwt.open_session(user_id, client.0).await?;
     Ok(response::uncached_json(&SessionBody { jwt: session.jwt, nonce: session.nonce }))
 }
 
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON that the endpoint reads")]
-pub(crate) struct SignedMessageBody {
+pub(crate) struct SignedMessageBody<'a> {
     /// The session.
-    jwt: String,
+    jwt: &'a str,
     /// Base64 of a signature over the UTF-8 bytes of the nonce followed by those of the JWT: for an
     /// RSA key RSASSA-PSS with SHA-256 and a salt of the greatest possible length.
-    signed_message: String,
+    signed_message: &'a str,
+}
+
+impl<'a> SignedMessageBody<'a> {
+    fn read(body: &'a Object) -> Result<Self, Problem> {
+        let signed_message = text_in(body, "signed_message")?;
+        Ok(Self { jwt: text_in(body, "jwt")?, signed_message })
+    }
+
+    /// The signature; what is not base64 is a wrong one, and the answer says why.
+    fn signature(&self) -> Result<Vec<u8>, Problem> {
+        bytes("signed_message", self.signed_message)
+            .map_err(|reason| Problem::from(SessionError::Refused).detail(reason))
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -143,8 +170,8 @@ pub(crate) async fn protected(
     Extension(client): Extension<ClientAddress>,
     UntypedObject(body): UntypedObject,
 ) -> Result<Response, Problem> {
-    let signature = signature(&body)?;
-    let message = SignedMessage { jwt: text_in(&body, "jwt")?, signature: &signature };
+    let body = SignedMessageBody::read(&body)?;
+    let message = SignedMessage { jwt: body.jwt, signature: &body.signature()? };
     let now = app.authority.core.now();
     let checked = app.authority.dialects.signjwt.check_message(message, now).await?;
     let username = app.authority.accounts.username(&checked.principal).await?;
@@ -157,8 +184,7 @@ pub(crate) async fn protected(
     Ok((Extension(actor), answer).into_response())
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the JSON of the answer")]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct PublicKeyBody {
     /// `SubjectPublicKeyInfo` in PEM.
     public_key: String,
@@ -185,7 +211,7 @@ pub(crate) async fn public_key(
     let key = keys.first().ok_or_else(unknown)?;
     // Short, because a revoked key must disappear from it soon.
     let headers = [(http::header::CACHE_CONTROL, "public, max-age=5")];
-    Ok((headers, axum::Json(json!({ "public_key": key.to_spki_pem() }))))
+    Ok((headers, axum::Json(PublicKeyBody { public_key: key.to_spki_pem() })))
 }
 
 /// Ends the session of a signed message.
@@ -202,8 +228,8 @@ async fn try_logout(
     body: &Bytes,
 ) -> Result<impl IntoResponse + use<>, Problem> {
     let body = Object::parse(body.to_vec())?;
-    let signature = signature(&body)?;
-    let message = SignedMessage { jwt: text_in(&body, "jwt")?, signature: &signature };
+    let body = SignedMessageBody::read(&body)?;
+    let message = SignedMessage { jwt: body.jwt, signature: &body.signature()? };
     app.authority.dialects.signjwt.end_session(message, client.0).await?;
     Ok(axum::Json(json!({ "message": "logged out" })))
 }
@@ -215,23 +241,6 @@ pub(super) fn scheme() -> SecurityScheme {
         "`SignJWT <jwt>` with the JWT of a session, and a `Signed-Message` header with base64 of a \
          signature over the nonce and the JWT. The answer carries the next nonce in `SignJWT-Nonce`.",
     )))
-}
-
-/// The user whom the body names, by exactly one of the two names that the member has.
-fn user(body: &Map<String, Value>) -> Result<&str, Problem> {
-    match (body.contains_key("user_id"), body.contains_key("username")) {
-        (true, false) => text(body, "user_id"),
-        (false, true) => text(body, "username"),
-        (true, true) | (false, false) => Err(Problem::new(ProblemType::InvalidRequest)
-            .detail("name the user by user_id or by username")),
-    }
-}
-
-/// The signature of the body; what is not base64 is a wrong signature, and the answer says why.
-fn signature(body: &Object) -> Result<Vec<u8>, Problem> {
-    let text = text_in(body, "signed_message")?;
-    bytes("signed_message", text)
-        .map_err(|reason| Problem::from(SessionError::Refused).detail(reason))
 }
 
 impl From<OpenSessionError> for Problem {

@@ -129,24 +129,30 @@ pub(crate) struct OAuthForm(Vec<(String, String)>);
 /// The one parameter that may be repeated (RFC 8707 §2).
 const RESOURCE: &str = "resource";
 
+/// A parameter that must be there, or the refusal that says that it is not.
+pub(crate) type Required = Result<String, OAuthError>;
+
 impl OAuthForm {
-    /// The parameter `name`.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    /// Takes the parameter `name` out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(own, _)| own == name)?;
+        Some(self.0.swap_remove(at).1)
     }
 
-    /// The parameter `name`, which must be there.
-    pub(crate) fn required(&self, name: &str) -> Result<&str, OAuthError> {
-        let missing =
-            || OAuthError::new("invalid_request").description(format!("{name} is missing"));
-        self.get(name).ok_or_else(missing)
+    /// Takes the parameter `name` out, which must be there.
+    pub(crate) fn take_required(&mut self, name: &'static str) -> Required {
+        self.take(name).ok_or_else(|| missing(name))
     }
 
-    /// All `resource` parameters.
-    pub(crate) fn resources(&self) -> Vec<&str> {
-        let named = self.0.iter().filter(|(name, _)| name == RESOURCE);
-        named.map(|(_, value)| value.as_str()).collect()
+    /// Takes all parameters `name` out, in their order.
+    pub(crate) fn take_all(&mut self, name: &str) -> Vec<String> {
+        self.0.extract_if(.., |(own, _)| own == name).map(|(_, value)| value).collect()
     }
+}
+
+/// The refusal of a form without the parameter `name`.
+pub(crate) fn missing(name: &str) -> OAuthError {
+    OAuthError::new("invalid_request").description(format!("{name} is missing"))
 }
 
 impl<S: Send + Sync> FromRequest<S> for OAuthForm {

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::{
     http::{
         address::ClientAddress,
-        body::OAuthForm,
+        body::{OAuthForm, missing},
         oauth_error::{ClientScheme, OAuthError},
     },
     state::App,
@@ -17,67 +17,107 @@ use crate::{
 
 const JWT_BEARER_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// The form of an endpoint as a type: the one that describes it in the API's description, too.
+pub(super) trait EndpointForm: Sized {
+    /// Takes what the endpoint knows out of `form`. What is missing is an error only when it is asked
+    /// for: what a client says of itself is checked first.
+    fn read(form: &mut OAuthForm) -> Self;
+
+    /// What the client says of itself.
+    fn client(&self) -> PresentedClient<'_>;
+}
+
+/// What a client says of itself.
+pub(super) struct PresentedClient<'a> {
+    /// `client_id`.
+    pub(super) id: &'a Option<String>,
+    /// `client_assertion`.
+    pub(super) assertion: &'a Option<String>,
+    /// `client_assertion_type`.
+    pub(super) assertion_type: &'a Option<String>,
+}
+
+/// Makes a struct the form of an endpoint: how each of its own parameters is taken out, besides those of
+/// the client, which all of them have.
+macro_rules! endpoint_form {
+    ($form:ident { $($parameter:ident: $take:ident),+ }) => {
+        impl $crate::routes::oauth::client::EndpointForm for $form {
+            fn read(form: &mut $crate::http::body::OAuthForm) -> Self {
+                Self {
+                    $($parameter: form.$take(stringify!($parameter)),)+
+                    client_id: form.take("client_id"),
+                    client_assertion: form.take("client_assertion"),
+                    client_assertion_type: form.take("client_assertion_type"),
+                }
+            }
+
+            fn client(&self) -> $crate::routes::oauth::client::PresentedClient<'_> {
+                $crate::routes::oauth::client::PresentedClient {
+                    id: &self.client_id,
+                    assertion: &self.client_assertion,
+                    assertion_type: &self.client_assertion_type,
+                }
+            }
+        }
+    };
+}
+pub(super) use endpoint_form;
+
 /// The form of a request to an OAuth endpoint, whose client either says nothing secret about itself
-/// (`none`) or presents one assertion (`private_key_jwt`).
+/// (`none`) or presents one assertion (`private_key_jwt`), which is not looked at yet.
 ///
 /// Every other way to authenticate is refused and not ignored: a client that believes to have
 /// authenticated itself must not be treated as nobody in particular.
-pub(crate) struct ClientForm(OAuthForm);
+pub(crate) struct ClientForm<F>(pub(super) F);
 
-impl ClientForm {
-    /// The parameter `name`.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name)
-    }
-
-    /// The parameter `name`, which must be there.
-    pub(super) fn required(&self, name: &str) -> Result<&str, OAuthError> {
-        self.0.required(name)
-    }
-
-    /// All `resource` parameters.
-    pub(super) fn resources(&self) -> Vec<&str> {
-        self.0.resources()
-    }
-
-    /// `client_id`.
-    pub(super) fn client_id(&self) -> Option<&str> {
-        self.get("client_id")
-    }
-
-    /// `client_assertion`, whose type has been checked.
-    pub(super) fn client_assertion(&self) -> Option<&str> {
-        self.get("client_assertion")
-    }
-
-    /// The account that the client's assertion speaks for; `None` when it presents none.
-    pub(super) async fn caller(
-        &self,
-        app: &App,
-        client: ClientAddress,
-    ) -> Result<Option<Caller>, OAuthError> {
-        let Some(assertion) = self.client_assertion() else { return Ok(None) };
-        let client_id = self.client_id();
-        let presented = CallerAuthentication { assertion, client_id, address: client.0 };
-        Ok(Some(app.authority.login.authenticate_caller(presented).await?))
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for ClientForm {
+impl<S: Send + Sync, F: EndpointForm> FromRequest<S> for ClientForm<F> {
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
         let scheme = authorization_scheme(request.headers());
-        let form = OAuthForm::from_request(request, state).await?;
-        check_methods(scheme, &form)?;
+        let mut form = OAuthForm::from_request(request, state).await?;
+        let has_secret = form.take("client_secret").is_some();
+        let form = F::read(&mut form);
+        check_methods(scheme, has_secret, &form.client())?;
         Ok(Self(form))
     }
 }
 
-fn check_methods(scheme: Option<ClientScheme>, form: &OAuthForm) -> Result<(), OAuthError> {
-    let has = |name| form.get(name).is_some();
-    let has_assertion = has("client_assertion") || has("client_assertion_type");
-    let methods = [scheme.is_some(), has("client_secret"), has_assertion];
+/// A [`ClientForm`] whose client has been authenticated, if it says who it is.
+pub(crate) struct ClientAuthorization<F> {
+    /// The account that the client's assertion speaks for; `None` when it presents none.
+    pub(super) caller: Option<Caller>,
+    pub(super) form: F,
+}
+
+impl<F: EndpointForm + Send + Sync> FromRequest<App> for ClientAuthorization<F> {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, OAuthError> {
+        let address = request.extensions().get::<ClientAddress>().copied();
+        let ClientForm(form) = ClientForm::<F>::from_request(request, app).await?;
+        let ClientAddress(address) = address
+            .ok_or_else(|| OAuthError::internal("no layer has told the client's address"))?;
+        let PresentedClient { id, assertion, .. } = form.client();
+        let caller = match assertion {
+            Some(assertion) => {
+                let client_id = id.as_deref();
+                let presented = CallerAuthentication { assertion, client_id, address };
+                Some(app.authority.login.authenticate_caller(presented).await?)
+            }
+            None => None,
+        };
+        Ok(Self { caller, form })
+    }
+}
+
+fn check_methods(
+    scheme: Option<ClientScheme>,
+    has_secret: bool,
+    client: &PresentedClient<'_>,
+) -> Result<(), OAuthError> {
+    let has_assertion = client.assertion.is_some() || client.assertion_type.is_some();
+    let methods = [scheme.is_some(), has_secret, has_assertion];
     if methods.into_iter().filter(|used| *used).count() > 1 {
         return Err(OAuthError::new("invalid_request")
             .description("the client is authenticated in more than one way; send one of them"));
@@ -88,20 +128,19 @@ fn check_methods(scheme: Option<ClientScheme>, form: &OAuthForm) -> Result<(), O
              (private_key_jwt)",
         ));
     }
-    if has("client_secret") {
+    if has_secret {
         return Err(OAuthError::invalid_client(ClientScheme::Bearer).description(
             "there are no client secrets here; send client_assertion (private_key_jwt)",
         ));
     }
-    if !has_assertion {
-        return Ok(());
+    match (client.assertion, client.assertion_type) {
+        (None, None) => Ok(()),
+        (Some(_), Some(kind)) if kind == JWT_BEARER_ASSERTION => Ok(()),
+        (Some(_), Some(_)) => Err(OAuthError::new("invalid_request")
+            .description(format!("client_assertion_type must be {JWT_BEARER_ASSERTION}"))),
+        (None, Some(_)) => Err(missing("client_assertion")),
+        (Some(_), None) => Err(missing("client_assertion_type")),
     }
-    form.required("client_assertion")?;
-    if form.required("client_assertion_type")? != JWT_BEARER_ASSERTION {
-        return Err(OAuthError::new("invalid_request")
-            .description(format!("client_assertion_type must be {JWT_BEARER_ASSERTION}")));
-    }
-    Ok(())
 }
 
 /// The schemes that present a token to a resource, which says nothing about the client of an OAuth

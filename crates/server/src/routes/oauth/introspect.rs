@@ -1,15 +1,15 @@
 //! Token introspection (RFC 7662).
 
-use axum::{Extension, extract::State, response::Response};
+use axum::{extract::State, response::Response};
 use countersign_authority::{Introspection, IssuedToken, account::Username};
 use countersign_protocol::{tokens::issue::AccessTokenClaims, wire};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::client::ClientForm;
+use super::client::{ClientAuthorization, endpoint_form};
 use crate::{
     http::{
-        address::ClientAddress,
+        body::Required,
         oauth_error::{ClientScheme, OAuthError},
         response,
     },
@@ -17,18 +17,22 @@ use crate::{
 };
 
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form that the endpoint reads")]
 pub(crate) struct IntrospectForm {
     /// The token that the caller wants to know about.
-    token: String,
+    #[schema(value_type = String)]
+    token: Required,
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`
-    client_assertion_type: String,
+    #[schema(value_type = String)]
+    client_assertion_type: Option<String>,
     /// A JWT signed by a key of the calling account: `iss` = `sub` = its name or id, `aud` = this
     /// issuer and nothing else, `exp`, `jti`.
-    client_assertion: String,
+    #[schema(value_type = String)]
+    client_assertion: Option<String>,
     /// The calling account, by name or id, or its key. May be left out.
     client_id: Option<String>,
 }
+
+endpoint_form!(IntrospectForm { token: take_required });
 
 /// Ask whether a token is good.
 ///
@@ -47,14 +51,13 @@ pub(crate) struct IntrospectForm {
 )]
 pub(crate) async fn introspect(
     State(app): State<App>,
-    Extension(client): Extension<ClientAddress>,
-    form: ClientForm,
+    ClientAuthorization { caller, form }: ClientAuthorization<IntrospectForm>,
 ) -> Result<Response, OAuthError> {
-    let Some(caller) = form.caller(&app, client).await? else {
+    let Some(caller) = caller else {
         return Err(OAuthError::invalid_client(ClientScheme::Bearer)
             .description("authenticate with client_assertion (private_key_jwt)"));
     };
-    let introspection = app.authority.tokens.introspect(form.required("token")?, &caller).await?;
+    let introspection = app.authority.tokens.introspect(&form.token?, &caller).await?;
     Ok(response::uncached_json(&to_json(&introspection)))
 }
 

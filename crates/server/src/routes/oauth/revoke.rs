@@ -6,17 +6,17 @@ use countersign_protocol::wire;
 use http::StatusCode;
 use utoipa::ToSchema;
 
-use super::client::ClientForm;
+use super::client::{ClientAuthorization, endpoint_form};
 use crate::{
-    http::{address::ClientAddress, oauth_error::OAuthError},
+    http::{address::ClientAddress, body::Required, oauth_error::OAuthError},
     state::App,
 };
 
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form that the endpoint reads")]
 pub(crate) struct RevokeForm {
     /// The token to end.
-    token: String,
+    #[schema(value_type = String)]
+    token: Required,
     /// The account of the token, by name or id, or the key that it was issued to. May be left out.
     client_id: Option<String>,
     /// A JWT that authenticates the client, as for introspection. May be left out.
@@ -24,6 +24,8 @@ pub(crate) struct RevokeForm {
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`, with `client_assertion` only.
     client_assertion_type: Option<String>,
 }
+
+endpoint_form!(RevokeForm { token: take_required });
 
 /// End a token before its time.
 ///
@@ -43,11 +45,9 @@ pub(crate) struct RevokeForm {
 pub(crate) async fn revoke(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    form: ClientForm,
+    ClientAuthorization { caller, form }: ClientAuthorization<RevokeForm>,
 ) -> Result<StatusCode, OAuthError> {
-    let caller = form.caller(&app, client).await?;
-    let token = form.required("token")?;
-    let by = RevokingClient { caller: caller.as_ref(), client_id: form.client_id() };
-    app.authority.tokens.revoke_token(token, by, client.0).await?;
+    let by = RevokingClient { caller: caller.as_ref(), client_id: form.client_id.as_deref() };
+    app.authority.tokens.revoke_token(&form.token?, by, client.0).await?;
     Ok(StatusCode::OK)
 }

@@ -11,26 +11,33 @@ use countersign_protocol::wire;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::client::ClientForm;
+use super::client::{ClientForm, endpoint_form};
 use crate::{
-    http::{address::ClientAddress, body::dpop_fields, oauth_error::OAuthError, response},
+    http::{
+        address::ClientAddress,
+        body::{Required, dpop_fields},
+        oauth_error::OAuthError,
+        response,
+    },
     state::App,
 };
 
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form that the endpoint reads")]
 pub(crate) struct TokenForm {
     /// `urn:ietf:params:oauth:grant-type:jwt-bearer`
-    grant_type: String,
+    #[schema(value_type = String)]
+    grant_type: Required,
     /// A JWT signed by a key of the account: `iss` = `sub` = username or account id, `aud` = this
     /// issuer or token endpoint, `exp` at most 5 minutes ahead, `jti`.
-    assertion: String,
+    #[schema(value_type = String)]
+    assertion: Required,
     /// Scopes separated by spaces; all of the account's when left out.
     scope: Option<String>,
     /// The resource server that the token is for (RFC 8707); this server when left out.
-    resource: Option<String>,
+    #[schema(value_type = Option<String>)]
+    resource: Vec<String>,
     /// The account of the assertion, by name or id, or its key; needed for nothing.
     client_id: Option<String>,
     /// A JWT that authenticates the client (`private_key_jwt`); needed for nothing, since the
@@ -39,6 +46,13 @@ pub(crate) struct TokenForm {
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`, with `client_assertion` only.
     client_assertion_type: Option<String>,
 }
+
+endpoint_form!(TokenForm {
+    grant_type: take_required,
+    assertion: take_required,
+    scope: take,
+    resource: take_all
+});
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TokenBody {
@@ -73,9 +87,9 @@ pub(crate) async fn token(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
-    form: ClientForm,
+    ClientForm(form): ClientForm<TokenForm>,
 ) -> Result<impl IntoResponse, OAuthError> {
-    if form.required("grant_type")? != JWT_BEARER {
+    if form.grant_type? != JWT_BEARER {
         return Err(OAuthError::new("unsupported_grant_type")
             .description(format!("the one grant is {JWT_BEARER}")));
     }
@@ -85,11 +99,11 @@ pub(crate) async fn token(
         .authority
         .login
         .login(TokenRequest {
-            assertion: form.required("assertion")?,
-            scope: form.get("scope"),
-            resources: &form.resources(),
-            client_id: form.client_id(),
-            client_assertion: form.client_assertion(),
+            assertion: &form.assertion?,
+            scope: form.scope.as_deref(),
+            resources: &form.resource.iter().map(String::as_str).collect::<Vec<_>>(),
+            client_id: form.client_id.as_deref(),
+            client_assertion: form.client_assertion.as_deref(),
             proof: PresentedDpop {
                 fields: &dpop_fields(&headers),
                 method: Method::POST.as_str(),

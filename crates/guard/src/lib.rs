@@ -29,6 +29,7 @@ pub use crate::metadata::{METADATA_PATH, metadata_path};
 pub use crate::policy::GuardPolicy;
 pub use crate::ports::GuardPorts;
 pub use crate::proofs::Proofs;
+pub use crate::refusal::audit::AuditKind;
 pub use crate::refusal::{BodyError, Challenge, Refusal, Refused, SignedMessageError, Signer};
 pub use crate::request::{Accepted, ClientAddress, Request};
 pub use crate::schemes::self_signed::{AcrossRestarts, Reuse, SelfSignedPolicy, SelfSignedProofs};

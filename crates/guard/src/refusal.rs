@@ -14,6 +14,8 @@ use thiserror::Error;
 
 use crate::ports::PortUnavailable;
 
+pub(crate) mod audit;
+
 /// A refusal with what was proven before it came to that: for the audit trail.
 #[derive(Clone, Debug)]
 pub struct Refused {

@@ -47,7 +47,7 @@ impl<'a> From<&'a Parts> for Request<'a> {
 impl Request<'_> {
     /// The network that it comes from, where that is known.
     pub(crate) fn network(&self) -> Option<ClientNetwork> {
-        self.client.map(ClientNetwork::from)
+        self.client.map(|address| ClientAddress(address).network())
     }
 
     /// Whose share of the replay log it counts against when it is made by `account`.
@@ -74,6 +74,13 @@ pub(crate) fn check_scopes(required: &Scopes, granted: &Scopes) -> Result<(), Re
 /// against the account alone where it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// The network that it counts as.
+    pub fn network(self) -> ClientNetwork {
+        self.0.into()
+    }
+}
 
 /// A request that was accepted.
 #[derive(Clone, Debug)]

@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     future::Future,
     mem,
-    net::{IpAddr, Ipv4Addr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -20,7 +19,10 @@ use countersign_protocol::ClientNetwork;
 use tower::{Layer, Service};
 
 use crate::{
-    http::{address::ClientAddress, problem::Problem},
+    http::{
+        address::{ClientAddress, NOBODY},
+        problem::Problem,
+    },
     layers::{limits::Gate, web_pages::WebPages},
 };
 
@@ -108,7 +110,7 @@ impl Admission {
 
 /// All whose address nobody found out share one share.
 fn network_of(client: Option<ClientAddress>) -> ClientNetwork {
-    client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0).into()
+    client.unwrap_or(ClientAddress(NOBODY)).network()
 }
 
 impl<S> Layer<S> for Admission {

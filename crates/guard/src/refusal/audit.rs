@@ -1,0 +1,87 @@
+//! What a refusal means for an audit trail.
+
+use countersign_protocol::proofs::{dpop::DpopError, self_signed::SelfSignedError};
+
+use super::{Refusal, SignedMessageError};
+
+/// What somebody did who used what is genuine as its owner would not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditKind {
+    /// He presented a proof or a JWT that had been used.
+    Replayed,
+    /// He presented a token that was revoked, or without a good proof for it.
+    WrongHands,
+}
+
+impl Refusal {
+    /// What an audit trail says of it: whether a genuine token, or a proof for it, is in the wrong
+    /// hands. A stale nonce or a clock that is off says no such thing.
+    pub const fn audit_kind(&self) -> Option<AuditKind> {
+        match self {
+            Self::JwtUsed | Self::Replayed => Some(AuditKind::Replayed),
+            Self::Revoked => Some(AuditKind::WrongHands),
+            Self::Proof(error) => of_proof(error),
+            // Nobody is known to have signed anything, or the owner needs only try again.
+            Self::BeforeStart
+            | Self::Body(_)
+            | Self::Downgrade
+            | Self::InsufficientScope(_)
+            | Self::JustStarted
+            | Self::MadeAhead { .. }
+            | Self::StartedLately { .. }
+            | Self::Malformed
+            | Self::Missing
+            | Self::SelfSigned(
+                SelfSignedError::AccessToken
+                | SelfSignedError::Assertion
+                | SelfSignedError::Audience
+                | SelfSignedError::BodyHash
+                | SelfSignedError::BodyUnseen
+                | SelfSignedError::Claim(_)
+                | SelfSignedError::Expired
+                | SelfSignedError::Issuer
+                | SelfSignedError::Jws(_)
+                | SelfSignedError::Md5
+                | SelfSignedError::NoAccount
+                | SelfSignedError::NotYetValid
+                | SelfSignedError::Signature
+                | SelfSignedError::Source
+                | SelfSignedError::TooLongLived { .. }
+                | SelfSignedError::TooOld { .. }
+                | SelfSignedError::TwoAccounts
+                | SelfSignedError::Type,
+            )
+            | Self::SignedMessage(
+                SignedMessageError::Absent
+                | SignedMessageError::Malformed
+                | SignedMessageError::Refused,
+            )
+            | Self::ShareUsedUp(_)
+            | Self::Token(_)
+            | Self::TokenFormat(_)
+            | Self::Unavailable(_)
+            | Self::UnknownSigningKey => None,
+        }
+    }
+}
+
+const fn of_proof(error: &DpopError) -> Option<AuditKind> {
+    match error {
+        DpopError::AccessToken
+        | DpopError::Absent
+        | DpopError::Method
+        | DpopError::OtherKey
+        | DpopError::Signature
+        | DpopError::Uri => Some(AuditKind::WrongHands),
+        DpopError::Claim(_)
+        | DpopError::FromTheFuture
+        | DpopError::Jws(_)
+        | DpopError::Key(_)
+        | DpopError::NoKey
+        | DpopError::Nonce
+        | DpopError::Several
+        | DpopError::RequestUri
+        | DpopError::TooOld
+        | DpopError::Type => None,
+    }
+}

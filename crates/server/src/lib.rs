@@ -29,7 +29,8 @@ pub use self::{
     state::{App, Settings, Shared},
     transport::{
         hosts::KnownHosts,
-        listen::{ConnectionLimits, ServeError, serve},
+        limits::ConnectionLimits,
+        listen::{ServeError, serve},
         tls::{ServerTls, TlsError, TlsFiles},
     },
 };

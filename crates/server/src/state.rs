@@ -53,7 +53,8 @@ pub struct Settings {
     /// The origins that proxies protect by asking this server (`/forward-auth`). Only
     /// [`Self::proxies`] may ask.
     pub protected_origins: Vec<TargetUri>,
-    /// What is demanded of self-signed JWTs. Other names and MD5 count with *gradecoin* only.
+    /// What is demanded of self-signed JWTs. Other names and MD5 count only where
+    /// a dialect that is spoken has them.
     pub self_signed: SelfSignedPolicy,
 }
 

@@ -1,7 +1,10 @@
 //! Connections: accepted, encrypted, limited, and ended.
 
+mod activity;
+mod connection;
 mod host_field;
 pub(crate) mod hosts;
+pub(crate) mod limits;
 pub(crate) mod listen;
 mod not_http;
 pub(crate) mod tls;

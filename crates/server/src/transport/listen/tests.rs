@@ -4,20 +4,25 @@ use std::sync::{LazyLock, Mutex};
 
 use axum::extract::Request as AxumRequest;
 use axum::routing::get;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
+    http::address::PeerAddress,
     layers::access_log::tests::{Lines, log_with},
     metrics::Metrics,
-    transport::tls::{
-        ServerTls,
-        tests::{Fixture, client, localhost},
+    transport::{
+        connection::LINGER,
+        tls::{
+            ServerTls,
+            tests::{Fixture, client, localhost},
+        },
     },
 };
 

@@ -1,6 +1,7 @@
 //! How many connections a client has, and under which name it may call the server.
 
 use super::*;
+use crate::transport::hosts::KnownHosts;
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait() {

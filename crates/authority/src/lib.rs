@@ -40,7 +40,7 @@ pub use crate::dialects::passwordless::{
     MutuallyRegistered,
 };
 pub use crate::dialects::signjwt::{
-    CheckedMessage, OpenSessionError, OpenedSession, SessionError, SignedMessage,
+    AcceptedMessage, CheckedMessage, OpenSessionError, OpenedSession, SessionError, SignedMessage,
     UnprovenRegistration,
 };
 pub use crate::dialects::{

@@ -1,15 +1,15 @@
 //! The guard's ports over the authority: the server's own resources are guarded like anyone's.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign_authority::{Authority, KnownCredential, SessionError, ports::RecordLoginError};
+use countersign_authority::{Authority, KnownCredential, ports::RecordLoginError};
 use countersign_guard::ports::{
-    AccountKey, AccountKeys, CheckedMessage, IssuerKeys, PortUnavailable, Recording, ReplayError,
-    ReplayLog, SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, VerifiedToken,
+    AccountKey, AccountKeys, IssuerKeys, PortUnavailable, Recording, ReplayError, ReplayLog,
+    Standing, TokenStanding, VerifiedToken,
 };
 use countersign_protocol::{
-    AccountId, ClientNetwork, Principal, ReplayEntry, UnixTime,
+    AccountId, ClientNetwork, ReplayEntry, UnixTime,
     keys::{Algorithm, PublicKey, Thumbprint},
     proofs::body_hash::BodyHashes,
     replay::ReplayOwner,
@@ -84,48 +84,6 @@ impl AccountKeys for InProcessGuardPorts {
 
     async fn key_used(&self, id: AccountId, key: &Thumbprint, now: UnixTime) {
         self.0.core.key_used(id, key, now).await;
-    }
-}
-
-#[async_trait]
-impl Sessions for InProcessGuardPorts {
-    async fn check(
-        &self,
-        SignedMessage { jwt, signature, client }: SignedMessage<'_>,
-        now: UnixTime,
-    ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
-        let message = countersign_authority::SignedMessage { jwt, signature };
-        let message = self.0.dialects.signjwt.check_message(message, now).await.map_err(refusal)?;
-        Ok(Box::new(Checked { authority: Arc::clone(&self.0), message, client }))
-    }
-}
-
-struct Checked {
-    authority: Arc<Authority>,
-    message: countersign_authority::CheckedMessage,
-    client: Option<IpAddr>,
-}
-
-#[async_trait]
-impl CheckedMessage for Checked {
-    fn principal(&self) -> &Principal {
-        &self.message.principal
-    }
-
-    async fn redeem(&self, now: UnixTime) -> Result<String, SessionRefusal> {
-        self.authority
-            .dialects
-            .signjwt
-            .redeem_message(&self.message, self.client, now)
-            .await
-            .map_err(refusal)
-    }
-}
-
-fn refusal(error: SessionError) -> SessionRefusal {
-    match error {
-        SessionError::Refused => SessionRefusal::Refused,
-        SessionError::Store(error) => SessionRefusal::Unavailable(error.to_string()),
     }
 }
 

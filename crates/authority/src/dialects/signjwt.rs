@@ -8,7 +8,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    AccountId, Coverage, Principal, ProofKind, ProvenKey, UnixTime,
+    AccountId, Actor, Coverage, Principal, ProofKind, ProvenKey, UnixTime,
     digest::sha256,
     keys::{Algorithm, KeyError, PublicKey, Thumbprint, Verifications, decoy},
     ports::{DrawnAhead, random_bytes},
@@ -27,7 +27,7 @@ use crate::{
     },
     core::{Core, credential_cache::KnownCredential},
     model::{
-        account::{AccountName, InvalidUsername},
+        account::{AccountName, InvalidUsername, Username},
         audit::{AuditEvent, EventKind},
         limits::RateLimited,
     },
@@ -85,6 +85,17 @@ pub struct SignedMessage<'a> {
     pub jwt: &'a str,
     /// The signature.
     pub signature: &'a [u8],
+}
+
+/// A signed message that was accepted: its nonce is used up.
+#[derive(Clone, Debug)]
+pub struct AcceptedMessage {
+    /// Who signed it.
+    pub actor: Actor,
+    /// The signer's name.
+    pub username: Username,
+    /// The session's next nonce.
+    pub next_nonce: String,
 }
 
 /// A signed message that verified. Its nonce is not used up.
@@ -273,6 +284,24 @@ impl Signjwt {
         }
         self.core.key_used(account_id, &message.key, now).await;
         Ok(next.text())
+    }
+
+    /// Verifies a signed message, uses up its nonce, and notes that the key was used.
+    ///
+    /// # Errors
+    /// When anything is wrong, another request was faster, or the store fails.
+    pub async fn accept_message(
+        &self,
+        message: SignedMessage<'_>,
+        address: IpAddr,
+    ) -> Result<AcceptedMessage, SessionError> {
+        let now = self.core.now();
+        let checked = self.check_message(message, now).await?;
+        let username = self.accounts.username(&checked.principal).await?;
+        let next_nonce = self.redeem_message(&checked, Some(address), now).await?;
+        let actor = Actor::from(&checked.principal);
+        self.core.note_key_use(&actor, address);
+        Ok(AcceptedMessage { actor, username, next_nonce })
     }
 
     /// Ends the session of a signed message. From then on it has no nonce, and without one nothing

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_guard::{Proofs, SelfSignedPolicy};
 
-use super::{self_signed, switches::Dialects};
+use super::{self_signed, signjwt::guard_port::InProcessSessions, switches::Dialects};
 use crate::guard_ports::InProcessGuardPorts;
 
 /// DPoP, and what the spoken dialects have besides.
@@ -16,7 +16,9 @@ pub(crate) fn accepted(
     Proofs {
         dpop: true,
         self_signed: self_signed::proofs(dialects, self_signed, ports),
-        signed_messages: dialects.signjwt.then(|| Arc::clone(ports) as _),
+        signed_messages: dialects
+            .signjwt
+            .then(|| Arc::new(InProcessSessions(Arc::clone(&ports.0))) as _),
         bearer: false,
     }
 }

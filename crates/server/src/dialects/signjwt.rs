@@ -10,10 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_authority::{
-    OpenSessionError, PresentedKey, SessionError, SignedMessage, UnprovenRegistration,
-    account::AccountName,
+    AcceptedMessage, OpenSessionError, PresentedKey, SessionError, SignedMessage,
+    UnprovenRegistration, account::AccountName,
 };
-use countersign_protocol::{Actor, strict::json::Object};
+use countersign_guard::{Refusal, SignedMessageError};
+use countersign_protocol::strict::json::Object;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -37,6 +38,8 @@ use crate::{
     },
     state::App,
 };
+
+pub(super) mod guard_port;
 
 /// The name of the security scheme in the description of the API.
 pub(super) const SCHEME: &str = "signjwt";
@@ -172,15 +175,11 @@ pub(crate) async fn protected(
 ) -> Result<Response, Problem> {
     let body = SignedMessageBody::read(&body)?;
     let message = SignedMessage { jwt: body.jwt, signature: &body.signature()? };
-    let now = app.authority.core.now();
-    let checked = app.authority.dialects.signjwt.check_message(message, now).await?;
-    let username = app.authority.accounts.username(&checked.principal).await?;
-    let nonce =
-        app.authority.dialects.signjwt.redeem_message(&checked, Some(client.0), now).await?;
-    let actor = Actor::from(&checked.principal);
-    app.authority.core.note_key_use(&actor, client.0);
+    let signjwt = &app.authority.dialects.signjwt;
+    let AcceptedMessage { actor, username, next_nonce } =
+        signjwt.accept_message(message, client.0).await?;
     let message = format!("{username} may pass");
-    let answer = response::uncached_json(&ProtectedBody { message, nonce });
+    let answer = response::uncached_json(&ProtectedBody { message, nonce: next_nonce });
     Ok((Extension(actor), answer).into_response())
 }
 
@@ -260,7 +259,10 @@ impl From<SessionError> for Problem {
     fn from(error: SessionError) -> Self {
         match error {
             // One answer, which says neither whether the account exists nor what is wrong.
-            SessionError::Refused => Self::new(ProblemType::Forbidden).detail(error.to_string()),
+            // Counted like the guard's refusal of such a message in headers.
+            SessionError::Refused => Self::new(ProblemType::Forbidden)
+                .detail(error.to_string())
+                .counted_as(Refusal::SignedMessage(SignedMessageError::Refused).reason()),
             SessionError::Store(error) => error.into(),
         }
     }

@@ -27,6 +27,7 @@ pub(crate) struct Problem {
     challenge: Option<&'static str>,
     extensions: Map<String, Value>,
     cause: Option<String>,
+    reason: &'static str,
 }
 
 impl Problem {
@@ -39,6 +40,7 @@ impl Problem {
             challenge: None,
             extensions: Map::new(),
             cause: None,
+            reason: kind.name(),
         }
     }
 
@@ -65,6 +67,11 @@ impl Problem {
     /// With a `WWW-Authenticate` that asks for DPoP (RFC 9449 §7.1) and names `error`.
     pub(crate) fn challenge(self, error: &'static str) -> Self {
         Self { challenge: Some(error), ..self }
+    }
+
+    /// With another reason in the metrics than the kind's name.
+    pub(crate) fn counted_as(self, reason: &'static str) -> Self {
+        Self { reason, ..self }
     }
 
     /// The value of `WWW-Authenticate`, if there is one.
@@ -135,7 +142,7 @@ impl IntoResponse for Problem {
         if let Some(challenge) = self.www_authenticate() {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        annotate(&mut response, self.kind.name(), cause);
+        annotate(&mut response, self.reason, cause);
         response.extensions_mut().insert(self);
         response
     }

@@ -13,7 +13,6 @@ use countersign_authority::{
     AcceptedMessage, OpenSessionError, PresentedKey, SessionError, SignedMessage,
     UnprovenRegistration, account::AccountName,
 };
-use countersign_guard::{Refusal, SignedMessageError};
 use countersign_protocol::strict::json::Object;
 use http::StatusCode;
 use serde::Serialize;
@@ -259,10 +258,9 @@ impl From<SessionError> for Problem {
     fn from(error: SessionError) -> Self {
         match error {
             // One answer, which says neither whether the account exists nor what is wrong.
-            // Counted like the guard's refusal of such a message in headers.
-            SessionError::Refused => Self::new(ProblemType::Forbidden)
-                .detail(error.to_string())
-                .counted_as(Refusal::SignedMessage(SignedMessageError::Refused).reason()),
+            SessionError::Refused => {
+                Self::new(ProblemType::Forbidden).detail(error.to_string()).of_signed_message()
+            }
             SessionError::Store(error) => error.into(),
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use countersign_guard::{Refusal, SignedMessageError};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
@@ -27,7 +28,7 @@ pub(crate) struct Problem {
     challenge: Option<&'static str>,
     extensions: Map<String, Value>,
     cause: Option<String>,
-    reason: &'static str,
+    is_signed_message: bool,
 }
 
 impl Problem {
@@ -40,7 +41,7 @@ impl Problem {
             challenge: None,
             extensions: Map::new(),
             cause: None,
-            reason: kind.name(),
+            is_signed_message: false,
         }
     }
 
@@ -69,9 +70,15 @@ impl Problem {
         Self { challenge: Some(error), ..self }
     }
 
-    /// With another reason in the metrics than the kind's name.
-    pub(crate) fn counted_as(self, reason: &'static str) -> Self {
-        Self { reason, ..self }
+    /// Counted in the metrics like the guard's refusal of a signed message.
+    pub(crate) fn of_signed_message(self) -> Self {
+        Self { is_signed_message: true, ..self }
+    }
+
+    /// What the metrics call it.
+    fn reason(&self) -> &'static str {
+        let signed_message = Refusal::SignedMessage(SignedMessageError::Refused);
+        if self.is_signed_message { signed_message.reason() } else { self.kind.name() }
     }
 
     /// The value of `WWW-Authenticate`, if there is one.
@@ -142,7 +149,7 @@ impl IntoResponse for Problem {
         if let Some(challenge) = self.www_authenticate() {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        annotate(&mut response, self.reason, cause);
+        annotate(&mut response, self.reason(), cause);
         response.extensions_mut().insert(self);
         response
     }

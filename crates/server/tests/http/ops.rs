@@ -1,0 +1,6 @@
+//! For those who run the server: what it says of itself, and what failures and restarts do.
+
+mod health;
+mod logs;
+mod outages;
+mod restart;

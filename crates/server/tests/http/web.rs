@@ -1,0 +1,4 @@
+//! What introduces the server.
+
+mod openapi;
+mod page;

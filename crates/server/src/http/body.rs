@@ -136,7 +136,7 @@ impl OAuthForm {
     /// Takes the parameter `name` out.
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(own, _)| own == name)?;
-        Some(self.0.swap_remove(at).1)
+        Some(self.0.remove(at).1)
     }
 
     /// Takes the parameter `name` out, which must be there.

@@ -1,11 +1,13 @@
 //! The commands of administrators. They work on the database itself, whether or not a server runs.
 
 mod accounts;
+mod arguments;
 mod audit;
 mod backup;
 mod check;
 mod claim;
 mod class_list;
+mod database;
 mod invitations;
 mod invite;
 mod keys;
@@ -13,21 +15,11 @@ mod rekey;
 mod restore;
 mod signing_keys;
 mod table;
+mod words;
 
-use anyhow::{anyhow, ensure};
 use clap::{Args, Subcommand};
-use countersign_authority::{
-    AdminError, account::AccountName, ports::VaultStore, rekey::RekeyError,
-};
-use countersign_protocol::Scopes;
-use countersign_store::sqlite::{OpenError, give_up_ballast};
 
-use self::claim::Claim;
-use crate::{
-    config::{self, Location, Settings},
-    output,
-    server::{self, DataDir, Purpose},
-};
+use crate::config::{self, Location};
 
 /// The commands of administrators.
 #[derive(Args)]
@@ -131,111 +123,5 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Rekey(options) => rekey::run(&settings, options).await,
         Command::Restore(options) => restore::run(&settings, options).await,
         Command::SigningKeys(command) => signing_keys::run(&settings, command).await,
-    }
-}
-
-/// Opens the database, which must be there.
-fn open(settings: &Settings) -> anyhow::Result<DataDir> {
-    open_for(settings, Purpose::Command)
-}
-
-fn open_for(settings: &Settings, purpose: Purpose) -> anyhow::Result<DataDir> {
-    require_data_dir(settings)?;
-    server::open(settings, purpose).map_err(|error| match error.downcast_ref() {
-        Some(OpenError::Missing { .. }) => anyhow!(
-            "there is no database in {}: name another directory with --data-dir. If there was one, \
-             put it back or restore a backup; the first one is made by `countersign serve`",
-            settings.data_dir.display()
-        ),
-        _ => error,
-    })
-}
-
-/// Opens the database to change something in it. The claim keeps it from being replaced meanwhile.
-fn open_to_change(settings: &Settings) -> anyhow::Result<(Claim, DataDir)> {
-    require_data_dir(settings)?;
-    make_room_if_full(settings);
-    Ok((Claim::shared(&settings.data_dir)?, open(settings)?))
-}
-
-/// On a full disk, gives up what the server keeps there for this moment.
-fn make_room_if_full(settings: &Settings) {
-    match give_up_ballast(&server::database_path(settings)) {
-        Ok(Some(path)) => output::remark(format!(
-            "the disk is full: removed {}, which was kept for that, to have room",
-            path.display()
-        )),
-        Ok(None) => {}
-        Err(error) => output::remark(format!("the disk cannot be asked how full it is: {error}")),
-    }
-}
-
-fn require_data_dir(settings: &Settings) -> anyhow::Result<()> {
-    ensure!(
-        settings.data_dir.is_dir(),
-        "there is no data directory {}: name it with --data-dir, or let `countersign serve` make \
-         it",
-        settings.data_dir.display()
-    );
-    Ok(())
-}
-
-/// Refuses a database that no server has ever used: it has no vault that a key could open.
-async fn require_vault(store: &dyn VaultStore) -> anyhow::Result<()> {
-    match store.vault().await? {
-        Some(_) => Ok(()),
-        None => Err(RekeyError::Empty.into()),
-    }
-}
-
-/// How much of a list is wanted.
-#[derive(Args)]
-struct Limit {
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
-}
-
-impl Limit {
-    /// One more, which shows that there are more.
-    const fn and_one(&self) -> u32 {
-        self.limit.saturating_add(1)
-    }
-
-    /// Cuts `items` to what is wanted, and says whether there were more.
-    fn cut<T>(&self, items: &mut Vec<T>) -> bool {
-        let limit = self.limit as usize;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        more
-    }
-}
-
-/// What to say when an act on the account `name` fails.
-fn explain(name: &AccountName) -> impl Fn(AdminError) -> anyhow::Error {
-    move |error| match error {
-        AdminError::NoAccount => anyhow!(
-            "there is no account {name}: `countersign admin accounts list` shows all of them"
-        ),
-        AdminError::Disabled => anyhow!(
-            "{name} is disabled, and nobody shall get into it: `countersign admin accounts enable \
-             {name}` comes first"
-        ),
-        error => error.into(),
-    }
-}
-
-/// One set of those that the command line gives.
-fn union(scopes: &[Scopes]) -> anyhow::Result<Scopes> {
-    let empty = Scopes::none();
-    Ok(scopes.iter().try_fold(empty, |all, scopes| all.union(scopes))?)
-}
-
-/// `one account`, `3 accounts`.
-fn count(number: impl Into<u64>, noun: &str) -> String {
-    match number.into() {
-        1 => format!("1 {noun}"),
-        number => format!("{number} {noun}s"),
     }
 }

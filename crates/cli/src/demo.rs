@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use tokio::sync::oneshot;
 
-use crate::{config::Settings, serve, server::Allowed};
+use crate::{config::Settings, serve, startup::Allowed};
 use stage::Stage;
 
 /// How long the server may take to start.

@@ -13,8 +13,8 @@ use countersign_store::sqlite::{Memory, OpenError, Presence, ServerLock, make_ro
 
 use crate::{
     config::Settings,
+    data_dir::{Purpose, database_path},
     master_key, output,
-    server::{Purpose, database_path},
 };
 
 /// What the server is started for: [`Purpose::FirstStart`] or [`Purpose::Serve`]. `anew` says that a

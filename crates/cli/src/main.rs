@@ -5,6 +5,7 @@ mod acting;
 mod admin;
 mod client;
 mod config;
+mod data_dir;
 mod demo;
 mod first_start;
 mod hardening;
@@ -15,7 +16,7 @@ mod notify;
 mod output;
 mod secret_file;
 mod serve;
-mod server;
+mod startup;
 mod time;
 
 use std::process::ExitCode;

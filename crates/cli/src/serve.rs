@@ -28,7 +28,7 @@ use crate::{
     notify::{self, State},
     output,
     secret_file::{self, Keeper},
-    server::{self, Allowed, Opened},
+    startup::{self, Allowed, Opened},
 };
 
 /// How often the certificate files are looked at.
@@ -180,7 +180,7 @@ pub(crate) async fn serve(
     let issuer = origin.origin().to_owned();
     let limits = settings.connections(&origin)?;
     let opened =
-        on_a_thread_of_its_own(|| server::start(settings, allowed, || settings.policy(origin)))?;
+        on_a_thread_of_its_own(|| startup::start(settings, allowed, || settings.policy(origin)))?;
     let app = App::new(Arc::clone(&opened.authority), transport);
     let store_metrics = Arc::clone(&app.metrics);
     let log = AccessLog::of(&app);

@@ -10,7 +10,12 @@ use countersign_authority::{
 use countersign_protocol::Scopes;
 use serde_json::{Value, json};
 
-use super::{Limit, count, explain, keys, open, open_to_change, table, union};
+use super::{
+    arguments::{Limit, union},
+    database::{open, open_to_change},
+    keys, table,
+    words::{count, explain},
+};
 use crate::{config::Settings, output, time::to_rfc3339};
 
 #[derive(Subcommand)]

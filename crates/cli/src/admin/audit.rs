@@ -15,11 +15,11 @@ use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{Limit, explain, open, table};
+use super::{arguments::Limit, database::open, table, words::explain};
 use crate::{
     config::Settings,
+    data_dir::DataDir,
     output,
-    server::DataDir,
     time::{parse_duration, parse_rfc3339, to_rfc3339, to_rfc3339_millis},
 };
 

@@ -10,7 +10,7 @@ use countersign_authority::audit::{AuditEvent, EventKind};
 use countersign_store::sqlite::DatabaseSummary;
 use countersign_system::SystemRandom;
 
-use super::{count, open};
+use super::{database::open, words::count};
 use crate::{config::Settings, master_key, output};
 
 #[derive(Args)]

@@ -4,8 +4,8 @@ use anyhow::{anyhow, ensure};
 use countersign_authority::key_life::KeyState;
 use countersign_store::sqlite::{ServerLock, inspect_log};
 
-use super::{backup::describe, count, open, signing_keys};
-use crate::{config::Settings, output, server::database_path};
+use super::{backup::describe, database::open, signing_keys, words::count};
+use crate::{config::Settings, data_dir::database_path, output};
 
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut failures = report_log(settings)?;

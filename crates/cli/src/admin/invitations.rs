@@ -12,7 +12,12 @@ use countersign_authority::{
 use countersign_protocol::UnixTime;
 use serde_json::{Value, json};
 
-use super::{Limit, accounts::scopes_text, open, open_to_change, table};
+use super::{
+    accounts::scopes_text,
+    arguments::Limit,
+    database::{open, open_to_change},
+    table,
+};
 use crate::{config::Settings, output, time::to_rfc3339};
 
 #[derive(Subcommand)]

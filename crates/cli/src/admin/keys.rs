@@ -9,7 +9,11 @@ use countersign_authority::{
 use countersign_protocol::{UnixTime, keys::Thumbprint};
 use serde_json::{Value, json};
 
-use super::{explain, open, open_to_change, table};
+use super::{
+    database::{open, open_to_change},
+    table,
+    words::explain,
+};
 use crate::{config::Settings, output, time::to_rfc3339};
 
 #[derive(Subcommand)]

@@ -6,21 +6,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use countersign_authority::{
-    ports::Ports,
-    rekey::Rekey,
-    vault::{MasterKey, Vault},
-};
-use countersign_protocol::UnixTime;
+use countersign_authority::vault::{MasterKey, Vault};
 use countersign_store::sqlite::ServerLock;
 use countersign_system::SystemRandom;
 
-use super::{claim::Claim, make_room_if_full, open_for, require_data_dir, require_vault};
+use super::{
+    claim::Claim,
+    database::{make_room_if_full, open_for, rekey, require_data_dir, require_vault},
+};
 use crate::{
     config::Settings,
+    data_dir::{DataDir, Purpose},
     master_key::{self, Found, Source},
     output,
-    server::{DataDir, Purpose},
 };
 
 #[derive(Args)]
@@ -137,11 +135,6 @@ async fn change_with_file(
         format!("leave {} as it is: the next start finds out whether it counts", next.display())
     })?;
     master_key::adopt_next(directory)
-}
-
-/// A change of the master key of the store behind `ports`.
-fn rekey(ports: &Ports, now: UnixTime) -> Rekey<'_> {
-    Rekey { vaults: &*ports.store, signing_keys: &*ports.store, now, random: &SystemRandom }
 }
 
 async fn change(data_dir: &DataDir, old: &MasterKey, new: &MasterKey) -> anyhow::Result<()> {

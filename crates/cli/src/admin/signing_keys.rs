@@ -21,12 +21,16 @@ use countersign_protocol::{
 use countersign_system::SystemRandom;
 use serde_json::{Value, json};
 
-use super::{claim::Claim, make_room_if_full, open, require_data_dir, require_vault, table};
+use super::{
+    claim::Claim,
+    database::{make_room_if_full, open, require_data_dir, require_vault},
+    table,
+};
 use crate::{
     config::Settings,
+    data_dir::DataDir,
     master_key::{self, Source},
     output,
-    server::DataDir,
     time::to_rfc3339,
 };
 

@@ -21,10 +21,13 @@ use zeroize::Zeroizing;
 use super::{
     super::{
         class_list::{self, BadLine},
-        count, explain, open_to_change,
+        database::open_to_change,
+        words::{count, explain},
     },
-    command, has_account, invite_all, open_codes, remark_on_earlier, warn_if_closed,
-    what_else_happens,
+    making::{
+        command, has_account, invite_all, open_codes, remark_on_earlier, warn_if_closed,
+        what_else_happens,
+    },
 };
 use crate::{config::Settings, output, time::to_rfc3339};
 

@@ -12,15 +12,15 @@ use countersign_authority::{
 };
 use countersign_system::SystemRandom;
 
-use super::{
-    super::{count, require_vault},
-    rekey,
+use super::super::{
+    database::{rekey, require_vault},
+    words::count,
 };
 use crate::{
     client::terminal::confirm,
+    data_dir::DataDir,
     master_key::{self, Source},
     output,
-    server::DataDir,
 };
 
 /// So many accounts are named, one by one.
@@ -34,8 +34,7 @@ pub(super) async fn run(
     yes: bool,
 ) -> anyhow::Result<()> {
     let ports = &data_dir.ports;
-    let stores = (&*ports.store, &*ports.store);
-    require_vault(stores.0).await?;
+    require_vault(&*ports.store).await?;
     let variable = refuse_if_found(directory, data_dir).await?;
     // Whoever keeps the key outside and gives a new one keeps that outside too.
     let in_file = given.is_none() || variable.is_none();
@@ -84,7 +83,7 @@ pub(super) async fn run(
 
 /// Has the copy of a backup open with the present master key of `directory`, or with a new one where
 /// there is none. Returns where that key is.
-pub(in super::super) async fn of_backup(
+pub(crate) async fn of_backup(
     directory: &Path,
     copy: &DataDir,
     yes: bool,

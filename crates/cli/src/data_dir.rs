@@ -1,27 +1,16 @@
-//! Opens what lies in a data directory: store, vault, authority.
+//! Opens the database of a data directory, with everything that an authority needs of the outside.
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, ensure};
-use countersign_authority::{
-    Authority,
-    audit::{AuditEvent, EventKind},
-    policy::Policy,
-    ports::{Clock, Ports},
-};
+use anyhow::ensure;
+use countersign_authority::ports::{Clock, Ports};
 use countersign_memory::Capacity;
 use countersign_store::sqlite::{
-    InstallationId, Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, create_private_dir,
-    installation_in_file,
+    InstallationId, Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, installation_in_file,
 };
 use countersign_system::{SystemClock, SystemRandom};
 
-use crate::{
-    access, acting,
-    config::Settings,
-    first_start,
-    master_key::{self, Source},
-};
+use crate::{access, acting, config::Settings};
 
 /// An opened data directory.
 pub(crate) struct DataDir {
@@ -55,7 +44,7 @@ pub(crate) fn open(settings: &Settings, purpose: Purpose) -> anyhow::Result<Data
 }
 
 /// The same; `accept_loss` says that a missing write-ahead log is accepted.
-fn open_accepting(
+pub(crate) fn open_accepting(
     settings: &Settings,
     purpose: Purpose,
     accept_loss: bool,
@@ -97,64 +86,8 @@ fn open_accepting(
     Ok(DataDir { store, ports })
 }
 
-/// What a server holds while it runs.
-pub(crate) struct Opened {
-    pub(crate) authority: Arc<Authority>,
-    pub(crate) store: Arc<SqliteStore>,
-    pub(crate) master_key: Source,
-    /// Whether the database was made just now.
-    pub(crate) is_new: bool,
-    /// Keeps a second server out of the data directory.
-    pub(crate) lock: ServerLock,
-}
-
-/// What the operator has allowed a start to do, which it would refuse otherwise.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Allowed {
-    /// To make a new database where there may have been one.
-    pub(crate) anew: bool,
-    /// To go on without the write-ahead log that belongs to the database.
-    pub(crate) loss: bool,
-}
-
-/// Opens everything that a server needs.
-pub(crate) async fn start(
-    settings: &Settings,
-    allowed: Allowed,
-    policy: impl FnOnce() -> anyhow::Result<Policy>,
-) -> anyhow::Result<Opened> {
-    let policy = policy()?;
-    let lock = lock(settings).map_err(|error| access::explain(&settings.data_dir, error))?;
-    let purpose = first_start::decide(settings, &lock, allowed.anew)?;
-    let may_make_key = purpose == Purpose::FirstStart;
-    let keys = master_key::find(&settings.data_dir, may_make_key, &SystemRandom)?;
-    let DataDir { ports, store } = open_accepting(settings, purpose, allowed.loss)?;
-    check_installation(settings, store.installation())?;
-    if store.lacked_log() {
-        let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseLossAccepted)
-            .detail("the write-ahead log was missing".to_owned());
-        ports.store.append(vec![event]).await?;
-    }
-    let (vault, found) =
-        master_key::open_vault(&settings.data_dir, keys, &*ports.store, master_key::IF_LOST)
-            .await?;
-    let found = master_key::settle(&settings.data_dir, found)?;
-    master_key::warn_if_weak(&found);
-    let authority = Arc::new(Authority::start(policy, ports, vault).await?);
-    lock.remember(Memory::Installation(store.installation()))?;
-    let is_new = purpose == Purpose::FirstStart;
-    Ok(Opened { authority, store, master_key: found.source, is_new, lock })
-}
-
-/// Takes the data directory for this server, and makes it if it is not there.
-fn lock(settings: &Settings) -> anyhow::Result<ServerLock> {
-    create_private_dir(&settings.data_dir)
-        .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
-    Ok(ServerLock::acquire(&settings.data_dir)?)
-}
-
 /// Refuses a database that was put in the place of the one that was used here before.
-fn check_installation(settings: &Settings, found: InstallationId) -> anyhow::Result<()> {
+pub(crate) fn check_installation(settings: &Settings, found: InstallationId) -> anyhow::Result<()> {
     let Memory::Installation(expected) = ServerLock::memory_in(&settings.data_dir)? else {
         return Ok(());
     };

@@ -1,0 +1,115 @@
+//! What one code and the codes for a list have in common.
+
+use std::{collections::HashSet, time::Duration};
+
+use countersign_authority::{
+    Administration, RegistrationKey,
+    account::{AccountName, Username},
+    invitation::{OneTimePassword, Purpose},
+    ports::AccountStore,
+};
+use countersign_protocol::{Scopes, UnixTime};
+use countersign_system::SystemRandom;
+
+use super::super::signing_keys;
+use crate::{config::Settings, data_dir::DataDir, output};
+
+/// The command that uses a code, as far as this configuration knows it. The code itself is written
+/// once, to standard output.
+pub(super) fn command(settings: &Settings, verb: &str, name: &str) -> String {
+    // A server that listens on every address, or on a port of the system's choice, has no URL here.
+    let origin = settings.origin(settings.listen).ok();
+    let origin = origin.filter(|_| settings.issuer.is_some() || settings.listen.port() != 0);
+    let server = origin.map_or_else(String::new, |origin| format!(" --server {}", origin.origin()));
+    format!("countersign {verb} {name} --code CODE{server}")
+}
+
+/// Those of `usernames` who have a code to register that works.
+pub(super) async fn open_codes(
+    data_dir: &DataDir,
+    usernames: &[Username],
+) -> anyhow::Result<Vec<Username>> {
+    let ports = &data_dir.ports;
+    let now = ports.clock.now();
+    let mut all = ports.store.invitations(u32::MAX).await?;
+    all.retain(|one| one.purpose == Purpose::Register && one.is_usable(now));
+    let open: HashSet<_> =
+        all.iter().filter_map(|one| Some(one.username.as_ref()?.folded())).collect();
+    Ok(usernames.iter().filter(|username| open.contains(&username.folded())).cloned().collect())
+}
+
+/// Makes invitations with passwords, which work until the moment that is returned.
+pub(super) async fn invite_all(
+    settings: &Settings,
+    data_dir: &DataDir,
+    invited: &[(Username, OneTimePassword)],
+    scopes: &Scopes,
+    expires: Duration,
+) -> anyhow::Result<UnixTime> {
+    let ports = &data_dir.ports;
+    let (vault, _) = signing_keys::open_vault(settings, data_dir).await?;
+    let key = RegistrationKey::open(&*ports.store, &vault, &SystemRandom).await?;
+    let expires_at = ports.clock.now() + expires;
+    let administration = Administration::new(ports);
+    administration.invite_with_passwords(invited, scopes, expires_at, &key).await?;
+    warn_if_closed(settings);
+    Ok(expires_at)
+}
+
+pub(super) async fn has_account(
+    accounts: &dyn AccountStore,
+    username: &Username,
+) -> anyhow::Result<bool> {
+    Ok(accounts.account(&AccountName::Username(username.clone())).await?.is_some())
+}
+
+/// What the use of a code to recover does to the other keys, and to the password.
+pub(super) const fn what_else_happens(revoke_others: bool) -> &'static str {
+    if revoke_others {
+        "its use revokes everything else that logs in to the account"
+    } else {
+        "everything else that logs in to the account stays: if a key is in strange hands, revoke it \
+         (`countersign admin keys list`), or make another code with --revoke-others"
+    }
+}
+
+pub(super) fn remark_on_earlier(earlier: &[Username]) {
+    if !earlier.is_empty() {
+        let names: Vec<_> = earlier.iter().map(Username::as_str).collect();
+        output::remark(format!(
+            "an earlier code works too for {}: `countersign admin invitations list` shows it, and \
+             `withdraw` ends it",
+            names.join(", ")
+        ));
+    }
+}
+
+pub(super) fn warn_if_closed(settings: &Settings) {
+    if settings.enrolment == "closed" {
+        output::remark("WARNING: by this configuration enrolment is closed, even to the invited");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_invited_are_told_the_command_with_name_and_server() {
+        let command = |text: &str, name: &str| {
+            let settings: Settings = toml::from_str(text).unwrap();
+            command(&settings, "register", name)
+        };
+        assert_eq!(
+            command("issuer = \"https://auth.example.com\"", "alice"),
+            "countersign register alice --code CODE --server https://auth.example.com"
+        );
+        assert_eq!(
+            command("", "NAME"),
+            "countersign register NAME --code CODE --server http://127.0.0.1:8080"
+        );
+        for unknown in ["listen = \"0.0.0.0:80\"", "listen = \"127.0.0.1:0\""] {
+            assert_eq!(command(unknown, "bob"), "countersign register bob --code CODE");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The rehearsal of a restore: everything that could fail, on a copy of the backup.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use countersign_authority::{
+    Administration,
+    audit::{AuditEvent, AuditFilter, EventKind},
+    invitation,
+};
+use countersign_protocol::UnixTime;
+use countersign_store::sqlite::Restored;
+
+use super::super::{claim::Claim, database::require_vault, rekey::abandon, signing_keys};
+use crate::{
+    config::Settings,
+    data_dir::{self, DataDir, Purpose, database_path},
+    master_key::{self, Found, Source},
+    time::to_rfc3339,
+};
+
+/// What to do where the present key is not that of the backup.
+pub(super) const IF_LOST: &str = "Where the key was changed after the backup was made (`admin rekey`), the one of \
+    that time is needed, which --keep-old has kept. If it is lost for good: `countersign admin \
+    restore FILE --abandon-signing-keys`";
+
+/// A copy of a backup in a directory of its own, which goes when this is dropped.
+pub(super) struct Rehearsal<'a> {
+    settings: &'a Settings,
+    /// The same, but for the copy.
+    copied: Settings,
+    _claim: Claim,
+}
+
+impl<'a> Rehearsal<'a> {
+    pub(super) fn begin(settings: &'a Settings, backup: &Path) -> anyhow::Result<Self> {
+        let data_dir = &settings.data_dir;
+        let private_dir = |path: &Path, recursive| {
+            let describe = || format!("cannot make the directory {}", path.display());
+            DirBuilder::new().recursive(recursive).mode(0o700).create(path).with_context(describe)
+        };
+        private_dir(data_dir, true)?;
+        let claim = Claim::alone(data_dir)?;
+        let directory = data_dir.join("restore-rehearsal");
+        // One that was interrupted has left its copy.
+        remove_dir(&directory).with_context(|| format!("cannot clear {}", directory.display()))?;
+        private_dir(&directory, false)?;
+        let copied = Settings { data_dir: directory, ..settings.clone() };
+        let rehearsal = Self { settings, copied, _claim: claim };
+        let copy = database_path(&rehearsal.copied);
+        copy_private(backup, &copy)
+            .with_context(|| format!("cannot copy {} to {}", backup.display(), copy.display()))?;
+        Ok(rehearsal)
+    }
+
+    /// Opens the copy as a server would, which brings it up to date.
+    pub(super) async fn open(&self, keys: Vec<Found>) -> anyhow::Result<Opened> {
+        let data_dir = data_dir::open(&self.copied, Purpose::Rehearsal)?;
+        let vaults = &*data_dir.ports.store;
+        require_vault(vaults).await?;
+        let directory = &self.settings.data_dir;
+        let (vault, found) = master_key::open_vault(directory, keys, vaults, IF_LOST).await?;
+        signing_keys::open_all(self.settings, &data_dir, &vault).await?;
+        Opened::of(data_dir, found.source).await
+    }
+
+    /// Opens the copy without its master key, which is lost.
+    pub(super) async fn abandon(&self, yes: bool) -> anyhow::Result<Opened> {
+        let data_dir = data_dir::open(&self.copied, Purpose::Rehearsal)?;
+        require_vault(&*data_dir.ports.store).await?;
+        let source = abandon::of_backup(&self.settings.data_dir, &data_dir, yes).await?;
+        Opened::of(data_dir, source).await
+    }
+
+    pub(super) fn perform(&self) -> anyhow::Result<Restored> {
+        let (copy, database) = (database_path(&self.copied), database_path(self.settings));
+        Ok(countersign_store::sqlite::restore(&copy, &database)?)
+    }
+}
+
+impl Drop for Rehearsal<'_> {
+    fn drop(&mut self) {
+        // The next restore tries again.
+        let _: io::Result<()> = remove_dir(&self.copied.data_dir);
+    }
+}
+
+/// The opened copy.
+pub(super) struct Opened {
+    pub(super) data_dir: DataDir,
+    /// Where the key was that opens it.
+    pub(super) source: Source,
+    /// The time of its newest audit event: it was made then or later.
+    pub(super) newest: UnixTime,
+}
+
+impl Opened {
+    async fn of(data_dir: DataDir, source: Source) -> anyhow::Result<Self> {
+        let newest = data_dir.ports.store.events(&AuditFilter::default(), 1).await?;
+        let newest = newest.first().map_or(UnixTime::EPOCH, |recorded| recorded.event.at);
+        Ok(Self { data_dir, source, newest })
+    }
+
+    pub(super) async fn record_restore(&self, backup: &Path) -> anyhow::Result<()> {
+        let ports = &self.data_dir.ports;
+        let newest = to_rfc3339(self.newest);
+        let detail = format!("from {}, whose newest event is of {newest}", backup.display());
+        let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseRestored).detail(detail);
+        Ok(ports.store.append(vec![event]).await?)
+    }
+
+    /// Withdraws the recovery codes that are unused in the backup: each may have been used since,
+    /// and whoever has read it would get into the account. Returns the names of the accounts.
+    ///
+    /// Enrolment codes stay. What was registered with one since is gone, so its owner needs it again.
+    pub(super) async fn withdraw_recovery_codes(&self) -> anyhow::Result<Vec<String>> {
+        let ports = &self.data_dir.ports;
+        let administration = Administration::new(ports);
+        let mut withdrawn = Vec::new();
+        for made in ports.store.invitations(u32::MAX).await? {
+            if let invitation::Purpose::Recover { .. } = made.purpose
+                && made.used_at.is_none()
+            {
+                administration.withdraw_invitation(&made.code_hash).await?;
+                withdrawn.extend(made.username.map(|username| username.to_string()));
+            }
+        }
+        Ok(withdrawn)
+    }
+}
+
+fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut File::open(from)?, &mut copy).map(drop)
+}
+
+fn remove_dir(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}

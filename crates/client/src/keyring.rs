@@ -4,6 +4,7 @@
 //! moment, under a lock, and replaces the file in one step; so two programs do not lose each
 //! other's changes, and a crash leaves the old file or the new one.
 
+mod cost;
 mod entry;
 mod envelope;
 mod error;
@@ -21,8 +22,8 @@ use countersign_protocol::envelope::aes_gcm::SealingKey;
 use countersign_protocol::ports::{Random, random_bytes};
 use zeroize::Zeroizing;
 
+pub use self::cost::{KdfCost, KdfCostError};
 pub use self::entry::{Entry, EntryKeyError, EntryName, EntryNameError};
-pub use self::envelope::{KdfCost, KdfCostError};
 pub use self::error::KeyringError;
 pub use self::passphrase::{Passphrase, PassphraseError};
 

@@ -37,6 +37,14 @@ impl AccessToken {
     }
 }
 
+/// A token as a server issues it.
+pub(crate) struct IssuedToken {
+    pub(crate) token: AccessToken,
+    pub(crate) expires_at: UnixTime,
+    /// The granted scopes, separated by spaces, where the server named them.
+    pub(crate) scope: Option<String>,
+}
+
 /// A text that cannot be an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not an access token: it is empty, too long, or has characters that no token has")]

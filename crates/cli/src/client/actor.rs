@@ -200,13 +200,10 @@ impl Actor {
 
     /// Goes on with a token. When the server refuses it, the session logs in as [`Self::login`] does.
     pub(super) fn resume(&self, token: SavedToken) -> Session {
+        let subject = self.subject.clone();
         let renewal = match self.entry().and_then(Entry::password) {
-            Some(password) => Renewal::Password { account: self.subject.clone(), password },
-            None => Renewal::Key {
-                key: Arc::clone(&self.key),
-                subject: self.subject.clone(),
-                scope: token.scope.clone(),
-            },
+            Some(password) => Renewal::by_password(subject, password),
+            None => Renewal::by_key(Arc::clone(&self.key), subject, token.scope.clone()),
         };
         self.client.resume(Arc::clone(&self.key), token).renewed_by(renewal)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use countersign_protocol::keys::SignError;
 use countersign_protocol::tokens::offered_session::UnfitSession;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// Why a request did not lead to what it was for.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ pub enum ClientError {
         /// The issuer identifier.
         issuer: String,
     },
-    /// A request in the *signjwt* dialect would carry the session's signature to somebody else.
+    /// The request would carry the signature of a session to somebody else.
     #[error(
         "{origin} is not {issuer}, where the session is: a signature of signjwt covers no method, URL or body, so {origin} could make another request to {issuer} with it; nothing was signed"
     )]
@@ -118,7 +118,7 @@ pub enum ClientError {
         /// What the network said.
         reason: String,
     },
-    /// What the server sent to be signed in the *signjwt* dialect is no session of its own.
+    /// What the server sent to be signed is no session of its own.
     #[error("{issuer} sent no session of its own to be signed: {reason}; nothing was signed")]
     UnfitSession {
         /// The issuer identifier.

@@ -6,9 +6,10 @@ use countersign_protocol::wire;
 use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Deserializer};
 
-use super::client::json_message;
-use super::transport::{MAX_API_ANSWER, Message};
-use super::{ClientError, Session};
+use super::error::ClientError;
+use super::message::Message;
+use super::session::Session;
+use super::transport::MAX_API_ANSWER;
 use crate::proof::NewKeyProof;
 
 /// A key that an account logs in with, or once did.
@@ -73,7 +74,7 @@ impl Session {
                     ("label", label.into()),
                     ("new_key_proof", proof.into()),
                 ];
-                Ok(json_message(Method::POST, members))
+                Ok(Message::json(Method::POST, members))
             })
             .await?;
         response.into_success(&target)?;
@@ -86,7 +87,7 @@ impl Session {
     /// When the server refuses, for instance because the account has no such live key.
     pub async fn rename_key(&self, thumbprint: Thumbprint, label: &str) -> Result<(), ClientError> {
         let target = self.api(&wire::path::key(&thumbprint.to_string()))?;
-        let message = json_message(Method::PATCH, [("label", label.into())]);
+        let message = Message::json(Method::PATCH, [("label", label.into())]);
         let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(message.clone())).await?;
         response.into_success(&target).map(drop)
     }

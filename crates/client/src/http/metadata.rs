@@ -3,9 +3,10 @@
 use countersign_protocol::wire;
 use serde::Deserialize;
 
+use super::error::ClientError;
+use super::message::Message;
 use super::target::Target;
-use super::transport::{MAX_API_ANSWER, Message};
-use super::{ClientError, Transport};
+use super::transport::{MAX_API_ANSWER, Transport};
 
 /// The grant by which a key logs in (RFC 7523 §2.1).
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use countersign_protocol::wire;
 use http::HeaderName;
 
-use super::Response;
+use super::message::Response;
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
 

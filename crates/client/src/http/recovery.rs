@@ -5,10 +5,11 @@ use countersign_protocol::wire;
 use http::Method;
 use serde::Deserialize;
 
-use super::client::{json_message, unexpected};
+use super::client::Client;
+use super::error::ClientError;
+use super::message::Message;
 use super::target::Target;
-use super::transport::{MAX_API_ANSWER, Message};
-use super::{Client, ClientError};
+use super::transport::MAX_API_ANSWER;
 use crate::password::Password;
 
 /// Which account somebody wants back into, and with what.
@@ -57,7 +58,7 @@ impl Client {
             ("public_key", key.public_key().to_jwk().into()),
             ("label", recovery.label.into()),
         ];
-        let message = json_message(Method::POST, members);
+        let message = Message::json(Method::POST, members);
         let response = self
             .exchange(self.nonces(), &target, MAX_API_ANSWER, |attempt| {
                 attempt.proven_with_body(key, &target, message.clone())
@@ -65,7 +66,7 @@ impl Client {
             .await?;
         let Answer { thumbprint, recovered } = response.into_json(&target)?;
         if thumbprint != key.public_key().thumbprint() {
-            return Err(unexpected(&target, "it let another key in than the one it was given"));
+            return Err(target.unexpected("it let another key in than the one it was given"));
         }
         Ok(recovered)
     }
@@ -89,11 +90,10 @@ impl Client {
 
         let target = self.recovery_address(account)?;
         let members = [("code", code.into()), ("new_password", true.into())];
-        let message: Message = json_message(Method::POST, members);
-        let response = self.transport().send_to(&target, message, MAX_API_ANSWER).await?;
-        let Answer { password, recovered } = response.into_json(&target)?;
-        let password =
-            Password::new(password).map_err(|error| unexpected(&target, &error.to_string()))?;
+        let message = Message::json(Method::POST, members);
+        let Answer { password, recovered } =
+            self.ask(&target, message).await?.into_json(&target)?;
+        let password = Password::new(password).map_err(|error| target.unexpected(error))?;
         Ok((recovered, password))
     }
 

@@ -10,8 +10,8 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 use serde_json::{Map, Value};
 
-use super::Response;
 use super::challenge::dpop_challenge;
+use super::message::Response;
 
 /// Longer texts of a server are cut off.
 const MAX_CHARS: usize = 500;
@@ -97,8 +97,8 @@ fn oauth_error(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
 fn problem(body: &Map<String, Value>) -> (Option<String>, Option<String>) {
     let kind = text(body, "type").filter(|kind| kind != "about:blank");
     let code = kind.map(|kind| kind.strip_prefix(TYPES).unwrap_or(&kind).to_owned());
-    // The title says what the code says already; the detail is about this request. *gradecoin* has
-    // neither.
+    // The title says what the code says already; the detail is about this request. Some
+    // dialects have neither.
     let message = ["detail", "title", "message"].into_iter().find_map(|name| text(body, name));
     (code, message)
 }

@@ -1,14 +1,15 @@
 //! Another token in place of one that is refused: the signing key of the server was withdrawn, its
 //! database restored from a backup, the token revoked or past its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use countersign_protocol::UnixTime;
-use countersign_protocol::keys::{PrivateKey, PublicKey};
+use countersign_protocol::keys::PrivateKey;
 
-use super::{Client, ClientError, Login, Refusal, Session};
-use crate::password::Password;
-use crate::token::AccessToken;
+use super::client::Client;
+use super::error::ClientError;
+use super::refusal::Refusal;
+use crate::token::{AccessToken, IssuedToken};
 
 /// So many logins in place of refused tokens are made within [`WINDOW`]. More than one, since requests
 /// that are under way at the same time are refused together; and few, since an API that takes each
@@ -16,55 +17,38 @@ use crate::token::AccessToken;
 const MOST: u8 = 4;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How a session logs in again.
-pub enum Renewal {
-    /// With a key of the account.
-    Key {
-        /// The key. The session's own, unless that is a session key.
-        key: Arc<PrivateKey>,
-        /// The account id or the username.
-        subject: String,
-        /// The scopes to ask for, separated by single spaces.
-        scope: Option<String>,
-    },
-    /// With a password, in the *jwks-server* dialect.
-    Password {
-        /// The account id or the username.
-        account: String,
-        /// The password.
-        password: Password,
-    },
-    /// With the session's own key, in the *passwordless* dialect.
-    Passwordless {
-        /// The account id or the username.
-        account: String,
-        /// The key by which the server proves itself.
-        server_key: PublicKey,
-    },
+/// How a session logs in again: see the constructors.
+pub struct Renewal(Box<dyn Renew>);
+
+/// A way to log in, with all that it needs.
+pub(super) trait Renew: Send + Sync {
+    /// Logs in, for a token that is bound to `bound_to`.
+    fn renew<'a>(
+        &'a self,
+        client: &'a Client,
+        bound_to: &'a Arc<PrivateKey>,
+        resource: Option<&'a str>,
+    ) -> Renewed<'a>;
 }
 
+/// A login that is under way.
+pub(super) type Renewed<'a> =
+    Pin<Box<dyn Future<Output = Result<IssuedToken, ClientError>> + Send + 'a>>;
+
 impl Renewal {
-    /// Logs in, for tokens that are bound to `bound_to`.
+    /// By this way.
+    pub(super) fn by(way: impl Renew + 'static) -> Self {
+        Self(Box::new(way))
+    }
+
+    /// Logs in, for a token that is bound to `bound_to`.
     pub(super) async fn log_in(
         &self,
         client: &Client,
         bound_to: &Arc<PrivateKey>,
         resource: Option<&str>,
-    ) -> Result<Session, ClientError> {
-        match self {
-            Self::Key { key, subject, scope } => {
-                let is_own = Arc::ptr_eq(key, bound_to);
-                let session_key = (!is_own).then(|| Arc::clone(bound_to));
-                let login = Login { subject, scope: scope.as_deref(), resource, session_key };
-                client.login(key, &login).await
-            }
-            Self::Password { account, password } => {
-                client.login_with_password(bound_to, account, password).await
-            }
-            Self::Passwordless { account, server_key } => {
-                client.login_passwordless(bound_to, account, server_key).await
-            }
-        }
+    ) -> Result<IssuedToken, ClientError> {
+        self.0.renew(client, bound_to, resource).await
     }
 }
 
@@ -84,7 +68,8 @@ pub(super) struct Current {
 }
 
 impl Current {
-    pub(super) fn new(token: AccessToken, expires_at: UnixTime, scope: Option<String>) -> Self {
+    pub(super) fn new(issued: IssuedToken) -> Self {
+        let IssuedToken { token, expires_at, scope } = issued;
         let (token, renewals) = (Arc::new(token), (UnixTime::EPOCH, 0));
         let (renewal, refused_login) = (None, None);
         Self { token, expires_at, scope, renewal, is_new: false, refused_login, renewals }
@@ -104,9 +89,10 @@ impl Current {
     }
 
     /// Takes the token of a new login. One that was ended meanwhile stays so.
-    pub(super) fn replace_by(&mut self, new: Self) {
-        let Self { token, expires_at, scope, .. } = new;
-        (self.token, self.expires_at, self.scope, self.is_new) = (token, expires_at, scope, true);
+    pub(super) fn replace_by(&mut self, new: IssuedToken) {
+        let IssuedToken { token, expires_at, scope } = new;
+        (self.token, self.expires_at, self.scope) = (Arc::new(token), expires_at, scope);
+        self.is_new = true;
         self.refused_login = None;
     }
 }

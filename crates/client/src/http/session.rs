@@ -9,14 +9,16 @@ use http::header::AUTHORIZATION;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::client::{Attempt, DPOP, form_message, sensitive};
+use super::client::{Attempt, Client};
+use super::error::ClientError;
+use super::message::{DPOP, Message, Request, Response, sensitive};
 use super::nonces::Nonces;
+use super::refusal::Refusal;
 use super::renewal::{Current, Renewal};
 use super::target::Target;
-use super::transport::{MAX_API_ANSWER, Message};
-use super::{Client, ClientError, Refusal, Request, Response};
+use super::transport::MAX_API_ANSWER;
 use crate::proof::Proof;
-use crate::token::{AccessToken, SavedToken};
+use crate::token::{AccessToken, IssuedToken, SavedToken};
 
 /// A logged-in key. Requests may be sent concurrently.
 ///
@@ -48,17 +50,28 @@ pub struct WhoAmI {
     pub others: Map<String, Value>,
 }
 
-impl Session {
-    pub(super) fn new(
-        client: Client,
-        key: Arc<PrivateKey>,
-        saved: SavedToken,
-        scope: Option<String>,
-    ) -> Self {
+impl Client {
+    /// Goes on with a token of an earlier session, bound to `key`. When it is refused, the session
+    /// logs in again only if it is told how, by [`Session::renewed_by`].
+    pub fn resume(&self, key: Arc<PrivateKey>, saved: SavedToken) -> Session {
         let SavedToken { token, expires_at, nonces, resource, scope: asked_scope } = saved;
-        let nonces = nonces.into_iter().collect();
-        let current = Mutex::new(Current::new(token, expires_at, scope));
-        Self { client, key, current, resource, asked_scope, nonces }
+        let session = self.session(key, IssuedToken { token, expires_at, scope: None });
+        Session { resource, asked_scope, nonces: nonces.into_iter().collect(), ..session }
+    }
+
+    /// A session with a token that is for this server and everything that the account may do.
+    pub(super) fn session(&self, key: Arc<PrivateKey>, issued: IssuedToken) -> Session {
+        let current = Mutex::new(Current::new(issued));
+        let (resource, asked_scope, nonces) = (None, None, Nonces::default());
+        Session { client: self.clone(), key, current, resource, asked_scope, nonces }
+    }
+}
+
+impl Session {
+    /// The same, whose token is for `resource` and was asked for with `scope`.
+    pub(super) fn asked_for(self, resource: Option<&str>, scope: Option<&str>) -> Self {
+        let (resource, asked_scope) = (resource.map(str::to_owned), scope.map(str::to_owned));
+        Self { resource, asked_scope, ..self }
     }
 
     /// The same, which knows how to log in again.
@@ -103,8 +116,7 @@ impl Session {
         self.end();
         let token = self.token();
         let fields = [("token", token.expose()), ("token_type_hint", "access_token")];
-        let message = form_message(target, fields.into_iter());
-        let response = self.client.transport().send_to(target, message, MAX_API_ANSWER).await?;
+        let response = self.client.ask(target, target.form(fields.into_iter())).await?;
         response.into_success(target).map(drop)
     }
 
@@ -218,9 +230,9 @@ impl Session {
             current.count_renewal(self.client.now()).then_some(renewal)?
         };
         match renewal.log_in(&self.client, &self.key, self.resource()).await {
-            Ok(session) => {
+            Ok(issued) => {
                 let mut current = self.current();
-                current.replace_by(session.into_current());
+                current.replace_by(issued);
                 Some(Arc::clone(&current.token))
             }
             // The request has its answer: that its token is refused.
@@ -231,10 +243,6 @@ impl Session {
                 None
             }
         }
-    }
-
-    fn into_current(self) -> Current {
-        self.current.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {

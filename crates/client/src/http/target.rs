@@ -1,11 +1,13 @@
 //! Addresses that a token may be sent to.
 
-use std::net::IpAddr;
+use std::{fmt::Display, net::IpAddr};
 
 use countersign_protocol::proofs::target_uri::TargetUri;
+use http::Method;
 use reqwest::Url;
 
-use super::ClientError;
+use super::error::ClientError;
+use super::message::Message;
 
 /// An `https` URL, or an `http` URL of a loopback address.
 #[derive(Clone, Debug)]
@@ -49,6 +51,20 @@ impl Target {
     /// Whether it is `http`.
     pub(super) fn is_plain(&self) -> bool {
         self.url.scheme() == "http"
+    }
+
+    /// A POST of form fields to this address, whose URL lends the encoding: that of a query.
+    pub(super) fn form<'a>(&self, fields: impl Iterator<Item = (&'a str, &'a str)>) -> Message {
+        let mut url = self.url.clone();
+        url.query_pairs_mut().clear().extend_pairs(fields);
+        let body = url.query().unwrap_or_default().as_bytes().to_vec();
+        Message::with_content(Method::POST, "application/x-www-form-urlencoded", body)
+    }
+
+    /// The error for an answer of this address that makes no sense.
+    pub(super) fn unexpected(&self, reason: impl Display) -> ClientError {
+        let address = self.uri.as_str().to_owned();
+        ClientError::UnexpectedAnswer { address, reason: reason.to_string() }
     }
 
     /// The names under `localhost` count too (RFC 6761 §6.3).

@@ -6,17 +6,17 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HeaderMap, LOCATION};
-use http::{Method, StatusCode};
+use http::header::{AUTHORIZATION, LOCATION};
 use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use countersign_protocol::strict::json;
 
-use super::client::DPOP;
+use super::error::ClientError;
+use super::message::{DPOP, Message, Request, Response};
+use super::refusal::Refusal;
 use super::target::Target;
-use super::{ClientError, Refusal};
 
 /// The answers of the server's own API are short.
 pub(super) const MAX_API_ANSWER: usize = 1024 * 1024;
@@ -46,25 +46,7 @@ impl Default for TransportOptions {
     }
 }
 
-/// A request.
-#[derive(Clone)]
-pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// The absolute URL.
-    pub url: String,
-    /// The header fields.
-    pub headers: HeaderMap,
-    /// The body; empty for none.
-    pub body: Vec<u8>,
-}
-
 impl Request {
-    /// A request without header fields and body.
-    pub fn new(method: Method, url: &str) -> Self {
-        Self { method, url: url.to_owned(), headers: HeaderMap::new(), body: Vec::new() }
-    }
-
     /// Scheme, host and port that it goes to.
     ///
     /// # Errors
@@ -86,32 +68,6 @@ impl Request {
         let Self { method, url, headers, body } = self;
         Ok((Target::parse(&url)?, Message { method, headers, body }))
     }
-}
-
-/// A request without its address, which has been checked.
-#[derive(Clone)]
-pub(super) struct Message {
-    pub(super) method: Method,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-}
-
-impl Message {
-    /// A GET without header fields.
-    pub(super) fn get() -> Self {
-        Self { method: Method::GET, headers: HeaderMap::new(), body: Vec::new() }
-    }
-}
-
-/// An answer, whatever its status.
-#[derive(Clone)]
-pub struct Response {
-    /// The status.
-    pub status: StatusCode,
-    /// The header fields.
-    pub headers: HeaderMap,
-    /// The whole body.
-    pub body: Vec<u8>,
 }
 
 /// An answer that is on its way.
@@ -268,12 +224,8 @@ impl Response {
     /// The JSON object of a successful answer; every other answer is an error.
     pub(super) fn into_json<T: DeserializeOwned>(self, target: &Target) -> Result<T, ClientError> {
         let response = self.into_success(target)?;
-        let unexpected = |reason: String| ClientError::UnexpectedAnswer {
-            address: target.uri().as_str().to_owned(),
-            reason,
-        };
-        let members = json::parse_object(&response.body).map_err(|e| unexpected(e.to_string()))?;
-        serde_json::from_value(Value::Object(members)).map_err(|e| unexpected(e.to_string()))
+        let members = json::parse_object(&response.body).map_err(|e| target.unexpected(e))?;
+        serde_json::from_value(Value::Object(members)).map_err(|e| target.unexpected(e))
     }
 
     /// The answer, if its status is 2xx.

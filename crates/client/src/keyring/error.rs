@@ -3,7 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{EntryName, KdfCostError, file};
+use super::cost::KdfCostError;
+use super::entry::EntryName;
+
+/// The largest keyring file that is read or written, in bytes.
+pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why a keyring could not be made, opened or changed. The file is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +74,7 @@ pub enum KeyringError {
     #[error("another program has changed the passphrase meanwhile; open the keyring again")]
     PassphraseChanged,
     /// The file is, or would become, larger than is accepted.
-    #[error("a keyring file has at most {} MiB, and this one would have more", file::MAX_BYTES >> 20)]
+    #[error("a keyring file has at most {} MiB, and this one would have more", MAX_BYTES >> 20)]
     TooLarge,
     /// Nothing can be written where the file is.
     #[error("{} is on a file system that is mounted read-only", .0.display())]

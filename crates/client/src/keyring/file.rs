@@ -4,10 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::KeyringError;
-
-/// The largest keyring file that is read or written, in bytes.
-pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
+use super::error::{KeyringError, MAX_BYTES};
 
 /// The path with symbolic links resolved, so that replacing the file keeps a link to it working.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, KeyringError> {

@@ -11,13 +11,9 @@ use http::Method;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::registered_id;
+use super::answers::registered_id;
 use crate::{
-    http::{
-        Client, ClientError, WhoAmI,
-        client::{json_message, unexpected},
-        transport::Message,
-    },
+    http::{client::Client, error::ClientError, message::Message, session::WhoAmI},
     password::Password,
 };
 
@@ -55,10 +51,10 @@ impl Client {
         let random = self.random();
         let (fresh, iv) = (random_bytes(random), random_bytes(random));
         let sealed = aes_cbc_oaep::seal(&recipient, text.as_bytes(), fresh, iv)
-            .map_err(|error| unexpected(&target, &error.to_string()))?;
+            .map_err(|error| target.unexpected(error))?;
         let members =
             [("c", sealed.ciphertext.into()), ("iv", sealed.iv.into()), ("key", sealed.key.into())];
-        let answer = self.ask(&target, json_message(Method::POST, members)).await?;
+        let answer = self.ask(&target, Message::json(Method::POST, members)).await?;
         answer.into_success(&target)?;
         registered_id(&target, self.whoami_gradecoin(key, student_id).await)
     }
@@ -81,9 +77,8 @@ impl Client {
     async fn gradecoin_key(&self) -> Result<PublicKey, ClientError> {
         let target = self.metadata().api("/gradecoin.pub")?;
         let answer = self.ask(&target, Message::get()).await?.into_success(&target)?;
-        let text = String::from_utf8(answer.body)
-            .map_err(|_| unexpected(&target, "the key is not PEM"))?;
-        PublicKey::parse(&text, &KeyPolicy::default())
-            .map_err(|error| unexpected(&target, &error.to_string()))
+        let text =
+            String::from_utf8(answer.body).map_err(|_| target.unexpected("the key is not PEM"))?;
+        PublicKey::parse(&text, &KeyPolicy::default()).map_err(|error| target.unexpected(error))
     }
 }

@@ -7,14 +7,18 @@ use countersign_protocol::keys::PrivateKey;
 use http::Method;
 use serde::Deserialize;
 
-use super::read_bound_token;
+use super::answers::read_bound_token;
 use crate::{
     http::{
-        Client, ClientError, Renewal, Session,
-        client::{json_message, unexpected},
+        client::Client,
+        error::ClientError,
+        message::Message,
+        renewal::{Renew, Renewal, Renewed},
+        session::Session,
         transport::MAX_API_ANSWER,
     },
     password::Password,
+    token::IssuedToken,
 };
 
 impl Client {
@@ -41,9 +45,9 @@ impl Client {
             ("email", email.into()),
             ("enrolment_code", enrolment_code.into()),
         ];
-        let answer = self.ask(&target, json_message(Method::POST, members)).await?;
+        let answer = self.ask(&target, Message::json(Method::POST, members)).await?;
         let Answer { password } = answer.into_json(&target)?;
-        Password::new(password).map_err(|error| unexpected(&target, &error.to_string()))
+        Password::new(password).map_err(|error| target.unexpected(error))
     }
 
     /// Logs in with a password in the *jwks-server* dialect, to the account of that id or username.
@@ -57,6 +61,17 @@ impl Client {
         account: &str,
         password: &Password,
     ) -> Result<Session, ClientError> {
+        let issued = self.token_for_password(key, account, password).await?;
+        let renewal = Renewal::by_password(account.to_owned(), password.duplicate());
+        Ok(self.session(Arc::clone(key), issued).renewed_by(renewal))
+    }
+
+    async fn token_for_password(
+        &self,
+        key: &PrivateKey,
+        account: &str,
+        password: &Password,
+    ) -> Result<IssuedToken, ClientError> {
         #[derive(Deserialize)]
         struct Answer {
             token: String,
@@ -65,16 +80,36 @@ impl Client {
         let target = self.metadata().api("/auth")?;
         self.metadata().check_algorithm(key.algorithm().name())?;
         let members = [("username", account.into()), ("password", password.expose().into())];
-        let message = json_message(Method::POST, members);
+        let message = Message::json(Method::POST, members);
         let response = self
             .exchange(self.nonces(), &target, MAX_API_ANSWER, |attempt| {
                 attempt.proven(key, &target, message.clone())
             })
             .await?;
         let Answer { token } = response.into_json(&target)?;
-        let saved = read_bound_token(&target, token, key)?;
-        let session = self.resume(Arc::clone(key), saved);
-        let (account, password) = (account.to_owned(), password.duplicate());
-        Ok(session.renewed_by(Renewal::Password { account, password }))
+        read_bound_token(&target, token, key)
+    }
+}
+
+impl Renewal {
+    /// With the password of the account of that id or username, in the *jwks-server* dialect.
+    pub fn by_password(account: String, password: Password) -> Self {
+        Self::by(ByPassword { account, password })
+    }
+}
+
+struct ByPassword {
+    account: String,
+    password: Password,
+}
+
+impl Renew for ByPassword {
+    fn renew<'a>(
+        &'a self,
+        client: &'a Client,
+        bound_to: &'a Arc<PrivateKey>,
+        _: Option<&'a str>,
+    ) -> Renewed<'a> {
+        Box::pin(client.token_for_password(bound_to, &self.account, &self.password))
     }
 }

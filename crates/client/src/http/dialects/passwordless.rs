@@ -15,14 +15,17 @@ use countersign_protocol::{
 use http::{Method, header::AUTHORIZATION};
 use serde::Deserialize;
 
-use super::read_bound_token;
+use super::answers::read_bound_token;
 use crate::{
     http::{
-        Client, ClientError, Renewal, Session,
-        client::{json_message, sensitive, unexpected},
-        transport::Message,
+        client::Client,
+        error::ClientError,
+        message::{Message, sensitive},
+        renewal::{Renew, Renewal, Renewed},
+        session::Session,
     },
     keyring::Entry,
+    token::IssuedToken,
 };
 
 /// An account that the server has just made in the *passwordless* dialect.
@@ -68,9 +71,9 @@ impl Client {
             ("enrolment_code", enrolment_code.into()),
         ];
         let answer: Answer =
-            self.ask(&target, json_message(Method::POST, members)).await?.into_json(&target)?;
+            self.ask(&target, Message::json(Method::POST, members)).await?.into_json(&target)?;
         let server_key = PublicKey::parse(&answer.server_side_public_key, &KeyPolicy::default())
-            .map_err(|error| unexpected(&target, &error.to_string()))?;
+            .map_err(|error| target.unexpected(error))?;
         Ok(PasswordlessAccount { account_id: answer.id, server_key })
     }
 
@@ -88,6 +91,18 @@ impl Client {
         account: &str,
         server_key: &PublicKey,
     ) -> Result<Session, ClientError> {
+        let issued = self.passwordless_token(key, account, server_key).await?;
+        let (account, server_key) = (account.to_owned(), server_key.clone());
+        let renewal = Renewal::by(ByServerKey { account, server_key });
+        Ok(self.session(Arc::clone(key), issued).renewed_by(renewal))
+    }
+
+    async fn passwordless_token(
+        &self,
+        key: &PrivateKey,
+        account: &str,
+        server_key: &PublicKey,
+    ) -> Result<IssuedToken, ClientError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Answer {
@@ -101,12 +116,9 @@ impl Client {
         let is_hashed = key.public_key().key_type() != KeyType::Rsa;
         let named = is_hashed.then(|| number.as_str());
         let members = [("proposal", proposal.into()), ("number", named.into())];
-        let message = json_message(Method::POST, members);
+        let message = Message::json(Method::POST, members);
         let Answer { jwt_token } = self.ask(&target, message).await?.into_json(&target)?;
-        let saved = read_bound_token(&target, jwt_token, key)?;
-        let session = self.resume(Arc::clone(key), saved);
-        let (account, server_key) = (account.to_owned(), server_key.clone());
-        Ok(session.renewed_by(Renewal::Passwordless { account, server_key }))
+        read_bound_token(&target, jwt_token, key)
     }
 
     /// The number of a fresh challenge, if the challenge is by `server_key`.
@@ -130,6 +142,23 @@ impl Client {
     }
 }
 
+/// With the session's own key, once the server has proven itself.
+struct ByServerKey {
+    account: String,
+    server_key: PublicKey,
+}
+
+impl Renew for ByServerKey {
+    fn renew<'a>(
+        &'a self,
+        client: &'a Client,
+        bound_to: &'a Arc<PrivateKey>,
+        _: Option<&'a str>,
+    ) -> Renewed<'a> {
+        Box::pin(client.passwordless_token(bound_to, &self.account, &self.server_key))
+    }
+}
+
 impl Session {
     /// Ends the token's life everywhere, in the *passwordless* dialect.
     ///
@@ -138,7 +167,7 @@ impl Session {
     pub async fn logout_passwordless(&self) -> Result<(), ClientError> {
         let target = self.api("/logout")?;
         self.end();
-        let mut message = json_message(Method::POST, []);
+        let mut message = Message::json(Method::POST, []);
         let authorization = format!("{} {}", wire::scheme::BEARER, self.token().expose());
         message.headers.insert(AUTHORIZATION, sensitive(&authorization));
         self.client().ask(&target, message).await?.into_success(&target).map(drop)

@@ -4,7 +4,12 @@ use countersign_protocol::{keys::PrivateKey, wire};
 use http::header::AUTHORIZATION;
 
 use crate::{
-    http::{Client, ClientError, Request, Response, WhoAmI, client::sensitive, transport::Message},
+    http::{
+        client::Client,
+        error::ClientError,
+        message::{Message, Request, Response, sensitive},
+        session::WhoAmI,
+    },
     proof::SelfSigned,
 };
 

@@ -10,12 +10,13 @@ use countersign_protocol::{
 use http::{HeaderName, Method, header::AUTHORIZATION};
 use serde::Deserialize;
 
-use super::registered_id;
+use super::answers::registered_id;
 use crate::http::{
-    Client, ClientError, Request, Response, WhoAmI,
-    client::{json_message, sensitive},
+    client::Client,
+    error::ClientError,
+    message::{Message, Request, Response, sensitive},
+    session::WhoAmI,
     target::Target,
-    transport::Message,
 };
 
 const SIGNED_MESSAGE: HeaderName = HeaderName::from_static(wire::header::SIGNED_MESSAGE);
@@ -72,7 +73,7 @@ impl Client {
             ("public_key", key.public_key().to_spki_pem().into()),
             ("enrolment_code", enrolment_code.into()),
         ];
-        let answer = self.ask(&target, json_message(Method::POST, members)).await?;
+        let answer = self.ask(&target, Message::json(Method::POST, members)).await?;
         answer.into_success(&target)?;
         registered_id(&target, self.whoami_signjwt(key, username).await)
     }
@@ -137,7 +138,7 @@ impl Client {
         }
 
         let target = self.metadata().api("/login")?;
-        let login = json_message(Method::POST, [("user_id", account.into())]);
+        let login = Message::json(Method::POST, [("user_id", account.into())]);
         let Answer { jwt, nonce } = self.ask(&target, login).await?.into_json(&target)?;
         let issuer = self.metadata().issuer();
         let expected = SessionExpectations { issuer, subject: account };

@@ -1,6 +1,7 @@
 //! A token that is refused, and the one login in its place.
 
 use super::*;
+use crate::token::IssuedToken;
 
 const TOKEN_ENDPOINT: &str = "/oauth/token";
 
@@ -32,7 +33,7 @@ fn refused() -> Answer {
 
 fn by_key(key: &Arc<PrivateKey>) -> Renewal {
     let scope = Some("keys".to_owned());
-    Renewal::Key { key: Arc::clone(key), subject: "toto".to_owned(), scope }
+    Renewal::by_key(Arc::clone(key), "toto".to_owned(), scope)
 }
 
 /// A session with the token `aaa.bbb` that knows how to get another one.
@@ -142,7 +143,8 @@ async fn an_api_that_takes_each_token_once_does_not_use_up_the_logins_of_the_acc
 #[test]
 fn logins_in_place_of_refused_tokens_are_counted_for_ten_seconds() {
     let token = AccessToken::new("a.b".to_owned()).unwrap();
-    let mut current = super::super::renewal::Current::new(token, NOW, None);
+    let issued = IssuedToken { token, expires_at: NOW, scope: None };
+    let mut current = super::super::renewal::Current::new(issued);
     let at = |seconds: u64| NOW + std::time::Duration::from_secs(seconds);
     for seconds in [0, 1, 2, 9] {
         assert!(current.count_renewal(at(seconds)));

@@ -129,12 +129,12 @@ fn a_file_that_could_not_be_read_is_not_written() {
     let (mut keyring, _directory, path) = keyring();
     let before = fs::read(&path).unwrap();
     let key = PrivateKey::generate(NewKey::Ed25519).unwrap();
-    let huge = "x".repeat(file::MAX_BYTES);
+    let huge = "x".repeat(error::MAX_BYTES);
     let huge = Entry::new("a".parse().unwrap(), ISSUER, &huge, &key, NOW);
     assert!(matches!(keyring.add(huge), Err(KeyringError::TooLarge)));
     assert!(before == fs::read(&path).unwrap());
 
-    fs::write(&path, vec![b' '; file::MAX_BYTES + 1]).unwrap();
+    fs::write(&path, vec![b' '; error::MAX_BYTES + 1]).unwrap();
     assert!(matches!(open(&path).err(), Some(KeyringError::TooLarge)));
 }
 

@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use toml::{Table, Value};
 
-use super::settings::Settings;
+use super::{
+    form::{Kind, Setting as _},
+    settings::Settings,
+};
 
 const DEFAULT_FILE: &str = "countersign.toml";
 const PREFIX: &str = "COUNTERSIGN_";
@@ -28,93 +31,6 @@ const NOT_SETTINGS: [&str; 10] = [
     "COUNTERSIGN_PASSWORD",
     "COUNTERSIGN_PASSWORD_FILE",
     "COUNTERSIGN_SERVER",
-];
-
-/// How the text of a variable becomes a value.
-#[derive(Clone, Copy)]
-enum Kind {
-    Flag,
-    List,
-    Number,
-    Text,
-}
-
-/// Every setting that a variable can give: its path in the file and its kind. The variable of
-/// `tokens.lifetime` is `COUNTERSIGN_TOKENS_LIFETIME`.
-const VARIABLES: &[(&str, Kind)] = &[
-    ("listen", Kind::Text),
-    ("issuer", Kind::Text),
-    ("data_dir", Kind::Text),
-    ("database", Kind::Text),
-    ("tls.cert", Kind::Text),
-    ("tls.key", Kind::Text),
-    ("insecure_http", Kind::Flag),
-    ("trusted_proxies", Kind::List),
-    ("forwarded_header", Kind::Text),
-    ("allowed_hosts", Kind::List),
-    ("actor", Kind::Text),
-    ("reason", Kind::Text),
-    ("enrolment", Kind::Text),
-    ("default_scopes", Kind::Text),
-    ("resources", Kind::List),
-    ("log.format", Kind::Text),
-    ("log.level", Kind::Text),
-    ("tokens.lifetime", Kind::Number),
-    ("tokens.nonce_lifetime", Kind::Number),
-    ("tokens.proof_max_age", Kind::Number),
-    ("signing_keys.algorithm", Kind::Text),
-    ("signing_keys.active_days", Kind::Number),
-    ("accounts.reserved_names", Kind::List),
-    ("accounts.email_names", Kind::Text),
-    ("accounts.unused_days", Kind::Number),
-    ("limits.keys_per_account", Kind::Number),
-    ("limits.max_rsa_bits", Kind::Number),
-    ("limits.revoked_keys_per_account", Kind::Number),
-    ("limits.body_bytes", Kind::Number),
-    ("limits.concurrent_requests", Kind::Number),
-    ("limits.connections", Kind::Number),
-    ("limits.body_seconds", Kind::Number),
-    ("limits.body_bytes_per_second", Kind::Number),
-    ("limits.uploads", Kind::Number),
-    ("limits.password_hashers", Kind::Number),
-    ("limits.password_queue", Kind::Number),
-    ("limits.key_pair_queue", Kind::Number),
-    ("limits.client_share", Kind::Number),
-    ("limits.replay_log_entries", Kind::Number),
-    ("limits.rate_limit_clients", Kind::Number),
-    ("limits.sessions", Kind::Number),
-    ("limits.disk_reserve_bytes", Kind::Number),
-    ("rate_limits.enabled", Kind::Flag),
-    ("rate_limits.requests", Kind::Number),
-    ("rate_limits.upkeep", Kind::Number),
-    ("rate_limits.registrations", Kind::Number),
-    ("rate_limits.registrations_per_day", Kind::Number),
-    ("rate_limits.costly_registrations", Kind::Number),
-    ("rate_limits.logins", Kind::Number),
-    ("rate_limits.account", Kind::Number),
-    ("rate_limits.key_changes_per_day", Kind::Number),
-    ("rate_limits.key_changes_of_network_per_day", Kind::Number),
-    ("audit.max_age_days", Kind::Number),
-    ("audit.max_events", Kind::Number),
-    ("audit.refusal_entries", Kind::Number),
-    ("audit.key_use_entries", Kind::Number),
-    ("metrics.allow", Kind::List),
-    ("cors.origins", Kind::List),
-    ("forward_auth.origins", Kind::List),
-    ("self_signed.max_lifetime", Kind::Number),
-    ("self_signed.reuse", Kind::Text),
-    ("self_signed.require_audience", Kind::Flag),
-    ("self_signed.require_body_hash", Kind::Flag),
-    ("self_signed.md5_body_hash", Kind::Flag),
-    ("signjwt.nonce_lifetime", Kind::Number),
-    ("signjwt.session_lifetime", Kind::Number),
-    ("dialects.auth_rate_limit", Kind::Flag),
-    ("dialects.gradecoin", Kind::Flag),
-    ("dialects.jwks_server", Kind::Flag),
-    ("dialects.min_rsa_bits", Kind::Number),
-    ("dialects.passwordless", Kind::Flag),
-    ("dialects.self_signed", Kind::Flag),
-    ("dialects.signjwt", Kind::Flag),
 ];
 
 /// The short name of the switch that is wanted most.
@@ -180,8 +96,8 @@ fn from_environment(variables: Vec<(OsString, OsString)>) -> anyhow::Result<Envi
         let value = value.to_str().with_context(|| format!("{name} is not UTF-8"))?;
         let place = || format!("{name} is {value:?}");
         let parsed = parse(value, kind).with_context(place)?;
-        check_alone(path, &parsed).with_context(place)?;
-        insert(&mut environment.settings, path, parsed);
+        check_alone(&path, &parsed).with_context(place)?;
+        insert(&mut environment.settings, &path, parsed);
     }
     Ok(environment)
 }
@@ -227,13 +143,15 @@ fn is_service_link(variable: &str, value: &OsStr) -> bool {
         || parts.windows(3).any(is_port)
 }
 
-fn setting_of(variable: &str) -> Option<(&'static str, Kind)> {
+/// The setting that a variable gives: its path in the file and its kind. The variable of
+/// `tokens.lifetime` is `COUNTERSIGN_TOKENS_LIFETIME`.
+fn setting_of(variable: &str) -> Option<(String, Kind)> {
     if variable == RATE_LIMITS_SWITCH {
-        return Some(("rate_limits.enabled", Kind::Flag));
+        return Some(("rate_limits.enabled".to_owned(), Kind::Flag));
     }
     let name = variable.strip_prefix(PREFIX)?;
     let spelled = |path: &str| path.replace('.', "_").to_uppercase();
-    VARIABLES.iter().copied().find(|(path, _)| spelled(path) == name)
+    Settings::FORM.settings("").into_iter().find(|(path, _)| spelled(path) == name)
 }
 
 fn parse(text: &str, kind: Kind) -> anyhow::Result<Value> {

@@ -1,30 +1,23 @@
-//! Every setting, with its default.
+//! Every setting: its name, its type, its default and its bounds.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::ensure;
 use countersign_authority::{
-    key_life::KeySchedule,
-    limits::{RateLimit, Retention, TurnLimits},
-    names::{EmailNames, NamePolicy},
-    policy::{Enrolment, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy, TokenPolicy},
+    names::NamePolicy,
+    policy::{Limits, MutualPolicy},
 };
-use countersign_guard::{Reuse, SelfSignedPolicy};
-use countersign_protocol::{
-    Scopes,
-    keys::{Algorithm, KeyPolicy},
-    proofs::{body_hash::BodyHashes, dpop::ProofWindow, target_uri::TargetUri},
-};
-use countersign_server::{
-    ConnectionLimits, CorsOrigins, Dialects, ForwardedHeader, KnownHosts, RequestLimits,
-    Settings as TransportSettings, TlsFiles, TrustedProxies,
-};
+use countersign_protocol::{Scopes, keys::KeyPolicy};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::machine;
+use super::form::{Form, Kind, Setting};
 
+/// Declares sections of settings. A field is `name: type = default`, and `=> least..=most` where a number
+/// has bounds. Everything else follows from that: what the file may say, the variables, and the check.
 macro_rules! settings {
-    ($($(#[$doc:meta])* struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)+ })+) => {
+    ($($(#[$doc:meta])* struct $name:ident {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr $(=> $least:literal..=$most:literal)?,)+
+    })+) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +27,26 @@ macro_rules! settings {
             impl Default for $name {
                 fn default() -> Self {
                     Self { $($field: $default,)+ }
+                }
+            }
+
+            impl Setting for $name {
+                const FORM: Form = Form::Section(&[
+                    $((stringify!($field), <$type as Setting>::FORM),)+
+                ]);
+
+                fn check(&self, path: &str) -> anyhow::Result<()> {
+                    $(
+                        let own = [path, stringify!($field)].concat();
+                        $(
+                            ensure!(
+                                ($least..=$most).contains(&self.$field),
+                                "{own} is {} to {}, not {}", $least, $most, self.$field,
+                            );
+                        )?
+                        self.$field.check(&(own + "."))?;
+                    )+
+                    Ok(())
                 }
             }
         )+
@@ -93,7 +106,7 @@ settings! {
         /// About proxies that ask who may pass.
         forward_auth: ForwardAuthSettings = ForwardAuthSettings::default(),
         /// Which dialects are spoken.
-        dialects: Dialects = Dialects::default(),
+        dialects: DialectSettings = DialectSettings::default(),
         /// About JWTs that clients sign themselves.
         self_signed: SelfSignedSettings = SelfSignedSettings::default(),
         /// About the sessions of *signjwt*.
@@ -108,7 +121,7 @@ settings! {
         /// Whether names with an `@` are given by invitation alone: `invited`, or else `open`.
         email_names: String = "invited".to_owned(),
         /// For how many days an account that anybody could make may wait to be used.
-        unused_days: u64 = 7,
+        unused_days: u64 = 7 => 1..=36_500,
     }
 
     /// Logs.
@@ -119,15 +132,28 @@ settings! {
 
     /// Access tokens and proofs. Times in seconds.
     struct TokenSettings {
-        lifetime: u64 = 900,
-        nonce_lifetime: u64 = 300,
-        proof_max_age: u64 = 60,
+        lifetime: u64 = 900 => 10..=86_400,
+        nonce_lifetime: u64 = 300 => 10..=3600,
+        proof_max_age: u64 = 60 => 5..=600,
+    }
+
+    /// Dialects: which are spoken, and what two of them allow.
+    struct DialectSettings {
+        gradecoin: bool = true,
+        jwks_server: bool = true,
+        passwordless: bool = true,
+        self_signed: bool = true,
+        signjwt: bool = true,
+        /// Whether a client address may try at most ten passwords of *jwks-server* in any one second.
+        auth_rate_limit: bool = true,
+        /// The smallest RSA key that *passwordless* registers, in bits: 512 to `limits.max_rsa_bits`.
+        min_rsa_bits: u32 = MutualPolicy::default().min_rsa_bits,
     }
 
     /// JWTs that clients sign themselves. Times in seconds.
     struct SelfSignedSettings {
         /// How far ahead `exp` may lie.
-        max_lifetime: u64 = 300,
+        max_lifetime: u64 = 300 => 10..=3600,
         /// `once`, or `until-expiry`: then whoever sees one can use it too.
         reuse: String = "once".to_owned(),
         /// Whether `aud` must name this server.
@@ -140,48 +166,48 @@ settings! {
 
     /// *signjwt*. Times in seconds.
     struct SignjwtSettings {
-        nonce_lifetime: u64 = 30,
-        session_lifetime: u64 = 1800,
+        nonce_lifetime: u64 = 30 => 1..=3600,
+        session_lifetime: u64 = 1800 => 10..=86_400,
     }
 
     /// The server's signing keys.
     struct SigningKeySettings {
         /// `ES256`, `EdDSA`, `ES384`, `RS256` or `PS256`.
         algorithm: String = "ES256".to_owned(),
-        active_days: u64 = 30,
+        active_days: u64 = 30 => 1..=3650,
     }
 
     /// Sizes and numbers.
     struct LimitSettings {
-        keys_per_account: usize = 16,
+        keys_per_account: usize = 16 => 1..=1000,
         /// How many keys an account may ever revoke; each is remembered for ever.
-        revoked_keys_per_account: usize = 10_000,
+        revoked_keys_per_account: usize = 10_000 => 16..=1_000_000,
         /// The largest RSA key that may be registered and sign, in bits.
-        max_rsa_bits: u32 = KeyPolicy::default().max_rsa_bits,
-        body_bytes: usize = 64 * 1024,
+        max_rsa_bits: u32 = KeyPolicy::default().max_rsa_bits => 2048..=8192,
+        body_bytes: usize = 64 * 1024 => 1024..=2_097_152,
         /// How long a body may take to begin to arrive, in seconds.
-        body_seconds: u64 = 5,
+        body_seconds: u64 = 5 => 1..=300,
         /// How fast a body must arrive then.
-        body_bytes_per_second: u32 = 2048,
+        body_bytes_per_second: u32 = 2048 => 1..=1_000_000,
         /// How many bodies may be arriving at once.
-        uploads: usize = 4096,
-        concurrent_requests: usize = 2048,
-        connections: usize = 10_000,
+        uploads: usize = 4096 => 1..=1_000_000,
+        concurrent_requests: usize = 2048 => 1..=1_000_000,
+        connections: usize = 10_000 => 1..=1_000_000,
         /// How many passwords are hashed at once, each in 64 MiB; 0 is as many as there are
         /// processors and memory for.
-        password_hashers: usize = 0,
+        password_hashers: usize = 0 => 0..=1024,
         /// How many passwords may wait to be hashed.
-        password_queue: usize = 1280,
+        password_queue: usize = 1280 => 1..=1_000_000,
         /// How many accounts may wait for a key pair of *passwordless*.
-        key_pair_queue: usize = 1280,
+        key_pair_queue: usize = 1280 => 1..=1_000_000,
         /// How many used proofs are remembered at once; more are refused until some expire.
-        replay_log_entries: u64 = 4_000_000,
+        replay_log_entries: u64 = 4_000_000 => 1000..=1_000_000_000,
         /// How much of what is finite one client network, or one account, may use, in percent.
-        client_share: u8 = 5,
+        client_share: u8 = 5 => 1..=100,
         /// How many *signjwt* sessions have a nonce at once; beyond, the oldest lose theirs.
-        sessions: usize = 262_144,
+        sessions: usize = 262_144 => 8..=10_000_000,
         /// How many clients the rate limits keep count of.
-        rate_limit_clients: usize = 65_536,
+        rate_limit_clients: usize = 65_536 => 8..=10_000_000,
         /// With less of the disk free, in bytes, no account is made; 0 keeps nothing.
         disk_reserve_bytes: u64 = 16 << 20,
     }
@@ -234,8 +260,13 @@ settings! {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TlsSettings {
-    cert: PathBuf,
-    key: PathBuf,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Setting for TlsSettings {
+    const FORM: Form =
+        Form::Section(&[("cert", <PathBuf as Setting>::FORM), ("key", <PathBuf as Setting>::FORM)]);
 }
 
 /// How log lines look.
@@ -248,149 +279,17 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+impl Setting for LogFormat {
+    const FORM: Form = Form::Value(Kind::Text);
+}
+
 impl Settings {
-    /// What the authority must know.
-    pub(crate) fn policy(&self, origin: TargetUri) -> anyhow::Result<Policy> {
-        let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
-        let bounded = |name: &str, value: u64, least: u64, most: u64| {
-            ensure!((least..=most).contains(&value), "{name} is {least} to {most}, not {value}");
-            Ok(Duration::from_secs(value))
-        };
-        let lifetime = bounded("tokens.lifetime", self.tokens.lifetime, 10, 86_400)?;
-        let nonce_lifetime =
-            bounded("tokens.nonce_lifetime", self.tokens.nonce_lifetime, 10, 3600)?;
-        let proof_max_age = bounded("tokens.proof_max_age", self.tokens.proof_max_age, 5, 600)?;
-        bounded("signing_keys.active_days", self.signing_keys.active_days, 1, 3650)?;
-        let sessions = SessionPolicy {
-            lifetime: bounded(
-                "signjwt.session_lifetime",
-                self.signjwt.session_lifetime,
-                10,
-                86_400,
-            )?,
-            nonce_lifetime: bounded(
-                "signjwt.nonce_lifetime",
-                self.signjwt.nonce_lifetime,
-                1,
-                3600,
-            )?,
-        };
-        let min_rsa_bits = self.dialects.min_rsa_bits;
-        bounded("accounts.unused_days", self.accounts.unused_days, 1, 36_500)?;
-        let limits = &self.limits;
-        bounded("limits.max_rsa_bits", limits.max_rsa_bits.into(), 2048, 8192)?;
-        let max_rsa_bits = limits.max_rsa_bits;
-        bounded("dialects.min_rsa_bits", min_rsa_bits.into(), 512, max_rsa_bits.into())?;
-        limits.check_bounds()?;
-        let algorithm = Algorithm::from_name(&self.signing_keys.algorithm)
-            .context("signing_keys.algorithm is one of EdDSA, ES256, ES384, PS256, RS256")?;
-        for resource in &self.resources {
-            TargetUri::parse(resource).with_context(|| format!("resources: {resource:?}"))?;
-        }
-        let mut resources = self.resources.clone();
-        let protected = self.protected_origins()?;
-        resources.extend(protected.iter().map(|origin| origin.origin().to_owned()));
-        Ok(Policy {
-            enrolment: self.enrolment.parse::<Enrolment>().context("enrolment")?,
-            default_scopes: self.default_scopes.clone(),
-            names: NamePolicy::new(
-                self.accounts.reserved_names.iter().map(String::as_str),
-                self.accounts.email_names.parse::<EmailNames>().context("accounts.email_names")?,
-            ),
-            unused_account_lifetime: days(self.accounts.unused_days),
-            max_keys_per_account: self.limits.keys_per_account,
-            max_revoked_keys_per_account: self.limits.revoked_keys_per_account,
-            keys: KeyPolicy { max_rsa_bits, ..KeyPolicy::default() },
-            tokens: TokenPolicy { lifetime, resources, ..TokenPolicy::default() },
-            proof_window: ProofWindow { past: proof_max_age, ..ProofWindow::default() },
-            nonce_lifetime,
-            signing_keys: KeySchedule {
-                algorithm,
-                active: days(self.signing_keys.active_days),
-                ..KeySchedule::default()
-            },
-            passwords: self.dialects.jwks_server.then(|| PasswordPolicy {
-                rate_limit: self.dialects.auth_rate_limit,
-                turns: self.limits.turns(hashers(&self.limits), self.limits.password_queue),
-                ..PasswordPolicy::default()
-            }),
-            sessions,
-            mutual: MutualPolicy {
-                min_rsa_bits,
-                keys_ready: if self.dialects.passwordless {
-                    MutualPolicy::default().keys_ready
-                } else {
-                    0
-                },
-                // Making keys takes half of the machine at most.
-                turns: self.limits.turns((processors() / 2).max(1), self.limits.key_pair_queue),
-            },
-            retention: Retention {
-                max_age: days(self.audit.max_age_days),
-                max_events: self.audit.max_events,
-                max_refusals: self.audit.refusal_entries,
-                max_uses: self.audit.key_use_entries,
-            },
-            limits: self.rate_limits.enabled.then(|| self.rate_limits.to_limits()),
-            ..Policy::new(origin)
-        })
-    }
-
-    /// What the transport must know.
-    pub(crate) fn transport(&self) -> anyhow::Result<TransportSettings> {
-        let readers = self.metrics.allow.iter().map(|network| {
-            network.parse().with_context(|| format!("metrics.allow: {network:?} is no network"))
-        });
-        let uploads =
-            LimitSettings::fitting("limits.uploads", self.limits.uploads, self.limits.body_bytes);
-        Ok(TransportSettings {
-            limits: RequestLimits {
-                body_bytes: self.limits.body_bytes,
-                body_grace: Duration::from_secs(self.limits.body_seconds),
-                body_bytes_per_second: self.limits.body_bytes_per_second,
-                uploads,
-                uploads_each: self.limits.share(uploads),
-                concurrency: self.limits.concurrent_requests,
-                concurrency_each: self.limits.share(self.limits.concurrent_requests),
-                ..RequestLimits::default()
-            },
-            proxies: self.proxies()?,
-            metrics_readers: readers.collect::<anyhow::Result<_>>()?,
-            cors: CorsOrigins::parse(&self.cors.origins).context("cors.origins")?,
-            dialects: self.dialects,
-            protected_origins: self.protected_origins()?,
-            self_signed: self.self_signed.to_policy(self.limits.body_bytes)?,
-        })
-    }
-
-    fn proxies(&self) -> anyhow::Result<Arc<TrustedProxies>> {
-        let header: ForwardedHeader = self.forwarded_header.parse().context("forwarded_header")?;
-        let proxies = TrustedProxies::parse(&self.trusted_proxies).context("trusted_proxies")?;
-        Ok(Arc::new(proxies.naming_clients_in(header)))
-    }
-
-    /// What the listener of the server at `issuer` must know.
-    pub(crate) fn connections(&self, issuer: &TargetUri) -> anyhow::Result<ConnectionLimits> {
-        let protected = self.protected_origins()?;
-        let hosts = self.listen.ip().is_loopback().then(|| {
-            let origins = std::iter::once(issuer).chain(&protected);
-            Arc::new(KnownHosts::new(origins, self.allowed_hosts.iter().map(String::as_str)))
-        });
-        let connections =
-            LimitSettings::fitting("limits.connections", self.limits.connections, CONNECTION_BYTES);
-        Ok(ConnectionLimits {
-            connections,
-            connections_each: self.limits.share(connections),
-            proxies: self.proxies()?,
-            hosts,
-            ..ConnectionLimits::default()
-        })
-    }
-
-    /// Certificate and key, if TLS is spoken.
-    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
-        let tls = self.tls.as_ref()?;
-        Some(TlsFiles { certificates: tls.cert.clone(), key: tls.key.clone() })
+    /// Refuses a number that is out of its bounds.
+    pub(super) fn check_bounds(&self) -> anyhow::Result<()> {
+        self.check("")?;
+        let (min, max) = (self.dialects.min_rsa_bits, self.limits.max_rsa_bits);
+        ensure!((512..=max).contains(&min), "dialects.min_rsa_bits is 512 to {max}, not {min}");
+        Ok(())
     }
 }
 
@@ -407,132 +306,4 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 
 fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     parse_listen(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-}
-
-/// What an open connection takes, in bytes: its buffers and its task.
-const CONNECTION_BYTES: usize = 16 * 1024;
-/// What an entry of the replay log takes, in bytes.
-const REPLAY_ENTRY_BYTES: u64 = 40;
-
-impl LimitSettings {
-    fn check_bounds(&self) -> anyhow::Result<()> {
-        let limits = self;
-        for (name, value, least, most) in [
-            ("limits.keys_per_account", limits.keys_per_account as u64, 1, 1000),
-            (
-                "limits.revoked_keys_per_account",
-                limits.revoked_keys_per_account as u64,
-                16,
-                1_000_000,
-            ),
-            ("limits.body_bytes", limits.body_bytes as u64, 1024, 2 * 1024 * 1024),
-            ("limits.concurrent_requests", limits.concurrent_requests as u64, 1, 1_000_000),
-            ("limits.connections", limits.connections as u64, 1, 1_000_000),
-            ("limits.body_seconds", limits.body_seconds, 1, 300),
-            ("limits.body_bytes_per_second", limits.body_bytes_per_second.into(), 1, 1_000_000),
-            ("limits.uploads", limits.uploads as u64, 1, 1_000_000),
-            ("limits.password_hashers", limits.password_hashers as u64, 0, 1024),
-            ("limits.password_queue", limits.password_queue as u64, 1, 1_000_000),
-            ("limits.key_pair_queue", limits.key_pair_queue as u64, 1, 1_000_000),
-            ("limits.replay_log_entries", limits.replay_log_entries, 1000, 1_000_000_000),
-            ("limits.client_share", limits.client_share.into(), 1, 100),
-            ("limits.rate_limit_clients", limits.rate_limit_clients as u64, 8, 10_000_000),
-            ("limits.sessions", limits.sessions as u64, 8, 10_000_000),
-        ] {
-            ensure!((least..=most).contains(&value), "{name} is {least} to {most}, not {value}");
-        }
-        Ok(())
-    }
-
-    /// What one client may have of `all`: at least one.
-    pub(crate) fn share_of(&self, all: u64) -> u64 {
-        (u128::from(all) * u128::from(self.client_share) / 100).try_into().unwrap_or(all).max(1)
-    }
-
-    /// The same for things that are counted in memory.
-    pub(crate) fn share(&self, all: usize) -> usize {
-        usize::try_from(self.share_of(all as u64)).unwrap_or(all)
-    }
-
-    /// How many of `wanted` things of so many bytes there is memory for.
-    fn fitting(setting: &str, wanted: usize, bytes: usize) -> usize {
-        let fitting = machine::fitting(setting, wanted as u64, bytes as u64);
-        usize::try_from(fitting).unwrap_or(wanted)
-    }
-
-    /// How many used proofs are remembered: as the setting says, as far as there is memory.
-    pub(crate) fn replay_log(&self) -> u64 {
-        machine::fitting("limits.replay_log_entries", self.replay_log_entries, REPLAY_ENTRY_BYTES)
-    }
-
-    fn turns(&self, at_once: usize, waiting: usize) -> TurnLimits {
-        TurnLimits { at_once, waiting, each: at_once.saturating_add(self.share(waiting)) }
-    }
-}
-
-/// How many passwords are hashed at once: as the setting says, but never more than there is memory
-/// for.
-fn hashers(limits: &LimitSettings) -> usize {
-    let wanted = match limits.password_hashers {
-        0 => processors(),
-        wanted => wanted,
-    };
-    let fitting = machine::memory().map_or(wanted, machine::hashers_in);
-    if fitting < wanted {
-        tracing::warn!(
-            wanted,
-            fitting,
-            "this process may not use enough memory to hash so many passwords at once, each in 64 MiB"
-        );
-    }
-    wanted.min(fitting)
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-impl SelfSignedSettings {
-    fn to_policy(&self, body_bytes: usize) -> anyhow::Result<SelfSignedPolicy> {
-        let max_lifetime = self.max_lifetime;
-        let in_range = (10..=3600).contains(&max_lifetime);
-        ensure!(in_range, "self_signed.max_lifetime is 10 to 3600, not {max_lifetime}");
-        let reuse = match self.reuse.as_str() {
-            "once" => Reuse::Once,
-            "until-expiry" => Reuse::UntilExpiry,
-            other => bail!("self_signed.reuse is once or until-expiry, not {other:?}"),
-        };
-        let md5 = self.md5_body_hash;
-        Ok(SelfSignedPolicy {
-            max_lifetime: Duration::from_secs(max_lifetime),
-            require_audience: self.require_audience,
-            require_body_hash: self.require_body_hash,
-            body_hashes: if md5 { BodyHashes::Sha256OrMd5 } else { BodyHashes::Sha256 },
-            max_hashed_body: body_bytes,
-            reuse,
-            ..SelfSignedPolicy::default()
-        })
-    }
-}
-
-impl RateLimitSettings {
-    fn to_limits(&self) -> Limits {
-        let with = |limit: RateLimit, burst| RateLimit { burst, ..limit };
-        let default = Limits::default();
-        Limits {
-            requests: with(default.requests, self.requests),
-            upkeep: with(default.upkeep, self.upkeep),
-            registrations: with(default.registrations, self.registrations),
-            registrations_per_day: with(default.registrations_per_day, self.registrations_per_day),
-            costly_registrations: with(default.costly_registrations, self.costly_registrations),
-            logins: with(default.logins, self.logins),
-            account: with(default.account, self.account),
-            key_changes_per_day: with(default.key_changes_per_day, self.key_changes_per_day),
-            key_changes_of_network_per_day: with(
-                default.key_changes_of_network_per_day,
-                self.key_changes_of_network_per_day,
-            ),
-            ..default
-        }
-    }
 }

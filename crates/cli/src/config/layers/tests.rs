@@ -52,12 +52,12 @@ fn all_settings() -> Vec<String> {
 
 #[test]
 fn every_setting_has_a_variable_and_stands_on_the_page_of_settings() {
-    let all = all_settings();
+    let (all, variables) = (all_settings(), Settings::FORM.settings(""));
     assert!(all.len() > 60, "{all:?}");
     for path in &all {
-        assert!(VARIABLES.iter().any(|(own, _)| own == path), "{path} has no variable");
+        assert!(variables.iter().any(|(own, _)| own == path), "{path} has no variable");
     }
-    for (path, _) in VARIABLES {
+    for (path, _) in &variables {
         assert!(all.iter().any(|own| own == path), "{path} is no setting");
         assert!(PAGE.contains(&format!("| `{path}` |")), "{path} is not documented");
     }
@@ -118,9 +118,9 @@ fn every_variable_in_the_code_stands_on_the_page_of_settings() {
 
 #[test]
 fn every_variable_names_a_setting_that_exists() {
-    for (path, kind) in VARIABLES {
+    for (path, kind) in Settings::FORM.settings("") {
         let name = format!("{PREFIX}{}", path.replace('.', "_").to_uppercase());
-        let text = match (*path, kind) {
+        let text = match (&*path, kind) {
             ("listen", _) => "127.0.0.1:1",
             ("log.format", _) => "json",
             (_, Kind::Flag) => "on",
@@ -129,7 +129,7 @@ fn every_variable_names_a_setting_that_exists() {
         };
         let both =
             [(name.as_str(), text), ("COUNTERSIGN_TLS_CERT", "a"), ("COUNTERSIGN_TLS_KEY", "b")];
-        merge(Some(file("").path()), variables(&both), Table::new()).expect(path);
+        merge(Some(file("").path()), variables(&both), Table::new()).expect(&path);
     }
 }
 
@@ -151,7 +151,8 @@ fn an_unknown_setting_is_an_error_that_names_it() {
 
 #[test]
 fn a_variable_that_is_empty_counts_as_absent() {
-    let names = VARIABLES.iter().map(|(path, _)| path.replace('.', "_").to_uppercase());
+    let all = Settings::FORM.settings("");
+    let names = all.iter().map(|(path, _)| path.replace('.', "_").to_uppercase());
     let others = ["CONFIG", "RATE_LIMITS", "MASTER_KEY"].map(str::to_owned);
     let empty = names.chain(others).map(|name| (format!("{PREFIX}{name}").into(), "".into()));
     let file = file("listen = \"127.0.0.1:7\"\ntrusted_proxies = [\"127.0.0.1\"]\n");

@@ -67,7 +67,6 @@ fn no_dialects() -> Dialects {
         passwordless: false,
         self_signed: false,
         signjwt: false,
-        ..Dialects::default()
     }
 }
 

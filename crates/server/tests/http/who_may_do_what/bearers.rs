@@ -182,7 +182,7 @@ impl Bearer {
 }
 
 fn all() -> Dialects {
-    Dialects { auth_rate_limit: false, ..Dialects::default() }
+    Dialects::default()
 }
 
 /// The key of alice that acts, where it is not another one that does.

@@ -1,0 +1,172 @@
+//! What the settings mean for the authority.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use countersign_authority::{
+    key_life::KeySchedule,
+    limits::{RateLimit, Retention, TurnLimits},
+    names::{EmailNames, NamePolicy},
+    policy::{Enrolment, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy, TokenPolicy},
+};
+use countersign_protocol::{
+    keys::{Algorithm, KeyPolicy},
+    proofs::{dpop::ProofWindow, target_uri::TargetUri},
+};
+
+use super::{
+    machine,
+    settings::{
+        AccountSettings, AuditSettings, LimitSettings, RateLimitSettings, Settings,
+        SigningKeySettings, SignjwtSettings,
+    },
+};
+
+impl Settings {
+    /// What the authority must know.
+    pub(crate) fn policy(&self, origin: TargetUri) -> anyhow::Result<Policy> {
+        self.check_bounds()?;
+        let lifetime = Duration::from_secs(self.tokens.lifetime);
+        let past = Duration::from_secs(self.tokens.proof_max_age);
+        Ok(Policy {
+            enrolment: self.enrolment.parse::<Enrolment>().context("enrolment")?,
+            default_scopes: self.default_scopes.clone(),
+            names: self.accounts.names()?,
+            unused_account_lifetime: days(self.accounts.unused_days),
+            max_keys_per_account: self.limits.keys_per_account,
+            max_revoked_keys_per_account: self.limits.revoked_keys_per_account,
+            keys: KeyPolicy { max_rsa_bits: self.limits.max_rsa_bits, ..KeyPolicy::default() },
+            tokens: TokenPolicy {
+                lifetime,
+                resources: self.resources()?,
+                ..TokenPolicy::default()
+            },
+            proof_window: ProofWindow { past, ..ProofWindow::default() },
+            nonce_lifetime: Duration::from_secs(self.tokens.nonce_lifetime),
+            signing_keys: self.signing_keys.schedule()?,
+            passwords: self.dialects.jwks_server.then(|| self.passwords()),
+            sessions: self.signjwt.policy(),
+            mutual: self.mutual(),
+            retention: self.audit.retention(),
+            limits: self.rate_limits.enabled.then(|| self.rate_limits.to_limits()),
+            ..Policy::new(origin)
+        })
+    }
+
+    /// What tokens may be for besides this server.
+    fn resources(&self) -> anyhow::Result<Vec<String>> {
+        for resource in &self.resources {
+            TargetUri::parse(resource).with_context(|| format!("resources: {resource:?}"))?;
+        }
+        let protected = self.protected_origins()?;
+        let protected = protected.iter().map(|origin| origin.origin().to_owned());
+        Ok(self.resources.iter().cloned().chain(protected).collect())
+    }
+
+    fn passwords(&self) -> PasswordPolicy {
+        PasswordPolicy {
+            rate_limit: self.dialects.auth_rate_limit,
+            turns: self.limits.turns(hashers(&self.limits), self.limits.password_queue),
+            ..PasswordPolicy::default()
+        }
+    }
+
+    fn mutual(&self) -> MutualPolicy {
+        let is_spoken = self.dialects.passwordless;
+        MutualPolicy {
+            min_rsa_bits: self.dialects.min_rsa_bits,
+            keys_ready: if is_spoken { MutualPolicy::default().keys_ready } else { 0 },
+            // Making keys takes half of the machine at most.
+            turns: self.limits.turns((processors() / 2).max(1), self.limits.key_pair_queue),
+        }
+    }
+}
+
+impl AccountSettings {
+    fn names(&self) -> anyhow::Result<NamePolicy> {
+        let email_names = self.email_names.parse::<EmailNames>().context("accounts.email_names")?;
+        Ok(NamePolicy::new(self.reserved_names.iter().map(String::as_str), email_names))
+    }
+}
+
+impl SigningKeySettings {
+    fn schedule(&self) -> anyhow::Result<KeySchedule> {
+        let algorithm = Algorithm::from_name(&self.algorithm)
+            .context("signing_keys.algorithm is one of EdDSA, ES256, ES384, PS256, RS256")?;
+        Ok(KeySchedule { algorithm, active: days(self.active_days), ..KeySchedule::default() })
+    }
+}
+
+impl SignjwtSettings {
+    const fn policy(&self) -> SessionPolicy {
+        SessionPolicy {
+            lifetime: Duration::from_secs(self.session_lifetime),
+            nonce_lifetime: Duration::from_secs(self.nonce_lifetime),
+        }
+    }
+}
+
+impl AuditSettings {
+    const fn retention(&self) -> Retention {
+        Retention {
+            max_age: days(self.max_age_days),
+            max_events: self.max_events,
+            max_refusals: self.refusal_entries,
+            max_uses: self.key_use_entries,
+        }
+    }
+}
+
+impl RateLimitSettings {
+    fn to_limits(&self) -> Limits {
+        let with = |limit: RateLimit, burst| RateLimit { burst, ..limit };
+        let default = Limits::default();
+        Limits {
+            requests: with(default.requests, self.requests),
+            upkeep: with(default.upkeep, self.upkeep),
+            registrations: with(default.registrations, self.registrations),
+            registrations_per_day: with(default.registrations_per_day, self.registrations_per_day),
+            costly_registrations: with(default.costly_registrations, self.costly_registrations),
+            logins: with(default.logins, self.logins),
+            account: with(default.account, self.account),
+            key_changes_per_day: with(default.key_changes_per_day, self.key_changes_per_day),
+            key_changes_of_network_per_day: with(
+                default.key_changes_of_network_per_day,
+                self.key_changes_of_network_per_day,
+            ),
+            ..default
+        }
+    }
+}
+
+impl LimitSettings {
+    fn turns(&self, at_once: usize, waiting: usize) -> TurnLimits {
+        TurnLimits { at_once, waiting, each: at_once.saturating_add(self.share(waiting)) }
+    }
+}
+
+/// How many passwords are hashed at once: as the setting says, but never more than there is memory
+/// for.
+fn hashers(limits: &LimitSettings) -> usize {
+    let wanted = match limits.password_hashers {
+        0 => processors(),
+        wanted => wanted,
+    };
+    let fitting = machine::memory().map_or(wanted, machine::hashers_in);
+    if fitting < wanted {
+        tracing::warn!(
+            wanted,
+            fitting,
+            "this process may not use enough memory to hash so many passwords at once, each in 64 MiB"
+        );
+    }
+    wanted.min(fitting)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+const fn days(days: u64) -> Duration {
+    Duration::from_secs(days.saturating_mul(24 * 60 * 60))
+}

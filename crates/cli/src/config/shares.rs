@@ -1,0 +1,29 @@
+//! How much of what is finite there is, and how much of it one client may have.
+
+use super::{machine, settings::LimitSettings};
+
+/// What an entry of the replay log takes, in bytes.
+const REPLAY_ENTRY_BYTES: u64 = 40;
+
+impl LimitSettings {
+    /// What one client may have of `all`: at least one.
+    pub(crate) fn share_of(&self, all: u64) -> u64 {
+        (u128::from(all) * u128::from(self.client_share) / 100).try_into().unwrap_or(all).max(1)
+    }
+
+    /// The same for things that are counted in memory.
+    pub(crate) fn share(&self, all: usize) -> usize {
+        usize::try_from(self.share_of(all as u64)).unwrap_or(all)
+    }
+
+    /// How many of `wanted` things of so many bytes there is memory for.
+    pub(super) fn fitting(setting: &str, wanted: usize, bytes: usize) -> usize {
+        let fitting = machine::fitting(setting, wanted as u64, bytes as u64);
+        usize::try_from(fitting).unwrap_or(wanted)
+    }
+
+    /// How many used proofs are remembered: as the setting says, as far as there is memory.
+    pub(crate) fn replay_log(&self) -> u64 {
+        machine::fitting("limits.replay_log_entries", self.replay_log_entries, REPLAY_ENTRY_BYTES)
+    }
+}

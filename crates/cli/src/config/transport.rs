@@ -1,0 +1,102 @@
+//! What the settings mean for the transport.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use countersign_guard::{Reuse, SelfSignedPolicy};
+use countersign_protocol::proofs::{body_hash::BodyHashes, target_uri::TargetUri};
+use countersign_server::{
+    ConnectionLimits, CorsOrigins, Dialects, ForwardedHeader, KnownHosts, RequestLimits,
+    Settings as TransportSettings, TlsFiles, TrustedProxies,
+};
+
+use super::settings::{DialectSettings, LimitSettings, SelfSignedSettings, Settings};
+
+/// What an open connection takes, in bytes: its buffers and its task.
+const CONNECTION_BYTES: usize = 16 * 1024;
+impl Settings {
+    /// What the transport must know.
+    pub(crate) fn transport(&self) -> anyhow::Result<TransportSettings> {
+        self.check_bounds()?;
+        let readers = self.metrics.allow.iter().map(|network| {
+            network.parse().with_context(|| format!("metrics.allow: {network:?} is no network"))
+        });
+        let uploads =
+            LimitSettings::fitting("limits.uploads", self.limits.uploads, self.limits.body_bytes);
+        Ok(TransportSettings {
+            limits: RequestLimits {
+                body_bytes: self.limits.body_bytes,
+                body_grace: Duration::from_secs(self.limits.body_seconds),
+                body_bytes_per_second: self.limits.body_bytes_per_second,
+                uploads,
+                uploads_each: self.limits.share(uploads),
+                concurrency: self.limits.concurrent_requests,
+                concurrency_each: self.limits.share(self.limits.concurrent_requests),
+                ..RequestLimits::default()
+            },
+            proxies: self.proxies()?,
+            metrics_readers: readers.collect::<anyhow::Result<_>>()?,
+            cors: CorsOrigins::parse(&self.cors.origins).context("cors.origins")?,
+            dialects: self.dialects.spoken(),
+            protected_origins: self.protected_origins()?,
+            self_signed: self.self_signed.to_policy(self.limits.body_bytes)?,
+        })
+    }
+
+    fn proxies(&self) -> anyhow::Result<Arc<TrustedProxies>> {
+        let header: ForwardedHeader = self.forwarded_header.parse().context("forwarded_header")?;
+        let proxies = TrustedProxies::parse(&self.trusted_proxies).context("trusted_proxies")?;
+        Ok(Arc::new(proxies.naming_clients_in(header)))
+    }
+
+    /// What the listener of the server at `issuer` must know.
+    pub(crate) fn connections(&self, issuer: &TargetUri) -> anyhow::Result<ConnectionLimits> {
+        let protected = self.protected_origins()?;
+        let hosts = self.listen.ip().is_loopback().then(|| {
+            let origins = std::iter::once(issuer).chain(&protected);
+            Arc::new(KnownHosts::new(origins, self.allowed_hosts.iter().map(String::as_str)))
+        });
+        let connections =
+            LimitSettings::fitting("limits.connections", self.limits.connections, CONNECTION_BYTES);
+        Ok(ConnectionLimits {
+            connections,
+            connections_each: self.limits.share(connections),
+            proxies: self.proxies()?,
+            hosts,
+            ..ConnectionLimits::default()
+        })
+    }
+
+    /// Certificate and key, if TLS is spoken.
+    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
+        let tls = self.tls.as_ref()?;
+        Some(TlsFiles { certificates: tls.cert.clone(), key: tls.key.clone() })
+    }
+}
+
+impl DialectSettings {
+    const fn spoken(&self) -> Dialects {
+        let Self { gradecoin, jwks_server, passwordless, self_signed, signjwt, .. } = *self;
+        Dialects { gradecoin, jwks_server, passwordless, self_signed, signjwt }
+    }
+}
+
+impl SelfSignedSettings {
+    fn to_policy(&self, body_bytes: usize) -> anyhow::Result<SelfSignedPolicy> {
+        let reuse = match self.reuse.as_str() {
+            "once" => Reuse::Once,
+            "until-expiry" => Reuse::UntilExpiry,
+            other => bail!("self_signed.reuse is once or until-expiry, not {other:?}"),
+        };
+        let md5 = self.md5_body_hash;
+        Ok(SelfSignedPolicy {
+            max_lifetime: Duration::from_secs(self.max_lifetime),
+            require_audience: self.require_audience,
+            require_body_hash: self.require_body_hash,
+            body_hashes: if md5 { BodyHashes::Sha256OrMd5 } else { BodyHashes::Sha256 },
+            max_hashed_body: body_bytes,
+            reuse,
+            ..SelfSignedPolicy::default()
+        })
+    }
+}

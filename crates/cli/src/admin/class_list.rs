@@ -2,12 +2,16 @@
 //! a header line that names the columns `User ID` and `Password`. Without: one username a line, or CSV with
 //! a header line that names the column.
 
-use std::{collections::HashMap, fmt};
+mod fields;
+
+use std::{collections::HashMap, fmt, iter::Peekable};
 
 use countersign_authority::{
     account::{InvalidUsername, Username},
     invitation::OneTimePassword,
 };
+
+use self::fields::fields;
 
 /// The columns that are read, by the names that the header line may give them, in any case. Moodle
 /// writes the second one of the first.
@@ -46,13 +50,10 @@ impl fmt::Display for BadLine {
 
 /// Reads the whole list, or says what is wrong with every line that is wrong.
 pub(super) fn read(list: &[u8]) -> Result<Vec<Invited>, Vec<BadLine>> {
-    let mut lines = lines(list)?.peekable();
-    let named = lines.next_if(|(_, line)| named_separator(line).is_some());
-    let named = named.and_then(|(_, line)| named_separator(line));
-    let header = lines.next();
-    let line = header.map_or(1, |(number, _)| number);
-    let header = Header::find(header.map_or("", |(_, text)| text), named)
-        .map_err(|reason| vec![BadLine::new(line, reason)])?;
+    let (separators, mut lines) = separators(lines(list)?);
+    let (line, header) = lines.next().unwrap_or((1, ""));
+    let header =
+        Header::find(header, &separators).map_err(|reason| vec![BadLine::new(line, reason)])?;
     let people = lines.map(|(line, text)| (line, header.read(text)));
     let named = people.map(|(line, person)| {
         (line, person.map(|(username, password)| (username.clone(), (username, password))))
@@ -68,10 +69,8 @@ pub(super) fn read(list: &[u8]) -> Result<Vec<Invited>, Vec<BadLine>> {
 
 /// Reads a list of usernames, one a line, or says what is wrong with every line that is wrong.
 pub(super) fn read_names(list: &[u8]) -> Result<Vec<(usize, Username)>, Vec<BadLine>> {
-    let mut lines = lines(list)?.peekable();
-    let named = lines.next_if(|(_, line)| named_separator(line).is_some());
-    let named = named.and_then(|(_, line)| named_separator(line));
-    let header = lines.peek().and_then(|(_, line)| NameColumn::find(line, named));
+    let (separators, mut lines) = separators(lines(list)?);
+    let header = lines.peek().and_then(|(_, line)| NameColumn::find(line, &separators));
     if header.is_some() {
         lines.next();
     }
@@ -142,6 +141,20 @@ fn once_each<T>(
     if wrong.is_empty() { Ok(right) } else { Err(wrong) }
 }
 
+/// What may separate fields, and the lines after the one that says so, if there is one.
+fn separators<'a>(
+    lines: impl Iterator<Item = (usize, &'a str)>,
+) -> (Vec<char>, Peekable<impl Iterator<Item = (usize, &'a str)>>) {
+    let mut lines = lines.peekable();
+    match lines.peek().and_then(|(_, line)| named_separator(line)) {
+        Some(named) => {
+            lines.next();
+            (vec![named], lines)
+        }
+        None => (SEPARATORS.to_vec(), lines),
+    }
+}
+
 /// The separator of a line `sep=;`, with which Excel is told it.
 fn named_separator(line: &str) -> Option<char> {
     let mut named = line.trim_end_matches(['\r', '\n']).strip_prefix("sep=")?.chars();
@@ -158,12 +171,10 @@ struct NameColumn {
 
 impl NameColumn {
     /// Reads the header line, if this is one.
-    fn find(line: &str, named: Option<char>) -> Option<Self> {
-        let separators = named.as_ref().map_or(&SEPARATORS[..], std::slice::from_ref);
+    fn find(line: &str, separators: &[char]) -> Option<Self> {
         separators.iter().find_map(|separator| {
             let fields = fields(line, *separator).ok()?;
-            let is_name = |field: &String| USER_ID.iter().any(|n| n.eq_ignore_ascii_case(field));
-            let place = fields.iter().position(is_name)?;
+            let place = place_of(&USER_ID, &fields)?;
             Some(Self { separator: *separator, place, columns: fields.len() })
         })
     }
@@ -178,6 +189,11 @@ impl NameColumn {
     }
 }
 
+/// Which column has one of `names`, in any case.
+fn place_of(names: &[&str], header: &[String]) -> Option<usize> {
+    header.iter().position(|field| names.iter().any(|name| name.eq_ignore_ascii_case(field)))
+}
+
 /// What the header line says.
 struct Header {
     separator: char,
@@ -187,18 +203,14 @@ struct Header {
 }
 
 impl Header {
-    /// Reads the header line with the separator that was named, or the one that fits.
-    fn find(line: &str, named: Option<char>) -> Result<Self, String> {
+    /// Reads the header line with the first separator that fits.
+    fn find(line: &str, separators: &[char]) -> Result<Self, String> {
         let found = |separator: &char| {
             let fields = fields(line, *separator).ok()?;
-            let place = |names: &[&str]| {
-                let is_one = |field: &String| names.iter().any(|n| n.eq_ignore_ascii_case(field));
-                fields.iter().position(is_one)
-            };
-            let (user_id, password) = (place(&USER_ID)?, place(&PASSWORD)?);
+            let user_id = place_of(&USER_ID, &fields)?;
+            let password = place_of(&PASSWORD, &fields)?;
             Some(Self { separator: *separator, columns: fields.len(), user_id, password })
         };
-        let separators = named.as_ref().map_or(&SEPARATORS[..], std::slice::from_ref);
         separators.iter().find_map(found).ok_or_else(|| {
             "the header line `User ID, Password` is missing. It names the columns, of which there may \
              be others too, with commas, semicolons or tabs between them"
@@ -241,173 +253,5 @@ impl Header {
     }
 }
 
-/// The fields of a line. Spaces around a field do not belong to it, unless they are quoted.
-fn fields(line: &str, separator: char) -> Result<Vec<String>, &'static str> {
-    let mut fields = Vec::new();
-    let mut rest = Some(line);
-    while let Some(text) = rest {
-        let (field, more) = field(text, separator)?;
-        fields.push(field);
-        rest = more;
-    }
-    Ok(fields)
-}
-
-/// The first field of `text`, and what comes after the separator, if there is one.
-fn field(text: &str, separator: char) -> Result<(String, Option<&str>), &'static str> {
-    let blank = |c: char| c.is_whitespace() && c != separator;
-    let Some(mut quoted) = text.trim_start_matches(blank).strip_prefix('"') else {
-        let (field, rest) =
-            text.split_once(separator).map_or((text, None), |(f, rest)| (f, Some(rest)));
-        if field.contains('"') {
-            return Err("there is a quotation mark inside a field that is not quoted");
-        }
-        return Ok((field.trim().to_owned(), rest));
-    };
-    let mut field = String::new();
-    loop {
-        let (part, rest) = quoted.split_once('"').ok_or("a quotation mark is not closed")?;
-        field.push_str(part);
-        let Some(more) = rest.strip_prefix('"') else {
-            let rest = rest.trim_start_matches(blank);
-            let after = rest.strip_prefix(separator);
-            let ends = after.is_some() || rest.is_empty();
-            return ends
-                .then_some((field, after))
-                .ok_or("something follows the closing quotation mark");
-        };
-        field.push('"');
-        quoted = more;
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn good(text: &str) -> Vec<(usize, String, String)> {
-        let invited = read(text.as_bytes()).map_err(|wrong| format!("{wrong:?}")).unwrap();
-        let plain = |invited: &Invited| {
-            let password = invited.password.reveal().to_owned();
-            (invited.line, invited.username.to_string(), password)
-        };
-        invited.iter().map(plain).collect()
-    }
-
-    fn bad(text: &str) -> Vec<String> {
-        read(text.as_bytes()).err().unwrap().iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn lists_of_every_kind_are_read() {
-        let expected = vec![
-            (2, "e123456".to_owned(), "F7oGM2K9Q1vZxLp".to_owned()),
-            (3, "e222222".to_owned(), "a,b\"c d".to_owned() + "efgh"),
-        ];
-        for text in [
-            "User ID, Password\ne123456, F7oGM2K9Q1vZxLp\ne222222, \"a,b\"\"c defgh\"\n",
-            "\u{feff}User ID,Password\r\ne123456,F7oGM2K9Q1vZxLp\r\ne222222,\"a,b\"\"c defgh\"",
-            "\"user id\" , \"password\"\n\"e123456\",\"F7oGM2K9Q1vZxLp\" \n e222222 ,\"a,b\"\"c defgh\"\n\n",
-        ] {
-            assert_eq!(good(text), expected, "{text:?}");
-        }
-        assert_eq!(good("User ID, Password\n"), []);
-        assert_eq!(good("User ID,Password\n\n\ne1,12345678")[0].0, 4);
-    }
-
-    #[test]
-    fn every_bad_line_is_reported_with_its_number_and_no_password() {
-        let text = "User ID, Password\n\
-            e1, secret-number-1\n\
-            e 2, secret-number-2\n\
-            e3, short\n\
-            e4\n\
-            e5, secret-number-5, more\n\
-            E1, secret-number-6\n\
-            e7, \"secret-number-7\n\
-            e8, secret\"number-8\n\
-            e9, \"secret-number-9\" x\n\
-            , secret-number-10\n";
-        let wrong = bad(text);
-        let lines: Vec<&str> = wrong.iter().map(|line| line.split(':').next().unwrap()).collect();
-        let expected: Vec<String> = (3..=11).map(|number| format!("line {number}")).collect();
-        assert_eq!(lines, expected);
-        assert!(wrong[4].contains("E1 is on line 2 already"), "{wrong:?}");
-        assert!(!wrong.concat().contains("secret"), "{wrong:?}");
-    }
-
-    #[test]
-    fn a_list_needs_its_header() {
-        for text in ["", "\n", "e1, 12345678\n", "User ID\n", "sep=;\nUser ID,Password\n"] {
-            let wrong = &bad(text)[0];
-            assert!(wrong.contains("the header line `User ID, Password` is missing"), "{wrong}");
-        }
-        assert!(bad("sep=;\n\nUser ID,Password\n")[0].starts_with("line 3:"));
-    }
-
-    #[test]
-    fn lists_are_read_as_spreadsheets_of_every_country_write_them() {
-        let expected = [(2, "e123456".to_owned(), "F7oGM2K9Q1vZxLp".to_owned())];
-        for text in [
-            "User ID;Password\r\ne123456;F7oGM2K9Q1vZxLp\r\n",
-            "\u{feff}User ID;Password\r\ne123456;F7oGM2K9Q1vZxLp\r\n",
-            "User ID\tPassword\ne123456\tF7oGM2K9Q1vZxLp\n",
-            "User ID,Password,First name,E-mail\ne123456,F7oGM2K9Q1vZxLp,Ada,ada@example.org\n",
-            "First name,Password,User ID\nAda,F7oGM2K9Q1vZxLp,e123456\n",
-            "username,password,firstname,lastname,email\ne123456,F7oGM2K9Q1vZxLp,Ada,L,a@b.org\n",
-            "username;password;firstname\ne123456;F7oGM2K9Q1vZxLp\n",
-            "\"User ID\";\"Password\"\n\"e123456\";\"F7oGM2K9Q1vZxLp\"\n",
-        ] {
-            assert_eq!(good(text), expected, "{text:?}");
-        }
-        for (text, password) in [
-            ("sep=;\r\nUser ID;Password\r\ne1;comma,inside\r\n", "comma,inside"),
-            ("sep=\t\nUser ID\tPassword\ne1\tsemi;colon\n", "semi;colon"),
-        ] {
-            assert_eq!(good(text), [(3, "e1".to_owned(), password.to_owned())], "{text:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_utf_8_is_reported_with_its_line() {
-        let wrong = |list: &[u8]| read(list).err().unwrap()[0].to_string();
-        let latin = wrong(b"User ID,Password\ne1,12345678\ne2,M\xfcller12\n");
-        assert!(latin.starts_with("line 3: not valid UTF-8"), "{latin}");
-        assert!(wrong(b"\xff\xfeU\0s\0").starts_with("line 1: this is UTF-16"));
-    }
-
-    #[test]
-    fn a_list_of_names_has_one_on_each_line() {
-        let names = read_names(b"\xef\xbb\xbfalice\r\n\n bob \ncarol").unwrap();
-        let names: Vec<_> = names.iter().map(|(line, name)| (*line, name.as_str())).collect();
-        assert_eq!(names, [(1, "alice"), (3, "bob"), (4, "carol")]);
-        let wrong = read_names(b"alice\nALICE\na b\n").err().unwrap();
-        let wrong: Vec<_> = wrong.iter().map(ToString::to_string).collect();
-        assert_eq!(wrong[0], "line 2: ALICE is on line 1 already");
-        assert!(wrong[1].starts_with("line 3: a username consists of"), "{wrong:?}");
-        assert!(read_names(b"\n").is_err());
-    }
-
-    #[test]
-    fn a_header_of_a_list_of_names_is_no_name() {
-        for list in [
-            "Username\nalice\nbob\n",
-            "user id\r\nalice\r\nbob\r\n",
-            "username,code,expires\nalice,csi_1,2026-01-01T00:00:00Z\nbob,csi_2,2026-01-01T00:00:00Z\n",
-            "sep=;\nFirst name;Username\nAda;alice\nBob;bob\n;\n",
-        ] {
-            let names = read_names(list.as_bytes()).map_err(|wrong| format!("{wrong:?}")).unwrap();
-            let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
-            assert_eq!(names, ["alice", "bob"], "{list:?}");
-        }
-        let wrong = read_names(b"eve,Eve Smith\n").err().unwrap();
-        assert!(wrong[0].to_string().contains("one name a line is needed, and no columns"));
-    }
-
-    #[test]
-    fn empty_rows_of_a_spreadsheet_are_skipped() {
-        assert_eq!(good("User ID;Password\ne1;12345678\n;\n\"\";\"\"\n")[0].1, "e1");
-        assert_eq!(good("User ID,Password\ne1,12345678\n,\n , \n").len(), 1);
-        assert_eq!(read_names(b"alice;\n;\n;;\n").unwrap().len(), 1);
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ mod connection;
 mod dialect;
 mod enrolment;
 mod key_file;
+mod key_options;
 mod keyring;
 mod keyring_file;
 mod keys;

@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use countersign_client::{Client, ClientError, Session, Transport, TransportOptions};
+use countersign_client::{Client, ClientError, Refusal, Session, Transport, TransportOptions};
 use countersign_protocol::{proofs::target_uri::TargetUri, tokens::offered_session::UnfitSession};
 use countersign_system::{SystemClock, SystemRandom};
 use http::StatusCode;
@@ -166,38 +166,40 @@ fn advice(error: &ClientError) -> Option<String> {
             "the server is too old for this; until it is updated, log in without --dialect"
                 .to_owned()
         }
-        ClientError::Refused(refusal) => match refusal.code.as_deref()? {
-            "enrolment-closed" => "with a one-time code, try: --code CODE".to_owned(),
-            "username-taken" => {
-                "choose another name; if it is yours, log in with the key that it was registered \
-                 with (see `countersign keyring import --help`), or let an administrator make a code \
-                 for `countersign recover`"
-                    .to_owned()
-            }
-            "key-taken" => "a key belongs to one account only: make another one, or log in with \
-                            this one (see `countersign keyring import --help`)"
-                .to_owned(),
-            "invalid_grant" if refusal.to_string().contains("no live key") => {
-                "the key is revoked, or the account disabled or gone; the administrator sees which: \
-                 countersign admin audit"
-                    .to_owned()
-            }
-            "invalid_target" => {
-                "the server must know the API: `countersign serve --resource URL`. If the \
-                                 API goes by another name than its origin, say which: --resource"
-                    .to_owned()
-            }
-            "recovery-code" => {
-                "it works once, for one account, and not for long; an administrator makes another: \
-                 countersign admin invite NAME --recover"
-                    .to_owned()
-            }
-            "last-key" => "add another key first: countersign keys add --new".to_owned(),
-            _ => return None,
-        },
+        ClientError::Refused(refusal) => return advice_on(refusal).map(str::to_owned),
         _ => return None,
     };
     Some(advice)
+}
+
+/// What one might do about a refusal.
+fn advice_on(refusal: &Refusal) -> Option<&'static str> {
+    Some(match refusal.code.as_deref()? {
+        "enrolment-closed" => "with a one-time code, try: --code CODE",
+        "username-taken" => {
+            "choose another name; if it is yours, log in with the key that it was registered with (see \
+             `countersign keyring import --help`), or let an administrator make a code for \
+             `countersign recover`"
+        }
+        "key-taken" => {
+            "a key belongs to one account only: make another one, or log in with this one (see \
+             `countersign keyring import --help`)"
+        }
+        "invalid_grant" if refusal.to_string().contains("no live key") => {
+            "the key is revoked, or the account disabled or gone; the administrator sees which: \
+             countersign admin audit"
+        }
+        "invalid_target" => {
+            "the server must know the API: `countersign serve --resource URL`. If the API goes by \
+             another name than its origin, say which: --resource"
+        }
+        "recovery-code" => {
+            "it works once, for one account, and not for long; an administrator makes another: \
+             countersign admin invite NAME --recover"
+        }
+        "last-key" => "add another key first: countersign keys add --new",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

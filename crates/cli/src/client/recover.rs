@@ -1,7 +1,5 @@
 //! `countersign recover`.
 
-use std::path::PathBuf;
-
 use anyhow::{bail, ensure};
 use clap::Args;
 use countersign_client::{
@@ -13,8 +11,9 @@ use super::{
     actor::Places,
     connection::{explain, explain_login},
     dialect::Dialect,
-    enrolment::{Accepted, Enrolled, Enrolment, Plan, is_account, parse_code, parse_name, whoami},
+    enrolment::{Accepted, Enrolled, is_account, parse_code, whoami},
     key_file::{self, KeyType},
+    key_options::KeyOptions,
     password, text,
 };
 use crate::output;
@@ -39,21 +38,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
 
-    /// The kind of key to make [default: p256, which every server and library knows]
-    #[arg(long, value_name = "TYPE", value_enum)]
-    key_type: Option<KeyType>,
-
-    /// Let this private key in (PEM or PKCS#8, - for standard input) in place of a new one
-    #[arg(long, value_name = "FILE", conflicts_with = "key_type")]
-    key: Option<PathBuf>,
-
-    /// Leave the keyring alone: the key stays in its file only
-    #[arg(long, requires = "key", conflicts_with = "entry")]
-    no_keyring: bool,
-
-    /// What to call the key in the keyring [default: NAME]
-    #[arg(long = "as", value_name = "ENTRY")]
-    entry: Option<String>,
+    #[command(flatten)]
+    key: KeyOptions,
 
     #[command(flatten)]
     places: Places,
@@ -61,15 +47,15 @@ pub(crate) struct Options {
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     options.check()?;
-    let given = options.key.as_deref().map(key_file::read).transpose()?;
+    let given = options.key.read()?;
     let server = options.places.server.address()?;
     let client = options.places.server.connect(&server, TransportOptions::default()).await?;
     let recovery = options.recovery();
-    if let Some(key) = given.as_ref().filter(|_| options.no_keyring) {
+    if let Some(key) = given.as_ref().filter(|_| options.key.no_keyring) {
         let recovered = client.recover(key, &recovery).await.map_err(explain)?;
         let key = ("  key", key_file::describe(key.public_key()));
         report(&options.name, client.metadata().issuer(), Some(&recovered), [key])?;
-        if let Some(path) = &options.key {
+        if let Some(path) = &options.key.key {
             let (path, name) = (path.display(), &options.name);
             output::remark(format!("try: countersign login --key {path} --username {name}"));
         }
@@ -79,7 +65,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     if options.dialect.is_some() {
         return new_password(&client, &mut keyring, options).await;
     }
-    let enrolment = options.begin(&client, &mut keyring, given)?;
+    let (server, name) = (client.metadata().issuer(), &options.name);
+    let enrolment = options.key.begin(&mut keyring, server, name, given, KeyType::DEFAULT)?;
     let outcome = client.recover(enrolment.key(), &recovery).await;
     let recovered = outcome.as_ref().ok().cloned();
     let outcome = outcome.map(|recovered| Accepted::account(recovered.account_id));
@@ -97,7 +84,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
 impl Options {
     /// Refuses what can be refused without a server and a passphrase.
     fn check(&self) -> anyhow::Result<()> {
-        parse_name(self.entry.as_ref().unwrap_or(&self.name))?;
+        self.key.check_name(&self.name)?;
         ensure!(
             self.dialect.is_none_or(|dialect| dialect == Dialect::Password),
             "an account gets a key back without --dialect, which then logs in by every dialect that \
@@ -112,21 +99,6 @@ impl Options {
 
     fn recovery(&self) -> Recovery<'_> {
         Recovery { account: &self.name, code: &self.code, label: self.label.as_deref() }
-    }
-
-    fn begin<'a>(
-        &self,
-        client: &Client,
-        keyring: &'a mut Keyring,
-        given: Option<countersign_protocol::keys::PrivateKey>,
-    ) -> anyhow::Result<Enrolment<'a>> {
-        let plan = Plan {
-            server: client.metadata().issuer(),
-            username: &self.name,
-            entry: self.entry.as_deref(),
-            default_entry: &self.name,
-        };
-        Enrolment::begin(keyring, &plan, given, self.key_type.unwrap_or(KeyType::DEFAULT))
     }
 }
 
@@ -144,14 +116,14 @@ async fn new_password(
     };
     let Some(entry) = keyring.entries().iter().find(has_password).map(|entry| entry.name().clone())
     else {
-        let enrolment = options.begin(client, keyring, None)?;
+        let enrolment = options.key.begin(keyring, server, username, None, KeyType::DEFAULT)?;
         let enrolled = password::recover(client, enrolment, username, &options.code).await?;
         report(username, server, None, [("  keyring", place(keyring, &enrolled))])?;
         output::remark("the keyring keeps the new password; the key is what tokens are bound to");
         output::remark(format!("try: {}", whoami(keyring, &enrolled.entry)));
         return Ok(());
     };
-    if options.entry.as_ref().is_some_and(|name| name != entry.as_str()) {
+    if options.key.entry.as_ref().is_some_and(|name| name != entry.as_str()) {
         bail!("the entry {entry} of the keyring has the password of {username}: leave out --as");
     }
     // Before the code is used up: the keyring must take what comes.

@@ -1,7 +1,5 @@
 //! `countersign register`.
 
-use std::path::PathBuf;
-
 use anyhow::{bail, ensure};
 use clap::Args;
 use countersign_client::{
@@ -14,14 +12,16 @@ use super::{
     actor::Places,
     connection::explain,
     dialect::Dialect,
-    enrolment::{Accepted, Enrolled, Enrolment, Plan, is_account, parse_code, parse_name, whoami},
+    enrolment::{Accepted, Enrolled, is_account, parse_code, whoami},
     key_file::{self, KeyType},
+    key_options::KeyOptions,
     password::{self, PasswordOptions},
     text,
 };
 use crate::output;
 
 #[derive(Args)]
+#[command(mut_arg("key_type", |arg| arg.help(KEY_TYPE)), mut_arg("key", |arg| arg.help(KEY)))]
 pub(crate) struct Options {
     /// The username to ask for
     name: String,
@@ -45,35 +45,27 @@ pub(crate) struct Options {
     #[command(flatten)]
     password: PasswordOptions,
 
-    /// The kind of key to make [default: p256, which every server and library knows; rsa2048 for
-    /// gradecoin, which is older]
-    #[arg(long, value_name = "TYPE", value_enum)]
-    key_type: Option<KeyType>,
-
-    /// Register this private key (PEM or PKCS#8, - for standard input) in place of a new one
-    #[arg(long, value_name = "FILE", conflicts_with = "key_type")]
-    key: Option<PathBuf>,
-
-    /// Leave the keyring alone: the key stays in its file only
-    #[arg(long, requires = "key", conflicts_with = "entry")]
-    no_keyring: bool,
-
-    /// What to call the key in the keyring [default: NAME]
-    #[arg(long = "as", value_name = "ENTRY")]
-    entry: Option<String>,
+    #[command(flatten)]
+    key: KeyOptions,
 
     #[command(flatten)]
     places: Places,
 }
 
+/// What is said of the kind of key otherwise.
+const KEY_TYPE: &str = "The kind of key to make [default: p256, which every server and library knows; rsa2048 for \
+                        gradecoin, which is older]";
+const KEY: &str =
+    "Register this private key (PEM or PKCS#8, - for standard input) in place of a new one";
+
 pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let username = &options.name;
     options.check()?;
-    let given = options.key.as_deref().map(key_file::read).transpose()?;
+    let given = options.key.read()?;
     let server = options.places.server.address()?;
     let client = options.places.server.connect(&server, TransportOptions::default()).await?;
     let server = client.metadata().issuer();
-    if let Some(key) = given.as_ref().filter(|_| options.no_keyring) {
+    if let Some(key) = given.as_ref().filter(|_| options.key.no_keyring) {
         let Accepted { account_id, .. } =
             register(&client, key, None, options).await.map_err(explain)?;
         output::line(format!("{username} is registered at {server}"))?;
@@ -101,8 +93,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         }
         _ => None,
     };
-    let plan = Plan { server, username, entry: options.entry.as_deref(), default_entry: username };
-    let enrolment = Enrolment::begin(&mut keyring, &plan, given, options.key_type())?;
+    let enrolment =
+        options.key.begin(&mut keyring, server, username, given, options.usual_key_type())?;
     let enrolled = if let (Some(Dialect::Password), Some(email)) = (options.dialect, &options.email)
     {
         password::register(&client, enrolment, username, email, options.code.as_deref()).await?
@@ -139,7 +131,7 @@ fn report(
 impl Options {
     /// Refuses what can be refused without a server and a passphrase.
     fn check(&self) -> anyhow::Result<()> {
-        parse_name(self.entry.as_ref().unwrap_or(&self.name))?;
+        self.key.check_name(&self.name)?;
         ensure!(
             self.dialect != Some(Dialect::SelfSigned),
             "self-signed has no registration of its own: register without --dialect, then log in \
@@ -159,10 +151,13 @@ impl Options {
         Ok(())
     }
 
-    fn key_type(&self) -> KeyType {
-        // The original of gradecoin knows no other keys.
-        let is_gradecoin = self.dialect == Some(Dialect::Gradecoin);
-        self.key_type.unwrap_or(if is_gradecoin { KeyType::Rsa2048 } else { KeyType::DEFAULT })
+    /// The kind of key to make unless another one is asked for.
+    fn usual_key_type(&self) -> KeyType {
+        match self.dialect {
+            // The original knows no other keys.
+            Some(Dialect::Gradecoin) => KeyType::Rsa2048,
+            _ => KeyType::DEFAULT,
+        }
     }
 }
 

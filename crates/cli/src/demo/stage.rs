@@ -10,7 +10,6 @@ use countersign_client::{
 use countersign_protocol::{
     keys::PrivateKey,
     ports::{Clock as _, Random},
-    proofs::target_uri::TargetUri,
     wire,
 };
 use countersign_system::{SystemClock, SystemRandom};
@@ -73,29 +72,10 @@ impl Stage {
         Ok(output::line(format!("\n{heading}"))?)
     }
 
-    /// A proof by `key` for a request, good for one use.
-    pub(super) fn proof(
-        &self,
-        key: &PrivateKey,
-        request: (&Method, &str),
-        token: Option<&AccessToken>,
-        nonce: Option<&str>,
-    ) -> anyhow::Result<String> {
-        self.proof_over((request, None), key, token, nonce)
-    }
-
-    /// The same for a request with a body, which the proof covers too.
-    pub(super) fn proof_over(
-        &self,
-        ((method, path), body): ((&Method, &str), Option<&[u8]>),
-        key: &PrivateKey,
-        token: Option<&AccessToken>,
-        nonce: Option<&str>,
-    ) -> anyhow::Result<String> {
-        let uri = TargetUri::parse(&self.url(path))?;
-        let proof =
-            Proof { method: method.as_str(), uri: uri.as_str(), access_token: token, nonce, body };
-        Ok(proof.sign(key, self.clock.now(), self.random())?)
+    /// A proof by `key`, good for one use, for a request whose URI is its path.
+    pub(super) fn proof(&self, key: &PrivateKey, request: Proof<'_>) -> anyhow::Result<String> {
+        let uri = self.url(request.uri);
+        Ok(Proof { uri: &uri, ..request }.sign(key, self.clock.now(), self.random())?)
     }
 
     /// A proof by `key`, a new one, that it is to be added to this account.

@@ -1,9 +1,14 @@
 //! The story: Alice registers, logs in and calls; a thief steals her token and gets nowhere.
 
 use anyhow::Context as _;
-use countersign_client::{AccessToken, proof::Assertion};
-use countersign_protocol::keys::{NewKey, PrivateKey};
-use countersign_protocol::wire;
+use countersign_client::{
+    AccessToken,
+    proof::{Assertion, Proof},
+};
+use countersign_protocol::{
+    keys::{NewKey, PrivateKey},
+    wire::path,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -17,6 +22,13 @@ struct Device {
     key: PrivateKey,
     token: AccessToken,
     nonce: String,
+}
+
+impl Device {
+    /// What a proof for a request with the token says.
+    fn proves<'a>(&'a self, method: &'a str, path: &'a str) -> Proof<'a> {
+        Proof { access_token: Some(&self.token), nonce: Some(&self.nonce), ..to(method, path) }
+    }
 }
 
 pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
@@ -38,7 +50,7 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
 
 async fn register(stage: &mut Stage, key: &PrivateKey) -> anyhow::Result<()> {
     stage.heading("She registers it. A proof signed by the key shows that it is hers")?;
-    let proof = stage.proof(key, (&Method::POST, wire::path::ACCOUNTS), None, None)?;
+    let proof = stage.proof(key, to("POST", path::ACCOUNTS))?;
     let body = json!({
         "username": "alice",
         "label": "laptop",
@@ -46,7 +58,7 @@ async fn register(stage: &mut Stage, key: &PrivateKey) -> anyhow::Result<()> {
     });
     let scene = Scene {
         method: Method::POST,
-        path: wire::path::ACCOUNTS,
+        path: path::ACCOUNTS,
         proof: Some(("signed by Alice's key for this URL", &proof)),
         json: Some(body),
         ..Scene::default()
@@ -55,16 +67,16 @@ async fn register(stage: &mut Stage, key: &PrivateKey) -> anyhow::Result<()> {
 }
 
 async fn ask_for_nonce(stage: &Stage, key: &PrivateKey) -> anyhow::Result<String> {
-    let proof = stage.proof(key, (&Method::POST, wire::path::TOKEN), None, None)?;
-    let request = token_request(stage, key, ("without the server's nonce", &proof))?;
+    let proof = stage.proof(key, to("POST", path::TOKEN))?;
+    let request = token_request(stage, key, "without the server's nonce", &proof)?;
     let refused = stage.play(request, StatusCode::BAD_REQUEST).await?;
     say("The server wants a proof made now, not in advance, and sends a nonce for it.")?;
     refused.nonce.context("there is no nonce")
 }
 
 async fn log_in(stage: &Stage, key: PrivateKey, nonce: String) -> anyhow::Result<Device> {
-    let proof = stage.proof(&key, (&Method::POST, wire::path::TOKEN), None, Some(&nonce))?;
-    let request = token_request(stage, &key, ("by the key to be bound, with the nonce", &proof))?;
+    let proof = stage.proof(&key, Proof { nonce: Some(&nonce), ..to("POST", path::TOKEN) })?;
+    let request = token_request(stage, &key, "by the key to be bound, with the nonce", &proof)?;
     let granted = stage.play(request, StatusCode::OK).await?;
     Ok(Device { token: granted.access_token()?, key, nonce })
 }
@@ -72,14 +84,15 @@ async fn log_in(stage: &Stage, key: PrivateKey, nonce: String) -> anyhow::Result
 fn token_request<'a>(
     stage: &Stage,
     key: &PrivateKey,
-    proof: (&'a str, &'a str),
+    name: &'a str,
+    proof: &'a str,
 ) -> anyhow::Result<Scene<'a>> {
     let assertion = Assertion { subject: "alice", audience: &stage.issuer, session_key: None };
     let assertion = assertion.sign(key, stage.now(), stage.random())?;
     Ok(Scene {
         method: Method::POST,
-        path: wire::path::TOKEN,
-        proof: Some(proof),
+        path: path::TOKEN,
+        proof: Some((name, proof)),
         form: vec![
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned()),
             ("assertion", assertion),
@@ -93,11 +106,11 @@ async fn call(stage: &mut Stage, device: &mut Device) -> anyhow::Result<String> 
     stage.heading(
         "She calls a protected resource, with the token and a proof for this one request",
     )?;
-    let early =
-        stage.proof(&device.key, (&Method::GET, wire::path::WHOAMI), Some(&device.token), None)?;
+    let early = Proof { access_token: Some(&device.token), ..to("GET", path::WHOAMI) };
+    let early = stage.proof(&device.key, early)?;
     let refused = stage.play(whoami(&device.token, "no nonce yet", &early), UNAUTHORIZED).await?;
     device.nonce = refused.nonce.context("there is no nonce")?;
-    let proof = fresh_proof(stage, device, (&Method::GET, wire::path::WHOAMI))?;
+    let proof = stage.proof(&device.key, device.proves("GET", path::WHOAMI))?;
     stage
         .play(whoami(&device.token, "by Alice's key, with the nonce", &proof), StatusCode::OK)
         .await?;
@@ -110,7 +123,7 @@ const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 async fn steal(stage: &mut Stage, laptop: &Device, seen: &str) -> anyhow::Result<()> {
     stage.heading("A thief steals the token and tries it as a bearer token")?;
     let alone = |scheme| Scene {
-        path: wire::path::WHOAMI,
+        path: path::WHOAMI,
         authorization: Some((scheme, &laptop.token)),
         ..Scene::default()
     };
@@ -121,8 +134,7 @@ async fn steal(stage: &mut Stage, laptop: &Device, seen: &str) -> anyhow::Result
 
     stage.heading("The thief makes a proof with a key of his own")?;
     let own = PrivateKey::generate(NewKey::EcP256)?;
-    let request = (&Method::GET, wire::path::WHOAMI);
-    let proof = stage.proof(&own, request, Some(&laptop.token), Some(&laptop.nonce))?;
+    let proof = stage.proof(&own, laptop.proves("GET", path::WHOAMI))?;
     stage.refuse(whoami(&laptop.token, "by the thief's key", &proof), "invalid_token").await?;
 
     stage.heading("The thief has listened, and sends Alice's own proof once more")?;
@@ -131,9 +143,9 @@ async fn steal(stage: &mut Stage, laptop: &Device, seen: &str) -> anyhow::Result
 
     stage
         .heading("The thief holds back an unused proof of Alice's, and takes it to another URL")?;
-    let unused = fresh_proof(stage, laptop, request)?;
+    let unused = stage.proof(&laptop.key, laptop.proves("GET", path::WHOAMI))?;
     let elsewhere = Scene {
-        path: wire::path::KEYS,
+        path: path::KEYS,
         ..whoami(&laptop.token, "Alice's, unused, but for /v1/whoami", &unused)
     };
     stage.refuse(elsewhere, "invalid_dpop_proof").await
@@ -145,16 +157,15 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
     let body = json!({
         "label": "phone",
         "public_key": phone.public_key().to_jwk(),
-        "new_key_proof": stage.new_key_proof(&phone, wire::path::KEYS, "alice")?,
+        "new_key_proof": stage.new_key_proof(&phone, path::KEYS, "alice")?,
     });
     // Such a proof covers the body too: else it would let in whatever key somebody puts there.
     let text = body.to_string();
-    let request = ((&Method::POST, wire::path::KEYS), Some(text.as_bytes()));
-    let (token, nonce) = (Some(&laptop.token), Some(&*laptop.nonce));
-    let proof = stage.proof_over(request, &laptop.key, token, nonce)?;
+    let covered = Proof { body: Some(text.as_bytes()), ..laptop.proves("POST", path::KEYS) };
+    let proof = stage.proof(&laptop.key, covered)?;
     let add = Scene {
         method: Method::POST,
-        path: wire::path::KEYS,
+        path: path::KEYS,
         authorization: Some(("DPoP", &laptop.token)),
         proof: Some(("by the laptop's key; the phone's proof is in the body", &proof)),
         json: Some(body),
@@ -168,11 +179,11 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
     phone.nonce.clone_from(&laptop.nonce);
 
     stage.heading("The laptop is lost. From the phone, Alice revokes its key")?;
-    let path = wire::path::key(&laptop.key.public_key().thumbprint().to_string());
-    let proof = fresh_proof(stage, &phone, (&Method::DELETE, &path))?;
+    let key = path::key(&laptop.key.public_key().thumbprint().to_string());
+    let proof = stage.proof(&phone.key, phone.proves("DELETE", &key))?;
     let delete = Scene {
         method: Method::DELETE,
-        path: &path,
+        path: &key,
         authorization: Some(("DPoP", &phone.token)),
         proof: Some(("by the phone's key", &proof)),
         ..Scene::default()
@@ -180,20 +191,21 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
     stage.play(delete, StatusCode::NO_CONTENT).await?;
 
     stage.heading("Whoever has the laptop, key and all, finds the token dead")?;
-    let proof = fresh_proof(stage, &laptop, (&Method::GET, wire::path::WHOAMI))?;
+    let proof = stage.proof(&laptop.key, laptop.proves("GET", path::WHOAMI))?;
     let scene = whoami(&laptop.token, "a perfect proof by the laptop's key", &proof);
     stage.refuse(scene, "invalid_token").await
 }
 
 fn whoami<'a>(token: &'a AccessToken, name: &'a str, proof: &'a str) -> Scene<'a> {
     Scene {
-        path: wire::path::WHOAMI,
+        path: path::WHOAMI,
         authorization: Some(("DPoP", token)),
         proof: Some((name, proof)),
         ..Scene::default()
     }
 }
 
-fn fresh_proof(stage: &Stage, device: &Device, request: (&Method, &str)) -> anyhow::Result<String> {
-    stage.proof(&device.key, request, Some(&device.token), Some(&device.nonce))
+/// What a proof for a request says that has no token.
+const fn to<'a>(method: &'a str, path: &'a str) -> Proof<'a> {
+    Proof { method, uri: path, access_token: None, nonce: None, body: None }
 }

@@ -76,7 +76,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
             return Ok(output::line(format!("{thumbprint} now logs in to {username} too"))?);
         }
         let mut keyring = options.places.keyring.open_or_create()?;
-        return add(options, actor.client(), &session, &mut keyring, username, None).await;
+        let owner = Owner { client: actor.client(), session: &session };
+        return owner.add(&mut keyring, username, None, options).await;
     }
     let entry = Naming::Option(options.entry.as_deref());
     let mut actor = Actor::from_keyring(&options.places, entry, None, limits).await?;
@@ -84,7 +85,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let client = actor.client().clone();
     let name = actor.entry().map(|entry| entry.name().to_string()).unwrap_or_default();
     let added = match actor.keyring() {
-        Some(keyring) => add(options, &client, &session, keyring, &name, given).await,
+        Some(keyring) => {
+            let owner = Owner { client: &client, session: &session };
+            owner.add(keyring, &name, given, options).await
+        }
         None => Ok(()),
     };
     actor.done(&session, None);
@@ -103,36 +107,45 @@ fn read_key(path: &Path) -> anyhow::Result<PrivateKey> {
     })
 }
 
-/// Adds the `given` key or a new one to the account of `session` and to the keyring, where it is
-/// called after `namesake` unless the user wants another name.
-async fn add(
-    options: &Options,
-    client: &Client,
-    session: &Session,
-    keyring: &mut Keyring,
-    namesake: &str,
-    given: Option<PrivateKey>,
-) -> anyhow::Result<()> {
-    let who = session.whoami().await.map_err(|error| explain_in(session, error))?;
-    let server = client.metadata().issuer();
-    let plan = Plan {
-        server,
-        username: &who.username,
-        entry: options.name.as_deref(),
-        default_entry: namesake,
-    };
-    let enrolment = Enrolment::begin(keyring, &plan, given, options.key_type)?;
-    let outcome = session.add_key(&who.account_id, enrolment.key(), options.label.as_deref()).await;
-    let account_id = who.account_id.clone();
-    let outcome = outcome.map(|_| Accepted::account(account_id));
-    let enrolled = enrolment.conclude(client, &who.account_id, outcome).await?;
+/// Who lets the key in.
+struct Owner<'a> {
+    client: &'a Client,
+    session: &'a Session,
+}
 
-    let username = text::printable(&who.username);
-    let verb = if enrolled.was_known { "already logs in to" } else { "now logs in to" };
-    output::line(format!("{} {verb} {username} at {server} too", enrolled.entry))?;
-    output::line(text::facts([
-        ("  key", key_file::describe(enrolled.key.public_key())),
-        ("  keyring", format!("{}, entry {}", keyring.path().display(), enrolled.entry)),
-    ]))?;
-    Ok(())
+impl Owner<'_> {
+    /// Adds the `given` key or a new one to the account and to the keyring, where it is called after
+    /// `namesake` unless the user wants another name.
+    async fn add(
+        &self,
+        keyring: &mut Keyring,
+        namesake: &str,
+        given: Option<PrivateKey>,
+        options: &Options,
+    ) -> anyhow::Result<()> {
+        let Self { client, session } = self;
+        let who = session.whoami().await.map_err(|error| explain_in(session, error))?;
+        let server = client.metadata().issuer();
+        let plan = Plan {
+            server,
+            username: &who.username,
+            entry: options.name.as_deref(),
+            default_entry: namesake,
+        };
+        let enrolment = Enrolment::begin(keyring, &plan, given, options.key_type)?;
+        let outcome =
+            session.add_key(&who.account_id, enrolment.key(), options.label.as_deref()).await;
+        let account_id = who.account_id.clone();
+        let outcome = outcome.map(|_| Accepted::account(account_id));
+        let enrolled = enrolment.conclude(client, &who.account_id, outcome).await?;
+
+        let username = text::printable(&who.username);
+        let verb = if enrolled.was_known { "already logs in to" } else { "now logs in to" };
+        output::line(format!("{} {verb} {username} at {server} too", enrolled.entry))?;
+        output::line(text::facts([
+            ("  key", key_file::describe(enrolled.key.public_key())),
+            ("  keyring", format!("{}, entry {}", keyring.path().display(), enrolled.entry)),
+        ]))?;
+        Ok(())
+    }
 }

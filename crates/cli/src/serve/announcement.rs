@@ -1,0 +1,157 @@
+//! What the start of a server says to the person who started it.
+
+use std::{net::SocketAddr, path::Path};
+
+use countersign_store::sqlite::Disk;
+
+use crate::{config::Settings, master_key::Source, output};
+
+/// A server that has begun to listen.
+pub(crate) struct Started {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What clients call it.
+    pub(crate) issuer: String,
+    /// Where its master key came from.
+    pub(crate) master_key: Source,
+    /// Whether its database was made just now.
+    pub(crate) is_new: bool,
+}
+
+/// A few lines for the person who started the server.
+pub(super) fn announce(settings: &Settings, started: &Started) {
+    for line in beginning(&settings.data_dir, started) {
+        output::remark(line);
+    }
+    output::remark(whereabouts(settings, started));
+    for origin in &settings.forward_auth.origins {
+        output::remark(format!(
+            "protecting {origin} for proxies at {}",
+            settings.trusted_proxies.join(", ")
+        ));
+    }
+    warn(settings);
+    output::remark(first_step(&settings.enrolment, &started.issuer));
+}
+
+/// What was made or opened.
+fn beginning(data_dir: &Path, started: &Started) -> Vec<String> {
+    let data_dir = data_dir.display();
+    let made = format!("made the data directory {data_dir}, a database and signing keys");
+    let opened = format!("opened the data directory {data_dir}");
+    let done = if started.is_new { made } else { opened };
+    match &started.master_key {
+        Source::NewFile(path) => vec![
+            done,
+            format!(
+                "made the master key {}: keep a copy elsewhere, a backup is worth nothing without it",
+                path.display()
+            ),
+        ],
+        Source::File(_) => vec![done],
+        Source::Interrupted(_) => {
+            vec![format!("{done} and finished an interrupted change of its master key")]
+        }
+        Source::Environment(variable) => vec![format!("{done}, with the master key in {variable}")],
+    }
+}
+
+/// Where the server listens, and what clients call it where that is something else.
+fn whereabouts(settings: &Settings, Started { address, issuer, .. }: &Started) -> String {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let listens = format!("{scheme}://{address}");
+    let called =
+        if listens == *issuer { String::new() } else { format!(", clients call it {issuer}") };
+    format!("listening on {listens}{called}, enrolment is {}", settings.enrolment)
+}
+
+fn warn(settings: &Settings) {
+    if !settings.rate_limits.enabled {
+        output::remark(
+            "WARNING: rate limits are OFF; every client may do everything as often as it likes",
+        );
+        tracing::warn!("rate limits are off");
+    }
+    if settings.insecure_http && settings.tls.is_none() {
+        output::remark("WARNING: plain HTTP; whoever is in between reads along");
+    }
+    let reserve = settings.limits.disk_reserve_bytes;
+    if let Ok(Disk { free_bytes: free, .. }) = Disk::of(&settings.data_dir)
+        && free < reserve
+    {
+        output::remark(format!(
+            "WARNING: {free} bytes are free on the disk of {}, less than limits.disk_reserve_bytes \
+             ({reserve}): nobody can register until there is more",
+            settings.data_dir.display()
+        ));
+        tracing::warn!(free, reserve, "the disk is nearly full: registrations are refused");
+    }
+}
+
+/// What a person may do next.
+fn first_step(enrolment: &str, issuer: &str) -> String {
+    let register = format!("countersign register alice --server {issuer}");
+    match enrolment {
+        "closed" => "nobody can register: enrolment is closed".to_owned(),
+        "invited" => format!("try: countersign admin invite alice, then: {register} --code CODE"),
+        _ => format!("try: {register}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started(address: &str, issuer: &str, master_key: Source, is_new: bool) -> Started {
+        let address = address.parse().unwrap();
+        Started { address, issuer: issuer.to_owned(), master_key, is_new }
+    }
+
+    #[test]
+    fn the_start_says_where_it_listens_and_what_clients_call_it() {
+        let settings = Settings::default();
+        let key = || Source::File("k".into());
+        let alone = started("127.0.0.1:8080", "http://127.0.0.1:8080", key(), false);
+        assert_eq!(
+            whereabouts(&settings, &alone),
+            "listening on http://127.0.0.1:8080, enrolment is open"
+        );
+        let behind = started("127.0.0.1:8080", "https://auth.example.com", key(), false);
+        assert_eq!(
+            whereabouts(&settings, &behind),
+            "listening on http://127.0.0.1:8080, clients call it https://auth.example.com, enrolment \
+             is open"
+        );
+    }
+
+    #[test]
+    fn what_was_made_is_not_called_opened() {
+        let said = |key: Source, is_new| {
+            beginning(Path::new("data"), &started("127.0.0.1:1", "http://a", key, is_new)).concat()
+        };
+        let environment = Source::Environment("NOT_MY_KEY");
+        assert_eq!(
+            said(environment.clone(), true),
+            "made the data directory data, a database and signing keys, with the master key in \
+             NOT_MY_KEY"
+        );
+        assert_eq!(
+            said(environment, false),
+            "opened the data directory data, with the master key in NOT_MY_KEY"
+        );
+        assert_eq!(said(Source::File("k".into()), false), "opened the data directory data");
+    }
+
+    #[test]
+    fn the_first_step_is_one_that_works() {
+        let issuer = "https://auth.example.com";
+        let step = |enrolment| first_step(enrolment, issuer);
+        assert_eq!(
+            step("open"),
+            "try: countersign register alice --server https://auth.example.com"
+        );
+        assert!(step("invited").contains("admin invite alice"), "{}", step("invited"));
+        assert!(step("invited").ends_with("--code CODE"), "{}", step("invited"));
+        assert!(!step("closed").contains("countersign register"), "{}", step("closed"));
+    }
+}

@@ -1,0 +1,40 @@
+//! What signals mean to a server.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::notify::{self, State};
+
+/// Ready at SIGTERM or SIGINT.
+pub(super) fn until_asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        notify::service_manager(State::Stopping);
+        tracing::info!("stopping: requests under way may finish");
+    })
+}
+
+/// Signals that mean "reload" or "reopen" to other servers, and whose default is to end the process.
+pub(super) fn ignore_others() -> anyhow::Result<()> {
+    for (name, kind) in [
+        ("SIGHUP", SignalKind::hangup()),
+        ("SIGUSR1", SignalKind::user_defined1()),
+        ("SIGUSR2", SignalKind::user_defined2()),
+    ] {
+        let mut received = signal(kind)?;
+        tokio::spawn(async move {
+            // Once: what has a handler never falls back to its default.
+            received.recv().await;
+            tracing::warn!(
+                signal = name,
+                "ignored: certificate files are read again when they change, the log goes to \
+                 standard error, and settings are read at the start only"
+            );
+        });
+    }
+    Ok(())
+}

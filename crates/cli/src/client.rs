@@ -4,7 +4,7 @@ mod actor;
 mod call;
 mod choice;
 mod connection;
-mod dialect;
+mod dialects;
 mod enrolment;
 mod key_file;
 mod key_options;

@@ -114,8 +114,8 @@ pub(crate) fn all(data_dir: &Path) -> anyhow::Result<Vec<Found>> {
     Ok(all)
 }
 
-/// Refuses to begin a database with a key that can be guessed. `NOT_MY_KEY` is what setups of the
-/// *jwks-server* make of it, and is warned of instead.
+/// Refuses to begin a database with a key that can be guessed. `NOT_MY_KEY` is what setups of
+/// another server make of it, and is warned of instead.
 pub(crate) fn refuse_weak_beginning(data_dir: &Path) -> anyhow::Result<()> {
     let found = match from_environment()? {
         Some(found) => Some(found),
@@ -154,8 +154,8 @@ pub(crate) fn warn_if_weak(Found { key, source }: &Found) {
     }
 }
 
-/// Whether a master key of this program is in the environment. (The other variable is that of the
-/// *jwks-server*, whose setups set it for the first start too.)
+/// Whether a master key of this program is in the environment. (The other variable is that of
+/// another server, whose setups set it for the first start too.)
 pub(crate) fn is_given() -> bool {
     env::var_os(VARIABLES[0]).is_some_and(|value| !value.is_empty())
 }

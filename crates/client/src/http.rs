@@ -5,7 +5,7 @@
 
 mod challenge;
 mod client;
-mod dialects;
+pub(crate) mod dialects;
 mod error;
 mod keys;
 mod login;
@@ -23,7 +23,6 @@ mod tests;
 mod transport;
 
 pub use self::client::Client;
-pub use self::dialects::{PasswordlessAccount, SessionRecipients, gradecoin_fingerprint};
 pub use self::error::ClientError;
 pub use self::keys::KeyInfo;
 pub use self::login::Login;

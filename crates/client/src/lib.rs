@@ -19,11 +19,11 @@ mod token;
 #[cfg(test)]
 mod testing;
 
+pub use crate::http::dialects::*;
 pub use crate::http::{
-    Carried, Carrier, Client, ClientError, KeyInfo, Login, Metadata, NewAccount,
-    PasswordlessAccount, Recovered, Recovery, Refusal, Registration, Renewal, Request, Response,
-    Session, SessionRecipients, Transport, TransportOptions, WhoAmI, check_address,
-    gradecoin_fingerprint,
+    Carried, Carrier, Client, ClientError, KeyInfo, Login, Metadata, NewAccount, Recovered,
+    Recovery, Refusal, Registration, Renewal, Request, Response, Session, Transport,
+    TransportOptions, WhoAmI, check_address,
 };
 pub use crate::key_file::read_private_key;
 pub use crate::password::{Password, PasswordError};

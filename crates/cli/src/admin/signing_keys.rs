@@ -213,7 +213,7 @@ async fn print(settings: &Settings, data_dir: &DataDir, json: bool) -> anyhow::R
     };
     table::print(headings, keys.iter().map(to_row).collect())?;
     let is_kept = |key: &SealedSigningKey| key.life.state(now) == KeyState::Gone;
-    if settings.dialects.jwks_server && keys.iter().any(is_kept) {
+    if settings.dialects.have_passwords() && keys.iter().any(is_kept) {
         output::remark(KEPT);
     }
     Ok(())

@@ -22,7 +22,7 @@ use super::{
     actor::ActorOptions,
     choice::Naming,
     connection::{explain, explain_api, same_server},
-    dialect::{self, Proof, Recipients},
+    dialects::{self, Proof, Recipients},
 };
 use crate::output;
 
@@ -123,7 +123,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
             resource: resource.as_deref(),
             send_session_to: options.send_session_to.as_deref(),
         };
-        dialect::send(&actor, proof, &recipients, request).await?
+        dialects::send(&actor, proof, &recipients, request).await?
     } else {
         let session = actor.session(resource.as_deref()).await?;
         let answer = session.send(request).await;

@@ -289,8 +289,8 @@ fn is_lost(error: &ClientError) -> bool {
     }
 }
 
-/// Whether the server may have refused because it has the account, or the key, already. *gradecoin* gives no code,
-/// and says no more of a password that was used up than of a wrong one.
+/// Whether the server may have refused because it has the account, or the key, already. A dialect may give no
+/// code, and say no more of a password that was used up than of a wrong one.
 fn is_taken(error: &ClientError) -> bool {
     let ClientError::Refused(refusal) = error else { return false };
     match refusal.code.as_deref() {

@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use countersign_client::{
-    gradecoin_fingerprint,
-    keyring::{Entry, EntryKeyError, KdfCost, Keyring},
-};
+use countersign_client::keyring::{Entry, EntryKeyError, KdfCost, Keyring};
 use countersign_protocol::{
     UnixTime,
     keys::{KeyPolicy, PublicKey},
@@ -20,8 +17,8 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    choice::unknown, connection::ServerOptions, enrolment::parse_name, key_file,
-    keyring_file::KeyringOptions, passphrase, secret::Source, terminal, text,
+    choice::unknown, connection::ServerOptions, dialects::fingerprint, enrolment::parse_name,
+    key_file, keyring_file::KeyringOptions, passphrase, secret::Source, terminal, text,
 };
 use crate::{output, time::to_rfc3339};
 
@@ -174,7 +171,7 @@ fn show(entry: &Entry, json: bool) -> anyhow::Result<()> {
         ("account", text::printable(account)),
         ("server", text::printable(entry.url())),
         ("key", key_file::describe(&key)),
-        ("fingerprint", gradecoin_fingerprint(&key)),
+        ("fingerprint", fingerprint(&key)),
         ("logs in", if entry.password().is_some() { "by password" } else { "by key" }.to_owned()),
         ("created", to_rfc3339(entry.created_at())),
         ("state", state(entry, SystemClock::new().now())),
@@ -261,7 +258,7 @@ fn to_json(entry: &Entry) -> Result<Value, EntryKeyError> {
         "account_id": entry.account_id(),
         "server": entry.url(),
         "thumbprint": key.thumbprint(),
-        "fingerprint": gradecoin_fingerprint(&key),
+        "fingerprint": fingerprint(&key),
         "public_key": key.to_jwk(),
         "created_at": entry.created_at().as_secs(),
         "token_expires_at": entry.token().map(|token| token.expires_at.as_secs()),

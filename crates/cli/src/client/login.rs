@@ -10,7 +10,7 @@ use super::{
     actor::{Actor, ActorOptions, Places},
     choice::EntryOptions,
     connection::{explain, explain_in, explain_login},
-    dialect::{self, Dialect},
+    dialects::{self, Dialect},
     enrolment::parse_name,
     password::{self, PasswordOptions},
     text::{self, printable},
@@ -77,15 +77,13 @@ pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
     let mut actor = options.actor.open(entry, None, limits).await?;
     let session = match options.dialect {
         None => actor.login(options.scope.as_deref(), options.resource.as_deref()).await?,
-        Some(Dialect::Gradecoin) => {
-            return dialect::gradecoin(&mut actor, options.print_token).await;
+        Some(dialect) => {
+            let (password, print_token) = (&options.password, options.print_token);
+            match dialects::log_in(&mut actor, dialect, password, print_token).await? {
+                Some(session) => session,
+                None => return Ok(()),
+            }
         }
-        Some(Dialect::Password) => dialect::password(&mut actor, &options.password).await?,
-        Some(Dialect::Passwordless) => dialect::passwordless(&actor).await?,
-        Some(Dialect::SelfSigned) => {
-            return dialect::self_signed(&mut actor, options.print_token).await;
-        }
-        Some(Dialect::SignJwt) => return dialect::signjwt(&mut actor, options.print_token).await,
     };
     let who = match session.resource() {
         // The server itself takes no token that is for somebody else.
@@ -116,7 +114,7 @@ async fn login_with_password(options: &LoginOptions) -> anyhow::Result<()> {
     }
     let entry = options.entry.naming();
     let mut actor = Actor::of_entry(keyring, places, entry, None, limits).await?;
-    let session = dialect::password(&mut actor, &options.password).await?;
+    let session = dialects::password(&mut actor, &options.password).await?;
     let who = session.whoami().await.map_err(explain_login)?;
     keep(options, &mut actor, &session, Some(&who))?;
     report(options, &session, Some(&who), actor.server())

@@ -1,5 +1,4 @@
-//! Passwords: those of accounts in the dialect *jwks-server*, and the one-time passwords of
-//! *gradecoin*.
+//! Passwords: those of accounts that log in by one, and the one-time passwords of invitations.
 
 use std::path::PathBuf;
 

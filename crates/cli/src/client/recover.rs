@@ -10,7 +10,7 @@ use countersign_client::{
 use super::{
     actor::Places,
     connection::{explain, explain_login},
-    dialect::Dialect,
+    dialects::Dialect,
     enrolment::{Accepted, Enrolled, is_account, parse_code, whoami},
     key_file::{self, KeyType},
     key_options::KeyOptions,

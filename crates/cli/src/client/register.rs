@@ -2,16 +2,15 @@
 
 use anyhow::{bail, ensure};
 use clap::Args;
-use countersign_client::{
-    Client, ClientError, NewAccount, Password, PasswordlessAccount, Refusal, Registration,
-    TransportOptions, gradecoin_fingerprint, keyring::Keyring,
-};
-use countersign_protocol::keys::PrivateKey;
+use countersign_client::{NewAccount, TransportOptions, keyring::Keyring};
 
 use super::{
     actor::Places,
     connection::explain,
-    dialect::Dialect,
+    dialects::{
+        Dialect,
+        registration::{KEY_TYPE_TO_REGISTER, register},
+    },
     enrolment::{Accepted, Enrolled, is_account, parse_code, whoami},
     key_file::{self, KeyType},
     key_options::KeyOptions,
@@ -21,7 +20,7 @@ use super::{
 use crate::output;
 
 #[derive(Args)]
-#[command(mut_arg("key_type", |arg| arg.help(KEY_TYPE)), mut_arg("key", |arg| arg.help(KEY)))]
+#[command(mut_arg("key_type", |arg| arg.help(KEY_TYPE_TO_REGISTER)), mut_arg("key", |arg| arg.help(KEY)))]
 pub(crate) struct Options {
     /// The username to ask for
     name: String,
@@ -52,9 +51,7 @@ pub(crate) struct Options {
     places: Places,
 }
 
-/// What is said of the kind of key otherwise.
-const KEY_TYPE: &str = "The kind of key to make [default: p256, which every server and library knows; rsa2048 for \
-                        gradecoin, which is older]";
+/// What is said otherwise of the key where it registers.
 const KEY: &str =
     "Register this private key (PEM or PKCS#8, - for standard input) in place of a new one";
 
@@ -67,7 +64,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let server = client.metadata().issuer();
     if let Some(key) = given.as_ref().filter(|_| options.key.no_keyring) {
         let Accepted { account_id, .. } =
-            register(&client, key, None, options).await.map_err(explain)?;
+            register(&client, key, &options.account(), None, None).await.map_err(explain)?;
         output::line(format!("{username} is registered at {server}"))?;
         let key = key_file::describe(key.public_key());
         let facts = [("  account", text::printable(&account_id)), ("  key", key)];
@@ -87,19 +84,20 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
             name = entry.name()
         );
     }
-    let one_time_password = match options.dialect {
-        Some(Dialect::Gradecoin) => {
+    let dialect = options.dialect;
+    let one_time_password = match dialect {
+        Some(dialect) if dialect.wants_one_time_password() => {
             Some(options.password.get(&format!("One-time password of {username}"))?)
         }
         _ => None,
     };
-    let enrolment =
-        options.key.begin(&mut keyring, server, username, given, options.usual_key_type())?;
-    let enrolled = if let (Some(Dialect::Password), Some(email)) = (options.dialect, &options.email)
-    {
+    let usual = dialect.map_or(KeyType::DEFAULT, Dialect::usual_key_type);
+    let enrolment = options.key.begin(&mut keyring, server, username, given, usual)?;
+    let enrolled = if let (Some(Dialect::Password), Some(email)) = (dialect, &options.email) {
         password::register(&client, enrolment, username, email, options.code.as_deref()).await?
     } else {
-        let outcome = register(&client, enrolment.key(), one_time_password.as_ref(), options).await;
+        let (key, password) = (enrolment.key(), one_time_password.as_ref());
+        let outcome = register(&client, key, &options.account(), dialect, password).await;
         enrolment.conclude(&client, username, outcome).await?
     };
     report(&enrolled, server, &keyring, options)
@@ -115,8 +113,8 @@ fn report(
     output::line(format!("{} {verb} at {server}", options.name))?;
     let key = enrolled.key.public_key();
     let mut facts = vec![("  account", text::printable(&enrolled.account_id))];
-    if options.dialect == Some(Dialect::Gradecoin) {
-        facts.push(("  address", gradecoin_fingerprint(key)));
+    if let Some(address) = options.dialect.and_then(|dialect| dialect.address_of(key)) {
+        facts.push(("  address", address));
     }
     facts.push(("  key", key_file::describe(key)));
     facts.push(("  keyring", format!("{}, entry {}", keyring.path().display(), enrolled.entry)));
@@ -129,77 +127,23 @@ fn report(
 }
 
 impl Options {
+    fn account(&self) -> NewAccount<'_> {
+        let (label, enrolment_code) = (self.label.as_deref(), self.code.as_deref());
+        NewAccount { username: &self.name, label, enrolment_code }
+    }
+
     /// Refuses what can be refused without a server and a passphrase.
     fn check(&self) -> anyhow::Result<()> {
         self.key.check_name(&self.name)?;
         ensure!(
-            self.dialect != Some(Dialect::SelfSigned),
-            "self-signed has no registration of its own: register without --dialect, then log in \
-             with it"
-        );
-        ensure!(
             self.code.as_ref().is_none_or(|code| !code.starts_with("csr_")),
             "this code leads back into an account: countersign recover NAME --code CODE"
         );
-        ensure!(
-            self.dialect != Some(Dialect::Gradecoin) || self.code.is_none(),
-            "gradecoin registers with the one-time password of an invitation (`countersign admin invite \
-             NAME --one-time-password`); with a code: leave out --dialect"
-        );
+        if let Some(dialect) = self.dialect {
+            dialect.check_registration(self.code.is_some())?;
+        }
         let has_password = self.dialect == Some(Dialect::Password);
         ensure!(has_password || self.email.is_none(), "--email is for --dialect password only");
         Ok(())
-    }
-
-    /// The kind of key to make unless another one is asked for.
-    fn usual_key_type(&self) -> KeyType {
-        match self.dialect {
-            // The original knows no other keys.
-            Some(Dialect::Gradecoin) => KeyType::Rsa2048,
-            _ => KeyType::DEFAULT,
-        }
-    }
-}
-
-/// The one refusal of *gradecoin* lists all that can be wrong with a seal, which this client makes right.
-fn without_the_seal(error: ClientError) -> ClientError {
-    match error {
-        ClientError::Refused(refusal)
-            if refusal.message.as_ref().is_some_and(|text| text.contains("/gradecoin.pub")) =>
-        {
-            let message = "these are no name and one-time password that still work, or there were too \
-                           many attempts: then wait a minute";
-            ClientError::Refused(Refusal { message: Some(message.to_owned()), ..refusal })
-        }
-        error => error,
-    }
-}
-
-async fn register(
-    client: &Client,
-    key: &PrivateKey,
-    one_time_password: Option<&Password>,
-    options: &Options,
-) -> Result<Accepted, ClientError> {
-    let (name, enrolment_code) = (&options.name, options.code.as_deref());
-    match (options.dialect, one_time_password) {
-        (Some(Dialect::Gradecoin), Some(password)) => {
-            let outcome = client.register_gradecoin(key, name, password).await;
-            outcome.map(Accepted::account).map_err(without_the_seal)
-        }
-        (Some(Dialect::Passwordless), _) => {
-            let PasswordlessAccount { account_id, server_key } =
-                client.register_passwordless(key, name, enrolment_code).await?;
-            Ok(Accepted { server_key: Some(server_key), ..Accepted::account(account_id) })
-        }
-        (Some(Dialect::SignJwt), _) => {
-            client.register_signjwt(key, name, enrolment_code).await.map(Accepted::account)
-        }
-        _ => {
-            let label = options.label.as_deref();
-            let account = NewAccount { username: name, label, enrolment_code };
-            let Registration { account_id, .. } = client.register(key, &account).await?;
-            Ok(Accepted::account(account_id))
-        }
     }
 }

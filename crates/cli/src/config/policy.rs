@@ -44,7 +44,7 @@ impl Settings {
             proof_window: ProofWindow { past, ..ProofWindow::default() },
             nonce_lifetime: Duration::from_secs(self.tokens.nonce_lifetime),
             signing_keys: self.signing_keys.schedule()?,
-            passwords: self.dialects.jwks_server.then(|| self.passwords()),
+            passwords: self.dialects.have_passwords().then(|| self.passwords()),
             sessions: self.signjwt.policy(),
             mutual: self.mutual(),
             retention: self.audit.retention(),

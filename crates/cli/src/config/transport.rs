@@ -75,6 +75,11 @@ impl Settings {
 }
 
 impl DialectSettings {
+    /// Whether accounts may have passwords, and tokens that are signed with keys of their own.
+    pub(crate) const fn have_passwords(&self) -> bool {
+        self.jwks_server
+    }
+
     const fn spoken(&self) -> Dialects {
         let Self { gradecoin, jwks_server, passwordless, self_signed, signjwt, .. } = *self;
         Dialects { gradecoin, jwks_server, passwordless, self_signed, signjwt }

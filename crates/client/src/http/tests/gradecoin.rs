@@ -3,7 +3,7 @@
 use countersign_protocol::envelope::aes_cbc_oaep::{OpeningKey, SealedObject};
 
 use super::*;
-use crate::{http::gradecoin_fingerprint, password::Password};
+use crate::{http::dialects::gradecoin_fingerprint, password::Password};
 
 const MEMBERS: [&str; 3] = ["student_id", "passwd", "public_key"];
 

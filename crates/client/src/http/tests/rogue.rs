@@ -10,6 +10,7 @@ use countersign_protocol::{
 };
 
 use super::*;
+use crate::http::dialects::SessionRecipients;
 
 const NONCE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 const REAL: &str = "https://real.example";

@@ -1,9 +1,12 @@
 //! The ways to register and log in other than the standard one.
 
+pub(super) mod registration;
+
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use countersign_client::{
-    ClientError, Password, Request, Response, Session, SessionRecipients, keyring::Entry,
+    ClientError, Password, Request, Response, Session, SessionRecipients, gradecoin_fingerprint,
+    keyring::Entry,
 };
 use countersign_protocol::keys::{KeyPolicy, PublicKey};
 
@@ -88,6 +91,22 @@ async fn sent(
     client.send_self_signed(&jwt, request).await
 }
 
+/// Logs in; the session is one with a token, if the dialect has tokens.
+pub(super) async fn log_in(
+    actor: &mut Actor,
+    dialect: Dialect,
+    options: &PasswordOptions,
+    print_token: bool,
+) -> anyhow::Result<Option<Session>> {
+    match dialect {
+        Dialect::Password => password(actor, options).await.map(Some),
+        Dialect::Passwordless => passwordless(actor).await.map(Some),
+        Dialect::Gradecoin => gradecoin(actor, print_token).await.map(|()| None),
+        Dialect::SelfSigned => self_signed(actor, print_token).await.map(|()| None),
+        Dialect::SignJwt => signjwt(actor, print_token).await.map(|()| None),
+    }
+}
+
 /// Logs in with the password that the command line names, or that of the entry, or else with one
 /// that is asked for; the entry then keeps it.
 pub(super) async fn password(
@@ -106,7 +125,7 @@ pub(super) async fn password(
 }
 
 /// Shows that the server takes requests that the key signs as *gradecoin* wants it.
-pub(super) async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
+async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
     own_key(actor)?;
     ensure!(
         !print_token,
@@ -120,7 +139,7 @@ pub(super) async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::R
 }
 
 /// Logs in as the server wants it in *passwordless*: with the key that it gave at registration.
-pub(super) async fn passwordless(actor: &Actor) -> anyhow::Result<Session> {
+async fn passwordless(actor: &Actor) -> anyhow::Result<Session> {
     let entry = actor.entry().context(
         "passwordless needs the server's key for the account, which only a keyring has; leave out \
          --key",
@@ -131,7 +150,7 @@ pub(super) async fn passwordless(actor: &Actor) -> anyhow::Result<Session> {
 }
 
 /// Shows that the server takes JWTs that the key signs itself; and prints one if wanted.
-pub(super) async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
+async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
     own_key(actor)?;
     let make = |actor: &Actor| {
         actor.client().self_signed(actor.key(), actor.subject(), None, None).map_err(explain_login)
@@ -150,7 +169,7 @@ pub(super) async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow:
 
 /// Shows that the server takes requests that the key signs as *signjwt* wants it. Nothing is kept:
 /// a session is good for as long as no answer is lost.
-pub(super) async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
+async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
     own_key(actor)?;
     ensure!(
         !print_token,
@@ -160,6 +179,11 @@ pub(super) async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Res
         actor.client().whoami_signjwt(actor.key(), actor.subject()).await.map_err(explain_login)?;
     actor.keep_account(&who.account_id);
     Ok(output::line(works("signjwt", &who.username, actor))?)
+}
+
+/// The short name of an account whose first key is `key`, in any dialect that has such names.
+pub(super) fn fingerprint(key: &PublicKey) -> String {
+    gradecoin_fingerprint(key)
 }
 
 /// What is said where nothing is kept that could be shown.

@@ -1,53 +1,32 @@
 //! Times and durations as people and programs write them.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
-use countersign_protocol::{
-    UnixTime,
-    time::{civil_date, days_since_1970},
+use countersign_protocol::UnixTime;
+use jiff::{
+    SignedDuration,
+    civil::{DateTime, Time},
+    fmt::temporal::DateTimeParser,
+    tz::Offset,
 };
 use thiserror::Error;
 
-const SECS_PER_DAY: u64 = 24 * 60 * 60;
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// `time` in whole seconds, such as `2026-03-01T09:30:00Z` (RFC 3339 §5.6). What lies beyond the
-/// year 9999 becomes its last second.
+/// `time` in UTC. What lies beyond the year 9999 becomes its last moment.
+pub(crate) fn in_utc(time: UnixTime) -> DateTime {
+    let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    EPOCH.saturating_add(SignedDuration::from_millis(millis))
+}
+
+/// `time` in whole seconds, such as `2026-03-01T09:30:00Z` (RFC 3339 §5.6).
 pub(crate) fn to_rfc3339(time: UnixTime) -> String {
-    let text = Rfc3339::new(time);
-    format!("{}Z", &text.as_str()[..19])
+    format!("{:.0}Z", in_utc(time))
 }
 
 /// `time` with its milliseconds, such as `2026-03-01T09:30:00.250Z`.
 pub(crate) fn to_rfc3339_millis(time: UnixTime) -> String {
-    Rfc3339::new(time).as_str().to_owned()
-}
-
-/// A moment with its milliseconds as [`to_rfc3339_millis`] writes it, without an allocation: every
-/// line of the log begins with one.
-pub(crate) struct Rfc3339([u8; 24]);
-
-impl Rfc3339 {
-    /// That of `time`.
-    pub(crate) fn new(time: UnixTime) -> Self {
-        let secs = time.as_secs().min(UnixTime::MAX_SECS);
-        let (year, month, day) = civil_date(secs / SECS_PER_DAY);
-        let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
-        let mut text = *b"0000-00-00T00:00:00.000Z";
-        let fields = [(0..4, year), (5..7, month), (8..10, day), (11..13, hour), (14..16, minute)];
-        let seconds = [(17..19, second), (20..23, time.as_millis() % 1000)];
-        for (place, mut number) in fields.into_iter().chain(seconds) {
-            for digit in text[place].iter_mut().rev() {
-                *digit += (number % 10) as u8;
-                number /= 10;
-            }
-        }
-        Self(text)
-    }
-
-    /// Its text.
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
+    format!("{:.3}Z", in_utc(time))
 }
 
 /// A moment in RFC 3339, with any offset; a date alone means its first moment in UTC. Fractions of
@@ -64,13 +43,13 @@ pub(crate) fn parse_rfc3339(text: &str) -> Result<UnixTime, InvalidTime> {
 /// # Errors
 /// When it is not such a number, or too large.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
-    let (unit, secs) = [("s", 1), ("m", 60), ("h", 3600), ("d", SECS_PER_DAY)]
-        .into_iter()
-        .chain([("w", 7 * SECS_PER_DAY)])
-        .find(|(unit, _)| text.ends_with(unit))
-        .ok_or(InvalidDuration)?;
-    let count: u64 = digits(&text[..text.len() - unit.len()]).ok_or(InvalidDuration)?;
-    count.checked_mul(secs).map(Duration::from_secs).ok_or(InvalidDuration)
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)];
+    let read = units.into_iter().find_map(|(unit, secs)| {
+        let count = text.strip_suffix(unit)?;
+        let is_plain = count.bytes().all(|byte| byte.is_ascii_digit());
+        count.parse::<u64>().ok().filter(|_| is_plain)?.checked_mul(secs)
+    });
+    read.map(Duration::from_secs).ok_or(InvalidDuration)
 }
 
 /// Not a moment.
@@ -84,63 +63,23 @@ pub(crate) struct InvalidTime;
 pub(crate) struct InvalidDuration;
 
 fn parse_moment(text: &str) -> Option<UnixTime> {
-    let (date, time) = match text.split_at_checked(10)? {
-        (date, "") => (date, None),
-        (date, time) => (date, Some(time.strip_prefix(['T', 't', ' '])?)),
-    };
-    let [year, month, day] = fields(date, '-', [4, 2, 2])?;
-    let midnight = days_since_1970(year, month, day)? * SECS_PER_DAY * 1000;
-    let Some(time) = time else { return Some(UnixTime::from_millis(midnight)) };
-    let (clock, offset) = time.split_at_checked(8)?;
-    let [hour, minute, second] = fields(clock, ':', [2, 2, 2])?;
-    if hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let (fraction, offset) = fraction_millis(offset)?;
-    let millis = midnight + ((hour * 60 + minute) * 60 + second) * 1000 + fraction;
-    let (ahead, by) = offset_millis(offset)?;
-    let utc = if ahead { millis.checked_sub(by)? } else { millis + by };
-    Some(UnixTime::from_millis(utc))
-}
-
-/// Splits `.250Z` into 250 and `Z`.
-fn fraction_millis(text: &str) -> Option<(u64, &str)> {
-    let Some(text) = text.strip_prefix('.') else { return Some((0, text)) };
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (fraction, rest) = text.split_at(end);
-    let padded = format!("{fraction:0<3}");
-    (end > 0).then_some((digits(&padded[..3])?, rest))
-}
-
-/// Whether the place of that offset is ahead of UTC, and how far it is off.
-fn offset_millis(text: &str) -> Option<(bool, u64)> {
-    if matches!(text, "Z" | "z") {
-        return Some((true, 0));
-    }
-    let (ahead, offset) = match text.split_at_checked(1)? {
-        ("+", offset) => (true, offset),
-        ("-", offset) => (false, offset),
+    let pieces = DateTimeParser::new().parse_pieces(text).ok()?;
+    let (time, offset) = match (pieces.time(), pieces.to_numeric_offset()) {
+        (None, None) if text.len() == "2026-03-01".len() => (Time::midnight(), Offset::UTC),
+        (Some(time), Some(offset)) if is_to_the_second(text) => (time, offset),
         _ => return None,
     };
-    let [hours, minutes] = fields(offset, ':', [2, 2])?;
-    (hours <= 23 && minutes <= 59).then_some((ahead, (hours * 60 + minutes) * 60_000))
+    let moment = pieces.date().to_datetime(time).duration_since(EPOCH)
+        - SignedDuration::from_secs(offset.seconds().into());
+    u64::try_from(moment.as_millis()).ok().map(UnixTime::from_millis)
 }
 
-/// Numbers of exactly so many digits, with `separator` between them.
-fn fields<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> Option<[u64; N]> {
-    let mut parts = text.split(separator);
-    let mut values = [0; N];
-    for (value, width) in values.iter_mut().zip(widths) {
-        let part = parts.next().filter(|part| part.len() == width)?;
-        *value = digits(part)?;
-    }
-    parts.next().is_none().then_some(values)
-}
-
-/// A number of nothing but decimal digits.
-fn digits<T: FromStr>(text: &str) -> Option<T> {
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| text.parse().ok())?
+/// Whether `2026-03-01T09:30:00` stands at the beginning. The parser knows more forms, such as those
+/// without seconds.
+fn is_to_the_second(text: &str) -> bool {
+    [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')]
+        .into_iter()
+        .all(|(place, sign)| text.as_bytes().get(place) == Some(&sign))
 }
 
 #[cfg(test)]
@@ -173,7 +112,7 @@ mod tests {
     #[test]
     fn every_day_of_a_few_centuries_reads_back() {
         for day in (0..200_000).step_by(7) {
-            let time = UnixTime::from_secs(day * SECS_PER_DAY);
+            let time = UnixTime::from_secs(day * 86_400);
             assert_eq!(parse_rfc3339(&to_rfc3339(time)[..10]), Ok(time));
         }
     }

@@ -12,7 +12,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::time::Rfc3339;
+use crate::time::in_utc;
 
 /// Most lines are shorter, in bytes.
 const USUAL_LENGTH: usize = 384;
@@ -46,7 +46,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        writer.write_str(Rfc3339::new(self.clock.now()).as_str())?;
+        write!(writer, "{:.3}Z", in_utc(self.clock.now()))?;
         let (level, colour) = match *event.metadata().level() {
             Level::ERROR => (" ERROR", 31),
             Level::WARN => ("  WARN", 33),

@@ -1,4 +1,5 @@
-//! Logs: for people or as JSON, to standard error, through `tracing`.
+//! Logs: for people or as JSON, to standard error, through `tracing`. Why formatter and writer are own
+//! code says ADR 17.
 
 mod human;
 mod lines;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use countersign_client::{
-    ClientError, Login, NewAccount, Recovered, Recovery, Registration, Request, Session, Transport,
-    check_address,
+    ClientError, Login, LoginRequest, NewAccount, Recovered, Recovery, Registration, Request,
+    Transport, check_address,
 };
 use countersign_remote::protocol::{
     keys::PrivateKey, ports::Clock as _, proofs::target_uri::TargetUri,
@@ -26,7 +26,7 @@ use crate::{
 /// A token that ends sooner than this is not used any more.
 const LEAST_REST: Duration = Duration::from_secs(30);
 /// For so many APIs tokens are kept.
-const MAX_SESSIONS: usize = 64;
+const MAX_LOGINS: usize = 64;
 
 /// An account at a server, and the tokens that it has got there.
 #[pyclass(frozen, module = "countersign._native")]
@@ -40,8 +40,8 @@ struct Account {
     resource: Option<String>,
     /// The server, once it has been found.
     server: Mutex<Option<countersign_client::Client>>,
-    /// The newest session for each API, by its name.
-    sessions: Mutex<BTreeMap<String, Arc<Session>>>,
+    /// The newest login for each API, by its name.
+    logins: Mutex<BTreeMap<String, Arc<Login>>>,
 }
 
 #[pymethods]
@@ -62,7 +62,7 @@ impl Client {
             scope,
             resource,
             server: Mutex::default(),
-            sessions: Mutex::default(),
+            logins: Mutex::default(),
         })))
     }
 
@@ -114,33 +114,33 @@ impl Account {
     }
 
     async fn sign(&self, request: Request) -> Result<conversation::Outcome, ClientError> {
-        let session = self.session(&request.url).await?;
-        session.send(request).await?;
+        let login = self.logged_in(&request.url).await?;
+        login.send(request).await?;
         Ok(None)
     }
 
-    /// The session for the API at `url`.
-    async fn session(&self, url: &str) -> Result<Arc<Session>, ClientError> {
+    /// The login for the API at `url`.
+    async fn logged_in(&self, url: &str) -> Result<Arc<Login>, ClientError> {
         let resource = self.resource_of(url)?;
         let name = resource.clone().unwrap_or_default();
         let now = SystemClock::new().now();
-        let known = lock(&self.sessions).get(&name).map(Arc::clone);
+        let known = lock(&self.logins).get(&name).map(Arc::clone);
         if let Some(known) = known.filter(|known| now + LEAST_REST < known.expires_at()) {
             return Ok(known);
         }
-        let login = Login {
+        let request = LoginRequest {
             subject: &self.username,
             scope: self.scope.as_deref(),
             resource: resource.as_deref(),
             session_key: None,
         };
-        let session = Arc::new(self.server().await?.login(&self.key, &login).await?);
-        let mut sessions = lock(&self.sessions);
-        if sessions.len() >= MAX_SESSIONS {
-            sessions.pop_first();
+        let login = Arc::new(self.server().await?.login(&self.key, &request).await?);
+        let mut logins = lock(&self.logins);
+        if logins.len() >= MAX_LOGINS {
+            logins.pop_first();
         }
-        sessions.insert(name, Arc::clone(&session));
-        Ok(session)
+        logins.insert(name, Arc::clone(&login));
+        Ok(login)
     }
 
     /// What a token must be for to be taken at `url`; none for the server itself.

@@ -1,6 +1,6 @@
 //! The SDK of Countersign: log in with a key, sign requests, and keep keys in an encrypted file.
 //!
-//! A [`Client`] knows a server; [`Client::login`] makes a [`Session`], whose requests carry the
+//! A [`Client`] knows a server; [`Client::login`] makes a [`Login`], whose requests carry the
 //! access token and a proof that they come from the holder of the key that the token is bound to.
 //! A [`Keyring`] keeps the key and the token between two runs.
 //!
@@ -21,8 +21,8 @@ mod testing;
 
 pub use crate::http::dialects::*;
 pub use crate::http::{
-    Carried, Carrier, Client, ClientError, KeyInfo, Login, Metadata, NewAccount, Recovered,
-    Recovery, Refusal, Registration, Renewal, Request, Response, Session, Transport,
+    Carried, Carrier, Client, ClientError, KeyInfo, Login, LoginRequest, Metadata, NewAccount,
+    Recovered, Recovery, Refusal, Registration, Renewal, Request, Response, Transport,
     TransportOptions, WhoAmI, check_address,
 };
 pub use crate::key_file::read_private_key;

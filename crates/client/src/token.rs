@@ -50,7 +50,7 @@ pub(crate) struct IssuedToken {
 #[error("this is not an access token: it is empty, too long, or has characters that no token has")]
 pub struct AccessTokenError;
 
-/// What is worth keeping of a session between two runs of a program.
+/// What is worth keeping of a login between two runs of a program.
 ///
 /// It is of use only together with the private key that the token is bound to.
 pub struct SavedToken {

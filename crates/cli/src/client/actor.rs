@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use countersign_client::{
-    Client, Login, Password, Renewal, SavedToken, Session, TransportOptions,
+    Client, Login, LoginRequest, Password, Renewal, SavedToken, TransportOptions,
     keyring::{Entry, Keyring},
 };
 use countersign_protocol::{
@@ -179,7 +179,7 @@ impl Actor {
         &self,
         scope: Option<&str>,
         resource: Option<&str>,
-    ) -> anyhow::Result<Session> {
+    ) -> anyhow::Result<Login> {
         if let Some(password) = self.entry().and_then(Entry::password) {
             ensure!(
                 scope.is_none() && resource.is_none(),
@@ -188,18 +188,18 @@ impl Actor {
             );
             return self.login_with_password(&password).await;
         }
-        let login = Login { subject: &self.subject, scope, resource, session_key: None };
-        self.client.login(&self.key, &login).await.map_err(explain_login)
+        let request = LoginRequest { subject: &self.subject, scope, resource, session_key: None };
+        self.client.login(&self.key, &request).await.map_err(explain_login)
     }
 
     /// Gets a new token in exchange for a password.
-    pub(super) async fn login_with_password(&self, password: &Password) -> anyhow::Result<Session> {
-        let session = self.client.login_with_password(&self.key, &self.subject, password);
-        session.await.map_err(explain_login)
+    pub(super) async fn login_with_password(&self, password: &Password) -> anyhow::Result<Login> {
+        let login = self.client.login_with_password(&self.key, &self.subject, password);
+        login.await.map_err(explain_login)
     }
 
-    /// Goes on with a token. When the server refuses it, the session logs in as [`Self::login`] does.
-    pub(super) fn resume(&self, token: SavedToken) -> Session {
+    /// Goes on with a token. When the server refuses it, the login is renewed as [`Self::login`] does it.
+    pub(super) fn resume(&self, token: SavedToken) -> Login {
         let subject = self.subject.clone();
         let renewal = match self.entry().and_then(Entry::password) {
             Some(password) => Renewal::by_password(subject, password),
@@ -210,17 +210,17 @@ impl Actor {
 
     /// Goes on with the token for `resource` in the keyring while it lives, else gets a new one: for the
     /// scopes that were asked for last, until somebody logs in for others.
-    pub(super) async fn session(&self, resource: Option<&str>) -> anyhow::Result<Session> {
-        if let Some(session) = self.kept_session(resource) {
-            return Ok(session);
+    pub(super) async fn logged_in(&self, resource: Option<&str>) -> anyhow::Result<Login> {
+        if let Some(login) = self.kept_login(resource) {
+            return Ok(login);
         }
         let last = self.entry().and_then(|entry| kept_token(entry, resource));
         let scope = last.and_then(|token| token.scope);
         self.login(scope.as_deref(), resource).await
     }
 
-    /// The session of the token for `resource` that the keyring has, if it lives.
-    pub(super) fn kept_session(&self, resource: Option<&str>) -> Option<Session> {
+    /// The login of the token for `resource` that the keyring has, if it lives.
+    pub(super) fn kept_login(&self, resource: Option<&str>) -> Option<Login> {
         let needed_until = SystemClock::new().now() + LIFE_LEFT;
         let token = kept_token(self.entry()?, resource)?;
         (token.expires_at > needed_until).then(|| self.resume(token))
@@ -228,21 +228,17 @@ impl Actor {
 
     /// As [`Actor::keep`], for commands that are done: without the token the next one would only be
     /// slower, so a failure is no more than a remark.
-    pub(super) fn done(&mut self, session: &Session, account_id: Option<&str>) {
-        if let Err(error) = self.keep(session, account_id) {
+    pub(super) fn done(&mut self, login: &Login, account_id: Option<&str>) {
+        if let Err(error) = self.keep(login, account_id) {
             output::remark(format!("the token is not kept: {error:#}"));
         }
     }
 
-    /// Puts the token of `session`, and the account id if it is known, into the keyring.
-    pub(super) fn keep(
-        &mut self,
-        session: &Session,
-        account_id: Option<&str>,
-    ) -> anyhow::Result<()> {
+    /// Puts the token of `login`, and the account id if it is known, into the keyring.
+    pub(super) fn keep(&mut self, login: &Login, account_id: Option<&str>) -> anyhow::Result<()> {
         let Some(kept) = &mut self.kept else { return Ok(()) };
-        let new = session.save();
-        let resource = session.resource();
+        let new = login.save();
+        let resource = login.resource();
         let old = kept.entry().and_then(|entry| kept_token(entry, resource));
         let was_kept = old.as_ref().is_some_and(|old| is_same(old, &new));
         let account_id =

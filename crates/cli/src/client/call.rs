@@ -125,10 +125,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         };
         dialects::send(&actor, proof, &recipients, request).await?
     } else {
-        let session = actor.session(resource.as_deref()).await?;
-        let answer = session.send(request).await;
-        actor.done(&session, None);
-        refused_login = session.refused_login();
+        let login = actor.logged_in(resource.as_deref()).await?;
+        let answer = login.send(request).await;
+        actor.done(&login, None);
+        refused_login = login.refused_login();
         answer.map_err(|error| explain_api(error, actor.server(), explain))?
     };
     options.write(&answer)?;

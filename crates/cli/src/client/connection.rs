@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use countersign_client::{Client, ClientError, Refusal, Session, Transport, TransportOptions};
+use countersign_client::{Client, ClientError, Login, Refusal, Transport, TransportOptions};
 use countersign_protocol::{proofs::target_uri::TargetUri, tokens::offered_session::UnfitSession};
 use countersign_system::{SystemClock, SystemRandom};
 use http::StatusCode;
@@ -99,10 +99,10 @@ pub(super) fn explain(error: ClientError) -> anyhow::Error {
     }
 }
 
-/// As [`explain`], for a request of `session`: where the login in place of a refused token was refused
+/// As [`explain`], for a request of `login`: where the login in place of a refused token was refused
 /// too, the reason for that counts.
-pub(super) fn explain_in(session: &Session, error: ClientError) -> anyhow::Error {
-    match (&error, session.refused_login()) {
+pub(super) fn explain_in(login: &Login, error: ClientError) -> anyhow::Error {
+    match (&error, login.refused_login()) {
         (ClientError::Refused(refusal), Some(login))
             if refusal.status == StatusCode::UNAUTHORIZED =>
         {

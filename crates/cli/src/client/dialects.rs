@@ -5,7 +5,7 @@ pub(super) mod registration;
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use countersign_client::{
-    ClientError, Password, Request, Response, Session, SessionRecipients, gradecoin_fingerprint,
+    ClientError, Login, Password, Request, Response, SessionRecipients, gradecoin_fingerprint,
     keyring::Entry,
 };
 use countersign_protocol::keys::{KeyPolicy, PublicKey};
@@ -91,13 +91,13 @@ async fn sent(
     client.send_self_signed(&jwt, request).await
 }
 
-/// Logs in; the session is one with a token, if the dialect has tokens.
+/// Logs in. There is a login to go on with if the dialect has tokens.
 pub(super) async fn log_in(
     actor: &mut Actor,
     dialect: Dialect,
     options: &PasswordOptions,
     print_token: bool,
-) -> anyhow::Result<Option<Session>> {
+) -> anyhow::Result<Option<Login>> {
     match dialect {
         Dialect::Password => password(actor, options).await.map(Some),
         Dialect::Passwordless => passwordless(actor).await.map(Some),
@@ -112,16 +112,16 @@ pub(super) async fn log_in(
 pub(super) async fn password(
     actor: &mut Actor,
     options: &PasswordOptions,
-) -> anyhow::Result<Session> {
+) -> anyhow::Result<Login> {
     let kept = actor.entry().and_then(Entry::password);
     if let Some(password) = kept.filter(|_| !options.is_given()) {
         return actor.login_with_password(&password).await;
     }
     let name = actor.entry().map_or(actor.subject(), Entry::username);
     let password: Password = options.get(&format!("Password of {name}"))?;
-    let session = actor.login_with_password(&password).await?;
+    let login = actor.login_with_password(&password).await?;
     actor.keep_password(&password);
-    Ok(session)
+    Ok(login)
 }
 
 /// Shows that the server takes requests that the key signs as *gradecoin* wants it.
@@ -139,7 +139,7 @@ async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
 }
 
 /// Logs in as the server wants it in *passwordless*: with the key that it gave at registration.
-async fn passwordless(actor: &Actor) -> anyhow::Result<Session> {
+async fn passwordless(actor: &Actor) -> anyhow::Result<Login> {
     let entry = actor.entry().context(
         "passwordless needs the server's key for the account, which only a keyring has; leave out \
          --key",

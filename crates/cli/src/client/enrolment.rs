@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use countersign_client::{
-    Client, ClientError, Login, Password,
+    Client, ClientError, LoginRequest, Password,
     keyring::{Entry, EntryName, Keyring},
 };
 use countersign_protocol::{
@@ -162,9 +162,10 @@ impl<'a> Enrolment<'a> {
         if !self.may_be_known || !is_taken(error) {
             return None;
         }
-        let login = Login { subject: username, scope: None, resource: None, session_key: None };
-        let session = client.login(&self.key, &login).await.ok()?;
-        session.whoami().await.ok().map(|who| who.account_id)
+        let request =
+            LoginRequest { subject: username, scope: None, resource: None, session_key: None };
+        let login = client.login(&self.key, &request).await.ok()?;
+        login.whoami().await.ok().map(|who| who.account_id)
     }
 
     fn give_up(self, error: ClientError) -> anyhow::Error {

@@ -3,7 +3,7 @@
 mod add;
 
 use clap::{Args, Subcommand};
-use countersign_client::{KeyInfo, Session, TransportOptions, keyring::Entry};
+use countersign_client::{KeyInfo, Login, TransportOptions, keyring::Entry};
 use countersign_protocol::{UnixTime, keys::Thumbprint};
 use serde_json::json;
 
@@ -99,12 +99,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn list(options: &ListOptions) -> anyhow::Result<()> {
     let mut actor = options.signer.open().await?;
-    let session = actor.session(None).await?;
-    let keys = session.list_keys().await;
-    actor.done(&session, None);
-    let mut keys = keys.map_err(|error| explain_in(&session, error))?;
+    let login = actor.logged_in(None).await?;
+    let keys = login.list_keys().await;
+    actor.done(&login, None);
+    let mut keys = keys.map_err(|error| explain_in(&login, error))?;
     keys.sort_by_key(|key| (key.revoked_at.is_some(), key.created_at));
-    let current = session.key().public_key().thumbprint();
+    let current = login.key().public_key().thumbprint();
     if options.json {
         let keys: Vec<_> = keys.iter().map(|key| to_json(key, current)).collect();
         output::line(serde_json::to_string_pretty(&json!({ "keys": keys }))?)?;
@@ -116,20 +116,20 @@ async fn list(options: &ListOptions) -> anyhow::Result<()> {
 
 async fn rename(options: &RenameOptions) -> anyhow::Result<()> {
     let mut actor = options.signer.open().await?;
-    let session = actor.session(None).await?;
-    let answer = session.rename_key(options.thumbprint, &options.label).await;
-    actor.done(&session, None);
-    answer.map_err(|error| explain_in(&session, error))?;
+    let login = actor.logged_in(None).await?;
+    let answer = login.rename_key(options.thumbprint, &options.label).await;
+    actor.done(&login, None);
+    answer.map_err(|error| explain_in(&login, error))?;
     Ok(output::line(format!("{} is now called {}", options.thumbprint, printable(&options.label)))?)
 }
 
 async fn revoke(options: &RevokeOptions) -> anyhow::Result<()> {
     let mut actor = options.signer.open().await?;
-    let session = actor.session(None).await?;
-    let outcome = revoke_all(&session, options).await;
-    actor.done(&session, None);
+    let login = actor.logged_in(None).await?;
+    let outcome = revoke_all(&login, options).await;
+    actor.done(&login, None);
     let revoked = outcome?;
-    if revoked.contains(&session.key().public_key().thumbprint()) {
+    if revoked.contains(&login.key().public_key().thumbprint()) {
         actor.forget_tokens()?;
     }
     let entries = actor.keyring().map(|keyring| keyring.entries()).unwrap_or_default();
@@ -145,9 +145,9 @@ async fn revoke(options: &RevokeOptions) -> anyhow::Result<()> {
 
 /// Revokes the key, and where it is wanted those that it has let in, and returns which. A revoked key
 /// lets nothing in any more, so this comes to an end; each answer names what there is to do still.
-async fn revoke_all(session: &Session, options: &RevokeOptions) -> anyhow::Result<Vec<Thumbprint>> {
-    let current = session.key().public_key().thumbprint();
-    let mut added = revoke_one(session, options.thumbprint).await?;
+async fn revoke_all(login: &Login, options: &RevokeOptions) -> anyhow::Result<Vec<Thumbprint>> {
+    let current = login.key().public_key().thumbprint();
+    let mut added = revoke_one(login, options.thumbprint).await?;
     let mut revoked = vec![options.thumbprint];
     if !options.with_added {
         for key in &added {
@@ -163,7 +163,7 @@ async fn revoke_all(session: &Session, options: &RevokeOptions) -> anyhow::Resul
         if key.thumbprint == current {
             output::remark(format!("{current} stays: it is the key that signs here"));
         } else if !revoked.contains(&key.thumbprint) {
-            let more = revoke_one(session, key.thumbprint).await?;
+            let more = revoke_one(login, key.thumbprint).await?;
             revoked.push(key.thumbprint);
             added.extend(more);
         }
@@ -171,8 +171,8 @@ async fn revoke_all(session: &Session, options: &RevokeOptions) -> anyhow::Resul
     Ok(revoked)
 }
 
-async fn revoke_one(session: &Session, thumbprint: Thumbprint) -> anyhow::Result<Vec<KeyInfo>> {
-    let added = session.revoke_key(thumbprint).await.map_err(|error| explain_in(session, error))?;
+async fn revoke_one(login: &Login, thumbprint: Thumbprint) -> anyhow::Result<Vec<KeyInfo>> {
+    let added = login.revoke_key(thumbprint).await.map_err(|error| explain_in(login, error))?;
     output::line(format!("{thumbprint} is revoked, and every token of it"))?;
     Ok(added)
 }

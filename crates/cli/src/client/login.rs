@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use countersign_client::{Session, TransportOptions, WhoAmI, keyring::Entry};
+use countersign_client::{Login, TransportOptions, WhoAmI, keyring::Entry};
 use countersign_protocol::UnixTime;
 use serde_json::{Map, Value};
 
@@ -75,23 +75,23 @@ pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
         return login_with_password(options).await;
     }
     let mut actor = options.actor.open(entry, None, limits).await?;
-    let session = match options.dialect {
+    let login = match options.dialect {
         None => actor.login(options.scope.as_deref(), options.resource.as_deref()).await?,
         Some(dialect) => {
             let (password, print_token) = (&options.password, options.print_token);
             match dialects::log_in(&mut actor, dialect, password, print_token).await? {
-                Some(session) => session,
+                Some(login) => login,
                 None => return Ok(()),
             }
         }
     };
-    let who = match session.resource() {
+    let who = match login.resource() {
         // The server itself takes no token that is for somebody else.
         Some(_) => None,
-        None => Some(session.whoami().await.map_err(explain_login)?),
+        None => Some(login.whoami().await.map_err(explain_login)?),
     };
-    keep(options, &mut actor, &session, who.as_ref())?;
-    report(options, &session, who.as_ref(), actor.server())
+    keep(options, &mut actor, &login, who.as_ref())?;
+    report(options, &login, who.as_ref(), actor.server())
 }
 
 /// Logs in with a password and the keyring, which may have no entry yet.
@@ -107,32 +107,32 @@ async fn login_with_password(options: &LoginOptions) -> anyhow::Result<()> {
         parse_name(name)?;
         let client = places.server.connect(&places.server.address()?, limits).await?;
         let password = options.password.get(&format!("Password of {name}"))?;
-        let session = password::log_in_anew(&client, &mut keyring, name, password).await?;
-        let who = session.whoami().await.map_err(explain_login)?;
+        let login = password::log_in_anew(&client, &mut keyring, name, password).await?;
+        let who = login.whoami().await.map_err(explain_login)?;
         output::remark(format!("the keyring keeps the password, and a key for tokens, as {name}"));
-        return report(options, &session, Some(&who), client.metadata().issuer());
+        return report(options, &login, Some(&who), client.metadata().issuer());
     }
     let entry = options.entry.naming();
     let mut actor = Actor::of_entry(keyring, places, entry, None, limits).await?;
-    let session = dialects::password(&mut actor, &options.password).await?;
-    let who = session.whoami().await.map_err(explain_login)?;
-    keep(options, &mut actor, &session, Some(&who))?;
-    report(options, &session, Some(&who), actor.server())
+    let login = dialects::password(&mut actor, &options.password).await?;
+    let who = login.whoami().await.map_err(explain_login)?;
+    keep(options, &mut actor, &login, Some(&who))?;
+    report(options, &login, Some(&who), actor.server())
 }
 
 /// Keeps the token, without which a login was for nothing, unless the token is printed.
 fn keep(
     options: &LoginOptions,
     actor: &mut Actor,
-    session: &Session,
+    login: &Login,
     who: Option<&WhoAmI>,
 ) -> anyhow::Result<()> {
     let account_id = who.map(|who| who.account_id.as_str());
     if options.print_token {
-        actor.done(session, account_id);
+        actor.done(login, account_id);
         return Ok(());
     }
-    actor.keep(session, account_id).context(
+    actor.keep(login, account_id).context(
         "the token is not kept. Where the keyring cannot be written, `login --print-token` prints \
          the token, and `call` and `whoami` log in by themselves",
     )
@@ -140,13 +140,13 @@ fn keep(
 
 fn report(
     options: &LoginOptions,
-    session: &Session,
+    login: &Login,
     who: Option<&WhoAmI>,
     server: &str,
 ) -> anyhow::Result<()> {
-    let until = to_rfc3339(session.expires_at());
-    let (token, scope) = (session.token(), session.scope());
-    let said = match (who, session.resource()) {
+    let until = to_rfc3339(login.expires_at());
+    let (token, scope) = (login.token(), login.scope());
+    let said = match (who, login.resource()) {
         (Some(who), _) => {
             format!("logged in as {} at {server} until {until}", printable(&who.username))
         }
@@ -192,11 +192,11 @@ pub(super) async fn whoami(options: &WhoamiOptions) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
     let entry = options.entry.naming();
     let mut actor = options.actor.open(entry, None, limits).await?;
-    let logs_in = actor.entry().is_some() && actor.kept_session(None).is_none();
-    let session = actor.session(None).await?;
-    let answer = session.whoami().await;
-    actor.done(&session, answer.as_ref().ok().map(|who| who.account_id.as_str()));
-    let who = answer.map_err(|error| explain_in(&session, error))?;
+    let logs_in = actor.entry().is_some() && actor.kept_login(None).is_none();
+    let login = actor.logged_in(None).await?;
+    let answer = login.whoami().await;
+    actor.done(&login, answer.as_ref().ok().map(|who| who.account_id.as_str()));
+    let who = answer.map_err(|error| explain_in(&login, error))?;
     if logs_in {
         output::remark("there was no token, so this was a login");
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use countersign_client::{Client, Password, Session, keyring::Keyring};
+use countersign_client::{Client, Login, Password, keyring::Keyring};
 
 use super::{
     connection::explain_login,
@@ -115,31 +115,31 @@ pub(super) async fn log_in_anew(
     keyring: &mut Keyring,
     username: &str,
     password: Password,
-) -> anyhow::Result<Session> {
+) -> anyhow::Result<Login> {
     let server = client.metadata().issuer();
     let plan = Plan { server, username, entry: Some(username), default_entry: username };
     let enrolment = Enrolment::begin(keyring, &plan, None, KeyType::DEFAULT)?;
     match log_in(client, &enrolment, username, &password).await {
-        Ok((session, account_id)) => {
+        Ok((login, account_id)) => {
             let accepted = Accepted { password: Some(password), ..Accepted::account(account_id) };
             let enrolled = enrolment.conclude(client, username, Ok(accepted)).await?;
-            let token = session.save();
+            let token = login.save();
             keyring.update(enrolled.entry.as_str(), |entry| entry.set_token(&token))?;
-            Ok(session)
+            Ok(login)
         }
         Err(error) => Err(enrolment.abandon(error)),
     }
 }
 
-/// A session with a token that is bound to the key of the entry, and the id of the account.
+/// A login with a token that is bound to the key of the entry, and the id of the account.
 async fn log_in(
     client: &Client,
     enrolment: &Enrolment<'_>,
     username: &str,
     password: &Password,
-) -> anyhow::Result<(Session, String)> {
-    let session = client.login_with_password(enrolment.key(), username, password).await;
-    let session = session.map_err(explain_login)?;
-    let who = session.whoami().await.map_err(explain_login)?;
-    Ok((session, who.account_id))
+) -> anyhow::Result<(Login, String)> {
+    let login = client.login_with_password(enrolment.key(), username, password).await;
+    let login = login.map_err(explain_login)?;
+    let who = login.whoami().await.map_err(explain_login)?;
+    Ok((login, who.account_id))
 }

@@ -52,19 +52,19 @@ async fn a_disabled_account_is_shut_out_of_a_running_server_until_it_is_enabled(
     let server = Server::start(&[]);
     let (alice, bob) =
         (Person::registered(&server, "alice").await, Person::registered(&server, "bob").await);
-    let session = alice.login(None).await.unwrap();
+    let login = alice.login(None).await.unwrap();
     let other = bob.login(None).await.unwrap();
-    assert!(is_accepted(&session).await);
+    assert!(is_accepted(&login).await);
 
     admin(server.data_dir(), &["accounts", "disable", "alice"]).result();
-    eventually("the token dies", async || !is_accepted(&session).await).await;
+    eventually("the token dies", async || !is_accepted(&login).await).await;
     assert!(alice.login(None).await.is_err());
     assert!(is_accepted(&other).await);
 
     admin(server.data_dir(), &["accounts", "enable", "alice"]).result();
     eventually("she logs in again", async || alice.login(None).await.is_ok()).await;
     assert!(is_accepted(&alice.login(None).await.unwrap()).await);
-    assert!(!is_accepted(&session).await, "a token of before lives again");
+    assert!(!is_accepted(&login).await, "a token of before lives again");
 }
 
 #[tokio::test]

@@ -8,12 +8,12 @@ use super::{Person, Server, admin, eventually, is_accepted, json_lines};
 async fn a_revoked_key_and_its_tokens_die_on_a_running_server() {
     let server = Server::start(&[]);
     let alice = Person::registered(&server, "alice").await;
-    let session = alice.login(None).await.unwrap();
+    let login = alice.login(None).await.unwrap();
     let thumbprint = alice.thumbprint().to_string();
 
     let said = admin(server.data_dir(), &["keys", "revoke", "alice", &thumbprint]).remark();
     assert!(said.contains("alice has no key left"), "{said}");
-    eventually("the token dies", async || !is_accepted(&session).await).await;
+    eventually("the token dies", async || !is_accepted(&login).await).await;
     assert!(alice.login(None).await.is_err());
 
     let keys = admin(server.data_dir(), &["keys", "list", "alice", "--json"]).result();

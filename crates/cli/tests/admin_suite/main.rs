@@ -21,7 +21,7 @@ mod user;
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use countersign_client::{
-    Client, ClientError, Login, NewAccount, Session, Transport, TransportOptions,
+    Client, ClientError, Login, LoginRequest, NewAccount, Transport, TransportOptions,
 };
 use countersign_protocol::keys::{NewKey, PrivateKey, Thumbprint};
 use countersign_system::{SystemClock, SystemRandom};
@@ -166,11 +166,12 @@ impl Person {
         self.client.register(&self.key, &account).await.map(drop)
     }
 
-    /// A session that does not log in again when its token is dead.
-    async fn login(&self, scope: Option<&str>) -> Result<Session, ClientError> {
-        let login = Login { subject: &self.name, scope, resource: None, session_key: None };
-        let session = self.client.login(&self.key, &login).await?;
-        Ok(self.client.resume(Arc::clone(&self.key), session.save()))
+    /// A login that is not renewed when its token is dead.
+    async fn login(&self, scope: Option<&str>) -> Result<Login, ClientError> {
+        let request =
+            LoginRequest { subject: &self.name, scope, resource: None, session_key: None };
+        let login = self.client.login(&self.key, &request).await?;
+        Ok(self.client.resume(Arc::clone(&self.key), login.save()))
     }
 
     fn thumbprint(&self) -> Thumbprint {
@@ -178,9 +179,9 @@ impl Person {
     }
 }
 
-/// Whether the server accepts the session's token; anything but a verdict is a failure.
-async fn is_accepted(session: &Session) -> bool {
-    match session.whoami().await {
+/// Whether the server accepts the login's token; anything but a verdict is a failure.
+async fn is_accepted(login: &Login) -> bool {
+    match login.whoami().await {
         Ok(_) => true,
         Err(ClientError::Refused(refusal)) if refusal.status == 401 => false,
         Err(error) => panic!("{error}"),

@@ -58,10 +58,10 @@ async fn a_code_can_revoke_the_others_and_a_key_from_a_file_can_be_let_in() {
     let server = Server::start(&[]);
     let dir = server.data_dir();
     let other = Person::registered(&server, "alice").await;
-    let session = other.login(None).await.unwrap();
+    let login = other.login(None).await.unwrap();
     let said = admin(dir, &["invite", "alice", "--recover", "--revoke-others", "--expires", "5m"]);
     let code = said.result();
-    assert!(super::is_accepted(&session).await, "not before the code is used");
+    assert!(super::is_accepted(&login).await, "not before the code is used");
 
     let alice = User::of(server.url());
     alice.openssl("genpkey -algorithm ED25519 -out key.pem");
@@ -69,7 +69,7 @@ async fn a_code_can_revoke_the_others_and_a_key_from_a_file_can_be_let_in() {
     let said = alice.run(&recover);
     assert_eq!(said.status, 0, "{}", said.stderr);
     assert!(said.stderr.contains("keys that were revoked by that: 1"), "{}", said.stderr);
-    assert!(!super::is_accepted(&session).await);
+    assert!(!super::is_accepted(&login).await);
     alice.does(&["login", "--key", "key.pem", "--username", "alice"]);
 }
 
@@ -185,10 +185,10 @@ async fn a_server_whose_master_key_is_lost_starts_again_and_knows_everybody() {
     let dir = data_dir.path();
     let mut server = Server::start_in(dir, &[]);
     let alice = Person::registered(&server, "alice").await;
-    let session = alice.login(None).await.unwrap();
+    let login = alice.login(None).await.unwrap();
     let bob = User::of(server.url());
     bob.does(&["register", "bob", "--dialect", "passwordless"]);
-    let token = session.token().expose().to_owned();
+    let token = login.token().expose().to_owned();
     let address = server.url().strip_prefix("http://").unwrap().to_owned();
     server.kill();
     fs::remove_file(dir.join("master.key")).unwrap();

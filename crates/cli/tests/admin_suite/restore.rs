@@ -58,8 +58,8 @@ async fn a_restore_brings_the_past_back_and_says_what_that_means() {
     assert!(detail.contains("backup.db, whose newest event is of 2"), "{detail}");
 
     let server = Server::start_in(dir, &[]);
-    let session = alice.at(&server).await.login(None).await.unwrap();
-    assert!(is_accepted(&session).await);
+    let login = alice.at(&server).await.login(None).await.unwrap();
+    assert!(is_accepted(&login).await);
     carol.at(&server).await.login(None).await.unwrap();
     assert!(late.at(&server).await.login(None).await.is_err());
     assert!(!dir.join("restore-rehearsal").exists());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use countersign_client::Session;
+use countersign_client::Login;
 use countersign_protocol::strict::base64url;
 use serde_json::Value;
 
@@ -86,9 +86,9 @@ fn kids(data_dir: &Path, state: &str) -> Vec<String> {
     keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The `kid` of the key that signed the session's token.
-fn kid(session: &Session) -> String {
-    let token = session.token();
+/// The `kid` of the key that signed the login's token.
+fn kid(login: &Login) -> String {
+    let token = login.token();
     let (header, _) = token.expose().split_once('.').unwrap();
     let header: Value = serde_json::from_slice(&base64url::decode(header).unwrap()).unwrap();
     header["kid"].as_str().unwrap().to_owned()

@@ -26,7 +26,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     metadata: Metadata,
-    /// Of the server as the issuer of tokens; each session has its own for resources.
+    /// Of the server as the issuer of tokens; each login has its own for resources.
     nonces: Nonces,
 }
 

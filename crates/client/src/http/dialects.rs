@@ -1,5 +1,5 @@
 //! Ways to log in other than the standard one, each with a file of its own: its wire format, and how a
-//! session that it began is renewed.
+//! login that it began is renewed.
 
 mod answers;
 mod gradecoin;

@@ -7,8 +7,8 @@ use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Deserializer};
 
 use super::error::ClientError;
+use super::login::Login;
 use super::message::Message;
-use super::session::Session;
 use super::transport::MAX_API_ANSWER;
 use crate::proof::NewKeyProof;
 
@@ -21,7 +21,7 @@ pub struct KeyInfo {
     pub label: String,
     /// What kind of key it is, in words.
     pub key_type: String,
-    /// Whether it is the key that this session logged in with.
+    /// Whether it is the key that this login was made with.
     pub current: bool,
     /// The thumbprint of the key that added it; none for the key of the registration.
     #[serde(default)]
@@ -37,7 +37,7 @@ pub struct KeyInfo {
     pub revoked_at: Option<UnixTime>,
 }
 
-impl Session {
+impl Login {
     /// The keys of the account.
     ///
     /// # Errors

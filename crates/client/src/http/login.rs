@@ -1,126 +1,271 @@
-//! Logging in with a key.
+//! A login: an access token, the key that it is bound to, and requests that carry both.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_protocol::keys::PrivateKey;
+use countersign_protocol::UnixTime;
+use countersign_protocol::keys::{PrivateKey, Thumbprint};
+use countersign_protocol::wire;
+use http::header::AUTHORIZATION;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::client::Client;
+use super::client::{Attempt, Client};
 use super::error::ClientError;
-use super::message::Response;
-use super::metadata::JWT_BEARER;
-use super::renewal::{Renew, Renewal, Renewed};
-use super::session::Session;
+use super::message::{DPOP, Message, Request, Response, sensitive};
+use super::nonces::Nonces;
+use super::refusal::Refusal;
+use super::renewal::{Current, Renewal};
 use super::target::Target;
 use super::transport::MAX_API_ANSWER;
-use crate::proof::Assertion;
-use crate::token::{AccessToken, IssuedToken};
+use crate::proof::Proof;
+use crate::token::{AccessToken, IssuedToken, SavedToken};
 
-/// Who logs in, and for what.
-#[derive(Clone)]
-pub struct Login<'a> {
-    /// The account id or the username.
-    pub subject: &'a str,
-    /// The scopes to ask for, separated by single spaces.
-    pub scope: Option<&'a str>,
-    /// The resource server that the token shall be for (RFC 8707 §2), as it calls itself; none for
-    /// the server that issues it.
-    pub resource: Option<&'a str>,
-    /// A key to bind the token to in place of the key that logs in.
-    pub session_key: Option<Arc<PrivateKey>>,
+/// A logged-in key. Requests may be sent concurrently.
+///
+/// When a request is refused because the token is good for nothing any more (`invalid_token`), the
+/// login is renewed, if it knows how, and that request sent once more: once, never in a loop. That is
+/// done at most 4 times in 10 seconds, for the sake of the account's allowance of logins; then the
+/// refusal is the answer. A login whose token was revoked by its owner stays ended.
+pub struct Login {
+    client: Client,
+    key: Arc<PrivateKey>,
+    current: Mutex<Current>,
+    resource: Option<String>,
+    asked_scope: Option<String>,
+    nonces: Nonces,
+}
+
+/// Who the server takes the sender for.
+#[derive(Clone, Debug, Deserialize)]
+pub struct WhoAmI {
+    /// The account id.
+    pub account_id: String,
+    /// The username.
+    pub username: String,
+    /// The thumbprint of the key.
+    pub thumbprint: Thumbprint,
+    /// Everything else that the server says about the principal.
+    #[serde(flatten)]
+    pub others: Map<String, Value>,
 }
 
 impl Client {
-    /// Logs in with `key`: an access token in exchange for an assertion (RFC 7523) and a DPoP
-    /// proof (RFC 9449 §5).
+    /// Goes on with a token of an earlier login, bound to `key`. When it is refused, the login is
+    /// renewed only if it is told how, by [`Login::renewed_by`].
+    pub fn resume(&self, key: Arc<PrivateKey>, saved: SavedToken) -> Login {
+        let SavedToken { token, expires_at, nonces, resource, scope: asked_scope } = saved;
+        let login = self.logged_in(key, IssuedToken { token, expires_at, scope: None });
+        Login { resource, asked_scope, nonces: nonces.into_iter().collect(), ..login }
+    }
+
+    /// A login with a token that is for this server and everything that the account may do.
+    pub(super) fn logged_in(&self, key: Arc<PrivateKey>, issued: IssuedToken) -> Login {
+        let current = Mutex::new(Current::new(issued));
+        let (resource, asked_scope, nonces) = (None, None, Nonces::default());
+        Login { client: self.clone(), key, current, resource, asked_scope, nonces }
+    }
+}
+
+impl Login {
+    /// The same, whose token is for `resource` and was asked for with `scope`.
+    pub(super) fn asked_for(self, resource: Option<&str>, scope: Option<&str>) -> Self {
+        let (resource, asked_scope) = (resource.map(str::to_owned), scope.map(str::to_owned));
+        Self { resource, asked_scope, ..self }
+    }
+
+    /// The same, which knows how to log in again.
+    pub fn renewed_by(self, renewal: Renewal) -> Self {
+        self.current().renewal = Some(Arc::new(renewal));
+        self
+    }
+
+    /// Sends `request` with the token and a proof for it (RFC 9449 §7), which covers the body. When the server demands
+    /// another nonce, it is signed and sent once more, and likewise after a new login when it refuses the token.
     ///
     /// # Errors
-    /// When the server refuses, or issues a token that is not bound to the key.
-    pub async fn login(
-        &self,
-        key: &Arc<PrivateKey>,
-        login: &Login<'_>,
-    ) -> Result<Session, ClientError> {
-        let issued = self.token_for(key, login).await?;
-        let bound_key = Arc::clone(login.session_key.as_ref().unwrap_or(key));
-        let session = self.session(bound_key, issued).asked_for(login.resource, login.scope);
-        let (subject, scope) = (login.subject.to_owned(), login.scope.map(str::to_owned));
-        Ok(session.renewed_by(Renewal::by_key(Arc::clone(key), subject, scope)))
+    /// When the address would get the token unencrypted, the request brings its own `Authorization`
+    /// or `DPoP`, or there is no answer within the limits. An answer with an error status is an
+    /// answer.
+    pub async fn send(&self, request: Request) -> Result<Response, ClientError> {
+        request.refuse_own_proofs()?;
+        let (target, message) = request.into_message()?;
+        let limit = self.client.transport().max_response_bytes();
+        self.exchange(&target, limit, |_| Ok(message.clone())).await
     }
 
-    async fn token_for(
-        &self,
-        key: &PrivateKey,
-        login: &Login<'_>,
-    ) -> Result<IssuedToken, ClientError> {
-        let metadata = self.metadata();
-        let target = &metadata.token_endpoint;
-        let bound_key = login.session_key.as_deref().unwrap_or(key);
-        metadata.check_algorithm(bound_key.algorithm().name())?;
-        let assertion = Assertion {
-            subject: login.subject,
-            audience: &metadata.issuer,
-            session_key: login.session_key.as_ref().map(|key| key.public_key().thumbprint()),
+    /// Asks the server whom it takes the sender for.
+    ///
+    /// # Errors
+    /// When the server refuses, for instance because the token has expired or was revoked.
+    pub async fn whoami(&self) -> Result<WhoAmI, ClientError> {
+        let target = self.api(wire::path::WHOAMI)?;
+        let response = self.exchange(&target, MAX_API_ANSWER, |_| Ok(Message::get())).await?;
+        response.into_json(&target)
+    }
+
+    /// Ends the token's life on the server (RFC 7009), and with it the login: it gets no other token.
+    ///
+    /// # Errors
+    /// When the server does not revoke tokens, or fails.
+    pub async fn revoke_token(&self) -> Result<(), ClientError> {
+        let metadata = self.client.metadata();
+        let Some(target) = &metadata.revocation_endpoint else {
+            return Err(metadata.lacks("revoking tokens"));
         };
-        let response = self
-            .exchange(self.nonces(), target, MAX_API_ANSWER, |attempt| {
-                // Fresh for every attempt: a server may have counted the first one as used.
-                let assertion = assertion.sign(key, attempt.now, attempt.random)?;
-                let fields = [("grant_type", JWT_BEARER), ("assertion", &assertion)].into_iter();
-                let scope = login.scope.map(|scope| ("scope", scope));
-                let resource = login.resource.map(|resource| ("resource", resource));
-                let fields = fields.chain(scope).chain(resource);
-                attempt.proven(bound_key, target, target.form(fields))
+        self.end();
+        let token = self.token();
+        let fields = [("token", token.expose()), ("token_type_hint", "access_token")];
+        let response = self.client.ask(target, target.form(fields.into_iter())).await?;
+        response.into_success(target).map(drop)
+    }
+
+    /// The access token: another one after each new login.
+    pub fn token(&self) -> Arc<AccessToken> {
+        Arc::clone(&self.current().token)
+    }
+
+    /// The key that the token is bound to.
+    pub fn key(&self) -> &Arc<PrivateKey> {
+        &self.key
+    }
+
+    /// When the token ends.
+    pub fn expires_at(&self) -> UnixTime {
+        self.current().expires_at
+    }
+
+    /// Whether the token has ended, by the clock of this machine.
+    pub fn is_expired(&self) -> bool {
+        self.client.now() >= self.expires_at()
+    }
+
+    /// The granted scopes, separated by spaces, where the server named them.
+    pub fn scope(&self) -> Option<String> {
+        self.current().scope.clone()
+    }
+
+    /// The resource server that the token is for; none for the server that issued it.
+    pub fn resource(&self) -> Option<&str> {
+        self.resource.as_deref()
+    }
+
+    /// Why the server refused the last login in place of a token that is refused, if it did.
+    pub fn refused_login(&self) -> Option<Refusal> {
+        self.current().refused_login.clone()
+    }
+
+    /// What [`Client::resume`] needs to go on with this token later.
+    pub fn save(&self) -> SavedToken {
+        let current = self.current();
+        SavedToken {
+            token: current.token.duplicate(),
+            expires_at: current.expires_at,
+            nonces: self.nonces.to_list(),
+            resource: self.resource.clone(),
+            scope: self.asked_scope.clone(),
+        }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The address of a part of the server's own API.
+    pub(super) fn api(&self, path: &str) -> Result<Target, ClientError> {
+        self.client.metadata().api(path)
+    }
+
+    /// From here on a refused token is not replaced.
+    pub(super) fn end(&self) {
+        self.current().renewal = None;
+    }
+
+    /// Sends what `build` makes, with the token and a proof for it; with the token of a new login
+    /// too, where the first one is refused.
+    pub(super) async fn exchange(
+        &self,
+        target: &Target,
+        limit: usize,
+        build: impl Fn(&Attempt<'_>) -> Result<Message, ClientError>,
+    ) -> Result<Response, ClientError> {
+        let token = self.token();
+        let response = self.exchange_with(&token, target, limit, &build).await?;
+        if !Refusal::refuses_token(&response) {
+            self.current().is_new = false;
+            return Ok(response);
+        }
+        let Some(token) = self.another_token(&token).await else { return Ok(response) };
+        let response = self.exchange_with(&token, target, limit, &build).await?;
+        if !Refusal::refuses_token(&response) {
+            self.current().is_new = false;
+        }
+        Ok(response)
+    }
+
+    async fn exchange_with(
+        &self,
+        token: &AccessToken,
+        target: &Target,
+        limit: usize,
+        build: &impl Fn(&Attempt<'_>) -> Result<Message, ClientError>,
+    ) -> Result<Response, ClientError> {
+        self.client
+            .exchange(&self.nonces, target, limit, |attempt| {
+                self.authorize(attempt, token, target, build(attempt)?)
             })
-            .await?;
-        self.read_token(target, response)
+            .await
     }
 
-    fn read_token(&self, target: &Target, response: Response) -> Result<IssuedToken, ClientError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            access_token: String,
-            token_type: String,
-            expires_in: u64,
-            scope: Option<String>,
+    /// A token in place of `refused`, if there is one to get.
+    async fn another_token(&self, refused: &Arc<AccessToken>) -> Option<Arc<AccessToken>> {
+        let renewal = {
+            let mut current = self.current();
+            if !Arc::ptr_eq(&current.token, refused) {
+                // Another request has logged in meanwhile.
+                return Some(Arc::clone(&current.token));
+            }
+            // What refuses the token of a new login refuses the next one too.
+            let renewal = current.renewal.clone().filter(|_| !current.is_new)?;
+            current.count_renewal(self.client.now()).then_some(renewal)?
+        };
+        match renewal.log_in(&self.client, &self.key, self.resource()).await {
+            Ok(issued) => {
+                let mut current = self.current();
+                current.replace_by(issued);
+                Some(Arc::clone(&current.token))
+            }
+            // The request has its answer: that its token is refused.
+            Err(error) => {
+                if let ClientError::Refused(refusal) = error {
+                    self.current().refused_login = Some(refusal);
+                }
+                None
+            }
         }
-
-        let answer: Answer = response.into_json(target)?;
-        if !answer.token_type.eq_ignore_ascii_case("DPoP") {
-            return Err(target.unexpected("the token is not bound to the key"));
-        }
-        let token = AccessToken::new(answer.access_token).map_err(|e| target.unexpected(e))?;
-        let expires_at = self.now() + Duration::from_secs(answer.expires_in);
-        Ok(IssuedToken { token, expires_at, scope: answer.scope })
     }
-}
 
-impl Renewal {
-    /// With `key`, which is the session's own unless that is a session key, as the account of the id
-    /// or username `subject`, and with the scopes to ask for, separated by single spaces.
-    pub fn by_key(key: Arc<PrivateKey>, subject: String, scope: Option<String>) -> Self {
-        Self::by(ByKey { key, subject, scope })
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-struct ByKey {
-    key: Arc<PrivateKey>,
-    subject: String,
-    scope: Option<String>,
-}
-
-impl Renew for ByKey {
-    fn renew<'a>(
-        &'a self,
-        client: &'a Client,
-        bound_to: &'a Arc<PrivateKey>,
-        resource: Option<&'a str>,
-    ) -> Renewed<'a> {
-        let is_own = Arc::ptr_eq(&self.key, bound_to);
-        let session_key = (!is_own).then(|| Arc::clone(bound_to));
-        let (subject, scope) = (&*self.subject, self.scope.as_deref());
-        let login = Login { subject, scope, resource, session_key };
-        Box::pin(async move { client.token_for(&self.key, &login).await })
+    fn authorize(
+        &self,
+        attempt: &Attempt<'_>,
+        token: &AccessToken,
+        target: &Target,
+        mut message: Message,
+    ) -> Result<Message, ClientError> {
+        let proof = Proof {
+            method: message.method.as_str(),
+            uri: target.htu(),
+            access_token: Some(token),
+            nonce: attempt.nonce,
+            body: Some(&*message.body).filter(|body| !body.is_empty()),
+        };
+        let proof = proof.sign(&self.key, attempt.now, attempt.random)?;
+        let authorization = format!("{} {}", wire::scheme::DPOP, token.expose());
+        message.headers.insert(AUTHORIZATION, sensitive(&authorization));
+        message.headers.insert(DPOP, sensitive(&proof));
+        Ok(message)
     }
 }

@@ -17,7 +17,7 @@ use crate::token::{AccessToken, IssuedToken};
 const MOST: u8 = 4;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How a session logs in again: see the constructors.
+/// How a login is renewed: see the constructors.
 pub struct Renewal(Box<dyn Renew>);
 
 /// A way to log in, with all that it needs.
@@ -52,7 +52,7 @@ impl Renewal {
     }
 }
 
-/// The token that a session has at present.
+/// The token that a login has at present.
 pub(super) struct Current {
     pub(super) token: Arc<AccessToken>,
     pub(super) expires_at: UnixTime,

@@ -62,8 +62,8 @@ async fn client(server: &Server) -> Client {
     discover(&server.origin()).await.unwrap()
 }
 
-/// A session with the token `aaa.bbb` that knows no nonce.
-async fn session(server: &Server) -> Session {
+/// A login with the token `aaa.bbb` that knows no nonce.
+async fn logged_in(server: &Server) -> Login {
     client(server).await.resume(key(), saved(&[]))
 }
 
@@ -80,8 +80,8 @@ fn saved(nonces: &[(String, &str)]) -> SavedToken {
     }
 }
 
-fn login(subject: &str) -> Login<'_> {
-    Login { subject, scope: None, resource: None, session_key: None }
+fn request(subject: &str) -> LoginRequest<'_> {
+    LoginRequest { subject, scope: None, resource: None, session_key: None }
 }
 
 fn problem(status: u16, kind: &str, title: &str) -> Answer {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
-use countersign_client::{Client, Session, TransportOptions, keyring::Keyring};
+use countersign_client::{Client, Login, TransportOptions, keyring::Keyring};
 use countersign_protocol::keys::{KeyError, PrivateKey};
 
 use crate::{
@@ -65,33 +65,33 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let limits = TransportOptions::default();
     if let (Some(path), Some(username)) = (&options.signing_key, &options.username) {
         let actor = Actor::from_key_file(&options.places, path, username, limits).await?;
-        let session = actor.session(None).await?;
+        let login = actor.logged_in(None).await?;
         if let Some(key) = given {
             // Whoever keeps keys in files has this one in a file already.
             let label = options.label.as_deref();
-            let thumbprint = session
+            let thumbprint = login
                 .add_key(username, &key, label)
                 .await
-                .map_err(|error| explain_in(&session, error))?;
+                .map_err(|error| explain_in(&login, error))?;
             return Ok(output::line(format!("{thumbprint} now logs in to {username} too"))?);
         }
         let mut keyring = options.places.keyring.open_or_create()?;
-        let owner = Owner { client: actor.client(), session: &session };
+        let owner = Owner { client: actor.client(), login: &login };
         return owner.add(&mut keyring, username, None, options).await;
     }
     let entry = Naming::Option(options.entry.as_deref());
     let mut actor = Actor::from_keyring(&options.places, entry, None, limits).await?;
-    let session = actor.session(None).await?;
+    let login = actor.logged_in(None).await?;
     let client = actor.client().clone();
     let name = actor.entry().map(|entry| entry.name().to_string()).unwrap_or_default();
     let added = match actor.keyring() {
         Some(keyring) => {
-            let owner = Owner { client: &client, session: &session };
+            let owner = Owner { client: &client, login: &login };
             owner.add(keyring, &name, given, options).await
         }
         None => Ok(()),
     };
-    actor.done(&session, None);
+    actor.done(&login, None);
     added
 }
 
@@ -110,7 +110,7 @@ fn read_key(path: &Path) -> anyhow::Result<PrivateKey> {
 /// Who lets the key in.
 struct Owner<'a> {
     client: &'a Client,
-    session: &'a Session,
+    login: &'a Login,
 }
 
 impl Owner<'_> {
@@ -123,8 +123,8 @@ impl Owner<'_> {
         given: Option<PrivateKey>,
         options: &Options,
     ) -> anyhow::Result<()> {
-        let Self { client, session } = self;
-        let who = session.whoami().await.map_err(|error| explain_in(session, error))?;
+        let Self { client, login } = self;
+        let who = login.whoami().await.map_err(|error| explain_in(login, error))?;
         let server = client.metadata().issuer();
         let plan = Plan {
             server,
@@ -134,7 +134,7 @@ impl Owner<'_> {
         };
         let enrolment = Enrolment::begin(keyring, &plan, given, options.key_type)?;
         let outcome =
-            session.add_key(&who.account_id, enrolment.key(), options.label.as_deref()).await;
+            login.add_key(&who.account_id, enrolment.key(), options.label.as_deref()).await;
         let account_id = who.account_id.clone();
         let outcome = outcome.map(|_| Accepted::account(account_id));
         let enrolled = enrolment.conclude(client, &who.account_id, outcome).await?;

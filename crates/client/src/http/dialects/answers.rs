@@ -8,7 +8,7 @@ use countersign_protocol::{
 use serde_json::Value;
 
 use crate::{
-    http::{error::ClientError, session::WhoAmI, target::Target},
+    http::{error::ClientError, login::WhoAmI, target::Target},
     token::{AccessToken, IssuedToken},
 };
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::answers::registered_id;
 use crate::{
-    http::{client::Client, error::ClientError, message::Message, session::WhoAmI},
+    http::{client::Client, error::ClientError, login::WhoAmI, message::Message},
     password::Password,
 };
 

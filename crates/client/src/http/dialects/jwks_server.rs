@@ -12,9 +12,9 @@ use crate::{
     http::{
         client::Client,
         error::ClientError,
+        login::Login,
         message::Message,
         renewal::{Renew, Renewal, Renewed},
-        session::Session,
         transport::MAX_API_ANSWER,
     },
     password::Password,
@@ -60,10 +60,10 @@ impl Client {
         key: &Arc<PrivateKey>,
         account: &str,
         password: &Password,
-    ) -> Result<Session, ClientError> {
+    ) -> Result<Login, ClientError> {
         let issued = self.token_for_password(key, account, password).await?;
         let renewal = Renewal::by_password(account.to_owned(), password.duplicate());
-        Ok(self.session(Arc::clone(key), issued).renewed_by(renewal))
+        Ok(self.logged_in(Arc::clone(key), issued).renewed_by(renewal))
     }
 
     async fn token_for_password(

@@ -20,9 +20,9 @@ use crate::{
     http::{
         client::Client,
         error::ClientError,
+        login::Login,
         message::{Message, sensitive},
         renewal::{Renew, Renewal, Renewed},
-        session::Session,
     },
     keyring::Entry,
     token::IssuedToken,
@@ -90,11 +90,11 @@ impl Client {
         key: &Arc<PrivateKey>,
         account: &str,
         server_key: &PublicKey,
-    ) -> Result<Session, ClientError> {
+    ) -> Result<Login, ClientError> {
         let issued = self.passwordless_token(key, account, server_key).await?;
         let (account, server_key) = (account.to_owned(), server_key.clone());
         let renewal = Renewal::by(ByServerKey { account, server_key });
-        Ok(self.session(Arc::clone(key), issued).renewed_by(renewal))
+        Ok(self.logged_in(Arc::clone(key), issued).renewed_by(renewal))
     }
 
     async fn passwordless_token(
@@ -142,7 +142,7 @@ impl Client {
     }
 }
 
-/// With the session's own key, once the server has proven itself.
+/// With the login's own key, once the server has proven itself.
 struct ByServerKey {
     account: String,
     server_key: PublicKey,
@@ -159,7 +159,7 @@ impl Renew for ByServerKey {
     }
 }
 
-impl Session {
+impl Login {
     /// Ends the token's life everywhere, in the *passwordless* dialect.
     ///
     /// # Errors

@@ -7,8 +7,8 @@ use crate::{
     http::{
         client::Client,
         error::ClientError,
+        login::WhoAmI,
         message::{Message, Request, Response, sensitive},
-        session::WhoAmI,
     },
     proof::SelfSigned,
 };

@@ -14,8 +14,8 @@ use super::answers::registered_id;
 use crate::http::{
     client::Client,
     error::ClientError,
+    login::WhoAmI,
     message::{Message, Request, Response, sensitive},
-    session::WhoAmI,
     target::Target,
 };
 

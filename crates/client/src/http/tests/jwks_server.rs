@@ -35,9 +35,9 @@ async fn the_token_is_bound_with_the_nonce_that_the_server_asks_for() {
         answer_json(200, &json!({ "token": bound }))
     });
     let client = client(&server).await;
-    let session = client.login_with_password(&key, "toto", &password()).await.unwrap();
-    assert_eq!(session.token().expose(), token(&key));
-    assert_eq!(session.expires_at(), UnixTime::from_secs(2_000_003_600));
+    let login = client.login_with_password(&key, "toto", &password()).await.unwrap();
+    assert_eq!(login.token().expose(), token(&key));
+    assert_eq!(login.expires_at(), UnixTime::from_secs(2_000_003_600));
     let [first, second] = &server.asked()[..] else { panic!() };
     assert_eq!(first.body, second.body);
     assert_eq!(second.json(), json!({ "username": "toto", "password": PASSWORD }));

@@ -85,20 +85,20 @@ async fn logging_in_sends_an_assertion_and_a_proof() {
     let server = authority(|_| token_answer().with("dpop-nonce", "n-2"));
     let key = key();
     let resource = Some("https://api.example");
-    let asking = Login { scope: Some("keys events"), resource, ..login("toto é") };
-    let session = client(&server).await.login(&key, &asking).await.unwrap();
+    let asking = LoginRequest { scope: Some("keys events"), resource, ..request("toto é") };
+    let login = client(&server).await.login(&key, &asking).await.unwrap();
 
-    assert_eq!(session.token().expose(), "aaa.bbb.ccc");
-    assert_eq!(session.expires_at(), NOW + Duration::from_mins(5));
-    assert_eq!(session.scope().as_deref(), Some("keys"));
-    assert!(!session.is_expired());
+    assert_eq!(login.token().expose(), "aaa.bbb.ccc");
+    assert_eq!(login.expires_at(), NOW + Duration::from_mins(5));
+    assert_eq!(login.scope().as_deref(), Some("keys"));
+    assert!(!login.is_expired());
     let [asked] = &server.asked()[..] else { panic!() };
     assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/oauth/token"));
     assert_eq!(asked.header("content-type"), Some("application/x-www-form-urlencoded"));
     assert_eq!(asked.field("grant_type").as_deref(), Some(GRANT));
     assert_eq!(asked.field("scope").as_deref(), Some("keys events"));
     assert_eq!(asked.field("resource").as_deref(), resource);
-    assert_eq!(session.save().resource.as_deref(), resource);
+    assert_eq!(login.save().resource.as_deref(), resource);
     let assertion = claims(&asked.field("assertion").unwrap());
     assert_eq!((&assertion["iss"], &assertion["sub"]), (&"toto é".into(), &"toto é".into()));
     assert_eq!(assertion["aud"], server.origin());
@@ -113,14 +113,14 @@ async fn logging_in_again_with_the_nonce_makes_everything_afresh() {
         _ => answer_json(400, &json!({ "error": "use_dpop_nonce" })).with("dpop-nonce", "n-1"),
     });
     let client = client(&server).await;
-    client.login(&key(), &login("toto")).await.unwrap();
+    client.login(&key(), &request("toto")).await.unwrap();
     let [first, second] = &server.asked()[..] else { panic!() };
     assert_ne!(first.proof()["jti"], second.proof()["jti"]);
     let jti = |asked: &Asked| claims(&asked.field("assertion").unwrap())["jti"].to_string();
     assert_ne!(jti(first), jti(second));
 
     // The nonce serves until the server supplies another one.
-    client.login(&key(), &login("toto")).await.unwrap();
+    client.login(&key(), &request("toto")).await.unwrap();
     assert_eq!(server.asked().len(), 3);
 }
 
@@ -130,7 +130,7 @@ async fn a_server_that_is_never_content_with_a_nonce_is_asked_twice() {
         answer_json(400, &json!({ "error": "use_dpop_nonce", "error_description": "again" }))
             .with("dpop-nonce", "n-1")
     });
-    let refused = client(&server).await.login(&key(), &login("toto")).await.err().unwrap();
+    let refused = client(&server).await.login(&key(), &request("toto")).await.err().unwrap();
     assert_eq!(refused.to_string(), "the server refused: again (HTTP 400, use_dpop_nonce)");
     assert_eq!(server.asked().len(), 2);
 }
@@ -139,9 +139,9 @@ async fn a_server_that_is_never_content_with_a_nonce_is_asked_twice() {
 async fn a_session_key_is_named_by_the_assertion_and_signs_the_proof() {
     let server = authority(|_| token_answer());
     let (own, session_key) = (key(), key());
-    let asking = Login { session_key: Some(Arc::clone(&session_key)), ..login("toto") };
-    let session = client(&server).await.login(&own, &asking).await.unwrap();
-    session.send(Request::new(Method::GET, &format!("{}/x", server.origin()))).await.unwrap();
+    let asking = LoginRequest { session_key: Some(Arc::clone(&session_key)), ..request("toto") };
+    let login = client(&server).await.login(&own, &asking).await.unwrap();
+    login.send(Request::new(Method::GET, &format!("{}/x", server.origin()))).await.unwrap();
 
     let thumbprint = session_key.public_key().thumbprint();
     let [asked, used] = &server.asked()[..] else { panic!() };
@@ -166,7 +166,7 @@ async fn only_a_bound_and_well_formed_token_is_taken() {
     ] {
         let answer = body.clone();
         let server = authority(move |_| answer_json(200, &answer));
-        let refused = client(&server).await.login(&key(), &login("toto")).await.err().unwrap();
+        let refused = client(&server).await.login(&key(), &request("toto")).await.err().unwrap();
         assert!(matches!(refused, ClientError::UnexpectedAnswer { .. }), "{body}: {refused}");
     }
 }

@@ -58,9 +58,9 @@ async fn an_rsa_key_proposes_the_number_in_the_raw_form() {
     let (mine, theirs) = (rsa(), rsa());
     let server = server(block(&theirs, NUMBER), token(&mine));
     let client = client(&server).await;
-    let session = client.login_passwordless(&mine, "toto", theirs.public_key()).await.unwrap();
-    assert_eq!(session.expires_at(), UnixTime::from_secs(2_000_003_600));
-    session.logout_passwordless().await.unwrap();
+    let login = client.login_passwordless(&mine, "toto", theirs.public_key()).await.unwrap();
+    assert_eq!(login.expires_at(), UnixTime::from_secs(2_000_003_600));
+    login.logout_passwordless().await.unwrap();
     let [challenge, authenticate, logout] = &server.asked()[..] else { panic!() };
     assert_eq!(challenge.method, "GET");
     let proposal = base64::decode(authenticate.json()["proposal"].as_str().unwrap()).unwrap();
@@ -143,11 +143,11 @@ async fn a_keyring_keeps_all_that_the_next_login_needs() {
     let key = Arc::new(entry.private_key(&policy).unwrap());
     let server_key = entry.server_side_public_key(&policy).unwrap().unwrap();
     let id = entry.account_id().unwrap().to_owned();
-    let session = client.login_passwordless(&key, &id, &server_key).await.unwrap();
-    keyring.update("home", |entry| entry.set_token(&session.save())).unwrap();
+    let login = client.login_passwordless(&key, &id, &server_key).await.unwrap();
+    keyring.update("home", |entry| entry.set_token(&login.save())).unwrap();
 
     let keyring = Keyring::open(&path, &passphrase, random()).unwrap();
     let saved = keyring.get("home").unwrap().token().unwrap();
     assert_eq!(saved.token.expose(), expected);
-    assert_eq!(saved.expires_at, session.expires_at());
+    assert_eq!(saved.expires_at, login.expires_at());
 }

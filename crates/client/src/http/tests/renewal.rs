@@ -36,16 +36,16 @@ fn by_key(key: &Arc<PrivateKey>) -> Renewal {
     Renewal::by_key(Arc::clone(key), "toto".to_owned(), scope)
 }
 
-/// A session with the token `aaa.bbb` that knows how to get another one.
-async fn renewable(server: &Server) -> Session {
+/// A login with the token `aaa.bbb` that knows how to get another one.
+async fn renewable(server: &Server) -> Login {
     let key = key();
     client(server).await.resume(Arc::clone(&key), saved(&[])).renewed_by(by_key(&key))
 }
 
-async fn send(session: &Session, server: &Server) -> StatusCode {
+async fn send(login: &Login, server: &Server) -> StatusCode {
     let mut request = Request::new(Method::POST, &format!("{}/x", server.origin()));
     request.body = b"body".to_vec();
-    session.send(request).await.unwrap().status
+    login.send(request).await.unwrap().status
 }
 
 fn paths(server: &Server) -> Vec<String> {
@@ -55,14 +55,14 @@ fn paths(server: &Server) -> Vec<String> {
 #[tokio::test]
 async fn a_refused_token_makes_the_session_log_in_and_ask_again_once() {
     let server = server_of_tokens(|token| token == "new.1");
-    let session = renewable(&server).await;
+    let login = renewable(&server).await;
     for _ in 0..2 {
-        assert_eq!(send(&session, &server).await, StatusCode::OK);
+        assert_eq!(send(&login, &server).await, StatusCode::OK);
     }
     assert_eq!(paths(&server), ["/x", TOKEN_ENDPOINT, "/x", "/x"]);
-    assert_eq!(session.token().expose(), "new.1");
-    assert_eq!(session.save().token.expose(), "new.1");
-    assert_eq!(session.expires_at(), NOW + Duration::from_mins(1));
+    assert_eq!(login.token().expose(), "new.1");
+    assert_eq!(login.save().token.expose(), "new.1");
+    assert_eq!(login.expires_at(), NOW + Duration::from_mins(1));
     let asked = server.asked();
     assert_eq!(asked[1].field("scope").as_deref(), Some("keys"));
     assert_eq!(asked[2].body, "body");
@@ -73,9 +73,9 @@ async fn a_refused_token_makes_the_session_log_in_and_ask_again_once() {
 async fn a_session_that_has_logged_in_knows_how_to_do_it_again() {
     let server = server_of_tokens(|token| token == "new.2");
     let key = key();
-    let asking = Login { resource: Some("https://api.example"), ..login("toto") };
-    let session = client(&server).await.login(&key, &asking).await.unwrap();
-    assert_eq!(send(&session, &server).await, StatusCode::OK);
+    let asking = LoginRequest { resource: Some("https://api.example"), ..request("toto") };
+    let login = client(&server).await.login(&key, &asking).await.unwrap();
+    assert_eq!(send(&login, &server).await, StatusCode::OK);
     let asked = server.asked();
     let logins: Vec<_> = asked.iter().filter(|asked| asked.path == TOKEN_ENDPOINT).collect();
     assert_eq!(logins.len(), 2);
@@ -88,9 +88,9 @@ async fn a_session_that_has_logged_in_knows_how_to_do_it_again() {
 async fn a_token_for_a_session_key_is_renewed_by_the_key_that_logged_in() {
     let server = server_of_tokens(|token| token == "new.2");
     let (own, session_key) = (key(), key());
-    let asking = Login { session_key: Some(Arc::clone(&session_key)), ..login("toto") };
-    let session = client(&server).await.login(&own, &asking).await.unwrap();
-    assert_eq!(send(&session, &server).await, StatusCode::OK);
+    let asking = LoginRequest { session_key: Some(Arc::clone(&session_key)), ..request("toto") };
+    let login = client(&server).await.login(&own, &asking).await.unwrap();
+    assert_eq!(send(&login, &server).await, StatusCode::OK);
     let logins = server.asked().into_iter().filter(|asked| asked.path == TOKEN_ENDPOINT);
     let bound =
         logins.map(|asked| claims(&asked.field("assertion").unwrap())["cnf"]["jkt"].clone());
@@ -101,9 +101,9 @@ async fn a_token_for_a_session_key_is_renewed_by_the_key_that_logged_in() {
 #[tokio::test]
 async fn an_api_that_takes_no_token_at_all_causes_one_login() {
     let server = server_of_tokens(|_| false);
-    let session = renewable(&server).await;
+    let login = renewable(&server).await;
     for _ in 0..3 {
-        assert_eq!(send(&session, &server).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(send(&login, &server).await, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(paths(&server), ["/x", TOKEN_ENDPOINT, "/x", "/x", "/x"]);
 }
@@ -117,11 +117,11 @@ async fn each_token_that_was_good_once_may_be_replaced() {
         *count += 1;
         token != "aaa.bbb" && *count == 1
     });
-    let session = renewable(&server).await;
+    let login = renewable(&server).await;
     for _ in 0..3 {
-        assert_eq!(send(&session, &server).await, StatusCode::OK);
+        assert_eq!(send(&login, &server).await, StatusCode::OK);
     }
-    assert_eq!(session.token().expose(), "new.3");
+    assert_eq!(login.token().expose(), "new.3");
 }
 
 #[tokio::test]
@@ -133,11 +133,11 @@ async fn an_api_that_takes_each_token_once_does_not_use_up_the_logins_of_the_acc
         *count += 1;
         *count == 1
     });
-    let session = renewable(&server).await;
+    let login = renewable(&server).await;
     for _ in 0..20 {
-        send(&session, &server).await;
+        send(&login, &server).await;
     }
-    assert_eq!(session.token().expose(), "new.4");
+    assert_eq!(login.token().expose(), "new.4");
 }
 
 #[test]
@@ -158,10 +158,11 @@ fn logins_in_place_of_refused_tokens_are_counted_for_ten_seconds() {
 async fn what_was_asked_for_is_saved_with_the_token() {
     let server = server_of_tokens(|_| true);
     let key = key();
-    let login = Login { subject: "toto", scope: Some("read"), resource: None, session_key: None };
-    let session = client(&server).await.login(&key, &login).await.unwrap();
-    assert_eq!(session.save().scope.as_deref(), Some("read"));
-    let resumed = client(&server).await.resume(key, session.save());
+    let request =
+        LoginRequest { subject: "toto", scope: Some("read"), resource: None, session_key: None };
+    let login = client(&server).await.login(&key, &request).await.unwrap();
+    assert_eq!(login.save().scope.as_deref(), Some("read"));
+    let resumed = client(&server).await.resume(key, login.save());
     assert_eq!(resumed.save().scope.as_deref(), Some("read"));
 }
 
@@ -171,20 +172,20 @@ async fn when_the_login_is_refused_too_the_first_answer_stands() {
         TOKEN_ENDPOINT => answer_json(400, &json!({ "error": "invalid_grant" })),
         _ => refused(),
     });
-    let session = renewable(&server).await;
-    assert_eq!(send(&session, &server).await, StatusCode::UNAUTHORIZED);
+    let login = renewable(&server).await;
+    assert_eq!(send(&login, &server).await, StatusCode::UNAUTHORIZED);
     assert_eq!(paths(&server), ["/x", TOKEN_ENDPOINT]);
-    assert_eq!(session.token().expose(), "aaa.bbb");
-    assert_eq!(session.refused_login().unwrap().code.as_deref(), Some("invalid_grant"));
+    assert_eq!(login.token().expose(), "aaa.bbb");
+    assert_eq!(login.refused_login().unwrap().code.as_deref(), Some("invalid_grant"));
 }
 
 #[tokio::test]
 async fn a_session_that_its_owner_has_ended_stays_ended() {
     let server = server_of_tokens(|_| false);
-    let session = renewable(&server).await;
-    // The answer to the revocation is a refusal; the session has ended all the same.
-    drop(session.revoke_token().await);
-    assert_eq!(send(&session, &server).await, StatusCode::UNAUTHORIZED);
+    let login = renewable(&server).await;
+    // The answer to the revocation is a refusal; the login has ended all the same.
+    drop(login.revoke_token().await);
+    assert_eq!(send(&login, &server).await, StatusCode::UNAUTHORIZED);
     assert_eq!(paths(&server), ["/oauth/revoke", "/x"]);
 }
 

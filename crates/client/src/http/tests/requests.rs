@@ -1,4 +1,4 @@
-//! Requests of a session: what they carry, the nonces, and the server's own resources.
+//! Requests of a login: what they carry, the nonces, and the server's own resources.
 
 use countersign_protocol::proofs::body_hash::sha256_hex;
 
@@ -11,12 +11,12 @@ fn get(server: &Server, path: &str) -> Request {
 #[tokio::test]
 async fn a_request_carries_the_token_and_a_proof_for_itself() {
     let server = authority(|_| Answer(418, vec![("x-own", "1".to_owned())], "short".to_owned()));
-    let session = session(&server).await;
+    let login = logged_in(&server).await;
     let mut request = get(&server, "/tea?pot=1#leaf");
     request.method = Method::PUT;
     request.body = b"water".to_vec();
     request.headers.insert("content-type", HeaderValue::from_static("text/plain"));
-    let response = session.send(request).await.unwrap();
+    let response = login.send(request).await.unwrap();
     assert_eq!(response.status, StatusCode::IM_A_TEAPOT);
     assert_eq!(response.headers["x-own"], "1");
     assert_eq!(response.body, b"short");
@@ -41,24 +41,24 @@ async fn a_demanded_nonce_is_used_once_and_then_remembered() {
         Some("n-2") => Answer(200, Vec::new(), String::new()),
         _ => resource_wants_nonce("n-1"),
     });
-    let session = session(&server).await;
+    let login = logged_in(&server).await;
     let mut request = get(&server, "/x");
     request.method = Method::POST;
     request.body = b"body".to_vec();
     for _ in 0..3 {
-        assert_eq!(session.send(request.clone()).await.unwrap().status, StatusCode::OK);
+        assert_eq!(login.send(request.clone()).await.unwrap().status, StatusCode::OK);
     }
     let asked = server.asked();
     let nonces: Vec<_> = asked.iter().map(|asked| asked.proof()["nonce"].clone()).collect();
     assert_eq!(nonces, [json!(null), json!("n-1"), json!("n-2"), json!("n-2")]);
     assert!(asked.iter().all(|asked| asked.body == "body"));
-    assert_eq!(session.save().nonces, [(server.origin(), "n-2".to_owned())]);
+    assert_eq!(login.save().nonces, [(server.origin(), "n-2".to_owned())]);
 }
 
 #[tokio::test]
 async fn a_resource_that_is_never_content_gets_its_answer_shown() {
     let server = authority(|_| resource_wants_nonce("n-1"));
-    let response = session(&server).await.send(get(&server, "/x")).await.unwrap();
+    let response = logged_in(&server).await.send(get(&server, "/x")).await.unwrap();
     assert_eq!(response.status, StatusCode::UNAUTHORIZED);
     assert_eq!(server.asked().len(), 2);
 }
@@ -95,7 +95,7 @@ async fn a_refusal_without_a_remedy_is_not_tried_again() {
         },
     ] {
         let server = authority(move |_| answer());
-        session(&server).await.send(get(&server, "/x")).await.unwrap();
+        logged_in(&server).await.send(get(&server, "/x")).await.unwrap();
         assert_eq!(server.asked().len(), 1);
     }
 }
@@ -107,9 +107,9 @@ async fn nonces_of_other_origins_stay_apart_and_survive_saving() {
         authority(|_| Answer(200, vec![("dpop-nonce", "other".to_owned())], String::new())),
     );
     let client = client(&one).await;
-    let session = client.resume(key(), saved(&[(one.origin(), "kept")]));
+    let login = client.resume(key(), saved(&[(one.origin(), "kept")]));
     for server in [&one, &other, &one, &other] {
-        session.send(get(server, "/x")).await.unwrap();
+        login.send(get(server, "/x")).await.unwrap();
     }
     let nonces = |server: &Server| -> Vec<Value> {
         server.asked().iter().map(|asked| asked.proof()["nonce"].clone()).collect()
@@ -121,11 +121,11 @@ async fn nonces_of_other_origins_stay_apart_and_survive_saving() {
 #[tokio::test]
 async fn the_headers_of_the_session_cannot_be_replaced() {
     let server = authority(|_| Answer(200, Vec::new(), String::new()));
-    let session = session(&server).await;
+    let login = logged_in(&server).await;
     for (name, shown) in [("authorization", "Authorization"), ("dpop", "DPoP")] {
         let mut request = get(&server, "/x");
         request.headers.insert(name, HeaderValue::from_static("x"));
-        let refused = session.send(request).await.err().unwrap();
+        let refused = login.send(request).await.err().unwrap();
         assert!(matches!(refused, ClientError::ReservedHeader(name) if name == shown));
     }
     assert!(server.asked().is_empty());
@@ -139,7 +139,7 @@ async fn whoami_returns_the_principal() {
         "proof": "dpop", "scopes": "keys"
     });
     let server = authority(move |_| answer_json(200, &body));
-    let me = session(&server).await.whoami().await.unwrap();
+    let me = logged_in(&server).await.whoami().await.unwrap();
     assert_eq!((me.account_id.as_str(), me.username.as_str()), ("0189", "toto"));
     assert_eq!(me.thumbprint, thumbprint);
     assert_eq!(me.others["proof"], "dpop");
@@ -161,17 +161,17 @@ async fn keys_are_listed_added_and_revoked() {
         "POST" => answer_json(201, &json!({})),
         _ => Answer(204, Vec::new(), String::new()),
     });
-    let session = session(&server).await;
+    let login = logged_in(&server).await;
 
-    let keys = session.list_keys().await.unwrap();
+    let keys = login.list_keys().await.unwrap();
     assert_eq!(keys[0].revoked_at, Some(UnixTime::from_secs(7)));
     assert_eq!((keys[1].created_at, keys[1].last_used_at), (UnixTime::from_secs(6), None));
 
     let new_key = PrivateKey::generate(NewKey::EcP256).unwrap();
-    let added = session.add_key("toto", &new_key, Some("phone")).await.unwrap();
+    let added = login.add_key("toto", &new_key, Some("phone")).await.unwrap();
     assert_eq!(added, new_key.public_key().thumbprint());
-    assert_eq!(session.revoke_key(thumbprint).await.unwrap(), []);
-    session.rename_key(thumbprint, "tablet").await.unwrap();
+    assert_eq!(login.revoke_key(thumbprint).await.unwrap(), []);
+    login.rename_key(thumbprint, "tablet").await.unwrap();
 
     let asked = server.asked();
     let [_, first, second, last, renamed] = &asked[..] else { panic!("{asked:?}") };
@@ -201,7 +201,7 @@ async fn keys_are_listed_added_and_revoked() {
 #[tokio::test]
 async fn revoking_sends_the_token_to_the_revocation_endpoint() {
     let server = authority(|_| Answer(200, Vec::new(), String::new()));
-    session(&server).await.revoke_token().await.unwrap();
+    logged_in(&server).await.revoke_token().await.unwrap();
     let [asked] = &server.asked()[..] else { panic!() };
     assert_eq!(asked.path, "/oauth/revoke");
     assert_eq!(asked.field("token").as_deref(), Some("aaa.bbb"));
@@ -218,12 +218,12 @@ async fn an_expired_session_knows_it() {
 #[test]
 fn the_futures_can_run_on_any_thread() {
     fn check<T: Send>(_: T) {}
-    fn all(client: &Client, session: &Session, key: &Arc<PrivateKey>) {
+    fn all(client: &Client, login: &Login, key: &Arc<PrivateKey>) {
         let account = NewAccount { username: "", label: None, enrolment_code: None };
         check(client.register(key, &account));
-        check(client.login(key, &login("")));
-        check(session.send(Request::new(Method::GET, "")));
-        check(session.add_key("", key, None));
+        check(client.login(key, &request("")));
+        check(login.send(Request::new(Method::GET, "")));
+        check(login.add_key("", key, None));
     }
     let _ = all;
 }

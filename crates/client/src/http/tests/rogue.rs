@@ -179,7 +179,7 @@ async fn metadata_cannot_make_a_client_sign_for_another_server() {
             document["token_endpoint"] = endpoint.clone().into();
             answer_json(200, &document)
         });
-        let refused = client(&rogue).await.login(&key, &login("alice")).await.err().unwrap();
+        let refused = client(&rogue).await.login(&key, &request("alice")).await.err().unwrap();
         assert!(matches!(refused, ClientError::Refused(_)), "{refused}");
         let [asked] = &real.asked()[..] else { panic!() };
         assert_eq!(claims(&asked.field("assertion").unwrap())["aud"], rogue.origin());
@@ -196,7 +196,7 @@ async fn a_nonce_of_the_server_stays_inside_the_claim() {
             let refused = problem(400, "invalid_request", "No.").with("dpop-nonce", &sent);
             Answer(400, refused.1, r#"{"error":"use_dpop_nonce"}"#.to_owned())
         });
-        let refused = client(&rogue).await.login(&key, &login("alice")).await;
+        let refused = client(&rogue).await.login(&key, &request("alice")).await;
         assert!(refused.is_err());
         for asked in rogue.asked() {
             let proof = asked.proof();
@@ -214,7 +214,7 @@ async fn everything_else_that_is_signed_names_the_server_that_gets_it() {
         // None of these answers is good; what matters is what was sent.
         let account = NewAccount { username: "alice", label: None, enrolment_code: None };
         drop(client.register(&key, &account).await);
-        drop(client.login(&key, &login("alice")).await);
+        drop(client.login(&key, &request("alice")).await);
         drop(client.whoami_gradecoin(&key, "alice").await);
         let jwt = client.self_signed(&key, "alice", None, None).unwrap();
         drop(client.whoami_self_signed(&jwt).await);

@@ -40,9 +40,9 @@ async fn discover_trusting(issuer: &str, roots: Option<&[u8]>) -> Result<Client,
 async fn an_extra_authority_is_trusted() {
     let server = server();
     let client = discover_trusting(&server.origin(), Some(AUTHORITY)).await.unwrap();
-    let session = client.resume(key(), saved(&[]));
+    let login = client.resume(key(), saved(&[]));
     let url = format!("{}/x", server.origin());
-    let response = session.send(Request::new(Method::GET, &url)).await.unwrap();
+    let response = login.send(Request::new(Method::GET, &url)).await.unwrap();
     assert_eq!(response.body, b"hello");
     assert_eq!(server.asked()[0].proof()["htu"], url);
 }

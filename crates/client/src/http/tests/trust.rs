@@ -78,11 +78,11 @@ async fn no_redirect_is_followed() {
         assert!(matches!(refused, ClientError::Redirected { .. }), "{refused}");
 
         let server = authority(move |_| redirect());
-        let session = session(&server).await;
-        let refused = session.whoami().await.unwrap_err();
+        let login = logged_in(&server).await;
+        let refused = login.whoami().await.unwrap_err();
         assert!(matches!(refused, ClientError::Redirected { .. }), "{refused}");
         let url = format!("{}/y", server.origin());
-        let shown = session.send(Request::new(Method::GET, &url)).await.unwrap();
+        let shown = login.send(Request::new(Method::GET, &url)).await.unwrap();
         assert_eq!(shown.status.as_u16(), status);
     }
     assert!(thief.asked().is_empty());
@@ -98,7 +98,7 @@ async fn an_answer_has_a_greatest_size() {
             Some(_) => Answer(200, vec![("transfer-encoding", "chunked".to_owned())], chunked),
         }
     });
-    let session = session(&server).await;
+    let login = logged_in(&server).await;
     for chunked in [false, true] {
         for (size, fits) in [(10_000, true), (10_001, false), (1_000_000, false)] {
             let url = format!("{}/{size}", server.origin());
@@ -106,7 +106,7 @@ async fn an_answer_has_a_greatest_size() {
             if chunked {
                 request.headers.insert("x-chunked", HeaderValue::from_static("1"));
             }
-            match session.send(request).await {
+            match login.send(request).await {
                 Ok(response) => assert!(fits && response.body.len() == size),
                 Err(ClientError::ResponseTooLarge { limit: 10_000, .. }) => assert!(!fits),
                 Err(other) => panic!("{other}"),
@@ -125,9 +125,9 @@ async fn nothing_is_sent_unencrypted_to_another_machine() {
         "http://auth.example would get tokens and proofs unencrypted; use https, or a loopback address"
     );
     let server = authority(|_| Answer(200, Vec::new(), String::new()));
-    let session = session(&server).await;
+    let login = logged_in(&server).await;
     for url in ["http://auth.example/x", "http://10.0.0.1/", "http://[2001:db8::1]/"] {
-        let refused = session.send(Request::new(Method::GET, url)).await.err().unwrap();
+        let refused = login.send(Request::new(Method::GET, url)).await.err().unwrap();
         assert!(matches!(refused, ClientError::Insecure { .. }), "{refused}");
         let bare = transport().send(Request::new(Method::GET, url)).await.err().unwrap();
         assert!(matches!(bare, ClientError::Insecure { .. }), "{bare}");

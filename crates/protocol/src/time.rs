@@ -53,35 +53,6 @@ impl UnixTime {
 /// log in. FAPI 2.0 (§5.3.2.1) asks for at least 10 seconds.
 pub const CLIENT_CLOCK_AHEAD: Duration = Duration::from_secs(15);
 
-/// Year, month and day of the Gregorian calendar, `days` after 1970-01-01: the inverse of
-/// [`days_since_1970`].
-///
-/// Counts years from March, so that the leap day is the last of its year, in eras of 400 years,
-/// which all have the same length.
-pub const fn civil_date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + carry, month, day)
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar, in or after 1970 and before the year
-/// 10000. `None` for a date that there is not.
-pub fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let (march_year, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = march_year / 4 - march_year / 100 + march_year / 400;
-    let days = march_year * 365 + leap_days + (153 * months + 2) / 5 + day - 719_469;
-    // A day that its month does not have is the day of another month.
-    (civil_date(days) == (year, month, day)).then_some(days)
-}
-
 impl std::ops::Add<Duration> for UnixTime {
     type Output = Self;
 

@@ -1,12 +1,10 @@
 //! From rows to values and back. A value that this program never writes is reported, not guessed.
 
-use std::{fmt::Display, ops::Range, str::FromStr};
+use std::{fmt::Display, str::FromStr};
 
 use countersign_authority::account::AccountStatus;
-use countersign_protocol::{
-    UnixTime,
-    time::{civil_date, days_since_1970},
-};
+use countersign_protocol::UnixTime;
+use jiff::{SignedDuration, civil::DateTime, fmt::temporal::DateTimePrinter};
 use rusqlite::{Connection, Params, Row, types::FromSql};
 
 use super::error::DbError;
@@ -168,24 +166,22 @@ fn from_millis(millis: i64) -> Result<UnixTime, &'static str> {
     u64::try_from(millis).map(UnixTime::from_millis).map_err(|_| "a time before 1970")
 }
 
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+/// How SQLite's own functions write a moment.
+const AS_SQLITE: DateTimePrinter = DateTimePrinter::new().separator(b' ').precision(Some(0));
+
 /// As the table `users` holds a moment: `YYYY-MM-DD HH:MM:SS` in UTC. What lies beyond the year
 /// 9999 becomes its last second.
 pub(super) fn timestamp(time: UnixTime) -> String {
-    let secs = time.as_secs().min(UnixTime::MAX_SECS);
-    let (day, second) = (secs / 86_400, secs % 86_400);
-    let (year, month, day) = civil_date(day);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    let secs = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    AS_SQLITE.datetime_to_string(&EPOCH.saturating_add(SignedDuration::from_secs(secs)))
 }
 
 /// The moment that [`timestamp`] writes as `text`.
 fn from_timestamp(text: &str) -> Option<UnixTime> {
-    let number = |range: Range<usize>| text.get(range)?.parse::<u64>().ok();
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let day = days_since_1970(year, month, day)?;
-    let time = UnixTime::from_secs(day * 86_400 + hour * 3600 + minute * 60 + second);
-    // Each moment has one text, so signs, other separators and the 25th hour show here.
+    let since_epoch = text.parse::<DateTime>().ok()?.duration_since(EPOCH);
+    let time = UnixTime::from_secs(u64::try_from(since_epoch.as_secs()).ok()?);
+    // Each moment has one text, so other forms show here.
     (timestamp(time) == text).then_some(time)
 }
 

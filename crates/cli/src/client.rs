@@ -2,10 +2,10 @@
 
 mod actor;
 mod call;
-mod choice;
 mod connection;
 mod dialects;
 mod enrolment;
+mod entry_choice;
 mod key_file;
 mod key_options;
 mod keyring;

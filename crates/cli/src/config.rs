@@ -2,7 +2,7 @@
 
 mod form;
 mod layers;
-mod machine;
+mod memory;
 mod origins;
 mod policy;
 mod settings;

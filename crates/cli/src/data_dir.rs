@@ -10,7 +10,7 @@ use countersign_store::sqlite::{
 };
 use countersign_system::{SystemClock, SystemRandom};
 
-use crate::{access, acting, config::Settings};
+use crate::{administrator::administrator, config::Settings, ownership};
 
 /// An opened data directory.
 pub(crate) struct DataDir {
@@ -65,9 +65,7 @@ pub(crate) fn open_accepting(
     let now = SystemClock::new().now();
     let defaults = SqliteOptions::default();
     let administrator = match purpose {
-        Purpose::Alone | Purpose::Command | Purpose::Rehearsal => {
-            Some(acting::administrator(settings)?)
-        }
+        Purpose::Alone | Purpose::Command | Purpose::Rehearsal => Some(administrator(settings)?),
         Purpose::FirstStart | Purpose::Serve => None,
     };
     let options = SqliteOptions {
@@ -80,7 +78,7 @@ pub(crate) fn open_accepting(
         ..defaults
     };
     let store = SqliteStore::open(&database_path(settings), &options)
-        .map_err(|error| access::explain(&settings.data_dir, error.into()))?;
+        .map_err(|error| ownership::explain(&settings.data_dir, error.into()))?;
     let store = Arc::new(store);
     let ports = ports(&store, settings);
     Ok(DataDir { store, ports })

@@ -1,8 +1,7 @@
 //! `countersign`: the one binary. It wires the parts together; every decision lies in a library.
 
-mod access;
-mod acting;
 mod admin;
+mod administrator;
 mod client;
 mod config;
 mod data_dir;
@@ -14,6 +13,7 @@ mod logging;
 mod master_key;
 mod notify;
 mod output;
+mod ownership;
 mod secret_file;
 mod serve;
 mod startup;

@@ -12,11 +12,11 @@ use countersign_store::sqlite::{Memory, ServerLock, SqliteStore, create_private_
 use countersign_system::SystemRandom;
 
 use crate::{
-    access,
     config::Settings,
     data_dir::{DataDir, Purpose, check_installation, open_accepting},
     first_start,
     master_key::{self, Source},
+    ownership,
 };
 
 /// What a server holds while it runs.
@@ -46,7 +46,7 @@ pub(crate) async fn start(
     policy: impl FnOnce() -> anyhow::Result<Policy>,
 ) -> anyhow::Result<Opened> {
     let policy = policy()?;
-    let lock = lock(settings).map_err(|error| access::explain(&settings.data_dir, error))?;
+    let lock = lock(settings).map_err(|error| ownership::explain(&settings.data_dir, error))?;
     let purpose = first_start::decide(settings, &lock, allowed.anew)?;
     let may_make_key = purpose == Purpose::FirstStart;
     let keys = master_key::find(&settings.data_dir, may_make_key, &SystemRandom)?;

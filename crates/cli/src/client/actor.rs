@@ -19,8 +19,8 @@ use countersign_protocol::{
 use countersign_system::SystemClock;
 
 use super::{
-    choice::{Naming, Wanted, choose},
     connection::{ServerOptions, explain_login, server_variable},
+    entry_choice::{Naming, Wanted, choose},
     key_file,
     keyring_file::KeyringOptions,
 };

@@ -20,9 +20,9 @@ use serde::de::IgnoredAny;
 
 use super::{
     actor::ActorOptions,
-    choice::Naming,
     connection::{explain, explain_api, same_server},
     dialects::{self, Proof, Recipients},
+    entry_choice::Naming,
 };
 use crate::output;
 

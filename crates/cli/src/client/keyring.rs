@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    choice::unknown, connection::ServerOptions, dialects::fingerprint, enrolment::parse_name,
+    connection::ServerOptions, dialects::fingerprint, enrolment::parse_name, entry_choice::unknown,
     key_file, keyring_file::KeyringOptions, passphrase, secret::Source, terminal, text,
 };
 use crate::{output, time::to_rfc3339};

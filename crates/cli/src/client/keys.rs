@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::{
     actor::{Actor, ActorOptions},
-    choice::Naming,
     connection::explain_in,
     enrolment::holds,
+    entry_choice::Naming,
     text::{self, printable},
 };
 use crate::{output, time::to_rfc3339};

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::{
     actor::{Actor, ActorOptions, Places},
-    choice::EntryOptions,
     connection::{explain, explain_in, explain_login},
     dialects::{self, Dialect},
     enrolment::parse_name,
+    entry_choice::EntryOptions,
     password::{self, PasswordOptions},
     text::{self, printable},
 };

@@ -15,7 +15,7 @@ use countersign_protocol::{
 };
 
 use super::{
-    machine,
+    memory,
     settings::{
         AccountSettings, AuditSettings, LimitSettings, RateLimitSettings, Settings,
         SigningKeySettings, SignjwtSettings,
@@ -152,7 +152,7 @@ fn hashers(limits: &LimitSettings) -> usize {
         0 => processors(),
         wanted => wanted,
     };
-    let fitting = machine::memory().map_or(wanted, machine::hashers_in);
+    let fitting = memory::limit().map_or(wanted, memory::hashers_in);
     if fitting < wanted {
         tracing::warn!(
             wanted,

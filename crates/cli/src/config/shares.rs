@@ -1,6 +1,6 @@
 //! How much of what is finite there is, and how much of it one client may have.
 
-use super::{machine, settings::LimitSettings};
+use super::{memory, settings::LimitSettings};
 
 /// What an entry of the replay log takes, in bytes.
 const REPLAY_ENTRY_BYTES: u64 = 40;
@@ -18,12 +18,12 @@ impl LimitSettings {
 
     /// How many of `wanted` things of so many bytes there is memory for.
     pub(super) fn fitting(setting: &str, wanted: usize, bytes: usize) -> usize {
-        let fitting = machine::fitting(setting, wanted as u64, bytes as u64);
+        let fitting = memory::fitting(setting, wanted as u64, bytes as u64);
         usize::try_from(fitting).unwrap_or(wanted)
     }
 
     /// How many used proofs are remembered: as the setting says, as far as there is memory.
     pub(crate) fn replay_log(&self) -> u64 {
-        machine::fitting("limits.replay_log_entries", self.replay_log_entries, REPLAY_ENTRY_BYTES)
+        memory::fitting("limits.replay_log_entries", self.replay_log_entries, REPLAY_ENTRY_BYTES)
     }
 }

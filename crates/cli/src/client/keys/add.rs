@@ -10,9 +10,9 @@ use countersign_protocol::keys::{KeyError, PrivateKey};
 use crate::{
     client::{
         actor::{Actor, Places},
-        choice::Naming,
         connection::explain_in,
         enrolment::{Accepted, Enrolment, Plan},
+        entry_choice::Naming,
         key_file::{self, KeyType},
         text,
     },

@@ -9,7 +9,7 @@ const REST: u64 = 48 << 20;
 
 /// The least of all limits that hold for this process, in bytes: those of its control groups, of its
 /// address space, and of the machine. `None` where none can be read.
-pub(crate) fn memory() -> Option<u64> {
+pub(crate) fn limit() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = [
         of_control_groups(&groups, |file| fs::read_to_string(file).ok()),
@@ -22,7 +22,7 @@ pub(crate) fn memory() -> Option<u64> {
 /// How many of `wanted` things, each of `bytes`, fit into one eighth of the memory. Says so in the log
 /// when these are not all.
 pub(crate) fn fitting(setting: &str, wanted: u64, bytes: u64) -> u64 {
-    let Some(memory) = memory() else { return wanted };
+    let Some(memory) = limit() else { return wanted };
     let fitting = fit(memory, wanted, bytes);
     if fitting < wanted {
         tracing::warn!(

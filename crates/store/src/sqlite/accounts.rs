@@ -9,41 +9,25 @@ use countersign_authority::{
     ports::{AccountStore, CreateAccountError, NewAccount, StoreError},
 };
 use countersign_protocol::{AccountId, Scopes, UnixTime};
-use rusqlite::{Connection, Row, types::Value};
+use rusqlite::Connection;
 
 use super::{
-    SqliteStore, audit, claims, credentials,
+    SqliteStore, audit, claims,
     error::DbError,
     invitations, revocations,
-    rows::{self, Columns, millis, timestamp},
+    rows::{
+        self,
+        accounts::{COLUMNS, find, read},
+        millis, timestamp,
+    },
 };
 
 pub(super) mod unused;
 
-/// What [`read`] expects, from `accounts AS a JOIN users AS u ON u.id = a.user_id`.
-pub(super) const COLUMNS: &str =
-    "u.username, u.last_login, a.account_id, a.status, a.scopes, a.registered_at,
-    (SELECT n.alias FROM account_aliases AS n WHERE n.user_id = a.user_id ORDER BY n.alias LIMIT 1)";
-
-/// The condition that the account has a name, on the same tables, and what it compares with.
-pub(super) fn is_called(name: &AccountName) -> (&'static str, Value) {
-    // Of several accounts that claim the key that it comes from, a fingerprint names none.
-    const BY_ALIAS: &str = "a.user_id = (SELECT max(n.user_id) FROM account_aliases AS n
-        WHERE n.alias = ? HAVING count(*) = 1)";
-    match name {
-        AccountName::Id(id) => ("a.account_id = ?", Value::from(id.as_bytes().to_vec())),
-        AccountName::Fingerprint(fingerprint) => (BY_ALIAS, Value::from(fingerprint.to_string())),
-        AccountName::Username(username) => {
-            ("a.username_folded = ?", Value::from(username.folded()))
-        }
-    }
-}
-
 #[async_trait]
 impl AccountStore for SqliteStore {
     async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
-        self.write_growing(move |connection| create(connection, &new, credentials::insert_proven))
-            .await
+        self.write_growing(move |connection| create(connection, &new, claims::insert_proven)).await
     }
 
     async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
@@ -196,51 +180,8 @@ fn insert(
     Ok((rows::execute(connection, account, values)? > 0).then_some(user_id))
 }
 
-pub(super) fn find(
-    connection: &Connection,
-    name: &AccountName,
-) -> Result<Option<Account>, DbError> {
-    const FROM: &str = "FROM accounts AS a JOIN users AS u ON u.id = a.user_id";
-    let (is_called, value) = is_called(name);
-    let select = format!("SELECT {COLUMNS} {FROM} WHERE {is_called}");
-    rows::first(connection, &select, [value], |row| read(row, 0))
-}
-
-/// Reads [`COLUMNS`], the first of which is the column `start` of `row`.
-pub(super) fn read(row: &Row<'_>, start: usize) -> Result<Account, DbError> {
-    let mut user = Columns::new(row, "users", start);
-    let (username, last_login_at) =
-        (user.parse("username")?, user.optional_timestamp("last_login")?);
-    let mut columns = Columns::new(row, "accounts", start + 2);
-    Ok(Account {
-        id: AccountId::from_bytes(columns.bytes("account_id")?),
-        username,
-        status: columns.read("status", |name: String| rows::status(&name))?,
-        scopes: columns.parse("scopes")?,
-        registered_at: columns.time("registered_at")?,
-        fingerprint: Columns::new(row, "account_aliases", start + 6).parse_optional("alias")?,
-        last_login_at,
-    })
-}
-
 fn is_disabled(connection: &Connection, id: AccountId) -> Result<bool, DbError> {
     let select = "SELECT 1 FROM accounts WHERE account_id = ? AND status = ?";
     let values = (id.as_bytes(), AccountStatus::Disabled.name());
     Ok(rows::first(connection, select, values, |_| Ok(()))?.is_some())
-}
-
-/// Writes down that the account of that row has just logged in.
-pub(super) fn note_login(
-    connection: &Connection,
-    user_id: i64,
-    now: UnixTime,
-) -> Result<(), DbError> {
-    let update = "UPDATE users SET last_login = ? WHERE id = ?";
-    rows::execute(connection, update, (timestamp(now), user_id)).map(drop)
-}
-
-/// The row's id of an account.
-pub(super) fn user_id(connection: &Connection, id: AccountId) -> Result<Option<i64>, DbError> {
-    let select = "SELECT user_id FROM accounts WHERE account_id = ?";
-    rows::first(connection, select, [id.as_bytes()], |row| Ok(row.get(0)?))
 }

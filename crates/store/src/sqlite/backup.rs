@@ -18,9 +18,11 @@ use super::{
     connection::{Access, connect},
     files,
     lock::is_locked,
-    open::{OpenError, classify, connect_to_read},
+    open::connect_to_read,
+    open_error::{OpenError, classify},
     schema::{self, Identity},
     serving,
+    store::SqliteStore,
 };
 
 /// What a database holds.
@@ -64,12 +66,28 @@ pub enum BackupError {
     Unusable(#[from] OpenError),
 }
 
+impl SqliteStore {
+    /// Copies the database as it is at this moment to the new file `to`, while others go on
+    /// reading and writing, and verifies the copy. Blocks until it is on disk.
+    ///
+    /// # Errors
+    /// When `to` exists, or the copy cannot be made or does not verify; `to` is not made then.
+    pub fn backup(&self, to: &Path) -> Result<DatabaseSummary, BackupError> {
+        back_up(&self.path, to, self.busy_timeout)
+    }
+
+    /// Reads all of the database and checks that nothing in it contradicts anything else, while
+    /// others go on using it. Blocks until that is done.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong.
+    pub fn verify(&self) -> Result<DatabaseSummary, OpenError> {
+        verify_in_use(&self.path, self.busy_timeout)
+    }
+}
+
 /// Copies the database at `from` to the new file `to`, and verifies the copy.
-pub(super) fn backup(
-    from: &Path,
-    to: &Path,
-    busy_timeout: Duration,
-) -> Result<DatabaseSummary, BackupError> {
+fn back_up(from: &Path, to: &Path, busy_timeout: Duration) -> Result<DatabaseSummary, BackupError> {
     let to = absolute(to)?;
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AlreadyExists => BackupError::Exists { path: to.clone() },
@@ -176,10 +194,7 @@ pub fn verify_backup(path: &Path) -> Result<DatabaseSummary, BackupError> {
 }
 
 /// Checks the database at `path`, which has been opened with success and is in use.
-pub(super) fn verify_in_use(
-    path: &Path,
-    busy_timeout: Duration,
-) -> Result<DatabaseSummary, OpenError> {
+fn verify_in_use(path: &Path, busy_timeout: Duration) -> Result<DatabaseSummary, OpenError> {
     let failed = |error| classify(path, error);
     let connection = connect_to_read(path, busy_timeout)?;
     if let Some(reason) = contradiction(&connection).map_err(failed)? {

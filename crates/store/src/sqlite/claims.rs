@@ -11,16 +11,20 @@ use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use rusqlite::Connection;
 
 use super::{
-    audit, credentials,
+    audit,
     error::DbError,
-    rows::{self, Columns, millis},
+    rows::{
+        self, Columns,
+        credentials::{algorithm_names, is_taken, read},
+        millis,
+    },
 };
 
 /// How many accounts are told that they lost a claim. The claims of more are as void, and stay: one
 /// login must not pay for whatever strangers have claimed.
 const TOLD: u32 = 16;
 
-/// A claim, as [`credentials::read`] expects a credential.
+/// A claim, as [`read`] expects a credential.
 const COLUMNS: &str =
     "a.account_id, k.spki, k.algorithms, k.label, NULL AS added_by, k.created_at, NULL AS last_used_at,
     NULL AS revoked_at";
@@ -38,7 +42,7 @@ pub(super) fn insert(
     _now: UnixTime,
 ) -> Result<bool, DbError> {
     let thumbprint = credential.thumbprint();
-    if credentials::is_taken(connection, &thumbprint)? {
+    if is_taken(connection, &thumbprint)? {
         return Ok(false);
     }
     let insert =
@@ -48,7 +52,7 @@ pub(super) fn insert(
         user_id,
         thumbprint.as_bytes(),
         credential.public_key.to_spki_der(),
-        credentials::algorithm_names(&credential.public_key),
+        algorithm_names(&credential.public_key),
         credential.label.as_str(),
         millis(credential.created_at),
     );
@@ -63,7 +67,7 @@ pub(super) fn of_account(
 ) -> Result<Vec<Credential>, DbError> {
     let select = format!("SELECT {COLUMNS} {FROM} WHERE a.account_id = ? AND {IS_OPEN}");
     rows::all(connection, &select, [id.as_bytes()], |row| {
-        Ok(Credential { is_proven: false, ..credentials::read(row)? })
+        Ok(Credential { is_proven: false, ..read(row)? })
     })
 }
 
@@ -88,9 +92,39 @@ pub(super) fn prove(
     let select = "SELECT user_id FROM accounts WHERE account_id = ?";
     let user_id = rows::first(connection, select, [id.as_bytes()], |row| Ok(row.get(0)?))?;
     match user_id {
-        Some(user_id) => credentials::insert_proven(connection, user_id, &claim, now),
+        Some(user_id) => insert_proven(connection, user_id, &claim, now),
         None => Ok(false),
     }
+}
+
+/// Inserts a key that the account with that row has proven; whoever claimed it loses the claim.
+/// `false` when an account has, or once had, it.
+pub(super) fn insert_proven(
+    connection: &Connection,
+    user_id: i64,
+    credential: &Credential,
+    now: UnixTime,
+) -> Result<bool, DbError> {
+    let thumbprint = credential.thumbprint();
+    if is_taken(connection, &thumbprint)? {
+        return Ok(false);
+    }
+    let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label, added_by,
+        created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let values = (
+        thumbprint.as_bytes(),
+        user_id,
+        credential.public_key.to_spki_der(),
+        algorithm_names(&credential.public_key),
+        credential.label.as_str(),
+        credential.added_by.as_ref().map(Thumbprint::as_bytes),
+        millis(credential.created_at),
+        credential.last_used_at.map(millis),
+        credential.revoked_at.map(millis),
+    );
+    rows::execute(connection, insert, values)?;
+    settle(connection, user_id, &thumbprint, now)?;
+    Ok(true)
 }
 
 /// Withdraws the claim of an account. `false` when there is none.

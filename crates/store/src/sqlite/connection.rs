@@ -92,3 +92,17 @@ fn set_up(
     }
     Ok(connection)
 }
+
+/// Folds the write-ahead log into the database, as far as nobody still reads it. Whether all of it
+/// was folded.
+pub(super) fn fold(connection: &Connection, how: &'static str) -> rusqlite::Result<bool> {
+    let pragma = format!("PRAGMA wal_checkpoint({how})");
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let (is_busy, frames, folded): (bool, i64, i64) = connection.query_row(&pragma, [], row)?;
+    Ok(!is_busy && frames == folded)
+}
+
+/// A number that changes whenever another connection commits.
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}

@@ -10,24 +10,19 @@ use countersign_authority::{
         RenameCredentialError, RevokeCredentialError, StoreError,
     },
 };
-use countersign_protocol::{
-    AccountId, ReplayEntry, SpentReceipt, UnixTime,
-    keys::{Algorithm, KeyPolicy, PublicKey, Thumbprint},
-};
+use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys::Thumbprint};
 use rusqlite::{Connection, Row};
-use serde_json::Value;
 
 use super::{
-    SqliteStore, accounts, audit, claims,
+    SqliteStore, audit, claims,
     error::DbError,
     revocations,
-    rows::{self, Columns, millis},
+    rows::{
+        self, Columns, accounts,
+        credentials::{COLUMN_COUNT, COLUMNS, is_taken, read},
+        millis,
+    },
 };
-
-/// What [`read`] expects, from `credentials AS c JOIN accounts AS a ON a.user_id = c.user_id`.
-const COLUMNS: &str = "a.account_id, c.spki, c.algorithms, c.label, c.added_by, c.created_at,
-    c.last_used_at, c.revoked_at";
-const COLUMN_COUNT: usize = 8;
 
 /// How many revoked keys of an account are kept whole.
 const KEPT_REVOKED: u32 = 32;
@@ -59,7 +54,7 @@ impl CredentialStore for SqliteStore {
             if count_revoked(connection, user_id)? >= limits.revoked {
                 return Err(AddCredentialError::TooManyRevoked { limit: limits.revoked });
             }
-            if !insert_proven(connection, user_id, &credential, event.at)? {
+            if !claims::insert_proven(connection, user_id, &credential, event.at)? {
                 return Err(AddCredentialError::KeyTaken);
             }
             Ok(audit::record(connection, &event)?)
@@ -230,43 +225,6 @@ fn check_password_token(
     if ended { Err(AddCredentialError::PasswordReplaced) } else { Ok(()) }
 }
 
-/// Whether an account has, or once had, that key, having proven it.
-pub(super) fn is_taken(connection: &Connection, thumbprint: &Thumbprint) -> Result<bool, DbError> {
-    let select = "SELECT 1 FROM credentials WHERE thumbprint = ?1
-        UNION ALL SELECT 1 FROM revoked_thumbprints WHERE thumbprint = ?1";
-    Ok(rows::first(connection, select, [thumbprint.as_bytes()], |_| Ok(()))?.is_some())
-}
-
-/// Inserts a key that the account with that row has proven; whoever claimed it loses the claim.
-/// `false` when an account has, or once had, it.
-pub(super) fn insert_proven(
-    connection: &Connection,
-    user_id: i64,
-    credential: &Credential,
-    now: UnixTime,
-) -> Result<bool, DbError> {
-    let thumbprint = credential.thumbprint();
-    if is_taken(connection, &thumbprint)? {
-        return Ok(false);
-    }
-    let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label, added_by,
-        created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let values = (
-        thumbprint.as_bytes(),
-        user_id,
-        credential.public_key.to_spki_der(),
-        algorithm_names(&credential.public_key),
-        credential.label.as_str(),
-        credential.added_by.as_ref().map(Thumbprint::as_bytes),
-        millis(credential.created_at),
-        credential.last_used_at.map(millis),
-        credential.revoked_at.map(millis),
-    );
-    rows::execute(connection, insert, values)?;
-    claims::settle(connection, user_id, &thumbprint, now)?;
-    Ok(true)
-}
-
 /// Keeps the latest [`KEPT_REVOKED`] of the revoked keys of the account with that row, and of the
 /// others only that they can never be registered again.
 fn shorten(connection: &Connection, user_id: i64) -> Result<(), DbError> {
@@ -385,39 +343,4 @@ fn note_login(connection: &Connection, signer: &Signer, now: UnixTime) -> Result
     let credential = "UPDATE credentials SET last_used_at = ? WHERE rowid = ?";
     rows::execute(connection, credential, (millis(now), signer.row))?;
     accounts::note_login(connection, signer.user_id, now)
-}
-
-/// Reads [`COLUMNS`] of a key that was proven.
-pub(super) fn read(row: &Row<'_>) -> Result<Credential, DbError> {
-    let account_id = Columns::new(row, "accounts", 0).bytes("account_id")?;
-    let mut columns = Columns::new(row, "credentials", 1);
-    let public_key =
-        columns.read("spki", |spki: Vec<u8>| PublicKey::from_spki_der(&spki, &KeyPolicy::ANY))?;
-    Ok(Credential {
-        account_id: AccountId::from_bytes(account_id),
-        public_key: columns.read("algorithms", |names: String| narrow(public_key, &names))?,
-        label: columns.parse("label")?,
-        added_by: columns.optional_bytes("added_by")?.map(Thumbprint::from_bytes),
-        created_at: columns.time("created_at")?,
-        last_used_at: columns.optional_time("last_used_at")?,
-        revoked_at: columns.optional_time("revoked_at")?,
-        is_proven: true,
-    })
-}
-
-pub(super) fn algorithm_names(key: &PublicKey) -> String {
-    let names: Vec<_> = key.algorithms().iter().map(|algorithm| algorithm.name()).collect();
-    names.join(" ")
-}
-
-/// The same key, restricted to the algorithms that its owner registered it for.
-fn narrow(key: PublicKey, names: &str) -> Result<PublicKey, &'static str> {
-    if algorithm_names(&key) == names {
-        return Ok(key);
-    }
-    let refused = "not algorithms of this key";
-    let algorithm = Algorithm::from_name(names).ok_or(refused)?;
-    let mut jwk = key.to_jwk();
-    jwk.insert("alg".to_owned(), Value::from(algorithm.name()));
-    PublicKey::from_jwk(&jwk, &KeyPolicy::ANY).map_err(|_| refused)
 }

@@ -1,80 +1,22 @@
-//! Which installation a database belongs to, and whether one has been here before.
+//! Whether there is a database, or has been one before.
 //!
 //! A database that is gone must never look like a first start: that would make new signing keys,
 //! refuse every token, and destroy what is left of the old one.
 
 use std::{
-    fmt, fs, io,
+    fs, io,
     path::{Path, PathBuf},
-    str::FromStr,
 };
-
-use rusqlite::Connection;
 
 use super::{
-    connection::{Access, connect, connect_immutable},
-    error::DbError,
+    connection::{Access, connect},
     files,
     lock::{Memory, ServerLock},
-    open::{OpenError, classify},
-    restore, rows,
+    open_error::{OpenError, classify},
+    options::BUSY_TIMEOUT,
     schema::{self, Identity},
+    staged,
 };
-
-/// The random number that a database gets when it is made, and keeps through backup and restore.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InstallationId([u8; 16]);
-
-impl InstallationId {
-    /// The id with these bytes.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Display for InstallationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl FromStr for InstallationId {
-    type Err = InvalidInstallationId;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = |_| InvalidInstallationId;
-        let number = u128::from_str_radix(text, 16).map_err(invalid)?;
-        let id = Self(number.to_be_bytes());
-        if id.to_string() == text { Ok(id) } else { Err(InvalidInstallationId) }
-    }
-}
-
-/// A text is not 32 hexadecimal digits in lower case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an installation id is 32 hexadecimal digits")]
-pub struct InvalidInstallationId;
-
-/// Reads the id of a database of the present version.
-pub(super) fn read(connection: &Connection) -> Result<InstallationId, DbError> {
-    let select = "SELECT id FROM installation";
-    let id = rows::first(connection, select, [], |row| Ok(row.get::<_, [u8; 16]>(0)?))?;
-    id.map(InstallationId).ok_or(DbError::Corrupt {
-        table: "installation",
-        column: "id",
-        reason: "there is none".to_owned(),
-    })
-}
-
-/// Reads the id from the database file alone, without its log; `None` when it is not in there, or
-/// cannot be read. It changes nothing.
-///
-/// SQLite believes any log that lies beside a database: it would take the log of the right file for
-/// that of the wrong one, which says then what the log says, and lose it. So the file must be looked
-/// at before it is opened.
-pub fn installation_in_file(database: &Path) -> Option<InstallationId> {
-    let database = std::path::absolute(database).ok()?;
-    connect_immutable(&database).ok().and_then(|connection| read(&connection).ok())
-}
 
 /// What lies where the database of a server should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +34,7 @@ pub enum Presence {
 /// Looks whether there is a database at `database`, and if not, whether there was one. `others` are
 /// files that lie beside a database that is in use, such as the master key.
 pub fn presence(database: &Path, lock: &ServerLock, others: &[PathBuf]) -> Presence {
-    if files::length(database) > 0 || restore::is_unfinished(database) {
+    if files::length(database) > 0 || staged::is_there(database) {
         return match lock.memory() {
             Memory::Beginning => Presence::Beginning,
             Memory::Nothing | Memory::Installation(_) => Presence::Database,
@@ -122,7 +64,7 @@ pub fn make_room(database: &Path) -> Result<Option<PathBuf>, OpenError> {
     let database = std::path::absolute(database)
         .map_err(|source| OpenError::Io { path: database.to_owned(), source })?;
     let failed = |source| OpenError::Io { path: database.clone(), source };
-    if restore::is_unfinished(&database) {
+    if staged::is_there(&database) {
         return Err(OpenError::RestoreUnfinished { path: database });
     }
     if files::length(&database) > 0 && !is_without_tables(&database)? {
@@ -135,7 +77,7 @@ pub fn make_room(database: &Path) -> Result<Option<PathBuf>, OpenError> {
 fn is_without_tables(database: &Path) -> Result<bool, OpenError> {
     let failed = |error| classify(database, error);
     // Reading only, it cannot fold or delete the log.
-    let connection = connect(database, Access::Read, super::BUSY_TIMEOUT).map_err(failed)?;
+    let connection = connect(database, Access::Read, BUSY_TIMEOUT).map_err(failed)?;
     Ok(schema::identify(&connection).map_err(failed)? == Identity::Empty)
 }
 

@@ -10,18 +10,16 @@ use countersign_authority::{
     ports::{AccountRecovery, InvitationStore, RecoverError, StoreError},
 };
 use countersign_protocol::{Scopes, UnixTime, keys::Thumbprint};
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
 use super::{
     SqliteStore, audit,
     error::DbError,
-    rows::{self, Columns, millis},
+    rows::{
+        self,
+        invitations::{COLUMNS, RECOVERS, find, insert, read, use_up},
+    },
 };
-
-/// What [`read`] expects.
-const COLUMNS: &str = "code_hash, purpose, username, scopes, created_at, expires_at, used_at";
-/// The condition that an invitation is an unused one to recover the account of that name.
-const RECOVERS: &str = "username = ? AND purpose <> 'register' AND used_at IS NULL";
 
 #[async_trait]
 impl InvitationStore for SqliteStore {
@@ -117,61 +115,4 @@ pub(super) fn redeem(
     }
     use_up(connection, code_hash, now)?;
     Ok(Some(invitation.scopes))
-}
-
-fn use_up(connection: &Connection, code_hash: &CodeHash, now: UnixTime) -> Result<(), DbError> {
-    let update = "UPDATE invitations SET used_at = ? WHERE code_hash = ?";
-    rows::execute(connection, update, (millis(now), code_hash.0)).map(drop)
-}
-
-fn insert(connection: &Connection, invitation: &Invitation) -> Result<(), DbError> {
-    let insert = format!("INSERT INTO invitations({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)");
-    let values = (
-        invitation.code_hash.0,
-        purpose_name(invitation.purpose),
-        invitation.username.as_ref().map(Username::as_str),
-        invitation.scopes.to_string(),
-        millis(invitation.created_at),
-        millis(invitation.expires_at),
-        invitation.used_at.map(millis),
-    );
-    rows::execute(connection, &insert, values)?;
-    Ok(())
-}
-
-fn find(connection: &Connection, code_hash: &CodeHash) -> Result<Option<Invitation>, DbError> {
-    let select = format!("SELECT {COLUMNS} FROM invitations WHERE code_hash = ?");
-    rows::first(connection, &select, [code_hash.0], read)
-}
-
-fn read(row: &Row<'_>) -> Result<Invitation, DbError> {
-    let mut columns = Columns::new(row, "invitations", 0);
-    Ok(Invitation {
-        code_hash: CodeHash(columns.bytes("code_hash")?),
-        purpose: columns.read("purpose", |name: String| purpose(&name))?,
-        username: columns.parse_optional("username")?,
-        scopes: columns.parse("scopes")?,
-        created_at: columns.time("created_at")?,
-        expires_at: columns.time("expires_at")?,
-        used_at: columns.optional_time("used_at")?,
-    })
-}
-
-const PURPOSES: [Purpose; 3] = [
-    Purpose::Register,
-    Purpose::Recover { revoke_others: false },
-    Purpose::Recover { revoke_others: true },
-];
-
-const fn purpose_name(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Register => "register",
-        Purpose::Recover { revoke_others: false } => "recover",
-        Purpose::Recover { revoke_others: true } => "recover-alone",
-    }
-}
-
-fn purpose(name: &str) -> Result<Purpose, &'static str> {
-    let known = PURPOSES.into_iter().find(|purpose| purpose_name(*purpose) == name);
-    known.ok_or("not the name of a purpose")
 }

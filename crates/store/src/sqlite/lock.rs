@@ -9,7 +9,7 @@ use std::{
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use super::{files, installation::InstallationId};
+use super::{files, installation_id::InstallationId};
 
 /// The right to be the only server of a data directory, held until it is dropped or the process
 /// ends, however it ends.

@@ -2,8 +2,7 @@
 
 use std::{
     fs::{File, TryLockError},
-    io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicI64},
@@ -12,128 +11,41 @@ use std::{
 };
 
 use countersign_authority::ports::StoreError;
-use rusqlite::{Connection, ErrorCode, config::DbConfig};
-use thiserror::Error;
+use rusqlite::{Connection, config::DbConfig};
 
 use super::{
-    Disk, InstallationId, LogReport, OpenMode, SqliteOptions, SqliteStore, acting,
-    connection::{Access, connect, connect_immutable},
-    files, installation,
+    acting,
+    connection::{self, Access, connect, connect_immutable},
+    disk::Disk,
+    files,
+    installation_id::{self, InstallationId},
     lock::is_locked,
-    log,
+    log::{self, LogReport},
+    open_error::{OpenError, classify},
+    options::{OpenMode, SqliteOptions},
     place::Place,
-    restore,
     schema::{self, Identity},
-    serving,
+    serving, staged,
+    store::SqliteStore,
     threads::Threads,
-    watch,
     writer::Writer,
 };
 
 /// A file up to this size, in bytes, is checked page by page whenever it is opened (0.1 s or less).
 const CHECKED_WHEN_OPENED: u64 = 64 << 20;
 
-/// Why a database was not opened.
-#[derive(Debug, Error)]
-#[expect(missing_docs, reason = "`path` is the file that the message names")]
-pub enum OpenError {
-    /// An applied migration differs from the one that this program knows.
-    #[error(
-        "{}: its schema was made by a program that differs from this one in {migration}",
-        path.display()
-    )]
-    AlteredMigration { path: PathBuf, migration: &'static str },
-    /// Its pages contradict each other.
-    #[error(
-        "{}: the database is damaged ({reason}); keep the file and restore a backup",
-        path.display()
-    )]
-    Damaged { path: PathBuf, reason: String },
-    /// A SQLite database, but not ours.
-    #[error("{}: this is a database of another program", path.display())]
-    Foreign { path: PathBuf },
-    /// A new one was to be made, but there is one.
-    #[error("{}: there is a database already; start the server without --new", path.display())]
-    Exists { path: PathBuf },
-    /// There was a database, and it is not there or has nothing in it.
-    #[error(
-        "{}: the database is gone{}. Put it back, with its -wal file if it has one, or restore a \
-         backup with `countersign admin restore`. Only to begin anew, with no account and new \
-         signing keys: `countersign serve --new`",
-        path.display(),
-        traces_text(traces)
-    )]
-    Gone { path: PathBuf, traces: Vec<PathBuf> },
-    /// Another server works on it.
-    #[error("{}: another server is running on this database", path.display())]
-    InUse { path: PathBuf },
-    /// The file or its directory cannot be used.
-    #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-    /// There is no such file, and it was not to be created.
-    #[error("{}: there is no database", path.display())]
-    Missing { path: PathBuf },
-    /// A later version of this program has written it.
-    #[error(
-        "{}: the database has schema version {found}, but this program knows only up to {known}; use a newer program",
-        path.display()
-    )]
-    NewerSchema { path: PathBuf, found: u32, known: u32 },
-    /// The server that used it was killed, or runs, and the log beside it is not there.
-    #[error(
-        "{}: {} is missing or empty. The server that used this database did not stop by itself, or \
-         this is a bare copy of a database in use, so what was written last may be in that file \
-         alone. Put it back beside the database, or restore a backup with `countersign admin \
-         restore`. Only to go on without what is missing: `countersign serve --accept-loss`, once",
-        path.display(),
-        log.display()
-    )]
-    MissingLog { path: PathBuf, log: PathBuf },
-    /// The file system cannot keep a write-ahead log, as some network file systems cannot.
-    #[error(
-        "{}: this file system does not support SQLite's write-ahead log; use a local one",
-        path.display()
-    )]
-    NoWriteAheadLog { path: PathBuf },
-    /// A file of another kind.
-    #[error("{}: this is not a SQLite database", path.display())]
-    NotADatabase { path: PathBuf },
-    /// An earlier version of this program has written it, and it was not to be changed.
-    #[error(
-        "{}: the database has schema version {found} and needs {known}; start the server once to upgrade it",
-        path.display()
-    )]
-    OlderSchema { path: PathBuf, found: u32, known: u32 },
-    /// A restore was interrupted between moving the old files and the new one.
-    #[error("{}: a restore was interrupted; run it again", path.display())]
-    RestoreUnfinished { path: PathBuf },
-    /// SQLite refused.
-    #[error("{}: {source}", path.display())]
-    Sqlite { path: PathBuf, source: rusqlite::Error },
-    /// SQLite refused, and the disk is to blame.
-    #[error("{}: {source}; {trouble}", path.display())]
-    Disk { path: PathBuf, source: rusqlite::Error, trouble: &'static str },
-    /// The file that keeps others from opening the database at the same moment cannot be made.
-    #[error("{}: {source}; {trouble}", path.display())]
-    NoTurn { path: PathBuf, source: io::Error, trouble: &'static str },
-    /// A log without which the database is not whole lies on a disk that cannot be written.
-    #[error(
-        "{}: its write-ahead log must be taken over first, and the disk is read-only: copy the \
-         whole directory to another disk and name that with --data-dir",
-        path.display()
-    )]
-    UnfoldedLog { path: PathBuf },
-}
-
-fn traces_text(traces: &[PathBuf]) -> String {
-    let traces: Vec<_> = traces.iter().map(|path| path.display().to_string()).collect();
-    match traces.as_slice() {
-        [] => String::new(),
-        traces => format!(", though it was there: {} is still here", traces.join(" and ")),
+impl SqliteStore {
+    /// Opens the database at `path`. Blocks while it reads and, if need be, creates the file.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file and says what is wrong with it. A file that is not ours, of a
+    /// later version or damaged stays as it is.
+    pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        open(path, options)
     }
 }
 
-pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> {
+fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> {
     let path = std::path::absolute(path)
         .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
     let failed = |error| classify(&path, error);
@@ -163,7 +75,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, 
     if let Some(administrator) = &options.administrator {
         acting::act_as(&writer, administrator).map_err(failed)?;
     }
-    let data_version = watch::data_version(&writer).map_err(failed)?;
+    let data_version = connection::data_version(&writer).map_err(failed)?;
     let connect_readers = |count: usize, access| {
         let connections = (0..count).map(|_| connect(&path, access, options.busy_timeout));
         connections.collect::<Result<Vec<_>, _>>().map_err(failed)
@@ -206,7 +118,7 @@ fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, O
     check_identity(&writer, path, OpenMode::Existing)?;
     check_pages(&writer, path)?;
     check_migrations(&writer, path)?;
-    let data_version = watch::data_version(&writer).map_err(failed)?;
+    let data_version = connection::data_version(&writer).map_err(failed)?;
     let installation = read_installation(&writer, path)?;
     let place = Arc::new(Place::of(path));
     let readers = Threads::readers("sqlite-reader", options.read_queue, connections);
@@ -294,17 +206,8 @@ fn inspect_log(path: &Path) -> LogReport {
     report
 }
 
-/// Folds the write-ahead log into the database, as far as nobody still reads it. Whether all of it
-/// was folded.
-pub(super) fn fold(connection: &Connection, how: &'static str) -> rusqlite::Result<bool> {
-    let pragma = format!("PRAGMA wal_checkpoint({how})");
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let (is_busy, frames, folded): (bool, i64, i64) = connection.query_row(&pragma, [], row)?;
-    Ok(!is_busy && frames == folded)
-}
-
 fn read_installation(connection: &Connection, path: &Path) -> Result<InstallationId, OpenError> {
-    installation::read(connection).map_err(|error| OpenError::Damaged {
+    installation_id::read(connection).map_err(|error| OpenError::Damaged {
         path: path.to_owned(),
         reason: StoreError::from(error).to_string(),
     })
@@ -318,7 +221,7 @@ fn enter(path: &Path, mode: OpenMode) -> Result<Option<File>, OpenError> {
     let is_missing = || path.try_exists().map(|exists| !exists).map_err(failed);
     if mode == OpenMode::CreateOrUpgrade {
         files::create_private_dir(directory).map_err(failed)?;
-    } else if is_missing()? && !restore::is_unfinished(path) {
+    } else if is_missing()? && !staged::is_there(path) {
         return Err(missing(path, mode));
     }
     let turn = files::take_turn(path).map_err(|source| match Disk::of(directory) {
@@ -328,7 +231,7 @@ fn enter(path: &Path, mode: OpenMode) -> Result<Option<File>, OpenError> {
         },
         Err(_) => failed(source),
     })?;
-    if restore::is_unfinished(path) {
+    if staged::is_there(path) {
         return Err(OpenError::RestoreUnfinished { path: path.to_owned() });
     }
     // SQLite would delete a log that lies beside an empty database.
@@ -422,17 +325,4 @@ fn use_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), OpenE
         .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
         .map_err(|error| classify(path, error))?;
     if mode == "wal" { Ok(()) } else { Err(OpenError::NoWriteAheadLog { path: path.to_owned() }) }
-}
-
-/// What an error of SQLite means while the database at `path` is being opened.
-pub(super) fn classify(path: &Path, source: rusqlite::Error) -> OpenError {
-    let path = path.to_owned();
-    match source.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
-        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, reason: source.to_string() },
-        _ => match Disk::of(files::directory_of(&path)).ok().and_then(|disk| disk.trouble()) {
-            Some(trouble) => OpenError::Disk { path, source, trouble },
-            None => OpenError::Sqlite { path, source },
-        },
-    }
 }

@@ -89,12 +89,12 @@ fn create(
 
 fn find(connection: &Connection, name: &AccountName) -> Result<Option<(Account, String)>, DbError> {
     const FROM: &str = "FROM accounts AS a JOIN users AS u ON u.id = a.user_id";
-    let select = format!("SELECT u.password_hash, {} {FROM} WHERE ", accounts::COLUMNS);
+    let select = format!("SELECT u.password_hash, {} {FROM} WHERE ", rows::accounts::COLUMNS);
     let read = |row: &Row<'_>| {
         let hash = Columns::new(row, "users", 0).plain("password_hash")?;
-        Ok((accounts::read(row, 1)?, hash))
+        Ok((rows::accounts::read(row, 1)?, hash))
     };
-    let (is_called, value) = accounts::is_called(name);
+    let (is_called, value) = rows::accounts::is_called(name);
     rows::first(connection, &(select + is_called), [value], read)
 }
 
@@ -107,7 +107,7 @@ fn record_login(connection: &Connection, login: &PasswordLogin) -> Result<bool, 
     let Some(user_id) = rows::first(connection, active, values, |row| Ok(row.get(0)?))? else {
         return Ok(false);
     };
-    accounts::note_login(connection, user_id, now)?;
+    rows::accounts::note_login(connection, user_id, now)?;
     let log = "INSERT INTO auth_logs(request_ip, request_timestamp, user_id) VALUES (?, ?, ?)";
     rows::execute(connection, log, (login.address.to_string(), timestamp(now), user_id))?;
     audit::record(connection, &login.event)?;

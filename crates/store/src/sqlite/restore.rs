@@ -20,6 +20,7 @@ use super::{
     backup::{BackupError, DatabaseSummary, absolute, verify_backup},
     files,
     lock::{LockError, Memory, ServerLock, is_locked},
+    staged,
 };
 
 /// What a restore did.
@@ -65,8 +66,8 @@ pub fn restore(backup: &Path, database: &Path) -> Result<Restored, RestoreError>
         return Err(LockError::Held { data_dir: directory.to_owned(), holder: None }.into());
     }
     let summary = verify_backup(backup)?;
-    let staged = files::with_suffix(&database, STAGED);
-    let resumed = is_unfinished(&database);
+    let resumed = staged::is_there(&database);
+    let staged = staged::path_for(&database);
     stage(backup, &staged)
         .map_err(|source| RestoreError::Stage { path: staged.clone(), source })?;
     // The backup may be of another installation; the next start learns which it is.
@@ -75,13 +76,6 @@ pub fn restore(backup: &Path, database: &Path) -> Result<Restored, RestoreError>
         .map_err(|source| RestoreError::Interrupted { path: database.clone(), source })?;
     Ok(Restored { summary, previous })
 }
-
-/// Whether a restore of `database` was interrupted while it moved files.
-pub(super) fn is_unfinished(database: &Path) -> bool {
-    files::with_suffix(database, STAGED).exists()
-}
-
-const STAGED: &str = ".restoring";
 
 /// Copies `backup` to `staged`, which appears only when it is complete and on disk.
 fn stage(backup: &Path, staged: &Path) -> io::Result<()> {

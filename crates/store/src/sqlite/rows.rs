@@ -1,5 +1,9 @@
 //! From rows to values and back. A value that this program never writes is reported, not guessed.
 
+pub(super) mod accounts;
+pub(super) mod credentials;
+pub(super) mod invitations;
+
 use std::{fmt::Display, str::FromStr};
 
 use countersign_authority::account::AccountStatus;

@@ -14,7 +14,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, config::DbConfig};
 
-use super::{connection::connect_immutable, files, open::fold};
+use super::{
+    connection::{connect_immutable, fold},
+    files,
+};
 
 /// Whether the file at `database` was marked and has no log: something that was acknowledged may be
 /// missing. It changes nothing.

@@ -4,16 +4,13 @@ use std::sync::atomic::Ordering::{AcqRel, Release};
 
 use async_trait::async_trait;
 use countersign_authority::ports::{StoreCondition, StoreError, StoreWatch};
-use rusqlite::Connection;
 
 use super::{
-    Disk, SqliteStore,
-    connection::MAX_LOG_BYTES,
-    disk::{self, LEAST_FREE_BYTES},
+    SqliteStore,
+    connection::{MAX_LOG_BYTES, data_version, fold},
+    disk::{self, Disk, LEAST_FREE_BYTES},
     error::{DbError, Unavailable},
-    files, job,
-    open::fold,
-    rows,
+    files, job, rows,
 };
 
 #[async_trait]
@@ -87,9 +84,4 @@ impl SqliteStore {
         }
         self.log_is_large.store(is_large, Release);
     }
-}
-
-/// A number that changes whenever another connection commits.
-pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }

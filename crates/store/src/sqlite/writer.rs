@@ -12,7 +12,6 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    Statistics,
     error::Unavailable,
     job::{Job, Outcome},
     place::Place,
@@ -25,6 +24,17 @@ const MAX_BATCH: usize = 512;
 /// How often a transaction gives way at most before it commits, which bounds it in time as well: one
 /// time is as long as the scheduler lets others run, some milliseconds at most.
 const MAX_PAUSES: usize = 4;
+
+/// What the writer has done since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Transactions committed.
+    pub commits: u64,
+    /// Transactions that failed.
+    pub failures: u64,
+    /// Writes in them, refused ones included.
+    pub writes: u64,
+}
 
 /// The writer thread and its queue.
 pub(super) struct Writer {

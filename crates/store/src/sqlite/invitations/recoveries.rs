@@ -12,12 +12,14 @@ use countersign_authority::{
 use countersign_protocol::{UnixTime, keys::Thumbprint};
 use rusqlite::Connection;
 
-use super::{RECOVERS, find, insert, use_up};
 use crate::sqlite::{
-    audit, credentials,
+    audit, claims, credentials,
     error::DbError,
     revocations,
-    rows::{self, Columns},
+    rows::{
+        self, Columns,
+        invitations::{RECOVERS, find, insert, use_up},
+    },
 };
 
 /// For how long after a recovery began somebody may have logged in before it was written.
@@ -123,7 +125,7 @@ fn add_key(
     if credentials::count_live(connection, user_id)? >= *max_keys {
         return Err(RecoverError::LimitReached);
     }
-    if !credentials::insert_proven(connection, user_id, credential, event.at)? {
+    if !claims::insert_proven(connection, user_id, credential, event.at)? {
         return Err(RecoverError::KeyTaken);
     }
     let event = AuditEvent { kind: EventKind::KeyAdded, ..event.clone() };

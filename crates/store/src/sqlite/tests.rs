@@ -11,7 +11,7 @@ use countersign_authority::ports::{AccountStore, NewAccount, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::*;
+use super::{error::DbError, *};
 
 /// A store in a directory of its own.
 struct Fixture {

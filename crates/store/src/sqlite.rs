@@ -1,0 +1,61 @@
+//! The durable ports in one SQLite file.
+//!
+//! A [`SqliteStore`] has threads of its own. One of them writes: it runs all writes that wait and
+//! commits them together, so that one `fsync` serves many callers (group commit). What was answered
+//! with `Ok` is on disk. A few more threads read, each with its own connection. Queues are bounded: when one is full, the call fails as unavailable.
+//!
+//! Other processes may use the file at the same time; only one of them may be a server, which a
+//! [`ServerLock`] ensures.
+
+mod accounts;
+mod acting;
+mod audit;
+mod backup;
+mod claims;
+mod connection;
+mod credentials;
+mod disk;
+mod error;
+mod files;
+mod installation;
+mod installation_id;
+mod invitations;
+mod job;
+mod lock;
+mod log;
+mod open;
+mod open_error;
+mod options;
+mod passwords;
+mod place;
+mod restore;
+mod revocations;
+mod rows;
+mod schema;
+mod server_keys;
+mod serving;
+mod signing_keys;
+mod staged;
+mod store;
+mod threads;
+mod vault;
+mod watch;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    backup::{BackupError, DatabaseSummary, verify_backup},
+    disk::{Disk, give_up_ballast},
+    files::create_private_dir,
+    installation::{Presence, make_room, presence},
+    installation_id::{InstallationId, InvalidInstallationId, installation_in_file},
+    lock::{LockError, Memory, ServerLock},
+    log::{LogReport, inspect as inspect_log},
+    open_error::OpenError,
+    options::{OpenMode, SqliteOptions},
+    restore::{RestoreError, Restored, restore},
+    store::{Operation, SqliteStore},
+    writer::Statistics,
+};

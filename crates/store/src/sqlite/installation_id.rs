@@ -1,0 +1,62 @@
+//! The id of an installation.
+
+use std::{fmt, path::Path, str::FromStr};
+
+use rusqlite::Connection;
+
+use super::{connection::connect_immutable, error::DbError, rows};
+
+/// The random number that a database gets when it is made, and keeps through backup and restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstallationId([u8; 16]);
+
+impl InstallationId {
+    /// The id with these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for InstallationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for InstallationId {
+    type Err = InvalidInstallationId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = |_| InvalidInstallationId;
+        let number = u128::from_str_radix(text, 16).map_err(invalid)?;
+        let id = Self(number.to_be_bytes());
+        if id.to_string() == text { Ok(id) } else { Err(InvalidInstallationId) }
+    }
+}
+
+/// A text is not 32 hexadecimal digits in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an installation id is 32 hexadecimal digits")]
+pub struct InvalidInstallationId;
+
+/// Reads the id of a database of the present version.
+pub(super) fn read(connection: &Connection) -> Result<InstallationId, DbError> {
+    let select = "SELECT id FROM installation";
+    let id = rows::first(connection, select, [], |row| Ok(row.get::<_, [u8; 16]>(0)?))?;
+    id.map(InstallationId).ok_or(DbError::Corrupt {
+        table: "installation",
+        column: "id",
+        reason: "there is none".to_owned(),
+    })
+}
+
+/// Reads the id from the database file alone, without its log; `None` when it is not in there, or
+/// cannot be read. It changes nothing.
+///
+/// SQLite believes any log that lies beside a database: it would take the log of the right file for
+/// that of the wrong one, which says then what the log says, and lose it. So the file must be looked
+/// at before it is opened.
+pub fn installation_in_file(database: &Path) -> Option<InstallationId> {
+    let database = std::path::absolute(database).ok()?;
+    connect_immutable(&database).ok().and_then(|connection| read(&connection).ok())
+}

@@ -1,0 +1,73 @@
+//! Rows of accounts.
+
+use countersign_authority::account::{Account, AccountName};
+use countersign_protocol::{AccountId, UnixTime};
+use rusqlite::{Connection, Row, types::Value};
+
+use super::{Columns, execute, first, status, timestamp};
+use crate::sqlite::error::DbError;
+
+/// What [`read`] expects, from `accounts AS a JOIN users AS u ON u.id = a.user_id`.
+pub(in crate::sqlite) const COLUMNS: &str =
+    "u.username, u.last_login, a.account_id, a.status, a.scopes, a.registered_at,
+    (SELECT n.alias FROM account_aliases AS n WHERE n.user_id = a.user_id ORDER BY n.alias LIMIT 1)";
+
+/// The condition that the account has a name, on the same tables, and what it compares with.
+pub(in crate::sqlite) fn is_called(name: &AccountName) -> (&'static str, Value) {
+    // Of several accounts that claim the key that it comes from, a fingerprint names none.
+    const BY_ALIAS: &str = "a.user_id = (SELECT max(n.user_id) FROM account_aliases AS n
+        WHERE n.alias = ? HAVING count(*) = 1)";
+    match name {
+        AccountName::Id(id) => ("a.account_id = ?", Value::from(id.as_bytes().to_vec())),
+        AccountName::Fingerprint(fingerprint) => (BY_ALIAS, Value::from(fingerprint.to_string())),
+        AccountName::Username(username) => {
+            ("a.username_folded = ?", Value::from(username.folded()))
+        }
+    }
+}
+
+pub(in crate::sqlite) fn find(
+    connection: &Connection,
+    name: &AccountName,
+) -> Result<Option<Account>, DbError> {
+    const FROM: &str = "FROM accounts AS a JOIN users AS u ON u.id = a.user_id";
+    let (is_called, value) = is_called(name);
+    let select = format!("SELECT {COLUMNS} {FROM} WHERE {is_called}");
+    first(connection, &select, [value], |row| read(row, 0))
+}
+
+/// Reads [`COLUMNS`], the first of which is the column `start` of `row`.
+pub(in crate::sqlite) fn read(row: &Row<'_>, start: usize) -> Result<Account, DbError> {
+    let mut user = Columns::new(row, "users", start);
+    let (username, last_login_at) =
+        (user.parse("username")?, user.optional_timestamp("last_login")?);
+    let mut columns = Columns::new(row, "accounts", start + 2);
+    Ok(Account {
+        id: AccountId::from_bytes(columns.bytes("account_id")?),
+        username,
+        status: columns.read("status", |name: String| status(&name))?,
+        scopes: columns.parse("scopes")?,
+        registered_at: columns.time("registered_at")?,
+        fingerprint: Columns::new(row, "account_aliases", start + 6).parse_optional("alias")?,
+        last_login_at,
+    })
+}
+
+/// Writes down that the account of that row has just logged in.
+pub(in crate::sqlite) fn note_login(
+    connection: &Connection,
+    user_id: i64,
+    now: UnixTime,
+) -> Result<(), DbError> {
+    let update = "UPDATE users SET last_login = ? WHERE id = ?";
+    execute(connection, update, (timestamp(now), user_id)).map(drop)
+}
+
+/// The row's id of an account.
+pub(in crate::sqlite) fn user_id(
+    connection: &Connection,
+    id: AccountId,
+) -> Result<Option<i64>, DbError> {
+    let select = "SELECT user_id FROM accounts WHERE account_id = ?";
+    first(connection, select, [id.as_bytes()], |row| Ok(row.get(0)?))
+}

@@ -1,0 +1,63 @@
+//! Rows of credentials.
+
+use countersign_authority::credential::Credential;
+use countersign_protocol::{
+    AccountId,
+    keys::{Algorithm, KeyPolicy, PublicKey, Thumbprint},
+};
+use rusqlite::{Connection, Row};
+use serde_json::Value;
+
+use super::{Columns, first};
+use crate::sqlite::error::DbError;
+
+/// What [`read`] expects, from `credentials AS c JOIN accounts AS a ON a.user_id = c.user_id`.
+pub(in crate::sqlite) const COLUMNS: &str =
+    "a.account_id, c.spki, c.algorithms, c.label, c.added_by, c.created_at,
+    c.last_used_at, c.revoked_at";
+pub(in crate::sqlite) const COLUMN_COUNT: usize = 8;
+
+/// Whether an account has, or once had, that key, having proven it.
+pub(in crate::sqlite) fn is_taken(
+    connection: &Connection,
+    thumbprint: &Thumbprint,
+) -> Result<bool, DbError> {
+    let select = "SELECT 1 FROM credentials WHERE thumbprint = ?1
+        UNION ALL SELECT 1 FROM revoked_thumbprints WHERE thumbprint = ?1";
+    Ok(first(connection, select, [thumbprint.as_bytes()], |_| Ok(()))?.is_some())
+}
+
+/// Reads [`COLUMNS`] of a key that was proven.
+pub(in crate::sqlite) fn read(row: &Row<'_>) -> Result<Credential, DbError> {
+    let account_id = Columns::new(row, "accounts", 0).bytes("account_id")?;
+    let mut columns = Columns::new(row, "credentials", 1);
+    let public_key =
+        columns.read("spki", |spki: Vec<u8>| PublicKey::from_spki_der(&spki, &KeyPolicy::ANY))?;
+    Ok(Credential {
+        account_id: AccountId::from_bytes(account_id),
+        public_key: columns.read("algorithms", |names: String| narrow(public_key, &names))?,
+        label: columns.parse("label")?,
+        added_by: columns.optional_bytes("added_by")?.map(Thumbprint::from_bytes),
+        created_at: columns.time("created_at")?,
+        last_used_at: columns.optional_time("last_used_at")?,
+        revoked_at: columns.optional_time("revoked_at")?,
+        is_proven: true,
+    })
+}
+
+pub(in crate::sqlite) fn algorithm_names(key: &PublicKey) -> String {
+    let names: Vec<_> = key.algorithms().iter().map(|algorithm| algorithm.name()).collect();
+    names.join(" ")
+}
+
+/// The same key, restricted to the algorithms that its owner registered it for.
+fn narrow(key: PublicKey, names: &str) -> Result<PublicKey, &'static str> {
+    if algorithm_names(&key) == names {
+        return Ok(key);
+    }
+    let refused = "not algorithms of this key";
+    let algorithm = Algorithm::from_name(names).ok_or(refused)?;
+    let mut jwk = key.to_jwk();
+    jwk.insert("alg".to_owned(), Value::from(algorithm.name()));
+    PublicKey::from_jwk(&jwk, &KeyPolicy::ANY).map_err(|_| refused)
+}

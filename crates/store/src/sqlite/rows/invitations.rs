@@ -1,0 +1,85 @@
+//! Rows of invitations.
+
+use countersign_authority::{
+    account::Username,
+    invitation::{CodeHash, Invitation, Purpose},
+};
+use countersign_protocol::UnixTime;
+use rusqlite::{Connection, Row};
+
+use super::{Columns, execute, first, millis};
+use crate::sqlite::error::DbError;
+
+/// What [`read`] expects.
+pub(in crate::sqlite) const COLUMNS: &str =
+    "code_hash, purpose, username, scopes, created_at, expires_at, used_at";
+/// The condition that an invitation is an unused one to recover the account of that name.
+pub(in crate::sqlite) const RECOVERS: &str =
+    "username = ? AND purpose <> 'register' AND used_at IS NULL";
+
+pub(in crate::sqlite) fn use_up(
+    connection: &Connection,
+    code_hash: &CodeHash,
+    now: UnixTime,
+) -> Result<(), DbError> {
+    let update = "UPDATE invitations SET used_at = ? WHERE code_hash = ?";
+    execute(connection, update, (millis(now), code_hash.0)).map(drop)
+}
+
+pub(in crate::sqlite) fn insert(
+    connection: &Connection,
+    invitation: &Invitation,
+) -> Result<(), DbError> {
+    let insert = format!("INSERT INTO invitations({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)");
+    let values = (
+        invitation.code_hash.0,
+        purpose_name(invitation.purpose),
+        invitation.username.as_ref().map(Username::as_str),
+        invitation.scopes.to_string(),
+        millis(invitation.created_at),
+        millis(invitation.expires_at),
+        invitation.used_at.map(millis),
+    );
+    execute(connection, &insert, values)?;
+    Ok(())
+}
+
+pub(in crate::sqlite) fn find(
+    connection: &Connection,
+    code_hash: &CodeHash,
+) -> Result<Option<Invitation>, DbError> {
+    let select = format!("SELECT {COLUMNS} FROM invitations WHERE code_hash = ?");
+    first(connection, &select, [code_hash.0], read)
+}
+
+pub(in crate::sqlite) fn read(row: &Row<'_>) -> Result<Invitation, DbError> {
+    let mut columns = Columns::new(row, "invitations", 0);
+    Ok(Invitation {
+        code_hash: CodeHash(columns.bytes("code_hash")?),
+        purpose: columns.read("purpose", |name: String| purpose(&name))?,
+        username: columns.parse_optional("username")?,
+        scopes: columns.parse("scopes")?,
+        created_at: columns.time("created_at")?,
+        expires_at: columns.time("expires_at")?,
+        used_at: columns.optional_time("used_at")?,
+    })
+}
+
+const PURPOSES: [Purpose; 3] = [
+    Purpose::Register,
+    Purpose::Recover { revoke_others: false },
+    Purpose::Recover { revoke_others: true },
+];
+
+const fn purpose_name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Register => "register",
+        Purpose::Recover { revoke_others: false } => "recover",
+        Purpose::Recover { revoke_others: true } => "recover-alone",
+    }
+}
+
+fn purpose(name: &str) -> Result<Purpose, &'static str> {
+    let known = PURPOSES.into_iter().find(|purpose| purpose_name(*purpose) == name);
+    known.ok_or("not the name of a purpose")
+}

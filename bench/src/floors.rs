@@ -4,17 +4,18 @@
 //! One process has all of them, each behind the product's own method and path, so that product and
 //! floor get the very same requests. `PUT /prime` tells it keys and answers beforehand.
 
+mod scheme;
 mod server;
 
 pub(crate) mod argon2id;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use anyhow::Context as _;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde_json::{Value, json};
+use serde_json::json;
 
-pub(crate) use self::server::serve;
+pub(crate) use self::{scheme::Scheme, server::serve};
 use crate::{
     bench::Bench,
     load::{Response, exchange, request},
@@ -24,33 +25,6 @@ use crate::{
 /// A running floor.
 pub(crate) struct Floor {
     pub(crate) server: Server,
-}
-
-/// How a floor verifies.
-#[derive(Clone, Copy)]
-pub(crate) enum Scheme {
-    Ed25519,
-    Es256,
-    /// With a salt as long as the digest.
-    Ps256,
-    /// With a salt of the greatest length.
-    Ps256MaxSalt,
-}
-
-impl Scheme {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ed25519 => "Ed25519",
-            Self::Es256 => "ES256",
-            Self::Ps256 => "PS256",
-            Self::Ps256MaxSalt => "PS256-max",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::Ed25519, Self::Es256, Self::Ps256, Self::Ps256MaxSalt];
-        all.into_iter().find(|scheme| scheme.name() == name)
-    }
 }
 
 /// What a floor is to know before it is measured.
@@ -91,26 +65,4 @@ impl Floor {
         anyhow::ensure!(response.status == 204, "the floor was not primed: {}", response.status);
         Ok(())
     }
-}
-
-/// Reads what [`Floor::prime`] sends.
-fn read_prime(body: &[u8]) -> Option<server::Primed> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let scheme = Scheme::from_name(body["scheme"].as_str()?)?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let key = |value: &Value| {
-        let der = BASE64_STANDARD.decode(value.as_str()?).ok()?;
-        server::parse_key(scheme, &der).map(Arc::new)
-    };
-    let keys: Vec<_> = body["keys"].as_array()?.iter().map(key).collect::<Option<_>>()?;
-    let found_by = |(name, index): (&String, &Value)| {
-        let key = keys.get(usize::try_from(index.as_u64()?).ok()?)?;
-        Some((name.clone(), Arc::clone(key)))
-    };
-    let nonce = |(name, value): (&String, &Value)| Some((name.clone(), text(value)?));
-    Some(server::Primed {
-        keys: body["found_by"].as_object()?.iter().map(found_by).collect::<Option<_>>()?,
-        nonces: body["nonces"].as_object()?.iter().map(nonce).collect::<Option<_>>()?,
-        answer: text(&body["answer"])?.into(),
-    })
 }

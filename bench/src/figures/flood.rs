@@ -11,7 +11,7 @@ use countersign_protocol::{
 };
 use serde_json::json;
 
-use super::{CONNECTIONS, as_f64, mib};
+use super::measuring::{CONNECTIONS, as_f64, mib};
 use crate::{
     bench::Bench,
     identity::{Identity, fresh_id, now, prepare},

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Context as _;
 
-use super::cpu_per_request;
+use super::measuring::cpu_per_request;
 use crate::{
     bench::Bench,
     floors::{Floor, Prime, Scheme},

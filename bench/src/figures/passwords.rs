@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use countersign_protocol::keys::{Algorithm, NewKey};
 use serde_json::json;
 
-use super::p99;
+use super::measuring::{as_f64, p99};
 use crate::{
     bench::Bench,
     floors::argon2id::Argon2id,
@@ -45,7 +45,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         let ours = product.server.cpu_time()?.saturating_sub(before);
         // The first round is there to warm up.
         if round > 0 {
-            let each = |time: std::time::Duration| time.as_secs_f64() * 1e3 / super::as_f64(hashes);
+            let each = |time: std::time::Duration| time.as_secs_f64() * 1e3 / as_f64(hashes);
             cpu.0.push(each(floor));
             cpu.1.push(each(ours));
         }

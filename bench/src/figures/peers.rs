@@ -7,7 +7,7 @@ use countersign_protocol::keys::{Algorithm, NewKey};
 use serde_json::json;
 
 use super::{
-    cpu_per_request,
+    measuring::cpu_per_request,
     protected::{begun_sessions, signed},
 };
 use crate::{

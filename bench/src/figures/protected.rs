@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use countersign_protocol::keys::{Algorithm, NewKey};
 use serde_json::json;
 
-use super::{cpu_per_request, p99};
+use super::measuring::{cpu_per_request, p99};
 use crate::{
     bench::Bench,
     floors::{Floor, Prime, Scheme},

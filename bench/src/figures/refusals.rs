@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use countersign_protocol::keys::{Algorithm, NewKey};
 use serde_json::json;
 
-use super::{as_f64, cpu_per_request};
+use super::measuring::{as_f64, cpu_per_request};
 use crate::{
     bench::Bench,
     identity::{Identity, ORIGIN, fresh_id, now, prepare},

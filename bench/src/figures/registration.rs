@@ -9,7 +9,7 @@ use std::{
 
 use countersign_protocol::keys::{Algorithm, NewKey};
 
-use super::as_f64;
+use super::measuring::as_f64;
 use crate::{
     bench::Bench,
     identity::{Identity, prepare},

@@ -1,6 +1,6 @@
 //! Many accounts: what they cost a request, the start, and the memory.
 
-use super::{cpu_per_request, mib};
+use super::measuring::{cpu_per_request, mib};
 use crate::{
     bench::Bench,
     identity::{Identity, prepare},

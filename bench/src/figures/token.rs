@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use countersign_protocol::keys::{Algorithm, NewKey};
 
 use super::{
-    cpu_per_request,
+    measuring::cpu_per_request,
     protected::{found_by, spki},
 };
 use crate::{

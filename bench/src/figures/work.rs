@@ -19,7 +19,7 @@ use countersign_protocol::{
 use rusqlite::{Connection, Transaction, params};
 use serde_json::{Value, json};
 
-use super::cpu_per_request;
+use super::measuring::cpu_per_request;
 use crate::{
     bench::Bench,
     identity::{Identity, ORIGIN, Target as ProofTarget, fresh_id, now},

@@ -27,17 +27,17 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::Scheme;
+use super::scheme::Scheme;
 
 static PS256_MAX_SALT: RsaParameters =
     RSA_PSS_2048_8192_SHA256.with_pss_salt_length(RsaPssSaltLength::Max);
 
 /// What the floors know beforehand.
 #[derive(Default)]
-pub(super) struct Primed {
-    pub(super) keys: HashMap<String, Arc<ParsedPublicKey>>,
-    pub(super) nonces: HashMap<String, String>,
-    pub(super) answer: Bytes,
+struct Primed {
+    keys: HashMap<String, Arc<ParsedPublicKey>>,
+    nonces: HashMap<String, String>,
+    answer: Bytes,
 }
 
 #[derive(Clone)]
@@ -52,8 +52,30 @@ impl Floors {
     }
 }
 
+/// Reads what [`Floor::prime`](super::Floor::prime) sends.
+fn read_prime(body: &[u8]) -> Option<Primed> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let scheme = Scheme::from_name(body["scheme"].as_str()?)?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let key = |value: &Value| {
+        let der = BASE64_STANDARD.decode(value.as_str()?).ok()?;
+        parse_key(scheme, &der).map(Arc::new)
+    };
+    let keys: Vec<_> = body["keys"].as_array()?.iter().map(key).collect::<Option<_>>()?;
+    let found_by = |(name, index): (&String, &Value)| {
+        let key = keys.get(usize::try_from(index.as_u64()?).ok()?)?;
+        Some((name.clone(), Arc::clone(key)))
+    };
+    let nonce = |(name, value): (&String, &Value)| Some((name.clone(), text(value)?));
+    Some(Primed {
+        keys: body["found_by"].as_object()?.iter().map(found_by).collect::<Option<_>>()?,
+        nonces: body["nonces"].as_object()?.iter().map(nonce).collect::<Option<_>>()?,
+        answer: text(&body["answer"])?.into(),
+    })
+}
+
 /// A key of `scheme` out of its SPKI DER.
-pub(super) fn parse_key(scheme: Scheme, spki: &[u8]) -> Option<ParsedPublicKey> {
+fn parse_key(scheme: Scheme, spki: &[u8]) -> Option<ParsedPublicKey> {
     let key = match scheme {
         Scheme::Ed25519 => ParsedPublicKey::new(&ED25519, spki),
         Scheme::Es256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, spki),
@@ -87,7 +109,7 @@ pub(crate) fn serve(address: SocketAddr) -> anyhow::Result<()> {
 }
 
 async fn prime(State(floors): State<Floors>, body: Bytes) -> StatusCode {
-    let Some(primed) = super::read_prime(&body) else { return StatusCode::BAD_REQUEST };
+    let Some(primed) = read_prime(&body) else { return StatusCode::BAD_REQUEST };
     *floors.primed.write().unwrap_or_else(PoisonError::into_inner) = primed;
     StatusCode::NO_CONTENT
 }

@@ -9,20 +9,20 @@ use async_trait::async_trait;
 use countersign_authority::ports::{LimitKey, RateLimit, RateLimited, RateLimiter};
 use parking_lot::Mutex;
 
-/// How many keys share a set, and one of them makes room when it is full.
+/// How many keys share a set. When the set is full, one of them is forgotten to make room.
 const WAYS: usize = 8;
 
 /// Counts in this process, in a table of fixed size.
 ///
-/// The algorithm is the generic cell rate algorithm: what is kept of a key is the one moment at
-/// which its allowance will be full again. The table is built like a processor's cache: a key
-/// belongs to one set of eight, and when all eight are taken, the one whose allowance is full, or
-/// will be full first, is forgotten. So every call takes the same time, and there are neither
-/// timers nor threads.
+/// It uses the generic cell rate algorithm: of each key it keeps only the moment at which the key's
+/// allowance will be full again. The table is built like a processor's cache: a key belongs to one
+/// set of eight, and when all eight are taken, the one whose allowance is full, or will be full
+/// first, is forgotten. So every call takes the same time, and there are neither timers nor
+/// threads.
 ///
-/// *Failure direction.* To forget a key is to give it its full allowance again. Under a flood of
-/// keys the limiter therefore becomes more lenient, beginning with the keys that did the least; it
-/// never refuses anybody because of others.
+/// *Failure direction.* A key that is forgotten has its full allowance again. Under a flood of keys
+/// the limiter therefore becomes more lenient, first with the keys that did the least. It never
+/// refuses anybody because of others.
 ///
 /// *Memory.* 65 bytes per key, all of it taken at the start.
 pub struct MemoryRateLimiter {
@@ -91,7 +91,8 @@ impl RateLimiter for MemoryRateLimiter {
     }
 }
 
-/// Takes `count` from an allowance that will be full at `full_at`, and returns when it will then be.
+/// Takes `count` from an allowance that will be full at `full_at`, and returns when it will be full
+/// after that.
 fn take(limit: &RateLimit, full_at: u64, count: u32, now: u64) -> Result<u64, RateLimited> {
     let period = nanos(limit.period);
     let Some(interval) = period.checked_div(u64::from(limit.burst)) else {

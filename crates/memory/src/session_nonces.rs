@@ -21,10 +21,10 @@ const SHARDS: usize = 32;
 
 /// Keeps in this process the one nonce that each session may use next; a restart ends all sessions.
 ///
-/// *Failure direction.* A client network beyond its share gets no new session until one of its own has
-/// ended. When there is no room all the same, the session whose nonce would expire first loses it,
-/// and its client logs in again. So a flood of logins from many networks makes nonces live shorter,
-/// beginning with those that nobody uses; it neither keeps anybody from logging in nor lets a nonce
+/// *Failure direction.* A client network beyond its share gets no new session until one of its own
+/// has ended. When there is no room all the same, the session whose nonce would expire first loses
+/// it, and its client logs in again. So a flood of logins from many networks shortens the life of
+/// nonces, unused ones first. It does not keep anybody from logging in, and it does not let a nonce
 /// work twice.
 ///
 /// *Memory.* About 190 bytes per session with a nonce that has not expired. Expired ones are freed
@@ -44,12 +44,12 @@ struct Shard {
 }
 
 impl MemorySessionNonces {
-    /// With room for `capacity` sessions, rounded up to a multiple of 32, of which one client network
-    /// may have `share`.
+    /// With room for `capacity` sessions, rounded up to a multiple of 32. One client network may
+    /// have `share` of them.
     pub fn new(capacity: usize, share: usize) -> Self {
         Self {
             shard_capacity: capacity.div_ceil(SHARDS).max(1),
-            // All together are bounded by the shards.
+            // Only the share is counted here: the shards bound the total.
             shares: Arc::new(Shares::new(usize::MAX, share)),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hashing: RandomState::new(),
@@ -78,7 +78,7 @@ impl SessionNonces for MemorySessionNonces {
         now: UnixTime,
     ) -> Result<(), PutNonceError> {
         let place = self.shares.take(owner).or_else(|_| {
-            // Sessions are tidied up in passing, so some of these may be over.
+            // Expired sessions are removed by later calls, so some of these may have expired.
             self.free_expired(now);
             self.shares.take(owner).map_err(|_| PutNonceError::ShareUsedUp)
         })?;
@@ -243,7 +243,7 @@ mod tests {
         assert!(matches!(put(4, 1, NOW).await, Err(PutNonceError::ShareUsedUp)));
         put(5, 2, NOW).await.unwrap();
         assert_eq!(nonces.outstanding(&session(0), NOW).await.unwrap(), Some(nonce(0)));
-        // One that is over counts no longer.
+        // An expired session no longer counts.
         assert!(nonces.exchange(&session(1), &nonce(1), None, NOW).await.unwrap());
         put(6, 1, NOW).await.unwrap();
         assert!(matches!(put(7, 1, NOW).await, Err(PutNonceError::ShareUsedUp)));

@@ -1,4 +1,4 @@
-//! A limiter in memory that looks at every second there is.
+//! A limiter in memory for any window of one second, wherever the window begins.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -18,14 +18,14 @@ const WINDOW: u64 = 1_000_000_000;
 
 /// Remembers in this process the last ten requests of each key, in a table of fixed size.
 ///
-/// A request takes one of ten places, and leaves it a second after its answer. So no second,
-/// wherever it begins, sees eleven. The table is built like a processor's cache: a key belongs to
-/// one set of eight. A key whose places are all free again makes room for another. There are neither
-/// timers nor threads.
+/// A request takes one of ten places and gives it back a second after its answer. So no window of
+/// one second, wherever it begins, has eleven requests. The table is built like a processor's
+/// cache: a key belongs to one set of eight. A key whose places are all free again can be replaced
+/// by another key. There are neither timers nor threads.
 ///
-/// *Failure direction.* When all eight keys of a set have taken places, a ninth is refused until one
-/// has none. So the limit holds whatever happens; it takes tens of thousands of addresses within one
-/// second to refuse anybody because of others.
+/// *Failure direction.* When all eight keys of a set hold places, a ninth key is refused until one
+/// of them holds none. So the limit always holds. Only a flood from tens of thousands of addresses
+/// within one second can make it refuse somebody else.
 ///
 /// *Memory.* About 140 bytes per key, all of it taken at the start.
 pub struct MemoryWindowLimiter {
@@ -34,8 +34,8 @@ pub struct MemoryWindowLimiter {
     hashing: RandomState,
 }
 
-/// The last requests of a key. Its own clock counts nanoseconds, as the monotonic clock does, but
-/// stands still while one of its requests is answered.
+/// The last requests of a key. The key has a clock of its own: it counts nanoseconds like the
+/// monotonic clock, but stands still while one of the key's requests is being answered.
 #[derive(Clone, Copy)]
 struct Requests {
     key: LimitKey,
@@ -45,8 +45,8 @@ struct Requests {
     stopped_at: u64,
     /// For how long it has stood still before.
     stopped_for: u64,
-    /// When the last ones were answered, by the clock of the key, in the order of `next`: the oldest
-    /// is at `next`. Zero stands for none.
+    /// When the last requests were answered, by the key's clock. It is a ring: the oldest is at
+    /// `next`. Zero stands for none.
     answered: [u64; PLACES],
     next: usize,
 }
@@ -120,18 +120,18 @@ impl Requests {
         self.next = (self.next + 1) % PLACES;
         self.under_way = self.under_way.saturating_sub(1);
         if self.under_way == 0 {
-            // Calls may overtake each other between reading the clock and coming here.
+            // Calls may overtake each other between reading the clock and reaching this line.
             self.stopped_for += now.saturating_sub(self.stopped_at);
         }
     }
 
-    /// What the clock of the key shows.
+    /// The time on the key's clock.
     const fn clock(&self, now: u64) -> u64 {
         let running = if self.under_way > 0 { self.stopped_at } else { now };
         running.saturating_sub(self.stopped_for)
     }
 
-    /// In how long, if nothing more comes, nothing of the key will count any more.
+    /// How long until no request of the key counts any more, if no further one comes.
     fn free_in(&self, now: u64) -> u64 {
         let last = self.answered[(self.next + PLACES - 1) % PLACES];
         match self.under_way {
@@ -272,7 +272,7 @@ mod tests {
             }
         }
 
-        /// Whoever leaves a second of quiet has all ten places again.
+        /// After a second without requests, a key has all ten places again.
         #[test]
         fn after_a_quiet_second_ten_pass(takes in 0_u64..5_000, requests in 1_usize..=10) {
             let limiter = MemoryWindowLimiter::new(8);

@@ -1,8 +1,9 @@
 //! The durable ports in one SQLite file.
 //!
 //! A [`SqliteStore`] has threads of its own. One of them writes: it runs all writes that wait and
-//! commits them together, so that one `fsync` serves many callers (group commit). What was answered
-//! with `Ok` is on disk. A few more threads read, each with its own connection. Queues are bounded: when one is full, the call fails as unavailable.
+//! commits them together, so that one `fsync` serves many callers (group commit). A write that
+//! returned `Ok` is on disk. A few more threads read, each with its own connection. Queues are
+//! bounded: when one is full, the call fails as unavailable.
 //!
 //! Other processes may use the file at the same time; only one of them may be a server, which a
 //! [`ServerLock`] ensures.

@@ -33,7 +33,7 @@ impl AccountStore for SqliteStore {
     async fn create_unproven_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
         self.write_growing(move |connection| {
             create(connection, &new, claims::insert)?;
-            // Nobody vouches for it: neither an administrator nor a key.
+            // Neither an administrator nor a proven key vouches for it.
             if new.invitation.is_none() {
                 unused::mark(connection, new.id, new.credential.created_at)?;
             }
@@ -52,7 +52,7 @@ impl AccountStore for SqliteStore {
         after: Option<&Username>,
         limit: u32,
     ) -> Result<Vec<Account>, StoreError> {
-        // No username is empty, so all of them come after the empty one.
+        // No username is empty, so the empty text sorts before all of them.
         let after = after.map(Username::folded).unwrap_or_default();
         self.read(move |connection| {
             let select = format!(
@@ -139,7 +139,7 @@ fn create(
     Ok(())
 }
 
-/// Inserts what only accounts of some dialects have.
+/// Inserts the alias and the server key, which only accounts of some dialects have.
 fn insert_extras(connection: &Connection, user_id: i64, new: &NewAccount) -> Result<(), DbError> {
     if let Some(alias) = &new.alias {
         let insert = "INSERT INTO account_aliases(alias, user_id, thumbprint) VALUES (?, ?, ?)";

@@ -1,4 +1,4 @@
-//! The audit trail, and the forgetting of what is no longer of use.
+//! The audit trail, and the removal of rows that are no longer needed.
 
 use std::time::Duration;
 
@@ -94,9 +94,10 @@ impl SqliteStore {
         }
     }
 
-    /// Removes the assertions that need not be remembered any more, and remembers up to when those
-    /// lived, so that none of them is taken for a new one by a clock that is behind. Logins come far more often than
-    /// this, so they are spared an index by time, and this reads all that are remembered, once.
+    /// Removes used assertions that have expired, and records the latest expiry among them, so that
+    /// a clock that is behind does not take one of them for a new one. There is no index by time,
+    /// because every login would have to write it; instead this function, which runs far less
+    /// often, reads the whole table once.
     async fn prune_assertions(&self, now: UnixTime) -> Result<u64, StoreError> {
         let (mut pruned, mut after) = (0, Vec::new());
         loop {
@@ -126,8 +127,9 @@ impl SqliteStore {
         }
     }
 
-    /// The first audit event that is not from before `oldest`, or the number after the last one.
-    /// `None` when there are no events. They are numbered as they were written, so by age.
+    /// The number of the first audit event that is not older than `oldest`, or the number after the
+    /// last event. `None` when there are no events. Events are numbered in the order of writing, so
+    /// by age.
     async fn first_younger(&self, oldest: i64) -> Result<Option<i64>, StoreError> {
         let select = "SELECT coalesce(
             (SELECT id FROM audit_events WHERE at >= ? ORDER BY id LIMIT 1),
@@ -139,11 +141,11 @@ impl SqliteStore {
         .await
     }
 
-    /// The newest of the rows of `table` that are too many, if there are more than `max`.
+    /// The newest of the rows of `table` that exceed `max`, if any do.
     async fn last_surplus(&self, table: &'static str, max: u64) -> Result<Option<i64>, StoreError> {
         let max = i64::try_from(max).unwrap_or(i64::MAX);
         self.read(move |connection| {
-            // Numbers are never given twice, so they span at least as many as there are rows.
+            // A number is never used twice, so the span of numbers is at least the number of rows.
             let span =
                 format!("SELECT (SELECT max(id) FROM {table}) - (SELECT min(id) FROM {table})");
             let span = rows::first(connection, &span, [], |row| Ok(row.get::<_, Option<i64>>(0)?))?;
@@ -157,8 +159,8 @@ impl SqliteStore {
     }
 }
 
-/// Appends one event, as part of the transaction that the caller is in. What is told together, such as a
-/// refusal that is like one of the same hour, is counted there.
+/// Appends one event, in the caller's transaction. A repeated event, such as a refusal like an
+/// earlier one of the same hour, only increases the count of the earlier row.
 pub(super) fn record(connection: &Connection, event: &AuditEvent) -> Result<(), DbError> {
     if let Some(period) = event.kind.budget().told_together_for() {
         return record_folded(connection, event, period);
@@ -203,14 +205,14 @@ fn record_folded(
     Ok(())
 }
 
-/// What events have in common that are told by one row: all but the moment within the period, and the
-/// address within the network.
+/// A text that is equal for all events that share one row. They may differ only in the moment
+/// within the period and the address within the network.
 fn fold(event: &AuditEvent, period: Duration) -> [u8; 32] {
     let AuditEvent { at, kind, account_id, detail, .. } = event;
     let thumbprint = event.known_key();
     let period = at.as_secs() / period.as_secs();
     let network = event.network().map(|network| network.to_string());
-    // The form of `Debug` delimits its parts.
+    // `Debug` delimits the parts, so different events never give the same text.
     let text = format!("{period} {kind:?} {account_id:?} {thumbprint:?} {network:?} {detail:?}");
     sha256(&[text.as_bytes()])
 }
@@ -227,7 +229,7 @@ fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
         ("at < ?", filter.until.map(time)),
         ("id < ?", filter.before.map(before)),
     ];
-    // A key has the name that the account which the event is about gives it.
+    // The name of a key is the one given by the account that the event is about.
     let mut select = "SELECT id, at, kind, account_id, thumbprint, address, detail, times, last_at,
         actor, reason,
         coalesce(

@@ -103,11 +103,11 @@ fn back_up(from: &Path, to: &Path, busy_timeout: Duration) -> Result<DatabaseSum
         .and_then(|summary| publish(&partial.path, &to).map_err(failed).map(|()| summary))
 }
 
-/// What a backup is called until it is whole.
+/// The name of a backup until it is complete.
 const PARTIAL: &str = ".countersign-partial";
 
-/// A backup that is being made. It is locked, so that others know it from one that a killed command
-/// has left, and goes when this is dropped.
+/// A backup that is being made. Its lock tells it from one that a killed command left behind. The
+/// file is removed when this is dropped.
 struct Partial {
     path: PathBuf,
     _lock: File,
@@ -133,12 +133,12 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // What went wrong before is what the caller must learn; the next backup sweeps again.
+        // The caller needs the first error, not this one; the next backup removes the file.
         let _: io::Result<()> = remove_partial(&self.path);
     }
 }
 
-/// Removes what killed backups have left in `directory`: nobody holds their locks any more.
+/// Removes the files that killed backups left in `directory`: nobody holds their locks any more.
 fn sweep(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -193,7 +193,7 @@ pub fn verify_backup(path: &Path) -> Result<DatabaseSummary, BackupError> {
     summarize(&connection, found).map_err(failed)
 }
 
-/// Checks the database at `path`, which has been opened with success and is in use.
+/// Checks the database at `path`, which is open and in use.
 fn verify_in_use(path: &Path, busy_timeout: Duration) -> Result<DatabaseSummary, OpenError> {
     let failed = |error| classify(path, error);
     let connection = connect_to_read(path, busy_timeout)?;
@@ -206,8 +206,8 @@ fn verify_in_use(path: &Path, busy_timeout: Duration) -> Result<DatabaseSummary,
 fn copy(from: &Path, partial: &Path, busy_timeout: Duration) -> Result<(), BackupError> {
     let failed = |error| BackupError::from(classify(from, error));
     let connection = connect_to_read(from, busy_timeout)?;
-    // One read transaction, so a copy of one moment; and only what is in use, so that nothing that
-    // was deleted travels along.
+    // `VACUUM INTO` runs in one read transaction, so it copies one moment; and it copies only pages
+    // in use, so that nothing that was deleted gets into the backup.
     let target = ToSqlOutput::Borrowed(ValueRef::Text(partial.as_os_str().as_bytes()));
     connection.execute("VACUUM INTO ?", [target]).map_err(failed)?;
     // No server uses the copy.
@@ -220,16 +220,16 @@ fn copy(from: &Path, partial: &Path, busy_timeout: Duration) -> Result<(), Backu
 fn publish(partial: &Path, to: &Path) -> io::Result<()> {
     File::open(partial)?.sync_all()?;
     match fs::hard_link(partial, to) {
-        // The other name goes with the lock on it.
+        // The temporary name is removed together with the lock on it.
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
-        // Not every file system, such as that of a USB stick, knows links.
+        // Some file systems, such as those of USB sticks, have no links.
         Err(_) => fs::rename(partial, to)?,
     }
     files::sync_dir(files::directory_of(to))
 }
 
-/// The first thing in the database that contradicts another.
+/// The first contradiction found in the database.
 fn contradiction(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let check = "PRAGMA integrity_check(1)";
     let verdict: String = connection.query_row(check, [], |row| row.get(0))?;

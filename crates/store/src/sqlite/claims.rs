@@ -20,8 +20,9 @@ use super::{
     },
 };
 
-/// How many accounts are told that they lost a claim. The claims of more are as void, and stay: one
-/// login must not pay for whatever strangers have claimed.
+/// How many accounts at most get an audit event about a lost claim. The claims of further accounts
+/// are void as well, but stay in the table: one login must not pay for all that strangers have
+/// claimed.
 const TOLD: u32 = 16;
 
 /// A claim, as [`read`] expects a credential.
@@ -29,7 +30,7 @@ const COLUMNS: &str =
     "a.account_id, k.spki, k.algorithms, k.label, NULL AS added_by, k.created_at, NULL AS last_used_at,
     NULL AS revoked_at";
 const FROM: &str = "FROM claimed_keys AS k JOIN accounts AS a ON a.user_id = k.user_id";
-/// Nobody has proven the key since it was claimed.
+/// The SQL condition that nobody has proven the key since it was claimed.
 const IS_OPEN: &str =
     "NOT EXISTS (SELECT 1 FROM credentials AS c WHERE c.thumbprint = k.thumbprint)
      AND NOT EXISTS (SELECT 1 FROM revoked_thumbprints AS r WHERE r.thumbprint = k.thumbprint)";
@@ -77,8 +78,8 @@ pub(super) fn count(connection: &Connection, user_id: i64) -> Result<usize, DbEr
     rows::count(connection, &select, [user_id])
 }
 
-/// The account has signed something with that key: its claim, if it has one that is open, becomes a
-/// credential. `false` when it has none.
+/// The account has signed something with the key: its open claim, if there is one, becomes a
+/// credential. `false` when there is none.
 pub(super) fn prove(
     connection: &Connection,
     id: AccountId,
@@ -97,8 +98,8 @@ pub(super) fn prove(
     }
 }
 
-/// Inserts a key that the account with that row has proven; whoever claimed it loses the claim.
-/// `false` when an account has, or once had, it.
+/// Inserts a key that the account with this row id has proven. Accounts that claimed it lose their
+/// claims. `false` when an account has, or once had, the key.
 pub(super) fn insert_proven(
     connection: &Connection,
     user_id: i64,
@@ -142,8 +143,8 @@ pub(super) fn withdraw(
     Ok(withdrawn)
 }
 
-/// The account with that row has proven the key: everybody else loses claims to it, and the names
-/// that come with them.
+/// The account with this row id has proven the key. All other accounts lose their claims to it, and
+/// the names that come with the claims.
 pub(super) fn settle(
     connection: &Connection,
     winner: i64,

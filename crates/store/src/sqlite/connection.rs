@@ -8,10 +8,10 @@ use super::files;
 
 /// The statements of this crate, with room for the combinations of audit filters.
 const CACHED_STATEMENTS: usize = 128;
-/// The page caches of a writing and of a reading connection, in KiB: they grow up to that. That is
-/// room for the inner pages of all indexes on millions of keys, and for what is in use. More of it
-/// for the writer costs more than it saves: whenever a page was split, the commit walks through the
-/// whole cache.
+/// The largest size of the page caches of a writing and of a reading connection, in KiB. It is
+/// enough for the inner pages of all indexes on millions of keys, and for the rows in use. A larger
+/// cache for the writer costs more than it saves: whenever a page was split, the commit walks
+/// through the whole cache.
 const WRITE_CACHE_KIB: i64 = 15 << 10;
 const READ_CACHE_KIB: i64 = 16 << 10;
 /// After that many pages (32 MiB) the write-ahead log is folded into the database, which costs the
@@ -38,10 +38,10 @@ pub(super) fn connect(
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
-    // Before SQLite makes an empty one.
+    // Checked first, because SQLite would make an empty file.
     let has_log = files::length(&files::with_suffix(path, "-wal")) > 0;
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    // Until it is known that the database is whole, closing it must leave its log alone.
+    // Closing the database must not touch its log before the database is known to be intact.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     set_up(connection, access, busy_timeout)
 }
@@ -93,8 +93,8 @@ fn set_up(
     Ok(connection)
 }
 
-/// Folds the write-ahead log into the database, as far as nobody still reads it. Whether all of it
-/// was folded.
+/// Folds the write-ahead log into the database, except for the part that somebody still reads.
+/// Returns whether all of it was folded.
 pub(super) fn fold(connection: &Connection, how: &'static str) -> rusqlite::Result<bool> {
     let pragma = format!("PRAGMA wal_checkpoint({how})");
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));

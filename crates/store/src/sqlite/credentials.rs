@@ -107,7 +107,8 @@ impl CredentialStore for SqliteStore {
 
     async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError> {
         self.read(move |connection| {
-            // Bounded: so many may be live, and no more than `KEPT_REVOKED` others have a row.
+            // Bounded: the number of live keys has a limit, and at most `KEPT_REVOKED` revoked keys
+            // have a row.
             let select = format!(
                 "SELECT {COLUMNS} FROM credentials AS c
                  JOIN accounts AS a ON a.user_id = c.user_id
@@ -225,8 +226,8 @@ fn check_password_token(
     if ended { Err(AddCredentialError::PasswordReplaced) } else { Ok(()) }
 }
 
-/// Keeps the latest [`KEPT_REVOKED`] of the revoked keys of the account with that row, and of the
-/// others only that they can never be registered again.
+/// Keeps the latest [`KEPT_REVOKED`] revoked keys of the account with this row id. Of older ones it
+/// keeps only their thumbprints, so that they can never be registered again.
 fn shorten(connection: &Connection, user_id: i64) -> Result<(), DbError> {
     let beyond = "SELECT thumbprint FROM credentials WHERE user_id = ? AND revoked_at IS NOT NULL
         ORDER BY revoked_at DESC, rowid DESC LIMIT -1 OFFSET ?";
@@ -287,7 +288,7 @@ fn count_revoked(connection: &Connection, user_id: i64) -> Result<usize, DbError
     Ok(rows::count(connection, whole, [user_id])? + rows::count(connection, short, [user_id])?)
 }
 
-/// Records the assertion as used, if it has not been, nor may have been.
+/// Records the assertion as used, unless it has been used or may have been.
 fn spend(
     connection: &Connection,
     assertion: ReplayEntry,
@@ -312,8 +313,9 @@ struct Signer {
     row: i64,
 }
 
-/// Finds the key of that account, unless it is revoked, and all else about it with the same query.
-/// A claim to the key becomes a credential by that: the account has signed something.
+/// Finds the account's key, unless it is revoked, and everything else about it in one query. If the
+/// account only claims the key, the claim becomes a credential, because the account has signed
+/// something.
 fn signer(
     connection: &Connection,
     id: AccountId,

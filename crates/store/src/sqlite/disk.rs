@@ -1,8 +1,8 @@
-//! What the disk of the database says of itself, and what is kept free on it.
+//! The state of the database's disk, and the room that is kept free on it.
 //!
-//! Whoever fills the disk must not thereby keep an administrator from shutting him out. So
-//! registrations stop while there is still room for everything else, and a file of some megabytes,
-//! the ballast, gives its room to the administrator when there is none left.
+//! Somebody who fills the disk must not keep an administrator from disabling the account that does
+//! it. So registrations stop while there is still room for everything else, and a file of some
+//! megabytes, the ballast, is given up to make room for the administrator when the disk is full.
 
 use std::{
     fs::OpenOptions,
@@ -21,14 +21,14 @@ const BALLAST_BYTES: u64 = 4 << 20;
 /// With less than so much free, in bytes, the next transactions may fail.
 pub(super) const LEAST_FREE_BYTES: u64 = 1 << 20;
 
-/// What is wrong with a disk that can only be read, and what to do.
+/// The message for a read-only disk.
 const READ_ONLY: &str = "the file system is read-only: `admin backup`, `list` and `check` still \
                          work; to change something, have it mounted for writing, or copy the whole \
                          directory to another disk and name that with --data-dir";
-/// What is wrong with a disk on which nothing is free, and what to do.
+/// The message for a full disk.
 const FULL: &str = "the file system is full: make room on it";
 
-/// What a file system says of itself.
+/// The state of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disk {
     /// Bytes that this process may still fill.
@@ -61,7 +61,7 @@ impl Disk {
         self.free_bytes < LEAST_FREE_BYTES
     }
 
-    /// What keeps files on it from being written, and what to do about it, if anything does.
+    /// The reason why no file on it can be written, with advice; `None` if files can be written.
     pub(super) const fn trouble(&self) -> Option<&'static str> {
         if self.is_read_only {
             return Some(READ_ONLY);
@@ -76,7 +76,7 @@ impl Disk {
     }
 }
 
-/// What keeps SQLite from writing, and what to do about it, if its error says that the disk does.
+/// The reason why SQLite cannot write, with advice, if its error says that the disk is to blame.
 pub(super) fn trouble_behind(error: &rusqlite::Error) -> Option<&'static str> {
     let error = error.sqlite_error()?;
     match error.code {
@@ -108,11 +108,11 @@ pub(super) fn take_ballast(path: &Path, reserve: u64) -> io::Result<()> {
     }
 }
 
-/// Gives the room of the ballast of the database at `path` away, if the disk is full and there is
-/// some. Says which file it was. A server makes it again when there is room.
+/// Removes the ballast of the database at `path`, if the disk is full and there is ballast. Returns
+/// its path. A server makes it again when there is room.
 ///
 /// # Errors
-/// When the disk cannot be asked or the file not be removed.
+/// When the state of the disk cannot be read, or the file cannot be removed.
 pub fn give_up_ballast(path: &Path) -> io::Result<Option<PathBuf>> {
     let ballast = ballast_of(path);
     let disk = Disk::of(files::directory_of(path))?;

@@ -1,4 +1,4 @@
-//! What goes wrong between a database thread and its caller.
+//! Errors between a database thread and its caller.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(super) enum Unavailable {
     /// The database is no longer where it was.
     #[error(transparent)]
     Misplaced(#[from] Misplaced),
-    /// What is left of the disk is kept for what protects somebody.
+    /// The rest of the disk is kept for changes that protect somebody.
     #[error(
         "{free} bytes are free on the disk of the database, and the last {reserve} are kept for \
          logins and revocations (limits.disk_reserve_bytes)"
@@ -48,7 +48,7 @@ pub(super) enum Unavailable {
     /// The job panicked.
     #[error("a database job panicked")]
     Panicked,
-    /// As many jobs wait as may.
+    /// The queue is full.
     #[error("the queue of the database is full")]
     QueueFull,
     /// The store is closing.
@@ -56,7 +56,7 @@ pub(super) enum Unavailable {
     Closed,
 }
 
-/// An error of SQLite, and what there is to do about its disk.
+/// An error of SQLite, with advice about the disk if the disk is to blame.
 fn with_remedy(error: &rusqlite::Error) -> String {
     match disk::trouble_behind(error) {
         Some(trouble) => format!("{error}; {trouble}"),
@@ -89,7 +89,7 @@ impl From<DbError> for StoreError {
     }
 }
 
-/// What a job may answer instead of a result.
+/// An error that a job may return.
 pub(super) trait JobError: From<DbError> + Send + 'static {
     /// Whether the job itself refused, so that the database is not to blame.
     fn is_refusal(&self) -> bool;

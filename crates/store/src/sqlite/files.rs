@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Creates the directory `path` and its missing parents, readable by the owner only and durably:
-/// a loss of power takes none of their names. Leaves what exists alone.
+/// Creates the directory `path` and its missing parents, readable by the owner only, and durably: a
+/// loss of power does not remove them. Existing directories are left as they are.
 ///
 /// # Errors
-/// When a directory cannot be made, or its name not be brought to the disk.
+/// When a directory cannot be made, or cannot be made durable.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
     let missing: Vec<_> =
         path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.is_dir()).collect();
@@ -25,8 +25,8 @@ pub(super) fn create_private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Gives a file of the data directory, which root may have created, to whom the directory belongs:
-/// the service that will use it.
+/// Gives a file of the data directory to the owner of the directory: root may have created the
+/// file, and the service must be able to use it.
 pub(super) fn give_to_owner_of(directory: &Path, file: &File) -> io::Result<()> {
     let (directory, owner) = (directory.metadata()?, file.metadata()?.uid());
     if owner != 0 || directory.uid() == 0 {
@@ -48,11 +48,11 @@ pub(super) fn open_private_file(path: &Path) -> io::Result<File> {
 /// Keeps other processes of this program from opening or moving the database at `path` until the
 /// result is dropped; waits while another one does so.
 ///
-/// SQLite's own locks do not make processes wait for each other that create a database at the same
-/// moment, and they do not keep a process out while a restore moves the files.
+/// SQLite's own locks are not enough: processes that create a database at the same moment do not
+/// wait for each other, and a process is not kept out while a restore moves the files.
 ///
-/// On a disk that is read-only or full, the lock that is there is taken as it is. Where there is
-/// none, nobody can create or move anything either.
+/// On a disk that is read-only or full, only an existing lock file is locked. If there is none, no
+/// lock is needed, because nobody can create or move anything either.
 pub(super) fn take_turn(path: &Path) -> io::Result<Option<File>> {
     let name = with_suffix(path, "-lock");
     let lock = match open_private_file(&name) {

@@ -1,7 +1,7 @@
 //! Whether there is a database, or has been one before.
 //!
-//! A database that is gone must never look like a first start: that would make new signing keys,
-//! refuse every token, and destroy what is left of the old one.
+//! A lost database must never look like a first start: the server would make new signing keys,
+//! refuse every token, and destroy what is left of the old database.
 
 use std::{
     fs, io,
@@ -18,12 +18,12 @@ use super::{
     staged,
 };
 
-/// What lies where the database of a server should be.
+/// What was found at the path of a server's database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// A file with something in it.
     Database,
-    /// Nothing, and nothing beside it says that there ever was something.
+    /// Nothing, and no other file says that there ever was a database.
     NeverSeen,
     /// Nothing, or an empty file, but an earlier start has only begun to make it.
     Beginning,
@@ -32,7 +32,7 @@ pub enum Presence {
 }
 
 /// Looks whether there is a database at `database`, and if not, whether there was one. `others` are
-/// files that lie beside a database that is in use, such as the master key.
+/// files that lie beside a used database, such as the master key.
 pub fn presence(database: &Path, lock: &ServerLock, others: &[PathBuf]) -> Presence {
     if files::length(database) > 0 || staged::is_there(database) {
         return match lock.memory() {
@@ -41,7 +41,7 @@ pub fn presence(database: &Path, lock: &ServerLock, others: &[PathBuf]) -> Prese
         };
     }
     let log = files::with_suffix(database, "-wal");
-    // Whoever makes a database writes its first page before its log.
+    // A new database gets its first page before its log.
     if files::length(&log) > 0 {
         return Presence::Gone(vec![log]);
     }
@@ -55,8 +55,8 @@ pub fn presence(database: &Path, lock: &ServerLock, others: &[PathBuf]) -> Prese
     if traces.is_empty() { Presence::NeverSeen } else { Presence::Gone(traces) }
 }
 
-/// Makes room for a new database at `database`: what is left of an old one is renamed to
-/// `*.before-new-N`, never deleted. The path of what was there, if something was.
+/// Makes room for a new database at `database`: the files of an old one are renamed to
+/// `*.before-new-N`, never deleted. Returns the new path, if there was an old database.
 ///
 /// # Errors
 /// [`OpenError::Exists`] when a database is there; or when a file cannot be renamed.

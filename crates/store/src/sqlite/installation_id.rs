@@ -50,12 +50,12 @@ pub(super) fn read(connection: &Connection) -> Result<InstallationId, DbError> {
     })
 }
 
-/// Reads the id from the database file alone, without its log; `None` when it is not in there, or
-/// cannot be read. It changes nothing.
+/// Reads the id from the database file alone, without its log. `None` when the id is not in the
+/// file or cannot be read. Nothing is changed.
 ///
-/// SQLite believes any log that lies beside a database: it would take the log of the right file for
-/// that of the wrong one, which says then what the log says, and lose it. So the file must be looked
-/// at before it is opened.
+/// SQLite trusts any log that lies beside a database. If the wrong file lay beside the log of the
+/// right one, SQLite would write the log's content into the wrong file, and the log would be lost.
+/// So the file is checked before it is opened.
 pub fn installation_in_file(database: &Path) -> Option<InstallationId> {
     let database = std::path::absolute(database).ok()?;
     connect_immutable(&database).ok().and_then(|connection| read(&connection).ok())

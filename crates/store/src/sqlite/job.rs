@@ -12,8 +12,8 @@ pub(super) trait Job: Send {
     /// Whether the caller still waits.
     fn is_wanted(&self) -> bool;
 
-    /// Does the work. When it was done before, that has been undone, and the earlier result counts
-    /// for nothing.
+    /// Does the work. If it is called again, the first run has been rolled back and its result is
+    /// discarded.
     fn run(&mut self, connection: &Connection) -> Outcome;
 
     /// Gives the caller the result, or `failure` in its place.
@@ -25,9 +25,9 @@ pub(super) trait Job: Send {
 pub(super) enum Outcome {
     /// Its changes are to be kept.
     Done,
-    /// It found that a rule does not hold. Whatever it changed until then is to be undone.
+    /// It found that a rule is broken. Its changes must be rolled back.
     Refused,
-    /// The database failed, or it panicked. What it has changed is unknown, and to be undone.
+    /// The database failed, or the job panicked. Its changes are unknown and must be rolled back.
     Failed,
 }
 
@@ -42,7 +42,7 @@ where
     let (reply, result) = oneshot::channel();
     let job = Box::new(Pending { work, result: None, reply });
     let result = async {
-        // The thread answers every job that it takes; this is for one that it never took.
+        // The thread answers every job that it takes. This answers a job that it never took.
         result.await.unwrap_or_else(|_| Err(DbError::from(Unavailable::Closed).into()))
     };
     (job, result)
@@ -65,7 +65,7 @@ where
     }
 
     fn run(&mut self, connection: &Connection) -> Outcome {
-        // The connection may be used after a panic: whatever the job did to it is rolled back.
+        // The connection may be used after a panic: the job's changes are rolled back.
         self.result = catch_unwind(AssertUnwindSafe(|| (self.work)(connection))).ok();
         match &self.result {
             Some(Ok(_)) => Outcome::Done,
@@ -84,7 +84,7 @@ where
             (None, Some(result)) => result,
             (None, None) => Err(DbError::from(Unavailable::Panicked).into()),
         };
-        // A caller who went away in the meantime wants no answer.
+        // A caller that has gone away needs no answer.
         let _: Result<_, _> = self.reply.send(result);
     }
 }

@@ -11,12 +11,12 @@ use thiserror::Error;
 
 use super::{files, installation_id::InstallationId};
 
-/// The right to be the only server of a data directory, held until it is dropped or the process
-/// ends, however it ends.
+/// The right to be the only server of a data directory. It is held until it is dropped or the
+/// process ends in any way.
 ///
-/// It locks the file `server.lock`, which stays there. The file says who holds it, and remembers
-/// which installation the directory belongs to, so that a database that is missing is missed. (The
-/// database itself is locked too, by [`SqliteStore::open`] for a server.)
+/// It locks the file `server.lock`, which is never removed. The file says who holds the lock and
+/// which installation the directory belongs to, so that a missing database is noticed. (For a
+/// server, [`SqliteStore::open`] locks the database itself too.)
 ///
 /// [`SqliteStore::open`]: super::SqliteStore::open
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct ServerLock {
 pub enum Memory {
     /// Nothing: no server has used the directory yet, or the file was deleted.
     Nothing,
-    /// A first start has begun, and has not come to its end.
+    /// A first start has begun and not finished.
     Beginning,
     /// A server has used the database of this installation.
     Installation(InstallationId),
@@ -40,7 +40,7 @@ pub enum Memory {
 impl ServerLock {
     /// The name of the file, in the data directory.
     pub const FILE_NAME: &str = "server.lock";
-    /// The file is never longer than that, in bytes.
+    /// The longest content of the file, in bytes.
     const MAX_LENGTH: u64 = 128;
 
     /// Takes the lock of `data_dir`, which is created with mode 0700 when it is missing.
@@ -76,7 +76,7 @@ impl ServerLock {
         *self.memory.lock()
     }
 
-    /// What the file in `data_dir` remembers, for whoever has not locked it.
+    /// What the file in `data_dir` remembers, for processes that do not hold the lock.
     ///
     /// # Errors
     /// When it is there and cannot be read.
@@ -128,7 +128,7 @@ pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    // Shared, so that two commands that look at once do not see each other.
+    // A shared lock, so that two commands that check at the same time do not see each other.
     match file.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
@@ -161,7 +161,7 @@ pub enum LockError {
     },
 }
 
-/// Writes who holds the lock, and what is remembered.
+/// Writes the holder of the lock and the memory.
 fn write(file: &mut File, memory: Memory) -> io::Result<()> {
     let memory = match memory {
         Memory::Nothing => String::new(),
@@ -174,7 +174,7 @@ fn write(file: &mut File, memory: Memory) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// Who holds, or held, the lock, and what is remembered.
+/// The present or last holder of the lock, and the memory.
 fn read(file: &mut File) -> io::Result<(Option<u32>, Memory)> {
     let mut text = String::new();
     file.rewind()?;

@@ -1,9 +1,9 @@
-//! The write-ahead log as a file: how much of it SQLite takes over after a crash, and what it
-//! passes over in silence.
+//! Reads the write-ahead log as a file, to find out how much of it SQLite recovers after a crash
+//! and how much it silently ignores.
 //!
 //! SQLite reads the log up to the first frame whose checksum does not fit (file format, §4). After
 //! a crash that is the end of what was written. But a damaged frame in the middle, or a write that
-//! the disk lost, hides all that follows, and nothing else says so.
+//! the disk lost, hides everything after it, and SQLite does not report that.
 
 use std::{
     fs::File,
@@ -15,8 +15,8 @@ use super::files;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// The magic number of logs whose checksums read words in little-endian order; that of the others
-/// is greater by one.
+/// The magic number of logs whose checksums use little-endian words. For big-endian words it is
+/// greater by one.
 const MAGIC: u32 = 0x377f_0682;
 const PAGE_SIZES: std::ops::RangeInclusive<u32> = 512..=65_536;
 
@@ -56,13 +56,13 @@ fn read(log: &mut impl Read) -> io::Result<LogReport> {
     if !PAGE_SIZES.contains(&page_size) {
         return Ok(report);
     }
-    // With a damaged header it is the first frame that says which run of the log this is.
+    // If the header is damaged, the first frame says which run of the log this is.
     let mut salts = whole.then(|| header[16..24].to_vec());
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_size as usize];
     let mut since_commit = 0;
     while fill(log, &mut frame)? {
         if *salts.get_or_insert_with(|| frame[8..16].to_vec()) != frame[8..16] {
-            // What an earlier run of the log has left behind.
+            // Frames left from an earlier run of the log.
             break;
         }
         let ends_transaction = word(&frame, 4) > 0;
@@ -85,7 +85,7 @@ fn read(log: &mut impl Read) -> io::Result<LogReport> {
     Ok(report)
 }
 
-/// Whether there was enough left to fill `buffer`.
+/// Fills `buffer`; `false` if less was left.
 fn fill(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(buffer) {
         Ok(()) => Ok(true),

@@ -1,4 +1,4 @@
-//! Opening the database: what it may be, what it may not, and what to tell the operator.
+//! Opens the database. Says what is wrong with a file that it refuses, for the operator.
 
 use std::{
     fs::{File, TryLockError},
@@ -52,24 +52,25 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
     let started = |source| OpenError::Io { path: path.clone(), source };
 
     let _turn = enter(&path, options.mode)?;
-    // Nobody begins to serve while this has its turn.
+    // No server can start while this process holds the turn.
     let is_served =
         is_locked(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
     let lacked_log = !is_served && check_log(&path, options)?;
     if options.mode == OpenMode::Existing && Disk::of(&path).is_ok_and(|disk| disk.is_read_only) {
         return open_read_only(&path, options);
     }
-    // Before any connection: closing a descriptor of the file takes the locks of all away.
+    // Done before any connection is made: closing a descriptor of the file releases all locks of
+    // the process on it.
     let claim = options.is_server.then(|| claim(&path)).transpose()?;
     let log = if options.is_server { inspect_log(&path) } else { LogReport::default() };
     let mut writer = connect(&path, Access::Write, options.busy_timeout).map_err(failed)?;
     prepare(&mut writer, &path, options)?;
     if options.is_server {
         serving::begin(&writer).map_err(failed)?;
-        // Until a stop in good order.
+        // The mark stays until a clean stop.
         writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     } else {
-        // Beside a server the log is the server's, also if that is killed first.
+        // While a server runs, the log belongs to the server, even if the server is killed first.
         serving::settle(&writer, !is_served);
     }
     if let Some(administrator) = &options.administrator {
@@ -106,7 +107,7 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
     })
 }
 
-/// Opens a database on a disk on which nothing can be written: whatever only reads works.
+/// Opens a database on a disk that cannot be written: reading works.
 fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> {
     let failed = |error| classify(path, error);
     let started = |source| OpenError::Io { path: path.to_owned(), source };
@@ -141,7 +142,7 @@ fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, O
     })
 }
 
-/// Connects to read, also where SQLite cannot make the files that it wants beside the database.
+/// Connects for reading, even where SQLite cannot make its files beside the database.
 pub(super) fn connect_to_read(
     path: &Path,
     busy_timeout: Duration,
@@ -153,13 +154,14 @@ pub(super) fn connect_to_read(
     if files::length(&files::with_suffix(path, "-wal")) == 0 {
         return connect_immutable(path).map_err(failed);
     }
-    // It has a log, which counts; SQLite reads it if the index of the log is there as well.
+    // The database has a log, which must be read. SQLite can read it if the index of the log exists
+    // too.
     let works = |connection: &Connection| schema::identify(connection).is_ok();
     let connection = connect(path, Access::Read, busy_timeout).map_err(failed)?;
     works(&connection).then_some(connection).ok_or(OpenError::UnfoldedLog { path: path.to_owned() })
 }
 
-/// Keeps every other server out of the database, also one that finds no `server.lock`.
+/// Keeps every other server out of the database, even one that finds no `server.lock`.
 fn claim(path: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
@@ -170,7 +172,8 @@ fn claim(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Refuses a database without the log that belongs to it, unless that is accepted. Whether it is.
+/// Refuses a database whose log is missing, unless the options accept the loss. Returns whether the
+/// log is missing.
 fn check_log(path: &Path, options: &SqliteOptions) -> Result<bool, OpenError> {
     if !serving::lacks_its_log(path) {
         return Ok(false);
@@ -187,7 +190,7 @@ fn check_log(path: &Path, options: &SqliteOptions) -> Result<bool, OpenError> {
     Ok(true)
 }
 
-/// Looks what SQLite will pass over in the log, and says it.
+/// Checks what SQLite will ignore in the log, and reports it.
 fn inspect_log(path: &Path) -> LogReport {
     let report = log::inspect(path).unwrap_or_else(|error| {
         tracing::warn!(%error, "the write-ahead log could not be looked through");
@@ -213,8 +216,8 @@ fn read_installation(connection: &Connection, path: &Path) -> Result<Installatio
     })
 }
 
-/// Waits for its turn, which lasts until the result is dropped, and makes an empty file if there
-/// may be a new one.
+/// Waits for its turn, and makes an empty file if a new database may be made. The turn lasts until
+/// the result is dropped.
 fn enter(path: &Path, mode: OpenMode) -> Result<Option<File>, OpenError> {
     let failed = |source| OpenError::Io { path: path.to_owned(), source };
     let directory = files::directory_of(path);
@@ -249,7 +252,7 @@ fn enter(path: &Path, mode: OpenMode) -> Result<Option<File>, OpenError> {
     Ok(turn)
 }
 
-/// What to say of a database that is not there.
+/// The error for a missing database.
 fn missing(path: &Path, mode: OpenMode) -> OpenError {
     match mode {
         OpenMode::Upgrade => OpenError::Gone { path: path.to_owned(), traces: Vec::new() },
@@ -259,7 +262,7 @@ fn missing(path: &Path, mode: OpenMode) -> OpenError {
     }
 }
 
-/// Makes sure that the database is ours, whole and of this version. What it refuses, it has not
+/// Makes sure that the database is ours, intact and of this version. A refused database is not
 /// changed.
 fn prepare(
     connection: &mut Connection,

@@ -20,7 +20,7 @@ pub enum OpenError {
         path.display()
     )]
     AlteredMigration { path: PathBuf, migration: &'static str },
-    /// Its pages contradict each other.
+    /// The database is damaged: its pages contradict each other.
     #[error(
         "{}: the database is damaged ({reason}); keep the file and restore a backup",
         path.display()
@@ -32,7 +32,7 @@ pub enum OpenError {
     /// A new one was to be made, but there is one.
     #[error("{}: there is a database already; start the server without --new", path.display())]
     Exists { path: PathBuf },
-    /// There was a database, and it is not there or has nothing in it.
+    /// There was a database, and now it is missing or empty.
     #[error(
         "{}: the database is gone{}. Put it back, with its -wal file if it has one, or restore a \
          backup with `countersign admin restore`. Only to begin anew, with no account and new \
@@ -56,7 +56,7 @@ pub enum OpenError {
         path.display()
     )]
     NewerSchema { path: PathBuf, found: u32, known: u32 },
-    /// The server that used it was killed, or runs, and the log beside it is not there.
+    /// Its last server was killed or is still running, and its log is missing.
     #[error(
         "{}: {} is missing or empty. The server that used this database did not stop by itself, or \
          this is a bare copy of a database in use, so what was written last may be in that file \
@@ -110,7 +110,7 @@ fn traces_text(traces: &[PathBuf]) -> String {
     }
 }
 
-/// What an error of SQLite means while the database at `path` is being opened.
+/// The meaning of an SQLite error while the database at `path` is being opened.
 pub(super) fn classify(path: &Path, source: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match source.sqlite_error_code() {

@@ -21,18 +21,18 @@ pub struct SqliteOptions {
     pub write_queue: usize,
     /// How long to wait for another process that is writing.
     pub busy_timeout: Duration,
-    /// The present, for what a migration writes down.
+    /// The current time, for rows that a migration writes.
     pub now: UnixTime,
     /// Whether this is the one server of the database: it keeps every other server out, and folds
     /// the log into the database.
     pub is_server: bool,
-    /// Whether to go on with what the file holds when its write-ahead log is missing, with which
-    /// acknowledged changes may be lost.
+    /// Whether to open the database even if its write-ahead log is missing. Acknowledged changes
+    /// may be lost then.
     pub accept_loss: bool,
-    /// Who opens the database to administer it: every event that is written names that one.
+    /// The administrator who opens the database: every audit event that is written names them.
     pub administrator: Option<Administrator>,
-    /// How much of the disk, in bytes, is kept for what protects somebody. With less left, no account
-    /// is made. 0 keeps nothing.
+    /// How much of the disk, in bytes, is kept for changes that protect somebody. With less left,
+    /// no account is made. 0 keeps nothing.
     pub disk_reserve: u64,
 }
 
@@ -60,6 +60,6 @@ pub enum OpenMode {
     CreateOrUpgrade,
     /// Bring it up to date, but refuse where there is none or an empty one: it was there before.
     Upgrade,
-    /// Refuse: for commands that must not change a database under a server of another version.
+    /// Refuse both: for commands that must not change a database under a server of another version.
     Existing,
 }

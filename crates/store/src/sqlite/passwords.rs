@@ -47,7 +47,7 @@ fn create(
             .and_then(|granted| new.scopes.union(&granted).ok())
             .ok_or(CreatePasswordAccountError::InvitationUnusable)?,
     };
-    // Then the name: whoever asks for a taken one learns nothing about the address.
+    // Then the name, so that a request for a taken name reveals nothing about the address.
     let taken = "SELECT 1 FROM accounts WHERE username_folded = ?";
     let taken = rows::first(connection, taken, [new.username.folded()], |_| Ok(()))?;
     if taken.is_some() {
@@ -79,7 +79,7 @@ fn create(
         let further = "INSERT INTO further_emails(user_id, email) VALUES (?, ?)";
         rows::execute(connection, further, (user_id, email))?;
     }
-    // Nobody vouches for it.
+    // No administrator vouches for it.
     if new.invitation.is_none() {
         accounts::unused::mark(connection, new.id, now)?;
     }

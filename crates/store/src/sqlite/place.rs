@@ -1,7 +1,8 @@
-//! Whether the files that are open still are what lies at their place.
+//! Checks that the open files are still the files at their paths.
 //!
 //! A database that was moved, deleted or replaced under a running server goes on working for that
-//! server, and all that it writes is lost with its end. So it asks before each commit.
+//! server, and all that the server writes is lost when it ends. So the writer checks before each
+//! commit.
 
 use std::{
     fs,
@@ -21,11 +22,11 @@ pub(super) struct Place {
 
 struct OpenFile {
     path: PathBuf,
-    /// What lay there when it was first looked at; SQLite keeps that open.
+    /// The file that was there when it was first checked. SQLite keeps it open.
     first_seen: Mutex<Option<FileId>>,
 }
 
-/// What makes a file that file. Nobody else gets the number while somebody has the file open.
+/// The identity of a file. No other file gets this number while somebody has the file open.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileId {
     device: u64,
@@ -57,7 +58,7 @@ impl Place {
         Self { files: [file(path.to_owned()), file(named("-wal")), file(named("-shm"))] }
     }
 
-    /// Looks whether everything lies where it was.
+    /// Checks that every file is still at its path.
     pub(super) fn check(&self) -> Result<(), Misplaced> {
         self.files.iter().try_for_each(OpenFile::check)
     }

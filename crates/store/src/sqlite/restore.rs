@@ -1,10 +1,10 @@
 //! Restoring a backup in place of a database that no server uses.
 //!
-//! A database is up to three files, and a database with another's write-ahead log is worse than
-//! none. So the new one is staged completely, under the name `*.restoring`, before the old files
-//! are moved, and takes its place last. While the staged file exists, [`SqliteStore::open`] refuses:
-//! an interrupted restore leaves the old database, the new one, or a refusal that says to run it
-//! again.
+//! A database consists of up to three files, and a database beside the write-ahead log of another
+//! one is worse than none. So the new database is first written completely under the name
+//! `*.restoring`, then the old files are moved away, and last the new file is renamed. While the
+//! staged file exists, [`SqliteStore::open`] refuses: an interrupted restore leaves the old
+//! database, the new one, or a refusal that says to run it again.
 //!
 //! [`SqliteStore::open`]: super::SqliteStore::open
 
@@ -37,7 +37,7 @@ pub struct Restored {
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "`path` is the file that the message names")]
 pub enum RestoreError {
-    /// The backup is of no use.
+    /// The backup cannot be used.
     #[error(transparent)]
     Backup(#[from] BackupError),
     /// The old files were not all moved, or the new one not put in place: run the restore again.
@@ -70,7 +70,7 @@ pub fn restore(backup: &Path, database: &Path) -> Result<Restored, RestoreError>
     let staged = staged::path_for(&database);
     stage(backup, &staged)
         .map_err(|source| RestoreError::Stage { path: staged.clone(), source })?;
-    // The backup may be of another installation; the next start learns which it is.
+    // The backup may be of another installation; the next start finds out which.
     lock.remember(Memory::Nothing)?;
     let previous = swap(&staged, &database, resumed)
         .map_err(|source| RestoreError::Interrupted { path: database.clone(), source })?;
@@ -99,7 +99,7 @@ fn swap(staged: &Path, database: &Path, resumed: bool) -> io::Result<Option<Path
     let directory = files::directory_of(database);
     let _turn = files::take_turn(database)?;
     let aside = free_name(database, resumed);
-    // The index of the log can be made again, and one that does not fit must not be found.
+    // The index of the log can be made again, and a wrong one must not be found.
     files::remove_if_exists(&files::with_suffix(database, "-shm"))?;
     let log = files::with_suffix(database, "-wal");
     files::rename_if_exists(&log, &files::with_suffix(&aside, "-wal"))?;

@@ -1,4 +1,4 @@
-//! What was revoked before its time.
+//! Revocations: tokens, keys and accounts that ended before their time.
 
 use async_trait::async_trait;
 use countersign_authority::{
@@ -55,7 +55,7 @@ impl RevocationStore for SqliteStore {
 
     async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {
         self.read(move |connection| {
-            // First, so that what follows is of this sequence or a later one.
+            // Read first, so that the rows below belong to this sequence number or a later one.
             let sequence =
                 rows::first(connection, "SELECT sequence FROM revocations", [], |row| {
                     Columns::new(row, "revocations", 0).read("sequence", |sequence: i64| {
@@ -106,8 +106,8 @@ pub(super) fn has_ended(
     Ok(rows::first(connection, select, values, |_| Ok(()))?.is_some())
 }
 
-/// What covers the revoked tokens that are not among `tokens`: those beyond `limit`, and those that
-/// an earlier version wrote down without saying whose they are.
+/// The times that cover revoked tokens missing from `tokens`: tokens beyond `limit`, and tokens
+/// that an earlier version recorded without their account.
 fn others(
     connection: &Connection,
     tokens: &[RevokedToken],

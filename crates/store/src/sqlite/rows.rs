@@ -160,8 +160,8 @@ pub(super) fn status(name: &str) -> Result<AccountStatus, &'static str> {
         .ok_or("not the name of a status")
 }
 
-/// As most tables hold a moment. What lies beyond the range of SQLite's integers, 292 million
-/// years on, becomes the last moment within.
+/// A moment as most tables hold it. A moment beyond the range of SQLite's integers, 292 million
+/// years from now, becomes the last one within.
 pub(super) fn millis(time: UnixTime) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
@@ -174,7 +174,7 @@ const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// How SQLite's own functions write a moment.
 const AS_SQLITE: DateTimePrinter = DateTimePrinter::new().separator(b' ').precision(Some(0));
 
-/// As the table `users` holds a moment: `YYYY-MM-DD HH:MM:SS` in UTC. What lies beyond the year
+/// A moment as the table `users` holds it: `YYYY-MM-DD HH:MM:SS` in UTC. A moment after the year
 /// 9999 becomes its last second.
 pub(super) fn timestamp(time: UnixTime) -> String {
     let secs = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);

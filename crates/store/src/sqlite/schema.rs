@@ -50,7 +50,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
 struct Migration {
     name: &'static str,
     sql: &'static str,
-    /// What SQL alone cannot do to the rows that are there, at the moment of the migration.
+    /// The part of a migration that SQL cannot do, on the rows that exist.
     rows: Option<ChangeRows>,
 }
 
@@ -73,11 +73,11 @@ pub(super) enum Identity {
     Empty,
     /// Ours, with the schema of that version.
     Ours(u32),
-    /// That of another program.
+    /// Another program's.
     Foreign,
 }
 
-/// Looks whose database it is, without changing anything.
+/// Finds out whose database it is, without changing anything.
 pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |r| r.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0))?;
@@ -94,7 +94,7 @@ pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
 /// at `now`.
 pub(super) fn upgrade(connection: &mut Connection, now: UnixTime) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another process may have done it while this one waited for the transaction.
+    // Another process may have migrated the database while this one waited for the transaction.
     let version: usize =
         transaction.pragma_query_value(None, "user_version", |r| r.get::<_, u32>(0))? as usize;
     let create = "CREATE TABLE IF NOT EXISTS migrations(
@@ -181,7 +181,7 @@ mod tests {
         let bare_id = "0123456789ab70008000000000000000";
         let other_spelling = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xt";
         let mut connection = of_version(4);
-        // The name that the first would get is taken by somebody who foresaw it.
+        // The first account's new name is already taken, by somebody who foresaw it.
         let names = [fingerprint, bare_id, other_spelling, "alice", "renamed-1"];
         for (id, name) in (1..).zip(names) {
             let user = "INSERT INTO users VALUES (?, ?, '!', NULL, '2023-11-14 22:13:20', NULL)";

@@ -60,7 +60,7 @@ pub(super) fn for_registrations(
     rows::first(connection, select, [], |row| read(&mut Columns::new(row, "registration_key", 0)))
 }
 
-/// Makes `key` that of sealed registrations.
+/// Makes `key` the key of sealed registrations.
 pub(super) fn replace_for_registrations(
     connection: &Connection,
     key: Option<&SealedServerKey>,

@@ -1,11 +1,12 @@
-//! Whether the database was left in good order, or lacks its write-ahead log.
+//! Notices that a database lacks the write-ahead log of a server that was killed.
 //!
-//! Between two folds, what was acknowledged lies in the log alone, and SQLite opens a database
-//! without its log as if there had never been one. So the database itself carries a mark while a
-//! server uses it. Two rules make a marked file without a log mean a loss, and nothing else:
+//! Between two folds, acknowledged changes are only in the log, and SQLite opens a database without
+//! its log as if there had never been one. So the database file carries a mark while a server uses
+//! it. Two rules make sure that a marked file without a log means a loss and nothing else:
 //!
 //! - The mark comes into the file by folding a log that is on the disk, and that stays there.
-//! - A log is emptied or removed only when the mark was taken back in it, and so leaves the file first.
+//! - A log is emptied or removed only after the mark's removal was written to the log and folded
+//!   into the file.
 //!
 //! A loss of power breaks neither: SQLite syncs the log (and its name) before it folds it, and the
 //! file before it empties the log.
@@ -25,7 +26,7 @@ pub(super) fn lacks_its_log(database: &Path) -> bool {
     if files::length(&files::with_suffix(database, "-wal")) > 0 || files::length(database) == 0 {
         return false;
     }
-    // What cannot be read has no mark; why it cannot be read is found out by who opens it.
+    // A file that cannot be read has no mark. Opening it will say why it cannot be read.
     connect_immutable(database).and_then(|file| is_marked(&file)).unwrap_or(false)
 }
 
@@ -33,16 +34,16 @@ fn is_marked(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT is_served FROM serving", [], |row| row.get(0))
 }
 
-/// Takes over what the log holds, and marks the database durably for the server that begins.
+/// Folds the log into the database, and marks the database durably for the starting server.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     unmark(connection)?;
     fold(connection, "TRUNCATE")?;
     connection.execute("UPDATE serving SET is_served = 1", [])?;
-    // Who reads meanwhile may keep the mark out of the file; housekeeping folds it a little later.
+    // A concurrent reader may keep the mark out of the file; housekeeping folds it a little later.
     fold(connection, "PASSIVE").map(drop)
 }
 
-/// Takes the mark back, if there is one.
+/// Removes the mark, if there is one.
 pub(super) fn unmark(connection: &Connection) -> rusqlite::Result<()> {
     if is_marked(connection)? {
         connection.execute("UPDATE serving SET is_served = 0", [])?;

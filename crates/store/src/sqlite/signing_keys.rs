@@ -77,7 +77,7 @@ fn insert_or_replace_native(
     connection: &Connection,
     key: &SealedSigningKey,
 ) -> Result<(), DbError> {
-    // A key that is replaced keeps its place among those that begin to sign with it.
+    // A replaced key keeps its place in the order of keys that begin to sign at the same moment.
     let put =
         "INSERT INTO native_keys(thumbprint, algorithm, created_at, active_from, retired_from,
             expires_at, key, iv) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -131,7 +131,7 @@ fn insert_or_replace_of_passwords(
     Ok(())
 }
 
-/// Removes the sealed key; what stands beside it goes along.
+/// Removes the sealed key; the row that describes it goes along.
 fn delete(connection: &Connection, kid: &Thumbprint) -> Result<(), DbError> {
     let delete = "DELETE FROM keys WHERE kid = (SELECT kid FROM signing_keys WHERE thumbprint = ?)";
     rows::execute(connection, delete, [kid.as_bytes()])?;
@@ -139,7 +139,7 @@ fn delete(connection: &Connection, kid: &Thumbprint) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Where keys of a kind lie: what describes them, and the sealed key.
+/// The tables for keys of one kind: their description, and the sealed key.
 struct Place {
     signs: Signs,
     described_in: &'static str,

@@ -26,7 +26,7 @@ use super::{
 
 /// The durable store. Dropping it finishes the queued writes and ends its threads, which blocks.
 pub struct SqliteStore {
-    // Dropped in this order, so that the writer is the last to close the file and tidies it up.
+    // Fields are dropped in this order, so that the writer closes the file last and tidies it up.
     pub(super) readers: Threads,
     /// Folds the log into the database beside the writer's back. Only a server has it.
     pub(super) folder: Option<Threads>,
@@ -38,7 +38,7 @@ pub struct SqliteStore {
     pub(super) installation: InstallationId,
     /// What must stay free on the disk, in bytes.
     pub(super) reserve: u64,
-    /// What the log had to say when the store was opened.
+    /// The report on the log when the store was opened.
     pub(super) log: LogReport,
     /// Whether there was no log although there should have been one.
     pub(super) lacked_log: bool,
@@ -50,13 +50,13 @@ pub struct SqliteStore {
     pub(super) stopwatch: OnceLock<Stopwatch>,
 }
 
-/// Who is told how long operations take.
+/// Gets the duration of each operation.
 pub(super) struct Stopwatch {
     clock: Arc<dyn Clock>,
     report: Box<dyn Fn(Operation, Duration) + Send + Sync>,
 }
 
-/// The kinds of operation that take different time.
+/// The kinds of operation whose durations are reported apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A query.
@@ -121,7 +121,8 @@ impl SqliteStore {
         self.measured(Operation::Write, self.write_unmeasured(work)).await
     }
 
-    /// The same for work of our own, which must not blur the picture of what callers wait for.
+    /// The same for the store's own work, whose duration is not reported because no caller waits
+    /// for it.
     pub(super) async fn write_unmeasured<T, E>(
         &self,
         work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
@@ -135,7 +136,8 @@ impl SqliteStore {
         result.await
     }
 
-    /// The same for what fills the disk because strangers ask for it. Fails when little is left.
+    /// The same for writes that strangers can cause without limit. Fails when little of the disk is
+    /// left.
     pub(super) async fn write_growing<T, E>(
         &self,
         work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,

@@ -79,7 +79,8 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.queue = None;
         for handle in self.handles.drain(..) {
-            // Jobs catch their own panics; should a thread have died all the same, it is gone.
+            // Jobs catch their own panics. If a thread has died anyway, there is nothing to wait
+            // for.
             let _: Result<_, _> = handle.join();
         }
     }

@@ -1,4 +1,4 @@
-//! What proves that a master key is the right one.
+//! The stored value that proves that a master key is the right one.
 
 use async_trait::async_trait;
 use countersign_authority::{

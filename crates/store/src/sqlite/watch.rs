@@ -16,7 +16,8 @@ use super::{
 #[async_trait]
 impl StoreWatch for SqliteStore {
     async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
-        // All our writes go through one connection, so its own changes do not count.
+        // `data_version` ignores changes by the same connection, and all our writes go through this
+        // one.
         let now =
             self.write_unmeasured(|c| Ok::<_, StoreError>(data_version(c).map_err(DbError::from)?));
         let now = now.await?;
@@ -31,7 +32,7 @@ impl StoreWatch for SqliteStore {
             let (free, least) = (disk.free_bytes, LEAST_FREE_BYTES);
             return Err(DbError::from(Unavailable::Full { free, least }).into());
         }
-        // As many pages as a login writes: what is easier could work when nothing else does.
+        // As many pages as a login writes: a smaller write might work when logins no longer do.
         let update = "UPDATE health SET checks = checks + 1, padding = randomblob(40000)";
         self.write(move |c| Ok::<_, StoreError>(rows::execute(c, update, [])?)).await?;
         let select = "SELECT checks FROM health";
@@ -54,7 +55,7 @@ impl StoreWatch for SqliteStore {
 
     async fn tidy(&self) -> Result<bool, StoreError> {
         let Some(folder) = &self.folder else { return Ok(true) };
-        // What was moved away is left as it is.
+        // Files that were moved away are left alone.
         self.place.check().map_err(|error| DbError::from(Unavailable::from(error)))?;
         if self.reserve > 0 {
             disk::take_ballast(&self.path, self.reserve)
@@ -71,7 +72,7 @@ impl StoreWatch for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Says once that the log grows although it should have been folded.
+    /// Logs once that the log grows although it should have been folded.
     fn warn_of_large_log(&self, is_folded: bool) {
         let bytes = files::length(&files::with_suffix(&self.path, "-wal"));
         let is_large = !is_folded && bytes >= MAX_LOG_BYTES.unsigned_abs();

@@ -19,10 +19,10 @@ use super::{
     threads::{Queue, Threads},
 };
 
-/// How many jobs share a transaction at most, which bounds how long the first of them waits.
+/// At most this many jobs share a transaction, which bounds how long the first of them waits.
 const MAX_BATCH: usize = 512;
-/// How often a transaction gives way at most before it commits, which bounds it in time as well: one
-/// time is as long as the scheduler lets others run, some milliseconds at most.
+/// At most this many calls of `sched_yield` before a commit. Each lasts a few milliseconds at
+/// worst.
 const MAX_PAUSES: usize = 4;
 
 /// What the writer has done since the store was opened.
@@ -103,7 +103,7 @@ struct Transactions<'a, Y> {
     connection: Connection,
     place: Arc<Place>,
     queue: &'a Queue,
-    /// Lets others run who wait for the processor. With nobody there it returns at once.
+    /// Lets other threads run that wait for the processor. Returns at once if there are none.
     give_way: Y,
     counters: &'a Counters,
     /// Whether more than one write shared the last transaction.
@@ -111,7 +111,8 @@ struct Transactions<'a, Y> {
 }
 
 impl<Y: Fn()> Transactions<'_, Y> {
-    /// Runs `first` and what waits behind it in one transaction, commits, and only then answers.
+    /// Runs `first` and the jobs queued behind it in one transaction, commits, and only then
+    /// answers.
     fn commit_together(&mut self, first: Box<dyn Job>) {
         let mut batch = vec![first];
         let failure = match self.run_batch(&mut batch) {
@@ -135,12 +136,12 @@ impl<Y: Fn()> Transactions<'_, Y> {
 
     /// Fills `batch` from the queue while it runs. On an error, none of `batch` has happened.
     ///
-    /// Savepoints make SQLite copy each page before each job that changes it, and hardly a job
-    /// fails after it has changed something. So they come only when one has: then all is undone
-    /// and run again.
+    /// With savepoints SQLite copies each page before each job that changes it, and jobs hardly
+    /// ever fail after a change. So savepoints are used only after such a failure: the transaction
+    /// is rolled back and all jobs run again, with savepoints.
     fn run_batch(&self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), Unavailable> {
         if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
-            // Another process would not let go in time. Who waits has waited as long.
+            // Another process held the lock for too long. The queued jobs have waited just as long.
             batch.extend(std::iter::from_fn(|| self.queue.next_waiting()).take(MAX_BATCH));
             return Err(error);
         }
@@ -169,26 +170,27 @@ impl<Y: Fn()> Transactions<'_, Y> {
         execute(&self.connection, "COMMIT")
     }
 
-    /// Whether a transaction of so many writes lets others run before it commits. Who waits for the
-    /// processor may be about to write, and a commit costs as much for many as for one. Without a
-    /// sign that there are others, a write does not wait for whatever else the machine does.
+    /// Whether a transaction of this many writes yields before it commits. Threads that wait for
+    /// the processor may be about to write, and one commit costs as much for many writes as for
+    /// one. A lone write does not yield, because it would only wait for whatever else the machine
+    /// does.
     const fn expects_more(&self, writes: usize) -> bool {
         writes < MAX_BATCH && (writes > 1 || self.in_company)
     }
 }
 
-/// What a job leaves of the transaction.
+/// The state of the transaction after a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
-    /// The changes of those who succeeded, and no others.
+    /// It has the changes of successful jobs only.
     Sound,
-    /// Changes of one who did not succeed as well.
+    /// It also has changes of a job that failed.
     Spoiled,
 }
 
 type RunOne = fn(&Connection, &mut Vec<Box<dyn Job>>, usize) -> Result<After, Unavailable>;
 
-/// Runs the job `at`, and leaves what it changed.
+/// Runs the job `at`, and keeps its changes.
 fn run_bare(
     connection: &Connection,
     batch: &mut Vec<Box<dyn Job>>,
@@ -220,8 +222,8 @@ fn run_in_savepoint(
     Ok(After::Sound)
 }
 
-/// Some errors, such as a full disk, make SQLite roll back everything. The job `at`, which met the
-/// error, knows best what it was.
+/// Some errors, such as a full disk, make SQLite roll back everything. The job `at` met the error
+/// and reports it; the others are told that they were rolled back.
 fn check_transaction(
     connection: &Connection,
     batch: &mut Vec<Box<dyn Job>>,

@@ -1,4 +1,4 @@
-//! Accounts that anybody could make and nobody has ever used.
+//! Accounts that were made without an invitation and have never been used.
 
 use countersign_authority::{
     account::AccountStatus,
@@ -30,8 +30,8 @@ pub(in crate::sqlite) fn mark(
     rows::execute(connection, update, (millis(now), id.as_bytes())).map(drop)
 }
 
-/// Removes accounts that wait to be used since `before` or longer, of at most `limit` that are looked
-/// at. Returns how many went, and whether there may be more.
+/// Looks at up to `limit` accounts that nobody has used since `before`, and removes them. Returns
+/// how many it removed, and whether there may be more.
 pub(super) fn expire(
     connection: &Connection,
     before: UnixTime,

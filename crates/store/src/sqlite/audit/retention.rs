@@ -1,4 +1,4 @@
-//! Which events of the audit trail go when there are too many: never those of whoever has few.
+//! Which audit events are removed when there are too many. An account with few events loses none.
 
 use countersign_authority::{
     audit::{Budget, EventKind},
@@ -17,7 +17,7 @@ const GROUPS: usize = 16;
 /// The account that events are about, if they are about one.
 type Owner = Option<Vec<u8>>;
 
-/// Events of one kind about one account: no kind takes the share of another.
+/// Events of one kind about one account. Each such group has a share of its own.
 #[derive(Clone)]
 struct Group {
     owner: Owner,
@@ -25,14 +25,14 @@ struct Group {
     count: u64,
 }
 
-/// How many events there are at most: numbers are never given twice, so they span at least as many as
-/// there are rows.
+/// An upper bound on the number of events: a number is never used twice, so the span of numbers is
+/// at least the number of rows.
 const SPAN: &str = "SELECT coalesce((SELECT max(id) FROM audit_events)
     - (SELECT min(id) FROM audit_events) + 1, 0)";
 
 impl SqliteStore {
-    /// Removes logins, and what is told together, beyond their numbers: the oldest of whoever has the
-    /// most of one kind. Returns how many went.
+    /// Removes logins and counted refusals beyond their maximum, the oldest events of the largest
+    /// groups first. Returns how many it removed.
     pub(super) async fn prune_surplus(&self, retention: &Retention) -> Result<u64, StoreError> {
         let Retention { max_events, max_refusals, max_uses, .. } = *retention;
         Ok(self.prune_budget(Budget::Refusals, max_refusals).await?
@@ -41,8 +41,8 @@ impl SqliteStore {
             + self.prune_budget(Budget::Logins, max_events).await?)
     }
 
-    /// Removes the oldest events of each group that has more than its share of `max`, and then the oldest
-    /// of all, where there are more groups than `max`.
+    /// Removes the oldest events of each group that has more than its share of `max`. If there are
+    /// more groups than `max`, removes the oldest of all events too.
     async fn prune_budget(&self, budget: Budget, max: u64) -> Result<u64, StoreError> {
         let is_folded = budget.told_together_for().is_some();
         let condition = if is_folded { "fold IS NOT NULL" } else { "fold IS NULL" };
@@ -50,7 +50,8 @@ impl SqliteStore {
         let of_budget = format!("kind IN ({kinds}) AND {condition}");
         let all = of_budget.clone();
         let groups = self.read(move |connection| {
-            // Logins are spared an index, so they are not counted without need.
+            // Logins have no index of their own, so they are counted only when they may be too
+            // many.
             let at_most = if is_folded {
                 format!("SELECT count(*) FROM audit_events WHERE {of_budget}")
             } else {
@@ -105,7 +106,8 @@ impl SqliteStore {
     }
 }
 
-/// Removes a batch of rows of each group. Returns how many went, and what is left to remove.
+/// Removes a batch of rows of each group. Returns how many it removed, and which groups still have
+/// rows to remove.
 fn remove(
     connection: &Connection,
     delete: &str,
@@ -129,9 +131,10 @@ fn batch(surplus: u64) -> i64 {
     i64::try_from(surplus.min(BATCH)).unwrap_or(i64::MAX)
 }
 
-/// How many each may keep, so that all together keep at most `max`: who has less keeps all, and what
-/// it leaves is shared by the others. It is one at least, however many they are: what belongs to very
-/// many must not erase what is known of each.
+/// How many rows each group may keep, so that all groups together keep at most `max`. A group with
+/// fewer rows keeps them all, and the other groups share what it leaves over. Each group keeps at
+/// least one row, however many groups there are, so that a flood of groups never erases all that is
+/// known of one.
 fn fair_share(mut counts: Vec<u64>, max: u64) -> u64 {
     counts.sort_unstable();
     let (mut left, mut owners) = (max, counts.len() as u64);

@@ -1,4 +1,4 @@
-//! Invitations that let somebody back into an account.
+//! Invitations that recover an account.
 
 use std::time::Duration;
 
@@ -22,10 +22,11 @@ use crate::sqlite::{
     },
 };
 
-/// For how long after a recovery began somebody may have logged in before it was written.
+/// The longest time between the beginning of a recovery and its commit. Logins in between count as
+/// earlier.
 const LONGEST_RECOVERY: Duration = Duration::from_mins(1);
 
-/// Keeps the code in place of an unused one for the same account.
+/// Stores the code, in place of an unused one for the same account.
 pub(super) fn create(
     connection: &Connection,
     recovery: &Invitation,
@@ -34,7 +35,7 @@ pub(super) fn create(
     if let Some(username) = &recovery.username {
         let replaced = format!("DELETE FROM invitations WHERE {RECOVERS}");
         rows::execute(connection, &replaced, [username.as_str()])?;
-        // Somebody vouches for the account now.
+        // An administrator vouches for the account now.
         let keep = "UPDATE accounts SET unused_since = NULL WHERE username_folded = ?";
         rows::execute(connection, keep, [username.folded()])?;
     }
@@ -42,7 +43,7 @@ pub(super) fn create(
     audit::record(connection, event)
 }
 
-/// Lets the new secret in, and returns the keys that were revoked.
+/// Adds the new key or password, and returns the keys that were revoked.
 pub(super) fn recover(
     connection: &Connection,
     recovery: &AccountRecovery,
@@ -60,7 +61,8 @@ pub(super) fn recover(
     Ok(revoked)
 }
 
-/// Uses the code up. Returns the row of the account, and whether everything else is to be revoked.
+/// Marks the code as used. Returns the account's row id, and whether everything else is to be
+/// revoked.
 fn redeem(
     connection: &Connection,
     AccountRecovery { account_id, code_hash, event, .. }: &AccountRecovery,
@@ -100,8 +102,8 @@ fn shut_out(
     Ok(revoked)
 }
 
-/// Ends the tokens of every login up to here: the last one may have come while the new password was
-/// being made.
+/// Ends the tokens of all logins up to now: the last login may have come while the new password was
+/// being hashed.
 fn end_tokens(
     connection: &Connection,
     user_id: i64,

@@ -12,9 +12,9 @@ pub(in crate::sqlite) const COLUMNS: &str =
     "u.username, u.last_login, a.account_id, a.status, a.scopes, a.registered_at,
     (SELECT n.alias FROM account_aliases AS n WHERE n.user_id = a.user_id ORDER BY n.alias LIMIT 1)";
 
-/// The condition that the account has a name, on the same tables, and what it compares with.
+/// The SQL condition, on the same tables, that the account has this name; and the value to bind.
 pub(in crate::sqlite) fn is_called(name: &AccountName) -> (&'static str, Value) {
-    // Of several accounts that claim the key that it comes from, a fingerprint names none.
+    // A fingerprint names no account while several accounts claim the key with that fingerprint.
     const BY_ALIAS: &str = "a.user_id = (SELECT max(n.user_id) FROM account_aliases AS n
         WHERE n.alias = ? HAVING count(*) = 1)";
     match name {
@@ -36,7 +36,7 @@ pub(in crate::sqlite) fn find(
     first(connection, &select, [value], |row| read(row, 0))
 }
 
-/// Reads [`COLUMNS`], the first of which is the column `start` of `row`.
+/// Reads [`COLUMNS`], beginning at column `start` of `row`.
 pub(in crate::sqlite) fn read(row: &Row<'_>, start: usize) -> Result<Account, DbError> {
     let mut user = Columns::new(row, "users", start);
     let (username, last_login_at) =
@@ -53,7 +53,7 @@ pub(in crate::sqlite) fn read(row: &Row<'_>, start: usize) -> Result<Account, Db
     })
 }
 
-/// Writes down that the account of that row has just logged in.
+/// Records that the account with this row id has just logged in.
 pub(in crate::sqlite) fn note_login(
     connection: &Connection,
     user_id: i64,
@@ -63,7 +63,7 @@ pub(in crate::sqlite) fn note_login(
     execute(connection, update, (timestamp(now), user_id)).map(drop)
 }
 
-/// The row's id of an account.
+/// The row id of an account.
 pub(in crate::sqlite) fn user_id(
     connection: &Connection,
     id: AccountId,

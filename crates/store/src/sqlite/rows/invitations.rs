@@ -13,7 +13,7 @@ use crate::sqlite::error::DbError;
 /// What [`read`] expects.
 pub(in crate::sqlite) const COLUMNS: &str =
     "code_hash, purpose, username, scopes, created_at, expires_at, used_at";
-/// The condition that an invitation is an unused one to recover the account of that name.
+/// The SQL condition that an invitation is unused and recovers the account with that name.
 pub(in crate::sqlite) const RECOVERS: &str =
     "username = ? AND purpose <> 'register' AND used_at IS NULL";
 

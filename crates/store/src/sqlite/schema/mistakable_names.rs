@@ -43,7 +43,7 @@ pub(super) fn rename(connection: &Connection, now: UnixTime) -> rusqlite::Result
     Ok(())
 }
 
-/// A name that nobody has. Who foresaw the first may have taken it.
+/// A name that nobody has. The obvious choice may have been taken by somebody who foresaw it.
 fn free_name(connection: &Connection, user_id: i64) -> rusqlite::Result<String> {
     let mut name = format!("renamed-{user_id}");
     for next in 2_u64.. {

@@ -3,7 +3,7 @@
 use countersign_protocol::UnixTime;
 use rusqlite::Connection;
 
-/// Lets them wait to be used from now on, so that nobody loses an account by the upgrade itself.
+/// Their time to be used begins now, so that nobody loses an account by the upgrade itself.
 /// Accounts with a fingerprint were invited.
 pub(super) fn mark(connection: &Connection, now: UnixTime) -> rusqlite::Result<()> {
     let update = "UPDATE accounts SET unused_since = ?

@@ -49,18 +49,16 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
     let path = std::path::absolute(path)
         .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
     let failed = |error| classify(&path, error);
-    let started = |source| OpenError::Io { path: path.clone(), source };
+    let unusable = |source| OpenError::Io { path: path.clone(), source };
 
     let _turn = enter(&path, options.mode)?;
     // No server can start while this process holds the turn.
-    let is_served =
-        is_locked(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    let is_served = is_locked(&path).map_err(unusable)?;
     let lacked_log = !is_served && check_log(&path, options)?;
     if options.mode == OpenMode::Existing && Disk::of(&path).is_ok_and(|disk| disk.is_read_only) {
         return open_read_only(&path, options);
     }
-    // Done before any connection is made: closing a descriptor of the file releases all locks of
-    // the process on it.
+    // Before any connection: closing a descriptor of the file releases all locks on it.
     let claim = options.is_server.then(|| claim(&path)).transpose()?;
     let log = if options.is_server { inspect_log(&path) } else { LogReport::default() };
     let mut writer = connect(&path, Access::Write, options.busy_timeout).map_err(failed)?;
@@ -86,13 +84,14 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
     let installation = read_installation(&writer, &path)?;
     let place = Arc::new(Place::of(&path));
     Ok(SqliteStore {
-        readers: Threads::readers("sqlite-reader", options.read_queue, readers).map_err(started)?,
-        folder: match folders {
-            folders if folders.is_empty() => None,
-            folders => Some(Threads::readers("sqlite-folder", 1, folders).map_err(started)?),
-        },
+        readers: Threads::readers("sqlite-reader", options.read_queue, readers)
+            .map_err(unusable)?,
+        folder: (!folders.is_empty())
+            .then(|| Threads::readers("sqlite-folder", 1, folders))
+            .transpose()
+            .map_err(unusable)?,
         writer: Writer::start(writer, Arc::clone(&place), options.write_queue, options.is_server)
-            .map_err(started)?,
+            .map_err(unusable)?,
         _claim: claim,
         data_version: AtomicI64::new(data_version),
         busy_timeout: options.busy_timeout,

@@ -1,4 +1,4 @@
-//! Challenges: fresh values that the server made and that must come back signed.
+//! Challenges: fresh values that the server makes and that must come back signed.
 
 pub mod mutual;
 pub mod sealed;

@@ -1,4 +1,4 @@
-//! Who a stranger is, as far as limits can tell: the network that a request came from.
+//! The network that a request came from: all that limits know of a client that has proven nothing.
 
 use std::{
     fmt,

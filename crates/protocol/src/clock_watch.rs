@@ -7,7 +7,7 @@ use std::{
 
 use crate::UnixTime;
 
-/// A difference that is no jump: clocks are slewed.
+/// Smaller differences are no jump: clocks are adjusted a little all the time.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Compares the time of day with the monotonic clock, which never jumps.
@@ -19,12 +19,12 @@ pub struct ClockWatch(Mutex<(UnixTime, Duration)>);
 pub enum Jump {
     /// To later.
     Forward(Duration),
-    /// To earlier: what has ended may seem not to have.
+    /// To earlier: what has already expired may seem valid again.
     Back(Duration),
 }
 
 impl ClockWatch {
-    /// From a moment on at which both clocks were read.
+    /// Starts from a moment at which both clocks were read.
     pub const fn new(now: UnixTime, monotonic: Duration) -> Self {
         Self(Mutex::new((now, monotonic)))
     }

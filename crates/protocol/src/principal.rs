@@ -12,8 +12,8 @@ use crate::{
 pub struct Principal {
     /// The account that acts.
     pub account_id: AccountId,
-    /// What the account is called, for people to read: as the token, or else the issuer, says it. A
-    /// token keeps the name of its login. `account_id` is what never changes.
+    /// The account's name, for people to read: from the token, or else from the issuer. A token
+    /// keeps the name that the account had at the login; only `account_id` never changes.
     pub username: Option<Username>,
     /// The key that signed this request. None with [`ProofKind::Bearer`], which proves no key.
     pub key: Option<ProvenKey>,
@@ -38,7 +38,7 @@ pub struct Principal {
 pub struct Actor {
     /// The account.
     pub account_id: AccountId,
-    /// What it is called, where that is at hand.
+    /// Its name, where it is known without another look-up.
     pub username: Option<Username>,
     /// The credential, which names the device; none where no key was proven.
     pub key: Option<Thumbprint>,
@@ -62,8 +62,8 @@ impl From<&Principal> for Actor {
 pub struct Coverage {
     /// Where the signature may be used.
     pub target: CoveredTarget,
-    /// The SHA-256 of the body that it was made for, if it says so. Whoever needs the body to be
-    /// covered compares it.
+    /// The SHA-256 of the body that it was made for, if it says so. A resource that needs the body
+    /// to be covered compares it.
     pub body: Option<[u8; 32]>,
 }
 
@@ -108,7 +108,7 @@ pub enum ProofKind {
     SelfSigned,
     /// A signature over a nonce of the server and the session's JWT.
     SignedMessage,
-    /// None: a token that whoever holds it may use.
+    /// None: anybody who holds the token may use it.
     Bearer,
 }
 

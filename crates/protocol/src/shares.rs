@@ -1,4 +1,4 @@
-//! Places in something finite, of which each owner may hold a share.
+//! A fixed number of places. Each owner may hold only some of them.
 
 use std::{
     collections::HashMap,
@@ -8,12 +8,12 @@ use std::{
 
 use thiserror::Error;
 
-/// A number of places, of which one owner may hold some and not all.
+/// A fixed number of places, of which each owner may hold only some.
 ///
 /// For everything that strangers can use up: connections, bodies under way, places in a queue. A
 /// place is taken before the resource is, and given back when the [`Place`] is dropped.
 ///
-/// *Failure direction.* Without a free place, and without one in the owner's share, it refuses.
+/// *Failure direction.* It refuses when no place is free, and when the owner's share is used up.
 ///
 /// *Memory.* One entry for each owner that holds a place: never more than there are places.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ struct Taken<K> {
 }
 
 impl<K: Eq + Hash + Clone> Shares<K> {
-    /// `places` in all, of which one owner may hold `each`.
+    /// `places` in all; one owner may hold `each` of them.
     pub fn new(places: usize, each: usize) -> Self {
         let taken = Taken { places: 0, by_owner: HashMap::new() };
         Self { places, each, taken: Mutex::new(taken) }
@@ -77,7 +77,7 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         }
     }
 
-    /// No code that holds the lock leaves the counts half changed.
+    /// Code that holds the lock never leaves the counts half changed.
     fn lock(&self) -> MutexGuard<'_, Taken<K>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,7 +103,7 @@ pub enum NoPlace {
     /// This owner holds as many as one may.
     #[error("this client holds its whole share")]
     ShareUsedUp,
-    /// All of them together hold every place.
+    /// Every place is taken, by all owners together.
     #[error("every place is taken")]
     AllTaken,
 }

@@ -1,4 +1,4 @@
-//! What the unit tests of this crate share: fixed keys, and tokens made by hand.
+//! Fixed keys and hand-made tokens for the unit tests of this crate.
 
 use serde_json::{Map, Value};
 
@@ -60,13 +60,13 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A token with exactly these bytes as header and payload, proper or not, and a good signature.
+/// A token with exactly these bytes as header and payload, valid or not, and a good signature.
 pub(crate) fn sign_bytes(key: &PrivateKey, header: &[u8], payload: &[u8]) -> String {
     let input = format!("{}.{}", base64url::encode(header), base64url::encode(payload));
     sign_input(key, &input)
 }
 
-/// `input` with a good signature, whatever it is.
+/// Any `input`, with a good signature.
 pub(crate) fn sign_input(key: &PrivateKey, input: &str) -> String {
     let signature = key.sign(key.algorithm(), input.as_bytes()).unwrap();
     format!("{input}.{}", base64url::encode(&signature))

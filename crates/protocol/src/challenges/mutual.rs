@@ -15,11 +15,11 @@ use crate::{
 
 /// Decimal digits of a number. It fits into a raw block of an RSA key of 512 bits.
 pub const DIGITS: usize = 52;
-/// How long a number may come back.
+/// For how long the server accepts a number after making it.
 pub const LIFETIME: Duration = Duration::from_mins(1);
 
-/// The part of the time that a number carries: milliseconds, modulo 65 536. All of it is known,
-/// because no number lives that long.
+/// The part of the time that a number carries: milliseconds, modulo 65 536. That is enough to tell
+/// when it was made, because no number lives that long.
 const TIME: usize = 2;
 const SALT: usize = 3;
 /// How many bytes an ECDSA signature in DER has at most beyond the two numbers (RFC 3279 §2.2.3).
@@ -159,13 +159,13 @@ impl<'a> Proposal<'a> {
         }
     }
 
-    /// In how many ways [`Self::signs`] compares with a number.
+    /// How many verifications [`Self::signs`] needs to compare it with one number.
     pub fn forms(key: &PublicKey) -> u32 {
         if key.key_type() == KeyType::Rsa { 3 } else { 1 }
     }
 
     /// The number that it holds in the raw form under the private half of `key`, if it does.
-    /// Whether the number is a good one is for [`MutualChallenges::recognise`] to say.
+    /// [`MutualChallenges::recognise`] says whether the server made that number.
     pub fn recover(self, key: &PublicKey) -> Option<Number> {
         Number::parse(&raw_rsa::recover(key, self.0).ok()?)
     }

@@ -1,12 +1,12 @@
 //! JSON objects sealed for the server: AES-128-CBC with PKCS#7 padding (NIST SP 800-38A, RFC 5652
 //! §6.3) under a key that is sealed with RSA-OAEP (RFC 8017 §7.1; SHA-256, MGF1 with SHA-256).
 //!
-//! Nothing here authenticates the ciphertext, so whoever has one can alter it and watch what
-//! becomes of that. What keeps them from learning anything: every failure is one and the same
-//! error, and every attempt does all the work. Where the key does not open, the decryption goes on
-//! with a random one. The padding is checked without a branch, and what lies before it is read as
-//! JSON even when it is wrong. The caller must in the same way not show whether the opened object
-//! was good for anything, or that would be the oracle.
+//! Nothing here authenticates the ciphertext, so anybody who has one can alter it and watch how the
+//! server reacts. They learn nothing, because every failure is the same error and every attempt
+//! does all the work: where the sealed key does not open, decryption goes on with a random key; the
+//! padding is checked without a branch; and the text before the padding is read as JSON even when
+//! the padding is wrong. The caller must not show either whether it could use the opened object, or
+//! that would be the oracle.
 
 use aws_lc_rs::{
     cipher::{
@@ -59,7 +59,8 @@ impl OpeningKey {
     }
 
     /// Opens an object that has exactly `members`, all of them strings, and returns these in the
-    /// same order. `decoy` is 16 random bytes, the key with which to go on where there is none.
+    /// same order. `decoy` is 16 random bytes: the key to go on with when the sealed key does not
+    /// open.
     ///
     /// # Errors
     /// [`DoesNotOpen`], whatever is wrong.
@@ -69,7 +70,7 @@ impl OpeningKey {
         members: [&str; N],
         decoy: [u8; BLOCK],
     ) -> Result<[Zeroizing<String>; N], DoesNotOpen> {
-        // What is public may show: these are the sender's own words.
+        // These checks may stop early: they show only what the sender knows already.
         let key = base64::decode_wrapped(sealed.key)
             .ok()
             .filter(|key| key.len() == self.0.key_size_bytes());
@@ -146,7 +147,8 @@ fn encrypt(
     iv: [u8; BLOCK],
     text: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Unspecified> {
-    // A whole block more where the text needs none, so that the last byte always says how much.
+    // A text of whole blocks gets one more block, so that the last byte always says how much to
+    // remove.
     let padding = BLOCK - text.len() % BLOCK;
     let mut blocks = Zeroizing::new(Vec::with_capacity(text.len() + padding));
     blocks.extend_from_slice(text);
@@ -169,9 +171,9 @@ fn decrypt(key: &[u8; BLOCK], iv: [u8; BLOCK], blocks: &mut [u8]) -> bool {
         .is_ok()
 }
 
-/// The length of `text`, at least one block, without its padding, and whether that was right: 1 to
-/// 16 bytes, each of which says how many they are. All of the last block is looked at, whatever it
-/// says. Wrong padding counts as none.
+/// The length of `text` (at least one block) without its padding, and whether the padding was
+/// right: 1 to 16 bytes, each with their number as its value. The whole last block is always looked
+/// at. Wrong padding counts as no padding.
 fn unpadded(text: &[u8]) -> (usize, Choice) {
     let Some((_, last)) = text.split_last_chunk::<BLOCK>() else { return (0, Choice::from(0)) };
     let says = last[BLOCK - 1];

@@ -17,7 +17,7 @@ const HMAC_INFO: &[u8] = b"countersign/hmac/1/";
 pub struct SecretBytes(Box<Zeroizing<[u8; 32]>>);
 
 impl SecretBytes {
-    /// What `fill` writes into the place, which is all zeros before.
+    /// The bytes that `fill` writes; it gets 32 zeros.
     pub fn filled(fill: impl FnOnce(&mut [u8; 32])) -> Self {
         let mut place = Box::new(Zeroizing::new([0; 32]));
         fill(&mut place);
@@ -40,8 +40,8 @@ impl SecretBytes {
     }
 }
 
-/// A 256-bit secret from which the keys for all purposes come, and that does nothing else: a cipher
-/// would keep another copy of it.
+/// A 256-bit secret from which the keys for all purposes are derived. It does nothing else, because
+/// a cipher would keep another copy of it.
 pub struct RootKey(SecretBytes);
 
 impl RootKey {

@@ -1,4 +1,4 @@
-//! The numbers that a public key consists of, and what follows from them alone.
+//! The numbers that a public key consists of, and the forms and checks that need nothing else.
 
 use serde_json::{Map, Value};
 
@@ -67,7 +67,7 @@ impl Components {
         }
     }
 
-    /// What the cryptographic library does not check, or only at each use.
+    /// Checks what the cryptographic library does not, or only at each use.
     pub(super) fn check(&self, policy: &KeyPolicy) -> Result<(), KeyError> {
         match self {
             Self::Ed25519 { x } if !ed25519::is_canonical(x) => Err(KeyError::NonCanonicalPoint),

@@ -1,15 +1,16 @@
-//! What verifying costs, and how much of it one request gets.
+//! What verifying a signature costs, and how much of that one request may use.
 //!
-//! Who registers keys decides how many of them a wrong signature must be compared with, and how
-//! long each comparison takes. So what one request may cost is counted in verifications by an
-//! ordinary key, and no request gets more than [`VERIFICATIONS`] of them, whoever it names.
+//! Clients choose the keys that they register. So they decide with how many keys a wrong signature
+//! must be compared, and how long each comparison takes. The cost of a request is therefore counted
+//! in verifications by an ordinary key, and no request gets more than [`VERIFICATIONS`], whichever
+//! account it names.
 
 use super::{Algorithm, KeyType, PublicKey};
 
 /// What one request may cost at most: as many verifications as this by ordinary keys.
 ///
-/// It suffices for every key of an account with sixteen ordinary ones, and for four of the most
-/// expensive. Who has more names the key (`kid`).
+/// That is enough for an account with sixteen ordinary keys, or with four of the most expensive
+/// ones. A client whose account has more names the key that signed (`kid`).
 pub const VERIFICATIONS: u32 = 16;
 
 /// How many verifications one request has left.
@@ -23,8 +24,8 @@ impl Default for Verifications {
 }
 
 impl Verifications {
-    /// Takes what comparing a signature by `key` in `forms` ways costs. `false`, and nothing is
-    /// taken, when so much is not left; a whole budget suffices for any one key.
+    /// Takes the cost of comparing a signature with `key` in `forms` ways. Returns `false` and
+    /// takes nothing when less than that is left. A whole budget is enough for any one key.
     pub fn afford(&mut self, key: &PublicKey, forms: u32) -> bool {
         let cost = (key.cost() * forms).min(VERIFICATIONS);
         self.0.checked_sub(cost).map(|left| self.0 = left).is_some()
@@ -37,8 +38,8 @@ impl Verifications {
 }
 
 impl PublicKey {
-    /// What one verification costs, in those by an ordinary key: Ed25519, P-256, or RSA of up to
-    /// 2048 bits. Measured, and rounded up.
+    /// What one verification costs, counted in verifications by an ordinary key (Ed25519, P-256, or
+    /// RSA of up to 2048 bits). Measured, and rounded up.
     pub fn cost(&self) -> u32 {
         match (self.key_type(), self.rsa_bits().unwrap_or_default()) {
             (KeyType::EcP384, _) | (KeyType::Rsa, 2049..=4096) => 4,

@@ -1,8 +1,8 @@
-//! Keys that nobody has: verifying with one takes the time that verifying takes.
+//! Keys that nobody has. Verifying with one takes as long as verifying with a real key.
 //!
 //! They stand in for the keys of accounts that do not exist, so that an unknown account costs what
-//! a wrong signature costs. Their private halves were never kept; and should a signature be by one
-//! of them after all, it proves nothing, because a decoy belongs to no account.
+//! a wrong signature costs. Their private halves were never kept. Even a signature by one of them
+//! would prove nothing, because a decoy belongs to no account.
 
 use std::sync::LazyLock;
 

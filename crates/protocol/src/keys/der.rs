@@ -1,5 +1,5 @@
-//! The little of DER (ITU-T X.690 §10) that keys are written in: definite, minimal lengths below
-//! 64 KiB, single-byte tags.
+//! The part of DER (ITU-T X.690 §10) that keys are written in: definite, minimal lengths below 64
+//! KiB, single-byte tags.
 
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;
@@ -81,8 +81,8 @@ fn read_length(der: &[u8]) -> Result<(usize, &[u8]), Malformed> {
     }
 }
 
-/// One element whose content is `parts`, one after the other: less than 64 KiB in all, which
-/// every key that was read here is.
+/// One element whose content is `parts`, one after the other. All of it is below 64 KiB, like every
+/// key that this module has read.
 pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut der = Vec::with_capacity(length + 4);

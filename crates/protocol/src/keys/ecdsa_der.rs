@@ -8,8 +8,8 @@ use super::{
 };
 
 impl PublicKey {
-    /// As [`PublicKey::verify`] with ES256 or ES384, whichever is the key's, but for a signature
-    /// that is an `Ecdsa-Sig-Value` in DER (RFC 3279 §2.2.3). JWS does not know that form.
+    /// As [`PublicKey::verify`] with the key's own algorithm (ES256 or ES384), but for a signature
+    /// in the form `Ecdsa-Sig-Value` in DER (RFC 3279 §2.2.3). JWS does not know that form.
     ///
     /// # Errors
     /// [`BadSignature`] when it does not verify, or the key is not an EC key.

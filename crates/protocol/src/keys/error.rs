@@ -101,7 +101,7 @@ pub enum KeyError {
          supported (Ed25519, ECDSA P-256 and P-384, and RSA are)"
     )]
     OpenSshUnreadable,
-    /// A private key in the format of OpenSSH, where only the others are read.
+    /// A private key in OpenSSH's own format, which is not read here.
     #[error(
         "this is a private key in the format of OpenSSH, which is not read here; \
          write it as PEM (ssh-keygen -p -m PEM works for RSA and EC keys, in place: use a copy)"
@@ -212,7 +212,7 @@ pub enum SignError {
     /// The cryptographic library refused.
     #[error("the cryptographic library could not sign")]
     Failed,
-    /// What is to be signed is no JSON, which is a mistake in its type.
+    /// The value to be signed cannot be written as JSON: a mistake in its Rust type.
     #[error("the payload cannot be written as JSON")]
     Payload,
     /// The algorithm needs another kind of key.

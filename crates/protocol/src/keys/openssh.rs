@@ -23,8 +23,8 @@ pub(super) fn read_public(line: &str) -> Result<Components, KeyError> {
     read_blob(kind, &blob).ok_or(KeyError::OpenSshUnsupported)?
 }
 
-/// The key of a blob that says once more of which `kind` it is. `None` when it is damaged or of
-/// another kind.
+/// The key in a blob, which repeats the `kind` of the key. `None` when it is damaged or of another
+/// kind.
 fn read_blob(kind: &str, blob: &[u8]) -> Option<Result<Components, KeyError>> {
     let mut rest = blob;
     if string(&mut rest)? != kind.as_bytes() {

@@ -30,7 +30,7 @@ static PS256_MAX_SALT: RsaSignatureEncoding =
 /// A key pair. It can be neither printed nor cloned.
 pub struct PrivateKey {
     pair: KeyPair,
-    /// Written once, when writing it can still fail.
+    /// Written when the key is made, because that can fail.
     pkcs8: Zeroizing<Vec<u8>>,
     public_key: PublicKey,
 }

@@ -2,8 +2,8 @@
 //! `DigestInfo` that makes it a signature of a hash (RFC 2313 §8.1; RFC 8017 §9.2 less steps 1 and
 //! 2). It is what Java's `Cipher("RSA")` does with a private key.
 //!
-//! Who holds the public key recovers the message, and knows thereby who sent it. The padding is
-//! checked strictly; a caller must only ever accept messages that it made itself.
+//! Anybody who has the public key can recover the message, and then knows who sent it. The padding
+//! is checked strictly. A caller must accept only messages that it made itself.
 
 #![expect(unsafe_code, reason = "aws-lc-rs has no safe form of this operation")]
 

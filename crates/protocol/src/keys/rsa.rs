@@ -8,7 +8,7 @@ const MIN_RS256_BITS: u32 = 1024;
 const MIN_PS256_BITS: u32 = 2048;
 /// The largest modulus, in bits, that any algorithm here verifies with.
 const MAX_BITS: u32 = 8192;
-/// The exponent that practically all keys have, and the smallest one (FIPS 186-5 §5.1).
+/// The exponent of practically all keys, and the smallest allowed (FIPS 186-5 §5.1).
 const USUAL_EXPONENT: u64 = 65_537;
 /// The largest exponent of any key that was ever let in: below 2³³.
 const MAX_EXPONENT: u64 = (1 << 33) - 1;
@@ -26,8 +26,9 @@ const ROCA_PRIMES: [u32; 38] = [
 /// Whatever it allows, keys above 8192 bits are refused, keys below 2048 bits only verify RS256,
 /// and keys below 1024 bits have no algorithm at all.
 ///
-/// Whoever registers a key decides what verifying with it costs, also for signatures that are
-/// wrong: the square of the modulus, times the length of the exponent. So both have a bound.
+/// The client that registers a key decides how much each verification with it costs, even for wrong
+/// signatures: the cost grows with the square of the modulus and the length of the exponent. So
+/// both have a bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPolicy {
     /// The smallest modulus in bits; 2048 by default.
@@ -46,12 +47,14 @@ impl Default for KeyPolicy {
 }
 
 impl KeyPolicy {
-    /// Lets in whatever any policy ever let in: for keys that were stored under another one.
+    /// Accepts every key that any policy has ever accepted: for keys that were stored under an
+    /// earlier policy.
     pub const ANY: Self =
         Self { min_rsa_bits: 0, max_rsa_bits: MAX_BITS, max_rsa_exponent: MAX_EXPONENT };
 
-    /// The same, where a modulus counts by its bytes: for a least size of 2048 bits, one of 2041 will
-    /// do. The product of two primes of 1024 bits may have 2047, and some generators leave it so.
+    /// The same, but the size of a modulus is rounded up to whole bytes: where 2048 bits are
+    /// required, 2041 will do. The product of two primes of 1024 bits may have 2047 bits, and some
+    /// generators leave it so.
     #[must_use]
     pub const fn by_whole_bytes(self) -> Self {
         let min_rsa_bits = match self.min_rsa_bits.div_ceil(8).checked_sub(1) {
@@ -91,7 +94,7 @@ impl KeyPolicy {
         Ok(())
     }
 
-    /// As [`KeyPolicy::check_size`], for keys that are to sign.
+    /// As [`KeyPolicy::check_size`], for keys that will be used to sign.
     pub(super) fn check_signing_size(&self, bits: u32) -> Result<(), KeyError> {
         let min_rsa_bits = self.min_rsa_bits.max(MIN_SIGNING_BITS);
         Self { min_rsa_bits, ..*self }.check_size(bits)

@@ -51,8 +51,8 @@ pub(super) fn read(spki: &[u8]) -> Result<Components, KeyError> {
     Ok(components)
 }
 
-/// Reads what a label or the lack of one cannot be trusted to tell apart: a `SubjectPublicKeyInfo`
-/// or an `RSAPublicKey`. Their first elements differ, so nothing is both.
+/// Reads a `SubjectPublicKeyInfo` or an `RSAPublicKey`, whatever the label says: labels are often
+/// wrong or missing. The first elements of the two differ, so no text is both.
 pub(super) fn read_either(der: &[u8]) -> Result<Components, KeyError> {
     read_pkcs1(der).or_else(|_| read(der))
 }
@@ -134,7 +134,8 @@ fn recognize(der: &[u8]) -> Option<KeyError> {
     match content.peek()? {
         // PKCS#8, RSAPrivateKey and ECPrivateKey begin with a version; RSAPublicKey with a modulus.
         der::INTEGER if content.unsigned().ok()?.len() <= 1 => Some(KeyError::PrivateKey),
-        // A certificate begins with the part that is signed, and that with a version or a number.
+        // A certificate begins with the signed part, and that part begins with a version or a
+        // serial number.
         der::SEQUENCE => match content.enter(der::SEQUENCE).ok()?.peek()? {
             der::CONTEXT_0 | der::INTEGER => Some(KeyError::Certificate),
             _ => None,

@@ -1,4 +1,5 @@
-//! What is this text? Keys come in many forms; each is recognised, and what is no key is named.
+//! What is this text? Recognises the many forms of keys, and names the common things that are no
+//! key.
 
 use zeroize::Zeroizing;
 
@@ -11,7 +12,7 @@ pub const MAX_KEY_TEXT: usize = 16 * 1024;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The first byte of every DER structure that a key is.
+/// The first byte of a key in DER.
 const DER_SEQUENCE: u8 = 0x30;
 
 /// The text of a key, by its form. Its content has not been looked at.
@@ -38,7 +39,7 @@ impl<'a> KeyText<'a> {
         if text.is_empty() {
             Err(KeyError::Empty)
         } else if text.starts_with('{') {
-            // JSON has no byte order mark (RFC 8259 §8.1), which its reader says.
+            // JSON has no byte order mark (RFC 8259 §8.1); the JSON reader refuses it.
             Ok(Self::Json(marked))
         } else if text.contains("-----BEGIN") || text.starts_with("-----") {
             Ok(Self::Pem(text))

@@ -25,8 +25,8 @@ impl Thumbprint {
         Self(bytes)
     }
 
-    /// Of the JWK with these members, which are the required ones in the order of RFC 7638 §3.3. No
-    /// value needs escaping: all are base64url or plain names.
+    /// The thumbprint of the JWK with these members: the required ones, in the order of RFC 7638
+    /// §3.3. No value needs escaping: all are base64url or plain names.
     pub(super) fn of_members<'a, V: AsRef<str>>(
         members: impl Iterator<Item = (&'a str, V)>,
     ) -> Self {

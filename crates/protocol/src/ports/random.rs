@@ -18,7 +18,7 @@ pub fn random_bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
 }
 
 /// Random values that are drawn many at a time, because a draw costs more than its bytes. For ids
-/// and nonces, of which each is given away as soon as it is taken.
+/// and nonces, which are handed out as soon as they are taken.
 pub struct DrawnAhead<const N: usize> {
     random: Arc<dyn Random>,
     drawn: Mutex<Vec<[u8; N]>>,

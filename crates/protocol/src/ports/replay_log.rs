@@ -21,7 +21,7 @@ pub trait ReplayLog: Send + Sync {
     /// of concurrent calls with the same digest exactly one gets the receipt.
     ///
     /// # Errors
-    /// When it was used before, that cannot be told, or the owner's share is used up.
+    /// When it was used before, when that is not known, or when the owner's share is used up.
     fn check_and_insert(
         &self,
         entry: ReplayEntry,

@@ -22,7 +22,7 @@ pub fn sign(key: &PrivateKey, session: &OfferedSession<'_>) -> Result<Vec<u8>, S
     }
 }
 
-/// In how many ways [`verify`] may compare a signature with one key.
+/// How many verifications [`verify`] may need to compare a signature with one key.
 pub const FORMS: u32 = 2;
 
 /// Whether `signature` has the length of what `key` makes, so that it is worth comparing.

@@ -102,7 +102,7 @@ impl<'a> PresentedSelfSigned<'a> {
         self.0.kid()
     }
 
-    /// The algorithm that it claims to be signed with.
+    /// The algorithm that it says it is signed with.
     pub fn algorithm(&self) -> Algorithm {
         self.0.algorithm()
     }
@@ -143,7 +143,7 @@ impl<'a> PresentedSelfSigned<'a> {
         let thumbprint = key.thumbprint();
         let jwt =
             SelfSigned { thumbprint, issued_at, expires_at, names_server, body_hash, body_sha256 };
-        // Not over the signature: whoever sees one by ECDSA can make another from it.
+        // Without the signature: from an ECDSA signature anybody can make another valid one.
         let digest = sha256(&[b"self-signed\0", thumbprint.as_bytes(), signed.as_bytes()]);
         let entry = ReplayEntry { digest, forget_at: expires_at + expected.skew, epoch: 0 };
         Ok(Unspent::new(jwt, entry))
@@ -156,14 +156,14 @@ impl<'a> PresentedSelfSigned<'a> {
 
 impl Unspent<SelfSigned> {
     /// Opens the value without recording it, for policies under which a self-signed JWT may be used
-    /// until it expires. Whoever sees one can use it for as long.
+    /// until it expires. Anybody who sees one can use it for as long.
     pub fn until_expiry(self) -> SelfSigned {
         self.into_reusable()
     }
 }
 
-/// Who issued it: the account, if anybody. RFC 7523 assertions stay what they are; but what names an
-/// API elsewhere in `aud`, and nobody else, is none.
+/// Refuses a JWT that the server itself issued, and an RFC 7523 assertion for the server: one with
+/// `iss`, `aud` and `jti`. A JWT for an API elsewhere is no assertion.
 fn check_issuer(
     claims: Claims<'_>,
     expected: &SelfSignedExpectations<'_>,
@@ -179,7 +179,7 @@ fn check_issuer(
     Ok(())
 }
 
-/// Nobody else may be among the audience: whoever is could use the JWT here in the client's name.
+/// Nobody else may be among the audience: they could use the JWT here in the client's name.
 fn check_audience(
     claims: Claims<'_>,
     expected: &SelfSignedExpectations<'_>,
@@ -256,13 +256,13 @@ pub enum SelfSignedError {
     /// `tha` is not an accepted hash of the body.
     #[error("tha does not match the request's body")]
     BodyHash,
-    /// There is a `tha`, but whoever verifies does not have the body.
+    /// There is a `tha`, but the verifier does not have the body.
     #[error("tha covers the body, which is not seen here; sign a JWT without tha")]
     BodyUnseen,
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// Its time is over.
+    /// It has expired.
     #[error("the JWT has expired by the clock here, which the Date header tells; check the clock")]
     Expired,
     /// It names the server as its issuer.

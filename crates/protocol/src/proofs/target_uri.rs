@@ -56,9 +56,9 @@ impl TargetUri {
         Ok(Self { text, path_at: self.path_at })
     }
 
-    /// The same for the path of a request that was received. Dot segments are refused: whoever routes
-    /// the request may not take them out, and so serve another resource than the one that the normal
-    /// form names.
+    /// The same for the path of a request that was received. Dot segments are refused: a router
+    /// that does not remove them would serve another resource than the one that the normal form
+    /// names.
     ///
     /// # Errors
     /// When `path` is not an absolute path, or has dot segments.

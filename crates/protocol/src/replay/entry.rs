@@ -10,8 +10,8 @@ pub struct ReplayEntry {
     /// From this moment on, the value is refused for its age, so the log need not know it.
     pub forget_at: UnixTime,
     /// The epoch of the nonce that the value carries
-    /// ([`NonceSealer`](crate::challenges::sealed::NonceSealer)): it was made in it, and so never used
-    /// before. 0 for what carries none.
+    /// ([`NonceSealer`](crate::challenges::sealed::NonceSealer)). The value was made in that epoch,
+    /// so it cannot have been used before it. 0 for a value without a nonce.
     pub epoch: u64,
 }
 

@@ -39,9 +39,9 @@ const KEY_LEN: usize = 16;
 /// Each owner has a share of the room, so that nobody alone can fill it.
 ///
 /// *Failure direction.* It refuses whenever it cannot tell: when it is full, when the owner's share
-/// is used up, and when the clock has gone back behind what it has already forgotten. It keeps the first 16 bytes of each digest; two
-/// entries that share them, which happens to one pair in 2¹²⁸, count as one, so that the second is
-/// refused.
+/// is used up, and when the clock has gone back behind what it has already forgotten. It keeps the
+/// first 16 bytes of each digest; two entries that share them (one pair in 2¹²⁸) count as one, so
+/// the second is refused.
 ///
 /// *Memory.* An entry takes 20 to 39 bytes, depending on how full its table is, and up to 58 for the
 /// moment in which the table grows; what counts the shares of owners takes half a megabyte, however
@@ -63,11 +63,11 @@ pub struct MemoryReplayLog {
 #[derive(Default)]
 struct Shard {
     buckets: BTreeMap<u64, Bucket>,
-    /// What ended up to then may have been forgotten.
+    /// Entries that ended up to then may have been forgotten.
     forgotten_until: UnixTime,
     /// The present epoch of nonces.
     epoch: u64,
-    /// What was made in it and ended up to then may have been forgotten.
+    /// Entries of this epoch that ended up to then may have been forgotten.
     forgotten_in_epoch: UnixTime,
 }
 
@@ -78,8 +78,8 @@ struct Bucket {
 }
 
 impl MemoryReplayLog {
-    /// An empty one with room for `capacity` entries, of which one owner may hold `share`; `hashing`
-    /// is keyed at random.
+    /// An empty memory with room for `capacity` entries. One owner may hold `share` of them.
+    /// `hashing` is keyed at random.
     pub fn new(capacity: u64, share: u64, hashing: RandomState) -> Self {
         Self {
             capacity,
@@ -91,11 +91,11 @@ impl MemoryReplayLog {
         }
     }
 
-    /// Records `entry` as used, at `now`, and counts it against the share of `owner`; of concurrent
-    /// calls with one digest exactly one succeeds.
+    /// Records `entry` as used at `now`, and counts it against the share of `owner`. Of concurrent
+    /// calls with the same digest exactly one succeeds.
     ///
     /// # Errors
-    /// When it was used before, that cannot be told, or the owner's share is used up.
+    /// When it was used before, when that is not known, or when the owner's share is used up.
     pub fn record(
         &self,
         entry: ReplayEntry,
@@ -124,8 +124,8 @@ impl MemoryReplayLog {
         Ok(SpentReceipt::recorded(entry))
     }
 
-    /// Remembers `entry`, which another memory has recorded as used, however many there are, and counts
-    /// it against the share of `owner`.
+    /// Remembers `entry`, which another memory has recorded as used, even if there is no room left,
+    /// and counts it against the share of `owner`.
     pub fn learn(&self, entry: ReplayEntry, owner: ReplayOwner, now: UnixTime) {
         self.free_expired(now);
         let key = key_of(&entry);
@@ -139,9 +139,10 @@ impl MemoryReplayLog {
         }
     }
 
-    /// The clock was set back to `now`, and from here on nonces are of the epoch `epoch`. What carries
-    /// one of these cannot have been used before, whatever was forgotten, and is recorded again. All
-    /// else is refused until the clock has passed what was forgotten. Nothing is forgotten by this.
+    /// The clock was set back to `now`, and nonces are of the epoch `epoch` from now on. A value
+    /// with such a nonce cannot have been used before, whatever was forgotten, so it can be
+    /// recorded. Every other value is refused until the clock has passed the time up to which
+    /// entries were forgotten. Nothing is forgotten by this call.
     pub fn begin_epoch(&self, epoch: u64, now: UnixTime) {
         for shard in &self.shards {
             let mut shard = lock(shard);
@@ -260,7 +261,7 @@ impl From<NotRecorded> for ReplayError {
     }
 }
 
-/// No code that holds a lock leaves a part half changed, so one that panicked there did no harm.
+/// Code that holds a lock never leaves its data half changed, so a panic there did no harm.
 fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
     part.lock().unwrap_or_else(PoisonError::into_inner)
 }

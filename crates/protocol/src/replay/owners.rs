@@ -16,7 +16,7 @@ pub(super) const BUCKET_MILLIS: u64 = 16_000;
 
 /// Whose share of a replay log an entry counts against.
 ///
-/// Name both where both are known: accounts cost nothing where enrolment is open, and one account
+/// Name both where both are known. Where enrolment is open, accounts cost nothing; and one account
 /// may use many networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayOwner {
@@ -53,13 +53,13 @@ enum Holder {
     Network(ClientNetwork),
 }
 
-/// An owner holds as many entries of a replay log as one may, until some of them end.
+/// The owner holds as many entries of the replay log as one owner may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{by} holds its whole share of the replay log, {share} entries, until some of them end")]
 pub struct ReplayShareUsedUp {
     /// Who holds it.
     pub by: ShareHolder,
-    /// How many entries a share is.
+    /// How many entries one owner may hold.
     pub share: u64,
 }
 
@@ -86,7 +86,7 @@ impl fmt::Display for ShareHolder {
     }
 }
 
-/// Counters for each owner, of which each has one.
+/// Rows of counters. Each owner has one counter in each row.
 const ROWS: usize = 4;
 /// Counters in a row.
 const WIDTH: usize = 1 << WIDTH_BITS;
@@ -94,18 +94,19 @@ const WIDTH_BITS: usize = 10;
 
 /// Counts the entries of each owner.
 ///
-/// Not in a table of owners, which would take more memory than the entries themselves where each
-/// has one. An owner has one counter in each of four rows, chosen by a keyed hash and shared with
-/// others; the least of the four is at least its number. So no owner gets more than its share. A
-/// refusal for what others hold needs four crowded counters: all counters of a row together are at
-/// most twice the entries, so where a share is 5 % of the log no more than 40 of the 1024 counters
-/// of a row reach it, and an owner meets four of them with a chance of 2 in a million.
+/// A table of owners would take more memory than the entries themselves when each owner has only
+/// one. So an owner has one counter in each of four rows, chosen by a keyed hash and shared with
+/// other owners (a count-min sketch). The smallest of the four is never below the owner's true
+/// number, so no owner gets more than its share. An owner is wrongly refused only if others fill
+/// all four of its counters. The counters of a row add up to at most twice the entries, so where a
+/// share is 5 % of the log, at most 40 of the 1024 counters of a row reach it, and the chance to
+/// meet four of them is 2 in a million.
 ///
 /// *Memory.* 16 KiB for each span of time in which entries end, about half a megabyte at most.
 pub(super) struct Owners {
     share: u64,
     total: Counters,
-    /// By the bucket of the entries, so that they are given back together when it ends.
+    /// Counters by bucket, so that all entries of a bucket are given back together when it ends.
     buckets: BTreeMap<u64, Ending>,
     hashing: RandomState,
 }

@@ -1,8 +1,8 @@
 //! PEM (RFC 7468), as people and programs really send it.
 //!
-//! What varies harmlessly is taken, since the content is decoded strictly all the same: any line
-//! ends and line lengths, none at all included; white space around and inside the lines; text around
-//! the blocks; the two characters `\n` in place of line breaks, as environment files have them.
+//! Harmless differences are accepted, because the content is decoded strictly anyway: any line ends
+//! and line lengths, none at all included; white space around and inside the lines; text around the
+//! blocks; the two characters `\n` in place of line breaks, as environment files have them.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ const END: &str = "-----END ";
 const DASHES: &str = "-----";
 /// RFC 7468 §2: generators wrap the text after 64 characters.
 const LINE_LENGTH: usize = 64;
-/// More than any chain of certificates has.
+/// No chain of certificates has more.
 const MAX_BLOCKS: usize = 64;
 
 /// One decoded PEM block. Its content is wiped when dropped, for it may be a private key.

@@ -124,7 +124,7 @@ impl<'a> PresentedAssertion<'a> {
         self.0.may_be_by(key)
     }
 
-    /// The algorithm that it claims to be signed with.
+    /// The algorithm that it says it is signed with.
     pub fn algorithm(&self) -> Algorithm {
         self.0.algorithm()
     }
@@ -227,7 +227,7 @@ pub enum AssertionError {
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// Its time is over.
+    /// It has expired.
     #[error(
         "the assertion has expired by the clock here, which the Date header tells; check the clock"
     )]

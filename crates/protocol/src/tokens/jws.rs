@@ -104,7 +104,7 @@ impl Header {
         Some(prefix.map_or(typ, |prefix| &typ[prefix.len()..]))
     }
 
-    /// The parameter `name`, which is no longer there then.
+    /// Takes the parameter `name` out.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name)
     }
@@ -156,8 +156,8 @@ impl<'a> Unverified<Jws<'a>> {
         Ok(self.into_verified())
     }
 
-    /// The same, by whichever of `keys` has signed it. Those that cannot have signed it are passed
-    /// over, and no more are tried than one request may cost ([`Verifications`]).
+    /// The same, by whichever of `keys` has signed it. Keys that cannot have signed it are skipped,
+    /// and no more are tried than one request may cost ([`Verifications`]).
     ///
     /// # Errors
     /// When none of them has.
@@ -286,8 +286,8 @@ fn decode_object(segment: &str) -> Option<Object> {
 /// What a `SEQUENCE` in DER begins with.
 const SEQUENCE: u8 = 0x30;
 
-/// Whether this is an ECDSA signature in DER (RFC 3279 §2.2.3), which most programs make unless told
-/// otherwise, and which JWS does not know (RFC 7518 §3.4).
+/// Whether this is an ECDSA signature in DER (RFC 3279 §2.2.3). Most programs make that form by
+/// default, but JWS does not know it (RFC 7518 §3.4).
 fn is_ecdsa_der(algorithm: Algorithm, signature: &[u8]) -> bool {
     let length = match algorithm {
         Algorithm::Es256 => 64,

@@ -1,8 +1,8 @@
 //! Key approvals: a credential's signed statement "this new key shall log in to my account too".
 //!
-//! It is for clients whose DPoP library cannot put the hash of the body into a proof, and whose
-//! request therefore says nothing about the key that is added. Its `typ` keeps it apart from every
-//! other JWT that a credential signs.
+//! Some DPoP libraries cannot put the hash of the body into a proof, so a proof by them says
+//! nothing about the key that the request adds. Their clients send a key approval as well. Its
+//! `typ` keeps it apart from every other JWT that a credential signs.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl<'a> PresentedKeyApproval<'a> {
         fits.then_some(Self(jws)).ok_or(KeyApprovalError::Type)
     }
 
-    /// The thumbprint of the credential that it claims to be signed by.
+    /// The thumbprint of the credential that it says has signed it.
     ///
     /// # Errors
     /// When there is no `kid`, or it is no thumbprint.
@@ -158,7 +158,7 @@ pub enum KeyApprovalError {
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// Its time is over.
+    /// It has expired.
     #[error("it has expired")]
     Expired,
     /// It is not a JWT.

@@ -1,8 +1,9 @@
 //! A session as its client gets it: what must be known of it before anything is signed.
 //!
-//! A client signs the text of a nonce and the text of a session's JWT, both of which the server
-//! chose. Whoever answers in its place would choose a text that is worth something elsewhere. So
-//! both have one form, in which nothing else has a meaning, and the JWT says whose it is.
+//! A client signs the text of a nonce and the text of a session's JWT. The server chose both. An
+//! attacker who answers in the server's place would choose a text that is worth something
+//! elsewhere. So both texts must have a form that means nothing in any other protocol, and the JWT
+//! must name the server and the account.
 
 use thiserror::Error;
 
@@ -119,7 +120,7 @@ pub enum UnfitSession {
     /// It is the session of another server.
     #[error("the session belongs to {0:?}")]
     Issuer(String),
-    /// It does not say which server's it is, as older servers left it out.
+    /// It does not say of which server it is; older servers left that out.
     #[error("the session does not say which server it belongs to: it lacks iss")]
     NoIssuer,
     /// It is not a nonce.
@@ -280,7 +281,7 @@ mod tests {
             let session = OfferedSession::parse(&nonce, &jwt, &EXPECTED, NOW).unwrap();
             let text = format!("{}{}", session.nonce(), session.jwt());
             assert_eq!(text.matches('.').count(), 2);
-            // Were the payload not encoded, it would begin after the first dot.
+            // An unencoded payload would begin after the first dot.
             let header = text.split('.').next().unwrap();
             assert!(base64url::decode(header).is_err(), "it is not even canonical");
             let whole = &header[..header.len() - 2];

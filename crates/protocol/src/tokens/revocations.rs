@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// The `typ` of the feed. The number is that of its form: who understands only another one refuses
-/// it, because a member that is passed over is a revocation that is not heard.
+/// The `typ` of the feed, with the number of its version. A reader that does not know the version
+/// refuses the feed, because a member that it ignored would be a revocation that it misses.
 pub const REVOCATIONS_TYPE: &str = "countersign-revocations-2+jwt";
 
 /// The longest feed that is read, in bytes: room for about 60 000 entries.
@@ -42,18 +42,19 @@ pub struct Revocations {
     /// `before`: every token that was issued up to then, in whole seconds, counts as revoked, because
     /// more was revoked than can be listed.
     pub before: Option<UnixTime>,
-    /// `keys_before`: keys and accounts that were shut out up to then may not be listed. Their tokens
-    /// fall under `before`; who keeps keys of accounts must fetch them anew.
+    /// `keys_before`: keys that were revoked and accounts that were disabled up to then may be
+    /// missing from the lists. Their tokens fall under `before`; a resource server that caches keys
+    /// of accounts must fetch them again.
     pub keys_before: Option<UnixTime>,
     /// `tokens`: the `jti` of each token that was revoked and has not ended by itself.
     pub tokens: Vec<String>,
-    /// `keys`: the credentials whose tokens may still be about although they were revoked.
+    /// `keys`: the revoked credentials whose tokens may not have expired yet.
     pub keys: Vec<Thumbprint>,
-    /// `accounts`: those whose tokens may still be about although they were disabled.
+    /// `accounts`: the disabled accounts whose tokens may not have expired yet.
     pub accounts: Vec<AccountId>,
-    /// `accounts_before`: accounts of which so much was revoked that all of their tokens that were
-    /// issued up to then, in whole seconds, count as revoked. Who keeps their keys must fetch them
-    /// anew.
+    /// `accounts_before`: accounts with so many revocations that all their tokens issued up to that
+    /// time, in whole seconds, count as revoked. A resource server that caches their keys must
+    /// fetch them again.
     pub accounts_before: Vec<(AccountId, UnixTime)>,
 }
 
@@ -119,7 +120,7 @@ impl<'a> SignedRevocations<'a> {
     }
 
     /// Checks signature, type, issuer and time. `skew` is how far the clocks of issuer and verifier
-    /// may be apart. How old a feed may be beyond that is the verifier's to say, by `issued_at`.
+    /// may be apart. The verifier decides by `issued_at` how old a feed may be.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -189,8 +190,8 @@ fn account_before(pair: &Value) -> Option<(AccountId, UnixTime)> {
     Some((account(id)?, UnixTime::from_secs(before)))
 }
 
-/// A member that must be an array, each entry of which `parse` understands: one that is passed over
-/// would be a revocation that is not heard.
+/// A member that must be an array. `parse` must understand every entry, because an entry that is
+/// skipped would be a revocation that is missed.
 fn list<T>(
     payload: &Object,
     name: &'static str,
@@ -208,7 +209,7 @@ pub enum RevocationsError {
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// Its time is over.
+    /// It has expired.
     #[error("the revocation feed has expired")]
     Expired,
     /// It was issued later than now.

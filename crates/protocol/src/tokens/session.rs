@@ -1,9 +1,10 @@
 //! The JWT of a session: HS256 with a secret that only the server has.
 //!
-//! It says whose session it is, and which server's, and nothing more; what proves a request is a
-//! signature over the session's nonce and this text. What a client makes sure of before it signs is
-//! in [`offered_session`](super::offered_session). It is kept strictly apart from [`Jws`](super::jws::Jws), which
-//! knows no symmetric algorithm: there is no code that could take a public key for an HMAC secret.
+//! It names the account and the server, and nothing more. A request is proven by a signature over
+//! the session's nonce and this text. [`offered_session`](super::offered_session) has the checks
+//! that a client makes before it signs. It is kept strictly apart from [`Jws`](super::jws::Jws),
+//! which knows no symmetric algorithm: there is no code that could take a public key for an HMAC
+//! secret.
 
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ pub const MAX_LEN: usize = 2 * 1024;
 /// The one header that a session has, encoded: `{"alg":"HS256","typ":"JWT"}`.
 pub(super) const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 
-/// Whether `text` has the form of a session: the one header, claims, and a MAC of 32 bytes. Whether
-/// it is one, only who issued it knows.
+/// Whether `text` has the form of a session: the one header, claims, and a MAC of 32 bytes. Only
+/// its issuer can tell whether it really is one.
 pub fn has_form(text: &str) -> bool {
     let is_base64url = |part: &str| {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -67,8 +68,8 @@ pub struct SessionClaims {
 }
 
 impl SessionSealer {
-    /// With a secret derived from `key`, for the server with that issuer identifier. Sessions live
-    /// for `lifetime`.
+    /// For the server with this issuer identifier. The secret is derived from `key`, and sessions
+    /// live for `lifetime`.
     pub fn new(key: &SealingKey, issuer: &str, lifetime: Duration) -> Self {
         Self { key: key.hmac_key("session jwt"), issuer: issuer.to_owned(), lifetime }
     }
@@ -145,10 +146,10 @@ fn decode(segment: &str) -> Option<Object> {
     Object::parse(base64url::decode(segment).ok()?).ok()
 }
 
-/// Why a text is no session.
+/// Why a text is not a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SessionError {
-    /// Its time is over.
+    /// It has expired.
     #[error("the session has expired")]
     Expired,
     /// It was not issued by this server, or was altered.

@@ -1,7 +1,8 @@
-//! Tokens that are bound to no key: whoever holds one may use it, where they are accepted at all.
+//! Tokens that are bound to no key: anybody who holds one may use it, where such tokens are
+//! accepted at all.
 //!
-//! Their `typ` is `JWT` (RFC 8725 §3.11), so nothing that wants an access token takes one for it,
-//! and the reverse.
+//! Their `typ` is `JWT` (RFC 8725 §3.11), so they cannot be mistaken for access tokens, nor access
+//! tokens for them.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub struct UnboundClaims {
     pub issuer: String,
     /// `sub`: whom it speaks for.
     pub account_id: AccountId,
-    /// `name`: what that account is called.
+    /// `name`: the account's name.
     pub name: String,
     /// `jti`.
     pub token_id: String,
@@ -97,8 +98,8 @@ impl<'a> UnboundToken<'a> {
         self.0.kid()?.parse().ok()
     }
 
-    /// Checks type, signature by `key`, issuer and time. It names no audience, or the issuer: such a
-    /// token is for whoever trusts the issuer's keys, every API and not one of them.
+    /// Checks type, signature by `key`, issuer and time. Its audience is missing or the issuer:
+    /// such a token is for every API that trusts the issuer's keys.
     ///
     /// # Errors
     /// The first rule that does not hold.

@@ -60,7 +60,7 @@ impl<'a> AccessToken<'a> {
         meant.then_some(claims).ok_or(AccessTokenError::Audience)
     }
 
-    /// The same for the issuer itself, whose every token is its own whatever the audience.
+    /// The same for the issuer itself, which accepts all its own tokens, whatever their audience.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -127,14 +127,14 @@ fn read_claims(claims: Claims<'_>) -> Result<AccessTokenClaims, AccessTokenError
         audience: claims.audience()?.into_iter().map(str::to_owned).collect(),
         credential: claims.string("client_id")?.parse().map_err(malformed("client_id"))?,
         name: claims.optional_string("name")?.map(str::to_owned),
-        // It is for people to read: a name that is none here opens or shuts nothing.
+        // The name is only for people to read, so an invalid one is ignored.
         username: claims.optional_string("preferred_username").ok().flatten().and_then(parsed),
         bound_to: claims.optional_jkt()?.ok_or(AccessTokenError::Unbound)?,
         scopes: match claims.optional_string("scope")? {
             None => Scopes::none(),
             Some(text) => text.parse().map_err(|_| ClaimError::Malformed("scope"))?,
         },
-        // Whatever it says: its issuer only ever says it of a narrowed token.
+        // The member's presence is enough: the issuer writes it only into narrowed tokens.
         narrowed: claims.has("narrowed"),
         token_id: claims.string("jti")?.to_owned(),
         issued_at: claims.date("iat")?,
@@ -151,7 +151,7 @@ pub enum AccessTokenError {
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// Its time is over.
+    /// It has expired.
     #[error("the token has expired")]
     Expired,
     /// Somebody else issued it.

@@ -15,8 +15,9 @@ use crate::strict::base64url;
 type Jwk = Map<String, Value>;
 
 impl PrivateKey {
-    /// Reads a JWK with its private members; those of RSA with all factors and exponents. What it
-    /// says about its use (`alg`, `use`) must fit, but does not bind: who signs says how.
+    /// Reads a JWK with its private members; those of RSA with all factors and exponents. Its `alg`
+    /// and `use` must fit the key, but do not restrict it: the code that signs chooses the
+    /// algorithm.
     ///
     /// # Errors
     /// [`KeyError`] says what is wrong with it.
@@ -57,7 +58,7 @@ fn public_half(jwk: &Jwk) -> Jwk {
 }
 
 fn rsa_pair(jwk: &Jwk, n: &[u8], e: &[u8], policy: &KeyPolicy) -> Result<RsaKeyPair, KeyError> {
-    // Before the cryptographic library computes with it.
+    // Checked before the cryptographic library computes with it.
     policy.check_signing_size(rsa::bits(n))?;
     if jwk.contains_key("oth") {
         return Err(KeyError::InvalidPrivateKey);

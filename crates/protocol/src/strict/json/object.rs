@@ -8,8 +8,8 @@ use super::reader::{JsonError, Members, Node, Whole, read, to_map};
 
 /// A JSON object, as strictly read as [`parse`](super::parse) says.
 ///
-/// Strings stay in the text, where they lie as they are. So it takes two allocations for all of a
-/// token's claims, where a map takes two for each of them.
+/// Strings are not copied out of the text. So all claims of a token together take two allocations,
+/// where a map takes two for each claim.
 #[derive(Clone)]
 pub struct Object {
     text: String,

@@ -52,7 +52,7 @@ pub(super) enum Whole {
 /// The members of the outermost object, in their order.
 pub(super) type Members = Vec<(Text, Node)>;
 
-/// A string: where it lies in the text, or itself where it was spelt with escapes.
+/// A string: its place in the text, or a copy of its own if it was written with escapes.
 #[derive(Clone)]
 pub(super) enum Text {
     Here(Range<usize>),

@@ -1,4 +1,4 @@
-//! What a refused client is answered, and what every answer of a guarded resource carries.
+//! The answer to a refused client, and the headers that every answer of a guarded resource carries.
 
 use countersign_protocol::{problem, replay::ReplayShareUsedUp, wire};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -12,13 +12,13 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE)
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 impl Guard {
-    /// The answer to a refused request: the challenges in its headers and the same in words in its
-    /// body (RFC 9457). It lacks [the nonce](Self::add_nonce) that every answer carries.
+    /// The answer to a refused request. Its headers have the challenges, its body says the same in
+    /// words (RFC 9457). [`Self::add_nonce`] adds the nonce that every answer carries.
     pub fn answer(&self, refused: &Refused) -> Response<String> {
         self.answer_as(refused, refused.refusal.challenge().status)
     }
 
-    /// The same with another status, for askers that understand few.
+    /// The same with another status, for proxies that understand only a few.
     pub fn answer_as(&self, refused: &Refused, status: StatusCode) -> Response<String> {
         let body = serde_json::json!({
             "type": problem::type_uri(problem_name(&refused.refusal)),
@@ -40,8 +40,8 @@ impl Guard {
         response
     }
 
-    /// Adds to an answer the nonce for the client's next proof, and so `Cache-Control: no-store`
-    /// unless the answer says something else (RFC 9449 §8.2, §9).
+    /// Adds the nonce for the client's next proof to an answer, and therefore `Cache-Control:
+    /// no-store`, unless the answer has a `Cache-Control` (RFC 9449 §8.2, §9).
     pub fn add_nonce(&self, headers: &mut HeaderMap) {
         if let Some(nonce) = self.nonce_of_this_second() {
             headers.insert(DPOP_NONCE, nonce);
@@ -50,7 +50,7 @@ impl Guard {
     }
 }
 
-/// In how many seconds the same request may be answered otherwise.
+/// After how many seconds the same request may get another answer.
 fn retry_after(refusal: &Refusal) -> Option<u64> {
     if let Refusal::MadeAhead { seconds } | Refusal::StartedLately { seconds } = refusal {
         return Some(*seconds);

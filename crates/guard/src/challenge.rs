@@ -11,16 +11,16 @@ use crate::{
 };
 
 impl Refusal {
-    /// The challenge to use DPoP; none for answers that no other credentials would change.
+    /// The challenge to use DPoP. None if no other credentials would change the answer.
     pub fn www_authenticate(&self) -> Option<HeaderValue> {
         self.challenges(&[ProofKind::Dpop], ProofKind::Dpop, None).pop()
     }
 
-    /// Where nothing was wrong with what was presented, because nothing was, or where it may be the
-    /// scheme that is wrong: one challenge for each of `kinds` (RFC 9449 §7.2), that for `tried`
-    /// first, since many clients look at one challenge only. Otherwise that one alone, with what was
-    /// wrong. None for answers that no other credentials would change. `metadata` is where
-    /// a client can read more (RFC 9728 §5.1).
+    /// If nothing was presented, or the scheme may be the wrong one: a challenge for each of
+    /// `kinds` (RFC 9449 §7.2), the one for `tried` first, since many clients read only one
+    /// challenge. Otherwise only the challenge for `tried`, with the error. None if no other
+    /// credentials would change the answer. `metadata` is a URL at which a client can read more
+    /// (RFC 9728 §5.1).
     pub(crate) fn challenges(
         &self,
         kinds: &[ProofKind],
@@ -54,18 +54,18 @@ impl Refusal {
         challenges.collect()
     }
 
-    /// Whether the client may have meant another scheme: it sent something as `Bearer`, which a token
-    /// that is bound to a key may not be sent as, or no single scheme at all.
+    /// Whether the client may have meant another scheme: it sent a key-bound token as `Bearer`, or
+    /// it did not send exactly one scheme.
     const fn may_be_of_another_scheme(&self, tried: ProofKind) -> bool {
         let as_bearer = matches!(tried, ProofKind::Bearer | ProofKind::SelfSigned);
         as_bearer && !matches!(self, Self::InsufficientScope(_))
             || matches!(self, Self::Downgrade | Self::Malformed)
     }
 
-    /// Adds what was wrong to a challenge.
+    /// Adds the error to a challenge.
     fn describe(&self, value: &mut String, told: &Challenge) {
         if let Some(error) = told.error {
-            // The texts are ours and of fixed ASCII, but for what a claim or scope is called.
+            // All texts are our own ASCII, except for the names of claims and scopes.
             let description: String =
                 self.to_string().chars().filter(|c| is_quotable(*c)).collect();
             let _ = write!(value, ", error=\"{error}\", error_description=\"{description}\"");

@@ -80,7 +80,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The clone takes the place of the service that was polled ready.
+        // The service that was polled ready is used; the clone takes its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let GuardLayer { guard, required } = self.layer.clone();
@@ -108,7 +108,7 @@ where
     }
 }
 
-/// Decides about `request`, and gives it back with its body as it was.
+/// Decides about `request`, and returns it with its body unchanged.
 async fn verify<B>(
     guard: &Guard,
     request: Request<B>,

@@ -1,4 +1,4 @@
-//! From when on a replay log can be said to know every use, although the clock has jumped.
+//! The moment from which a replay log knows every use, even though the clock has jumped.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,14 +8,14 @@ use countersign_protocol::{
     ports::Clock,
 };
 
-/// Watches the clock by which a guard's memory has a beginning.
+/// Watches the clock for jumps that would falsify the beginning of a guard's memory.
 ///
-/// A clock that was behind at the start, as that of a machine without a battery is, dates the
-/// beginning too early: what was used before the start seems to be from after it as soon as the
-/// clock is set right. So the beginning moves to the present when the clock jumps forward.
+/// The clock of a machine without a battery is behind at the start, so the beginning is dated too
+/// early. Once the clock is set right, a JWT that was used before the start would seem to be made
+/// after it. So the beginning moves to the present when the clock jumps forward.
 pub(crate) struct MemoryStart {
     watch: ClockWatch,
-    /// The beginning that the last jump has made.
+    /// The beginning after the last jump.
     moved_to: Mutex<UnixTime>,
 }
 
@@ -27,15 +27,16 @@ impl MemoryStart {
         }
     }
 
-    /// The beginning of a memory that was made at `since`, by the clock of then.
+    /// The beginning of a memory that was made at `since`, by the clock at that time.
     pub(crate) fn not_before(&self, since: UnixTime, clock: &dyn Clock) -> UnixTime {
-        // Held while the clock is looked at, so that nobody reads what the jump is about to change.
+        // Locked while the clock is read, so that nobody reads a beginning that a jump is about to
+        // change.
         let mut moved_to = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner);
         let now = clock.now();
         match self.watch.observe(now, clock.monotonic()) {
             Some(Jump::Forward(_)) => *moved_to = now,
-            // What came between is not refused until its time has come once more: this process has
-            // seen all of it.
+            // JWTs from the hours that the clock repeats are not refused: this process has seen all
+            // their uses.
             Some(Jump::Back(_)) => *moved_to = now.min(*moved_to),
             None => {}
         }

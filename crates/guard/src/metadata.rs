@@ -1,24 +1,24 @@
-//! What a resource says about itself (RFC 9728).
+//! The metadata of a protected resource (RFC 9728).
 
 use countersign_protocol::{ProofKind, keys::Algorithm, proofs::target_uri::TargetUri, wire};
 use serde_json::{Value, json};
 
 use crate::{policy::GuardPolicy, proofs::Proofs};
 
-/// Where the metadata of a resource without a path are (RFC 9728 §3).
+/// The path of the metadata of a resource without a path (RFC 9728 §3).
 pub const METADATA_PATH: &str = wire::path::PROTECTED_RESOURCE;
 
-/// Where the metadata of the resource `audience` are, when it is at `origin`: below its well-known
-/// place, followed by the path of the resource. None for every other audience: what is published at
-/// `origin` may speak of no resource elsewhere, and clients must not use it (RFC 9728 §3.1, §3.3).
+/// The path of the metadata of the resource `audience` at `origin`: the well-known path, followed
+/// by the path of the resource. None for an audience elsewhere: metadata at `origin` must not
+/// describe it, and clients must not use them (RFC 9728 §3.1, §3.3).
 pub fn metadata_path(origin: &TargetUri, audience: &str) -> Option<String> {
     let path = audience.strip_prefix(origin.origin())?;
     let is_path = path.is_empty() || path.starts_with('/') && !path.contains(['?', '#']);
     is_path.then(|| [METADATA_PATH, if path == "/" { "" } else { path }].concat())
 }
 
-/// The protected resource metadata of what `policy` and `proofs` guard (RFC 9728 §2): whose tokens
-/// it wants and how they are presented.
+/// The protected resource metadata (RFC 9728 §2) of a resource with this `policy` and `proofs`:
+/// which issuer's tokens it accepts, and how they are presented.
 pub(crate) fn resource_metadata(policy: &GuardPolicy, proofs: &Proofs, scopes: &[&str]) -> Value {
     let mut document = json!({
         "resource": policy.audience,

@@ -1,4 +1,4 @@
-//! What a guard demands.
+//! What a guard demands of tokens and proofs.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ pub struct GuardPolicy {
     pub issuer: String,
     /// The `aud` that acceptable tokens name.
     pub audience: String,
-    /// Scheme and authority under which clients reach the resource. It is configured, because
-    /// `Host` and `X-Forwarded-*` are whatever the sender likes.
+    /// Scheme and authority under which clients reach the resource. It is configured, because the
+    /// sender chooses `Host` and `X-Forwarded-*`.
     pub origin: TargetUri,
-    /// Where the metadata of the resource are (RFC 9728), to be named in challenges.
+    /// The URL of the resource's metadata (RFC 9728), which challenges name.
     pub metadata_url: Option<String>,
     /// How far the clocks of issuer and resource may be apart.
     pub skew: Duration,

@@ -1,4 +1,4 @@
-//! What a guard needs from outside.
+//! The guard's ports: keys, standing, sessions and a replay log.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -37,8 +37,8 @@ pub trait IssuerKeys: Send + Sync {
     fn generation(&self) -> u64;
 }
 
-/// Whether tokens that verify are still good: neither the token, nor its key, nor its account has
-/// been revoked since.
+/// Says whether a verified token is still good: neither the token nor its key has been revoked, and
+/// its account has not been disabled.
 #[async_trait]
 pub trait Standing: Send + Sync {
     /// Whether `token` is still good at `now`.
@@ -48,8 +48,8 @@ pub trait Standing: Send + Sync {
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable>;
 
-    /// The algorithms that the registered key `key` was registered for, where it is known here
-    /// without asking anybody, and none where any will do that fits the key (RFC 8725 §3.1).
+    /// The algorithms for which `key` was registered, if that is known without asking anybody. None
+    /// if every algorithm that fits the key is allowed (RFC 8725 §3.1).
     fn algorithms(&self, _key: &Thumbprint) -> Option<&'static [Algorithm]> {
         None
     }
@@ -62,12 +62,12 @@ pub trait Standing: Send + Sync {
     ) -> Result<TokenStanding, PortUnavailable>;
 }
 
-/// A token that verified.
+/// A verified token.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifiedToken<'a, C> {
-    /// The token itself, for those who must ask somebody about it.
+    /// The token itself, for implementations that must ask the issuer about it.
     pub text: &'a str,
-    /// What it says.
+    /// Its claims.
     pub claims: &'a C,
 }
 
@@ -87,12 +87,13 @@ impl TokenStanding {
     }
 }
 
-/// The keys of accounts, which verify what accounts sign themselves.
+/// The keys of accounts, to verify what accounts sign themselves.
 #[async_trait]
 pub trait AccountKeys: Send + Sync {
-    /// The keys that can have signed a JWT of the account `name`: the key `kid` where that is one of
-    /// the account's, or else all of its live ones. Empty when there is no such account. `client` is
-    /// the network that the JWT comes from, where that is known; nothing else is proven.
+    /// The keys that can have signed a JWT of the account `name`: the account's key `kid` if it has
+    /// that key, or else all its live keys. Empty when there is no such account. `client` is the
+    /// network that the JWT comes from, if known: all that is known of a client that has proven
+    /// nothing.
     async fn account_keys(
         &self,
         name: &str,
@@ -107,18 +108,18 @@ pub trait AccountKeys: Send + Sync {
 /// A key of an account.
 #[derive(Clone, Debug)]
 pub struct AccountKey {
-    /// Whose it is.
+    /// The account's id.
     pub account_id: AccountId,
-    /// What that account is called, where that is known.
+    /// The account's username, if known.
     pub username: Option<Username>,
     /// The key.
     pub key: PublicKey,
     /// What the account may do.
     pub scopes: Scopes,
-    /// Which hashes of the body count in what the account signs, as far as the guard's policy has
-    /// them count at all: MD5 is for accounts whose protocol demands it.
+    /// Which hashes of the body the account may sign, within what the guard's policy accepts. MD5
+    /// is for accounts whose protocol demands it.
     pub body_hashes: BodyHashes,
-    /// Whether key and account are still good. Only who holds the key learns that they are not.
+    /// Whether key and account are still good. Only the holder of the key learns that they are not.
     pub standing: TokenStanding,
 }
 
@@ -140,27 +141,27 @@ pub struct SignedMessage<'a> {
     pub jwt: &'a str,
     /// The signature.
     pub signature: &'a [u8],
-    /// The address that they come from, where that is known.
+    /// The address of the sender, if known.
     pub client: Option<IpAddr>,
 }
 
-/// A signed message that verified.
+/// A verified signed message.
 #[async_trait]
 pub trait CheckedMessage: Send + Sync {
     /// Who signed it.
     fn principal(&self) -> &Principal;
 
-    /// Uses up its nonce and returns the session's next; of any number of messages with one nonce
-    /// exactly one succeeds.
+    /// Uses up its nonce and returns the session's next nonce. Of any number of messages with the
+    /// same nonce exactly one succeeds.
     async fn redeem(&self, now: UnixTime) -> Result<String, SessionRefusal>;
 }
 
 /// Why a signed message is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionRefusal {
-    /// Session, nonce or signature is not good; which of them, nobody learns.
+    /// Session, nonce or signature is wrong. Which of them is not told.
     Refused,
-    /// Something that is needed to decide is away.
+    /// A port that is needed to decide cannot answer.
     Unavailable(String),
 }
 

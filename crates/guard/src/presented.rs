@@ -1,12 +1,12 @@
-//! What a request presents: the scheme and the credentials of its `Authorization` header.
+//! Reads the scheme and the credentials of a request's `Authorization` header.
 
 use countersign_protocol::wire::scheme::{BEARER, DPOP, SIGNED_MESSAGE};
 use http::{HeaderMap, header};
 
-/// The credentials of a request, nothing in them trusted.
+/// The credentials of a request. Nothing in them is trusted yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presented<'a> {
-    /// No `Authorization`, or a scheme that means nothing here.
+    /// No `Authorization`, or a scheme that is not used here.
     Nothing,
     /// `Authorization: DPoP <token68>` (RFC 9449 §7.1).
     Dpop(&'a str),
@@ -45,7 +45,7 @@ impl<'a> Presented<'a> {
         [(DPOP, Self::Dpop), (BEARER, Self::Bearer), (SIGNED_MESSAGE, Self::SignedMessage)];
 }
 
-/// Whether a request with these headers could present a bearer token, by no more than the scheme.
+/// Whether the scheme in these headers is the one of bearer tokens.
 pub(crate) fn may_be_bearer(headers: &HeaderMap) -> bool {
     let scheme =
         headers.get(header::AUTHORIZATION).and_then(|field| field.as_bytes().get(..BEARER.len()));

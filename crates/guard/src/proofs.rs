@@ -1,4 +1,4 @@
-//! Which kinds of proof count, and what each of them needs.
+//! Which kinds of proof are accepted, and what each of them needs.
 
 use std::sync::Arc;
 
@@ -9,19 +9,20 @@ use crate::{
     schemes::{self, self_signed::SelfSignedProofs},
 };
 
-/// Which kinds of proof count.
+/// Which kinds of proof are accepted.
 ///
-/// By default only [`ProofKind::Dpop`] does, the one that is bound to the method and the URI of the
-/// request. A kind counts when what verifies it is there, so none can count unverified.
+/// By default only [`ProofKind::Dpop`], which is bound to the method and the URI of the request. A
+/// kind is accepted when its verifier is given, so none can be accepted unverified.
 #[derive(Clone)]
 pub struct Proofs {
-    /// Whether DPoP-bound access tokens count.
+    /// Whether DPoP-bound access tokens are accepted.
     pub dpop: bool,
-    /// Whether JWTs count that accounts signed themselves.
+    /// Verifies JWTs that accounts signed themselves, if they are accepted.
     pub self_signed: Option<SelfSignedProofs>,
-    /// Whether signatures over nonce and session count.
+    /// Verifies signatures over nonce and session, if they are accepted.
     pub signed_messages: Option<Arc<dyn Sessions>>,
-    /// Whether tokens count that are bound to no key, so that whoever gets hold of one can use it.
+    /// Whether tokens are accepted that are bound to no key, so that anybody who gets hold of one
+    /// can use it.
     pub bearer: bool,
 }
 
@@ -32,7 +33,7 @@ impl Default for Proofs {
 }
 
 impl Proofs {
-    /// The kinds that count, the strongest first.
+    /// The accepted kinds, the strongest first.
     pub fn kinds(&self) -> impl Iterator<Item = ProofKind> {
         schemes::KINDS.into_iter().filter(|kind| self.count(*kind))
     }

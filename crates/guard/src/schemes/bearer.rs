@@ -25,7 +25,7 @@ pub(crate) fn is_of(issuer: &str, text: &str) -> bool {
         .is_ok_and(|token| token.claims_to_be_from(issuer) && !token.claims_to_be_an_access_token())
 }
 
-/// Decides about a request with the unbound token `text`. It says nothing of scopes, so it has none.
+/// Decides about a request with the unbound token `text`. Such a token has no scopes.
 pub(crate) async fn verify(text: &str, case: &Case<'_>) -> Verdict {
     let refused = |refusal| Refused::early(refusal, ProofKind::Bearer);
     let claims = verified_token(text, case).await.map_err(refused)?;

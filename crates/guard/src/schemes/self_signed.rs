@@ -87,8 +87,8 @@ impl SelfSignedProofs {
         Ok(Accepted { principal, session_nonce: None })
     }
 
-    /// Verifies with whichever candidate has signed, or else with a decoy: an account that is not
-    /// there costs a verification too, and the answer is that of a wrong signature.
+    /// Verifies with the candidate keys, or with a decoy if there are none: an unknown account
+    /// costs a verification too, and is answered like a wrong signature.
     fn verify_by<'k>(
         &self,
         jwt: PresentedSelfSigned<'_>,
@@ -116,8 +116,8 @@ impl SelfSignedProofs {
         signer.map(|signer| (verified, signer)).ok_or(SelfSignedError::Signature)
     }
 
-    /// Sees that the body is by the account that its `source` names. `name` is known to be one of the
-    /// account `signer`.
+    /// Checks that the body's `source` names the account `signer`. `name` is known to be a name of
+    /// that account.
     async fn check_source(
         &self,
         name: &str,
@@ -178,9 +178,9 @@ impl SelfSignedProofs {
     }
 }
 
-/// Why a JWT is refused that would have to be looked up where a restart makes nothing forget, while
-/// there is no such place. After `memory_is_sure` no JWT that is made can be taken for one from before
-/// the start, whatever clock made it; until then its owner is told how long to wait.
+/// The refusal of a JWT that would have to be looked up in a durable log, where there is none. A
+/// JWT made after `memory_is_sure` cannot be taken for one from before the start, by whatever clock
+/// it was made; until then the client is told how long to wait.
 fn not_to_be_told(issued_at: Option<UnixTime>, memory_is_sure: UnixTime, now: UnixTime) -> Refusal {
     let from_now =
         |until: UnixTime| until.as_millis().saturating_sub(now.as_millis()).div_ceil(1000).max(1);
@@ -205,13 +205,13 @@ fn used(error: &ReplayError) -> Refusal {
     }
 }
 
-/// A self-signed JWT says neither method nor URI, but may name the one server that it is for.
+/// A self-signed JWT covers neither method nor URI, but may name the one server that it is for.
 const fn coverage(jwt: &SelfSigned) -> Coverage {
     let target = if jwt.names_server { CoveredTarget::Server } else { CoveredTarget::Anywhere };
     Coverage { target, body: jwt.body_sha256 }
 }
 
-/// Parses a bearer token; an access token of ours among them is a downgrade.
+/// Parses a bearer token. An access token sent as a bearer token is a downgrade and refused.
 fn parse(text: &str) -> Result<PresentedSelfSigned<'_>, Refusal> {
     PresentedSelfSigned::parse(text).map_err(|error| match error {
         SelfSignedError::AccessToken => Refusal::Downgrade,
@@ -219,8 +219,8 @@ fn parse(text: &str) -> Result<PresentedSelfSigned<'_>, Refusal> {
     })
 }
 
-/// The account that the JWT, or where the policy allows it something beside it, names. Whatever
-/// names it, a key of that account must have signed.
+/// The account that the JWT names, or else its `kid` or the body, if the policy allows that. In
+/// every case a key of that account must have signed.
 fn account_name(
     jwt: &PresentedSelfSigned<'_>,
     policy: &SelfSignedPolicy,
@@ -236,7 +236,7 @@ fn account_name(
     named.or_else(|| account_in_body(body?)).ok_or(SelfSignedError::NoAccount)
 }
 
-/// A `kid` that is no thumbprint can only be another name of the account.
+/// A `kid` that is no thumbprint can only be a name of the account.
 fn account_in_kid<'a>(jwt: &'a PresentedSelfSigned<'_>) -> Option<&'a str> {
     jwt.kid().filter(|kid| kid.parse::<Thumbprint>().is_err())
 }

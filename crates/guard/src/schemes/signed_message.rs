@@ -13,7 +13,7 @@ use crate::{
 /// The nonce for the session's next message.
 const SESSION_NONCE: HeaderName = HeaderName::from_static(wire::header::SESSION_NONCE);
 
-/// The challenge, without an error. An RSA key signs messages with PSS alone.
+/// The challenge, without an error. An RSA key signs messages only with PSS.
 pub(crate) fn challenge() -> String {
     let not_pss = Some(Algorithm::Rs256);
     let fitting = Algorithm::NAMES.into_iter().filter(|name| Algorithm::from_name(name) != not_pss);
@@ -31,7 +31,7 @@ pub(crate) async fn verify(sessions: &dyn Sessions, jwt: &str, case: &Case<'_>) 
     let principal = checked.principal().clone();
     let refused = |refusal| Refused::of_principal(refusal, &principal);
     request.check_scopes(&principal.scopes).map_err(refused)?;
-    // Last of all: a nonce whose request is refused for another reason is not used up.
+    // Used up last, so that the nonce of a request that is refused for another reason stays valid.
     let next = checked.redeem(*now).await.map_err(|error| refused(error.into()))?;
     Ok(Accepted { principal, session_nonce: Some(next) })
 }

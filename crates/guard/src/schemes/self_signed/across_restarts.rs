@@ -6,46 +6,46 @@ use countersign_protocol::UnixTime;
 
 use crate::ports::ReplayLog;
 
-/// What keeps a JWT that was used before a restart from being used after it.
+/// Keeps a JWT that was used before a restart from being used again after it.
 ///
-/// Writing every use to disk would cost each request a write, so most uses are recorded only in the
-/// guard's replay log, which a restart makes forget. Which uses those are is decided by `iat`, the
-/// client's own word on when it made the JWT:
+/// Writing every use to disk would cost each request a write. So most uses are recorded only in the
+/// guard's replay log, which forgets them at a restart. The JWT's `iat`, the time at which the
+/// client says it made the JWT, decides where a use is recorded:
 ///
-/// - A JWT with an `iat` up to `since`, the start, or up to the moment at which the clock last jumped
-///   forward (it was behind at the start, perhaps), is refused: it may have been used before. Its
-///   owner signs another. In what is left of the second in which the start was that is of no use,
-///   since `iat` is in whole seconds; so the owner is told to wait for it to end.
-/// - A JWT without `iat`, or from a clock ahead of this one, might be taken for a new one after the
-///   next start. Its use is recorded in `durable` too, which no restart makes forget.
-/// - A JWT with an `iat` so shortly after `since` that a clock ahead of this one may have made it
-///   before is looked up there.
+/// - A JWT with an `iat` up to `since` is refused, because it may have been used before. `since` is
+///   the start, or the moment at which the clock last jumped forward (it may have been behind at
+///   the start). The client signs another JWT. Within the second of the start it is told to wait
+///   until that second ends, because `iat` is in whole seconds.
+/// - A JWT without `iat`, or from a clock ahead of this one, could be taken for a new one after the
+///   next start. Its use is also recorded in `durable`, which survives restarts.
+/// - A JWT whose `iat` is only shortly after `since` may have been made before `since` by a clock
+///   ahead of this one. It is looked up in `durable`.
 #[derive(Clone)]
 pub struct AcrossRestarts {
-    /// From when on the replay log remembers.
+    /// The moment from which the replay log remembers.
     pub since: UnixTime,
-    /// Remembers across restarts, and refuses what it may have forgotten because it had ended by a
-    /// clock that was ahead of this one. Without it, what would have to be recorded there is refused.
+    /// Remembers across restarts. It refuses entries that it may have removed as expired when the
+    /// clock was ahead. Without it, JWTs that would have to be recorded there are refused.
     pub durable: Option<Arc<dyn ReplayLog>>,
 }
 
 /// Where the use of a self-signed JWT must be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
-    /// Nowhere: it may have been used already, and nobody can tell. Nor could it be told of one that
-    /// is made now.
+    /// Nowhere: it may have been used already, and that cannot be found out. The same would be true
+    /// of a JWT made now.
     NotYet,
-    /// Nowhere: it may have been used already, and nobody can tell.
+    /// Nowhere: it may have been used already, and that cannot be found out.
     Unknown,
     /// In the replay log.
     Volatile,
-    /// In the durable one too.
+    /// In the replay log and the durable log.
     Durable,
 }
 
 impl AcrossRestarts {
-    /// Where to record the use, at `now`, of a JWT that says it was made at `issued_at`, in a log that
-    /// remembers `since` then. No JWT is accepted whose `iat` is more than `skew` ahead.
+    /// Where to record the use, at `now`, of a JWT with the `iat` `issued_at`, if the replay log
+    /// remembers from `since` on. No JWT is accepted whose `iat` is more than `skew` ahead.
     pub(crate) fn memory_for(
         since: UnixTime,
         issued_at: Option<UnixTime>,
@@ -89,8 +89,8 @@ mod tests {
         AcrossRestarts { since, durable: Some(Arc::new(NoLog)) }
     }
 
-    /// Uses one JWT at two moments, with a start between them or not, and says whether the second
-    /// use was let through although the first was.
+    /// Uses one JWT at two moments, with or without a start between them. Says whether both uses
+    /// were accepted.
     fn works_twice(issued_at: Option<u64>, first: u64, restart: Option<u64>, second: u64) -> bool {
         let time = UnixTime::from_millis;
         let issued_at = issued_at.map(time);

@@ -7,14 +7,14 @@ use countersign_protocol::proofs::body_hash::BodyHashes;
 use super::across_restarts::AcrossRestarts;
 use crate::ports::AccountKeys;
 
-/// What verifies self-signed JWTs.
+/// All that is needed to verify self-signed JWTs.
 #[derive(Clone)]
 pub struct SelfSignedProofs {
     /// What is demanded of them.
     pub policy: SelfSignedPolicy,
     /// The keys that may sign them.
     pub keys: Arc<dyn AccountKeys>,
-    /// Set where a restart makes the guard's replay log forget.
+    /// Set if a restart makes the guard's replay log forget.
     pub across_restarts: Option<AcrossRestarts>,
 }
 
@@ -22,7 +22,7 @@ pub struct SelfSignedProofs {
 #[expect(clippy::struct_excessive_bools, reason = "independent demands")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelfSignedPolicy {
-    /// For how long a JWT counts at most, from its `iat` on, or from now on if it has none.
+    /// The longest life of a JWT, from its `iat` on, or from now on if it has none.
     pub max_lifetime: Duration,
     /// Whether `aud` must be there. A JWT without it works at every server that knows the key.
     pub require_audience: bool,
@@ -38,9 +38,9 @@ pub struct SelfSignedPolicy {
     /// Whether the `kid` of a JWT, or the member `source` of a JSON body, may name the account of
     /// a JWT that does not name one itself.
     pub other_names: bool,
-    /// Whether the body must be a JSON object whose member `source` is a name of the account that
-    /// signed it, so that whoever acts by it need not compare them. Only with
-    /// [`Self::require_body_hash`]: what no hash covers may be somebody else's.
+    /// Whether the body must be a JSON object whose member `source` names the account that signed
+    /// it, so that code that acts on `source` need not compare the two. Only with
+    /// [`Self::require_body_hash`]: a body without a hash may be somebody else's.
     pub source_is_signer: bool,
 }
 
@@ -64,6 +64,6 @@ impl Default for SelfSignedPolicy {
 pub enum Reuse {
     /// Once.
     Once,
-    /// As often as one likes until it expires; also by whoever sees it on its way.
+    /// Any number of times until it expires, also by anybody who sees it on its way.
     UntilExpiry,
 }

@@ -27,10 +27,10 @@ use crate::{
 
 /// How many accounts are remembered.
 const REMEMBERED: usize = 10_000;
-/// For how long the keys of an account are used without asking again. What is revoked meanwhile is
-/// known by the feed.
+/// For how long the keys of an account are used without asking again. The feed reports revocations
+/// in the meantime.
 const FRESH_FOR: Duration = Duration::from_secs(30);
-/// How soon a key that is not known may cause another look.
+/// The least time between two requests that are caused by an unknown key.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// Accounts as the issuer published them.
@@ -39,7 +39,7 @@ pub(crate) struct RemoteAccountKeys {
     feed: Arc<Feed>,
     clock: Arc<dyn Clock>,
     outage: Duration,
-    /// By the name that JWTs call them by: id, username or fingerprint.
+    /// By the name in the JWT: id, username or fingerprint.
     accounts: Cache<String, Arc<Entry>>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct RemoteAccountKeys {
 #[derive(Default)]
 struct Entry {
     known: RwLock<Option<Arc<Known>>>,
-    /// Held while the issuer is asked, so that it is asked once.
+    /// Locked while the issuer is asked, so that it is asked once.
     asking: Mutex<()>,
 }
 
@@ -67,8 +67,8 @@ struct PublishedAccount {
 }
 
 impl PublishedAccount {
-    /// Whether it is the account that was asked for. The issuer resolves names; this makes sure
-    /// that both mean the same by one text.
+    /// Whether the answer is about the account that was asked for. The issuer resolves names; this
+    /// check makes sure that both sides understand a name in the same way.
     fn is_called(&self, name: &AccountName) -> bool {
         match name {
             AccountName::Id(id) => self.id == *id,
@@ -88,8 +88,8 @@ impl RemoteAccountKeys {
         Self { issuer, feed, clock, outage, accounts: Cache::new(REMEMBERED) }
     }
 
-    /// The account `name` as it was at `since` or later, by the monotonic clock; asked for anew when
-    /// what is known of it is not fresh or lacks `kid`.
+    /// The account `name` as it was at `since` or later, by the monotonic clock. The issuer is
+    /// asked again when the known answer is too old or lacks the key `kid`.
     async fn account(
         &self,
         name: &AccountName,
@@ -114,7 +114,7 @@ impl RemoteAccountKeys {
                 *entry.known.write() = Some(Arc::clone(&known));
                 Ok(known)
             }
-            // The service goes on while the issuer is away.
+            // The service goes on while the issuer cannot be reached.
             Err(error) => {
                 let last = entry.known.read().clone();
                 let serves = |last: &Arc<Known>| {
@@ -169,7 +169,7 @@ impl AccountKeys for RemoteAccountKeys {
         kid: Option<&Thumbprint>,
         client: Option<ClientNetwork>,
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
-        // Nobody is called what is no name.
+        // A text that is not a name names no account.
         let Ok(name) = name.parse() else { return Ok(Vec::new()) };
         let mut known = self.account(&name, kid, Duration::ZERO, client).await?;
         let revoked = self.feed.current().ok_or_else(stale)?;
@@ -192,11 +192,11 @@ impl AccountKeys for RemoteAccountKeys {
             ),
         };
         let fitting: Vec<_> = account.keys.iter().filter(wanted).map(key).collect();
-        // A `kid` that is none of the account's is another name for nothing: any key may have signed.
+        // A `kid` that names no key of the account is ignored: any of its keys may have signed.
         Ok(if fitting.is_empty() { account.keys.iter().map(key).collect() } else { fitting })
     }
 
-    /// Nothing: only the issuer keeps that.
+    /// Does nothing: only the issuer records uses of keys.
     async fn key_used(&self, _id: AccountId, _key: &Thumbprint, _now: UnixTime) {}
 }
 

@@ -15,18 +15,18 @@ const JWT_BEARER_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:
 /// How many good answers are kept.
 const REMEMBERED: usize = 10_000;
 
-/// Asks as an account of the issuer that has the scope `introspect`.
+/// Asks the issuer, as one of its accounts that has the scope `introspect`.
 pub(crate) struct Introspection {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) caller: Caller,
-    /// Until when tokens count as good without another question, by their ids.
+    /// Until when tokens count as good without asking again, by their ids.
     good_until: Cache<String, Duration>,
     lag: Duration,
 }
 
-/// A token that is asked about. It has verified.
+/// A verified token to ask about.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) text: &'a str,
@@ -34,7 +34,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) account: AccountId,
 }
 
-/// Who asks.
+/// The account that asks.
 pub(crate) struct Caller {
     /// The account id or the username.
     pub(crate) subject: String,

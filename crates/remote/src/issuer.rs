@@ -1,4 +1,4 @@
-//! The authentication server as seen from here: what it is, and bounded requests to it.
+//! The authentication server: its metadata, and bounded requests to it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,32 +13,33 @@ use http::{HeaderMap, Method, StatusCode};
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How many requests of the upkeep are under way at once. Nobody else takes their places.
+/// How many requests of the upkeep may be under way at once. These places are for the upkeep alone.
 const UPKEEP: usize = 8;
-/// How many are under way at once for those whose network or account is known, and for one of them.
+/// How many requests may be under way at once for all clients whose network or account is known,
+/// and for one such client.
 const KNOWN: (usize, usize) = (64, 8);
-/// How many are under way at once for all others together.
+/// How many requests may be under way at once for all other clients together.
 const UNKNOWN: usize = 32;
 
 /// The issuer, by its identifier.
 pub(crate) struct Issuer {
     identifier: String,
     transport: Transport,
-    /// What it said of itself, once it has been asked.
+    /// Its metadata, once they have been read.
     metadata: ArcSwapOption<Metadata>,
     upkeep: Semaphore,
     known: Arc<Shares<Owner>>,
     unknown: Semaphore,
 }
 
-/// Because of whom the issuer is asked.
+/// On whose behalf the issuer is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cause {
-    /// The guard itself: what it needs for all requests.
+    /// The guard itself, for data that all requests need.
     Upkeep,
     /// An account that has proven itself.
     Account(AccountId),
-    /// Somebody who has proven nothing, in this network as far as that is known.
+    /// A client that has proven nothing, with its network if that is known.
     Stranger(Option<ClientNetwork>),
 }
 
@@ -65,20 +66,20 @@ pub(crate) enum AskError {
     /// It answered with another status than was asked for.
     #[error("{url} answered {status}")]
     Status { url: String, status: StatusCode },
-    /// It answered something else than what was asked for.
+    /// Its answer is not of the expected form.
     #[error("{url} answered {what}")]
     Unusable { url: String, what: String },
-    /// It was asked for the same a moment ago.
+    /// It was asked the same a moment ago.
     #[error("the issuer was asked for its keys a moment ago")]
     TooSoon,
-    /// There are too many questions already.
+    /// Too many requests are under way already.
     #[error("too many requests to the issuer are under way")]
     Busy,
 }
 
 impl AskError {
-    /// Whether the issuer has said something: one that says that it cannot answer is there. A gateway
-    /// that does not reach it is not the issuer.
+    /// Whether the issuer itself has answered. An issuer that says it cannot answer is reachable;
+    /// an error from a gateway that does not reach it is no answer.
     pub(crate) fn is_answer(&self) -> bool {
         match self {
             Self::Client(error) => {
@@ -115,7 +116,7 @@ impl Issuer {
         &self.identifier
     }
 
-    /// What the issuer says of itself; asked once.
+    /// The issuer's metadata, which are read once.
     pub(crate) async fn metadata(&self, cause: Cause) -> Result<Arc<Metadata>, AskError> {
         if let Some(known) = self.metadata.load_full() {
             return Ok(known);
@@ -131,7 +132,7 @@ impl Issuer {
         format!("{}{path}", self.identifier.trim_end_matches('/'))
     }
 
-    /// GETs what must be there.
+    /// GETs a resource that must exist.
     pub(crate) async fn get(&self, url: &str, cause: Cause) -> Result<Response, AskError> {
         let response = self.send(Request::new(Method::GET, url), cause).await?;
         match response.status {
@@ -146,7 +147,7 @@ impl Issuer {
         Ok(self.transport.send(request).await?)
     }
 
-    /// A place among the requests that are under way, taken before anything is sent.
+    /// A place among the requests under way, taken before anything is sent.
     fn take_place(&self, cause: Cause) -> Result<Under<'_>, AskError> {
         let owner = match cause {
             Cause::Account(account) => Owner::Account(account),
@@ -162,7 +163,7 @@ fn permit(semaphore: &Semaphore) -> Result<Under<'_>, AskError> {
     semaphore.try_acquire().map(Under::Permit).map_err(|_| AskError::Busy)
 }
 
-/// `what` was the answer of `url`, and it is of no use.
+/// The error for an answer of `url` that cannot be used because it is `what`.
 pub(crate) fn unusable(url: &str, what: &impl ToString) -> AskError {
     AskError::Unusable { url: url.to_owned(), what: what.to_string() }
 }

@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 
 use crate::issuer::{AskError, Cause, Issuer, max_age, unusable};
 
-/// How soon a `kid` that is not known may cause another look.
+/// The least time between two requests that are caused by an unknown `kid`.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The keys are fetched again at least and at most this often.
 const REFRESH_EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(5));
@@ -34,7 +34,7 @@ pub(crate) struct Jwks {
     issuer: Arc<Issuer>,
     clock: Arc<dyn Clock>,
     known: ArcSwapOption<Published>,
-    /// When it was last asked, whatever came of it. Held while it is asked.
+    /// When the issuer was last asked, with or without success. Locked while it is asked.
     asked_at: Mutex<Option<Duration>>,
     withdrawals: AtomicU64,
 }
@@ -68,14 +68,14 @@ impl Jwks {
         self.fetch(&mut asked_at).await
     }
 
-    /// The key `kid`. For one that is not known the issuer is asked, but not often: where it was asked
-    /// a moment ago nobody can say that there is none, because it may have been made since.
+    /// The key `kid`. The issuer is asked about an unknown key, but not often. If it was asked a
+    /// moment ago, the answer is not "there is none", because the key may have been made since.
     pub(crate) async fn key(&self, kid: &Thumbprint) -> Result<Option<PublicKey>, AskError> {
         if let Some(key) = self.known_key(kid) {
             return Ok(Some(key));
         }
         let mut asked_at = self.asked_at.lock().await;
-        // Somebody may have fetched it while this one waited.
+        // Another request may have fetched it while this one waited.
         if let Some(key) = self.known_key(kid) {
             return Ok(Some(key));
         }
@@ -133,14 +133,14 @@ impl IssuerKeys for Jwks {
     }
 }
 
-/// The keys of a JWK Set (RFC 7517 §5) that can verify something here; others are passed over. Of
-/// very many only the last ones are looked at.
+/// The keys of a JWK Set (RFC 7517 §5) that can be used here; others are skipped. In a very long
+/// set only the last keys are read.
 pub(crate) fn parse_set(body: &[u8]) -> Result<Vec<PublicKey>, String> {
     let members = json::parse_object(body).map_err(|error| error.to_string())?;
     keys_of(&members, &KeyPolicy::default())
 }
 
-/// The same for a set that has been parsed, of the keys that `policy` lets in.
+/// The same for a parsed set, with only the keys that `policy` accepts.
 pub(crate) fn keys_of(
     members: &Map<String, Value>,
     policy: &KeyPolicy,

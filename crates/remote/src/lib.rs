@@ -1,4 +1,5 @@
-//! Guards a service by what an authentication server elsewhere publishes.
+//! Guards a service with the keys and revocations that an authentication server elsewhere
+//! publishes.
 //!
 //! ```text
 //! issuer ── metadata, JWKS, feed of revocations, account keys ──▶ this crate ──▶ Guard ──▶ service
@@ -27,11 +28,11 @@
 //! }
 //! ```
 //!
-//! Requests are verified here, with keys that were fetched before; the issuer is asked for nothing
-//! while they last. What was revoked there is refused here within a lag that the settings bound, and
-//! the service goes on for a bounded time while the issuer cannot be reached.
+//! Requests are verified in this process, with keys that were fetched before; the issuer is not
+//! asked while these are fresh. Whatever the issuer revokes is refused here within a lag that the
+//! settings bound. While the issuer cannot be reached, the service goes on for a bounded time.
 //!
-//! Every check is that of `countersign-guard`; this crate only makes its ports real.
+//! `countersign-guard` makes every check; this crate only implements its ports.
 
 mod account_keys;
 mod introspection;

@@ -9,16 +9,16 @@ use countersign_protocol::{
 /// For how long a nonce works.
 const NONCE_LIFETIME: Duration = Duration::from_mins(5);
 
-/// What nonces are made with.
+/// The key of nonces.
 pub(crate) struct NonceKey {
-    /// Set where several machines know it.
+    /// Set if several machines share the key.
     secret: Option<SealingKey>,
     /// How far their clocks may be apart.
     skew: Duration,
 }
 
 impl NonceKey {
-    /// From `secret`, which several machines know, if there is one.
+    /// Derived from `secret`, which several machines share, if there is one.
     pub(crate) fn new(secret: Option<&NonceSecret>, skew: Duration) -> Self {
         let secret = secret.map(|NonceSecret(key)| key.derive("guard nonces"));
         Self { secret, skew }

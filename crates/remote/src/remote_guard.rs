@@ -35,23 +35,23 @@ impl RemoteGuard {
         GuardLayer::new(self.guard.clone())
     }
 
-    /// Where [`Self::metadata`] are to be served, to GET and HEAD; nowhere for an audience that is no
-    /// URL at the origin.
+    /// The path at which to serve [`Self::metadata`] to GET and HEAD. None for an audience that is
+    /// no URL at the origin.
     pub fn metadata_path(&self) -> Option<&str> {
         self.metadata_path.as_deref()
     }
 
-    /// What the service says about itself (RFC 9728), to be served at [`Self::metadata_path`].
+    /// The service's metadata (RFC 9728), to be served at [`Self::metadata_path`].
     pub fn metadata(&self) -> Value {
         let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
         self.guard.metadata(&scopes)
     }
 
-    /// Waits until the issuer has been asked once, so that requests can be verified. Not waiting is
-    /// no harm: until then they are refused.
+    /// Waits until the issuer has been asked once, so that requests can be verified. Without
+    /// waiting, requests are refused until then.
     ///
     /// # Errors
-    /// When the issuer cannot be asked now; it is asked again all the time.
+    /// When the issuer cannot be asked now. It is asked again later all the same.
     pub async fn ready(&self) -> Result<(), PortUnavailable> {
         if self.fresh.feed.current().is_none() {
             self.fresh.refresh().await?;
@@ -70,7 +70,7 @@ impl RemoteGuard {
     }
 }
 
-/// The issuer's keys; whoever holds them keeps the upkeep going.
+/// The issuer's keys. The upkeep runs for as long as somebody holds them.
 pub(crate) struct KeptFresh(pub(crate) Arc<Fresh>);
 
 #[async_trait]

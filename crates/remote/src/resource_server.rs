@@ -1,4 +1,4 @@
-//! What a resource server is, and the guard in front of it.
+//! The settings of a resource server, and the guard in front of it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ use crate::{
     upkeep::{Fresh, keep_up},
 };
 
-/// A service whose users log in at an authentication server elsewhere, before it is started.
+/// The settings of a service whose users log in at an authentication server elsewhere.
 pub struct ResourceServer {
     policy: GuardPolicy,
     dpop: bool,
@@ -92,22 +92,23 @@ impl ResourceServer {
         })
     }
 
-    /// What tokens must name in `aud`, in place of the origin. Where it is a URL at the origin, it says
-    /// where the metadata are ([`RemoteGuard::metadata_path`]); for any other there are none.
+    /// The value that tokens must name in `aud`, in place of the origin. If it is a URL at the
+    /// origin, the metadata are served at a path made from it ([`RemoteGuard::metadata_path`]);
+    /// otherwise there are no metadata.
     pub fn audience(mut self, audience: &str) -> Self {
         audience.clone_into(&mut self.policy.audience);
         self
     }
 
-    /// Whether DPoP-bound access tokens count. They do unless told otherwise.
+    /// Whether DPoP-bound access tokens are accepted. By default they are.
     pub fn accept_dpop(mut self, accept: bool) -> Self {
         self.dpop = accept;
         self
     }
 
-    /// JWTs count that accounts sign themselves. Whatever `policy` says, their `aud` must name this
-    /// service: the next service that knows the account would accept a JWT without one, from anybody
-    /// who received it.
+    /// Accepts JWTs that accounts sign themselves. Whatever `policy` says, their `aud` must name
+    /// this service: another service that knows the account would accept a JWT without `aud` from
+    /// anybody who received it.
     pub fn accept_self_signed(mut self, policy: SelfSignedPolicy) -> Self {
         self.self_signed = Some(SelfSignedPolicy { require_audience: true, ..policy });
         self
@@ -125,27 +126,28 @@ impl ResourceServer {
         self
     }
 
-    /// Signatures over nonce and session count. The issuer is asked about each of them.
+    /// Accepts signatures over nonce and session. The issuer is asked about each of them.
     pub fn accept_signed_messages(mut self) -> Self {
         self.signed_messages = true;
         self
     }
 
-    /// Tokens count that are bound to no key: whoever gets hold of one can use it. They name no API:
-    /// each works at every API, not yours alone, that accepts them of the same issuer.
+    /// Accepts tokens that are bound to no key: anybody who gets hold of one can use it. They name
+    /// no API, so each works at every API that accepts such tokens of the same issuer, not at yours
+    /// alone.
     pub fn accept_bearer(mut self) -> Self {
         self.bearer = true;
         self
     }
 
-    /// How long after a revocation it may still be unknown here, while the issuer can be reached; at
-    /// least 4 seconds.
+    /// How long a revocation may stay unknown here while the issuer can be reached; at least 4
+    /// seconds.
     pub fn max_lag(mut self, max_lag: Duration) -> Self {
         self.freshness.max_lag = max_lag.max(Duration::from_secs(4));
         self
     }
 
-    /// For how long to go on with what is known of revocations while the issuer cannot be reached.
+    /// For how long to go on with the last known revocations while the issuer cannot be reached.
     /// After that, nothing is accepted, or [introspection](Self::introspect_with) decides.
     pub fn outage(mut self, outage: Duration) -> Self {
         self.freshness.outage = outage;
@@ -159,8 +161,8 @@ impl ResourceServer {
         self
     }
 
-    /// Ask the issuer about each token when what is known of revocations is too old: as the account
-    /// `subject`, which has the scope `introspect` there and the key `key`.
+    /// Asks the issuer about each token when the last known revocations are too old. It asks as the
+    /// account `subject`, which has the scope `introspect` at the issuer and the key `key`.
     pub fn introspect_with(mut self, subject: &str, key: PrivateKey) -> Self {
         self.caller = Some(Caller { subject: subject.to_owned(), key });
         self
@@ -181,8 +183,9 @@ impl ResourceServer {
         self
     }
 
-    /// Whether other processes of this machine guard the same service. If so they must share what
-    /// they know, or else each of them refuses the nonces of the others, and with that most requests.
+    /// How this process shares nonces and used proofs with other processes of this machine that
+    /// guard the same service. Without sharing, each process refuses the nonces of the others, and
+    /// so most requests.
     ///
     /// It costs a request about four microseconds. Without it one process alone remembers used proofs
     /// in its own memory.
@@ -191,11 +194,11 @@ impl ResourceServer {
         self
     }
 
-    /// A secret, at least 32 bytes, that makes the nonces of several machines known to each of them.
+    /// A secret of at least 32 bytes, from which several machines derive the same nonces.
     ///
-    /// *Price.* Used proofs are not known to the other machines: within the minute in which it is
-    /// fresh, a stolen proof works once at each machine that it was not used at. Send each client to
-    /// the same machine, and a thief too has only the one.
+    /// *Price.* A machine does not know the proofs that were used at the others. Within the minute
+    /// in which it is fresh, a stolen proof works once at each other machine. If the load balancer
+    /// sends each client always to the same machine, a thief can use it at no other either.
     ///
     /// # Errors
     /// When it is too short.
@@ -205,8 +208,8 @@ impl ResourceServer {
         Ok(self)
     }
 
-    /// Where used proofs are remembered, in place of this process' memory and of the
-    /// [shared state](Self::shared_state).
+    /// The log of used proofs, in place of this process' memory and of the [shared
+    /// state](Self::shared_state).
     pub fn replay_log(mut self, log: Arc<dyn ReplayLog>) -> Self {
         self.replay_log = Some(log);
         self
@@ -221,7 +224,7 @@ impl ResourceServer {
     /// Makes the guard, and begins to fetch what it needs. It ends with the last guard or layer.
     ///
     /// # Errors
-    /// Outside of a tokio runtime, when the extra certificates are of no use, and when there is no
+    /// Outside of a tokio runtime, when the extra certificates cannot be used, and when there is no
     /// place for the shared state.
     pub fn start(self) -> Result<RemoteGuard, NotStarted> {
         let runtime = Handle::try_current().map_err(|_| NotStarted::NoRuntime)?;
@@ -319,7 +322,7 @@ pub enum NotStarted {
     /// The origin is no `http` or `https` origin.
     #[error("the origin must be scheme, host and port alone, such as https://api.example.com")]
     Origin(#[from] InvalidUri),
-    /// The settings of the transport are of no use.
+    /// The settings of the transport cannot be used.
     #[error(transparent)]
     Transport(#[from] ClientError),
     /// The processes of this machine have no place for what they share.

@@ -1,4 +1,4 @@
-//! What the issuer has revoked, as of a known moment.
+//! The issuer's revocations, as of a known moment.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,17 +24,17 @@ use crate::{
     jwks::Jwks,
 };
 
-/// For how long the issuer, and a cache on the way, may give the same answer; and the fraction of a
-/// second that `iat` does not say.
+/// For how long the issuer, and a cache on the way, may give the same answer, plus the fraction of
+/// a second that `iat` lacks.
 const MAX_CACHED: Duration = Duration::from_secs(3);
 
 /// For how long a list of revocations counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freshness {
-    /// How long after a revocation it is known here, while the issuer can be reached.
+    /// How long a revocation may stay unknown here while the issuer can be reached.
     pub(crate) max_lag: Duration,
-    /// For how much longer the last list counts when it cannot. An issuer that answers, and has no
-    /// list, can be reached.
+    /// For how much longer the last list counts when the issuer cannot be reached. An issuer that
+    /// answers without a list counts as reached.
     pub(crate) outage: Duration,
     /// How far the clocks of issuer and resource may be apart.
     pub(crate) skew: Duration,
@@ -49,7 +49,7 @@ pub(crate) struct Feed {
     last: ArcSwapOption<Known>,
     /// Whether the issuer has answered something else since the last list.
     refused: AtomicBool,
-    /// Held while the issuer is asked, so that no answer overtakes a later one.
+    /// Locked while the issuer is asked, so that an old answer never replaces a newer one.
     asking: Mutex<()>,
 }
 
@@ -58,27 +58,27 @@ pub(crate) struct Known {
     tokens: HashSet<String>,
     keys: HashSet<Thumbprint>,
     accounts: HashSet<AccountId>,
-    /// Up to when every token counts as revoked, whosesoever it is.
+    /// Every token issued up to this moment counts as revoked.
     before: Option<UnixTime>,
     /// The same for the tokens of some accounts.
     accounts_before: HashMap<AccountId, Moment>,
-    /// Keys and accounts that were shut out up to then may not be listed.
+    /// Keys revoked and accounts disabled up to this moment may be missing from the lists.
     keys_before: Option<Moment>,
     issued_at: UnixTime,
     sequence: u64,
-    /// When it was asked for: everything that was revoked before is in it.
+    /// When the list was requested: it has everything that was revoked before.
     as_of: Duration,
 }
 
-/// A moment up to which something counts as revoked.
+/// The moment up to which tokens count as revoked.
 #[derive(Clone, Copy)]
 struct Moment {
     time: UnixTime,
-    /// Since when it is known here, by the monotonic clock.
+    /// Since when this is known here, by the monotonic clock.
     known_since: Duration,
 }
 
-/// What may have been revoked of a token.
+/// The parts of a token that may have been revoked.
 #[derive(Clone, Copy)]
 pub(crate) struct Revocable<'a> {
     pub(crate) token_id: &'a str,
@@ -121,8 +121,8 @@ impl Known {
         keys.iter().any(|key| self.keys.contains(*key)) || self.accounts.contains(&account)
     }
 
-    /// From when on, by the monotonic clock, the keys of an account must have been asked for: some of
-    /// those that were good before may have been revoked without being listed.
+    /// Keys of an account that were fetched before this moment, by the monotonic clock, must be
+    /// fetched again: some may have been revoked without being listed.
     pub(crate) fn keys_needed_since(&self, account: AccountId) -> Duration {
         let of_account = self.accounts_before.get(&account);
         let moments = self.keys_before.iter().chain(of_account);
@@ -164,7 +164,7 @@ impl Feed {
         (age <= max_lag + grace).then_some(known)
     }
 
-    /// How often to ask: so that a question that goes wrong can be asked again within the lag.
+    /// How often to ask: often enough that a failed request can be repeated within the lag.
     pub(crate) fn period(&self) -> Duration {
         (self.freshness.max_lag.saturating_sub(MAX_CACHED) / 3).max(Duration::from_millis(250))
     }
@@ -196,8 +196,8 @@ impl Feed {
         self.verified(url, &body).await
     }
 
-    /// The list in `body`: signed by the issuer, and neither stale nor older than the last one, so
-    /// that nobody on the way can hold a revocation back unnoticed.
+    /// Reads the list in `body`. It must be signed by the issuer and neither stale nor older than
+    /// the last list, so that nobody on the way can hold back a revocation unnoticed.
     async fn verified(&self, url: &str, body: &[u8]) -> Result<Revocations, AskError> {
         let reject = |what: &dyn ToString| unusable(url, &what.to_string());
         let text = str::from_utf8(body).map_err(|error| reject(&error))?;

@@ -1,5 +1,5 @@
-//! Messages signed together with a nonce. Both session and nonce are the issuer's secret, so it is
-//! asked about each.
+//! Messages signed together with a nonce. Only the issuer can check session and nonce, so it is
+//! asked about each message.
 
 use std::sync::Arc;
 
@@ -30,8 +30,8 @@ const SIGNATURES: std::ops::RangeInclusive<usize> = 64..=1024;
 /// Presents each message to the issuer, as its client would; that uses its nonce up.
 pub(crate) struct RemoteSessions {
     issuer: Arc<Issuer>,
-    /// Messages that the issuer refused. One that was refused never becomes good: its nonce would have
-    /// to come after its signature.
+    /// Messages that the issuer refused. A refused message never becomes valid later, because its
+    /// signature covers a nonce that would have to be made after it.
     refused: Cache<[u8; 32], ()>,
 }
 
@@ -48,7 +48,7 @@ impl Sessions for RemoteSessions {
         message: SignedMessage<'_>,
         _now: UnixTime,
     ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
-        // What cannot be a message of a session costs the issuer nothing.
+        // A text that cannot be a message of a session is refused without asking the issuer.
         if !session::has_form(message.jwt) || !SIGNATURES.contains(&message.signature.len()) {
             return Err(SessionRefusal::Refused);
         }

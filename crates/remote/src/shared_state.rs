@@ -1,9 +1,9 @@
 //! Nonces and used proofs that the processes of one machine share, without another service.
 //!
-//! They meet in a file ([`ring`]). Its identity holds the secret of the nonces, its slots the proofs
-//! that were used, so the two live and die together: a file that was lost, replaced, cut off or
-//! written before the machine was started has another secret, and no proof from before carries a
-//! nonce that is known.
+//! They share a file ([`ring`]). The header of the file holds the secret of the nonces, and its
+//! slots hold the used proofs, so the two are lost together. When a file was lost, replaced, cut
+//! off, or written before the machine was started, a new secret is made, and the nonces of all
+//! earlier proofs are unknown.
 
 mod directory;
 mod epoch;
@@ -48,13 +48,13 @@ use self::{
 };
 use crate::nonce_key::NonceKey;
 
-/// How often to ask for the lock before waiting: others have it for a few microseconds.
+/// How often to try the lock before waiting: other processes hold it for a few microseconds.
 const QUICK_TRIES: u32 = 100;
-/// How often to ask for it in all, with a millisecond between two.
+/// How often to try the lock in all, with a millisecond between two attempts.
 const TRIES: u32 = 1_000;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What the processes that guard one service on one machine have in common.
+/// The state that the processes guarding one service on one machine share.
 pub(crate) struct Shared {
     directory: Directory,
     boot_id: [u8; 16],
@@ -139,7 +139,8 @@ impl Shared {
             Some(path) => Directory::at(path)?,
             None => Directory::of(&issuer, &origin)?,
         };
-        // Nobody knows the nonces of this one, which is in no file; the first look replaces it.
+        // The nonces of this epoch are unknown to all, because it is in no file. The first access
+        // to the file replaces it.
         let identity = epoch::identity(0, &boot_id, clock.now(), &*random);
         let epoch = Epoch::of(identity, &nonce_key);
         let ring = open(&directory)?;
@@ -174,7 +175,7 @@ impl Shared {
         self.epoch.load().since
     }
 
-    /// Sees whether the file is still the same; `false` if that cannot be told now.
+    /// Checks whether the file is still the same; `false` if that cannot be found out now.
     fn look(&self) -> bool {
         self.file.try_lock().is_some_and(|mut file| self.with(&mut file, |_, _| Ok(())).is_ok())
     }
@@ -186,7 +187,7 @@ impl Shared {
                 return Err(Trouble::BegunAnew);
             }
             if !ring.unseen(|seen| self.memory.learn(seen.entry, seen.owner, now))? {
-                // Somebody has damaged it, so who knows what is missing.
+                // The file was damaged, so used proofs may be missing from it.
                 self.begin(ring, refuse_until)?;
                 return Err(Trouble::BegunAnew);
             }
@@ -207,7 +208,7 @@ impl Shared {
         })
     }
 
-    /// Works on the file while no other process does.
+    /// Runs `work` on the file while no other process uses it.
     fn with<T>(
         &self,
         file: &mut OpenFile,
@@ -234,7 +235,7 @@ impl Shared {
         result
     }
 
-    /// Sees to it that the file is good, and that this process is in its epoch.
+    /// Makes sure that the file is valid and that this process is in the file's epoch.
     fn agree(
         &self,
         ring: &mut Locked<'_>,
@@ -250,7 +251,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes the file an empty one, with other nonces.
+    /// Empties the file and gives it a new secret for nonces.
     fn begin(
         &self,
         ring: &mut Locked<'_>,
@@ -266,7 +267,8 @@ impl Shared {
     fn adopt(&self, identity: Identity, refuse_until: &mut Option<UnixTime>) {
         let is_first = self.generation.fetch_add(1, AcqRel) == 0;
         self.epoch.store(Arc::new(Epoch::of(identity, &self.nonce_key)));
-        // Read after the nonces of before have gone: what was verified by them began earlier.
+        // The clock is read after the old nonces stopped working: requests that were verified by
+        // them began earlier.
         *refuse_until = (!is_first).then(|| self.clock.now());
     }
 
@@ -288,7 +290,7 @@ impl Shared {
         }
     }
 
-    /// Says once in the log that it does not work, and once that it works again.
+    /// Logs once that the file does not work, and once that it works again.
     fn answer(&self, result: Result<SpentReceipt, Trouble>) -> Result<SpentReceipt, ReplayError> {
         let error = match result {
             Ok(receipt) => {
@@ -342,7 +344,7 @@ impl Nonces for Shared {
         if epoch.nonces.recognises(nonce, now) {
             return true;
         }
-        // It may be a nonce of another process, which has begun anew.
+        // It may be a nonce of another process, which has made a new file.
         self.look();
         let fresh = self.epoch.load();
         !Arc::ptr_eq(&fresh, &epoch) && fresh.nonces.recognises(nonce, now)

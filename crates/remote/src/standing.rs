@@ -14,8 +14,8 @@ use crate::{
     revocations::{Feed, Revocable, stale},
 };
 
-/// Decides by the feed while that is fresh enough; after that, introspection decides where it was
-/// set up, and otherwise nothing is accepted.
+/// Decides by the feed while it is fresh enough. After that, introspection decides if it was set
+/// up; otherwise nothing is accepted.
 pub(crate) struct RemoteStanding {
     pub(crate) feed: Arc<Feed>,
     pub(crate) introspection: Option<Introspection>,

@@ -1,4 +1,4 @@
-//! Keeps what was fetched fresh, ahead of need.
+//! Fetches keys and revocations again before they are too old.
 
 use std::{
     sync::{Arc, Weak},
@@ -24,7 +24,7 @@ impl Fresh {
     }
 }
 
-/// Works until nobody holds `fresh` any more.
+/// Runs until nobody holds `fresh` any more.
 pub(crate) async fn keep_up(fresh: Weak<Fresh>, period: Duration) {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! Where the processes of one user on one machine meet.
+//! Where the file lies that the processes of one user on one machine share.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
@@ -16,7 +16,7 @@ use super::error::SharedStateError;
 const MEMORY: &str = "/dev/shm";
 /// The file in the directory.
 const FILE: &str = "used-proofs";
-/// What the kernel calls the time since it was started.
+/// The kernel's random id of the present boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Write permission of the group and of others.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -93,7 +93,7 @@ impl Directory {
     }
 }
 
-/// Who could change it could make used proofs work again.
+/// Somebody who can change the file could make used proofs work again.
 pub(super) fn check(path: &Path, found: &Metadata) -> Result<(), SharedStateError> {
     check_owner(path, found.uid(), geteuid().as_raw())?;
     if found.mode() & WRITABLE_BY_OTHERS != 0 {
@@ -109,13 +109,13 @@ pub(super) fn check_owner(path: &Path, owner: u32, user: u32) -> Result<(), Shar
     Err(SharedStateError::OfAnotherUser { path: path.to_owned(), owner, user })
 }
 
-/// Whether a directory can be made nowhere there.
+/// Whether no directory can be made there.
 fn is_no_place(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
     matches!(error.kind(), NotFound | NotADirectory | PermissionDenied | ReadOnlyFilesystem)
 }
 
-/// What names the time since the machine was started: what was written before may be incomplete.
+/// The id of the machine's present boot. Files written before it may be incomplete.
 ///
 /// # Errors
 /// Where the system has no such thing.

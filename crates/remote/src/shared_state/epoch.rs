@@ -1,4 +1,5 @@
-//! What holds for as long as the file is the same: its nonces, and from when on it remembers.
+//! The identity of a file: the secret of its nonces, and the moment from which it remembers used
+//! proofs.
 //!
 //! ```text
 //! form (8) | inode (8) | boot id (16) | secret (32) | begun at (8, milliseconds) | zeros
@@ -16,7 +17,7 @@ use countersign_protocol::{
 use super::ring::{IDENTITY, Identity};
 use crate::nonce_key::NonceKey;
 
-/// What the file is, and in which form.
+/// The format of the file, and its version.
 const FORM: [u8; 8] = *b"csproof1";
 const SECRET: usize = 32;
 const BEGUN_AT: usize = 64;

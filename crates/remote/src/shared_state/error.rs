@@ -13,7 +13,7 @@ pub enum SharedStateError {
          client to the same one"
     )]
     NoBootId,
-    /// Something else lies there.
+    /// The path is not a directory.
     #[error("{} is not a directory: choose another for the shared state", .path.display())]
     NotADirectory {
         /// Where.
@@ -30,7 +30,7 @@ pub enum SharedStateError {
         path: PathBuf,
         /// Whose it is.
         owner: u32,
-        /// Who asks.
+        /// The account that asks.
         user: u32,
     },
     /// Others could make used proofs work again.

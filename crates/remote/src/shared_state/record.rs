@@ -11,7 +11,7 @@ const DIGEST: usize = 16;
 /// Where the end of the entry lies.
 const END: usize = DIGEST + 8;
 
-/// Where it says what the owner is, and the owner's account and network.
+/// Where the kind of owner lies, and the owner's account and network.
 const KIND: usize = END;
 const ACCOUNT: usize = KIND + 1;
 const NETWORK: usize = ACCOUNT + 16;

@@ -5,11 +5,12 @@
 //! ```
 //!
 //! Slots are filled one after the other. At the end of the file the next one is the first again, if
-//! what it holds has ended; otherwise the file grows. So it is about as long as there are entries
-//! that have not ended, nothing is ever moved, and who has read up to a place goes on from there.
+//! what it holds has ended; otherwise the file grows. So the file is about as long as the entries
+//! that have not ended need. Entries are never moved, so a process that has read up to a place can
+//! go on from there.
 //!
-//! A process that dies in the middle of an entry leaves the place as it was: the entry does not
-//! count, and its request was not answered.
+//! When a process dies while it writes an entry, the place in the header stays as it was: the entry
+//! does not count, and its request was not answered.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -27,7 +28,8 @@ const HEADER: usize = IDENTITY + SLOT;
 /// How many slots are read at a time.
 const CHUNK: usize = 64;
 
-/// Names one file that lost nothing: whoever reads another identity starts from nothing.
+/// Names one file that has lost nothing. A process that reads another identity than before starts
+/// from nothing.
 pub(super) type Identity = [u8; IDENTITY];
 
 /// An open file, and how far it was read.
@@ -44,10 +46,10 @@ struct Seen {
     next: u64,
 }
 
-/// What the header says of the slots.
+/// The part of the header about the slots.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    /// How often the first slot came after the last.
+    /// How often writing went on at the first slot after the last.
     lap: u64,
     /// The slot that is filled next.
     next: u64,
@@ -60,7 +62,7 @@ struct Place {
 }
 
 impl Ring {
-    /// The ring in `file`, of which nothing was read.
+    /// The ring in `file`, with nothing read yet.
     pub(super) fn new(file: File) -> io::Result<Self> {
         let inode = file.metadata()?.ino();
         Ok(Self { file, inode, seen: None })
@@ -86,13 +88,13 @@ impl Ring {
     }
 }
 
-/// What became of taking the lock.
+/// The result of trying the lock.
 pub(super) enum Attempt<'a> {
     /// It was taken.
     Locked(Locked<'a>),
     /// Another process has it.
     Busy,
-    /// Another file, or none, is where this one was.
+    /// Another file, or none, is at this file's path.
     Elsewhere,
 }
 
@@ -106,7 +108,7 @@ pub(super) struct Locked<'a> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        // What fails here fails closed: the others wait until this file is closed.
+        // A failure here is safe: other processes wait until this file is closed.
         drop(self.ring.file.unlock());
     }
 }
@@ -131,12 +133,12 @@ impl Locked<'_> {
         self.ring.inode
     }
 
-    /// What the file says it is; all zeros where it says nothing.
+    /// The identity of the file; all zeros for an empty file.
     pub(super) const fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Forgets how far it was read: it is not the ring that was read.
+    /// Forgets how far the ring was read, because it is another ring now.
     pub(super) const fn read_anew(&mut self) {
         self.ring.seen = None;
     }
@@ -152,12 +154,13 @@ impl Locked<'_> {
         self.ring.file.write_all_at(&header, 0)
     }
 
-    /// Hands on what others have written since the last look. `false` if that is not readable.
+    /// Passes on the entries that others have written since the last call. `false` if they cannot
+    /// be read.
     pub(super) fn unseen(&mut self, mut each: impl FnMut(&Record)) -> io::Result<bool> {
         let Place { lap, next, slots, .. } = self.place;
         let ranges = match self.ring.seen {
             Some(seen) if seen.lap == lap => [seen.next..next, 0..0],
-            // What was overwritten meanwhile has ended.
+            // Entries that were overwritten in the meantime have ended.
             Some(seen) if seen.lap + 1 == lap && next <= seen.next => [seen.next..slots, 0..next],
             Some(_) | None => [0..slots, 0..0],
         };
@@ -202,7 +205,7 @@ impl Locked<'_> {
         Ok(Appended::Recorded)
     }
 
-    /// Gives back the memory of a ring of which everything has ended.
+    /// Frees the memory of a ring whose entries have all ended.
     fn clear(&mut self) -> io::Result<()> {
         let Place { lap, end, forgotten_until, .. } = self.place;
         let forgotten_until = forgotten_until.max(end);
@@ -216,7 +219,7 @@ impl Locked<'_> {
         if let Some(slot) = self.ended_slot(self.place.next..self.place.slots, now)? {
             return Ok(Some(slot));
         }
-        // A ring that may grow is not searched far, because it need not be.
+        // A ring that may grow is searched for only a few slots.
         let may_grow = self.place.slots < capacity;
         let search = if may_grow { self.place.slots.min(CHUNK as u64) } else { self.place.slots };
         if let Some(slot) = self.ended_slot(0..search, now)? {
@@ -266,14 +269,14 @@ impl Locked<'_> {
     }
 }
 
-/// What became of an entry.
+/// The result of adding an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Appended {
     /// It is in the file.
     Recorded,
     /// Every slot holds an entry that has not ended.
     Full,
-    /// Its like may have been overwritten already: the clock has gone back.
+    /// The clock has gone back, so an entry of the same proof may have been overwritten already.
     Forgotten,
 }
 

@@ -20,7 +20,7 @@ use pyo3::{exceptions::PyValueError, prelude::*};
 use crate::{
     conversation::{self, ByPython, Conversation},
     key::Key,
-    lock,
+    locking::lock,
 };
 
 /// A token that ends sooner than this is not used any more.

@@ -18,7 +18,7 @@ use pyo3::{
     pybacked::PyBackedBytes,
 };
 
-use crate::lock;
+use crate::locking::lock;
 
 pyo3::create_exception!(
     countersign,

@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     background::Background,
-    lock,
+    locking::lock,
     request::{Head, Incoming},
     settings::Settings,
     verdict::{Accepted, Refused, Verdict},

@@ -9,11 +9,10 @@ mod client;
 mod conversation;
 mod guard;
 mod key;
+mod locking;
 mod request;
 mod settings;
 mod verdict;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 
@@ -50,9 +49,4 @@ fn start_logging(py: Python<'_>) -> PyResult<()> {
     // Another module of this process may have been first; then its choice holds.
     let _ = logger.install();
     Ok(())
-}
-
-/// What a panic left behind is no worse than what any error does.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,10 +15,11 @@ pub(crate) mod pending_events;
 mod signers;
 pub(crate) mod turns;
 
-use std::sync::Arc;
+use std::{hash::RandomState, sync::Arc};
 
-use countersign_protocol::{UnixTime, challenges::sealed::NonceSealer, proofs::dpop::ProofHeader};
-use quick_cache::sync::Cache;
+use countersign_protocol::{
+    UnixTime, challenges::sealed::NonceSealer, proofs::known_keys::KnownProofKeys,
+};
 
 use self::{
     comparisons::Comparisons, credential_cache::CredentialCache, epoch::Epoch,
@@ -34,8 +35,8 @@ use crate::{
     ports::{AuditStore, Ports, StoreError},
 };
 
-/// How many headers of proofs are known again by their text. Each takes one or two kilobytes.
-const PROOF_HEADERS: usize = 4096;
+/// How many keys of proofs are known again, by the headers that carry them.
+const PROOF_KEYS: usize = 4096;
 
 /// What the nonces of the server's own protected resources are for.
 const RESOURCES: &str = "resources";
@@ -56,8 +57,8 @@ pub struct Core {
     /// The nonces of the server's own protected resources.
     pub(crate) resource_nonces: NonceSealer,
     pub(crate) epoch: Epoch,
-    /// The headers of proofs by credentials, by their text.
-    proof_headers: Cache<Box<str>, Arc<ProofHeader>>,
+    /// The keys of proofs by credentials.
+    proof_keys: KnownProofKeys,
     forgetting: Forgetting,
     remembers_since: UnixTime,
 }
@@ -95,7 +96,7 @@ impl Core {
             comparisons: Comparisons::default(),
             nonces: epoch.nonces(&vault, "token endpoint", &policy),
             resource_nonces: epoch.nonces(&vault, RESOURCES, &policy),
-            proof_headers: Cache::new(PROOF_HEADERS),
+            proof_keys: KnownProofKeys::new(PROOF_KEYS, policy.keys.clone(), RandomState::new()),
             policy,
             ports,
             vault,

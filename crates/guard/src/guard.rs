@@ -41,7 +41,7 @@ impl Guard {
         ports: GuardPorts,
         nonces: impl Nonces + 'static,
     ) -> Self {
-        let dpop = Dpop::new(nonces, policy.cache_capacity);
+        let dpop = Dpop::new(nonces, &policy);
         let memory_start = MemoryStart::new(&*ports.clock);
         Self(Arc::new(Inner { wiring: Wiring { policy, ports, memory_start }, proofs, dpop }))
     }

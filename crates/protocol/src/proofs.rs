@@ -2,6 +2,7 @@
 
 pub mod body_hash;
 pub mod dpop;
+pub mod known_keys;
 pub mod nonce_pss;
 pub mod self_signed;
 pub mod target_uri;

@@ -78,7 +78,7 @@ fn verdict(token: &str, key: &PrivateKey, issuer: &str, place: &Place) -> Result
                 nonce: NonceRule::IfPresent(&nonces),
                 window: ProofWindow::default(),
             };
-            PresentedProof::parse(token, |_| None)
+            PresentedProof::parse(token)
                 .and_then(|proof| proof.verify(key, &expected, NOW))
                 .map(drop)
                 .map_err(Refusal::Proof)

@@ -43,8 +43,8 @@ fn proof(key: &PrivateKey) -> Vec<u8> {
 
 /// As an endpoint verifies a field: with the key that the proof itself brings along.
 fn verify(field: &[u8]) -> Result<ReplayEntry, DpopError> {
-    let presented = PresentedProof::from_fields([field], |_| None)?;
-    let key = PublicKey::from_jwk_cached(presented.jwk(), &KeyPolicy::default(), |_| None)?;
+    let presented = PresentedProof::from_fields([field])?;
+    let key = PublicKey::from_presented(presented.jwk(), None, &KeyPolicy::default())?;
     let nonces = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_mins(5));
     let expected = DpopExpectations {
         method: "POST",

@@ -49,7 +49,7 @@ fn verify_proof(text: &str, window: ProofWindow, now: UnixTime) -> Result<Replay
         nonce: NonceRule::IfPresent(&sealer()),
         window,
     };
-    let presented = PresentedProof::parse(text, |_| None)?;
+    let presented = PresentedProof::parse(text)?;
     presented.verify(ed25519(1).public_key(), &expected, now).map(|proof| proof.entry())
 }
 

@@ -1,6 +1,6 @@
 //! DPoP proofs that a client presents to the authority itself, where no access token exists yet.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use countersign_protocol::{
     UnixTime, Unspent,
@@ -42,8 +42,7 @@ impl Core {
         &self,
         presented: &PresentedDpop<'a>,
     ) -> Result<PresentedProof<'a>, DpopError> {
-        let fields = presented.fields.iter().copied();
-        PresentedProof::from_fields(fields, |text| self.proof_headers.get(text))
+        self.proof_keys.parse(presented.fields.iter().copied())
     }
 
     /// Verifies a proof that was parsed, as [`Self::verify_proof`] does.
@@ -54,15 +53,13 @@ impl Core {
         nonce: NonceRule<'_>,
         now: UnixTime,
     ) -> Result<(Unspent<DpopProof>, PublicKey), DpopError> {
-        let header = Arc::clone(proof.header());
-        let registered = self.credentials.known_key(&header.thumbprint());
+        let registered = self.credentials.known_key(&proof.jwk().thumbprint());
         let is_credential = registered.is_some();
         if registered.as_ref().is_some_and(|key| !key.algorithms().contains(&proof.algorithm())) {
             // It was registered for another algorithm, and a key is used with one (RFC 8725 §3.1).
             return Err(KeyError::AlgorithmMismatch.into());
         }
-        let known = |_: &Thumbprint| registered;
-        let key = PublicKey::from_jwk_cached(proof.jwk(), &self.policy.keys, known)?;
+        let key = PublicKey::from_presented(proof.jwk(), registered, &self.policy.keys)?;
         let expected = DpopExpectations {
             method: presented.method,
             uri: presented.uri,
@@ -70,14 +67,12 @@ impl Core {
             nonce,
             window: self.policy.proof_window,
         };
-        let verified = proof.verify(&key, &expected, now)?;
-        // Strangers, and keys of one session, are not worth a place.
-        if is_credential
-            && header.is_worth_keeping()
-            && self.proof_headers.get(header.text()).is_none()
-        {
-            self.proof_headers.insert(header.text().into(), header);
-        }
+        let verified = if is_credential {
+            self.proof_keys.verify_by(&key, proof, &expected, now)?
+        } else {
+            // Strangers, and keys of one session, are not worth a place.
+            proof.verify(&key, &expected, now)?
+        };
         Ok((verified, key))
     }
 

@@ -165,7 +165,7 @@ fn the_server_accepts_what_the_client_signs() {
             nonce: NonceRule::Required(&sealer),
             window: ProofWindow::default(),
         };
-        let presented = PresentedProof::parse(&proof, |_| None).unwrap();
+        let presented = PresentedProof::parse(&proof).unwrap();
         let verified = presented.verify(key.public_key(), &expected, NOW).unwrap();
         let expected = DpopProof { thumbprint, body_hash: Some(sha256(&[b"abc"])) };
         assert_eq!(*verified.peek(), expected);

@@ -1,17 +1,18 @@
 //! A DPoP-bound access token, and a proof by the key that it is bound to (RFC 9449).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    hash::RandomState,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use countersign_protocol::{
     Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, UnixTime, Unspent,
     challenges::sealed::Nonces,
     digest::sha256,
-    keys::{Algorithm, KeyError, PublicKey, Thumbprint},
+    keys::{Algorithm, KeyError, Thumbprint},
     proofs::{
-        dpop::{
-            DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof, ProofHeader,
-            TokenBinding,
-        },
+        dpop::{DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof, TokenBinding},
+        known_keys::KnownProofKeys,
         target_uri::TargetUri,
     },
     tokens::{
@@ -25,6 +26,7 @@ use quick_cache::sync::Cache;
 
 use crate::{
     case::Case,
+    policy::GuardPolicy,
     ports::{ReplayError, TokenStanding, VerifiedToken},
     refusal::{Refusal, Refused, Signer},
     request::{Accepted, Verdict},
@@ -44,15 +46,7 @@ pub(crate) struct Dpop {
     /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
     /// Each with the generation of keys that it was verified with.
     tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
-    /// The keys of proofs, and the header that each was last seen in.
-    keys: Cache<Thumbprint, ProofKey>,
-}
-
-/// The key of proofs that were accepted.
-#[derive(Clone)]
-struct ProofKey {
-    header: Arc<ProofHeader>,
-    key: PublicKey,
+    proof_keys: KnownProofKeys,
 }
 
 /// A token that is presented, and the SHA-256 of its text.
@@ -63,13 +57,14 @@ struct Hashed<'a> {
 }
 
 impl Dpop {
-    /// With the nonces `nonces`, and room for `capacity` tokens and as many keys.
-    pub(crate) fn new(nonces: impl Nonces + 'static, capacity: usize) -> Self {
+    /// With the nonces `nonces`, under `policy`, which says how many tokens and keys are known again.
+    pub(crate) fn new(nonces: impl Nonces + 'static, policy: &GuardPolicy) -> Self {
+        let capacity = policy.cache_capacity;
         Self {
             nonces: Box::new(nonces),
             nonce: Mutex::default(),
             tokens: Cache::new(capacity),
-            keys: Cache::new(capacity),
+            proof_keys: KnownProofKeys::new(capacity, policy.keys.clone(), RandomState::new()),
         }
     }
 
@@ -181,11 +176,8 @@ impl Dpop {
         binding: TokenBinding,
         case: &Case<'_>,
     ) -> Result<Unspent<DpopProof>, DpopError> {
-        let known = self.keys.get(&binding.jkt);
         let fields = case.request.headers.get_all(header::DPOP).iter().map(HeaderValue::as_bytes);
-        let proof = PresentedProof::from_fields(fields, |_| {
-            known.as_ref().map(|key| Arc::clone(&key.header))
-        })?;
+        let proof = self.proof_keys.parse(fields)?;
         if proof.jwk().thumbprint() != binding.jkt {
             return Err(DpopError::OtherKey);
         }
@@ -197,30 +189,7 @@ impl Dpop {
             nonce: NonceRule::Required(&*self.nonces),
             window: case.policy().proof_window,
         };
-        match known {
-            Some(known) if Arc::ptr_eq(&known.header, proof.header()) => {
-                proof.verify(&known.key, &expected, case.now)
-            }
-            known => self.verify_first(proof, known, &expected, case),
-        }
-    }
-
-    /// Verifies a proof with a header that was not seen before, which is known then.
-    fn verify_first(
-        &self,
-        proof: PresentedProof<'_>,
-        known: Option<ProofKey>,
-        expected: &DpopExpectations<'_>,
-        case: &Case<'_>,
-    ) -> Result<Unspent<DpopProof>, DpopError> {
-        let header = Arc::clone(proof.header());
-        let policy = &case.policy().keys;
-        let key = PublicKey::from_jwk_cached(header.jwk(), policy, |_| known.map(|own| own.key))?;
-        let verified = proof.verify(&key, expected, case.now)?;
-        if header.is_worth_keeping() {
-            self.keys.insert(header.thumbprint(), ProofKey { header, key });
-        }
-        Ok(verified)
+        self.proof_keys.verify(proof, &expected, case.now)
     }
 }
 

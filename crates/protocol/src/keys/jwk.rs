@@ -15,8 +15,8 @@ pub(super) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", 
 /// weaknesses, points off the curve or of low order.
 ///
 /// All that is wrong with its text would have been found, so a JWK with the thumbprint of a known
-/// key is that key; only its `alg` may differ. This is how caches of parsed keys are asked, by
-/// [`PublicKey::from_jwk_cached`](super::PublicKey::from_jwk_cached).
+/// key is that key; only its `alg` may differ. So a key that was parsed before need not be parsed again
+/// ([`PublicKey::from_presented`](super::PublicKey::from_presented)).
 #[derive(Clone, Debug)]
 pub struct PresentedJwk {
     pub(super) components: Components,

@@ -81,23 +81,22 @@ impl PublicKey {
     /// [`KeyError`] for private keys, missing or misspelt members, a `use`, `key_ops` or `alg`
     /// other than for verifying with this kind of key, and keys that are weak or invalid.
     pub fn from_jwk(jwk: &Map<String, Value>, policy: &KeyPolicy) -> Result<Self, KeyError> {
-        Self::from_jwk_cached(&PresentedJwk::read(jwk)?, policy, |_| None)
+        Self::from_presented(&PresentedJwk::read(jwk)?, None, policy)
     }
 
-    /// As [`PublicKey::from_jwk`] for a JWK whose form was read before; asks `cached` for the key
-    /// with this thumbprint before parsing it. The result is the same: only what costs time is left
-    /// out.
+    /// As [`PublicKey::from_jwk`] for a JWK whose form was read before. `known` is a key that was parsed
+    /// before: if it has the same thumbprint, it is this one. The result is the same: only what costs
+    /// time is left out.
     ///
     /// # Errors
     /// As [`PublicKey::from_jwk`], for what only the numbers tell.
-    pub fn from_jwk_cached(
+    pub fn from_presented(
         jwk: &PresentedJwk,
+        known: Option<Self>,
         policy: &KeyPolicy,
-        cached: impl FnOnce(&Thumbprint) -> Option<Self>,
     ) -> Result<Self, KeyError> {
         let PresentedJwk { components, thumbprint, alg } = jwk;
-        let known = cached(thumbprint).filter(|key| key.inner.thumbprint == *thumbprint);
-        let inner = match known {
+        let inner = match known.filter(|key| key.inner.thumbprint == *thumbprint) {
             Some(key) => {
                 // It may have been parsed under another policy.
                 key.meets(policy)?;

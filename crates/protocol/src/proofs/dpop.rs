@@ -7,7 +7,8 @@ mod header;
 use std::{sync::Arc, time::Duration};
 
 pub use self::error::{DpopError, SubjectError};
-pub use self::header::{ProofHeader, TYPE};
+pub(super) use self::header::ProofHeader;
+pub use self::header::TYPE;
 
 use crate::{
     CLIENT_CLOCK_AHEAD, ReplayEntry, UnixTime, Unspent, Unverified,
@@ -35,6 +36,7 @@ const MAX_JTI: usize = 128;
 pub struct PresentedProof<'a> {
     jws: Unverified<Jws<'a>>,
     header: Arc<ProofHeader>,
+    key: Option<PublicKey>,
 }
 
 /// What a proof must say to be accepted.
@@ -98,47 +100,50 @@ pub struct DpopProof {
 
 impl<'a> PresentedProof<'a> {
     /// Takes the values of all `DPoP` header fields of a request, of which there must be one, and
-    /// parses it (RFC 9449 §4.3, checks 1, 2, 4, 5 and 7). `known` is asked whether
-    /// the header was seen before, by its text; that saves time and changes nothing else.
+    /// parses it (RFC 9449 §4.3, checks 1, 2, 4, 5 and 7).
     ///
     /// # Errors
     /// When there is not exactly one, or it is not a proof.
     pub fn from_fields(
         fields: impl IntoIterator<Item = &'a [u8]>,
-        known: impl FnOnce(&str) -> Option<Arc<ProofHeader>>,
     ) -> Result<PresentedProof<'a>, DpopError> {
-        let mut fields = fields.into_iter();
-        let field = fields.next().ok_or(DpopError::Absent)?;
-        if fields.next().is_some() {
-            return Err(DpopError::Several);
-        }
-        Self::parse(std::str::from_utf8(field).map_err(|_| JwsError::NotCompact)?, known)
+        Self::read(sole_field(fields)?)
     }
 
-    /// Parses the text of a proof; `known` as in [`Self::from_fields`].
+    /// Parses the text of a proof.
     ///
     /// # Errors
     /// When it is not a proof.
-    pub fn parse(
-        text: &'a str,
-        known: impl FnOnce(&str) -> Option<Arc<ProofHeader>>,
-    ) -> Result<Self, DpopError> {
-        let segments = Segments::split(jws::MAX_LEN, text)?;
-        let header = match known(segments.header).filter(|known| known.is(segments.header)) {
-            Some(known) => known,
-            None => Arc::new(ProofHeader::parse(segments.header)?),
-        };
-        Ok(Self { jws: Jws::under(Arc::clone(&header.jws), segments)?, header })
+    pub fn parse(text: &'a str) -> Result<Self, DpopError> {
+        Self::read(Segments::split(jws::MAX_LEN, text)?)
     }
 
-    /// Its header, to be known again.
-    pub const fn header(&self) -> &Arc<ProofHeader> {
+    /// The proof in `segments`.
+    pub(super) fn read(segments: Segments<'a>) -> Result<Self, DpopError> {
+        let header = Arc::new(ProofHeader::parse(segments.header)?);
+        Self::under(header, None, segments)
+    }
+
+    /// The proof in `segments`, whose header was read before; with the key in it, if that is known.
+    pub(super) fn under(
+        header: Arc<ProofHeader>,
+        key: Option<PublicKey>,
+        segments: Segments<'a>,
+    ) -> Result<Self, DpopError> {
+        Ok(Self { jws: Jws::under(Arc::clone(&header.jws), segments)?, header, key })
+    }
+
+    pub(super) const fn header(&self) -> &Arc<ProofHeader> {
         &self.header
+    }
+
+    pub(super) const fn known_key(&self) -> Option<&PublicKey> {
+        self.key.as_ref()
     }
 
     /// The key that the proof carries, yet to be parsed.
     pub fn jwk(&self) -> &PresentedJwk {
-        self.header.jwk()
+        &self.header.jwk
     }
 
     /// The algorithm that it claims to be signed with.
@@ -174,7 +179,7 @@ impl<'a> PresentedProof<'a> {
         expected: &DpopExpectations<'_>,
         now: UnixTime,
     ) -> Result<Unspent<DpopProof>, DpopError> {
-        let thumbprint = self.header.thumbprint();
+        let thumbprint = self.header.jwk.thumbprint();
         if key.thumbprint() != thumbprint {
             return Err(DpopError::Signature);
         }
@@ -197,6 +202,19 @@ impl<'a> PresentedProof<'a> {
         let forget_at = issued_at + expected.window.past + Duration::from_secs(1);
         Ok(Unspent::new(proof, ReplayEntry { digest, forget_at, epoch }))
     }
+}
+
+/// The text of a proof in its segments, if there is exactly one field.
+pub(super) fn sole_field<'a>(
+    fields: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Segments<'a>, DpopError> {
+    let mut fields = fields.into_iter();
+    let field = fields.next().ok_or(DpopError::Absent)?;
+    if fields.next().is_some() {
+        return Err(DpopError::Several);
+    }
+    let text = std::str::from_utf8(field).map_err(|_| JwsError::NotCompact)?;
+    Ok(Segments::split(jws::MAX_LEN, text)?)
 }
 
 fn check_uri(htu: &str, expected: &TargetUri) -> Result<(), DpopError> {

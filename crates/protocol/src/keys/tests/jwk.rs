@@ -213,10 +213,7 @@ fn a_cached_key_is_as_good_as_a_parsed_one() {
     };
     let from_cache = |jwk: &Map<String, Value>, policy: &KeyPolicy, cached: &PublicKey| {
         let jwk = PresentedJwk::read(jwk).unwrap();
-        PublicKey::from_jwk_cached(&jwk, policy, |thumbprint| {
-            assert_eq!(*thumbprint, jwk.thumbprint());
-            Some(cached.clone())
-        })
+        PublicKey::from_presented(&jwk, Some(cached.clone()), policy)
     };
     let narrowed = from_cache(&with_alg("RS256"), &policy, &cached).unwrap();
     assert_eq!(narrowed.algorithms(), [Algorithm::Rs256]);
@@ -283,8 +280,8 @@ fn a_key_that_costs_more_to_verify_with_is_refused_and_can_still_be_read() {
         assert_eq!(stored.meets(&KeyPolicy::ANY), Ok(()));
         assert_eq!(stored.meets(&KeyPolicy::default()), Err(refusal));
         let presented = PresentedJwk::read(&jwk).unwrap();
-        let known = |_: &_| Some(stored.clone());
-        let again = PublicKey::from_jwk_cached(&presented, &KeyPolicy::default(), known);
+        let known = Some(stored.clone());
+        let again = PublicKey::from_presented(&presented, known, &KeyPolicy::default());
         assert_eq!(again.unwrap_err(), refusal, "that it is known lets nothing in");
     }
 }

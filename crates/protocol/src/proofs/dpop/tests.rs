@@ -9,6 +9,8 @@ mod request;
 mod rfc9449;
 mod time;
 
+use std::hash::RandomState;
+
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -16,6 +18,7 @@ use crate::{
     challenges::sealed::NonceSealer,
     envelope::aes_gcm::SealingKey,
     keys::{KeyError, KeyPolicy, PrivateKey},
+    proofs::known_keys::KnownProofKeys,
     strict::base64url,
     test_support::{NOW, ec_p256, ed25519, every_algorithm, object, rsa},
     tokens::jws,
@@ -93,10 +96,13 @@ impl Request {
     /// As an endpoint verifies a proof: parsed, its key parsed, verified. Which header was known
     /// before makes no difference.
     fn verify(&self, proof: &str) -> Result<Unspent<DpopProof>, DpopError> {
-        let verdict = self.verify_knowing(None, proof);
-        let own = ProofHeader::parse(proof.split('.').next().unwrap()).map(Arc::new);
-        for known in [own.as_ref().ok(), Some(&foreign_header())] {
-            let again = self.verify_knowing(known, proof);
+        let verdict = self.verify_unknown(proof);
+        for known in
+            [knowing(None), knowing(Some(proof)), knowing(Some(&Draft::by(ed25519(9)).sign()))]
+        {
+            let presented = known.parse([proof.as_bytes()]);
+            let again =
+                presented.and_then(|proof| self.expecting(|e| known.verify(proof, e, self.now)));
             let entry = |verdict: &Result<Unspent<_>, _>| {
                 verdict.as_ref().map(Unspent::entry).map_err(DpopError::clone)
             };
@@ -105,14 +111,9 @@ impl Request {
         verdict
     }
 
-    fn verify_knowing(
-        &self,
-        known: Option<&Arc<ProofHeader>>,
-        proof: &str,
-    ) -> Result<Unspent<DpopProof>, DpopError> {
-        let presented = PresentedProof::parse(proof, |_| known.cloned())?;
-        let policy = KeyPolicy::default();
-        let key = PublicKey::from_jwk_cached(presented.jwk(), &policy, |_| None)?;
+    fn verify_unknown(&self, proof: &str) -> Result<Unspent<DpopProof>, DpopError> {
+        let presented = PresentedProof::parse(proof)?;
+        let key = PublicKey::from_presented(presented.jwk(), None, &KeyPolicy::default())?;
         self.verify_with(presented, &key)
     }
 
@@ -121,17 +122,31 @@ impl Request {
         presented: PresentedProof<'_>,
         key: &PublicKey,
     ) -> Result<Unspent<DpopProof>, DpopError> {
+        self.expecting(|expected| presented.verify(key, expected, self.now))
+    }
+
+    fn expecting<T>(&self, verify: impl FnOnce(&DpopExpectations<'_>) -> T) -> T {
         let sealer = sealer_of(self.sealer_key);
         let rule = if self.nonce_required { NonceRule::Required } else { NonceRule::IfPresent };
-        let expected = DpopExpectations {
+        verify(&DpopExpectations {
             method: self.method,
             uri: &self.uri,
             access_token: self.access_token,
             nonce: rule(&sealer),
             window: self.window,
-        };
-        presented.verify(key, &expected, self.now)
+        })
     }
+}
+
+/// Knows the header of `proof`, if that is one with a good key.
+fn knowing(proof: Option<&str>) -> KnownProofKeys {
+    let known = KnownProofKeys::new(4, KeyPolicy::default(), RandomState::new());
+    if let Some(proof) = proof.and_then(|proof| PresentedProof::parse(proof).ok())
+        && let Ok(key) = PublicKey::from_presented(proof.jwk(), None, &KeyPolicy::default())
+    {
+        known.remember(Arc::clone(proof.header()), key);
+    }
+    known
 }
 
 /// The verdict about a good proof with one alteration.
@@ -175,11 +190,6 @@ fn ath(token: &str) -> String {
 
 fn binding(key: &PrivateKey) -> TokenBinding {
     TokenBinding { ath: sha256(&[TOKEN.as_bytes()]), jkt: key.public_key().thumbprint() }
-}
-
-fn foreign_header() -> Arc<ProofHeader> {
-    let proof = Draft::by(ed25519(9)).sign();
-    Arc::clone(PresentedProof::parse(&proof, |_| None).unwrap().header())
 }
 
 fn sealer() -> NonceSealer {

@@ -23,7 +23,7 @@ fn good_proof_with_every_algorithm() {
 fn two_dpop_headers() {
     let (one, other) = (Draft::good().sign(), Draft::by(ed25519(2)).sign());
     let refusal = |fields: &[&str]| {
-        PresentedProof::from_fields(fields.iter().map(|field| field.as_bytes()), |_| None).err()
+        PresentedProof::from_fields(fields.iter().map(|field| field.as_bytes())).err()
     };
     assert_eq!(refusal(&[&one]), None);
     assert_eq!(refusal(&[&one, &other]), Some(DpopError::Several));
@@ -36,7 +36,7 @@ fn two_dpop_headers() {
 
 #[test]
 fn no_proof() {
-    assert_eq!(PresentedProof::from_fields([], |_| None).err(), Some(DpopError::Absent));
+    assert_eq!(PresentedProof::from_fields([]).err(), Some(DpopError::Absent));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn malformed_jwt() {
         ("a.b.c", JwsError::Header),
         ("{}", JwsError::NotCompact),
     ] {
-        assert_eq!(PresentedProof::parse(text, |_| None).err(), Some(error.into()), "{text}");
+        assert_eq!(PresentedProof::parse(text).err(), Some(error.into()), "{text}");
     }
 }
 
@@ -244,5 +244,5 @@ fn refusal_of(header: &Value) -> Option<DpopError> {
     let header = header.to_string();
     let payload = Value::Object(Draft::good().payload).to_string();
     let proof = crate::test_support::sign_bytes(&ed25519(1), header.as_bytes(), payload.as_bytes());
-    PresentedProof::parse(&proof, |_| None).err()
+    PresentedProof::parse(&proof).err()
 }

@@ -133,7 +133,7 @@ fn the_alg_of_the_jwk_must_be_the_one_of_the_proof() {
 fn a_key_from_a_cache_must_be_the_one_in_the_proof() {
     let proof = Draft::good().sign();
     let verdict = |key: &PrivateKey| {
-        let presented = PresentedProof::parse(&proof, |_| None).unwrap();
+        let presented = PresentedProof::parse(&proof).unwrap();
         Request::good().verify_with(presented, key.public_key()).map(drop)
     };
     assert_eq!(verdict(&ed25519(1)), Ok(()));
@@ -145,7 +145,7 @@ fn the_thumbprint_is_known_before_verification() {
     for key in [ed25519(1), ec_p256(), rsa()] {
         let proof = Draft::by(key);
         let text = proof.sign();
-        let presented = PresentedProof::parse(&text, |_| None).unwrap();
+        let presented = PresentedProof::parse(&text).unwrap();
         assert_eq!(presented.jwk().thumbprint(), proof.key.public_key().thumbprint());
     }
 }

@@ -1,9 +1,8 @@
 //! Sealed nonces: the server recognises what it handed out without having stored it.
 
 use std::{
-    array,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
@@ -49,19 +48,12 @@ pub struct NonceSealer {
     made_after: Option<UnixTime>,
     ahead: Duration,
     epoch: Arc<AtomicU64>,
-    /// Genuine nonces that came back last, each in the place of its second. A busy server hands out
-    /// one nonce in a second, and gets it back from all its clients.
-    genuine: [Mutex<Option<(u64, Nonce)>>; 4],
 }
-
-/// Its bytes: time and tag.
-type Nonce = [u8; TIME_LEN + TAG_LEN];
 
 impl NonceSealer {
     /// With a key that is used for nothing else; nonces live for `lifetime`.
     pub fn new(key: SealingKey, lifetime: Duration) -> Self {
-        let (epoch, genuine) = (Arc::default(), array::from_fn(|_| Mutex::default()));
-        Self { key, lifetime, made_after: None, ahead: Duration::ZERO, epoch, genuine }
+        Self { key, lifetime, made_after: None, ahead: Duration::ZERO, epoch: Arc::default() }
     }
 
     /// The same, in the epoch that `epoch` counts for several.
@@ -95,36 +87,14 @@ impl NonceSealer {
 
     /// The present epoch, if `nonce` was made here in it and is still fresh at `now`.
     pub fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<u64> {
-        let nonce = Nonce::try_from(base64url::decode(nonce).ok()?).ok()?;
+        let nonce = <[u8; TIME_LEN + TAG_LEN]>::try_from(base64url::decode(nonce).ok()?).ok()?;
         let (time, tag) = nonce.split_first_chunk()?;
         let epoch = self.epoch.load(SeqCst);
         let issued = UnixTime::from_millis(u64::from_be_bytes(*time));
         let is_of_time = issued <= now + self.ahead
             && now < issued + self.lifetime
             && self.made_after.is_none_or(|since| issued > since);
-        let is_right = || self.tag(*time, epoch).ct_eq(tag).into();
-        (is_of_time && self.is_genuine((epoch, nonce), issued, is_right)).then_some(epoch)
-    }
-
-    /// Whether `nonce` was made here in its epoch, as `verify` says or said before.
-    fn is_genuine(
-        &self,
-        nonce: (u64, Nonce),
-        issued: UnixTime,
-        verify: impl FnOnce() -> bool,
-    ) -> bool {
-        let place = issued.as_secs() % self.genuine.len() as u64;
-        let place = &self.genuine[usize::try_from(place).unwrap_or_default()];
-        let known = || place.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |(epoch, known): (u64, Nonce)| epoch == nonce.0 && known.ct_eq(&nonce.1).into();
-        if known().is_some_and(is_it) {
-            return true;
-        }
-        let genuine = verify();
-        if genuine {
-            *known() = Some(nonce);
-        }
-        genuine
+        (is_of_time && self.tag(*time, epoch).ct_eq(tag).into()).then_some(epoch)
     }
 
     fn tag(&self, time: [u8; TIME_LEN], epoch: u64) -> [u8; TAG_LEN] {

@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{digest::sha256, ids::AccountId};
+use crate::{digest::sha256, ids::AccountId, strict::hex};
 
 /// A username: 1 to 64 ASCII letters, digits and `. _ - @ +`, beginning with a letter or digit.
 ///
@@ -121,7 +121,7 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 
@@ -130,29 +130,13 @@ impl FromStr for Fingerprint {
 
     /// Accepts only the form that [`fmt::Display`] writes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut bytes = [0; 32];
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(InvalidFingerprint) };
-        if pairs.len() != bytes.len() {
-            return Err(InvalidFingerprint);
-        }
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
-        Ok(Self(bytes))
+        hex::decode(text).map(Self).ok_or(InvalidFingerprint)
     }
 }
 
 impl serde::Serialize for Fingerprint {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
-    }
-}
-
-const fn digit(byte: u8) -> Result<u8, InvalidFingerprint> {
-    match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => Err(InvalidFingerprint),
     }
 }
 

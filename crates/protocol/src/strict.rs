@@ -9,5 +9,6 @@
 
 pub mod base64;
 pub mod base64url;
+pub mod hex;
 pub mod json;
 pub mod pem;

@@ -7,8 +7,8 @@ use countersign_guard::ports::{Clock, ReplayLog};
 use countersign_protocol::{
     UnixTime,
     challenges::sealed::Nonces,
-    envelope::aes_gcm::SealingKey,
-    ports::{Random, random_bytes},
+    envelope::aes_gcm::{SealingKey, SecretBytes},
+    ports::Random,
     replay::MemoryReplayLog,
 };
 
@@ -82,7 +82,7 @@ impl SingleUse {
         now: UnixTime,
         random: &dyn Random,
     ) -> Self {
-        let own = SealingKey::from_bytes(&random_bytes(random));
+        let own = SealingKey::from_bytes(SecretBytes::filled(|place| random.fill(place)).reveal());
         let since = log.is_none().then_some(now);
         // Enough for one process, which makes the nonces too: a proof that was used before a restart,
         // or at another process, carries a nonce that is unknown here.

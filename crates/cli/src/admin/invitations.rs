@@ -1,15 +1,13 @@
 //! `countersign admin invitations`.
 
-use std::fmt::Write as _;
-
 use anyhow::{bail, ensure};
 use clap::Subcommand;
 use countersign_authority::{
     Administration,
     account::Username,
-    invitation::{CodeHash, Invitation, Purpose},
+    invitation::{Invitation, Purpose},
 };
-use countersign_protocol::UnixTime;
+use countersign_protocol::{UnixTime, strict::hex};
 use serde_json::{Value, json};
 
 use super::{
@@ -75,7 +73,7 @@ async fn withdraw(settings: &Settings, prefix: &str) -> anyhow::Result<()> {
     let administration = Administration::new(&data_dir.ports);
     let mut found = administration.invitations(u32::MAX).await?;
     found.retain(|invitation| invitation.used_at.is_none());
-    found.retain(|invitation| hex(&invitation.code_hash).starts_with(&prefix));
+    found.retain(|invitation| hex::encode(&invitation.code_hash.0).starts_with(&prefix));
     let hash = match found.as_slice() {
         [] => bail!(
             "no unused invitation has a hash that begins with {prefix}: `countersign admin \
@@ -105,7 +103,7 @@ fn to_row(invitation: &Invitation, now: UnixTime) -> [String; 8] {
 
 fn to_json(invitation: &Invitation, now: UnixTime) -> Value {
     json!({
-        "hash": hex(&invitation.code_hash),
+        "hash": hex::encode(&invitation.code_hash.0),
         "state": state(invitation, now),
         "purpose": purpose(invitation),
         "revokes_others": invitation.purpose == (Purpose::Recover { revoke_others: true }),
@@ -132,12 +130,4 @@ const fn purpose(invitation: &Invitation) -> &'static str {
         Purpose::Register => "register",
         Purpose::Recover { .. } => "recover",
     }
-}
-
-fn hex(hash: &CodeHash) -> String {
-    hash.0.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

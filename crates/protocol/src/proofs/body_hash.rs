@@ -1,11 +1,12 @@
 //! The hash of a request's body in a JWT claim: lower-case hexadecimal, SHA-256 or, where an old
 //! protocol demands it, MD5. A DPoP proof may carry it too; then it is SHA-256.
 
-use std::fmt::Write as _;
-
 use md5::{Digest as _, Md5};
 
-use crate::{digest::sha256, strict::json};
+use crate::{
+    digest::sha256,
+    strict::{hex, json},
+};
 
 /// The claim with the hash of the request's body.
 pub const CLAIM: &str = "tha";
@@ -47,7 +48,7 @@ impl BodyHashes {
         match (hash.len(), self) {
             (SHA256_DIGITS, _) => (hash == sha256_hex(body)).then_some(BodyHash::Sha256),
             (MD5_DIGITS, Self::Sha256OrMd5) => {
-                let is_of = |body: &[u8]| hash == hex(&Md5::digest(body));
+                let is_of = |body: &[u8]| hash == hex::encode(&Md5::digest(body));
                 let is_of_compact =
                     || json::without_white_space(body).is_ok_and(|compact| is_of(&compact));
                 (is_of(body) || is_of_compact()).then_some(BodyHash::Md5)
@@ -67,30 +68,12 @@ impl BodyHashes {
 
 /// The hash of `body` as clients write it: SHA-256 in lower-case hexadecimal digits.
 pub fn sha256_hex(body: &[u8]) -> String {
-    hex(&sha256(&[body]))
+    hex::encode(&sha256(&[body]))
 }
 
 /// The SHA-256 that `hash` is, if it is one in lower-case hexadecimal digits.
 pub fn parse_sha256(hash: &str) -> Option<[u8; 32]> {
-    let digits: &[u8; 64] = hash.as_bytes().try_into().ok()?;
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = value(pair[0])? << 4 | value(pair[1])?;
-    }
-    Some(bytes)
-}
-
-/// `bytes` in lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::decode(hash)
 }
 
 #[cfg(test)]
@@ -132,7 +115,7 @@ mod tests {
     #[test]
     fn white_space_between_tokens_means_nothing_to_md5_and_everything_else_does() {
         let compact: &[u8] = br#"{"source":"a b","amount":2}"#;
-        let (md5, sha256) = (hex(&Md5::digest(compact)), sha256_hex(compact));
+        let (md5, sha256) = (hex::encode(&Md5::digest(compact)), sha256_hex(compact));
         let both = BodyHashes::Sha256OrMd5;
         for spaced in [
             &br#"{"source": "a b", "amount": 2}"#[..],

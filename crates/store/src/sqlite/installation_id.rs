@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path, str::FromStr};
 
+use countersign_protocol::strict::hex;
 use rusqlite::Connection;
 
 use super::{connection::connect_immutable, error::DbError, rows};
@@ -19,7 +20,7 @@ impl InstallationId {
 
 impl fmt::Display for InstallationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 
@@ -27,10 +28,7 @@ impl FromStr for InstallationId {
     type Err = InvalidInstallationId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = |_| InvalidInstallationId;
-        let number = u128::from_str_radix(text, 16).map_err(invalid)?;
-        let id = Self(number.to_be_bytes());
-        if id.to_string() == text { Ok(id) } else { Err(InvalidInstallationId) }
+        hex::decode(text).map(Self).ok_or(InvalidInstallationId)
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use countersign_guard::ports::{
     AccountKey, AccountKeys, CheckedMessage, Clock, IssuerKeys, PortUnavailable, Recording, ReplayLog,
-    SessionRefusal, Sessions, SignedMessage, Standing, TokenStanding, VerifiedToken,
+    MessageError, Sessions, SignedMessage, Standing, TokenStanding, VerifiedToken,
 };
 use countersign_guard::{
     Guard, GuardPolicy, GuardPorts, Proofs, Request, SelfSignedPolicy, SelfSignedProofs,
@@ -110,8 +110,8 @@ impl Sessions for World {
         &self,
         _: SignedMessage<'_>,
         _: UnixTime,
-    ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
-        Err(SessionRefusal::Refused)
+    ) -> Result<Box<dyn CheckedMessage>, MessageError> {
+        Err(MessageError::Refused)
     }
 }
 

@@ -131,7 +131,7 @@ pub trait Sessions: Send + Sync {
         &self,
         message: SignedMessage<'_>,
         now: UnixTime,
-    ) -> Result<Box<dyn CheckedMessage>, SessionRefusal>;
+    ) -> Result<Box<dyn CheckedMessage>, MessageError>;
 }
 
 /// A session, and a signature over its nonce and its text.
@@ -153,12 +153,12 @@ pub trait CheckedMessage: Send + Sync {
 
     /// Uses up its nonce and returns the session's next nonce. Of any number of messages with the
     /// same nonce exactly one succeeds.
-    async fn redeem(&self, now: UnixTime) -> Result<String, SessionRefusal>;
+    async fn redeem(&self, now: UnixTime) -> Result<String, MessageError>;
 }
 
 /// Why a signed message is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionRefusal {
+pub enum MessageError {
     /// Session, nonce or signature is wrong. Which of them is not told.
     Refused,
     /// A port that is needed to decide cannot answer.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_client::{Request, Response};
-use countersign_guard::ports::{CheckedMessage, SessionRefusal, Sessions, SignedMessage};
+use countersign_guard::ports::{CheckedMessage, MessageError, Sessions, SignedMessage};
 use countersign_protocol::{
     ClientNetwork, Coverage, Principal, ProofKind, ProvenKey, Scopes, UnixTime,
     digest::sha256,
@@ -47,14 +47,14 @@ impl Sessions for RemoteSessions {
         &self,
         message: SignedMessage<'_>,
         _now: UnixTime,
-    ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
+    ) -> Result<Box<dyn CheckedMessage>, MessageError> {
         // A text that cannot be a message of a session is refused without asking the issuer.
         if !session::has_form(message.jwt) || !SIGNATURES.contains(&message.signature.len()) {
-            return Err(SessionRefusal::Refused);
+            return Err(MessageError::Refused);
         }
         let digest = sha256(&[message.jwt.as_bytes(), b".", message.signature]);
         if self.refused.get(&digest).is_some() {
-            return Err(SessionRefusal::Refused);
+            return Err(MessageError::Refused);
         }
         let url = self.issuer.api(wire::path::WHOAMI);
         let mut request = Request::new(Method::GET, &url);
@@ -64,7 +64,7 @@ impl Sessions for RemoteSessions {
             (SIGNED_MESSAGE, signature),
         ];
         for (name, value) in fields {
-            let mut value = HeaderValue::try_from(value).map_err(|_| SessionRefusal::Refused)?;
+            let mut value = HeaderValue::try_from(value).map_err(|_| MessageError::Refused)?;
             value.set_sensitive(true);
             request.headers.insert(name, value);
         }
@@ -77,7 +77,7 @@ impl Sessions for RemoteSessions {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED => {
                 self.refused.insert(digest, ());
-                return Err(SessionRefusal::Refused);
+                return Err(MessageError::Refused);
             }
             status => return Err(unavailable(&AskError::Status { url, status })),
         }
@@ -87,8 +87,8 @@ impl Sessions for RemoteSessions {
     }
 }
 
-fn unavailable(error: &AskError) -> SessionRefusal {
-    SessionRefusal::Unavailable(error.to_string())
+fn unavailable(error: &AskError) -> MessageError {
+    MessageError::Unavailable(error.to_string())
 }
 
 /// A message that the issuer has accepted already.
@@ -103,7 +103,7 @@ impl CheckedMessage for Redeemed {
         &self.principal
     }
 
-    async fn redeem(&self, _now: UnixTime) -> Result<String, SessionRefusal> {
+    async fn redeem(&self, _now: UnixTime) -> Result<String, MessageError> {
         Ok(self.next.clone())
     }
 }

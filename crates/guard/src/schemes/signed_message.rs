@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
     case::Case,
-    ports::{SessionRefusal, Sessions, SignedMessage},
+    ports::{MessageError, Sessions, SignedMessage},
     refusal::{Refusal, Refused, SignedMessageError},
     request::{Accepted, Verdict},
 };
@@ -53,11 +53,11 @@ fn signature(headers: &HeaderMap) -> Result<Vec<u8>, SignedMessageError> {
     base64::decode(text).map_err(|_| SignedMessageError::Malformed)
 }
 
-impl From<SessionRefusal> for Refusal {
-    fn from(refusal: SessionRefusal) -> Self {
+impl From<MessageError> for Refusal {
+    fn from(refusal: MessageError) -> Self {
         match refusal {
-            SessionRefusal::Refused => SignedMessageError::Refused.into(),
-            SessionRefusal::Unavailable(cause) => Self::Unavailable(cause),
+            MessageError::Refused => SignedMessageError::Refused.into(),
+            MessageError::Unavailable(cause) => Self::Unavailable(cause),
         }
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use countersign_guard::{
     Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, Refusal, SignedMessageError,
-    ports::{CheckedMessage, SessionRefusal, Sessions, SignedMessage},
+    ports::{CheckedMessage, MessageError, Sessions, SignedMessage},
 };
 use countersign_protocol::{
     Coverage, Principal, ProofKind, ProvenKey, UnixTime, proofs::target_uri::TargetUri,
@@ -40,7 +40,7 @@ impl Sessions for FakeSessions {
         &self,
         message: SignedMessage<'_>,
         _now: UnixTime,
-    ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
+    ) -> Result<Box<dyn CheckedMessage>, MessageError> {
         match (message.jwt, message.signature) {
             ("session", b"signature") => {
                 let key = ed25519(2).public_key().thumbprint();
@@ -58,8 +58,8 @@ impl Sessions for FakeSessions {
                 };
                 Ok(Box::new(Checked(Arc::clone(&self.0), principal)))
             }
-            ("outage", _) => Err(SessionRefusal::Unavailable("fire".to_owned())),
-            _ => Err(SessionRefusal::Refused),
+            ("outage", _) => Err(MessageError::Unavailable("fire".to_owned())),
+            _ => Err(MessageError::Refused),
         }
     }
 }
@@ -70,10 +70,10 @@ impl CheckedMessage for Checked {
         &self.1
     }
 
-    async fn redeem(&self, _now: UnixTime) -> Result<String, SessionRefusal> {
+    async fn redeem(&self, _now: UnixTime) -> Result<String, MessageError> {
         match self.0.fetch_add(1, SeqCst) {
             0 => Ok("the next nonce".to_owned()),
-            _ => Err(SessionRefusal::Refused),
+            _ => Err(MessageError::Refused),
         }
     }
 }

@@ -77,13 +77,11 @@ impl KnownProofKeys {
         expected: &DpopExpectations<'_>,
         now: UnixTime,
     ) -> Result<Unspent<DpopProof>, DpopError> {
-        match proof.known_key().cloned() {
-            Some(key) => proof.verify(&key, expected, now),
-            None => {
-                let key = PublicKey::from_presented(proof.jwk(), None, &self.policy)?;
-                self.verify_by(&key, proof, expected, now)
-            }
+        if let Some(key) = proof.known_key().cloned() {
+            return proof.verify(&key, expected, now);
         }
+        let key = PublicKey::from_presented(proof.jwk(), None, &self.policy)?;
+        self.verify_by(&key, proof, expected, now)
     }
 
     /// The same by `key`, which is that of the proof and was parsed elsewhere.

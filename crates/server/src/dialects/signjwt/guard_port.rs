@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_authority::{Authority, SessionError};
-use countersign_guard::ports::{CheckedMessage, SessionRefusal, Sessions, SignedMessage};
+use countersign_guard::ports::{CheckedMessage, MessageError, Sessions, SignedMessage};
 use countersign_protocol::{Principal, UnixTime};
 
 /// The sessions of this server.
@@ -16,7 +16,7 @@ impl Sessions for InProcessSessions {
         &self,
         SignedMessage { jwt, signature, client }: SignedMessage<'_>,
         now: UnixTime,
-    ) -> Result<Box<dyn CheckedMessage>, SessionRefusal> {
+    ) -> Result<Box<dyn CheckedMessage>, MessageError> {
         let message = countersign_authority::SignedMessage { jwt, signature };
         let message = self.0.dialects.signjwt.check_message(message, now).await.map_err(refusal)?;
         Ok(Box::new(Checked { authority: Arc::clone(&self.0), message, client }))
@@ -35,7 +35,7 @@ impl CheckedMessage for Checked {
         &self.message.principal
     }
 
-    async fn redeem(&self, now: UnixTime) -> Result<String, SessionRefusal> {
+    async fn redeem(&self, now: UnixTime) -> Result<String, MessageError> {
         self.authority
             .dialects
             .signjwt
@@ -45,9 +45,9 @@ impl CheckedMessage for Checked {
     }
 }
 
-fn refusal(error: SessionError) -> SessionRefusal {
+fn refusal(error: SessionError) -> MessageError {
     match error {
-        SessionError::Refused => SessionRefusal::Refused,
-        SessionError::Store(error) => SessionRefusal::Unavailable(error.to_string()),
+        SessionError::Refused => MessageError::Refused,
+        SessionError::Store(error) => MessageError::Unavailable(error.to_string()),
     }
 }

@@ -10,6 +10,7 @@ mod credentials;
 mod invitations;
 mod passwords;
 mod rate_limits;
+mod recent_numbers;
 mod revocations;
 mod server_keys;
 mod session_nonces;
@@ -33,6 +34,7 @@ pub use self::passwords::{
     CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, PasswordStore,
 };
 pub use self::rate_limits::{RateLimiter, WindowLimiter};
+pub use self::recent_numbers::{NUMBERS_OF_EACH_CLIENT, RecentNumbers};
 pub use self::revocations::{
     DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore, RevokedBefore,
     RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
@@ -92,6 +94,7 @@ impl<S> Store for S where
 #[expect(missing_docs, reason = "each field is the port that its type documents")]
 pub struct State {
     pub rate_limiter: Arc<dyn RateLimiter>,
+    pub recent_numbers: Arc<dyn RecentNumbers>,
     pub replay_log: Arc<dyn ReplayLog>,
     pub session_nonces: Arc<dyn SessionNonces>,
     pub window_limiter: Arc<dyn WindowLimiter>,

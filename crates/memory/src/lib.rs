@@ -2,6 +2,7 @@
 //! restart. Each part says how large it grows, and in which direction it fails.
 
 mod rate_limiter;
+mod recent_numbers;
 mod session_nonces;
 mod window_limiter;
 
@@ -11,6 +12,7 @@ use countersign_authority::ports::State;
 use countersign_protocol::replay::MemoryReplayLog;
 
 pub use self::rate_limiter::MemoryRateLimiter;
+pub use self::recent_numbers::MemoryRecentNumbers;
 pub use self::session_nonces::MemorySessionNonces;
 pub use self::window_limiter::MemoryWindowLimiter;
 
@@ -35,6 +37,7 @@ pub fn state(capacity: &Capacity) -> State {
     let hashing = RandomState::new();
     State {
         rate_limiter: Arc::new(MemoryRateLimiter::new(limited)),
+        recent_numbers: Arc::new(MemoryRecentNumbers::default()),
         replay_log: Arc::new(MemoryReplayLog::new(used_proofs, used_proofs_share, hashing)),
         session_nonces: Arc::new(MemorySessionNonces::new(sessions, sessions_share)),
         window_limiter: Arc::new(MemoryWindowLimiter::new(limited)),

@@ -7,6 +7,8 @@
 pub mod clock;
 pub mod keys;
 pub mod random;
+mod rules;
 pub mod samples;
+pub mod state_conformance;
 pub mod store_conformance;
 pub mod store_parts;

@@ -24,10 +24,7 @@ use crate::{
         registration_error::RegistrationError,
     },
     core::{Core, credential_cache::KnownCredential, effort::Effort},
-    dialects::passwordless::{
-        recent::RecentNumbers,
-        server_keys::{ServerKeyError, ServerKeys},
-    },
+    dialects::passwordless::server_keys::{ServerKeyError, ServerKeys},
     keys::SigningKeyError,
     model::{
         account::{Account, AccountName, AccountStatus},
@@ -42,7 +39,6 @@ use crate::{
     },
 };
 
-mod recent;
 pub(crate) mod server_keys;
 
 /// The length in bytes of a challenge: that of the modulus of the server's key pairs.
@@ -56,7 +52,6 @@ pub struct Passwordless {
     accounts: Arc<Accounts>,
     tokens: Arc<Tokens>,
     challenges: MutualChallenges,
-    recent: RecentNumbers,
     server_keys: ServerKeys,
     /// Decides how challenges for unknown accounts look.
     pretence: SealingKey,
@@ -103,7 +98,6 @@ impl Passwordless {
         let key = core.vault.key(&format!("mutual challenges/{}", core.epoch.name()));
         Self {
             challenges: MutualChallenges::new(key),
-            recent: RecentNumbers::default(),
             server_keys: ServerKeys::new(&core.vault, core.policy.mutual),
             pretence: core.vault.key("mutual challenges for nobody"),
             core,
@@ -165,10 +159,11 @@ impl Passwordless {
         let found = self.account_named(name).await?.map(|account| account.id);
         let account = found.unwrap_or(NOBODY);
         let sealed = self.core.ports.store.server_key(account).await?;
-        let Self { challenges, recent, server_keys, pretence, .. } = self;
+        let Self { challenges, server_keys, pretence, .. } = self;
         let number = challenges.issue(account, random_bytes(random), now);
         if found.is_some() {
-            recent.remember(account, address, number.clone(), now);
+            let recent = &self.core.ports.state.recent_numbers;
+            recent.remember(account, address.into(), number.clone(), now).await;
         }
         let key = match &sealed {
             Some(sealed) => server_keys.open(account, sealed)?,
@@ -238,8 +233,12 @@ impl Passwordless {
         }
         // One that was signed as a hash is the one that the client names, or must be among those
         // that were asked for from the same network.
-        let recent = self.recent.of(account, login.address);
-        for number in login.number.map_or(recent, |number| vec![number.clone()]) {
+        let numbers = if let Some(number) = login.number {
+            vec![number.clone()]
+        } else {
+            self.core.ports.state.recent_numbers.recent(account, login.address.into()).await
+        };
+        for number in numbers {
             let Some(unspent) = recognise(&number) else { continue };
             for known in live.clone() {
                 let key = &known.credential.public_key;

@@ -1,5 +1,6 @@
 //! Several of them in one directory stand for several processes: each opens the file itself.
 
+mod conformance;
 mod machine;
 
 use std::{

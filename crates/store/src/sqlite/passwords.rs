@@ -120,16 +120,9 @@ mod tests {
 
     use countersign_authority::{
         audit::{AuditEvent, EventKind},
-        credential::{Credential, Label},
-        invitation::{Invitation, Purpose},
-        ports::{
-            AccountRecovery, AccountStore as _, AddCredentialError, AuditStore as _,
-            CredentialStore as _, InvitationStore as _, KeyLimits, NewSecret, Retention,
-            RevocationStore as _,
-        },
+        ports::{AuditStore as _, Retention},
     };
     use countersign_protocol::{AccountId, Scopes, UnixTime};
-    use countersign_testkit::{keys, samples};
 
     use super::*;
     use crate::sqlite::SqliteOptions;
@@ -196,87 +189,6 @@ mod tests {
         assert_eq!((bob.username.as_str(), hash.as_str()), ("bob", "a hash"));
         assert!(!store.record_password_login(login(3, NOW)).await.unwrap(), "of nobody");
         assert!(logins(&store).await.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_login_with_a_password_that_was_replaced_while_it_was_compared_is_not_recorded() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.db");
-        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
-        store.create_password_account(account(1, "alice", "alice@example.com")).await.unwrap();
-        let compared = login(1, NOW);
-        let replace = |connection: &Connection| {
-            let update = "UPDATE users SET password_hash = 'another hash'";
-            Ok::<_, StoreError>(rows::execute(connection, update, [])?)
-        };
-        store.write(replace).await.unwrap();
-        assert!(!store.record_password_login(compared.clone()).await.unwrap());
-        assert!(logins(&store).await.is_empty());
-        let password_hash = "another hash".to_owned();
-        let present = PasswordLogin { password_hash, ..compared };
-        assert!(store.record_password_login(present).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_new_password_ends_the_tokens_of_all_logins_that_were_recorded_before_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.db");
-        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
-        store.create_password_account(account(1, "alice", "alice@example.com")).await.unwrap();
-        let code = Invitation {
-            username: Some("alice".parse().unwrap()),
-            purpose: Purpose::Recover { revoke_others: false },
-            created_at: NOW,
-            expires_at: NOW + DAY,
-            ..samples::invitation(1)
-        };
-        let event = |kind| AuditEvent::new(NOW, kind);
-        store.create_recovery(&code, event(EventKind::RecoveryCreated)).await.unwrap();
-        let (account_id, last) = (AccountId::from_bytes([1; 16]), NOW + Duration::from_secs(5));
-        // The recovery began before this login, and is written after it.
-        assert!(store.record_password_login(login(1, last)).await.unwrap());
-        let recovery = AccountRecovery {
-            account_id,
-            code_hash: code.code_hash,
-            secret: NewSecret::Password("another hash".to_owned()),
-            max_keys: 10,
-            event: event(EventKind::RecoveryUsed).account(account_id),
-        };
-        let before = store.shut_out(NOW, 10).await.unwrap().sequence;
-        assert_eq!(store.recover(recovery).await.unwrap(), []);
-        assert!(store.shut_out(NOW, 10).await.unwrap().sequence > before);
-        drop(store);
-        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
-        let ended = store.revoked_tokens(NOW, 10).await.unwrap().accounts;
-        assert_eq!(ended.len(), 1);
-        assert_eq!((ended[0].0, ended[0].1.issued_at), (account_id, last));
-        assert!(store.revoked_tokens(NOW + DAY * 2, 10).await.unwrap().accounts.is_empty());
-
-        let key = keys::ed25519_public(1);
-        let label = Label::of_kind(&key);
-        let key = Credential::new(account_id, key, label, NOW);
-        let add = async |password_token_of| {
-            let limits = KeyLimits { password_token_of, ..samples::KEY_LIMITS };
-            store.add_credential(&key, limits, event(EventKind::KeyAdded)).await
-        };
-        let refused = add(Some(last)).await;
-        assert!(matches!(refused, Err(AddCredentialError::PasswordReplaced)), "{refused:?}");
-        add(Some(last + Duration::from_secs(1))).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn an_account_whose_password_was_never_used_goes() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.db");
-        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
-        store.create_password_account(account(1, "alice", "alice@example.com")).await.unwrap();
-        store.create_password_account(account(2, "bob", "bob@example.com")).await.unwrap();
-        assert!(store.record_password_login(login(2, NOW)).await.unwrap());
-        assert_eq!(store.expire_unused(NOW, 10, NOW).await.unwrap(), (1, false));
-        let name = |name: &str| AccountName::Username(name.parse().unwrap());
-        assert!(store.password(&name("alice")).await.unwrap().is_none());
-        assert!(store.password(&name("bob")).await.unwrap().is_some());
-        store.create_password_account(account(3, "alice", "alice@example.com")).await.unwrap();
     }
 
     #[tokio::test]

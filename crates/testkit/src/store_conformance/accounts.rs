@@ -54,8 +54,7 @@ pub async fn a_name_is_taken_whatever_its_case(backend: &impl Backend) {
 /// Of many registrations of one name at the same time, one succeeds.
 pub async fn the_name_goes_to_one_of_many_at_once(backend: &impl Backend) {
     let stores = backend.open().await;
-    let results = at_once(20, |number| {
-        let accounts = stores.clone();
+    let results = at_once(backend, 20, |number, accounts| {
         let name = if number % 2 == 0 { "alice" } else { "ALICE" };
         async move { accounts.create_account(samples::new_account(number, name)).await }
     })

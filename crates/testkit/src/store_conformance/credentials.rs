@@ -128,8 +128,7 @@ pub async fn without_a_key_that_adds_it_one_of_many_is_the_first(backend: &impl 
     let refusal = add(&stores, &without_adder(11)).await;
     assert!(matches!(refusal, Err(AddCredentialError::NotFirst)), "{refusal:?}");
     revoke(&stores, alice.id, &alice.credential.thumbprint(), false).await.unwrap();
-    let results = at_once(8, |number| {
-        let credentials = stores.clone();
+    let results = at_once(backend, 8, |number, credentials| {
         let key = without_adder(100 + number);
         let event = samples::event(EventKind::KeyAdded);
         async move { credentials.add_credential(&key, samples::KEY_LIMITS, event).await }
@@ -228,8 +227,7 @@ pub async fn the_limit_of_keys_holds_when_many_are_added_at_once(backend: &impl 
     let stores = backend.open().await;
     let alice = samples::new_account(1, "alice");
     stores.create(&alice).await;
-    let results = at_once(20, |number| {
-        let credentials = stores.clone();
+    let results = at_once(backend, 20, |number, credentials| {
         let key = added_by_first(&alice, keys::ed25519_public(100 + number));
         let event = samples::event(EventKind::KeyAdded);
         async move { credentials.add_credential(&key, live(5), event).await }
@@ -357,8 +355,7 @@ pub async fn the_last_key_stays_when_it_must(backend: &impl Backend) {
 pub async fn the_last_key_stays_when_two_are_revoked_at_once(backend: &impl Backend) {
     let stores = backend.open().await;
     let alice = two_keys(&stores).await;
-    let results = at_once(2, |number| {
-        let credentials = stores.clone();
+    let results = at_once(backend, 2, |number, credentials| {
         let thumbprint = keys::ed25519_public(1 + 10 * number).thumbprint();
         let event = samples::event(EventKind::KeyRevoked);
         async move { credentials.revoke_credential(alice.id, &thumbprint, true, event).await }

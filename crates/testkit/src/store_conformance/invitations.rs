@@ -24,8 +24,7 @@ pub async fn an_invitation_admits_one_of_many_at_once(backend: &impl Backend) {
     let stores = backend.open().await;
     let invitation = samples::invitation(1);
     invite(&stores, &invitation).await;
-    let results = at_once(20, |number| {
-        let accounts = stores.clone();
+    let results = at_once(backend, 20, |number, accounts| {
         let new = invited(number, &format!("user{number}"), &invitation);
         async move { accounts.create_account(new).await }
     })

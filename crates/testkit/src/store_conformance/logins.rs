@@ -26,8 +26,8 @@ pub async fn an_assertion_works_for_one_of_many_at_once(backend: &impl Backend) 
     let stores = backend.open().await;
     let alice = alice(&stores).await;
     let login = samples::login(&alice, 1);
-    let results = at_once(20, |_| {
-        let (credentials, login) = (stores.clone(), login.clone());
+    let results = at_once(backend, 20, |_, credentials| {
+        let login = login.clone();
         async move { credentials.record_login(login).await.map(drop) }
     })
     .await;

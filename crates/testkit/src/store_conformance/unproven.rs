@@ -172,12 +172,9 @@ pub async fn a_revoked_claim_blocks_nobody(backend: &impl Backend) {
 pub async fn a_claimed_key_goes_to_one_of_many_at_once(backend: &impl Backend) {
     let stores = backend.open().await;
     claim(&stores, &samples::new_account(1, "mallory")).await;
-    let results = at_once(20, |number| {
-        let stores = stores.clone();
-        async move {
-            let new = with_the_same_key(number + 2, &format!("user{number}"));
-            stores.create_account(new).await
-        }
+    let results = at_once(backend, 20, |number, stores| async move {
+        let new = with_the_same_key(number + 2, &format!("user{number}"));
+        stores.create_account(new).await
     })
     .await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);

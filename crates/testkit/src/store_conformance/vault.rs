@@ -11,8 +11,7 @@ use crate::samples::{self, signing_key, vault_record};
 pub async fn the_vault_is_created_once(backend: &impl Backend) {
     let stores = backend.open().await;
     assert_eq!(stores.vault().await.unwrap(), None);
-    let created = at_once(20, |number| {
-        let vault = stores.clone();
+    let created = at_once(backend, 20, |number, vault| {
         let record = vault_record(u8::try_from(number).unwrap());
         async move { vault.create_vault(&record).await.unwrap().then_some(record) }
     })
@@ -87,8 +86,7 @@ pub async fn the_registration_key_is_created_once_and_resealed(backend: &impl Ba
     let stores = backend.open().await;
     assert_eq!(stores.registration_key().await.unwrap(), None);
     assert!(stores.create_vault(&vault_record(1)).await.unwrap());
-    let created = at_once(20, |number| {
-        let vault = stores.clone();
+    let created = at_once(backend, 20, |number, vault| {
         let key = server_key(u8::try_from(number).unwrap());
         async move { vault.create_registration_key(&key).await.unwrap().then_some(key) }
     })

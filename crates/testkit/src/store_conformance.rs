@@ -15,13 +15,15 @@ use countersign_authority::{
     audit::{AuditFilter, RecordedEvent},
     ports::{NewAccount, Store},
 };
-use tokio::task::JoinSet;
+
+use crate::rules;
 
 pub mod accounts;
 pub mod audit;
 pub mod credentials;
 pub mod invitations;
 pub mod logins;
+pub mod passwords;
 pub mod pruning;
 pub mod revocations;
 pub mod signing_keys;
@@ -98,6 +100,17 @@ macro_rules! store_conformance {
                 an_assertion_stays_used_after_reopening
                 an_assertion_works_for_one_of_many_at_once
                 an_assertion_works_once_whatever_for
+            }
+            passwords {
+                a_login_with_a_password_is_recorded_with_its_event
+                a_name_is_taken_once_and_an_address_keeps_nobody_out
+                a_new_password_ends_the_tokens_of_all_logins_before_it
+                a_password_that_was_replaced_while_it_was_compared_logs_nobody_in
+                a_refused_login_with_a_password_leaves_nothing
+                an_account_comes_back_with_what_is_kept_of_its_password
+                an_account_whose_password_was_never_used_goes
+                an_invitation_admits_one_account_with_a_password
+                the_name_with_a_password_goes_to_one_of_many_at_once
             }
             pruning {
                 changes_go_by_age_alone
@@ -204,16 +217,21 @@ impl Stores {
     }
 }
 
-/// Runs `attempts` calls of `attempt` at once and returns what each of them returned.
-async fn at_once<F>(attempts: u64, attempt: impl Fn(u64) -> F) -> Vec<F::Output>
+/// Runs `attempts` calls of `attempt` at once, at two handles in turn, and returns what each of them
+/// returned.
+async fn at_once<F>(
+    backend: &impl Backend,
+    attempts: u64,
+    attempt: impl Fn(u64, Stores) -> F,
+) -> Vec<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let mut tasks = JoinSet::new();
-    for number in 0..attempts {
-        tasks.spawn(attempt(number));
-    }
-    tasks.join_all().await
+    let handles = [backend.open().await, backend.open().await];
+    rules::at_once(attempts, |number| {
+        attempt(number, handles[usize::from(number % 2 == 0)].clone())
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -221,26 +239,8 @@ mod tests {
     /// A rule that is written but not listed would never run.
     #[test]
     fn every_rule_is_listed() {
-        let list = include_str!("mod.rs");
-        let listed = |rule: &str| list.lines().any(|line| line.trim() == rule);
-        let files = [
-            include_str!("accounts.rs"),
-            include_str!("audit.rs"),
-            include_str!("credentials.rs"),
-            include_str!("invitations.rs"),
-            include_str!("logins.rs"),
-            include_str!("pruning.rs"),
-            include_str!("revocations.rs"),
-            include_str!("signing_keys.rs"),
-            include_str!("unproven.rs"),
-            include_str!("vault.rs"),
-            include_str!("watch.rs"),
-        ];
-        for line in files.into_iter().flat_map(str::lines) {
-            if let Some(rule) = line.strip_prefix("pub async fn ") {
-                let rule = rule.split('(').next().unwrap();
-                assert!(listed(rule), "{rule} is not listed in store_conformance!");
-            }
-        }
+        let list = include_str!("store_conformance.rs");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store_conformance");
+        crate::rules::assert_listed(list, folder);
     }
 }

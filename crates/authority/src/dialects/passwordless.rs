@@ -12,7 +12,7 @@ use countersign_protocol::{
     challenges::mutual::{MutualChallenges, Number, Proposal},
     envelope::aes_gcm::SealingKey,
     keys::{Algorithm, KeyPolicy, PublicKey, decoy},
-    ports::{Random, random_bytes},
+    ports::random_bytes,
 };
 use thiserror::Error;
 
@@ -41,8 +41,8 @@ use crate::{
 
 pub(crate) mod server_keys;
 
-/// The length in bytes of a challenge: that of the modulus of the server's key pairs.
-const BLOCK: usize = 256;
+mod pretence;
+
 /// Stands for every account that does not exist.
 const NOBODY: AccountId = AccountId::from_bytes([0; 16]);
 
@@ -175,7 +175,7 @@ impl Passwordless {
         }
         // An account looks the same by whichever of its names it is asked for.
         let name = found.map_or_else(|| name.to_ascii_lowercase(), |id| id.to_string());
-        Ok(pretend(pretence, &name, random))
+        Ok(pretence::pretend(pretence, &name, random))
     }
 
     /// Logs in with a proposal. The token is bound to the key that signed it.
@@ -304,26 +304,6 @@ impl Passwordless {
 /// The work of a verification, for an account or a key that is not there.
 fn stand_in_for_a_verification(proposal: Proposal<'_>) {
     let _ = proposal.recover(decoy(Algorithm::Rs256));
-}
-
-/// A block that looks like a challenge for the account `name`: a number below a modulus that nobody
-/// has, but that is always the same for that name and as large as a product of two primes is.
-/// Only who knows the true modulus can tell it from a challenge.
-fn pretend(key: &SealingKey, name: &str, random: &dyn Random) -> Vec<u8> {
-    /// √½ · 2³²: no prime of a key pair is smaller in its upper bits.
-    const LEAST: u64 = 0xb504_f334;
-    let mac = key.mac(&[name.to_ascii_lowercase().as_bytes()]);
-    let prime = |place: usize| {
-        let bytes = std::array::from_fn(|offset| mac[place + offset]);
-        LEAST + u64::from(u32::from_be_bytes(bytes)) % ((1 << 32) - LEAST)
-    };
-    let modulus = prime(0) * prime(4);
-    loop {
-        let block = random_bytes::<BLOCK>(random);
-        if block.first_chunk().is_some_and(|upper| u64::from_be_bytes(*upper) < modulus) {
-            return block.to_vec();
-        }
-    }
 }
 
 /// Why such a registration is refused.

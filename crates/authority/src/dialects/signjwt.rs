@@ -1,9 +1,8 @@
 //! The sessions of *signjwt*: a key registered without proof, a login that proves nothing, and
 //! requests that are each signed over a fresh nonce.
 //!
-//! Whoever knows a username gets a session for it, and can do nothing with it: what counts is the
-//! signature by a live key of the account over the session's nonce and JWT. So a login for an
-//! account that is not there is answered alike, and its session can never be used.
+//! A session opens for any name, because it is of no use without a signature by a live key of the
+//! account over its nonce and its JWT. So unknown accounts get one too.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -34,7 +33,7 @@ use crate::{
     ports::{PutNonceError, SessionId, SessionNonce, StoreError},
 };
 
-/// How many sessions are known again by their text. Each takes about 300 bytes.
+/// How many sessions are remembered by their text. Each takes about 300 bytes.
 const KNOWN_SESSIONS: usize = 40_000;
 
 /// A session in which somebody has signed something.
@@ -123,9 +122,9 @@ impl Signjwt {
 
     /// Registers an account with a key that does not prove itself.
     ///
-    /// Somebody else's public key gains nobody anything, because every request needs the private
-    /// one. Nor does it cost its owner anything: until the account has signed something it only
-    /// claims the key, as others may too.
+    /// To register somebody else's public key gains nothing, because every request needs the
+    /// private key. It costs the owner nothing either: until the account has signed something it
+    /// only claims the key, as others may too.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -166,7 +165,7 @@ impl Signjwt {
     }
 
     /// Verifies a signed message: session, outstanding nonce, and signature by a live key of the
-    /// account. An account that is not there costs a verification too, and nobody learns what was
+    /// account. An unknown account costs a verification too, and the refusal does not say what was
     /// wrong.
     ///
     /// # Errors
@@ -221,8 +220,8 @@ impl Signjwt {
         Ok((Arc::new(claims), session))
     }
 
-    /// The live key of the account `name` that has signed: that of the session's last message, most
-    /// often. As many are compared with as one request may cost.
+    /// The live key of the account `name` that has signed: usually the key of the session's last
+    /// message. At most as many keys are tried as one request may cost.
     async fn signer_of_message(
         &self,
         known: Option<&KnownSession>,
@@ -304,8 +303,8 @@ impl Signjwt {
         Ok(AcceptedMessage { actor, username, next_nonce })
     }
 
-    /// Ends the session of a signed message. From then on it has no nonce, and without one nothing
-    /// that is signed counts: so nobody has to remember that it ended.
+    /// Ends the session of a signed message. From then on it has no nonce, and no message is valid
+    /// without one. So its end need not be remembered.
     ///
     /// # Errors
     /// When the message does not verify, or the store fails.
@@ -367,13 +366,13 @@ fn principal(signer: &KnownCredential, claims: &SessionClaims) -> Principal {
 /// Why no session is opened.
 #[derive(Debug, Error)]
 pub enum OpenSessionError {
-    /// The name is none that an account could have.
+    /// No account could have this name.
     #[error(transparent)]
     Name(#[from] InvalidUsername),
     /// There were too many logins from that address.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
-    /// That client network has as many sessions as one may.
+    /// The client network has as many sessions as it may.
     #[error("this client network has as many sessions as one may; try again when some have ended")]
     ShareUsedUp,
     /// The store failed.

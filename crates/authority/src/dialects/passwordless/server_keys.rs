@@ -29,7 +29,7 @@ use crate::{
     model::{key_life::SealedServerKey, limits::TurnLimits, policy::MutualPolicy},
 };
 
-/// The account of the key that stands in for those of accounts which have none.
+/// The account of the key that stands in for accounts without a key pair.
 const NOBODY: AccountId = AccountId::from_bytes([0; 16]);
 
 /// Makes, seals and opens key pairs.
@@ -60,8 +60,8 @@ impl ServerKeys {
         }
     }
 
-    /// A new key pair for a client of `network`: one that is ready, or else one that is made when it
-    /// is that network's turn.
+    /// A new key pair for a client of `network`: a ready one, or else one that is made when it is
+    /// that network's turn.
     pub(crate) async fn take(&self, network: ClientNetwork) -> Result<PrivateKey, ServerKeyError> {
         let ready = self.ready.lock().pop();
         self.taken.notify_one();
@@ -110,7 +110,7 @@ impl ServerKeys {
         Ok(RawRsaPrivateKey::from_pkcs8_der(&document)?)
     }
 
-    /// A key that stands in for that of an account which has none: using it costs the same.
+    /// A stand-in for the key of an account without one: using it costs the same.
     pub(crate) async fn stand_in(
         &self,
         network: ClientNetwork,
@@ -124,8 +124,8 @@ impl ServerKeys {
     }
 }
 
-/// Makes a key pair off the asynchronous threads. Who no longer waits leaves no work behind but the
-/// one key that is being made.
+/// Makes a key pair outside the asynchronous threads. If the caller goes away, only the key that is
+/// being made is finished.
 async fn make(turn: Turn) -> Result<PrivateKey, ServerKeyError> {
     let made = tokio::task::spawn_blocking(move || {
         let key = PrivateKey::generate(NewKey::Rsa2048);
@@ -141,7 +141,7 @@ pub enum ServerKeyError {
     /// Too many wait for a key pair.
     #[error("too many key pairs are wanted at once")]
     Busy,
-    /// As many of that client network wait for a key pair as may.
+    /// The client network has as many clients waiting for a key pair as it may.
     #[error("as many of this client network wait for a key pair as may; try again")]
     ShareUsedUp,
     /// The key pair does not open.

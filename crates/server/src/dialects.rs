@@ -46,8 +46,8 @@ pub(crate) fn routes(dialects: Dialects) -> OpenApiRouter<App> {
     routes
 }
 
-/// Describes what depends on which dialects are spoken: the paths that they share, and the kinds of
-/// proof that they bring to the protected resources.
+/// Describes the parts of the API that depend on the spoken dialects: the paths that they share,
+/// and the kinds of proof that protected resources accept.
 pub(crate) fn describe(api: &mut OpenApi, dialects: Dialects) {
     let mut shared = |path: &str, describe: fn(&mut Operation, Dialects)| {
         let operation = api.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
@@ -62,7 +62,7 @@ pub(crate) fn describe(api: &mut OpenApi, dialects: Dialects) {
     for (_, name, scheme) in kinds.into_iter().filter(|(spoken, ..)| *spoken) {
         api.components.get_or_insert_default().add_security_scheme(name, scheme);
         for operation in api.paths.paths.values_mut().flat_map(operations) {
-            // What DPoP protects, every other kind of proof opens too.
+            // Every kind of proof opens the resources that DPoP opens.
             if let Some(security) = &mut operation.security {
                 security.push(SecurityRequirement::new::<_, [&str; 0], &str>(name, []));
             }

@@ -116,28 +116,28 @@ impl Metrics {
         self.refusals.get_or_create(&NamedLabel("reason", reason)).inc();
     }
 
-    /// So many connections are open now.
+    /// Sets the number of open connections.
     pub fn set_connections(&self, open: usize) {
         self.connections.set(gauge_value(open));
     }
 
-    /// So many entries are in the replay log now.
+    /// Sets the number of entries in the replay log.
     pub fn set_replay_log_entries(&self, entries: usize) {
         self.replay_log_entries.set(gauge_value(entries));
     }
 
-    /// An operation of the store took so long.
+    /// Records how long an operation of the store took.
     pub fn store_operation(&self, operation: &'static str, took: Duration) {
         let label = NamedLabel("operation", operation);
         self.store_duration.get_or_create(&label).observe(took.as_secs_f64());
     }
 
-    /// So many audit events could not be recorded since the start.
+    /// Sets the number of audit events that could not be recorded since the start.
     pub fn set_audit_events_dropped(&self, events: u64) {
         self.audit_events_dropped.inner().store(events, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// The store is in this condition, and it is so long since all of its log was folded in.
+    /// Sets the condition of the store, and how long ago all of its log was folded in.
     pub fn set_store_condition(&self, condition: &StoreCondition, log_age: Option<Duration>) {
         let metrics = &self.store_condition;
         let failed = metrics.failed_writes.inner();
@@ -196,7 +196,7 @@ impl Default for Metrics {
     }
 }
 
-/// The pattern of the route that took a request; `other` for requests that no route takes.
+/// The pattern of a request's route; `other` if no route matches.
 #[derive(Clone, Debug)]
 pub(crate) struct Route(Option<MatchedPath>);
 

@@ -60,8 +60,8 @@ pub fn router(app: &App) -> Router {
     let Groups { protected, token, public, upkeep, unlimited, for_proxies } = groups(app);
     let admitted = (around_all.clone(), admit.clone());
     let (of_upkeep, of_proxies) = (admit.of_upkeep(), admit.of_proxies());
-    // Answers to proxies are taken for answers to their clients' requests: so no layer for
-    // browsers stands before them. Above all, nothing but the guard may answer a preflight.
+    // Proxies take our answers for decisions about their clients' requests, so no layer for
+    // browsers stands before them. Above all, only the guard may answer a preflight.
     let around_proxies = (around_answer, of_proxies, record, ShareRoute);
     protected
         .route_layer((admitted.clone(), guard))
@@ -103,7 +103,7 @@ fn record_verdict(app: &App, request: &Request) -> impl FnOnce(Response) -> Resp
     move |response| verdicts::record(&app, client, response)
 }
 
-/// Routes by what stands around them.
+/// Routes by the layers around them.
 struct Groups {
     protected: Router,
     token: Router,
@@ -115,8 +115,7 @@ struct Groups {
     for_proxies: Option<Router>,
 }
 
-/// Writes down a request and its answer, and puts refusals into the words of OAuth where those are
-/// spoken.
+/// Logs a request and its answer, and translates refusals into OAuth errors at OAuth endpoints.
 fn log_request(
     log: &Arc<AccessLog>,
     request: &mut Request,

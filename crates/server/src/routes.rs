@@ -41,7 +41,7 @@ pub(crate) fn unlimited() -> OpenApiRouter<App> {
         .routes(routes!(health::ready))
 }
 
-/// What guards elsewhere fetch for all of their requests. It has an allowance of its own.
+/// Data that guards elsewhere fetch for all their requests. It has an allowance of its own.
 pub(crate) fn upkeep() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(jwks::jwks))

@@ -42,7 +42,7 @@ pub struct Shared {
 pub struct Settings {
     /// What one request may cost.
     pub limits: RequestLimits,
-    /// Who may name the client's address.
+    /// The proxies that may name the client's address.
     pub proxies: Arc<TrustedProxies>,
     /// From where `/metrics` may be read.
     pub metrics_readers: Vec<IpNet>,
@@ -93,8 +93,8 @@ impl App {
     }
 }
 
-/// The proofs that count at APIs of others. A self-signed JWT must name the API: without an `aud`,
-/// whoever received it could be the first to use it elsewhere.
+/// The proofs that are accepted for other APIs. A self-signed JWT must name the API: without an
+/// `aud`, a server that received it could be the first to use it elsewhere.
 fn of_others(proofs: Proofs) -> Proofs {
     let self_signed = proofs.self_signed.map(|proofs| SelfSignedProofs {
         policy: SelfSignedPolicy { require_audience: true, ..proofs.policy },

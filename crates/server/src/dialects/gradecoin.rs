@@ -1,7 +1,7 @@
 //! *gradecoin*: registration by one-time password, sealed for the server's RSA key.
 //!
-//! The requests of those who registered so are self-signed JWTs with the hash of their body in
-//! `tha`; the guard verifies them like those of [`self_signed`](super::self_signed).
+//! Accounts that registered in this way send self-signed JWTs with the hash of the body in `tha`.
+//! The guard verifies them like those of [`self_signed`](super::self_signed).
 
 use axum::{
     extract::State,
@@ -21,7 +21,7 @@ use crate::{
     state::App,
 };
 
-/// How one registers.
+/// The shape of a registration.
 pub(super) const REGISTER: Shape = Shape {
     name: "gradecoin",
     members: &[&["c", "iv", "key"]],
@@ -53,7 +53,7 @@ pub(crate) async fn public_key(State(app): State<App>) -> Result<impl IntoRespon
 
 fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer {
     Box::pin(async move {
-        // What is no text is a text that does not open.
+        // A body that is no text is treated like a text that does not open.
         let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
         let sealed = SealedObject { key: text("key"), iv: text("iv"), ciphertext: text("c") };
         let registration = SealedRegistration { sealed, address: client.0 };

@@ -37,7 +37,7 @@ use crate::{
 const PATH: &str = "/auth";
 const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
 
-/// How one registers.
+/// The shape of a registration.
 pub(super) const REGISTER: Shape = Shape {
     name: "jwks-server",
     members: &[&["username", "email"]],
@@ -155,8 +155,8 @@ async fn try_auth(
     Ok((Extension(grant.actor), response::uncached_json(&body)).into_response())
 }
 
-/// Whether the token is to be an expired one: what flags are called in queries, by any case of
-/// letters. A live token where an expired one was meant would be a surprise, so nothing is guessed.
+/// Whether the token shall be an expired one: the usual words for flags, in any case of letters.
+/// Any other value is refused, because a live token in place of an expired one would be a surprise.
 fn wants_expired(query: &str) -> Result<bool, Problem> {
     let mut wanted = false;
     for (_, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "expired")
@@ -174,7 +174,8 @@ fn wants_expired(query: &str) -> Result<bool, Problem> {
 }
 
 impl CredentialsBody {
-    /// Those of the `Authorization` header, or else those of the body; `None` when there are none.
+    /// The credentials of the `Authorization` header, or else of the body; `None` when there are
+    /// none.
     fn find(headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, Problem> {
         if headers.contains_key(header::AUTHORIZATION) {
             return Ok(Self::from_basic(headers));
@@ -185,7 +186,7 @@ impl CredentialsBody {
         Ok(Self::from_json(object(body)?))
     }
 
-    /// Of the one `Authorization: Basic` (RFC 7617 §2).
+    /// The credentials of the one `Authorization: Basic` (RFC 7617 §2).
     fn from_basic(headers: &HeaderMap) -> Option<Self> {
         let mut fields = headers.get_all(header::AUTHORIZATION).iter();
         let (field, None) = (fields.next()?, fields.next()) else { return None };
@@ -206,7 +207,7 @@ impl CredentialsBody {
         Some(Self { username: text("username")?, password: text("password")?.into() })
     }
 
-    /// Of a form that names each of them once.
+    /// The credentials of a form that names each of them once.
     fn from_form(body: &[u8]) -> Option<Self> {
         let only = |name: &str| {
             let mut values = form_urlencoded::parse(body).filter(|(own, _)| own == name);

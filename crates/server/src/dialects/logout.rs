@@ -60,7 +60,7 @@ pub(crate) async fn logout(
     ([(header::WWW_AUTHENTICATE, "Bearer realm=\"countersign\"")], missing).into_response()
 }
 
-/// Says in the description of the API what is sent, of the dialects that are spoken.
+/// Describes in the OpenAPI document what is sent in the dialects that are spoken.
 pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
     let forms = [
         (

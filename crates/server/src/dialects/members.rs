@@ -21,7 +21,7 @@ pub(super) fn text<'a>(
     body.get(name).and_then(Value::as_str).ok_or_else(|| missing(name))
 }
 
-/// The same of a body that is read where it lies.
+/// The same for a body that is read in place.
 pub(super) fn text_in<'a>(body: &'a Object, name: &'static str) -> Result<&'a str, Problem> {
     body.get(name).and_then(Member::as_str).ok_or_else(|| missing(name))
 }
@@ -30,7 +30,7 @@ pub(super) fn text_in<'a>(body: &'a Object, name: &'static str) -> Result<&'a st
 /// writers break lines, so white space does not count.
 ///
 /// # Errors
-/// What the client did instead, in words. Only its own text decides that.
+/// What the client did instead, in words. The message depends on the client's own text alone.
 pub(super) fn bytes(name: &str, text: &str) -> Result<Vec<u8>, String> {
     base64::decode_wrapped(text).map_err(|_| {
         let what = if text.contains(['-', '_']) { "base64url, and not" } else { "not" };

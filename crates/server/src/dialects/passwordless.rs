@@ -38,13 +38,13 @@ use crate::{
     state::App,
 };
 
-/// Longer proposals are no proposals: base64 of a signature by the largest key has 1368 characters.
+/// A longer text is no proposal: base64 of a signature by the largest key has 1368 characters.
 const MAX_PROPOSAL: usize = 4096;
 
-/// What a 401 names (RFC 9110 §11.6.1): this way to log in, which has no registered name.
+/// The challenge of a 401 (RFC 9110 §11.6.1). This way to log in has no registered name.
 const SCHEME: &str = "Passwordless";
 
-/// How one registers.
+/// The shape of a registration.
 pub(super) const REGISTER: Shape = Shape {
     name: "passwordless",
     members: &[&["username", "clientSidePublicKey"]],
@@ -170,7 +170,8 @@ async fn log_in(
     Ok(app.authority.dialects.passwordless.login_mutually(login).await?)
 }
 
-/// Ends the token. Who holds it may end it; what is no token of this server has ended already.
+/// Ends the token. Anybody who holds a token may end it. A text that is no token of this server is
+/// answered as if it had ended.
 pub(super) async fn logout(app: App, client: ClientAddress, token: &str) -> Response {
     match app.authority.tokens.revoke_token(token, RevokingClient::default(), client.0).await {
         Ok(()) => (StatusCode::OK, axum::Json(json!({ "message": "logged out" }))).into_response(),
@@ -178,7 +179,7 @@ pub(super) async fn logout(app: App, client: ClientAddress, token: &str) -> Resp
     }
 }
 
-/// The name in a path. One that is not UTF-8 is an unknown one.
+/// The name in a path. A name that is not UTF-8 is unknown.
 fn name_in(path: Result<Path<String>, PathRejection>) -> String {
     path.map_or_else(|_| String::new(), |Path(name)| name)
 }

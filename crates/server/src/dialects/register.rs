@@ -63,7 +63,7 @@ pub(crate) async fn register(
     }
 }
 
-/// Says in the description of the API which bodies there are, of the dialects that are spoken.
+/// Describes in the OpenAPI document the bodies of the dialects that are spoken.
 pub(super) fn describe(operation: &mut Operation, dialects: Dialects) {
     let shapes = shapes(dialects);
     operation.description =
@@ -116,7 +116,7 @@ fn no_dialect(shapes: &[Shape]) -> Problem {
     ))
 }
 
-/// The bodies, and what may be in them besides.
+/// The bodies, and the optional members.
 fn sentence(shapes: &[Shape]) -> String {
     let with_code = shapes.iter().filter(|shape| shape.takes_code).map(|shape| shape.name);
     let with_code = with_code.collect::<Vec<_>>().join(", ");

@@ -46,7 +46,7 @@ impl Shape {
     }
 }
 
-/// The code of an invitation that the body brings, if it brings one.
+/// The code of an invitation in the body, if there is one.
 pub(super) fn enrolment_code(body: &Map<String, Value>) -> Result<Option<&str>, Problem> {
     body.contains_key(ENROLMENT_CODE).then(|| text(body, ENROLMENT_CODE)).transpose()
 }

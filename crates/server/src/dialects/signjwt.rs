@@ -43,7 +43,7 @@ pub(super) mod guard_port;
 /// The name of the security scheme in the description of the API.
 pub(super) const SCHEME: &str = "signjwt";
 
-/// How one registers.
+/// The shape of a registration.
 pub(super) const REGISTER: Shape = Shape {
     name: "signjwt",
     members: &[&["user_id", "public_key"], &["username", "public_key"]],
@@ -81,7 +81,7 @@ pub(crate) struct LoginBody<'a> {
 }
 
 impl<'a> LoginBody<'a> {
-    /// The user whom the body names, by exactly one of the two names that the member has.
+    /// The user in the body, by exactly one of the member's two names.
     fn read(body: &'a Map<String, Value>) -> Result<Self, Problem> {
         let name = match (body.contains_key("user_id"), body.contains_key("username")) {
             (true, false) => "user_id",

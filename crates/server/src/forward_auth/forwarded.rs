@@ -1,13 +1,13 @@
-//! The request that a proxy asks about, read from what the proxy says of it.
+//! Reads the request that a proxy asks about from the proxy's description.
 //!
-//! Proxies have three ways of saying it, and each request is told in exactly one of them:
+//! Proxies describe a request in one of three ways, and exactly one of them must be used:
 //!
 //! - `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri` (Caddy, Traefik);
 //! - `X-Original-Method` and `X-Original-URL`, an absolute URL, or `X-Original-URI`, a path (nginx);
 //! - its own method, path and authority, the path behind a prefix (Envoy).
 //!
 //! A client can add any of these headers to its own request, and proxies pass on what they do not
-//! overwrite. So nothing is pieced together from two ways: where there are traces of two, the
+//! overwrite. So a description is never put together from two ways: if there are traces of two, the
 //! request is refused.
 
 use std::fmt;
@@ -18,13 +18,13 @@ use http::{HeaderMap, Method, request::Parts, uri::PathAndQuery};
 #[cfg(test)]
 mod tests;
 
-/// Whether a request for `path` is the question of a proxy.
+/// Whether a request for `path` is a proxy's question.
 pub(crate) fn is_asked_at(path: &str) -> bool {
     path.strip_prefix(wire::path::FORWARD_AUTH)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A request that somebody wants to know about. What it says is whatever the asker says.
+/// A request that a proxy asks about. It is as the proxy describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ForwardedRequest {
     /// The method of the client's request.
@@ -46,7 +46,7 @@ pub(crate) enum Place {
     Unsaid,
 }
 
-/// Why it is not known which request a proxy asks about, or why it may not ask.
+/// Why a proxy's question is refused: the described request is unclear, or the proxy may not ask.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ForwardedError {
     /// The request is told in several ways.
@@ -86,7 +86,7 @@ pub(crate) enum ForwardedError {
     /// The request went to a place that is not protected.
     #[error("{0} is none of the protected origins (forward_auth.origins)")]
     UnknownOrigin(String),
-    /// Whoever asks is none of the proxies that are believed.
+    /// The question is not from a trusted proxy.
     #[error("only the proxies in trusted_proxies may ask")]
     UntrustedPeer,
 }
@@ -108,7 +108,7 @@ impl ForwardedError {
     }
 }
 
-/// What somebody sent, as it may stand in a message and in the log: in quotes, escaped, and not long.
+/// A peer's text, made safe for messages and the log: quoted, escaped and cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown(String);
 
@@ -146,7 +146,7 @@ impl ForwardedRequest {
         match (is_told_as_forwarded(headers), is_told_as_original(headers)) {
             (true, true) => Err(ForwardedError::Contradiction),
             (false, true) => Self::from_original(headers),
-            // The way of most proxies, so what is missing is named in its terms.
+            // Most proxies use this way, so missing headers are named in its terms.
             (true | false, false) => Self::from_forwarded(headers),
         }
     }

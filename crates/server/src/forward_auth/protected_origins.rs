@@ -1,12 +1,12 @@
-//! The origins behind proxies that ask this server who may pass.
+//! The origins behind proxies that ask this server whether a request may pass.
 
 use countersign_guard::Guard;
 use countersign_protocol::proofs::target_uri::TargetUri;
 
 use crate::forward_auth::forwarded::{ForwardedError, Place, parse_authority};
 
-/// Every protected origin with its guard. The guards are like that of the server's own resources,
-/// each for its own origin and audience: a token or a proof for one of them opens no other.
+/// Every protected origin with its guard. The guards are like the guard of the server's own
+/// resources, but each has its own origin and audience: a token or a proof for one opens no other.
 #[derive(Clone, Default)]
 pub(crate) struct ProtectedOrigins(Vec<ProtectedOrigin>);
 
@@ -31,11 +31,11 @@ impl ProtectedOrigins {
         self.0.is_empty()
     }
 
-    /// The guard of the place that a proxy names. The name chooses among what is configured and is
-    /// otherwise not believed.
+    /// The guard of the origin that a proxy names. The name only chooses among the configured
+    /// origins.
     ///
     /// # Errors
-    /// When it is none of the protected origins, or it is not known which one.
+    /// When it is not a protected origin, or it is unclear which one.
     pub(crate) fn guard_of(&self, place: &Place) -> Result<&Guard, ForwardedError> {
         let is_meant = |protected: &&ProtectedOrigin| match place {
             Place::Origin(origin) => origin.origin() == protected.origin.origin(),

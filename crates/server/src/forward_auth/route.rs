@@ -1,7 +1,7 @@
-//! What proxies ask before they let a request pass: is it proven, and by whom?
+//! Answers the question of proxies before they let a request pass: is it proven, and by whom?
 //!
-//! The answer is that of the guard which would stand in front of the resource itself, about the
-//! request as the proxy describes it. See `forwarded.rs` for how proxies do that.
+//! The guard for the described resource answers about the described request. `forwarded.rs` reads
+//! the description.
 
 use axum::{
     Extension,
@@ -92,8 +92,8 @@ async fn envoy(
 /// The request that is asked about, and the scopes that it needs.
 type Question = (ForwardedRequest, Scopes);
 
-/// Headers of others are believed from those only who are trusted to overwrite them. The far end of
-/// the connection counts, not the client's address, which is itself read from a header.
+/// Only proxies that are trusted to overwrite these headers are believed. The address of the
+/// connection counts, not the client's address, which is itself read from a header.
 fn check_peer(app: &App, PeerAddress(peer): PeerAddress) -> Result<(), ForwardedError> {
     let is_trusted = app.settings.proxies.contains(peer.ip());
     is_trusted.then_some(()).ok_or(ForwardedError::UntrustedPeer)
@@ -101,10 +101,10 @@ fn check_peer(app: &App, PeerAddress(peer): PeerAddress) -> Result<(), Forwarded
 
 /// The scope that the proxy needs, if any, by `asked`, the query of its question.
 ///
-/// Some proxies send the query of the client's request, `sent`, along where their configuration says
-/// none (Caddy's `forward_auth` with `uri /forward-auth`), so a query that both have is the
-/// client's. Only that of a scope is always the proxy's: otherwise a client who repeats the proxy's query
-/// in his own request would need no scope.
+/// Some proxies send the query of the client's request, `sent`, along where their configuration
+/// says none (Caddy's `forward_auth` with `uri /forward-auth`), so a query that both have is the
+/// client's. A query with a scope is always the proxy's: otherwise a client could repeat the
+/// proxy's query in its own request and would need no scope.
 fn required_scopes(asked: Option<&str>, sent: Option<&str>) -> Result<Scopes, ForwardedError> {
     let query = asked.unwrap_or_default();
     let mut parameters = form_urlencoded::parse(query.as_bytes());
@@ -122,7 +122,7 @@ fn required_scopes(asked: Option<&str>, sent: Option<&str>) -> Result<Scopes, Fo
     Err(ForwardedError::Query(Shown::new(query.as_bytes())))
 }
 
-/// Whether a parameter of the query is called `scope`, or as somebody calls it who means that.
+/// Whether a parameter of the query is called `scope`, or something that is easily meant as that.
 fn names_a_scope(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes())
         .any(|(name, _)| name.to_ascii_lowercase().contains("scope"))
@@ -144,7 +144,7 @@ async fn answer(
                 method: &original.method,
                 path: original.path.path(),
                 required: &required,
-                // Proxies ask without the body, so a proof that covers it does not verify.
+                // Proxies ask without the body, so a proof that covers it cannot be verified.
                 ..guard::Request::from(asked)
             };
             decide(app, guard, request).await
@@ -171,8 +171,8 @@ async fn accepted(app: &App, accepted: Accepted) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// Says who it is. What does not exist is empty, so that a proxy which copies these headers onto the
-/// client's request overwrites whatever the client had written there.
+/// Names the principal. Missing values are empty headers, so that a proxy that copies these headers
+/// onto the client's request overwrites the client's own.
 fn add_identity(headers: &mut HeaderMap, principal: &Principal, username: &str) {
     let key = principal.key.map(|key| key.thumbprint.to_string());
     let identity = [
@@ -212,8 +212,8 @@ fn join_challenges(headers: &mut HeaderMap) {
     }
 }
 
-/// It is not known what the question is, or it is not answered to whoever asks. The administrator
-/// reads in the log what is wrong with his proxy, which may show nothing of the answer.
+/// The question is unclear, or the asker is not trusted. The log tells the administrator what is
+/// wrong with the proxy, which may not show the answer.
 fn not_understood(error: &ForwardedError, PeerAddress(peer): PeerAddress) -> Response {
     let peer = peer.ip().to_canonical();
     tracing::warn!(%peer, reason = %error, "a question of a proxy was refused");

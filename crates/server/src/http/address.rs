@@ -1,4 +1,4 @@
-//! Whose request is it? The client's address, also behind proxies that are trusted to name it.
+//! The client's address, also behind proxies that are trusted to name it.
 
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ pub(crate) use countersign_guard::ClientAddress;
 /// header in which they do.
 ///
 /// A listed proxy must append to (or overwrite) that header in every request that it passes on. Any
-/// other header of the kind is the client's own, and means nothing.
+/// other header of this kind was sent by the client and is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
@@ -105,9 +105,9 @@ impl TrustedProxies {
 ///
 /// That is `peer`, unless `peer` is a trusted proxy. Then the hops in the configured header are
 /// walked from the last one, which the peer itself wrote, past every trusted proxy, to the first
-/// address that is not one; where all are trusted, to the farthest. Whatever stands before it was
-/// sent by the client and means nothing. A request of a trusted proxy that no header says anything
-/// about is the proxy's own.
+/// address that is not one; where all are trusted, to the farthest. Everything before it was sent
+/// by the client and is ignored. A request from a trusted proxy without such a header is the
+/// proxy's own.
 ///
 /// The answer is [`NOBODY`], an address that nothing trusts, when the walk meets a hop that is not an
 /// address (`unknown`, an obfuscated identifier, nonsense), ends without any, or takes more than
@@ -137,11 +137,10 @@ pub(crate) fn client_address(
     client.unwrap_or_else(|| nobody(peer, trusted.header))
 }
 
-/// Stands for a client that cannot be told: no network that anybody lists contains it.
+/// Stands for an unknown client: no configured network contains this address.
 pub(crate) const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// Whether the request has come through a proxy, as far as its headers tell: any of those that
-/// proxies are used to add.
+/// Whether the request has come through a proxy: it has a header that proxies usually add.
 pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     let is_of_proxies = |name: &str| OF_PROXIES.contains(&name) || name.starts_with("x-forwarded-");
     headers.keys().any(|name| is_of_proxies(name.as_str()))
@@ -150,7 +149,7 @@ pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
 const OF_PROXIES: [&str; 5] =
     ["forwarded", "via", "x-real-ip", "x-client-ip", "x-original-forwarded-for"];
 
-/// Says once, and not for each request, that a proxy is not configured as this server is.
+/// Logs once, and not for each request, that a proxy is not configured like this server.
 fn nobody(peer: IpAddr, header: ForwardedHeader) -> IpAddr {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
@@ -163,13 +162,13 @@ fn nobody(peer: IpAddr, header: ForwardedHeader) -> IpAddr {
     NOBODY
 }
 
-/// How many hops of a forwarding header are looked at.
+/// How many hops of a forwarding header are read.
 pub(crate) const MAX_HOPS: usize = 32;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Reads bytes, hop by hop from the right: whatever a client sent stands on the left of what the
-/// proxies wrote, often on the same line, and must not make their words unreadable.
+/// Reads bytes, hop by hop from the right: the text that a client sent stands to the left of the
+/// proxies' text, often on the same line, and must not make theirs unreadable.
 fn from_x_forwarded_for(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
     let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
     let hops = lines.flat_map(|line| {
@@ -206,9 +205,9 @@ fn elements_from_the_right(line: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
 /// Where the last `forwarded-element` begins, which is well formed by itself: every quoted string in
 /// it (RFC 9110 §5.6.4) has both its quotes, and nothing is escaped outside of one.
 ///
-/// What is well formed has only one such beginning: a comma inside a quoted string leaves an odd
-/// number of quotes on its right. So neither a quote that a client left open on the left of the
-/// element counts, nor a comma in a value inside it.
+/// A well-formed element has only one such beginning: a comma inside a quoted string has an odd
+/// number of quotes to its right. So a quote that a client left open to the left of the element
+/// does not matter, and neither does a comma in a value inside it.
 fn start_of_last_element(line: &[u8]) -> Option<usize> {
     let mut quoted = false;
     for (at, byte) in line.iter().enumerate().rev() {
@@ -251,7 +250,7 @@ fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
     }
     let node = node?;
     match node.strip_prefix(b"\"") {
-        // No address needs an escape, so what contains one is not an address.
+        // No address needs an escape, so a text with one is not an address.
         Some(quoted) => parse_node(quoted.strip_suffix(b"\"")?),
         None if node.iter().copied().all(is_token_byte) => parse_node(node),
         None => None,

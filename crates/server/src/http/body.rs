@@ -22,7 +22,7 @@ use super::{
 /// More form parameters than this are refused.
 const MAX_PARAMETERS: usize = 32;
 
-/// A JSON object without duplicate members, whatever they are.
+/// A JSON object without duplicate members. Any members are accepted.
 pub(crate) struct StrictObject(pub(crate) Object);
 
 impl<S: Send + Sync> FromRequest<S> for StrictObject {
@@ -55,7 +55,7 @@ impl<S: Send + Sync> FromRequest<S> for UntypedBody {
     }
 }
 
-/// The JSON object that an [`UntypedBody`] is, without duplicate members.
+/// An [`UntypedBody`] read as a JSON object without duplicate members.
 pub(crate) struct UntypedObject(pub(crate) Object);
 
 impl<S: Send + Sync> FromRequest<S> for UntypedObject {
@@ -83,7 +83,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
     }
 }
 
-/// The bytes of the body, whatever they are.
+/// The bytes of the body, unread.
 pub(crate) struct RawBody(pub(crate) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for RawBody {
@@ -187,7 +187,7 @@ impl<S: Send + Sync> FromRequest<S> for OAuthForm {
     }
 }
 
-/// One name and its value. Where there is nothing to decode, as in a JWT, nothing is copied.
+/// One name and its value. If nothing is encoded, as in a JWT, nothing is copied.
 fn read_pair(pair: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
     let is_plain = !pair.iter().any(|byte| matches!(byte, b'%' | b'+'));
     match str::from_utf8(pair).ok().filter(|_| is_plain) {
@@ -204,7 +204,7 @@ pub(crate) fn dpop_fields(headers: &HeaderMap) -> Vec<&[u8]> {
     headers.get_all(wire::header::DPOP).iter().map(http::HeaderValue::as_bytes).collect()
 }
 
-/// What is said of a body that [is encoded](is_encoded).
+/// The message about a body that [is encoded](is_encoded).
 const ENCODED: &str = "bodies with a Content-Encoding are not read here; send it as it is";
 
 fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {

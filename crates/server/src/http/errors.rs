@@ -183,8 +183,8 @@ impl From<OwnRecordsError> for Problem {
     }
 }
 
-/// The proof is good, but not for that. What it lacks is said to programs by `lack`, in the words of
-/// RFC 9470 §3 by the challenge, and to people by the detail.
+/// The proof is valid, but not strong enough for this operation. `lack` tells programs what is
+/// missing, the challenge says it in the words of RFC 9470 §3, and the detail tells people.
 fn step_up_needed(lack: &'static str, error: &impl std::fmt::Display) -> Problem {
     Problem::new(ProblemType::StepUpNeeded)
         .detail(error.to_string())

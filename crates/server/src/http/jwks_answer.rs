@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use countersign_authority::PublishedKeys;
 use http::HeaderValue;
 
-/// The answer, written down once for as long as the keys stay the same.
+/// The answer, which is built once for as long as the keys stay the same.
 #[derive(Default)]
 pub(crate) struct JwksAnswer(ArcSwapOption<Written>);
 
@@ -19,7 +19,7 @@ pub(crate) struct Written {
 }
 
 impl JwksAnswer {
-    /// That of `keys`, which caches may keep for `max_age` seconds.
+    /// The answer with `keys`, which caches may keep for `max_age` seconds.
     pub(crate) fn current(
         &self,
         keys: &Arc<PublishedKeys>,

@@ -28,10 +28,10 @@ pub(crate) struct OAuthError {
     cause: Option<String>,
 }
 
-/// The scheme that a 401 challenges a client to (RFC 9110 §15.5.2, RFC 6749 §5.2).
+/// The scheme in the challenge of a 401 (RFC 9110 §15.5.2, RFC 6749 §5.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ClientScheme {
-    /// What a client tried that sent `Authorization: Basic`.
+    /// The scheme of a client that sent `Authorization: Basic`.
     Basic,
     /// Everything else: `private_key_jwt` has no scheme of its own, and its assertion is a bearer
     /// JWT. No browser asks its user for a password because of it.

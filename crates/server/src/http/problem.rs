@@ -32,7 +32,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// A problem of this kind, and nothing more to say about it.
+    /// A problem of this kind, without details.
     pub(crate) fn new(kind: ProblemType) -> Self {
         Self {
             kind,
@@ -50,7 +50,7 @@ impl Problem {
         Self::new(ProblemType::Internal).because(cause)
     }
 
-    /// A part that the server needs does not answer. `cause` goes to the log.
+    /// A port that the server needs does not answer. `cause` goes to the log.
     pub(crate) fn unavailable(cause: impl Display) -> Self {
         Self::new(ProblemType::Unavailable).retry_after(Duration::from_secs(1)).because(cause)
     }
@@ -113,7 +113,8 @@ impl Problem {
     }
 
     fn body(&self) -> ExtendedBody<'_> {
-        // What clients of RFC 9449 look for (§8), whatever else they know of problem types.
+        // Clients of RFC 9449 look for this member (§8), even if they know nothing of problem
+        // types.
         let is_nonce = self.kind == ProblemType::NonceRequired;
         ExtendedBody {
             problem: ProblemBody {
@@ -135,8 +136,7 @@ impl From<ProblemType> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// The response carries the problem itself in its extensions, for layers that would rather say
-    /// it in another form.
+    /// The response has the problem in its extensions too, for layers that translate it.
     fn into_response(mut self) -> Response {
         let cause = self.cause.take();
         let mut response = (self.kind.status(), json_text(&self.body())).into_response();

@@ -1,4 +1,4 @@
-//! Answers as handlers write them.
+//! Builds the answers of handlers.
 
 use axum::{
     body::Body,
@@ -12,13 +12,13 @@ use serde::Serialize;
 
 use crate::http::problem::Problem;
 
-/// Handler and layers together give an answer so many header fields. A map that grows is built
-/// twice.
+/// The number of header fields that handler and layers together give an answer. A map that has to
+/// grow is built twice.
 const FIELDS: usize = 12;
 /// Most bodies are shorter, in bytes.
 const BODY_LEN: usize = 512;
 
-/// An answer with this body, and room for what the layers add to its head.
+/// An answer with this body, and room for the header fields that the layers add.
 pub(crate) fn with_body(content_type: HeaderValue, body: impl Into<Body>) -> Response {
     let mut headers = HeaderMap::with_capacity(FIELDS);
     headers.insert(CONTENT_TYPE, content_type);
@@ -27,8 +27,8 @@ pub(crate) fn with_body(content_type: HeaderValue, body: impl Into<Body>) -> Res
     response
 }
 
-/// An answer in JSON that no cache may keep. What is not JSON, by a mistake in its type, is the
-/// constant 500.
+/// An answer in JSON that no cache may keep. A value that cannot be written as JSON, because of a
+/// mistake in its type, becomes the constant 500.
 pub(crate) fn uncached_json(body: &impl Serialize) -> Response {
     let mut text = Vec::with_capacity(BODY_LEN);
     if let Err(error) = serde_json::to_writer(&mut text, body) {

@@ -1,8 +1,9 @@
 //! One log line and one entry in the metrics for every request.
 //!
-//! The line has the method, the route's pattern, the status, the latency, the client's address, the
-//! account and the thumbprint of its key where they are proven, the request's id and, when the server
-//! failed, the cause. It never has a query, a header or a body: those carry tokens, keys and passwords.
+//! The line has the method, the route's pattern, the status, the latency, the client's address and
+//! the request's id; the account and the thumbprint of its key, if they are proven; and the cause,
+//! if the server failed. It never has a query, a header or a body, because these carry tokens, keys
+//! and passwords.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -34,7 +35,7 @@ pub(crate) mod tests;
 /// The status that the log and the metrics give to a request whose client left before the answer.
 pub(crate) const CLIENT_LEFT: u16 = 499;
 
-/// What the log needs to know and where it reports to.
+/// The inputs of the log, and where it reports to.
 pub struct AccessLog {
     /// Measures latencies.
     pub clock: Arc<dyn Clock>,
@@ -42,7 +43,7 @@ pub struct AccessLog {
     pub ids: DrawnAhead<8>,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// Who may name the client's address.
+    /// The proxies that may name the client's address.
     pub proxies: Arc<TrustedProxies>,
 }
 
@@ -57,7 +58,7 @@ impl AccessLog {
         })
     }
 
-    /// Writes down a request that was answered before any route saw it.
+    /// Logs a request that was answered before it reached a route.
     pub(crate) fn answered_early(
         self: &Arc<Self>,
         request: &mut Request,
@@ -67,8 +68,8 @@ impl AccessLog {
     }
 }
 
-/// A request under way. It is written down when it is dropped, so that a request whose client
-/// leaves, and whose handler is therefore dropped, leaves a line too.
+/// A request under way. It is logged when it is dropped. So a request whose client leaves, which
+/// drops the handler, gets a line too.
 pub(crate) struct Entry {
     log: Arc<AccessLog>,
     started: Duration,
@@ -126,7 +127,7 @@ impl Drop for Entry {
         let (method, path) = (self.method.as_str(), self.route.as_str());
         let (status, latency_us) = (self.status.as_u16(), micros(took));
         let (client, request_id) = (AddressText(self.client), self.id);
-        // What is absent is no field of the line.
+        // An absent value is left out of the line.
         let actor = self.actor.as_ref();
         let account = actor.map(|actor| display(actor.account_id));
         let user = actor.and_then(|actor| actor.username.as_ref()).map(display);

@@ -1,4 +1,5 @@
-//! Lets a request in to its handler: from no web page of others, and within the limits of the server and of its client.
+//! Lets a request in to its handler, unless it comes from another site's web page or exceeds a
+//! limit of the server or the client.
 
 use std::{
     convert::Infallible,
@@ -26,7 +27,7 @@ use crate::{
     layers::{limits::Gate, web_pages::WebPages},
 };
 
-/// The layer. All that stands behind one of its clones shares the gate.
+/// The layer. All services behind its clones share the gate.
 #[derive(Clone)]
 pub(crate) struct Admission {
     gate: Arc<Gate>,
@@ -38,15 +39,15 @@ pub(crate) struct Admission {
     bodies: Bodies,
 }
 
-/// What becomes of the body of a request.
+/// How the body of a request is treated.
 #[derive(Clone, Copy)]
 enum Bodies {
-    /// Nobody waits for it. Its connection serves no other request then: see `unread.rs`.
+    /// It is not read. The connection serves no other request then: see `unread.rs`.
     LeftUnread,
     Read,
 }
 
-/// Which of a client's allowances requests count against.
+/// The allowance of the client that requests count against.
 #[derive(Clone, Copy)]
 enum Allowance {
     Requests,
@@ -76,8 +77,8 @@ impl Admission {
         Self { bodies: Bodies::LeftUnread, pages: None, ..self.clone() }
     }
 
-    /// Refuses what the web page of somebody else sends, before it counts for anything. Then counts the
-    /// request against its client's allowance, and only then takes the room for its body.
+    /// Refuses a request of another site's web page before it is counted. Then counts the request
+    /// against its client's allowance, and only after that takes room for its body.
     async fn let_in(
         &self,
         client: Option<ClientAddress>,
@@ -93,7 +94,8 @@ impl Admission {
         }
         match self.bodies {
             Bodies::LeftUnread => Ok(request.map(|_| Body::empty())),
-            // In a box of its own: most requests have no body, and all would carry its room.
+            // Boxed, because most requests have no body, and otherwise all of them would reserve
+            // room for it.
             Bodies::Read => Box::pin(self.gate.receive(request, network)).await,
         }
     }
@@ -108,7 +110,7 @@ impl Admission {
     }
 }
 
-/// All whose address nobody found out share one share.
+/// All clients with an unknown address share one share.
 fn network_of(client: Option<ClientAddress>) -> ClientNetwork {
     client.unwrap_or(ClientAddress(NOBODY)).network()
 }
@@ -142,7 +144,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        // The clone takes the place of the service that was polled ready.
+        // The service that was polled ready is used; the clone takes its place.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let admission = self.admission.clone();

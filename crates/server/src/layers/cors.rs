@@ -17,12 +17,12 @@ mod tests;
 /// The origins whose pages may read the API's answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CorsOrigins {
-    /// None but the server's own.
+    /// Only the server's own.
     #[default]
     SameOrigin,
     /// These.
     Listed(Vec<HeaderValue>),
-    /// All. No page gets credentials by that, because no cookie means anything. But any page may
+    /// All. No page gets credentials by that, because the server uses no cookies. But any page may
     /// then write from the networks of its visitors (`web_pages.rs`).
     Any,
 }
@@ -99,8 +99,8 @@ fn parse_origin(entry: &str) -> Result<HeaderValue, InvalidOrigin> {
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(malformed());
     };
-    // What a browser sends has no path, no user, no capital letter, no default port and no
-    // wildcard; anything else would never match.
+    // An origin as browsers send it has no path, user, capital letter, default port or wildcard;
+    // any other text would never match.
     let canonical = format!("{scheme}://{authority}").to_ascii_lowercase();
     let default_port =
         matches!((scheme, uri.port_u16()), ("http", Some(80)) | ("https", Some(443)));

@@ -1,4 +1,4 @@
-//! What one request may cost, and how many may be under way: sizes, times, numbers.
+//! Limits of requests: their size, their time, and how many may be under way.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -24,7 +24,8 @@ pub struct RequestLimits {
     pub body_bytes: usize,
     /// How long a body may take to begin to arrive.
     pub body_grace: Duration,
-    /// How fast it must arrive then: so many bytes make it a second longer. At least one.
+    /// How fast it must arrive then: each time this many bytes arrive, it gets one more second. At
+    /// least one.
     pub body_bytes_per_second: u32,
     /// The longest that the rest of the work may take.
     pub time: Duration,
@@ -57,15 +58,15 @@ impl Default for RequestLimits {
     }
 }
 
-/// Where requests wait to be let in: the limits, and what is taken of them. They hold for all
-/// requests that pass it together.
+/// The limits, and how much of them is taken. They hold for all requests that pass this gate
+/// together.
 pub(crate) struct Gate {
     limits: RequestLimits,
     uploads: Arc<Shares<ClientNetwork>>,
     places: Arc<Shares<ClientNetwork>>,
 }
 
-/// A body that says how long it is need not be read to be refused.
+/// A body whose declared length is too large is refused without reading it.
 fn check_declared(body: &Body, max_bytes: usize) -> Result<(), Problem> {
     let fits = usize::try_from(body.size_hint().lower()).is_ok_and(|least| least <= max_bytes);
     fits.then_some(()).ok_or_else(|| too_large(max_bytes))
@@ -144,7 +145,7 @@ impl Gate {
     /// well. A request comes here only with its whole body, so clients that
     /// send slowly keep nobody waiting.
     ///
-    /// What must answer even then (liveness) does not pass here.
+    /// Endpoints that must answer even then (liveness) do not pass here.
     ///
     /// # Errors
     /// With the limit that was met, or the problem of `work`.

@@ -1,5 +1,5 @@
-//! Refusals of the layers around an OAuth endpoint, in the words of OAuth (RFC 6749 §5.2): a body
-//! too large, a wrong method, too many requests.
+//! Translates refusals by the layers around an OAuth endpoint (a body too large, a wrong method,
+//! too many requests) into OAuth errors (RFC 6749 §5.2).
 
 use axum::{
     body::Body,

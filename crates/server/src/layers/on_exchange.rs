@@ -1,7 +1,8 @@
 //! Layers that see each request on its way in and its answer on its way out.
 //!
-//! `axum::middleware::from_fn` is for the layers that must wait: it clones all that lies below it, twice for each request,
-//! and so the cost of several of them grows with the square of their number. These clone and allocate nothing.
+//! `axum::middleware::from_fn` clones everything below it, twice for each request, so the cost of
+//! several such layers grows with the square of their number. It is for layers that must wait. The
+//! layers here clone and allocate nothing.
 
 use std::{
     future::Future,
@@ -14,8 +15,8 @@ use tower::{Layer, Service};
 
 /// A layer that calls `on_request` with each request, and what that returns with the answer.
 ///
-/// When a request is dropped before it is answered, because its client left, so is what
-/// `on_request` returned.
+/// When a request is dropped before it is answered, because its client left, the value that
+/// `on_request` returned is dropped with it.
 pub(crate) const fn on_exchange<F, G>(on_request: F) -> OnExchange<F>
 where
     F: Fn(&mut Request) -> G,

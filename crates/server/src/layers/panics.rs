@@ -56,7 +56,8 @@ where
     type Output = Result<Response, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // What has panicked is not polled again, and shares nothing that a panic leaves half done.
+        // A future that has panicked is not polled again, and it shares no data that a panic could
+        // leave half changed.
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.0).poll(cx)));
         polled.unwrap_or_else(|panic| Poll::Ready(Ok(answer(&*panic))))
     }

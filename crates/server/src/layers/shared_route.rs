@@ -8,8 +8,8 @@ use std::{
 use axum::{extract::Request, routing::Route};
 use tower::{Layer, Service};
 
-/// The innermost layer of a route. Layers are cloned for each request, several times, and a clone of
-/// a route is an allocation; of this one it is not.
+/// The innermost layer of a route. Layers are cloned several times for each request. Cloning a
+/// route allocates; cloning this layer does not.
 #[derive(Clone, Copy)]
 pub(crate) struct ShareRoute;
 

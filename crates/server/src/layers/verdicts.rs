@@ -1,6 +1,6 @@
-//! What becomes of the guard's verdict. Of a request that it refused: a line in the metrics, the
-//! cause in the log, and, where somebody used a genuine token wrongly, an entry in the audit trail. Of
-//! one that it accepted: that the key was used.
+//! Records the guard's decision. For a refused request: a count in the metrics, the cause in the
+//! log, and, if somebody misused a genuine token, an entry in the audit trail. For an accepted
+//! request: the use of the key.
 
 use axum::response::Response;
 use countersign_guard::{AuditKind, Refusal, Refused, Signer};

@@ -1,9 +1,9 @@
-//! Web pages of others write nothing here.
+//! Keeps other sites' web pages from writing.
 //!
-//! A page may make the browser of whoever looks at it send "simple" requests to any server which that
-//! browser reaches, without asking beforehand (Fetch §2.2.2). They carry no credentials, but they come
-//! from the visitor's network: they would use up its allowances, and reach servers that the page's
-//! author cannot. Browsers say where such a request comes from; other clients say nothing of the kind.
+//! A page can make a visitor's browser send "simple" requests to any server that the browser
+//! reaches, without asking beforehand (Fetch §2.2.2). They carry no credentials, but they come from
+//! the visitor's network: they would use up its allowances, and reach servers that the page's
+//! author cannot. Browsers say where such a request comes from; other clients do not.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::{
     layers::cors::CorsOrigins,
 };
 
-/// What a browser says of the page (Fetch Metadata §2.2), also where it sends no `Origin`.
+/// The header in which browsers describe the page (Fetch Metadata §2.2), even if they send no
+/// `Origin`.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// The pages that may write: the server's own, and those that CORS allows. Cloning is cheap.
@@ -33,10 +34,11 @@ impl WebPages {
         Self(Arc::new(writers))
     }
 
-    /// Refuses what a page of another origin makes a browser send, whatever its body is.
+    /// Refuses a writing request that a page of another origin makes a browser send, whatever its
+    /// body is.
     ///
-    /// `Origin: null`, which anything in a sandboxed frame sends, is the origin of no page that can be
-    /// listed. Requests to read are let in: without CORS no page learns the answer.
+    /// `Origin: null`, which every sandboxed frame sends, cannot be listed. Reading requests are
+    /// let in: without CORS the page does not learn the answer.
     ///
     /// # Errors
     /// 403, with the origin that would have to be listed.

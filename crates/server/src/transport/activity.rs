@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::limits::ConnectionLimits;
 
-/// What happens in a connection, as far as its time limits are concerned.
+/// The activity of a connection, for its time limits.
 ///
 /// The HTTP library has a timer for the heads of HTTP/1 requests, and none for the choice between
 /// the versions, for HTTP/2 or for a client that does not fetch its answer. This covers all of

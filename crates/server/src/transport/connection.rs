@@ -54,12 +54,12 @@ pub(super) struct Server {
 /// How long a connection that is being closed has to send the rest of its last answer.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
-/// What a client is told whose connections are too many, where no TLS is in between.
+/// The answer to a client with too many connections, if there is no TLS in between.
 const TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\n\
     Content-Length: 0\r\n\r\n";
 
 impl Server {
-    /// Tells a client that it has too many connections, as far as that takes no waiting.
+    /// Tells a client that it has too many connections, if that is possible without waiting.
     pub(super) fn turn_away(&self, stream: &TcpStream, peer: SocketAddr) {
         if self.tls.is_none() {
             let _: io::Result<_> = stream.try_write(TOO_MANY.as_bytes());
@@ -152,9 +152,9 @@ impl Server {
         }
     }
 
-    /// The answer to a request that is not meant for this server, but for a name of somebody else's
-    /// that points here. Proxies may send any name, and so may whoever asks what only a trusted proxy
-    /// is told: that answer depends on the peer, and is of no use to a web page.
+    /// The answer to a request for somebody else's name that points to this server. Trusted proxies
+    /// may send any name. So may a request that only trusted proxies get answered: the answer
+    /// depends on the peer, and is of no use to a web page.
     fn misdirected(&self, request: &Request<Incoming>, peer: SocketAddr) -> Option<Response> {
         let ConnectionLimits { hosts, proxies, .. } = &self.limits;
         let hosts = hosts.as_ref()?;
@@ -179,7 +179,8 @@ fn misdirected() -> Problem {
     )
 }
 
-/// Tells the administrator of a proxy that is not trusted, or of a name that was forgotten.
+/// Logs a hint for the administrator: a proxy is not trusted, or a name is missing in the
+/// configuration.
 fn warn_of(host: &str, known: &KnownHosts, peer: SocketAddr) {
     /// The longest name in the DNS, and a port.
     const LONGEST: usize = 260;
@@ -203,7 +204,8 @@ pub(super) fn http(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
         .http1()
         // Connections watch their own time, over both versions: see `Activity`.
         .header_read_timeout(None)
-        // A client that has sent its whole request may close its side (RFC 9112 §9.6).
+        // A client that has sent its whole request may close its side of the connection (RFC 9112
+        // §9.6).
         .half_close(true)
         .max_buf_size(usize::try_from(head).unwrap_or(usize::MAX));
     builder

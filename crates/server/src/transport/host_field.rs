@@ -1,4 +1,4 @@
-//! What every request must have before anybody looks at it: one `Host` that is a host (RFC 9112 §3.2).
+//! Refuses requests without exactly one valid `Host` (RFC 9112 §3.2).
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, Request, StatusCode, Version, header, uri::Authority};
@@ -15,7 +15,8 @@ pub(crate) fn answer_early<B>(request: &Request<B>) -> Option<Response> {
     is_for_all.then(|| StatusCode::NO_CONTENT.into_response())
 }
 
-/// HTTP/2 has `:authority` in its place, and HTTP/1.0 did not know it; where it is, it must be right.
+/// HTTP/2 has `:authority` in its place, and HTTP/1.0 has no `Host`; if there is one, it must be
+/// valid.
 fn check(version: Version, headers: &HeaderMap) -> Result<(), &'static str> {
     let mut fields = headers.get_all(header::HOST).iter();
     let host = match (fields.next(), fields.next()) {

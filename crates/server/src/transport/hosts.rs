@@ -1,7 +1,7 @@
 //! The names by which clients may call a server that listens on a loopback address.
 //!
-//! A web page anywhere can let its own name point to 127.0.0.1, and then read what this server says
-//! as its own (DNS rebinding). What gives it away is the name, which its requests carry.
+//! A web page anywhere can let its own name point to 127.0.0.1, and then read this server's answers
+//! as its own (DNS rebinding). Its requests can be recognised by that name, which they carry.
 
 use std::net::IpAddr;
 

@@ -99,8 +99,8 @@ pub async fn serve(
     drained
 }
 
-/// A place for a connection of `peer`. What many clients share, because it comes through a proxy, has
-/// no share: their requests are told apart by their addresses.
+/// A place for a connection of `peer`. A proxy, whose connections serve many clients, has no share:
+/// its requests are counted by the clients' addresses.
 fn place(
     shares: &Arc<Shares<ClientNetwork>>,
     peer: SocketAddr,

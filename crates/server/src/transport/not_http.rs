@@ -1,5 +1,5 @@
-//! What arrives where HTTP is spoken, and is none: told to the administrator, who has two programs that
-//! speak past each other.
+//! Recognises other protocols on the port of HTTP, and tells the administrator that two programs do
+//! not speak the same protocol.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use rustls::{Error as TlsError, InvalidMessage};
 
 use crate::metrics::Metrics;
 
-/// How many bytes tell one protocol from another.
+/// How many first bytes suffice to tell protocols apart.
 const BEGINNING: usize = 8;
 
 /// The first bytes that came in a connection, as many as came at once.
@@ -31,7 +31,7 @@ impl FirstBytes {
     }
 }
 
-/// A protocol that is not the one that is spoken here.
+/// A protocol other than the one spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Foreign {
     /// The PROXY protocol of load balancers, in either version.
@@ -43,7 +43,7 @@ pub(crate) enum Foreign {
 }
 
 impl Foreign {
-    /// What arrived on a connection of plain HTTP that failed.
+    /// The protocol that arrived on a failed connection of plain HTTP.
     pub(crate) fn of_plain(first: &FirstBytes) -> Option<Self> {
         match first.0.get()? {
             // A record of a handshake, of SSL 3.0 or any TLS (RFC 8446 §5.1).
@@ -54,7 +54,7 @@ impl Foreign {
         }
     }
 
-    /// What arrived when a TLS handshake failed with `error`.
+    /// The protocol that arrived when a TLS handshake failed with `error`.
     pub(crate) fn of_handshake(error: &io::Error) -> Option<Self> {
         match error.get_ref()?.downcast_ref()? {
             TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Self::Unencrypted),
@@ -81,7 +81,7 @@ impl Foreign {
     }
 }
 
-/// Which of them the log has explained yet.
+/// The protocols that the log has explained already.
 pub(crate) struct Explained {
     proxy: Once,
     tls: Once,

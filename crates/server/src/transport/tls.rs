@@ -147,7 +147,7 @@ impl ServerTls {
         Ok(true)
     }
 
-    /// Looks at the files in every `interval`, and logs what comes of it. Never ends.
+    /// Checks the files in every `interval` and logs the result. Never ends.
     pub async fn keep_current(self: Arc<Self>, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         loop {
@@ -172,7 +172,7 @@ impl ResolvesServerCert for CurrentKey {
     }
 }
 
-/// What tells a changed file from an unchanged one; nothing for a file that is not there.
+/// Differs between a changed and an unchanged file; `None` for a missing file.
 #[derive(PartialEq, Eq)]
 struct Stamps([Option<(SystemTime, u64)>; 2]);
 

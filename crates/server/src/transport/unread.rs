@@ -1,12 +1,12 @@
-//! Bodies that nobody read to their end, and the connections that they came in.
+//! Closes connections whose last body was not read to its end.
 //!
 //! In HTTP/1 a request begins where the body of the one before it ends. A proxy that asks about a
 //! request, without its body but with its `Content-Length`, sends no body at all: a server that
-//! skipped so many bytes would begin somewhere inside of the next request, whose headers a client
-//! wrote (RFC 9112 §11.2). And a server that closes a connection before it has read what arrived
-//! makes the system reset it, which can take the answer away from a peer that is still sending
-//! (RFC 9112 §9.6). So such a connection takes no other request, and it is closed when its peer has
-//! closed it too, or when that takes too long.
+//! skipped that many bytes would go on in the middle of the next request, in text that a client
+//! chose (RFC 9112 §11.2). And a server that closes a connection before it has read what arrived
+//! makes the system reset it, which can take the answer away from a peer that is still sending (RFC
+//! 9112 §9.6). So such a connection takes no further request. It is closed when its peer has closed
+//! it too, or when that takes too long.
 
 use std::{
     future::Future,
@@ -35,7 +35,7 @@ use crate::transport::not_http::FirstBytes;
 
 /// How long a peer may take to close a connection whose last body was not read.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// How much it may send meanwhile, in bytes; none of it is looked at.
+/// How much it may send meanwhile, in bytes. All of it is ignored.
 const MOST: usize = 1024 * 1024;
 
 /// Whether the body of the latest request in a connection of HTTP/1 was not read to its end.
@@ -99,8 +99,8 @@ impl HttpBody for Watched {
     }
 }
 
-/// A connection that, once its own side is closed, takes in what its peer still sends if there is a
-/// body that nobody read. It keeps its first bytes, too.
+/// A connection that, after an unread body, still reads from its peer once its own side is closed.
+/// It also keeps the first bytes that arrived.
 pub(crate) struct Wire<S> {
     stream: S,
     first: FirstBytes,

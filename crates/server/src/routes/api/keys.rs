@@ -218,7 +218,7 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const REPRESENTATION: &str = "return=representation";
 
-/// Whether the client would rather have a body than none (RFC 7240 §4.2).
+/// Whether the client prefers an answer with a body (RFC 7240 §4.2).
 fn wants_representation(headers: &HeaderMap) -> bool {
     let fields = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let mut preferences = fields.flat_map(|field| field.split(','));

@@ -1,4 +1,4 @@
-//! Back into an account, with a one-time code of an administrator.
+//! Recovers an account with a one-time code from an administrator.
 
 use axum::{
     Extension,
@@ -78,7 +78,7 @@ pub(crate) async fn recover(
     headers: HeaderMap,
     SignedJson { value: body, bytes }: SignedJson<RecoverBody>,
 ) -> Result<Response, Problem> {
-    // What is no name is the name of no account.
+    // A text that is not a name names no account.
     let name = name.map(|Path(name)| name).unwrap_or_default();
     let recovery = Recovery { name: &name, code: &body.code, address: client.0 };
     let wants_password = body.new_password.unwrap_or_default();

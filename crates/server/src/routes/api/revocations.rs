@@ -1,4 +1,4 @@
-//! What was revoked before its time, for resource servers that verify tokens by themselves.
+//! The revocation feed, for resource servers that verify tokens by themselves.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) async fn revocations(State(app): State<App>) -> Result<impl IntoRespo
     Ok((headers, Bytes::from_owner(Text(feed))))
 }
 
-/// The text that all who ask share.
+/// The text of the feed, shared by all requests.
 struct Text(Arc<str>);
 
 impl AsRef<[u8]> for Text {

@@ -1,4 +1,4 @@
-//! Who am I: a protected resource that says what the guard found.
+//! Who am I: a protected resource that answers with the guard's principal.
 
 use axum::{Extension, extract::State, response::Response};
 use countersign_protocol::{AccountId, Principal, keys::Thumbprint, names::Fingerprint, wire};

@@ -1,5 +1,5 @@
-//! Which client a request to an OAuth endpoint is from (RFC 6749 §2.3): one reader for the token
-//! endpoint, introspection and revocation.
+//! Authenticates the client of a request to an OAuth endpoint (RFC 6749 §2.3): one reader for the
+//! token endpoint, introspection and revocation.
 
 use axum::extract::{FromRequest, Request};
 use countersign_authority::{Caller, CallerAuthentication};
@@ -66,8 +66,8 @@ pub(super) use endpoint_form;
 /// The form of a request to an OAuth endpoint, whose client either says nothing secret about itself
 /// (`none`) or presents one assertion (`private_key_jwt`), which is not looked at yet.
 ///
-/// Every other way to authenticate is refused and not ignored: a client that believes to have
-/// authenticated itself must not be treated as nobody in particular.
+/// Every other way to authenticate is refused and not ignored: a client that believes it has
+/// authenticated itself must not be treated as anonymous.
 pub(crate) struct ClientForm<F>(pub(super) F);
 
 impl<S: Send + Sync, F: EndpointForm> FromRequest<S> for ClientForm<F> {
@@ -143,8 +143,8 @@ fn check_methods(
     }
 }
 
-/// The schemes that present a token to a resource, which says nothing about the client of an OAuth
-/// endpoint. Some programs add it to whatever they send.
+/// The schemes that present a token to a resource. They say nothing about the client of an OAuth
+/// endpoint, but some programs add them to every request.
 const OF_RESOURCES: [&str; 3] =
     [wire::scheme::BEARER, wire::scheme::DPOP, wire::scheme::SIGNED_MESSAGE];
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::token;
 use crate::state::App;
 
-/// What clients must know to use this server.
+/// The metadata that clients need to use this server.
 #[utoipa::path(
     get,
     path = wire::path::AUTHORIZATION_SERVER,

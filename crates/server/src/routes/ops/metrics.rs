@@ -46,8 +46,8 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Respons
     }
 }
 
-/// Whether the other end of the connection may read them. No header decides: what a request says of
-/// its origin may be forged, so one that came through a proxy may not.
+/// Whether the other end of the connection may read the metrics. Headers do not count, because they
+/// can be forged; so a request that came through a proxy may not.
 fn may_read(app: &App, request: &Request) -> bool {
     let Some(PeerAddress(peer)) = request.extensions().get() else { return false };
     let peer = peer.ip().to_canonical();

@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{oauth_error::OAuthErrorBody, problem::ProblemBody};
 
-/// What the document says besides the paths, which the routers add.
+/// The document without the paths, which the routers add.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -50,7 +50,7 @@ impl Modify for DpopScheme {
 }
 
 /// Adds to every operation the refusals of the layers around it, which no handler makes itself, and
-/// tells those apart that one handler answers.
+/// gives the operations of one handler different ids.
 pub(crate) fn add_common_refusals(api: &mut utoipa::openapi::OpenApi) {
     for item in api.paths.paths.values_mut() {
         name_by_method(item);
@@ -113,7 +113,7 @@ fn name_by_method(item: &mut PathItem) {
     }
 }
 
-/// How what may have a body is refused, whether the operation has a use for it or not.
+/// The refusals of an operation whose method may have a body, whether it reads the body or not.
 const OF_BODIES: [(&str, &str); 3] = [
     ("403", "A browser says that a web page of another origin sends this"),
     ("408", "The body took too long to arrive"),
@@ -145,7 +145,7 @@ fn add_refusals(operation: &mut Operation, of_bodies: &[(&'static str, &str)]) {
 #[derive(Clone)]
 pub(crate) struct Document(Bytes);
 
-/// Serves the description, which describes itself too.
+/// Serves the description, which also describes its own endpoint.
 pub(crate) fn router(mut api: utoipa::openapi::OpenApi) -> Router {
     let (router, itself) = OpenApiRouter::new().routes(routes!(document)).split_for_parts();
     api.merge(itself);

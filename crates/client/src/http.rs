@@ -1,4 +1,5 @@
-//! Talking to a server: what it is, how to log in, and requests that carry a token and its proof.
+//! Talking to a server: reading its metadata, logging in, and sending requests with a token and its
+//! proof.
 //!
 //! No redirect is followed, every answer has a size limit, and plain `http` goes to loopback
 //! addresses only, past every proxy.

@@ -29,7 +29,7 @@ fn read_openssh(content: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, 
     let mut key = ssh_key::PrivateKey::from_openssh(content).map_err(damaged)?;
     if key.is_encrypted() {
         let passphrase = passphrase.ok_or(KeyError::PassphraseNeeded)?;
-        // The check numbers are wrong when the passphrase is, and so is what they stand before.
+        // With a wrong passphrase the check numbers differ, and the data behind them is garbage.
         key = key.decrypt(passphrase).map_err(|_| KeyError::WrongPassphrase)?;
     }
     let members = match key.key_data() {
@@ -102,7 +102,7 @@ fn rsa(pair: &RsaKeypair) -> Result<Members, KeyError> {
     ])
 }
 
-/// `number` modulo `prime` − 1, all big-endian without leading zero bytes.
+/// `number` modulo `prime` − 1. All are big-endian, without leading zero bytes.
 fn modulo_predecessor(number: &[u8], prime: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut modulus = Zeroizing::new(prime.to_vec());
     // A prime is odd, so nothing is borrowed.

@@ -1,8 +1,8 @@
 //! The keyring: an encrypted file of keys, wherever the user keeps it.
 //!
-//! Every change is written before the method returns. It is made on what the file holds at that
-//! moment, under a lock, and replaces the file in one step; so two programs do not lose each
-//! other's changes, and a crash leaves the old file or the new one.
+//! Every change is written before the method returns. Under a lock, it is applied to the file's
+//! present content and replaces the file in one step. So two programs do not lose each other's
+//! changes, and a crash leaves either the old file or the new one.
 
 mod cost;
 mod entry;
@@ -60,7 +60,7 @@ impl Keyring {
         let keyring = Self { path, derivation, key, entries: Vec::new(), random };
 
         let lock = WriteLock::acquire(&keyring.path)?;
-        // Asked again: another program may have been quicker.
+        // Checked again: another program may have been quicker.
         file::refuse_existing(&keyring.path)?;
         lock.replace(&keyring.sealed(&keyring.derivation, &keyring.key, &[])?)?;
         drop(lock);
@@ -164,7 +164,7 @@ impl Keyring {
         cost: KdfCost,
     ) -> Result<(), KeyringError> {
         let derivation = Derivation { cost, salt: random_bytes(&*self.random) };
-        // Before the lock, which nobody should wait for that long.
+        // Derived before the lock is taken: nobody should wait for the lock that long.
         let key = derivation.derive(passphrase)?;
 
         let lock = WriteLock::acquire(&self.path)?;

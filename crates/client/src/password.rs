@@ -1,4 +1,4 @@
-//! Passwords that a server, or whoever invites to it, made.
+//! Passwords that a server made, or somebody who invites its users.
 
 use zeroize::Zeroizing;
 

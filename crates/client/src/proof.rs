@@ -1,5 +1,5 @@
-//! What a client signs to show that it holds a key: DPoP proofs, JWT assertions, and JWTs that take
-//! the place of a token.
+//! The texts that a client signs to prove that it holds a key: DPoP proofs, JWT assertions, and
+//! JWTs in place of a token.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub const ASSERTION_LIFETIME: Duration = Duration::from_mins(1);
 pub struct Proof<'a> {
     /// The method, in the case in which it is sent (`htm`).
     pub method: &'a str,
-    /// The URI as it is sent, without query and fragment (`htu`): RFC 9449 §4.2 asks nobody to
-    /// normalise it but who verifies.
+    /// The URI as it is sent, without query and fragment (`htu`): RFC 9449 §4.2 leaves normalising
+    /// it to the verifier.
     pub uri: &'a str,
     /// The access token that the request carries (`ath`).
     pub access_token: Option<&'a AccessToken>,
@@ -60,7 +60,7 @@ impl Proof<'_> {
     }
 }
 
-/// What a new key signs so that it is added to an account, and to no other.
+/// The proof that a new key signs to be added to one account.
 #[derive(Clone, Copy)]
 pub struct NewKeyProof<'a> {
     /// The URI that the keys of an account are added at (`htu`); the method is POST.
@@ -70,7 +70,7 @@ pub struct NewKeyProof<'a> {
 }
 
 impl NewKeyProof<'_> {
-    /// A proof in the form of DPoP, signed by `key`, the new one, and good for one use.
+    /// A proof in the form of DPoP, signed by the new key `key` and good for one use.
     ///
     /// # Errors
     /// When the cryptographic library cannot sign.
@@ -80,7 +80,7 @@ impl NewKeyProof<'_> {
         now: UnixTime,
         random: &dyn Random,
     ) -> Result<String, SignError> {
-        // Without a nonce: what a resource supplies is for proofs with a token (RFC 9449 §9).
+        // Without a nonce: nonces of a resource are for proofs with a token (RFC 9449 §9).
         let claims = [
             ("jti", fresh_id(random).into()),
             ("htm", "POST".into()),
@@ -173,7 +173,7 @@ fn fresh_id(random: &dyn Random) -> String {
     base64url::encode(&random_bytes::<16>(random))
 }
 
-/// A JSON object of those members that have a value.
+/// A JSON object of the members that have a value.
 fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     let members = members.into_iter().filter(|(_, value)| !value.is_null());
     members.map(|(name, value)| (name.to_owned(), value)).collect()

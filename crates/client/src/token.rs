@@ -63,8 +63,8 @@ pub struct SavedToken {
     /// The resource server that the token was asked for (RFC 8707); none for the server that issued
     /// it.
     pub resource: Option<String>,
-    /// The scopes that were asked for, separated by single spaces; none for all that the account has.
-    /// Whoever renews the token asks for no more.
+    /// The scopes that were asked for, separated by single spaces; none for all that the account
+    /// has. A renewal asks for the same scopes and no more.
     pub scope: Option<String>,
 }
 

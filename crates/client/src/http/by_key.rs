@@ -17,15 +17,15 @@ use super::transport::MAX_API_ANSWER;
 use crate::proof::Assertion;
 use crate::token::{AccessToken, IssuedToken};
 
-/// Who logs in, and for what.
+/// Which account logs in, and what the token shall be good for.
 #[derive(Clone)]
 pub struct LoginRequest<'a> {
     /// The account id or the username.
     pub subject: &'a str,
     /// The scopes to ask for, separated by single spaces.
     pub scope: Option<&'a str>,
-    /// The resource server that the token shall be for (RFC 8707 §2), as it calls itself; none for
-    /// the server that issues it.
+    /// The resource server that the token shall be for (RFC 8707 §2), by its own identifier. None
+    /// for the server that issues it.
     pub resource: Option<&'a str>,
     /// A key to bind the token to in place of the key that logs in.
     pub session_key: Option<Arc<PrivateKey>>,
@@ -65,7 +65,8 @@ impl Client {
         };
         let response = self
             .exchange(self.nonces(), target, MAX_API_ANSWER, |attempt| {
-                // Fresh for every attempt: a server may have counted the first one as used.
+                // A fresh one for every attempt: the server may have recorded the first one as
+                // used.
                 let assertion = assertion.sign(key, attempt.now, attempt.random)?;
                 let fields = [("grant_type", JWT_BEARER), ("assertion", &assertion)].into_iter();
                 let scope = request.scope.map(|scope| ("scope", scope));

@@ -1,4 +1,4 @@
-//! The `DPoP` challenge among the `WWW-Authenticate` fields (RFC 9110 §11.6.1, RFC 9449 §7.1).
+//! Finds the `DPoP` challenge in the `WWW-Authenticate` fields (RFC 9110 §11.6.1, RFC 9449 §7.1).
 
 use countersign_protocol::wire;
 use http::HeaderMap;
@@ -11,7 +11,7 @@ pub(super) struct Challenge {
     pub(super) description: Option<String>,
 }
 
-/// The first `DPoP` challenge, be it alone in its field or among others.
+/// The first `DPoP` challenge, whether it is alone in its field or among others.
 pub(super) fn dpop_challenge(headers: &HeaderMap) -> Option<Challenge> {
     headers.get_all(WWW_AUTHENTICATE).iter().find_map(|field| parse(field.to_str().ok()?))
 }
@@ -43,7 +43,7 @@ fn parse(field: &str) -> Option<Challenge> {
     challenge
 }
 
-/// The elements of a comma-separated list whose commas may be inside of quotes.
+/// The elements of a comma-separated list. A comma inside quotes separates nothing.
 fn elements(field: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = field.split(move |c: char| {
@@ -59,8 +59,8 @@ fn elements(field: &str) -> impl Iterator<Item = &str> {
     parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// The scheme that an element begins with, if it does not go on with `=` as a parameter does, and
-/// what follows it.
+/// The scheme that an element begins with, and the text after it. `None` if a `=` follows, because
+/// then the element is a parameter.
 fn split_scheme(element: &str) -> Option<(&str, &str)> {
     let end = element.find([' ', '\t', '=']).unwrap_or(element.len());
     let (scheme, rest) = element.split_at(end);

@@ -31,10 +31,11 @@ struct Inner {
 }
 
 impl Client {
-    /// Finds out what the server at `issuer` is, by its metadata (RFC 8414).
+    /// Reads the metadata of the server at `issuer` (RFC 8414).
     ///
     /// # Errors
-    /// When the server cannot be reached, is another one, or lacks what this client needs.
+    /// When the server cannot be reached, its metadata name another issuer, or it lacks something
+    /// that this client needs.
     pub async fn discover(
         issuer: &str,
         transport: Transport,
@@ -64,7 +65,7 @@ impl Client {
         &self.inner.nonces
     }
 
-    /// The address of the server's API whose path has these segments, whatever is in them.
+    /// The address in the server's API with these path segments, which may contain any characters.
     pub(super) fn address_of(&self, segments: &[&str]) -> Result<Target, ClientError> {
         let mut url = self.inner.metadata.api("/")?.url().clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -86,8 +87,8 @@ impl Client {
         self.inner.transport.send_to(target, message, MAX_API_ANSWER).await
     }
 
-    /// Sends what `build` makes with the newest nonce. When the server demands another nonce, it
-    /// is built and sent once more with that one.
+    /// Sends the message that `build` makes with the newest nonce. When the server demands another
+    /// nonce, builds and sends the message once more with that nonce.
     pub(super) async fn exchange(
         &self,
         nonces: &Nonces,
@@ -133,7 +134,7 @@ impl Attempt<'_> {
         Ok(message)
     }
 
-    /// The same, with a proof that covers the body too.
+    /// The same, with a proof that also covers the body.
     pub(super) fn proven_with_body(
         &self,
         key: &PrivateKey,

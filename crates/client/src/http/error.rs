@@ -7,7 +7,7 @@ use countersign_protocol::tokens::offered_session::UnfitSession;
 
 use super::refusal::Refusal;
 
-/// Why a request did not lead to what it was for.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The text is not an address that a request can go to.
@@ -18,7 +18,8 @@ pub enum ClientError {
         /// The text.
         address: String,
     },
-    /// A certificate authority's file, or the TLS configuration made with it, is of no use.
+    /// The file of a certificate authority cannot be used, or no TLS configuration can be made with
+    /// it.
     #[error("cannot set up TLS: {0}")]
     Certificates(String),
     /// The token or the proof would cross a network unencrypted.
@@ -35,7 +36,7 @@ pub enum ClientError {
         /// The issuer that the metadata name.
         found: String,
     },
-    /// There are no usable metadata (RFC 8414) where they have to be.
+    /// There are no usable metadata (RFC 8414) at the address where they should be.
     #[error("{address} does not describe an authorization server: {reason}")]
     NotAnAuthority {
         /// Where the metadata should have been.
@@ -51,7 +52,7 @@ pub enum ClientError {
         /// The text.
         text: String,
     },
-    /// The server sends the client elsewhere; tokens and proofs do not follow.
+    /// The server redirects to another address. Tokens and proofs are not sent there.
     #[error("{address} redirects to {location:?}, which is not followed")]
     Redirected {
         /// The address that was asked.
@@ -62,7 +63,7 @@ pub enum ClientError {
     /// The server said no, or failed.
     #[error("{0}")]
     Refused(Refusal),
-    /// A request to sign has a header field that only the client may set.
+    /// The request has a header field that only this client may set.
     #[error("the header {0} is set by the client itself")]
     ReservedHeader(&'static str),
     /// The answer is longer than the limit.
@@ -99,7 +100,7 @@ pub enum ClientError {
     Timeout {
         /// Scheme, host and port.
         origin: String,
-        /// How long it was waited for.
+        /// How long the client waited.
         after: Duration,
     },
     /// The server agreed, but its answer is not what the standard or this product demands.

@@ -12,7 +12,7 @@ use super::message::Message;
 use super::transport::MAX_API_ANSWER;
 use crate::proof::NewKeyProof;
 
-/// A key that an account logs in with, or once did.
+/// A key of an account, live or revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct KeyInfo {
     /// Its identity.
@@ -53,8 +53,8 @@ impl Login {
         response.into_json(&target).map(|answer: Answer| answer.keys)
     }
 
-    /// Lets `new_key` log in to the account too, which is that of the username or the id `account`. It
-    /// proves itself for this one request, and for this account.
+    /// Adds `new_key` to the account with the username or the id `account`. The new key signs a
+    /// proof for this one request and this account.
     ///
     /// # Errors
     /// When the server refuses, for instance because the key belongs to an account already.
@@ -93,8 +93,8 @@ impl Login {
     }
 
     /// Revokes a key of the account, and every token that is bound to it, at once and for good.
-    /// Returns the live keys that it had added, and that those had added: whoever stole the key may
-    /// have let them in.
+    /// Returns the live keys that were added with this key, directly or through another one: a
+    /// thief of the key may have added them.
     ///
     /// # Errors
     /// When the server refuses, for instance because it is the last key.

@@ -73,14 +73,15 @@ impl Login {
         Self { resource, asked_scope, ..self }
     }
 
-    /// The same, which knows how to log in again.
+    /// The same session, which can log in again by `renewal`.
     pub fn renewed_by(self, renewal: Renewal) -> Self {
         self.current().renewal = Some(Arc::new(renewal));
         self
     }
 
-    /// Sends `request` with the token and a proof for it (RFC 9449 §7), which covers the body. When the server demands
-    /// another nonce, it is signed and sent once more, and likewise after a new login when it refuses the token.
+    /// Sends `request` with the token and a proof for it (RFC 9449 §7), which covers the body. When
+    /// the server demands another nonce, the request is signed and sent once more. When it refuses
+    /// the token, the session logs in again and sends the request once more.
     ///
     /// # Errors
     /// When the address would get the token unencrypted, the request brings its own `Authorization`
@@ -149,7 +150,7 @@ impl Login {
         self.resource.as_deref()
     }
 
-    /// Why the server refused the last login in place of a token that is refused, if it did.
+    /// Why the server refused the last login that should have replaced a token, if it did.
     pub fn refused_login(&self) -> Option<Refusal> {
         self.current().refused_login.clone()
     }
@@ -175,13 +176,13 @@ impl Login {
         self.client.metadata().api(path)
     }
 
-    /// From here on a refused token is not replaced.
+    /// From now on a refused token is not replaced.
     pub(super) fn end(&self) {
         self.current().renewal = None;
     }
 
-    /// Sends what `build` makes, with the token and a proof for it; with the token of a new login
-    /// too, where the first one is refused.
+    /// Sends the message that `build` makes with the token and a proof for it. If the token is
+    /// refused, sends one more with the token of a new login.
     pub(super) async fn exchange(
         &self,
         target: &Target,
@@ -216,7 +217,7 @@ impl Login {
             .await
     }
 
-    /// A token in place of `refused`, if there is one to get.
+    /// A token in place of `refused`, if the session can get one.
     async fn another_token(&self, refused: &Arc<AccessToken>) -> Option<Arc<AccessToken>> {
         let renewal = {
             let mut current = self.current();
@@ -224,7 +225,7 @@ impl Login {
                 // Another request has logged in meanwhile.
                 return Some(Arc::clone(&current.token));
             }
-            // What refuses the token of a new login refuses the next one too.
+            // A resource that refuses the token of a new login would refuse the next one too.
             let renewal = current.renewal.clone().filter(|_| !current.is_new)?;
             current.count_renewal(self.client.now()).then_some(renewal)?
         };
@@ -234,7 +235,7 @@ impl Login {
                 current.replace_by(issued);
                 Some(Arc::clone(&current.token))
             }
-            // The request has its answer: that its token is refused.
+            // The caller gets the refusal of its request.
             Err(error) => {
                 if let ClientError::Refused(refusal) = error {
                     self.current().refused_login = Some(refusal);

@@ -41,7 +41,7 @@ impl Message {
         Self { method: Method::GET, headers: HeaderMap::new(), body: Vec::new() }
     }
 
-    /// A JSON object of those members that have a value.
+    /// A JSON object of the members that have a value.
     pub(super) fn json<const N: usize>(method: Method, members: [(&str, Value); N]) -> Self {
         let members = members.into_iter().filter(|(_, value)| !value.is_null());
         let object: Map<_, _> = members.map(|(name, value)| (name.to_owned(), value)).collect();

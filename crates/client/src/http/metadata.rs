@@ -51,7 +51,7 @@ impl Metadata {
         self.revocation_endpoint.as_ref().map(|target| target.url().as_str())
     }
 
-    /// Where the keys are that tokens are signed with, if it says so.
+    /// Where the keys are published that sign tokens, if the server says so.
     pub fn jwks_uri(&self) -> Option<&str> {
         self.jwks_uri.as_ref().map(|target| target.url().as_str())
     }
@@ -71,7 +71,7 @@ impl Metadata {
     /// # Errors
     /// When the server cannot be reached, is another one, or lacks what clients need.
     pub async fn fetch(transport: &Transport, issuer: &str) -> Result<Self, ClientError> {
-        // One slash after a bare origin makes no other address, and people type it.
+        // People type a slash after a bare origin; it is the same address.
         let issuer =
             if is_origin_with_slash(issuer) { &issuer[..issuer.len() - 1] } else { issuer };
         let target = well_known(issuer)?;
@@ -98,7 +98,7 @@ impl Metadata {
         }
         let endpoint = |address: &str| {
             let target = Target::parse(address)?;
-            // A server that is spoken to over TLS has no reason to name an address without.
+            // A server that is reached over TLS has no reason to name an address without TLS.
             if target.is_plain() && !asked_at.is_plain() {
                 return Err(ClientError::Insecure { origin: target.origin().to_owned() });
             }

@@ -13,11 +13,12 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE)
 /// A longer nonce is ignored.
 const MAX_NONCE: usize = 1024;
 
-/// So many origins are remembered; a client that talks to more asks some of them anew.
+/// The nonces of at most this many origins are kept. A client that talks to more asks some of them
+/// again.
 const MAX_ORIGINS: usize = 64;
 
-/// Nonces by origin. Those of a token endpoint and those of resources are kept apart, because
-/// a server may issue them apart.
+/// Nonces by origin. The nonces of a token endpoint and of resources are kept apart, because a
+/// server may use different ones.
 #[derive(Default)]
 pub(super) struct Nonces(Mutex<BTreeMap<String, String>>);
 

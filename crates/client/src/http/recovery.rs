@@ -1,4 +1,4 @@
-//! Back into an account, with a one-time code of an administrator.
+//! Recovers an account with a one-time code from an administrator.
 
 use countersign_protocol::keys::{PrivateKey, Thumbprint};
 use countersign_protocol::wire;
@@ -12,7 +12,7 @@ use super::target::Target;
 use super::transport::MAX_API_ANSWER;
 use crate::password::Password;
 
-/// Which account somebody wants back into, and with what.
+/// The account to recover, and the code for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Recovery<'a> {
     /// The username, the account id or the fingerprint.
@@ -23,20 +23,20 @@ pub struct Recovery<'a> {
     pub label: Option<&'a str>,
 }
 
-/// An account that one is back in.
+/// An account that was recovered.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Recovered {
     /// The account id.
     pub account_id: String,
     /// The username.
     pub username: String,
-    /// The other keys of the account that were revoked by that.
+    /// The other keys of the account, which the recovery revoked.
     pub revoked_keys: Vec<Thumbprint>,
 }
 
 impl Client {
-    /// Lets `key` log in to an account, by the code of an administrator. The key proves itself over
-    /// the whole request.
+    /// Adds `key` to an account, by an administrator's code. The key signs a proof over the whole
+    /// request.
     ///
     /// # Errors
     /// When the server refuses, for instance because the code was used.
@@ -71,8 +71,8 @@ impl Client {
         Ok(recovered)
     }
 
-    /// Gets a new password for an account that has one, by the code of an administrator. The server
-    /// makes it, and keeps it nowhere.
+    /// Gets a new password for an account with a password, by an administrator's code. The server
+    /// makes the password and does not keep it.
     ///
     /// # Errors
     /// When the server refuses, for instance because the code was used.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::challenge::dpop_challenge;
 use super::message::Response;
 
-/// Longer texts of a server are cut off.
+/// Longer texts from a server are cut off.
 const MAX_CHARS: usize = 500;
 
 /// An answer with an error status, in terms that a person and a program understand.
@@ -32,7 +32,8 @@ pub struct Refusal {
 impl Refusal {
     pub(super) fn of(response: &Response) -> Self {
         let (code, message) = match json::parse_object(&response.body) {
-            // A problem may have an `error` beside its `type`: for clients that know only that.
+            // A problem may have an `error` beside its `type`, for clients that only know OAuth
+            // errors.
             Ok(body) if body.contains_key("error") && !body.contains_key("type") => {
                 oauth_error(&body)
             }
@@ -63,8 +64,8 @@ impl Refusal {
             || matches!(code.as_deref(), Some("use_dpop_nonce" | "nonce-required"))
     }
 
-    /// Whether the token is refused, as good for nothing any more (RFC 6750 §3.1): then a new one might
-    /// do.
+    /// Whether the token is no longer valid (`invalid_token`, RFC 6750 §3.1), so that a new one
+    /// might help.
     pub(super) fn refuses_token(response: &Response) -> bool {
         response.status == StatusCode::UNAUTHORIZED
             && dpop_challenge(&response.headers)
@@ -107,7 +108,7 @@ fn text(body: &Map<String, Value>, name: &str) -> Option<String> {
     body.get(name)?.as_str().map(str::to_owned)
 }
 
-/// A server's text with everything taken out that could steer a terminal or mislead a reader.
+/// A server's text without the characters that could control a terminal or mislead a reader.
 fn printable(text: &str) -> Option<String> {
     let misleads = |c: char| {
         c.is_control()

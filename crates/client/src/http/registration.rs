@@ -10,12 +10,12 @@ use super::error::ClientError;
 use super::message::Message;
 use super::transport::MAX_API_ANSWER;
 
-/// What a new account shall be.
+/// The properties of a new account.
 #[derive(Clone, Copy, Debug)]
 pub struct NewAccount<'a> {
     /// The username.
     pub username: &'a str,
-    /// A name for the key, such as that of the device.
+    /// A name for the key, such as the name of the device.
     pub label: Option<&'a str>,
     /// The one-time code, where the server demands one.
     pub enrolment_code: Option<&'a str>,

@@ -1,5 +1,6 @@
-//! Another token in place of one that is refused: the signing key of the server was withdrawn, its
-//! database restored from a backup, the token revoked or past its end.
+//! Gets another token in place of a refused one. Tokens are refused when they have expired or were
+//! revoked, when the server's signing key was withdrawn, or when its database was restored from a
+//! backup.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -11,9 +12,9 @@ use super::error::ClientError;
 use super::refusal::Refusal;
 use crate::token::{AccessToken, IssuedToken};
 
-/// So many logins in place of refused tokens are made within [`WINDOW`]. More than one, since requests
-/// that are under way at the same time are refused together; and few, since an API that takes each
-/// token once could use up the allowance of logins that the account has.
+/// At most this many logins within [`WINDOW`] replace refused tokens. More than one, because
+/// requests that are under way at the same time are refused together. Few, because an API that
+/// accepts each token only once could use up the account's allowance of logins.
 const MOST: u8 = 4;
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -57,13 +58,13 @@ pub(super) struct Current {
     pub(super) token: Arc<AccessToken>,
     pub(super) expires_at: UnixTime,
     pub(super) scope: Option<String>,
-    /// None where nobody said how, and after a logout.
+    /// How to log in again. None if the caller gave nothing, and after a logout.
     pub(super) renewal: Option<Arc<Renewal>>,
-    /// Whether it took the place of a refused token, and nobody has accepted it yet.
+    /// Whether the token replaced a refused one and no server has accepted it yet.
     pub(super) is_new: bool,
-    /// Why there was none in its place, since it is refused.
+    /// Why a refused token could not be replaced.
     pub(super) refused_login: Option<Refusal>,
-    /// When the first of the renewals that are counted began, and how many there are.
+    /// When the first counted renewal began, and how many there have been since.
     renewals: (UnixTime, u8),
 }
 
@@ -78,7 +79,7 @@ impl Current {
     /// Counts a renewal that begins at `now`, unless there were too many lately.
     pub(super) fn count_renewal(&mut self, now: UnixTime) -> bool {
         let (since, count) = self.renewals;
-        // A clock that was set back begins anew as well.
+        // After the clock was set back, counting starts again too.
         let is_over = now < since || now >= since + WINDOW;
         self.renewals = match (is_over, count) {
             (true, _) => (now, 1),
@@ -88,7 +89,7 @@ impl Current {
         true
     }
 
-    /// Takes the token of a new login. One that was ended meanwhile stays so.
+    /// Takes over the token of a new login, unless the session was ended meanwhile.
     pub(super) fn replace_by(&mut self, new: IssuedToken) {
         let IssuedToken { token, expires_at, scope } = new;
         (self.token, self.expires_at, self.scope) = (Arc::new(token), expires_at, scope);

@@ -20,7 +20,7 @@ impl Target {
     pub(super) fn parse(text: &str) -> Result<Self, ClientError> {
         let invalid = || ClientError::Address { address: text.to_owned() };
         let url = Url::parse(text).map_err(|_| invalid())?;
-        // What is signed comes from what is sent.
+        // The URL that is signed is taken from the URL that is sent.
         let uri = TargetUri::parse(url.as_str()).map_err(|_| invalid())?;
         let target = Self { url, uri };
         if target.is_plain() && !target.is_loopback() {

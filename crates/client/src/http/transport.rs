@@ -55,7 +55,7 @@ impl Request {
         Ok(Target::parse(&self.url)?.origin().to_owned())
     }
 
-    /// Refuses header fields that say who sends the request: that is for the client to say.
+    /// Refuses header fields that say who sends the request, because this client sets them.
     pub(super) fn refuse_own_proofs(&self) -> Result<(), ClientError> {
         let reserved = [("Authorization", AUTHORIZATION), ("DPoP", DPOP)];
         match reserved.into_iter().find(|(_, name)| self.headers.contains_key(name)) {
@@ -70,7 +70,7 @@ impl Request {
     }
 }
 
-/// An answer that is on its way.
+/// The future of an answer.
 pub type Carried<'a> = Pin<Box<dyn Future<Output = Result<Response, ClientError>> + Send + 'a>>;
 
 /// Sends requests in place of this crate's own HTTP: for a program that has an HTTP library already.
@@ -183,7 +183,7 @@ impl Transport {
 
     fn client(&self, target: &Target) -> Result<&reqwest::Client, ClientError> {
         let (cell, builder) = if target.is_plain() {
-            // Without TLS there is no need of the system's certificates, which not every system has.
+            // Plain HTTP does not need the system's certificates, which some systems lack.
             (&self.plain, reqwest::Client::builder().no_proxy().tls_certs_only([]))
         } else {
             let roots = self.roots.iter().cloned();
@@ -255,7 +255,7 @@ fn parse_roots(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, ClientError> {
     }
 }
 
-/// The innermost cause, which is the one that means something to a person.
+/// The innermost cause: the one that people understand.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.last().map(ToString::to_string).unwrap_or_default()

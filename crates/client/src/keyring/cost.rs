@@ -22,8 +22,8 @@ impl KdfCost {
     /// Checks the parameters against the bounds, which hold for writing and for reading.
     ///
     /// # Errors
-    /// When one is out of its bounds: too cheap protects nothing, too dear lets a prepared file
-    /// exhaust the reader's memory.
+    /// When one is out of its bounds. If it is too low, it protects nothing; if it is too high, a
+    /// prepared file could exhaust the reader's memory.
     pub const fn new(passes: u32, memory_kib: u32, lanes: u32) -> Result<Self, KdfCostError> {
         let checks = [
             ("number of passes", passes, Self::PASSES),

@@ -1,4 +1,4 @@
-//! One key in a keyring, with what one needs to use it.
+//! One key in a keyring, with all that is needed to use it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -156,8 +156,8 @@ impl Entry {
         self.record.server_side_public_key.as_ref().map(|key| parse_spki(key, policy)).transpose()
     }
 
-    /// The password of the account, where it has one: then the key is what tokens are bound to, and
-    /// need not be the account's.
+    /// The account's password, if it has one. Tokens are then bound to the key of this entry, which
+    /// need not be a key of the account.
     pub fn password(&self) -> Option<Password> {
         Password::new(self.record.password.clone()?).ok()
     }
@@ -198,8 +198,8 @@ impl Entry {
         self.record.password = Some(Zeroizing::new(password.expose().to_owned()));
     }
 
-    /// Records a token in place of the last one for the same resource. Of those for resource servers
-    /// the [`Self::MAX_RESOURCE_TOKENS`] last ones are kept.
+    /// Records a token in place of the last one for the same resource. At most
+    /// [`Self::MAX_RESOURCE_TOKENS`] tokens for resource servers are kept: the latest.
     pub fn set_token(&mut self, saved: &SavedToken) {
         let text = Zeroizing::new(saved.token.expose().to_owned());
         let (expires_at, nonces) = (saved.expires_at.as_secs(), to_seen(&saved.nonces));
@@ -265,7 +265,7 @@ fn parse_spki(text: &str, policy: &KeyPolicy) -> Result<PublicKey, EntryKeyError
     PublicKey::from_spki_der(&der, policy).map_err(EntryKeyError::Key)
 }
 
-/// An entry as it is written, inside of the encryption only.
+/// An entry as it is written, only ever encrypted.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Record {
@@ -290,7 +290,7 @@ pub(super) struct Record {
     jwt_token_expires_at: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dpop_nonces: Vec<SeenNonce>,
-    /// What was asked for with the token; none for all scopes.
+    /// The scopes that were asked for with the token; none for all scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked_scope: Option<String>,
     /// The oldest first.
@@ -310,7 +310,7 @@ struct ResourceToken {
     jwt_token_expires_at: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dpop_nonces: Vec<SeenNonce>,
-    /// What was asked for with the token; none for all scopes.
+    /// The scopes that were asked for with the token; none for all scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked_scope: Option<String>,
 }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Salt (16 bytes), nonce (12 bytes) and ciphertext are base64url without padding. The associated
-//! data of the ciphertext is the header: this very text, without white space and without
-//! `ciphertext`. So nobody who lacks the passphrase can alter any of it unnoticed.
+//! data of the ciphertext is the header: this text without white space and without `ciphertext`. So
+//! nobody without the passphrase can alter any of it unnoticed.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use countersign_protocol::envelope::aes_gcm::SealingKey;
@@ -26,7 +26,7 @@ const VERSION: u64 = 1;
 const KDF: &str = "argon2id";
 const CIPHER: &str = "A256GCM";
 
-/// How the sealing key comes out of the passphrase. Equal derivations give equal keys.
+/// How the sealing key is derived from the passphrase. Equal derivations give equal keys.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Derivation {
     pub(super) cost: KdfCost,
@@ -92,7 +92,8 @@ impl Envelope {
         &self.derivation
     }
 
-    /// The content. AES-GCM cannot tell a wrong key from an altered file, so neither can the error.
+    /// The decrypted content. AES-GCM cannot tell a wrong key from an altered file, so the error
+    /// cannot either.
     pub(super) fn open(&self, key: &SealingKey) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
         key.open(self.nonce, self.header().as_bytes(), &self.ciphertext)
             .map_err(|_| KeyringError::WrongPassphraseOrDamaged)

@@ -18,7 +18,7 @@ pub enum KeyringError {
     /// The decrypted content is not a list of entries that this version understands.
     #[error("the keyring was decrypted, but its content cannot be used: {0}")]
     Content(String),
-    /// The file asks for less protection, or more memory or time, than is accepted.
+    /// The file's parameters are out of bounds: too little protection, or too much memory or time.
     #[error("the keyring file is refused: {0}")]
     Cost(#[source] KdfCostError),
     /// The file is a keyring file, but its form is broken.

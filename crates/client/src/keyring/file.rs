@@ -21,7 +21,7 @@ pub(super) fn resolve_new(path: &Path) -> Result<PathBuf, KeyringError> {
     Ok(resolve(directory)?.join(name))
 }
 
-/// Refuses a path where something is already, be it a broken link.
+/// Refuses a path where something is already, even if it is a broken link.
 pub(super) fn refuse_existing(path: &Path) -> Result<(), KeyringError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Err(KeyringError::AlreadyExists(path.to_owned())),
@@ -32,7 +32,7 @@ pub(super) fn refuse_existing(path: &Path) -> Result<(), KeyringError> {
 
 /// The whole content. Writers replace the file in one step, so reading needs no lock.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, KeyringError> {
-    // Asked first, because opening a named pipe would wait for a writer.
+    // Checked first, because opening a named pipe would wait for a writer.
     let metadata = fs::metadata(path).map_err(|cause| failure("read", path, cause))?;
     if !metadata.is_file() {
         return Err(KeyringError::NotAFile(path.to_owned()));
@@ -49,8 +49,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, KeyringError> {
 
 /// The right to replace one keyring file, until it is dropped.
 ///
-/// The lock is on a file `NAME.lock` beside the keyring, which stays there empty: the keyring file
-/// itself is another one after every change.
+/// The lock is on an empty file `NAME.lock` beside the keyring, which is never removed. The keyring
+/// file cannot carry the lock, because every change replaces it by a new file.
 pub(super) struct WriteLock<'a> {
     path: &'a Path,
     _file: File,
@@ -67,7 +67,8 @@ impl<'a> WriteLock<'a> {
         Ok(Self { path, _file: file })
     }
 
-    /// Puts `content` in the place of the file: after a crash there is the old one or the new one.
+    /// Replaces the file by one with `content`. After a crash, either the old file or the new one
+    /// is there.
     pub(super) fn replace(&self, content: &[u8]) -> Result<(), KeyringError> {
         if content.len() > MAX_BYTES {
             return Err(KeyringError::TooLarge);
@@ -132,7 +133,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 fn failure(action: &'static str, path: &Path, cause: io::Error) -> KeyringError {
     match cause.kind() {
         io::ErrorKind::NotFound => KeyringError::NotFound(path.to_owned()),
-        // What is mounted cannot be replaced, and a file that is written in place can be lost.
+        // A mount point cannot be replaced, and a file that is overwritten in place can be lost.
         io::ErrorKind::ResourceBusy => KeyringError::Mounted(path.to_owned()),
         io::ErrorKind::ReadOnlyFilesystem => KeyringError::ReadOnly(path.to_owned()),
         _ => KeyringError::Io { action, path: path.to_owned(), cause },

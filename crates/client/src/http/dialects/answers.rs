@@ -12,7 +12,7 @@ use crate::{
     token::{AccessToken, IssuedToken},
 };
 
-/// The id of an account that is registered, from the answer to its first signed request.
+/// The id of a new account, from the answer to its first signed request.
 pub(super) fn registered_id(
     target: &Target,
     who: Result<WhoAmI, ClientError>,
@@ -21,8 +21,8 @@ pub(super) fn registered_id(
     who.map(|who| who.account_id).map_err(|error| target.unexpected(reason(error)))
 }
 
-/// Reads a token of an answer. Its claims are for the resource servers to verify; what the client
-/// wants to know is when it ends, and that it is bound to `key`.
+/// Reads the token in an answer. Resource servers verify its claims; the client only looks when it
+/// expires and whether it is bound to `key`.
 pub(super) fn read_bound_token(
     target: &Target,
     token: String,

@@ -24,11 +24,11 @@ pub fn gradecoin_fingerprint(key: &PublicKey) -> String {
 }
 
 impl Client {
-    /// Makes an account in the *gradecoin* dialect that `key` signs the requests of, and returns
-    /// its id, which the server says to the first signed request only.
+    /// Makes an account in the *gradecoin* dialect whose requests `key` signs. Returns the
+    /// account's id, which the server tells only in the answer to the first signed request.
     ///
-    /// Name and password are sealed for the key that the server publishes. The connection is what
-    /// vouches for that key.
+    /// Name and password are sealed for the key that the server publishes. Only the TLS connection
+    /// proves that the key is the server's.
     ///
     /// # Errors
     /// When the server refuses, for instance because name and password are not those of an
@@ -59,8 +59,8 @@ impl Client {
         registered_id(&target, self.whoami_gradecoin(key, student_id).await)
     }
 
-    /// Asks the server whom it takes the sender of a request for that is signed by `key` in the
-    /// *gradecoin* dialect, for the account of that id or username.
+    /// Asks the server which account it sees behind a request that `key` signs in the *gradecoin*
+    /// dialect. `account` is the id or the username.
     ///
     /// # Errors
     /// When the server refuses, as it does when it does not speak the dialect.
@@ -69,7 +69,7 @@ impl Client {
         key: &PrivateKey,
         account: &str,
     ) -> Result<WhoAmI, ClientError> {
-        // The hash of no body is a hash too, and the dialect wants one.
+        // The dialect demands a hash even for an empty body.
         self.whoami_self_signed(&self.self_signed(key, account, None, Some(b""))?).await
     }
 

@@ -1,4 +1,4 @@
-//! *jwks-server*: a password that the server makes, in exchange for tokens. This client has each
+//! *jwks-server*: the client gets tokens for a password that the server made. This client has each
 //! token bound to a key.
 
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::{
 };
 
 impl Client {
-    /// Makes an account in the *jwks-server* dialect, known by `email`, and returns its password:
-    /// the server made it, and keeps it nowhere. `enrolment_code` is that of an invitation, if the server
-    /// asks for one.
+    /// Makes an account in the *jwks-server* dialect, known by `email`, and returns the password
+    /// that the server made for it and did not keep. `enrolment_code` is the code of an invitation,
+    /// if the server asks for one.
     ///
     /// # Errors
     /// When the server refuses, for instance because name or address is taken.

@@ -46,8 +46,8 @@ impl PasswordlessAccount {
 }
 
 impl Client {
-    /// Makes an account that `key` logs in to in the *passwordless* dialect. `enrolment_code` is that of an
-    /// invitation, if the server asks for one.
+    /// Makes an account that `key` logs in to in the *passwordless* dialect. `enrolment_code` is
+    /// the code of an invitation, if the server asks for one.
     ///
     /// # Errors
     /// When the server refuses, for instance because the username is taken.
@@ -80,7 +80,7 @@ impl Client {
     /// Logs in with `key` in the *passwordless* dialect, to the account of that id or username.
     ///
     /// `server_key` is the one that the server gave at registration. Nothing is signed unless the
-    /// server proves to have its private half.
+    /// server proves that it has the private half.
     ///
     /// # Errors
     /// [`ClientError::ServerUnproven`] when the challenge is not by `server_key`; when the server
@@ -112,7 +112,7 @@ impl Client {
         let number = self.verified_number(account, server_key).await?;
         let target = self.address_of(&["authenticate", account])?;
         let proposal = base64::encode(&propose(key, &number)?);
-        // A signature of its hash does not tell the number.
+        // The challenge holds the number itself, which a signature over its hash would not.
         let is_hashed = key.public_key().key_type() != KeyType::Rsa;
         let named = is_hashed.then(|| number.as_str());
         let members = [("proposal", proposal.into()), ("number", named.into())];
@@ -160,7 +160,7 @@ impl Renew for ByServerKey {
 }
 
 impl Login {
-    /// Ends the token's life everywhere, in the *passwordless* dialect.
+    /// Revokes the token, in the *passwordless* dialect.
     ///
     /// # Errors
     /// When the server does not speak the dialect, or fails.
@@ -174,7 +174,7 @@ impl Login {
     }
 }
 
-/// The number under an RSA key in the raw form, or signed by another key.
+/// The number in the raw form of RSA; with any other kind of key, a signature of it.
 fn propose(key: &PrivateKey, number: &Number) -> Result<Vec<u8>, ClientError> {
     let text = number.as_str().as_bytes();
     if key.public_key().key_type() != KeyType::Rsa {

@@ -32,7 +32,7 @@ impl Client {
         Ok(jwt.sign(key, self.now(), self.random())?)
     }
 
-    /// Sends `request` with `jwt`, which is used up by this.
+    /// Sends `request` with `jwt`, which is good for this one request.
     ///
     /// # Errors
     /// When the address would get the JWT unencrypted, the request brings its own `Authorization`
@@ -51,7 +51,7 @@ impl Client {
         self.transport().send_to(&target, message, self.transport().max_response_bytes()).await
     }
 
-    /// Asks the server whom it takes the sender of `jwt` for, which is used up by this.
+    /// Asks the server which account it sees behind `jwt`, which is good for this one request.
     ///
     /// # Errors
     /// When the server refuses the JWT, as it does when it does not speak the dialect.

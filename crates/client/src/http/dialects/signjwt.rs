@@ -23,8 +23,8 @@ const SIGNED_MESSAGE: HeaderName = HeaderName::from_static(wire::header::SIGNED_
 
 /// To which origins a session's signature may go.
 ///
-/// It covers no method, URL or body: whoever gets it can make one other request with it, to whatever
-/// takes the session, and that is the server which opened it.
+/// It covers no method, URL or body. Anybody who gets the signature can use it for one other
+/// request to a server that accepts the session; only the server that opened the session does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionRecipients {
     others: Vec<String>,
@@ -36,7 +36,7 @@ impl SessionRecipients {
         Self { others: Vec::new() }
     }
 
-    /// The server `origin` too, which is thereby trusted to make no other request with it.
+    /// The server `origin` too. It must be trusted not to use the signature for another request.
     ///
     /// # Errors
     /// When it is more or less than scheme, host and port.
@@ -54,9 +54,9 @@ impl SessionRecipients {
 }
 
 impl Client {
-    /// Makes an account whose requests `key` signs in the *signjwt* dialect, and returns its id,
-    /// which the server says to the first signed request only. `enrolment_code` is that of an invitation, if
-    /// the server asks for one.
+    /// Makes an account whose requests `key` signs in the *signjwt* dialect. Returns the account's
+    /// id, which the server tells only in the answer to the first signed request. `enrolment_code`
+    /// is the code of an invitation, if the server asks for one.
     ///
     /// # Errors
     /// When the server refuses, for instance because the username is taken;
@@ -78,8 +78,8 @@ impl Client {
         registered_id(&target, self.whoami_signjwt(key, username).await)
     }
 
-    /// Opens a session of the *signjwt* dialect for the account of that id or username, and asks in
-    /// a request signed by `key` whom the server takes the sender for.
+    /// Opens a session of the *signjwt* dialect and asks, in a request signed by `key`, which
+    /// account the server sees behind it. `account` is the id or the username.
     ///
     /// # Errors
     /// When the server refuses, as it does when the key is none of the account's;

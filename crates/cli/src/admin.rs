@@ -1,4 +1,4 @@
-//! The commands of administrators. They work on the database itself, whether or not a server runs.
+//! The commands of administrators. They open the database directly, whether or not a server runs.
 
 mod accounts;
 mod arguments;

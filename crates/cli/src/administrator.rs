@@ -1,4 +1,4 @@
-//! Who administers: what the audit trail says beside every act of an administrator.
+//! The administrator's name and reason, which the audit trail keeps with every act.
 
 use std::env;
 
@@ -12,8 +12,8 @@ const MAX_NAME: usize = 100;
 /// Longer reasons are refused, in characters.
 const MAX_REASON: usize = 500;
 
-/// The name that was given, or else that of the user who called `sudo`, or of whoever has logged in;
-/// and the user that this process runs as, which alone nobody can make up.
+/// The given name, or else the user who called `sudo`, or the user who logged in; and always the
+/// user id of this process, which is the only part that cannot be made up.
 pub(crate) fn administrator(settings: &Settings) -> anyhow::Result<Administrator> {
     let given = settings.actor.as_ref().map(|name| fitting("the name", name, MAX_NAME));
     let name = match given.transpose()? {

@@ -32,7 +32,7 @@ pub(crate) struct Location {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// Reads all layers; `options` are the settings that the command line gives, as in the file.
+/// Reads all layers. `options` are the settings from the command line, in the form of the file.
 pub(crate) fn load(location: &Location, mut options: toml::Table) -> anyhow::Result<Settings> {
     if let Some(directory) = &location.data_dir {
         let directory = directory.to_str().context("--data-dir is not UTF-8")?;

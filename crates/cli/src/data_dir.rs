@@ -23,16 +23,16 @@ pub(crate) fn database_path(settings: &Settings) -> PathBuf {
     settings.data_dir.join(&settings.database)
 }
 
-/// What a data directory is opened for.
+/// The purpose of opening a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A command changes what no server may have open.
+    /// A command changes files that no server may have open.
     Alone,
     /// A command looks at a database, or changes rows in it. It must be there.
     Command,
     /// A server starts where there never was a database.
     FirstStart,
-    /// A restore tries a copy of a backup out.
+    /// A restore tries out a copy of a backup.
     Rehearsal,
     /// A server starts on the database that was there before.
     Serve,
@@ -84,7 +84,7 @@ pub(crate) fn open_accepting(
     Ok(DataDir { store, ports })
 }
 
-/// Refuses a database that was put in the place of the one that was used here before.
+/// Refuses a database of another installation than the one that was used here before.
 pub(crate) fn check_installation(settings: &Settings, found: InstallationId) -> anyhow::Result<()> {
     let Memory::Installation(expected) = ServerLock::memory_in(&settings.data_dir)? else {
         return Ok(());

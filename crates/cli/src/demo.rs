@@ -20,7 +20,7 @@ pub(crate) struct Options {}
 
 /// Starts a server in a temporary directory, plays the story against it and stops it.
 ///
-/// Fails when anything goes otherwise than told, least of all when a thief gets through.
+/// Fails when anything differs from the story, above all when a thief gets through.
 pub(crate) async fn run(_options: Options) -> anyhow::Result<()> {
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     let settings = Settings {

@@ -1,7 +1,8 @@
 //! Whether a start is the first one of its data directory.
 //!
-//! A first start makes a database, a master key and signing keys. Where there has been a database,
-//! or may have been, that would look like a loss of everything, so it has to be asked for.
+//! A first start makes a database, a master key and signing keys. If there was a database before,
+//! clients would see that as a loss of all accounts. So where there is, or may have been, a
+//! database, a first start must be asked for.
 
 use std::{
     fmt,
@@ -17,7 +18,7 @@ use crate::{
     master_key, output,
 };
 
-/// What the server is started for: [`Purpose::FirstStart`] or [`Purpose::Serve`]. `anew` says that a
+/// Whether this is a first start: [`Purpose::FirstStart`] or [`Purpose::Serve`]. `anew` says that a
 /// new database was asked for.
 pub(crate) fn decide(
     settings: &Settings,
@@ -52,13 +53,13 @@ fn begin_anew(database: &Path, lock: &ServerLock) -> anyhow::Result<Purpose> {
     begin(lock)
 }
 
-/// From here until the start has succeeded, the next start is a first one too.
+/// Until this start has succeeded, the next one is a first start too.
 fn begin(lock: &ServerLock) -> anyhow::Result<Purpose> {
     lock.remember(Memory::Beginning)?;
     Ok(Purpose::FirstStart)
 }
 
-/// Who has a master key has an installation.
+/// A master key means that there is an installation.
 #[derive(Debug)]
 struct Unannounced(PathBuf);
 

@@ -1,4 +1,4 @@
-//! Keeps what is in the server's memory out of other programs' sight.
+//! Keeps other programs from reading the server's memory.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 

@@ -1,7 +1,7 @@
 //! `countersign healthcheck`: whether the server that this configuration starts is ready.
 //!
-//! For containers and scripts that have no other client at hand: it reads the same file and the same
-//! environment as `serve`, so it needs no options where `serve` needs none.
+//! For containers and scripts without another HTTP client. It reads the same file and environment
+//! as `serve`, so it needs no options if `serve` needs none.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -18,7 +18,7 @@ use crate::{
     output,
 };
 
-/// How much is shown of the answer of a server that is not ready, in characters.
+/// How much of the answer is shown if the server is not ready, in characters.
 const SHOWN: usize = 300;
 
 #[derive(Args)]
@@ -45,16 +45,15 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    // The server is on this machine, or at this very URL: a proxy for the rest of the world has
-    // nothing to do with it.
+    // The server is on this machine, or at the given URL, so no proxy must be used.
     let client = ClientBuilder::new()
         .no_proxy()
         .redirect(Policy::none())
         .timeout(Duration::from_secs(options.timeout));
     let (origin, client) = match &options.url {
         Some(origin) => (origin.clone(), client),
-        // Its certificate is for the name that clients use, not for the address. Nothing secret is sent,
-        // and the answer is no more than whether it is ready.
+        // The certificate is for the name that clients use, not for this address, so it is not
+        // checked. Nothing secret is sent, and the answer only says whether the server is ready.
         None => (options.local_origin()?, client.tls_danger_accept_invalid_certs(true)),
     };
     let url = format!("{origin}{}", wire::path::READY);
@@ -94,7 +93,7 @@ fn origin_of(settings: &Settings) -> anyhow::Result<String> {
     Ok(format!("{scheme}://{address}"))
 }
 
-/// Reads `--url`, in which the path that is asked for may be there already.
+/// Reads `--url`, which may already end in the health check's path.
 fn parse_origin(text: &str) -> Result<String, String> {
     let origin = text.trim_end_matches('/');
     let origin = origin.strip_suffix(wire::path::READY).unwrap_or(origin);
@@ -105,14 +104,14 @@ fn parse_origin(text: &str) -> Result<String, String> {
     }
 }
 
-/// The cause, with what one might do about it.
+/// The cause, with advice.
 fn explained(error: &reqwest::Error) -> String {
     let cause = cause(error);
     let hint = tls_hint(&cause);
     cause + hint
 }
 
-/// Where one side speaks TLS and the other does not.
+/// Explains that one side speaks TLS and the other does not.
 fn tls_hint(cause: &str) -> &'static str {
     if cause.contains("InvalidContentType") {
         "\n  is TLS spoken there at all? Without it: --url http://…"
@@ -124,7 +123,7 @@ fn tls_hint(cause: &str) -> &'static str {
     }
 }
 
-/// The last cause is what the system said; those before it only repeat the URL.
+/// The last cause is the system's error; the causes before it only repeat the URL.
 fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it took too long (--timeout)".to_owned();
@@ -136,7 +135,7 @@ fn cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// The beginning of what the server said.
+/// The beginning of the server's answer.
 async fn beginning(mut answer: Response) -> String {
     let chunk = answer.chunk().await.ok().flatten().unwrap_or_default();
     let text = String::from_utf8_lossy(&chunk);

@@ -16,8 +16,8 @@ use crate::{
     output,
 };
 
-/// Starts logging as `settings` say. Called once, by the commands that serve. When what it returns
-/// is dropped, all lines are written.
+/// Starts logging as `settings` say. Called once, by the commands that serve. Dropping the result
+/// writes all waiting lines.
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<Lines> {
     let filter = filter(&settings.level)?;
     let colours = io::stderr().is_terminal();
@@ -35,8 +35,8 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<Lines> {
     Ok(lines)
 }
 
-/// The filter that `log.level` says. A word that is no level would be taken for the name of a module,
-/// and the lines of all others, errors included, would be lost.
+/// The filter in `log.level`. A word that is no level is refused: it would be taken for the name of
+/// a module, and all other lines, even errors, would be lost.
 fn filter(text: &str) -> anyhow::Result<EnvFilter> {
     for directive in text.split(',') {
         let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim();

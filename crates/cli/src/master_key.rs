@@ -1,8 +1,8 @@
 //! Where the master key comes from: the environment, or a file that the first start makes.
 //!
 //! A change of the master key writes the new key to `master.key.new`, changes the vault, and only
-//! then gives the file its name, `master.key`. If it is interrupted, both files are there; the
-//! vault knows which of them counts, and the next start puts things in order.
+//! then gives the file its name, `master.key`. If it is interrupted, both files are there. The
+//! vault shows which of the keys is valid, and the next start removes or renames the other.
 
 use std::{
     env,
@@ -41,7 +41,7 @@ pub(crate) enum Source {
     Environment(&'static str),
     /// In this file, which was there.
     File(PathBuf),
-    /// In this file, where a change of the master key that was interrupted has left it.
+    /// In this file, which an interrupted change of the master key has left.
     Interrupted(PathBuf),
     /// In this file, which was made just now.
     NewFile(PathBuf),
@@ -69,8 +69,8 @@ pub(crate) fn next_file_in(data_dir: &Path) -> PathBuf {
     data_dir.join("master.key.new")
 }
 
-/// The keys that may be the master key, the likeliest first: that of the environment, or else those
-/// of the key files.
+/// The keys that may be the master key, the likeliest first: the key in the environment, or else
+/// the keys in the key files.
 ///
 /// `may_create` says whether a missing file may be made: only where there is no database yet, since
 /// a new key could open nothing of an old one.
@@ -106,8 +106,7 @@ pub(crate) fn present(data_dir: &Path) -> anyhow::Result<Vec<Found>> {
     }
 }
 
-/// All keys that are there, whichever of them would count: that of the environment, and those of the
-/// key files.
+/// All keys that exist: the one in the environment and those in the key files.
 pub(crate) fn all(data_dir: &Path) -> anyhow::Result<Vec<Found>> {
     let mut all: Vec<_> = from_environment()?.into_iter().collect();
     all.extend(from_files(data_dir)?);
@@ -130,7 +129,7 @@ pub(crate) fn refuse_weak_beginning(data_dir: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses a key that somebody would change to.
+/// Refuses a guessable new key.
 pub(crate) fn refuse_weak(key: &MasterKey, place: &str) -> anyhow::Result<()> {
     if key.is_weak() { Err(weak(place)) } else { Ok(()) }
 }
@@ -143,7 +142,7 @@ fn weak(place: &str) -> anyhow::Error {
     )
 }
 
-/// Warns of a key that can be guessed and that the database was made with.
+/// Warns of a guessable key that the database was made with.
 pub(crate) fn warn_if_weak(Found { key, source }: &Found) {
     if key.is_weak() {
         output::remark(format!(
@@ -160,12 +159,12 @@ pub(crate) fn is_given() -> bool {
     env::var_os(VARIABLES[0]).is_some_and(|value| !value.is_empty())
 }
 
-/// What to do where the key of the present database is lost.
+/// Advice if the key of the present database is lost.
 pub(crate) const IF_LOST: &str =
     "If it is lost for good: `countersign admin rekey --abandon-signing-keys`";
 
-/// Opens the vault of `store` with the one of `keys` that fits, which is returned with it. The error
-/// ends with `if_lost`, which says what to do where nobody has that key any more.
+/// Opens the vault of `store` with the key in `keys` that fits, and returns both. The error ends
+/// with the advice `if_lost`, for the case that nobody has the key any more.
 pub(crate) async fn open_vault(
     data_dir: &Path,
     keys: Vec<Found>,
@@ -194,9 +193,9 @@ pub(crate) async fn open_vault(
     )
 }
 
-/// Puts the key files in order after an interrupted change of the master key: `found`, which opens
-/// the vault, becomes `master.key` if it was to, and a key that opens nothing goes. The caller must
-/// hold the lock of the server, for a change that goes on has the same files.
+/// Puts the key files in order after an interrupted change of the master key: `found`, the key that
+/// opens the vault, gets the name `master.key`, and a key that opens nothing is removed. The caller
+/// must hold the server's lock, because a change in progress has the same files.
 pub(crate) fn settle(data_dir: &Path, found: Found) -> anyhow::Result<Found> {
     let (path, next) = (file_in(data_dir), next_file_in(data_dir));
     let describe = || format!("cannot put {} in order", next.display());
@@ -211,7 +210,7 @@ pub(crate) fn settle(data_dir: &Path, found: Found) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-/// Gives `master.key.new` the name `master.key`, durably. What had that name is gone.
+/// Renames `master.key.new` to `master.key`, durably. The old `master.key` is lost.
 pub(crate) fn adopt_next(data_dir: &Path) -> anyhow::Result<()> {
     let (path, next) = (file_in(data_dir), next_file_in(data_dir));
     let describe = || format!("cannot rename {} to {}", next.display(), path.display());
@@ -229,7 +228,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Option<MasterKey>> {
     let metadata = file.metadata().with_context(describe)?;
     let otherwise = format!("set {} instead", VARIABLES[0]);
     secret_file::check(path, &metadata, Keeper::Service, &otherwise)?;
-    // As large as it becomes: a buffer that grows leaves copies behind.
+    // Allocated at its final size: a buffer that grows leaves copies behind.
     let length = usize::try_from(metadata.len()).unwrap_or_default();
     let mut text = Zeroizing::new(String::with_capacity(length.saturating_add(1)));
     file.read_to_string(&mut text).with_context(describe)?;
@@ -269,7 +268,7 @@ fn from_files(data_dir: &Path) -> anyhow::Result<Vec<Found>> {
     Ok(present.into_iter().chain(next).collect())
 }
 
-/// The key file that fits where the environment's key does not.
+/// The key file that opens the vault, if the environment's key does not.
 async fn file_that_opens(data_dir: &Path, store: &dyn VaultStore) -> Option<Source> {
     from_environment().ok()??;
     for found in from_files(data_dir).ok()? {

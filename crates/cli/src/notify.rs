@@ -1,5 +1,5 @@
-//! Tells the service manager how the server is, as `sd_notify(3)` has it: a datagram to the socket that
-//! `NOTIFY_SOCKET` names. Without that variable there is nobody to tell.
+//! Reports the state of the server to the service manager by `sd_notify(3)`: a datagram to the
+//! socket in `NOTIFY_SOCKET`. Without that variable nothing is sent.
 
 use std::{
     env,
@@ -19,9 +19,9 @@ const VARIABLE: &str = "NOTIFY_SOCKET";
 /// What the service manager is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// The server listens. What waits for it may start.
+    /// The server listens. Services that wait for it may start.
     Ready,
-    /// The server ends. What it takes for that counts as stopping, not as a failure.
+    /// The server is stopping, so its end is no failure.
     Stopping,
 }
 
@@ -34,7 +34,7 @@ impl State {
     }
 }
 
-/// Tells the service manager, if there is one. That it could not be told is no reason to end.
+/// Tells the service manager, if there is one. If that fails, the server goes on.
 pub(crate) fn service_manager(state: State) {
     let Some(name) = env::var_os(VARIABLE).filter(|name| !name.is_empty()) else { return };
     if let Err(error) = send(&name, state) {
@@ -43,7 +43,7 @@ pub(crate) fn service_manager(state: State) {
 }
 
 fn send(name: &OsStr, state: State) -> io::Result<()> {
-    // A name that begins with @ is none of the file system.
+    // A name that begins with @ is an abstract socket, not a file.
     let address = match name.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,
         None => SocketAddr::from_pathname(name)?,

@@ -1,4 +1,4 @@
-//! What the command says: results to standard output, everything else to standard error.
+//! The output of commands: results go to standard output, everything else to standard error.
 
 use std::{
     io::{self, Write as _},
@@ -8,8 +8,8 @@ use std::{
 
 use zeroize::Zeroizing;
 
-/// Whether remarks are lines of the log. So they are where a program reads the log, which takes every
-/// line of standard error for JSON.
+/// Whether remarks are written as lines of the log. A program that reads the log takes every line
+/// of standard error for JSON.
 static IN_THE_LOG: AtomicBool = AtomicBool::new(false);
 
 /// From here on, remarks and failures are lines of the log.
@@ -22,8 +22,8 @@ pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
     bytes(format!("{}\n", text.as_ref()).as_bytes())
 }
 
-/// Writes a line of the result that exists nowhere else, such as a code: then a reader that has left is
-/// an error.
+/// Writes a line of the result that exists nowhere else, such as a code. A reader that has left is
+/// an error here.
 pub(crate) fn only_copy(text: &str) -> io::Result<()> {
     let line = Zeroizing::new(format!("{text}\n"));
     let mut out = io::stdout().lock();
@@ -50,21 +50,20 @@ pub(crate) fn remark(text: impl AsRef<str>) {
         }
         return;
     }
-    // Whoever closed standard error, or filled the disk behind it, does not want remarks; what is
-    // under way goes on.
+    // If standard error is closed or its disk is full, remarks are dropped and the command goes on.
     let _: io::Result<()> = writeln!(io::stderr().lock(), "{}", text.as_ref());
 }
 
-/// The exit status of a command that did what it was asked to, but failed at something after it.
+/// The exit status of a command that did what it was asked, but then failed at a later step.
 const DONE_BUT: u8 = 3;
 
-/// What was done before something else failed. An error in this context is no failure of what was
-/// asked for, and has an exit status of its own: who tries again would be told that it exists.
+/// What was done before a later step failed. Such an error has an exit status of its own, because
+/// the command must not be repeated: the account or key already exists.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}, but what came after it failed")]
 struct Done(String);
 
-/// The result of what came after `done`, which says what was asked for and done.
+/// The result of the steps after the requested work; `done` describes that work.
 pub(crate) fn after<T>(
     done: impl Into<String>,
     rest: Result<T, impl Into<anyhow::Error>>,

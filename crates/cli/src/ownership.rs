@@ -1,4 +1,4 @@
-//! Who owns the data directory, and who this process is: what to say when one cannot use the other.
+//! Explains permission errors: who owns the data directory, and as whom this process runs.
 
 use std::{
     fs,
@@ -9,13 +9,14 @@ use std::{
 
 use rustix::process::{getegid, geteuid};
 
-/// `error`, which came of the use of `data_dir`; with the owner and the user, if it is about permissions.
+/// `error`, which happened while `data_dir` was used. If it is about permissions, the owner and the
+/// user are added.
 pub(crate) fn explain(data_dir: &Path, error: anyhow::Error) -> anyhow::Error {
     let is_denied = error.chain().any(|cause| {
         let cause = cause.downcast_ref::<io::Error>();
         cause.is_some_and(|cause| cause.kind() == ErrorKind::PermissionDenied)
     });
-    // Where it does not exist yet, whoever owns the directory above it decides.
+    // If it does not exist yet, the owner of the directory above it decides.
     let existing = data_dir.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)));
     match existing.filter(|_| is_denied) {
         Some((path, found)) => {
@@ -34,8 +35,8 @@ pub(crate) fn explain(data_dir: &Path, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// What to do about it. A directory in which something lies is left to whom it belongs: it may be one
-/// of the system, which somebody took for ours.
+/// Advice. The owner of a directory with files in it is not changed: somebody may have named a
+/// system directory by mistake.
 fn way_out(data_dir: &Path, user: u32, group: u32) -> String {
     let is_free = match fs::read_dir(data_dir) {
         Ok(mut entries) => entries.next().is_none(),

@@ -1,8 +1,8 @@
-//! Files with a secret in them: for their owner alone, or for a group of this process; and there only when
-//! they are whole.
+//! Files with a secret in them: readable by their owner alone, or by a group of this process. They
+//! appear only when they are complete.
 //!
-//! A command that is killed must not leave a secret behind under a name that nobody looks for. So
-//! the file has no name until it is on the disk, where the file system can do that.
+//! A killed command must not leave a secret behind under a name that nobody looks for. So the file
+//! has no name until it is on the disk, if the file system can do that.
 
 use std::{
     fs::{self, File, Metadata},
@@ -32,9 +32,9 @@ pub(crate) enum Keeper {
 /// Refuses the file `path`, in which `keeper` has a secret, if others can read it. `otherwise` says how
 /// else the secret can be given, for where files have no modes.
 ///
-/// What belongs to somebody else may be for a group of this process, since it could not be read
-/// otherwise: so come mounted Secrets. What is no file, such as the pipe of `<(pass show keyring)`, has no
-/// readers but us.
+/// A file of somebody else may be readable by a group of this process, because we could not read it
+/// otherwise: mounted Kubernetes Secrets are like that. A pipe, as of `<(pass show keyring)`, has
+/// no other readers.
 pub(crate) fn check(
     path: &Path,
     file: &Metadata,
@@ -82,7 +82,7 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     }
 }
 
-/// The same where files must have names.
+/// The same, on file systems where files must have names.
 fn create_by_rename(path: &Path, content: &[u8]) -> io::Result<()> {
     let (directory, unfinished) = (directory_of(path), unfinished(path));
     remove(&unfinished)?;
@@ -95,13 +95,13 @@ fn create_by_rename(path: &Path, content: &[u8]) -> io::Result<()> {
         .and_then(|()| fs::rename(&unfinished, path))
         .and_then(|()| sync(directory));
     if written.is_err() {
-        // What went wrong before is what the caller must learn.
+        // The caller needs the first error, not this one.
         let _: io::Result<()> = remove(&unfinished);
     }
     written
 }
 
-/// The name of `path` while it is being written, where it must have one.
+/// The temporary name of `path` while it is written, if it must have one.
 pub(crate) fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
@@ -123,7 +123,7 @@ pub(crate) fn sync(directory: &Path) -> io::Result<()> {
 }
 
 fn fill(mut file: &File, directory: &Path, content: &[u8]) -> io::Result<()> {
-    // What root writes here is for the service to which the directory belongs.
+    // Files that root writes here are for the service that owns the directory.
     let (directory, owner) = (fs::metadata(directory)?, file.metadata()?.uid());
     if owner == 0 && directory.uid() != 0 {
         fchown(file, Some(directory.uid()), Some(directory.gid()))?;

@@ -19,7 +19,7 @@ use crate::{
     ownership,
 };
 
-/// What a server holds while it runs.
+/// All that a server holds while it runs.
 pub(crate) struct Opened {
     pub(crate) authority: Arc<Authority>,
     pub(crate) store: Arc<SqliteStore>,
@@ -30,7 +30,7 @@ pub(crate) struct Opened {
     pub(crate) lock: ServerLock,
 }
 
-/// What the operator has allowed a start to do, which it would refuse otherwise.
+/// Permissions by the operator for steps that a start refuses by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowed {
     /// To make a new database where there may have been one.

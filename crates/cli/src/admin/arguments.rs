@@ -3,7 +3,7 @@
 use clap::Args;
 use countersign_protocol::Scopes;
 
-/// How much of a list is wanted.
+/// How many entries of a list to show.
 #[derive(Args)]
 pub(super) struct Limit {
     /// At most so many
@@ -13,12 +13,12 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    /// One more, which shows that there are more.
+    /// One more than wanted, to see whether there are more.
     pub(super) const fn and_one(&self) -> u32 {
         self.limit.saturating_add(1)
     }
 
-    /// Cuts `items` to what is wanted, and says whether there were more.
+    /// Cuts `items` to the wanted number, and says whether there were more.
     pub(super) fn cut<T>(&self, items: &mut Vec<T>) -> bool {
         let limit = self.limit as usize;
         let more = items.len() > limit;
@@ -27,7 +27,7 @@ impl Limit {
     }
 }
 
-/// One set of those that the command line gives.
+/// The union of the sets that the command line gives.
 pub(super) fn union(scopes: &[Scopes]) -> anyhow::Result<Scopes> {
     let empty = Scopes::none();
     Ok(scopes.iter().try_fold(empty, |all, scopes| all.union(scopes))?)

@@ -126,7 +126,7 @@ fn kinds() -> impl TypedValueParser<Value = EventKind> {
     PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
-/// The usernames of the accounts that `events` are about, as far as these still exist.
+/// The usernames of the accounts in `events` that still exist.
 async fn usernames(
     data_dir: &DataDir,
     events: &[RecordedEvent],

@@ -1,6 +1,7 @@
 //! `countersign admin backup`.
 //!
-//! The audit trail says that a backup was made, after it was made: the entry is not in it.
+//! The event about a backup is written after the backup was made, so the backup does not contain
+//! it.
 
 use std::path::PathBuf;
 
@@ -38,7 +39,7 @@ pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Resul
     output::after(done, noted.context("the audit trail does not know of the backup"))
 }
 
-/// What a database holds, in words.
+/// The content of a database, in words.
 pub(super) fn describe(summary: &DatabaseSummary) -> String {
     [
         count(summary.accounts, "account"),

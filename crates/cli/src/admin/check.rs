@@ -35,8 +35,8 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Looks at the log before the database is opened, which takes over what is whole of it. While a
-/// server runs, it has looked already.
+/// Checks the log before the database is opened, because opening it folds the intact part of the
+/// log. If a server runs, it has checked the log already.
 fn report_log(settings: &Settings) -> anyhow::Result<u64> {
     if ServerLock::is_held(&settings.data_dir).unwrap_or(false) {
         return Ok(0);
@@ -49,7 +49,7 @@ fn report_log(settings: &Settings) -> anyhow::Result<u64> {
     report("log", Err(anyhow!("it is damaged, and {lost} behind the damage are lost")))
 }
 
-/// Writes how a check ended; 1 if it failed.
+/// Prints the result of a check; returns 1 if it failed.
 fn report(what: &str, result: anyhow::Result<String>) -> anyhow::Result<u64> {
     let (verdict, failures) = match result {
         Ok(text) => (format!("ok: {text}"), 0),

@@ -4,18 +4,18 @@ use std::{fs::File, io, path::Path};
 
 use anyhow::Context as _;
 
-/// A claim on a data directory, held until it is dropped or the process ends, however it ends.
+/// A claim on a data directory. It is held until it is dropped or the process ends in any way.
 ///
-/// Whoever changes rows claims it together with others; whoever replaces the database or a key that
-/// others seal with claims it alone. Claims wait for each other, which takes moments. A server has
-/// a lock of its own.
+/// Commands that change rows share the claim. A command that replaces the database, or a key that
+/// others seal with, claims the directory alone. Claims wait for each other, but not for long. A
+/// server has a lock of its own.
 #[derive(Debug)]
 pub(super) struct Claim {
     _directory: File,
 }
 
 impl Claim {
-    /// Claims `data_dir` together with others.
+    /// Claims `data_dir`, shared with other commands.
     pub(super) fn shared(data_dir: &Path) -> anyhow::Result<Self> {
         Self::new(data_dir, File::lock_shared)
     }

@@ -1,6 +1,7 @@
-//! Lists of whom to invite. With passwords: CSV (RFC 4180), as spreadsheets write it in any country, with
-//! a header line that names the columns `User ID` and `Password`. Without: one username a line, or CSV with
-//! a header line that names the column.
+//! Lists of people to invite. A list with passwords is CSV (RFC 4180), as spreadsheets of any
+//! country write it, with a header line that names the columns `User ID` and `Password`. A list
+//! without passwords has one username on each line, or is CSV with a header line that names the
+//! column.
 
 mod fields;
 
@@ -13,13 +14,14 @@ use countersign_authority::{
 
 use self::fields::fields;
 
-/// The columns that are read, by the names that the header line may give them, in any case. Moodle
-/// writes the second one of the first.
+/// The columns and their possible names in the header line, in any case. Moodle writes the second
+/// name of the first column.
 const USER_ID: [&str; 2] = ["User ID", "username"];
 const PASSWORD: [&str; 1] = ["Password"];
-/// What separates fields: a comma, or a semicolon where the comma stands in decimal fractions, or tabs.
+/// The separators of fields: a comma, a tab, or a semicolon in countries that write the comma in
+/// decimal fractions.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
-/// What spreadsheets put before a text in UTF-8.
+/// The byte order mark that spreadsheets put before UTF-8 text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Who is invited, and on which line.
@@ -29,7 +31,7 @@ pub(super) struct Invited {
     pub(super) password: OneTimePassword,
 }
 
-/// What is wrong with a line. It never repeats what may be a password.
+/// What is wrong with a line. It never quotes a field that may be a password.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadLine {
     pub(super) line: usize,
@@ -85,7 +87,7 @@ pub(super) fn read_names(list: &[u8]) -> Result<Vec<(usize, Username)>, Vec<BadL
     Ok(names)
 }
 
-/// The name on a line of its own. Separators at its end are empty cells.
+/// The name on a line without other fields. Separators at its end are empty cells.
 fn bare_name(line: &str) -> Result<Username, String> {
     let name = line.trim_end_matches(|c: char| c.is_whitespace() || SEPARATORS.contains(&c)).trim();
     if name.contains(SEPARATORS) {
@@ -98,7 +100,7 @@ fn bare_name(line: &str) -> Result<Username, String> {
     name.parse().map_err(|error: InvalidUsername| error.to_string())
 }
 
-/// The lines that are not empty, as rows of empty cells are too, with their numbers.
+/// The lines that are not empty, with their numbers. A row of empty cells counts as empty.
 fn lines(list: &[u8]) -> Result<impl Iterator<Item = (usize, &str)>, Vec<BadLine>> {
     let text = str::from_utf8(list).map_err(|error| vec![not_utf8(list, error.valid_up_to())])?;
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
@@ -120,7 +122,7 @@ fn not_utf8(list: &[u8], valid: usize) -> BadLine {
     BadLine::new(line, reason)
 }
 
-/// What is right on each line, in which no username may come twice.
+/// The valid lines. A username that appears twice is an error.
 fn once_each<T>(
     lines: impl Iterator<Item = (usize, Result<(Username, T), String>)>,
 ) -> Result<Vec<(usize, T)>, Vec<BadLine>> {
@@ -155,7 +157,7 @@ fn separators<'a>(
     }
 }
 
-/// The separator of a line `sep=;`, with which Excel is told it.
+/// The separator in a line `sep=;`, which tells Excel what to use.
 fn named_separator(line: &str) -> Option<char> {
     let mut named = line.trim_end_matches(['\r', '\n']).strip_prefix("sep=")?.chars();
     let separator = named.next().filter(|separator| SEPARATORS.contains(separator))?;
@@ -194,7 +196,7 @@ fn place_of(names: &[&str], header: &[String]) -> Option<usize> {
     header.iter().position(|field| names.iter().any(|name| name.eq_ignore_ascii_case(field)))
 }
 
-/// What the header line says.
+/// The content of the header line.
 struct Header {
     separator: char,
     columns: usize,

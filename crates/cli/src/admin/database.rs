@@ -33,14 +33,15 @@ pub(super) fn open_for(settings: &Settings, purpose: Purpose) -> anyhow::Result<
     })
 }
 
-/// Opens the database to change something in it. The claim keeps it from being replaced meanwhile.
+/// Opens the database to change something in it. The claim keeps other commands from replacing it
+/// meanwhile.
 pub(super) fn open_to_change(settings: &Settings) -> anyhow::Result<(Claim, DataDir)> {
     require_data_dir(settings)?;
     make_room_if_full(settings);
     Ok((Claim::shared(&settings.data_dir)?, open(settings)?))
 }
 
-/// On a full disk, gives up what the server keeps there for this moment.
+/// On a full disk, removes the ballast that the server keeps for this case.
 pub(super) fn make_room_if_full(settings: &Settings) {
     match give_up_ballast(&data_dir::database_path(settings)) {
         Ok(Some(path)) => output::remark(format!(

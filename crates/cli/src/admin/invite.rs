@@ -14,9 +14,9 @@ use countersign_protocol::Scopes;
 use super::arguments::union;
 use crate::{config::Settings, time::parse_duration};
 
-/// How long a code works unless somebody says otherwise.
+/// How long a code works by default.
 const USUALLY: Duration = Duration::from_hours(24 * 7);
-/// The same for a code that hands over an account.
+/// The same for a code that recovers an account.
 const RECOVERY_USUALLY: Duration = Duration::from_hours(1);
 
 #[derive(Args)]

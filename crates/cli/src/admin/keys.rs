@@ -105,7 +105,8 @@ fn name_added(name: &AccountName, added: &[Credential]) {
     }
 }
 
-/// Revokes the keys `added`, and those that they have added. A revoked key adds no more.
+/// Revokes the keys `added`, and those that they have added. It ends, because a revoked key cannot
+/// add keys.
 async fn revoke_added(
     administration: &Administration,
     name: &AccountName,
@@ -118,7 +119,7 @@ async fn revoke_added(
                 output::remark(format!("revoked {thumbprint}: its tokens are refused"));
                 added.extend(more);
             }
-            // Named twice, or revoked by its owner meanwhile.
+            // The key was named twice, or its owner has revoked it meanwhile.
             Err(AdminError::RevokeKey(RevokeCredentialError::NotFound)) => {}
             Err(error) => return Err(explain(name)(error)),
         }

@@ -73,14 +73,15 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
 /// Where the new key will be.
 #[derive(Clone, Copy)]
 enum Place {
-    /// Where the operator keeps it, who puts it into the environment.
+    /// Wherever the operator keeps it who puts it into the environment.
     Environment,
     /// In the key file.
     File,
 }
 
 impl Place {
-    /// Whoever keeps the key out of the data directory and gives a new one keeps that outside too.
+    /// An operator who keeps the present key outside the data directory keeps the new key outside
+    /// too.
     fn choose(old: &Source, given: bool, directory: &Path) -> anyhow::Result<Self> {
         let Source::Environment(variable) = old else { return Ok(Self::File) };
         if given {
@@ -112,7 +113,7 @@ fn given_key(options: &Options) -> anyhow::Result<Option<MasterKey>> {
     Ok(Some(key))
 }
 
-/// The key that opens the vault. An earlier change that was interrupted is brought to its end.
+/// The key that opens the vault. If an earlier change was interrupted, it is completed first.
 async fn present_key(directory: &Path, data_dir: &DataDir) -> anyhow::Result<Found> {
     let vaults = &*data_dir.ports.store;
     require_vault(vaults).await?;
@@ -121,8 +122,8 @@ async fn present_key(directory: &Path, data_dir: &DataDir) -> anyhow::Result<Fou
     master_key::settle(directory, found)
 }
 
-/// Changes the key to one that lies in the key file. At every moment one of the files opens the
-/// vault; the old key goes last.
+/// Changes to a new key in the key file. At every moment one of the key files opens the vault; the
+/// old key is removed last.
 async fn change_with_file(
     directory: &Path,
     data_dir: &DataDir,

@@ -1,8 +1,8 @@
 //! `countersign admin restore`.
 //!
-//! Everything that could fail is tried on a copy of the backup first: whether this program can
-//! read it, whether the master key opens it, and the entry in the audit trail. Only then does the
-//! copy take the place of the database, in the way that `countersign-store` makes safe.
+//! Everything that could fail is done on a copy of the backup first: reading it with this program,
+//! opening it with the master key, and writing the audit event. Only then does the copy take the
+//! place of the database, in the way that `countersign-store` makes safe.
 
 mod rehearsal;
 mod revived;

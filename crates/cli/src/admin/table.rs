@@ -2,7 +2,7 @@
 
 use crate::output;
 
-/// What stands where there is nothing.
+/// The text of an empty cell.
 pub(super) const NOTHING: &str = "-";
 
 /// Writes `rows` under `headings`, in aligned columns.

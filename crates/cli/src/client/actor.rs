@@ -1,4 +1,5 @@
-//! Who acts: a key, an account and a server; from the keyring, or from the command line alone.
+//! The key, the account and the server that a command acts with, from the keyring or from the
+//! command line.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::output;
 
-/// A token that ends sooner is renewed: it shall outlive the request.
+/// A token that ends sooner than this is renewed, so that it outlives the request.
 const LIFE_LEFT: Duration = Duration::from_secs(10);
 
 /// The options of the commands that act for an account.
@@ -45,7 +46,7 @@ pub(super) struct ActorOptions {
     pub(super) places: Places,
 }
 
-/// Where keys and the server are.
+/// The options that say where the keys and the server are.
 #[derive(Args)]
 pub(super) struct Places {
     #[command(flatten)]
@@ -61,13 +62,13 @@ impl ActorOptions {
         self.key.is_some()
     }
 
-    /// Whether standard input is the key.
+    /// Whether the key is read from standard input.
     pub(super) fn reads_stdin(&self) -> bool {
         self.key.as_deref() == Some(Path::new("-"))
     }
 
-    /// Gets the key and finds the server. Where `entry` names no entry of the keyring, `url` may
-    /// tell which one is meant.
+    /// Gets the key and finds the server. If `entry` names no entry of the keyring, `url` may tell
+    /// which one is meant.
     pub(super) async fn open(
         &self,
         entry: Naming<'_>,
@@ -91,7 +92,7 @@ pub(super) struct Actor {
     kept: Option<Kept>,
 }
 
-/// Where the key came from and the token goes to.
+/// Where the key came from, and where the token is kept.
 struct Kept {
     keyring: Keyring,
     entry: String,
@@ -173,8 +174,8 @@ impl Actor {
         self.kept.as_mut().map(|kept| &mut kept.keyring)
     }
 
-    /// Gets a new token for `resource`, or else for the server itself: with the password, where the
-    /// entry has one, else with the key.
+    /// Gets a new token for `resource`, or else for the server itself: with the entry's password if
+    /// it has one, else with the key.
     pub(super) async fn login(
         &self,
         scope: Option<&str>,
@@ -208,8 +209,8 @@ impl Actor {
         self.client.resume(Arc::clone(&self.key), token).renewed_by(renewal)
     }
 
-    /// Goes on with the token for `resource` in the keyring while it lives, else gets a new one: for the
-    /// scopes that were asked for last, until somebody logs in for others.
+    /// Uses the token for `resource` in the keyring until it expires, then gets a new one for the
+    /// same scopes. Only a new login changes the scopes.
     pub(super) async fn logged_in(&self, resource: Option<&str>) -> anyhow::Result<Login> {
         if let Some(login) = self.kept_login(resource) {
             return Ok(login);
@@ -226,8 +227,8 @@ impl Actor {
         (token.expires_at > needed_until).then(|| self.resume(token))
     }
 
-    /// As [`Actor::keep`], for commands that are done: without the token the next one would only be
-    /// slower, so a failure is no more than a remark.
+    /// As [`Actor::keep`], at the end of a command. A failure is only remarked on: without the
+    /// token, the next command is merely slower.
     pub(super) fn done(&mut self, login: &Login, account_id: Option<&str>) {
         if let Err(error) = self.keep(login, account_id) {
             output::remark(format!("the token is not kept: {error:#}"));
@@ -243,7 +244,7 @@ impl Actor {
         let was_kept = old.as_ref().is_some_and(|old| is_same(old, &new));
         let account_id =
             account_id.filter(|_| kept.entry().is_some_and(|e| e.account_id().is_none()));
-        // Nonces change with every answer; an old one costs a second request, if anything.
+        // Nonces change with every answer. An old one costs at most a second request.
         if was_kept && account_id.is_none() && knows_origins(old.as_ref(), &new) {
             return Ok(());
         }
@@ -260,7 +261,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Puts the account id into the keyring, if it is not there. A failure is no more than a remark.
+    /// Puts the account id into the keyring, if it is missing there. A failure is only remarked on.
     pub(super) fn keep_account(&mut self, account_id: &str) {
         if let Some(kept) = &mut self.kept
             && kept.entry().is_some_and(|entry| entry.account_id().is_none())
@@ -271,7 +272,7 @@ impl Actor {
         }
     }
 
-    /// Puts the password into the keyring. A failure is no more than a remark.
+    /// Puts the password into the keyring. A failure is only remarked on.
     pub(super) fn keep_password(&mut self, password: &Password) {
         if let Some(kept) = &mut self.kept
             && let Err(error) =

@@ -26,13 +26,14 @@ use super::{
 };
 use crate::output;
 
-/// The exit status for answers with an error status: that of `curl --fail-with-body`.
+/// The exit status for answers with an error status, as with `curl --fail-with-body`.
 const HTTP_ERROR: u8 = 22;
 
-/// More than people want in one piece.
+/// Longer bodies are not printed to a terminal.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 
-/// Headers that are part of the signed request, or say where it ends.
+/// Headers that this command sets: those of the signature, and those that say where the request
+/// ends.
 const RESERVED: [HeaderName; 4] =
     [AUTHORIZATION, CONTENT_LENGTH, HeaderName::from_static(wire::header::DPOP), TRANSFER_ENCODING];
 
@@ -150,7 +151,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 impl Options {
-    /// The API that a token must name to be of use for `request`; none for the server itself.
+    /// The API that a token must name for `request`; none for the server itself.
     fn resource(&self, request: &Request, server: &str) -> anyhow::Result<Option<String>> {
         let resource = match &self.resource {
             Some(resource) => resource.clone(),
@@ -217,7 +218,7 @@ impl Options {
     }
 }
 
-/// What to do about an answer that takes nobody for proven.
+/// Advice for an answer by which the client is not authenticated.
 fn why_unauthorized(answer: &Response, refused_login: Option<&Refusal>) -> String {
     if let Some(login) = refused_login {
         return format!("  the token is refused, and the login for another one too: {login}");
@@ -232,7 +233,7 @@ fn why_unauthorized(answer: &Response, refused_login: Option<&Refusal>) -> Strin
     "  `countersign login` tells whether the server still takes the key".to_owned()
 }
 
-/// Whether the API says that the token is good, but may not do this (RFC 6750 §3.1).
+/// Whether the API says that the token is valid but lacks a scope (RFC 6750 §3.1).
 fn lacks_scope(answer: &Response) -> bool {
     answer.status == StatusCode::FORBIDDEN && challenges(answer, "insufficient_scope")
 }
@@ -244,7 +245,7 @@ fn challenges(answer: &Response, error: &str) -> bool {
     fields.iter().any(|field| field.to_str().is_ok_and(|field| field.contains(&error)))
 }
 
-/// Methods are case-sensitive, but nobody means `get` by "get".
+/// Methods are case-sensitive, but everybody who writes "get" means `GET`.
 fn parse_method(text: &str) -> Result<Method, String> {
     let upper = text.to_ascii_uppercase();
     let known = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];

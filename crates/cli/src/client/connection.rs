@@ -1,4 +1,4 @@
-//! Which server, and how to reach it.
+//! Chooses the server and connects to it.
 
 use std::{env, fs, path::PathBuf, sync::Arc};
 
@@ -9,7 +9,7 @@ use countersign_protocol::{proofs::target_uri::TargetUri, tokens::offered_sessio
 use countersign_system::{SystemClock, SystemRandom};
 use http::StatusCode;
 
-/// Where `countersign serve` listens unless told otherwise.
+/// Where `countersign serve` listens by default.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
 const SERVER_VARIABLE: &str = "COUNTERSIGN_SERVER";
@@ -35,7 +35,7 @@ impl ServerOptions {
         self.server.as_deref()
     }
 
-    /// The server to talk to when nothing else decides.
+    /// The default server.
     pub(super) fn address(&self) -> anyhow::Result<String> {
         match &self.server {
             Some(server) => Ok(server.clone()),
@@ -43,7 +43,7 @@ impl ServerOptions {
         }
     }
 
-    /// A client of `server`, which was asked what it is.
+    /// A client of `server`, whose metadata have been read.
     pub(super) async fn connect(
         &self,
         server: &str,
@@ -73,7 +73,7 @@ pub(super) fn variable(name: &str) -> anyhow::Result<Option<String>> {
     value.into_string().map(Some).map_err(|_| anyhow!("{name} is not UTF-8"))
 }
 
-/// Whether two addresses name one server, whichever way they are spelt.
+/// Whether two addresses name the same server, even if they are spelt differently.
 pub(super) fn same_server(one: &str, other: &str) -> bool {
     match (TargetUri::parse(one), TargetUri::parse(other)) {
         (Ok(one), Ok(other)) => {
@@ -89,7 +89,7 @@ pub(super) fn same_origin(url: &str, server: &str) -> bool {
     matches!(parsed, (Ok(url), Ok(server)) if url.origin() == server.origin())
 }
 
-/// The error, with what one might do about it.
+/// The error, with advice.
 pub(super) fn explain(error: ClientError) -> anyhow::Error {
     match &error {
         ClientError::Refused(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
@@ -113,7 +113,7 @@ pub(super) fn explain_in(login: &Login, error: ClientError) -> anyhow::Error {
     }
 }
 
-/// The error of a command that logs in itself, with what one might do about it.
+/// The error of a command that logs in itself, with advice.
 pub(super) fn explain_login(error: ClientError) -> anyhow::Error {
     match advice(&error) {
         Some(advice) => anyhow!("{error}\n  {advice}"),
@@ -121,8 +121,8 @@ pub(super) fn explain_login(error: ClientError) -> anyhow::Error {
     }
 }
 
-/// The error of a request that was to go to an API, perhaps another server than `server`, where the
-/// caller has an account: then the advice for that server, which `otherwise` gives, would be wrong.
+/// The error of a request to an API. If the API is another server than `server`, the advice in
+/// `otherwise`, which is for `server`, is left out.
 pub(super) fn explain_api(
     error: ClientError,
     server: &str,

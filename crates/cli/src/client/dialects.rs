@@ -49,9 +49,9 @@ pub(super) enum Proof {
     SignJwt,
 }
 
-/// Who gets a proof that stands without a token.
+/// The recipients of a proof without a token.
 pub(super) struct Recipients<'a> {
-    /// The one that a self-signed JWT names; the server itself if none.
+    /// The audience of a self-signed JWT; the server itself if none.
     pub(super) resource: Option<&'a str>,
     /// The origin besides the server's own that may get the signature of a session.
     pub(super) send_session_to: Option<&'a str>,
@@ -107,8 +107,8 @@ pub(super) async fn log_in(
     }
 }
 
-/// Logs in with the password that the command line names, or that of the entry, or else with one
-/// that is asked for; the entry then keeps it.
+/// Logs in with the password from the command line, or else the entry's, or else one that the user
+/// types; the entry then keeps it.
 pub(super) async fn password(
     actor: &mut Actor,
     options: &PasswordOptions,
@@ -124,7 +124,7 @@ pub(super) async fn password(
     Ok(login)
 }
 
-/// Shows that the server takes requests that the key signs as *gradecoin* wants it.
+/// Checks that the server accepts requests signed by the key in the *gradecoin* dialect.
 async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
     own_key(actor)?;
     ensure!(
@@ -138,7 +138,7 @@ async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
     Ok(output::line(works("gradecoin", &who.username, actor))?)
 }
 
-/// Logs in as the server wants it in *passwordless*: with the key that it gave at registration.
+/// Logs in in the *passwordless* dialect, with the server's key from the registration.
 async fn passwordless(actor: &Actor) -> anyhow::Result<Login> {
     let entry = actor.entry().context(
         "passwordless needs the server's key for the account, which only a keyring has; leave out \
@@ -149,7 +149,7 @@ async fn passwordless(actor: &Actor) -> anyhow::Result<Login> {
     client.login_passwordless(key, actor.subject(), &server_key).await.map_err(explain_login)
 }
 
-/// Shows that the server takes JWTs that the key signs itself; and prints one if wanted.
+/// Checks that the server accepts JWTs signed by the key, and prints one if wanted.
 async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
     own_key(actor)?;
     let make = |actor: &Actor| {
@@ -167,8 +167,8 @@ async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow::Result<()>
     Ok(output::line(said)?)
 }
 
-/// Shows that the server takes requests that the key signs as *signjwt* wants it. Nothing is kept:
-/// a session is good for as long as no answer is lost.
+/// Checks that the server accepts requests signed by the key in the *signjwt* dialect. The session
+/// is not kept, because a single lost answer would make it useless.
 async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
     own_key(actor)?;
     ensure!(
@@ -186,13 +186,13 @@ pub(super) fn fingerprint(key: &PublicKey) -> String {
     gradecoin_fingerprint(key)
 }
 
-/// What is said where nothing is kept that could be shown.
+/// The message of a login that keeps no token.
 fn works(dialect: &str, username: &str, actor: &Actor) -> String {
     format!("{dialect} works for {} at {}", printable(username), actor.server())
 }
 
-/// Refuses a key that is none of the account's: where there is a password, the key of the entry is
-/// what tokens are bound to, and proves nothing by itself.
+/// Refuses an entry with a password: its key is not a key of the account. Tokens are bound to it,
+/// but it proves nothing by itself.
 fn own_key(actor: &Actor) -> anyhow::Result<()> {
     let entry = actor.entry().filter(|entry| entry.password().is_some());
     entry.map_or(Ok(()), |entry| {

@@ -1,5 +1,5 @@
-//! Making a key known to a server without losing it: it lies in the keyring before the server hears
-//! of it, and is marked as registered afterwards. What an interruption leaves can be gone on with.
+//! Registers a key without losing it: the key is put into the keyring before the server gets it,
+//! and marked as registered afterwards. After an interruption the command can be repeated.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::output;
 
-/// What a key is for, and what it is called.
+/// The account and the names of a key.
 pub(super) struct Plan<'a> {
     /// The issuer identifier of the server.
     pub(super) server: &'a str,
@@ -32,12 +32,12 @@ pub(super) struct Plan<'a> {
     pub(super) default_entry: &'a str,
 }
 
-/// What the server said of a key that it has now.
+/// The server's answer about a key that it has now.
 pub(super) struct Accepted {
     pub(super) account_id: String,
-    /// The key by which the server proves itself to this account, where it gave one.
+    /// The key by which the server proves itself to this account, if it gave one.
     pub(super) server_key: Option<PublicKey>,
-    /// The password of the account, where it has one.
+    /// The password of the account, if it has one.
     pub(super) password: Option<Password>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Enrolment<'a> {
     key: Arc<PrivateKey>,
     /// Whether this run put it there.
     is_new: bool,
-    /// Whether the server could know it already.
+    /// Whether the server may know it already.
     may_be_known: bool,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Enrolment<'a> {
         self.keyring.get(self.entry.as_str()).and_then(Entry::password)
     }
 
-    /// Puts the password of the account into the entry: nobody else has it.
+    /// Puts the password of the account into the entry, because it is kept nowhere else.
     pub(super) fn keep_password(&mut self, password: &Password) -> anyhow::Result<()> {
         self.keyring
             .update(self.entry.as_str(), |entry| entry.set_password(password))
@@ -113,8 +113,8 @@ impl<'a> Enrolment<'a> {
         &self.entry
     }
 
-    /// Draws the conclusion from what the server said: the entry is marked with the account id, or
-    /// it is removed, or, when its fate is not known, it stays for another attempt.
+    /// Acts on the server's answer: marks the entry with the account id, removes it, or, if it is
+    /// unknown whether the server has the key, leaves it for another attempt.
     pub(super) async fn conclude(
         self,
         client: &Client,
@@ -172,7 +172,7 @@ impl<'a> Enrolment<'a> {
         self.abandon(explain_login(error))
     }
 
-    /// Takes back what [`Self::begin`] did, because of `error`.
+    /// Undoes [`Self::begin`] because of `error`.
     pub(super) fn abandon(self, error: anyhow::Error) -> anyhow::Error {
         if !self.is_new {
             return anyhow!("{error}\n  the keyring still has the key, as {}", self.entry);
@@ -221,7 +221,7 @@ pub(super) fn parse_code(text: &str) -> Result<String, &'static str> {
     if code.is_empty() { Err("the code is empty") } else { Ok(code.to_owned()) }
 }
 
-/// The command that asks who one is, which must name the entry where there are several.
+/// The command `whoami`, with the name of the entry if there are several.
 pub(super) fn whoami(keyring: &Keyring, entry: &EntryName) -> String {
     if keyring.entries().len() == 1 {
         "countersign whoami".to_owned()
@@ -261,12 +261,13 @@ pub(super) fn holds(entry: &Entry, key: Thumbprint) -> bool {
     own.is_ok_and(|own| own.thumbprint() == key)
 }
 
-/// Whether an entry is for this account. Case makes no other username, as with the server.
+/// Whether an entry is for this account. As on the server, usernames that differ only in case are
+/// equal.
 pub(super) fn is_account(entry: &Entry, server: &str, username: &str) -> bool {
     entry.username().eq_ignore_ascii_case(username) && same_server(entry.url(), server)
 }
 
-/// Whether the server may have done what was asked, although it did not say so.
+/// Whether the server may have done the request although it did not confirm it.
 fn is_lost(error: &ClientError) -> bool {
     match error {
         ClientError::Refused(refusal) => refusal.status.is_server_error(),

@@ -1,4 +1,4 @@
-//! Which entry of the keyring is meant.
+//! Chooses the entry of the keyring.
 
 use anyhow::{anyhow, bail};
 use clap::Args;
@@ -32,7 +32,7 @@ impl EntryOptions {
     }
 }
 
-/// How a command lets its user name an entry, and what the user said.
+/// How a command takes the name of an entry, and the name that was given.
 #[derive(Clone, Copy)]
 pub(super) enum Naming<'a> {
     /// As an argument of its own.
@@ -41,7 +41,7 @@ pub(super) enum Naming<'a> {
     Option(Option<&'a str>),
 }
 
-/// What the user said about the entry; less and less to the point.
+/// What the user said about the entry, from the most to the least specific.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     /// Its name.
@@ -107,7 +107,7 @@ fn by_name<'a>(
 
 /// The error for a name that no entry has.
 pub(super) fn unknown(entries: &[Entry], name: &str) -> anyhow::Error {
-    // A variable of a script that is not set, most likely.
+    // Most likely an unset variable in a script.
     let name = if name.is_empty() { "\"\"".to_owned() } else { text::printable(name) };
     if entries.is_empty() {
         return anyhow!("the keyring has no entry {name}, nor any other");

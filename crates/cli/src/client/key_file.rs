@@ -37,7 +37,7 @@ pub(super) enum KeyType {
 }
 
 impl KeyType {
-    /// P-256 is what every JOSE library and every resource server knows; Ed25519 is not yet.
+    /// Every JOSE library and every resource server knows P-256; not all know Ed25519 yet.
     pub(super) const DEFAULT: Self = Self::P256;
 
     /// Makes a key.
@@ -103,7 +103,7 @@ fn parse(content: &[u8], name: &str) -> anyhow::Result<(PrivateKey, bool)> {
 }
 
 fn read_some(source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // As large as it can become: a buffer that grows leaves copies of the key behind.
+    // Allocated at the largest possible size: a buffer that grows leaves copies of the key behind.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
     source.take(MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
     if content.len() > MAX_BYTES {

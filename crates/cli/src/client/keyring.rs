@@ -239,7 +239,7 @@ impl Import {
     }
 }
 
-/// What the entry is good for at the moment.
+/// What the entry can be used for at the moment.
 fn state(entry: &Entry, now: UnixTime) -> String {
     match entry.token() {
         Some(token) if token.expires_at > now => {

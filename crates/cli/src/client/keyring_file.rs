@@ -127,7 +127,7 @@ fn explained(path: &Path, opened: Result<Keyring, KeyringError>) -> anyhow::Resu
     opened.with_context(|| format!("cannot open the keyring {}", path.display()))
 }
 
-/// A broken link is not missing: something was there, and nothing shall take its place.
+/// A broken link does not count as missing: something was there, and it must not be replaced.
 fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }

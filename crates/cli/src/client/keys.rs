@@ -143,8 +143,8 @@ async fn revoke(options: &RevokeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Revokes the key, and where it is wanted those that it has let in, and returns which. A revoked key
-/// lets nothing in any more, so this comes to an end; each answer names what there is to do still.
+/// Revokes the key and, if wanted, all keys that were added by it. Returns the revoked keys. Each
+/// answer names the keys still to revoke; this ends, because a revoked key can add no more.
 async fn revoke_all(login: &Login, options: &RevokeOptions) -> anyhow::Result<Vec<Thumbprint>> {
     let current = login.key().public_key().thumbprint();
     let mut added = revoke_one(login, options.thumbprint).await?;

@@ -86,7 +86,7 @@ pub(super) async fn login(options: &LoginOptions) -> anyhow::Result<()> {
         }
     };
     let who = match login.resource() {
-        // The server itself takes no token that is for somebody else.
+        // The server itself accepts no token that is for another API.
         Some(_) => None,
         None => Some(login.whoami().await.map_err(explain_login)?),
     };
@@ -120,7 +120,7 @@ async fn login_with_password(options: &LoginOptions) -> anyhow::Result<()> {
     report(options, &login, Some(&who), actor.server())
 }
 
-/// Keeps the token, without which a login was for nothing, unless the token is printed.
+/// Keeps the token. An error unless the token was printed, because the login would be lost.
 fn keep(
     options: &LoginOptions,
     actor: &mut Actor,

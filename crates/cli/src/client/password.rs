@@ -38,14 +38,14 @@ impl PasswordOptions {
         self.password_file.is_some()
     }
 
-    /// The password; `what` it is, such as "Password of alice", is for the person at the terminal.
+    /// The password. `what` describes it at the terminal, such as "Password of alice".
     pub(super) fn get(&self, what: &str) -> anyhow::Result<Password> {
         let source = Source::find(&PASSWORD, self.password_file.as_deref())?;
         Ok(Password::new(source.read(&PASSWORD, &format!("{what}: "))?)?)
     }
 }
 
-/// Makes an account whose password the server makes. The password lies in the keyring before
+/// Makes an account whose password the server makes. The password is put into the keyring before
 /// anything else is done with it.
 pub(super) async fn register(
     client: &Client,

@@ -126,7 +126,7 @@ async fn new_password(
     if options.key.entry.as_ref().is_some_and(|name| name != entry.as_str()) {
         bail!("the entry {entry} of the keyring has the password of {username}: leave out --as");
     }
-    // Before the code is used up: the keyring must take what comes.
+    // Checked before the code is used up: the keyring must be able to store the result.
     keyring.update(entry.as_str(), Entry::forget_tokens)?;
     let outcome = client.recover_password(username, &options.code).await;
     let (recovered, password) = outcome.map_err(explain_login)?;
@@ -159,7 +159,7 @@ fn report<'a>(
     Ok(())
 }
 
-/// Names the entries of the account that were there before: a command may ask which one is meant.
+/// Names the account's other entries: commands may now ask which one is meant.
 fn name_older(keyring: &Keyring, client: &Client, options: &Options, enrolled: &Enrolled) {
     let server = client.metadata().issuer();
     let is_older = |entry: &&Entry| {

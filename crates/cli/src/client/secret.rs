@@ -1,5 +1,5 @@
-//! Where a secret comes from that a person knows: a file, the environment, or the terminal. Never the
-//! command line, which every user of the machine can read.
+//! Reads a secret from a file, the environment or the terminal. Never from the command line, which
+//! every user of the machine can read.
 
 use std::{
     fs::File,
@@ -13,10 +13,10 @@ use zeroize::Zeroizing;
 use super::connection::variable;
 use crate::secret_file::{self, Keeper};
 
-/// More than any secret has, in bytes.
+/// No secret is longer, in bytes.
 const MAX_BYTES: usize = 1024;
 
-/// What kind of secret, and how the environment calls it.
+/// The kind of secret, and its environment variables.
 pub(super) struct Kind {
     /// Such as "passphrase".
     pub(super) name: &'static str,

@@ -1,4 +1,4 @@
-//! How results look: short, aligned, and safe to print.
+//! Formats results: short, aligned, and safe to print.
 
 /// Lines of names and values, with the values below each other.
 pub(super) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
@@ -23,7 +23,8 @@ pub(super) fn table(rows: Vec<Vec<String>>) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What others wrote, with everything replaced that could steer a terminal or mislead a reader.
+/// A text by others, with every character replaced that could control a terminal or mislead a
+/// reader.
 pub(super) fn printable(text: &str) -> String {
     let misleads = |c: char| {
         c.is_control()

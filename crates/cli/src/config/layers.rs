@@ -1,5 +1,5 @@
-//! The layers of the configuration, merged name by name; each is checked by itself, so that an
-//! error says where it stands.
+//! The layers of the configuration, merged setting by setting. Each layer is checked by itself, so
+//! that an error can name its place.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -19,7 +19,7 @@ use super::{
 const DEFAULT_FILE: &str = "countersign.toml";
 const PREFIX: &str = "COUNTERSIGN_";
 
-/// Variables with our prefix that are no settings of the server.
+/// Variables with our prefix that are not settings of the server.
 const NOT_SETTINGS: [&str; 10] = [
     "COUNTERSIGN_CONFIG",
     "COUNTERSIGN_KEYRING",
@@ -33,7 +33,7 @@ const NOT_SETTINGS: [&str; 10] = [
     "COUNTERSIGN_SERVER",
 ];
 
-/// The short name of the switch that is wanted most.
+/// A short name for the setting that is used most.
 const RATE_LIMITS_SWITCH: &str = "COUNTERSIGN_RATE_LIMITS";
 
 /// Merges file, environment and command line.
@@ -60,7 +60,7 @@ fn from_file(path: Option<&Path>) -> anyhow::Result<Table> {
         Err(error) if error.kind() == ErrorKind::NotFound && !must_exist => return Ok(Table::new()),
         Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
     };
-    // Read as settings first: those errors show the place in the file.
+    // Parsed as settings first, because those errors show the place in the file.
     toml::from_str::<Settings>(&text)
         .and_then(|_| toml::from_str(&text))
         .with_context(|| format!("{} is not a valid configuration", path.display()))
@@ -76,7 +76,7 @@ fn from_environment(variables: Vec<(OsString, OsString)>) -> anyhow::Result<Envi
     let mut environment = Environment { settings: Table::new(), config_file: None };
     for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-        // What writes environments out of templates leaves variables empty that it has no value for.
+        // Programs that fill in templates leave variables empty when they have no value for them.
         if value.is_empty() {
             continue;
         }
@@ -104,7 +104,7 @@ fn from_environment(variables: Vec<(OsString, OsString)>) -> anyhow::Result<Envi
 
 /// Whether the setting can have this value.
 fn check_alone(path: &str, value: &Value) -> anyhow::Result<()> {
-    // These two are good in a pair only: see `check_tls`.
+    // These two are valid only together: see `check_tls`.
     if path.starts_with("tls.") {
         return Ok(());
     }
@@ -114,7 +114,7 @@ fn check_alone(path: &str, value: &Value) -> anyhow::Result<()> {
     read.map(drop).map_err(|error| anyhow::anyhow!("{}", error.message()))
 }
 
-/// A certificate without a key, or a key without a certificate, is no TLS.
+/// A certificate needs a key, and a key needs a certificate.
 fn check_tls(settings: &Table) -> anyhow::Result<()> {
     let Some(Value::Table(tls)) = settings.get("tls") else { return Ok(()) };
     for (given, missing) in [("cert", "key"), ("key", "cert")] {

@@ -1,10 +1,10 @@
-//! How much memory this process may use, as the machine says it.
+//! Finds out how much memory this process may use.
 
 use std::{fs, path::Path};
 
-/// What hashing one password takes, in bytes.
+/// The memory to hash one password, in bytes.
 const HASHER: u64 = 64 << 20;
-/// What the server needs besides, idle and under load.
+/// The memory that the server needs otherwise, idle and under load.
 const REST: u64 = 48 << 20;
 
 /// The least of all limits that hold for this process, in bytes: those of its control groups, of its
@@ -19,8 +19,8 @@ pub(crate) fn limit() -> Option<u64> {
     limits.into_iter().flatten().min()
 }
 
-/// How many of `wanted` things, each of `bytes`, fit into one eighth of the memory. Says so in the log
-/// when these are not all.
+/// How many of `wanted` things, each of `bytes`, fit into one eighth of the memory. Logs it when
+/// they do not all fit.
 pub(crate) fn fitting(setting: &str, wanted: u64, bytes: u64) -> u64 {
     let Some(memory) = limit() else { return wanted };
     let fitting = fit(memory, wanted, bytes);
@@ -46,7 +46,8 @@ pub(crate) fn hashers_in(memory: u64) -> usize {
 }
 
 /// The least limit of the groups in `groups` (`/proc/self/cgroup`) and of those that they lie in.
-/// `read` reads a file. Version 2 says `max` for none, version 1 a number beyond any machine.
+/// `read` reads a file. For "no limit", version 2 says `max`, and version 1 a number larger than
+/// any machine's memory.
 fn of_control_groups(groups: &str, read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
     let roots = groups.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':');
@@ -59,7 +60,7 @@ fn of_control_groups(groups: &str, read: impl Fn(&Path) -> Option<String>) -> Op
         Some((Path::new(root), path.trim_start_matches('/'), file))
     });
     let limits = roots.flat_map(|(root, path, file)| {
-        // In a container the path is often that of the host, and the root is the group itself.
+        // In a container the path is often the host's, and the root is the container's own group.
         let own = root.join(path);
         let all: Vec<_> = own
             .ancestors()

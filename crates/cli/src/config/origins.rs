@@ -23,7 +23,7 @@ impl Settings {
         normal_origin("issuer", issuer)
     }
 
-    /// What clients call the APIs that proxies protect by asking this server.
+    /// The origins of the APIs that proxies protect by asking this server.
     pub(crate) fn protected_origins(&self) -> anyhow::Result<Vec<TargetUri>> {
         let origins = &self.forward_auth.origins;
         ensure!(
@@ -49,7 +49,7 @@ impl Settings {
         self.check_issuer_scheme()
     }
 
-    /// What clients call the server by is https (RFC 8414 §2), save on their own machine.
+    /// The issuer must be https (RFC 8414 §2), except on the clients' own machine.
     fn check_issuer_scheme(&self) -> anyhow::Result<()> {
         let Some(issuer) = self.issuer.as_deref().filter(|_| !self.insecure_http) else {
             return Ok(());
@@ -65,7 +65,7 @@ impl Settings {
     }
 }
 
-/// The origin that the setting `name` says. In its normal form alone, because tokens and proofs are
+/// The origin in the setting `name`. It must be in its normal form, because tokens and proofs are
 /// compared with it as text.
 fn normal_origin(name: &str, text: &str) -> anyhow::Result<TargetUri> {
     let origin = TargetUri::parse(text).with_context(|| format!("{name} {text:?}"))?;

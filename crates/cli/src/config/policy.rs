@@ -23,7 +23,7 @@ use super::{
 };
 
 impl Settings {
-    /// What the authority must know.
+    /// The settings of the authority.
     pub(crate) fn policy(&self, origin: TargetUri) -> anyhow::Result<Policy> {
         self.check_bounds()?;
         let lifetime = Duration::from_secs(self.tokens.lifetime);
@@ -76,7 +76,7 @@ impl Settings {
         MutualPolicy {
             min_rsa_bits: self.dialects.min_rsa_bits,
             keys_ready: if is_spoken { MutualPolicy::default().keys_ready } else { 0 },
-            // Making keys takes half of the machine at most.
+            // Making key pairs may use half of the processors.
             turns: self.limits.turns((processors() / 2).max(1), self.limits.key_pair_queue),
         }
     }
@@ -145,8 +145,7 @@ impl LimitSettings {
     }
 }
 
-/// How many passwords are hashed at once: as the setting says, but never more than there is memory
-/// for.
+/// How many passwords are hashed at once: the setting, limited by memory.
 fn hashers(limits: &LimitSettings) -> usize {
     let wanted = match limits.password_hashers {
         0 => processors(),

@@ -73,15 +73,15 @@ settings! {
         trusted_proxies: Vec<String> = Vec::new(),
         /// The header in which they name the client: `x-forwarded-for` or `forwarded`.
         forwarded_header: String = "x-forwarded-for".to_owned(),
-        /// Names besides the issuer's by which a server on a loopback address may be called.
+        /// Names other than the issuer's that requests to a server on a loopback address may use.
         allowed_hosts: Vec<String> = Vec::new(),
-        /// Who administers, as the audit trail shall name that person.
+        /// The administrator's name for the audit trail.
         actor: Option<String> = None,
         /// Why, for the audit trail.
         reason: Option<String> = None,
         /// `open`, `invited` or `closed`.
         enrolment: String = "open".to_owned(),
-        /// Which names are given by invitation alone, and what becomes of unused accounts.
+        /// Which names need an invitation, and how long unused accounts are kept.
         accounts: AccountSettings = AccountSettings::default(),
         /// Scopes of new accounts, separated by spaces.
         default_scopes: Scopes = Scopes::none(),
@@ -99,11 +99,11 @@ settings! {
         rate_limits: RateLimitSettings = RateLimitSettings::default(),
         /// How much of the audit trail is kept.
         audit: AuditSettings = AuditSettings::default(),
-        /// From where `/metrics` may be read.
+        /// Which networks may read `/metrics`.
         metrics: MetricsSettings = MetricsSettings::default(),
         /// Which web pages may call.
         cors: CorsSettings = CorsSettings::default(),
-        /// About proxies that ask who may pass.
+        /// About proxies that ask this server whether a request may pass.
         forward_auth: ForwardAuthSettings = ForwardAuthSettings::default(),
         /// Which dialects are spoken.
         dialects: DialectSettings = DialectSettings::default(),
@@ -115,12 +115,12 @@ settings! {
 
     /// Accounts.
     struct AccountSettings {
-        /// Names that are given by invitation alone, in any case of letters and with any separators.
+        /// Names that need an invitation, in any case of letters and with any separators.
         reserved_names: Vec<String> =
             NamePolicy::usually_reserved().iter().map(|name| (*name).to_owned()).collect(),
-        /// Whether names with an `@` are given by invitation alone: `invited`, or else `open`.
+        /// Whether names with an `@` need an invitation: `invited`, or else `open`.
         email_names: String = "invited".to_owned(),
-        /// For how many days an account that anybody could make may wait to be used.
+        /// After how many days an unused account is removed that was made without an invitation.
         unused_days: u64 = 7 => 1..=36_500,
     }
 
@@ -154,13 +154,13 @@ settings! {
     struct SelfSignedSettings {
         /// How far ahead `exp` may lie.
         max_lifetime: u64 = 300 => 10..=3600,
-        /// `once`, or `until-expiry`: then whoever sees one can use it too.
+        /// `once`, or `until-expiry`: then anybody who sees one can use it too.
         reuse: String = "once".to_owned(),
         /// Whether `aud` must name this server.
         require_audience: bool = false,
         /// Whether `tha`, the hash of the body, must be there.
         require_body_hash: bool = false,
-        /// Whether `tha` may be MD5, as *gradecoin* has it; counts while that dialect is spoken.
+        /// Whether `tha` may be MD5, as *gradecoin* has it; only while that dialect is spoken.
         md5_body_hash: bool = true,
     }
 
@@ -202,11 +202,12 @@ settings! {
         key_pair_queue: usize = 1280 => 1..=1_000_000,
         /// How many used proofs are remembered at once; more are refused until some expire.
         replay_log_entries: u64 = 4_000_000 => 1000..=1_000_000_000,
-        /// How much of what is finite one client network, or one account, may use, in percent.
+        /// How much of each limited resource one client network, or one account, may use, in
+        /// percent.
         client_share: u8 = 5 => 1..=100,
         /// How many *signjwt* sessions have a nonce at once; beyond, the oldest lose theirs.
         sessions: usize = 262_144 => 8..=10_000_000,
-        /// How many clients the rate limits keep count of.
+        /// How many clients the rate limits can count at once.
         rate_limit_clients: usize = 65_536 => 8..=10_000_000,
         /// With less of the disk free, in bytes, no account is made; 0 keeps nothing.
         disk_reserve_bytes: u64 = 16 << 20,
@@ -216,11 +217,11 @@ settings! {
     struct RateLimitSettings {
         enabled: bool = true,
         requests: u32 = Limits::default().requests.burst,
-        /// Requests for what guards elsewhere need, a minute and client address.
+        /// Requests for keys and revocations by guards elsewhere, per minute and client address.
         upkeep: u32 = Limits::default().upkeep.burst,
         registrations: u32 = Limits::default().registrations.burst,
         registrations_per_day: u32 = Limits::default().registrations_per_day.burst,
-        /// Those for which a password is hashed or a key pair made.
+        /// Requests for which a password is hashed or a key pair made.
         costly_registrations: u32 = Limits::default().costly_registrations.burst,
         logins: u32 = Limits::default().logins.burst,
         account: u32 = Limits::default().account.burst,
@@ -251,7 +252,7 @@ settings! {
 
     /// `/forward-auth`.
     struct ForwardAuthSettings {
-        /// What clients call the APIs that proxies protect by asking this server.
+        /// The origins of the APIs that proxies protect by asking this server.
         origins: Vec<String> = Vec::new(),
     }
 }
@@ -293,8 +294,8 @@ impl Settings {
     }
 }
 
-/// Reads an address to listen on: an IP address and a port. A name, or a port alone, would leave open
-/// which addresses are meant, and whether the network can reach them.
+/// Reads an address to listen on: an IP address and a port. A name, or a port alone, would not say
+/// which addresses are meant and whether the network can reach them.
 pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!(

@@ -12,10 +12,10 @@ use countersign_server::{
 
 use super::settings::{DialectSettings, LimitSettings, SelfSignedSettings, Settings};
 
-/// What an open connection takes, in bytes: its buffers and its task.
+/// The memory of an open connection, in bytes: its buffers and its task.
 const CONNECTION_BYTES: usize = 16 * 1024;
 impl Settings {
-    /// What the transport must know.
+    /// The settings of the transport.
     pub(crate) fn transport(&self) -> anyhow::Result<TransportSettings> {
         self.check_bounds()?;
         let readers = self.metrics.allow.iter().map(|network| {
@@ -49,7 +49,7 @@ impl Settings {
         Ok(Arc::new(proxies.naming_clients_in(header)))
     }
 
-    /// What the listener of the server at `issuer` must know.
+    /// The settings of the listener of the server at `issuer`.
     pub(crate) fn connections(&self, issuer: &TargetUri) -> anyhow::Result<ConnectionLimits> {
         let protected = self.protected_origins()?;
         let hosts = self.listen.ip().is_loopback().then(|| {

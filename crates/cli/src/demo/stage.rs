@@ -1,4 +1,4 @@
-//! The stage: sends requests, shows those parts of them that matter, and insists on the answers.
+//! The stage: sends requests, shows the parts that matter, and checks the answers.
 
 use std::io::IsTerminal as _;
 
@@ -36,13 +36,13 @@ pub(super) struct Scene<'a> {
     pub(super) path: &'a str,
     /// The scheme and the token of `Authorization`.
     pub(super) authorization: Option<(&'a str, &'a AccessToken)>,
-    /// The `DPoP` header, and what to call it.
+    /// The `DPoP` header, and a description of it.
     pub(super) proof: Option<(&'a str, &'a str)>,
     pub(super) json: Option<Value>,
     pub(super) form: Vec<(&'a str, String)>,
 }
 
-/// What came back.
+/// The answer.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) nonce: Option<String>,
@@ -78,7 +78,7 @@ impl Stage {
         Ok(Proof { uri: &uri, ..request }.sign(key, self.clock.now(), self.random())?)
     }
 
-    /// A proof by `key`, a new one, that it is to be added to this account.
+    /// A proof by the new key `key`, to be added to this account.
     pub(super) fn new_key_proof(
         &self,
         key: &PrivateKey,
@@ -101,7 +101,7 @@ impl Stage {
         &self.random
     }
 
-    /// Sends a request, shows it and its answer, and insists on the status.
+    /// Sends a request, shows it and its answer, and checks the status.
     pub(super) async fn play(
         &self,
         scene: Scene<'_>,

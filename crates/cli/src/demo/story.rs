@@ -101,7 +101,7 @@ fn token_request<'a>(
     })
 }
 
-/// The honest call. Returns the proof that was used, as somebody who listens would have it.
+/// The honest call. Returns the used proof, as an eavesdropper would get it.
 async fn call(stage: &mut Stage, device: &mut Device) -> anyhow::Result<String> {
     stage.heading(
         "She calls a protected resource, with the token and a proof for this one request",
@@ -159,7 +159,7 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
         "public_key": phone.public_key().to_jwk(),
         "new_key_proof": stage.new_key_proof(&phone, path::KEYS, "alice")?,
     });
-    // Such a proof covers the body too: else it would let in whatever key somebody puts there.
+    // Such a proof must cover the body. Otherwise it could be used to add any key.
     let text = body.to_string();
     let covered = Proof { body: Some(text.as_bytes()), ..laptop.proves("POST", path::KEYS) };
     let proof = stage.proof(&laptop.key, covered)?;
@@ -175,7 +175,7 @@ async fn revoke(stage: &mut Stage, laptop: Device) -> anyhow::Result<()> {
     say("Then the phone logs in, as the laptop did.")?;
     let nonce = ask_for_nonce(stage, &phone).await?;
     let mut phone = log_in(stage, phone, nonce).await?;
-    // The resources' nonces are not the token endpoint's, and the laptop has a fresh one.
+    // Nonces of resources and of the token endpoint differ, and the laptop has a fresh one.
     phone.nonce.clone_from(&laptop.nonce);
 
     stage.heading("The laptop is lost. From the phone, Alice revokes its key")?;

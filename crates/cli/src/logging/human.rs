@@ -14,14 +14,14 @@ use tracing_subscriber::{
 
 use crate::time::in_utc;
 
-/// Most lines are shorter, in bytes.
+/// The initial capacity for a line, in bytes. Most lines are shorter.
 const USUAL_LENGTH: usize = 384;
 
-/// Writes events as `tracing_subscriber` does, with the level in its colour where the writer is for
-/// a terminal. Control characters are escaped in all values, so that none can forge a line or move
-/// a terminal's cursor.
+/// Writes events as `tracing_subscriber` does, with a coloured level on a terminal. Control
+/// characters are escaped in all values, so that none can forge a line or move a terminal's cursor.
 ///
-/// Every request writes a line, and with the general formatter that is a tenth of what it costs.
+/// Every request writes a line. With the general formatter that would be a tenth of the request's
+/// cost.
 pub(super) struct Human<C> {
     clock: C,
 }

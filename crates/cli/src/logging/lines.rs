@@ -1,4 +1,4 @@
-//! The way of the lines to standard error.
+//! Writes lines to standard error, in a thread of its own.
 
 use std::{
     io, mem,
@@ -10,17 +10,18 @@ use std::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How long a line that is no warning may wait to be written together with others.
+/// How long a line below the level of a warning may wait to be written together with others.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// When so many bytes wait, they are written without more patience.
+/// When this many bytes wait, they are written at once.
 const ENOUGH: usize = 32 * 1024;
-/// When so many bytes wait, because what they are written to is slow, whoever logs waits as well.
+/// When this many bytes wait, because standard error is slow, the threads that log must wait as
+/// well.
 const TOO_MUCH: usize = 1024 * 1024;
 
-/// Lines on their way out. A system call for each request would cost more than
-/// everything else about its line, so lines wait for each other; but not on a terminal, and nothing
-/// waits once there is a warning. They are written by a thread of their own, because a disk can keep
-/// a write waiting for longer than a request takes.
+/// Lines that wait to be written. A system call for each request would cost more than everything
+/// else about its line, so lines are collected, except on a terminal. A warning is written at once,
+/// with all lines before it. A thread of its own writes, because a slow disk can delay a write for
+/// longer than a request takes.
 #[derive(Clone)]
 pub(crate) struct Lines(Arc<Shared>);
 
@@ -28,7 +29,7 @@ struct Shared {
     waiting: Mutex<Vec<u8>>,
     /// Locked before `waiting`, so that lines leave in their order.
     out: Mutex<Box<dyn io::Write + Send>>,
-    /// Told when the first line begins to wait, and when enough do.
+    /// Signalled when the first line begins to wait, and when enough bytes wait.
     news: Condvar,
     at_once: bool,
 }
@@ -53,7 +54,7 @@ impl Lines {
         }
     }
 
-    /// Writes all that waits. Where the reader has left, there is nobody to tell.
+    /// Writes all waiting lines. Errors are ignored: if the reader is gone, nobody could be told.
     fn write_out(&self) {
         let mut out = lock(&self.0.out);
         let lines = mem::take(&mut *lock(&self.0.waiting));
@@ -133,7 +134,7 @@ mod tests {
         }
     }
 
-    /// What comes out, piece by piece, while `work` logs.
+    /// The pieces that are written while `work` logs.
     fn logged(at_once: bool, work: impl FnOnce(&Receiver<String>)) -> Receiver<String> {
         let (sender, pieces) = channel();
         let lines = Lines::to(Pieces(sender), at_once).unwrap();

@@ -10,7 +10,7 @@ use crate::{config::Settings, master_key::Source, output};
 pub(crate) struct Started {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// What clients call it.
+    /// Its issuer identifier.
     pub(crate) issuer: String,
     /// Where its master key came from.
     pub(crate) master_key: Source,
@@ -34,7 +34,7 @@ pub(super) fn announce(settings: &Settings, started: &Started) {
     output::remark(first_step(&settings.enrolment, &started.issuer));
 }
 
-/// What was made or opened.
+/// Whether the database was made or opened, in words.
 fn beginning(data_dir: &Path, started: &Started) -> Vec<String> {
     let data_dir = data_dir.display();
     let made = format!("made the data directory {data_dir}, a database and signing keys");
@@ -56,7 +56,7 @@ fn beginning(data_dir: &Path, started: &Started) -> Vec<String> {
     }
 }
 
-/// Where the server listens, and what clients call it where that is something else.
+/// Where the server listens, and its issuer if that is different.
 fn whereabouts(settings: &Settings, Started { address, issuer, .. }: &Started) -> String {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let listens = format!("{scheme}://{address}");
@@ -88,7 +88,7 @@ fn warn(settings: &Settings) {
     }
 }
 
-/// What a person may do next.
+/// Suggests the next command.
 fn first_step(enrolment: &str, issuer: &str) -> String {
     let register = format!("countersign register alice --server {issuer}");
     match enrolment {

@@ -18,7 +18,7 @@ pub(super) fn until_asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> 
     })
 }
 
-/// Signals that mean "reload" or "reopen" to other servers, and whose default is to end the process.
+/// Signals that mean "reload" or "reopen" to other servers, but end a process by default.
 pub(super) fn ignore_others() -> anyhow::Result<()> {
     for (name, kind) in [
         ("SIGHUP", SignalKind::hangup()),
@@ -27,7 +27,7 @@ pub(super) fn ignore_others() -> anyhow::Result<()> {
     ] {
         let mut received = signal(kind)?;
         tokio::spawn(async move {
-            // Once: what has a handler never falls back to its default.
+            // Set once: a signal with a handler never goes back to its default.
             received.recv().await;
             tracing::warn!(
                 signal = name,

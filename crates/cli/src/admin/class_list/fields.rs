@@ -15,7 +15,7 @@ pub(super) fn fields(line: &str, separator: char) -> Result<Vec<String>, &'stati
     Ok(fields)
 }
 
-/// The first field of `text`, and what comes after the separator, if there is one.
+/// The first field of `text`, and the rest after the separator, if there is one.
 fn field(text: &str, separator: char) -> Result<(String, Option<&str>), &'static str> {
     let blank = |c: char| c.is_whitespace() && c != separator;
     let Some(mut quoted) = text.trim_start_matches(blank).strip_prefix('"') else {

@@ -34,7 +34,7 @@ use crate::{config::Settings, output, time::to_rfc3339};
 /// A longer list is refused, in bytes.
 const MAX_LIST: u64 = 16 * 1024 * 1024;
 
-/// What to do when codes to recover could not be written.
+/// Advice when recovery codes could not be printed.
 const AGAIN: &str = "run the same command again, which puts others in their place";
 
 /// Invites everybody on a list, or says what is wrong with it.
@@ -86,7 +86,7 @@ pub(super) async fn invite_each(
     output::after(done, said)
 }
 
-/// Makes a code for everybody on a list of names that lets back into the account.
+/// Makes a recovery code for everybody on a list of names.
 pub(super) async fn recover_each(
     settings: &Settings,
     path: &Path,
@@ -119,7 +119,8 @@ pub(super) async fn recover_each(
     output::after(format!("{how_many} made (nobody knows them: {AGAIN})"), said)
 }
 
-/// The usernames of a list, as their accounts spell them; or whoever has none, or is disabled.
+/// The usernames of a list, as their accounts spell them. An error if some have no account or are
+/// disabled.
 async fn accounts_on(
     path: &Path,
     administration: &Administration,

@@ -14,17 +14,17 @@ use countersign_system::SystemRandom;
 use super::super::signing_keys;
 use crate::{config::Settings, data_dir::DataDir, output};
 
-/// The command that uses a code, as far as this configuration knows it. The code itself is written
-/// once, to standard output.
+/// The command that uses a code, with the server's URL if this configuration knows it. The code
+/// itself is printed only once, to standard output.
 pub(super) fn command(settings: &Settings, verb: &str, name: &str) -> String {
-    // A server that listens on every address, or on a port of the system's choice, has no URL here.
+    // A server that listens on every address, or on a port chosen by the system, has no URL here.
     let origin = settings.origin(settings.listen).ok();
     let origin = origin.filter(|_| settings.issuer.is_some() || settings.listen.port() != 0);
     let server = origin.map_or_else(String::new, |origin| format!(" --server {}", origin.origin()));
     format!("countersign {verb} {name} --code CODE{server}")
 }
 
-/// Those of `usernames` who have a code to register that works.
+/// Those of `usernames` that already have a working code to register.
 pub(super) async fn open_codes(
     data_dir: &DataDir,
     usernames: &[Username],
@@ -38,7 +38,7 @@ pub(super) async fn open_codes(
     Ok(usernames.iter().filter(|username| open.contains(&username.folded())).cloned().collect())
 }
 
-/// Makes invitations with passwords, which work until the moment that is returned.
+/// Makes invitations with passwords. Returns when they expire.
 pub(super) async fn invite_all(
     settings: &Settings,
     data_dir: &DataDir,
@@ -63,7 +63,7 @@ pub(super) async fn has_account(
     Ok(accounts.account(&AccountName::Username(username.clone())).await?.is_some())
 }
 
-/// What the use of a code to recover does to the other keys, and to the password.
+/// What using a recovery code does to the other keys and the password, in words.
 pub(super) const fn what_else_happens(revoke_others: bool) -> &'static str {
     if revoke_others {
         "its use revokes everything else that logs in to the account"

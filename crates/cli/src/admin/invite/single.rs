@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{config::Settings, output, time::to_rfc3339};
 
-/// What to do when the code could not be written.
+/// Advice when the code could not be printed.
 const UNKNOWN: &str = "nobody knows its code: withdraw it and make another";
 
 pub(super) async fn invite(
@@ -69,7 +69,7 @@ pub(super) async fn invite_with_password(
     output::after(format!("the invitation of {username} is made ({UNKNOWN})"), said)
 }
 
-/// Makes a code that lets somebody back into an account.
+/// Makes a code to recover an account.
 pub(super) async fn allow_recovery(
     settings: &Settings,
     username: Username,

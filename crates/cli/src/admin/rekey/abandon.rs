@@ -23,10 +23,11 @@ use crate::{
     output,
 };
 
-/// So many accounts are named, one by one.
+/// At most this many accounts are named.
 const NAMED: usize = 20;
 
-/// Gives up what only the lost key opens, and makes a new master key: the `given` one or a random one.
+/// Deletes everything that only the lost key opens, and sets a new master key: the `given` one or a
+/// random one.
 pub(super) async fn run(
     directory: &Path,
     data_dir: &DataDir,
@@ -36,7 +37,7 @@ pub(super) async fn run(
     let ports = &data_dir.ports;
     require_vault(&*ports.store).await?;
     let variable = refuse_if_found(directory, data_dir).await?;
-    // Whoever keeps the key outside and gives a new one keeps that outside too.
+    // An operator who keeps the present key outside keeps the given one outside too.
     let in_file = given.is_none() || variable.is_none();
     let (path, next) = (master_key::file_in(directory), master_key::next_file_in(directory));
     if in_file {
@@ -81,8 +82,8 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Has the copy of a backup open with the present master key of `directory`, or with a new one where
-/// there is none. Returns where that key is.
+/// Changes the copy of a backup so that it opens with the present master key of `directory`, or
+/// with a new one if there is none. Returns where that key is.
 pub(crate) async fn of_backup(
     directory: &Path,
     copy: &DataDir,
@@ -102,7 +103,8 @@ pub(crate) async fn of_backup(
     Ok(found.source)
 }
 
-/// Refuses where the key is not lost. Returns the variable that holds a key which opens nothing.
+/// Refuses if the key is not lost. Returns the environment variable whose key opens nothing, if
+/// there is one.
 async fn refuse_if_found(
     directory: &Path,
     data_dir: &DataDir,
@@ -155,7 +157,7 @@ async fn tell_what_is_lost(data_dir: &DataDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The names of the accounts that lose a key pair of the server.
+/// The names of the accounts for which the server's key pair is lost.
 async fn names(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<String> {
     let mut names = Vec::new();
     for id in lost.server_keys.iter().take(NAMED) {
@@ -168,8 +170,8 @@ async fn names(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<Strin
     Ok(names.join(", "))
 }
 
-/// How many invitations for a certain name wait to be used. Of these nobody can tell which are used
-/// with a password and which with a code.
+/// The number of unused invitations for a certain name. They do not say whether they are used with
+/// a password or a code.
 async fn unused_invitations(data_dir: &DataDir) -> anyhow::Result<u64> {
     let now = data_dir.ports.clock.now();
     let all = data_dir.ports.store.invitations(u32::MAX).await?;

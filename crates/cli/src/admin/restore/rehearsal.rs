@@ -24,15 +24,15 @@ use crate::{
     time::to_rfc3339,
 };
 
-/// What to do where the present key is not that of the backup.
+/// Advice if the present master key does not open the backup.
 pub(super) const IF_LOST: &str = "Where the key was changed after the backup was made (`admin rekey`), the one of \
     that time is needed, which --keep-old has kept. If it is lost for good: `countersign admin \
     restore FILE --abandon-signing-keys`";
 
-/// A copy of a backup in a directory of its own, which goes when this is dropped.
+/// A copy of a backup in a directory of its own, which is removed when this is dropped.
 pub(super) struct Rehearsal<'a> {
     settings: &'a Settings,
-    /// The same, but for the copy.
+    /// The settings, with the copy as the database.
     copied: Settings,
     _claim: Claim,
 }
@@ -47,7 +47,7 @@ impl<'a> Rehearsal<'a> {
         private_dir(data_dir, true)?;
         let claim = Claim::alone(data_dir)?;
         let directory = data_dir.join("restore-rehearsal");
-        // One that was interrupted has left its copy.
+        // An interrupted restore has left its copy.
         remove_dir(&directory).with_context(|| format!("cannot clear {}", directory.display()))?;
         private_dir(&directory, false)?;
         let copied = Settings { data_dir: directory, ..settings.clone() };
@@ -69,7 +69,7 @@ impl<'a> Rehearsal<'a> {
         Opened::of(data_dir, found.source).await
     }
 
-    /// Opens the copy without its master key, which is lost.
+    /// Opens the copy without the lost master key.
     pub(super) async fn abandon(&self, yes: bool) -> anyhow::Result<Opened> {
         let data_dir = data_dir::open(&self.copied, Purpose::Rehearsal)?;
         require_vault(&*data_dir.ports.store).await?;
@@ -85,7 +85,7 @@ impl<'a> Rehearsal<'a> {
 
 impl Drop for Rehearsal<'_> {
     fn drop(&mut self) {
-        // The next restore tries again.
+        // The next restore removes it.
         let _: io::Result<()> = remove_dir(&self.copied.data_dir);
     }
 }
@@ -95,7 +95,7 @@ pub(super) struct Opened {
     pub(super) data_dir: DataDir,
     /// Where the key was that opens it.
     pub(super) source: Source,
-    /// The time of its newest audit event: it was made then or later.
+    /// The time of its newest audit event: the backup was made then or later.
     pub(super) newest: UnixTime,
 }
 
@@ -114,10 +114,11 @@ impl Opened {
         Ok(ports.store.append(vec![event]).await?)
     }
 
-    /// Withdraws the recovery codes that are unused in the backup: each may have been used since,
-    /// and whoever has read it would get into the account. Returns the names of the accounts.
+    /// Withdraws the recovery codes that are unused in the backup. Each may have been used since,
+    /// and anybody who has read it could take over the account. Returns the names of the accounts.
     ///
-    /// Enrolment codes stay. What was registered with one since is gone, so its owner needs it again.
+    /// Enrolment codes stay: accounts registered with them since are gone, so their owners need the
+    /// codes again.
     pub(super) async fn withdraw_recovery_codes(&self) -> anyhow::Result<Vec<String>> {
         let ports = &self.data_dir.ports;
         let administration = Administration::new(ports);

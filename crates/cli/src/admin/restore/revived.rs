@@ -11,10 +11,10 @@ use countersign_protocol::UnixTime;
 use super::{super::database::open, rehearsal::Opened};
 use crate::{config::Settings, time::to_rfc3339};
 
-/// How many events of one kind are looked at to tell what a restore revives.
+/// How many events of one kind are read to find out what a restore revives.
 const MAX_LOOKED_AT: u32 = 1000;
-/// The keys and accounts that were shut out after the backup was made, in words. Fails when the
-/// present database cannot be read, which may be why a backup is restored.
+/// The keys that were revoked and the accounts that were disabled after the backup was made, in
+/// words. Fails when the present database cannot be read, which may be the reason for the restore.
 pub(super) async fn revived(settings: &Settings, opened: &Opened) -> anyhow::Result<Vec<String>> {
     let (present, copy) = (&open(settings)?.ports, &opened.data_dir.ports);
     let since = |kind| AuditFilter {
@@ -47,7 +47,7 @@ pub(super) async fn revived(settings: &Settings, opened: &Opened) -> anyhow::Res
     Ok(revived)
 }
 
-/// The signing keys that work again, though they were withdrawn.
+/// The withdrawn signing keys that work again.
 async fn revived_signing_keys(
     present: &Ports,
     copy: &Ports,
@@ -72,7 +72,7 @@ async fn revived_signing_keys(
                 .find(|removed| removed.event.thumbprint == Some(key.kid))
                 .map(|removed| removed.event.at),
         };
-        // One whose time is over in the backup as well does no harm.
+        // A key that has expired in the backup as well does no harm.
         if let Some(at) = gone_at
             && key.life.state(now) != KeyState::Gone
         {

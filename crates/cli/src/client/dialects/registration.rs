@@ -83,7 +83,8 @@ pub(crate) async fn register(
     }
 }
 
-/// The one refusal of *gradecoin* lists all that can be wrong with a seal, which this client makes right.
+/// The one refusal of *gradecoin* lists everything that can be wrong with a sealed request, but
+/// this client makes it correctly, so most of the list would mislead.
 fn without_the_seal(error: ClientError) -> ClientError {
     match error {
         ClientError::Refused(refusal)

@@ -67,7 +67,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         let actor = Actor::from_key_file(&options.places, path, username, limits).await?;
         let login = actor.logged_in(None).await?;
         if let Some(key) = given {
-            // Whoever keeps keys in files has this one in a file already.
+            // A user who keeps keys in files has this one in a file already.
             let label = options.label.as_deref();
             let thumbprint = login
                 .add_key(username, &key, label)
@@ -95,7 +95,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     added
 }
 
-/// Reads the key to add. That a public key is not enough takes explaining.
+/// Reads the key to add. Explains why a public key is not enough.
 fn read_key(path: &Path) -> anyhow::Result<PrivateKey> {
     key_file::read(path).map_err(|error| match error.downcast_ref() {
         Some(KeyError::PublicKey) => anyhow!(

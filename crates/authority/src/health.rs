@@ -74,7 +74,7 @@ impl Health {
     }
 }
 
-/// What is remembered of the store's condition. Times are of the monotonic clock.
+/// The last known condition of the store. Times are of the monotonic clock.
 #[derive(Default)]
 pub(crate) struct StoreHealth {
     seen: Mutex<Seen>,
@@ -90,7 +90,7 @@ struct Seen {
 }
 
 impl StoreHealth {
-    /// Takes notice of `condition`, and says in the log what has changed for the worse.
+    /// Records `condition`, and logs what has become worse.
     pub(crate) fn note(&self, condition: &StoreCondition, now: Duration) {
         let mut seen = self.seen.lock();
         if condition.failed_writes != seen.failed_writes {

@@ -1,5 +1,5 @@
-//! What a server does beside answering: rotate keys, write refusals down, forget what is over, and
-//! notice what administrators changed.
+//! The server's background work: rotating keys, writing refusals, removing expired entries, and
+//! noticing changes by administrators.
 
 use std::{
     sync::{
@@ -136,8 +136,8 @@ impl Maintenance {
         }
     }
 
-    /// Writes revocations that could not be written when they came, and lets the store do what it
-    /// has put off.
+    /// Writes revocations that could not be written at first, and lets the store do its deferred
+    /// work.
     ///
     /// # Errors
     /// When the store fails.
@@ -180,12 +180,12 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Looks whether the time of day has jumped, as it does when a machine wakes up or its clock is
-    /// set; then everything that goes by it is looked at at once. Signing keys are made for the new
-    /// time; what it says to be over is not forgotten before it has proved right.
+    /// Checks whether the time of day has jumped, as it does when a machine wakes up or its clock
+    /// is set. If so, everything that depends on it is checked at once: signing keys are made for
+    /// the new time, but expired entries are not removed before the new time has proved right.
     ///
     /// # Errors
-    /// Those of [`Self::maintain`].
+    /// As [`Self::maintain`].
     pub async fn watch_clock(&self) -> Result<(), SigningKeyError> {
         let clock = &self.authority.core.ports.clock;
         let now = clock.now();
@@ -216,7 +216,7 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Rotates signing keys that are due, and forgets what is over.
+    /// Rotates signing keys that are due, and removes expired entries.
     ///
     /// # Errors
     /// When the store fails or a key cannot be made.

@@ -318,7 +318,7 @@ impl Administration {
         Ok(scopes)
     }
 
-    /// That an invitation was made: which one, and for whom if only one may use it.
+    /// The event that an invitation was made: which one, and for whom if it is for one name only.
     fn invitation_event(&self, code_hash: CodeHash, username: Option<&Username>) -> AuditEvent {
         let event = AuditEvent::new(self.now, EventKind::InvitationCreated);
         let code = code_hash.short();

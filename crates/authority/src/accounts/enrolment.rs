@@ -185,7 +185,7 @@ impl Accounts {
         }
     }
 
-    /// What the rule of enrolment says to a registration with or without a code.
+    /// How the rule of enrolment treats a registration with or without a code.
     fn invitation(&self, code: Option<&str>) -> Result<Option<CodeHash>, RegistrationError> {
         match (self.core.policy.enrolment, code) {
             (Enrolment::Closed, _) => Err(RegistrationError::Closed),
@@ -199,9 +199,10 @@ impl Accounts {
         }
     }
 
-    /// Whether `code` is of an invitation that works. It then registers one account, which an
-    /// administrator wishes for, so that counts against no allowance: others in the same network could
-    /// use it up. Nobody guesses 128 bits, and what is no such code asks the store nothing.
+    /// Whether `code` belongs to a working invitation. It then registers one account, which an
+    /// administrator wants, so it counts against no allowance: others in the same network could
+    /// have used that up. Nobody can guess 128 bits, and a text that cannot be a code is refused
+    /// without asking the store.
     async fn is_invited(&self, code: Option<&str>, now: UnixTime) -> Result<bool, StoreError> {
         let code = code.filter(|_| self.core.policy.enrolment != Enrolment::Closed);
         let Some(code) = code.and_then(|code| EnrolmentCode::parse(code).ok()) else {
@@ -228,7 +229,7 @@ impl Accounts {
         usable.then_some(()).ok_or(RegistrationError::CodeUnusable)
     }
 
-    /// Whether whoever has `code`, or none, may take the name. Nothing is used up.
+    /// Whether a client with `code`, or without one, may take the name. Nothing is used up.
     async fn admit_name(
         &self,
         username: &Username,
@@ -240,7 +241,7 @@ impl Accounts {
         }
         let Some(code) = code else { return Err(RegistrationError::NameReserved) };
         let invitation = self.core.ports.store.invitation(code).await?;
-        // Without an invitation that works, nobody learns anything about names.
+        // Without a working invitation, nobody learns which names are taken.
         let invitation = invitation.filter(|invitation| invitation.is_usable(now));
         let invited = invitation.ok_or(RegistrationError::CodeUnusable)?.username;
         match invited {

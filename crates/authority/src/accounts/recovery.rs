@@ -1,5 +1,5 @@
-//! Recovery: whoever has lost every key, or the password, of an account gets back into it with a
-//! one-time code that an administrator has made for that account.
+//! Recovery: a user who has lost every key of an account, or its password, gets back into it with a
+//! one-time code that an administrator has made for the account.
 //!
 //! The code stands for the administrator's word. So it is looked at before anything else, and until
 //! it is found to be good every answer is the same, whether there is such an account or not. The new
@@ -34,7 +34,7 @@ use crate::{
     ports::{AccountRecovery, LONGEST_TOKEN, NewSecret, RecoverError, RevokedBefore, StoreError},
 };
 
-/// Who wants to get back into which account.
+/// A request to recover an account.
 #[derive(Clone, Copy)]
 pub struct Recovery<'a> {
     /// Its username, id or fingerprint.
@@ -126,9 +126,9 @@ impl Accounts {
         Ok((recovered, password))
     }
 
-    /// The permission that the code gives. Nobody guesses 128 bits, so a right code counts against no
-    /// allowance: others in the same network could use it up. Wrong ones have one of their own, and what
-    /// is beyond it leaves no entry in the audit trail.
+    /// Checks the code. Nobody can guess 128 bits, so a right code counts against no allowance,
+    /// which others in the same network could have used up. Wrong codes have an allowance of their
+    /// own; beyond it they leave no entry in the audit trail.
     async fn permission(
         &self,
         recovery: &Recovery<'_>,
@@ -161,7 +161,7 @@ impl Accounts {
             Some(account) => self.core.ports.store.recovery(&account.username).await?,
             None => None,
         };
-        // What is no code, and what no code was made for, is compared all the same.
+        // A text that is no code, and an account without a code, go through the same comparison.
         let presented = RecoveryCode::parse(code).map_or([0; 32], |code| code.hash().0);
         let kept = made.as_ref().map_or([0xff; 32], |made| made.code_hash.0);
         let is_right: bool = presented.ct_eq(&kept).into();
@@ -169,9 +169,9 @@ impl Accounts {
         Ok(account.zip(made).and_then(|(account, made)| Permission::of(account, &made)))
     }
 
-    /// Possession: the proof must be by the key that is to log in, and for this very body. It takes no
-    /// place in the replay log, where others in the same network could have taken all: the code in the
-    /// body works once, and the URL is that of this account.
+    /// Possession: the proof must be by the new key, and for this body. It is not recorded in the
+    /// replay log, whose places others in the same network could have used up: it cannot be
+    /// replayed anyway, because the code in the body works once and the URL names this account.
     fn prove_recovery(
         &self,
         key: &RecoveryKey<'_>,
@@ -214,7 +214,8 @@ impl Accounts {
         if matches!(outcome, Ok(_) | Err(RecoverError::Store(_))) {
             self.core.credentials.forget_keys_of(account_id);
             if ends_tokens {
-                // Up to now: what was issued while the store did it is covered too.
+                // The clock is read again, so that tokens issued while the store worked are covered
+                // too.
                 let issued_at = self.core.now();
                 let before = RevokedBefore { issued_at, expires_at: issued_at + LONGEST_TOKEN };
                 self.tokens.revoked.end_account(account_id, before);
@@ -277,7 +278,7 @@ pub enum RecoveryError {
          with --revoke-others"
     )]
     LimitReached,
-    /// The account has no password, or this server takes none.
+    /// The account has no password, or this server accepts none.
     #[error("the account has no password: recover it with a key")]
     NoPassword,
     /// The proof is for another body.
@@ -286,7 +287,7 @@ pub enum RecoveryError {
     /// The proof of possession is refused.
     #[error(transparent)]
     Proof(#[from] ProofError),
-    /// There were too many wrong codes from that network; this is one, too.
+    /// There were too many wrong codes from this network, and this code is wrong as well.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
     /// The store failed.

@@ -59,7 +59,7 @@ pub struct Registration<'a> {
     pub address: IpAddr,
 }
 
-/// What came of a registration.
+/// The result of a registration.
 #[derive(Clone, Debug)]
 pub struct Registered {
     /// The new account's id.
@@ -71,7 +71,7 @@ pub struct Registered {
 }
 
 impl Registered {
-    /// Who has registered.
+    /// The new account.
     pub fn actor(&self) -> Actor {
         Actor {
             account_id: self.account_id,

@@ -54,7 +54,8 @@ pub enum RegistrationError {
 }
 
 impl RegistrationError {
-    /// Whether the audit trail should know: somebody tried to get in without being let in.
+    /// Whether the refusal belongs in the audit trail: somebody without permission tried to
+    /// register.
     pub(crate) const fn is_of_consequence(&self) -> bool {
         matches!(
             self,

@@ -2,11 +2,11 @@
 //!
 //! To read, any proof of the account suffices. To make, remove or rename a credential, a live
 //! credential of the account must itself have signed this request: its method, its URL and its
-//! body. Whoever got hold of less, such as a session key, a narrowed token, or a signature that
-//! serves any request, must not turn it into lasting access.
+//! body. A thief who got hold of less, such as a session key, a narrowed token, or a signature that
+//! serves any request, must not be able to turn it into lasting access.
 //!
 //! An operation on credentials takes a [`KeyChange`], which only [`Authority::step_up`] makes, so
-//! none can forget to ask.
+//! no operation can forget the check.
 
 use std::net::IpAddr;
 
@@ -32,7 +32,7 @@ use crate::{
 /// A request to change the credentials of an account, as it was sent and proven.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedRequest<'a> {
-    /// Who made it, and what the proof covers.
+    /// The principal, and what its proof covers.
     pub principal: &'a Principal,
     /// The bytes of its body.
     pub body: &'a [u8],
@@ -45,15 +45,15 @@ pub struct SignedRequest<'a> {
 
 /// Something that changes which credentials an account has, or what they are called.
 pub trait KeyOperation {
-    /// What it is called in the audit trail: "adding".
+    /// The word for it in the audit trail, such as "adding".
     const NAME: &'static str;
     /// What the signature must cover.
     const MUST_SIGN: MustSign;
     /// Whether it counts against the allowances of key changes in a day: what makes the database
     /// grow does.
     const COUNTS_BY_DAY: bool;
-    /// Whether it only takes something away. Such acts count against an allowance of the key that signs,
-    /// which nobody else can use up, and not against that of the account.
+    /// Whether it only removes something. Such an act counts against an allowance of the signing
+    /// key, which nobody else can use up, and not against the account's allowance.
     const WITHDRAWS: bool;
 
     /// The key that it is about.
@@ -132,7 +132,7 @@ impl Accounts {
             self.note_refused_change::<O>(&request, operation.key(), error, now);
         }
         let (author, approval) = decided?;
-        // Last, so that no refusal takes anything from the allowance of the day.
+        // Counted last, so that no refusal takes anything from the day's allowance.
         if O::COUNTS_BY_DAY {
             self.core.admit_key_change(author.account_id, request.address).await?;
         }
@@ -146,7 +146,7 @@ impl Accounts {
         now: UnixTime,
     ) -> Result<(Author, Option<Unspent<KeyApproval>>), StepUpError> {
         let Principal { account_id, issued_at: token_issued_at, .. } = *request.principal;
-        // First what costs nothing, so that a refusal takes nothing from the account's allowance.
+        // Free checks come first, so that a refusal takes nothing from the account's allowance.
         let key = check_proof(request.principal)?;
         check_target(request.principal.covers.target, O::MUST_SIGN)?;
         if request.approval.is_none() {
@@ -209,7 +209,7 @@ impl Accounts {
     }
 
     /// Somebody who may act for the account has tried to change its keys: its owner with the wrong
-    /// client, or a thief of something lesser than a key.
+    /// client, or a thief who has less than a key.
     fn note_refused_change<O: KeyOperation>(
         &self,
         request: &SignedRequest<'_>,
@@ -319,7 +319,7 @@ pub enum StepUpError {
 }
 
 impl StepUpError {
-    /// A short stable name of what the proof lacks, where that is what is wrong.
+    /// A short stable name of what the proof lacks, if the proof is the problem.
     pub const fn lack(&self) -> Option<&'static str> {
         match self {
             Self::BodyUnsigned => Some("body-unsigned"),

@@ -66,7 +66,7 @@ impl Core {
         self.take(|limits| &limits.account, LimitKey::Account(account)).await
     }
 
-    /// Counts an act that only takes something away, signed by a key.
+    /// Counts an act that only removes something, signed by a key.
     pub(crate) async fn admit_withdrawal(&self, key: Thumbprint) -> Result<(), RateLimited> {
         self.take(|limits| &limits.withdrawals, LimitKey::Key(key)).await
     }
@@ -87,7 +87,7 @@ impl Core {
         of_network
     }
 
-    /// Takes one from the allowance of `key`.
+    /// Counts one against the allowance of `key`.
     pub(crate) async fn take(
         &self,
         limit: impl Fn(&Limits) -> &RateLimit + Send,

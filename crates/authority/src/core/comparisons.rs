@@ -2,11 +2,12 @@
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Where those wait who make the server compare a signature with many keys, one after the other.
+/// The queue of requests whose signature must be compared with many keys. They run one after the
+/// other.
 ///
-/// All of them together take one processor at most, and who waits takes none: whatever strangers
-/// send, the queue of what can run stays short, and others are answered at once. Who names the key
-/// (`kid`), or has one only, never waits here.
+/// All of them together take at most one processor, and waiting takes none. So whatever strangers
+/// send, other requests are answered at once. A client that names the key (`kid`), or whose account
+/// has only one, never waits here.
 #[derive(Default)]
 pub(crate) struct Comparisons(Mutex<()>);
 
@@ -16,7 +17,8 @@ pub(crate) struct Turn<'a>(
 );
 
 impl Comparisons {
-    /// A turn to compare a signature with `keys` keys. What is done in it must not wait.
+    /// A turn to compare a signature with `keys` keys. Nothing that waits may be done during a
+    /// turn.
     pub(crate) async fn turn(&self, keys: usize) -> Turn<'_> {
         Turn(if keys > 1 { Some(self.0.lock().await) } else { None })
     }

@@ -40,7 +40,7 @@ pub(crate) struct CredentialCache {
     names: Cache<String, AccountId>,
     /// The keys that were live when they were read.
     keys: Cache<AccountId, Arc<[Thumbprint]>>,
-    /// Counts the changes. What was read from the store before a change is not kept after it.
+    /// Counts changes. A value that was read from the store before a change is not cached after it.
     changes: Mutex<u64>,
 }
 

@@ -27,7 +27,7 @@ pub struct PresentedDpop<'a> {
 }
 
 impl Core {
-    /// Verifies a proof by whatever key it carries, under the rules of the token endpoint.
+    /// Verifies a proof by the key that it carries, under the rules of the token endpoint.
     pub(crate) fn verify_proof(
         &self,
         presented: &PresentedDpop<'_>,
@@ -105,7 +105,7 @@ pub enum ProofError {
     /// It was used before.
     #[error("the proof was used before")]
     Replayed,
-    /// Whoever sends it holds its whole share of the replay log.
+    /// The sender's share of the replay log is used up.
     #[error(transparent)]
     ShareUsedUp(ReplayShareUsedUp),
     /// The replay log cannot tell.

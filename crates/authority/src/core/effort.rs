@@ -1,4 +1,4 @@
-//! What finding out who signed something may cost, and who pays for it.
+//! Bounds the cost of finding out which key has signed, and makes clients wait their turn for it.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ pub(crate) struct Effort<'a> {
 }
 
 impl<'a> Effort<'a> {
-    /// That of a login from `address`.
+    /// The payer of a login from `address`.
     pub(crate) fn new(core: &'a Core, address: IpAddr) -> Self {
         Self { core, address, budget: Verifications::default(), paid: 1 }
     }

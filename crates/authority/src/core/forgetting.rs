@@ -1,8 +1,8 @@
 //! Up to which moment things may be forgotten: not on the word of a clock that has just jumped.
 //!
-//! Whatever was forgotten because a clock was ahead would count again when the clock is right: a
-//! revoked token, a used assertion. So after a jump forward things end, where they are forgotten,
-//! as if the clock had not jumped, until it has [agreed](AGREEMENT) with the monotonic clock.
+//! A revoked token or a used assertion that was forgotten because the clock was ahead would count
+//! again once the clock is right. So after a jump forward, entries are removed as if the clock had
+//! not jumped, until it has [agreed](AGREEMENT) with the monotonic clock for long enough.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::{
     ports::{AuditStore, StoreError},
 };
 
-/// For how long a clock that has jumped must agree with the monotonic clock. Time daemons that made
-/// a mistake correct it within minutes, and what is kept for an hour longer costs next to nothing.
+/// For how long a clock that has jumped must agree with the monotonic clock. Time daemons correct a
+/// mistake within minutes, and to keep entries for an hour longer costs next to nothing.
 pub(crate) const AGREEMENT: Duration = Duration::from_hours(1);
 
 /// How far forgetting stays behind the clock.
@@ -36,9 +36,10 @@ struct Lag {
 }
 
 impl Forgetting {
-    /// From a start on. Nobody saw the clock before it, but the audit trail tells which time it has
-    /// shown: what has ended since then waits for an hour of agreement. Events of the last hour do
-    /// not count, since the clock may have been ahead already when they were written.
+    /// Starts watching. Nobody saw the clock before the start, but the audit trail tells which
+    /// times it has shown: entries that ended after those wait for an hour of agreement. Events of
+    /// the last hour do not count, because the clock may have been ahead already when they were
+    /// written.
     ///
     /// # Errors
     /// When the store fails.
@@ -58,7 +59,7 @@ impl Forgetting {
         Ok(Self { watch: ClockWatch::new(now, monotonic), lag })
     }
 
-    /// What has ended at this time may be forgotten. It is not after the present.
+    /// Entries that have ended at this time may be forgotten. It is not after the present.
     pub(crate) fn up_to(&self, clock: &dyn Clock) -> UnixTime {
         let mut lag = self.lag.lock();
         let (now, monotonic) = (clock.now(), clock.monotonic());

@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 
 use crate::model::audit::{AuditEvent, EventKind, Repeated};
 
-/// So many entries may wait. Each takes about 200 bytes.
+/// At most this many entries wait. Each takes about 200 bytes.
 const CAPACITY: usize = 65_536;
-/// With so many it is time to write them.
+/// When this many wait, they should be written.
 const MANY: usize = CAPACITY / 2;
 /// How many of them may be about one account. Beyond that, networks are not told apart.
 const SHARE: usize = 64;
@@ -30,7 +30,7 @@ struct Waiting {
     of_account: HashMap<AccountId, usize>,
 }
 
-/// What uses that are told together have in common.
+/// The key of uses that are counted in one entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Used {
     account_id: AccountId,
@@ -48,12 +48,12 @@ struct Use {
     times: u64,
 }
 
-/// What became of a use that was noted.
+/// The result of noting a use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Noted {
     /// It is counted.
     Counted,
-    /// So is it, and so many wait that they should be written now.
+    /// It waits to be written, and so many wait that they should be written now.
     TimeToWrite,
     /// There was no room.
     Dropped,
@@ -93,7 +93,7 @@ impl KeyUses {
         self.note(Used { account_id: actor.account_id, key, proof, network }, address, now)
     }
 
-    /// Takes all that waits, as events.
+    /// Takes all waiting entries, as events.
     pub(crate) fn take(&self) -> Vec<AuditEvent> {
         let Waiting { uses, .. } = std::mem::take(&mut *self.0.lock());
         uses.into_iter().map(|(used, of)| event(&used, of)).collect()

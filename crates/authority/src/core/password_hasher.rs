@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::{core::turns::Turns, model::limits::TurnLimits};
 
-/// What is kept of the password of an account that has none. It matches nothing.
+/// The stored value of an account without a password. It matches nothing.
 pub(crate) const NO_PASSWORD: &str = "!";
 
 /// A text that is wiped when it is dropped.
@@ -58,11 +58,11 @@ pub(crate) struct PasswordHasher {
     turns: Arc<Turns>,
     memory: Arc<Memory>,
     runs: Arc<AtomicU64>,
-    /// What the password of an account that is not there is compared with.
+    /// The value that a password is compared with if the account does not exist.
     nobody: Stored,
 }
 
-/// Who wants a password hashed, and when.
+/// The client that wants a password hashed, and the time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asker {
     /// The client's network.
@@ -90,7 +90,7 @@ impl Memory {
     }
 }
 
-/// A password to be hashed, and who waits for it.
+/// A password to be hashed, and the waiting caller.
 struct Job {
     at: Duration,
     password: Zeroizing<Vec<u8>>,
@@ -129,7 +129,7 @@ impl PasswordHasher {
         Ok(Stored { salt, hash }.to_text())
     }
 
-    /// Whether `password` is the one that `kept` was made of. Without such a text it costs as much.
+    /// Whether `kept` was made from `password`. Without `kept` it costs as much.
     pub(crate) async fn verify(
         &self,
         password: &[u8],
@@ -190,7 +190,7 @@ fn serve(jobs: &Mutex<Receiver<Job>>, memory: &Memory, runs: &AtomicU64) {
         // Not in the condition of a loop: the lock would be held while the hash is made.
         let job = jobs.lock().recv();
         let Ok(Job { at, password, salt, reply }) = job else { return };
-        // Whoever went away in the meantime wants no answer.
+        // A caller that has gone away needs no answer.
         if reply.is_closed() {
             continue;
         }
@@ -204,10 +204,10 @@ fn serve(jobs: &Mutex<Receiver<Job>>, memory: &Memory, runs: &AtomicU64) {
     }
 }
 
-/// Lets every other thread go first: a hash takes as long as hundreds of requests, and whoever logs
-/// in by password waits for it anyway.
+/// Lets every other thread go first: a hash takes as long as hundreds of requests, and a login by
+/// password has to wait for it anyway.
 fn yield_to_others() {
-    // On Linux alone the priority is that of the thread and not of the process.
+    // Only on Linux is the priority set for the thread and not for the process.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::debug!(%error, "passwords are hashed with the priority of everything else");
@@ -224,8 +224,8 @@ fn argon2id(password: &[u8], salt: &Salt, memory: &mut Vec<Block>) -> Result<Has
     let params = Params::new(MEMORY, TIME, LANES, Some(LENGTH));
     let params = params.map_err(|_| HashError::Failed)?;
     let missing = params.block_count().saturating_sub(memory.len());
-    // Where the system refuses, this request is refused, and the server goes on; for which something
-    // must be left over.
+    // If the system refuses the memory, this request is refused and the server goes on. So some
+    // memory must be left over.
     let mut left_over = Vec::<Block>::new();
     left_over.try_reserve_exact(LEFT_OVER).map_err(|_| HashError::NoMemory)?;
     memory.try_reserve_exact(missing).map_err(|_| HashError::NoMemory)?;
@@ -266,7 +266,7 @@ pub enum HashError {
     /// The system gives no memory for it, or the server has none to spare.
     #[error("this server has not the 64 MiB of memory that hashing a password takes")]
     NoMemory,
-    /// As many passwords of that client network wait as may.
+    /// The client network has as many waiting passwords as it may.
     #[error("as many passwords of this client network wait to be hashed as may; try again")]
     ShareUsedUp,
 }

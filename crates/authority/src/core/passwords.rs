@@ -10,7 +10,7 @@ use crate::core::{
 };
 
 impl Core {
-    /// A new password, a UUIDv4, and what is kept of it.
+    /// A new password, a UUIDv4, and its hash.
     pub(crate) async fn make_password(
         &self,
         address: IpAddr,

@@ -11,14 +11,15 @@ use tokio::sync::Notify;
 
 use crate::model::audit::{AuditEvent, Budget, EventKind, Likeness};
 
-/// More waiting events than this, of refusals, of tries and of others each, are dropped, and counted.
+/// At most this many refusals, this many tries and this many other events wait. More are dropped,
+/// and counted.
 const CAPACITY: usize = 4096;
-/// How many of the refusals of one kind that wait may be about one account, or about none: no kind
-/// pushes out another.
+/// How many waiting refusals of one kind may be about one account, or about none. No kind pushes
+/// out another.
 const SHARE: usize = CAPACITY / 64;
 
-/// Events that wait to be written. Noting one never waits and never fails; a flood of refusals
-/// costs bounded memory, delays nobody, and pushes out nothing about others.
+/// Events that wait to be written. Noting one never waits and never fails. A flood of refusals
+/// costs bounded memory, delays nobody, and pushes out no events about others.
 #[derive(Default)]
 pub(crate) struct PendingEvents {
     waiting: Mutex<Waiting>,
@@ -28,16 +29,16 @@ pub(crate) struct PendingEvents {
 
 #[derive(Default)]
 struct Waiting {
-    /// What is no refusal: clients add to it by what they have proven.
+    /// Events that are no refusals. Only clients that have proven something add to them.
     others: Vec<AuditEvent>,
     refusals: Folded,
-    /// What anybody can cause who has proven nothing; so it takes no place of the refusals.
+    /// Events that anybody can cause without proving anything. They take no places of the refusals.
     tries: Folded,
-    /// What was dropped since the last time, and whom it was about while that was one account.
+    /// How many events were dropped since the last time, and their account if it was only one.
     dropped: Option<AuditEvent>,
 }
 
-/// Events of which one tells those that are alike.
+/// Events in which like events are counted together.
 #[derive(Default)]
 struct Folded {
     events: Vec<AuditEvent>,
@@ -61,7 +62,7 @@ impl PendingEvents {
         self.arrived.notify_one();
     }
 
-    /// Wakes whoever waits for something to be noted.
+    /// Wakes the task that writes the events.
     pub(crate) fn wake(&self) {
         self.arrived.notify_one();
     }
@@ -71,7 +72,7 @@ impl PendingEvents {
         self.arrived.notified().await;
     }
 
-    /// Takes everything that waits, and what says that there was more.
+    /// Takes all waiting events, and an event that says how many were dropped.
     pub(crate) fn take(&self) -> Vec<AuditEvent> {
         let Waiting { mut others, refusals, tries, dropped } =
             std::mem::take(&mut *self.waiting.lock());

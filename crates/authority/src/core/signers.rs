@@ -62,8 +62,8 @@ impl Core {
         Ok(live)
     }
 
-    /// Notes that a key of an account has signed a request that was accepted. One that the account
-    /// only claimed is its own by that, unless another was faster.
+    /// Notes that a key of an account has signed an accepted request. If the account only claimed
+    /// the key, it now has it as a credential, unless another account was faster.
     pub async fn key_used(&self, id: AccountId, thumbprint: &Thumbprint, now: UnixTime) {
         let store = &*self.ports.store;
         let Ok(known) = self.credentials.get(thumbprint, store).await else { return };
@@ -97,8 +97,9 @@ impl Core {
         self.credentials.account_id(&name, &*self.ports.store).await
     }
 
-    /// Whether JWTs count that the key signed itself: where it is good enough for everything, or where
-    /// its account came by sealed registration, which takes keys for that alone.
+    /// Whether JWTs signed by the key itself are accepted: if the key is good enough for
+    /// everything, or if its account came by sealed registration, which accepts some keys only for
+    /// this use.
     fn may_sign_jwts(&self, known: &KnownCredential) -> bool {
         let key = &known.credential.public_key;
         let by_seal = || key.meets(&self.policy.sealed_keys()).is_ok();

@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 
 use crate::model::limits::TurnLimits;
 
-/// Lets a few at once do something costly, and the others wait for their turn.
+/// Lets a few clients at once do something costly, while the others wait for their turn.
 ///
-/// Client networks take turns: whoever sends a hundred requests waits for his hundred, and the next
-/// network only for the one that is under way. Each network has a share of the places to wait in,
-/// and whoever goes away gives his place back at once.
+/// Client networks take turns: a network that sends a hundred requests waits for its own hundred,
+/// and the next network only for the one under way. Each network has a share of the places to wait
+/// in. A client that goes away gives its place back at once.
 #[derive(Debug)]
 pub(crate) struct Turns {
     places: Arc<Shares<ClientNetwork>>,
@@ -93,7 +93,7 @@ impl State {
         Some((number, turn))
     }
 
-    /// A turn has ended: that of the next network begins.
+    /// A turn has ended: the next network's turn begins.
     fn pass_on(&mut self) {
         while let Some(network) = self.order.pop_front() {
             let Some(queue) = self.waiting.get_mut(&network) else { continue };
@@ -126,7 +126,7 @@ impl Drop for Turn {
     }
 }
 
-/// Somebody who waits, and who may go away.
+/// A waiting client, which may go away.
 struct Waiting<'a> {
     turns: &'a Turns,
     network: ClientNetwork,

@@ -1,10 +1,10 @@
-//! Sealed registration: who was invited sends the one-time password and a public key, sealed for
+//! Sealed registration: an invited client sends the one-time password and a public key, sealed for
 //! the server.
 //!
-//! The seal authenticates nothing. Whoever has seen a sealed registration could alter it bit by bit
-//! and learn from the answers what is in it, if the answers told apart what opens from what does
-//! not. So whatever is wrong before the invitation is known to be good is one refusal, and costs
-//! the same: what does not open is looked up all the same.
+//! The seal authenticates nothing. Somebody who has seen a sealed registration could alter it bit
+//! by bit and learn its content from the answers, if these told apart texts that open from texts
+//! that do not. So everything that can be wrong before the invitation is known to be valid gets the
+//! same refusal at the same cost: an invitation is looked up even for a text that does not open.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -40,7 +40,7 @@ use crate::{
 /// The members of what is sealed.
 const MEMBERS: [&str; 3] = ["student_id", "passwd", "public_key"];
 
-/// How long whoever tries a name waits that very many guess at.
+/// How long a client waits that tries a name at which very many guess.
 const MANY_GUESSES: Duration = Duration::from_secs(1);
 
 /// Sealed registration.
@@ -60,18 +60,18 @@ pub struct SealedRegistration<'a> {
     pub address: IpAddr,
 }
 
-/// What came of a sealed registration.
+/// The result of a sealed registration.
 #[derive(Clone, Debug)]
 pub struct SealedRegistered {
     /// The new account's id.
     pub account_id: AccountId,
     /// Its key.
     pub thumbprint: Thumbprint,
-    /// Its other name: that of the key's text as it was sent.
+    /// Its other name: the fingerprint of the key's text as it was sent.
     pub fingerprint: Fingerprint,
 }
 
-/// What a client has sealed, or stands in for it.
+/// The content that a client has sealed, or a stand-in for it.
 struct Opened {
     is_real: bool,
     name: Zeroizing<String>,
@@ -94,16 +94,16 @@ impl Gradecoin {
         Ok(self.registration_key().await?.public_pem())
     }
 
-    /// Registers an account for whoever was invited with a one-time password.
+    /// Registers an account for a user who was invited with a one-time password.
     ///
-    /// The password stands for the person. That the key is theirs it does not prove, so until the
-    /// key has signed something, whoever registers it with a proof takes it over.
+    /// The password proves who the user is, but not that the key is theirs. So until the key has
+    /// signed something, anybody who registers it with a proof takes it over.
     ///
     /// # Errors
     /// The first rule that does not hold; the password is not used up then. Failed attempts, and
     /// only these, count against the allowances of the client's network, and of the name that was
-    /// tried from there. So whoever guesses at a name shuts nobody out who comes from elsewhere; many
-    /// guesses from many networks only make everybody who tries that name wait a moment.
+    /// tried from there. So somebody who guesses at a name shuts out nobody from another network.
+    /// Many guesses from many networks only make everybody who tries that name wait a moment.
     pub async fn register_sealed(
         &self,
         registration: SealedRegistration<'_>,
@@ -211,7 +211,7 @@ impl Gradecoin {
         }
     }
 
-    /// The key of a PEM text. No other form will do: its fingerprint is that of the text.
+    /// The key of a PEM text. No other form will do, because the fingerprint is made from the text.
     fn pem_key(&self, text: &str) -> Result<PublicKey, KeyError> {
         pem::decode(text.trim_ascii())?;
         PublicKey::parse(text, &self.core.policy.sealed_keys())

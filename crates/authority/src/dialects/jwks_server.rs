@@ -117,8 +117,8 @@ impl JwksServer {
         Ok(password)
     }
 
-    /// Counts an attempt to log in with a password: at most ten in any one second for each client
-    /// network. What is returned is kept until the attempt is answered.
+    /// Counts an attempt to log in with a password: at most ten within any one second for each
+    /// client network. The result must be held until the attempt is answered.
     ///
     /// # Errors
     /// When there were too many.
@@ -135,9 +135,9 @@ impl JwksServer {
 
     /// Exchanges a password for a token, and says whose it is. [`Self::admit_password`] comes before it.
     ///
-    /// Whoever gives a wrong password or a name that nobody has gets one answer after one hash. A
-    /// proof is verified first, because a client that lacks a nonce must be told so before it
-    /// costs a hash, and used up last.
+    /// A wrong password and an unknown name get the same answer, after one hash. A proof is
+    /// verified first, because a client without a nonce must be told so before it costs a hash; the
+    /// proof is used up last.
     ///
     /// # Errors
     /// The first rule that does not hold.
@@ -181,7 +181,7 @@ impl JwksServer {
         self.core.passwords.runs()
     }
 
-    /// Whose password it is, and what is kept of it.
+    /// The account, and the stored hash of its password.
     async fn check_password(
         &self,
         request: &PasswordRequest<'_>,

@@ -26,7 +26,7 @@ pub enum SigningKeyError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Rotated too often: verifiers would not take so many keys.
+    /// Rotated too often: verifiers would not accept so many keys.
     #[error(
         "{published} keys are published, and {limit} are the limit: rotate again when the tokens of \
          the retired ones have ended, or withdraw them all"

@@ -49,8 +49,8 @@ impl From<&LoadedKey> for Signer {
 }
 
 impl Schedule {
-    /// Whether `key` is one of its keys. Those of an algorithm that was chosen before are nobody's:
-    /// they sign no more.
+    /// Whether `key` is one of its keys. Keys of an algorithm that was configured earlier belong to
+    /// no schedule: they sign no more.
     pub(super) fn has(&self, key: &LoadedKey) -> bool {
         key.signs == self.signs && key.algorithm == self.lives.algorithm
     }
@@ -74,8 +74,8 @@ impl Schedule {
         last_gone(loaded, now, |key| self.has(key))
     }
 
-    /// Until when its keys sign one after the other, from `now` on. A key that begins only later does
-    /// not count: it was made while the clock was ahead.
+    /// Until when its keys sign without a gap, from `now` on. A key that begins only after a gap
+    /// does not count: it was made while the clock was ahead.
     pub(super) fn signed_until(&self, keys: &[LoadedKey], now: UnixTime) -> UnixTime {
         // They come by time of activation.
         let lives = keys.iter().filter(|key| self.has(key)).map(|key| key.life);
@@ -110,8 +110,9 @@ pub(super) fn life_that_ended(schedule: &KeySchedule, now: UnixTime) -> KeyLife 
     life(schedule, start, start)
 }
 
-/// Those of `keys` that are published at `now`. When the time of all is over, the last one for access
-/// tokens stays until there is another: an empty JWK Set would look as if all had been withdrawn.
+/// The keys in `keys` that are published at `now`. If all have expired, the last one for access
+/// tokens stays until there is another: an empty JWK Set would look as if all keys had been
+/// withdrawn.
 pub(super) fn published(keys: &[LoadedKey], now: UnixTime) -> impl Iterator<Item = &LoadedKey> {
     let is_live = move |key: &LoadedKey| key.life.state(now) != KeyState::Gone;
     let none = !keys.iter().any(is_live);
@@ -120,8 +121,8 @@ pub(super) fn published(keys: &[LoadedKey], now: UnixTime) -> impl Iterator<Item
     keys.iter().filter(move |key| is_live(key)).chain(last)
 }
 
-/// The JWK Set of those of `keys` that are published at `now`. RSA keys come first: there are
-/// verifiers of RS256 that go through a set without a look at `kid`, and give up at the first key of
+/// The JWK Set of the keys in `keys` that are published at `now`. RSA keys come first: some
+/// verifiers of RS256 go through a set without looking at `kid`, and give up at the first key of
 /// another type.
 pub(super) fn jwk_set(keys: &[LoadedKey], now: UnixTime) -> Value {
     let mut published: Vec<_> = published(keys, now).collect();

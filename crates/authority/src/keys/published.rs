@@ -10,7 +10,7 @@ use crate::keys::loaded::{LoadedKey, jwk_set};
 pub struct PublishedKeys {
     /// The JWK Set (RFC 7517 §5) in JSON.
     pub json: String,
-    /// An entity tag (RFC 9110 §8.8.3), quotes included: another text has another one.
+    /// An entity tag (RFC 9110 §8.8.3), quotes included. Different texts have different tags.
     pub tag: String,
     of: Arc<Vec<LoadedKey>>,
     from: UnixTime,
@@ -19,7 +19,7 @@ pub struct PublishedKeys {
 }
 
 impl PublishedKeys {
-    /// Those of `loaded` that are published at `now`.
+    /// The keys in `loaded` that are published at `now`.
     pub(crate) fn new(loaded: Arc<Vec<LoadedKey>>, now: UnixTime) -> Self {
         let json = jwk_set(&loaded, now).to_string();
         let tag = format!("\"{}\"", base64url::encode(&sha256(&[json.as_bytes()])));
@@ -28,7 +28,7 @@ impl PublishedKeys {
         Self { json, tag, of: loaded, from: now, until }
     }
 
-    /// Whether they are still those of `loaded` at `now`.
+    /// Whether they are still the published keys in `loaded` at `now`.
     pub(crate) fn are_current(&self, loaded: &Arc<Vec<LoadedKey>>, now: UnixTime) -> bool {
         Arc::ptr_eq(&self.of, loaded) && (self.from..self.until).contains(&now)
     }

@@ -1,6 +1,6 @@
 //! The key of sealed registrations: one RSA key pair of the server, made once, sealed at rest. It
-//! opens what clients seal for it, and authenticates the one-time passwords of invitations, of
-//! which nothing is stored but that. Both outlive a change of the master key.
+//! opens the texts that clients seal for it. It is also the key of the MACs that are stored in
+//! place of the one-time passwords of invitations. Both outlive a change of the master key.
 
 use countersign_protocol::{
     digest::sha256,
@@ -61,12 +61,12 @@ impl RegistrationKey {
         &self.public_pem
     }
 
-    /// What is stored of an invitation that names `username` and is used with `password`.
+    /// The value that is stored of an invitation for `username` with `password`.
     pub fn password_hash(&self, username: &Username, password: &OneTimePassword) -> CodeHash {
         self.hash(&username.folded(), password.reveal())
     }
 
-    /// The same, of whatever a client says they are.
+    /// The same, for the name and password that a client sends.
     pub(crate) fn hash(&self, folded_name: &str, password: &str) -> CodeHash {
         CodeHash(self.passwords.mac(&[folded_name.as_bytes(), password.as_bytes()]))
     }

@@ -90,7 +90,8 @@ impl Rekey<'_> {
     }
 }
 
-/// What only the master key opens. Accounts, their keys and their passwords are not among it.
+/// The parts that only the master key opens. Accounts, their keys and their passwords are not among
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultContents {
     /// How many signing keys.

@@ -23,8 +23,8 @@ impl SigningKeys {
     /// die.
     ///
     /// # Errors
-    /// When as many keys as may be are published, a key cannot be made or the store fails; then
-    /// nothing has changed.
+    /// When the greatest number of keys is already published, a key cannot be made, or the store
+    /// fails. Then nothing has changed.
     pub async fn rotate(
         &self,
         withdraw: bool,
@@ -82,7 +82,7 @@ impl SigningKeys {
         self.read().await
     }
 
-    /// What becomes of the keys of one schedule when they are rotated.
+    /// The changes to the keys of one schedule when they are rotated.
     async fn rotated<'a>(
         &self,
         keys: impl Iterator<Item = &'a LoadedKey>,

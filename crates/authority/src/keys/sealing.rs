@@ -13,7 +13,7 @@ use crate::{
     model::key_life::{KeyLife, SealedSigningKey},
 };
 
-/// What the vault calls their key.
+/// The name of their key in the vault.
 pub(super) const PURPOSE: &str = "signing keys";
 
 /// Opens `sealed` with the old vault and seals it for the new one.
@@ -66,8 +66,9 @@ pub(super) fn open(
     })
 }
 
-/// What binds a ciphertext to its row: neither key nor life can be exchanged in the database. What it
-/// signs is not in it: a key that is moved from one to the other signs for the same server still.
+/// Binds a ciphertext to its row, so that neither key nor life can be exchanged in the database.
+/// The kind of tokens that the key signs is not bound: a key that is moved from one table to the
+/// other still signs for the same server.
 fn identity(kid: Thumbprint, algorithm: Algorithm, life: KeyLife) -> Vec<u8> {
     let mut identity = b"countersign signing key\0".to_vec();
     identity.extend_from_slice(kid.as_bytes());

@@ -20,7 +20,7 @@ pub struct MasterKey(Form);
 
 /// A shorter passphrase can be guessed, although Argon2id makes each guess dear.
 const MIN_PASSPHRASE_CHARS: usize = 20;
-/// A passphrase of fewer different characters is one that somebody has padded.
+/// A passphrase with fewer different characters was only padded.
 const MIN_DIFFERENT_CHARS: usize = 8;
 
 enum Form {

@@ -25,7 +25,7 @@ use crate::{
     ports::{RecordLoginError, StoreError},
 };
 
-/// What a client presents to authenticate itself to an endpoint (RFC 7523 §2.2).
+/// The assertion by which a client authenticates itself to an endpoint (RFC 7523 §2.2).
 #[derive(Clone, Copy, Debug)]
 pub struct CallerAuthentication<'a> {
     /// `client_assertion`.
@@ -137,9 +137,9 @@ impl Login {
     }
 
     /// The credentials that can have signed: the one that `kid` names, or else `likely` if it
-    /// belongs to the account, or else all live ones of the account, those that were used last
-    /// first. A revoked one that is named is among them, since its use is worth an entry in the
-    /// audit trail.
+    /// belongs to the account, or else all live credentials of the account, the most recently used
+    /// first. A revoked credential that `kid` names is included, because its use is worth an entry
+    /// in the audit trail.
     async fn candidates(
         &self,
         presented: &PresentedAssertion<'_>,
@@ -160,7 +160,7 @@ impl Login {
         let Some(id) = self.core.account_id_of(subject).await? else { return Ok(Vec::new()) };
         let mut all = self.core.live_keys(id).await?;
         if let Some(named) = named {
-            // None that the account has proven, so it can only be one that it claims.
+            // No proven credential of the account, so it can only be a claimed one.
             all.retain(|known| known.credential.thumbprint() == named);
         }
         Ok(all)
@@ -204,7 +204,7 @@ pub enum CallerError {
     /// It is not a JWT.
     #[error(transparent)]
     Format(#[from] JwsError),
-    /// The key that it names is the account's, but is not let in any more.
+    /// The key that it names is a revoked key of the account.
     #[error("the key that it names is not accepted here any more: {0}")]
     Key(#[from] KeyError),
     /// There were too many attempts.

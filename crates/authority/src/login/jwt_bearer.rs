@@ -269,8 +269,8 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// What the audit trail calls it, if it is of consequence: the assertion was good, so either
-    /// its owner or a thief stands before the door.
+    /// The event for the audit trail, if the refusal is of consequence: the assertion was valid, so
+    /// its sender is the owner or a thief.
     const fn event_kind(&self) -> Option<EventKind> {
         match self {
             Self::AssertionReplayed | Self::Proof(ProofError::Replayed) => {

@@ -20,7 +20,7 @@ pub struct AuditEvent {
     pub address: Option<IpAddr>,
     /// A few words more: a reason, a label. Never a secret.
     pub detail: Option<String>,
-    /// Set where this stands for more than one refusal, or use of a key: this is the first of them.
+    /// Set if this entry counts several refusals or uses of a key; the entry has the first of them.
     pub repeated: Option<Repeated>,
 }
 
@@ -63,14 +63,14 @@ impl AuditEvent {
         }
     }
 
-    /// The same, with what happened again at `last_at`, `times` times.
+    /// The same, for an event that happened `times` times, the last time at `last_at`.
     pub fn again(&mut self, times: u64, last_at: UnixTime) {
         let times = self.times().saturating_add(times);
         self.repeated = Some(Repeated { times, last_at: last_at.max(self.last_at()) });
     }
 
-    /// What one entry may tell together with this: refusals of one kind, of one account and key, by
-    /// one client network, for one reason.
+    /// Equal for events that one entry counts together: refusals of one kind, of one account and
+    /// key, by one client network, for one reason.
     pub(crate) fn likeness(&self) -> Likeness {
         Likeness {
             kind: self.kind,
@@ -81,9 +81,9 @@ impl AuditEvent {
         }
     }
 
-    /// The key concerned, where the server knows it. In a refused change of keys it is whatever the
-    /// request names: were entries told apart by that, whoever is refused could fill the trail with
-    /// made-up keys. Such an entry has the key that was named first.
+    /// The key concerned, if the server knows it. A refused change of keys may name any key, so
+    /// entries are not told apart by that key: otherwise a client could fill the trail with made-up
+    /// keys. Such an entry has the key that was named first.
     pub fn known_key(&self) -> Option<Thumbprint> {
         self.thumbprint.filter(|_| self.kind != EventKind::KeyChangeRefused)
     }
@@ -118,7 +118,7 @@ impl AuditEvent {
     }
 }
 
-/// What refusals that are told together have in common.
+/// The key of refusals that are counted in one entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Likeness {
     kind: EventKind,
@@ -131,25 +131,25 @@ pub(crate) struct Likeness {
 /// Evidence and noise do not share: what of the audit trail an event may push out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
-    /// What changed an account, a key or the server. Only age removes it.
+    /// Changes of an account, a key or the server. Only age removes them.
     Changes,
-    /// What logging in and out adds: logins, and tokens that were ended. There is a bound, of which
-    /// each account has its share for each kind.
+    /// Logins, and tokens that were ended. Their number has a bound, and each account has a share
+    /// of it for each kind.
     Logins,
-    /// What was refused to whoever has something genuine: a key, a token, an assertion. It is told
-    /// together where it is alike, and has a bound of its own, of which each account has its share for
-    /// each kind.
+    /// Refusals of clients that have something genuine: a key, a token, an assertion. Like refusals
+    /// are counted in one entry. They have a bound of their own, and each account has a share of it
+    /// for each kind.
     Refusals,
-    /// What was refused to whoever has proven nothing: anybody can cause it, about any account. It is
-    /// told together where it is alike, and has a bound of its own, like [`Self::Refusals`].
+    /// Refusals of clients that have proven nothing: anybody can cause them, about any account.
+    /// Like [`Self::Refusals`] they are counted together and have a bound of their own.
     Tries,
-    /// What keys were used for. It is told together where it is alike, and has a bound of its own, of
-    /// which each account has its share.
+    /// Uses of keys. Like uses are counted in one entry. They have a bound of their own, and each
+    /// account has a share of it.
     Uses,
 }
 
 impl Budget {
-    /// For how long what is alike is told by one entry; none where each has its own.
+    /// For how long like events are counted in one entry; none if each has its own entry.
     pub const fn told_together_for(self) -> Option<Duration> {
         match self {
             Self::Changes | Self::Logins => None,
@@ -166,13 +166,13 @@ pub struct RecordedEvent {
     pub id: u64,
     /// The event.
     pub event: AuditEvent,
-    /// What its account calls the key now.
+    /// The present name of the key.
     pub label: Option<String>,
-    /// The administrator who did it, and why; none for what others did.
+    /// The administrator who did it, and why; none for events by others.
     pub by: Option<Administrator>,
 }
 
-/// Who acts on the database itself.
+/// The administrator who acts on the database directly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Administrator {
     /// The name that was given, and the user of the system: `erika (uid 0)`.
@@ -309,7 +309,7 @@ impl EventKind {
 }
 
 impl EventKind {
-    /// What the schedule of signing keys does by itself.
+    /// Events that the schedule of signing keys causes by itself.
     pub const OF_SCHEDULE: [Self; 2] = [Self::SigningKeyCreated, Self::SigningKeyRemoved];
 }
 

@@ -17,8 +17,8 @@ pub struct Credential {
     pub public_key: PublicKey,
     /// The owner's name for it, such as the device.
     pub label: Label,
-    /// The credential that let it in; none if it came with the registration, or by the account's
-    /// password, or before this was written down.
+    /// The credential that added it. None if it came with the registration or by the account's
+    /// password, or was added before this was recorded.
     pub added_by: Option<Thumbprint>,
     /// When it was registered.
     pub created_at: UnixTime,

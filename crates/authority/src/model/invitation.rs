@@ -13,7 +13,7 @@ use crate::model::account::Username;
 pub struct Invitation {
     /// The hash of the code; the code itself is kept nowhere.
     pub code_hash: CodeHash,
-    /// What its code does.
+    /// The use of its code.
     pub purpose: Purpose,
     /// The only username that may use it; `None` leaves the choice to the invited.
     pub username: Option<Username>,
@@ -34,7 +34,7 @@ impl Invitation {
     }
 }
 
-/// What the code of an invitation does.
+/// The use of an invitation's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// It registers an account.
@@ -46,7 +46,8 @@ pub enum Purpose {
     },
 }
 
-/// SHA-256 of a one-time code, or the keyed hash of a one-time password: what is stored, and what names the invitation to an administrator.
+/// SHA-256 of a one-time code, or the keyed hash of a one-time password. It is stored in their
+/// place, and names the invitation to an administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CodeHash(pub [u8; 32]);
 
@@ -65,7 +66,7 @@ impl CodeHash {
 /// asking the store.
 struct CodeForm {
     prefix: &'static str,
-    /// Makes the checksum that of this kind of code.
+    /// Makes the checksum specific to this kind of code.
     kind: &'static [u8],
 }
 
@@ -124,7 +125,7 @@ macro_rules! one_time_code {
                 &self.0
             }
 
-            /// What is stored of it.
+            /// The stored hash of the code.
             pub fn hash(&self) -> CodeHash {
                 CodeHash(sha256(&[self.0.as_bytes()]))
             }
@@ -148,7 +149,7 @@ one_time_code! {
 pub struct OneTimePassword(Zeroizing<String>);
 
 impl OneTimePassword {
-    /// What fresh ones are made of: letters and digits that are not mistaken for each other.
+    /// The characters of new codes: letters and digits that are not easily confused.
     const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
     /// A fresh one: 15 characters, 75 random bits.
@@ -159,7 +160,7 @@ impl OneTimePassword {
         Self(Zeroizing::new(characters.collect()))
     }
 
-    /// One that somebody else has made.
+    /// A password from somebody else.
     ///
     /// # Errors
     /// When it is too short or too long, holds a control character, or begins or ends with a space.

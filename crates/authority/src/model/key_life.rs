@@ -60,7 +60,7 @@ pub struct KeyLife {
     pub created_at: UnixTime,
     /// From then on it signs.
     pub active_from: UnixTime,
-    /// From then on it signs no more, but what it signed still verifies.
+    /// From then on it signs no more, but its signatures still verify.
     pub retired_from: UnixTime,
     /// From then on it is gone from the JWKS.
     pub expires_at: UnixTime,
@@ -73,7 +73,7 @@ pub enum KeyState {
     Next,
     /// Signs.
     Active,
-    /// Published so that what it signed still verifies.
+    /// Published so that its signatures still verify.
     Retired,
     /// No longer published.
     Gone,
@@ -109,7 +109,7 @@ impl KeyLife {
 /// The life of signing keys: next → active → retired → gone.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySchedule {
-    /// What access tokens are signed with.
+    /// The algorithm of access tokens.
     pub algorithm: Algorithm,
     /// How long a key signs.
     pub active: Duration,
@@ -130,7 +130,8 @@ impl Default for KeySchedule {
     }
 }
 
-/// A schedule, and whether the key that expired last is kept to sign what is born expired.
+/// A schedule, and whether the last expired key is kept to sign tokens that are expired from the
+/// beginning.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     /// What the keys sign.

@@ -25,7 +25,7 @@ pub enum LimitKey {
     Account(AccountId),
     /// A key that has signed.
     Key(Thumbprint),
-    /// A name that may be nobody's, by its SHA-256.
+    /// A name that may not exist, by its SHA-256.
     Name([u8; 32]),
 }
 
@@ -47,15 +47,16 @@ impl fmt::Display for RateLimited {
 pub struct Retention {
     /// Older events go.
     pub max_age: Duration,
-    /// When there are more logins than this, the oldest of whoever has the most of one kind go.
-    /// Changes go by age alone.
+    /// When there are more logins than this, the oldest of the accounts with the most of one kind
+    /// are removed. Changes are removed by age alone.
     pub max_events: u64,
-    /// When there are more entries of refusals than this, the oldest of whoever has the most of one
-    /// kind go; and likewise of tries of those who have proven nothing, which are counted apart. Where
-    /// there are more accounts and kinds than this, each keeps its newest entry, and of these the oldest
-    /// go.
+    /// When there are more entries of refusals than this, the oldest of the accounts with the most
+    /// of one kind are removed. Tries of clients that have proven nothing have the same limit and
+    /// are counted apart. If there are more accounts and kinds than this, each keeps its newest
+    /// entry, and the oldest of these are removed.
     pub max_refusals: u64,
-    /// When there are more entries of uses of keys than this, the oldest of whoever has the most go.
+    /// When there are more entries of uses of keys than this, the oldest of the accounts with the
+    /// most are removed.
     pub max_uses: u64,
 }
 
@@ -64,7 +65,7 @@ pub struct Retention {
 pub struct TurnLimits {
     /// How many do it at once.
     pub at_once: usize,
-    /// How many wait for their turn, of all clients; more are turned away at once.
+    /// How many may wait for their turn, of all clients together. More are refused at once.
     pub waiting: usize,
     /// How many one client network may have of both together.
     pub each: usize,

@@ -1,8 +1,8 @@
-//! Names that nobody may take without having been given them.
+//! Names that need an invitation.
 //!
 //! Programs behind a proxy see a username and little else. Some have a user `admin` of their own,
 //! and some take a name with an `@` for an e-mail address that somebody has checked. So these names
-//! are free only for whoever has an invitation for that very name.
+//! are only for people with an invitation for that very name.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -64,7 +64,7 @@ impl NamePolicy {
         &USUALLY_RESERVED
     }
 
-    /// Whether whoever comes first may have the name.
+    /// Whether the name needs no invitation.
     pub fn is_free(&self, username: &Username) -> bool {
         let is_free_email = !username.looks_like_email() || self.emails == EmailNames::Open;
         is_free_email && !self.reserved.contains(&skeleton(username.as_str()))
@@ -77,7 +77,7 @@ impl Default for NamePolicy {
     }
 }
 
-/// What is left of a name for somebody who looks at it fleetingly: lower case, no separators.
+/// The name as it looks at a glance: lower case, without separators.
 fn skeleton(name: &str) -> String {
     let kept = name.chars().filter(|c| !matches!(c, '.' | '_' | '-' | '+'));
     kept.map(|c| c.to_ascii_lowercase()).collect()
@@ -86,9 +86,9 @@ fn skeleton(name: &str) -> String {
 /// Who may have a name with an `@`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmailNames {
-    /// Whoever comes first. The name proves no address.
+    /// Anybody. The name proves no address.
     Open,
-    /// Whoever was invited under that name.
+    /// Only people who were invited under that name.
     Invited,
 }
 

@@ -115,15 +115,15 @@ impl Policy {
         self.origin.origin()
     }
 
-    /// Whether `key` is good enough for everything. One that is not was registered under another
-    /// policy, and is good for nothing; or for mutual challenge and response, and is good for that
-    /// alone.
+    /// Whether `key` is good enough for everything. A key that is not was registered under another
+    /// policy and cannot be used, or was registered for mutual challenge and response and can be
+    /// used only for that.
     pub fn admits(&self, key: &PublicKey) -> bool {
         key.meets(&self.keys).is_ok()
     }
 
-    /// Which keys sealed registration takes. The accounts that came by it sign JWTs of their own with
-    /// them; for everything else [`Self::keys`] decides.
+    /// Which keys sealed registration accepts. Accounts that came by it sign their own JWTs with
+    /// these keys; for everything else [`Self::keys`] decides.
     pub fn sealed_keys(&self) -> KeyPolicy {
         self.keys.clone().by_whole_bytes()
     }
@@ -137,9 +137,9 @@ impl Policy {
 /// How accounts come to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enrolment {
-    /// Whoever asks gets one.
+    /// Anybody may register.
     Open,
-    /// Whoever has a one-time code from an administrator.
+    /// Only people with a one-time code from an administrator.
     Invited,
     /// Nobody.
     Closed,
@@ -213,13 +213,14 @@ pub struct PasswordPolicy {
     pub rate_limit: bool,
     /// The lives of the RS256 keys that sign the tokens. No token outlives its key.
     pub signing_keys: KeySchedule,
-    /// How many passwords may be hashed at once, each in 64 MiB, and wait for it. With none at once
-    /// the server has not the memory, and says so to whoever brings a password.
+    /// How many passwords may be hashed at once, each in 64 MiB, and how many may wait for it. If
+    /// none may be hashed, the server lacks the memory, and a login by password is told so.
     pub turns: TurnLimits,
 }
 
 impl Default for PasswordPolicy {
-    /// A key is good for an hour: it signs for half of it, and what it signed verifies till the end.
+    /// A key lives for an hour: it signs for the first half, and its signatures verify until the
+    /// end.
     fn default() -> Self {
         let signing_keys = KeySchedule {
             algorithm: Algorithm::Rs256,
@@ -250,14 +251,15 @@ impl Default for SessionPolicy {
 /// How often clients may do what. The defaults are beyond what honest use ever meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Any request, by client address, but for those of the upkeep.
+    /// Any request, by client address, except requests of the upkeep.
     pub requests: RateLimit,
-    /// What guards elsewhere fetch for all of their requests (signing keys, revocations, metadata), by
-    /// client address: what strangers do there must not use it up.
+    /// Requests by guards elsewhere for data that they need for all their own requests (signing
+    /// keys, revocations, metadata), by client address. Strangers at the same address must not use
+    /// this up.
     pub upkeep: RateLimit,
     /// Registrations, by client address. Those by invitation do not count, here and below.
     pub registrations: RateLimit,
-    /// The same for a whole day: what a stranger may make the database grow by.
+    /// The same for a whole day: it bounds how much a stranger can make the database grow.
     pub registrations_per_day: RateLimit,
     /// Registrations for which the server hashes a password or makes a key pair, which costs it a
     /// hundred times as much as others, by client network; besides [`Self::registrations`].
@@ -267,9 +269,9 @@ pub struct Limits {
     /// Logins, and keys added and renamed, that were proven, by account. Unproven ones do not count, or
     /// anybody could lock an account out.
     pub account: RateLimit,
-    /// Keys added and renamed in a day, by account: what it may make the database grow by. Keys
-    /// revoked do not count: each was added before, and no thief of a key may use up what its owner
-    /// needs to shut him out.
+    /// Keys added and renamed in a day, by account: it bounds how much an account can make the
+    /// database grow. Revoked keys do not count: each was added before, and a thief of a key must
+    /// not use up what the owner needs to revoke it.
     pub key_changes_per_day: RateLimit,
     /// The same, by client network.
     pub key_changes_of_network_per_day: RateLimit,
@@ -277,13 +279,13 @@ pub struct Limits {
     pub guesses_from_address: RateLimit,
     /// Wrong recovery codes, by client network. Right ones never count.
     pub recovery_failures: RateLimit,
-    /// Keys that the account revokes, by the key that signs for it: whatever a thief has used up with
-    /// one of its keys, the owner can still shut him out with another.
+    /// Keys that the account revokes, by the signing key: whatever a thief has used up with one
+    /// key, the owner can still revoke that key with another.
     pub withdrawals: RateLimit,
     /// Wrong one-time passwords, by the name that they were tried with and the client network.
     pub guesses_at_name: RateLimit,
-    /// The same from everywhere, by the name alone. Beyond it whoever tries that name waits a second
-    /// for the answer, and nobody is refused for it.
+    /// The same from everywhere, by the name alone. Beyond it, everybody who tries that name waits
+    /// a second for the answer, but nobody is refused.
     pub guesses_at_name_from_everywhere: RateLimit,
 }
 

@@ -36,8 +36,8 @@ pub trait AccountStore: Send + Sync {
     ) -> Result<Vec<Account>, StoreError>;
 
     /// Removes accounts that anybody could make and nobody has ever used: registered at `before` or
-    /// earlier without an invitation and without a proof of the key, and since then neither has a key
-    /// proven itself nor anybody logged in, nor was the account disabled.
+    /// earlier without an invitation and without a proof of the key; since then no key was proven,
+    /// nobody logged in, and the account was not disabled.
     ///
     /// Looks at no more than `limit`, the oldest first, records one event at `now` if any go, and
     /// returns how many went and whether there may be more.
@@ -72,7 +72,7 @@ pub struct NewAccount {
     pub id: AccountId,
     /// Its name.
     pub username: Username,
-    /// Its scopes; those of the invitation are added by the store.
+    /// Its scopes. The store adds the scopes of the invitation.
     pub scopes: Scopes,
     /// Its first key.
     pub credential: Credential,

@@ -16,9 +16,9 @@ use crate::model::{
 pub trait CredentialStore: Send + Sync {
     /// Adds a key to an account that has fewer keys than `limits` say.
     ///
-    /// The key that adds it must still be a live one of that account. Where none adds it, a password
-    /// does, and the account must have no live key. The new one was proven. Accounts that only claim
-    /// it lose it.
+    /// The key that adds it must still be a live key of the account. If no key adds it, a password
+    /// does, and the account must have no live key. The new key was proven, so accounts that only
+    /// claim it lose their claims.
     async fn add_credential(
         &self,
         credential: &Credential,
@@ -36,19 +36,19 @@ pub trait CredentialStore: Send + Sync {
     /// Whether an account has, or ever had, the key of that thumbprint, having proven it.
     async fn is_taken(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError>;
 
-    /// An account and its live keys, oldest first; the last may be one that it only claims. `None`
-    /// when there is no such account.
+    /// An account and its live keys, oldest first. The last may be a key that it only claims.
+    /// `None` when there is no such account.
     async fn live_credentials(
         &self,
         id: AccountId,
     ) -> Result<Option<(Account, Vec<Credential>)>, StoreError>;
 
-    /// What the owner may see: the live keys of an account and those that it revoked last, oldest
-    /// first.
+    /// The keys that the owner may see, oldest first: the live keys of the account and those that
+    /// it revoked last.
     async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError>;
 
-    /// Revokes a live key of an account; `keep_last` refuses to revoke the last live one. A key that
-    /// the account only claims is gone by that; others may have it.
+    /// Revokes a live key of an account. With `keep_last` the last live key cannot be revoked. The
+    /// revocation of a claimed key removes the claim; others may still register the key.
     async fn revoke_credential(
         &self,
         id: AccountId,
@@ -90,7 +90,7 @@ pub trait CredentialStore: Send + Sync {
     ) -> Result<SpentReceipt, RecordLoginError>;
 }
 
-/// What must hold of an account that gets another key.
+/// The conditions under which an account gets another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLimits {
     /// How many live keys it may have.
@@ -133,13 +133,13 @@ pub enum AddCredentialError {
     /// No key adds it, while the account has live keys.
     #[error("the account has keys: log in with one of them, not with the password")]
     NotFirst,
-    /// No key adds it, but a password that is not that of the account any more.
+    /// No key adds it, but a password that the account no longer has.
     #[error("the token was ended: log in again, with the present password")]
     PasswordReplaced,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The account has revoked as many keys as are remembered of one account.
+    /// The account has revoked as many keys as one account may.
     #[error("the account has revoked {limit} keys, and no more are remembered of one account")]
     TooManyRevoked {
         /// How many are remembered.
@@ -178,8 +178,8 @@ pub enum RecordLoginError {
     /// The assertion was used before.
     #[error("the assertion was used before")]
     AlreadyUsed,
-    /// It ends, by its own account, before the last that were forgotten did: the clock is behind what it
-    /// was then, and nobody can tell whether the assertion was one of these.
+    /// It says that it ends before the last forgotten assertions ended: the clock is behind, and it
+    /// is unknown whether the assertion was one of these.
     #[error(
         "the clock is behind: used assertions that ended later are forgotten, so nobody can tell \
          whether this one was used"

@@ -41,8 +41,8 @@ pub trait InvitationStore: Send + Sync {
         event: AuditEvent,
     ) -> Result<bool, StoreError>;
 
-    /// Keeps the invitation to recover an account, in place of an unused one for the same account.
-    /// The account is one that somebody vouches for by that, whether it was ever used or not.
+    /// Stores the invitation to recover an account, in place of an unused one for the same account.
+    /// An administrator vouches for the account by that, whether it was ever used or not.
     async fn create_recovery(
         &self,
         recovery: &Invitation,
@@ -67,20 +67,20 @@ pub struct AccountRecovery {
     /// The invitation to use up. It must be an unused one to recover this very account, unexpired
     /// at the time of the event.
     pub code_hash: CodeHash,
-    /// What logs in from now on.
+    /// The new key or password.
     pub secret: NewSecret,
     /// How many live keys the account may have.
     pub max_keys: usize,
-    /// What the audit trail says; the events of single keys are like it.
+    /// The audit event; the events of single keys are made like it.
     pub event: AuditEvent,
 }
 
-/// What logs in to an account that was recovered.
+/// The new credential of a recovered account.
 #[derive(Clone, Debug)]
 pub enum NewSecret {
     /// A key, which was proven.
     Key(Box<Credential>),
-    /// A password, by what is kept of it.
+    /// A password, by its hash.
     Password(String),
 }
 

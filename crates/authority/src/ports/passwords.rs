@@ -17,14 +17,14 @@ use crate::model::{
 /// Accounts with passwords.
 #[async_trait]
 pub trait PasswordStore: Send + Sync {
-    /// Creates an account with a password and without a key. Its address may be that of others too:
-    /// nobody has proven that it is theirs.
+    /// Creates an account with a password and without a key. Other accounts may have the same
+    /// address: nobody has proven that it is theirs.
     async fn create_password_account(
         &self,
         new: NewPasswordAccount,
     ) -> Result<(), CreatePasswordAccountError>;
 
-    /// The account of that name and what is kept of its password, which may match nothing.
+    /// The account with that name and the hash of its password, which may match nothing.
     async fn password(&self, name: &AccountName) -> Result<Option<(Account, String)>, StoreError>;
 
     /// Records a login at the time of its event: the times of last use, the entry in the log of
@@ -44,7 +44,7 @@ pub struct NewPasswordAccount {
     pub email: Email,
     /// Its scopes.
     pub scopes: Scopes,
-    /// What is kept of its password.
+    /// The hash of its password.
     pub password_hash: String,
     /// The invitation that the registration redeems. Its scopes are added.
     pub invitation: Option<CodeHash>,
@@ -81,7 +81,7 @@ impl From<CreatePasswordAccountError> for CreateAccountError {
 pub struct PasswordLogin {
     /// The account that logs in.
     pub account_id: AccountId,
-    /// What is kept of the password that was compared.
+    /// The hash of the password that was compared.
     pub password_hash: String,
     /// The client's address.
     pub address: IpAddr,

@@ -21,7 +21,8 @@ pub trait RateLimiter: Send + Sync {
         self.take_many(limit, key, 1, now).await
     }
 
-    /// Takes `count` at once, or none. What costs more than a whole allowance costs a whole one.
+    /// Takes `count` at once, or none. A `count` above the whole allowance costs the whole
+    /// allowance.
     async fn take_many(
         &self,
         limit: &RateLimit,
@@ -36,12 +37,12 @@ pub trait RateLimiter: Send + Sync {
 
 /// Lets at most ten requests of a key pass in any one second, wherever that second begins.
 ///
-/// A request holds its place while it is answered, and for a second more. That second stands still
-/// while another request of the same key is answered: how long answers take is the machine's doing,
-/// so ten requests and an eleventh get the same answers from a slow one as from a fast one.
+/// A request holds its place while it is answered, and for a second after that. That second stands
+/// still while another request of the same key is answered, so that the limit does not depend on
+/// how fast the machine answers.
 ///
-/// This is stricter than [`RateLimiter`], whose allowance refills while it is used. What was
-/// refused does not count. Without room it refuses rather than forget anybody.
+/// This is stricter than [`RateLimiter`], whose allowance refills while it is used. Refused
+/// requests do not count. Without room it refuses, rather than forget a key.
 pub trait WindowLimiter: Send + Sync {
     /// Lets one request of `key` pass, which is answered from `now` on, by the monotonic clock.
     ///

@@ -11,7 +11,7 @@ use crate::model::audit::AuditEvent;
 /// How many revoked keys of one account are read, the latest ones.
 pub const KEYS_OF_EACH_ACCOUNT: u32 = 33;
 
-/// No token lives longer, whatever is configured; an hour more than the configuration can say.
+/// No token lives longer, whatever is configured: it is an hour more than the largest setting.
 pub const LONGEST_TOKEN: Duration = Duration::from_hours(25);
 
 /// What was revoked before its time.
@@ -44,7 +44,7 @@ pub struct RevokedToken {
     pub account_id: AccountId,
     /// Its `iat`.
     pub issued_at: UnixTime,
-    /// When nobody would have accepted it any more.
+    /// From when on nobody would accept it anyway.
     pub expires_at: UnixTime,
 }
 
@@ -65,15 +65,15 @@ pub struct RevokedTokenList {
     /// Accounts whose tokens were all ended at a moment: their secret was replaced by an
     /// administrator's word, or they were disabled until then.
     pub accounts: Vec<(AccountId, RevokedBefore)>,
-    /// What covers all others: those beyond that number, and those of which the store does not know
-    /// whose they are.
+    /// The times that cover all other tokens: those beyond the limit, and those whose account the
+    /// store does not know.
     pub others: Option<RevokedBefore>,
 }
 
 /// Keys and accounts that may no longer act.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutOut {
-    /// Grows with each revocation. All that was revoked when it had this value is known here.
+    /// Grows with each revocation. This value covers everything that was revoked up to it.
     pub sequence: u64,
     /// The keys that were revoked, in the order of [`RevocationStore::shut_out`].
     pub keys: Vec<RevokedKey>,

@@ -44,7 +44,7 @@ pub trait SessionNonces: Send + Sync {
 /// Why a session gets no nonce.
 #[derive(Debug, Error)]
 pub enum PutNonceError {
-    /// Its owner has as many sessions as one may.
+    /// The owner has as many sessions as it may.
     #[error("this client network has as many sessions as one may")]
     ShareUsedUp,
     /// The store failed.

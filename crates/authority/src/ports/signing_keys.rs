@@ -12,7 +12,8 @@ pub trait SigningKeyStore: Send + Sync {
     /// All of them, by time of activation.
     async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError>;
 
-    /// Inserts the keys of `put` or replaces those of the same `kid`, and removes those of `remove`.
+    /// Inserts the keys in `put`, replacing keys with the same `kid`, and removes the keys in
+    /// `remove`.
     async fn change_signing_keys(
         &self,
         put: &[SealedSigningKey],

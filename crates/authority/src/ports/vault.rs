@@ -1,4 +1,5 @@
-//! What is sealed with the master key, and what proves that a master key is the right one.
+//! Everything that is sealed with the master key, and the record that proves that a master key is
+//! the right one.
 
 use async_trait::async_trait;
 use countersign_protocol::AccountId;
@@ -9,7 +10,7 @@ use crate::model::{
     key_life::{SealedServerKey, SealedSigningKey},
 };
 
-/// What proves that a master key is the right one.
+/// The record that proves that a master key is the right one.
 #[async_trait]
 pub trait VaultStore: Send + Sync {
     /// The record, once the first start has made it.

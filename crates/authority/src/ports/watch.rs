@@ -16,8 +16,8 @@ pub trait StoreWatch: Send + Sync {
     /// How the store is. Only looks, and costs next to nothing.
     fn condition(&self) -> StoreCondition;
 
-    /// Does what need not be done at once, such as bringing what is in a log to where it belongs.
-    /// Whether nothing is left to do.
+    /// Does deferred work, such as folding a log into the database. Returns whether nothing is left
+    /// to do.
     async fn tidy(&self) -> Result<bool, StoreError>;
 }
 

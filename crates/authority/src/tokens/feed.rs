@@ -33,17 +33,17 @@ const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 const LISTED_AT_LEAST: Duration = Duration::from_mins(15);
 
 impl Tokens {
-    /// A signed statement of what was revoked before its time: a compact JWS (see
-    /// [`revocations`]). It is at most [`FEED_MAX_AGE`] old; one that costs little lacks no
-    /// revocation that this process made more than a fifth of a second ago. However much was
-    /// revoked, there is one: what is too much to be listed it covers by moments, up to which every
-    /// token counts as revoked. However many ask at once, one is made for all of them.
+    /// A signed statement of what was revoked before its time: a compact JWS (see [`revocations`]).
+    /// It is at most [`FEED_MAX_AGE`] old; one that costs little lacks no revocation that this
+    /// process made more than a fifth of a second ago. However much was revoked, there is always a
+    /// feed: revocations beyond its limits are covered by moments up to which every token counts as
+    /// revoked. However many clients ask at once, one feed is made for all of them.
     ///
     /// # Errors
     /// When the store fails or nothing can sign.
     pub async fn revocation_feed(&self) -> Result<Arc<str>, RevocationFeedError> {
         let clock = &self.core.ports.clock;
-        // Before the wait: what is revoked during it is nothing that this caller must hear of.
+        // Read before the wait: this caller need not hear of revocations during the wait.
         let changes = self.feed.changes();
         let arrival = Arrival { at: clock.monotonic(), changes };
         let mut signed = self.feed.signed.lock().await;
@@ -61,7 +61,7 @@ impl Tokens {
         Ok(text)
     }
 
-    /// What is revoked at `now`, and how many entries were read to know it.
+    /// The revocations at `now`, and how many entries were read for them.
     async fn revocations(&self, now: UnixTime) -> Result<(Revocations, usize), StoreError> {
         let since = self.core.forgets_up_to() - self.longest_life_after_revocation();
         let shut_out = self.core.ports.store.shut_out(since, shut_out::READ).await?;

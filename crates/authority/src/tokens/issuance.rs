@@ -24,7 +24,7 @@ pub(crate) struct Issuance<'a> {
     pub(crate) binding: Option<Binding>,
     /// The resource servers that it is for.
     pub(crate) audience: Vec<String>,
-    /// What it allows.
+    /// The granted scopes.
     pub(crate) scopes: Scopes,
     /// Whether it carries the claim `name`.
     pub(crate) is_named: bool,
@@ -66,9 +66,9 @@ pub struct Grant {
     pub access_token: String,
     /// How long it lives.
     pub expires_in: Duration,
-    /// What it allows.
+    /// The granted scopes.
     pub scopes: Scopes,
-    /// Who has logged in.
+    /// The account that has logged in.
     pub actor: Actor,
 }
 
@@ -190,8 +190,8 @@ impl Tokens {
         uuid_v7(now, &*self.core.ports.random).to_string()
     }
 
-    /// The `iat` of a token that `account` gets at `now`: later than what was ended of the account.
-    /// An `iat` has whole seconds, so it may lie a second ahead, which every verifier bears.
+    /// The `iat` of a token that `account` gets at `now`: later than the account's ended tokens. An
+    /// `iat` is in whole seconds, so it may lie a second ahead, which every verifier tolerates.
     fn issue_time(&self, account: AccountId, now: UnixTime) -> UnixTime {
         let ended = self.revoked.ended_up_to(account);
         let next = ended.map(|ended| UnixTime::from_secs(ended.as_secs() + 1));

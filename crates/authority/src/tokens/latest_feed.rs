@@ -13,11 +13,11 @@ use tokio::sync::Mutex;
 /// For how long one signed text is handed out, and may be cached.
 pub const FEED_MAX_AGE: Duration = Duration::from_secs(1);
 
-/// No feed is made sooner after the beginning of another, whatever was revoked meanwhile.
+/// The least time between the beginnings of two feeds, whatever was revoked in between.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A feed for which more was read, or that took longer than [`COSTLY`] to be made, is not made anew
-/// for each revocation, but once in its age.
+/// A feed for which more entries were read, or that took longer than [`COSTLY`] to make, is not
+/// made again for each revocation, but only when it is too old.
 pub(super) const LARGE: usize = 1_000;
 
 /// See [`LARGE`].
@@ -26,8 +26,8 @@ pub(super) const COSTLY: Duration = Duration::from_millis(20);
 /// The feed that was signed last.
 pub(crate) struct RevocationFeed {
     pub(super) signed: Mutex<Option<SignedFeed>>,
-    /// Counts the revocations. What was signed before one is handed out after it only for
-    /// [`SHORTEST_INTERVAL`], or for [`FEED_MAX_AGE`] if it costs much.
+    /// Counts revocations. A feed signed before a revocation is handed out after it only for
+    /// [`SHORTEST_INTERVAL`], or for [`FEED_MAX_AGE`] if it is costly to make.
     pub(super) changes: AtomicU64,
     /// When the process started, by the monotonic clock.
     pub(super) started: Duration,
@@ -42,7 +42,7 @@ pub(super) struct SignedFeed {
     pub(super) is_costly: bool,
 }
 
-/// Somebody who asks for a feed.
+/// A request for a feed.
 #[derive(Clone, Copy)]
 pub(super) struct Arrival {
     /// When, by the monotonic clock.
@@ -52,11 +52,12 @@ pub(super) struct Arrival {
 }
 
 impl SignedFeed {
-    /// Whether it answers who came with `arrival`, at `monotonic`.
+    /// Whether it answers a request that came with `arrival`, at `monotonic`.
     pub(super) fn answers(&self, arrival: Arrival, monotonic: Duration) -> bool {
         let knows_all = self.changes >= arrival.changes;
         let age = if knows_all || self.is_costly { FEED_MAX_AGE } else { SHORTEST_INTERVAL };
-        // What began after the arrival says all that was revoked by then, however long it took.
+        // A feed that was begun after the arrival has everything that was revoked by then, however
+        // long it took to make.
         self.began > arrival.at || monotonic < self.began + age
     }
 }
@@ -66,7 +67,7 @@ impl RevocationFeed {
         Self { signed: Mutex::default(), changes: AtomicU64::default(), started }
     }
 
-    /// What was signed lacks something: it was revoked since.
+    /// The signed feed lacks a revocation that came later.
     pub(crate) fn forget(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }

@@ -3,9 +3,9 @@
 //! Tokens are listed one by one for as long as there are few. Of an account that revokes many, the
 //! older ones become one moment: every token of the account that was issued up to then counts as
 //! revoked. When the entries become too many, all tokens of an account become its moment, first of
-//! those accounts that revoked most. Only when the accounts themselves are too many, the same happens
-//! to the oldest tokens of all. Whoever loses a good token by that logs in again; no revoked one ever
-//! counts.
+//! those accounts that revoked most. Only when the accounts themselves are too many, the same
+//! happens to the oldest tokens of all. A client that loses a valid token by that logs in again; a
+//! revoked token never counts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ use crate::{
 /// How many entries there are at most: tokens, and accounts with a moment of their own. With their
 /// identifiers they fill two thirds of the longest feed.
 pub(crate) const CAPACITY: usize = 40_000;
-/// How many are read from the store one by one.
+/// How many revoked tokens are read from the store one by one.
 pub(crate) const READ: u32 = 100_000;
 /// How many tokens of one account are listed one by one.
 pub(crate) const OF_ONE_ACCOUNT: usize = 32;
@@ -52,7 +52,7 @@ struct Revoked {
     before: Option<RevokedBefore>,
 }
 
-/// What is revoked of one account.
+/// The revocations of one account.
 #[derive(Default)]
 struct OfAccount {
     tokens: Vec<Listed>,
@@ -65,7 +65,7 @@ struct Listed {
     expires_at: UnixTime,
 }
 
-/// What a feed says of revoked tokens.
+/// The part of a feed about revoked tokens.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct TokensToList {
     pub(crate) tokens: Vec<String>,
@@ -127,7 +127,7 @@ impl RevokedTokens {
         own.into_iter().chain(revoked.before).map(|before| before.issued_at).max()
     }
 
-    /// Keeps a revocation until it is [written](Self::written). Who made it was told that it failed.
+    /// Keeps a revocation until it is [written](Self::written). Its caller was told that it failed.
     pub(crate) fn write_later(&self, revocation: LateRevocation) {
         let mut late = self.late.lock();
         let is_known = |known: &LateRevocation| known.token.token_id == revocation.token.token_id;
@@ -168,7 +168,7 @@ impl RevokedTokens {
         let lower = |before: &mut RevokedBefore| before.issued_at = before.issued_at.min(now);
         revoked.before.iter_mut().for_each(lower);
         revoked.accounts.values_mut().flat_map(|of| &mut of.before).for_each(lower);
-        // Nobody knows the ids of these, so they stay covered.
+        // The ids of these tokens are unknown, so they stay covered.
         if let Some(others) = stored.others {
             raise(&mut revoked.before, others);
         }
@@ -257,7 +257,7 @@ impl Revoked {
         false
     }
 
-    /// Lists `token`. Returns what is revoked of its account.
+    /// Lists `token`. Returns the revocations of its account.
     fn list(&mut self, token: RevokedToken) -> &mut OfAccount {
         self.entries += 1;
         let of = self.accounts.entry(token.account_id).or_default();
@@ -270,7 +270,7 @@ impl Revoked {
     }
 
     /// Makes room for a quarter of `capacity` when there are more entries than that: at the cost of
-    /// those accounts that revoked most, and at that of all only if there are too many accounts.
+    /// the accounts that revoked most, and at the cost of all only if there are too many accounts.
     fn shrink_to(&mut self, capacity: usize) {
         if self.entries <= capacity {
             return;

@@ -29,7 +29,7 @@ use crate::{
 /// it is about tokens for that resource only (RFC 7662 §4).
 const INTROSPECT: &str = "introspect";
 
-/// A token that this server issued, and that verified.
+/// A verified token of this server.
 #[derive(Clone, Debug)]
 pub enum IssuedToken {
     /// An access token, bound to a key.
@@ -75,7 +75,7 @@ fn may_introspect(scopes: &Scopes, token: &IssuedToken) -> bool {
     scopes.contains(INTROSPECT) || scopes.iter().any(bound)
 }
 
-/// What introspection says of a token (RFC 7662 §2.2).
+/// The answer of introspection about a token (RFC 7662 §2.2).
 #[derive(Clone, Debug)]
 pub enum Introspection {
     /// It is good.
@@ -89,7 +89,7 @@ pub enum Introspection {
     Inactive,
 }
 
-/// What a client that wants to end a token says about itself.
+/// What a client that revokes a token says about itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RevokingClient<'a> {
     /// Whom it has authenticated itself as.
@@ -98,7 +98,7 @@ pub struct RevokingClient<'a> {
     pub client_id: Option<&'a str>,
 }
 
-/// Who logged in for a token.
+/// The account and credential behind a token.
 #[derive(Clone, Debug)]
 pub enum LoggedIn {
     /// An account with a key.
@@ -118,14 +118,14 @@ impl LoggedIn {
 }
 
 impl Tokens {
-    /// Who logged in for a token that verified, if the token is still good: neither it, nor the
-    /// credential, nor the account has been revoked or disabled since.
+    /// The account and credential behind a verified token, if the token is still good: neither the
+    /// token nor the credential was revoked since, and the account was not disabled.
     ///
-    /// A token whose credential is not in the store is one that a password was given for and that is
-    /// bound to a key of no account: then the account decides alone. When its password is replaced,
-    /// every token of before counts as revoked. Once somebody has proven to
-    /// have that key, its standing counts; who only claims it does not matter. Of what was revoked
-    /// long since the store keeps no more than that it was.
+    /// A token whose credential is not in the store was issued for a password and is bound to a key
+    /// of no account. Then the account alone decides, and when its password is replaced, all
+    /// earlier tokens count as revoked. Once an account has proven that key, the key's standing
+    /// counts; claims do not matter. Of keys that were revoked long ago the store knows only that
+    /// they were.
     ///
     /// # Errors
     /// When the store fails.
@@ -201,8 +201,9 @@ impl Tokens {
             .map_or(Introspection::Inactive, |username| Introspection::Active { token, username }))
     }
 
-    /// Revokes `token` (RFC 7009). Whoever holds a token may end it; a caller that authenticates
-    /// itself may end only its own. What is no token of this server is revoked already.
+    /// Revokes `token` (RFC 7009). Anybody who holds a token may end it; a caller that
+    /// authenticates itself may end only its own. A text that is no token of this server counts as
+    /// revoked already.
     ///
     /// # Errors
     /// When it is somebody else's, or a session of signed messages, or the store fails.
@@ -223,7 +224,7 @@ impl Tokens {
             IssuedToken::Bound(claims) => event.key(claims.bound_to),
             IssuedToken::Unbound(_) => event.detail("unbound"),
         };
-        // In memory first: from here on the token is refused, whatever becomes of the store.
+        // In memory first: from now on the token is refused, even if the store fails.
         let token = issued.to_revoke(self.core.policy.skew);
         if self.revoked.insert(token.clone()) {
             self.feed.forget();
@@ -232,7 +233,7 @@ impl Tokens {
         let event = event.from(address);
         let written = revocations.revoke_token(token.clone(), event.clone()).await;
         if written.is_err() {
-            // Housekeeping tries again: what is refused now must be refused after a restart too.
+            // Housekeeping tries again, because the token must be refused after a restart too.
             self.revoked.write_later(LateRevocation { token, event });
         }
         Ok(written?)
@@ -269,7 +270,7 @@ impl Tokens {
         self.core.pending_events.note(event.key(key).from(address).detail(reason));
     }
 
-    /// `text` as a token of this server, if it is one that verifies.
+    /// `text` as a token of this server, if it verifies.
     fn issued_token(&self, text: &str, now: UnixTime) -> Option<IssuedToken> {
         let (issuer, skew) = (self.core.policy.issuer(), self.core.policy.skew);
         let token = UnboundToken::parse(text).ok()?;

@@ -1,4 +1,4 @@
-//! How many keys and accounts a feed lists, and what covers the others.
+//! Chooses the keys and accounts that a feed lists, and the moments that cover the others.
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -12,7 +12,7 @@ pub(super) const READ: u32 = 30_000;
 /// they fit into the longest feed.
 const LISTED: usize = 10_000;
 
-/// What a feed says of keys and accounts.
+/// The part of a feed about keys and accounts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ShutOutToList {
     pub(super) keys: Vec<Thumbprint>,
@@ -30,7 +30,7 @@ struct KeysOfAccount {
     latest: UnixTime,
     /// Those to list, the latest first.
     listed: Vec<Thumbprint>,
-    /// What covers the others.
+    /// The moments that cover the others.
     before: Option<UnixTime>,
 }
 
@@ -81,8 +81,8 @@ fn by_account(keys: &[RevokedKey]) -> Vec<KeysOfAccount> {
     }
     let of_each = usize::try_from(KEYS_OF_EACH_ACCOUNT).unwrap_or(usize::MAX);
     let most = accounts.values().map(Vec::len).max().unwrap_or_default().min(of_each);
-    // The store goes round the accounts, a key of each at a time: whoever has two fewer than another
-    // was read to the end.
+    // The store goes round the accounts, one key of each at a time. So an account with at least two
+    // keys fewer than another has been read completely.
     let may_lack = |read: usize| read >= of_each || (is_cut(keys) && read + 1 >= most);
     let of_account = |(id, keys): (AccountId, Vec<RevokedKey>)| {
         let covering = keys.last().filter(|_| may_lack(keys.len()));
@@ -97,7 +97,8 @@ fn by_account(keys: &[RevokedKey]) -> Vec<KeysOfAccount> {
     accounts.into_iter().map(of_account).collect()
 }
 
-/// Leaves one entry each to those accounts that have most, until all fit or nobody has more.
+/// Leaves only one entry to each of the accounts that have the most, until all entries fit or no
+/// account has more than one.
 fn collapse_largest(accounts: &mut [KeysOfAccount]) {
     let mut entries: usize = accounts.iter().map(KeysOfAccount::entries).sum();
     accounts.sort_unstable_by_key(|of| Reverse((of.entries(), of.id)));

@@ -1,7 +1,7 @@
-//! The names of accounts: three forms, of which no text has two.
+//! The three kinds of account name. No text can be read as two of them.
 //!
-//! Whoever resolves names parses an [`AccountName`] first. So one text means the same account at
-//! every endpoint of a server, and at every resource server elsewhere.
+//! Every look-up of a name parses an [`AccountName`] first. So one text means the same account at
+//! every endpoint of the server, and at every resource server elsewhere.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -32,7 +32,7 @@ impl Username {
         self.0.to_ascii_lowercase()
     }
 
-    /// Whether a mail program would take the name for an address.
+    /// Whether a mail program would take the name for a mail address.
     pub fn looks_like_email(&self) -> bool {
         self.0.contains('@')
     }
@@ -113,7 +113,7 @@ pub enum InvalidUsername {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// That of `text`.
+    /// The fingerprint of `text`.
     pub fn of(text: &str) -> Self {
         Self(sha256(&[text.as_bytes()]))
     }
@@ -150,7 +150,7 @@ pub struct InvalidFingerprint;
 pub enum AccountName {
     /// By its id.
     Id(AccountId),
-    /// By the fingerprint of its first key, where it was registered by that.
+    /// By the fingerprint of its first key, if it was registered by fingerprint.
     Fingerprint(Fingerprint),
     /// By its username.
     Username(Username),

@@ -40,8 +40,8 @@ pub trait Nonces: Send + Sync {
 /// the first 16 bytes of an HMAC-SHA-256 over them and the number of the epoch. Nobody without the
 /// key can predict or make one.
 ///
-/// An epoch ends when the clock is set back: the times of before come once more, and nonces of then
-/// must not seem fresh again.
+/// An epoch ends when the clock is set back. The same times then come a second time, and nonces
+/// that were made the first time must not seem fresh again.
 pub struct NonceSealer {
     key: SealingKey,
     lifetime: Duration,
@@ -56,13 +56,14 @@ impl NonceSealer {
         Self { key, lifetime, made_after: None, ahead: Duration::ZERO, epoch: Arc::default() }
     }
 
-    /// The same, in the epoch that `epoch` counts for several.
+    /// The same, where several sealers share the counter `epoch`.
     pub fn in_epoch(self, epoch: Arc<AtomicU64>) -> Self {
         Self { epoch, ..self }
     }
 
-    /// For a key that others have too, or that outlives the memory of what was used: nonces up to
-    /// `since` are unknown here, and those of others may be `ahead` of the clock here.
+    /// For a key that other processes have too, or that outlives the memory of used proofs. Nonces
+    /// made up to `since` are not recognised; those of other processes may be dated `ahead` of the
+    /// clock here.
     #[must_use]
     pub fn made_after(mut self, since: UnixTime, ahead: Duration) -> Self {
         (self.made_after, self.ahead) = (Some(since), ahead);

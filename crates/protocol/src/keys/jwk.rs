@@ -14,8 +14,8 @@ pub(super) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", 
 /// A public JWK whose form is right. Only the numbers are yet to be checked: RSA size and
 /// weaknesses, points off the curve or of low order.
 ///
-/// All that is wrong with its text would have been found, so a JWK with the thumbprint of a known
-/// key is that key; only its `alg` may differ. So a key that was parsed before need not be parsed again
+/// Every fault of its text would have been found, so a JWK with the thumbprint of a known key is
+/// that key; only its `alg` may differ. So a key that was parsed before need not be parsed again
 /// ([`PublicKey::from_presented`](super::PublicKey::from_presented)).
 #[derive(Clone, Debug)]
 pub struct PresentedJwk {
@@ -49,7 +49,8 @@ impl PresentedJwk {
         check_use(jwk)?;
         check_key_ops(jwk)?;
         let alg = read_alg(jwk, &components)?;
-        // Every value had its one spelling, so the thumbprint is that of the text as it is.
+        // Every value has only one spelling, so the thumbprint can be computed from the text as it
+        // is.
         let value = |name: &str| jwk.get(name).and_then(Value::as_str).unwrap_or_default();
         let members = components.required_members().iter().map(|name| (*name, value(name)));
         Ok(Self { thumbprint: Thumbprint::of_members(members), components, alg })

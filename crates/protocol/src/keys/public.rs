@@ -26,12 +26,12 @@ static PS256_MAX_SALT: RsaParameters =
 
 /// A public key that passed every check. Cloning is cheap.
 ///
-/// What is checked when: everything here, save that an Ed25519 key is decoded to a point at each
-/// verification. An encoding of no point is a key that verifies nothing.
+/// Everything is checked when the key is read, with one exception: an Ed25519 key is decoded to a
+/// point at each verification. A key that encodes no point verifies nothing.
 #[derive(Clone)]
 pub struct PublicKey {
     inner: Arc<Inner>,
-    /// Part of `inner.algorithms`: a JWK may name the one it is for.
+    /// A subset of `inner.algorithms`: a JWK may name the one algorithm that it is for.
     algorithms: &'static [Algorithm],
 }
 
@@ -98,7 +98,7 @@ impl PublicKey {
         let PresentedJwk { components, thumbprint, alg } = jwk;
         let inner = match known.filter(|key| key.inner.thumbprint == *thumbprint) {
             Some(key) => {
-                // It may have been parsed under another policy.
+                // The cached key may have been parsed under another policy.
                 key.meets(policy)?;
                 key.inner
             }
@@ -138,7 +138,7 @@ impl PublicKey {
         }
     }
 
-    /// Whether `policy` lets the key in. It may have been read under another one.
+    /// Whether `policy` accepts the key, which may have been read under another policy.
     ///
     /// # Errors
     /// [`KeyError`] for RSA keys whose modulus or exponent `policy` refuses.
@@ -175,8 +175,8 @@ impl PublicKey {
         Ok(Self { inner: Arc::clone(&self.inner), algorithms: alg.alone() })
     }
 
-    /// The JWK as it is published: the required members, and `alg` where the key is for one only of
-    /// the algorithms that keys of its kind are used with (RFC 7517 §4.4, RFC 8725 §3.1).
+    /// The JWK as it is published: the required members, and `alg` where the key is restricted to
+    /// one of its kind's algorithms (RFC 7517 §4.4, RFC 8725 §3.1).
     pub fn to_published_jwk(&self) -> Map<String, Value> {
         let mut jwk = self.to_jwk();
         if let (Some(alg), true) = (self.algorithms.first(), self.is_narrowed()) {
@@ -267,7 +267,8 @@ impl PublicKey {
     }
 
     fn from_pem(text: &str, policy: &KeyPolicy) -> Result<Self, KeyError> {
-        // Looked for in the text, because old private keys have header lines and there may be two.
+        // The text is searched for it, because old private keys have header lines and there may be
+        // two blocks.
         if text.contains("PRIVATE KEY-----") {
             return Err(KeyError::PrivateKey);
         }

@@ -16,9 +16,9 @@ pub const CLAIM: &str = "tha";
 pub enum BodyHashes {
     /// SHA-256 only.
     Sha256,
-    /// SHA-256 and MD5. Collisions of MD5 are easy to make: whoever may choose a body can choose
-    /// two that the signer cannot tell apart. A second preimage for the body of somebody else
-    /// remains out of reach.
+    /// SHA-256 and MD5. Collisions of MD5 are easy to make: somebody who may choose a body can make
+    /// two that the signer cannot tell apart. A second preimage for somebody else's body remains
+    /// out of reach.
     ///
     /// The MD5 of a JSON body may also be that of the same text without white space between its
     /// tokens: clients of that protocol hash the compact form, whichever they send.
@@ -57,7 +57,7 @@ impl BodyHashes {
         }
     }
 
-    /// Whether hashes by `function` are among them.
+    /// Whether hashes by `function` are accepted.
     pub const fn include(self, function: BodyHash) -> bool {
         match (self, function) {
             (_, BodyHash::Sha256) | (Self::Sha256OrMd5, BodyHash::Md5) => true,

@@ -99,8 +99,8 @@ pub struct DpopProof {
 }
 
 impl<'a> PresentedProof<'a> {
-    /// Takes the values of all `DPoP` header fields of a request, of which there must be one, and
-    /// parses it (RFC 9449 §4.3, checks 1, 2, 4, 5 and 7).
+    /// Parses the proof in a request's only `DPoP` header field; `fields` has the values of all of
+    /// them (RFC 9449 §4.3, checks 1, 2, 4, 5 and 7).
     ///
     /// # Errors
     /// When there is not exactly one, or it is not a proof.
@@ -146,7 +146,7 @@ impl<'a> PresentedProof<'a> {
         &self.header.jwk
     }
 
-    /// The algorithm that it claims to be signed with.
+    /// The algorithm that it says it is signed with.
     pub fn algorithm(&self) -> Algorithm {
         self.jws.algorithm()
     }
@@ -250,8 +250,8 @@ fn check_binding(
     (binding.jkt == thumbprint).then_some(()).ok_or(DpopError::OtherKey)
 }
 
-/// Some clients put an empty `nonce` or null into their first proof; they are told to take the one
-/// that they are given, like those that put none.
+/// Some clients put an empty `nonce` or null into their first proof. They are answered like clients
+/// that put none: with a nonce to use.
 fn read_nonce(claims: Claims<'_>) -> Result<Option<&str>, DpopError> {
     claims.optional_string("nonce").map_err(|error| match error {
         _ if claims.is_blank("nonce") => DpopError::Nonce,
@@ -276,8 +276,8 @@ fn body_hash(claims: Claims<'_>) -> Result<Option<[u8; 32]>, ClaimError> {
     body_hash::parse_sha256(hash).map(Some).ok_or(malformed)
 }
 
-/// By key, method, URI and `jti`: one client's `jti` cannot burn another's, and the values are the
-/// normalised ones, so another spelling of the URI is the same use.
+/// A use is identified by key, method, URI and `jti`, so that one client's `jti` cannot use up
+/// another's. The URI is normalised, so another spelling of it is the same use.
 fn replay_digest(key: Thumbprint, expected: &DpopExpectations<'_>, jti: &str) -> [u8; 32] {
     sha256(&[
         b"dpop\0",

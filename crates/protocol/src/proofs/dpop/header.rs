@@ -1,4 +1,4 @@
-//! The header of a proof, which a client sends with each of its proofs alike.
+//! The header of a proof. A client sends the same header with each of its proofs.
 
 use std::sync::Arc;
 

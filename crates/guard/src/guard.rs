@@ -29,12 +29,12 @@ struct Inner {
 }
 
 impl Guard {
-    /// A guard with `policy`, whose nonces are made by `nonces`. Only DPoP counts.
+    /// A guard with `policy` that accepts only DPoP; `nonces` makes its nonces.
     pub fn new(policy: GuardPolicy, ports: GuardPorts, nonces: impl Nonces + 'static) -> Self {
         Self::accepting(Proofs::default(), policy, ports, nonces)
     }
 
-    /// The same, with other kinds of proof that count.
+    /// The same, with other accepted kinds of proof.
     pub fn accepting(
         proofs: Proofs,
         policy: GuardPolicy,
@@ -62,7 +62,7 @@ impl Guard {
         matches!(presented, Some(Presented::Bearer(text)) if proofs.need_body(text))
     }
 
-    /// The kinds of proof that count, the strongest first.
+    /// The accepted kinds of proof, the strongest first.
     pub fn proofs(&self) -> impl Iterator<Item = ProofKind> {
         self.0.proofs.kinds()
     }
@@ -84,8 +84,8 @@ impl Guard {
         match Presented::from_headers(request.headers) {
             Presented::Malformed => refused(Refusal::Malformed),
             Presented::Dpop(text) if proofs.dpop => dpop.verify(text, &case).await,
-            // These are in boxes of their own, or every request would carry the room that the
-            // greatest of them needs.
+            // These futures are boxed; otherwise every request would reserve room for the largest
+            // of them.
             Presented::Bearer(text) if self.is_unbound(text) => {
                 Box::pin(bearer::verify(text, &case)).await
             }
@@ -116,15 +116,15 @@ impl Guard {
             .map_err(|refusal| Refused::of_principal(refusal, principal))
     }
 
-    /// The values of `WWW-Authenticate` for a refused request: every scheme that counts here, or the
-    /// one that was used with what was wrong with it.
+    /// The values of `WWW-Authenticate` for a refused request: a challenge for every accepted
+    /// scheme, or one for the scheme that was used, with the error.
     pub fn challenges(&self, refused: &Refused) -> Vec<HeaderValue> {
         let kinds: Vec<ProofKind> = self.0.proofs.kinds().collect();
         let metadata = self.0.wiring.policy.metadata_url.as_deref();
         refused.refusal.challenges(&kinds, refused.proof, metadata)
     }
 
-    /// What the resource says about itself (RFC 9728), with the scopes that it knows.
+    /// The resource's metadata (RFC 9728), with the scopes that it uses.
     pub fn metadata(&self, scopes: &[&str]) -> serde_json::Value {
         resource_metadata(&self.0.wiring.policy, &self.0.proofs, scopes)
     }

@@ -5,8 +5,8 @@
 //! headers → Presented → verify token → standing → verify proof → replay log → Principal
 //! ```
 //!
-//! [`Guard::verify`] is that path, and the only one. [`GuardLayer`] puts it in front of a tower
-//! service. What the guard needs from outside (keys, standing, a replay log) are [`ports`].
+//! [`Guard::verify`] is the only path. [`GuardLayer`] puts it in front of a tower service. The
+//! guard gets keys, standing and a replay log through [`ports`].
 
 mod answer;
 mod case;

@@ -1,4 +1,4 @@
-//! Why a request is refused, and what the client is told.
+//! Why a request is refused, and how the client is told.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use crate::ports::PortUnavailable;
 
 pub(crate) mod audit;
 
-/// A refusal with what was proven before it came to that: for the audit trail.
+/// A refusal, with the facts that were proven before it, for the audit trail.
 #[derive(Clone, Debug)]
 pub struct Refused {
     /// Why.
     pub refusal: Refusal,
     /// The kind of proof that was tried; DPoP when none was.
     pub proof: ProofKind,
-    /// The access token that was presented, when that verified.
+    /// The access token, if it was verified.
     pub token: Option<Arc<AccessTokenClaims>>,
-    /// Whose token or JWT it was, when that verified.
+    /// The account and key of the token or JWT, if it was verified.
     pub signer: Option<Signer>,
 }
 
-/// Who signed, or whose key a token is bound to.
+/// The account and the key that signed, or to which a token is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signer {
     /// The account.
@@ -52,7 +52,7 @@ impl Refused {
         Self { refusal, proof: principal.proof, token: None, signer }
     }
 
-    /// It is known whose request it was.
+    /// The account and the key of the request are known.
     pub(crate) const fn of_signer(refusal: Refusal, proof: ProofKind, signer: Signer) -> Self {
         Self { refusal, proof, token: None, signer: Some(signer) }
     }
@@ -69,13 +69,13 @@ pub enum Refusal {
     /// The body, which the proof covers, cannot be read.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// A token of this product was presented as a bearer token, which none is.
+    /// An access token of this product was presented as a bearer token, but it is bound to a key.
     #[error("the token is bound to a key: present it with the DPoP scheme and a proof")]
     Downgrade,
     /// The token does not carry all scopes that the resource needs.
     #[error("the scope {0} is needed")]
     InsufficientScope(Scopes),
-    /// The JWT may be of the second in which the guard started, and so may one that was used before.
+    /// The JWT may be from the second in which the guard started, and so may have been used before.
     #[error("this server has just started: sign another JWT in a second")]
     JustStarted,
     /// The JWT was made by a clock that is ahead, and counts as soon as its moment has come.
@@ -126,7 +126,7 @@ pub enum Refusal {
     /// The token is not a JWT of the issuer.
     #[error(transparent)]
     TokenFormat(#[from] JwsError),
-    /// Something that is needed to decide is away.
+    /// A port that is needed to decide cannot answer.
     #[error("the request cannot be verified at the moment")]
     Unavailable(String),
     /// The token names a signing key that the issuer does not publish.
@@ -164,7 +164,7 @@ pub enum SignedMessageError {
 pub struct Challenge {
     /// The status of the answer.
     pub status: StatusCode,
-    /// The `error` of RFC 6750 §3.1 and RFC 9449 §7.1; none when nothing was presented.
+    /// The `error` (RFC 6750 §3.1, RFC 9449 §7.1); none when nothing was presented.
     pub error: Option<&'static str>,
 }
 

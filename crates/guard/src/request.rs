@@ -10,7 +10,7 @@ use crate::refusal::{Refusal, Refused};
 /// What is required of principals where nothing else is said.
 const NO_SCOPES: &Scopes = &Scopes::none();
 
-/// A request to be decided about.
+/// A request to verify.
 ///
 /// From the head of a request of `http` it is made by `Request::from(&parts)`, and the rest is set
 /// where it is known: `Request { body: Some(&body), ..Request::from(&parts) }`.
@@ -67,11 +67,11 @@ pub(crate) fn check_scopes(required: &Scopes, granted: &Scopes) -> Result<(), Re
     granted.includes(required).then_some(()).ok_or_else(lacks_one)
 }
 
-/// The address that a request comes from, found out by whoever stands in front of the guard, who
-/// puts it into the request's extensions.
+/// The address that a request comes from. The code in front of the guard finds it out and puts it
+/// into the request's extensions.
 ///
-/// The guard counts what a request uses up against the client's network too where it is there, and
-/// against the account alone where it is not.
+/// If it is there, the guard counts the request against the client's network and the account;
+/// otherwise against the account alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 

@@ -40,11 +40,11 @@ pub(crate) fn challenge() -> String {
 /// Verifies tokens and proofs, and knows again what it has verified.
 pub(crate) struct Dpop {
     nonces: Box<dyn Nonces>,
-    /// The nonce that answers carry in this second, with that and the generation of nonces: one may
-    /// serve any number of proofs.
+    /// The nonce that answers carry in this second, together with the second and the generation of
+    /// nonces. One nonce may serve any number of proofs.
     nonce: Mutex<Option<((u64, u64), HeaderValue)>>,
-    /// Tokens that verified, by the SHA-256 of their text; their time and standing are checked anew.
-    /// Each with the generation of keys that it was verified with.
+    /// Verified tokens by the SHA-256 of their text, each with the generation of keys that verified
+    /// it. Their time and standing are still checked at every use.
     tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
     proof_keys: KnownProofKeys,
 }
@@ -120,7 +120,7 @@ impl Dpop {
         }
     }
 
-    /// Verifies a token that was not seen before, which is known then.
+    /// Verifies a token that was not seen before, and remembers it.
     async fn verify_token(
         &self,
         Hashed { text, ath }: Hashed<'_>,
@@ -157,13 +157,13 @@ impl Dpop {
         let uri = uri.map_err(|_| DpopError::RequestUri)?;
         let proof = self.presented_proof(&uri, TokenBinding { ath, jkt: claims.bound_to }, case)?;
         request.check_scopes(&claims.scopes)?;
-        // Last of all: a proof that is refused for another reason is not used up.
+        // Recorded last, so that a proof that is refused for another reason is not used up.
         let owner = request.replay_owner(claims.account_id);
         let receipt = ports.replay_log.check_and_insert(proof.entry(), owner, *now).await;
         let receipt = receipt.map_err(|error| match error {
             ReplayError::ShareUsedUp(error) => error.into(),
             ReplayError::Used => Refusal::Replayed,
-            // The nonce was good for a log that is gone.
+            // The nonce was for a log that has lost its memory.
             ReplayError::BegunAnew => DpopError::Nonce.into(),
             ReplayError::Unavailable(_) => Refusal::Unavailable(error.to_string()),
         })?;
@@ -193,8 +193,8 @@ impl Dpop {
     }
 }
 
-/// A key that was registered for one algorithm signs proofs with no other (RFC 8725 §3.1). Only
-/// those of RSA fit several.
+/// A key that was registered for one algorithm must sign proofs with that algorithm (RFC 8725
+/// §3.1). Only RSA keys fit several.
 fn check_algorithm(
     proof: &PresentedProof<'_>,
     key: &Thumbprint,

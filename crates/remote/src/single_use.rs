@@ -1,4 +1,4 @@
-//! Nonces, and the memory of used proofs, which belong together: what carries a nonce from before the
+//! Nonces and the memory of used proofs. They belong together: a proof with a nonce from before the
 //! memory begins is refused.
 
 use std::{hash::RandomState, path::PathBuf, sync::Arc};
@@ -19,27 +19,27 @@ use crate::{
 
 /// How many used proofs are remembered.
 const REPLAY_ENTRIES: u64 = 1_000_000;
-/// How many of them one account may have: the requests of about a minute.
+/// How many of them one account may have: about a minute of its requests.
 const REPLAY_SHARE: u64 = REPLAY_ENTRIES / 10;
 
 /// Whether the processes that guard one service on one machine share nonces and used proofs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SharedState {
-    /// They share nothing: right for a service that is one process.
+    /// They share nothing: for a service that runs as one process.
     #[default]
     Alone,
-    /// In a file of the user that they run as, in memory (`/dev/shm`) or else among the temporary
-    /// ones. Issuer and origin choose it.
+    /// In a file of the user that they run as, in memory (`/dev/shm`) or else in the directory for
+    /// temporary files. Its name is derived from issuer and origin.
     Chosen,
     /// In a file in this directory, which belongs to that user and is on this machine.
     Directory(PathBuf),
 }
 
-/// What a guard remembers, and the nonces that go with it.
+/// The memory of a guard, and the nonces that go with it.
 pub(crate) struct SingleUse {
     pub(crate) log: Arc<dyn ReplayLog>,
     pub(crate) nonces: Arc<dyn Nonces>,
-    /// From when on it remembers, where a restart makes it forget.
+    /// The moment from which it remembers, if a restart makes it forget.
     pub(crate) since: Option<UnixTime>,
 }
 
@@ -75,7 +75,7 @@ impl SingleUse {
         Ok(Self { log: Arc::<Shared>::clone(&shared), nonces: shared, since })
     }
 
-    /// In this process' memory, or in a log that is not ours.
+    /// In this process' memory, or in a log from the caller.
     fn alone(
         log: Option<Arc<dyn ReplayLog>>,
         nonce_key: &NonceKey,

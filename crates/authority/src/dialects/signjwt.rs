@@ -1,8 +1,5 @@
-//! The sessions of *signjwt*: a key registered without proof, a login that proves nothing, and
-//! requests that are each signed over a fresh nonce.
-//!
-//! A session opens for any name, because it is of no use without a signature by a live key of the
-//! account over its nonce and its JWT. So unknown accounts get one too.
+//! The sessions of *signjwt*: a key registered without proof, a login that proves nothing (an unknown
+//! name gets a session too, of no use to anybody), and requests each signed over a fresh nonce.
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -7,6 +7,7 @@
 mod accounts;
 mod audit;
 mod credentials;
+mod error;
 mod invitations;
 mod passwords;
 mod rate_limits;
@@ -21,7 +22,6 @@ mod watch;
 use std::sync::Arc;
 
 pub use countersign_protocol::ports::{Clock, Random, ReplayError, ReplayLog};
-use thiserror::Error;
 
 pub use self::accounts::{AccountStore, CreateAccountError, NewAccount};
 pub use self::audit::AuditStore;
@@ -29,6 +29,7 @@ pub use self::credentials::{
     AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
     RenameCredentialError, RevokeCredentialError,
 };
+pub use self::error::StoreError;
 pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, RecoverError};
 pub use self::passwords::{
     CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, PasswordStore,
@@ -98,22 +99,4 @@ pub struct State {
     pub replay_log: Arc<dyn ReplayLog>,
     pub session_nonces: Arc<dyn SessionNonces>,
     pub window_limiter: Arc<dyn WindowLimiter>,
-}
-
-/// The store could not do what was asked. The caller is not at fault.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// It is away, full, locked or broken.
-    #[error("the store is unavailable: {0}")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It holds something that this program never writes.
-    #[error("the store holds an impossible value in {table}.{column}: {reason}")]
-    Corrupt {
-        /// Where.
-        table: &'static str,
-        /// Where in it.
-        column: &'static str,
-        /// Why it is impossible; never the value itself.
-        reason: String,
-    },
 }

@@ -5,7 +5,6 @@
 //! if the server failed. It never has a query, a header or a body, because these carry tokens, keys
 //! and passwords.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +125,7 @@ impl Drop for Entry {
 
         let (method, path) = (self.method.as_str(), self.route.as_str());
         let (status, latency_us) = (self.status.as_u16(), micros(took));
-        let (client, request_id) = (AddressText(self.client), self.id);
+        let (client, request_id) = (self.client, self.id);
         // An absent value is left out of the line.
         let actor = self.actor.as_ref();
         let account = actor.map(|actor| display(actor.account_id));
@@ -148,27 +147,6 @@ impl Drop for Entry {
                 );
             }
         }
-    }
-}
-
-/// An address as [`IpAddr`] writes itself, in one piece where it is of the usual kind.
-struct AddressText(IpAddr);
-
-impl fmt::Display for AddressText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IpAddr::V4(address) = self.0 else { return self.0.fmt(f) };
-        let mut text = [b'.'; 15];
-        let mut length = 0;
-        for (place, octet) in address.octets().into_iter().enumerate() {
-            length += usize::from(place > 0);
-            for (divisor, needed) in [(100, octet >= 100), (10, octet >= 10), (1, true)] {
-                if needed {
-                    text[length] = b'0' + octet / divisor % 10;
-                    length += 1;
-                }
-            }
-        }
-        f.write_str(std::str::from_utf8(&text[..length]).unwrap_or_default())
     }
 }
 

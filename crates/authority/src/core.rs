@@ -32,7 +32,7 @@ use crate::{
         audit::{AuditFilter, RecordedEvent},
         policy::Policy,
     },
-    ports::{AuditStore, Ports, StoreError},
+    ports::{AuditStore, Clock, Ports, Random, ReplayLog, StoreError},
 };
 
 /// How many keys of proofs are known again, by the headers that carry them.
@@ -112,9 +112,24 @@ impl Core {
         &self.policy
     }
 
-    /// The ports.
-    pub const fn ports(&self) -> &Ports {
-        &self.ports
+    /// The clock.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.ports.clock)
+    }
+
+    /// The source of randomness.
+    pub fn random(&self) -> Arc<dyn Random> {
+        Arc::clone(&self.ports.random)
+    }
+
+    /// What remembers the proofs that were used.
+    pub fn replay_log(&self) -> Arc<dyn ReplayLog> {
+        Arc::clone(&self.ports.state.replay_log)
+    }
+
+    /// What remembers across restarts; each entry costs a write.
+    pub fn durable_replay_log(&self) -> Arc<dyn ReplayLog> {
+        Arc::clone(&self.ports.store) as _
     }
 
     /// The signing keys.

@@ -16,8 +16,8 @@ mod revocations;
 mod server_keys;
 mod session_nonces;
 mod signing_keys;
+mod upkeep;
 mod vault;
-mod watch;
 
 use std::sync::Arc;
 
@@ -45,8 +45,8 @@ pub use self::session_nonces::{
     InvalidSessionId, PutNonceError, SessionId, SessionNonce, SessionNonces,
 };
 pub use self::signing_keys::SigningKeyStore;
+pub use self::upkeep::{StoreCondition, StoreUpkeep};
 pub use self::vault::{VaultRecord, VaultStore};
-pub use self::watch::{StoreCondition, StoreWatch};
 pub use crate::model::limits::{LimitKey, RateLimit, RateLimited, Retention};
 
 /// Everything that the authority needs, wired together by the binary.
@@ -60,17 +60,18 @@ pub struct Ports {
 }
 
 /// Everything that must last. A backend is one type that keeps all of it, since what changes together
-/// must be one transaction.
+/// must be one transaction. Its replay log is for what must stay used across restarts.
 pub trait Store:
     AccountStore
     + AuditStore
     + CredentialStore
     + InvitationStore
     + PasswordStore
+    + ReplayLog
     + RevocationStore
     + ServerKeyStore
     + SigningKeyStore
-    + StoreWatch
+    + StoreUpkeep
     + VaultStore
 {
 }
@@ -81,10 +82,11 @@ impl<S> Store for S where
         + CredentialStore
         + InvitationStore
         + PasswordStore
+        + ReplayLog
         + RevocationStore
         + ServerKeyStore
         + SigningKeyStore
-        + StoreWatch
+        + StoreUpkeep
         + VaultStore
 {
 }

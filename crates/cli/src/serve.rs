@@ -170,12 +170,9 @@ pub(crate) async fn serve(
     let app = App::new(Arc::clone(&opened.authority), transport);
     let store_metrics = Arc::clone(&app.metrics);
     let log = AccessLog::of(&app);
-    opened.store.measure(
-        Arc::clone(&opened.authority.core.ports().clock),
-        move |operation, took| {
-            store_metrics.store_operation(operation.name(), took);
-        },
-    );
+    opened.store.measure(opened.authority.core.clock(), move |operation, took| {
+        store_metrics.store_operation(operation.name(), took);
+    });
     let maintenance = || Maintenance::new(Arc::clone(&opened.authority));
     let Opened { master_key, is_new, .. } = &opened;
     started(Started { address, issuer, master_key: master_key.clone(), is_new: *is_new });

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign_authority::{Authority, KnownCredential, ports::RecordLoginError};
+use countersign_authority::{Authority, KnownCredential};
 use countersign_guard::ports::{
-    AccountKey, AccountKeys, IssuerKeys, PortUnavailable, Recording, ReplayError, ReplayLog,
-    Standing, TokenStanding, VerifiedToken,
+    AccountKey, AccountKeys, IssuerKeys, PortUnavailable, Standing, TokenStanding, VerifiedToken,
 };
 use countersign_protocol::{
-    AccountId, ClientNetwork, ReplayEntry, UnixTime,
+    AccountId, ClientNetwork, UnixTime,
     keys::{Algorithm, PublicKey, Thumbprint},
     proofs::body_hash::BodyHashes,
-    replay::ReplayOwner,
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
 
@@ -84,26 +82,5 @@ impl AccountKeys for InProcessGuardPorts {
 
     async fn key_used(&self, id: AccountId, key: &Thumbprint, now: UnixTime) {
         self.0.core.key_used(id, key, now).await;
-    }
-}
-
-/// A replay log that no restart makes forget; each entry costs a write.
-pub(crate) struct DurableLog(pub(crate) Arc<Authority>);
-
-impl ReplayLog for DurableLog {
-    fn check_and_insert(&self, entry: ReplayEntry, _: ReplayOwner, _: UnixTime) -> Recording<'_> {
-        let store = &self.0.core.ports().store;
-        Box::pin(async move {
-            store.spend_assertion(entry).await.map_err(|error| match error {
-                RecordLoginError::AlreadyUsed => ReplayError::Used,
-                RecordLoginError::Forgotten
-                | RecordLoginError::NotLive
-                | RecordLoginError::Store(_) => ReplayError::Unavailable(error.to_string().into()),
-            })
-        })
-    }
-
-    fn is_volatile(&self) -> bool {
-        false
     }
 }

@@ -72,9 +72,9 @@ impl App {
         let ports = Arc::new(InProcessGuardPorts(Arc::clone(&authority)));
         let proofs = proofs::accepted(settings.dialects, settings.self_signed, &ports);
         let ports = GuardPorts {
-            clock: Arc::clone(&authority.core.ports().clock),
+            clock: authority.core.clock(),
             issuer_keys: Arc::clone(&ports) as _,
-            replay_log: Arc::clone(&authority.core.ports().state.replay_log),
+            replay_log: authority.core.replay_log(),
             standing: ports,
         };
         let guard_of = |origin: &TargetUri, proofs: Proofs| {

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod acting;
+mod assertions;
 mod audit;
 mod backup;
 mod claims;
@@ -29,6 +30,7 @@ mod open_error;
 mod options;
 mod passwords;
 mod place;
+mod pruning;
 mod restore;
 mod revocations;
 mod rows;
@@ -39,8 +41,8 @@ mod signing_keys;
 mod staged;
 mod store;
 mod threads;
+mod upkeep;
 mod vault;
-mod watch;
 mod writer;
 
 #[cfg(test)]

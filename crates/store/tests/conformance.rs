@@ -19,3 +19,39 @@ async fn fresh() -> SqliteBackend {
 }
 
 countersign_testkit::store_conformance!(fresh);
+
+/// What must stay used across restarts keeps the rules for replay logs.
+mod durable_log {
+    use std::sync::Arc;
+
+    use countersign_protocol::{
+        ReplayEntry, UnixTime,
+        ports::{Recording, ReplayLog},
+        replay::ReplayOwner,
+    };
+
+    use super::*;
+
+    /// A handle, and the directory for as long as there is one.
+    struct Handle(SqliteStore, #[expect(dead_code, reason = "held")] Arc<TempDir>);
+
+    impl ReplayLog for Handle {
+        fn check_and_insert(
+            &self,
+            entry: ReplayEntry,
+            owner: ReplayOwner,
+            now: UnixTime,
+        ) -> Recording<'_> {
+            self.0.check_and_insert(entry, owner, now)
+        }
+    }
+
+    async fn fresh() -> [Arc<dyn ReplayLog>; 2] {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let path = directory.path().join("countersign.db");
+        let open = || SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        [open(), open()].map(|store| Arc::new(Handle(store, Arc::clone(&directory))) as _)
+    }
+
+    countersign_testkit::replay_log_conformance!(fresh);
+}

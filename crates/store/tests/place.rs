@@ -9,7 +9,7 @@ use std::{
 use countersign_authority::{
     account::AccountName,
     audit::{AuditEvent, EventKind},
-    ports::{AccountStore, CreateAccountError, RevocationStore, StoreWatch},
+    ports::{AccountStore, CreateAccountError, RevocationStore, StoreUpkeep},
 };
 use countersign_protocol::UnixTime;
 use countersign_store::sqlite::{

@@ -29,8 +29,8 @@ pub mod revocations;
 pub mod signing_keys;
 pub mod unproven;
 pub mod unused;
+pub mod upkeep;
 pub mod vault;
-pub mod watch;
 
 /// Makes a test of every rule, against the backend that the async function `$factory` returns.
 #[macro_export]
@@ -156,16 +156,16 @@ macro_rules! store_conformance {
                 an_account_that_nobody_used_goes_and_frees_its_name_and_key
                 unused_accounts_go_in_batches
             }
+            upkeep {
+                changes_by_others_are_noticed_once
+                the_check_passes
+            }
             vault {
                 a_key_pair_for_an_account_comes_with_the_account
                 replacing_the_vault_replaces_all_key_pairs_for_accounts
                 replacing_the_vault_replaces_all_signing_keys
                 the_registration_key_is_created_once_and_resealed
                 the_vault_is_created_once
-            }
-            watch {
-                changes_by_others_are_noticed_once
-                the_check_passes
             }
         }
     };

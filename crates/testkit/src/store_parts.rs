@@ -1,6 +1,6 @@
 //! A store put together of parts, each of which a test may replace, and all of which may fail.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_authority::{
@@ -15,11 +15,14 @@ use countersign_authority::{
         NewAccount, NewPasswordAccount, PasswordLogin, PasswordStore, RecordLoginError,
         RecoverError, RenameCredentialError, Retention, RevocationStore, RevokeCredentialError,
         RevokedToken, RevokedTokenList, ServerKeyStore, ShutOut, SigningKeyStore, Store,
-        StoreCondition, StoreError, StoreWatch, VaultRecord, VaultStore,
+        StoreCondition, StoreError, StoreUpkeep, VaultRecord, VaultStore,
     },
 };
 use countersign_protocol::{
-    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, keys::Thumbprint,
+    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime,
+    keys::Thumbprint,
+    ports::{Recording, ReplayError, ReplayLog},
+    replay::ReplayOwner,
 };
 
 /// A store by its parts.
@@ -31,11 +34,12 @@ pub struct StoreParts {
     pub credentials: Arc<dyn CredentialStore>,
     pub invitations: Arc<dyn InvitationStore>,
     pub passwords: Arc<dyn PasswordStore>,
+    pub replay_log: Arc<dyn ReplayLog>,
     pub revocations: Arc<dyn RevocationStore>,
     pub server_keys: Arc<dyn ServerKeyStore>,
     pub signing_keys: Arc<dyn SigningKeyStore>,
     pub vault: Arc<dyn VaultStore>,
-    pub watch: Arc<dyn StoreWatch>,
+    pub upkeep: Arc<dyn StoreUpkeep>,
     /// Asked before each call, which fails with what it returns.
     pub fault: Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>,
 }
@@ -49,11 +53,12 @@ impl StoreParts {
             credentials: store.clone(),
             invitations: store.clone(),
             passwords: store.clone(),
+            replay_log: store.clone(),
             revocations: store.clone(),
             server_keys: store.clone(),
             signing_keys: store.clone(),
             vault: store.clone(),
-            watch: store.clone(),
+            upkeep: store.clone(),
             fault: Arc::new(|| Ok(())),
         }
     }
@@ -94,7 +99,6 @@ delegate! { AccountStore to accounts {
 delegate! { AuditStore to audit {
     fn append(events: Vec<AuditEvent>) -> ((), StoreError);
     fn events(filter: &AuditFilter, limit: u32) -> (Vec<RecordedEvent>, StoreError);
-    fn prune(now: UnixTime, retention: &Retention) -> (u64, StoreError);
 } }
 
 delegate! { CredentialStore to credentials {
@@ -162,24 +166,48 @@ delegate! { VaultStore to vault {
     ) -> ((), StoreError);
 } }
 
+impl ReplayLog for StoreParts {
+    fn check_and_insert(
+        &self,
+        entry: ReplayEntry,
+        owner: ReplayOwner,
+        now: UnixTime,
+    ) -> Recording<'_> {
+        if let Err(error) = (self.fault)() {
+            let unavailable = ReplayError::Unavailable(error.to_string().into());
+            return Box::pin(ready(Err(unavailable)));
+        }
+        self.replay_log.check_and_insert(entry, owner, now)
+    }
+
+    fn is_volatile(&self) -> bool {
+        self.replay_log.is_volatile()
+    }
+}
+
 #[async_trait]
-impl StoreWatch for StoreParts {
+impl StoreUpkeep for StoreParts {
     async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
         (self.fault)()?;
-        self.watch.changed_elsewhere().await
+        self.upkeep.changed_elsewhere().await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
         (self.fault)()?;
-        self.watch.check().await
+        self.upkeep.check().await
     }
 
     fn condition(&self) -> StoreCondition {
-        self.watch.condition()
+        self.upkeep.condition()
+    }
+
+    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
+        (self.fault)()?;
+        self.upkeep.prune(now, retention).await
     }
 
     async fn tidy(&self) -> Result<bool, StoreError> {
         (self.fault)()?;
-        self.watch.tidy().await
+        self.upkeep.tidy().await
     }
 }

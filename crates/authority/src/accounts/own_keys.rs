@@ -160,9 +160,7 @@ impl Accounts {
         }
         let account = self.core.ports.store.account(&AccountName::Id(principal.account_id)).await?;
         let gone = || StoreError::Corrupt {
-            table: "accounts",
-            column: "account_id",
-            reason: "the account of a principal is gone".to_owned(),
+            what: "accounts.account_id: the account of a principal is gone".to_owned(),
         };
         let account = account.ok_or_else(gone)?;
         Ok((account.username, account.fingerprint))

@@ -65,17 +65,14 @@ pub struct KeySummary {
 }
 
 impl SigningKeys {
-    /// Loads the keys of `store`, and makes the first one of each of `schedules` that has none to
-    /// sign at `now`. The first schedule is for access tokens.
+    /// Opens the keys of `store`, and changes none. The first of `schedules` is for access tokens.
     ///
     /// # Errors
     /// When a key cannot be opened with `vault`, or the store fails.
-    pub async fn load(
+    pub async fn open(
         store: Arc<dyn SigningKeyStore>,
         vault: &Vault,
         schedules: impl IntoIterator<Item = Schedule>,
-        now: UnixTime,
-        random: &dyn Random,
     ) -> Result<Self, SigningKeyError> {
         let keys = Self {
             store,
@@ -87,6 +84,21 @@ impl SigningKeys {
             changing: tokio::sync::Mutex::new(()),
         };
         keys.reload().await?;
+        Ok(keys)
+    }
+
+    /// The same, and makes the first key of each of `schedules` that has none to sign at `now`.
+    ///
+    /// # Errors
+    /// When a key cannot be opened or made, or the store fails.
+    pub async fn load(
+        store: Arc<dyn SigningKeyStore>,
+        vault: &Vault,
+        schedules: impl IntoIterator<Item = Schedule>,
+        now: UnixTime,
+        random: &dyn Random,
+    ) -> Result<Self, SigningKeyError> {
+        let keys = Self::open(store, vault, schedules).await?;
         keys.maintain(now, random).await?;
         Ok(keys)
     }

@@ -1,13 +1,9 @@
 //! The audit trail.
 
 use async_trait::async_trait;
-use countersign_protocol::UnixTime;
 
 use super::StoreError;
-use crate::model::{
-    audit::{AuditEvent, AuditFilter, RecordedEvent},
-    limits::Retention,
-};
+use crate::model::audit::{AuditEvent, AuditFilter, RecordedEvent};
 
 /// The audit trail.
 #[async_trait]
@@ -24,8 +20,4 @@ pub trait AuditStore: Send + Sync {
         filter: &AuditFilter,
         limit: u32,
     ) -> Result<Vec<RecordedEvent>, StoreError>;
-
-    /// Forgets what has outlived its use at `now`: used assertions, revocations of ended tokens,
-    /// expired invitations, and events beyond `retention`. Returns how many rows went.
-    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError>;
 }

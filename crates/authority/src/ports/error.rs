@@ -9,13 +9,9 @@ pub enum StoreError {
     #[error("the store is unavailable: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It holds something that this program never writes.
-    #[error("the store holds an impossible value in {table}.{column}: {reason}")]
+    #[error("the store holds an impossible value in {what}")]
     Corrupt {
-        /// Where.
-        table: &'static str,
-        /// Where in it.
-        column: &'static str,
-        /// Why it is impossible; never the value itself.
-        reason: String,
+        /// Where, and why it is impossible; never the value itself.
+        what: String,
     },
 }

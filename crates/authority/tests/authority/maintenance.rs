@@ -14,7 +14,7 @@ use countersign_authority::{
     audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     ports::{
         AuditStore, Retention, RevocationStore, RevokedToken, RevokedTokenList, ShutOut,
-        StoreCondition, StoreError, StoreWatch,
+        StoreCondition, StoreError, StoreUpkeep,
     },
 };
 use countersign_protocol::{UnixTime, tokens::issue::AccessTokenClaims};
@@ -53,7 +53,7 @@ impl Fake {
 }
 
 #[async_trait]
-impl StoreWatch for Fake {
+impl StoreUpkeep for Fake {
     async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
         Ok(self.changed.swap(false, SeqCst))
     }
@@ -68,6 +68,11 @@ impl StoreWatch for Fake {
             failed_writes: self.failed_writes.load(SeqCst),
             ..StoreCondition::default()
         }
+    }
+
+    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
+        self.pruned.lock().push((now, *retention));
+        self.done(3)
     }
 
     async fn tidy(&self) -> Result<bool, StoreError> {
@@ -87,11 +92,6 @@ impl AuditStore for Fake {
         let mut until = self.asked_until.lock();
         *until = asked.until.or(*until);
         self.done(self.recorded.lock().clone())
-    }
-
-    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
-        self.pruned.lock().push((now, *retention));
-        self.done(3)
     }
 }
 
@@ -128,7 +128,7 @@ impl Setting {
                     parts.audit = fake.clone();
                     parts.revocations = fake.clone();
                     parts.signing_keys = keys.clone();
-                    parts.watch = fake.clone();
+                    parts.upkeep = fake.clone();
                 });
             },
         )

@@ -3,21 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use async_trait::async_trait;
 use clap::Subcommand;
 use countersign_authority::{
     KeySummary, SigningKeys,
-    audit::AuditEvent,
     key_life::{KeySchedule, KeyState, SealedSigningKey, Signs},
     policy::Policy,
-    ports::{SigningKeyStore, StoreError},
+    ports::SigningKeyStore,
     vault::Vault,
 };
-use countersign_protocol::{
-    UnixTime,
-    keys::{Algorithm, Thumbprint},
-    proofs::target_uri::TargetUri,
-};
+use countersign_protocol::{UnixTime, keys::Algorithm, proofs::target_uri::TargetUri};
 use countersign_system::SystemRandom;
 use serde_json::{Value, json};
 
@@ -134,30 +128,10 @@ pub(super) async fn open_all(
     data_dir: &DataDir,
     vault: &Vault,
 ) -> anyhow::Result<Vec<KeySummary>> {
-    let store = Arc::new(Unchanged(Arc::clone(&data_dir.ports.store) as _));
-    let now = data_dir.ports.clock.now();
     let schedules = policy(settings)?.key_schedules();
-    let keys = SigningKeys::load(store, vault, schedules, now, &SystemRandom).await?;
-    Ok(keys.summaries(now))
-}
-
-/// The signing keys of a store, whatever is done to them.
-struct Unchanged(Arc<dyn SigningKeyStore>);
-
-#[async_trait]
-impl SigningKeyStore for Unchanged {
-    async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError> {
-        self.0.signing_keys().await
-    }
-
-    async fn change_signing_keys(
-        &self,
-        _: &[SealedSigningKey],
-        _: &[Thumbprint],
-        _: Vec<AuditEvent>,
-    ) -> Result<(), StoreError> {
-        Ok(())
-    }
+    let store = Arc::clone(&data_dir.ports.store);
+    let keys = SigningKeys::open(store, vault, schedules).await?;
+    Ok(keys.summaries(data_dir.ports.clock.now()))
 }
 
 /// The server's policy, which says how its keys are scheduled.

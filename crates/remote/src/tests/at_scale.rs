@@ -9,7 +9,7 @@ use countersign_authority::{
     audit::{AuditEvent, EventKind},
     key_life::Signs,
     policy::Policy,
-    ports::Ports,
+    ports::{Ports, Store},
     vault::{MasterKey, Vault},
 };
 use countersign_guard::SelfSignedPolicy;
@@ -33,6 +33,7 @@ struct Server {
     maintenance: Maintenance,
     clock: Arc<FixedClock>,
     origin: String,
+    store: Arc<dyn Store>,
     data_dir: TempDir,
 }
 
@@ -43,6 +44,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let ports = ports(&data_dir, &clock);
+        let store = Arc::clone(&ports.store);
         let master = MasterKey::parse(&"5e".repeat(32)).unwrap();
         let vault = Vault::open(&*ports.store, &master, &SeededRandom::new(2)).await.unwrap();
         let policy = Policy::new(TargetUri::parse(&origin).unwrap());
@@ -51,7 +53,7 @@ impl Server {
         let router = router.layer(axum::middleware::from_fn(from_loopback));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let maintenance = Maintenance::new(Arc::clone(&authority));
-        Self { authority, maintenance, clock, origin, data_dir }
+        Self { authority, maintenance, clock, origin, store, data_dir }
     }
 
     /// A guard elsewhere, which has asked once.
@@ -122,8 +124,7 @@ impl Server {
 
     async fn disable(&self, account_id: AccountId) {
         let event = AuditEvent::new(self.authority.core.now(), EventKind::AccountDisabled);
-        let accounts = &self.authority.core.ports().store;
-        assert!(accounts.set_status(account_id, AccountStatus::Disabled, event).await.unwrap());
+        assert!(self.store.set_status(account_id, AccountStatus::Disabled, event).await.unwrap());
     }
 }
 

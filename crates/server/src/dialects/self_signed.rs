@@ -11,7 +11,7 @@ use countersign_protocol::proofs::body_hash::BodyHashes;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::switches::Dialects;
-use crate::guard_ports::{DurableLog, InProcessGuardPorts};
+use crate::guard_ports::InProcessGuardPorts;
 
 /// The name of the security scheme in the description of the API.
 pub(super) const SCHEME: &str = "self-signed";
@@ -33,11 +33,10 @@ pub(super) fn proofs(
         other_names: dialects.gradecoin,
         ..policy
     };
-    let across_restarts =
-        authority.core.ports().state.replay_log.is_volatile().then(|| AcrossRestarts {
-            since: authority.core.remembers_since(),
-            durable: Some(Arc::new(DurableLog(Arc::clone(authority)))),
-        });
+    let across_restarts = authority.core.replay_log().is_volatile().then(|| AcrossRestarts {
+        since: authority.core.remembers_since(),
+        durable: Some(authority.core.durable_replay_log()),
+    });
     Some(SelfSignedProofs { policy, keys: Arc::clone(ports) as _, across_restarts })
 }
 

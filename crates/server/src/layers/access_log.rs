@@ -50,8 +50,8 @@ impl AccessLog {
     /// A log of the requests to `app`, which counts in its metrics.
     pub fn of(app: &App) -> Arc<Self> {
         Arc::new(Self {
-            clock: Arc::clone(&app.authority.core.ports().clock),
-            ids: DrawnAhead::new(Arc::clone(&app.authority.core.ports().random)),
+            clock: app.authority.core.clock(),
+            ids: DrawnAhead::new(app.authority.core.random()),
             metrics: Arc::clone(&app.metrics),
             proxies: Arc::clone(&app.settings.proxies),
         })

@@ -216,7 +216,7 @@ async fn replays_without_number_push_out_nothing_that_happened_to_the_account() 
     app.write_trail().await;
     let policy = app.authority().core.policy().retention;
     let retention = Retention { max_refusals: 10, max_events: 10, max_uses: 10, ..policy };
-    app.authority().core.ports().store.prune(app.now(), &retention).await.unwrap();
+    app.ports().store.prune(app.now(), &retention).await.unwrap();
     let names = app.event_names(&key, &token).await;
     assert_eq!(names, ["login.succeeded", "account.registered"]);
     let events = app.resource_request(&other, &stolen, "GET", "/v1/events").send().await;

@@ -75,7 +75,7 @@ async fn a_stored_key_that_is_too_large_is_listed_and_signs_nothing() {
     let new = samples::new_account(7, "alice");
     let credential = Credential { public_key: large.clone(), ..new.credential.clone() };
     let new = NewAccount { credential, ..new };
-    app.authority().core.ports().store.create_account(new).await.unwrap();
+    app.ports().store.create_account(new).await.unwrap();
     app.restart().await;
 
     let listed = app.admin().keys(&"alice".parse().unwrap()).await.unwrap();

@@ -14,7 +14,9 @@ use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys:
 use rusqlite::{Connection, Row};
 
 use super::{
-    SqliteStore, audit, claims,
+    SqliteStore,
+    assertions::spend,
+    audit, claims,
     error::DbError,
     revocations,
     rows::{
@@ -286,23 +288,6 @@ fn count_revoked(connection: &Connection, user_id: i64) -> Result<usize, DbError
     let whole = "SELECT count(*) FROM credentials WHERE user_id = ? AND revoked_at IS NOT NULL";
     let short = "SELECT count(*) FROM revoked_thumbprints WHERE user_id = ?";
     Ok(rows::count(connection, whole, [user_id])? + rows::count(connection, short, [user_id])?)
-}
-
-/// Records the assertion as used, unless it has been used or may have been.
-fn spend(
-    connection: &Connection,
-    assertion: ReplayEntry,
-) -> Result<SpentReceipt, RecordLoginError> {
-    let insert = "INSERT INTO used_assertions(digest, forget_at)
-        SELECT ?1, ?2 WHERE ?2 > (SELECT assertions_until FROM forgotten WHERE id = 1)
-        ON CONFLICT DO NOTHING";
-    let values = (assertion.digest, millis(assertion.forget_at));
-    if rows::execute(connection, insert, values)? > 0 {
-        return Ok(SpentReceipt::recorded(assertion));
-    }
-    let select = "SELECT 1 FROM used_assertions WHERE digest = ?";
-    let is_known = rows::first(connection, select, [assertion.digest], |_| Ok(()))?.is_some();
-    Err(if is_known { RecordLoginError::AlreadyUsed } else { RecordLoginError::Forgotten })
 }
 
 /// A key that is not revoked, as a login needs it.

@@ -79,7 +79,9 @@ impl From<Unavailable> for DbError {
 impl From<DbError> for StoreError {
     fn from(error: DbError) -> Self {
         match error {
-            DbError::Corrupt { table, column, reason } => Self::Corrupt { table, column, reason },
+            DbError::Corrupt { table, column, reason } => {
+                Self::Corrupt { what: format!("{table}.{column}: {reason}") }
+            }
             DbError::Sqlite(error) if disk::trouble_behind(&error).is_some() => {
                 Self::Unavailable(Box::new(Unavailable::Disk(Arc::new(error))))
             }

@@ -120,7 +120,7 @@ mod tests {
 
     use countersign_authority::{
         audit::{AuditEvent, EventKind},
-        ports::{AuditStore as _, Retention},
+        ports::{Retention, StoreUpkeep as _},
     };
     use countersign_protocol::{AccountId, Scopes, UnixTime};
 

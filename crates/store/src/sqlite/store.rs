@@ -44,7 +44,7 @@ pub struct SqliteStore {
     pub(super) lacked_log: bool,
     /// Whether the log was larger than it should be when it was last folded.
     pub(super) log_is_large: AtomicBool,
-    /// The writer connection's `data_version` when [`watch`](super::watch) last looked.
+    /// The writer connection's `data_version` when [`upkeep`](super::upkeep) last looked.
     pub(super) data_version: AtomicI64,
     pub(super) busy_timeout: Duration,
     pub(super) stopwatch: OnceLock<Stopwatch>,

@@ -34,7 +34,7 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Respons
             )
             .into_response();
     }
-    if let Some(entries) = app.authority.core.ports().state.replay_log.entries() {
+    if let Some(entries) = app.authority.core.replay_log().entries() {
         app.metrics.set_replay_log_entries(usize::try_from(entries).unwrap_or(usize::MAX));
     }
     app.metrics.set_audit_events_dropped(app.authority.health.dropped_events());

@@ -40,7 +40,7 @@ async fn server() -> Server {
 }
 
 async fn invite(server: &Server, id: &str, password: &str) {
-    let ports = server.authority().core.ports();
+    let ports = server.ports();
     let master_key = MasterKey::parse(MASTER_KEY).unwrap();
     let vault = Vault::open(&*ports.store, &master_key, &*ports.random).await.unwrap();
     let key = RegistrationKey::open(&*ports.store, &vault, &*ports.random).await.unwrap();
@@ -472,7 +472,7 @@ async fn switched_off_it_is_absent() {
 async fn a_new_master_key_keeps_key_and_passwords() {
     let server = server().await;
     let before = recipient(&server).await;
-    let ports = server.authority().core.ports();
+    let ports = server.ports();
     let new = "f0".repeat(32);
     let [old, new] = [MASTER_KEY, &new].map(|key| MasterKey::parse(key).unwrap());
     let now = server.authority().core.now();

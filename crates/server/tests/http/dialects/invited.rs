@@ -57,7 +57,7 @@ async fn a_code_lets_in_once_and_brings_its_scopes() {
         let again = server.post("/register", with_code(&body, &code)).await;
         assert_eq!(again.status, StatusCode::FORBIDDEN, "it says nothing about the name");
         let name = "alice".parse().unwrap();
-        let account = server.authority().core.ports().store.account(&name).await.unwrap().unwrap();
+        let account = server.ports().store.account(&name).await.unwrap().unwrap();
         assert!(account.scopes.contains("class"));
     }
 }

@@ -236,7 +236,7 @@ async fn a_new_master_key_keeps_the_servers_key_pairs() {
     let mut server = MutualServer::start(|_| ()).await;
     let alice = server.register("alice", rsa()).await;
     let number = server.number(&alice).await;
-    let ports = server.authority().core.ports();
+    let ports = server.ports();
     let [old, new] = [MASTER_KEY, OTHER_MASTER_KEY].map(|key| MasterKey::parse(key).unwrap());
     let now = server.authority().core.now();
     let rekey =

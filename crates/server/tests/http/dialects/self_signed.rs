@@ -217,7 +217,7 @@ async fn a_replay_is_in_the_trail_and_a_stranger_is_not() {
 async fn the_time_of_last_use_is_written_once_an_hour() {
     let server = server_with_alice().await;
     let last_use = async || {
-        let store = &server.authority().core.ports().store;
+        let store = &server.ports().store;
         let thumbprint = ed25519(1).public_key().thumbprint();
         store.credential(&thumbprint).await.unwrap().and_then(|(key, _)| key.last_used_at)
     };

@@ -7,6 +7,7 @@ use countersign_authority::{
     account::AccountStatus,
     audit::{AuditEvent, AuditFilter, EventKind},
     policy::Policy,
+    ports::Ports,
 };
 use countersign_protocol::keys::PrivateKey;
 use countersign_server::Dialects;
@@ -66,6 +67,10 @@ impl Server {
         self.0.authority()
     }
 
+    pub(super) fn ports(&self) -> &Ports {
+        self.0.ports()
+    }
+
     pub(super) fn admin(&self) -> Administration {
         self.0.admin()
     }
@@ -79,7 +84,7 @@ impl Server {
     /// The kinds of all events, oldest first.
     pub(super) async fn trail(&self) -> Vec<EventKind> {
         self.0.write_trail().await;
-        let audit = &self.authority().core.ports().store;
+        let audit = &self.ports().store;
         let events = audit.events(&AuditFilter::default(), 1_000).await.unwrap();
         events.into_iter().rev().map(|recorded| recorded.event.kind).collect()
     }
@@ -87,7 +92,7 @@ impl Server {
     /// How many events of that kind there were.
     pub(super) async fn events(&self, kind: EventKind) -> u64 {
         self.0.write_trail().await;
-        let audit = &self.authority().core.ports().store;
+        let audit = &self.ports().store;
         let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
         let events = audit.events(&filter, 1_000).await.unwrap();
         events.into_iter().map(|recorded| recorded.event.times()).sum()
@@ -96,7 +101,7 @@ impl Server {
     /// Which keys were used, how and how often, oldest first.
     pub(super) async fn key_uses(&self) -> Vec<AuditEvent> {
         self.0.write_key_uses().await;
-        let audit = &self.authority().core.ports().store;
+        let audit = &self.ports().store;
         let filter = AuditFilter { kind: Some(EventKind::KeyUsed), ..AuditFilter::default() };
         let events = audit.events(&filter, 1_000).await.unwrap();
         events.into_iter().rev().map(|recorded| recorded.event).collect()

@@ -189,7 +189,7 @@ async fn the_first_request_is_the_login_and_the_trail_says_so() {
         assert_eq!(session.protected(&server).await, StatusCode::OK);
     }
     assert_eq!(server.events(EventKind::LoginSucceeded).await, 1);
-    let audit = &server.authority().core.ports().store;
+    let audit = &server.ports().store;
     let logins = AuditFilter { kind: Some(EventKind::LoginSucceeded), ..AuditFilter::default() };
     let login = audit.events(&logins, 1).await.unwrap().remove(0).event;
     assert!(login.address.is_some(), "it says from where: {login:?}");
@@ -207,14 +207,14 @@ async fn the_first_request_is_the_login_and_the_trail_says_so() {
 async fn sessions_that_ended_are_nothing_that_anybody_must_remember_or_be_told() {
     let server = Server::start_with(|policy| policy.limits = None).await;
     let mut session = Session::of_new_user(&server).await;
-    let before = server.authority().core.ports().store.shut_out(UnixTime::EPOCH, 1).await;
+    let before = server.ports().store.shut_out(UnixTime::EPOCH, 1).await;
     for _ in 0..50 {
         assert_eq!(session.protected(&server).await, StatusCode::OK);
         assert_eq!(server.post("/logout", session.message()).await.status, StatusCode::OK);
         assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
         session = Session::open(&server, "alice", ed25519(1)).await;
     }
-    let revocations = &server.authority().core.ports().store;
+    let revocations = &server.ports().store;
     let known = revocations.revoked_tokens(UnixTime::EPOCH, 100).await.unwrap();
     assert_eq!(known, RevokedTokenList::default());
     let after = revocations.shut_out(UnixTime::EPOCH, 1).await;

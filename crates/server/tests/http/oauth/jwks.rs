@@ -46,7 +46,7 @@ async fn who_has_the_keys_already_does_not_get_them_again() {
     again("\"other\"").await.is(200);
 
     let keys = app.authority().core.signing_keys();
-    keys.rotate(true, app.now(), &*app.authority().core.ports().random).await.unwrap();
+    keys.rotate(true, app.now(), &*app.ports().random).await.unwrap();
     let answer = again(&tag).await;
     assert_ne!(answer.is(200).header("etag"), tag);
 }

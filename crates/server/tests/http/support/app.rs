@@ -83,6 +83,7 @@ struct Running {
     authority: Arc<Authority>,
     guard: countersign_guard::Guard,
     maintenance: Maintenance,
+    ports: Ports,
     router: Router,
 }
 
@@ -112,15 +113,15 @@ impl TestApp {
     pub(crate) async fn restart(&mut self) {
         self.running = None;
         self.starts += 1;
-        let ports = self.ports(self.starts);
+        let ports = self.open_ports(self.starts);
         let vault = self.vault(&ports).await;
         let policy = self.setup.policy.clone();
-        let authority = Arc::new(Authority::start(policy, ports, vault).await.unwrap());
+        let authority = Arc::new(Authority::start(policy, ports.clone(), vault).await.unwrap());
         let app = App::new(Arc::clone(&authority), self.setup.settings.clone());
         let guard = app.guard.clone();
         let maintenance = Maintenance::new(Arc::clone(&authority));
         let router = router(&app);
-        self.running = Some(Running { authority, guard, maintenance, router });
+        self.running = Some(Running { authority, guard, maintenance, ports, router });
     }
 
     /// Restarts with other settings.
@@ -168,12 +169,12 @@ impl TestApp {
 
     /// What an administrator does in another process, on the same database.
     pub(crate) fn admin(&self) -> Administration {
-        Administration::new(&self.ports(u64::MAX))
+        Administration::new(&self.open_ports(u64::MAX))
     }
 
     /// The signing keys as an administrator's process sees them.
     pub(crate) async fn admin_signing_keys(&self) -> SigningKeys {
-        let ports = self.ports(u64::MAX);
+        let ports = self.open_ports(u64::MAX);
         let vault = self.vault(&ports).await;
         let (store, schedules) = (ports.store, self.setup.policy.key_schedules());
         SigningKeys::load(store, &vault, schedules, self.now(), &*ports.random).await.unwrap()
@@ -199,6 +200,11 @@ impl TestApp {
         self.running().maintenance.maintain().await.unwrap();
     }
 
+    /// What the application stands on.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.running().ports
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
     }
@@ -208,7 +214,8 @@ impl TestApp {
         Vault::open(&*ports.store, &master, &*ports.random).await.unwrap()
     }
 
-    fn ports(&self, seed: u64) -> Ports {
+    /// The ports of another process, on the same database.
+    fn open_ports(&self, seed: u64) -> Ports {
         let path = self.data_dir.path().join("countersign.db");
         let capacity = Capacity {
             limited: 1_000,

@@ -52,11 +52,9 @@ impl Faults {
     fn check_store(&self) -> Result<(), StoreError> {
         match *self.0.lock() {
             Some(Fault::Unavailable) => Err(StoreError::Unavailable(CAUSE.into())),
-            Some(Fault::Corrupt) => Err(StoreError::Corrupt {
-                table: "accounts",
-                column: "status",
-                reason: CAUSE.to_owned(),
-            }),
+            Some(Fault::Corrupt) => {
+                Err(StoreError::Corrupt { what: format!("accounts.status: {CAUSE}") })
+            }
             Some(Fault::ReplayLog) | None => Ok(()),
         }
     }

@@ -33,7 +33,10 @@ const SPAN: &str = "SELECT coalesce((SELECT max(id) FROM audit_events)
 impl SqliteStore {
     /// Removes logins and counted refusals beyond their maximum, the oldest events of the largest
     /// groups first. Returns how many it removed.
-    pub(super) async fn prune_surplus(&self, retention: &Retention) -> Result<u64, StoreError> {
+    pub(in crate::sqlite) async fn prune_surplus(
+        &self,
+        retention: &Retention,
+    ) -> Result<u64, StoreError> {
         let Retention { max_events, max_refusals, max_uses, .. } = *retention;
         Ok(self.prune_budget(Budget::Refusals, max_refusals).await?
             + self.prune_budget(Budget::Tries, max_refusals).await?

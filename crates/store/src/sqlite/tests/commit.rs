@@ -1,6 +1,6 @@
 //! Group commit: what shares a transaction, and what does not.
 
-use countersign_authority::ports::{CreateAccountError, StoreWatch};
+use countersign_authority::ports::{CreateAccountError, StoreUpkeep};
 use countersign_testkit::samples;
 
 use super::{super::job, *};

@@ -2,7 +2,7 @@
 
 use countersign_authority::{
     account::AccountName,
-    ports::{CreateAccountError, StoreWatch},
+    ports::{CreateAccountError, StoreUpkeep},
 };
 use countersign_testkit::samples;
 

@@ -1,12 +1,14 @@
-//! The durable store as a whole.
+//! The durable store as a whole: whether it works, and what keeps it in order.
 
 use async_trait::async_trait;
+use countersign_protocol::UnixTime;
 
 use super::StoreError;
+use crate::model::limits::Retention;
 
 /// The durable store as a whole.
 #[async_trait]
-pub trait StoreWatch: Send + Sync {
+pub trait StoreUpkeep: Send + Sync {
     /// Whether another process changed the store since this was last asked.
     async fn changed_elsewhere(&self) -> Result<bool, StoreError>;
 
@@ -19,6 +21,10 @@ pub trait StoreWatch: Send + Sync {
     /// Does deferred work, such as folding a log into the database. Returns whether nothing is left
     /// to do.
     async fn tidy(&self) -> Result<bool, StoreError>;
+
+    /// Forgets what has outlived its use at `now`: used assertions, revocations of ended tokens,
+    /// expired invitations, and events beyond `retention`. Returns how many rows went.
+    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError>;
 }
 
 /// How a store is.

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering::{AcqRel, Release};
 
 use async_trait::async_trait;
-use countersign_authority::ports::{StoreCondition, StoreError, StoreWatch};
+use countersign_authority::ports::{Retention, StoreCondition, StoreError, StoreUpkeep};
+use countersign_protocol::UnixTime;
 
 use super::{
     SqliteStore,
@@ -14,7 +15,7 @@ use super::{
 };
 
 #[async_trait]
-impl StoreWatch for SqliteStore {
+impl StoreUpkeep for SqliteStore {
     async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
         // `data_version` ignores changes by the same connection, and all our writes go through this
         // one.
@@ -51,6 +52,10 @@ impl StoreWatch for SqliteStore {
             log_bytes: files::length(&files::with_suffix(&self.path, "-wal")),
             dropped_transactions: self.log.dropped_transactions,
         }
+    }
+
+    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
+        self.prune_rows(now, retention).await
     }
 
     async fn tidy(&self) -> Result<bool, StoreError> {

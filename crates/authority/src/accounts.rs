@@ -1,12 +1,12 @@
 //! Accounts: how they come to be, what their owners change, and what administrators do.
 
-pub(crate) mod administration;
+pub mod administration;
 pub(crate) mod enrolment;
-pub(crate) mod own_keys;
-pub(crate) mod recovery;
-pub(crate) mod registration;
-pub(crate) mod registration_error;
-pub(crate) mod step_up;
+pub mod own_keys;
+pub mod recovery;
+pub mod registration;
+pub mod registration_error;
+pub mod step_up;
 
 use std::sync::Arc;
 

@@ -3,13 +3,13 @@
 
 mod admission;
 mod comparisons;
-pub(crate) mod credential_cache;
-pub(crate) mod dpop;
+pub mod credential_cache;
+pub mod dpop;
 pub(crate) mod effort;
 mod epoch;
 mod forgetting;
 pub(crate) mod key_uses;
-pub(crate) mod password_hasher;
+pub mod password_hasher;
 mod passwords;
 pub(crate) mod pending_events;
 mod signers;

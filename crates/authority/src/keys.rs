@@ -2,13 +2,13 @@
 
 mod error;
 mod loaded;
-pub(crate) mod published;
-pub(crate) mod registration_key;
+pub mod published;
+pub mod registration_key;
 pub mod rekey;
 mod rotation;
-pub(crate) mod sealed_secret;
+pub mod sealed_secret;
 mod sealing;
-pub(crate) mod signing;
+pub mod signing;
 pub mod vault;
 
 pub use self::error::SigningKeyError;

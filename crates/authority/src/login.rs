@@ -1,7 +1,7 @@
 //! Logins: assertions by credentials, and the grant that turns them into tokens.
 
-pub(crate) mod assertion;
-pub(crate) mod jwt_bearer;
+pub mod assertion;
+pub mod jwt_bearer;
 
 use std::sync::Arc;
 

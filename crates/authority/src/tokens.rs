@@ -1,10 +1,10 @@
 //! Tokens after they were issued: whether they are good, and how others learn that they are not.
 
-pub(crate) mod feed;
-pub(crate) mod issuance;
-pub(crate) mod latest_feed;
+pub mod feed;
+pub mod issuance;
+pub mod latest_feed;
 pub(crate) mod revoked;
-pub(crate) mod standing;
+pub mod standing;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use std::env;
 
 use anyhow::ensure;
-use countersign_authority::audit::Administrator;
+use countersign_authority::model::audit::Administrator;
 
 use crate::config::Settings;
 

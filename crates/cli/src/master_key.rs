@@ -13,8 +13,8 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use countersign_authority::{
+    keys::vault::{MasterKey, Vault, VaultError},
     ports::VaultStore,
-    vault::{MasterKey, Vault, VaultError},
 };
 use countersign_protocol::ports::Random;
 use countersign_system::SystemRandom;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use countersign_authority::{
     Authority,
-    audit::{AuditEvent, EventKind},
-    policy::Policy,
+    model::{
+        audit::{AuditEvent, EventKind},
+        policy::Policy,
+    },
 };
 use countersign_store::sqlite::{Memory, ServerLock, SqliteStore, create_private_dir};
 use countersign_system::SystemRandom;

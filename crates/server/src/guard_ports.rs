@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign_authority::{Authority, KnownCredential};
+use countersign_authority::{Authority, core::credential_cache::KnownCredential};
 use countersign_guard::ports::{
     AccountKey, AccountKeys, IssuerKeys, PortUnavailable, Standing, TokenStanding, VerifiedToken,
 };

@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use countersign_authority::{Authority, policy::Policy};
+use countersign_authority::{Authority, model::policy::Policy};
 use countersign_guard::{
     Guard, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy, SelfSignedProofs,
 };

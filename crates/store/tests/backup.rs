@@ -12,7 +12,7 @@ use std::{
 };
 
 use countersign_authority::{
-    account::AccountName,
+    model::account::AccountName,
     ports::{AccountStore, CredentialStore, SigningKeyStore},
 };
 use countersign_store::sqlite::{

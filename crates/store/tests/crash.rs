@@ -11,7 +11,7 @@ use std::{
 };
 
 use countersign_authority::{
-    account::AccountName,
+    model::account::AccountName,
     ports::{AccountStore, CredentialStore, RecordLoginError},
 };
 use countersign_store::sqlite::{SqliteOptions, SqliteStore, verify_backup};

@@ -7,8 +7,10 @@ use std::{
 };
 
 use countersign_authority::{
-    account::AccountName,
-    audit::{AuditEvent, EventKind},
+    model::{
+        account::AccountName,
+        audit::{AuditEvent, EventKind},
+    },
     ports::{AccountStore, CreateAccountError, RevocationStore, StoreUpkeep},
 };
 use countersign_protocol::UnixTime;

@@ -3,11 +3,13 @@
 use std::{net::IpAddr, time::Duration};
 
 use countersign_authority::{
-    account::Username,
-    audit::{AuditEvent, EventKind},
-    credential::Credential,
-    invitation::{CodeHash, Invitation, Purpose},
-    key_life::{KeyLife, SealedSigningKey, Signs},
+    model::{
+        account::Username,
+        audit::{AuditEvent, EventKind},
+        credential::Credential,
+        invitation::{CodeHash, Invitation, Purpose},
+        key_life::{KeyLife, SealedSigningKey, Signs},
+    },
     ports::{KeyLimits, LoginRecord, NewAccount, RevokedToken, VaultRecord},
 };
 use countersign_protocol::{

@@ -12,7 +12,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use countersign_authority::{
-    audit::{AuditFilter, RecordedEvent},
+    model::audit::{AuditFilter, RecordedEvent},
     ports::{NewAccount, Store},
 };
 

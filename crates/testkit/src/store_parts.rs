@@ -4,11 +4,13 @@ use std::{future::ready, sync::Arc};
 
 use async_trait::async_trait;
 use countersign_authority::{
-    account::{Account, AccountName, AccountStatus, Username},
-    audit::{AuditEvent, AuditFilter, RecordedEvent},
-    credential::{Credential, Label},
-    invitation::{CodeHash, Invitation},
-    key_life::{SealedServerKey, SealedSigningKey},
+    model::{
+        account::{Account, AccountName, AccountStatus, Username},
+        audit::{AuditEvent, AuditFilter, RecordedEvent},
+        credential::{Credential, Label},
+        invitation::{CodeHash, Invitation},
+        key_life::{SealedServerKey, SealedSigningKey},
+    },
     ports::{
         AccountRecovery, AccountStore, AddCredentialError, AuditStore, CreateAccountError,
         CreatePasswordAccountError, CredentialStore, InvitationStore, KeyLimits, LoginRecord,

@@ -39,7 +39,7 @@ use crate::{
     },
 };
 
-pub(crate) mod server_keys;
+pub mod server_keys;
 
 mod pretence;
 

@@ -1,6 +1,6 @@
 //! Accounts that authenticate one call.
 
-use countersign_authority::{CallerError, LoginError};
+use countersign_authority::login::{assertion::CallerError, jwt_bearer::LoginError};
 use countersign_testkit::keys::{ed25519, ed25519_public};
 
 use crate::support::{Login, World};

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use countersign_authority::{
-    SigningKeys,
-    key_life::{
+    keys::signing::SigningKeys,
+    model::key_life::{
         KeySchedule,
         KeyState::{Active, Next},
         SealedSigningKey,

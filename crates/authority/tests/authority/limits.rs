@@ -4,8 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_authority::{
-    CallerError, KeyChange, KeyOperation, LoginError, NewKeyProof, PresentedKey, RegistrationError,
-    RenameKey, RevokeKey, SignedRequest, StepUpError,
+    accounts::{
+        own_keys::{NewKeyProof, RenameKey, RevokeKey},
+        registration::PresentedKey,
+        registration_error::RegistrationError,
+        step_up::{KeyChange, KeyOperation, SignedRequest, StepUpError},
+    },
+    login::{assertion::CallerError, jwt_bearer::LoginError},
     ports::{LimitKey, RateLimit, RateLimited, RateLimiter},
 };
 use countersign_protocol::{

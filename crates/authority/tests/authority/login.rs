@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use countersign_authority::{
-    CallerError, LoginError,
-    account::AccountStatus,
-    audit::{AuditEvent, EventKind},
+    login::{assertion::CallerError, jwt_bearer::LoginError},
+    model::{
+        account::AccountStatus,
+        audit::{AuditEvent, EventKind},
+    },
 };
 use countersign_protocol::keys::PrivateKey;
 use countersign_testkit::{

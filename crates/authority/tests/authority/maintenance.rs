@@ -10,12 +10,16 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_authority::{
-    Maintenance, PresentedKey, RevokingClient, SigningKeyError, SigningKeys, UnprovenRegistration,
-    audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
+    Maintenance,
+    accounts::registration::PresentedKey,
+    dialects::signjwt::UnprovenRegistration,
+    keys::{SigningKeyError, signing::SigningKeys},
+    model::audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
     ports::{
         AuditStore, Retention, RevocationStore, RevokedToken, RevokedTokenList, ShutOut,
         StoreCondition, StoreError, StoreUpkeep,
     },
+    tokens::standing::RevokingClient,
 };
 use countersign_protocol::{UnixTime, tokens::issue::AccessTokenClaims};
 use countersign_testkit::{

@@ -11,13 +11,15 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_authority::{
-    FEED_MAX_AGE, RevokingClient,
-    account::AccountStatus,
-    audit::{AuditEvent, EventKind},
+    model::{
+        account::AccountStatus,
+        audit::{AuditEvent, EventKind},
+    },
     ports::{
         DisabledAccount, RevocationStore, RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
         StoreError,
     },
+    tokens::{latest_feed::FEED_MAX_AGE, standing::RevokingClient},
 };
 use countersign_protocol::{
     AccountId, UnixTime,

@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    MAX_PUBLISHED, SigningKeyError, SigningKeys,
-    audit::EventKind,
-    key_life::{
-        KeySchedule,
-        KeyState::{Active, Gone, Next, Retired},
+    keys::{
+        SigningKeyError,
+        signing::{MAX_PUBLISHED, SigningKeys},
     },
-    policy::PasswordPolicy,
+    model::{
+        audit::EventKind,
+        key_life::{
+            KeySchedule,
+            KeyState::{Active, Gone, Next, Retired},
+        },
+        policy::PasswordPolicy,
+    },
 };
 use countersign_protocol::{
     UnixTime,

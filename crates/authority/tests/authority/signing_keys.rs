@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    SigningKeyError, SigningKeys,
-    audit::EventKind,
-    key_life::{KeySchedule, KeyState, SealedSigningKey, Signs},
+    keys::{SigningKeyError, signing::SigningKeys},
+    model::{
+        audit::EventKind,
+        key_life::{KeySchedule, KeyState, SealedSigningKey, Signs},
+    },
 };
 use countersign_protocol::{
     Scopes, UnixTime,

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use countersign_authority::{
-    Schedule, SigningKeyError, SigningKeys,
-    audit::EventKind,
-    key_life::{KeySchedule, Signs},
-    rekey::{Rekey, RekeyError},
-    vault::{EmptyMasterKey, MasterKey, Vault, VaultError},
+    keys::{
+        SigningKeyError,
+        rekey::{Rekey, RekeyError},
+        signing::SigningKeys,
+        vault::{EmptyMasterKey, MasterKey, Vault, VaultError},
+    },
+    model::{
+        audit::EventKind,
+        key_life::{KeySchedule, Schedule, Signs},
+    },
 };
 use countersign_protocol::strict::{base64, base64url};
 use countersign_testkit::{random::SeededRandom, samples::NOW};

@@ -3,9 +3,11 @@
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use countersign_authority::{
-    Administration,
-    account::{Account, AccountName, AccountStatus, Username},
-    credential::Credential,
+    accounts::administration::Administration,
+    model::{
+        account::{Account, AccountName, AccountStatus, Username},
+        credential::Credential,
+    },
 };
 use countersign_protocol::Scopes;
 use serde_json::{Value, json};

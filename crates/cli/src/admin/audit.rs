@@ -7,9 +7,11 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use countersign_authority::{
-    Administration,
-    account::AccountName,
-    audit::{Administrator, AuditEvent, AuditFilter, EventKind, RecordedEvent, Repeated},
+    accounts::administration::Administration,
+    model::{
+        account::AccountName,
+        audit::{Administrator, AuditEvent, AuditFilter, EventKind, RecordedEvent, Repeated},
+    },
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use countersign_authority::audit::{AuditEvent, EventKind};
+use countersign_authority::model::audit::{AuditEvent, EventKind};
 use countersign_store::sqlite::DatabaseSummary;
 use countersign_system::SystemRandom;
 

@@ -1,7 +1,7 @@
 //! `countersign admin check`.
 
 use anyhow::{anyhow, ensure};
-use countersign_authority::key_life::KeyState;
+use countersign_authority::model::key_life::KeyState;
 use countersign_store::sqlite::{ServerLock, inspect_log};
 
 use super::{backup::describe, database::open, signing_keys, words::count};

@@ -7,7 +7,7 @@ mod fields;
 
 use std::{collections::HashMap, fmt, iter::Peekable};
 
-use countersign_authority::{
+use countersign_authority::model::{
     account::{InvalidUsername, Username},
     invitation::OneTimePassword,
 };

@@ -2,8 +2,8 @@
 
 use anyhow::{anyhow, ensure};
 use countersign_authority::{
+    keys::rekey::{Rekey, RekeyError},
     ports::{Ports, VaultStore},
-    rekey::{Rekey, RekeyError},
 };
 use countersign_protocol::UnixTime;
 use countersign_store::sqlite::{OpenError, give_up_ballast};

@@ -3,9 +3,11 @@
 use anyhow::{bail, ensure};
 use clap::Subcommand;
 use countersign_authority::{
-    Administration,
-    account::Username,
-    invitation::{Invitation, Purpose},
+    accounts::administration::Administration,
+    model::{
+        account::Username,
+        invitation::{Invitation, Purpose},
+    },
 };
 use countersign_protocol::{UnixTime, strict::hex};
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::ensure;
 use clap::{ArgGroup, Args};
-use countersign_authority::account::Username;
+use countersign_authority::model::account::Username;
 use countersign_protocol::Scopes;
 
 use super::arguments::union;

@@ -3,7 +3,8 @@
 use anyhow::anyhow;
 use clap::Subcommand;
 use countersign_authority::{
-    AdminError, Administration, account::AccountName, credential::Credential,
+    accounts::administration::{AdminError, Administration},
+    model::{account::AccountName, credential::Credential},
     ports::RevokeCredentialError,
 };
 use countersign_protocol::{UnixTime, keys::Thumbprint};

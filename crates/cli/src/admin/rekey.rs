@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use countersign_authority::vault::{MasterKey, Vault};
+use countersign_authority::keys::vault::{MasterKey, Vault};
 use countersign_store::sqlite::ServerLock;
 use countersign_system::SystemRandom;
 

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use anyhow::ensure;
 use clap::Subcommand;
 use countersign_authority::{
-    KeySummary, SigningKeys,
-    key_life::{KeySchedule, KeyState, SealedSigningKey, Signs},
-    policy::Policy,
+    keys::{
+        signing::{KeySummary, SigningKeys},
+        vault::Vault,
+    },
+    model::{
+        key_life::{KeySchedule, KeyState, SealedSigningKey, Signs},
+        policy::Policy,
+    },
     ports::SigningKeyStore,
-    vault::Vault,
 };
 use countersign_protocol::{UnixTime, keys::Algorithm, proofs::target_uri::TargetUri};
 use countersign_system::SystemRandom;

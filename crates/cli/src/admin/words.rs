@@ -1,7 +1,7 @@
 //! What several commands say in the same words.
 
 use anyhow::anyhow;
-use countersign_authority::{AdminError, account::AccountName};
+use countersign_authority::{accounts::administration::AdminError, model::account::AccountName};
 
 /// What to say when an act on the account `name` fails.
 pub(super) fn explain(name: &AccountName) -> impl Fn(AdminError) -> anyhow::Error {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use countersign_authority::{
+use countersign_authority::model::{
     key_life::KeySchedule,
     limits::{RateLimit, Retention, TurnLimits},
     names::{EmailNames, NamePolicy},

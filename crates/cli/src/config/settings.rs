@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::ensure;
-use countersign_authority::{
+use countersign_authority::model::{
     names::NamePolicy,
     policy::{Limits, MutualPolicy},
 };

@@ -4,13 +4,17 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{extract::Request, middleware::Next};
 use countersign_authority::{
-    Authority, Maintenance, PresentedKey, UnprovenRegistration,
-    account::AccountStatus,
-    audit::{AuditEvent, EventKind},
-    key_life::Signs,
-    policy::Policy,
+    Authority, Maintenance,
+    accounts::registration::PresentedKey,
+    dialects::signjwt::UnprovenRegistration,
+    keys::vault::{MasterKey, Vault},
+    model::{
+        account::AccountStatus,
+        audit::{AuditEvent, EventKind},
+        key_life::Signs,
+        policy::Policy,
+    },
     ports::{Ports, Store},
-    vault::{MasterKey, Vault},
 };
 use countersign_guard::SelfSignedPolicy;
 use countersign_memory::Capacity;

@@ -8,7 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_authority::{
-    RegistrationKeyError, SealedRegistered, SealedRegistration, SealedRegistrationError,
+    dialects::gradecoin::{SealedRegistered, SealedRegistration, SealedRegistrationError},
+    keys::registration_key::RegistrationKeyError,
 };
 use countersign_protocol::envelope::aes_cbc_oaep::SealedObject;
 use http::{StatusCode, header};

@@ -9,8 +9,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_authority::{
-    HashError, PasswordError, PasswordRegistration, PasswordRegistrationError, PasswordRequest,
-    PresentedDpop, Secret,
+    core::{
+        dpop::PresentedDpop,
+        password_hasher::{HashError, Secret},
+    },
+    dialects::jwks_server::{
+        PasswordError, PasswordRegistration, PasswordRegistrationError, PasswordRequest,
+    },
 };
 use countersign_protocol::{strict::base64, wire};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};

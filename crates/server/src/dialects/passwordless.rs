@@ -10,8 +10,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_authority::{
-    ChallengeError, Grant, MutualLogin, MutualLoginError, MutualRegistration,
-    MutualRegistrationError, PresentedKey, RevokeTokenError, RevokingClient, ServerKeyError,
+    accounts::registration::PresentedKey,
+    dialects::passwordless::{
+        ChallengeError, MutualLogin, MutualLoginError, MutualRegistration, MutualRegistrationError,
+        server_keys::ServerKeyError,
+    },
+    tokens::{
+        issuance::Grant,
+        standing::{RevokeTokenError, RevokingClient},
+    },
 };
 use countersign_protocol::{
     challenges::mutual::Number,

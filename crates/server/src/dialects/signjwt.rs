@@ -10,8 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_authority::{
-    AcceptedMessage, OpenSessionError, PresentedKey, SessionError, SignedMessage,
-    UnprovenRegistration, account::AccountName,
+    accounts::registration::PresentedKey,
+    dialects::signjwt::{
+        AcceptedMessage, OpenSessionError, SessionError, SignedMessage, UnprovenRegistration,
+    },
+    model::account::AccountName,
 };
 use countersign_protocol::strict::json::Object;
 use http::StatusCode;

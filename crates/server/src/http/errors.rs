@@ -4,11 +4,18 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    AddKeyError, CallerError, LoginError, OwnRecordsError, ProofError, RecoveryError,
-    RegistrationError, RevocationFeedError, RevokeTokenError, StepUpError,
+    accounts::{
+        own_keys::{AddKeyError, OwnRecordsError},
+        recovery::RecoveryError,
+        registration_error::RegistrationError,
+        step_up::StepUpError,
+    },
+    core::dpop::ProofError,
+    login::{assertion::CallerError, jwt_bearer::LoginError},
     ports::{
         AddCredentialError, RateLimited, RenameCredentialError, RevokeCredentialError, StoreError,
     },
+    tokens::{feed::RevocationFeedError, standing::RevokeTokenError},
 };
 use countersign_protocol::{proofs::dpop::DpopError, replay::ReplayShareUsedUp};
 use http::StatusCode;

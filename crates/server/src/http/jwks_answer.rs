@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use axum::body::Bytes;
-use countersign_authority::PublishedKeys;
+use countersign_authority::keys::published::PublishedKeys;
 use http::HeaderValue;
 
 /// The answer, which is built once for as long as the keys stay the same.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use countersign_authority::audit::{AuditFilter, RecordedEvent};
-use countersign_authority::{policy::Enrolment, ports::Retention};
+use countersign_authority::model::audit::{AuditFilter, RecordedEvent};
+use countersign_authority::{model::policy::Enrolment, ports::Retention};
 use countersign_testkit::samples::address;
 use serde_json::json;
 

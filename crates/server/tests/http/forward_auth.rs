@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use countersign_authority::{audit::AuditFilter, policy::Limits, ports::RateLimit};
+use countersign_authority::{
+    model::{audit::AuditFilter, policy::Limits},
+    ports::RateLimit,
+};
 use countersign_protocol::proofs::target_uri::TargetUri;
 use countersign_server::{CorsOrigins, TrustedProxies};
 use countersign_testkit::{random::SeededRandom, samples::scopes};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use countersign_authority::{policy::Limits, ports::RateLimit};
+use countersign_authority::{model::policy::Limits, ports::RateLimit};
 use countersign_server::TrustedProxies;
 use serde_json::json;
 

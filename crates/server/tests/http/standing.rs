@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_authority::account::AccountStatus;
+use countersign_authority::model::account::AccountStatus;
 use countersign_testkit::keys;
 
 use crate::support::{ISSUER, Jwt, TestApp, TestKey};

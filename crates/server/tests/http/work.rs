@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use countersign_authority::{credential::Credential, policy::Policy, ports::NewAccount};
+use countersign_authority::{
+    model::{credential::Credential, policy::Policy},
+    ports::NewAccount,
+};
 use countersign_protocol::keys::{KeyPolicy, PublicKey};
 use countersign_server::Dialects;
 use countersign_testkit::samples;

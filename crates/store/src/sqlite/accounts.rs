@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    account::{Account, AccountName, AccountStatus, Username},
-    audit::AuditEvent,
-    credential::Credential,
-    key_life::SealedServerKey,
+    model::{
+        account::{Account, AccountName, AccountStatus, Username},
+        audit::AuditEvent,
+        credential::Credential,
+        key_life::SealedServerKey,
+    },
     ports::{AccountStore, CreateAccountError, NewAccount, StoreError},
 };
 use countersign_protocol::{AccountId, Scopes, UnixTime};

@@ -4,7 +4,7 @@
 //! makes sure that each event names the administrator, by a temporary trigger. A server has no such
 //! trigger and pays nothing for it.
 
-use countersign_authority::audit::Administrator;
+use countersign_authority::model::audit::Administrator;
 use rusqlite::Connection;
 
 /// From now on, events that `connection` writes name `administrator`.

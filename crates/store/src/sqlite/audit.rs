@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_authority::{
-    audit::{Administrator, AuditEvent, AuditFilter, EventKind, RecordedEvent, Repeated},
+    model::audit::{Administrator, AuditEvent, AuditFilter, EventKind, RecordedEvent, Repeated},
     ports::{AuditStore, StoreError},
 };
 use countersign_protocol::{AccountId, digest::sha256, keys::Thumbprint};

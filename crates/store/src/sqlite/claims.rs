@@ -3,7 +3,7 @@
 //! A claim counts for its own account alone. Any number of accounts may claim one key; the first
 //! that signs something with it gets it, and the others lose their claim.
 
-use countersign_authority::{
+use countersign_authority::model::{
     audit::{AuditEvent, EventKind},
     credential::Credential,
 };

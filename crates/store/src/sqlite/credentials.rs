@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    account::{Account, AccountName, AccountStatus},
-    audit::AuditEvent,
-    credential::{Credential, Label},
+    model::{
+        account::{Account, AccountName, AccountStatus},
+        audit::AuditEvent,
+        credential::{Credential, Label},
+    },
     ports::{
         AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
         RenameCredentialError, RevokeCredentialError, StoreError,

@@ -4,9 +4,11 @@ mod recoveries;
 
 use async_trait::async_trait;
 use countersign_authority::{
-    account::Username,
-    audit::AuditEvent,
-    invitation::{CodeHash, Invitation, Purpose},
+    model::{
+        account::Username,
+        audit::AuditEvent,
+        invitation::{CodeHash, Invitation, Purpose},
+    },
     ports::{AccountRecovery, InvitationStore, RecoverError, StoreError},
 };
 use countersign_protocol::{Scopes, UnixTime, keys::Thumbprint};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_authority::audit::Administrator;
+use countersign_authority::model::audit::Administrator;
 use countersign_protocol::UnixTime;
 
 /// How long to wait for another process that is writing.

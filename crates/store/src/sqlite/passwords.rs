@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    account::{Account, AccountName, AccountStatus},
+    model::account::{Account, AccountName, AccountStatus},
     ports::{
         CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, PasswordStore, StoreError,
     },
@@ -119,7 +119,7 @@ mod tests {
     use std::{net::IpAddr, time::Duration};
 
     use countersign_authority::{
-        audit::{AuditEvent, EventKind},
+        model::audit::{AuditEvent, EventKind},
         ports::{Retention, StoreUpkeep as _},
     };
     use countersign_protocol::{AccountId, Scopes, UnixTime};

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    audit::AuditEvent,
+    model::audit::AuditEvent,
     ports::{
         DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore, RevokedBefore,
         RevokedKey, RevokedToken, RevokedTokenList, ShutOut, StoreError,

@@ -6,7 +6,7 @@ pub(super) mod invitations;
 
 use std::{fmt::Display, str::FromStr};
 
-use countersign_authority::account::AccountStatus;
+use countersign_authority::model::account::AccountStatus;
 use countersign_protocol::UnixTime;
 use jiff::{SignedDuration, civil::DateTime, fmt::temporal::DateTimePrinter};
 use rusqlite::{Connection, Params, Row, types::FromSql};

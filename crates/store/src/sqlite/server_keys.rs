@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    key_life::SealedServerKey,
+    model::key_life::SealedServerKey,
     ports::{ServerKeyStore, StoreError},
 };
 use countersign_protocol::AccountId;

@@ -3,8 +3,10 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    audit::AuditEvent,
-    key_life::{KeyLife, SealedSigningKey, Signs},
+    model::{
+        audit::AuditEvent,
+        key_life::{KeyLife, SealedSigningKey, Signs},
+    },
     ports::{SigningKeyStore, StoreError},
 };
 use countersign_protocol::keys::{Algorithm, Thumbprint};

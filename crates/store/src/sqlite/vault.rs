@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    audit::AuditEvent,
-    key_life::{SealedServerKey, SealedSigningKey},
+    model::{
+        audit::AuditEvent,
+        key_life::{SealedServerKey, SealedSigningKey},
+    },
     ports::{StoreError, VaultRecord, VaultStore},
 };
 use countersign_protocol::AccountId;

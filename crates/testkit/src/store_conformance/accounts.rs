@@ -1,8 +1,10 @@
 //! Rules about accounts.
 
 use countersign_authority::{
-    account::{Account, AccountName, AccountStatus},
-    audit::EventKind,
+    model::{
+        account::{Account, AccountName, AccountStatus},
+        audit::EventKind,
+    },
     ports::CreateAccountError,
 };
 use countersign_protocol::Scopes;

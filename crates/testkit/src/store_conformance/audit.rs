@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use countersign_authority::audit::{AuditEvent, AuditFilter, Budget, EventKind};
+use countersign_authority::model::audit::{AuditEvent, AuditFilter, Budget, EventKind};
 use countersign_protocol::{UnixTime, keys::Thumbprint};
 
 use super::{Backend, Stores};

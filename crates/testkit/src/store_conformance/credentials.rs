@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    account::AccountName,
-    audit::EventKind,
-    credential::{Credential, Label},
+    model::{
+        account::AccountName,
+        audit::EventKind,
+        credential::{Credential, Label},
+    },
     ports::{
         AddCredentialError, CreateAccountError, KeyLimits, NewAccount, RenameCredentialError,
         RevokeCredentialError,

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    account::AccountName,
-    audit::{AuditFilter, EventKind},
-    credential::Credential,
-    invitation::{Invitation, Purpose},
+    model::{
+        account::AccountName,
+        audit::{AuditFilter, EventKind},
+        credential::Credential,
+        invitation::{Invitation, Purpose},
+    },
     ports::{AccountRecovery, CreateAccountError, NewAccount, NewSecret, RecoverError},
 };
 

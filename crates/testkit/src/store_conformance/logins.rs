@@ -1,8 +1,10 @@
 //! Rules about logins.
 
 use countersign_authority::{
-    account::{AccountName, AccountStatus},
-    audit::EventKind,
+    model::{
+        account::{AccountName, AccountStatus},
+        audit::EventKind,
+    },
     ports::{LoginRecord, NewAccount, RecordLoginError},
 };
 

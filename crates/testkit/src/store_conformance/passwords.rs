@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    account::{AccountName, AccountStatus},
-    audit::{AuditEvent, EventKind},
-    invitation::{Invitation, Purpose},
+    model::{
+        account::{AccountName, AccountStatus},
+        audit::{AuditEvent, EventKind},
+        invitation::{Invitation, Purpose},
+    },
     ports::{
         AccountRecovery, AddCredentialError, CreatePasswordAccountError, KeyLimits,
         NewPasswordAccount, NewSecret, PasswordLogin,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    audit::{AuditEvent, AuditFilter, EventKind},
+    model::audit::{AuditEvent, AuditFilter, EventKind},
     ports::{RecordLoginError, Retention},
 };
 use countersign_protocol::{ReplayEntry, UnixTime};

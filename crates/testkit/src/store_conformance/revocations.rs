@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    account::AccountStatus,
-    audit::{AuditEvent, EventKind},
+    model::{
+        account::AccountStatus,
+        audit::{AuditEvent, EventKind},
+    },
     ports::{DisabledAccount, NewAccount, RevokedKey, RevokedToken, RevokedTokenList, ShutOut},
 };
 use countersign_protocol::UnixTime;

@@ -1,6 +1,6 @@
 //! Rules about signing keys.
 
-use countersign_authority::{audit::EventKind, key_life::SealedSigningKey};
+use countersign_authority::model::{audit::EventKind, key_life::SealedSigningKey};
 
 use super::{Backend, Stores};
 use crate::samples::{self, signing_key};

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    account::{AccountName, Fingerprint},
-    audit::EventKind,
-    credential::Credential,
+    model::{
+        account::{AccountName, Fingerprint},
+        audit::EventKind,
+        credential::Credential,
+    },
     ports::{
         AddCredentialError, CreateAccountError, NewAccount, RecordLoginError, RevokeCredentialError,
     },

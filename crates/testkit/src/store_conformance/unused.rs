@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    account::{AccountName, AccountStatus},
-    audit::EventKind,
+    model::{
+        account::{AccountName, AccountStatus},
+        audit::EventKind,
+    },
     ports::NewAccount,
 };
 use countersign_protocol::{AccountId, UnixTime};

@@ -1,7 +1,8 @@
 //! Rules about the record of the master key.
 
 use countersign_authority::{
-    audit::EventKind, key_life::SealedServerKey, ports::CreateAccountError,
+    model::{audit::EventKind, key_life::SealedServerKey},
+    ports::CreateAccountError,
 };
 
 use super::{Backend, at_once};

@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_authority::{
-    Schedule, SigningKeyError, SigningKeys,
-    audit::{AuditEvent, EventKind},
-    key_life::{KeySchedule, SealedServerKey, SealedSigningKey, Signs},
+    keys::{
+        SigningKeyError,
+        signing::SigningKeys,
+        vault::{MasterKey, Vault},
+    },
+    model::{
+        audit::{AuditEvent, EventKind},
+        key_life::{KeySchedule, Schedule, SealedServerKey, SealedSigningKey, Signs},
+    },
     ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
-    vault::{MasterKey, Vault},
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use countersign_testkit::random::SeededRandom;

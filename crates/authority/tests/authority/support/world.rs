@@ -10,12 +10,23 @@ use std::{
 };
 
 use countersign_authority::{
-    Authority, Caller, CallerAuthentication, CallerError, Grant, LoginError, PresentedDpop,
-    PresentedKey, Registered, Registration, RegistrationError, TokenRequest,
-    audit::{AuditEvent, AuditFilter},
-    policy::Policy,
+    Authority,
+    accounts::{
+        registration::{PresentedKey, Registered, Registration},
+        registration_error::RegistrationError,
+    },
+    core::dpop::PresentedDpop,
+    keys::vault::{MasterKey, Vault},
+    login::{
+        assertion::{Caller, CallerAuthentication, CallerError},
+        jwt_bearer::{LoginError, TokenRequest},
+    },
+    model::{
+        audit::{AuditEvent, AuditFilter},
+        policy::Policy,
+    },
     ports::Ports,
-    vault::{MasterKey, Vault},
+    tokens::issuance::Grant,
 };
 use countersign_memory::Capacity;
 use countersign_protocol::{

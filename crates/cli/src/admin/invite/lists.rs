@@ -10,9 +10,11 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use countersign_authority::{
-    AdminError, Administration, NewRecovery,
-    account::{AccountName, AccountStatus, Username},
-    invitation::{EnrolmentCode, RecoveryCode},
+    accounts::administration::{AdminError, Administration, NewRecovery},
+    model::{
+        account::{AccountName, AccountStatus, Username},
+        invitation::{EnrolmentCode, RecoveryCode},
+    },
     ports::AccountStore,
 };
 use countersign_protocol::{Scopes, UnixTime};

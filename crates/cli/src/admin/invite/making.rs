@@ -3,9 +3,12 @@
 use std::{collections::HashSet, time::Duration};
 
 use countersign_authority::{
-    Administration, RegistrationKey,
-    account::{AccountName, Username},
-    invitation::{OneTimePassword, Purpose},
+    accounts::administration::Administration,
+    keys::registration_key::RegistrationKey,
+    model::{
+        account::{AccountName, Username},
+        invitation::{OneTimePassword, Purpose},
+    },
     ports::AccountStore,
 };
 use countersign_protocol::{Scopes, UnixTime};

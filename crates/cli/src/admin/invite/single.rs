@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use countersign_authority::{
-    Administration, NewInvitation, NewRecovery,
-    account::{Account, AccountName, Username},
-    invitation::{CodeHash, OneTimePassword},
+    accounts::administration::{Administration, NewInvitation, NewRecovery},
+    model::{
+        account::{Account, AccountName, Username},
+        invitation::{CodeHash, OneTimePassword},
+    },
     ports::AccountStore,
 };
 use countersign_protocol::Scopes;

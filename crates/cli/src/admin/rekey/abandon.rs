@@ -5,10 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 use countersign_authority::{
-    account::AccountName,
-    invitation::Purpose,
-    rekey::VaultContents,
-    vault::{MasterKey, Vault, VaultError},
+    keys::{
+        rekey::VaultContents,
+        vault::{MasterKey, Vault, VaultError},
+    },
+    model::{account::AccountName, invitation::Purpose},
 };
 use countersign_system::SystemRandom;
 
@@ -175,7 +176,7 @@ async fn names(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<Strin
 async fn unused_invitations(data_dir: &DataDir) -> anyhow::Result<u64> {
     let now = data_dir.ports.clock.now();
     let all = data_dir.ports.store.invitations(u32::MAX).await?;
-    let waits = |invitation: &&countersign_authority::invitation::Invitation| {
+    let waits = |invitation: &&countersign_authority::model::invitation::Invitation| {
         let is_named = invitation.username.is_some() && invitation.purpose == Purpose::Register;
         is_named && invitation.is_usable(now)
     };

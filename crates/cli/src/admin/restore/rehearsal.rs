@@ -9,9 +9,11 @@ use std::{
 
 use anyhow::Context as _;
 use countersign_authority::{
-    Administration,
-    audit::{AuditEvent, AuditFilter, EventKind},
-    invitation,
+    accounts::administration::Administration,
+    model::{
+        audit::{AuditEvent, AuditFilter, EventKind},
+        invitation,
+    },
 };
 use countersign_protocol::UnixTime;
 use countersign_store::sqlite::Restored;

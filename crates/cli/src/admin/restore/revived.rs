@@ -1,9 +1,11 @@
 //! What a restore brings back into force.
 
 use countersign_authority::{
-    account::{AccountName, AccountStatus},
-    audit::{AuditFilter, EventKind, RecordedEvent},
-    key_life::KeyState,
+    model::{
+        account::{AccountName, AccountStatus},
+        audit::{AuditFilter, EventKind, RecordedEvent},
+        key_life::KeyState,
+    },
     ports::Ports,
 };
 use countersign_protocol::UnixTime;

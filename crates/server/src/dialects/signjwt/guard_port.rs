@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
-use countersign_authority::{Authority, SessionError};
+use countersign_authority::{Authority, dialects::signjwt::SessionError};
 use countersign_guard::ports::{CheckedMessage, MessageError, Sessions, SignedMessage};
 use countersign_protocol::{Principal, UnixTime};
 
@@ -17,7 +17,7 @@ impl Sessions for InProcessSessions {
         SignedMessage { jwt, signature, client }: SignedMessage<'_>,
         now: UnixTime,
     ) -> Result<Box<dyn CheckedMessage>, MessageError> {
-        let message = countersign_authority::SignedMessage { jwt, signature };
+        let message = countersign_authority::dialects::signjwt::SignedMessage { jwt, signature };
         let message = self.0.dialects.signjwt.check_message(message, now).await.map_err(refusal)?;
         Ok(Box::new(Checked { authority: Arc::clone(&self.0), message, client }))
     }
@@ -25,7 +25,7 @@ impl Sessions for InProcessSessions {
 
 struct Checked {
     authority: Arc<Authority>,
-    message: countersign_authority::CheckedMessage,
+    message: countersign_authority::dialects::signjwt::CheckedMessage,
     client: Option<IpAddr>,
 }
 

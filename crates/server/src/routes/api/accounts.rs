@@ -5,7 +5,11 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::IntoResponse,
 };
-use countersign_authority::{PresentedDpop, PresentedKey, Registration, account::AccountName};
+use countersign_authority::{
+    accounts::registration::{PresentedKey, Registration},
+    core::dpop::PresentedDpop,
+    model::account::AccountName,
+};
 use countersign_protocol::wire;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};

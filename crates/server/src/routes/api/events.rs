@@ -4,7 +4,7 @@ use axum::{
     Extension, Json,
     extract::{Query, State, rejection::QueryRejection},
 };
-use countersign_authority::audit::RecordedEvent;
+use countersign_authority::model::audit::RecordedEvent;
 use countersign_protocol::{Principal, wire};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

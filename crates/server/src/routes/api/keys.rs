@@ -7,8 +7,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_authority::{
-    NewKeyProof, RenameKey, RevokeKey, SignedRequest,
-    credential::{Credential, InvalidLabel},
+    accounts::{
+        own_keys::{NewKeyProof, RenameKey, RevokeKey},
+        step_up::SignedRequest,
+    },
+    model::credential::{Credential, InvalidLabel},
 };
 use countersign_protocol::{Principal, keys::Thumbprint, wire};
 use http::{HeaderMap, HeaderName, Method, StatusCode};

@@ -5,7 +5,10 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse as _, Response},
 };
-use countersign_authority::{PresentedDpop, Recovered, Recovery, RecoveryKey};
+use countersign_authority::{
+    accounts::recovery::{Recovered, Recovery, RecoveryKey},
+    core::dpop::PresentedDpop,
+};
 use countersign_protocol::{keys::Thumbprint, wire};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 //! token endpoint, introspection and revocation.
 
 use axum::extract::{FromRequest, Request};
-use countersign_authority::{Caller, CallerAuthentication};
+use countersign_authority::login::assertion::{Caller, CallerAuthentication};
 use countersign_protocol::wire;
 use http::{HeaderMap, HeaderValue, header};
 

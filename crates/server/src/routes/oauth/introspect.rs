@@ -1,7 +1,10 @@
 //! Token introspection (RFC 7662).
 
 use axum::{extract::State, response::Response};
-use countersign_authority::{Introspection, IssuedToken, account::Username};
+use countersign_authority::{
+    model::account::Username,
+    tokens::standing::{Introspection, IssuedToken},
+};
 use countersign_protocol::{tokens::issue::AccessTokenClaims, wire};
 use serde_json::{Value, json};
 use utoipa::ToSchema;

@@ -1,7 +1,7 @@
 //! Token revocation (RFC 7009).
 
 use axum::{Extension, extract::State};
-use countersign_authority::RevokingClient;
+use countersign_authority::tokens::standing::RevokingClient;
 use countersign_protocol::wire;
 use http::StatusCode;
 use utoipa::ToSchema;

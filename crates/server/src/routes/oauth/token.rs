@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, Method, header},
     response::IntoResponse,
 };
-use countersign_authority::{PresentedDpop, TokenRequest};
+use countersign_authority::{core::dpop::PresentedDpop, login::jwt_bearer::TokenRequest};
 use countersign_protocol::wire;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,6 +1,6 @@
 //! `GET /v1/accounts/{username}/jwks.json`: the live public keys of an account.
 
-use countersign_authority::account::AccountStatus;
+use countersign_authority::model::account::AccountStatus;
 
 use crate::support::{TestApp, TestKey};
 

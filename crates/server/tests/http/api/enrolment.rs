@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    NewInvitation,
-    policy::{Enrolment, Limits},
+    accounts::administration::NewInvitation,
+    model::policy::{Enrolment, Limits},
     ports::RateLimit,
 };
 use countersign_testkit::samples::{scopes, username};

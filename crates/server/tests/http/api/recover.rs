@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    Administration, NewRecovery,
-    account::{AccountName, AccountStatus},
-    audit::{AuditFilter, EventKind},
-    policy::{Limits, PasswordPolicy},
+    accounts::administration::{Administration, NewRecovery},
+    model::{
+        account::{AccountName, AccountStatus},
+        audit::{AuditFilter, EventKind},
+        policy::{Limits, PasswordPolicy},
+    },
     ports::RateLimit,
 };
 use countersign_protocol::proofs::body_hash::sha256_hex;
@@ -148,7 +150,7 @@ async fn an_unknown_account_a_wrong_code_and_a_used_one_get_one_answer() {
     recovery(&app, &TestKey::number(2), &used).send().await.is(201);
     let of_bob = code_for((&app, &admin), "bob", false).await;
     let enrolment = {
-        let new = countersign_authority::NewInvitation {
+        let new = countersign_authority::accounts::administration::NewInvitation {
             username: None,
             scopes: countersign_protocol::Scopes::none(),
             expires_at: app.now() + MINUTE,

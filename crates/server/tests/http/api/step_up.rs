@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    account::AccountName,
-    policy::{Limits, PasswordPolicy},
+    model::{
+        account::AccountName,
+        policy::{Limits, PasswordPolicy},
+    },
     ports::RateLimit,
 };
 use countersign_protocol::{Scopes, proofs::body_hash::sha256_hex};

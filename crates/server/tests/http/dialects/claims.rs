@@ -1,6 +1,6 @@
 //! Keys that accounts were registered with and never proved: they touch nobody else.
 
-use countersign_authority::{audit::EventKind, policy::PasswordPolicy};
+use countersign_authority::model::{audit::EventKind, policy::PasswordPolicy};
 use countersign_protocol::{
     keys::{
         KeyPolicy, PrivateKey, PublicKey,

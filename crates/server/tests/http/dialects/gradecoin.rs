@@ -3,13 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{
-    RegistrationKey,
-    account::Username,
-    audit::EventKind,
-    invitation::OneTimePassword,
-    policy::Enrolment,
-    rekey::Rekey,
-    vault::{MasterKey, Vault},
+    keys::{
+        registration_key::RegistrationKey,
+        rekey::Rekey,
+        vault::{MasterKey, Vault},
+    },
+    model::{account::Username, audit::EventKind, invitation::OneTimePassword, policy::Enrolment},
 };
 use countersign_protocol::{
     Scopes,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_authority::{NewInvitation, policy::Enrolment};
+use countersign_authority::{accounts::administration::NewInvitation, model::policy::Enrolment};
 use countersign_testkit::{
     keys::{RSA_2048_PEM, ed25519, from_pem},
     samples::{scopes, username},

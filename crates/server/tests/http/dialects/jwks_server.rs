@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, time::Duration};
 
-use countersign_authority::{
+use countersign_authority::model::{
     account::AccountStatus,
     audit::EventKind,
     policy::{Enrolment, PasswordPolicy, Policy},

@@ -3,11 +3,12 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use countersign_authority::{
-    account::AccountStatus,
-    audit::EventKind,
-    policy::{Enrolment, Policy},
-    rekey::Rekey,
-    vault::MasterKey,
+    keys::{rekey::Rekey, vault::MasterKey},
+    model::{
+        account::AccountStatus,
+        audit::EventKind,
+        policy::{Enrolment, Policy},
+    },
 };
 use countersign_protocol::{
     keys::{

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use countersign_authority::{account::AccountStatus, audit::EventKind};
+use countersign_authority::model::{account::AccountStatus, audit::EventKind};
 use countersign_protocol::{keys::PrivateKey, tokens::jws};
 use countersign_server::Dialects;
 use countersign_testkit::keys::ed25519;

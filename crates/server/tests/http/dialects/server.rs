@@ -3,10 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{
-    Administration, Authority,
-    account::AccountStatus,
-    audit::{AuditEvent, AuditFilter, EventKind},
-    policy::Policy,
+    Authority,
+    accounts::administration::Administration,
+    model::{
+        account::AccountStatus,
+        audit::{AuditEvent, AuditFilter, EventKind},
+        policy::Policy,
+    },
     ports::Ports,
 };
 use countersign_protocol::keys::PrivateKey;

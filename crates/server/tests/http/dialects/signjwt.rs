@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{
-    account::AccountStatus,
-    audit::{AuditFilter, EventKind},
-    policy::Enrolment,
+    model::{
+        account::AccountStatus,
+        audit::{AuditFilter, EventKind},
+        policy::Enrolment,
+    },
     ports::RevokedTokenList,
 };
 use countersign_protocol::{

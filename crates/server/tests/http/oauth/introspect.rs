@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_authority::account::AccountStatus;
+use countersign_authority::model::account::AccountStatus;
 use countersign_testkit::samples::scopes;
 use serde_json::json;
 

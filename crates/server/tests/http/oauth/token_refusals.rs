@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_authority::account::AccountStatus;
+use countersign_authority::model::account::AccountStatus;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Call, ISSUER, JWT_BEARER, Jwt, TestApp, TestKey, many_at_once};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_authority::NewInvitation;
+use countersign_authority::accounts::administration::NewInvitation;
 use countersign_protocol::strict::base64url;
 use countersign_testkit::{keys, samples::scopes};
 use serde_json::Value;

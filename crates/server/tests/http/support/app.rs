@@ -4,10 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use countersign_authority::{
-    Administration, Authority, Maintenance, SigningKeys,
-    policy::Policy,
+    Authority, Maintenance,
+    accounts::administration::Administration,
+    keys::{
+        signing::SigningKeys,
+        vault::{MasterKey, Vault},
+    },
+    model::policy::Policy,
     ports::Ports,
-    vault::{MasterKey, Vault},
 };
 use countersign_guard::SelfSignedPolicy;
 use countersign_memory::Capacity;

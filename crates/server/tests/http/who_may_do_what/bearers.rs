@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_authority::policy::PasswordPolicy;
+use countersign_authority::model::policy::PasswordPolicy;
 use countersign_protocol::{proofs::body_hash::sha256_hex, strict::base64};
 use countersign_server::Dialects;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Accounts that were made without an invitation and have never been used.
 
-use countersign_authority::{
+use countersign_authority::model::{
     account::AccountStatus,
     audit::{AuditEvent, EventKind},
 };

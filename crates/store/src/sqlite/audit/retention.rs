@@ -1,7 +1,7 @@
 //! Which audit events are removed when there are too many. An account with few events loses none.
 
 use countersign_authority::{
-    audit::{Budget, EventKind},
+    model::audit::{Budget, EventKind},
     ports::{Retention, StoreError},
 };
 use rusqlite::{Connection, Row};

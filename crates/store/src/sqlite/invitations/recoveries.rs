@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use countersign_authority::{
-    account::AccountStatus,
-    audit::{AuditEvent, EventKind},
-    credential::Credential,
-    invitation::{Invitation, Purpose},
+    model::{
+        account::AccountStatus,
+        audit::{AuditEvent, EventKind},
+        credential::Credential,
+        invitation::{Invitation, Purpose},
+    },
     ports::{AccountRecovery, NewSecret, RecoverError},
 };
 use countersign_protocol::{UnixTime, keys::Thumbprint};

@@ -1,6 +1,6 @@
 //! Rows of accounts.
 
-use countersign_authority::account::{Account, AccountName};
+use countersign_authority::model::account::{Account, AccountName};
 use countersign_protocol::{AccountId, UnixTime};
 use rusqlite::{Connection, Row, types::Value};
 

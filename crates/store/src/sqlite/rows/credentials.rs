@@ -1,6 +1,6 @@
 //! Rows of credentials.
 
-use countersign_authority::credential::Credential;
+use countersign_authority::model::credential::Credential;
 use countersign_protocol::{
     AccountId,
     keys::{Algorithm, KeyPolicy, PublicKey, Thumbprint},

@@ -1,6 +1,6 @@
 //! Rows of invitations.
 
-use countersign_authority::{
+use countersign_authority::model::{
     account::Username,
     invitation::{CodeHash, Invitation, Purpose},
 };

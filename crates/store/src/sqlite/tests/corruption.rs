@@ -1,7 +1,7 @@
 //! Values that this program never writes are reported with their place, and never guessed at.
 
 use countersign_authority::{
-    audit::{AuditFilter, EventKind},
+    model::audit::{AuditFilter, EventKind},
     ports::{
         AuditStore, CredentialStore, InvitationStore, RevocationStore, SigningKeyStore, VaultStore,
     },

@@ -1,7 +1,7 @@
 //! What happens when SQLite, the disk or a job fails.
 
 use countersign_authority::{
-    account::AccountName,
+    model::account::AccountName,
     ports::{CreateAccountError, StoreUpkeep},
 };
 use countersign_testkit::samples;

@@ -148,7 +148,7 @@ impl Metrics {
         metrics.log_transactions_dropped.set(gauge_bytes(condition.dropped_transactions));
     }
 
-    /// Everything, in the `OpenMetrics` text format, for an answer of type [`CONTENT_TYPE`].
+    /// Everything, in the `OpenMetrics` text format, for an answer of type `CONTENT_TYPE`.
     ///
     /// # Errors
     ///

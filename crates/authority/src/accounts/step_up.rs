@@ -5,7 +5,7 @@
 //! body. A thief who got hold of less, such as a session key, a narrowed token, or a signature that
 //! serves any request, must not be able to turn it into lasting access.
 //!
-//! An operation on credentials takes a [`KeyChange`], which only [`Authority::step_up`] makes, so
+//! An operation on credentials takes a [`KeyChange`], which only [`Accounts::step_up`](crate::accounts::Accounts::step_up) makes, so
 //! no operation can forget the check.
 
 use std::net::IpAddr;
@@ -72,7 +72,7 @@ pub enum MustSign {
     Url,
 }
 
-/// Leave to do `operation` to the credentials of one account, once. Only [`Authority::step_up`]
+/// Leave to do `operation` to the credentials of one account, once. Only [`Accounts::step_up`](crate::accounts::Accounts::step_up)
 /// makes it.
 #[derive(Debug)]
 #[must_use]
@@ -168,7 +168,7 @@ impl Accounts {
     }
 
     /// `key` if it is a live credential of the account. None if the account has no live key and
-    /// `key` is nobody's, so that a password has vouched for it (see [`Authority::standing`]).
+    /// `key` is nobody's, so that a password has vouched for it (see [`Tokens::standing`](crate::tokens::Tokens::standing)).
     async fn live_credential(
         &self,
         account_id: AccountId,

@@ -31,6 +31,9 @@ use crate::{
 #[cfg(test)]
 pub(crate) mod tests;
 
+/// What `log.level` calls these lines, wherever this file lies.
+const TARGET: &str = "countersign_server::access_log";
+
 /// The status that the log and the metrics give to a request whose client left before the answer.
 pub(crate) const CLIENT_LEFT: u16 = 499;
 
@@ -133,15 +136,18 @@ impl Drop for Entry {
         let key = actor.and_then(|actor| actor.key).map(display);
         match &self.cause {
             Some(Cause(cause)) => tracing::error!(
+                target: TARGET,
                 method, path, status, latency_us, %client, account, user, key, %request_id, %cause,
                 "request failed"
             ),
             None if self.status.is_server_error() => tracing::warn!(
+                target: TARGET,
                 method, path, status, latency_us, %client, account, user, key, %request_id,
                 "request failed"
             ),
             None => {
                 tracing::info!(
+                    target: TARGET,
                     method, path, status, latency_us, %client, account, user, key, %request_id,
                     "request"
                 );

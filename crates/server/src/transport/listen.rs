@@ -41,7 +41,7 @@ pub enum ServeError {
 /// Serves `app` over HTTP/1.1 and HTTP/2 until `shutdown` is ready, with TLS if `tls` is given.
 ///
 /// What is answered before `app` sees it is written down in `log`, which counts connections too.
-/// Every request gets the extension [`PeerAddress`]. When an accept fails, for want of file
+/// Every request gets the extension [`PeerAddress`](crate::PeerAddress). When an accept fails, for want of file
 /// descriptors for example, the loop waits a little and goes on. After `shutdown` the socket is
 /// closed at once, idle connections are closed, and requests under way may finish within
 /// [`ConnectionLimits::drain`].

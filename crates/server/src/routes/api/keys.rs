@@ -1,5 +1,5 @@
 //! An account's own keys. To change them, a request must be signed more thoroughly than to read them:
-//! [`Authority::step_up`](countersign_authority::Authority::step_up).
+//! [`Accounts::step_up`](countersign_authority::accounts::Accounts::step_up).
 
 use axum::{
     Extension, Json,

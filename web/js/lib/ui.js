@@ -1,0 +1,215 @@
+// Elements, messages and dialogs. Texts become text nodes: nothing here can become markup.
+
+import { asProblem } from "./api.js";
+import { has, t, tn } from "./i18n.js";
+
+/** @typedef {Node | string | number | false | null | undefined} Child */
+/** @typedef {Record<string, unknown>} Props attributes; functions under `onclick` and the like; `class` */
+
+/**
+ * An element.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Props | null} [props] `true` sets an attribute, `false`, null and undefined leave it out
+ * @param {...(Child | Child[])} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function h(tag, props, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (typeof value === "function") {
+      element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+    } else if (value !== false && value !== null && value !== undefined) {
+      element.setAttribute(name, value === true ? "" : String(value));
+    }
+  }
+  element.append(...present(children.flat()));
+  return element;
+}
+
+/** @param {Child[]} children */
+const present = (children) =>
+  children.filter((child) => child !== false && child !== null && child !== undefined).map(node);
+
+/** @param {Child} child */
+const node = (child) => (child instanceof Node ? child : String(child));
+
+/**
+ * The element with this id. A shell without it is a mistake of ours.
+ * @template {HTMLElement} [E=HTMLElement]
+ * @param {string} id
+ * @returns {E}
+ */
+export function byId(id) {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`the page has no element #${id}`);
+  return /** @type {E} */ (element);
+}
+
+/**
+ * Replaces what an element contains.
+ * @param {Element} element
+ * @param {...(Child | Child[])} children
+ */
+export function fill(element, ...children) {
+  element.replaceChildren(...present(children.flat()));
+}
+
+// ---- Messages
+
+/**
+ * Says that something is done or under way. Screen readers read it out.
+ * @param {string} text
+ */
+export function showStatus(text) {
+  byId("status").textContent = text;
+}
+
+/**
+ * What happened and what to do, in sentences.
+ * @param {unknown} error
+ * @returns {Node[]}
+ */
+export function explain(error) {
+  const { kind, lack, reason, detail, requestId, retryAfter } = asProblem(error);
+  const words = [`${kind}.${reason ?? lack}`, kind, "unknown"].find((word) =>
+    has(`problem.${word}`),
+  );
+  const quoted = detail !== undefined && has(`problem.${words}.detail`);
+  return [
+    h("p", null, t(`problem.${words}`)),
+    ...(quoted ? [h("p", null, t(`problem.${words}.detail`, { detail }))] : []),
+    ...(retryAfter ? [h("p", null, tn("problem.retry-after", retryAfter))] : []),
+    ...(requestId ? [h("p", { class: "small" }, t("problem.request-id", { id: requestId }))] : []),
+  ];
+}
+
+/**
+ * Shows what went wrong and moves the focus there.
+ * @param {unknown} error
+ * @param {HTMLElement} [place] that has `role=alert` and can be focused; the page's by default
+ * @param {...Child} more for instance a way out
+ */
+export function showProblem(error, place = byId("problem"), ...more) {
+  showStatus("");
+  fill(place, h("h2", { class: "h3" }, t("problem.heading")), explain(error), more);
+  place.focus();
+}
+
+export function clearMessages() {
+  fill(byId("problem"));
+  showStatus("");
+}
+
+/**
+ * @param {"info" | "warning" | "danger" | "good"} tone
+ * @param {string} heading
+ * @param {...(Child | Child[])} children
+ */
+export const notice = (tone, heading, ...children) =>
+  h("section", { class: `notice ${tone}` }, h("h2", { class: "h3" }, heading), ...children);
+
+/**
+ * Says beside a field what is wrong with its value, and moves there.
+ * @param {HTMLInputElement | HTMLTextAreaElement} field
+ * @param {string} text empty when nothing is
+ */
+export function showFieldError(field, text) {
+  const place = byId(`${field.id}-error`);
+  place.textContent = text;
+  field.toggleAttribute("aria-invalid", false);
+  if (!text) return;
+  field.setAttribute("aria-invalid", "true");
+  field.focus();
+}
+
+// ---- Waiting
+
+/**
+ * Does something for a button, which meanwhile does nothing more and says that it is busy.
+ * @param {HTMLElement} button
+ * @param {() => Promise<void>} action
+ * @param {(error: unknown) => void} [failed]
+ */
+export async function busy(button, action, failed = showProblem) {
+  if (button.hasAttribute("aria-busy")) return;
+  button.setAttribute("aria-busy", "true");
+  button.setAttribute("aria-disabled", "true");
+  try {
+    await action();
+  } catch (error) {
+    failed(error);
+  } finally {
+    button.removeAttribute("aria-busy");
+    button.removeAttribute("aria-disabled");
+  }
+}
+
+/**
+ * A button.
+ * @param {string} text
+ * @param {(button: HTMLButtonElement) => Promise<void>} action what it does; failures are shown
+ * @param {Props} [props]
+ */
+export function button(text, action, props = {}) {
+  const element = h("button", { type: "button", ...props }, text);
+  element.addEventListener("click", () => busy(element, () => action(element)));
+  return element;
+}
+
+// ---- Dialogs
+
+/**
+ * @typedef {object} Question
+ * @property {string} title
+ * @property {Child[]} [body]
+ * @property {string} [submit] the button that does it; without it there is only the way out
+ * @property {boolean} [danger] it cannot be undone
+ * @property {string} [cancel]
+ */
+
+let dialogs = 0;
+
+/**
+ * Asks in a dialog. When the action fails the dialog stays and says why.
+ * @param {Question} question
+ * @param {(form: FormData) => Promise<void>} [action] what "yes" does
+ * @returns {Promise<boolean>} whether it was done
+ */
+export function ask({ title, body = [], submit, danger = false, cancel }, action) {
+  const id = `dialog-${++dialogs}`;
+  const problem = h("div", { role: "alert", tabindex: "-1", class: "notice danger" });
+  const yes = submit && h("button", { class: danger ? "danger" : "primary" }, submit);
+  const no = h("button", { type: "button" }, cancel ?? t("dialog.cancel"));
+  const form = h(
+    "form",
+    null,
+    h("h2", { id, tabindex: "-1" }, title),
+    problem,
+    body,
+    h("div", { class: "actions" }, yes, no),
+  );
+  const dialog = h("dialog", { "aria-labelledby": id }, form);
+  const opener = document.activeElement;
+  return new Promise((resolve) => {
+    let done = false;
+    no.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      if (!opener?.isConnected) byId("main").focus();
+      resolve(done);
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const act = async () => {
+        fill(problem);
+        await action?.(new FormData(form));
+        done = true;
+        dialog.close();
+      };
+      if (yes) busy(yes, act, (error) => showProblem(error, problem));
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

@@ -1,0 +1,2 @@
+// What the pages use and TypeScript's own declarations of the DOM do not have.
+export {};

@@ -27,11 +27,16 @@ async function keepKey() {
   request.onupgradeneeded = () => request.result.createObjectStore("keys");
   await new Promise((done, failed) => Object.assign(request, { onsuccess: done, onerror: failed }));
   const wait = (/** @type {IDBRequest} */ asked) =>
-    new Promise((done, failed) => Object.assign(asked, { onsuccess: () => done(asked.result), onerror: failed }));
+    new Promise((done, failed) =>
+      Object.assign(asked, { onsuccess: () => done(asked.result), onerror: failed }),
+    );
   const store = () => request.result.transaction("keys", "readwrite").objectStore("keys");
   await wait(store().put(pair, "k"));
   const { privateKey } = await wait(store().get("k"));
-  const exports = [crypto.subtle.exportKey("jwk", privateKey), crypto.subtle.exportKey("pkcs8", privateKey)];
+  const exports = [
+    crypto.subtle.exportKey("jwk", privateKey),
+    crypto.subtle.exportKey("pkcs8", privateKey),
+  ];
   const exported = await Promise.allSettled(exports);
   return { algorithm: privateKey.algorithm.name, exported: exported.map(({ status }) => status) };
 }

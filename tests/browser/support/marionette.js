@@ -129,7 +129,9 @@ export class Marionette {
  */
 async function portOf(profile) {
   for (const deadline = Date.now() + PATIENCE; Date.now() < deadline; ) {
-    const port = Number(await readFile(join(profile, "MarionetteActivePort"), "utf8").catch(() => ""));
+    const port = Number(
+      await readFile(join(profile, "MarionetteActivePort"), "utf8").catch(() => ""),
+    );
     if (port) return port;
     await new Promise((later) => setTimeout(later, 20));
   }

@@ -12,14 +12,18 @@ const PATIENCE = 60_000;
 /** Where `cargo build` puts the binaries. */
 const built = fileURLToPath(new URL("../../../target/debug/", import.meta.url));
 export const binary = resolve(process.env.COUNTERSIGN_BIN ?? join(built, "countersign"));
-const exampleApi = resolve(process.env.COUNTERSIGN_EXAMPLE_AXUM ?? join(binary, "../countersign-example-axum"));
+const exampleApi = resolve(
+  process.env.COUNTERSIGN_EXAMPLE_AXUM ?? join(binary, "../countersign-example-axum"),
+);
 
 /**
  * The caller's environment without a setting of Countersign.
  * @param {Record<string, string>} settings
  */
 function environment(settings = {}) {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(COUNTERSIGN_|NOT_MY_KEY$)/.test(name));
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(COUNTERSIGN_|NOT_MY_KEY$)/.test(name),
+  );
   return { ...Object.fromEntries(kept), ...settings };
 }
 
@@ -76,12 +80,12 @@ export class Server {
   /**
    * @param {string} directory
    * @param {number} port
-   * @param {{ options: string[], settings: Record<string, string> }} how
+   * @param {{ issuerPort?: number, options: string[], settings: Record<string, string> }} how
    */
-  constructor(directory, port, { options, settings }) {
+  constructor(directory, port, { issuerPort = port, options, settings }) {
     this.directory = directory;
     this.port = port;
-    this.origin = `http://localhost:${port}`;
+    this.origin = `http://localhost:${issuerPort}`;
     this.options = options;
     this.settings = { COUNTERSIGN_RATE_LIMITS: "off", ...settings };
   }
@@ -130,7 +134,9 @@ export class Server {
     const options = { cwd: this.directory, env: environment(settings), timeout: PATIENCE };
     return new Promise((done, failed) => {
       const child = execFile(binary, words, options, (error, stdout, stderr) =>
-        error ? failed(new Error(`countersign ${words.join(" ")}: ${stderr || error.message}`)) : done(stdout),
+        error
+          ? failed(new Error(`countersign ${words.join(" ")}: ${stderr || error.message}`))
+          : done(stdout),
       );
       child.stdin?.end();
     });
@@ -150,11 +156,13 @@ export class Server {
 }
 
 /**
- * @param {{ port?: number, options?: string[], settings?: Record<string, string> }} how
+ * @param {{ issuerPort?: number, options?: string[], settings?: Record<string, string> }} how
+ *   clients know it by `issuerPort`, if a proxy listens there
  */
-export async function startServer({ port, options = [], settings = {} } = {}) {
+export async function startServer({ issuerPort, options = [], settings = {} } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "countersign-browser-"));
-  return new Server(directory, port ?? (await freePort()), { options, settings }).start();
+  const server = new Server(directory, await freePort(), { issuerPort, options, settings });
+  return server.start();
 }
 
 /**

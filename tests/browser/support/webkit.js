@@ -8,9 +8,25 @@ export class WebKit {
   /** The driver under a virtual screen, and one window of MiniBrowser. */
   static async start() {
     const port = await freePort();
-    const words = ["--auto-servernum", "sh", "-c", 'echo starting; exec "$0" "$@"', DRIVER, `--port=${port}`];
-    const settings = { ...process.env, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1", LIBGL_ALWAYS_SOFTWARE: "1" };
-    const driver = await startProcess("xvfb-run", words, { env: settings, detached: true }, "starting");
+    const words = [
+      "--auto-servernum",
+      "sh",
+      "-c",
+      'echo starting; exec "$0" "$@"',
+      DRIVER,
+      `--port=${port}`,
+    ];
+    const settings = {
+      ...process.env,
+      WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1",
+      LIBGL_ALWAYS_SOFTWARE: "1",
+    };
+    const driver = await startProcess(
+      "xvfb-run",
+      words,
+      { env: settings, detached: true },
+      "starting",
+    );
     const webkit = new WebKit(`http://127.0.0.1:${port}`, driver);
     await webkit.open();
     return webkit;
@@ -28,7 +44,9 @@ export class WebKit {
 
   async open() {
     await this.untilItListens();
-    const { sessionId } = await this.send("POST", "/session", { capabilities: { alwaysMatch: {} } });
+    const { sessionId } = await this.send("POST", "/session", {
+      capabilities: { alwaysMatch: {} },
+    });
     this.session = `/session/${sessionId}`;
     await this.send("POST", `${this.session}/timeouts`, { script: PATIENCE, pageLoad: PATIENCE });
   }
@@ -48,7 +66,10 @@ export class WebKit {
    * @returns {Promise<any>}
    */
   async send(method, path, body) {
-    const response = await fetch(this.origin + path, { method, body: body && JSON.stringify(body) });
+    const response = await fetch(this.origin + path, {
+      method,
+      body: body && JSON.stringify(body),
+    });
     const { value } = await response.json();
     if (!response.ok) throw new Error(`${value.error}: ${value.message}`);
     return value;

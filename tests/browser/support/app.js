@@ -1,0 +1,164 @@
+// The web app as a person uses it: what is seen and named on a page, never an element's id.
+import assert from "node:assert/strict";
+
+import { PATIENCE } from "./chromium.js";
+
+/** @import { Page } from "puppeteer-core" */
+/** @import { Visitor } from "./chromium.js" */
+
+/** The texts of the app in English. @type {Record<string, string>} */
+const english = (await import(new URL("../../../web/lang/en.js", import.meta.url).href)).default;
+
+/** Every page, by its path; the first three need no account. */
+export const PUBLIC_PAGES = ["/", "/sign-in", "/register"];
+export const ACCOUNT_PAGES = [
+  "/account",
+  "/account/keys",
+  "/account/activity",
+  "/account/keyring",
+  "/account/passwordless",
+];
+
+/**
+ * The English text of a key.
+ * @param {string} key
+ * @param {Record<string, string>} [values]
+ */
+export function text(key, values = {}) {
+  assert.ok(english[key], `web/lang/en.js has no ${key}`);
+  return english[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+let names = 0;
+/** A name that no account has. */
+export const newName = () => `person-${process.pid}-${++names}`;
+
+/**
+ * The element with this role and name, as assistive technology finds it.
+ * @param {Page} page
+ * @param {string} role
+ * @param {string} name
+ */
+export async function find(page, role, name) {
+  const quoted = name.replace(/["\\]/g, "\\$&");
+  const found = await page.waitForSelector(`::-p-aria([role="${role}"][name="${quoted}"])`);
+  return /** @type {import("puppeteer-core").ElementHandle<HTMLElement>} */ (found);
+}
+
+/**
+ * @param {Page} page
+ * @param {string} name
+ * @param {string} [role]
+ */
+export async function click(page, name, role = "button") {
+  await (await find(page, role, name)).click();
+}
+
+/**
+ * @param {Page} page
+ * @param {string} label
+ * @param {string} value
+ */
+export async function fillIn(page, label, value) {
+  const field = await find(page, "textbox", label);
+  await field.click({ count: 3 });
+  await field.type(value);
+}
+
+/**
+ * Waits until the page shows a text; says what it shows instead when it does not.
+ * @param {Page} page
+ * @param {string} wanted
+ */
+export async function sees(page, wanted) {
+  const there = (/** @type {string} */ words) =>
+    document.body?.innerText.replace(/\s+/g, " ").includes(words);
+  await page
+    .waitForFunction(there, { timeout: PATIENCE }, wanted.replace(/\s+/g, " "))
+    .catch(() => {
+      throw new Error(`the page does not show "${wanted}"`);
+    });
+}
+
+/**
+ * Waits until the tab is at a path and its program has run.
+ * @param {Page} page
+ * @param {string} path
+ */
+export async function arrives(page, path) {
+  const arrived = (/** @type {string} */ wanted) =>
+    location.pathname === wanted &&
+    document.readyState === "complete" &&
+    document.documentElement.dataset.app === "on" &&
+    !document.querySelector("main[aria-busy], button[aria-busy]");
+  await page.waitForFunction(arrived, { timeout: PATIENCE }, path).catch(async () => {
+    const shown = await page.evaluate(() => document.body?.innerText);
+    throw new Error(`not at ${path} but at ${page.url()}, which shows:\n${shown}`);
+  });
+}
+
+/**
+ * Makes an account with a passkey: a name, a button, a touch.
+ * @param {Visitor} visitor that has an authenticator
+ * @param {string} origin
+ * @param {string} [username]
+ */
+export async function register({ page }, origin, username = newName()) {
+  await page.goto(`${origin}/register`);
+  await fillIn(page, text("register.username"), username);
+  await click(page, text("register.button"));
+  await arrives(page, "/account");
+  return username;
+}
+
+/** What the browser keeps of the app, the key left out: JSON that a thief could carry away. */
+export async function storedJson(/** @type {Page} */ page) {
+  return page.evaluate(async () => {
+    const opened = indexedDB.open("countersign");
+    await new Promise((done) => Object.assign(opened, { onsuccess: done }));
+    const store = opened.result.transaction("session").objectStore("session");
+    const [keys, values] = [store.getAllKeys(), store.getAll()];
+    await new Promise((done) => Object.assign(values, { onsuccess: done }));
+    opened.result.close();
+    return Object.fromEntries(keys.result.map((key, index) => [String(key), values.result[index]]));
+  });
+}
+
+/**
+ * A request to the API by the program of the page itself, as the person who is signed in.
+ * @param {Page} page
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [json]
+ * @returns {Promise<{ ok: boolean, answer?: any, kind?: string, lack?: string, status?: number }>}
+ */
+export async function callFromPage(page, method, path, json) {
+  return page.evaluate(
+    async (api, ...request) => {
+      const { call, asProblem } = await import(api);
+      try {
+        const [verb, where, body] = request;
+        return { ok: true, answer: await call(verb, where, { json: body }) };
+      } catch (error) {
+        const { kind, lack, status } = asProblem(error);
+        return { ok: false, kind, lack, status };
+      }
+    },
+    await moduleUrl(page, "js/lib/api.js"),
+    method,
+    path,
+    json,
+  );
+}
+
+/**
+ * Where a module of the app is served, by what the page has loaded.
+ * @param {Page} page
+ * @param {string} name
+ */
+export async function moduleUrl(page, name) {
+  const root = await page.evaluate(
+    () => /\/web\/[^/]+\//.exec(document.head.innerHTML)?.[0] ?? "no /web/HASH/ in the head",
+  );
+  return root + name;
+}

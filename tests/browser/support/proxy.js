@@ -1,0 +1,49 @@
+// A proxy between browser and server, under the server's own name, that changes answers on the way.
+import { createServer, request } from "node:http";
+
+import { freePort, startServer } from "./server.js";
+
+/**
+ * @typedef {(path: string, body: Buffer, type: string) => Buffer | string | undefined} Change
+ *   gives back another body, or nothing to leave it
+ */
+
+/**
+ * A server whose clients reach it through a proxy. `proxy.change` may be set at any time.
+ * @param {{ options?: string[], settings?: Record<string, string> }} how
+ */
+export async function startServerBehindProxy(how = {}) {
+  const port = await freePort();
+  const server = await startServer({ ...how, issuerPort: port });
+  /** @type {{ change: Change, seen: string[] }} */
+  const proxy = { change: () => undefined, seen: [] };
+  const http = createServer((incoming, outgoing) => {
+    const { method, url = "/", headers } = incoming;
+    proxy.seen.push(`${method} ${url}`);
+    // Whole and uncompressed answers, so that they can be changed.
+    const plain = { ...headers, "accept-encoding": "identity", "if-none-match": "" };
+    const options = { port: server.port, host: "127.0.0.1", method, path: url, headers: plain };
+    const forwarded = request(options, async (answer) => {
+      const chunks = [];
+      for await (const chunk of answer) chunks.push(chunk);
+      const body = Buffer.concat(chunks);
+      const changed = proxy.change(url, body, answer.headers["content-type"] ?? "");
+      const sent = Buffer.from(changed ?? body);
+      const length = method === "HEAD" ? {} : { "content-length": sent.length };
+      outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...length }).end(sent);
+    });
+    forwarded.on("error", () => outgoing.destroy());
+    incoming.pipe(forwarded);
+  });
+  await new Promise((listening) => http.listen(port, "127.0.0.1", () => listening(undefined)));
+  return {
+    origin: server.origin,
+    server,
+    proxy,
+    async stop() {
+      http.closeAllConnections();
+      http.close();
+      await server.stop();
+    },
+  };
+}

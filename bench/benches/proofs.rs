@@ -5,7 +5,7 @@
 use std::{hint::black_box, time::Duration};
 
 use countersign_protocol::{
-    AccountId, Scopes, UnixTime,
+    AccountId, AuthenticationContext, Scopes, UnixTime,
     challenges::sealed::NonceSealer,
     digest::sha256,
     envelope::aes_gcm::SealingKey,
@@ -86,6 +86,7 @@ fn claims(key: &PrivateKey) -> AccessTokenClaims {
         scopes: Scopes::none(),
         narrowed: false,
         token_id: "018bcfe5-6800-7000-8000-000000000001".to_owned(),
+        authentication: Some(AuthenticationContext::by_key(NOW)),
         issued_at: NOW,
         expires_at: NOW + Duration::from_mins(15),
     }

@@ -54,6 +54,10 @@ pub(crate) struct Pending {
 
 /// A decision, or one that waits.
 #[derive(IntoPyObject)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is returned once for each request, and a box would be one more allocation"
+)]
 pub(crate) enum Begun {
     Decided(Verdict),
     Pending(Pending),

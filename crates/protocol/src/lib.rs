@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod authentication;
 pub mod challenges;
 mod client_network;
 pub mod clock_watch;
@@ -23,6 +24,10 @@ pub mod tokens;
 mod unverified;
 pub mod wire;
 
+pub use crate::authentication::{
+    AuthenticationClass, AuthenticationContext, AuthenticationMethod, AuthenticationMethods,
+    PasskeyStorage,
+};
 pub use crate::client_network::ClientNetwork;
 pub use crate::ids::AccountId;
 pub use crate::principal::{Actor, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey};

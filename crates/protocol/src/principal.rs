@@ -3,8 +3,8 @@
 use serde::{Serialize, Serializer};
 
 use crate::{
-    ids::AccountId, keys::Thumbprint, names::Username, scopes::Scopes, time::UnixTime,
-    wire::proof_kind,
+    authentication::AuthenticationContext, ids::AccountId, keys::Thumbprint, names::Username,
+    scopes::Scopes, time::UnixTime, wire::proof_kind,
 };
 
 /// The result of a successful verification.
@@ -27,6 +27,10 @@ pub struct Principal {
     pub narrowed: bool,
     /// What the proof covers of the request that it came with.
     pub covers: Coverage,
+    /// The login that the access token comes from. None where there is no access token: neither an
+    /// unbound token, nor a session of signed messages, nor a self-signed JWT says how the account
+    /// logged in.
+    pub authentication: Option<AuthenticationContext>,
     /// The `iat` of the access token, where there is one.
     pub issued_at: Option<UnixTime>,
     /// When the token, or the self-signed JWT, ends.

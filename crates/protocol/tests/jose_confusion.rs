@@ -284,6 +284,7 @@ fn access_token_claims() -> AccessTokenClaims {
         scopes: Scopes::none(),
         narrowed: false,
         token_id: "an access token".to_owned(),
+        authentication: None,
         issued_at: NOW,
         expires_at: NOW + Duration::from_mins(1),
     }

@@ -133,6 +133,7 @@ fn principal(members: &Map<String, Value>) -> Option<Principal> {
         scopes,
         narrowed: false,
         covers: Coverage::NOTHING,
+        authentication: None,
         issued_at: None,
         expires_at: UnixTime::from_secs(members.get("expires_at")?.as_u64()?),
     })

@@ -2,7 +2,9 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use countersign_protocol::{UnixTime, ports::Clock, proofs::dpop::NonceRule, replay::ReplayOwner};
+use countersign_protocol::{
+    AuthenticationContext, UnixTime, ports::Clock, proofs::dpop::NonceRule, replay::ReplayOwner,
+};
 use thiserror::Error;
 
 use crate::{
@@ -172,7 +174,8 @@ impl JwksServer {
         }
         // Bound, its credential is the key that it is bound to: the account logged in with no other.
         let with = SignedWith::PasswordTokenKey { expired: request.expired };
-        let issuance = Issuance::at_home(&account, key.map(Binding::to), with, &self.core);
+        let who = (&account, AuthenticationContext::by_password(now));
+        let issuance = Issuance::at_home(who, key.map(Binding::to), with, &self.core);
         Ok(self.tokens.issue(issuance, now)?)
     }
 

@@ -8,7 +8,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    AccountId, UnixTime, Unspent,
+    AccountId, AuthenticationContext, UnixTime, Unspent,
     challenges::mutual::{MutualChallenges, Number, Proposal},
     envelope::aes_gcm::SealingKey,
     keys::{Algorithm, KeyPolicy, PublicKey, decoy},
@@ -291,7 +291,8 @@ impl Passwordless {
         let receipt = self.core.ports.store.record_login(record).await?;
         number.redeem(&receipt).ok_or(MutualLoginError::Used)?;
         let (binding, with) = (Some(Binding::to(thumbprint)), SignedWith::AccessTokenKey);
-        Ok(self.tokens.issue(Issuance::at_home(account, binding, with, &self.core), now)?)
+        let who = (account, AuthenticationContext::by_key(now));
+        Ok(self.tokens.issue(Issuance::at_home(who, binding, with, &self.core), now)?)
     }
 
     async fn account_named(&self, name: &str) -> Result<Option<Account>, StoreError> {

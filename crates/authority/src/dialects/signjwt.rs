@@ -355,6 +355,7 @@ fn principal(signer: &KnownCredential, claims: &SessionClaims) -> Principal {
         scopes: signer.account.scopes.clone(),
         narrowed: false,
         covers: Coverage::NOTHING,
+        authentication: None,
         issued_at: None,
         expires_at: claims.expires_at,
     }

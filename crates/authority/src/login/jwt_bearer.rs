@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    Scopes, UnixTime, Unspent,
+    AuthenticationContext, Scopes, UnixTime, Unspent,
     keys::{PublicKey, Thumbprint},
     proofs::dpop::{DpopError, DpopProof, NonceRule},
     replay::ReplayOwner,
@@ -115,6 +115,7 @@ impl Login {
         self.record_login(assertion, &signer, request.address, now).await?;
         let issuance = Issuance {
             account: &signer.account,
+            login: AuthenticationContext::by_key(now),
             binding: Some(Binding { credential, bound_to: key.thumbprint() }),
             audience,
             scopes,

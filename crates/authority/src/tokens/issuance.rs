@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_protocol::{
-    AccountId, Actor, Scopes, UnixTime,
+    AccountId, Actor, AuthenticationContext, Scopes, UnixTime,
     ids::uuid_v7,
     keys::Thumbprint,
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
@@ -19,6 +19,8 @@ use crate::{
 /// A token that is to be issued to an account that has logged in.
 pub(crate) struct Issuance<'a> {
     pub(crate) account: &'a Account,
+    /// The login that it comes from.
+    pub(crate) login: AuthenticationContext,
     /// The key that it is bound to. Without one it is no access token, and guards take it only where
     /// their policy says that bearer tokens count.
     pub(crate) binding: Option<Binding>,
@@ -73,16 +75,17 @@ pub struct Grant {
 }
 
 impl<'a> Issuance<'a> {
-    /// For `account` at the server itself, with all that the account may do.
+    /// For `account`, which has logged in by `login`, at the server itself, with all that the account
+    /// may do.
     pub(crate) fn at_home(
-        account: &'a Account,
+        (account, login): (&'a Account, AuthenticationContext),
         binding: Option<Binding>,
         signed_with: SignedWith,
         core: &Core,
     ) -> Self {
         let audience = vec![core.policy.issuer().to_owned()];
         let scopes = account.scopes.clone();
-        Self { account, binding, audience, scopes, is_named: true, signed_with }
+        Self { account, login, binding, audience, scopes, is_named: true, signed_with }
     }
 }
 
@@ -150,7 +153,7 @@ impl Tokens {
         signer: &Signer,
         now: UnixTime,
     ) -> Result<(String, Scopes), SigningKeyError> {
-        let Issuance { account, audience, scopes, is_named, .. } = issuance;
+        let Issuance { account, login, audience, scopes, is_named, .. } = issuance;
         let claims = AccessTokenClaims {
             issuer: self.core.policy.issuer().to_owned(),
             account_id: account.id,
@@ -162,6 +165,7 @@ impl Tokens {
             narrowed: scopes != account.scopes,
             scopes,
             token_id: self.token_id(now),
+            authentication: Some(login),
             issued_at,
             expires_at,
         };

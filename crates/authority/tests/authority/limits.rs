@@ -14,7 +14,8 @@ use countersign_authority::{
     ports::{LimitKey, RateLimit, RateLimited, RateLimiter},
 };
 use countersign_protocol::{
-    AccountId, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, Scopes, digest::sha256,
+    AccountId, AuthenticationContext, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey,
+    Scopes, digest::sha256,
 };
 use countersign_testkit::{
     keys::{ed25519, ed25519_public},
@@ -82,6 +83,7 @@ fn principal(account_id: AccountId) -> Principal {
         scopes: Scopes::none(),
         narrowed: false,
         covers: Coverage { target: CoveredTarget::Request, body: Some(sha256(&[BODY])) },
+        authentication: Some(AuthenticationContext::by_key(NOW)),
         issued_at: Some(NOW),
         expires_at: NOW + Duration::from_mins(5),
     }

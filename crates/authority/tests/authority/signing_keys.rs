@@ -48,6 +48,7 @@ pub(crate) fn claims(now: UnixTime, lifetime: Duration) -> AccessTokenClaims {
         scopes: Scopes::none(),
         narrowed: false,
         token_id: now.as_millis().to_string(),
+        authentication: None,
         issued_at: now,
         expires_at: now + lifetime,
     }

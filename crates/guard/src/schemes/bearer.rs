@@ -43,6 +43,7 @@ pub(crate) async fn verify(text: &str, case: &Case<'_>) -> Verdict {
         scopes: Scopes::none(),
         narrowed: false,
         covers: Coverage::NOTHING,
+        authentication: None,
         issued_at: Some(claims.issued_at),
         expires_at: claims.expires_at,
     };

@@ -222,6 +222,7 @@ fn principal(token: &AccessTokenClaims, proof: DpopProof) -> Principal {
         scopes: token.scopes.clone(),
         narrowed: token.narrowed,
         covers: Coverage { target: CoveredTarget::Request, body: proof.body_hash },
+        authentication: token.authentication,
         issued_at: Some(token.issued_at),
         expires_at: token.expires_at,
     }

@@ -81,6 +81,7 @@ impl SelfSignedProofs {
             scopes: signer.scopes.clone(),
             narrowed: false,
             covers: coverage(&jwt),
+            authentication: None,
             issued_at: None,
             expires_at: jwt.expires_at,
         };

@@ -1,7 +1,8 @@
 //! Requests that are as they should be.
 
 use countersign_protocol::{
-    Coverage, CoveredTarget, Principal, ProofKind, ProvenKey, tokens::issue::access_token,
+    AuthenticationContext, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey,
+    tokens::issue::access_token,
 };
 use countersign_testkit::{
     keys::one_of_each_kind,
@@ -31,6 +32,7 @@ async fn a_good_request_yields_its_principal() {
             scopes: scopes("read write"),
             narrowed: false,
             covers: Coverage { target: CoveredTarget::Request, body: None },
+            authentication: Some(AuthenticationContext::by_key(NOW)),
             issued_at: Some(NOW),
             expires_at: NOW + TOKEN_LIFETIME,
         }

@@ -58,6 +58,7 @@ async fn where_they_count_an_unbound_token_proves_no_key() {
             scopes: Scopes::none(),
             narrowed: false,
             covers: Coverage::NOTHING,
+            authentication: None,
             issued_at: Some(NOW),
             expires_at: NOW + TOKEN_LIFETIME,
         }

@@ -53,6 +53,7 @@ impl Sessions for FakeSessions {
                     scopes: scopes("read"),
                     narrowed: false,
                     covers: Coverage::NOTHING,
+                    authentication: None,
                     issued_at: None,
                     expires_at: NOW,
                 };

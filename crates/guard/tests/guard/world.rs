@@ -19,7 +19,7 @@ use countersign_guard::{
     },
 };
 use countersign_protocol::{
-    Principal, ReplayEntry, SpentReceipt, UnixTime,
+    AuthenticationContext, Principal, ReplayEntry, SpentReceipt, UnixTime,
     challenges::sealed::NonceSealer,
     digest::sha256,
     envelope::aes_gcm::SealingKey,
@@ -233,6 +233,7 @@ pub(crate) fn claims(bound_to: Thumbprint) -> AccessTokenClaims {
         scopes: scopes("read write"),
         narrowed: false,
         token_id: "token 1".to_owned(),
+        authentication: Some(AuthenticationContext::by_key(NOW)),
         issued_at: NOW,
         expires_at: NOW + TOKEN_LIFETIME,
     }

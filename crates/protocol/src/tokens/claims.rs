@@ -11,8 +11,8 @@ use crate::{
 
 /// A longer string in a claim is refused.
 const MAX_STRING: usize = 512;
-/// More audiences than this are refused.
-const MAX_AUDIENCES: usize = 16;
+/// An array with more members than this is refused.
+const MAX_MEMBERS: usize = 16;
 
 /// A reader over the payload of a token.
 #[derive(Clone, Copy, Debug)]
@@ -91,13 +91,27 @@ impl<'a> Claims<'a> {
         const NAME: &str = "aud";
         match self.0.get(NAME) {
             None => Err(ClaimError::Missing(NAME)),
-            Some(Member::Other(Value::Array(list)))
-                if (1..=MAX_AUDIENCES).contains(&list.len()) =>
-            {
+            Some(Member::Other(Value::Array(list))) if (1..=MAX_MEMBERS).contains(&list.len()) => {
                 list.iter().map(|item| item.as_str().ok_or(ClaimError::Malformed(NAME))).collect()
             }
             Some(_) => Ok(vec![self.string(NAME)?]),
         }
+    }
+
+    /// An array of at most 16 strings; of none where there is no such claim.
+    ///
+    /// # Errors
+    /// When it is there and something else.
+    pub fn strings(self, name: &'static str) -> Result<impl Iterator<Item = &'a str>, ClaimError> {
+        let list: &[Value] = match self.0.get(name) {
+            None => &[],
+            Some(Member::Other(Value::Array(list))) if list.len() <= MAX_MEMBERS => list,
+            Some(_) => return Err(ClaimError::Malformed(name)),
+        };
+        let all_are_strings = list.iter().all(Value::is_string);
+        all_are_strings
+            .then(|| list.iter().filter_map(Value::as_str))
+            .ok_or(ClaimError::Malformed(name))
     }
 
     /// `cnf.jkt`, the thumbprint of the key that the token is bound to (RFC 9449 §6.1).
@@ -218,6 +232,22 @@ mod tests {
         assert_eq!(audience(json!(["a", "b"])), Ok(vec!["a".to_owned(), "b".to_owned()]));
         for wrong in [json!([]), json!({"a": 1}), json!([["a"]]), json!([1]), json!(""), json!(1)] {
             assert_eq!(audience(wrong.clone()), Err(ClaimError::Malformed("aud")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn strings_are_an_array_of_nothing_else() {
+        let strings = |payload| {
+            read(&payload, |claims| {
+                claims.strings("amr").map(|list| list.map(str::to_owned).collect::<Vec<_>>())
+            })
+        };
+        assert_eq!(strings(json!({})), Ok(vec![]));
+        assert_eq!(strings(json!({ "amr": [] })), Ok(vec![]));
+        assert_eq!(strings(json!({ "amr": ["a", "b"] })), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        for wrong in [json!("a"), json!(null), json!({}), json!(["a", 1]), json!(vec!["a"; 17])] {
+            let result = strings(json!({ "amr": wrong }));
+            assert_eq!(result, Err(ClaimError::Malformed("amr")), "{wrong}");
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    AccountId, Scopes, UnixTime,
+    AccountId, AuthenticationClass, AuthenticationContext, AuthenticationMethods, Scopes, UnixTime,
     keys::{Algorithm, PrivateKey, SignError, Thumbprint},
     names::Username,
     tokens::jws,
@@ -38,7 +38,10 @@ pub struct AccessTokenClaims {
     pub narrowed: bool,
     /// `jti`.
     pub token_id: String,
-    /// `iat` and `auth_time`: every token is the immediate result of a login.
+    /// `auth_time`, `amr` and `acr`: the login that the token comes from. This server's tokens all
+    /// name it.
+    pub authentication: Option<AuthenticationContext>,
+    /// `iat`.
     pub issued_at: UnixTime,
     /// `exp`.
     pub expires_at: UnixTime,
@@ -59,8 +62,13 @@ pub fn access_token(
 /// The claims as they are written.
 #[derive(Serialize)]
 struct Payload<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<AuthenticationClass>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amr: Option<AuthenticationMethods>,
     aud: Audience<'a>,
-    auth_time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
     client_id: Thumbprint,
     cnf: Confirmation,
     exp: u64,
@@ -93,17 +101,19 @@ struct Confirmation {
 
 impl<'a> Payload<'a> {
     fn new(claims: &'a AccessTokenClaims) -> Self {
-        let issued_at = claims.issued_at.as_secs();
+        let login = claims.authentication;
         Self {
+            acr: login.and_then(|login| login.class),
+            amr: login.map(|login| login.methods).filter(|methods| !methods.is_empty()),
             aud: match claims.audience.as_slice() {
                 [one] => Audience::One(one),
                 several => Audience::Several(several),
             },
-            auth_time: issued_at,
+            auth_time: login.map(|login| login.at.as_secs()),
             client_id: claims.credential,
             cnf: Confirmation { jkt: claims.bound_to },
             exp: claims.expires_at.as_secs(),
-            iat: issued_at,
+            iat: claims.issued_at.as_secs(),
             iss: &claims.issuer,
             jti: &claims.token_id,
             name: claims.name.as_deref(),

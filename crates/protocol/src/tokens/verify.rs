@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::{
-    AccountId, Scopes, UnixTime, Unverified,
+    AccountId, AuthenticationContext, AuthenticationMethods, Scopes, UnixTime, Unverified,
     keys::{PublicKey, Thumbprint},
     tokens::{
         claims::{ClaimError, Claims},
@@ -137,9 +137,19 @@ fn read_claims(claims: Claims<'_>) -> Result<AccessTokenClaims, AccessTokenError
         // The member's presence is enough: the issuer writes it only into narrowed tokens.
         narrowed: claims.has("narrowed"),
         token_id: claims.string("jti")?.to_owned(),
+        authentication: read_authentication(claims)?,
         issued_at: claims.date("iat")?,
         expires_at: claims.date("exp")?,
     })
+}
+
+/// The login that a token says it comes from. Classes and methods that are not known here vouch for
+/// nothing. Without its time, a login is none.
+fn read_authentication(claims: Claims<'_>) -> Result<Option<AuthenticationContext>, ClaimError> {
+    let methods = AuthenticationMethods::from_names(claims.strings("amr")?);
+    let class = claims.optional_string("acr")?.and_then(|name| name.parse().ok());
+    let at = claims.optional_date("auth_time")?;
+    Ok(at.map(|at| AuthenticationContext { at, methods, class }))
 }
 
 /// Why an access token is refused.

@@ -93,6 +93,7 @@ impl Server {
             scopes: scopes("read"),
             narrowed: false,
             token_id: format!("token of {account_id}"),
+            authentication: None,
             issued_at: now,
             expires_at: now + Duration::from_mins(15),
         };

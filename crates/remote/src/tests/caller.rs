@@ -51,6 +51,7 @@ impl Caller {
             scopes: scopes("read"),
             narrowed: false,
             token_id: "token 1".to_owned(),
+            authentication: None,
             issued_at: NOW,
             expires_at: NOW + Duration::from_hours(24),
         };

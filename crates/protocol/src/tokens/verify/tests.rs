@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
+    PasskeyStorage,
     keys::Algorithm,
     test_support::{NOW, ec_p256, ed25519, every_algorithm, object, rsa},
     tokens::{issue, jws},
@@ -106,6 +107,7 @@ fn claims() -> AccessTokenClaims {
         scopes: "read write".parse().unwrap(),
         narrowed: false,
         token_id: "token 1".to_owned(),
+        authentication: None,
         issued_at: NOW,
         expires_at: NOW + LIFETIME,
     }
@@ -155,9 +157,54 @@ fn a_username_that_is_none_is_left_out_and_refuses_nothing() {
 }
 
 #[test]
+fn every_kind_of_login_survives_issuing_and_later_use() {
+    let key = ed25519(1);
+    let at = NOW - Duration::from_mins(7);
+    for login in [
+        AuthenticationContext::by_key(at),
+        AuthenticationContext::by_password(at),
+        AuthenticationContext::by_passkey(at, PasskeyStorage::OneDevice),
+        AuthenticationContext::by_passkey(at, PasskeyStorage::Synced),
+    ] {
+        let claims = AccessTokenClaims { authentication: Some(login), ..claims() };
+        let token = issue::access_token(&claims, &key, Algorithm::EdDsa).unwrap();
+        assert_eq!(verify(&token, key.public_key(), NOW + LIFETIME), Ok(claims));
+    }
+}
+
+#[test]
+fn unknown_classes_and_methods_vouch_for_nothing() {
+    let login = |acr: Value, amr: Value| {
+        let mut draft = Draft::good();
+        draft.set("auth_time", json!(NOW.as_secs()));
+        draft.set("acr", acr);
+        draft.set("amr", amr);
+        draft.verify(NOW).map(|claims| claims.authentication)
+    };
+    let nothing =
+        AuthenticationContext { at: NOW, methods: AuthenticationMethods::default(), class: None };
+    assert_eq!(login(json!("phrh"), json!(["face", "PWD"])), Ok(Some(nothing)));
+    let by_key = AuthenticationContext::by_key(NOW);
+    assert_eq!(login(json!("urn:mace:silver"), json!(["iris", "pop"])), Ok(Some(by_key)));
+    let malformed = |name| Err(AccessTokenError::Claim(ClaimError::Malformed(name)));
+    assert_eq!(login(json!(["phr"]), json!([])), malformed("acr"));
+    assert_eq!(login(json!("phr"), json!("pop")), malformed("amr"));
+    assert_eq!(login(json!("phr"), json!(["pop", 1])), malformed("amr"));
+}
+
+#[test]
+fn a_class_without_the_time_of_the_login_is_none() {
+    let mut draft = Draft::good();
+    draft.set("acr", json!("phr"));
+    assert_eq!(draft.verify(NOW).map(|claims| claims.authentication), Ok(None));
+}
+
+#[test]
 fn an_issued_token_says_what_rfc_9068_demands() {
     let key = ed25519(1);
-    let token = issue::access_token(&claims(), &key, Algorithm::EdDsa).unwrap();
+    let authentication = Some(AuthenticationContext::by_passkey(NOW, PasskeyStorage::Synced));
+    let claims = AccessTokenClaims { authentication, ..claims() };
+    let token = issue::access_token(&claims, &key, Algorithm::EdDsa).unwrap();
     let jws = jws::Jws::parse(&token).unwrap().verify(key.public_key()).unwrap();
     let header = json!({
         "alg": "EdDSA",
@@ -167,6 +214,8 @@ fn an_issued_token_says_what_rfc_9068_demands() {
     assert_eq!(jws.header(), &object(header));
     let mut payload = Draft::good().payload;
     payload.insert("auth_time".to_owned(), json!(NOW.as_secs()));
+    payload.insert("acr".to_owned(), json!("phr"));
+    payload.insert("amr".to_owned(), json!(["pop", "user", "swk"]));
     assert_eq!(jws.payload().to_map(), payload);
 }
 

@@ -47,7 +47,7 @@ endpoint_form!(IntrospectForm { token: take_required });
     tag = "oauth",
     request_body(content = IntrospectForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "`{\"active\":false}`, or the token's claims with `active` true, `username`, `token_type` DPoP and `cnf`, or `token_type` Bearer where it is bound to no key"),
+        (status = 200, description = "`{\"active\":false}`, or the token's claims with `active` true, `username`, `token_type` DPoP, `cnf`, and how the account logged in (`auth_time`, `amr`, `acr`), or `token_type` Bearer where it is bound to no key"),
         (status = 400, description = "invalid_request"),
         (status = 401, description = "invalid_client"),
     )
@@ -99,6 +99,13 @@ fn bound(claims: &AccessTokenClaims, username: &Username) -> Value {
     });
     if !claims.scopes.is_empty() {
         answer["scope"] = claims.scopes.to_string().into();
+    }
+    if let Some(login) = claims.authentication {
+        answer["auth_time"] = login.at.as_secs().into();
+        answer["amr"] = json!(login.methods);
+        if let Some(class) = login.class {
+            answer["acr"] = class.name().into();
+        }
     }
     answer
 }

@@ -38,6 +38,8 @@ async fn ones_own_token_is_described() {
         "jti": claims["jti"],
         "iat": claims["iat"],
         "exp": claims["exp"],
+        "auth_time": app.now().as_secs(),
+        "amr": ["pop"],
         "scope": "read",
         "cnf": { "jkt": alice.thumbprint() },
     });

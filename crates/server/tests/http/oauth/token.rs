@@ -46,6 +46,7 @@ async fn a_token_says_what_rfc_9068_demands() {
         "cnf": { "jkt": key.thumbprint() },
         "iat": now,
         "auth_time": now,
+        "amr": ["pop"],
         "exp": now + 900,
         "jti": null,
         "preferred_username": "alice",

@@ -12,6 +12,7 @@ mod keyring;
 mod keyring_file;
 mod keys;
 mod login;
+mod login_object;
 mod passphrase;
 mod password;
 mod recover;

@@ -3,8 +3,10 @@
 mod support;
 mod user;
 
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
 use support::Server;
-use user::User;
+use user::{User, write_private};
 
 #[test]
 fn passwordless_verifies_the_server_before_it_signs() {
@@ -64,6 +66,42 @@ fn passwordless_refuses_a_server_that_is_another_one() {
     mallory.does(&["register", "alice", "--dialect", "passwordless"]);
     let refused = alice.fails(&["login", "alice", "--dialect", "passwordless"]);
     assert!(refused.contains("nothing was signed"), "{refused}");
+}
+
+#[test]
+fn a_login_moves_to_another_keyring_as_the_object_of_passwordless() {
+    let server = Server::start(&[]);
+    let (alice, stick) = (User::of(server.url()), User::of("http://127.0.0.1:1"));
+    alice.does(&["register", "alice", "--dialect", "passwordless"]);
+    alice.does(&["login", "--dialect", "passwordless"]);
+    assert!(alice.does(&["keyring", "show", "alice"]).contains("server's key  "));
+    let asked = alice.fails(&["keyring", "export", "alice", "--json"]);
+    assert!(asked.contains("--reveal-private-key"), "{asked}");
+    let object = alice.does(&["keyring", "export", "alice", "--json", "--reveal-private-key"]);
+
+    write_private(&stick.path("alice.json"), &object);
+    let named = ["keyring", "import", "alice", "alice.json", "--username", "bob"];
+    assert!(stick.fails(&named).contains("leave out --username"));
+    stick.does(&["keyring", "import", "alice", "alice.json"]);
+    let again = stick.does(&["keyring", "export", "alice", "--json", "--reveal-private-key"]);
+    assert_eq!(again, object);
+    assert!(stick.does(&["whoami", "alice"]).contains("username  alice\n"));
+    let login = ["login", "alice", "--dialect", "passwordless"];
+    assert!(stick.does(&login).starts_with("logged in as alice at "));
+
+    write_private(
+        &stick.path("old.json"),
+        &object.replace("serverSidePublic", "serverSidePrivate"),
+    );
+    assert!(stick.fails(&["keyring", "import", "b", "old.json"]).contains("the six texts url"));
+    let open = fs::set_permissions(stick.path("alice.json"), fs::Permissions::from_mode(0o644));
+    assert!(open.is_ok());
+    let exposed = stick.fails(&["keyring", "import", "b", "alice.json"]);
+    assert!(exposed.contains("can be read by others"), "{exposed}");
+
+    alice.does(&["register", "plain", "--as", "plain"]);
+    let plain = alice.fails(&["keyring", "export", "plain", "--json", "--reveal-private-key"]);
+    assert!(plain.contains("has no key of the server"), "{plain}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Private keys from files, and new ones.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
@@ -57,24 +57,56 @@ impl KeyType {
 /// Reads a private key: PEM, DER, JWK or the format of OpenSSH, for whose passphrase it asks; `-`
 /// stands for standard input.
 pub(super) fn read(path: &Path) -> anyhow::Result<PrivateKey> {
+    load(path)?.into_key()
+}
+
+/// The content of a file that should have a private key in it. It is wiped when dropped.
+pub(super) struct Loaded {
+    content: Zeroizing<Vec<u8>>,
+    name: String,
+    /// None for standard input.
+    file: Option<(PathBuf, Metadata)>,
+}
+
+/// Reads the file at `path`; `-` stands for standard input.
+pub(super) fn load(path: &Path) -> anyhow::Result<Loaded> {
     if path == Path::new("-") {
         let content = read_some(io::stdin().lock()).context("cannot read standard input")?;
-        return Ok(parse(&content, "standard input")?.0);
+        return Ok(Loaded { content, name: "standard input".to_owned(), file: None });
     }
     let name = path.display().to_string();
     let describe = || format!("cannot read {name}");
     let file = File::open(path).with_context(describe)?;
     let metadata = file.metadata().with_context(describe)?;
-    let (key, is_encrypted) = parse(&read_some(file).with_context(describe)?, &name)?;
-    if !is_encrypted {
-        secret_file::check(
-            path,
-            &metadata,
-            Keeper::Person,
-            "give - and the key on standard input",
-        )?;
+    let content = read_some(file).with_context(describe)?;
+    Ok(Loaded { content, name, file: Some((path.to_owned(), metadata)) })
+}
+
+impl Loaded {
+    pub(super) fn content(&self) -> &[u8] {
+        &self.content
     }
-    Ok(key)
+
+    /// What to call the file in a message.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The key in it.
+    pub(super) fn into_key(self) -> anyhow::Result<PrivateKey> {
+        let (key, is_encrypted) = parse(&self.content, &self.name)?;
+        if !is_encrypted {
+            self.refuse_readable_by_others()?;
+        }
+        Ok(key)
+    }
+
+    /// Refuses a file with an unencrypted key that others can read.
+    pub(super) fn refuse_readable_by_others(&self) -> anyhow::Result<()> {
+        let Some((path, metadata)) = &self.file else { return Ok(()) };
+        let otherwise = "give - and the key on standard input";
+        secret_file::check(path, metadata, Keeper::Person, otherwise)
+    }
 }
 
 /// Thumbprint and kind.

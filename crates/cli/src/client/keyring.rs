@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
-use countersign_client::keyring::{Entry, EntryKeyError, KdfCost, Keyring};
+use countersign_client::keyring::{Entry, EntryKeyError, EntryName, KdfCost, Keyring};
 use countersign_protocol::{
     UnixTime,
     keys::{KeyPolicy, PublicKey},
@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 
 use super::{
     connection::ServerOptions, dialects::fingerprint, enrolment::parse_name, entry_choice::unknown,
-    key_file, keyring_file::KeyringOptions, passphrase, secret::Source, terminal, text,
+    key_file, keyring_file::KeyringOptions, login_object, passphrase, secret::Source, terminal,
+    text,
 };
 use crate::{output, time::to_rfc3339};
 
@@ -80,8 +81,13 @@ enum Action {
         /// Print the password, where the account has one: whoever sees it can log in
         #[arg(long, conflicts_with = "reveal_private_key")]
         reveal_password: bool,
+
+        /// Print the JSON object of a login whose server proves itself too: url, username, keys and
+        /// token. It has the private key in it, so it needs --reveal-private-key
+        #[arg(long, conflicts_with = "reveal_password")]
+        json: bool,
     },
-    /// Put a private key from a file into the keyring
+    /// Put a private key from a file into the keyring, or what `export --json` prints
     Import(Box<Import>),
     /// Print where the keyring is
     Path,
@@ -92,10 +98,10 @@ struct Import {
     /// What to call it
     entry: String,
 
-    /// The private key (PEM or PKCS#8, - for standard input)
+    /// The private key (PEM or PKCS#8) or the JSON object of `export --json`; - for standard input
     file: PathBuf,
 
-    /// The account that it logs in to [default: ENTRY]
+    /// The account that the key logs in to [default: ENTRY]
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
 
@@ -114,8 +120,11 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
             let source = new_passphrase_file.clone().map_or(Source::Terminal, Source::File);
             change_passphrase(&mut file.open()?, &source)
         }
-        Action::Export { entry, reveal_private_key: true, .. } => {
+        Action::Export { entry, reveal_private_key: true, json: false, .. } => {
             export_key(find(&file.open()?, entry)?)
+        }
+        Action::Export { entry, reveal_private_key: true, json: true, .. } => {
+            Ok(output::bytes(&login_object::write(find(&file.open()?, entry)?)?)?)
         }
         Action::Export { entry, reveal_password: true, .. } => {
             export_password(find(&file.open()?, entry)?)
@@ -165,7 +174,8 @@ fn show(entry: &Entry, json: bool) -> anyhow::Result<()> {
     }
     let key = public_key(entry)?;
     let account = entry.account_id().unwrap_or("not known yet");
-    output::line(text::facts([
+    let server_key = entry.server_side_public_key(&KeyPolicy::default())?;
+    let facts = [
         ("entry", entry.name().to_string()),
         ("username", text::printable(entry.username())),
         ("account", text::printable(account)),
@@ -175,7 +185,9 @@ fn show(entry: &Entry, json: bool) -> anyhow::Result<()> {
         ("logs in", if entry.password().is_some() { "by password" } else { "by key" }.to_owned()),
         ("created", to_rfc3339(entry.created_at())),
         ("state", state(entry, SystemClock::new().now())),
-    ]))?;
+    ];
+    let server_key = server_key.map(|key| ("server's key", key_file::describe(&key)));
+    output::line(text::facts(facts.into_iter().chain(server_key)))?;
     Ok(output::line(key.to_spki_pem().trim_end())?)
 }
 
@@ -219,7 +231,11 @@ fn export_key(entry: &Entry) -> anyhow::Result<()> {
 impl Import {
     fn run(&self, file: &KeyringOptions) -> anyhow::Result<()> {
         let name = parse_name(&self.entry)?;
-        let key = key_file::read(&self.file)?;
+        let loaded = key_file::load(&self.file)?;
+        if login_object::is_one(loaded.content()) {
+            return self.login_object(file, &loaded, name);
+        }
+        let key = loaded.into_key()?;
         let server = self.server.address()?;
         TargetUri::parse(&server).with_context(|| {
             format!("{server:?} is no server: write it as https://auth.example.com")
@@ -233,6 +249,33 @@ impl Import {
         output::remark(format!(
             "it is for {username} at {server}; try: countersign login {0}, or, if there is no such \
              account yet: countersign register {username} --as {0} --server {server}",
+            self.entry
+        ));
+        Ok(())
+    }
+
+    /// The object says itself which account at which server it is for.
+    fn login_object(
+        &self,
+        file: &KeyringOptions,
+        loaded: &key_file::Loaded,
+        name: EntryName,
+    ) -> anyhow::Result<()> {
+        ensure!(
+            self.username.is_none() && self.server.given().is_none(),
+            "{} says which account at which server it is for: leave out --username and --server",
+            loaded.name()
+        );
+        loaded.refuse_readable_by_others()?;
+        let entry = login_object::read(loaded.content(), name, SystemClock::new().now())
+            .with_context(|| format!("cannot import {}", loaded.name()))?;
+        let thumbprint = public_key(&entry)?.thumbprint();
+        let (username, server) = (text::printable(entry.username()), text::printable(entry.url()));
+        file.open_or_create()?.add(entry)?;
+        output::line(format!("{} now holds the key {thumbprint}", self.entry))?;
+        output::remark(format!(
+            "it is for {username} at {server}, with the server's key; \
+             `countersign keyring show {}` shows both",
             self.entry
         ));
         Ok(())
@@ -260,6 +303,8 @@ fn to_json(entry: &Entry) -> Result<Value, EntryKeyError> {
         "thumbprint": key.thumbprint(),
         "fingerprint": fingerprint(&key),
         "public_key": key.to_jwk(),
+        "server_public_key":
+            entry.server_side_public_key(&KeyPolicy::default())?.map(|key| key.to_jwk()),
         "created_at": entry.created_at().as_secs(),
         "token_expires_at": entry.token().map(|token| token.expires_at.as_secs()),
     }))

@@ -285,10 +285,8 @@ async function logIn({ key, session }) {
  */
 export async function call(method, path, request = {}) {
   let here = await freshSession();
-  let assertion =
-    request.confirm && here.session.hasPasskey
-      ? await confirmation(method, path, request)
-      : undefined;
+  const confirm = async () => (await confirmation(method, path, request)).assertion;
+  let assertion = request.confirm && here.session.hasPasskey ? await confirm() : undefined;
   const mayRepeat = new Set(["invalid_token", "passkey", "fresh-login"]);
   for (;;) {
     const headers = { ...request.headers, ...(assertion && { "Passkey-Assertion": assertion }) };
@@ -300,25 +298,25 @@ export async function call(method, path, request = {}) {
     } catch (error) {
       const problem = asProblem(error);
       if (!mayRepeat.delete(problem.lack ?? problem.kind)) throw problem;
-      if (problem.lack === "passkey") assertion = await confirmation(method, path, request);
+      if (problem.lack === "passkey") assertion = await confirm();
       else here = await freshSession(here.session.token);
     }
   }
 }
 
 /**
- * The passkey's word for one request: the header `Passkey-Assertion`.
+ * The passkey's word for one request, for the header `Passkey-Assertion`.
  * @param {string} method
  * @param {string} path
- * @param {Request} request
+ * @param {{ json?: unknown, prf?: BufferSource }} request `prf`: a salt for a secret of the passkey
  */
-async function confirmation(method, path, { json }) {
+export async function confirmation(method, path, { json, prf }) {
   const body_sha256 = json === undefined ? null : await sha256Hex(JSON.stringify(json));
   const operation = { method, path: path.replace(/\?.*/, ""), body_sha256 };
   const options = await call("POST", "/v1/passkeys/options/step-up", { json: { operation } });
-  const answer = await getPasskey(options);
+  const answer = await getPasskey(options, { prf });
   if (answer.userHandle) await note({ userHandle: answer.userHandle });
-  return base64urlOfText(JSON.stringify(answer.json));
+  return { assertion: base64urlOfText(JSON.stringify(answer.json)), prf: answer.prf };
 }
 
 /**

@@ -1,0 +1,123 @@
+// Sign in with a passkey: by the button, or by what the browser offers in the field. No name is typed,
+// and what stands in the field is never read.
+
+import { asProblem, newBrowserKey, signIn, signInOptions } from "../lib/api.js";
+import { t } from "../lib/i18n.js";
+import { goTo, startPublic } from "../lib/page.js";
+import {
+  available,
+  canAutofill,
+  forgetPasskey,
+  getPasskey,
+  serverTakesPasskeys,
+} from "../lib/passkey.js";
+import { busy, byId, clearMessages, fill, h, notice, showProblem, showStatus } from "../lib/ui.js";
+
+/** @import { BrowserKey } from "../lib/jose.js" */
+/** @import { PasskeyAnswer, RequestJson } from "../lib/passkey.js" */
+
+/** A challenge is good for ten minutes. */
+const OFFER_LASTS_MS = 8 * 60_000;
+
+/** A key for this browser, and a challenge that was made for it. */
+/** @typedef {{ key: BrowserKey, kept: boolean, options: RequestJson, at: number }} Offer */
+
+/** @returns {Promise<Offer>} */
+async function newOffer() {
+  const { key, kept } = await newBrowserKey();
+  return { key, kept, options: await signInOptions(key), at: Date.now() };
+}
+
+/** @param {Offer} offer */
+const isFresh = (offer) => Date.now() - offer.at < OFFER_LASTS_MS;
+
+/** Where to go afterwards: only to pages of the account. */
+function nextPage() {
+  const next = new URLSearchParams(location.search).get("next") ?? "";
+  return /^\/account(\/[a-z]+)?$/.test(next) ? next : "/account";
+}
+
+startPublic(import.meta.url, async (here) => {
+  if (here) return goTo(nextPage());
+  if (new URLSearchParams(location.search).has("signed-out")) showStatus(t("sign-out.done"));
+  if (!available()) {
+    byId("form").hidden = true;
+    const why = serverTakesPasskeys() ? "no-passkeys.browser" : "no-passkeys.server";
+    const advice = h("p", null, t("sign-in.without-passkeys"));
+    fill(byId("hints"), notice("warning", t("no-passkeys"), h("p", null, t(why)), advice));
+    return;
+  }
+  await offerPasskeys();
+});
+
+async function offerPasskeys() {
+  const form = byId("form");
+  const go = byId("go");
+  let waiting = new AbortController();
+
+  /** @type {Offer | undefined} */
+  let offer = await newOffer();
+  if (!offer.kept) {
+    byId("remember").hidden = true;
+    const text = h("p", null, t("memory-only.why"));
+    fill(byId("hints"), notice("warning", t("memory-only"), text));
+  }
+
+  /**
+   * @param {Offer} used
+   * @param {PasskeyAnswer} passkey
+   */
+  async function finish(used, passkey) {
+    showStatus(t("sign-in.checking"));
+    const chosen = new FormData(/** @type {HTMLFormElement} */ (form)).get("remember");
+    try {
+      await signIn(used.key, passkey, used.kept && chosen === "browser" ? "browser" : "visit");
+    } catch (error) {
+      const { rpId = location.hostname } = used.options;
+      if (asProblem(error).reason === "unknown-passkey") {
+        await forgetPasskey(rpId, String(passkey.json.id));
+      }
+      throw error;
+    }
+    await goTo(nextPage());
+  }
+
+  /** Waits until the person picks a passkey in the field; renews the challenge meanwhile. */
+  async function waitForAutofill() {
+    if (!(await canAutofill())) return;
+    const { signal } = waiting;
+    while (!signal.aborted) {
+      const round = new AbortController();
+      const stop = () => round.abort();
+      signal.addEventListener("abort", stop);
+      const timer = setTimeout(stop, OFFER_LASTS_MS);
+      const used = offer && isFresh(offer) ? offer : await newOffer();
+      offer = used;
+      const passkey = await getPasskey(used.options, { autofill: true, signal: round.signal })
+        .catch((error) => (round.signal.aborted ? undefined : Promise.reject(error)))
+        .finally(() => clearTimeout(timer));
+      signal.removeEventListener("abort", stop);
+      if (!passkey) continue;
+      offer = undefined;
+      await finish(used, passkey).then(() => waiting.abort(), showProblem);
+    }
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    busy(go, async () => {
+      clearMessages();
+      waiting.abort();
+      try {
+        const used = offer && isFresh(offer) ? offer : await newOffer();
+        offer = undefined;
+        await finish(used, await getPasskey(used.options));
+      } catch (error) {
+        showProblem(error, byId("problem"), h("p", null, t("sign-in.not-found")));
+        waiting = new AbortController();
+        waitForAutofill().catch(showProblem);
+      }
+    });
+  });
+  waitForAutofill().catch(showProblem);
+}

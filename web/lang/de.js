@@ -237,7 +237,7 @@ export default {
   "alarm.new-place": "Er wurde an einem neuen Ort benutzt.",
   "alarm.new-place.what": "Aus einem Netz, aus dem dieser Schlüssel vorher nicht benutzt wurde.",
   "isolate.button": "Diesen Schlüssel isolieren",
-  "isolate.of": "„{label}“ isolieren",
+  "isolate.of": "Diesen Schlüssel isolieren: „{label}“",
   "isolate.this-browser": "Abmelden und diesen Schlüssel entfernen",
   "isolate.what": "Entfernt ihn sofort und zeigt, was er getan und was er hereingelassen hat.",
   "isolate.deeds": "Was „{label}“ getan hat",

@@ -237,7 +237,7 @@ export default {
   "alarm.new-place": "It was used from a new place.",
   "alarm.new-place.what": "A network from which this key had not been used before.",
   "isolate.button": "Isolate this key",
-  "isolate.of": "Isolate “{label}”",
+  "isolate.of": "Isolate this key: “{label}”",
   "isolate.this-browser": "Sign out and remove this key",
   "isolate.what": "Removes it at once and shows what it did and what it let in.",
   "isolate.deeds": "What “{label}” did",

@@ -56,12 +56,7 @@ async function offerPasskeys() {
   let waiting = new AbortController();
 
   /** @type {Offer | undefined} */
-  let offer = await newOffer();
-  if (!offer.kept) {
-    byId("remember").hidden = true;
-    const text = h("p", null, t("memory-only.why"));
-    fill(byId("hints"), notice("warning", t("memory-only"), text));
-  }
+  let offer;
 
   /**
    * @param {Offer} used
@@ -113,11 +108,25 @@ async function offerPasskeys() {
         offer = undefined;
         await finish(used, await getPasskey(used.options));
       } catch (error) {
-        showProblem(error, byId("problem"), h("p", null, t("sign-in.not-found")));
+        const missed = asProblem(error).kind === "passkey-not-confirmed";
+        showProblem(error, byId("problem"), missed && h("p", null, t("sign-in.not-found")));
         waiting = new AbortController();
         waitForAutofill().catch(showProblem);
       }
     });
   });
+
+  // Made before anybody asks, because some browsers forget during a request that a person has clicked.
+  try {
+    offer = await newOffer();
+  } catch (error) {
+    showProblem(error);
+    return;
+  }
+  if (!offer.kept) {
+    byId("remember").hidden = true;
+    const text = h("p", null, t("memory-only.why"));
+    fill(byId("hints"), notice("warning", t("memory-only"), text));
+  }
   waitForAutofill().catch(showProblem);
 }

@@ -186,14 +186,15 @@ function isolateButton(here, keys, group, again) {
     await again();
     await showDeeds(group);
   };
+  const isMine = group.key === keys.mine;
   const props = {
-    class: isUrgent(group) ? "danger" : "",
-    "aria-label": t("isolate.of", { label: group.label }),
+    class: isUrgent(group) && "danger",
+    "aria-label": !isMine && t("isolate.of", { label: group.label }),
   };
   return h(
     "div",
     { class: "actions" },
-    button(t(group.key === keys.mine ? "isolate.this-browser" : "isolate.button"), isolate, props),
+    button(t(isMine ? "isolate.this-browser" : "isolate.button"), isolate, props),
     h("span", { class: "hint" }, t("isolate.what")),
   );
 }

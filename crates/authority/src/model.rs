@@ -3,9 +3,11 @@
 pub mod account;
 pub mod audit;
 pub mod credential;
+pub mod credential_kind;
 pub mod email;
 pub mod invitation;
 pub mod key_life;
 pub mod limits;
 pub mod names;
 pub mod policy;
+pub mod user_agent;

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod audit;
+mod browsers;
 mod credentials;
 mod error;
 mod invitations;
@@ -25,9 +26,10 @@ pub use countersign_protocol::ports::{Clock, Random, ReplayError, ReplayLog};
 
 pub use self::accounts::{AccountStore, CreateAccountError, NewAccount};
 pub use self::audit::AuditStore;
+pub use self::browsers::{BrowserError, BrowserStore, NewBrowser, SignIn, SignInError, SignedIn};
 pub use self::credentials::{
     AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
-    RenameCredentialError, RevokeCredentialError,
+    RenameCredentialError, Renewal, RevokeCredentialError,
 };
 pub use self::error::StoreError;
 pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, RecoverError};
@@ -64,6 +66,7 @@ pub struct Ports {
 pub trait Store:
     AccountStore
     + AuditStore
+    + BrowserStore
     + CredentialStore
     + InvitationStore
     + PasswordStore
@@ -79,6 +82,7 @@ pub trait Store:
 impl<S> Store for S where
     S: AccountStore
         + AuditStore
+        + BrowserStore
         + CredentialStore
         + InvitationStore
         + PasswordStore

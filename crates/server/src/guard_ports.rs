@@ -37,9 +37,9 @@ impl Standing for InProcessGuardPorts {
     async fn standing(
         &self,
         token: VerifiedToken<'_, AccessTokenClaims>,
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
-        let known = self.0.tokens.standing(token.claims).await;
+        let known = self.0.tokens.standing(token.claims, now).await;
         let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
         Ok(known.map_or(TokenStanding::Revoked, |_| TokenStanding::Good))
     }
@@ -67,7 +67,8 @@ impl AccountKeys for InProcessGuardPorts {
         kid: Option<&Thumbprint>,
         _client: Option<ClientNetwork>,
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
-        let known = self.0.core.signers(name, kid).await;
+        let now = self.0.core.now();
+        let known = self.0.core.signers(name, kid, now).await;
         let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
         let key = |known: &KnownCredential| AccountKey {
             account_id: known.account.id,
@@ -75,7 +76,7 @@ impl AccountKeys for InProcessGuardPorts {
             key: known.credential.public_key.clone(),
             scopes: known.account.scopes.clone(),
             body_hashes: BodyHashes::of_account(known.account.fingerprint.is_some()),
-            standing: if known.is_live() { TokenStanding::Good } else { TokenStanding::Revoked },
+            standing: if known.is_live(now) { TokenStanding::Good } else { TokenStanding::Revoked },
         };
         Ok(known.iter().map(|known| key(known)).collect())
     }

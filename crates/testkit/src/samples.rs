@@ -112,6 +112,7 @@ pub fn login(new: &NewAccount, assertion: u64) -> LoginRecord {
             .account(new.id)
             .key(thumbprint)
             .from(address(1)),
+        renewal: None,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::rules;
 
 pub mod accounts;
 pub mod audit;
+pub mod browsers;
 pub mod credentials;
 pub mod invitations;
 pub mod logins;
@@ -56,6 +57,20 @@ macro_rules! store_conformance {
                 refused_changes_of_made_up_keys_are_one_entry
                 uses_of_a_key_that_are_alike_are_one_entry_a_day
                 what_the_schedule_did_can_be_left_out
+            }
+            browsers {
+                a_browser_that_signs_in_again_lives_on_and_takes_no_room
+                a_failed_login_remembers_no_browser
+                a_key_that_was_revoked_or_belongs_to_others_is_no_browser
+                a_login_puts_the_end_of_a_browser_off
+                a_visit_may_end_though_it_is_the_last_key
+                an_expired_key_does_nothing_and_takes_no_room
+                each_kind_of_credential_has_a_limit_of_its_own
+                expired_keys_are_revoked_at_their_end_with_an_event
+                of_two_that_sign_in_with_one_browser_at_once_both_are_remembered_once
+                the_browser_that_was_used_longest_ago_makes_room
+                the_limit_of_browsers_holds_when_many_sign_in_at_once
+                what_is_known_of_a_browser_comes_back
             }
             credentials {
                 a_key_is_revoked_once_and_by_its_own_account

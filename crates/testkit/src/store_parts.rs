@@ -12,12 +12,13 @@ use countersign_authority::{
         key_life::{SealedServerKey, SealedSigningKey},
     },
     ports::{
-        AccountRecovery, AccountStore, AddCredentialError, AuditStore, CreateAccountError,
-        CreatePasswordAccountError, CredentialStore, InvitationStore, KeyLimits, LoginRecord,
-        NewAccount, NewPasswordAccount, PasswordLogin, PasswordStore, RecordLoginError,
-        RecoverError, RenameCredentialError, Retention, RevocationStore, RevokeCredentialError,
-        RevokedToken, RevokedTokenList, ServerKeyStore, ShutOut, SigningKeyStore, Store,
-        StoreCondition, StoreError, StoreUpkeep, VaultRecord, VaultStore,
+        AccountRecovery, AccountStore, AddCredentialError, AuditStore, BrowserStore,
+        CreateAccountError, CreatePasswordAccountError, CredentialStore, InvitationStore,
+        KeyLimits, LoginRecord, NewAccount, NewPasswordAccount, PasswordLogin, PasswordStore,
+        RecordLoginError, RecoverError, RenameCredentialError, Retention, RevocationStore,
+        RevokeCredentialError, RevokedToken, RevokedTokenList, ServerKeyStore, ShutOut, SignIn,
+        SignInError, SignedIn, SigningKeyStore, Store, StoreCondition, StoreError, StoreUpkeep,
+        VaultRecord, VaultStore,
     },
 };
 use countersign_protocol::{
@@ -33,6 +34,7 @@ use countersign_protocol::{
 pub struct StoreParts {
     pub accounts: Arc<dyn AccountStore>,
     pub audit: Arc<dyn AuditStore>,
+    pub browsers: Arc<dyn BrowserStore>,
     pub credentials: Arc<dyn CredentialStore>,
     pub invitations: Arc<dyn InvitationStore>,
     pub passwords: Arc<dyn PasswordStore>,
@@ -52,6 +54,7 @@ impl StoreParts {
         Self {
             accounts: store.clone(),
             audit: store.clone(),
+            browsers: store.clone(),
             credentials: store.clone(),
             invitations: store.clone(),
             passwords: store.clone(),
@@ -101,6 +104,12 @@ delegate! { AccountStore to accounts {
 delegate! { AuditStore to audit {
     fn append(events: Vec<AuditEvent>) -> ((), StoreError);
     fn events(filter: &AuditFilter, limit: u32) -> (Vec<RecordedEvent>, StoreError);
+} }
+
+delegate! { BrowserStore to browsers {
+    fn sign_in(sign_in: SignIn) -> (SignedIn, SignInError);
+    fn expire_credentials(ended: UnixTime, limit: u32, now: UnixTime)
+        -> (Vec<Thumbprint>, StoreError);
 } }
 
 delegate! { CredentialStore to credentials {

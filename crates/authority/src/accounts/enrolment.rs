@@ -14,11 +14,12 @@ use crate::{
     model::{
         account::{AccountName, Fingerprint, Username},
         audit::{AuditEvent, EventKind},
-        credential::{Credential, Label},
+        credential::{Credential, Label, Remember},
         email::Email,
         invitation::{CodeHash, EnrolmentCode, Invitation, Purpose},
         key_life::SealedServerKey,
         policy::Enrolment,
+        user_agent::UserAgent,
     },
     ports::{CreateAccountError, NewAccount, NewPasswordAccount, StoreError},
 };
@@ -57,7 +58,13 @@ pub(crate) struct Admitted {
 /// What an account logs in with.
 pub(crate) enum Factor {
     /// A key that has proven itself.
-    ProvenKey { key: PublicKey, label: Label },
+    ProvenKey {
+        key: PublicKey,
+        label: Label,
+        /// Set for the key of a browser.
+        remember: Option<Remember>,
+        user_agent: Option<UserAgent>,
+    },
     /// A key that has not: the account only claims it, until it first signs something.
     ClaimedKey(ClaimedKey),
     /// A password.
@@ -129,8 +136,13 @@ impl Accounts {
     ) -> Result<(), CreateAccountError> {
         let accounts = &self.core.ports.store;
         match factor {
-            Factor::ProvenKey { key, label } => {
+            Factor::ProvenKey { key, label, remember, user_agent } => {
                 let mut new = self.new_account(admitted, key, label);
+                new.credential.user_agent = user_agent;
+                if let Some(remember) = remember {
+                    let lives = self.core.policy.browser_lives;
+                    new.credential = new.credential.in_browser(remember, lives);
+                }
                 new.event.detail =
                     new.invitation.map(|code| format!("invitation {}", code.short()));
                 accounts.create_account(new).await
@@ -172,12 +184,13 @@ impl Accounts {
 
     fn new_account(&self, admitted: Admitted, key: PublicKey, label: Label) -> NewAccount {
         let event = admitted.event().key(key.thumbprint());
-        let Admitted { account_id, username, invitation, at, .. } = admitted;
+        let Admitted { account_id, username, invitation, at, address } = admitted;
+        let credential = Credential::new(account_id, key, label, at);
         NewAccount {
             id: account_id,
             username,
             scopes: self.core.policy.default_scopes.clone(),
-            credential: Credential::new(account_id, key, label, at),
+            credential: Credential { last_address: Some(address), ..credential },
             invitation,
             alias: None,
             server_key: None,

@@ -178,7 +178,7 @@ impl Accounts {
         let account = self.core.ports.store.account(name).await?;
         let active = account.filter(|account| account.status == AccountStatus::Active);
         let Some(account) = active else { return Ok(None) };
-        let mut live = self.core.self_signing_keys(account.id).await?;
+        let mut live = self.core.self_signing_keys(account.id, self.core.now()).await?;
         live.sort_by_key(|known| known.credential.created_at);
         let keys = live.iter().map(|known| known.credential.public_key.clone()).collect();
         Ok(Some((account, keys)))
@@ -257,7 +257,7 @@ impl Accounts {
             self.spend_approval(approval).await?;
         }
         let limits = KeyLimits {
-            live: self.core.policy.max_keys_per_account,
+            live: self.core.policy.max_per_account(credential.kind),
             revoked: self.core.policy.max_revoked_keys_per_account,
             password_token_of: change.author.token_issued_at,
         };

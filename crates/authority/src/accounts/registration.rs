@@ -20,7 +20,8 @@ use crate::{
     model::{
         account::Username,
         audit::{AuditEvent, EventKind},
-        credential::Label,
+        credential::{Label, Remember},
+        user_agent::UserAgent,
     },
 };
 
@@ -55,8 +56,12 @@ pub struct Registration<'a> {
     pub enrolment_code: Option<&'a str>,
     /// A proof by that very key.
     pub proof: PresentedDpop<'a>,
+    /// Set for the key of a browser: for how long it is to be remembered.
+    pub remember: Option<Remember>,
     /// The client's address.
     pub address: IpAddr,
+    /// What the client says about itself.
+    pub user_agent: Option<&'a [u8]>,
 }
 
 /// The result of a registration.
@@ -124,14 +129,17 @@ impl Accounts {
         let application = Application { username, enrolment_code, address, cost: Cost::Ordinary };
         let admitted = self.admit(application, now).await?;
         let key = registration.public_key.parse(&self.core.policy.keys)?;
-        let label = match registration.label {
-            Some(label) => label.parse()?,
-            None => Label::of_kind(&key),
+        let remember = registration.remember;
+        let user_agent = registration.user_agent.and_then(UserAgent::of);
+        let label = match (registration.label, remember) {
+            (Some(label), _) => label.parse()?,
+            (None, Some(_)) => Label::of_browser(user_agent.as_ref()),
+            (None, None) => Label::of_kind(&key),
         };
         let owner = ReplayOwner::Network(address.into());
         self.prove_key(&registration.proof, &key, owner, now).await?;
         let registered = Registered::of(&admitted, &key);
-        self.enrol(admitted, Factor::ProvenKey { key, label }).await?;
+        self.enrol(admitted, Factor::ProvenKey { key, label, remember, user_agent }).await?;
         // Another account may have had it without ever proving it.
         self.core.credentials.forget(&registered.thumbprint);
         Ok(registered)

@@ -24,6 +24,7 @@ use crate::{
     accounts::Accounts,
     model::{
         audit::{AuditEvent, EventKind},
+        credential_kind::{Act, NotForThisKind},
         limits::RateLimited,
     },
     ports::StoreError,
@@ -157,7 +158,7 @@ impl Accounts {
         } else {
             self.core.admit_account(account_id).await?;
         }
-        let credential = self.live_credential(account_id, key.credential).await?;
+        let credential = self.live_credential(account_id, key.credential, now).await?;
         let Some(text) = request.approval else {
             return Ok((Author { account_id, credential, token_issued_at }, None));
         };
@@ -173,13 +174,15 @@ impl Accounts {
         &self,
         account_id: AccountId,
         key: Thumbprint,
+        now: UnixTime,
     ) -> Result<Option<Thumbprint>, StepUpError> {
         let store = &*self.core.ports.store;
         let Some(known) = self.core.credentials.get(&key, store).await? else {
-            let has_none = self.core.credentials.of_account(account_id, store).await?.is_empty();
+            let live = self.core.credentials.of_account(account_id, store, now).await?;
+            let has_none = live.is_empty();
             return has_none.then_some(None).ok_or(StepUpError::Password);
         };
-        let is_own = known.is_live() && known.account.id == account_id;
+        let is_own = known.is_live(now) && known.account.id == account_id;
         is_own.then_some(Some(key)).ok_or(StepUpError::NotLive)
     }
 
@@ -194,10 +197,11 @@ impl Accounts {
         let presented = PresentedKeyApproval::parse(text)?;
         let signer = self.core.credentials.get(&presented.kid()?, &*self.core.ports.store).await?;
         let signer = signer.filter(|known| {
-            let is_own = known.is_live() && known.account.id == account_id;
+            let is_own = known.is_live(now) && known.account.id == account_id;
             is_own && self.core.policy.admits(&known.credential.public_key)
         });
         let signer = signer.ok_or(StepUpError::Approver)?;
+        signer.credential.kind.check(Act::ApproveKeys)?;
         let expected = KeyApprovalExpectations {
             issuer: self.core.policy.issuer(),
             new_key,
@@ -272,6 +276,9 @@ pub enum StepUpError {
         "the proof does not cover the body: put its SHA-256, in lower-case hexadecimal, into the claim tha"
     )]
     BodyUnsigned,
+    /// The approval is by a credential of a kind that may approve of none.
+    #[error("approval: {0}")]
+    Kind(#[from] NotForThisKind),
     /// The token was given fewer scopes than the account had.
     #[error(
         "the token was narrowed to some scopes of the account: log in without the parameter scope"
@@ -334,6 +341,7 @@ impl StepUpError {
             Self::UrlUnsigned => Some("url-unsigned"),
             Self::Approval(_)
             | Self::Approver
+            | Self::Kind(_)
             | Self::RateLimited(_)
             | Self::Store(_)
             | Self::UnexpectedBody => None,
@@ -347,6 +355,7 @@ impl StepUpError {
             Self::Approval(_)
             | Self::Approver
             | Self::BodyUnsigned
+            | Self::Kind(_)
             | Self::NarrowedToken
             | Self::NoAudience
             | Self::NotLive

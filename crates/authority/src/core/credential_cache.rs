@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_protocol::{
-    AccountId,
+    AccountId, UnixTime,
     keys::{PublicKey, Thumbprint},
 };
 use parking_lot::Mutex;
@@ -12,9 +12,11 @@ use quick_cache::sync::Cache;
 use crate::{
     model::{
         account::{Account, AccountName, AccountStatus},
-        credential::Credential,
+        credential::{BrowserLives, Credential},
+        credential_kind::{Act, CredentialKind},
+        user_agent::UserAgent,
     },
-    ports::{AccountStore, CredentialStore, StoreError},
+    ports::{AccountStore, CredentialStore, Renewal, StoreError},
 };
 
 /// A credential and the account that it belongs to, as the store has them.
@@ -27,9 +29,29 @@ pub struct KnownCredential {
 }
 
 impl KnownCredential {
-    /// Whether the credential may act: neither it nor its account has been shut out.
-    pub fn is_live(&self) -> bool {
-        self.credential.revoked_at.is_none() && self.account.status == AccountStatus::Active
+    /// Whether the credential may act at `now`: it has not expired, and neither it nor its account has
+    /// been shut out.
+    pub fn is_live(&self, now: UnixTime) -> bool {
+        self.credential.is_live(now) && self.account.status == AccountStatus::Active
+    }
+
+    /// What a login by the credential at `now` changes about it, if it is the key of a browser.
+    pub fn renewal(
+        &self,
+        now: UnixTime,
+        user_agent: Option<&[u8]>,
+        lives: BrowserLives,
+    ) -> Option<Renewal> {
+        let Credential { kind, expiry, .. } = &self.credential;
+        (*kind == CredentialKind::Browser).then(|| Renewal {
+            expiry: expiry.after_login(now, lives),
+            user_agent: user_agent.and_then(UserAgent::of),
+        })
+    }
+
+    /// Whether a signature of the credential may do `act`.
+    pub const fn may(&self, act: Act) -> bool {
+        self.credential.kind.may(act)
     }
 }
 
@@ -104,19 +126,20 @@ impl CredentialCache {
         }))
     }
 
-    /// The credentials of the account `id` that are not revoked, those that were used or added last
-    /// first. A key that it only claims is among them, and is read from the store each time: another
+    /// The credentials of the account `id` that are neither revoked nor expired at `now`, those that
+    /// were used or added last first. A key that it only claims is among them, and is read from the store each time: another
     /// account may prove it at any moment.
     pub(crate) async fn of_account(
         &self,
         id: AccountId,
         store: &dyn CredentialStore,
+        now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
         let mut live = match self.keys.get(&id) {
             Some(keys) => self.get_all(&keys, store).await?,
             None => self.read_all(id, store).await?,
         };
-        live.retain(|known| known.credential.revoked_at.is_none() && known.account.id == id);
+        live.retain(|known| known.credential.is_live(now) && known.account.id == id);
         live.sort_by_key(|known| std::cmp::Reverse(known.credential.last_seen_at()));
         Ok(live)
     }

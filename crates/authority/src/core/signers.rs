@@ -6,7 +6,7 @@ use countersign_protocol::{AccountId, Actor, UnixTime, keys::Thumbprint};
 
 use crate::{
     core::{Core, credential_cache::KnownCredential, key_uses::Noted},
-    model::account::AccountName,
+    model::{account::AccountName, credential_kind::Act},
     ports::StoreError,
 };
 
@@ -14,9 +14,9 @@ use crate::{
 const USE_RESOLUTION: Duration = Duration::from_hours(1);
 
 impl Core {
-    /// The credentials that can have signed for the account `name`: `kid` if it is one of the
-    /// account's, live or revoked, or else all live ones, those that were used last first. Keys that
-    /// are good for another dialect only are not among them.
+    /// The credentials that can have signed for the account `name` what needs no token: `kid` if it is
+    /// one of the account's, live or revoked, or else all live ones, those that were used last first.
+    /// Keys that are good for another dialect only are not among them, nor are browsers and passkeys.
     ///
     /// `name` is an id, a username or a fingerprint.
     ///
@@ -26,6 +26,7 @@ impl Core {
         &self,
         name: &str,
         kid: Option<&Thumbprint>,
+        now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
         let Some(id) = self.account_id_of(name).await? else { return Ok(Vec::new()) };
         let store = &*self.ports.store;
@@ -35,30 +36,33 @@ impl Core {
         {
             return Ok(if self.may_sign_jwts(&known) { vec![known] } else { Vec::new() });
         }
-        let mut live = self.self_signing_keys(id).await?;
-        live.retain(|known| known.is_live());
+        let mut live = self.self_signing_keys(id, now).await?;
+        live.retain(|known| known.is_live(now));
         Ok(live)
     }
 
-    /// The keys of an account that are not revoked and that may sign JWTs of their own, those that
-    /// were used or added last first. The account may be disabled.
+    /// The live keys of an account that may sign JWTs of their own, those that were used or added last
+    /// first. The account may be disabled.
     pub(crate) async fn self_signing_keys(
         &self,
         id: AccountId,
+        now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.credentials.of_account(id, &*self.ports.store).await?;
+        let mut live = self.credentials.of_account(id, &*self.ports.store, now).await?;
         live.retain(|known| self.may_sign_jwts(known));
         Ok(live)
     }
 
-    /// The keys of an account that are not revoked and that the policy admits, those that were used
-    /// or added last first. The account may be disabled.
+    /// The live credentials of an account that may do `act` and that the policy admits, those that
+    /// were used or added last first. The account may be disabled.
     pub(crate) async fn live_keys(
         &self,
         id: AccountId,
+        act: Act,
+        now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.credentials.of_account(id, &*self.ports.store).await?;
-        live.retain(|known| self.policy.admits(&known.credential.public_key));
+        let mut live = self.credentials.of_account(id, &*self.ports.store, now).await?;
+        live.retain(|known| known.may(act) && self.policy.admits(&known.credential.public_key));
         Ok(live)
     }
 
@@ -97,10 +101,13 @@ impl Core {
         self.credentials.account_id(&name, &*self.ports.store).await
     }
 
-    /// Whether JWTs signed by the key itself are accepted: if the key is good enough for
-    /// everything, or if its account came by sealed registration, which accepts some keys only for
-    /// this use.
+    /// Whether JWTs signed by the key itself are accepted: if its kind may sign any and it is good
+    /// enough for everything, or if its account came by sealed registration, which accepts some keys
+    /// only for this use.
     fn may_sign_jwts(&self, known: &KnownCredential) -> bool {
+        if !known.may(Act::SignByItself) {
+            return false;
+        }
         let key = &known.credential.public_key;
         let by_seal = || key.meets(&self.policy.sealed_keys()).is_ok();
         self.policy.admits(key) || known.account.fingerprint.is_some() && by_seal()

@@ -30,6 +30,7 @@ use crate::{
         account::{Account, AccountName, AccountStatus},
         audit::{AuditEvent, EventKind},
         credential::Credential,
+        credential_kind::Act,
         limits::RateLimited,
     },
     ports::{LoginRecord, RecordLoginError, StoreError},
@@ -214,7 +215,9 @@ impl Passwordless {
     ) -> Result<Option<(Arc<KnownCredential>, Unspent<Number>)>, MutualLoginError> {
         let mut effort = Effort::new(&self.core, login.address);
         let proposal = Proposal::new(login.proposal);
-        let live = self.core.credentials.of_account(account, &*self.core.ports.store).await?;
+        let mut live =
+            self.core.credentials.of_account(account, &*self.core.ports.store, now).await?;
+        live.retain(|known| known.may(Act::LogInMutually));
         let live = live.iter().filter(|known| proposal.may_be_by(&known.credential.public_key));
         let recognise = |number: &Number| self.challenges.recognise(number, account, now);
         if login.number.is_none() {
@@ -287,6 +290,7 @@ impl Passwordless {
             thumbprint,
             assertion: number.entry(),
             event: event.account(account.id).key(thumbprint).from(address),
+            renewal: None,
         };
         let receipt = self.core.ports.store.record_login(record).await?;
         number.redeem(&receipt).ok_or(MutualLoginError::Used)?;

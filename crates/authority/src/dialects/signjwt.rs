@@ -187,7 +187,7 @@ impl Signjwt {
         };
         let may_be_by = |key: &PublicKey| nonce_pss::may_be_by(key, message.signature);
         let signer = self
-            .signer_of_message(known.as_deref(), &claims.subject, may_be_by, has_signed)
+            .signer_of_message((known.as_deref(), &claims.subject), may_be_by, has_signed, now)
             .await?;
         if known.is_none() {
             let known = KnownSession {
@@ -221,18 +221,18 @@ impl Signjwt {
     /// message. At most as many keys are tried as one request may cost.
     async fn signer_of_message(
         &self,
-        known: Option<&KnownSession>,
-        name: &str,
+        (known, name): (Option<&KnownSession>, &str),
         may_be_by: impl Fn(&PublicKey) -> bool,
         has_signed: impl Fn(&PublicKey) -> bool,
+        now: UnixTime,
     ) -> Result<Arc<KnownCredential>, SessionError> {
         let mut budget = Verifications::default();
         let mut tried = None;
         if let Some(KnownSession { signer: last, account, .. }) = known {
-            let now = self.core.credentials.get(last, &*self.core.ports.store).await?;
-            let again = now.filter(|now| now.is_live() && now.account.id == *account);
+            let known = self.core.credentials.get(last, &*self.core.ports.store).await?;
+            let again = known.filter(|known| known.is_live(now) && known.account.id == *account);
             if let Some(signer) =
-                again.filter(|now| self.core.policy.admits(&now.credential.public_key))
+                again.filter(|known| self.core.policy.admits(&known.credential.public_key))
             {
                 budget.afford(&signer.credential.public_key, nonce_pss::FORMS);
                 if has_signed(&signer.credential.public_key) {
@@ -241,7 +241,7 @@ impl Signjwt {
                 tried = Some(*last);
             }
         }
-        let signers = self.core.signers(name, None).await?;
+        let signers = self.core.signers(name, None, now).await?;
         if signers.is_empty() {
             let _ = has_signed(decoy(Algorithm::Ps256));
         }

@@ -20,6 +20,7 @@ use crate::{
     model::{
         account::Account,
         audit::{AuditEvent, EventKind},
+        credential_kind::{Act, NotForThisKind},
         limits::RateLimited,
     },
     ports::{RecordLoginError, StoreError},
@@ -108,7 +109,8 @@ impl Login {
             max_lifetime: self.core.policy.tokens.max_assertion_lifetime,
             skew: self.core.policy.skew,
         };
-        let candidates = self.candidates(&presented, likely).await?;
+        let act = act_of(purpose);
+        let candidates = self.candidates(&presented, likely, act, now).await?;
         let keys = || candidates.iter().map(|known| &known.credential.public_key);
         if !keys().any(|key| presented.may_be_by(key)) {
             // The work of a verification, for an account or a key that is not there.
@@ -126,10 +128,12 @@ impl Login {
             |known: &&Arc<KnownCredential>| known.credential.thumbprint() == signed.signer();
         let signer = candidates.iter().find(is_it).ok_or(CallerError::Refused)?;
         let error = match signed.check(&expected, now) {
-            Ok(assertion) if signer.is_live() => {
+            Ok(assertion) if signer.is_live(now) && signer.may(act) => {
                 return Ok(VerifiedAssertion { assertion, signer: Arc::clone(signer) });
             }
-            Ok(_) => CallerError::Refused,
+            Ok(_) => {
+                signer.credential.kind.check(act).err().map_or(CallerError::Refused, Into::into)
+            }
             Err(error) => error.into(),
         };
         self.note_refused_login(signer, &error, address, now);
@@ -137,13 +141,15 @@ impl Login {
     }
 
     /// The credentials that can have signed: the one that `kid` names, or else `likely` if it
-    /// belongs to the account, or else all live credentials of the account, the most recently used
-    /// first. A revoked credential that `kid` names is included, because its use is worth an entry
+    /// belongs to the account, or else all live credentials of the account that may do `act`, the most
+    /// recently used first. A revoked credential that `kid` names is included, because its use is worth an entry
     /// in the audit trail.
     async fn candidates(
         &self,
         presented: &PresentedAssertion<'_>,
         likely: Option<&PublicKey>,
+        act: Act,
+        now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, CallerError> {
         let Some(subject) = presented.subject() else { return Ok(Vec::new()) };
         let store = &*self.core.ports.store;
@@ -158,7 +164,7 @@ impl Login {
             return Ok(vec![known]);
         }
         let Some(id) = self.core.account_id_of(subject).await? else { return Ok(Vec::new()) };
-        let mut all = self.core.live_keys(id).await?;
+        let mut all = self.core.live_keys(id, act, now).await?;
         if let Some(named) = named {
             // No proven credential of the account, so it can only be a claimed one.
             all.retain(|known| known.credential.thumbprint() == named);
@@ -174,14 +180,25 @@ impl Login {
         address: IpAddr,
         now: UnixTime,
     ) {
-        let reason = match (signer.is_live(), signer.credential.revoked_at) {
-            (true, _) => error.to_string(),
-            (false, Some(_)) => "the key is revoked".to_owned(),
-            (false, None) => "the account is disabled".to_owned(),
+        let reason = if signer.is_live(now) {
+            error.to_string()
+        } else if signer.credential.revoked_at.is_some() {
+            "the key is revoked".to_owned()
+        } else if signer.credential.is_live(now) {
+            "the account is disabled".to_owned()
+        } else {
+            "the key has expired".to_owned()
         };
         let event = AuditEvent::new(now, EventKind::LoginRefused).account(signer.account.id);
         let event = event.key(signer.credential.thumbprint()).from(address);
         self.core.pending_events.note(event.detail(reason));
+    }
+}
+
+const fn act_of(purpose: AssertionUse) -> Act {
+    match purpose {
+        AssertionUse::ClientAuthentication => Act::AuthenticateClient,
+        AssertionUse::Grant => Act::LogIn,
     }
 }
 
@@ -207,6 +224,9 @@ pub enum CallerError {
     /// The key that it names is a revoked key of the account.
     #[error("the key that it names is not accepted here any more: {0}")]
     Key(#[from] KeyError),
+    /// The credential is of a kind that signs no such assertions.
+    #[error(transparent)]
+    Kind(#[from] NotForThisKind),
     /// There were too many attempts.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),

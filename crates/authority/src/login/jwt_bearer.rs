@@ -23,6 +23,8 @@ use crate::{
     },
     model::{
         audit::{AuditEvent, EventKind},
+        credential::Credential,
+        credential_kind::{Act, NotForThisKind},
         limits::RateLimited,
     },
     ports::{LoginRecord, RecordLoginError, StoreError},
@@ -46,6 +48,8 @@ pub struct TokenRequest<'a> {
     pub proof: PresentedDpop<'a>,
     /// The client's address.
     pub address: IpAddr,
+    /// What the client says about itself, which is kept of browsers.
+    pub user_agent: Option<&'a [u8]>,
 }
 
 impl Login {
@@ -94,7 +98,7 @@ impl Login {
         if request.client_id.is_some_and(|id| !names_account_of(id, &signer)) {
             return Err(LoginError::ClientId);
         }
-        check_binding(assertion.peek(), credential, key.thumbprint())?;
+        check_binding(assertion.peek(), &signer.credential, key.thumbprint())?;
         self.check_session_key(credential, key.thumbprint()).await?;
         let scopes = granted_scopes(request.scope, &signer.account.scopes)?;
         let audience = self.audience(request.resources)?;
@@ -112,7 +116,7 @@ impl Login {
             let receipt = spent.map_err(CallerError::from)?;
             client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
         }
-        self.record_login(assertion, &signer, request.address, now).await?;
+        self.record_login(assertion, &signer, request, now).await?;
         let issuance = Issuance {
             account: &signer.account,
             login: AuthenticationContext::by_key(now),
@@ -170,18 +174,27 @@ impl Login {
         &self,
         assertion: Unspent<Assertion>,
         signer: &KnownCredential,
-        address: IpAddr,
+        request: &TokenRequest<'_>,
         now: UnixTime,
     ) -> Result<(), LoginError> {
+        let address = request.address;
         let (account_id, thumbprint) = (signer.account.id, signer.credential.thumbprint());
         let event = AuditEvent::new(now, EventKind::LoginSucceeded);
+        let renewal = signer.renewal(now, request.user_agent, self.core.policy.browser_lives);
         let login = LoginRecord {
             account_id,
             thumbprint,
             assertion: assertion.entry(),
             event: event.account(account_id).key(thumbprint).from(address),
+            renewal,
         };
-        let receipt = self.core.ports.store.record_login(login).await?;
+        let is_renewed = login.renewal.is_some();
+        let recorded = self.core.ports.store.record_login(login).await;
+        if is_renewed {
+            // It ends later now, also if the store has done it and failed to say so.
+            self.core.credentials.forget(&thumbprint);
+        }
+        let receipt = recorded?;
         assertion.redeem(&receipt).map(drop).ok_or(LoginError::AssertionReplayed)
     }
 
@@ -207,13 +220,18 @@ impl Login {
     }
 }
 
-/// The key of the proof must be the credential itself, or a session key that it vouches for.
+/// The key of the proof must be the credential itself, or a session key that it vouches for, if it is
+/// of a kind that may.
 fn check_binding(
     assertion: &Assertion,
-    credential: Thumbprint,
+    credential: &Credential,
     proof_key: Thumbprint,
 ) -> Result<(), LoginError> {
-    let vouched = assertion.session_key.unwrap_or(credential);
+    let thumbprint = credential.thumbprint();
+    let vouched = assertion.session_key.unwrap_or(thumbprint);
+    if vouched != thumbprint {
+        credential.kind.check(Act::VouchForKeys)?;
+    }
     (vouched == proof_key).then_some(()).ok_or(LoginError::Binding)
 }
 
@@ -243,6 +261,9 @@ pub enum LoginError {
     /// `client_id` is somebody else.
     #[error("client_id names another account than the assertion")]
     ClientId,
+    /// The credential is of a kind that may not name another key.
+    #[error(transparent)]
+    Kind(#[from] NotForThisKind),
     /// `client_assertion` is by somebody else.
     #[error("client_assertion is by another account than the assertion")]
     OtherClient,
@@ -281,6 +302,7 @@ impl LoginError {
             | Self::Binding
             | Self::Client(_)
             | Self::ClientId
+            | Self::Kind(_)
             | Self::OtherClient
             | Self::Scope
             | Self::SessionKey
@@ -305,6 +327,7 @@ impl From<CallerError> for LoginError {
             | CallerError::ClientId
             | CallerError::Format(_)
             | CallerError::Key(_)
+            | CallerError::Kind(_)
             | CallerError::Refused => Self::Assertion(error),
         }
     }

@@ -228,6 +228,8 @@ event_kinds! {
     KeyChangeRefused = "key.change-refused",
     /// An account lost a key that it never proved: another account has proven it.
     KeyClaimLost = "key.claim-lost",
+    /// A key ended by itself: a visit was over, or a browser had not logged in for long.
+    KeyExpired = "key.expired",
     /// A key got another name.
     KeyRenamed = "key.renamed",
     /// A key was revoked, by its owner or an administrator.
@@ -285,6 +287,7 @@ impl EventKind {
             | Self::InvitationWithdrawn
             | Self::KeyAdded
             | Self::KeyClaimLost
+            | Self::KeyExpired
             | Self::KeyRenamed
             | Self::KeyRevoked
             | Self::MasterKeyAbandoned

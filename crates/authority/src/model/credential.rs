@@ -1,12 +1,14 @@
 //! Credentials: the keys that an account logs in with, one per device.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use countersign_protocol::{
     AccountId, UnixTime,
     keys::{PublicKey, Thumbprint},
 };
 use thiserror::Error;
+
+use super::{credential_kind::CredentialKind, user_agent::UserAgent};
 
 /// A public key that an account logs in with.
 #[derive(Clone, Debug)]
@@ -15,6 +17,10 @@ pub struct Credential {
     pub account_id: AccountId,
     /// The key itself; its thumbprint is the credential's identity.
     pub public_key: PublicKey,
+    /// Where the private key is, which decides what the credential may do.
+    pub kind: CredentialKind,
+    /// Whether and when it ends by itself.
+    pub expiry: Expiry,
     /// The owner's name for it, such as the device.
     pub label: Label,
     /// The credential that added it. None if it came with the registration or by the account's
@@ -26,6 +32,10 @@ pub struct Credential {
     pub last_used_at: Option<UnixTime>,
     /// When it was revoked; a revoked key never comes back.
     pub revoked_at: Option<UnixTime>,
+    /// The program that registered the key; for the key of a browser, the one that logged in last.
+    pub user_agent: Option<UserAgent>,
+    /// Where it was used last.
+    pub last_address: Option<IpAddr>,
     /// Whether the account has shown that it possesses the key. Until then it only claims it, as
     /// others may too, and the key counts for this account alone.
     pub is_proven: bool,
@@ -42,13 +52,33 @@ impl Credential {
         Self {
             account_id,
             public_key,
+            kind: CredentialKind::Key,
+            expiry: Expiry::Never,
             label,
             added_by: None,
             created_at: now,
             last_used_at: None,
             revoked_at: None,
+            user_agent: None,
+            last_address: None,
             is_proven: true,
         }
+    }
+
+    /// The same as the key of a browser that is remembered as `remember` says.
+    pub fn in_browser(self, remember: Remember, lives: BrowserLives) -> Self {
+        let expiry = remember.expiry(self.created_at, lives);
+        Self { kind: CredentialKind::Browser, expiry, ..self }
+    }
+
+    /// Whether it may act at `now`: it is neither revoked nor expired.
+    pub fn is_live(&self, now: UnixTime) -> bool {
+        self.revoked_at.is_none() && self.expires_at().is_none_or(|end| now < end)
+    }
+
+    /// When it ends by itself, if it does.
+    pub const fn expires_at(&self) -> Option<UnixTime> {
+        self.expiry.at()
     }
 
     /// When it was used last, or added if it never was.
@@ -59,6 +89,87 @@ impl Credential {
     /// The key's identity.
     pub fn thumbprint(&self) -> Thumbprint {
         self.public_key.thumbprint()
+    }
+}
+
+/// Whether and when a credential ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// It does not.
+    Never,
+    /// At that time.
+    At(UnixTime),
+    /// At that time, unless the credential logs in before: each login puts the end off.
+    Idle(UnixTime),
+}
+
+impl Expiry {
+    /// When, as things stand.
+    pub const fn at(self) -> Option<UnixTime> {
+        match self {
+            Self::Never => None,
+            Self::At(time) | Self::Idle(time) => Some(time),
+        }
+    }
+
+    /// The same after a login at `now`.
+    #[must_use]
+    pub fn after_login(self, now: UnixTime, lives: BrowserLives) -> Self {
+        match self {
+            Self::Never | Self::At(_) => self,
+            Self::Idle(_) => Self::Idle(now + lives.idle),
+        }
+    }
+}
+
+/// For how long a browser is to be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remember {
+    /// For as long as it is used.
+    Browser,
+    /// For one visit.
+    Visit,
+}
+
+impl Remember {
+    /// Every way, by its stable name.
+    const NAMES: [(Self, &str); 2] = [(Self::Browser, "browser"), (Self::Visit, "visit")];
+
+    /// When a browser that logs in at `now` is forgotten.
+    pub fn expiry(self, now: UnixTime, lives: BrowserLives) -> Expiry {
+        match self {
+            Self::Browser => Expiry::Idle(now + lives.idle),
+            Self::Visit => Expiry::At(now + lives.visit),
+        }
+    }
+}
+
+impl FromStr for Remember {
+    type Err = InvalidRemember;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::NAMES.into_iter().find(|(_, name)| *name == text);
+        known.map(|(remember, _)| remember).ok_or(InvalidRemember)
+    }
+}
+
+/// Not a way to remember a browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("remember is one of browser, visit")]
+pub struct InvalidRemember;
+
+/// For how long browsers are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrowserLives {
+    /// Since its last login, for one that is remembered for as long as it is used.
+    pub idle: Duration,
+    /// Since it was added, for one that is remembered for one visit.
+    pub visit: Duration,
+}
+
+impl Default for BrowserLives {
+    fn default() -> Self {
+        Self { idle: Duration::from_hours(90 * 24), visit: Duration::from_hours(12) }
     }
 }
 
@@ -73,6 +184,11 @@ impl Label {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The label of a browser whose owner gave none: browser and system where they are known.
+    pub fn of_browser(user_agent: Option<&UserAgent>) -> Self {
+        Self(user_agent.and_then(UserAgent::in_words).unwrap_or_else(|| "browser".to_owned()))
     }
 
     /// The label of a key whose owner gave none: its kind, such as `Ed25519 key`.

@@ -11,6 +11,8 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::model::{
+    credential::BrowserLives,
+    credential_kind::CredentialKind,
     key_life::{KeySchedule, Schedule, Signs},
     limits::{RateLimit, Retention, TurnLimits},
     names::NamePolicy,
@@ -29,8 +31,15 @@ pub struct Policy {
     pub names: NamePolicy,
     /// How long an account may wait to be used for the first time, if anybody could make it.
     pub unused_account_lifetime: Duration,
-    /// How many live keys an account may have.
+    /// How many live keys an account may have, besides browsers and passkeys.
     pub max_keys_per_account: usize,
+    /// How many browsers of an account may be remembered. Another takes the place of the one that was
+    /// used longest ago.
+    pub max_browsers_per_account: usize,
+    /// How many live passkeys an account may have.
+    pub max_passkeys_per_account: usize,
+    /// For how long browsers are remembered.
+    pub browser_lives: BrowserLives,
     /// How many keys an account may ever revoke. The thumbprint of each is kept for ever.
     pub max_revoked_keys_per_account: usize,
     /// Which keys may be registered and sign proofs.
@@ -69,6 +78,9 @@ impl Policy {
             names: NamePolicy::default(),
             unused_account_lifetime: Duration::from_hours(24 * 7),
             max_keys_per_account: 16,
+            max_browsers_per_account: 16,
+            max_passkeys_per_account: 16,
+            browser_lives: BrowserLives::default(),
             max_revoked_keys_per_account: 10_000,
             keys: KeyPolicy::default(),
             tokens: TokenPolicy::default(),
@@ -126,6 +138,15 @@ impl Policy {
     /// these keys; for everything else [`Self::keys`] decides.
     pub fn sealed_keys(&self) -> KeyPolicy {
         self.keys.clone().by_whole_bytes()
+    }
+
+    /// How many live credentials of that kind an account may have.
+    pub const fn max_per_account(&self, kind: CredentialKind) -> usize {
+        match kind {
+            CredentialKind::Key => self.max_keys_per_account,
+            CredentialKind::Browser => self.max_browsers_per_account,
+            CredentialKind::Passkey => self.max_passkeys_per_account,
+        }
     }
 
     /// The URL of the token endpoint.

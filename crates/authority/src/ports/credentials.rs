@@ -8,13 +8,14 @@ use super::StoreError;
 use crate::model::{
     account::Account,
     audit::AuditEvent,
-    credential::{Credential, Label},
+    credential::{Credential, Expiry, Label},
+    user_agent::UserAgent,
 };
 
 /// Credentials and logins.
 #[async_trait]
 pub trait CredentialStore: Send + Sync {
-    /// Adds a key to an account that has fewer keys than `limits` say.
+    /// Adds a key to an account that has fewer live keys of its kind than `limits` say.
     ///
     /// The key that adds it must still be a live key of the account. If no key adds it, a password
     /// does, and the account must have no live key. The new key was proven, so accounts that only
@@ -36,8 +37,8 @@ pub trait CredentialStore: Send + Sync {
     /// Whether an account has, or ever had, the key of that thumbprint, having proven it.
     async fn is_taken(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError>;
 
-    /// An account and its live keys, oldest first. The last may be a key that it only claims.
-    /// `None` when there is no such account.
+    /// An account and its keys that are not revoked, oldest first. Some may have expired. The last may
+    /// be a key that it only claims. `None` when there is no such account.
     async fn live_credentials(
         &self,
         id: AccountId,
@@ -47,8 +48,10 @@ pub trait CredentialStore: Send + Sync {
     /// it revoked last.
     async fn credentials_of(&self, id: AccountId) -> Result<Vec<Credential>, StoreError>;
 
-    /// Revokes a live key of an account. With `keep_last` the last live key cannot be revoked. The
-    /// revocation of a claimed key removes the claim; others may still register the key.
+    /// Revokes a key of an account that is not revoked. With `keep_last` the account must have another
+    /// live key that lasts, unless the key to be revoked does not last itself: one that is remembered
+    /// for one visit. The revocation of a claimed key removes the claim; others may still register
+    /// the key.
     async fn revoke_credential(
         &self,
         id: AccountId,
@@ -93,7 +96,7 @@ pub trait CredentialStore: Send + Sync {
 /// The conditions under which an account gets another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLimits {
-    /// How many live keys it may have.
+    /// How many live keys of the kind it may have.
     pub live: usize,
     /// How many revoked ones it may have. Each is remembered for ever, so that it never comes back.
     pub revoked: usize,
@@ -113,6 +116,17 @@ pub struct LoginRecord {
     pub assertion: ReplayEntry,
     /// What the audit trail says; its time is the time of the login.
     pub event: AuditEvent,
+    /// What changes about the key of a browser that logs in by itself.
+    pub renewal: Option<Renewal>,
+}
+
+/// A login of a browser by its own key.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// When the key ends from now on.
+    pub expiry: Expiry,
+    /// The program, where it said which.
+    pub user_agent: Option<UserAgent>,
 }
 
 /// Why a key was not added.

@@ -118,8 +118,9 @@ impl LoggedIn {
 }
 
 impl Tokens {
-    /// The account and credential behind a verified token, if the token is still good: neither the
-    /// token nor the credential was revoked since, and the account was not disabled.
+    /// The account and credential behind a verified token, if the token is still good at `now`: neither
+    /// the token nor the credential was revoked since, the credential has not expired, and the account
+    /// was not disabled.
     ///
     /// A token whose credential is not in the store was issued for a password and is bound to a key
     /// of no account. Then the account alone decides, and when its password is replaced, all
@@ -132,6 +133,7 @@ impl Tokens {
     pub async fn standing(
         &self,
         claims: &AccessTokenClaims,
+        now: UnixTime,
     ) -> Result<Option<LoggedIn>, StoreError> {
         if self.revoked.contains(&claims.token_id, claims.account_id, claims.issued_at) {
             return Ok(None);
@@ -139,7 +141,7 @@ impl Tokens {
         if let Some(known) =
             self.core.credentials.get(&claims.credential, &*self.core.ports.store).await?
         {
-            let is_good = known.is_live() && known.account.id == claims.account_id;
+            let is_good = known.is_live(now) && known.account.id == claims.account_id;
             return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
         }
         if self.core.ports.store.is_taken(&claims.credential).await? {
@@ -182,7 +184,8 @@ impl Tokens {
         token: &str,
         caller: &Caller,
     ) -> Result<Introspection, StoreError> {
-        let Some(token) = self.issued_token(token, self.core.now()) else {
+        let now = self.core.now();
+        let Some(token) = self.issued_token(token, now) else {
             return Ok(Introspection::Inactive);
         };
         let own = token.account_id() == caller.account.id;
@@ -191,7 +194,7 @@ impl Tokens {
         }
         let username = match &token {
             IssuedToken::Bound(claims) => {
-                self.standing(claims).await?.map(|known| known.account().username.clone())
+                self.standing(claims, now).await?.map(|known| known.account().username.clone())
             }
             IssuedToken::Unbound(claims) => {
                 self.unbound_account(claims).await?.map(|account| account.username)

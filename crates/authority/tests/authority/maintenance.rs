@@ -180,7 +180,13 @@ impl Setting {
     }
 
     async fn stands(&self, token: &AccessTokenClaims) -> bool {
-        self.world.authority.tokens.standing(token).await.unwrap().is_some()
+        self.world
+            .authority
+            .tokens
+            .standing(token, self.world.authority.core.now())
+            .await
+            .unwrap()
+            .is_some()
     }
 
     fn refuse(&self, token: &AccessTokenClaims) {
@@ -272,7 +278,8 @@ async fn an_account_that_nobody_used_is_removed_and_forgotten_at_its_moment() {
         address: ADDRESS,
     };
     authority.dialects.signjwt.register_unproven(registration).await.unwrap();
-    let signers = async || authority.core.signers("alice", None).await.unwrap().len();
+    let core = &authority.core;
+    let signers = async || core.signers("alice", None, core.now()).await.unwrap().len();
     let moment = Duration::from_millis(1);
     clock.advance(authority.core.policy().unused_account_lifetime.saturating_sub(moment));
     setting.maintenance().maintain().await.unwrap();

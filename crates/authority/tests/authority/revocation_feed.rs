@@ -398,11 +398,27 @@ async fn one_account_that_revokes_many_tokens_fills_nothing_and_harms_nobody_els
         revoked.push(claims);
     }
     for claims in &revoked {
-        assert!(world.authority.tokens.standing(claims).await.unwrap().is_none());
+        assert!(
+            world
+                .authority
+                .tokens
+                .standing(claims, world.authority.core.now())
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
     let (_, later) = world.token().await;
     for good in [&later, &world.claims(&bobs)] {
-        assert!(world.authority.tokens.standing(good).await.unwrap().is_some());
+        assert!(
+            world
+                .authority
+                .tokens
+                .standing(good, world.authority.core.now())
+                .await
+                .unwrap()
+                .is_some()
+        );
     }
     let feed = world.feed().await;
     assert!(feed.tokens.len() < 40 && feed.before.is_none());

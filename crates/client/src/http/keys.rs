@@ -1,5 +1,7 @@
 //! The keys of one's own account.
 
+use std::net::IpAddr;
+
 use countersign_protocol::UnixTime;
 use countersign_protocol::keys::{PrivateKey, Thumbprint};
 use countersign_protocol::wire;
@@ -21,7 +23,11 @@ pub struct KeyInfo {
     pub label: String,
     /// What kind of key it is, in words.
     pub key_type: String,
-    /// Whether it is the key that this login was made with.
+    /// Where the private key is: `key`, `browser` or `passkey`. Servers of earlier versions say nothing
+    /// and have keys only.
+    #[serde(default = "kind_key")]
+    pub kind: String,
+    /// Whether this login was made with the key, or its requests are signed by it.
     pub current: bool,
     /// The thumbprint of the key that added it; none for the key of the registration.
     #[serde(default)]
@@ -35,6 +41,19 @@ pub struct KeyInfo {
     /// When it was revoked.
     #[serde(default, deserialize_with = "optional_seconds")]
     pub revoked_at: Option<UnixTime>,
+    /// When it ends by itself.
+    #[serde(default, deserialize_with = "optional_seconds")]
+    pub expires_at: Option<UnixTime>,
+    /// The program that registered it, or, of a browser, that logged in last, as it calls itself.
+    #[serde(default)]
+    pub user_agent: Option<String>,
+    /// The address that it logged in from last.
+    #[serde(default)]
+    pub last_address: Option<IpAddr>,
+}
+
+fn kind_key() -> String {
+    "key".to_owned()
 }
 
 impl Login {

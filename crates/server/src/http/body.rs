@@ -204,6 +204,11 @@ pub(crate) fn dpop_fields(headers: &HeaderMap) -> Vec<&[u8]> {
     headers.get_all(wire::header::DPOP).iter().map(http::HeaderValue::as_bytes).collect()
 }
 
+/// What the client says about itself.
+pub(crate) fn user_agent(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes)
+}
+
 /// The message about a body that [is encoded](is_encoded).
 const ENCODED: &str = "bodies with a Content-Encoding are not read here; send it as it is";
 

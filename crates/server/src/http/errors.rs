@@ -165,7 +165,9 @@ impl From<StepUpError> for Problem {
             StepUpError::RateLimited(error) => return error.into(),
             StepUpError::Store(error) => return error.into(),
             StepUpError::UnexpectedBody => ProblemType::InvalidRequest,
-            StepUpError::Approval(_) | StepUpError::Approver => ProblemType::InvalidProof,
+            StepUpError::Approval(_) | StepUpError::Approver | StepUpError::Kind(_) => {
+                ProblemType::InvalidProof
+            }
             StepUpError::BodyUnsigned
             | StepUpError::NarrowedToken
             | StepUpError::NoAudience
@@ -220,9 +222,10 @@ impl From<RateLimited> for OAuthError {
 impl From<LoginError> for OAuthError {
     fn from(error: LoginError) -> Self {
         let code = match error {
-            LoginError::Assertion(_) | LoginError::AssertionReplayed | LoginError::ClientId => {
-                "invalid_grant"
-            }
+            LoginError::Assertion(_)
+            | LoginError::AssertionReplayed
+            | LoginError::ClientId
+            | LoginError::Kind(_) => "invalid_grant",
             LoginError::Client(error) => return error.into(),
             LoginError::OtherClient => {
                 return Self::invalid_client(ClientScheme::Bearer).description(error.to_string());
@@ -262,6 +265,7 @@ impl From<CallerError> for OAuthError {
             | CallerError::ClientId
             | CallerError::Format(_)
             | CallerError::Key(_)
+            | CallerError::Kind(_)
             | CallerError::Refused
             | CallerError::Replayed => {
                 Self::invalid_client(ClientScheme::Bearer).description(error.to_string())

@@ -6,6 +6,7 @@
 use countersign_authority::model::{
     audit::{AuditEvent, EventKind},
     credential::Credential,
+    user_agent::UserAgent,
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use rusqlite::Connection;
@@ -15,7 +16,7 @@ use super::{
     error::DbError,
     rows::{
         self, Columns,
-        credentials::{algorithm_names, is_taken, read},
+        credentials::{address_bytes, algorithm_names, expiry_columns, is_taken, read},
         millis,
     },
 };
@@ -28,7 +29,8 @@ const TOLD: u32 = 16;
 /// A claim, as [`read`] expects a credential.
 const COLUMNS: &str =
     "a.account_id, k.spki, k.algorithms, k.label, NULL AS added_by, k.created_at, NULL AS last_used_at,
-    NULL AS revoked_at";
+    NULL AS revoked_at, 'key' AS kind, NULL AS expires_at, 0 AS renews, NULL AS user_agent,
+    NULL AS last_address";
 const FROM: &str = "FROM claimed_keys AS k JOIN accounts AS a ON a.user_id = k.user_id";
 /// The SQL condition that nobody has proven the key since it was claimed.
 const IS_OPEN: &str =
@@ -111,7 +113,9 @@ pub(super) fn insert_proven(
         return Ok(false);
     }
     let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label, added_by,
-        created_at, last_used_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        created_at, last_used_at, revoked_at, kind, expires_at, renews, user_agent, last_address)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let (expires_at, renews) = expiry_columns(credential.expiry);
     let values = (
         thumbprint.as_bytes(),
         user_id,
@@ -122,6 +126,11 @@ pub(super) fn insert_proven(
         millis(credential.created_at),
         credential.last_used_at.map(millis),
         credential.revoked_at.map(millis),
+        credential.kind.name(),
+        expires_at,
+        renews,
+        credential.user_agent.as_ref().map(UserAgent::as_str),
+        credential.last_address.map(address_bytes),
     );
     rows::execute(connection, insert, values)?;
     settle(connection, user_id, &thumbprint, now)?;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use countersign_authority::{
     model::{
-        account::{Account, AccountName, AccountStatus},
+        account::{Account, AccountName},
         audit::AuditEvent,
         credential::{Credential, Label},
     },
@@ -19,17 +19,17 @@ use super::{
     SqliteStore,
     assertions::spend,
     audit, claims,
-    error::DbError,
+    live_keys::{
+        count_live, count_revoked, has_lasting, has_live, is_live, is_visit, revoke, shorten,
+    },
+    logins::{log_in, note_login, signer},
     revocations,
     rows::{
-        self, Columns, accounts,
-        credentials::{COLUMN_COUNT, COLUMNS, is_taken, read},
+        self, accounts,
+        credentials::{COLUMN_COUNT, COLUMNS, IS_LIVE, is_taken, read},
         millis,
     },
 };
-
-/// How many revoked keys of an account are kept whole.
-const KEPT_REVOKED: u32 = 32;
 
 #[async_trait]
 impl CredentialStore for SqliteStore {
@@ -43,16 +43,18 @@ impl CredentialStore for SqliteStore {
         self.write(move |connection| {
             let user_id = accounts::user_id(connection, credential.account_id)?
                 .ok_or(AddCredentialError::NoAccount)?;
-            let live = count_live(connection, user_id)?;
+            let now = event.at;
             match credential.added_by {
-                Some(adder) if !is_live(connection, user_id, &adder)? => {
+                Some(adder) if !is_live(connection, user_id, &adder, now)? => {
                     return Err(AddCredentialError::AdderNotLive);
                 }
-                None if live > 0 => return Err(AddCredentialError::NotFirst),
+                None if has_live(connection, user_id, now)? => {
+                    return Err(AddCredentialError::NotFirst);
+                }
                 None => check_password_token(connection, credential.account_id, limits)?,
                 Some(_) => {}
             }
-            if live >= limits.live {
+            if count_live(connection, user_id, credential.kind, now)? >= limits.live {
                 return Err(AddCredentialError::LimitReached);
             }
             if count_revoked(connection, user_id)? >= limits.revoked {
@@ -136,15 +138,13 @@ impl CredentialStore for SqliteStore {
         self.write(move |connection| {
             let user_id = accounts::user_id(connection, id)?;
             let user_id = user_id.ok_or(RevokeCredentialError::NotFound)?;
-            let update = "UPDATE credentials SET revoked_at = ?
-                WHERE thumbprint = ? AND user_id = ? AND revoked_at IS NULL";
-            let values = (millis(event.at), thumbprint.as_bytes(), user_id);
-            let revoked = rows::execute(connection, update, values)? > 0;
+            let is_visit = is_visit(connection, &thumbprint)?;
+            let revoked = revoke(connection, user_id, &thumbprint, event.at)?;
             if !revoked && !claims::withdraw(connection, user_id, &thumbprint)? {
                 return Err(RevokeCredentialError::NotFound);
             }
             shorten(connection, user_id)?;
-            if keep_last && count_live(connection, user_id)? == 0 {
+            if keep_last && !is_visit && !has_lasting(connection, user_id, event.at)? {
                 return Err(RevokeCredentialError::LastKey);
             }
             Ok(audit::record(connection, &event)?)
@@ -164,9 +164,9 @@ impl CredentialStore for SqliteStore {
             let select = format!(
                 "SELECT {COLUMNS} FROM credentials AS c
                  JOIN accounts AS a ON a.user_id = c.user_id
-                 WHERE c.thumbprint = ? AND a.account_id = ? AND c.revoked_at IS NULL"
+                 WHERE {IS_LIVE} AND c.thumbprint = ?2 AND a.account_id = ?3"
             );
-            let values = (thumbprint.as_bytes(), id.as_bytes());
+            let values = (millis(event.at), thumbprint.as_bytes(), id.as_bytes());
             let found = rows::first(connection, &select, values, read)?;
             let found = found.ok_or(RenameCredentialError::NotFound)?;
             if found.label != label {
@@ -188,7 +188,7 @@ impl CredentialStore for SqliteStore {
         let thumbprint = *thumbprint;
         self.write(move |connection| {
             if let Some(signer) = signer(connection, id, &thumbprint, now)? {
-                note_login(connection, &signer, now)?;
+                note_login(connection, &signer, None, now)?;
             }
             Ok(())
         })
@@ -196,17 +196,7 @@ impl CredentialStore for SqliteStore {
     }
 
     async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
-        self.write(move |connection| {
-            let now = login.event.at;
-            let signer = signer(connection, login.account_id, &login.thumbprint, now)?
-                .filter(|signer| signer.status == AccountStatus::Active)
-                .ok_or(RecordLoginError::NotLive)?;
-            let receipt = spend(connection, login.assertion)?;
-            note_login(connection, &signer, now)?;
-            audit::record(connection, &login.event)?;
-            Ok(receipt)
-        })
-        .await
+        self.write(move |connection| Ok(log_in(connection, &login)?.0)).await
     }
 
     async fn spend_assertion(
@@ -228,108 +218,4 @@ fn check_password_token(
         None => false,
     };
     if ended { Err(AddCredentialError::PasswordReplaced) } else { Ok(()) }
-}
-
-/// Keeps the latest [`KEPT_REVOKED`] revoked keys of the account with this row id. Of older ones it
-/// keeps only their thumbprints, so that they can never be registered again.
-fn shorten(connection: &Connection, user_id: i64) -> Result<(), DbError> {
-    let beyond = "SELECT thumbprint FROM credentials WHERE user_id = ? AND revoked_at IS NOT NULL
-        ORDER BY revoked_at DESC, rowid DESC LIMIT -1 OFFSET ?";
-    let thumbprint = |row: &Row<'_>| Columns::new(row, "credentials", 0).bytes::<32>("thumbprint");
-    for thumbprint in rows::all(connection, beyond, (user_id, KEPT_REVOKED), thumbprint)? {
-        let remember = "INSERT INTO revoked_thumbprints(thumbprint, user_id, revoked_at)
-            SELECT thumbprint, user_id, revoked_at FROM credentials WHERE thumbprint = ?";
-        rows::execute(connection, remember, [&thumbprint])?;
-        let forget = "DELETE FROM credentials WHERE thumbprint = ?";
-        rows::execute(connection, forget, [&thumbprint])?;
-    }
-    Ok(())
-}
-
-fn is_live(
-    connection: &Connection,
-    user_id: i64,
-    thumbprint: &Thumbprint,
-) -> Result<bool, DbError> {
-    let select = "SELECT 1 FROM credentials
-        WHERE thumbprint = ? AND user_id = ? AND revoked_at IS NULL";
-    let values = (thumbprint.as_bytes(), user_id);
-    Ok(rows::first(connection, select, values, |_| Ok(()))?.is_some())
-}
-
-/// Revokes every live key of the account with that row, and ends its claims. Returns which.
-pub(super) fn revoke_all(
-    connection: &Connection,
-    user_id: i64,
-    id: AccountId,
-    now: UnixTime,
-) -> Result<Vec<Thumbprint>, DbError> {
-    let live = "SELECT thumbprint FROM credentials WHERE user_id = ? AND revoked_at IS NULL
-        ORDER BY created_at, rowid";
-    let mut revoked = rows::all(connection, live, [user_id], |row| {
-        Ok(Thumbprint::from_bytes(Columns::new(row, "credentials", 0).bytes("thumbprint")?))
-    })?;
-    let update = "UPDATE credentials SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL";
-    rows::execute(connection, update, (millis(now), user_id))?;
-    for claim in claims::of_account(connection, id)? {
-        claims::withdraw(connection, user_id, &claim.thumbprint())?;
-        revoked.push(claim.thumbprint());
-    }
-    shorten(connection, user_id)?;
-    Ok(revoked)
-}
-
-/// How many keys the account with that row may use or claims.
-pub(super) fn count_live(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
-    let select = "SELECT count(*) FROM credentials WHERE user_id = ? AND revoked_at IS NULL";
-    Ok(rows::count(connection, select, [user_id])? + claims::count(connection, user_id)?)
-}
-
-/// How many keys the account with that row has revoked, ever.
-fn count_revoked(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
-    let whole = "SELECT count(*) FROM credentials WHERE user_id = ? AND revoked_at IS NOT NULL";
-    let short = "SELECT count(*) FROM revoked_thumbprints WHERE user_id = ?";
-    Ok(rows::count(connection, whole, [user_id])? + rows::count(connection, short, [user_id])?)
-}
-
-/// A key that is not revoked, as a login needs it.
-struct Signer {
-    status: AccountStatus,
-    user_id: i64,
-    /// The row of the key.
-    row: i64,
-}
-
-/// Finds the account's key, unless it is revoked, and everything else about it in one query. If the
-/// account only claims the key, the claim becomes a credential, because the account has signed
-/// something.
-fn signer(
-    connection: &Connection,
-    id: AccountId,
-    thumbprint: &Thumbprint,
-    now: UnixTime,
-) -> Result<Option<Signer>, DbError> {
-    let select = "SELECT a.status, c.user_id, c.rowid
-        FROM credentials AS c JOIN accounts AS a ON a.user_id = c.user_id
-        WHERE c.thumbprint = ? AND a.account_id = ? AND c.revoked_at IS NULL";
-    let find = || {
-        let values = (thumbprint.as_bytes(), id.as_bytes());
-        rows::first(connection, select, values, |row| {
-            let status = |name: String| rows::status(&name);
-            let status = Columns::new(row, "accounts", 0).read("status", status)?;
-            Ok(Signer { status, user_id: row.get(1)?, row: row.get(2)? })
-        })
-    };
-    match find()? {
-        None if claims::prove(connection, id, thumbprint, now)? => find(),
-        found => Ok(found),
-    }
-}
-
-/// Writes down that the key has just signed something. Every table that is touched here costs each
-/// login a page of its own when there are many accounts.
-fn note_login(connection: &Connection, signer: &Signer, now: UnixTime) -> Result<(), DbError> {
-    let credential = "UPDATE credentials SET last_used_at = ? WHERE rowid = ?";
-    rows::execute(connection, credential, (millis(now), signer.row))?;
-    accounts::note_login(connection, signer.user_id, now)
 }

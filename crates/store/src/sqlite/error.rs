@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_authority::ports::{
     AddCredentialError, CreateAccountError, CreatePasswordAccountError, RecordLoginError,
-    RecoverError, RenameCredentialError, RevokeCredentialError, StoreError,
+    RecoverError, RenameCredentialError, RevokeCredentialError, SignInError, StoreError,
 };
 use thiserror::Error;
 
@@ -134,3 +134,18 @@ wraps_store_error!(
     RenameCredentialError,
     RevokeCredentialError,
 );
+
+impl From<DbError> for SignInError {
+    fn from(error: DbError) -> Self {
+        RecordLoginError::from(error).into()
+    }
+}
+
+impl JobError for SignInError {
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Browser(_) => true,
+            Self::Login(error) => error.is_refusal(),
+        }
+    }
+}

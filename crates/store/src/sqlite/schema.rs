@@ -13,7 +13,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 17;
+pub(super) const VERSION: u32 = 18;
 
 /// The first version that has the table `native_keys`.
 pub(super) const WITH_NATIVE_KEYS: u32 = 15;
@@ -45,6 +45,10 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     Migration::new("0015_native_keys", include_str!("../../migrations/0015_native_keys.sql")),
     Migration::new("0016_ended_tokens", include_str!("../../migrations/0016_ended_tokens.sql")),
     Migration::new("0017_forgotten", include_str!("../../migrations/0017_forgotten.sql")),
+    Migration::new(
+        "0018_credential_kinds",
+        include_str!("../../migrations/0018_credential_kinds.sql"),
+    ),
 ];
 
 struct Migration {

@@ -412,4 +412,7 @@ fn assert_same(found: &Credential, expected: &Credential) {
     assert_eq!(found.created_at, expected.created_at);
     assert_eq!(found.last_used_at, expected.last_used_at);
     assert_eq!(found.revoked_at, expected.revoked_at);
+    assert_eq!((found.kind, found.expiry), (expected.kind, expected.expiry));
+    assert_eq!(found.user_agent, expected.user_agent);
+    assert_eq!(found.last_address, expected.last_address);
 }

@@ -155,7 +155,7 @@ fn thumbprint(number: u64) -> Thumbprint {
 }
 
 async fn is_live(live: &CredentialCache, number: u64, store: &Store) -> bool {
-    live.get(&thumbprint(number), store).await.unwrap().unwrap().is_live()
+    live.get(&thumbprint(number), store).await.unwrap().unwrap().is_live(NOW)
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_credential_is_read_once_until_it_is_forgotten() {
 #[tokio::test]
 async fn the_keys_of_an_account_are_read_once_and_a_claim_each_time() {
     let (store, live) = (Store::with(1..4), CredentialCache::new(100));
-    let keys = async || live.of_account(account_id(1), &store).await.unwrap().len();
+    let keys = async || live.of_account(account_id(1), &store, NOW).await.unwrap().len();
     assert_eq!((keys().await, keys().await), (3, 3));
     assert_eq!(store.reads(), 1);
     store.put(2, AccountStatus::Active, true);
@@ -187,7 +187,7 @@ async fn the_keys_of_an_account_are_read_once_and_a_claim_each_time() {
 
     let (store, live) = (Store::with(1..2), CredentialCache::new(100));
     store.rows.lock().get_mut(&thumbprint(1)).unwrap().0.is_proven = false;
-    let keys = async || live.of_account(account_id(1), &store).await.unwrap().len();
+    let keys = async || live.of_account(account_id(1), &store, NOW).await.unwrap().len();
     assert_eq!((keys().await, keys().await), (1, 1));
     assert_eq!(store.reads(), 2);
     assert!(live.known_key(&thumbprint(1)).is_none(), "a claim is nobody else's business");
@@ -202,7 +202,7 @@ async fn the_keys_that_were_used_last_come_first() {
     };
     used(1, 5);
     used(3, 9);
-    let live = live.of_account(account_id(1), &store).await.unwrap();
+    let live = live.of_account(account_id(1), &store, NOW).await.unwrap();
     let order: Vec<_> = live.iter().map(|known| known.credential.thumbprint()).collect();
     assert_eq!(order, [3, 1, 2].map(thumbprint));
 }

@@ -23,6 +23,7 @@ use countersign_authority::{
     },
     model::{
         audit::{AuditEvent, AuditFilter},
+        credential::Remember,
         policy::Policy,
     },
     ports::Ports,
@@ -133,6 +134,16 @@ impl World {
         name: &str,
         key: &PrivateKey,
     ) -> Result<Registered, RegistrationError> {
+        self.register_in(None, name, key).await
+    }
+
+    /// Registers `name` with `key`, the key of a browser that is to be remembered like that.
+    pub(crate) async fn register_in(
+        &self,
+        remember: Option<Remember>,
+        name: &str,
+        key: &PrivateKey,
+    ) -> Result<Registered, RegistrationError> {
         let uri = uri("/v1/accounts");
         let proof = self.proof(key, &uri);
         let registration = Registration {
@@ -141,7 +152,9 @@ impl World {
             label: None,
             enrolment_code: None,
             proof: PresentedDpop { fields: &[proof.as_bytes()], method: "POST", uri: &uri },
+            remember,
             address: ADDRESS,
+            user_agent: None,
         };
         self.authority.accounts.register(registration).await
     }
@@ -172,6 +185,7 @@ impl World {
             client_assertion: None,
             proof: PresentedDpop { fields: &[proof.as_bytes()], method: "POST", uri: &uri },
             address: ADDRESS,
+            user_agent: None,
         };
         self.authority.login.login(request).await
     }

@@ -8,7 +8,7 @@ use axum::{
 use countersign_authority::{
     accounts::registration::{PresentedKey, Registration},
     core::dpop::PresentedDpop,
-    model::account::AccountName,
+    model::{account::AccountName, credential::InvalidRemember},
 };
 use countersign_protocol::wire;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use crate::{
     http::{
         address::ClientAddress,
-        body::{StrictJson, dpop_fields},
+        body::{StrictJson, dpop_fields, user_agent},
         problem::{Problem, ProblemType},
     },
     state::App,
@@ -38,6 +38,10 @@ pub(crate) struct RegisterBody {
     label: Option<String>,
     /// The one-time code of an invitation.
     enrolment_code: Option<String>,
+    /// For the key of a browser: `browser`, to be remembered for as long as it is used, or `visit`, for
+    /// some hours. Left out, the key does not expire.
+    #[schema(example = "browser")]
+    remember: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -59,7 +63,7 @@ pub(crate) struct RegisteredBody {
     request_body = RegisterBody,
     responses(
         (status = 201, body = RegisteredBody),
-        (status = 400, description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label), invalid-username or nonce-required"),
+        (status = 400, description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label or remember), invalid-username or nonce-required"),
         (status = 403, description = "enrolment-closed or enrolment-code"),
         (status = 409, description = "username-taken or key-taken"),
     )
@@ -72,6 +76,10 @@ pub(crate) async fn register(
 ) -> Result<impl IntoResponse, Problem> {
     let uri =
         app.authority.core.policy().origin.join(wire::path::ACCOUNTS).map_err(Problem::internal)?;
+    let remember = body.remember.as_deref().map(str::parse).transpose();
+    let remember = remember.map_err(|error: InvalidRemember| {
+        Problem::new(ProblemType::InvalidRequest).detail(error.to_string())
+    })?;
     let registered = app
         .authority
         .accounts
@@ -85,7 +93,9 @@ pub(crate) async fn register(
                 method: Method::POST.as_str(),
                 uri: &uri,
             },
+            remember,
             address: client.0,
+            user_agent: user_agent(&headers),
         })
         .await?;
     Ok((

@@ -13,7 +13,7 @@ use countersign_authority::{
     },
     model::credential::{Credential, InvalidLabel},
 };
-use countersign_protocol::{Principal, keys::Thumbprint, wire};
+use countersign_protocol::{Principal, UnixTime, keys::Thumbprint, wire};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -39,6 +39,10 @@ pub(crate) struct KeyBody {
     key_type: &'static str,
     /// The public key, as a JWK.
     public_key: Map<String, Value>,
+    /// Where the private key is: `key` in a file or a program, `browser` in a browser that is
+    /// remembered, `passkey` in an authenticator.
+    #[schema(example = "key")]
+    kind: &'static str,
     /// Seconds since 1970, as all times here.
     created_at: u64,
     /// The thumbprint of the key that added it; null for the key of the registration or a recovery.
@@ -46,7 +50,13 @@ pub(crate) struct KeyBody {
     /// When it last logged in.
     last_used_at: Option<u64>,
     revoked_at: Option<u64>,
-    /// Whether it is the key that this session logged in with.
+    /// When it ends by itself, if it does.
+    expires_at: Option<u64>,
+    /// The program that registered it, or, of a browser, that logged in last, as it calls itself.
+    user_agent: Option<String>,
+    /// The address that it logged in from last.
+    last_address: Option<String>,
+    /// Whether this session logged in with the key, or its requests are signed by it.
     current: bool,
 }
 
@@ -240,11 +250,17 @@ fn to_body(key: &Credential, principal: &Principal) -> KeyBody {
         thumbprint: key.thumbprint().to_string(),
         label: key.label.to_string(),
         key_type: key.public_key.key_type().name(),
+        kind: key.kind.name(),
         public_key: key.public_key.to_published_jwk(),
         created_at: key.created_at.as_secs(),
         added_by: key.added_by.map(|adder| adder.to_string()),
-        last_used_at: key.last_used_at.map(countersign_protocol::UnixTime::as_secs),
-        revoked_at: key.revoked_at.map(countersign_protocol::UnixTime::as_secs),
-        current: principal.key.is_some_and(|own| own.credential == key.thumbprint()),
+        last_used_at: key.last_used_at.map(UnixTime::as_secs),
+        revoked_at: key.revoked_at.map(UnixTime::as_secs),
+        expires_at: key.expires_at().map(UnixTime::as_secs),
+        user_agent: key.user_agent.as_ref().map(ToString::to_string),
+        last_address: key.last_address.map(|address| address.to_string()),
+        current: principal
+            .key
+            .is_some_and(|own| [own.credential, own.thumbprint].contains(&key.thumbprint())),
     }
 }

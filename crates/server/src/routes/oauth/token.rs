@@ -15,7 +15,7 @@ use super::client::{ClientForm, endpoint_form};
 use crate::{
     http::{
         address::ClientAddress,
-        body::{Required, dpop_fields},
+        body::{Required, dpop_fields, user_agent},
         oauth_error::OAuthError,
         response,
     },
@@ -110,6 +110,7 @@ pub(crate) async fn token(
                 uri: &uri,
             },
             address: client.0,
+            user_agent: user_agent(&headers),
         })
         .await?;
     let body = TokenBody {

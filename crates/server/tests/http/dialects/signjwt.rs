@@ -242,7 +242,8 @@ async fn a_key_can_be_claimed_by_many_until_one_has_signed() {
     assert_eq!(server.register("mallory", &ed25519(1)).await.status, StatusCode::OK);
     assert_eq!(session.protected(&server).await, StatusCode::OK);
     assert_eq!(server.register("trudy", &ed25519(1)).await.status, StatusCode::CONFLICT);
-    let known = server.authority().core.signers("alice", None).await.unwrap();
+    let core = &server.authority().core;
+    let known = core.signers("alice", None, core.now()).await.unwrap();
     assert_eq!(known[0].credential.last_used_at, Some(server.authority().core.now()));
 }
 

@@ -15,9 +15,9 @@ use countersign_protocol::{UnixTime, keys::Thumbprint};
 use rusqlite::Connection;
 
 use crate::sqlite::{
-    audit, claims, credentials,
+    audit, claims,
     error::DbError,
-    revocations,
+    live_keys, revocations,
     rows::{
         self, Columns,
         invitations::{RECOVERS, find, insert, use_up},
@@ -94,7 +94,7 @@ fn shut_out(
     user_id: i64,
     AccountRecovery { account_id, event, .. }: &AccountRecovery,
 ) -> Result<Vec<Thumbprint>, DbError> {
-    let revoked = credentials::revoke_all(connection, user_id, *account_id, event.at)?;
+    let revoked = live_keys::revoke_all(connection, user_id, *account_id, event.at)?;
     for thumbprint in &revoked {
         let event = AuditEvent { kind: EventKind::KeyRevoked, ..event.clone() };
         audit::record(connection, &event.key(*thumbprint).detail("by a recovery code"))?;
@@ -126,7 +126,7 @@ fn add_key(
     AccountRecovery { max_keys, event, .. }: &AccountRecovery,
     credential: &Credential,
 ) -> Result<(), RecoverError> {
-    if credentials::count_live(connection, user_id)? >= *max_keys {
+    if live_keys::count_live(connection, user_id, credential.kind, event.at)? >= *max_keys {
         return Err(RecoverError::LimitReached);
     }
     if !claims::insert_proven(connection, user_id, credential, event.at)? {

@@ -1,6 +1,11 @@
 //! Rows of credentials.
 
-use countersign_authority::model::credential::Credential;
+use std::net::IpAddr;
+
+use countersign_authority::model::{
+    credential::{Credential, Expiry},
+    user_agent::UserAgent,
+};
 use countersign_protocol::{
     AccountId,
     keys::{Algorithm, KeyPolicy, PublicKey, Thumbprint},
@@ -8,14 +13,17 @@ use countersign_protocol::{
 use rusqlite::{Connection, Row};
 use serde_json::Value;
 
-use super::{Columns, first};
+use super::{Columns, first, millis};
 use crate::sqlite::error::DbError;
 
 /// What [`read`] expects, from `credentials AS c JOIN accounts AS a ON a.user_id = c.user_id`.
 pub(in crate::sqlite) const COLUMNS: &str =
     "a.account_id, c.spki, c.algorithms, c.label, c.added_by, c.created_at,
-    c.last_used_at, c.revoked_at";
-pub(in crate::sqlite) const COLUMN_COUNT: usize = 8;
+    c.last_used_at, c.revoked_at, c.kind, c.expires_at, c.renews, c.user_agent, c.last_address";
+pub(in crate::sqlite) const COLUMN_COUNT: usize = 13;
+/// The SQL condition that the credential `c` may act at the time `?1`.
+pub(in crate::sqlite) const IS_LIVE: &str =
+    "c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > ?1)";
 
 /// Whether an account has, or once had, that key, having proven it.
 pub(in crate::sqlite) fn is_taken(
@@ -41,8 +49,44 @@ pub(in crate::sqlite) fn read(row: &Row<'_>) -> Result<Credential, DbError> {
         created_at: columns.time("created_at")?,
         last_used_at: columns.optional_time("last_used_at")?,
         revoked_at: columns.optional_time("revoked_at")?,
+        kind: columns.parse("kind")?,
+        expiry: expiry(&mut columns)?,
+        user_agent: user_agent(columns.plain("user_agent")?),
+        last_address: columns.optional_bytes("last_address")?.map(address),
         is_proven: true,
     })
+}
+
+fn user_agent(text: Option<String>) -> Option<UserAgent> {
+    text.and_then(|text| UserAgent::of(text.as_bytes()))
+}
+
+fn expiry(columns: &mut Columns<'_>) -> Result<Expiry, DbError> {
+    let expires_at = columns.optional_time("expires_at")?;
+    let renews: bool = columns.plain("renews")?;
+    Ok(match expires_at {
+        None => Expiry::Never,
+        Some(time) if renews => Expiry::Idle(time),
+        Some(time) => Expiry::At(time),
+    })
+}
+
+/// The columns `expires_at` and `renews`.
+pub(in crate::sqlite) fn expiry_columns(expiry: Expiry) -> (Option<i64>, bool) {
+    (expiry.at().map(millis), matches!(expiry, Expiry::Idle(_)))
+}
+
+/// An address as the table has it.
+pub(in crate::sqlite) const fn address_bytes(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// The address of [`address_bytes`].
+pub(in crate::sqlite) fn address(bytes: [u8; 16]) -> IpAddr {
+    IpAddr::from(bytes).to_canonical()
 }
 
 pub(in crate::sqlite) fn algorithm_names(key: &PublicKey) -> String {

@@ -1,0 +1,132 @@
+//! Logins from a browser by another key than its own.
+
+use countersign_authority::{
+    model::{
+        audit::{AuditEvent, EventKind},
+        credential_kind::CredentialKind,
+    },
+    ports::{BrowserError, NewBrowser, Renewal, SignIn, SignInError, SignedIn},
+};
+use countersign_protocol::{UnixTime, keys::Thumbprint};
+use rusqlite::Connection;
+
+use crate::sqlite::{
+    audit, claims,
+    error::DbError,
+    live_keys::{count_live, count_revoked, revoke, shorten},
+    logins::{log_in, renew},
+    rows::{
+        self, Columns,
+        credentials::{IS_LIVE, address_bytes, is_taken},
+        millis,
+    },
+};
+
+/// Records the login, and remembers the browser if that is asked for. The browsers that are revoked
+/// for it are returned.
+pub(super) fn sign_in(
+    connection: &Connection,
+    SignIn { login, remember }: &SignIn,
+) -> Result<SignedIn, SignInError> {
+    let now = login.event.at;
+    let (receipt, signer) = log_in(connection, login)?;
+    let revoked = match remember {
+        Some(browser) => remember_browser(connection, signer.user_id, browser, now)?,
+        None => Vec::new(),
+    };
+    Ok(SignedIn { receipt, revoked })
+}
+
+fn remember_browser(
+    connection: &Connection,
+    user_id: i64,
+    browser: &NewBrowser,
+    now: UnixTime,
+) -> Result<Vec<Thumbprint>, SignInError> {
+    let NewBrowser { credential, limits, event } = browser;
+    let thumbprint = credential.thumbprint();
+    match live_kind(connection, user_id, &thumbprint, now)? {
+        Some(CredentialKind::Browser) => {
+            remember_again(connection, browser, now)?;
+            return Ok(Vec::new());
+        }
+        Some(CredentialKind::Key) => return Ok(Vec::new()),
+        Some(CredentialKind::Passkey) => return Err(BrowserError::KeyTaken.into()),
+        None => {}
+    }
+    if is_taken(connection, &thumbprint)? {
+        return Err(BrowserError::KeyTaken.into());
+    }
+    if count_revoked(connection, user_id)? >= limits.revoked {
+        return Err(BrowserError::TooManyRevoked { limit: limits.revoked }.into());
+    }
+    let revoked = make_room(connection, user_id, browser, now)?;
+    if !claims::insert_proven(connection, user_id, credential, now)? {
+        return Err(BrowserError::KeyTaken.into());
+    }
+    audit::record(connection, event)?;
+    Ok(revoked)
+}
+
+/// The kind of a live key of the account with that row.
+fn live_kind(
+    connection: &Connection,
+    user_id: i64,
+    thumbprint: &Thumbprint,
+    now: UnixTime,
+) -> Result<Option<CredentialKind>, DbError> {
+    let select = format!(
+        "SELECT c.kind FROM credentials AS c
+         WHERE {IS_LIVE} AND c.thumbprint = ?2 AND c.user_id = ?3"
+    );
+    let values = (millis(now), thumbprint.as_bytes(), user_id);
+    rows::first(connection, &select, values, |row| {
+        Columns::new(row, "credentials", 0).parse("kind")
+    })
+}
+
+fn remember_again(
+    connection: &Connection,
+    NewBrowser { credential, .. }: &NewBrowser,
+    now: UnixTime,
+) -> Result<(), DbError> {
+    let thumbprint = credential.thumbprint();
+    let user_agent = credential.user_agent.clone();
+    renew(connection, &thumbprint, &Renewal { expiry: credential.expiry, user_agent })?;
+    let update = "UPDATE credentials
+        SET last_used_at = ?, last_address = coalesce(?, last_address) WHERE thumbprint = ?";
+    let address = credential.last_address.map(address_bytes);
+    rows::execute(connection, update, (millis(now), address, thumbprint.as_bytes())).map(drop)
+}
+
+/// Revokes the browsers of the account that were used longest ago, until there is room for another.
+fn make_room(
+    connection: &Connection,
+    user_id: i64,
+    NewBrowser { credential, limits, .. }: &NewBrowser,
+    now: UnixTime,
+) -> Result<Vec<Thumbprint>, DbError> {
+    let live = count_live(connection, user_id, CredentialKind::Browser, now)?;
+    let surplus = (live + 1).saturating_sub(limits.live);
+    let oldest = format!(
+        "SELECT c.thumbprint FROM credentials AS c WHERE {IS_LIVE} AND c.user_id = ?2
+            AND c.kind = ?3 ORDER BY coalesce(c.last_used_at, c.created_at), c.rowid LIMIT ?4"
+    );
+    let limit = i64::try_from(surplus).unwrap_or(i64::MAX);
+    let values = (millis(now), user_id, CredentialKind::Browser.name(), limit);
+    let oldest = rows::all(connection, &oldest, values, |row| {
+        Ok(Thumbprint::from_bytes(Columns::new(row, "credentials", 0).bytes("thumbprint")?))
+    })?;
+    for thumbprint in &oldest {
+        revoke(connection, user_id, thumbprint, now)?;
+        let event = AuditEvent::new(now, EventKind::KeyRevoked).account(credential.account_id);
+        let detail = format!(
+            "another browser signed in, and of {} that may be remembered this one was used longest ago",
+            limits.live
+        );
+        let event = AuditEvent { address: credential.last_address, ..event };
+        audit::record(connection, &event.key(*thumbprint).detail(detail))?;
+    }
+    shorten(connection, user_id)?;
+    Ok(oldest)
+}

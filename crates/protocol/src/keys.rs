@@ -1,4 +1,5 @@
-//! Keys and their identity: JWK (RFC 7517, 7518, 8037), PEM and DER in, thumbprints (RFC 7638) out.
+//! Keys and their identity: JWK (RFC 7517, 7518, 8037), PEM, DER and COSE in, thumbprints (RFC 7638)
+//! out.
 //!
 //! A [`PublicKey`] has been checked when it exists: right type, right size, on its curve, one
 //! canonical form. It stays parsed, so verifying costs no more than the signature itself. Two
@@ -6,6 +7,7 @@
 
 mod algorithm;
 mod components;
+mod cose;
 mod cost;
 mod decoy;
 mod der;
@@ -23,6 +25,7 @@ mod text;
 mod thumbprint;
 
 pub use algorithm::{Algorithm, KeyType};
+pub use cose::{CoseAlgorithm, CoseKey, CoseKeyError};
 pub use cost::{VERIFICATIONS, Verifications};
 pub use decoy::decoy;
 pub use error::{BadSignature, KeyError, SignError};

@@ -9,6 +9,7 @@
 
 pub mod base64;
 pub mod base64url;
+pub mod cbor;
 pub mod hex;
 pub mod json;
 pub mod pem;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::{
     UnixTime,
     keys::{Algorithm, KeyPolicy, PrivateKey},
-    strict::{base64url, json::Object},
+    strict::{base64url, hex, json::Object},
 };
 
 /// The present of the tests.
@@ -70,6 +70,12 @@ pub(crate) fn sign_bytes(key: &PrivateKey, header: &[u8], payload: &[u8]) -> Str
 pub(crate) fn sign_input(key: &PrivateKey, input: &str) -> String {
     let signature = key.sign(key.algorithm(), input.as_bytes()).unwrap();
     format!("{input}.{}", base64url::encode(&signature))
+}
+
+/// The bytes that hexadecimal digits say.
+pub(crate) fn unhex(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| hex::decode::<1>(str::from_utf8(pair).unwrap()).unwrap()[0]).collect()
 }
 
 fn from_pem(text: &str) -> PrivateKey {

@@ -50,13 +50,14 @@ const labelField = () => {
 export async function makeKeyFile({ session }) {
   /** @type {HTMLAnchorElement | undefined} */
   let link;
+  let label = "";
   const question = {
     title: t("keys.new-file"),
     body: [h("p", null, t("keys.new-file.what")), labelField()],
     submit: t("keys.new-file.button"),
   };
   const done = await ask(question, async (form) => {
-    const label = String(form.get("label")).trim();
+    label = String(form.get("label")).trim();
     const key = await generateKey(true);
     const now = Math.floor(Date.now() / 1000);
     const proof = { method: "POST", url: `${issuer}/v1/keys`, now, sub: session.username };
@@ -79,6 +80,7 @@ export async function makeKeyFile({ session }) {
     cancel: t("dialog.close"),
   });
   URL.revokeObjectURL(link.href);
+  showStatus(t("keys.added", { label }));
 }
 
 /** @param {CryptoKey} privateKey */

@@ -66,11 +66,13 @@ function start(url, run) {
       return;
     }
     try {
+      byId("main").setAttribute("aria-busy", "true");
       await showFrame();
       await run();
-      byId("main").removeAttribute("aria-busy");
     } catch (error) {
-      await showFailure(error);
+      showFailure(error);
+    } finally {
+      byId("main").removeAttribute("aria-busy");
     }
   };
   programs.set(url, program);
@@ -104,8 +106,7 @@ function obstacleHere() {
  * Shows what stopped a page, and the way to sign in where that helps.
  * @param {unknown} error
  */
-export async function showFailure(error) {
-  byId("main").removeAttribute("aria-busy");
+function showFailure(error) {
   const signedOut = asProblem(error).kind === "signed-out";
   const next = `/sign-in?next=${encodeURIComponent(location.pathname)}`;
   const wayOut = h("p", null, h("a", { class: "button primary", href: next }, t("nav.sign-in")));

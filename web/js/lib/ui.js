@@ -191,6 +191,7 @@ export function ask({ title, body = [], submit, danger = false, cancel }, action
   );
   const dialog = h("dialog", { "aria-labelledby": id }, form);
   const opener = document.activeElement;
+  showStatus("");
   return new Promise((resolve) => {
     let done = false;
     no.addEventListener("click", () => dialog.close());

@@ -15,6 +15,7 @@ mod rekey;
 mod restore;
 mod signing_keys;
 mod table;
+mod web_hash;
 mod words;
 
 use clap::{Args, Subcommand};
@@ -106,6 +107,11 @@ enum Command {
     /// List and rotate the keys with which the server signs tokens
     #[command(subcommand)]
     SigningKeys(signing_keys::Command),
+    /// Show the hash of the account app, as a server with these settings serves it
+    ///
+    /// `countersign serve` says the same hash at its start. Another build of the same version has the
+    /// same files, so its hash can be compared. It is the SHA-256 of the list that --files shows.
+    WebHash(web_hash::Options),
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
@@ -123,5 +129,6 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Rekey(options) => rekey::run(&settings, options).await,
         Command::Restore(options) => restore::run(&settings, options).await,
         Command::SigningKeys(command) => signing_keys::run(&settings, command).await,
+        Command::WebHash(options) => web_hash::run(&settings, &options),
     }
 }

@@ -167,6 +167,7 @@ pub(crate) async fn serve(
     let limits = settings.connections(&origin)?;
     let opened =
         on_a_thread_of_its_own(|| startup::start(settings, allowed, || settings.policy(origin)))?;
+    let web_hash = transport.web.as_ref().map(|web| web.hash());
     let app = App::new(Arc::clone(&opened.authority), transport);
     let store_metrics = Arc::clone(&app.metrics);
     let log = AccessLog::of(&app);
@@ -175,7 +176,8 @@ pub(crate) async fn serve(
     });
     let maintenance = || Maintenance::new(Arc::clone(&opened.authority));
     let Opened { master_key, is_new, .. } = &opened;
-    started(Started { address, issuer, master_key: master_key.clone(), is_new: *is_new });
+    let (master_key, is_new) = (master_key.clone(), *is_new);
+    started(Started { address, issuer, master_key, is_new, web_hash });
     let housekeeping = tokio::spawn(maintenance().run());
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
     let acceptor = tls.map(|tls| tls.acceptor());

@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod body;
+pub(crate) mod entity_tag;
 pub(crate) mod errors;
 pub(crate) mod jwks_answer;
 pub(crate) mod oauth_error;

@@ -3,7 +3,7 @@
 //! `state` is what the handlers share and knows none of them, `router` puts everything together and
 //! stands on top, and what lies between are `routes`, `forward_auth` and `dialects` (the endpoints),
 //! `layers` (around every request), `http` (reading requests, writing answers) and `transport`
-//! (connections).
+//! (connections). `web_app` is what people see in a browser.
 
 mod dialects;
 mod forward_auth;
@@ -15,6 +15,7 @@ mod router;
 mod routes;
 mod state;
 mod transport;
+mod web_app;
 
 pub use self::{
     dialects::switches::Dialects,
@@ -33,4 +34,5 @@ pub use self::{
         listen::{ServeError, serve},
         tls::{ServerTls, TlsError, TlsFiles},
     },
+    web_app::{ImportError, LanguageError, ShellError, WebFiles, WebFilesError},
 };

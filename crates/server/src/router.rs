@@ -31,7 +31,10 @@ use crate::{
     },
     routes::{
         self,
-        web::openapi::{self, ApiDoc},
+        web::{
+            account_app,
+            openapi::{self, ApiDoc},
+        },
     },
     state::App,
 };
@@ -86,6 +89,7 @@ fn groups(app: &App) -> Groups {
     let protected = described(&mut api, routes::protected());
     let token = described(&mut api, routes::with_token_endpoint_nonce());
     let public = described(&mut api, routes::public().merge(dialects::routes(dialects)));
+    let public = public.merge(account_app::routes(app).with_state(app.clone()));
     let upkeep = described(&mut api, routes::upkeep());
     dialects::describe(&mut api, dialects);
     let behind_proxies = !app.protected.is_empty();

@@ -1,6 +1,6 @@
 //! What the handlers share: the authority, the guards, the metrics and the settings.
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::Ipv4Addr, ops::Deref, sync::Arc};
 
 use countersign_authority::{Authority, model::policy::Policy};
 use countersign_guard::{
@@ -16,6 +16,7 @@ use crate::{
     http::{address::TrustedProxies, jwks_answer::JwksAnswer},
     layers::{cors::CorsOrigins, limits::RequestLimits},
     metrics::Metrics,
+    web_app::{Site, WebFiles},
 };
 
 /// What the handlers share. Cloning is cheap.
@@ -33,6 +34,8 @@ pub struct Shared {
     /// Counts.
     pub metrics: Arc<Metrics>,
     pub(crate) jwks: JwksAnswer,
+    /// The account app, if there is one.
+    pub(crate) site: Option<Site>,
     /// The transport's settings.
     pub settings: Settings,
 }
@@ -56,6 +59,8 @@ pub struct Settings {
     /// What is demanded of self-signed JWTs. Other names and MD5 count only where
     /// a dialect that is spoken has them.
     pub self_signed: SelfSignedPolicy,
+    /// The files of the account app; `None` switches it off.
+    pub web: Option<Arc<WebFiles>>,
 }
 
 impl Deref for App {
@@ -87,6 +92,7 @@ impl App {
             guard: guard_of(&authority.core.policy().origin, proofs.clone()),
             metrics: Arc::new(Metrics::new()),
             jwks: JwksAnswer::default(),
+            site: settings.web.as_ref().map(|files| site(files, &authority.core.policy().origin)),
             settings,
             authority,
         }))
@@ -101,6 +107,18 @@ fn of_others(proofs: Proofs) -> Proofs {
         ..proofs
     });
     Proofs { self_signed, ..proofs }
+}
+
+fn site(files: &WebFiles, issuer: &TargetUri) -> Site {
+    Site::new(files, issuer.origin(), is_domain(issuer))
+}
+
+/// Whether the host of `origin` is a domain, as passkeys need it (Web Authentication §5.1.2), and not
+/// an IP address.
+fn is_domain(origin: &TargetUri) -> bool {
+    let authority = origin.origin().split("://").nth(1).unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    !authority.starts_with('[') && host.parse::<Ipv4Addr>().is_err()
 }
 
 fn guard_policy(policy: &Policy, origin: &TargetUri) -> GuardPolicy {

@@ -111,6 +111,8 @@ settings! {
         self_signed: SelfSignedSettings = SelfSignedSettings::default(),
         /// About the sessions of *signjwt*.
         signjwt: SignjwtSettings = SignjwtSettings::default(),
+        /// About the account app, which people see in a browser.
+        web: WebSettings = WebSettings::default(),
     }
 
     /// Accounts.
@@ -243,6 +245,14 @@ settings! {
     /// `/metrics`.
     struct MetricsSettings {
         allow: Vec<String> = vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+    }
+
+    /// The account app.
+    struct WebSettings {
+        /// Whether there is one.
+        enabled: bool = true,
+        /// Where its files lie; without it they are those within the binary.
+        directory: Option<PathBuf> = None,
     }
 
     /// Cross-origin requests.

@@ -7,10 +7,10 @@ use countersign_guard::{Reuse, SelfSignedPolicy};
 use countersign_protocol::proofs::{body_hash::BodyHashes, target_uri::TargetUri};
 use countersign_server::{
     ConnectionLimits, CorsOrigins, Dialects, ForwardedHeader, KnownHosts, RequestLimits,
-    Settings as TransportSettings, TlsFiles, TrustedProxies,
+    Settings as TransportSettings, TlsFiles, TrustedProxies, WebFiles,
 };
 
-use super::settings::{DialectSettings, LimitSettings, SelfSignedSettings, Settings};
+use super::settings::{DialectSettings, LimitSettings, SelfSignedSettings, Settings, WebSettings};
 
 /// The memory of an open connection, in bytes: its buffers and its task.
 const CONNECTION_BYTES: usize = 16 * 1024;
@@ -40,6 +40,7 @@ impl Settings {
             dialects: self.dialects.spoken(),
             protected_origins: self.protected_origins()?,
             self_signed: self.self_signed.to_policy(self.limits.body_bytes)?,
+            web: self.web.enabled.then(|| self.web.files()).transpose()?.map(Arc::new),
         })
     }
 
@@ -83,6 +84,17 @@ impl DialectSettings {
     const fn spoken(&self) -> Dialects {
         let Self { gradecoin, jwks_server, passwordless, self_signed, signjwt, .. } = *self;
         Dialects { gradecoin, jwks_server, passwordless, self_signed, signjwt }
+    }
+}
+
+impl WebSettings {
+    /// The files of the account app.
+    pub(crate) fn files(&self) -> anyhow::Result<WebFiles> {
+        match &self.directory {
+            Some(directory) => WebFiles::read(directory)
+                .with_context(|| format!("web.directory {}", directory.display())),
+            None => WebFiles::embedded().context("the files of the account app"),
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Started {
     pub(crate) master_key: Source,
     /// Whether its database was made just now.
     pub(crate) is_new: bool,
+    /// SHA-256 over the files of its account app, if it has one.
+    pub(crate) web_hash: Option<String>,
 }
 
 /// A few lines for the person who started the server.
@@ -24,6 +26,9 @@ pub(super) fn announce(settings: &Settings, started: &Started) {
         output::remark(line);
     }
     output::remark(whereabouts(settings, started));
+    if let Some(hash) = &started.web_hash {
+        output::remark(format!("account app at {}, its files: sha256 {hash}", started.issuer));
+    }
     for origin in &settings.forward_auth.origins {
         output::remark(format!(
             "protecting {origin} for proxies at {}",
@@ -104,7 +109,7 @@ mod tests {
 
     fn started(address: &str, issuer: &str, master_key: Source, is_new: bool) -> Started {
         let address = address.parse().unwrap();
-        Started { address, issuer: issuer.to_owned(), master_key, is_new }
+        Started { address, issuer: issuer.to_owned(), master_key, is_new, web_hash: None }
     }
 
     #[test]

@@ -164,6 +164,7 @@ fn settings() -> Settings {
         dialects: Dialects::default(),
         protected_origins: Vec::new(),
         self_signed: SelfSignedPolicy::default(),
+        web: None,
     }
 }
 

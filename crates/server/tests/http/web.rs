@@ -1,4 +1,5 @@
 //! What introduces the server.
 
+mod account_app;
 mod openapi;
 mod page;

@@ -2,12 +2,15 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 use countersign_protocol::wire;
 
-use crate::{http::response, state::App};
+use crate::{
+    http::{entity_tag, response},
+    state::App,
+};
 
 const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 
@@ -25,7 +28,7 @@ const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json"
 pub(crate) async fn jwks(State(app): State<App>, request: Request) -> Response {
     let keys = app.authority.core.published_keys().await;
     let answer = app.jwks.current(&keys, || app.authority.core.jwks_max_age());
-    let mut response = if is_known(request.headers(), &keys.tag) {
+    let mut response = if entity_tag::is_known(request.headers(), &keys.tag) {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
@@ -36,11 +39,4 @@ pub(crate) async fn jwks(State(app): State<App>, request: Request) -> Response {
     headers.insert(header::CACHE_CONTROL, answer.caching.clone());
     headers.insert(header::ETAG, answer.tag.clone());
     response
-}
-
-/// Whether the client has the answer with the entity tag `tag` (RFC 9110 §13.1.2).
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
-    let mut known = lists.flat_map(|list| list.split(',')).map(str::trim);
-    known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }

@@ -10,6 +10,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// The body, which need not be text.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -19,7 +21,8 @@ impl Answer {
         Self {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            body: String::from_utf8(bytes.to_vec()).unwrap(),
+            body: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes: bytes.to_vec(),
         }
     }
 

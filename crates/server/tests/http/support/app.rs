@@ -17,7 +17,7 @@ use countersign_guard::SelfSignedPolicy;
 use countersign_memory::Capacity;
 use countersign_protocol::{UnixTime, proofs::target_uri::TargetUri};
 use countersign_server::{
-    App, CorsOrigins, Dialects, RequestLimits, Settings, TrustedProxies, router,
+    App, CorsOrigins, Dialects, RequestLimits, Settings, TrustedProxies, WebFiles, router,
 };
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::{clock::FixedClock, random::SeededRandom};
@@ -55,6 +55,7 @@ impl Default for Setup {
                 dialects: no_dialects(),
                 protected_origins: Vec::new(),
                 self_signed: SelfSignedPolicy::default(),
+                web: Some(Arc::new(WebFiles::embedded().unwrap())),
             },
             faults: None,
             replay_log_capacity: 10_000,

@@ -1,0 +1,101 @@
+//! What is served of the account app: its files, and its pages with the server's settings in them.
+
+use std::collections::HashMap;
+
+use axum::body::Bytes;
+use countersign_protocol::{digest::sha256, strict::base64url};
+use http::HeaderValue;
+
+use super::{
+    encoded::Encoded,
+    files::{Piece, WebFiles},
+    shell::escape,
+};
+
+/// The account app of one server.
+pub(crate) struct Site {
+    files: HashMap<String, ServedFile>,
+    pages: HashMap<String, Vec<Document>>,
+    /// The part of the files' path that changes with the files.
+    hash: String,
+}
+
+/// A file as it is served.
+pub(crate) struct ServedFile {
+    pub(crate) body: Encoded,
+    pub(crate) media_type: HeaderValue,
+    /// Whether it may run as a worker that compiles WebAssembly.
+    pub(crate) is_worker: bool,
+}
+
+/// A page in one language.
+pub(crate) struct Document {
+    pub(crate) body: Encoded,
+    /// Its entity tag, a weak one: it holds for the page in every coding.
+    pub(crate) tag: HeaderValue,
+    /// The tag of its language.
+    pub(crate) language: HeaderValue,
+}
+
+/// The name of the page at `/`.
+const INDEX: &str = "index";
+
+impl Site {
+    /// The app of the server with this issuer identifier. `passkeys` says whether browsers can have
+    /// passkeys of it.
+    pub(crate) fn new(web: &WebFiles, issuer: &str, passkeys: bool) -> Self {
+        let files = web.files.iter().filter(|(name, _)| !name.starts_with("pages/"));
+        let files = files.map(|(name, file)| {
+            let body = Encoded::new(file.body.clone(), file.is_compressible);
+            let is_worker = name.starts_with("workers/");
+            (name.clone(), ServedFile { body, media_type: file.media_type.clone(), is_worker })
+        });
+        let pages = web.pages.iter().map(|(name, by_language)| {
+            let path = if name == INDEX { "/".to_owned() } else { format!("/{name}") };
+            let tags = web.languages.iter().map(|language| &language.tag);
+            let documents = by_language.iter().zip(tags).map(|(pieces, language)| {
+                Document::new(pieces, language, &escape(issuer), passkeys)
+            });
+            (path, documents.collect())
+        });
+        let path = web.path();
+        let hash = path.rsplit('/').next().unwrap_or_default().to_owned();
+        Self { files: files.collect(), pages: pages.collect(), hash }
+    }
+
+    /// The paths of all pages.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.pages.keys().map(String::as_str)
+    }
+
+    /// The page at `path`, in each language.
+    pub(crate) fn page(&self, path: &str) -> Option<&[Document]> {
+        self.pages.get(path).map(Vec::as_slice)
+    }
+
+    /// The file `name` among the files with this hash.
+    pub(crate) fn file(&self, hash: &str, name: &str) -> Option<&ServedFile> {
+        self.files.get(name).filter(|_| hash == self.hash)
+    }
+
+    /// The file `name`, whatever the others are.
+    pub(crate) fn current_file(&self, name: &str) -> Option<&ServedFile> {
+        self.files.get(name)
+    }
+}
+
+impl Document {
+    fn new(pieces: &[Piece], language: &str, issuer: &str, passkeys: bool) -> Self {
+        let text = |piece: &Piece| match piece {
+            Piece::Html(html) => html.clone(),
+            Piece::Issuer => issuer.to_owned(),
+            Piece::Passkeys => if passkeys { "on" } else { "off" }.to_owned(),
+        };
+        let html: String = pieces.iter().map(text).collect();
+        let tag = format!("W/\"{}\"", base64url::encode(&sha256(&[html.as_bytes()])[..12]));
+        let value =
+            |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+        let (tag, language) = (value(&tag), value(language));
+        Self { body: Encoded::new(Bytes::from(html), true), tag, language }
+    }
+}

@@ -92,9 +92,16 @@ async function problemOf(response) {
   });
 }
 
-/** Seconds since 1970 by the server's clock, as far as it is known. */
+/** By how many seconds the server's clock is ahead, as far as it is known. */
 let skew = 0;
 const serverNow = () => Math.floor(Date.now() / 1000 + skew);
+
+/** What the server said last. A small difference of the clocks is the time that answers take. */
+async function readHints() {
+  const hints = (await store.read("hints")) ?? {};
+  skew = Math.abs(hints.skew ?? 0) > 3 ? (hints.skew ?? 0) : 0;
+  return hints;
+}
 
 /**
  * Remembers nonce and clock of an answer. Returns whether the clock was a surprise.
@@ -102,14 +109,14 @@ const serverNow = () => Math.floor(Date.now() / 1000 + skew);
  * @param {"tokenNonce" | "resourceNonce"} place
  */
 async function learn(response, place) {
-  const hints = (await store.read("hints")) ?? {};
+  const hints = await readHints();
+  const before = skew;
   const nonce = response.headers.get("DPoP-Nonce");
   const date = Date.parse(response.headers.get("Date") ?? "");
-  const before = hints.skew ?? 0;
   if (nonce) hints[place] = nonce;
   if (date) hints.skew = Math.round((date - Date.now()) / 1000);
-  skew = Math.abs(hints.skew ?? 0) > 3 ? (hints.skew ?? 0) : 0;
   await store.write("hints", hints);
+  await readHints();
   return Math.abs(skew - before) > 5;
 }
 
@@ -136,8 +143,7 @@ export async function send(method, path, message) {
   const place = message.token ? "resourceNonce" : "tokenNonce";
   const mayRepeat = new Set(["nonce", "clock"]);
   for (;;) {
-    const hints = (await store.read("hints")) ?? {};
-    skew = Math.abs(hints.skew ?? 0) > 3 ? (hints.skew ?? 0) : 0;
+    const hints = await readHints();
     const response = await transmit(method, path, message, hints[place]);
     const clockSurprised = await learn(response, place);
     if (response.ok) return response;
@@ -235,6 +241,7 @@ async function freshSession(refused) {
     session.token !== refused && session.expiresAt > serverNow() + 20;
   const now = await currentSession();
   if (!now) throw new Problem("signed-out");
+  await readHints();
   if (usable(now.session)) return now;
   return exclusively(async () => {
     const here = await currentSession();

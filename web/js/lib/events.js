@@ -79,7 +79,7 @@ export function alarmOf({ event, detail = "" }) {
  */
 export function groupEvents(events, keys) {
   const known = new Map([...keys.revoked, ...keys.live].map((key) => [key.thumbprint, key]));
-  const groups = Map.groupBy(events, (event) => event.thumbprint ?? "");
+  const groups = groupBy(events, (event) => event.thumbprint ?? "");
   const found = Array.from(groups, ([id, members]) => groupOf(id, members, known.get(id)));
   const rank = (/** @type {Group} */ group) => (isUrgent(group) ? 1 : 0);
   return found.sort((a, b) => rank(b) - rank(a) || b.lastAt - a.lastAt);
@@ -115,7 +115,7 @@ function groupOf(id, events, key) {
  * @returns {Place[]}
  */
 function placesOf(events) {
-  const seen = Map.groupBy(events, ({ address }) => address ?? "");
+  const seen = groupBy(events, ({ address }) => address ?? "");
   seen.delete("");
   const places = Array.from(seen, ([address, here]) => ({
     address,
@@ -124,4 +124,18 @@ function placesOf(events) {
     times: here.reduce((sum, { times = 1 }) => sum + times, 0),
   }));
   return places.sort((a, b) => b.last - a.last);
+}
+
+/**
+ * Items under what they have in common, in their order.
+ * @template T
+ * @param {T[]} items
+ * @param {(item: T) => string} keyOf
+ * @returns {Map<string, T[]>}
+ */
+export function groupBy(items, keyOf) {
+  /** @type {Map<string, T[]>} */
+  const groups = new Map();
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  return groups;
 }

@@ -1,7 +1,7 @@
 // What happened in the account, by key, so that a key that leaked stands out; and the one button for
 // that case.
 
-import { alarmOf, groupEvents, isUrgent, loadEvents } from "../../lib/events.js";
+import { alarmOf, groupBy, groupEvents, isUrgent, loadEvents } from "../../lib/events.js";
 import { has, moment, relative, t, tn } from "../../lib/i18n.js";
 import { details, loadKeys, origin } from "../../lib/keys.js";
 import { startSignedIn } from "../../lib/page.js";
@@ -85,7 +85,7 @@ function card(here, keys, group, again) {
  * @param {boolean} isLive
  */
 function alarmList(alarms, isLive) {
-  const kinds = Map.groupBy(alarms, (event) => alarmOf(event) ?? "");
+  const kinds = groupBy(alarms, (event) => alarmOf(event) ?? "");
   const items = Array.from(kinds, ([kind, events]) => {
     const times = events.reduce((sum, { times: count = 1 }) => sum + count, 0);
     const last = Math.max(...events.map(({ at, last_at }) => last_at ?? at));

@@ -10,7 +10,6 @@ use std::{
 use countersign_remote::{
     NotStarted, RemoteGuard,
     guard::{self as guarding, BodyError, Refusal},
-    protocol::Scopes,
 };
 use pyo3::{
     exceptions::{PyOSError, PyRuntimeError, PyValueError},
@@ -22,9 +21,13 @@ use crate::{
     background::Background,
     locking::lock,
     request::{Head, Incoming},
+    requirements::Requirements,
     settings::Settings,
     verdict::{Accepted, Refused, Verdict},
 };
+
+/// The requirements of a request where Python names none.
+const NOTHING: &guarding::Requirements = &guarding::Requirements::none();
 
 type Deciding = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
@@ -87,16 +90,16 @@ impl Guard {
         Ok(self.started()?.guard().max_hashed_body())
     }
 
-    /// Decides about `request`, with its whole body where that is needed, and the scopes that the
-    /// principal must have, separated by spaces.
+    /// Decides about `request`, with its whole body where that is needed, and what is required of the
+    /// principal besides what the settings require of all.
     fn verify(
         &self,
         py: Python<'_>,
         request: &Incoming,
         body: Option<Vec<u8>>,
-        scope: Option<&str>,
+        required: Option<&Requirements>,
     ) -> PyResult<Begun> {
-        let required = scopes(scope.unwrap_or_default())?;
+        let required = required.map(|required| Arc::clone(&required.0));
         let started = self.started()?;
         let head = match &request.head {
             Ok(head) => Arc::clone(head),
@@ -129,10 +132,10 @@ impl Guard {
         Ok(Refused::early(self.started()?.guard(), Refusal::Body(BodyError::Unreadable)))
     }
 
-    /// The refusal of `accepted` where more scopes are needed than it has.
-    fn lacks_scope(&self, accepted: &Accepted, scope: &str) -> PyResult<Option<Refused>> {
+    /// The refusal of `accepted` where more is required than it has.
+    fn lacks(&self, accepted: &Accepted, required: &Requirements) -> PyResult<Option<Refused>> {
         let started = self.started()?;
-        let refused = started.guard().permit(&accepted.principal, &scopes(scope)?).err();
+        let refused = started.guard().permit(&accepted.principal, &required.0).err();
         Ok(refused.map(|refused| Refused::new(started.guard(), &refused)))
     }
 
@@ -171,6 +174,7 @@ impl Started {
             server.start().map_err(|error| match &error {
                 NotStarted::SharedState(_) => PyOSError::new_err(error.to_string()),
                 NotStarted::NoRuntime
+                | NotStarted::NoLogins
                 | NotStarted::Origin(_)
                 | NotStarted::Transport(_)
                 | NotStarted::NonceSecret { .. } => PyValueError::new_err(error.to_string()),
@@ -184,16 +188,11 @@ impl Started {
     }
 }
 
-/// The scopes of `text`, which are separated by single spaces.
-fn scopes(text: &str) -> PyResult<Scopes> {
-    text.parse::<Scopes>().map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
 async fn decide(
     started: Arc<Started>,
     head: Arc<Head>,
     body: Option<Vec<u8>>,
-    required: Scopes,
+    required: Option<Arc<guarding::Requirements>>,
 ) -> Verdict {
     // The first requests of a process wait for what later ones find in memory. When the issuer cannot
     // be asked they are refused, and the upkeep logs why.
@@ -204,7 +203,7 @@ async fn decide(
         path: head.path.path(),
         headers: &head.headers,
         body: body.as_deref(),
-        required: &required,
+        required: required.as_deref().unwrap_or(NOTHING),
         client: None,
     };
     let verdict = guard.verify_request(request).await;

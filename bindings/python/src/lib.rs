@@ -11,6 +11,8 @@ mod guard;
 mod key;
 mod locking;
 mod request;
+mod requirements;
+mod seconds;
 mod settings;
 mod verdict;
 
@@ -29,6 +31,8 @@ mod _native {
     use crate::key::Key;
     #[pymodule_export]
     use crate::request::Incoming;
+    #[pymodule_export]
+    use crate::requirements::Requirements;
     #[pymodule_export]
     use crate::verdict::{Accepted, Refused};
 

@@ -4,13 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use countersign_client::Transport;
 use countersign_remote::{
-    ResourceServer, SharedState, TransportOptions,
+    NotStarted, ResourceServer, SharedState, TransportOptions,
     guard::{Reuse, SelfSignedPolicy},
     protocol::proofs::body_hash::BodyHashes,
 };
 use pyo3::{exceptions::PyValueError, prelude::*, pybacked::PyBackedBytes};
 
-use crate::key::Key;
+use crate::{key::Key, requirements::login, seconds::seconds};
 
 /// The arguments of `countersign.Guard`, in a dictionary. Times are in seconds.
 #[derive(FromPyObject)]
@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     max_lag: f64,
     outage: f64,
     skew: f64,
+    require_acr: Option<String>,
+    max_age: Option<f64>,
     introspect_as: Option<(String, Py<Key>)>,
     scopes_supported: Vec<String>,
     extra_roots: Option<PyBackedBytes>,
@@ -87,6 +89,16 @@ impl Settings {
         if self.accept_bearer {
             server = server.accept_bearer();
         }
+        let login = login(("require_acr", self.require_acr.as_deref()), self.max_age)?;
+        if !self.accept_dpop && !login.is_none() {
+            return Err(invalid(&NotStarted::NoLogins));
+        }
+        if let Some(acr) = login.acr {
+            server = server.require_acr(acr);
+        }
+        if let Some(max_age) = login.max_age {
+            server = server.max_age(max_age);
+        }
         if let Some((subject, key)) = &self.introspect_as {
             server = server.introspect_with(subject, key.get().copy()?);
         }
@@ -145,12 +157,6 @@ impl SelfSigned {
             source_is_signer: self.source_is_signer,
         })
     }
-}
-
-fn seconds(name: &str, value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value).map_err(|_| {
-        PyValueError::new_err(format!("{name} must be a number of seconds, not {value}"))
-    })
 }
 
 fn invalid(error: &dyn std::error::Error) -> PyErr {

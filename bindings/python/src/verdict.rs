@@ -2,7 +2,7 @@
 
 use countersign_remote::{
     guard::{self, BodyError, Guard, Refusal, add_session_nonce},
-    protocol::{Principal, ProofKind, names::Username},
+    protocol::{AuthenticationClass, Principal, ProofKind, names::Username},
 };
 use http::HeaderMap;
 use pyo3::prelude::*;
@@ -89,6 +89,23 @@ impl Accepted {
     #[getter]
     fn scopes(&self) -> Vec<&str> {
         self.principal.scopes.iter().collect()
+    }
+
+    /// In seconds since 1970.
+    #[getter]
+    fn auth_time(&self) -> Option<u64> {
+        self.principal.authentication.map(|login| login.at.as_secs())
+    }
+
+    #[getter]
+    fn amr(&self) -> Vec<&'static str> {
+        let methods = self.principal.authentication.map(|login| login.methods);
+        methods.unwrap_or_default().names().collect()
+    }
+
+    #[getter]
+    fn acr(&self) -> Option<&'static str> {
+        self.principal.authentication.and_then(|login| login.class).map(AuthenticationClass::name)
     }
 
     /// In seconds since 1970.

@@ -20,12 +20,20 @@ impl Guard {
 
     /// The same with another status, for proxies that understand only a few.
     pub fn answer_as(&self, refused: &Refused, status: StatusCode) -> Response<String> {
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "type": problem::type_uri(problem_name(&refused.refusal)),
             "title": problem_title(&refused.refusal),
             "status": status.as_u16(),
             "detail": refused.refusal.to_string(),
         });
+        if let Refusal::InsufficientLogin(error) = &refused.refusal {
+            if let Some(acr) = error.required.acr {
+                body["acr_values"] = acr.name().into();
+            }
+            if let Some(max_age) = error.required.max_age {
+                body["max_age"] = max_age.as_secs().into();
+            }
+        }
         let mut response = Response::new(body.to_string());
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -66,6 +74,7 @@ fn retry_after(refusal: &Refusal) -> Option<u64> {
 fn problem_title(refusal: &Refusal) -> &'static str {
     match problem_name(refusal) {
         "forbidden" => "This is not allowed.",
+        "insufficient-login" => "This needs another login.",
         "invalid-request" => "The request is not valid.",
         "rate-limited" => "There are too many requests.",
         "unavailable" => "The server cannot do this now.",
@@ -76,6 +85,7 @@ fn problem_title(refusal: &Refusal) -> &'static str {
 fn problem_name(refusal: &Refusal) -> &'static str {
     match refusal.challenge().error {
         Some("insufficient_scope") => "forbidden",
+        Some("insufficient_user_authentication") => "insufficient-login",
         Some("invalid_request") => "invalid-request",
         _ if refusal.challenge().status == StatusCode::SERVICE_UNAVAILABLE => "unavailable",
         _ if matches!(refusal, Refusal::ShareUsedUp(_)) => "rate-limited",

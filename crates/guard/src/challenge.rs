@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::{
     refusal::{Challenge, Refusal},
+    requirements::{InsufficientLogin, LoginLack},
     schemes,
 };
 
@@ -36,6 +37,7 @@ impl Refusal {
         ) {
             return Vec::new();
         }
+        let tried = self.scheme_to_describe(tried, kinds);
         let only_tried =
             told.error.is_some() && kinds.contains(&tried) && !self.may_be_of_another_scheme(tried);
         let (first, others): (Vec<&ProofKind>, Vec<&ProofKind>) =
@@ -54,11 +56,24 @@ impl Refusal {
         challenges.collect()
     }
 
+    /// The scheme whose challenge describes the refusal. A login that `tried` cannot say anything about
+    /// is asked for with DPoP, where that counts.
+    fn scheme_to_describe(&self, tried: ProofKind, kinds: &[ProofKind]) -> ProofKind {
+        match self {
+            Self::InsufficientLogin(InsufficientLogin { lack: LoginLack::Unknown, .. })
+                if kinds.contains(&ProofKind::Dpop) =>
+            {
+                ProofKind::Dpop
+            }
+            _ => tried,
+        }
+    }
+
     /// Whether the client may have meant another scheme: it sent a key-bound token as `Bearer`, or
     /// it did not send exactly one scheme.
     const fn may_be_of_another_scheme(&self, tried: ProofKind) -> bool {
         let as_bearer = matches!(tried, ProofKind::Bearer | ProofKind::SelfSigned);
-        as_bearer && !matches!(self, Self::InsufficientScope(_))
+        as_bearer && !matches!(self, Self::InsufficientLogin(_) | Self::InsufficientScope(_))
             || matches!(self, Self::Downgrade | Self::Malformed)
     }
 
@@ -70,8 +85,19 @@ impl Refusal {
                 self.to_string().chars().filter(|c| is_quotable(*c)).collect();
             let _ = write!(value, ", error=\"{error}\", error_description=\"{description}\"");
         }
-        if let Self::InsufficientScope(scope) = self {
-            let _ = write!(value, ", scope=\"{scope}\"");
+        match self {
+            Self::InsufficientScope(scope) => {
+                let _ = write!(value, ", scope=\"{scope}\"");
+            }
+            Self::InsufficientLogin(InsufficientLogin { required, .. }) => {
+                if let Some(acr) = required.acr {
+                    let _ = write!(value, ", acr_values=\"{acr}\"");
+                }
+                if let Some(max_age) = required.max_age {
+                    let _ = write!(value, ", max_age=\"{}\"", max_age.as_secs());
+                }
+            }
+            _ => {}
         }
     }
 }

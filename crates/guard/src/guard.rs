@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::{Principal, ProofKind, Scopes, challenges::sealed::Nonces};
+use countersign_protocol::{Principal, ProofKind, challenges::sealed::Nonces};
 use http::{HeaderMap, HeaderValue, request::Parts};
 
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     presented::{self, Presented},
     proofs::Proofs,
     refusal::{Refusal, Refused},
-    request::{Accepted, Request, check_scopes},
+    request::{Accepted, Request},
+    requirements::Requirements,
     schemes::{bearer, dpop::Dpop, signed_message},
 };
 
@@ -106,13 +107,16 @@ impl Guard {
         self.0.proofs.bearer && bearer::is_of(&self.0.wiring.policy.issuer, text)
     }
 
-    /// Decides whether `principal`, whose request was accepted, has the scopes `required` too: for who
-    /// knows only later what the request asks for.
+    /// Decides whether `principal`, whose request was accepted, also has what is `required`, for code
+    /// that learns only later what the request asks for.
     ///
     /// # Errors
-    /// When it lacks one of them.
-    pub fn permit(&self, principal: &Principal, required: &Scopes) -> Result<(), Refused> {
-        check_scopes(required, &principal.scopes)
+    /// When it lacks something.
+    pub fn permit(&self, principal: &Principal, required: &Requirements) -> Result<(), Refused> {
+        let wiring = &self.0.wiring;
+        let has = (&principal.scopes, principal.authentication);
+        wiring
+            .check_requirements(required, has, wiring.ports.clock.now())
             .map_err(|refusal| Refused::of_principal(refusal, principal))
     }
 

@@ -5,10 +5,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use countersign_protocol::{Actor, ProofKind, Scopes};
+use countersign_protocol::{Actor, AuthenticationClass, ProofKind, Scopes};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::{Layer, Service};
@@ -17,6 +18,7 @@ use crate::{
     guard::Guard,
     refusal::{BodyError, Refusal, Refused},
     request::{self, Accepted, Verdict},
+    requirements::Requirements,
     schemes::signed_message::add_session_nonce,
 };
 
@@ -31,7 +33,7 @@ use crate::{
 #[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
-    required: Option<Arc<Scopes>>,
+    required: Option<Arc<Requirements>>,
 }
 
 impl GuardLayer {
@@ -40,10 +42,32 @@ impl GuardLayer {
         Self { guard, required: None }
     }
 
-    /// The same, for principals with all of the scopes `required` only.
-    pub fn require_scopes(mut self, required: Scopes) -> Self {
+    /// The same, for principals only who have what is `required`.
+    pub fn require(mut self, required: Requirements) -> Self {
         self.required = Some(Arc::new(required));
         self
+    }
+
+    /// Requires all of the scopes `scopes`, in place of others that were required.
+    pub fn require_scopes(mut self, scopes: Scopes) -> Self {
+        self.required_mut().scopes = scopes;
+        self
+    }
+
+    /// Requires a login of the class `acr` (RFC 9470).
+    pub fn require_acr(mut self, acr: AuthenticationClass) -> Self {
+        self.required_mut().login.acr = Some(acr);
+        self
+    }
+
+    /// Requires a login that is at most `max_age` old (RFC 9470). The guard's skew is added to it.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.required_mut().login.max_age = Some(max_age);
+        self
+    }
+
+    fn required_mut(&mut self) -> &mut Requirements {
+        Arc::make_mut(self.required.get_or_insert_default())
     }
 }
 
@@ -112,7 +136,7 @@ where
 async fn verify<B>(
     guard: &Guard,
     request: Request<B>,
-    required: Option<&Scopes>,
+    required: Option<&Requirements>,
 ) -> (Verdict, Request<B>)
 where
     B: http_body::Body<Data: Send, Error: Into<BoxError>> + From<Bytes> + Send,

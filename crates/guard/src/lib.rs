@@ -21,6 +21,7 @@ mod presented;
 mod proofs;
 mod refusal;
 mod request;
+mod requirements;
 mod schemes;
 
 pub use crate::guard::Guard;
@@ -32,5 +33,6 @@ pub use crate::proofs::Proofs;
 pub use crate::refusal::audit::AuditKind;
 pub use crate::refusal::{BodyError, Challenge, Refusal, Refused, SignedMessageError, Signer};
 pub use crate::request::{Accepted, ClientAddress, Request};
+pub use crate::requirements::{InsufficientLogin, LoginLack, LoginRequirements, Requirements};
 pub use crate::schemes::self_signed::{AcrossRestarts, Reuse, SelfSignedPolicy, SelfSignedProofs};
 pub use crate::schemes::signed_message::add_session_nonce;

@@ -7,6 +7,8 @@ use countersign_protocol::{
     proofs::{dpop::ProofWindow, target_uri::TargetUri},
 };
 
+use crate::requirements::LoginRequirements;
+
 /// What a guard demands of tokens and proofs.
 #[derive(Clone, Debug)]
 pub struct GuardPolicy {
@@ -23,6 +25,8 @@ pub struct GuardPolicy {
     pub skew: Duration,
     /// How old and how far ahead a proof may be.
     pub proof_window: ProofWindow,
+    /// How every principal must have logged in.
+    pub login: LoginRequirements,
     /// Which keys may sign proofs.
     pub keys: KeyPolicy,
     /// How many verified tokens, and how many parsed keys, are remembered.
@@ -39,6 +43,7 @@ impl GuardPolicy {
             metadata_url: None,
             skew: Duration::from_secs(5),
             proof_window: ProofWindow::default(),
+            login: LoginRequirements::NONE,
             keys: KeyPolicy::default(),
             cache_capacity: 10_000,
         }

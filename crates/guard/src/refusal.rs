@@ -12,7 +12,7 @@ use countersign_protocol::{
 use http::StatusCode;
 use thiserror::Error;
 
-use crate::ports::PortUnavailable;
+use crate::{ports::PortUnavailable, requirements::InsufficientLogin};
 
 pub(crate) mod audit;
 
@@ -72,6 +72,9 @@ pub enum Refusal {
     /// An access token of this product was presented as a bearer token, but it is bound to a key.
     #[error("the token is bound to a key: present it with the DPoP scheme and a proof")]
     Downgrade,
+    /// The principal has not logged in as the resource requires.
+    #[error(transparent)]
+    InsufficientLogin(#[from] InsufficientLogin),
     /// The token does not carry all scopes that the resource needs.
     #[error("the scope {0} is needed")]
     InsufficientScope(Scopes),
@@ -205,6 +208,9 @@ impl Refusal {
                 | DpopError::Uri,
             )
             | Self::Replayed => (StatusCode::UNAUTHORIZED, Some("invalid_dpop_proof")),
+            Self::InsufficientLogin(_) => {
+                (StatusCode::UNAUTHORIZED, Some("insufficient_user_authentication"))
+            }
             Self::InsufficientScope(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
             Self::ShareUsedUp(_) => (StatusCode::TOO_MANY_REQUESTS, None),
             Self::JustStarted
@@ -221,6 +227,7 @@ impl Refusal {
             Self::BeforeStart => "before-start",
             Self::Body(_) => "body",
             Self::Downgrade => "downgrade",
+            Self::InsufficientLogin(_) => "insufficient-login",
             Self::InsufficientScope(_) => "insufficient-scope",
             Self::JustStarted | Self::StartedLately { .. } => "just-started",
             Self::MadeAhead { .. } => "made-ahead",

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use countersign_protocol::{AccountId, ClientNetwork, Principal, Scopes, replay::ReplayOwner};
+use countersign_protocol::{AccountId, ClientNetwork, Principal, replay::ReplayOwner};
 use http::{HeaderMap, Method, request::Parts};
 
-use crate::refusal::{Refusal, Refused};
+use crate::{refusal::Refused, requirements::Requirements};
 
 /// What is required of principals where nothing else is said.
-const NO_SCOPES: &Scopes = &Scopes::none();
+const NOTHING: &Requirements = &Requirements::none();
 
 /// A request to verify.
 ///
@@ -24,21 +24,21 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// The whole body, where [`Guard::needs_body`](crate::Guard::needs_body) asked for it.
     pub body: Option<&'a [u8]>,
-    /// The scopes that the principal must have.
-    pub required: &'a Scopes,
+    /// What is required of the principal, besides what the guard's policy requires of all.
+    pub required: &'a Requirements,
     /// The address that it comes from, where that is known.
     pub client: Option<IpAddr>,
 }
 
 impl<'a> From<&'a Parts> for Request<'a> {
-    /// A request without a body that requires no scope, from the [`ClientAddress`] in its extensions.
+    /// A request without a body that requires nothing, from the [`ClientAddress`] in its extensions.
     fn from(parts: &'a Parts) -> Self {
         Self {
             method: &parts.method,
             path: parts.uri.path(),
             headers: &parts.headers,
             body: None,
-            required: NO_SCOPES,
+            required: NOTHING,
             client: parts.extensions.get::<ClientAddress>().map(|client| client.0),
         }
     }
@@ -54,17 +54,6 @@ impl Request<'_> {
     pub(crate) fn replay_owner(&self, account: AccountId) -> ReplayOwner {
         ReplayOwner::account(account, self.network())
     }
-
-    /// Sees that a principal who has the scopes `granted` has those that are required.
-    pub(crate) fn check_scopes(&self, granted: &Scopes) -> Result<(), Refusal> {
-        check_scopes(self.required, granted)
-    }
-}
-
-/// Sees that all scopes of `required` are in `granted`.
-pub(crate) fn check_scopes(required: &Scopes, granted: &Scopes) -> Result<(), Refusal> {
-    let lacks_one = || Refusal::InsufficientScope(required.clone());
-    granted.includes(required).then_some(()).ok_or_else(lacks_one)
 }
 
 /// The address that a request comes from. The code in front of the guard finds it out and puts it

@@ -30,7 +30,8 @@ impl RemoteGuard {
         &self.guard
     }
 
-    /// A layer that lets only principals through; see [`GuardLayer::require_scopes`].
+    /// A layer that lets only principals through; see [`GuardLayer::require_scopes`] and
+    /// [`GuardLayer::require_acr`].
     pub fn layer(&self) -> GuardLayer {
         GuardLayer::new(self.guard.clone())
     }

@@ -9,6 +9,7 @@ use countersign_guard::{
     ports::{Clock, ReplayLog},
 };
 use countersign_protocol::{
+    AuthenticationClass,
     keys::PrivateKey,
     ports::Random,
     proofs::target_uri::{InvalidUri, TargetUri},
@@ -140,6 +141,20 @@ impl ResourceServer {
         self
     }
 
+    /// Requires of every principal a login of the class `acr` (RFC 9470). A layer can require it of some:
+    /// [`GuardLayer::require_acr`](countersign_guard::GuardLayer::require_acr).
+    pub fn require_acr(mut self, acr: AuthenticationClass) -> Self {
+        self.policy.login.acr = Some(acr);
+        self
+    }
+
+    /// Requires of every principal a login that is at most `max_age` old (RFC 9470). The
+    /// [skew](Self::skew) is added to it.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.policy.login.max_age = Some(max_age);
+        self
+    }
+
     /// How long a revocation may stay unknown here while the issuer can be reached; at least 4
     /// seconds.
     pub fn max_lag(mut self, max_lag: Duration) -> Self {
@@ -224,9 +239,12 @@ impl ResourceServer {
     /// Makes the guard, and begins to fetch what it needs. It ends with the last guard or layer.
     ///
     /// # Errors
-    /// Outside of a tokio runtime, when the extra certificates cannot be used, and when there is no
-    /// place for the shared state.
+    /// Outside of a tokio runtime, when the extra certificates cannot be used, when there is no place
+    /// for the shared state, and when a login is required that no accepted proof could name.
     pub fn start(self) -> Result<RemoteGuard, NotStarted> {
+        if !self.dpop && !self.policy.login.is_none() {
+            return Err(NotStarted::NoLogins);
+        }
         let runtime = Handle::try_current().map_err(|_| NotStarted::NoRuntime)?;
         let Parts { issuer, fresh } = self.parts()?;
         let period = fresh.feed.period();
@@ -316,6 +334,13 @@ struct Parts {
 /// Why there is no guard.
 #[derive(Debug, Error)]
 pub enum NotStarted {
+    /// Every principal must have logged in in some way, but access tokens, which alone say how, are not
+    /// accepted.
+    #[error(
+        "a login is required (require_acr, max_age), but only DPoP-bound access tokens say how an \
+         account logged in: accept them, or require no login"
+    )]
+    NoLogins,
     /// The upkeep needs a runtime to run on.
     #[error("a tokio runtime is needed")]
     NoRuntime,

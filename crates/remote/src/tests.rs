@@ -3,6 +3,7 @@
 mod at_scale;
 mod caller;
 mod issuer;
+mod logins;
 mod outages;
 mod proofs;
 mod revocations;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -87,17 +87,17 @@ class Exchange:
         else:
             self._body = bytes(body)
 
-    async def verify(self, scopes: Collection[str] = ()) -> Principal:
-        """Decide about the request; a second time only about further scopes."""
+    async def verify(self, required: _native.Requirements | None = None) -> Principal:
+        """Decide about the request; a second time only about what else is required."""
         native = self.guard.native
         try:
             if self._accepted is None:
                 if self._body_refused is not None:
                     raise Refused(self._body_refused)
-                self._accepted = await self.guard.decide(self.request, self._body, scopes)
+                self._accepted = await self.guard.decide(self.request, self._body, required)
                 self.headers = self._accepted.headers
-            elif scopes:
-                accepted_or_raise(native.lacks_scope(self._accepted, " ".join(scopes)) or self._accepted)
+            elif required is not None:
+                accepted_or_raise(native.lacks(self._accepted, required) or self._accepted)
         except Refused as refused:
             self.headers = refused.headers
             raise

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from countersign._verifier import Verifier
+from countersign._verifier import Verifier, requirements
 
 if TYPE_CHECKING:
     import inspect
+    from collections.abc import Collection
 
     from fastapi import FastAPI, Response
     from fastapi.security import SecurityScopes
     from starlette.requests import HTTPConnection
 
-    from countersign._principal import Principal
+    from countersign._principal import AuthenticationClass, Principal
 
 
 class Guard(Verifier):
@@ -36,13 +37,35 @@ class Guard(Verifier):
 
         install(self, app)
 
+    def require(
+        self,
+        scopes: Collection[str] = (),
+        *,
+        acr: AuthenticationClass | None = None,
+        max_age: float | None = None,
+    ) -> Requiring:
+        """Give a dependency of FastAPI that requires more than this guard requires of all.
+
+            Depends(guard.require(acr="phr", max_age=300))
+
+        Args:
+            scopes: The scopes that the principal must have. Those of `Security` are added to them.
+            acr: The class that its login must have (RFC 9470): `"phr"` for one with a passkey.
+            max_age: How many seconds ago its login may be. The guard's `skew` is added to it.
+
+        Raises:
+            ValueError: When that cannot be required; the message says why.
+
+        """
+        return Requiring(self, scopes, acr, max_age)
+
     async def __call__(
         self, connection: HTTPConnection, response: Response, scopes: SecurityScopes, **_schemes: None
     ) -> Principal:
         """Let a request of FastAPI through, or raise `fastapi.HTTPException`: for `Depends` and `Security`."""
         from countersign.fastapi import admit
 
-        return await admit(self, connection, response, scopes.scopes)
+        return await admit(self, connection, response, requirements(scopes.scopes))
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -50,3 +73,33 @@ class Guard(Verifier):
         from countersign.fastapi import signature
 
         return signature(self)
+
+
+class Requiring:
+    """A guard with what a route requires of its principals: what `Guard.require` gives."""
+
+    def __init__(
+        self, guard: Guard, scopes: Collection[str], acr: AuthenticationClass | None, max_age: float | None
+    ) -> None:
+        """Read the requirements once, for all requests."""
+        self.guard = guard
+        self._scopes, self._acr, self._max_age = tuple(scopes), acr, max_age
+        self._required = requirements(scopes, acr, max_age)
+
+    async def __call__(
+        self, connection: HTTPConnection, response: Response, scopes: SecurityScopes, **_schemes: None
+    ) -> Principal:
+        """Let a request of FastAPI through, or raise `fastapi.HTTPException`: for `Depends` and `Security`."""
+        from countersign.fastapi import admit
+
+        required = self._required
+        if scopes.scopes:
+            required = requirements([*self._scopes, *scopes.scopes], self._acr, self._max_age)
+        return await admit(self.guard, connection, response, required)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What FastAPI sees of `__call__`."""
+        from countersign.fastapi import signature
+
+        return signature(self.guard)

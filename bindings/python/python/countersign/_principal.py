@@ -7,6 +7,9 @@ from typing import Literal
 
 ProofKind = Literal["dpop", "signjwt", "self-signed", "bearer"]
 
+AuthenticationClass = Literal["phr"]
+"""The class of a login (`acr`): `phr` is phishing-resistant, which only a login with a passkey is."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
@@ -30,5 +33,11 @@ class Principal:
     """The key that logged in. It names the device, and is `thumbprint` unless that is a session key."""
     token_id: str | None = None
     """The `jti` of the token, where there is one."""
+    auth_time: int | None = None
+    """When the account logged in, in seconds since 1970, if a token says it: only a DPoP-bound one does."""
+    amr: tuple[str, ...] = ()
+    """What it did to log in (RFC 8176): `pop` and `pwd`, and of passkeys `user`, `hwk` and `swk`."""
+    acr: AuthenticationClass | None = None
+    """The class of that login, if it has one."""
     expires_at: int = 0
     """When the token, or the JWT in its place, ends: seconds since 1970."""

@@ -57,5 +57,8 @@ def principal_of(accepted: _native.Accepted) -> Principal:
         thumbprint=accepted.thumbprint,
         credential=accepted.credential,
         token_id=accepted.token_id,
+        auth_time=accepted.auth_time,
+        amr=tuple(accepted.amr),
+        acr=accepted.acr,
         expires_at=accepted.expires_at,
     )

@@ -15,6 +15,7 @@ from countersign._verdict import Verified, accepted_or_raise, principal_of
 
 if TYPE_CHECKING:
     from countersign._native import Settings
+    from countersign._principal import AuthenticationClass
 
 METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
 """Where an API says what it wants of its clients (RFC 9728)."""
@@ -41,6 +42,8 @@ class Verifier:
         max_lag: float = 10.0,
         outage: float = 900.0,
         skew: float = 5.0,
+        require_acr: AuthenticationClass | None = None,
+        max_age: float | None = None,
         introspect_as: tuple[str, _native.Key] | None = None,
         scopes_supported: Collection[str] = (),
         extra_roots: str | bytes | None = None,
@@ -66,6 +69,8 @@ class Verifier:
             max_lag: How long after a revocation it may still be unknown here, while the issuer can be reached.
             outage: For how long to go on with what is known of revocations while it cannot be reached.
             skew: How far the clocks of issuer, clients and this API may be apart.
+            require_acr: The class that every login must have (RFC 9470): `"phr"` for one with a passkey.
+            max_age: How long ago every login may be (RFC 9470). `skew` is added to it.
             introspect_as: An account with the scope `introspect`, and a key of it, by which to ask the issuer about
                 each token when what is known of revocations is too old.
             scopes_supported: The scopes that the metadata name.
@@ -100,6 +105,8 @@ class Verifier:
             "max_lag": max_lag,
             "outage": outage,
             "skew": skew,
+            "require_acr": require_acr,
+            "max_age": max_age,
             "introspect_as": introspect_as,
             "scopes_supported": list(scopes_supported),
             "extra_roots": extra_roots.encode() if isinstance(extra_roots, str) else extra_roots,
@@ -118,24 +125,47 @@ class Verifier:
         return f"<countersign.Guard of {self.settings['origin']}, for tokens of {self.settings['issuer']}>"
 
     async def verify(
-        self, method: str, path: str, headers: Headers, body: bytes | None = None, scopes: Collection[str] = ()
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None = None,
+        scopes: Collection[str] = (),
+        *,
+        acr: AuthenticationClass | None = None,
+        max_age: float | None = None,
     ) -> Verified:
         """Decide about a request; `path` is as it was sent, without the query.
 
-        `body` is the whole body, for proofs that cover it; without it, these are refused.
+        Args:
+            method: The method.
+            path: The path.
+            headers: All header fields.
+            body: The whole body, for proofs that cover it; without it, these are refused.
+            scopes: The scopes that the principal must have.
+            acr: The class that its login must have, as in `require_acr`.
+            max_age: How long ago its login may be.
 
         Raises:
             Refused: With the answer for the client.
 
         """
         request = _request(method, path, headers)
-        return _verified(await self.decide(request, body, scopes))
+        return _verified(await self.decide(request, body, requirements(scopes, acr, max_age)))
 
     def verify_sync(
-        self, method: str, path: str, headers: Headers, body: bytes | None = None, scopes: Collection[str] = ()
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None = None,
+        scopes: Collection[str] = (),
+        *,
+        acr: AuthenticationClass | None = None,
+        max_age: float | None = None,
     ) -> Verified:
         """Do the same without `asyncio`, in whichever thread."""
-        verdict = self.native.verify(_request(method, path, headers), body, " ".join(scopes) or None)
+        verdict = self.native.verify(_request(method, path, headers), body, requirements(scopes, acr, max_age))
         if isinstance(verdict, _native.Pending):
             verdict = verdict.wait()
         return _verified(accepted_or_raise(verdict))
@@ -161,12 +191,28 @@ class Verifier:
         """
         return self.native.metadata_path()
 
-    async def decide(self, request: _native.Incoming, body: bytes | None, scopes: Collection[str]) -> _native.Accepted:
+    async def decide(
+        self, request: _native.Incoming, body: bytes | None, required: _native.Requirements | None
+    ) -> _native.Accepted:
         """Decide about a request in the form of the part in Rust."""
-        verdict = self.native.verify(request, body, " ".join(scopes) or None)
+        verdict = self.native.verify(request, body, required)
         if isinstance(verdict, _native.Pending):
             verdict = await _settled(verdict)
         return accepted_or_raise(verdict)
+
+
+def requirements(
+    scopes: Collection[str] = (), acr: AuthenticationClass | None = None, max_age: float | None = None
+) -> _native.Requirements | None:
+    """Write what is required in the form of the part in Rust; nothing is None.
+
+    Raises:
+        ValueError: When that cannot be required; the message says why.
+
+    """
+    if not scopes and acr is None and max_age is None:
+        return None
+    return _native.Requirements(" ".join(scopes), acr, max_age)
 
 
 async def _settled(pending: _native.Pending) -> _native.Accepted | _native.Refused:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from countersign._exchange import Exchange, Message, Receive, Scope, Send, encoded
 from countersign._verdict import Refused
-from countersign._verifier import METADATA_PATH
+from countersign._verifier import METADATA_PATH, requirements
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from countersign._principal import AuthenticationClass
     from countersign._verifier import Verifier
 
 POLICY_VIOLATION = 1008
@@ -28,20 +29,29 @@ class GuardMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, guard: Verifier, *, scopes: Collection[str] = (), public: Collection[str] = ()
+        self,
+        app: ASGIApp,
+        guard: Verifier,
+        *,
+        scopes: Collection[str] = (),
+        acr: AuthenticationClass | None = None,
+        max_age: float | None = None,
+        public: Collection[str] = (),
     ) -> None:
         """Guard `app`.
 
         Args:
             app: What is guarded.
             guard: Who decides.
-            scopes: What every principal must have.
+            scopes: The scopes that every principal must have.
+            acr: The class that its login must have (RFC 9470): `"phr"` for one with a passkey.
+            max_age: How many seconds ago its login may be.
             public: Paths, as the application sees them, that everybody may ask for. They are compared as a whole.
 
         """
         self.app = app
         self.guard = guard
-        self.scopes = scopes
+        self.required = requirements(scopes, acr, max_age)
         self.public = frozenset(public)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +72,7 @@ class GuardMiddleware:
         exchange = Exchange.of(self.guard, scope)
         receive = await exchange.read_body(receive)
         try:
-            await exchange.verify(self.scopes)
+            await exchange.verify(self.required)
         except Refused as refused:
             await answer(send, refused.status, encoded(refused.headers), refused.body)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocketException
@@ -19,6 +19,7 @@ from countersign._verifier import METADATA_PATH
 from countersign.asgi import POLICY_VIOLATION, CompletingMiddleware
 
 if TYPE_CHECKING:
+    from countersign import _native
     from countersign._principal import Principal
     from countersign._verifier import Verifier
 
@@ -43,7 +44,9 @@ class RefusedRequest(HTTPException):
         self.refused = refused
 
 
-async def admit(guard: Verifier, connection: HTTPConnection, response: Response, scopes: Collection[str]) -> Principal:
+async def admit(
+    guard: Verifier, connection: HTTPConnection, response: Response, required: _native.Requirements | None
+) -> Principal:
     """Decide about the request of a route."""
     if not isinstance(connection, Request):
         raise WebSocketException(POLICY_VIOLATION, "websockets are not let through")
@@ -51,7 +54,7 @@ async def admit(guard: Verifier, connection: HTTPConnection, response: Response,
     if exchange.lacks_body:
         await exchange.take_body(_chunks(connection))
     try:
-        principal = await exchange.verify(scopes)
+        principal = await exchange.verify(required)
     except Refused as refused:
         raise RefusedRequest(refused) from None
     for name, value in exchange.headers:

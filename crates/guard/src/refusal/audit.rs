@@ -25,6 +25,7 @@ impl Refusal {
             Self::BeforeStart
             | Self::Body(_)
             | Self::Downgrade
+            | Self::InsufficientLogin(_)
             | Self::InsufficientScope(_)
             | Self::JustStarted
             | Self::MadeAhead { .. }

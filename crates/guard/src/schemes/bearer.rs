@@ -47,7 +47,7 @@ pub(crate) async fn verify(text: &str, case: &Case<'_>) -> Verdict {
         issued_at: Some(claims.issued_at),
         expires_at: claims.expires_at,
     };
-    case.request.check_scopes(&principal.scopes).map_err(refused)?;
+    case.check_requirements(&principal.scopes, None).map_err(refused)?;
     Ok(Accepted { principal, session_nonce: None })
 }
 

@@ -156,7 +156,7 @@ impl Dpop {
         let uri = case.policy().origin.join_received(request.path);
         let uri = uri.map_err(|_| DpopError::RequestUri)?;
         let proof = self.presented_proof(&uri, TokenBinding { ath, jkt: claims.bound_to }, case)?;
-        request.check_scopes(&claims.scopes)?;
+        case.check_requirements(&claims.scopes, claims.authentication)?;
         // Recorded last, so that a proof that is refused for another reason is not used up.
         let owner = request.replay_owner(claims.account_id);
         let receipt = ports.replay_log.check_and_insert(proof.entry(), owner, *now).await;

@@ -68,7 +68,7 @@ impl SelfSignedProofs {
         if self.policy.source_is_signer {
             self.check_source(&name, signer.account_id, case).await.map_err(refused)?;
         }
-        request.check_scopes(&signer.scopes).map_err(refused)?;
+        case.check_requirements(&signer.scopes, None).map_err(refused)?;
         let owner = request.replay_owner(signer.account_id);
         let jwt = self.spend(verified, owner, case).await.map_err(refused)?;
         self.keys.key_used(who.account_id, &who.key, *now).await;

@@ -30,7 +30,7 @@ pub(crate) async fn verify(sessions: &dyn Sessions, jwt: &str, case: &Case<'_>) 
     let checked = sessions.check(message, *now).await.map_err(|error| refused(error.into()))?;
     let principal = checked.principal().clone();
     let refused = |refusal| Refused::of_principal(refusal, &principal);
-    request.check_scopes(&principal.scopes).map_err(refused)?;
+    case.check_requirements(&principal.scopes, None).map_err(refused)?;
     // Used up last, so that the nonce of a request that is refused for another reason stays valid.
     let next = checked.redeem(*now).await.map_err(|error| refused(error.into()))?;
     Ok(Accepted { principal, session_nonce: Some(next) })

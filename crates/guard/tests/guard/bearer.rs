@@ -1,6 +1,6 @@
 //! Tokens that are bound to no key: refused, unless the policy says that they count.
 
-use countersign_guard::{Proofs, Refusal};
+use countersign_guard::{LoginLack, Proofs, Refusal, Requirements};
 use countersign_protocol::{
     Coverage, Principal, ProofKind, Scopes,
     keys::Algorithm,
@@ -97,11 +97,28 @@ async fn a_revoked_expired_or_foreign_one_is_refused() {
 async fn an_unbound_token_has_no_scope() {
     let world = accepting_bearer();
     let parts = bearing(&signed(&claims()));
-    let required = "read".parse().unwrap();
+    let required = Requirements::scopes("read".parse().unwrap());
     let request = countersign_guard::Request { required: &required, ..(&parts).into() };
     let refused = world.guard.verify_request(request).await.unwrap_err();
     assert_eq!(refused.refusal, Refusal::InsufficientScope("read".parse().unwrap()));
     assert_eq!(refused.proof, ProofKind::Bearer);
+}
+
+#[tokio::test]
+async fn an_unbound_token_says_nothing_about_a_login() {
+    let world = accepting_bearer();
+    let parts = bearing(&signed(&claims()));
+    let required = Requirements::none().max_age(TOKEN_LIFETIME);
+    let request = countersign_guard::Request { required: &required, ..(&parts).into() };
+    let refused = world.guard.verify_request(request).await.unwrap_err();
+    let Refusal::InsufficientLogin(error) = refused.refusal.clone() else { panic!("{refused:?}") };
+    assert_eq!(error.lack, LoginLack::Unknown);
+    let challenges = world.guard.challenges(&refused);
+    let [challenge] = challenges.as_slice() else { panic!("{challenges:?}") };
+    let challenge = challenge.to_str().unwrap();
+    assert!(challenge.starts_with("DPoP "), "the scheme that can say it: {challenge}");
+    assert!(challenge.ends_with(", max_age=\"300\""), "{challenge}");
+    assert!(challenge.contains("present the access token with a DPoP proof"), "{challenge}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use countersign_guard::{GuardLayer, Refusal, Refused};
+use countersign_guard::{GuardLayer, Refusal, Refused, Requirements};
 use countersign_protocol::{Principal, proofs::dpop::DpopError};
 use countersign_testkit::samples::account_id;
 use http::{Request, Response, StatusCode, header};
@@ -230,8 +230,9 @@ async fn all_of_several_scopes_are_needed() {
 async fn a_principal_may_be_asked_for_more_scopes_later() {
     let (world, client) = (World::new(), Client::new());
     let principal = world.accepts(&client.request(&world)).await;
-    assert!(world.guard.permit(&principal, &"read".parse().unwrap()).is_ok());
-    let refused = world.guard.permit(&principal, &"read admin".parse().unwrap()).unwrap_err();
+    let scopes = |scopes: &str| Requirements::scopes(scopes.parse().unwrap());
+    assert!(world.guard.permit(&principal, &scopes("read")).is_ok());
+    let refused = world.guard.permit(&principal, &scopes("read admin")).unwrap_err();
     assert_eq!(refused.refusal, Refusal::InsufficientScope("read admin".parse().unwrap()));
     assert_eq!(refused.signer.unwrap().account_id, principal.account_id);
 }

@@ -6,6 +6,7 @@ mod bearer;
 mod caches;
 mod credentials;
 mod layer;
+mod logins;
 mod outages;
 mod proofs;
 mod replay;

@@ -12,12 +12,12 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use countersign_guard::{
-    AcrossRestarts, BodyError, Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, Refusal,
-    Refused, Request, Reuse, SelfSignedPolicy, SelfSignedProofs,
+    AcrossRestarts, BodyError, Guard, GuardLayer, GuardPolicy, GuardPorts, LoginLack, Proofs,
+    Refusal, Refused, Request, Requirements, Reuse, SelfSignedPolicy, SelfSignedProofs,
     ports::{AccountKey, AccountKeys, PortUnavailable, TokenStanding},
 };
 use countersign_protocol::{
-    AccountId, Principal, ProofKind, ProvenKey, UnixTime,
+    AccountId, AuthenticationClass, Principal, ProofKind, ProvenKey, UnixTime,
     digest::sha256,
     keys::{PrivateKey, Thumbprint},
     proofs::{body_hash::BodyHashes, self_signed::SelfSignedError, target_uri::TargetUri},
@@ -465,11 +465,28 @@ async fn outages_accept_nothing() {
 async fn a_scope_is_looked_at_before_the_jwt_is_spent() {
     let world = World::new();
     let parts = signed(json!({}));
-    let (write, read) = ("write".parse().unwrap(), "read".parse().unwrap());
+    let [write, read] = ["write", "read"].map(|scope| Requirements::scopes(scopes(scope)));
     let needs = |required| Request { required, ..Request::from(&parts) };
     let refused = world.guard.verify_request(needs(&write)).await.unwrap_err();
-    assert_eq!(refused.refusal, Refusal::InsufficientScope(write.clone()));
+    assert_eq!(refused.refusal, Refusal::InsufficientScope(write.scopes.clone()));
     assert!(world.guard.verify_request(needs(&read)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_jwt_says_nothing_about_a_login_and_is_not_spent_where_one_is_required() {
+    let world = World::new();
+    let parts = signed(json!({}));
+    let required = Requirements::none().acr(AuthenticationClass::PhishingResistant);
+    let request = Request { required: &required, ..Request::from(&parts) };
+    let refused = world.guard.verify_request(request).await.unwrap_err();
+    let Refusal::InsufficientLogin(error) = refused.refusal.clone() else { panic!("{refused:?}") };
+    assert_eq!(error.lack, LoginLack::Unknown);
+    let challenges = world.guard.challenges(&refused);
+    let [challenge] = challenges.as_slice() else { panic!("{challenges:?}") };
+    let challenge = challenge.to_str().unwrap();
+    assert!(challenge.starts_with("DPoP "), "the scheme that can say it: {challenge}");
+    assert!(challenge.ends_with(", acr_values=\"phr\""), "{challenge}");
+    assert!(world.guard.verify_request(Request::from(&parts)).await.is_ok());
 }
 
 #[tokio::test]

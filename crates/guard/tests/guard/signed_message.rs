@@ -1,8 +1,11 @@
 //! Signatures over nonce and session, as the guard reads them; the authority verifies them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -152,6 +155,18 @@ async fn a_scope_is_looked_at_before_the_nonce_is_used_up() {
     assert_eq!(redeemed.load(SeqCst), 0);
     let layer = GuardLayer::new(guard).require_scopes("read".parse().unwrap());
     assert_eq!(answer(layer, signed("session", b"signature")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_session_says_nothing_about_a_login_and_its_nonce_is_not_used_up() {
+    let (guard, redeemed) = guard();
+    let layer = GuardLayer::new(guard).max_age(Duration::from_mins(5));
+    let response = answer(layer, signed("session", b"signature")).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let challenge = response.headers()[header::WWW_AUTHENTICATE].to_str().unwrap();
+    assert!(challenge.starts_with("DPoP "), "the scheme that can say it: {challenge}");
+    assert!(challenge.contains("error=\"insufficient_user_authentication\""), "{challenge}");
+    assert_eq!(redeemed.load(SeqCst), 0);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
 
 use countersign_guard::ports::Clock as _;
 use countersign_protocol::{
-    UnixTime,
+    AuthenticationContext, UnixTime,
     digest::sha256,
     keys::PrivateKey,
     strict::base64url,
@@ -39,6 +39,15 @@ impl Caller {
 
     /// With a token by that signing key.
     pub(super) fn by(world: &World, signer: &PrivateKey) -> Self {
+        Self::with(world, signer, AuthenticationContext::by_key(NOW))
+    }
+
+    /// With a token of that login.
+    pub(super) fn logged_in(world: &World, login: AuthenticationContext) -> Self {
+        Self::with(world, &issuer_key(), login)
+    }
+
+    fn with(world: &World, signer: &PrivateKey, login: AuthenticationContext) -> Self {
         let key = ed25519(2);
         let claims = AccessTokenClaims {
             issuer: world.issuer.origin.clone(),
@@ -51,7 +60,7 @@ impl Caller {
             scopes: scopes("read"),
             narrowed: false,
             token_id: "token 1".to_owned(),
-            authentication: None,
+            authentication: Some(login),
             issued_at: NOW,
             expires_at: NOW + Duration::from_hours(24),
         };

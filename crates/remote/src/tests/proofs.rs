@@ -8,7 +8,10 @@ use countersign_protocol::{
     proofs::self_signed::SelfSignedError, strict::base64, tokens::claims::ClaimError,
     tokens::unbound::UnboundClaims,
 };
-use countersign_testkit::{keys::ed25519, samples::account_id};
+use countersign_testkit::{
+    keys::ed25519,
+    samples::{account_id, scopes},
+};
 use serde_json::json;
 
 use super::{
@@ -211,7 +214,7 @@ async fn signed_messages_are_put_to_the_issuer() {
         request(&[("authorization", &authorization), ("signed-message", &signature)])
     };
     let parts = signed(&[0; 64]);
-    let required = "read".parse().unwrap();
+    let required = scopes("read").into();
     let request = countersign_guard::Request { required: &required, ..(&parts).into() };
     let verified = world.remote.guard().verify_request(request).await.unwrap();
     assert_eq!(verified.principal.proof, ProofKind::SignedMessage);

@@ -73,10 +73,10 @@ pub(crate) enum ForwardedError {
          send X-Forwarded-Proto and X-Forwarded-Host, or X-Original-URL"
     )]
     OriginUnsaid,
-    /// The query of the endpoint is neither a scope nor that of the client's request.
+    /// The query of the endpoint neither requires something nor is that of the client's request.
     #[error(
-        "the query of the endpoint may be scope=SCOPE, with one scope, and not {0}: if that is the \
-         query of the client's request, the proxy must not send it along (Caddy: `uri \
+        "the query of the endpoint may have scope=SCOPE, with one scope, acr=phr and \
+         max_age=SECONDS, each once, and not {0}: if that is the query of the client's request, the proxy must not send it along (Caddy: `uri \
          /forward-auth?`, with the question mark)"
     )]
     Query(Shown),

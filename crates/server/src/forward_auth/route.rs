@@ -3,6 +3,8 @@
 //! The guard for the described resource answers about the described request. `forwarded.rs` reads
 //! the description.
 
+use std::time::Duration;
+
 use axum::{
     Extension,
     body::Body,
@@ -10,7 +12,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use countersign_guard::{self as guard, Accepted, Guard, Refused, add_session_nonce};
+use countersign_guard::{
+    self as guard, Accepted, Guard, LoginRequirements, Refused, Requirements, add_session_nonce,
+};
 use countersign_protocol::{Actor, Principal, Scopes, wire};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE, request::Parts,
@@ -54,10 +58,14 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     method(get, head, post, put, patch, delete, options, trace),
     path = wire::path::FORWARD_AUTH,
     tag = "resources",
-    params(("scope" = Option<String>, Query, description = "A scope that the principal must have. Any other query must be that of the client's request, and means nothing")),
+    params(
+        ("scope" = Option<String>, Query, description = "A scope that the principal must have. A query that has anything else than these three parameters must be that of the client's request, and means nothing"),
+        ("acr" = Option<String>, Query, description = "The class that the login must have: `phr`"),
+        ("max_age" = Option<u64>, Query, description = "How long ago the login may be, in seconds"),
+    ),
     responses(
         (status = 200, description = "It is, by whom Remote-User, -Account, -Key, -Scopes and -Proof say; what does not exist is empty"),
-        (status = 401, description = "It is not: WWW-Authenticate says what is missing or wrong, and DPoP-Nonce has the nonce for the next proof"),
+        (status = 401, description = "It is not, or not by such a login: WWW-Authenticate says what is missing or wrong, and DPoP-Nonce has the nonce for the next proof"),
         (status = 403, description = "The scope is missing; or whoever asks is no trusted proxy, or does not describe the request in exactly one way"),
     )
 )]
@@ -69,13 +77,13 @@ pub(crate) async fn forward_auth(
     let (asked, _) = request.into_parts();
     let question = || {
         let original = ForwardedRequest::from_headers(&asked.headers)?;
-        let required = required_scopes(asked.uri.query(), original.path.query())?;
+        let required = requirements(asked.uri.query(), original.path.query())?;
         Ok((original, required))
     };
     answer(&app, &asked, question, peer).await
 }
 
-/// The same for Envoy, which cannot name a scope: the query is the client's.
+/// The same for Envoy, which cannot require anything: the query is the client's.
 async fn envoy(
     State(app): State<App>,
     Extension(peer): Extension<PeerAddress>,
@@ -84,13 +92,13 @@ async fn envoy(
     let (asked, _) = request.into_parts();
     let question = || {
         let original = ForwardedRequest::from_request(&asked, wire::path::FORWARD_AUTH)?;
-        Ok((original, Scopes::none()))
+        Ok((original, Requirements::none()))
     };
     answer(&app, &asked, question, peer).await
 }
 
-/// The request that is asked about, and the scopes that it needs.
-type Question = (ForwardedRequest, Scopes);
+/// The request that is asked about, and what is required of it.
+type Question = (ForwardedRequest, Requirements);
 
 /// Only proxies that are trusted to overwrite these headers are believed. The address of the
 /// connection counts, not the client's address, which is itself read from a header.
@@ -99,33 +107,57 @@ fn check_peer(app: &App, PeerAddress(peer): PeerAddress) -> Result<(), Forwarded
     is_trusted.then_some(()).ok_or(ForwardedError::UntrustedPeer)
 }
 
-/// The scope that the proxy needs, if any, by `asked`, the query of its question.
+/// What the proxy requires, by `asked`, the query of its question.
 ///
 /// Some proxies send the query of the client's request, `sent`, along where their configuration
 /// says none (Caddy's `forward_auth` with `uri /forward-auth`), so a query that both have is the
-/// client's. A query with a scope is always the proxy's: otherwise a client could repeat the
-/// proxy's query in its own request and would need no scope.
-fn required_scopes(asked: Option<&str>, sent: Option<&str>) -> Result<Scopes, ForwardedError> {
+/// client's. A query that requires something is always the proxy's: otherwise a client could repeat
+/// the proxy's query in its own request and nothing would be required of it.
+fn requirements(asked: Option<&str>, sent: Option<&str>) -> Result<Requirements, ForwardedError> {
     let query = asked.unwrap_or_default();
-    let mut parameters = form_urlencoded::parse(query.as_bytes());
-    let Some((name, value)) = parameters.next() else { return Ok(Scopes::none()) };
-    let one_scope = value.parse::<Scopes>().ok().filter(|scopes| scopes.iter().count() == 1);
-    if let Some(scope) = one_scope
-        && name == "scope"
-        && parameters.next().is_none()
-    {
-        return Ok(scope);
+    if let Some(required) = read_requirements(query) {
+        return Ok(required);
     }
-    if asked == sent && !names_a_scope(query) {
-        return Ok(Scopes::none());
+    if asked == sent && !seems_to_require(query) {
+        return Ok(Requirements::none());
     }
     Err(ForwardedError::Query(Shown::new(query.as_bytes())))
 }
 
-/// Whether a parameter of the query is called `scope`, or something that is easily meant as that.
-fn names_a_scope(query: &str) -> bool {
-    form_urlencoded::parse(query.as_bytes())
-        .any(|(name, _)| name.to_ascii_lowercase().contains("scope"))
+/// What `query` requires: one scope, a class of logins and the age of a login, each at most once.
+/// None if it has anything else.
+fn read_requirements(query: &str) -> Option<Requirements> {
+    let (mut scope, mut login) = (None, LoginRequirements::NONE);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "scope" if scope.is_none() => scope = Some(one_scope(&value)?),
+            "acr" if login.acr.is_none() => login.acr = Some(value.parse().ok()?),
+            "max_age" if login.max_age.is_none() => login.max_age = Some(seconds(&value)?),
+            _ => return None,
+        }
+    }
+    Some(Requirements { scopes: scope.unwrap_or_default(), login })
+}
+
+fn one_scope(text: &str) -> Option<Scopes> {
+    text.parse::<Scopes>().ok().filter(|scopes| scopes.iter().count() == 1)
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok().map(Duration::from_secs)).flatten()
+}
+
+/// Whether a parameter of the query is called like a requirement, or something that is easily meant
+/// as one.
+fn seems_to_require(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| {
+        let name = name.to_ascii_lowercase().replace(['_', '-'], "");
+        name.contains("scope")
+            || name.contains("maxage")
+            || name.contains("acrvalue")
+            || name.ends_with("acr")
+    })
 }
 
 async fn answer(

@@ -292,7 +292,54 @@ async fn a_place_may_need_a_scope() {
 }
 
 #[tokio::test]
-async fn the_clients_query_may_come_along_and_never_lifts_a_scope() {
+async fn a_place_may_need_a_login_of_a_class_or_a_recent_one() {
+    let world = World::new().await;
+    let with_query = |query: &str| {
+        let proof = world.proof("GET", "https://api.example/items").sign();
+        let path = format!("{PATH}?{query}");
+        let call = world.app.presenting(&world.token, &proof, "GET", &path).peer(PROXY);
+        forwarded(call, "GET", API, "/items")
+    };
+    for query in ["max_age=300", "max_age=0", "max_age=300&scope=write"] {
+        with_query(query).send().await.is(200);
+    }
+    for (query, parameters) in [
+        ("acr=phr", "acr_values=\"phr\""),
+        ("acr=phr&max_age=300", "acr_values=\"phr\", max_age=\"300\""),
+        ("scope=write&max_age=300&acr=phr", "acr_values=\"phr\", max_age=\"300\""),
+    ] {
+        let refused = with_query(query).send().await;
+        refused.is_refusal(401, "insufficient_user_authentication");
+        assert!(refused.header("www-authenticate").ends_with(parameters), "{refused:?}");
+    }
+    with_query("scope=admin&acr=phr").send().await.is_refusal(403, "insufficient_scope");
+    world.app.advance(Duration::from_secs(306));
+    let refused = with_query("max_age=300").send().await;
+    refused.is_refusal(401, "insufficient_user_authentication");
+    with_query("max_age=301").send().await.is(200);
+    for query in [
+        "acr=phrh",
+        "acr=",
+        "acr=phr&acr=phr",
+        "acr=phr+phr",
+        "max_age=",
+        "max_age=-1",
+        "max_age=%2B1",
+        "max_age=1.5",
+        "max_age=1&max_age=2",
+        "acr_values=phr",
+        "require_acr=phr",
+        "max-age=300",
+        "scope=write&acr=",
+    ] {
+        let answer = with_query(query).send().await;
+        answer.is_problem(403, "forbidden");
+        assert!(answer.text("detail").starts_with("the query of the endpoint"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_clients_query_may_come_along_and_never_lifts_a_requirement() {
     let world = World::new().await;
     let ask = |asked: &str, sent: &str| {
         let proof = world.proof("GET", "https://api.example/items").sign();
@@ -306,12 +353,19 @@ async fn the_clients_query_may_come_along_and_never_lifts_a_scope() {
         let answer = ask("?scope=admin", sent).send().await;
         answer.is_refusal(403, "insufficient_scope");
     }
+    for sent in ["?acr=phr", "?x=1", "?max_age=1", ""] {
+        let answer = ask("?acr=phr", sent).send().await;
+        answer.is_refusal(401, "insufficient_user_authentication");
+    }
     for (asked, sent) in [
         ("?limit=2", "?limit=3"),
         ("?limit=2", ""),
         ("?scope=read&x=1", "?scope=read&x=1"),
         ("?scope=", "?scope="),
         ("?Scopes=admin", "?Scopes=admin"),
+        ("?acr=phr&x=1", "?acr=phr&x=1"),
+        ("?ACR_values=phr", "?ACR_values=phr"),
+        ("?Max-Age=1", "?Max-Age=1"),
         ("?x=1&%73cope=admin", "?x=1&%73cope=admin"),
     ] {
         let answer = ask(asked, sent).send().await;

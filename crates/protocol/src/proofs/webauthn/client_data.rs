@@ -87,12 +87,12 @@ impl ClientData {
     }
 }
 
-/// Token binding is gone from Level 3, but browsers of Level 1 may still send it.
+/// Token binding is gone from Level 3, but old browsers may still send it (Level 2, §5.8.1).
 fn check_token_binding(binding: Option<&Value>) -> Result<(), ClientDataError> {
     let Some(binding) = binding else { return Ok(()) };
     let status = binding.get("status").and_then(Value::as_str);
     match status {
-        Some("supported" | "not-supported") => Ok(()),
+        Some("supported") => Ok(()),
         Some("present") if binding.get("id").is_some_and(Value::is_string) => Ok(()),
         _ => Err(ClientDataError::TokenBinding),
     }

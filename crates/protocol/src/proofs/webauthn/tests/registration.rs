@@ -539,7 +539,7 @@ fn malformed_token_binding_is_refused() {
         json!(null),
         json!("supported"),
         json!({}),
-        json!({ "status": "unknown" }),
+        json!({ "status": "not-supported" }),
         json!({ "status": "present" }),
         json!({ "status": "present", "id": 1 }),
     ] {

@@ -1,6 +1,6 @@
 //! What a guard is told, from Python's values.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use countersign_client::Transport;
 use countersign_remote::{

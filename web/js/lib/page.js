@@ -169,29 +169,29 @@ async function exchangePage(path, push) {
     const element = next.getElementById(id);
     if (element) byId(id).replaceWith(document.adoptNode(element));
   }
-  const program = next.querySelector("head script[type=module]")?.getAttribute("src") ?? "";
-  const url = new URL(program, location.href).href;
+  const program = next.querySelector("head script[type=module]");
+  const url = new URL(program?.getAttribute("src") ?? "", location.href).href;
   byId("main").focus();
   scrollTo(0, 0);
   const again = programs.get(url);
   if (again) return again();
-  await Promise.all(Array.from(next.querySelectorAll("head link[rel=modulepreload]"), preload));
+  const modules = next.querySelectorAll("head [integrity]:is(script, [rel=modulepreload])");
+  await Promise.all(Array.from(modules, preload));
   await import(url);
 }
 
 /**
- * @param {Element} link
+ * Loads a module with the hash that the next page gives for it. Without one, no module may run.
+ * @param {Element} module a link or script of that page
  * @returns {Promise<void>}
  */
-function preload(link) {
+function preload(module) {
+  const href = module.getAttribute("href") ?? module.getAttribute("src");
+  const integrity = module.getAttribute("integrity");
   return new Promise((resolve) => {
-    const copy = h("link", {
-      rel: "modulepreload",
-      href: link.getAttribute("href"),
-      integrity: link.getAttribute("integrity"),
-    });
-    copy.onload = copy.onerror = () => resolve();
-    document.head.append(copy);
+    const link = h("link", { rel: "modulepreload", href, integrity });
+    link.onload = link.onerror = () => resolve();
+    document.head.append(link);
   });
 }
 

@@ -1,6 +1,7 @@
 """An API in FastAPI behind the guard.
 
-`/items` is for everyone who logged in, `/admin` for those with the scope `admin`, `/open` for all.
+`/items` is for everyone who logged in, `/admin` for those with the scope `admin`, `/payments` for those who logged in
+with a passkey within five minutes, `/open` for all.
 """
 
 import os
@@ -17,6 +18,7 @@ guard = Guard(
 )
 app = FastAPI(title="An API behind the guard")
 guard.install(app)
+with_passkey = guard.require(acr="phr", max_age=300)
 
 
 @app.get("/items")
@@ -31,6 +33,12 @@ async def items(who: Principal = Depends(guard)) -> Principal:
 @app.get("/admin")
 async def admin(who: Principal = Security(guard, scopes=["admin"])) -> Principal:
     """Say who asks, if that is an administrator."""
+    return who
+
+
+@app.post("/payments")
+async def payments(who: Principal = Depends(with_passkey)) -> Principal:
+    """Say who asks, if a passkey has vouched for that lately."""
     return who
 
 

@@ -201,6 +201,16 @@ def test_a_refusal_of_the_api_is_an_answer(api, user):
     assert http_client(api.origin).get("/admin", auth=user).status_code == 403
 
 
+@pytest.mark.parametrize("by", ["httpx", "requests"])
+def test_a_login_that_only_a_browser_can_make_is_told_in_the_log(api, user, http, caplog, by):
+    send = http_client(api.origin).post if by == "httpx" else http.post
+    response = send(api.origin + "/payments", auth=user)
+    assert response.status_code == 401
+    assert 'acr_values="phr", max_age="300"' in response.headers["www-authenticate"]
+    [warning] = [record.getMessage() for record in caplog.records if record.name == "countersign"]
+    assert warning.startswith(f"{api.origin}/payments wants a login with a passkey")
+
+
 def test_a_server_that_is_not_there_is_an_error_of_the_library(http):
     user = Client(free_origin(), "alice", Key.generate(), http=http)
     with pytest.raises(requests.ConnectionError):

@@ -196,6 +196,65 @@ def test_an_administrator_has_the_scope(apis):
     assert client.call("GET", "/twice/admin").json()["scopes"] == ["admin"]
 
 
+# --- logins ---
+
+
+def test_a_principal_says_how_its_account_logged_in(installed):
+    who = installed.call().json()
+    assert time.time() - 60 < who["auth_time"] <= time.time() + 1
+    assert (who["amr"], who["acr"]) == (["pop"], None)
+
+
+def test_a_route_may_require_a_recent_login(alone, installed):
+    for client in (alone, installed):
+        assert client.call("GET", "/recent").status_code == 200
+
+
+def test_a_route_may_require_a_login_with_a_passkey(alone, installed):
+    for client in (alone, installed):
+        response = client.call("GET", "/passkey")
+        assert response.status_code == 401
+        challenge = dpop.challenge(response)
+        assert challenge["error"] == "insufficient_user_authentication"
+        assert challenge["error_description"].endswith("log in with a passkey")
+        assert (challenge["acr_values"], challenge["max_age"]) == ("phr", "300")
+    problem = response.json()
+    assert problem["type"].endswith("/insufficient-login")
+    assert (problem["acr_values"], problem["max_age"]) == ("phr", 300)
+
+
+def test_scopes_of_security_come_on_top_of_a_required_login(alone):
+    response = alone.call("GET", "/passkey/admin")
+    assert response.status_code == 403
+    assert dpop.challenge(response)["scope"] == "admin"
+
+
+def test_a_jwt_that_a_client_signed_says_nothing_about_a_login(alone):
+    response = alone.bearer(alone.self_signed(), "GET", "/recent")
+    assert response.status_code == 401
+    challenge = dpop.challenge(response)
+    assert challenge["error"] == "insufficient_user_authentication"
+    assert challenge["max_age"] == "300"
+
+
+def test_a_middleware_may_require_a_login(issuer, origins):
+    guard, client = local_guard(issuer, origins), local_client(issuer, origins[5])
+
+    async def reached(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def get(app):
+        headers = proof_of(client, guard)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=origins[5]) as http:
+            return await http.get("/items", headers=dict(headers))
+
+    assert asyncio.run(get(GuardMiddleware(reached, guard, max_age=300))).status_code == 204
+    response = asyncio.run(get(GuardMiddleware(reached, guard, acr="phr")))
+    assert response.status_code == 401
+    assert dpop.challenge(response)["acr_values"] == "phr"
+
+
 # --- bodies ---
 
 
@@ -339,6 +398,28 @@ def test_requests_are_verified_with_and_without_asyncio(issuer, origins):
     assert verified.principal.proof == "dpop"
 
 
+def test_a_login_may_be_required_of_one_request(issuer, origins):
+    guard, client = local_guard(issuer, origins), local_client(issuer, origins[5])
+    guard.verify_sync("GET", "/items", proof_of(client, guard), max_age=300)
+    headers = proof_of(client, guard)
+    with pytest.raises(Refused, match="not from a login with a passkey") as refused:
+        guard.verify_sync("GET", "/items", headers, acr="phr")
+    assert (refused.value.status, refused.value.reason) == (401, "insufficient-login")
+    with pytest.raises(Refused, match="not from a login with a passkey"):
+        asyncio.run(guard.verify("GET", "/items", headers, acr="phr", max_age=300))
+    assert guard.verify_sync("GET", "/items", headers).principal.acr is None, "the proof is not used up"
+
+
+def test_a_login_may_be_required_of_all(issuer, origins):
+    client = local_client(issuer, origins[5])
+    recent = local_guard(issuer, origins, max_age=300)
+    recent.verify_sync("GET", "/items", proof_of(client, recent))
+    passkeys = local_guard(issuer, origins, require_acr="phr", max_age=300)
+    with pytest.raises(Refused) as refused:
+        passkeys.verify_sync("GET", "/items", proof_of(client, passkeys), max_age=60)
+    assert dict(refused.value.headers)["www-authenticate"].endswith('acr_values="phr", max_age="60"')
+
+
 def test_a_refusal_says_what_to_answer(issuer, origins):
     guard, client = local_guard(issuer, origins), local_client(issuer, origins[5])
     headers = proof_of(client, guard)
@@ -460,6 +541,9 @@ def test_several_workers_serve_one_api(issuer, origins):
         ({"outage": -1}, "outage must be a number of seconds"),
         ({"skew": float("nan")}, "skew must be a number of seconds"),
         ({"accept_dpop": False}, "lets nobody through"),
+        ({"require_acr": "gold"}, 'require_acr="gold": not a class of logins: phr is the only one'),
+        ({"max_age": -1}, "max_age must be a number of seconds"),
+        ({"accept_dpop": False, "accept_bearer": True, "max_age": 300}, "only DPoP-bound access tokens say how"),
         ({"extra_roots": "nothing"}, "cannot set up TLS"),
         ({"accept_self_signed": SelfSigned(require_audience=False)}, "require_audience=False needs require_body_hash"),
         ({"accept_self_signed": SelfSigned(source_is_signer=True)}, "source_is_signer=True needs require_body_hash"),
@@ -468,6 +552,14 @@ def test_several_workers_serve_one_api(issuer, origins):
 def test_a_setting_of_no_use_is_refused_at_once(settings, says):
     with pytest.raises(ValueError, match=says):
         Guard(**{"issuer": "http://127.0.0.1:8080"} | settings)
+
+
+@pytest.mark.parametrize("wrong", [{"acr": "gold"}, {"acr": ""}, {"max_age": -1}, {"scopes": ['"quoted"']}])
+def test_a_requirement_of_no_use_is_refused_at_once(wrong):
+    guard = Guard("http://127.0.0.1:8080")
+    for require in (guard.require, lambda **required: GuardMiddleware(None, guard, **required)):
+        with pytest.raises(ValueError, match=r"acr=|max_age must|a scope is"):
+            require(**wrong)
 
 
 def test_the_origin_comes_from_the_environment_or_is_where_uvicorn_listens(monkeypatch):

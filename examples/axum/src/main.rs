@@ -1,16 +1,17 @@
 //! An API in axum behind the guard: `/items` is for everyone who logged in, `/admin` for those with
-//! the scope `admin`, `/open` for all.
+//! the scope `admin`, `/payments` for those who logged in with a passkey within five minutes, `/open`
+//! for all.
 
-use std::{env, error::Error};
+use std::{env, error::Error, time::Duration};
 
 use axum::{
     Extension, Json, Router,
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use countersign_remote::{
     ResourceServer,
     guard::{METADATA_PATH, SelfSignedPolicy},
-    protocol::Principal,
+    protocol::{AuthenticationClass, Principal},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -28,9 +29,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .scopes_supported(["admin"])
         .start()?;
     let metadata = guard.metadata();
+    let payers = guard
+        .layer()
+        .require_acr(AuthenticationClass::PhishingResistant)
+        .max_age(Duration::from_mins(5));
     let app = Router::new()
         .route("/items", any(whoami).layer(guard.layer()))
         .route("/admin", get(whoami).layer(guard.layer().require_scopes("admin".parse()?)))
+        .route("/payments", post(whoami).layer(payers))
         .route("/open", get(|| async { "open to all" }))
         .route(METADATA_PATH, get(|| async { Json(metadata) }));
 

@@ -58,6 +58,18 @@ def with_dependency(guard):
     async def twice_for_admins(who: Principal = Security(guard, scopes=["admin"])):
         return who
 
+    @app.get("/recent")
+    async def after_a_recent_login(who: Principal = Depends(guard.require(max_age=300))):
+        return who
+
+    @app.get("/passkey", dependencies=[Depends(guard)])
+    async def after_a_login_with_a_passkey(who: Principal = Depends(guard.require(acr="phr", max_age=300))):
+        return who
+
+    @app.get("/passkey/admin")
+    async def for_admins_with_a_passkey(who: Principal = Security(guard.require(acr="phr"), scopes=["admin"])):
+        return who
+
     @app.websocket("/socket")
     async def socket(websocket: WebSocket, who: Principal = Depends(guard)):
         await websocket.accept()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +20,8 @@ else:
     except ModuleNotFoundError:
         Auth = object
 
+log = logging.getLogger("countersign")
+
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 Sender = Callable[[Outgoing], Answer]
 
@@ -28,7 +31,8 @@ class Client(Auth):
 
     It logs in when the first request needs a token, keeps the token until shortly before it ends, and signs each
     request: a proof for its method and URL, with the nonce that the API gave last. When the API refuses the token
-    (`invalid_token`), it logs in again and sends the request once more, once. It may be used by several threads.
+    (`invalid_token`), or wants a more recent login, it logs in again and sends the request once more, once. It cannot
+    log in with a passkey; where an API wants that, the log says so. It may be used by several threads.
 
         alice = Client("https://auth.example.com", "alice", Key.from_pem(pem))
         httpx.get("https://api.example.com/items", auth=alice)
@@ -179,9 +183,19 @@ def _send_by_requests(http: requests.Session, step: Outgoing) -> Answer:
 def _next_step(conversation: _native.Conversation, step: Outgoing, answer: Answer) -> Outgoing | str | None:
     """Go on. A login that gets no token ends it, and its answer must not be taken for that of the API."""
     following = conversation.step(answer)
-    if not step.is_callers and not isinstance(following, Outgoing):
-        raise ClientFailed("the API refuses the token, and the server gives no other one: is the key still good?")
+    if not isinstance(following, Outgoing):
+        if not step.is_callers:
+            raise ClientFailed("the API refuses the token, and the server gives no other one: is the key still good?")
+        _advise(step.url, answer)
     return following
+
+
+def _advise(url: str, answer: Answer) -> None:
+    """Say in the log what to do where an API wants a login that no key can make."""
+    status, headers, _ = answer
+    challenge = b", ".join(value for name, value in headers if name.lower() == b"www-authenticate")
+    if status == 401 and b"insufficient_user_authentication" in challenge and b"acr_values=" in challenge:
+        log.warning("%s wants a login with a passkey, which only a browser has: do this in a browser", url)
 
 
 def _httpx_request(step: Outgoing, request: httpx.Request) -> httpx.Request:
@@ -218,10 +232,12 @@ def _signed_again(
     """Send a request again while the API demands another nonce or another token: each of them once."""
     # A redirect leads elsewhere; neither token nor proof follow.
     while response.request.url == url:
-        step = conversation.step(_requests_answer(response, b""))
+        answer = _requests_answer(response, b"")
+        step = conversation.step(answer)
         while isinstance(step, Outgoing) and not step.is_callers:
             step = _next_step(conversation, step, send(step))
         if not isinstance(step, Outgoing):
+            _advise(url, answer)
             break
         response = _sent_again(response, step, options)
     return response

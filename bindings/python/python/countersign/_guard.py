@@ -46,7 +46,10 @@ class Guard(Verifier):
     ) -> Requiring:
         """Give a dependency of FastAPI that requires more than this guard requires of all.
 
-            Depends(guard.require(acr="phr", max_age=300))
+            with_passkey = guard.require(acr="phr", max_age=300)
+
+            @app.post("/payments")
+            async def payments(who: Principal = Depends(with_passkey)): ...
 
         Args:
             scopes: The scopes that the principal must have. Those of `Security` are added to them.

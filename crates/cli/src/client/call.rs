@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use countersign_client::{Refusal, Request, Response, TransportOptions};
-use countersign_protocol::wire;
+use countersign_protocol::{AuthenticationClass, wire};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, WWW_AUTHENTICATE},
@@ -136,7 +136,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if answer.status.is_client_error() || answer.status.is_server_error() {
         output::remark(format!("countersign: the answer is {}", answer.status));
         if answer.status == StatusCode::UNAUTHORIZED && options.dialect.is_none() {
-            output::remark(why_unauthorized(&answer, refused_login.as_ref()));
+            let server = actor.server();
+            output::remark(why_unauthorized(&answer, refused_login.as_ref(), server));
         }
         if lacks_scope(&answer) {
             let resource = resource.map_or_else(String::new, |name| format!(" --resource {name}"));
@@ -218,8 +219,8 @@ impl Options {
     }
 }
 
-/// Advice for an answer by which the client is not authenticated.
-fn why_unauthorized(answer: &Response, refused_login: Option<&Refusal>) -> String {
+/// Advice for an answer by which the client is not authenticated. The tokens are of `server`.
+fn why_unauthorized(answer: &Response, refused_login: Option<&Refusal>, server: &str) -> String {
     if let Some(login) = refused_login {
         return format!("  the token is refused, and the login for another one too: {login}");
     }
@@ -229,6 +230,24 @@ fn why_unauthorized(answer: &Response, refused_login: Option<&Refusal>) -> Strin
         return "  the API asks for a nonce and gives none: the proxy in front of it does not pass the \
                 header DPoP-Nonce on"
             .to_owned();
+    }
+    if challenges(answer, "insufficient_user_authentication") {
+        return match challenge_parameter(answer, "acr_values") {
+            Some(class) if class == AuthenticationClass::PhishingResistant.name() => format!(
+                "  this resource wants a login with a passkey, which only a browser has: sign in at \
+                 {server} and do it there"
+            ),
+            Some(class) => {
+                format!(
+                    "  this resource wants a login of the class {class}, which is not known here"
+                )
+            }
+            None => {
+                "  this resource wants a more recent login than the one that was just made: the \
+                     clocks of the API and of the server may be apart"
+                    .to_owned()
+            }
+        };
     }
     "  `countersign login` tells whether the server still takes the key".to_owned()
 }
@@ -243,6 +262,15 @@ fn challenges(answer: &Response, error: &str) -> bool {
     let error = format!("error=\"{error}\"");
     let fields = answer.headers.get_all(WWW_AUTHENTICATE);
     fields.iter().any(|field| field.to_str().is_ok_and(|field| field.contains(&error)))
+}
+
+/// The text of a parameter of a challenge, where it is quoted.
+fn challenge_parameter<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
+    let start = format!("{name}=\"");
+    answer.headers.get_all(WWW_AUTHENTICATE).iter().find_map(|field| {
+        let (_, rest) = field.to_str().ok()?.split_once(&start)?;
+        rest.split_once('"').map(|(value, _)| value)
+    })
 }
 
 /// Methods are case-sensitive, but everybody who writes "get" means `GET`.
@@ -296,9 +324,26 @@ mod tests {
         let challenge = r#"DPoP algs="ES256", error="use_dpop_nonce""#.parse().unwrap();
         let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, challenge)]);
         let mut answer = Response { status: StatusCode::UNAUTHORIZED, headers, body: Vec::new() };
-        assert!(why_unauthorized(&answer, None).contains("does not pass the header DPoP-Nonce on"));
+        let advice = |answer: &Response| why_unauthorized(answer, None, "https://auth.example");
+        assert!(advice(&answer).contains("does not pass the header DPoP-Nonce on"));
         answer.headers.insert(wire::header::DPOP_NONCE, HeaderValue::from_static("n"));
-        assert!(why_unauthorized(&answer, None).contains("countersign login"));
+        assert!(advice(&answer).contains("countersign login"));
+    }
+
+    #[test]
+    fn a_login_that_is_wanted_is_called_by_what_one_can_do() {
+        let advice = |parameters: &str| {
+            let challenge =
+                format!("DPoP error=\"insufficient_user_authentication\", {parameters}");
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, challenge.parse().unwrap())]);
+            let answer = Response { status: StatusCode::UNAUTHORIZED, headers, body: Vec::new() };
+            why_unauthorized(&answer, None, "https://auth.example")
+        };
+        let passkey = advice(r#"acr_values="phr", max_age="300""#);
+        assert!(passkey.contains("a login with a passkey"), "{passkey}");
+        assert!(passkey.contains("sign in at https://auth.example"), "{passkey}");
+        assert!(advice(r#"acr_values="gold""#).contains("of the class gold"));
+        assert!(advice(r#"max_age="0""#).contains("a more recent login"));
     }
 
     #[test]

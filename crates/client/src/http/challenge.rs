@@ -9,6 +9,8 @@ use http::header::WWW_AUTHENTICATE;
 pub(super) struct Challenge {
     pub(super) error: Option<String>,
     pub(super) description: Option<String>,
+    /// `acr_values`: the classes of logins, any of which the resource accepts (RFC 9470 §3).
+    pub(super) acr_values: Option<String>,
 }
 
 /// The first `DPoP` challenge, whether it is alone in its field or among others.
@@ -36,6 +38,7 @@ fn parse(field: &str) -> Option<Challenge> {
             match name.trim().to_ascii_lowercase().as_str() {
                 "error" => challenge.error = value,
                 "error_description" => challenge.description = value,
+                "acr_values" => challenge.acr_values = value,
                 _ => {}
             }
         }

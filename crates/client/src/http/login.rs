@@ -182,7 +182,7 @@ impl Login {
     }
 
     /// Sends the message that `build` makes with the token and a proof for it. If the token is
-    /// refused, sends one more with the token of a new login.
+    /// refused, or its login is too long ago, sends one more with the token of a new login.
     pub(super) async fn exchange(
         &self,
         target: &Target,
@@ -191,13 +191,13 @@ impl Login {
     ) -> Result<Response, ClientError> {
         let token = self.token();
         let response = self.exchange_with(&token, target, limit, &build).await?;
-        if !Refusal::refuses_token(&response) {
+        if !Refusal::wants_new_login(&response) {
             self.current().is_new = false;
             return Ok(response);
         }
         let Some(token) = self.another_token(&token).await else { return Ok(response) };
         let response = self.exchange_with(&token, target, limit, &build).await?;
-        if !Refusal::refuses_token(&response) {
+        if !Refusal::wants_new_login(&response) {
             self.current().is_new = false;
         }
         Ok(response)

@@ -64,12 +64,17 @@ impl Refusal {
             || matches!(code.as_deref(), Some("use_dpop_nonce" | "nonce-required"))
     }
 
-    /// Whether the token is no longer valid (`invalid_token`, RFC 6750 §3.1), so that a new one
-    /// might help.
-    pub(super) fn refuses_token(response: &Response) -> bool {
-        response.status == StatusCode::UNAUTHORIZED
-            && dpop_challenge(&response.headers)
-                .is_some_and(|challenge| challenge.error.as_deref() == Some("invalid_token"))
+    /// Whether a new login might help, which is like the one before: the token is no longer valid
+    /// (`invalid_token`, RFC 6750 §3.1), or its login is too long ago (RFC 9470 §3). Where the
+    /// resource wants a login of some class, another one like it would not help.
+    pub(super) fn wants_new_login(response: &Response) -> bool {
+        let challenge = dpop_challenge(&response.headers).unwrap_or_default();
+        let wants_it = match challenge.error.as_deref() {
+            Some("invalid_token") => true,
+            Some("insufficient_user_authentication") => challenge.acr_values.is_none(),
+            _ => false,
+        };
+        response.status == StatusCode::UNAUTHORIZED && wants_it
     }
 }
 

@@ -1,6 +1,6 @@
 //! Gets another token in place of a refused one. Tokens are refused when they have expired or were
-//! revoked, when the server's signing key was withdrawn, or when its database was restored from a
-//! backup.
+//! revoked, when the server's signing key was withdrawn, when its database was restored from a backup,
+//! or by a resource that wants a more recent login.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 

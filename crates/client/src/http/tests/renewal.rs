@@ -212,3 +212,38 @@ async fn only_a_refused_token_is_replaced() {
         assert_eq!(paths(&server), ["/x"]);
     }
 }
+
+/// What a guard says that requires a login of some kind (RFC 9470 §3).
+fn insufficient(parameters: &str) -> Answer {
+    let challenge = format!("DPoP error=\"insufficient_user_authentication\", {parameters}");
+    problem(401, "insufficient-login", "This needs another login.")
+        .with("www-authenticate", &challenge)
+}
+
+#[tokio::test]
+async fn a_login_that_is_too_long_ago_is_done_again() {
+    let server = authority(|asked| {
+        let is_new = asked.header("authorization") == Some("DPoP new.1");
+        match asked.path.as_str() {
+            TOKEN_ENDPOINT => answer_json(
+                200,
+                &json!({ "access_token": "new.1", "token_type": "DPoP", "expires_in": 60 }),
+            ),
+            _ if is_new => Answer(200, Vec::new(), String::new()),
+            _ => insufficient("max_age=\"300\""),
+        }
+    });
+    let login = renewable(&server).await;
+    assert_eq!(send(&login, &server).await, StatusCode::OK);
+    assert_eq!(paths(&server), ["/x", TOKEN_ENDPOINT, "/x"]);
+}
+
+#[tokio::test]
+async fn a_login_of_another_class_is_not_tried_with_a_key() {
+    for parameters in ["acr_values=\"phr\"", "acr_values=\"phr\", max_age=\"300\""] {
+        let server = authority(move |_| insufficient(parameters));
+        let login = renewable(&server).await;
+        assert_eq!(send(&login, &server).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(paths(&server), ["/x"]);
+    }
+}

@@ -283,6 +283,9 @@ async function logIn({ key, session }) {
  * @property {boolean} [confirm] the server will want the passkey for it: ask at once
  */
 
+const STEP_UP = "/v1/passkeys/options/step-up";
+const REPEATED = ["invalid_token"];
+
 /**
  * A request as the account that is signed in. Returns the JSON of the answer, or null.
  * @param {string} method
@@ -293,8 +296,10 @@ async function logIn({ key, session }) {
 export async function call(method, path, request = {}) {
   let here = await freshSession();
   const confirm = async () => (await confirmation(method, path, request)).assertion;
-  let assertion = request.confirm && here.session.hasPasskey ? await confirm() : undefined;
-  const mayRepeat = new Set(["invalid_token", "passkey", "fresh-login"]);
+  let assertion =
+    request.confirm && here.session.hasPasskey ? await confirm().catch(noneLeft) : undefined;
+  // What a passkey is asked with must not itself ask for a passkey.
+  const mayRepeat = new Set(path === STEP_UP ? REPEATED : [...REPEATED, "passkey", "fresh-login"]);
   for (;;) {
     const headers = { ...request.headers, ...(assertion && { "Passkey-Assertion": assertion }) };
     try {
@@ -312,6 +317,17 @@ export async function call(method, path, request = {}) {
 }
 
 /**
+ * An account whose last passkey is gone needs something else, as the answer to the request will say.
+ * @param {unknown} error
+ */
+async function noneLeft(error) {
+  const problem = asProblem(error);
+  if (problem.kind !== "step-up-needed") throw problem;
+  await note({ hasPasskey: false });
+  return undefined;
+}
+
+/**
  * The passkey's word for one request, for the header `Passkey-Assertion`.
  * @param {string} method
  * @param {string} path
@@ -320,7 +336,7 @@ export async function call(method, path, request = {}) {
 export async function confirmation(method, path, { json, prf }) {
   const body_sha256 = json === undefined ? null : await sha256Hex(JSON.stringify(json));
   const operation = { method, path: path.replace(/\?.*/, ""), body_sha256 };
-  const options = await call("POST", "/v1/passkeys/options/step-up", { json: { operation } });
+  const options = await call("POST", STEP_UP, { json: { operation } });
   const answer = await getPasskey(options, { prf });
   if (answer.userHandle) await note({ userHandle: answer.userHandle });
   return { assertion: base64urlOfText(JSON.stringify(answer.json)), prf: answer.prf };

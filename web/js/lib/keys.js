@@ -60,10 +60,9 @@ export async function loadKeys(here) {
  * @param {Keys} keys
  */
 export function isProbablyOldSelf(key, { mine }) {
-  const sameBrowser =
-    key.kind === "browser" && key.user_agent === navigator.userAgent.slice(0, 200);
-  const isOlder = mine !== undefined && key.created_at <= mine.created_at;
-  return sameBrowser && isOlder && key.thumbprint !== mine?.thumbprint;
+  if (!mine || key.thumbprint === mine.thumbprint || key.kind !== "browser") return false;
+  const isSame = key.user_agent === navigator.userAgent.slice(0, 200);
+  return isSame && (key.last_used_at ?? key.created_at) <= mine.created_at;
 }
 
 /**

@@ -10,7 +10,7 @@ import { ask, h, showFieldError, showStatus } from "./ui.js";
 
 /** Makes a passkey and adds it; the server may want another one to confirm that. */
 export async function addPasskey() {
-  const options = await call("POST", "/v1/passkeys/options/add", { json: {} });
+  const options = await call("POST", "/v1/passkeys/options/add");
   showStatus(t("passkey.making"));
   const { json: passkey } = await createPasskey(options);
   showStatus(t("passkey.confirming"));

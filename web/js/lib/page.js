@@ -11,7 +11,7 @@ import {
   signOut,
 } from "./api.js";
 import { t } from "./i18n.js";
-import { ask, busy, byId, fill, h, notice, showProblem } from "./ui.js";
+import { ask, busy, byId, fill, h, notice, showProblem, showStatus } from "./ui.js";
 
 /** @import { BrowserKey } from "./jose.js" */
 /** @import { Session } from "./store.js" */
@@ -73,6 +73,7 @@ function start(url, run) {
       showFailure(error);
     } finally {
       byId("main").removeAttribute("aria-busy");
+      for (const waiting of document.querySelectorAll(".loading")) waiting.remove();
     }
   };
   programs.set(url, program);
@@ -163,6 +164,7 @@ export async function goTo(path) {
  */
 async function exchangePage(path, push) {
   const next = await parsedPage(path);
+  showStatus("");
   if (push) history.pushState(null, "", path);
   document.title = next.title;
   for (const id of ["nav", "main"]) {

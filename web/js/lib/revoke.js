@@ -1,6 +1,6 @@
 // Taking a key away, and then what it had let in: a thief of the key may have added others.
 
-import { call, forget } from "./api.js";
+import { asProblem, call, forget } from "./api.js";
 import { t, tn } from "./i18n.js";
 import { history, origin } from "./keys.js";
 import { goTo, leaveAccount } from "./page.js";
@@ -49,11 +49,12 @@ async function revokeOne(key) {
 }
 
 /**
- * Offers to revoke keys, each of them ticked already or not.
+ * Offers to revoke keys.
  * @param {Key[]} keys
  * @param {Here} here
+ * @param {boolean} suspected whether they are ticked already, but for the key of this browser
  */
-export async function offerToRevoke(keys, here) {
+export async function offerToRevoke(keys, here, suspected) {
   if (keys.length === 0) return;
   const choices = keys.map((key) => {
     const isMine = key.thumbprint === here.key.thumbprint;
@@ -95,11 +96,12 @@ async function tellPasswordManager(key, { session }) {
   if (key.kind !== "passkey" || !session.userHandle) return;
   // The options for any confirmation list the passkeys that are left.
   const operation = { method: "DELETE", path: `/v1/keys/${key.thumbprint}`, body_sha256: null };
-  try {
-    const options = await call("POST", "/v1/passkeys/options/step-up", { json: { operation } });
-    const ids = (options.allowCredentials ?? []).map((/** @type {{ id: string }} */ { id }) => id);
-    await keepPasskeys(options.rpId, session.userHandle, ids);
-  } catch {
-    // The password manager goes on offering it; the server refuses it.
-  }
+  const none = { rpId: location.hostname, allowCredentials: [] };
+  const options = await call("POST", "/v1/passkeys/options/step-up", { json: { operation } }).catch(
+    (error) => (asProblem(error).kind === "step-up-needed" ? none : undefined),
+  );
+  // Without an answer the password manager goes on offering it, and the server refuses it.
+  if (!options) return;
+  const ids = options.allowCredentials.map((/** @type {{ id: string }} */ { id }) => id);
+  await keepPasskeys(options.rpId, session.userHandle, ids);
 }

@@ -133,6 +133,7 @@ export function showFieldError(field, text) {
  */
 export async function busy(button, action, failed = showProblem) {
   if (button.hasAttribute("aria-busy")) return;
+  clearMessages();
   button.setAttribute("aria-busy", "true");
   button.setAttribute("aria-disabled", "true");
   try {

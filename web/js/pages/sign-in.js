@@ -98,6 +98,11 @@ async function offerPasskeys() {
     }
   }
 
+  /** A browser that offers nothing is no problem: there is the button. */
+  const reportAutofill = (/** @type {unknown} */ error) => {
+    if (asProblem(error).kind !== "passkey-not-confirmed") showProblem(error);
+  };
+
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     busy(go, async () => {
@@ -111,7 +116,7 @@ async function offerPasskeys() {
         const missed = asProblem(error).kind === "passkey-not-confirmed";
         showProblem(error, byId("problem"), missed && h("p", null, t("sign-in.not-found")));
         waiting = new AbortController();
-        waitForAutofill().catch(showProblem);
+        waitForAutofill().catch(reportAutofill);
       }
     });
   });
@@ -128,5 +133,5 @@ async function offerPasskeys() {
     const text = h("p", null, t("memory-only.why"));
     fill(byId("hints"), notice("warning", t("memory-only"), text));
   }
-  waitForAutofill().catch(showProblem);
+  waitForAutofill().catch(reportAutofill);
 }

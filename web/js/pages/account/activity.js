@@ -182,7 +182,7 @@ function isolateButton(here, keys, group, again) {
     const { key } = group;
     const done = key && (await revoke(key, here));
     if (!done) return;
-    await offerToRevoke(done.added, here);
+    await offerToRevoke(done.added, here, true);
     await again();
     await showDeeds(group);
   };

@@ -86,7 +86,7 @@ function item(here, keys, key) {
     const done = await revoke(key, here);
     if (!done) return;
     await again();
-    await offerToRevoke(done.added, here);
+    await offerToRevoke(done.added, here, false);
     if (done.added.length > 0) await again();
   };
   return h(

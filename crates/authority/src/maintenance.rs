@@ -28,7 +28,7 @@ use crate::{
 /// administrator's change takes to reach a running server.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
-/// How many accounts are looked at in one transaction.
+/// How many accounts, or credentials, are looked at in one transaction.
 const EXPIRE_BATCH: u32 = 200;
 /// How often what the store has put off is done, and revocations that the store could not take are
 /// tried again: the longest time for which they are in memory alone.
@@ -231,6 +231,7 @@ impl Maintenance {
         let ended = core.forgets_up_to();
         tokens.revoked.forget_ended(ended);
         self.expire_accounts(ended, now).await?;
+        self.expire_credentials(ended, now).await?;
         let pruned = ports.store.prune(ended, &policy.retention).await?;
         if pruned > 0 {
             tracing::debug!(pruned, "forgot what is over");
@@ -251,6 +252,18 @@ impl Maintenance {
                 tracing::info!(removed, "accounts that nobody had ever used were removed");
             }
             if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Revokes credentials that have `ended` by themselves, in batches likewise.
+    async fn expire_credentials(&self, ended: UnixTime, now: UnixTime) -> Result<(), StoreError> {
+        let Authority { core, tokens, .. } = &*self.authority;
+        loop {
+            let expired = core.ports.store.expire_credentials(ended, EXPIRE_BATCH, now).await?;
+            tokens.note_revoked(&expired);
+            if expired.is_empty() {
                 return Ok(());
             }
         }

@@ -8,7 +8,7 @@ pub mod standing;
 
 use std::sync::Arc;
 
-use countersign_protocol::tokens::session::SessionSealer;
+use countersign_protocol::{keys::Thumbprint, tokens::session::SessionSealer};
 
 use self::{
     latest_feed::RevocationFeed,
@@ -36,5 +36,15 @@ impl Tokens {
         revoked.add(core.ports.store.revoked_tokens(ended, READ).await?);
         let feed = RevocationFeed::new(core.ports.clock.monotonic());
         Ok(Self { core, revoked, feed, sessions })
+    }
+
+    /// These credentials were revoked in the store: nothing in memory says otherwise from now on.
+    pub(crate) fn note_revoked(&self, keys: &[Thumbprint]) {
+        for key in keys {
+            self.core.credentials.forget(key);
+        }
+        if !keys.is_empty() {
+            self.feed.forget();
+        }
     }
 }

@@ -36,6 +36,7 @@ mod place;
 mod pruning;
 mod restore;
 mod revocations;
+mod room_for_browsers;
 mod rows;
 mod schema;
 mod server_keys;

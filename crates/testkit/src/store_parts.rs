@@ -114,7 +114,7 @@ delegate! { BrowserStore to browsers {
 
 delegate! { CredentialStore to credentials {
     fn add_credential(credential: &Credential, limits: KeyLimits, event: AuditEvent)
-        -> ((), AddCredentialError);
+        -> (Vec<Thumbprint>, AddCredentialError);
     fn credential(thumbprint: &Thumbprint) -> (Option<(Credential, Account)>, StoreError);
     fn is_taken(thumbprint: &Thumbprint) -> (bool, StoreError);
     fn live_credentials(id: AccountId) -> (Option<(Account, Vec<Credential>)>, StoreError);

@@ -22,7 +22,8 @@ use crate::{
     model::{
         account::{Account, AccountName, AccountStatus, Fingerprint, Username},
         audit::{AuditFilter, EventKind, RecordedEvent},
-        credential::{Credential, InvalidLabel, Label},
+        credential::{Credential, InvalidLabel, Label, Remember},
+        user_agent::UserAgent,
     },
     ports::{
         AddCredentialError, KeyLimits, RecordLoginError, RenameCredentialError,
@@ -35,6 +36,18 @@ use crate::{
 pub struct AddKey {
     public_key: PublicKey,
     label: Label,
+    /// Set for the key of a browser.
+    remember: Option<Remember>,
+    user_agent: Option<UserAgent>,
+}
+
+/// A browser that adds its own key.
+#[derive(Clone, Copy, Debug)]
+pub struct AddedBrowser<'a> {
+    /// For how long it is to be remembered.
+    pub remember: Remember,
+    /// What it says about itself.
+    pub user_agent: Option<&'a [u8]>,
 }
 
 impl KeyOperation for AddKey {
@@ -200,7 +213,8 @@ impl Accounts {
         Ok(self.core.ports.store.events(&filter, limit).await?)
     }
 
-    /// The addition of a key as it was presented, with a name for it.
+    /// The addition of a key as it was presented, with a name for it; `browser` if a browser adds its
+    /// own.
     ///
     /// # Errors
     /// When the key or the name is not acceptable.
@@ -208,13 +222,21 @@ impl Accounts {
         &self,
         presented: PresentedKey<'_>,
         label: Option<&str>,
+        browser: Option<AddedBrowser<'_>>,
     ) -> Result<AddKey, AddKeyError> {
         let public_key = presented.parse(&self.core.policy.keys)?;
-        let label = match label {
-            Some(label) => label.parse()?,
-            None => Label::of_kind(&public_key),
+        let user_agent = browser.and_then(|browser| browser.user_agent).and_then(UserAgent::of);
+        let label = match (label, browser) {
+            (Some(label), _) => label.parse()?,
+            (None, Some(_)) => Label::of_browser(user_agent.as_ref()),
+            (None, None) => Label::of_kind(&public_key),
         };
-        Ok(AddKey { public_key, label })
+        Ok(AddKey {
+            public_key,
+            label,
+            remember: browser.map(|browser| browser.remember),
+            user_agent,
+        })
     }
 
     /// Adds a key to the account. The new key proves itself.
@@ -227,7 +249,7 @@ impl Accounts {
         new_key_proof: NewKeyProof<'_>,
     ) -> Result<Credential, AddKeyError> {
         let now = change.at;
-        let AddKey { public_key, label } = change.operation.clone();
+        let AddKey { public_key, label, remember, user_agent } = change.operation.clone();
         let presented = PresentedDpop {
             fields: &[new_key_proof.text.as_bytes()],
             method: new_key_proof.method,
@@ -246,10 +268,15 @@ impl Accounts {
         if signer.thumbprint() != public_key.thumbprint() {
             return Err(ProofError::from(DpopError::OtherKey).into());
         }
-        let credential = Credential {
+        let mut credential = Credential {
             added_by: change.author.credential,
             ..Credential::new(account_id, public_key, label, now)
         };
+        if let Some(remember) = remember {
+            credential =
+                Credential { user_agent, last_address: Some(change.address), ..credential }
+                    .in_browser(remember, self.core.policy.browser_lives);
+        }
         let event = change.event(EventKind::KeyAdded, credential.thumbprint(), None);
         let owner = ReplayOwner::account(account_id, Some(change.address.into()));
         self.core.spend_proof(proof, owner, now).await?;
@@ -261,9 +288,10 @@ impl Accounts {
             revoked: self.core.policy.max_revoked_keys_per_account,
             password_token_of: change.author.token_issued_at,
         };
-        self.core.ports.store.add_credential(&credential, limits, event).await?;
+        let added = self.core.ports.store.add_credential(&credential, limits, event).await;
         self.core.credentials.forget(&credential.thumbprint());
         self.core.credentials.forget_keys_of(account_id);
+        self.tokens.note_revoked(&added?);
         Ok(credential)
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct CredentialCache {
     names: Cache<String, AccountId>,
     /// The keys that were live when they were read.
     keys: Cache<AccountId, Arc<[Thumbprint]>>,
+    /// Thumbprints that are no credential of anybody, and never were.
+    strangers: Cache<Thumbprint, ()>,
     /// Counts changes. A value that was read from the store before a change is not cached after it.
     changes: Mutex<u64>,
 }
@@ -72,6 +74,7 @@ impl CredentialCache {
             known: Cache::new(capacity),
             names: Cache::new(capacity),
             keys: Cache::new(capacity),
+            strangers: Cache::new(capacity),
             changes: Mutex::new(0),
         }
     }
@@ -95,6 +98,31 @@ impl CredentialCache {
             self.known.insert(*thumbprint, Arc::clone(&known));
         }
         Ok(Some(known))
+    }
+
+    /// Whether the key of that thumbprint is, or was, a credential that may not act at `now`. A key that
+    /// never was one may.
+    pub(crate) async fn is_shut_out(
+        &self,
+        thumbprint: &Thumbprint,
+        store: &dyn CredentialStore,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        if self.strangers.get(thumbprint).is_some() {
+            return Ok(false);
+        }
+        let changes_before = *self.changes.lock();
+        if let Some(known) = self.get(thumbprint, store).await? {
+            return Ok(!known.credential.is_live(now));
+        }
+        if store.is_taken(thumbprint).await? {
+            return Ok(true);
+        }
+        let changes = self.changes.lock();
+        if *changes == changes_before {
+            self.strangers.insert(*thumbprint, ());
+        }
+        Ok(false)
     }
 
     /// The key of that thumbprint, if the credential is in memory: parsed, and no more than that.
@@ -188,11 +216,12 @@ impl CredentialCache {
         self.keys.remove(&id);
     }
 
-    /// Forgets one credential, which has changed.
+    /// Forgets one credential, which is new or has changed.
     pub(crate) fn forget(&self, thumbprint: &Thumbprint) {
         let mut changes = self.changes.lock();
         *changes += 1;
         self.known.remove(thumbprint);
+        self.strangers.remove(thumbprint);
     }
 
     /// Forgets all: anything may have changed.
@@ -202,6 +231,7 @@ impl CredentialCache {
         self.known.clear();
         self.names.clear();
         self.keys.clear();
+        self.strangers.clear();
     }
 }
 

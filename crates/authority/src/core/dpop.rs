@@ -1,6 +1,6 @@
 //! DPoP proofs that a client presents to the authority itself, where no access token exists yet.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use countersign_protocol::{
     UnixTime, Unspent,
@@ -13,7 +13,11 @@ use countersign_protocol::{
 };
 use thiserror::Error;
 
-use crate::{core::Core, ports::ReplayError};
+use crate::{
+    core::{Core, credential_cache::KnownCredential},
+    model::credential_kind::{Act, NotForThisKind},
+    ports::ReplayError,
+};
 
 /// The proof of a request, nothing in it trusted.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,22 @@ impl Core {
         known.is_narrowed().then(|| known.algorithms())
     }
 
+    /// The credential whose key signed a proof, if the key is one. A session key is none.
+    ///
+    /// # Errors
+    /// When it is of a kind that signs no proofs, or the store cannot tell.
+    pub(crate) async fn prover(
+        &self,
+        key: &Thumbprint,
+    ) -> Result<Option<Arc<KnownCredential>>, ProofError> {
+        let known = self.credentials.get(key, &*self.ports.store).await;
+        let known = known.map_err(|error| ProofError::Unavailable(error.to_string().into()))?;
+        if let Some(known) = &known {
+            known.credential.kind.check(Act::ProveRequests)?;
+        }
+        Ok(known)
+    }
+
     /// Records a verified proof as used, counted against the share of `owner`, and opens it.
     pub(crate) async fn spend_proof(
         &self,
@@ -102,6 +122,9 @@ pub enum ProofError {
     /// It does not verify.
     #[error(transparent)]
     Invalid(#[from] DpopError),
+    /// It is by a credential of a kind that signs none.
+    #[error(transparent)]
+    Kind(#[from] NotForThisKind),
     /// It was used before.
     #[error("the proof was used before")]
     Replayed,

@@ -155,16 +155,19 @@ impl JwksServer {
         let proof = proof.transpose()?;
         self.core.ensure_signing_keys(now).await?;
         let (account, password_hash) = self.check_password(&request, now).await?;
-        let key = match proof {
+        let binding = match proof {
             Some((proof, key)) => {
                 let owner = ReplayOwner::account(account.id, Some(request.address.into()));
+                let key = key.thumbprint();
+                let prover = self.core.prover(&key).await?;
                 self.core.spend_proof(proof, owner, now).await?;
-                Some(key.thumbprint())
+                let ends_at = prover.and_then(|known| known.credential.expires_at());
+                Some(Binding::to(key).until(ends_at))
             }
             None => None,
         };
         let mut event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account.id);
-        event.thumbprint = key;
+        event.thumbprint = binding.map(|binding| binding.bound_to);
         let event = event.from(request.address).detail("password");
         let (account_id, address) = (account.id, request.address);
         let login = PasswordLogin { account_id, password_hash, address, event };
@@ -175,7 +178,7 @@ impl JwksServer {
         // Bound, its credential is the key that it is bound to: the account logged in with no other.
         let with = SignedWith::PasswordTokenKey { expired: request.expired };
         let who = (&account, AuthenticationContext::by_password(now));
-        let issuance = Issuance::at_home(who, key.map(Binding::to), with, &self.core);
+        let issuance = Issuance::at_home(who, binding, with, &self.core);
         Ok(self.tokens.issue(issuance, now)?)
     }
 

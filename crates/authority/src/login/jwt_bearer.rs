@@ -117,10 +117,12 @@ impl Login {
             client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
         }
         self.record_login(assertion, &signer, request, now).await?;
+        let expiry = signer.credential.expiry.after_login(now, self.core.policy.browser_lives);
+        let binding = Binding { credential, bound_to: key.thumbprint(), ends_at: expiry.at() };
         let issuance = Issuance {
             account: &signer.account,
             login: AuthenticationContext::by_key(now),
-            binding: Some(Binding { credential, bound_to: key.thumbprint() }),
+            binding: Some(binding),
             audience,
             scopes,
             is_named: false,

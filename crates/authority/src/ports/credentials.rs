@@ -15,7 +15,8 @@ use crate::model::{
 /// Credentials and logins.
 #[async_trait]
 pub trait CredentialStore: Send + Sync {
-    /// Adds a key to an account that has fewer live keys of its kind than `limits` say.
+    /// Adds a key to an account that has fewer live keys of its kind than `limits` say. A browser takes
+    /// the place of those that were used longest ago, which are revoked and returned.
     ///
     /// The key that adds it must still be a live key of the account. If no key adds it, a password
     /// does, and the account must have no live key. The new key was proven, so accounts that only
@@ -25,7 +26,7 @@ pub trait CredentialStore: Send + Sync {
         credential: &Credential,
         limits: KeyLimits,
         event: AuditEvent,
-    ) -> Result<(), AddCredentialError>;
+    ) -> Result<Vec<Thumbprint>, AddCredentialError>;
 
     /// The key of that thumbprint, live or revoked, and the account that has proven it. Of a key
     /// that was revoked long since there may be no more than [`Self::is_taken`] says.

@@ -40,12 +40,19 @@ pub(crate) struct Binding {
     pub(crate) credential: Thumbprint,
     /// The key that proves possession: that key, or one that it vouched for.
     pub(crate) bound_to: Thumbprint,
+    /// When the first of them ends by itself. The token ends with it.
+    pub(crate) ends_at: Option<UnixTime>,
 }
 
 impl Binding {
-    /// To the key that has logged in itself.
+    /// To the key that has logged in itself, which does not end by itself.
     pub(crate) const fn to(key: Thumbprint) -> Self {
-        Self { credential: key, bound_to: key }
+        Self { credential: key, bound_to: key, ends_at: None }
+    }
+
+    /// The same, if the first of its keys ends at `ends_at`.
+    pub(crate) const fn until(self, ends_at: Option<UnixTime>) -> Self {
+        Self { ends_at, ..self }
     }
 }
 
@@ -106,6 +113,12 @@ impl Tokens {
         now: UnixTime,
     ) -> Result<Grant, SigningKeyError> {
         let (signer, begins, expires_at) = self.signer(issuance.signed_with, now)?;
+        let mut expires_in = self.core.policy.tokens.lifetime;
+        let mut expires_at = expires_at;
+        if let Some(end) = issuance.binding.and_then(|binding| binding.ends_at) {
+            expires_at = expires_at.min(end);
+            expires_in = expires_in.min(end.since(now));
+        }
         let account = issuance.account;
         let life = Life { issued_at: self.issue_time(account.id, begins), expires_at };
         let actor = Actor {
@@ -118,7 +131,7 @@ impl Tokens {
             Some(binding) => self.access_token(issuance, binding, life, &signer, now)?,
             None => (self.unbound_token(account, life, &signer, now)?, issuance.scopes),
         };
-        Ok(Grant { access_token, expires_in: self.core.policy.tokens.lifetime, scopes, actor })
+        Ok(Grant { access_token, expires_in, scopes, actor })
     }
 
     /// The key that signs at `now`, and between which moments what it signs is good.
@@ -148,7 +161,7 @@ impl Tokens {
     fn access_token(
         &self,
         issuance: Issuance<'_>,
-        Binding { credential, bound_to }: Binding,
+        Binding { credential, bound_to, .. }: Binding,
         Life { issued_at, expires_at }: Life,
         signer: &Signer,
         now: UnixTime,

@@ -120,7 +120,7 @@ impl LoggedIn {
 impl Tokens {
     /// The account and credential behind a verified token, if the token is still good at `now`: neither
     /// the token nor the credential was revoked since, the credential has not expired, and the account
-    /// was not disabled.
+    /// was not disabled. Where the key that it is bound to is another credential, that one counts too.
     ///
     /// A token whose credential is not in the store was issued for a password and is bound to a key
     /// of no account. Then the account alone decides, and when its password is replaced, all
@@ -141,7 +141,9 @@ impl Tokens {
         if let Some(known) =
             self.core.credentials.get(&claims.credential, &*self.core.ports.store).await?
         {
-            let is_good = known.is_live(now) && known.account.id == claims.account_id;
+            let is_good = known.is_live(now)
+                && known.account.id == claims.account_id
+                && !self.prover_is_shut_out(claims, now).await?;
             return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
         }
         if self.core.ports.store.is_taken(&claims.credential).await? {
@@ -149,6 +151,21 @@ impl Tokens {
         }
         let active = self.active_account(claims.account_id).await?;
         Ok(active.map(|account| LoggedIn::WithPassword(Box::new(account))))
+    }
+
+    /// Whether the key that the token is bound to is not the one that logged in, but a credential
+    /// itself that may not act any more: such as a browser that was remembered when somebody signed in
+    /// from it with a passkey.
+    async fn prover_is_shut_out(
+        &self,
+        claims: &AccessTokenClaims,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        if claims.bound_to == claims.credential {
+            return Ok(false);
+        }
+        let store = &*self.core.ports.store;
+        self.core.credentials.is_shut_out(&claims.bound_to, store, now).await
     }
 
     /// Whether a token that is bound to no key, and that verified, is still good: neither it has

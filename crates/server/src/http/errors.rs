@@ -47,7 +47,9 @@ impl From<ProofError> for Problem {
     fn from(error: ProofError) -> Self {
         let kind = match &error {
             ProofError::Invalid(DpopError::Nonce) => ProblemType::NonceRequired,
-            ProofError::Invalid(_) | ProofError::Replayed => ProblemType::InvalidProof,
+            ProofError::Invalid(_) | ProofError::Kind(_) | ProofError::Replayed => {
+                ProblemType::InvalidProof
+            }
             ProofError::ShareUsedUp(_) => {
                 return Self::new(ProblemType::RateLimited)
                     .detail(error.to_string())
@@ -231,7 +233,9 @@ impl From<LoginError> for OAuthError {
                 return Self::invalid_client(ClientScheme::Bearer).description(error.to_string());
             }
             LoginError::Binding
-            | LoginError::Proof(ProofError::Invalid(_) | ProofError::Replayed)
+            | LoginError::Proof(
+                ProofError::Invalid(_) | ProofError::Kind(_) | ProofError::Replayed,
+            )
             | LoginError::SessionKey => {
                 if error.wants_nonce() {
                     "use_dpop_nonce"

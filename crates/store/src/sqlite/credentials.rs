@@ -6,6 +6,7 @@ use countersign_authority::{
         account::{Account, AccountName},
         audit::AuditEvent,
         credential::{Credential, Label},
+        credential_kind::CredentialKind,
     },
     ports::{
         AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
@@ -24,6 +25,7 @@ use super::{
     },
     logins::{log_in, note_login, signer},
     revocations,
+    room_for_browsers::make_room,
     rows::{
         self, accounts,
         credentials::{COLUMN_COUNT, COLUMNS, IS_LIVE, is_taken, read},
@@ -38,7 +40,7 @@ impl CredentialStore for SqliteStore {
         credential: &Credential,
         limits: KeyLimits,
         event: AuditEvent,
-    ) -> Result<(), AddCredentialError> {
+    ) -> Result<Vec<Thumbprint>, AddCredentialError> {
         let credential = credential.clone();
         self.write(move |connection| {
             let user_id = accounts::user_id(connection, credential.account_id)?
@@ -54,16 +56,23 @@ impl CredentialStore for SqliteStore {
                 None => check_password_token(connection, credential.account_id, limits)?,
                 Some(_) => {}
             }
-            if count_live(connection, user_id, credential.kind, now)? >= limits.live {
-                return Err(AddCredentialError::LimitReached);
-            }
             if count_revoked(connection, user_id)? >= limits.revoked {
                 return Err(AddCredentialError::TooManyRevoked { limit: limits.revoked });
             }
+            let revoked = match credential.kind {
+                CredentialKind::Browser => {
+                    make_room(connection, user_id, &credential, limits.live)?
+                }
+                kind if count_live(connection, user_id, kind, now)? >= limits.live => {
+                    return Err(AddCredentialError::LimitReached);
+                }
+                CredentialKind::Key | CredentialKind::Passkey => Vec::new(),
+            };
             if !claims::insert_proven(connection, user_id, &credential, event.at)? {
                 return Err(AddCredentialError::KeyTaken);
             }
-            Ok(audit::record(connection, &event)?)
+            audit::record(connection, &event)?;
+            Ok(revoked)
         })
         .await
     }

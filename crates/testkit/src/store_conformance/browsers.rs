@@ -306,7 +306,9 @@ pub async fn each_kind_of_credential_has_a_limit_of_its_own(backend: &impl Backe
     assert!(is_full(add(21, CredentialKind::Key, 2).await));
     add(30, CredentialKind::Passkey, 1).await.unwrap();
     assert!(is_full(add(31, CredentialKind::Passkey, 1).await));
-    assert!(is_full(add(40, CredentialKind::Browser, 3).await));
+    let revoked = add(40, CredentialKind::Browser, 3).await.unwrap();
+    assert_eq!(revoked, [thumbprint(10)], "a browser makes room for a browser");
+    assert_eq!(live(&stores, &alice, NOW).await.len(), 1 + 3 + 2);
 }
 
 /// The owner may end a visit also where nothing else is left; but a visit is not what may be left.

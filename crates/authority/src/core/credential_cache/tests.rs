@@ -92,7 +92,7 @@ impl CredentialStore for Store {
         _: &Credential,
         _: KeyLimits,
         _: AuditEvent,
-    ) -> Result<(), AddCredentialError> {
+    ) -> Result<Vec<Thumbprint>, AddCredentialError> {
         unreachable!("the cache only reads")
     }
 

@@ -8,7 +8,10 @@ use axum::{
 use countersign_authority::{
     accounts::registration::{PresentedKey, Registration},
     core::dpop::PresentedDpop,
-    model::{account::AccountName, credential::InvalidRemember},
+    model::{
+        account::AccountName,
+        credential::{InvalidRemember, Remember},
+    },
 };
 use countersign_protocol::wire;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -76,10 +79,6 @@ pub(crate) async fn register(
 ) -> Result<impl IntoResponse, Problem> {
     let uri =
         app.authority.core.policy().origin.join(wire::path::ACCOUNTS).map_err(Problem::internal)?;
-    let remember = body.remember.as_deref().map(str::parse).transpose();
-    let remember = remember.map_err(|error: InvalidRemember| {
-        Problem::new(ProblemType::InvalidRequest).detail(error.to_string())
-    })?;
     let registered = app
         .authority
         .accounts
@@ -93,7 +92,7 @@ pub(crate) async fn register(
                 method: Method::POST.as_str(),
                 uri: &uri,
             },
-            remember,
+            remember: remembered(body.remember.as_deref())?,
             address: client.0,
             user_agent: user_agent(&headers),
         })
@@ -107,6 +106,13 @@ pub(crate) async fn register(
             thumbprint: registered.thumbprint.to_string(),
         }),
     ))
+}
+
+/// A `remember` member.
+pub(super) fn remembered(text: Option<&str>) -> Result<Option<Remember>, Problem> {
+    text.map(str::parse).transpose().map_err(|error: InvalidRemember| {
+        Problem::new(ProblemType::InvalidRequest).detail(error.to_string())
+    })
 }
 
 /// A `public_key` member: an object is a JWK, a string is anything else.

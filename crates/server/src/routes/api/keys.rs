@@ -8,7 +8,7 @@ use axum::{
 };
 use countersign_authority::{
     accounts::{
-        own_keys::{NewKeyProof, RenameKey, RevokeKey},
+        own_keys::{AddedBrowser, NewKeyProof, RenameKey, RevokeKey},
         step_up::SignedRequest,
     },
     model::credential::{Credential, InvalidLabel},
@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::accounts::presented_key;
+use super::accounts::{presented_key, remembered};
 use crate::{
     http::{
         address::ClientAddress,
-        body::{RawBody, SignedJson},
+        body::{RawBody, SignedJson, user_agent},
         problem::{Problem, ProblemType},
     },
     state::App,
@@ -72,6 +72,8 @@ pub(crate) struct AddKeyBody {
     public_key: Value,
     /// A name for the key, such as the device.
     label: Option<String>,
+    /// For the key of a browser, as for registration: `browser` or `visit`.
+    remember: Option<String>,
     /// A DPoP proof by the new key, for this method and URL, whose claim `sub` is the username or the
     /// id of the account: the new key proves itself, for this account.
     new_key_proof: String,
@@ -124,7 +126,7 @@ pub(crate) async fn list_keys(
     request_body = AddKeyBody,
     responses(
         (status = 201, body = KeyBody),
-        (status = 400, description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label) or nonce-required"),
+        (status = 400, description = "invalid-json, invalid-key, invalid-proof, invalid-request (the label or remember) or nonce-required"),
         (status = 403, description = "step-up-needed"),
         (status = 409, description = "key-taken or key-limit"),
     )
@@ -133,12 +135,16 @@ pub(crate) async fn add_key(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
     Extension(client): Extension<ClientAddress>,
+    headers: HeaderMap,
     SignedJson { value: body, bytes }: SignedJson<AddKeyBody>,
 ) -> Result<(StatusCode, Json<KeyBody>), Problem> {
-    let key = app
-        .authority
-        .accounts
-        .key_to_add(presented_key(&body.public_key)?, body.label.as_deref())?;
+    let browser = remembered(body.remember.as_deref())?
+        .map(|remember| AddedBrowser { remember, user_agent: user_agent(&headers) });
+    let key = app.authority.accounts.key_to_add(
+        presented_key(&body.public_key)?,
+        body.label.as_deref(),
+        browser,
+    )?;
     let request = SignedRequest {
         principal: &principal,
         body: &bytes,

@@ -1,10 +1,7 @@
 //! Logins from a browser by another key than its own.
 
 use countersign_authority::{
-    model::{
-        audit::{AuditEvent, EventKind},
-        credential_kind::CredentialKind,
-    },
+    model::credential_kind::CredentialKind,
     ports::{BrowserError, NewBrowser, Renewal, SignIn, SignInError, SignedIn},
 };
 use countersign_protocol::{UnixTime, keys::Thumbprint};
@@ -13,8 +10,9 @@ use rusqlite::Connection;
 use crate::sqlite::{
     audit, claims,
     error::DbError,
-    live_keys::{count_live, count_revoked, revoke, shorten},
+    live_keys::count_revoked,
     logins::{log_in, renew},
+    room_for_browsers::make_room,
     rows::{
         self, Columns,
         credentials::{IS_LIVE, address_bytes, is_taken},
@@ -60,7 +58,7 @@ fn remember_browser(
     if count_revoked(connection, user_id)? >= limits.revoked {
         return Err(BrowserError::TooManyRevoked { limit: limits.revoked }.into());
     }
-    let revoked = make_room(connection, user_id, browser, now)?;
+    let revoked = make_room(connection, user_id, credential, limits.live)?;
     if !claims::insert_proven(connection, user_id, credential, now)? {
         return Err(BrowserError::KeyTaken.into());
     }
@@ -97,36 +95,4 @@ fn remember_again(
         SET last_used_at = ?, last_address = coalesce(?, last_address) WHERE thumbprint = ?";
     let address = credential.last_address.map(address_bytes);
     rows::execute(connection, update, (millis(now), address, thumbprint.as_bytes())).map(drop)
-}
-
-/// Revokes the browsers of the account that were used longest ago, until there is room for another.
-fn make_room(
-    connection: &Connection,
-    user_id: i64,
-    NewBrowser { credential, limits, .. }: &NewBrowser,
-    now: UnixTime,
-) -> Result<Vec<Thumbprint>, DbError> {
-    let live = count_live(connection, user_id, CredentialKind::Browser, now)?;
-    let surplus = (live + 1).saturating_sub(limits.live);
-    let oldest = format!(
-        "SELECT c.thumbprint FROM credentials AS c WHERE {IS_LIVE} AND c.user_id = ?2
-            AND c.kind = ?3 ORDER BY coalesce(c.last_used_at, c.created_at), c.rowid LIMIT ?4"
-    );
-    let limit = i64::try_from(surplus).unwrap_or(i64::MAX);
-    let values = (millis(now), user_id, CredentialKind::Browser.name(), limit);
-    let oldest = rows::all(connection, &oldest, values, |row| {
-        Ok(Thumbprint::from_bytes(Columns::new(row, "credentials", 0).bytes("thumbprint")?))
-    })?;
-    for thumbprint in &oldest {
-        revoke(connection, user_id, thumbprint, now)?;
-        let event = AuditEvent::new(now, EventKind::KeyRevoked).account(credential.account_id);
-        let detail = format!(
-            "another browser signed in, and of {} that may be remembered this one was used longest ago",
-            limits.live
-        );
-        let event = AuditEvent { address: credential.last_address, ..event };
-        audit::record(connection, &event.key(*thumbprint).detail(detail))?;
-    }
-    shorten(connection, user_id)?;
-    Ok(oldest)
 }

@@ -106,7 +106,8 @@ async fn step_up<O: KeyOperation>(
 async fn add_key(world: &World, id: AccountId, number: u64) -> Result<bool, StepUpError> {
     let (key, uri) = (ed25519(number), uri("/v1/keys"));
     let jwk = key.public_key().to_jwk();
-    let operation = world.authority.accounts.key_to_add(PresentedKey::Jwk(&jwk), None).unwrap();
+    let operation =
+        world.authority.accounts.key_to_add(PresentedKey::Jwk(&jwk), None, None).unwrap();
     let change = step_up(world, (id, BODY), operation).await?;
     let text = &world.new_key_proof(&key, &uri, id);
     let proof = NewKeyProof { text, method: "POST", uri: &uri };

@@ -2,6 +2,7 @@
 
 mod account_jwks;
 mod accounts;
+mod browsers;
 mod enrolment;
 mod events;
 mod keys;

@@ -7,6 +7,7 @@ mod audit;
 mod dialects;
 mod forward_auth;
 mod http_semantics;
+mod kinds;
 mod limits;
 mod oauth;
 mod ops;

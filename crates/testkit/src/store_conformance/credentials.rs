@@ -386,7 +386,7 @@ fn added_by_first(account: &NewAccount, public_key: PublicKey) -> Credential {
 
 async fn add(stores: &Stores, credential: &Credential) -> Result<(), AddCredentialError> {
     let event = samples::event(EventKind::KeyAdded).account(credential.account_id);
-    stores.add_credential(credential, samples::KEY_LIMITS, event).await
+    stores.add_credential(credential, samples::KEY_LIMITS, event).await.map(drop)
 }
 
 const fn live(live: usize) -> KeyLimits {

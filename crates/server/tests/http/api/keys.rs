@@ -43,10 +43,14 @@ async fn keys_are_listed_with_their_times_oldest_first() {
         "label": "Ed25519 key",
         "key_type": "Ed25519",
         "public_key": key.jwk(),
+        "kind": "key",
         "added_by": null,
         "created_at": registered_at,
         "last_used_at": registered_at,
         "revoked_at": null,
+        "expires_at": null,
+        "user_agent": null,
+        "last_address": "192.0.2.1",
         "current": true,
     });
     assert_eq!(keys[0], expected_first);

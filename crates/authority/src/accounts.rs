@@ -3,6 +3,7 @@
 pub mod administration;
 pub(crate) mod enrolment;
 pub mod own_keys;
+pub mod own_records;
 pub mod recovery;
 pub mod registration;
 pub mod registration_error;

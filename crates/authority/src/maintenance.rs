@@ -121,7 +121,9 @@ impl Maintenance {
         let mut uses = self.authority.core.key_uses.take();
         while !uses.is_empty() {
             let batch = uses.split_off(uses.len().saturating_sub(USES_BATCH));
-            self.append(batch).await;
+            let count = count_of(&batch);
+            let written = self.authority.core.ports.store.note_uses(batch).await;
+            self.report_lost(count, written);
         }
     }
 
@@ -129,8 +131,13 @@ impl Maintenance {
         if events.is_empty() {
             return;
         }
-        let count = events.iter().map(AuditEvent::times).sum();
-        if let Err(error) = self.authority.core.ports.store.append(events).await {
+        let count = count_of(&events);
+        let written = self.authority.core.ports.store.append(events).await;
+        self.report_lost(count, written);
+    }
+
+    fn report_lost(&self, count: u64, written: Result<(), StoreError>) {
+        if let Err(error) = written {
             self.authority.core.pending_events.lost(count);
             tracing::error!(%error, count, "audit events were lost");
         }
@@ -268,6 +275,10 @@ impl Maintenance {
             }
         }
     }
+}
+
+fn count_of(events: &[AuditEvent]) -> u64 {
+    events.iter().map(AuditEvent::times).sum()
 }
 
 fn report(task: &'static str, result: Result<(), SigningKeyError>) {

@@ -13,3 +13,12 @@ ALTER TABLE credentials ADD COLUMN last_address BLOB;
 
 CREATE INDEX credentials_by_expiry ON credentials(expires_at)
     WHERE expires_at IS NOT NULL AND revoked_at IS NULL;
+
+-- The client networks that a key was used from before the present one, the latest few. A key that stays
+-- in one network has no row.
+CREATE TABLE key_places(
+    thumbprint BLOB NOT NULL REFERENCES credentials(thumbprint) ON DELETE CASCADE,
+    network TEXT NOT NULL,
+    left_at INTEGER NOT NULL,
+    PRIMARY KEY (thumbprint, network)
+) STRICT, WITHOUT ROWID;

@@ -33,6 +33,7 @@ mod open_error;
 mod options;
 mod passwords;
 mod place;
+mod places;
 mod pruning;
 mod restore;
 mod revocations;

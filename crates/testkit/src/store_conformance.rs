@@ -25,6 +25,7 @@ pub mod credentials;
 pub mod invitations;
 pub mod logins;
 pub mod passwords;
+pub mod places;
 pub mod pruning;
 pub mod revocations;
 pub mod signing_keys;
@@ -50,6 +51,7 @@ macro_rules! store_conformance {
             }
             audit {
                 an_event_comes_back_as_it_was
+                among_the_newest_events_of_an_account_alone
                 changes_and_logins_are_never_told_together
                 events_are_filtered_by_every_condition
                 events_are_read_newest_first_in_pages
@@ -90,6 +92,13 @@ macro_rules! store_conformance {
                 the_limit_of_keys_holds_when_many_are_added_at_once
                 the_limit_of_revoked_keys_holds
                 without_a_key_that_adds_it_one_of_many_is_the_first
+            }
+            places {
+                a_key_that_comes_back_to_a_place_is_no_news
+                a_new_place_is_told_once_and_the_first_is_none
+                neighbours_in_one_network_are_one_place
+                only_the_latest_places_of_a_key_are_remembered
+                uses_without_a_login_count_too
             }
             invitations {
                 a_failed_registration_does_not_use_up_the_invitation

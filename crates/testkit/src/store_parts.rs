@@ -124,6 +124,7 @@ delegate! { CredentialStore to credentials {
     fn rename_credential(id: AccountId, key: &Thumbprint, label: &Label, event: AuditEvent)
         -> (Credential, RenameCredentialError);
     fn note_use(id: AccountId, key: &Thumbprint, now: UnixTime) -> ((), StoreError);
+    fn note_uses(uses: Vec<AuditEvent>) -> ((), StoreError);
     fn record_login(login: LoginRecord) -> (SpentReceipt, RecordLoginError);
     fn spend_assertion(assertion: ReplayEntry) -> (SpentReceipt, RecordLoginError);
 } }

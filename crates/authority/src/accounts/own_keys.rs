@@ -1,7 +1,7 @@
 //! An account's own keys: list, add, rename, revoke.
 
 use countersign_protocol::{
-    CoveredTarget, Principal, ProofKind, Unspent,
+    Principal, Unspent,
     keys::{KeyError, PublicKey, Thumbprint},
     proofs::{
         dpop::{DpopError, NonceRule, SubjectError},
@@ -21,7 +21,7 @@ use crate::{
     core::dpop::{PresentedDpop, ProofError},
     model::{
         account::{Account, AccountName, AccountStatus, Fingerprint, Username},
-        audit::{AuditFilter, EventKind, RecordedEvent},
+        audit::EventKind,
         credential::{Credential, InvalidLabel, Label, Remember},
         user_agent::UserAgent,
     },
@@ -113,42 +113,7 @@ impl KeyOperation for RevokeKey {
     }
 }
 
-/// Why an account is not shown its own keys or events.
-#[derive(Debug, Error)]
-pub enum OwnRecordsError {
-    /// The self-signed JWT is for any server.
-    #[error("the JWT works at any server: sign one with aud, this server alone")]
-    NoAudience,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Refuses a JWT that names no server. Its client signed it for an API, perhaps, which received it and
-/// brings it here. With a hash of the body it covers neither method nor URL, so that would be another
-/// request than the one that was signed.
-fn check_made_for_server(principal: &Principal) -> Result<(), OwnRecordsError> {
-    match (principal.proof, principal.covers.target) {
-        (ProofKind::SelfSigned, CoveredTarget::Anywhere) => Err(OwnRecordsError::NoAudience),
-        (ProofKind::SelfSigned, CoveredTarget::Server | CoveredTarget::Request)
-        | (ProofKind::Dpop | ProofKind::SignedMessage | ProofKind::Bearer, _) => Ok(()),
-    }
-}
-
 impl Accounts {
-    /// The keys of the principal's account: the live ones, and those that were revoked last, oldest
-    /// first.
-    ///
-    /// # Errors
-    /// When the proof was not made for this server, or the store fails.
-    pub async fn own_keys(
-        &self,
-        principal: &Principal,
-    ) -> Result<Vec<Credential>, OwnRecordsError> {
-        check_made_for_server(principal)?;
-        Ok(self.core.ports.store.credentials_of(principal.account_id).await?)
-    }
-
     /// The name of the principal's account.
     ///
     /// # Errors
@@ -195,22 +160,6 @@ impl Accounts {
         live.sort_by_key(|known| known.credential.created_at);
         let keys = live.iter().map(|known| known.credential.public_key.clone()).collect();
         Ok(Some((account, keys)))
-    }
-
-    /// The principal's own audit trail, newest first, before the event `before`.
-    ///
-    /// # Errors
-    /// When the proof was not made for this server, or the store fails.
-    pub async fn own_events(
-        &self,
-        principal: &Principal,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<Vec<RecordedEvent>, OwnRecordsError> {
-        check_made_for_server(principal)?;
-        let account_id = Some(principal.account_id);
-        let filter = AuditFilter { account_id, before, ..AuditFilter::default() };
-        Ok(self.core.ports.store.events(&filter, limit).await?)
     }
 
     /// The addition of a key as it was presented, with a name for it; `browser` if a browser adds its

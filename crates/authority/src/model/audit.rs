@@ -236,6 +236,8 @@ event_kinds! {
     KeyRevoked = "key.revoked",
     /// A key has signed requests: of one account, from one client network, within one day.
     KeyUsed = "key.used",
+    /// A key was used from a client network that it was not seen in before, nor for the first time.
+    KeyUsedFromNewPlace = "key.used-from-new-place",
     /// A login with a known key, or the right password, was refused.
     LoginRefused = "login.refused",
     /// An account logged in.
@@ -297,7 +299,7 @@ impl EventKind {
             | Self::SigningKeyCreated
             | Self::SigningKeyRemoved
             | Self::SigningKeyRotated => Budget::Changes,
-            Self::LoginSucceeded | Self::TokenRevoked => Budget::Logins,
+            Self::KeyUsedFromNewPlace | Self::LoginSucceeded | Self::TokenRevoked => Budget::Logins,
             Self::KeyUsed => Budget::Uses,
             Self::KeyChangeRefused
             | Self::LoginRefused
@@ -344,6 +346,9 @@ pub struct AuditFilter {
     pub until: Option<UnixTime>,
     /// Only those with a smaller number: the next page.
     pub before: Option<u64>,
+    /// Only those among the newest of the account: so many of its events are looked at, from `before`
+    /// on, so that the work for a filter that fits few of them has a bound. Needs `account_id`.
+    pub among_newest: Option<u32>,
     /// Not what the schedule of signing keys did by itself ([`EventKind::OF_SCHEDULE`]).
     pub without_schedule: bool,
 }

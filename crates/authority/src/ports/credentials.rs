@@ -81,6 +81,11 @@ pub trait CredentialStore: Send + Sync {
         now: UnixTime,
     ) -> Result<(), StoreError>;
 
+    /// Appends uses of keys to the trail, which say where each key was used. A key that is used from a
+    /// client network other than the last one, and was not there lately either, is an event of its
+    /// own; here and with every login.
+    async fn note_uses(&self, uses: Vec<AuditEvent>) -> Result<(), StoreError>;
+
     /// Records a login: the assertion as used (durably, so that no restart revives it), the times
     /// of last use, and the event. The credential must be live and its account active. It counts as
     /// a use, as in [`Self::note_use`].

@@ -68,6 +68,7 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         Some(name) => Some(administration.account(name).await.map_err(explain(name))?),
     };
     let filter = AuditFilter {
+        among_newest: None,
         account_id: account.map(|account| account.id),
         thumbprint: options.key,
         kind: options.event,

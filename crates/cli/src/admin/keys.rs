@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Subcommand;
 use countersign_authority::{
     accounts::administration::{AdminError, Administration},
-    model::{account::AccountName, credential::Credential},
+    model::{account::AccountName, credential::Credential, user_agent::UserAgent},
     ports::RevokeCredentialError,
 };
 use countersign_protocol::{UnixTime, keys::Thumbprint};
@@ -129,15 +129,30 @@ async fn revoke_added(
 }
 
 pub(super) fn print_table(keys: &[Credential]) -> anyhow::Result<()> {
-    let headings = ["THUMBPRINT", "LABEL", "TYPE", "CREATED", "ADDED BY", "LAST USED", "REVOKED"];
+    let headings = [
+        "THUMBPRINT",
+        "LABEL",
+        "KIND",
+        "TYPE",
+        "CREATED",
+        "ADDED BY",
+        "LAST USED",
+        "FROM",
+        "EXPIRES",
+        "REVOKED",
+    ];
     let to_row = |key: &Credential| {
         [
             key.thumbprint().to_string(),
             key.label.to_string(),
+            key.kind.name().to_owned(),
             key.public_key.key_type().name().to_owned(),
             to_rfc3339(key.created_at),
             key.added_by.map_or_else(|| table::NOTHING.to_owned(), |adder| adder.to_string()),
             time_text(key.last_used_at),
+            key.last_address
+                .map_or_else(|| table::NOTHING.to_owned(), |address| address.to_string()),
+            time_text(key.expires_at()),
             time_text(key.revoked_at),
         ]
     };
@@ -148,11 +163,15 @@ pub(super) fn to_json(key: &Credential) -> Value {
     json!({
         "thumbprint": key.thumbprint().to_string(),
         "label": key.label.as_str(),
+        "kind": key.kind.name(),
         "key_type": key.public_key.key_type().name(),
         "public_key": key.public_key.to_published_jwk(),
         "created_at": to_rfc3339(key.created_at),
         "added_by": key.added_by.map(|adder| adder.to_string()),
         "last_used_at": key.last_used_at.map(to_rfc3339),
+        "last_address": key.last_address.map(|address| address.to_string()),
+        "user_agent": key.user_agent.as_ref().map(UserAgent::as_str),
+        "expires_at": key.expires_at().map(to_rfc3339),
         "revoked_at": key.revoked_at.map(to_rfc3339),
     })
 }

@@ -185,25 +185,35 @@ fn to_json(key: &KeyInfo, current: Thumbprint) -> serde_json::Value {
         "created_at": key.created_at.as_secs(),
         "last_used_at": key.last_used_at.map(UnixTime::as_secs),
         "revoked_at": key.revoked_at.map(UnixTime::as_secs),
+        "kind": key.kind,
+        "expires_at": key.expires_at.map(UnixTime::as_secs),
+        "user_agent": key.user_agent,
+        "last_address": key.last_address,
         "current": key.thumbprint == current,
     })
 }
 
 fn to_table(keys: &[KeyInfo], current: Thumbprint) -> String {
     let head =
-        ["THUMBPRINT", "LABEL", "CREATED", "LAST LOGIN", "ADDED BY", "STATE"].map(str::to_owned);
+        ["THUMBPRINT", "LABEL", "KIND", "CREATED", "LAST LOGIN", "FROM", "ADDED BY", "STATE"]
+            .map(str::to_owned);
     let rows = keys.iter().map(|key| {
         let state = match key.revoked_at {
             Some(at) => format!("revoked {}", to_rfc3339(at)),
-            None if key.thumbprint == current => "live, this one".to_owned(),
-            None => "live".to_owned(),
+            None => {
+                let this = if key.thumbprint == current { ", this one" } else { "" };
+                let end = key.expires_at.map(|at| format!(", until {}", to_rfc3339(at)));
+                format!("live{this}{}", end.unwrap_or_default())
+            }
         };
         let last_used = key.last_used_at.map_or_else(|| "-".to_owned(), to_rfc3339);
         vec![
             key.thumbprint.to_string(),
             printable(&key.label),
+            printable(&key.kind),
             to_rfc3339(key.created_at),
             last_used,
+            key.last_address.map_or_else(|| "-".to_owned(), |address| address.to_string()),
             key.added_by.map_or_else(|| "-".to_owned(), |adder| adder.to_string()),
             state,
         ]

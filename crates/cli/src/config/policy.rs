@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use countersign_authority::model::{
+    credential::BrowserLives,
     key_life::KeySchedule,
     limits::{RateLimit, Retention, TurnLimits},
     names::{EmailNames, NamePolicy},
@@ -34,6 +35,9 @@ impl Settings {
             names: self.accounts.names()?,
             unused_account_lifetime: days(self.accounts.unused_days),
             max_keys_per_account: self.limits.keys_per_account,
+            max_browsers_per_account: self.limits.browsers_per_account,
+            max_passkeys_per_account: self.limits.passkeys_per_account,
+            browser_lives: self.accounts.browser_lives(),
             max_revoked_keys_per_account: self.limits.revoked_keys_per_account,
             keys: KeyPolicy { max_rsa_bits: self.limits.max_rsa_bits, ..KeyPolicy::default() },
             tokens: TokenPolicy {
@@ -83,6 +87,13 @@ impl Settings {
 }
 
 impl AccountSettings {
+    const fn browser_lives(&self) -> BrowserLives {
+        BrowserLives {
+            idle: days(self.browser_idle_days),
+            visit: Duration::from_hours(self.browser_visit_hours),
+        }
+    }
+
     fn names(&self) -> anyhow::Result<NamePolicy> {
         let email_names = self.email_names.parse::<EmailNames>().context("accounts.email_names")?;
         Ok(NamePolicy::new(self.reserved_names.iter().map(String::as_str), email_names))

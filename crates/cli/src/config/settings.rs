@@ -124,6 +124,10 @@ settings! {
         email_names: String = "invited".to_owned(),
         /// After how many days an unused account is removed that was made without an invitation.
         unused_days: u64 = 7 => 1..=36_500,
+        /// After how many days without a login a remembered browser is forgotten.
+        browser_idle_days: u64 = 90 => 1..=3650,
+        /// For how many hours a browser is remembered that registers or signs in for one visit.
+        browser_visit_hours: u64 = 12 => 1..=720,
     }
 
     /// Logs.
@@ -182,6 +186,10 @@ settings! {
     /// Sizes and numbers.
     struct LimitSettings {
         keys_per_account: usize = 16 => 1..=1000,
+        /// How many browsers of an account are remembered; another takes the place of the one that was
+        /// used longest ago.
+        browsers_per_account: usize = 16 => 1..=1000,
+        passkeys_per_account: usize = 16 => 1..=1000,
         /// How many keys an account may ever revoke; each is remembered for ever.
         revoked_keys_per_account: usize = 10_000 => 16..=1_000_000,
         /// The largest RSA key that may be registered and sign, in bits.

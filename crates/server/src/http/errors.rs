@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use countersign_authority::{
     accounts::{
-        own_keys::{AddKeyError, OwnRecordsError},
-        recovery::RecoveryError,
-        registration_error::RegistrationError,
-        step_up::StepUpError,
+        own_keys::AddKeyError, own_records::OwnRecordsError, recovery::RecoveryError,
+        registration_error::RegistrationError, step_up::StepUpError,
     },
     core::dpop::ProofError,
     login::{assertion::CallerError, jwt_bearer::LoginError},

@@ -121,18 +121,20 @@ fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
              WHERE c.thumbprint = e.thumbprint AND a.account_id = e.account_id),
             (SELECT c.label FROM claimed_keys c JOIN accounts a ON a.user_id = c.user_id
              WHERE c.thumbprint = e.thumbprint AND a.account_id = e.account_id))
-        FROM audit_events e"
+        FROM "
         .to_owned();
-    let mut values = Vec::new();
+    let (source, mut values) = source(filter);
+    select += source;
+    select += " AS e WHERE 1";
     for (condition, value) in conditions {
         if let Some(value) = value {
-            select += if values.is_empty() { " WHERE " } else { " AND " };
+            select += " AND ";
             select += condition;
             values.push(value);
         }
     }
     if filter.without_schedule {
-        select += if values.is_empty() { " WHERE " } else { " AND " };
+        select += " AND ";
         let kinds = kinds(EventKind::OF_SCHEDULE.into_iter());
         for part in ["NOT (kind IN (", &kinds, ") AND actor IS NULL)"] {
             select += part;
@@ -141,6 +143,18 @@ fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
     select += " ORDER BY id DESC LIMIT ?";
     values.push(Value::from(limit));
     (select, values)
+}
+
+/// The events that are looked at for `filter`.
+fn source(filter: &AuditFilter) -> (&'static str, Vec<Value>) {
+    let (Some(account_id), Some(newest)) = (filter.account_id, filter.among_newest) else {
+        return ("audit_events", Vec::new());
+    };
+    let newest_of_account = "(SELECT * FROM audit_events WHERE account_id = ? AND id < ?
+        ORDER BY id DESC LIMIT ?)";
+    let before = filter.before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
+    let account_id = Value::from(account_id.as_bytes().to_vec());
+    (newest_of_account, vec![account_id, Value::from(before), Value::from(newest)])
 }
 
 fn read(row: &Row<'_>) -> Result<RecordedEvent, DbError> {

@@ -24,7 +24,7 @@ use super::{
         count_live, count_revoked, has_lasting, has_live, is_live, is_visit, revoke, shorten,
     },
     logins::{log_in, note_login, signer},
-    revocations,
+    places, revocations,
     room_for_browsers::make_room,
     rows::{
         self, accounts,
@@ -198,6 +198,17 @@ impl CredentialStore for SqliteStore {
         self.write(move |connection| {
             if let Some(signer) = signer(connection, id, &thumbprint, now)? {
                 note_login(connection, &signer, None, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn note_uses(&self, uses: Vec<AuditEvent>) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            for event in &uses {
+                places::note(connection, event)?;
+                audit::record(connection, event)?;
             }
             Ok(())
         })

@@ -13,9 +13,10 @@ use super::{
     assertions::spend,
     audit, claims,
     error::DbError,
+    places::{self, Use},
     rows::{
         self, Columns, accounts,
-        credentials::{address_bytes, expiry_columns},
+        credentials::{address, address_bytes, expiry_columns},
         millis,
     },
 };
@@ -30,6 +31,14 @@ pub(super) fn log_in(
         .filter(|signer| signer.status == AccountStatus::Active)
         .ok_or(RecordLoginError::NotLive)?;
     let receipt = spend(connection, *assertion)?;
+    if let Some(address) = event.address {
+        let (account_id, thumbprint, at) = (*account_id, *thumbprint, event.at);
+        places::arrive(
+            connection,
+            Use { account_id, thumbprint, address, at },
+            signer.last_address,
+        )?;
+    }
     note_login(connection, &signer, event.address, event.at)?;
     if let Some(renewal) = renewal {
         renew(connection, thumbprint, renewal)?;
@@ -58,6 +67,7 @@ pub(super) struct Signer {
     pub(super) user_id: i64,
     /// The row of the key.
     row: i64,
+    last_address: Option<IpAddr>,
 }
 
 /// Finds the account's key if it is live, and everything else about it in one query. If the
@@ -69,7 +79,7 @@ pub(super) fn signer(
     thumbprint: &Thumbprint,
     now: UnixTime,
 ) -> Result<Option<Signer>, DbError> {
-    let select = "SELECT a.status, c.user_id, c.rowid
+    let select = "SELECT a.status, c.user_id, c.rowid, c.last_address
         FROM credentials AS c JOIN accounts AS a ON a.user_id = c.user_id
         WHERE c.thumbprint = ?2 AND a.account_id = ?3
             AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > ?1)";
@@ -78,7 +88,8 @@ pub(super) fn signer(
         rows::first(connection, select, values, |row| {
             let status = |name: String| rows::status(&name);
             let status = Columns::new(row, "accounts", 0).read("status", status)?;
-            Ok(Signer { status, user_id: row.get(1)?, row: row.get(2)? })
+            let last_address = row.get::<_, Option<[u8; 16]>>(3)?.map(address);
+            Ok(Signer { status, user_id: row.get(1)?, row: row.get(2)?, last_address })
         })
     };
     match find()? {

@@ -33,6 +33,33 @@ pub async fn an_event_comes_back_as_it_was(backend: &impl Backend) {
     assert_eq!(found, events);
 }
 
+/// A filter that looks at the newest events of an account alone finds nothing older, and nobody else's.
+pub async fn among_the_newest_events_of_an_account_alone(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let [alice, bob] = [1, 2].map(samples::account_id);
+    let [old, new] = [1, 2].map(|number| keys::ed25519_public(number).thumbprint());
+    let by = |account, key| samples::event(EventKind::LoginSucceeded).account(account).key(key);
+    let of_alice = [by(alice, old), by(alice, new), by(alice, new), by(alice, old)];
+    let of_bob = vec![by(bob, old); 5];
+    stores.append([of_alice.to_vec(), of_bob].concat()).await.unwrap();
+    let count = async |key, newest, before| {
+        let filter = AuditFilter {
+            account_id: Some(alice),
+            thumbprint: Some(key),
+            among_newest: Some(newest),
+            before,
+            ..AuditFilter::default()
+        };
+        let found = stores.events(&filter, 10).await.unwrap();
+        assert!(found.iter().all(|entry| entry.event.account_id == Some(alice)));
+        found.len()
+    };
+    assert_eq!((count(old, 4, None).await, count(old, 3, None).await), (2, 1));
+    assert_eq!((count(new, 4, None).await, count(new, 1, None).await), (2, 0));
+    let last = stores.trail().await[3].id;
+    assert_eq!((count(old, 3, Some(last)).await, count(old, 2, Some(last)).await), (1, 0));
+}
+
 /// The newest events come first; the smallest number of a page leads to the next one.
 pub async fn events_are_read_newest_first_in_pages(backend: &impl Backend) {
     let stores = backend.open().await;

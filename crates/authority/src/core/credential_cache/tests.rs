@@ -141,6 +141,10 @@ impl CredentialStore for Store {
         unreachable!("the cache only reads")
     }
 
+    async fn note_uses(&self, _: Vec<AuditEvent>) -> Result<(), StoreError> {
+        unreachable!("the cache only reads")
+    }
+
     async fn record_login(&self, _: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
         unreachable!("the cache only reads")
     }

@@ -4,8 +4,8 @@ use axum::{
     Extension, Json,
     extract::{Query, State, rejection::QueryRejection},
 };
-use countersign_authority::model::audit::RecordedEvent;
-use countersign_protocol::{Principal, wire};
+use countersign_authority::{accounts::own_records::OwnEvents, model::audit::RecordedEvent};
+use countersign_protocol::{Principal, UnixTime, keys::Thumbprint, wire};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,6 +23,10 @@ const DEFAULT_PAGE: u32 = 50;
 pub(crate) struct EventsQuery {
     /// Only events with a smaller number: the `next_before` of the page before.
     before: Option<u64>,
+    /// Only events about this key, by its thumbprint.
+    key: Option<String>,
+    /// Only events at this time or later. Seconds since 1970.
+    since: Option<u64>,
     /// How many, 1 to 200; 50 when left out.
     limit: Option<u32>,
 }
@@ -65,7 +69,7 @@ pub(crate) struct EventBody {
     last_at: Option<u64>,
 }
 
-/// Read one's own audit trail, newest first.
+/// Read one's own audit trail, newest first. With `key` or `since`, the newest 10 000 events are looked at.
 #[utoipa::path(
     get,
     path = wire::path::EVENTS,
@@ -89,7 +93,11 @@ pub(crate) async fn events(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(invalid(format!("limit is 1 to {MAX_PAGE}")));
     }
-    let events = app.authority.accounts.own_events(&principal, query.before, limit).await?;
+    let key = query.key.as_deref().map(str::parse::<Thumbprint>).transpose();
+    let key = key.map_err(|error| invalid(format!("key: {error}")))?;
+    let since = query.since.map(UnixTime::from_secs);
+    let which = OwnEvents { before: query.before, key, since };
+    let events = app.authority.accounts.own_events(&principal, which, limit).await?;
     let full = events.len() == limit as usize;
     let next_before = events.last().filter(|_| full).map(|last| last.id);
     Ok(Json(EventsBody { events: events.into_iter().map(to_body).collect(), next_before }))

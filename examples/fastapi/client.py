@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from countersign import Client, ClientFailed, Key
 
-issuer = os.environ.get("ISSUER", "http://127.0.0.1:8080")
+issuer = os.environ.get("ISSUER", "http://localhost:8080")
 api = os.environ.get("ORIGIN", "http://127.0.0.1:8000")
 
 

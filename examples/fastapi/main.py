@@ -10,7 +10,7 @@ from countersign import Guard, Principal
 from fastapi import Depends, FastAPI, Security
 
 guard = Guard(
-    issuer=os.environ.get("ISSUER", "http://127.0.0.1:8080"),
+    issuer=os.environ.get("ISSUER", "http://localhost:8080"),
     origin=os.environ.get("ORIGIN", "http://127.0.0.1:8000"),
     accept_self_signed=True,
     accept_signed_messages=True,

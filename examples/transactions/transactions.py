@@ -30,7 +30,7 @@ class Transaction(BaseModel):
 
 
 guard = Guard(
-    issuer=os.environ.get("ISSUER", "http://127.0.0.1:8080"),
+    issuer=os.environ.get("ISSUER", "http://localhost:8080"),
     origin=os.environ.get("ORIGIN", "http://127.0.0.1:8000"),
     accept_dpop=False,
     accept_self_signed=SelfSigned(

@@ -2,6 +2,7 @@
 
 mod form;
 mod layers;
+mod listen;
 mod memory;
 mod origins;
 mod policy;
@@ -14,7 +15,10 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-pub(crate) use self::settings::{LogFormat, LogSettings, Settings, parse_listen};
+pub(crate) use self::{
+    listen::Listen,
+    settings::{LogFormat, LogSettings, Settings},
+};
 
 /// The options that `serve` and `admin` share.
 #[derive(Args, Clone, Debug, Default)]

@@ -9,7 +9,11 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use tokio::sync::oneshot;
 
-use crate::{config::Settings, serve, startup::Allowed};
+use crate::{
+    config::{Listen, Settings},
+    serve,
+    startup::Allowed,
+};
 use stage::Stage;
 
 /// How long the server may take to start.
@@ -24,7 +28,7 @@ pub(crate) struct Options {}
 pub(crate) async fn run(_options: Options) -> anyhow::Result<()> {
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     let settings = Settings {
-        listen: ([127, 0, 0, 1], 0).into(),
+        listen: Listen::Address(([127, 0, 0, 1], 0).into()),
         data_dir: directory.path().join("data"),
         ..Settings::default()
     };

@@ -4,7 +4,7 @@
 //! as `serve`, so it needs no options if `serve` needs none.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use countersign_protocol::wire;
 use reqwest::{ClientBuilder, Response, StatusCode, redirect::Policy};
 
 use crate::{
-    config::{self, Location, Settings},
+    config::{self, Listen, Location, Settings},
     output,
 };
 
@@ -30,8 +30,8 @@ pub(crate) struct Options {
     location: Location,
 
     /// The address that the server listens on, if `serve` got it by this option
-    #[arg(long, value_name = "ADDR:PORT", value_parser = config::parse_listen)]
-    listen: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<Listen>,
 
     /// Ask at this URL instead, such as <https://auth.example.com>; no configuration is read then, and
     /// the server's certificate must be good
@@ -78,7 +78,8 @@ impl Options {
 }
 
 fn origin_of(settings: &Settings) -> anyhow::Result<String> {
-    let mut address = settings.listen;
+    // Where both loopback addresses are served, the IPv4 one is always among them.
+    let (mut address, _) = settings.listen.addresses();
     ensure!(
         address.port() != 0,
         "the server listens on a port that is free at its start (port 0): say where it is, with \
@@ -162,6 +163,7 @@ mod tests {
     #[test]
     fn the_server_is_asked_where_it_listens_on_this_machine() {
         for (listen, origin) in [
+            ("localhost:8080", "http://127.0.0.1:8080"),
             ("127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("0.0.0.0:80", "http://127.0.0.1:80"),
             ("[::]:8080", "http://[::1]:8080"),

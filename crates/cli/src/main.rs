@@ -9,6 +9,7 @@ mod demo;
 mod first_start;
 mod hardening;
 mod healthcheck;
+mod issuer;
 mod logging;
 mod master_key;
 mod notify;

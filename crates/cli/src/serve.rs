@@ -1,11 +1,11 @@
 //! `countersign serve`.
 
 mod announcement;
+mod listeners;
 mod signals;
 
 use std::{
     fs,
-    net::SocketAddr,
     panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,11 +17,11 @@ use anyhow::Context as _;
 use clap::Args;
 use countersign_authority::Maintenance;
 use countersign_server::{AccessLog, App, ServerTls, router};
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::runtime::Handle;
 
 use self::announcement::{Started, announce};
 use crate::{
-    config::{self, Location, Settings},
+    config::{self, Listen, Location, Settings},
     hardening, logging,
     notify::{self, State},
     output,
@@ -47,9 +47,10 @@ pub(crate) struct Options {
     #[arg(long)]
     accept_loss: bool,
 
-    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT", value_parser = config::parse_listen)]
-    listen: Option<SocketAddr>,
+    /// Where to listen: an IP address, or localhost for both loopback addresses; port 0 takes a free
+    /// one [default: localhost:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<Listen>,
 
     /// The origin by which clients know this server, such as <https://auth.example.com>
     /// [default: http://ADDR:PORT]
@@ -158,15 +159,11 @@ pub(crate) async fn serve(
         warn_of_readers(&files.key);
     }
     let tls = files.map(ServerTls::load).transpose()?.map(Arc::new);
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", settings.listen))?;
-    let address = listener.local_addr()?;
-    let origin = settings.origin(address)?;
-    let issuer = origin.origin().to_owned();
+    let (listeners, bound) = listeners::bind(settings.listen).await?;
+    let origin = settings.origin(bound)?;
     let limits = settings.connections(&origin)?;
-    let opened =
-        on_a_thread_of_its_own(|| startup::start(settings, allowed, || settings.policy(origin)))?;
+    let opened = on_a_thread_of_its_own(|| startup::start(settings, allowed, bound))?;
+    let issuer = opened.authority.core.policy().issuer().to_owned();
     let web_hash = transport.web.as_ref().map(|web| web.hash());
     let app = App::new(Arc::clone(&opened.authority), transport);
     let store_metrics = Arc::clone(&app.metrics);
@@ -177,12 +174,12 @@ pub(crate) async fn serve(
     let maintenance = || Maintenance::new(Arc::clone(&opened.authority));
     let Opened { master_key, is_new, .. } = &opened;
     let (master_key, is_new) = (master_key.clone(), *is_new);
-    started(Started { address, issuer, master_key, is_new, web_hash });
+    started(Started { bound, issuer, master_key, is_new, web_hash });
     let housekeeping = tokio::spawn(maintenance().run());
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
     let acceptor = tls.map(|tls| tls.acceptor());
     let router = router(&app);
-    let served = countersign_server::serve(listener, acceptor, router, &limits, &log, stop).await;
+    let served = countersign_server::serve(listeners, acceptor, router, &limits, &log, stop).await;
     housekeeping.abort();
     reloading.inspect(tokio::task::JoinHandle::abort);
     maintenance().finish().await;

@@ -5,18 +5,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use countersign_authority::{
     Authority,
-    model::{
-        audit::{AuditEvent, EventKind},
-        policy::Policy,
-    },
+    model::audit::{AuditEvent, EventKind},
 };
 use countersign_store::sqlite::{Memory, ServerLock, SqliteStore, create_private_dir};
 use countersign_system::SystemRandom;
 
 use crate::{
-    config::Settings,
+    config::{Listen, Settings},
     data_dir::{DataDir, Purpose, check_installation, open_accepting},
-    first_start,
+    first_start, issuer,
     master_key::{self, Source},
     ownership,
 };
@@ -41,13 +38,15 @@ pub(crate) struct Allowed {
     pub(crate) loss: bool,
 }
 
-/// Opens everything that a server needs.
+/// Opens everything that a server needs that listens on `bound`.
 pub(crate) async fn start(
     settings: &Settings,
     allowed: Allowed,
-    policy: impl FnOnce() -> anyhow::Result<Policy>,
+    bound: Listen,
 ) -> anyhow::Result<Opened> {
-    let policy = policy()?;
+    // Whatever is wrong with the settings is said before anything is made.
+    let derived = settings.origin(bound)?;
+    settings.policy(derived.clone())?;
     let lock = lock(settings).map_err(|error| ownership::explain(&settings.data_dir, error))?;
     let purpose = first_start::decide(settings, &lock, allowed.anew)?;
     let may_make_key = purpose == Purpose::FirstStart;
@@ -59,6 +58,9 @@ pub(crate) async fn start(
             .detail("the write-ahead log was missing".to_owned());
         ports.store.append(vec![event]).await?;
     }
+    let is_new = purpose == Purpose::FirstStart;
+    let origin = issuer::settle(settings, &store, derived, is_new).await?;
+    let policy = settings.policy(origin)?;
     let (vault, found) =
         master_key::open_vault(&settings.data_dir, keys, &*ports.store, master_key::IF_LOST)
             .await?;
@@ -66,7 +68,6 @@ pub(crate) async fn start(
     master_key::warn_if_weak(&found);
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);
     lock.remember(Memory::Installation(store.installation()))?;
-    let is_new = purpose == Purpose::FirstStart;
     Ok(Opened { authority, store, master_key: found.source, is_new, lock })
 }
 

@@ -4,6 +4,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{BufRead as _, BufReader},
+    net::{TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::Path,
     process::{Child, ChildStderr, Command, Output, Stdio},
@@ -150,7 +151,7 @@ fn a_start_whose_standard_error_is_full_goes_on() {
 #[test]
 fn an_address_to_listen_on_that_is_none_is_answered_with_examples() {
     let dir = tempfile::tempdir().unwrap();
-    for wrong in [":8080", "localhost:8080", "8080", "::1:80x"] {
+    for wrong in [":8080", "localhost", "box.lan:8080", "localhost:+80", "8080", "::1:80x"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command.args(["serve", "--listen", wrong, "--data-dir"]).arg(dir.path()).env_clear();
         let by_option = command.output().unwrap();
@@ -163,6 +164,25 @@ fn an_address_to_listen_on_that_is_none_is_answered_with_examples() {
             assert!(told.contains("127.0.0.1:8080") && told.contains(wrong), "{told}");
         }
     }
+}
+
+#[test]
+fn localhost_is_both_loopback_addresses() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(["serve", "--listen", "localhost:0", "--data-dir"]).arg(dir.path()).env_clear();
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut server = Server::spawn(command);
+    let said = server.says("listening on ");
+    let (_, rest) = said.split_once("listening on http://localhost:").unwrap();
+    let port: u16 = rest.split(',').next().unwrap().parse().unwrap();
+    assert!(server.says("try: ").ends_with(&format!("--server http://localhost:{port}\n")));
+    TcpStream::connect(("127.0.0.1", port)).unwrap();
+    if TcpListener::bind("[::1]:0").is_ok() {
+        TcpStream::connect(("::1", port)).unwrap();
+    }
+    let asked = healthcheck(&["--listen", &format!("localhost:{port}")]);
+    assert!(asked.status.success(), "{asked:?}");
 }
 
 #[test]

@@ -201,6 +201,7 @@ impl Refusal {
                 | DpopError::Method
                 | DpopError::RequestUri
                 | DpopError::NoKey
+                | DpopError::OtherName(_)
                 | DpopError::Several
                 | DpopError::Signature
                 | DpopError::TooOld

@@ -14,7 +14,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let guard = ResourceServer::new("http://127.0.0.1:8080", "http://127.0.0.1:8000")?.start()?;
+//!     let guard = ResourceServer::new("http://localhost:8080", "http://127.0.0.1:8000")?.start()?;
 //!     let app = Router::new()
 //!         .route("/items", get(whoami).layer(guard.layer()))
 //!         .route("/admin", get(whoami).layer(guard.layer().require_scopes("admin".parse()?)));

@@ -32,6 +32,7 @@ pub use self::{
         hosts::KnownHosts,
         limits::ConnectionLimits,
         listen::{ServeError, serve},
+        listeners::Listeners,
         tls::{ServerTls, TlsError, TlsFiles},
     },
     web_app::{ImportError, LanguageError, ShellError, WebFiles, WebFilesError},

@@ -23,6 +23,7 @@ mod files;
 mod installation;
 mod installation_id;
 mod invitations;
+mod issuer;
 mod job;
 mod live_keys;
 mod lock;

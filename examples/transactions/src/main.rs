@@ -47,7 +47,7 @@ struct Transaction {
 #[expect(clippy::print_stdout, reason = "says where it listens")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let setting = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
-    let issuer = setting("ISSUER", "http://127.0.0.1:8080");
+    let issuer = setting("ISSUER", "http://localhost:8080");
     let origin = setting("ORIGIN", "http://127.0.0.1:8000");
 
     let guard = ResourceServer::new(&issuer, &origin)?

@@ -9,8 +9,11 @@ use countersign_protocol::{proofs::target_uri::TargetUri, tokens::offered_sessio
 use countersign_system::{SystemClock, SystemRandom};
 use http::StatusCode;
 
-/// Where `countersign serve` listens by default.
-const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+/// By which name `countersign serve` goes by default.
+const DEFAULT_SERVER: &str = "http://localhost:8080";
+
+/// By which name it goes if it was installed before it went by the other one.
+const FORMER_DEFAULT: &str = "http://127.0.0.1:8080";
 
 const SERVER_VARIABLE: &str = "COUNTERSIGN_SERVER";
 
@@ -57,8 +60,25 @@ impl ServerOptions {
         };
         let transport =
             Transport::new(TransportOptions { extra_roots_pem, ..limits }).map_err(explain)?;
-        let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
-        Client::discover(server, transport, clock, random).await.map_err(explain)
+        let discover = |server: &str, transport| {
+            let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+            let server = server.to_owned();
+            async move { Client::discover(&server, transport, clock, random).await }
+        };
+        let found = discover(server, transport.clone()).await;
+        if let Err(ClientError::IssuerMismatch { found: issuer, .. }) = &found
+            && self.is_default(server)?
+            && issuer == FORMER_DEFAULT
+        {
+            return discover(FORMER_DEFAULT, transport).await.map_err(explain);
+        }
+        found.map_err(explain)
+    }
+
+    /// Whether nobody has said which server it shall be.
+    fn is_default(&self, server: &str) -> anyhow::Result<bool> {
+        let is_named = self.server.is_some() || server_variable()?.is_some();
+        Ok(!is_named && server == DEFAULT_SERVER)
     }
 }
 
@@ -140,7 +160,9 @@ pub(super) fn explain_api(
 
 fn advice(error: &ClientError) -> Option<String> {
     let advice = match error {
-        ClientError::IssuerMismatch { found, .. } => format!("try: --server {found:?}"),
+        ClientError::IssuerMismatch { found, .. } => format!(
+            "a server goes by one name, to which keys and tokens belong; try: --server {found:?}"
+        ),
         ClientError::Unreachable { reason, .. } if reason.contains("CaUsedAsEndEntity") => {
             "the server shows the certificate of a certificate authority (CA) as its own, as \
              `openssl req -x509` makes it unless told otherwise. Make it anew with -addext \

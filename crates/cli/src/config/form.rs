@@ -1,8 +1,10 @@
 //! How settings are written outside of the file, where everything is text.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use countersign_protocol::Scopes;
+
+use super::listen::Listen;
 
 /// How the text of a variable becomes a value.
 #[derive(Clone, Copy)]
@@ -56,7 +58,7 @@ written! {
     Flag: bool;
     List: Vec<String>;
     Number: u8, u32, u64, usize;
-    Text: PathBuf, Scopes, SocketAddr, String;
+    Text: Listen, PathBuf, Scopes, String;
 }
 
 impl<T: Setting> Setting for Option<T> {

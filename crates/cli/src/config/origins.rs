@@ -1,19 +1,18 @@
 //! By which origins the server and the APIs that it protects are known, and whether plain HTTP will do.
 
-use std::net::SocketAddr;
-
 use anyhow::{Context as _, bail, ensure};
 use countersign_client::check_address;
 use countersign_protocol::proofs::target_uri::TargetUri;
 
-use super::settings::Settings;
+use super::{listen::Listen, settings::Settings};
 
 impl Settings {
-    /// The origin that clients see, when the server really listens on `bound`.
-    pub(crate) fn origin(&self, bound: SocketAddr) -> anyhow::Result<TargetUri> {
+    /// The origin that clients see, when the server really listens on `bound`. A server whose database
+    /// knows its issuer already may go by another name: see `issuer.rs`.
+    pub(crate) fn origin(&self, bound: Listen) -> anyhow::Result<TargetUri> {
         let Some(issuer) = &self.issuer else {
             ensure!(
-                !bound.ip().is_unspecified(),
+                !matches!(bound, Listen::Address(address) if address.ip().is_unspecified()),
                 "listening on {bound}, clients could know this server by any name: \
                  say which with --issuer https://auth.example.com"
             );
@@ -37,7 +36,7 @@ impl Settings {
     /// Refuses to speak plain HTTP to a network, unless that was asked for.
     pub(crate) fn check_transport(&self) -> anyhow::Result<()> {
         let behind_proxy = !self.trusted_proxies.is_empty();
-        let exposed = !self.listen.ip().is_loopback() && self.tls.is_none();
+        let exposed = !self.listen.is_loopback() && self.tls.is_none();
         if exposed && !self.insecure_http && !behind_proxy {
             bail!(
                 "{} is reachable from the network, and without TLS everybody in between could read \

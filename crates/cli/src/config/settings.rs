@@ -1,6 +1,6 @@
 //! Every setting: its name, its type, its default and its bounds.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::ensure;
 use countersign_authority::model::{
@@ -8,9 +8,12 @@ use countersign_authority::model::{
     policy::{Limits, MutualPolicy},
 };
 use countersign_protocol::{Scopes, keys::KeyPolicy};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 
-use super::form::{Form, Kind, Setting};
+use super::{
+    form::{Form, Kind, Setting},
+    listen::Listen,
+};
 
 /// Declares sections of settings. A field is `name: type = default`, and `=> least..=most` where a number
 /// has bounds. Everything else follows from that: what the file may say, the variables, and the check.
@@ -56,9 +59,8 @@ macro_rules! settings {
 settings! {
     /// The whole configuration. Names are those of `countersign.toml`.
     struct Settings {
-        /// The address to listen on.
-        #[serde(deserialize_with = "listen")]
-        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+        /// Where to listen: an address, or `localhost`.
+        listen: Listen = Listen::Localhost(8080),
         /// The origin by which clients know the server.
         issuer: Option<String> = None,
         /// Where database and master key lie.
@@ -310,19 +312,4 @@ impl Settings {
         ensure!((512..=max).contains(&min), "dialects.min_rsa_bits is 512 to {max}, not {min}");
         Ok(())
     }
-}
-
-/// Reads an address to listen on: an IP address and a port. A name, or a port alone, would not say
-/// which addresses are meant and whether the network can reach them.
-pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        format!(
-            "{text:?} is not ADDR:PORT, an IP address and a port: 127.0.0.1:8080 for this machine \
-             alone, 0.0.0.0:8080 for every network, [::1]:8080 or [::]:8080 for IPv6"
-        )
-    })
-}
-
-fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    parse_listen(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }

@@ -53,7 +53,7 @@ impl Settings {
     /// The settings of the listener of the server at `issuer`.
     pub(crate) fn connections(&self, issuer: &TargetUri) -> anyhow::Result<ConnectionLimits> {
         let protected = self.protected_origins()?;
-        let hosts = self.listen.ip().is_loopback().then(|| {
+        let hosts = self.listen.is_loopback().then(|| {
             let origins = std::iter::once(issuer).chain(&protected);
             Arc::new(KnownHosts::new(origins, self.allowed_hosts.iter().map(String::as_str)))
         });

@@ -1,15 +1,19 @@
 //! What the start of a server says to the person who started it.
 
-use std::{net::SocketAddr, path::Path};
+use std::path::Path;
 
 use countersign_store::sqlite::Disk;
 
-use crate::{config::Settings, master_key::Source, output};
+use crate::{
+    config::{Listen, Settings},
+    master_key::Source,
+    output,
+};
 
 /// A server that has begun to listen.
 pub(crate) struct Started {
     /// Where it listens.
-    pub(crate) address: SocketAddr,
+    pub(crate) bound: Listen,
     /// Its issuer identifier.
     pub(crate) issuer: String,
     /// Where its master key came from.
@@ -62,9 +66,9 @@ fn beginning(data_dir: &Path, started: &Started) -> Vec<String> {
 }
 
 /// Where the server listens, and its issuer if that is different.
-fn whereabouts(settings: &Settings, Started { address, issuer, .. }: &Started) -> String {
+fn whereabouts(settings: &Settings, Started { bound, issuer, .. }: &Started) -> String {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
-    let listens = format!("{scheme}://{address}");
+    let listens = format!("{scheme}://{bound}");
     let called =
         if listens == *issuer { String::new() } else { format!(", clients call it {issuer}") };
     format!("listening on {listens}{called}, enrolment is {}", settings.enrolment)
@@ -107,20 +111,22 @@ fn first_step(enrolment: &str, issuer: &str) -> String {
 mod tests {
     use super::*;
 
-    fn started(address: &str, issuer: &str, master_key: Source, is_new: bool) -> Started {
-        let address = address.parse().unwrap();
-        Started { address, issuer: issuer.to_owned(), master_key, is_new, web_hash: None }
+    fn started(bound: &str, issuer: &str, master_key: Source, is_new: bool) -> Started {
+        let bound = bound.parse().unwrap();
+        Started { bound, issuer: issuer.to_owned(), master_key, is_new, web_hash: None }
     }
 
     #[test]
     fn the_start_says_where_it_listens_and_what_clients_call_it() {
         let settings = Settings::default();
         let key = || Source::File("k".into());
-        let alone = started("127.0.0.1:8080", "http://127.0.0.1:8080", key(), false);
-        assert_eq!(
-            whereabouts(&settings, &alone),
-            "listening on http://127.0.0.1:8080, enrolment is open"
-        );
+        for alone in ["localhost:8080", "127.0.0.1:8080"] {
+            let issuer = format!("http://{alone}");
+            assert_eq!(
+                whereabouts(&settings, &started(alone, &issuer, key(), false)),
+                format!("listening on {issuer}, enrolment is open")
+            );
+        }
         let behind = started("127.0.0.1:8080", "https://auth.example.com", key(), false);
         assert_eq!(
             whereabouts(&settings, &behind),

@@ -72,6 +72,7 @@ const fn of_proof(error: &DpopError) -> Option<AuditKind> {
         | DpopError::Absent
         | DpopError::Method
         | DpopError::OtherKey
+        | DpopError::OtherName(_)
         | DpopError::Signature
         | DpopError::Uri => Some(AuditKind::WrongHands),
         DpopError::Claim(_)

@@ -6,7 +6,7 @@ mod header;
 
 use std::{sync::Arc, time::Duration};
 
-pub use self::error::{DpopError, SubjectError};
+pub use self::error::{DpopError, OtherName, SubjectError};
 pub(super) use self::header::ProofHeader;
 pub use self::header::TYPE;
 
@@ -218,8 +218,17 @@ pub(super) fn sole_field<'a>(
 }
 
 fn check_uri(htu: &str, expected: &TargetUri) -> Result<(), DpopError> {
-    let same = htu == expected.as_str() || TargetUri::parse(htu).as_ref() == Ok(expected);
-    same.then_some(()).ok_or(DpopError::Uri)
+    if htu == expected.as_str() {
+        return Ok(());
+    }
+    match TargetUri::parse(htu) {
+        Ok(uri) if uri == *expected => Ok(()),
+        Ok(uri) if uri.differs_in_loopback_name(expected) => {
+            let (here, named) = (expected.origin().to_owned(), uri.origin().to_owned());
+            Err(DpopError::OtherName(Box::new(OtherName { here, named })))
+        }
+        Ok(_) | Err(_) => Err(DpopError::Uri),
+    }
 }
 
 fn check_time(

@@ -1,6 +1,6 @@
 //! The URI that a proof is for, normalised so that two spellings of one URI compare equal.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, net::IpAddr};
 
 use thiserror::Error;
 
@@ -76,10 +76,35 @@ impl TargetUri {
         &self.text[..self.path_at]
     }
 
+    /// Whether both are about one port of this machine under different names, such as `localhost` and
+    /// 127.0.0.1.
+    pub(crate) fn differs_in_loopback_name(&self, other: &Self) -> bool {
+        let ((own, own_host), (others, others_host)) = (self.host_apart(), other.host_apart());
+        own == others
+            && own_host != others_host
+            && [own_host, others_host].map(is_loopback) == [true; 2]
+    }
+
+    /// Scheme and port, and the host.
+    fn host_apart(&self) -> ((&str, &str), &str) {
+        let (scheme, authority) = self.origin().split_once("://").unwrap_or_default();
+        match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => ((scheme, port), host),
+            _ => ((scheme, ""), authority),
+        }
+    }
+
     /// The path, which begins with a slash.
     pub fn path(&self) -> &str {
         &self.text[self.path_at..]
     }
+}
+
+/// Whether `host` is this machine: a loopback address, `localhost` or a name below it (RFC 6761 §6.3).
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_name = host == "localhost" || host.ends_with(".localhost");
+    address.map_or(is_name, |address| address.is_loopback())
 }
 
 impl fmt::Display for TargetUri {

@@ -216,7 +216,10 @@ fn check_time(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AssertionError {
     /// It is meant for another server.
-    #[error("aud does not name this server, neither its issuer identifier nor its token endpoint")]
+    #[error(
+        "aud does not name this server, neither its issuer identifier nor its token endpoint, as its \
+         metadata spell them; localhost and 127.0.0.1 are two names"
+    )]
     Audience,
     /// To authenticate a client it must be meant for this server's issuer identifier alone.
     #[error(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use countersign_protocol::ClientNetwork;
 use countersign_protocol::shares::{NoPlace, Place, Shares};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     connection::{Server, http},
     limits::ConnectionLimits,
+    listeners::{Accept, Listeners},
     not_http::Explained,
 };
 use crate::{http::address::TrustedProxies, layers::access_log::AccessLog};
@@ -42,7 +43,7 @@ pub enum ServeError {
 ///
 /// What is answered before `app` sees it is written down in `log`, which counts connections too.
 /// Every request gets the extension [`PeerAddress`](crate::PeerAddress). When an accept fails, for want of file
-/// descriptors for example, the loop waits a little and goes on. After `shutdown` the socket is
+/// descriptors for example, the loop waits a little and goes on. After `shutdown` the sockets are
 /// closed at once, idle connections are closed, and requests under way may finish within
 /// [`ConnectionLimits::drain`].
 ///
@@ -50,13 +51,14 @@ pub enum ServeError {
 ///
 /// [`ServeError::Cut`] when they did not.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     tls: Option<TlsAcceptor>,
     app: Router,
     limits: &ConnectionLimits,
     log: &Arc<AccessLog>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let listeners = listeners.into();
     let (stop, stopping) = watch::channel(false);
     let metrics = &log.metrics;
     let server = Arc::new(Server {
@@ -78,7 +80,7 @@ pub async fn serve(
             biased;
             () = &mut shutdown => break,
             Some(ended) = connections.join_next() => report_panic(ended),
-            (stream, peer) = next(&listener), if connections.len() < limits.connections => {
+            (stream, peer) = next(&listeners), if connections.len() < limits.connections => {
                 if let Ok(place) = place(&shares, peer, &limits.proxies) {
                     let connection = Arc::clone(&server).connection(stream, peer);
                     connections.spawn(async move {
@@ -92,7 +94,7 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     stop.send_replace(true);
     let drained = drain(connections, limits.drain).await;
     metrics.set_connections(0);
@@ -110,17 +112,6 @@ fn place(
         return Ok(None);
     }
     shares.take(peer.ip().into()).map(Some)
-}
-
-/// Where connections come from. The tests have a source that fails.
-trait Accept {
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)>;
-}
-
-impl Accept for TcpListener {
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        Self::accept(self).await
-    }
 }
 
 /// How long to wait after a failure that may last. A connection that ends cuts the wait short.

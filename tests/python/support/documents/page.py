@@ -246,7 +246,7 @@ def _sign(text):
     return listens
 
 
-SERVER = "http://127.0.0.1:8080"
+SERVER = "http://localhost:8080"
 """Where a server listens unless told otherwise."""
 
 

@@ -41,7 +41,7 @@ for part in sys.argv[1].split(".")[:2]:
 SHOW_PROOF = """#!{python}
 import base64, httpx
 from countersign import Client, Key
-server = "http://127.0.0.1:8080"
+server = "http://localhost:8080"
 shown = Client(server, "shown", Key.generate())
 shown.register()
 proof = httpx.get(f"{server}/v1/whoami", auth=shown).request.headers["DPoP"]

@@ -78,7 +78,10 @@ pub(super) async fn invite_each(
     let said = write_codes(&rows, expires_at);
     let how_many = count(codes.len() as u64, "invitation");
     output::remark(format!("made {how_many}, each good once, until {}", to_rfc3339(expires_at)));
-    output::remark(format!("each is used with: {}", command(settings, "register", "USERNAME")));
+    output::remark(format!(
+        "each is used with: {}",
+        command(settings, &data_dir, "register", "USERNAME").await
+    ));
     remark_on_earlier(&earlier);
     warn_if_closed(settings);
     let named = usernames.iter().zip(&codes);
@@ -116,7 +119,10 @@ pub(super) async fn recover_each(
         "made {how_many}, each of which lets whoever has it into the account, once, until {}",
         to_rfc3339(expires_at)
     ));
-    output::remark(format!("each is used with: {}", command(settings, "recover", "USERNAME")));
+    output::remark(format!(
+        "each is used with: {}",
+        command(settings, &data_dir, "recover", "USERNAME").await
+    ));
     output::remark(what_else_happens(revoke_others));
     output::after(format!("{how_many} made (nobody knows them: {AGAIN})"), said)
 }

@@ -11,18 +11,27 @@ use countersign_authority::{
     },
     ports::AccountStore,
 };
-use countersign_protocol::{Scopes, UnixTime};
+use countersign_protocol::{Scopes, UnixTime, proofs::target_uri::TargetUri};
 use countersign_system::SystemRandom;
 
 use super::super::signing_keys;
-use crate::{config::Settings, data_dir::DataDir, output};
+use crate::{config::Settings, data_dir::DataDir, issuer, output};
 
 /// The command that uses a code, with the server's URL if this configuration knows it. The code
 /// itself is printed only once, to standard output.
-pub(super) fn command(settings: &Settings, verb: &str, name: &str) -> String {
+pub(super) async fn command(
+    settings: &Settings,
+    data_dir: &DataDir,
+    verb: &str,
+    name: &str,
+) -> String {
     // A server that listens on every address, or on a port chosen by the system, has no URL here.
-    let origin = settings.origin(settings.listen).ok();
+    let origin = issuer::known(settings, &data_dir.store).await.ok();
     let origin = origin.filter(|_| settings.issuer.is_some() || settings.listen.port() != 0);
+    said(origin.as_ref(), verb, name)
+}
+
+fn said(origin: Option<&TargetUri>, verb: &str, name: &str) -> String {
     let server = origin.map_or_else(String::new, |origin| format!(" --server {}", origin.origin()));
     format!("countersign {verb} {name} --code CODE{server}")
 }
@@ -99,20 +108,11 @@ mod tests {
 
     #[test]
     fn the_invited_are_told_the_command_with_name_and_server() {
-        let command = |text: &str, name: &str| {
-            let settings: Settings = toml::from_str(text).unwrap();
-            command(&settings, "register", name)
-        };
+        let origin = TargetUri::parse("https://auth.example.com").unwrap();
         assert_eq!(
-            command("issuer = \"https://auth.example.com\"", "alice"),
+            said(Some(&origin), "register", "alice"),
             "countersign register alice --code CODE --server https://auth.example.com"
         );
-        assert_eq!(
-            command("", "NAME"),
-            "countersign register NAME --code CODE --server http://127.0.0.1:8080"
-        );
-        for unknown in ["listen = \"0.0.0.0:80\"", "listen = \"127.0.0.1:0\""] {
-            assert_eq!(command(unknown, "bob"), "countersign register bob --code CODE");
-        }
+        assert_eq!(said(None, "register", "bob"), "countersign register bob --code CODE");
     }
 }

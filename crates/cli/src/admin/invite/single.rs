@@ -38,7 +38,8 @@ pub(super) async fn invite(
     }
     let expires_at = data_dir.ports.clock.now() + expires;
     let whom = username.as_ref().map_or("anybody".to_owned(), ToString::to_string);
-    let command = command(settings, "register", username.as_ref().map_or("NAME", Username::as_str));
+    let name = username.as_ref().map_or("NAME", Username::as_str);
+    let command = command(settings, &data_dir, "register", name).await;
     let earlier = open_codes(&data_dir, username.as_slice()).await?;
     let new = NewInvitation { username, scopes, expires_at };
     let code = Administration::new(&data_dir.ports).invite(new).await?;
@@ -92,7 +93,8 @@ pub(super) async fn allow_recovery(
         "lets whoever has it into the account of {username}, once, until {}; it is not shown again",
         to_rfc3339(expires_at)
     ));
-    output::remark(format!("use it with: {}", command(settings, "recover", username.as_str())));
+    let command = command(settings, &data_dir, "recover", username.as_str()).await;
+    output::remark(format!("use it with: {command}"));
     if administration.has_password(&account).await? {
         output::remark("for a new password in place of a key: add --dialect password");
     }

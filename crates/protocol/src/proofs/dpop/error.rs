@@ -22,6 +22,15 @@ pub enum SubjectError {
     Other,
 }
 
+/// Two origins on one machine, such as those of `localhost` and 127.0.0.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherName {
+    /// The origin of the server.
+    pub here: String,
+    /// The origin that the proof is for.
+    pub named: String,
+}
+
 /// Why a DPoP proof is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DpopError {
@@ -80,6 +89,13 @@ pub enum DpopError {
     /// `typ` is not `dpop+jwt`.
     #[error("not a DPoP proof: its typ is not dpop+jwt")]
     Type,
+    /// `htu` has another name of this machine than the one that the server goes by.
+    #[error(
+        "this server calls itself {}; the proof is for {}. Even on one machine these are two names: use \
+         the first one",
+        .0.here, .0.named
+    )]
+    OtherName(Box<OtherName>),
     /// `htu` is another URI.
     #[error("htu does not match the request's URI")]
     Uri,

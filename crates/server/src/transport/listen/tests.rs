@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -287,7 +288,7 @@ async fn a_shutdown_does_not_wait_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn failed_accepts_do_not_end_or_spin_the_loop() {
-    struct Failing(Mutex<VecDeque<io::Error>>, TcpListener);
+    struct Failing(Mutex<VecDeque<io::Error>>, Listeners);
     impl Accept for Failing {
         async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
             let error = self.0.lock().unwrap().pop_front();
@@ -301,13 +302,27 @@ async fn failed_accepts_do_not_end_or_spin_the_loop() {
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let out_of_files = || io::Error::from_raw_os_error(24);
     let errors = [io::ErrorKind::ConnectionAborted.into(), out_of_files(), out_of_files()].into();
-    let source = Failing(Mutex::new(errors), listener);
+    let source = Failing(Mutex::new(errors), listener.into());
     let mut accepted = pin!(next(&source));
     let two_pauses = ACCEPT_PAUSE * 2;
     let almost = two_pauses.checked_sub(A_MOMENT).unwrap();
     timeout(almost, accepted.as_mut()).await.unwrap_err();
     let (_, peer) = timeout(A_MOMENT * 2, accepted).await.unwrap();
     assert_eq!(peer, client.local_addr().unwrap());
+}
+
+#[tokio::test]
+async fn both_sockets_of_a_server_are_served() {
+    let (one, other) =
+        (TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.2:0").await);
+    let (one, other) = (one.unwrap(), other.unwrap());
+    let addresses = [one.local_addr().unwrap(), other.local_addr().unwrap()];
+    let listeners = Listeners::both(one, other);
+    for address in [addresses[1], addresses[0], addresses[1]] {
+        let client = TcpStream::connect(address).await.unwrap();
+        let (_, peer) = timeout(A_MOMENT, next(&listeners)).await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,32 @@ fn another_uri_is_refused() {
 }
 
 #[test]
+fn another_name_of_the_same_machine_is_called_that() {
+    let verdict = |here: &str, named: &str| {
+        let uri = TargetUri::parse(&format!("{here}/v1/whoami")).unwrap();
+        let mut draft = Draft::good();
+        draft.set("htu", json!(format!("{named}/v1/whoami")));
+        Request { uri, ..Request::good() }.verify(&draft.sign()).map(drop).unwrap_err()
+    };
+    let names = ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"];
+    for here in names {
+        for named in names.into_iter().filter(|named| *named != here) {
+            let said = verdict(here, named).to_string();
+            let expected = format!("this server calls itself {here}; the proof is for {named}.");
+            assert!(said.starts_with(&expected), "{said}");
+        }
+    }
+    for (here, named) in [
+        ("http://localhost:8080", "http://127.0.0.1:9000"),
+        ("http://localhost:8080", "https://127.0.0.1:8080"),
+        ("http://localhost:8080", "http://192.0.2.1:8080"),
+        ("https://auth.example", "https://localhost"),
+    ] {
+        assert_eq!(verdict(here, named), DpopError::Uri, "{here} {named}");
+    }
+}
+
+#[test]
 fn the_requests_own_query_does_not_count() {
     assert_eq!(requested_at(&format!("{URI}?page=2")), Ok(()));
     assert_eq!(requested_at(&format!("{URI}#top")), Ok(()));

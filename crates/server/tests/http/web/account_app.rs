@@ -97,6 +97,25 @@ async fn the_headers_of_a_page_leave_nothing_to_the_page() {
 }
 
 #[tokio::test]
+async fn webkit_gets_no_integrity_policy_because_it_would_run_no_page() {
+    let app = TestApp::start().await;
+    let safari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 \
+                  (KHTML, like Gecko) Version/26.0 Safari/605.1.15";
+    let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                  Chrome/156.0.0.0 Safari/537.36";
+    let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0";
+    for (agent, has_policy) in [(safari, false), (chrome, true), (firefox, true)] {
+        let page = app.call("GET", "/sign-in").header("user-agent", agent).send().await;
+        assert!(page.header("vary").contains("user-agent"));
+        if has_policy {
+            assert_eq!(page.header("integrity-policy"), "blocked-destinations=(script)");
+        } else {
+            page.has_no("integrity-policy");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_script_and_style_of_a_page_has_its_hash() {
     let app = TestApp::start().await;
     for path in PAGES {

@@ -74,7 +74,7 @@ export function asProblem(error) {
  * @param {Response} response
  * @returns {Promise<Problem>}
  */
-async function problemOf(response) {
+export async function problemOf(response) {
   const body = await response.json().catch(() => ({}));
   const challenge = response.headers.get("WWW-Authenticate") ?? "";
   const type = String(body.type ?? "")
@@ -250,10 +250,14 @@ async function freshSession(refused) {
   });
 }
 
-/** @param {{ key: BrowserKey, session: Session }} here */
-async function logIn({ key, session }) {
+/**
+ * Logs in with a key of the account (RFC 7523). The token is bound to that key.
+ * @param {BrowserKey} key
+ * @param {string} account its id or username
+ * @returns {Promise<Response>}
+ */
+export async function logInWith(key, account) {
   const now = serverNow();
-  const { account } = session;
   const claims = {
     iss: account,
     sub: account,
@@ -264,9 +268,13 @@ async function logIn({ key, session }) {
   };
   const grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer";
   const assertion = await signJwt(key, { typ: "JWT", kid: key.thumbprint }, claims);
+  return send("POST", "/oauth/token", { key, form: { grant_type, assertion } });
+}
+
+/** @param {{ key: BrowserKey, session: Session }} here */
+async function logIn({ key, session }) {
   try {
-    const response = await send("POST", "/oauth/token", { key, form: { grant_type, assertion } });
-    return await keep(key, response, session);
+    return await keep(key, await logInWith(key, session.account), session);
   } catch (error) {
     if (!(error instanceof Problem) || error.kind !== "invalid_grant") throw error;
     await store.clear();

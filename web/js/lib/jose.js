@@ -6,7 +6,7 @@
  * @property {CryptoKey} privateKey not extractable
  * @property {JsonWebKey} jwk the public key, its required members alone
  * @property {string} thumbprint RFC 7638, SHA-256
- * @property {"EdDSA" | "ES256"} alg
+ * @property {"EdDSA" | "ES256" | "ES384" | "RS256"} alg of a browser's own key one of the first two
  */
 
 /** @typedef {Record<string, unknown>} Claims */
@@ -62,14 +62,28 @@ async function thumbprint(jwk) {
   return base64url(await sha256(JSON.stringify(Object.fromEntries(members))));
 }
 
+/** The kinds of key that a browser makes for itself, the best first. */
 const KINDS = /** @type {const} */ ([
-  { alg: "EdDSA", generate: { name: "Ed25519" }, sign: { name: "Ed25519" } },
-  {
-    alg: "ES256",
-    generate: { name: "ECDSA", namedCurve: "P-256" },
-    sign: { name: "ECDSA", hash: "SHA-256" },
-  },
+  { alg: "EdDSA", generate: { name: "Ed25519" } },
+  { alg: "ES256", generate: { name: "ECDSA", namedCurve: "P-256" } },
 ]);
+
+/** How WebCrypto signs by each algorithm (RFC 7518 §3.1, RFC 8037 §3.1). */
+const SIGN = /** @type {const} */ ({
+  EdDSA: { name: "Ed25519" },
+  ES256: { name: "ECDSA", hash: "SHA-256" },
+  ES384: { name: "ECDSA", hash: "SHA-384" },
+  RS256: { name: "RSASSA-PKCS1-v1_5" },
+});
+
+/**
+ * A signature in the form of JWS.
+ * @param {BrowserKey} key
+ * @param {string} text
+ */
+export function sign(key, text) {
+  return crypto.subtle.sign(SIGN[key.alg], key.privateKey, utf8.encode(text));
+}
 
 /**
  * A new key pair: Ed25519 where the browser has it, else P-256.
@@ -98,9 +112,7 @@ export async function generateKey(extractable = false) {
 export async function signJwt(key, header, claims) {
   const parts = [{ ...header, alg: key.alg }, claims];
   const input = parts.map((part) => base64urlOfText(JSON.stringify(part))).join(".");
-  const kind = KINDS.find(({ alg }) => alg === key.alg) ?? KINDS[0];
-  const signature = await crypto.subtle.sign(kind.sign, key.privateKey, utf8.encode(input));
-  return `${input}.${base64url(signature)}`;
+  return `${input}.${base64url(await sign(key, input))}`;
 }
 
 /**

@@ -4,9 +4,10 @@
 // The server's proof is RSA in its raw form: PKCS#1 v1.5 padding of block type 1 around the digits
 // (RFC 2313 §8.1), which WebCrypto does not verify. With 17 multiplications BigInt does.
 
-import { fromBase64, fromBase64Url, toBase64, toUtf8 } from "./keyring/bytes.js";
+import { sign } from "./jose.js";
+import { fromBase64, fromBase64Url, toBase64 } from "./keyring/bytes.js";
 
-/** @import { SigningKey } from "./keyring/keys.js" */
+/** @import { BrowserKey } from "./jose.js" */
 
 /** Decimal digits of a number, the first of which is 1. */
 const DIGITS = 52;
@@ -44,14 +45,11 @@ export class VerifiedNumber {
 
   /**
    * The body of the answer: a signature of the digits, with the digits beside it.
-   * @param {SigningKey} key
-   * @returns {Promise<{proposal: string, number: string}>}
+   * @param {BrowserKey} key
+   * @returns {Promise<{ proposal: string, number: string }>}
    */
-  async propose({ alg, privateKey }) {
-    const hashes = /** @type {Record<string, string>} */ ({ ES256: "SHA-256", ES384: "SHA-384" });
-    const { name } = privateKey.algorithm;
-    const how = hashes[alg] ? { name, hash: hashes[alg] } : name;
-    const signature = await crypto.subtle.sign(how, privateKey, toUtf8(this.#digits));
+  async propose(key) {
+    const signature = await sign(key, this.#digits);
     return { proposal: toBase64(new Uint8Array(signature)), number: this.#digits };
   }
 }

@@ -21,11 +21,28 @@
  * @property {number} [skew] how many seconds its clock is ahead of this one
  */
 
-/** @typedef {{ key?: BrowserKey, session?: Session, hints?: Hints }} Records */
+/**
+ * An account of the mutual login, whose key this browser keeps.
+ * @typedef {object} MutualAccount
+ * @property {string} username
+ * @property {string} account its id
+ * @property {BrowserKey} key
+ * @property {string} serverKey the server's key for this account: SPKI DER in base64
+ */
+
+/** @typedef {{ key?: BrowserKey, session?: Session, hints?: Hints, mutual?: MutualAccount[] }} Records */
 
 const DATABASE = "countersign";
-const PLACES = /** @type {const} */ ({ key: "keys", session: "session", hints: "session" });
+const PLACES = /** @type {const} */ ({
+  key: "keys",
+  session: "session",
+  hints: "session",
+  mutual: "keys",
+});
 /** @typedef {keyof typeof PLACES} Name */
+
+/** What belongs to the session. An account of the mutual login would be lost with its key. */
+const OF_THE_SESSION = /** @type {const} */ (["key", "session", "hints"]);
 
 /** @type {Records} */
 const inThisTab = {};
@@ -71,7 +88,7 @@ function open() {
  */
 async function within(name, mode, action) {
   const place = name === "probe" ? "keys" : PLACES[name];
-  const durability = name === "key" ? "strict" : "relaxed";
+  const durability = place === "keys" && name !== "probe" ? "strict" : "relaxed";
   const transaction = (await open()).transaction(place, mode, { durability });
   const committed = new Promise((resolve, reject) => {
     transaction.oncomplete = resolve;
@@ -135,9 +152,9 @@ export async function write(name, value) {
   inThisTab[name] = value;
 }
 
-/** Forgets the key, the session and everything else. */
+/** Forgets the key and the session. */
 export async function clear() {
-  for (const name of /** @type {Name[]} */ (Object.keys(PLACES))) {
+  for (const name of OF_THE_SESSION) {
     delete inThisTab[name];
     if (!memoryOnly) await within(name, "readwrite", (store) => store.delete(name)).catch(() => {});
   }

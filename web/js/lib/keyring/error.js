@@ -2,7 +2,7 @@
 // files.
 
 /**
- * @typedef {"busy" | "changed-elsewhere" | "content" | "cost" | "cost-here" | "damaged" | "empty"
+ * @typedef {"changed-elsewhere" | "content" | "cost" | "cost-here" | "damaged" | "empty"
  *   | "key-encrypted" | "key-halves" | "key-openssh" | "key-public" | "key-unknown" | "key-unsupported"
  *   | "key-unusable" | "key-weak" | "login-object" | "memory" | "name-invalid" | "name-taken" | "newer"
  *   | "no-entry" | "not-a-keyring" | "not-open" | "not-written" | "passphrase-empty" | "passphrase-long"

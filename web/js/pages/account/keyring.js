@@ -161,8 +161,7 @@ function showOpen(now) {
       { class: "card" },
       h("h2", { id: "file-name", tabindex: "-1" }, file.name),
       paragraph(tn("keyring.entries", keyring.entries.length)),
-      keyring.isChanged &&
-        notice("warning", t("keyring.unsaved"), paragraph(t("keyring.unsaved.what"))),
+      h("div", { id: "unsaved" }),
       h(
         "div",
         { class: "actions" },
@@ -174,6 +173,13 @@ function showOpen(now) {
     ),
     keyring.entries.map((entry) => card(now, entry)),
   );
+  showUnsaved(keyring);
+}
+
+/** @param {OpenedKeyring} keyring */
+function showUnsaved({ isChanged }) {
+  const text = paragraph(t("keyring.unsaved.what"));
+  fill(byId("unsaved"), isChanged && notice("warning", t("keyring.unsaved"), text));
 }
 
 /** @param {Open} now */
@@ -306,7 +312,11 @@ function mutualPanel({ keyring }, { name, username, accountId, serverSidePublicK
     serverKey: serverSidePublicKey ?? "",
     key: () => keyring.use(name),
   };
-  const keep = (/** @type {{ text: string, expiresAt: number } | null} */ token) =>
-    keyring.update(name, { token: token && { text: token.text, expiresAt: token.expiresAt } });
+  const keep = async (/** @type {{ text: string, expiresAt: number } | null} */ token) => {
+    await keyring.update(name, {
+      token: token && { text: token.text, expiresAt: token.expiresAt },
+    });
+    showUnsaved(keyring);
+  };
   return mutualSteps(login, keep);
 }

@@ -62,7 +62,7 @@ export async function offerToRevoke(keys, here, suspected) {
       type: "checkbox",
       name: "key",
       value: key.thumbprint,
-      checked: !isMine,
+      checked: suspected && !isMine,
     });
     const mark = isMine && h("span", { class: "badge good" }, t("key.this-browser"));
     const facts = h("span", { class: "hint" }, h("br"), `${origin(key)} · ${history(key)}`);

@@ -71,7 +71,7 @@ export default {
   "register.username": "Benutzername",
   "register.username.hint": "Buchstaben ohne Akzente und Umlaute, Ziffern und . _ - @ +, am Anfang ein Buchstabe oder eine Ziffer.",
   "register.code": "Einladungscode",
-  "register.code.hint": "Ein Code, der mit cse_ beginnt, von der Person, die dich eingeladen hat.",
+  "register.code.hint": "Ein Code, der mit csi_ beginnt, von der Person, die dich eingeladen hat.",
   "register.code.needed": "Dieser Server nimmt neue Konten nur auf Einladung an. Gib deinen Code ein.",
   "register.shared": "Auch andere benutzen diesen Rechner: Melde mich nur für diesen Besuch an.",
   "register.button": "Konto mit einem Passkey anlegen",

@@ -71,7 +71,7 @@ export default {
   "register.username": "Username",
   "register.username.hint": "Letters without accents, digits and . _ - @ +, beginning with a letter or digit.",
   "register.code": "Invitation code",
-  "register.code.hint": "A code that begins with cse_, from the person who invited you.",
+  "register.code.hint": "A code that begins with csi_, from the person who invited you.",
   "register.code.needed": "This server takes new accounts by invitation only. Enter your code.",
   "register.shared": "Others use this computer too: keep me signed in for this visit only.",
   "register.button": "Create account with a passkey",

@@ -111,7 +111,11 @@ async function explainRefusal(error, field) {
   if (problem.kind === "username-taken" || problem.kind === "invalid-username") {
     await abandon();
     showFieldError(field, t(`problem.${problem.kind}`));
-  } else if (problem.kind === "enrolment-code" || problem.kind === "enrolment-closed") {
+  } else if (
+    problem.kind === "enrolment-code" ||
+    (problem.kind === "enrolment-closed" && attempt)
+  ) {
+    // Where nobody may register at all, the server has said so before there was an attempt.
     askForCode(problem);
   } else {
     // A challenge that has expired, or a passkey that was refused, is of no more use.

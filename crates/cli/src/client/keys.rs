@@ -198,13 +198,12 @@ fn to_table(keys: &[KeyInfo], current: Thumbprint) -> String {
         ["THUMBPRINT", "LABEL", "KIND", "CREATED", "LAST LOGIN", "FROM", "ADDED BY", "STATE"]
             .map(str::to_owned);
     let rows = keys.iter().map(|key| {
-        let state = match key.revoked_at {
-            Some(at) => format!("revoked {}", to_rfc3339(at)),
-            None => {
-                let this = if key.thumbprint == current { ", this one" } else { "" };
-                let end = key.expires_at.map(|at| format!(", until {}", to_rfc3339(at)));
-                format!("live{this}{}", end.unwrap_or_default())
-            }
+        let state = if let Some(at) = key.revoked_at {
+            format!("revoked {}", to_rfc3339(at))
+        } else {
+            let this = if key.thumbprint == current { ", this one" } else { "" };
+            let end = key.expires_at.map(|at| format!(", until {}", to_rfc3339(at)));
+            format!("live{this}{}", end.unwrap_or_default())
         };
         let last_used = key.last_used_at.map_or_else(|| "-".to_owned(), to_rfc3339);
         vec![

@@ -16,7 +16,7 @@ const STEPS = /** @type {const} */ (["asked", "server-proven", "answered", "toke
  */
 export function mutualSteps(login, keep = async () => {}) {
   const list = h("ol", { class: "steps" });
-  const outcome = h("div", { "aria-live": "polite" });
+  const outcome = h("div", { class: "outcome", "aria-live": "polite" });
   const start = h("button", { type: "button", class: "primary" }, t("mutual.log-in"));
   const show = (/** @type {number} */ reached) => {
     const items = STEPS.map((step, at) => {

@@ -137,9 +137,12 @@ impl Accounts {
         let accounts = &self.core.ports.store;
         match factor {
             Factor::ProvenKey { key, label, remember, user_agent } => {
+                let address = admitted.address;
                 let mut new = self.new_account(admitted, key, label);
                 new.credential.user_agent = user_agent;
                 if let Some(remember) = remember {
+                    // The program that registers another key may run elsewhere than the one that uses it.
+                    new.credential.last_address = Some(address);
                     let lives = self.core.policy.browser_lives;
                     new.credential = new.credential.in_browser(remember, lives);
                 }
@@ -184,13 +187,12 @@ impl Accounts {
 
     fn new_account(&self, admitted: Admitted, key: PublicKey, label: Label) -> NewAccount {
         let event = admitted.event().key(key.thumbprint());
-        let Admitted { account_id, username, invitation, at, address } = admitted;
-        let credential = Credential::new(account_id, key, label, at);
+        let Admitted { account_id, username, invitation, at, .. } = admitted;
         NewAccount {
             id: account_id,
             username,
             scopes: self.core.policy.default_scopes.clone(),
-            credential: Credential { last_address: Some(address), ..credential },
+            credential: Credential::new(account_id, key, label, at),
             invitation,
             alias: None,
             server_key: None,

@@ -7,9 +7,10 @@ use countersign_authority::{
     model::{
         account::{Account, AccountName, AccountStatus, Username},
         credential::Credential,
+        credential_kind::CredentialKind,
     },
 };
-use countersign_protocol::Scopes;
+use countersign_protocol::{Scopes, UnixTime};
 use serde_json::{Value, json};
 
 use super::{
@@ -129,7 +130,7 @@ async fn show(settings: &Settings, options: Show) -> anyhow::Result<()> {
         ("scopes", scopes_text(&account.scopes)),
         ("registered", to_rfc3339(account.registered_at)),
         ("last login", keys::time_text(account.last_login_at)),
-        ("keys", keys_text(&keys)),
+        ("keys", keys_text(&keys, data_dir.ports.clock.now())),
     ] {
         output::line(format!("{name:<12}{value}"))?;
     }
@@ -224,7 +225,16 @@ pub(super) fn scopes_text(scopes: &Scopes) -> String {
     if scopes.is_empty() { table::NOTHING.to_owned() } else { scopes.to_string() }
 }
 
-fn keys_text(keys: &[Credential]) -> String {
-    let live = keys.iter().filter(|key| key.revoked_at.is_none()).count() as u64;
-    format!("{} live, {} in all", count(live, "key"), keys.len())
+fn keys_text(keys: &[Credential], now: UnixTime) -> String {
+    let live = |kind| {
+        let live = keys.iter().filter(|key| key.kind == kind && key.is_live(now));
+        live.count() as u64
+    };
+    let mut text = count(live(CredentialKind::Key), "key");
+    for kind in [CredentialKind::Browser, CredentialKind::Passkey] {
+        if live(kind) > 0 {
+            text = format!("{text}, {}", count(live(kind), kind.name()));
+        }
+    }
+    format!("{text} live, {} in all", keys.len())
 }

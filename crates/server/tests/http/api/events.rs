@@ -101,3 +101,49 @@ async fn a_query_that_is_not_understood_is_refused() {
     let far = read(&app, &key, &token, "?before=18446744073709551615").await;
     assert_eq!(names(&far).len(), 2);
 }
+
+#[tokio::test]
+async fn events_are_read_by_key_and_from_a_time_on() {
+    let app = TestApp::start().await;
+    let (first, second) = (TestKey::number(1), TestKey::number(2));
+    let token = app.enrol("alice", &first).await;
+    app.key_addition(&first, &token, &second).send().await.is(201);
+    app.advance(std::time::Duration::from_secs(60));
+    app.login("alice", &second).await;
+    app.write_trail().await;
+    let read = async |query: String| {
+        let path = format!("/v1/events?{query}");
+        let proof = app.resource_proof(&first, &token, "GET", "/v1/events").sign();
+        let answer = app.presenting(&token, &proof, "GET", &path).send().await;
+        let events = answer.is(200).json()["events"].as_array().unwrap().clone();
+        events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let key = second.thumbprint();
+    assert_eq!(read(format!("key={key}")).await, ["login.succeeded", "key.added"]);
+    let now = app.now().as_secs();
+    assert_eq!(read(format!("since={now}")).await, ["login.succeeded"]);
+    assert_eq!(read(format!("key={}&since={now}", first.thumbprint())).await, [""; 0]);
+    assert_eq!(read(format!("key={key}&limit=1")).await, ["login.succeeded"]);
+    for query in ["key=alice", "since=yesterday", "since=-1"] {
+        let proof = app.resource_proof(&first, &token, "GET", "/v1/events").sign();
+        let path = format!("/v1/events?{query}");
+        let answer = app.presenting(&token, &proof, "GET", &path).send().await;
+        answer.is_problem(400, "invalid-request");
+    }
+}
+
+#[tokio::test]
+async fn a_login_from_a_new_network_is_told() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    app.login_request("alice", &key).peer("198.51.100.7").send().await.is(200);
+    let events = app.event_names(&key, &token).await;
+    assert_eq!(events.iter().filter(|event| *event == "key.used-from-new-place").count(), 1);
+    app.whoami(&key, &token).await.is(200);
+    let elsewhere = app.resource_request(&key, &token, "GET", "/v1/whoami").peer("203.0.113.9");
+    elsewhere.send().await.is(200);
+    app.write_key_uses().await;
+    let events = app.event_names(&key, &token).await;
+    assert_eq!(events.iter().filter(|event| *event == "key.used-from-new-place").count(), 2);
+}

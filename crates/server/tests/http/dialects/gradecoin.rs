@@ -8,7 +8,14 @@ use countersign_authority::{
         rekey::Rekey,
         vault::{MasterKey, Vault},
     },
-    model::{account::Username, audit::EventKind, invitation::OneTimePassword, policy::Enrolment},
+    model::{
+        account::Username,
+        audit::{AuditEvent, EventKind},
+        credential::Credential,
+        credential_kind::CredentialKind,
+        invitation::OneTimePassword,
+        policy::Enrolment,
+    },
 };
 use countersign_protocol::{
     Scopes,
@@ -21,6 +28,7 @@ use countersign_protocol::{
 use countersign_testkit::keys::{
     OTHER_RSA_2048_PEM, RSA_1024_PUBLIC_PEM, RSA_2047_PUBLIC_PEM, RSA_2048_PEM, ed25519, from_pem,
 };
+use countersign_testkit::samples::KEY_LIMITS;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
@@ -94,6 +102,27 @@ async fn call(server: &Server, key: &PrivateKey, claims: Value, body: &str) -> A
     let authorization = format!("Bearer {jwt}");
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
     server.send("POST", "/v1/whoami", &headers, body.to_owned()).await
+}
+
+#[tokio::test]
+async fn the_key_of_a_browser_or_a_passkey_is_registered_for_nobody_else() {
+    for kind in [CredentialKind::Browser, CredentialKind::Passkey] {
+        let server = server().await;
+        let id = server.0.register("alice", &TestKey::number(1)).await.parse().unwrap();
+        let (key, now) = (from_pem(RSA_2048_PEM), server.authority().core.now());
+        let label = "the second".parse().unwrap();
+        let second = Credential {
+            kind,
+            added_by: Some(ed25519(1).public_key().thumbprint()),
+            ..Credential::new(id, key.public_key().clone(), label, now)
+        };
+        let event = AuditEvent::new(now, EventKind::KeyAdded);
+        server.ports().store.add_credential(&second, KEY_LIMITS, event).await.unwrap();
+        let answer = register_as(&server, "e123456", PASSWORD, &pem(&key)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
+        let message = answer.body["message"].as_str().unwrap();
+        assert_eq!(message, "the key is registered already");
+    }
 }
 
 #[tokio::test]

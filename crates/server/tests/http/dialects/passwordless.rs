@@ -6,7 +6,9 @@ use countersign_authority::{
     keys::{rekey::Rekey, vault::MasterKey},
     model::{
         account::AccountStatus,
-        audit::EventKind,
+        audit::{AuditEvent, EventKind},
+        credential::Credential,
+        credential_kind::CredentialKind,
         policy::{Enrolment, Policy},
     },
 };
@@ -17,7 +19,7 @@ use countersign_protocol::{
     },
     strict::base64,
 };
-use countersign_testkit::keys;
+use countersign_testkit::{keys, samples::KEY_LIMITS};
 use http::StatusCode;
 use serde_json::json;
 
@@ -102,6 +104,33 @@ async fn a_number_works_for_a_minute() {
         server.advance(Duration::from_millis(age));
         assert_eq!(server.authenticate(&alice, &alice.propose(&raw)).await, expected);
         assert_eq!(server.authenticate(&bob, &bob.sign(&hashed)).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_browser_and_a_passkey_answer_no_challenge() {
+    for kind in CredentialKind::ALL {
+        let server = MutualServer::start(|_| ()).await;
+        let alice = server.register("alice", rsa()).await;
+        let number = server.number(&alice).await;
+        assert_eq!(server.authenticate(&alice, &alice.propose(&number)).await, StatusCode::OK);
+        let (id, now) = (alice.id.parse().unwrap(), server.authority().core.now());
+        let key = keys::from_pem(keys::OTHER_RSA_2048_PEM);
+        let label = "the second".parse().unwrap();
+        let second = Credential {
+            kind,
+            added_by: Some(alice.key.public_key().thumbprint()),
+            ..Credential::new(id, key.public_key().clone(), label, now)
+        };
+        let event = AuditEvent::new(now, EventKind::KeyAdded);
+        server.ports().store.add_credential(&second, KEY_LIMITS, event).await.unwrap();
+        let other = User { key, ..alice };
+        let expected =
+            if kind == CredentialKind::Key { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        let raw = other.propose(&server.number(&other).await);
+        assert_eq!(server.authenticate(&other, &raw).await, expected, "{kind}, raw");
+        let hashed = other.sign(&server.number(&other).await);
+        assert_eq!(server.authenticate(&other, &hashed).await, expected, "{kind}, hashed");
     }
 }
 

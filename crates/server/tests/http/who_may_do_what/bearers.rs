@@ -42,6 +42,8 @@ enum Presents {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     OfCredential,
+    /// Of a browser that is remembered.
+    OfBrowser,
     OfSessionKey,
     Narrowed,
     Expired,
@@ -92,6 +94,7 @@ impl Bearer {
         dpop_by_credential("DPoP", Covers::Nothing, false),
         dpop_by_credential("DPoP with the `tha` of another body", Covers::OtherBody, false),
         dpop_by_credential("DPoP, and an approval", Covers::Nothing, true),
+        dpop("of a browser", Token::OfBrowser),
         dpop("of a session key", Token::OfSessionKey),
         of(
             "DPoP, and an approval",
@@ -145,7 +148,7 @@ impl Bearer {
             Presents::SelfSigned { names_server, covers, approved } => {
                 adds && names_server && (covers == Covers::Body || approved)
             }
-            Presents::Dpop { token: Token::OfCredential, covers, approved } => {
+            Presents::Dpop { token: Token::OfCredential | Token::OfBrowser, covers, approved } => {
                 let revokes = operation == Operation::RevokeKey;
                 revokes || covers == Covers::Body || adds && approved
             }
@@ -238,6 +241,13 @@ impl Client {
             async move { request.send().await.is(200).text("access_token") }
         };
         match kind {
+            Token::OfBrowser => {
+                self.key = TestKey::number(6);
+                let mut body = app.new_key("alice", &self.key);
+                body["remember"] = "browser".into();
+                app.key_addition_saying(&own, &token, &body).send().await.is(201);
+                self.token = app.login("alice", &self.key).await;
+            }
             Token::OfSessionKey => {
                 self.key = TestKey::number(4);
                 self.token = app.login_with_session_key("alice", &own, &self.key).await;

@@ -6,7 +6,7 @@ use countersign_authority::{
     model::{audit::AuditFilter, policy::Limits},
     ports::RateLimit,
 };
-use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_protocol::{AuthenticationContext, PasskeyStorage, proofs::target_uri::TargetUri};
 use countersign_server::{CorsOrigins, TrustedProxies};
 use countersign_testkit::{random::SeededRandom, samples::scopes};
 
@@ -336,6 +336,24 @@ async fn a_place_may_need_a_login_of_a_class_or_a_recent_one() {
         answer.is_problem(403, "forbidden");
         assert!(answer.text("detail").starts_with("the query of the endpoint"), "{query}");
     }
+}
+
+#[tokio::test]
+async fn a_recent_login_with_a_passkey_passes_where_one_is_required() {
+    let world = World::new().await;
+    let ask = |ago: u64| {
+        let at = world.app.now() - Duration::from_secs(ago);
+        let login = AuthenticationContext::by_passkey(at, PasskeyStorage::Synced);
+        let token = world.app.token_after(login, &world.token);
+        let proof = world.app.resource_proof(&world.key, &token, "GET", "/");
+        let proof = proof.claim("htu", "https://api.example/items").sign();
+        let path = format!("{PATH}?acr=phr&max_age=300&scope=write");
+        let call = world.app.presenting(&token, &proof, "GET", &path).peer(PROXY);
+        forwarded(call, "GET", API, "/items")
+    };
+    ask(0).send().await.is(200);
+    ask(305).send().await.is(200);
+    ask(306).send().await.is_refusal(401, "insufficient_user_authentication");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign_authority::model::account::AccountStatus;
+use countersign_protocol::{AuthenticationContext, PasskeyStorage};
 use countersign_testkit::samples::scopes;
 use serde_json::json;
 
@@ -44,6 +45,18 @@ async fn ones_own_token_is_described() {
         "cnf": { "jkt": alice.thumbprint() },
     });
     assert_eq!(answer.json(), expected);
+}
+
+#[tokio::test]
+async fn the_login_that_a_token_comes_from_is_described() {
+    let (app, alice, _, token) = with_alice_and_bob().await;
+    let at = app.now() - Duration::from_mins(7);
+    for (storage, key) in [(PasskeyStorage::OneDevice, "hwk"), (PasskeyStorage::Synced, "swk")] {
+        let token = app.token_after(AuthenticationContext::by_passkey(at, storage), &token);
+        let answer = app.introspect("alice", &alice, &token).await.is(200).json();
+        assert_eq!(answer["amr"], json!(["pop", "user", key]));
+        assert_eq!((&answer["acr"], &answer["auth_time"]), (&json!("phr"), &json!(at.as_secs())));
+    }
 }
 
 #[tokio::test]

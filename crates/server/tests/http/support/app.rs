@@ -10,12 +10,16 @@ use countersign_authority::{
         signing::SigningKeys,
         vault::{MasterKey, Vault},
     },
-    model::policy::Policy,
+    model::{key_life::Signs, policy::Policy},
     ports::Ports,
 };
 use countersign_guard::SelfSignedPolicy;
 use countersign_memory::Capacity;
-use countersign_protocol::{UnixTime, proofs::target_uri::TargetUri};
+use countersign_protocol::{
+    AuthenticationContext, UnixTime,
+    proofs::target_uri::TargetUri,
+    tokens::{issue::AccessTokenClaims, verify::AccessToken},
+};
 use countersign_server::{
     App, CorsOrigins, Dialects, RequestLimits, Settings, TrustedProxies, WebFiles, router,
 };
@@ -150,6 +154,16 @@ impl TestApp {
 
     pub(crate) fn now(&self) -> UnixTime {
         self.authority().core.now()
+    }
+
+    /// What `token` would be if its account had logged in by `login`.
+    pub(crate) fn token_after(&self, login: AuthenticationContext, token: &str) -> String {
+        let (now, keys) = (self.now(), self.authority().core.signing_keys());
+        let token = AccessToken::parse(token).unwrap();
+        let key = keys.public_key(&token.kid().unwrap(), now).unwrap();
+        let claims = token.verify_as_issuer(&key, ISSUER, Duration::ZERO, now).unwrap();
+        let claims = AccessTokenClaims { authentication: Some(login), ..claims };
+        keys.signer(Signs::AccessTokens, now).unwrap().access_token(&claims).unwrap()
     }
 
     /// Lets time pass.

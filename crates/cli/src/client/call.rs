@@ -20,7 +20,7 @@ use serde::de::IgnoredAny;
 
 use super::{
     actor::ActorOptions,
-    connection::{explain, explain_api, same_server},
+    connection::{explain, explain_api, is_other_loopback_name, same_server},
     dialects::{self, Proof, Recipients},
     entry_choice::Naming,
 };
@@ -158,6 +158,13 @@ impl Options {
             Some(resource) => resource.clone(),
             None => request.origin().map_err(explain)?,
         };
+        ensure!(
+            self.resource.is_some() || !is_other_loopback_name(&resource, server),
+            "the server at {resource} goes by {server}, and its tokens and proofs are for that name: \
+             countersign call {} {}",
+            request.method,
+            request.url.replacen(&resource, server, 1)
+        );
         Ok(Some(resource).filter(|resource| !same_server(resource, server)))
     }
 

@@ -109,6 +109,13 @@ pub(super) fn same_origin(url: &str, server: &str) -> bool {
     matches!(parsed, (Ok(url), Ok(server)) if url.origin() == server.origin())
 }
 
+/// Whether `origin` is the port of `server` on this machine under another name, as 127.0.0.1 is for
+/// `localhost`.
+pub(super) fn is_other_loopback_name(origin: &str, server: &str) -> bool {
+    let parsed = (TargetUri::parse(origin), TargetUri::parse(server));
+    matches!(parsed, (Ok(one), Ok(other)) if one.differs_in_loopback_name(&other))
+}
+
 /// The error, with advice.
 pub(super) fn explain(error: ClientError) -> anyhow::Error {
     match &error {
@@ -259,6 +266,15 @@ mod tests {
         assert!(!same_server("https://auth.example/a", "https://auth.example/b"));
         assert!(same_server("nonsense", "nonsense"));
         assert!(!same_server("nonsense", "other"));
+    }
+
+    #[test]
+    fn one_machine_may_have_two_names() {
+        let (name, address) = ("http://localhost:8080", "http://127.0.0.1:8080");
+        assert!(is_other_loopback_name(address, name) && is_other_loopback_name(name, address));
+        assert!(!is_other_loopback_name(name, name));
+        assert!(!is_other_loopback_name("http://127.0.0.1:9000", name));
+        assert!(!is_other_loopback_name("http://192.0.2.1:8080", name));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl TargetUri {
 
     /// Whether both are about one port of this machine under different names, such as `localhost` and
     /// 127.0.0.1.
-    pub(crate) fn differs_in_loopback_name(&self, other: &Self) -> bool {
+    pub fn differs_in_loopback_name(&self, other: &Self) -> bool {
         let ((own, own_host), (others, others_host)) = (self.host_apart(), other.host_apart());
         own == others
             && own_host != others_host

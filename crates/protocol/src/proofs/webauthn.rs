@@ -4,8 +4,8 @@
 //! JSON that a page sends (§5.1, `toJSON`) and verified as §7.1 and §7.2 demand. The caller makes the
 //! challenges and spends them, knows which passkeys exist, and stores what a verdict says.
 //!
-//! Where the specification leaves a choice, the strict one is taken: see `docs/adr`. The outputs of
-//! client extensions are not read, because nothing signs them.
+//! Where the specification leaves a choice, the strict one is taken (ADR 19). The outputs of client
+//! extensions are not read, because nothing signs them.
 
 mod attestation;
 mod authentication;

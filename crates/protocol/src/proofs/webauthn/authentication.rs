@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Unverified, keys::PublicKey};
 
-/// An `AuthenticationResponseJSON`, read. Whoever sent it may have made it up.
+/// An `AuthenticationResponseJSON`, read. Nothing in it is trusted until it is verified.
 #[derive(Debug)]
 pub struct AuthenticationResponse {
     id: CredentialId,

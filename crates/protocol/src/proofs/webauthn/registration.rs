@@ -15,7 +15,7 @@ use crate::{
     keys::{CoseAlgorithm, KeyError, KeyPolicy, PublicKey},
 };
 
-/// A `RegistrationResponseJSON`, read. Whoever sent it may have made it up.
+/// A `RegistrationResponseJSON`, read. Nothing in it is trusted until it is verified.
 #[derive(Debug)]
 pub struct RegistrationResponse {
     id: CredentialId,

@@ -7,7 +7,8 @@ import { PATIENCE } from "./chromium.js";
 /** @import { Visitor } from "./chromium.js" */
 
 /** The texts of the app in English. @type {Record<string, string>} */
-const english = (await import(new URL("../../../web/lang/en.js", import.meta.url).href)).default;
+export const english = (await import(new URL("../../../web/lang/en.js", import.meta.url).href))
+  .default;
 
 /** Every page, by its path; the first three need no account. */
 export const PUBLIC_PAGES = ["/", "/sign-in", "/register"];
@@ -102,11 +103,12 @@ export async function arrives(page, path) {
  * @param {Visitor} visitor that has an authenticator
  * @param {string} origin
  * @param {string} [username]
+ * @param {typeof text} [t] texts in another language
  */
-export async function register({ page }, origin, username = newName()) {
+export async function register({ page }, origin, username = newName(), t = text) {
   await page.goto(`${origin}/register`);
-  await fillIn(page, text("register.username"), username);
-  await click(page, text("register.button"));
+  await fillIn(page, t("register.username"), username);
+  await click(page, t("register.button"));
   await arrives(page, "/account");
   return username;
 }

@@ -14,7 +14,7 @@ import { freePort, startServer } from "./server.js";
  */
 export async function startServerBehindProxy(how = {}) {
   const port = await freePort();
-  const server = await startServer({ ...how, issuerPort: port });
+  const server = await startServer({ ...how, issuer: `http://localhost:${port}` });
   /** @type {{ change: Change, seen: string[] }} */
   const proxy = { change: () => undefined, seen: [] };
   const http = createServer((incoming, outgoing) => {
@@ -29,8 +29,9 @@ export async function startServerBehindProxy(how = {}) {
       const body = Buffer.concat(chunks);
       const changed = proxy.change(url, body, answer.headers["content-type"] ?? "");
       const sent = Buffer.from(changed ?? body);
-      const length = method === "HEAD" ? {} : { "content-length": sent.length };
-      outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...length }).end(sent);
+      const headers = { ...answer.headers, "content-length": String(sent.length) };
+      delete headers["transfer-encoding"];
+      outgoing.writeHead(answer.statusCode ?? 502, headers).end(sent);
     });
     forwarded.on("error", () => outgoing.destroy());
     incoming.pipe(forwarded);

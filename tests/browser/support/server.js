@@ -80,12 +80,12 @@ export class Server {
   /**
    * @param {string} directory
    * @param {number} port
-   * @param {{ issuerPort?: number, options: string[], settings: Record<string, string> }} how
+   * @param {{ issuer?: string, options: string[], settings: Record<string, string> }} how
    */
-  constructor(directory, port, { issuerPort = port, options, settings }) {
+  constructor(directory, port, { issuer, options, settings }) {
     this.directory = directory;
     this.port = port;
-    this.origin = `http://localhost:${issuerPort}`;
+    this.origin = issuer ?? `http://localhost:${port}`;
     this.options = options;
     this.settings = { COUNTERSIGN_RATE_LIMITS: "off", ...settings };
   }
@@ -156,12 +156,12 @@ export class Server {
 }
 
 /**
- * @param {{ issuerPort?: number, options?: string[], settings?: Record<string, string> }} how
- *   clients know it by `issuerPort`, if a proxy listens there
+ * @param {{ port?: number, issuer?: string, options?: string[], settings?: Record<string, string> }} how
+ *   clients know it by `issuer`: a proxy may listen there
  */
-export async function startServer({ issuerPort, options = [], settings = {} } = {}) {
+export async function startServer({ port, issuer, options = [], settings = {} } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "countersign-browser-"));
-  const server = new Server(directory, await freePort(), { issuerPort, options, settings });
+  const server = new Server(directory, port ?? (await freePort()), { issuer, options, settings });
   return server.start();
 }
 

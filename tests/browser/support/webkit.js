@@ -94,6 +94,19 @@ export class WebKit {
     return outcome.value;
   }
 
+  /**
+   * Waits until a function, run in the page, gives back something true.
+   * @param {(...args: any[]) => unknown} condition
+   * @param {...unknown} args
+   */
+  async waitFor(condition, ...args) {
+    for (const deadline = Date.now() + PATIENCE; Date.now() < deadline; ) {
+      const value = await this.evaluate(condition, ...args).catch(() => false);
+      if (value) return value;
+    }
+    throw new Error(`in vain: ${condition} ${args}`);
+  }
+
   async stop() {
     await this.send("DELETE", this.session).catch(() => {});
     process.kill(-this.driver.pid, "SIGTERM");

@@ -47,6 +47,8 @@ pub(super) struct WebFile {
 /// A part of a page that is filled in but for what depends on the server's settings.
 pub(super) enum Piece {
     Html(String),
+    /// The hashes of all modules, as the text of an import map.
+    ImportMap(String),
     Issuer,
     Passkeys,
 }
@@ -265,7 +267,14 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn fill(&self, parts: &[Part<'_>]) -> Result<Vec<Piece>, WebFilesError> {
-        parts.iter().map(|part| self.piece(part)).collect()
+        let mut pieces = Vec::with_capacity(parts.len() + 1);
+        for part in parts {
+            if let Part::Entry(module) = part {
+                pieces.push(Piece::ImportMap(self.import_map(module)?));
+            }
+            pieces.push(self.piece(part)?);
+        }
+        Ok(pieces)
     }
 
     fn piece(&self, part: &Part<'_>) -> Result<Piece, WebFilesError> {
@@ -287,16 +296,10 @@ impl Page<'_> {
     }
 
     /// The elements that load the module `entry`. All modules that it needs are loaded with it, each
-    /// with its hash: a page may run no script without one.
+    /// with its hash.
     fn entry(&self, entry: &str) -> Result<String, WebFilesError> {
-        if self.files.text(entry).is_none() {
-            let (page, file) = (self.file.to_owned(), entry.to_owned());
-            return Err(WebFilesError::NoFile { page, file });
-        }
         let mut html = String::new();
-        let mut modules = self.files.modules_of(entry)?;
-        modules.push(format!("lang/{}.js", self.language.tag));
-        for module in modules {
+        for module in self.needed_by(entry)? {
             let source = self.source("href", &module)?;
             html.push_str(&["<link rel=\"modulepreload\" ", &source, ">\n"].concat());
         }
@@ -304,12 +307,38 @@ impl Page<'_> {
         Ok(format!("{html}<script type=\"module\" {source}></script>"))
     }
 
+    /// The hashes of `entry` and of the modules that it needs (HTML §8.1.5.2, "integrity"). WebKit
+    /// takes the hash of an imported module from here and nowhere else.
+    fn import_map(&self, entry: &str) -> Result<String, WebFilesError> {
+        let mut hashes = serde_json::Map::new();
+        for module in self.needed_by(entry)?.into_iter().chain([entry.to_owned()]) {
+            let hash = self.hash(&module)?;
+            hashes.insert(format!("{}/{module}", self.web), hash.into());
+        }
+        Ok(serde_json::json!({ "integrity": hashes }).to_string())
+    }
+
+    /// The modules that `entry` needs, the one with the texts among them.
+    fn needed_by(&self, entry: &str) -> Result<Vec<String>, WebFilesError> {
+        if self.files.text(entry).is_none() {
+            let (page, file) = (self.file.to_owned(), entry.to_owned());
+            return Err(WebFilesError::NoFile { page, file });
+        }
+        let mut modules = self.files.modules_of(entry)?;
+        modules.push(format!("lang/{}.js", self.language.tag));
+        Ok(modules)
+    }
+
     /// The attributes that name the file `name` and its hash (Subresource Integrity §3.3).
     fn source(&self, attribute: &str, name: &str) -> Result<String, WebFilesError> {
+        let hash = self.hash(name)?;
+        Ok(format!("{attribute}=\"{}/{}\" integrity=\"{hash}\"", self.web, escape(name)))
+    }
+
+    fn hash(&self, name: &str) -> Result<String, WebFilesError> {
         let no_file =
             || WebFilesError::NoFile { page: self.file.to_owned(), file: name.to_owned() };
         let file = self.files.files.get(name).ok_or_else(no_file)?;
-        let hash = base64::encode(&file.sha256);
-        Ok(format!("{attribute}=\"{}/{}\" integrity=\"sha256-{hash}\"", self.web, escape(name)))
+        Ok(format!("sha256-{}", base64::encode(&file.sha256)))
     }
 }

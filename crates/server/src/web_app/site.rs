@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use axum::body::Bytes;
-use countersign_protocol::{digest::sha256, strict::base64url};
+use countersign_protocol::{
+    digest::sha256,
+    strict::{base64, base64url},
+};
 use http::HeaderValue;
 
 use super::{
@@ -35,6 +38,8 @@ pub(crate) struct Document {
     pub(crate) tag: HeaderValue,
     /// The tag of its language.
     pub(crate) language: HeaderValue,
+    /// Its Content-Security-Policy.
+    pub(crate) policy: HeaderValue,
 }
 
 /// The name of the page at `/`.
@@ -88,6 +93,7 @@ impl Document {
     fn new(pieces: &[Piece], language: &str, issuer: &str, passkeys: bool) -> Self {
         let text = |piece: &Piece| match piece {
             Piece::Html(html) => html.clone(),
+            Piece::ImportMap(map) => format!("<script type=\"importmap\">{map}</script>\n"),
             Piece::Issuer => issuer.to_owned(),
             Piece::Passkeys => if passkeys { "on" } else { "off" }.to_owned(),
         };
@@ -95,7 +101,25 @@ impl Document {
         let tag = format!("W/\"{}\"", base64url::encode(&sha256(&[html.as_bytes()])[..12]));
         let value =
             |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-        let (tag, language) = (value(&tag), value(language));
-        Self { body: Encoded::new(Bytes::from(html), true), tag, language }
+        let (tag, language, policy) = (value(&tag), value(language), value(&policy(pieces)));
+        Self { body: Encoded::new(Bytes::from(html), true), tag, language, policy }
     }
+}
+
+/// A page loads everything from its own server, and turns no text into script or markup. The one
+/// inline element is the import map, known by its hash. Web Assembly is left to workers.
+fn policy(pieces: &[Piece]) -> String {
+    let inline = |piece: &Piece| match piece {
+        Piece::ImportMap(map) => {
+            Some(format!(" 'sha256-{}'", base64::encode(&sha256(&[map.as_bytes()]))))
+        }
+        Piece::Html(_) | Piece::Issuer | Piece::Passkeys => None,
+    };
+    let hashes: String = pieces.iter().filter_map(inline).collect();
+    format!(
+        "default-src 'none'; script-src 'self'{hashes}; style-src 'self'; img-src 'self'; \
+         connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+         trusted-types countersign"
+    )
 }

@@ -22,12 +22,9 @@ use crate::{
     web_app::{Document, Encoded, ServedFile, accepts_gzip, preferred},
 };
 
-/// A page loads everything from its own server, and turns no text into script or markup. Web
-/// Assembly is left to workers.
-const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-     worker-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
-     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types countersign",
+/// A file that is opened by itself, such as an icon, loads nothing.
+const FILE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 /// The policy of a worker is the one that its own script comes with.
 const WORKER_POLICY: HeaderValue = HeaderValue::from_static(
@@ -90,7 +87,7 @@ fn describe(document: &Document, headers: &mut HeaderMap) {
     headers.insert(header::ETAG, document.tag.clone());
     headers.insert(header::VARY, HeaderValue::from_static(VARY));
     headers.insert(header::CONTENT_LANGUAGE, document.language.clone());
-    headers.insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    headers.insert(header::CONTENT_SECURITY_POLICY, document.policy.clone());
     headers.insert(PERMISSIONS_POLICY_NAME, PERMISSIONS_POLICY);
     headers.insert(OPENER_POLICY_NAME, SAME_ORIGIN);
     headers.insert(RESOURCE_POLICY_NAME, SAME_ORIGIN);
@@ -125,7 +122,7 @@ fn serve(file: &ServedFile, caching: HeaderValue, wanted: &HeaderMap) -> Respons
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, caching);
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    let policy = if file.is_worker { WORKER_POLICY } else { PAGE_POLICY };
+    let policy = if file.is_worker { WORKER_POLICY } else { FILE_POLICY };
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(RESOURCE_POLICY_NAME, SAME_ORIGIN);
     response

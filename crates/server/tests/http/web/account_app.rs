@@ -76,13 +76,16 @@ async fn the_headers_of_a_page_leave_nothing_to_the_page() {
     let app = TestApp::start().await;
     for path in PAGES {
         let page = app.call("GET", path).send().await;
-        assert_eq!(
-            page.header("content-security-policy"),
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-             connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action 'self'; \
-             base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-             trusted-types countersign"
+        let import_map = between(&page.body, "<script type=\"importmap\">", "</script>");
+        let [import_map] = import_map[..] else { panic!("{path} has one import map") };
+        let inline = base64::encode(&sha256(&[import_map.as_bytes()]));
+        let policy = format!(
+            "default-src 'none'; script-src 'self' 'sha256-{inline}'; style-src 'self'; \
+             img-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
+             form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+             require-trusted-types-for 'script'; trusted-types countersign"
         );
+        assert_eq!(page.header("content-security-policy"), policy);
         assert_eq!(page.header("integrity-policy"), "blocked-destinations=(script)");
         assert_eq!(page.header("cross-origin-opener-policy"), "same-origin");
         assert_eq!(page.header("cross-origin-resource-policy"), "same-origin");
@@ -129,6 +132,9 @@ async fn every_script_and_style_of_a_page_has_its_hash() {
             let hash = format!("integrity=\"sha256-{}\"", base64::encode(&sha256(&[&file])));
             let has_none = source.contains("/icons/") || source.contains("/manifest.");
             assert!(has_none || page.contains(&format!("\"{source}\" {hash}")), "{source}");
+            let mapped = format!("\"{source}\":\"sha256-{}\"", base64::encode(&sha256(&[&file])));
+            let is_script = source.contains("/js/") || source.contains("/lang/");
+            assert_eq!(page.contains(&mapped), is_script, "{source}");
         }
         assert_eq!(page.matches("<script type=\"module\" src=").count(), 1, "{path}");
     }

@@ -3,25 +3,29 @@
 pub mod administration;
 pub(crate) mod enrolment;
 pub mod own_keys;
+pub mod own_passkeys;
 pub mod own_records;
 pub mod recovery;
 pub mod registration;
 pub mod registration_error;
 pub mod step_up;
+pub mod step_up_error;
 
 use std::sync::Arc;
 
-use crate::{core::Core, tokens::Tokens};
+use crate::{core::Core, passkeys::Passkeys, tokens::Tokens};
 
 /// Accounts and their keys: registration, recovery, and what owners change.
 pub struct Accounts {
     core: Arc<Core>,
     tokens: Arc<Tokens>,
+    passkeys: Arc<Passkeys>,
 }
 
 impl Accounts {
-    /// Over what the wings share; `tokens` learns of what is revoked.
-    pub(crate) const fn new(core: Arc<Core>, tokens: Arc<Tokens>) -> Self {
-        Self { core, tokens }
+    /// Over what the wings share; `tokens` learns of what is revoked, `passkeys` verifies what passkeys
+    /// are and answer.
+    pub(crate) fn new((core, tokens, passkeys): (Arc<Core>, Arc<Tokens>, Arc<Passkeys>)) -> Self {
+        Self { core, tokens, passkeys }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     keys::{SigningKeyError, vault::Vault},
     login::Login,
     model::policy::Policy,
+    passkeys::{OpenPasskeysError, Passkeys},
     ports::{Ports, StoreError},
     tokens::Tokens,
 };
@@ -23,8 +24,10 @@ pub struct Authority {
     pub core: Arc<Core>,
     /// Accounts and their keys.
     pub accounts: Arc<Accounts>,
-    /// Logins by key.
+    /// Logins by key and by passkey.
     pub login: Arc<Login>,
+    /// What browsers need to make and use passkeys.
+    pub passkeys: Arc<Passkeys>,
     /// Tokens that were issued.
     pub tokens: Arc<Tokens>,
     /// Whether the server can do its work.
@@ -42,11 +45,13 @@ impl Authority {
         let core = Arc::new(Core::open(policy, ports, vault).await?);
         let sessions = Arc::new(session_sealer(&core));
         let tokens = Arc::new(Tokens::load(Arc::clone(&core), Arc::clone(&sessions)).await?);
-        let accounts = Arc::new(Accounts::new(Arc::clone(&core), Arc::clone(&tokens)));
-        let login = Arc::new(Login::new(Arc::clone(&core), Arc::clone(&tokens)));
+        let passkeys = Arc::new(Passkeys::open(Arc::clone(&core)).await?);
+        let shared = || (Arc::clone(&core), Arc::clone(&tokens), Arc::clone(&passkeys));
+        let accounts = Arc::new(Accounts::new(shared()));
+        let login = Arc::new(Login::new(shared()));
         let dialects = Dialects::new(&core, &accounts, &tokens, sessions);
         let health = Health::new(Arc::clone(&core));
-        Ok(Self { core, accounts, login, tokens, health, dialects })
+        Ok(Self { core, accounts, login, passkeys, tokens, health, dialects })
     }
 }
 
@@ -59,6 +64,9 @@ fn session_sealer(core: &Core) -> SessionSealer {
 /// Why the authority does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
+    /// The passkeys that there are were made for another relying party.
+    #[error(transparent)]
+    Passkeys(#[from] OpenPasskeysError),
     /// A signing key cannot be used.
     #[error(transparent)]
     SigningKey(#[from] SigningKeyError),

@@ -9,5 +9,6 @@ pub mod invitation;
 pub mod key_life;
 pub mod limits;
 pub mod names;
+pub mod passkey;
 pub mod policy;
 pub mod user_agent;

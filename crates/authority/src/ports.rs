@@ -10,13 +10,16 @@ mod browsers;
 mod credentials;
 mod error;
 mod invitations;
+mod passkeys;
 mod passwords;
 mod rate_limits;
 mod recent_numbers;
+mod record_login;
 mod revocations;
 mod server_keys;
 mod session_nonces;
 mod signing_keys;
+mod step_up;
 mod upkeep;
 mod vault;
 
@@ -28,16 +31,18 @@ pub use self::accounts::{AccountStore, CreateAccountError, NewAccount};
 pub use self::audit::AuditStore;
 pub use self::browsers::{BrowserError, BrowserStore, NewBrowser, SignIn, SignInError, SignedIn};
 pub use self::credentials::{
-    AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
-    RenameCredentialError, Renewal, RevokeCredentialError,
+    AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RenameCredentialError, Renewal,
+    RevokeCredentialError,
 };
 pub use self::error::StoreError;
 pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, RecoverError};
+pub use self::passkeys::{AddPasskeyError, KnownPasskey, NewPasskey, OwnPasskey, PasskeyStore};
 pub use self::passwords::{
     CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, PasswordStore,
 };
 pub use self::rate_limits::{RateLimiter, WindowLimiter};
 pub use self::recent_numbers::{NUMBERS_OF_EACH_CLIENT, RecentNumbers};
+pub use self::record_login::RecordLoginError;
 pub use self::revocations::{
     DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore, RevokedBefore,
     RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
@@ -47,6 +52,7 @@ pub use self::session_nonces::{
     InvalidSessionId, PutNonceError, SessionId, SessionNonce, SessionNonces,
 };
 pub use self::signing_keys::SigningKeyStore;
+pub use self::step_up::{SpentStepUp, UsePasskeyError};
 pub use self::upkeep::{StoreCondition, StoreUpkeep};
 pub use self::vault::{VaultRecord, VaultStore};
 pub use crate::model::limits::{LimitKey, RateLimit, RateLimited, Retention};
@@ -69,6 +75,7 @@ pub trait Store:
     + BrowserStore
     + CredentialStore
     + InvitationStore
+    + PasskeyStore
     + PasswordStore
     + ReplayLog
     + RevocationStore
@@ -85,6 +92,7 @@ impl<S> Store for S where
         + BrowserStore
         + CredentialStore
         + InvitationStore
+        + PasskeyStore
         + PasswordStore
         + ReplayLog
         + RevocationStore

@@ -5,6 +5,7 @@ mod layers;
 mod listen;
 mod memory;
 mod origins;
+mod passkeys;
 mod policy;
 mod settings;
 mod shares;

@@ -35,6 +35,16 @@ pub mod path {
     pub const KEYS: &str = "/v1/keys";
     /// One of the caller's keys.
     pub const KEY: &str = "/v1/keys/{thumbprint}";
+    /// What a page needs to sign in or to register with a passkey.
+    pub const PASSKEY_OPTIONS: &str = "/v1/passkeys/options";
+    /// What a page needs to make another passkey.
+    pub const PASSKEY_OPTIONS_ADD: &str = "/v1/passkeys/options/add";
+    /// What a page needs to have a passkey allow a request.
+    pub const PASSKEY_OPTIONS_STEP_UP: &str = "/v1/passkeys/options/step-up";
+    /// Adding a passkey.
+    pub const PASSKEYS: &str = "/v1/passkeys";
+    /// The origins whose pages may use the passkeys of this server (WebAuthn §5.11).
+    pub const RELATED_ORIGINS: &str = "/.well-known/webauthn";
     /// The caller's audit events.
     pub const EVENTS: &str = "/v1/events";
     /// The feed of revocations, for resource servers.
@@ -72,6 +82,8 @@ pub mod header {
     pub const DPOP: &str = "dpop";
     /// The nonce that the next proof must carry (RFC 9449 §8).
     pub const DPOP_NONCE: &str = "dpop-nonce";
+    /// The answer of a passkey that allows this request.
+    pub const PASSKEY_ASSERTION: &str = "passkey-assertion";
     /// The signature over a session's nonce and its JWT.
     pub const SIGNED_MESSAGE: &str = "signed-message";
     /// The nonce that the next signed message must carry.

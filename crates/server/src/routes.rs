@@ -3,6 +3,7 @@
 mod api;
 mod oauth;
 mod ops;
+mod passkeys;
 pub(crate) mod web;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -11,6 +12,7 @@ use self::{
     api::{accounts, events, keys, recover, revocations, whoami},
     oauth::{introspect, jwks, metadata, revoke, token},
     ops::{health, metrics},
+    passkeys::{adding, options, related_origins},
     web::page,
 };
 use crate::state::App;
@@ -21,6 +23,9 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
         .routes(routes!(whoami::whoami))
         .routes(routes!(keys::list_keys, keys::add_key))
         .routes(routes!(keys::rename_key, keys::revoke_key))
+        .routes(routes!(adding::add_passkey))
+        .routes(routes!(options::options_to_add))
+        .routes(routes!(options::options_to_step_up))
         .routes(routes!(events::events))
 }
 
@@ -29,6 +34,7 @@ pub(crate) fn with_token_endpoint_nonce() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(accounts::register))
         .routes(routes!(recover::recover))
+        .routes(routes!(options::options))
         .routes(routes!(token::token))
 }
 
@@ -55,5 +61,6 @@ pub(crate) fn public() -> OpenApiRouter<App> {
         .routes(routes!(accounts::account_jwks))
         .routes(routes!(introspect::introspect))
         .routes(routes!(revoke::revoke))
+        .routes(routes!(related_origins::related_origins))
         .routes(routes!(page::page))
 }

@@ -1,6 +1,6 @@
 //! What the handlers share: the authority, the guards, the metrics and the settings.
 
-use std::{net::Ipv4Addr, ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc};
 
 use countersign_authority::{Authority, model::policy::Policy};
 use countersign_guard::{
@@ -92,7 +92,7 @@ impl App {
             guard: guard_of(&authority.core.policy().origin, proofs.clone()),
             metrics: Arc::new(Metrics::new()),
             jwks: JwksAnswer::default(),
-            site: settings.web.as_ref().map(|files| site(files, &authority.core.policy().origin)),
+            site: settings.web.as_ref().map(|files| site(files, authority.core.policy())),
             settings,
             authority,
         }))
@@ -109,16 +109,8 @@ fn of_others(proofs: Proofs) -> Proofs {
     Proofs { self_signed, ..proofs }
 }
 
-fn site(files: &WebFiles, issuer: &TargetUri) -> Site {
-    Site::new(files, issuer.origin(), is_domain(issuer))
-}
-
-/// Whether the host of `origin` is a domain, as passkeys need it (Web Authentication §5.1.2), and not
-/// an IP address.
-fn is_domain(origin: &TargetUri) -> bool {
-    let authority = origin.origin().split("://").nth(1).unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    !authority.starts_with('[') && host.parse::<Ipv4Addr>().is_err()
+fn site(files: &WebFiles, policy: &Policy) -> Site {
+    Site::new(files, policy.issuer(), policy.passkeys.is_some())
 }
 
 fn guard_policy(policy: &Policy, origin: &TargetUri) -> GuardPolicy {

@@ -32,6 +32,8 @@ mod logins;
 mod open;
 mod open_error;
 mod options;
+mod passkey_records;
+mod passkeys;
 mod passwords;
 mod place;
 mod places;

@@ -4,6 +4,7 @@
 //! It is for tests only, so it fails by panicking.
 #![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod authenticator;
 pub mod clock;
 pub mod keys;
 pub mod random;

@@ -7,14 +7,18 @@ use countersign_authority::{
         account::Username,
         audit::{AuditEvent, EventKind},
         credential::Credential,
+        credential_kind::CredentialKind,
         invitation::{CodeHash, Invitation, Purpose},
         key_life::{KeyLife, SealedSigningKey, Signs},
+        passkey::Passkey,
     },
-    ports::{KeyLimits, LoginRecord, NewAccount, RevokedToken, VaultRecord},
+    ports::{KeyLimits, LoginRecord, NewAccount, NewPasskey, RevokedToken, VaultRecord},
 };
 use countersign_protocol::{
     AccountId, ReplayEntry, Scopes, UnixTime,
-    keys::{Algorithm, PublicKey},
+    challenges::passkeys::AccountHandle,
+    keys::{Algorithm, PublicKey, Thumbprint},
+    proofs::webauthn::{Aaguid, CredentialId},
 };
 
 use crate::keys;
@@ -58,6 +62,7 @@ pub fn new_account(number: u64, name: &str) -> NewAccount {
         event: event(EventKind::AccountRegistered).account(id).key(credential.thumbprint()),
         credential,
         invitation: None,
+        passkey: None,
         alias: None,
         server_key: None,
     }
@@ -139,4 +144,32 @@ pub fn signing_key(number: u8) -> SealedSigningKey {
 /// The record of vault `number`.
 pub fn vault_record(number: u8) -> VaultRecord {
     VaultRecord { salt: [number; 16], nonce: [number; 12], check: vec![number; 40] }
+}
+
+/// What is known of passkey `number` besides its key: a synced one, for `auth.example`.
+pub fn passkey(number: u8) -> Passkey {
+    Passkey {
+        id: CredentialId::try_from(&[number; 16][..]).unwrap(),
+        rp_id: "auth.example".parse().unwrap(),
+        user_handle: AccountHandle::from_bytes([number; 32]),
+        sign_count: 0,
+        backup_eligible: true,
+        backed_up: false,
+        aaguid: Aaguid::from_bytes([number; 16]),
+        transports: vec!["hybrid".parse().unwrap(), "internal".parse().unwrap()],
+    }
+}
+
+/// Passkey `number` of `account_id`, with the key [`keys::ed25519`] of its number and 200, made with the
+/// challenge [`replay_entry`] of its number and 200.
+pub fn new_passkey(account_id: AccountId, number: u8, added_by: Option<Thumbprint>) -> NewPasskey {
+    let key = keys::ed25519_public(200 + u64::from(number));
+    let credential =
+        Credential { kind: CredentialKind::Passkey, added_by, ..credential(account_id, key) };
+    NewPasskey {
+        event: event(EventKind::KeyAdded).account(account_id).key(credential.thumbprint()),
+        credential,
+        passkey: passkey(number),
+        challenge: replay_entry(200 + u64::from(number)),
+    }
 }

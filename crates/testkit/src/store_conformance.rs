@@ -24,6 +24,7 @@ pub mod browsers;
 pub mod credentials;
 pub mod invitations;
 pub mod logins;
+pub mod passkeys;
 pub mod passwords;
 pub mod places;
 pub mod pruning;
@@ -124,6 +125,17 @@ macro_rules! store_conformance {
                 an_assertion_stays_used_after_reopening
                 an_assertion_works_for_one_of_many_at_once
                 an_assertion_works_once_whatever_for
+            }
+            passkeys {
+                a_change_spends_its_step_up_or_does_not_happen
+                a_passkey_comes_back_whole_with_its_key_and_account
+                a_passkey_is_added_with_its_challenge_or_not_at_all
+                a_passkey_may_allow_its_own_revocation
+                a_signature_counter_only_grows
+                a_step_up_is_by_a_live_passkey_of_the_account
+                an_account_comes_with_its_passkey_or_not_at_all
+                live_passkeys_for_another_relying_party_are_found
+                of_two_uses_with_one_counter_one_counts
             }
             passwords {
                 a_login_with_a_password_is_recorded_with_its_event

@@ -12,19 +12,21 @@ use countersign_authority::{
         key_life::{SealedServerKey, SealedSigningKey},
     },
     ports::{
-        AccountRecovery, AccountStore, AddCredentialError, AuditStore, BrowserStore,
-        CreateAccountError, CreatePasswordAccountError, CredentialStore, InvitationStore,
-        KeyLimits, LoginRecord, NewAccount, NewPasswordAccount, PasswordLogin, PasswordStore,
+        AccountRecovery, AccountStore, AddCredentialError, AddPasskeyError, AuditStore,
+        BrowserStore, CreateAccountError, CreatePasswordAccountError, CredentialStore,
+        InvitationStore, KeyLimits, KnownPasskey, LoginRecord, NewAccount, NewPasskey,
+        NewPasswordAccount, OwnPasskey, PasskeyStore, PasswordLogin, PasswordStore,
         RecordLoginError, RecoverError, RenameCredentialError, Retention, RevocationStore,
         RevokeCredentialError, RevokedToken, RevokedTokenList, ServerKeyStore, ShutOut, SignIn,
-        SignInError, SignedIn, SigningKeyStore, Store, StoreCondition, StoreError, StoreUpkeep,
-        VaultRecord, VaultStore,
+        SignInError, SignedIn, SigningKeyStore, SpentStepUp, Store, StoreCondition, StoreError,
+        StoreUpkeep, VaultRecord, VaultStore,
     },
 };
 use countersign_protocol::{
     AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime,
     keys::Thumbprint,
     ports::{Recording, ReplayError, ReplayLog},
+    proofs::webauthn::{CredentialId, RpId},
     replay::ReplayOwner,
 };
 
@@ -37,6 +39,7 @@ pub struct StoreParts {
     pub browsers: Arc<dyn BrowserStore>,
     pub credentials: Arc<dyn CredentialStore>,
     pub invitations: Arc<dyn InvitationStore>,
+    pub passkeys: Arc<dyn PasskeyStore>,
     pub passwords: Arc<dyn PasswordStore>,
     pub replay_log: Arc<dyn ReplayLog>,
     pub revocations: Arc<dyn RevocationStore>,
@@ -57,6 +60,7 @@ impl StoreParts {
             browsers: store.clone(),
             credentials: store.clone(),
             invitations: store.clone(),
+            passkeys: store.clone(),
             passwords: store.clone(),
             replay_log: store.clone(),
             revocations: store.clone(),
@@ -113,15 +117,16 @@ delegate! { BrowserStore to browsers {
 } }
 
 delegate! { CredentialStore to credentials {
-    fn add_credential(credential: &Credential, limits: KeyLimits, event: AuditEvent)
-        -> (Vec<Thumbprint>, AddCredentialError);
+    fn add_credential(
+        credential: &Credential, limits: KeyLimits, event: AuditEvent, step_up: Option<SpentStepUp>
+    ) -> (Vec<Thumbprint>, AddCredentialError);
     fn credential(thumbprint: &Thumbprint) -> (Option<(Credential, Account)>, StoreError);
     fn is_taken(thumbprint: &Thumbprint) -> (bool, StoreError);
     fn live_credentials(id: AccountId) -> (Option<(Account, Vec<Credential>)>, StoreError);
     fn credentials_of(id: AccountId) -> (Vec<Credential>, StoreError);
-    fn revoke_credential(id: AccountId, key: &Thumbprint, keep_last: bool, event: AuditEvent)
+    fn revoke_credential(id: AccountId, key: &Thumbprint, keep_last: bool, event: AuditEvent, step_up: Option<SpentStepUp>)
         -> ((), RevokeCredentialError);
-    fn rename_credential(id: AccountId, key: &Thumbprint, label: &Label, event: AuditEvent)
+    fn rename_credential(id: AccountId, key: &Thumbprint, label: &Label, event: AuditEvent, step_up: Option<SpentStepUp>)
         -> (Credential, RenameCredentialError);
     fn note_use(id: AccountId, key: &Thumbprint, now: UnixTime) -> ((), StoreError);
     fn note_uses(uses: Vec<AuditEvent>) -> ((), StoreError);
@@ -138,6 +143,14 @@ delegate! { InvitationStore to invitations {
     fn create_recovery(recovery: &Invitation, event: AuditEvent) -> ((), StoreError);
     fn recovery(username: &Username) -> (Option<Invitation>, StoreError);
     fn recover(recovery: AccountRecovery) -> (Vec<Thumbprint>, RecoverError);
+} }
+
+delegate! { PasskeyStore to passkeys {
+    fn passkey(id: &CredentialId) -> (Option<KnownPasskey>, StoreError);
+    fn passkeys_of(id: AccountId) -> (Vec<OwnPasskey>, StoreError);
+    fn add_passkey(new: NewPasskey, limits: KeyLimits, step_up: Option<SpentStepUp>)
+        -> ((), AddPasskeyError);
+    fn passkeys_of_others(rp_id: &RpId) -> (Option<(String, u64)>, StoreError);
 } }
 
 delegate! { PasswordStore to passwords {

@@ -144,7 +144,7 @@ impl Administration {
         let account = self.account(name).await?;
         let event = self.event(EventKind::KeyRevoked, account.id).key(*thumbprint);
         let event = event.detail("by an administrator");
-        self.store.revoke_credential(account.id, thumbprint, false, event).await?;
+        self.store.revoke_credential(account.id, thumbprint, false, event, None).await?;
         let keys = self.store.credentials_of(account.id).await?;
         Ok(live_keys_added_by(*thumbprint, &keys))
     }

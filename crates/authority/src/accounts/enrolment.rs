@@ -21,7 +21,8 @@ use crate::{
         policy::Enrolment,
         user_agent::UserAgent,
     },
-    ports::{CreateAccountError, NewAccount, NewPasswordAccount, StoreError},
+    passkeys::registration::VerifiedNewPasskey,
+    ports::{CreateAccountError, NewAccount, NewPasskey, NewPasswordAccount, StoreError},
 };
 
 /// A request for an account, whatever it is to log in with.
@@ -64,6 +65,8 @@ pub(crate) enum Factor {
         /// Set for the key of a browser.
         remember: Option<Remember>,
         user_agent: Option<UserAgent>,
+        /// A passkey that was made with the account.
+        passkey: Option<Box<VerifiedNewPasskey>>,
     },
     /// A key that has not: the account only claims it, until it first signs something.
     ClaimedKey(ClaimedKey),
@@ -136,7 +139,7 @@ impl Accounts {
     ) -> Result<(), CreateAccountError> {
         let accounts = &self.core.ports.store;
         match factor {
-            Factor::ProvenKey { key, label, remember, user_agent } => {
+            Factor::ProvenKey { key, label, remember, user_agent, passkey } => {
                 let address = admitted.address;
                 let mut new = self.new_account(admitted, key, label);
                 new.credential.user_agent = user_agent;
@@ -148,6 +151,7 @@ impl Accounts {
                 }
                 new.event.detail =
                     new.invitation.map(|code| format!("invitation {}", code.short()));
+                new.passkey = passkey.map(|passkey| with_account(&new, *passkey));
                 accounts.create_account(new).await
             }
             Factor::ClaimedKey(ClaimedKey { key, alias, server_key, detail }) => {
@@ -194,6 +198,7 @@ impl Accounts {
             scopes: self.core.policy.default_scopes.clone(),
             credential: Credential::new(account_id, key, label, at),
             invitation,
+            passkey: None,
             alias: None,
             server_key: None,
             event,
@@ -265,6 +270,22 @@ impl Accounts {
             Some(_) => Err(RegistrationError::CodeUnusable),
         }
     }
+}
+
+/// The passkey of an account to be.
+fn with_account(account: &NewAccount, passkey: VerifiedNewPasskey) -> Box<NewPasskey> {
+    let credential = passkey.credential(account.id, None, account.credential.created_at);
+    let event = AuditEvent {
+        kind: EventKind::KeyAdded,
+        detail: Some("a passkey, with the account".to_owned()),
+        ..account.event.clone()
+    };
+    Box::new(NewPasskey {
+        event: event.key(credential.thumbprint()),
+        credential,
+        challenge: passkey.challenge.entry(),
+        passkey: passkey.passkey,
+    })
 }
 
 impl Admitted {

@@ -16,7 +16,7 @@ use crate::{
     accounts::Accounts,
     accounts::{
         registration::PresentedKey,
-        step_up::{KeyChange, KeyOperation, MustSign},
+        step_up::{Change, MustSign, Operation},
     },
     core::dpop::{PresentedDpop, ProofError},
     model::{
@@ -50,14 +50,14 @@ pub struct AddedBrowser<'a> {
     pub user_agent: Option<&'a [u8]>,
 }
 
-impl KeyOperation for AddKey {
+impl Operation for AddKey {
     const NAME: &'static str = "adding";
     const MUST_SIGN: MustSign = MustSign::Body;
     const COUNTS_BY_DAY: bool = true;
     const WITHDRAWS: bool = false;
 
-    fn key(&self) -> Thumbprint {
-        self.public_key.thumbprint()
+    fn key(&self) -> Option<Thumbprint> {
+        Some(self.public_key.thumbprint())
     }
 }
 
@@ -82,14 +82,14 @@ pub struct RenameKey {
     pub label: Label,
 }
 
-impl KeyOperation for RenameKey {
+impl Operation for RenameKey {
     const NAME: &'static str = "renaming";
     const MUST_SIGN: MustSign = MustSign::UrlAndBody;
     const COUNTS_BY_DAY: bool = true;
     const WITHDRAWS: bool = false;
 
-    fn key(&self) -> Thumbprint {
-        self.thumbprint
+    fn key(&self) -> Option<Thumbprint> {
+        Some(self.thumbprint)
     }
 }
 
@@ -100,7 +100,7 @@ pub struct RevokeKey {
     pub thumbprint: Thumbprint,
 }
 
-impl KeyOperation for RevokeKey {
+impl Operation for RevokeKey {
     const NAME: &'static str = "revoking";
     const MUST_SIGN: MustSign = MustSign::Url;
     // Each was added before, which counted. And its owner must always be able to revoke a key,
@@ -108,8 +108,8 @@ impl KeyOperation for RevokeKey {
     const COUNTS_BY_DAY: bool = false;
     const WITHDRAWS: bool = true;
 
-    fn key(&self) -> Thumbprint {
-        self.thumbprint
+    fn key(&self) -> Option<Thumbprint> {
+        Some(self.thumbprint)
     }
 }
 
@@ -194,7 +194,7 @@ impl Accounts {
     /// The first rule that does not hold; then nothing has changed.
     pub async fn add_key(
         &self,
-        change: KeyChange<AddKey>,
+        change: Change<AddKey>,
         new_key_proof: NewKeyProof<'_>,
     ) -> Result<Credential, AddKeyError> {
         let now = change.at;
@@ -237,7 +237,8 @@ impl Accounts {
             revoked: self.core.policy.max_revoked_keys_per_account,
             password_token_of: change.author.token_issued_at,
         };
-        let added = self.core.ports.store.add_credential(&credential, limits, event).await;
+        let store = &self.core.ports.store;
+        let added = store.add_credential(&credential, limits, event, change.step_up).await;
         self.core.credentials.forget(&credential.thumbprint());
         self.core.credentials.forget_keys_of(account_id);
         self.tokens.note_revoked(&added?);
@@ -263,14 +264,15 @@ impl Accounts {
     /// When it is no live key of the account, or the store fails.
     pub async fn rename_key(
         &self,
-        change: KeyChange<RenameKey>,
+        change: Change<RenameKey>,
     ) -> Result<Credential, RenameCredentialError> {
         let RenameKey { thumbprint, label } = &change.operation;
         let detail = format!("to {label}");
         let event = change.event(EventKind::KeyRenamed, *thumbprint, Some(&detail));
         let account_id = change.author.account_id;
         let store = &self.core.ports.store;
-        let renamed = store.rename_credential(account_id, thumbprint, label, event).await;
+        let renamed =
+            store.rename_credential(account_id, thumbprint, label, event, change.step_up).await;
         self.core.credentials.forget(thumbprint);
         renamed
     }
@@ -282,13 +284,14 @@ impl Accounts {
     /// When it is no live key of the account, or the last one.
     pub async fn revoke_own_key(
         &self,
-        change: KeyChange<RevokeKey>,
+        change: Change<RevokeKey>,
     ) -> Result<Vec<Credential>, RevokeCredentialError> {
         let RevokeKey { thumbprint } = change.operation;
         let account_id = change.author.account_id;
         let event = change.event(EventKind::KeyRevoked, thumbprint, None);
         let store = &self.core.ports.store;
-        let result = store.revoke_credential(account_id, &thumbprint, true, event).await;
+        let result =
+            store.revoke_credential(account_id, &thumbprint, true, event, change.step_up).await;
         // Also after a failure: the store may have done it and failed to say so.
         self.core.credentials.forget(&thumbprint);
         if matches!(result, Ok(()) | Err(RevokeCredentialError::Store(_))) {

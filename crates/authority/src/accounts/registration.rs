@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use countersign_protocol::{
     AccountId, Actor, UnixTime,
+    challenges::passkeys::Expected,
     keys::{KeyError, KeyPolicy, PublicKey, Thumbprint},
     proofs::dpop::{DpopError, NonceRule},
     replay::ReplayOwner,
@@ -23,6 +24,7 @@ use crate::{
         credential::{Label, Remember},
         user_agent::UserAgent,
     },
+    passkeys::registration::PresentedPasskey,
 };
 
 /// A public key in any of the forms in which clients send it.
@@ -56,6 +58,8 @@ pub struct Registration<'a> {
     pub enrolment_code: Option<&'a str>,
     /// A proof by that very key.
     pub proof: PresentedDpop<'a>,
+    /// A passkey that the account is to have besides: a `RegistrationResponseJSON`.
+    pub passkey: Option<&'a str>,
     /// Set for the key of a browser: for how long it is to be remembered.
     pub remember: Option<Remember>,
     /// The client's address.
@@ -136,10 +140,16 @@ impl Accounts {
             (None, Some(_)) => Label::of_browser(user_agent.as_ref()),
             (None, None) => Label::of_kind(&key),
         };
+        let passkey = registration.passkey.map(|json| {
+            let presented = PresentedPasskey { json, label: None };
+            self.passkeys.verify_new(presented, &Expected::Register, key.thumbprint(), now)
+        });
+        let passkey = passkey.transpose()?.map(Box::new);
         let owner = ReplayOwner::Network(address.into());
         self.prove_key(&registration.proof, &key, owner, now).await?;
         let registered = Registered::of(&admitted, &key);
-        self.enrol(admitted, Factor::ProvenKey { key, label, remember, user_agent }).await?;
+        let factor = Factor::ProvenKey { key, label, remember, user_agent, passkey };
+        self.enrol(admitted, factor).await?;
         // Another account may have had it without ever proving it.
         self.core.credentials.forget(&registered.thumbprint);
         Ok(registered)

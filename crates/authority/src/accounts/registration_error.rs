@@ -6,6 +6,7 @@ use thiserror::Error;
 use crate::{
     core::dpop::ProofError,
     model::{account::InvalidUsername, credential::InvalidLabel, limits::RateLimited},
+    passkeys::registration::NewPasskeyError,
     ports::{CreateAccountError, StoreError},
 };
 
@@ -36,6 +37,9 @@ pub enum RegistrationError {
          gives it by an invitation for that very name"
     )]
     NameReserved,
+    /// The passkey is refused.
+    #[error(transparent)]
+    Passkey(#[from] NewPasskeyError),
     /// The proof of possession is refused.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -70,6 +74,7 @@ impl RegistrationError {
 impl From<CreateAccountError> for RegistrationError {
     fn from(error: CreateAccountError) -> Self {
         match error {
+            CreateAccountError::ChallengeUsed => Self::Passkey(NewPasskeyError::ChallengeUsed),
             CreateAccountError::InvitationUnusable => Self::CodeUnusable,
             CreateAccountError::KeyTaken => Self::KeyTaken,
             CreateAccountError::Store(error) => Self::Store(error),

@@ -5,47 +5,60 @@
 //! body. A thief who got hold of less, such as a session key, a narrowed token, or a signature that
 //! serves any request, must not be able to turn it into lasting access.
 //!
-//! An operation on credentials takes a [`KeyChange`], which only [`Accounts::step_up`](crate::accounts::Accounts::step_up) makes, so
+//! A page cannot keep a script of strangers from signing with the key of its browser. So where a
+//! browser signs, a passkey of the account must allow that very request, or, if the account has none,
+//! the browser must have logged in just now.
+//!
+//! An operation takes a [`Change`], which only [`Accounts::step_up`](crate::accounts::Accounts::step_up) makes, so
 //! no operation can forget the check.
 
 use std::net::IpAddr;
 
 use countersign_protocol::{
     AccountId, CoveredTarget, Principal, ProofKind, ProvenKey, UnixTime, Unspent,
+    challenges::passkeys::{Expected, RequestDigest},
     digest::sha256,
     keys::Thumbprint,
-    tokens::key_approval::{
-        KeyApproval, KeyApprovalError, KeyApprovalExpectations, PresentedKeyApproval,
-    },
+    tokens::key_approval::{KeyApproval, KeyApprovalExpectations, PresentedKeyApproval},
 };
-use thiserror::Error;
 
 use crate::{
-    accounts::Accounts,
+    accounts::{
+        Accounts,
+        step_up_error::{FRESH, StepUpError},
+    },
     model::{
         audit::{AuditEvent, EventKind},
-        credential_kind::{Act, NotForThisKind},
-        limits::RateLimited,
+        credential_kind::{Act, CredentialKind},
     },
-    ports::StoreError,
+    passkeys::answer::PresentedAnswer,
+    ports::SpentStepUp,
 };
 
-/// A request to change the credentials of an account, as it was sent and proven.
+/// A request to change an account, as it was sent and proven.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedRequest<'a> {
     /// The principal, and what its proof covers.
     pub principal: &'a Principal,
+    /// The method.
+    pub method: &'a str,
+    /// The path, as it was received, without the query.
+    pub path: &'a str,
     /// The bytes of its body.
     pub body: &'a [u8],
     /// A key approval that came with it, for an operation whose signature need not cover more than
     /// [`MustSign::Body`].
     pub approval: Option<&'a str>,
+    /// The answer of a passkey that came with it (`Passkey-Assertion`): an
+    /// `AuthenticationResponseJSON`, as base64url of its text.
+    pub passkey: Option<&'a str>,
     /// The client's address.
     pub address: IpAddr,
 }
 
-/// Something that changes which credentials an account has, or what they are called.
-pub trait KeyOperation {
+/// Something that changes an account in a way that outlasts the session: which credentials it has, what
+/// they are called, and what else only its owner may decide.
+pub trait Operation {
     /// The word for it in the audit trail, such as "adding".
     const NAME: &'static str;
     /// What the signature must cover.
@@ -57,8 +70,8 @@ pub trait KeyOperation {
     /// key, which nobody else can use up, and not against the account's allowance.
     const WITHDRAWS: bool;
 
-    /// The key that it is about.
-    fn key(&self) -> Thumbprint;
+    /// The key that it is about, if it is about one.
+    fn key(&self) -> Option<Thumbprint>;
 }
 
 /// What the signature over a request must cover.
@@ -73,17 +86,33 @@ pub enum MustSign {
     Url,
 }
 
-/// Leave to do `operation` to the credentials of one account, once. Only [`Accounts::step_up`](crate::accounts::Accounts::step_up)
+/// Leave to do `operation` to one account, once. Only [`Accounts::step_up`](crate::accounts::Accounts::step_up)
 /// makes it.
 #[derive(Debug)]
 #[must_use]
-pub struct KeyChange<O> {
+pub struct Change<O> {
     pub(crate) operation: O,
     pub(crate) author: Author,
     pub(crate) at: UnixTime,
     pub(crate) address: IpAddr,
     /// To be recorded as used when everything else is as it must be.
     pub(crate) approval: Option<Unspent<KeyApproval>>,
+    /// The answer of a passkey that allows it, to be recorded as used with the change.
+    pub(crate) step_up: Option<SpentStepUp>,
+}
+
+/// What must allow a change besides the proof of the request.
+enum Demand<'a> {
+    /// Nothing: the key that signed is a live credential, for which this suffices.
+    Key,
+    /// This answer of a passkey.
+    Passkey(&'a str),
+}
+
+/// What allows a change, and counts once.
+struct Permits {
+    approval: Option<Unspent<KeyApproval>>,
+    step_up: Option<SpentStepUp>,
 }
 
 /// Who changes the credentials.
@@ -97,7 +126,7 @@ pub(crate) struct Author {
     pub(crate) token_issued_at: Option<UnixTime>,
 }
 
-impl<O> KeyChange<O> {
+impl<O> Change<O> {
     /// An event of that kind about the key `thumbprint`, with the author and `detail` in words.
     pub(crate) fn event(
         &self,
@@ -120,11 +149,11 @@ impl Accounts {
     ///
     /// # Errors
     /// When the proof is too weak for that; then nothing is used up.
-    pub async fn step_up<O: KeyOperation>(
+    pub async fn step_up<O: Operation>(
         &self,
         request: SignedRequest<'_>,
         operation: O,
-    ) -> Result<KeyChange<O>, StepUpError> {
+    ) -> Result<Change<O>, StepUpError> {
         let now = self.core.now();
         let decided = self.author(&request, &operation, now).await;
         if let Err(error) = &decided
@@ -132,23 +161,25 @@ impl Accounts {
         {
             self.note_refused_change::<O>(&request, operation.key(), error, now);
         }
-        let (author, approval) = decided?;
+        let (author, Permits { approval, step_up }) = decided?;
         // Counted last, so that no refusal takes anything from the day's allowance.
         if O::COUNTS_BY_DAY {
             self.core.admit_key_change(author.account_id, request.address).await?;
         }
-        Ok(KeyChange { operation, author, at: now, address: request.address, approval })
+        let address = request.address;
+        Ok(Change { operation, author, at: now, address, approval, step_up })
     }
 
-    async fn author<O: KeyOperation>(
+    async fn author<O: Operation>(
         &self,
         request: &SignedRequest<'_>,
         operation: &O,
         now: UnixTime,
-    ) -> Result<(Author, Option<Unspent<KeyApproval>>), StepUpError> {
+    ) -> Result<(Author, Permits), StepUpError> {
         let Principal { account_id, issued_at: token_issued_at, .. } = *request.principal;
-        // Free checks come first, so that a refusal takes nothing from the account's allowance.
+        // What costs little comes first, so that a refusal takes nothing from the account's allowance.
         let key = check_proof(request.principal)?;
+        let demand = self.demand(request, operation, key, now).await?;
         check_target(request.principal.covers.target, O::MUST_SIGN)?;
         if request.approval.is_none() {
             check_body(request, O::MUST_SIGN)?;
@@ -158,14 +189,69 @@ impl Accounts {
         } else {
             self.core.admit_account(account_id).await?;
         }
-        let credential = self.live_credential(account_id, key.credential, now).await?;
-        let Some(text) = request.approval else {
-            return Ok((Author { account_id, credential, token_issued_at }, None));
+        let (credential, step_up) = match demand {
+            Demand::Key => (self.live_credential(account_id, key.thumbprint, now).await?, None),
+            Demand::Passkey(answer) => {
+                let answer = self.verify_answer(request, (answer, key.thumbprint), now).await?;
+                (Some(answer.passkey.thumbprint), Some(answer))
+            }
         };
-        let (approver, approval) =
-            self.verify_approval(text, account_id, operation.key(), now).await?;
-        let credential = Some(approver);
-        Ok((Author { account_id, credential, token_issued_at }, Some(approval)))
+        let author = |credential| Author { account_id, credential, token_issued_at };
+        let Some(text) = request.approval else {
+            return Ok((author(credential), Permits { approval: None, step_up }));
+        };
+        let new_key = operation.key().ok_or(StepUpError::Approver)?;
+        let (approver, approval) = self.verify_approval(text, account_id, new_key, now).await?;
+        Ok((author(Some(approver)), Permits { approval: Some(approval), step_up }))
+    }
+
+    /// What must allow the operation besides the proof of the request.
+    async fn demand<'a, O: Operation>(
+        &self,
+        request: &SignedRequest<'a>,
+        operation: &O,
+        key: ProvenKey,
+        now: UnixTime,
+    ) -> Result<Demand<'a>, StepUpError> {
+        let store = &*self.core.ports.store;
+        let known = self.core.credentials.get(&key.credential, store).await?;
+        let kind = known.map(|known| known.credential.kind);
+        let by_passkey = kind == Some(CredentialKind::Passkey);
+        if key.credential != key.thumbprint && !by_passkey {
+            return Err(StepUpError::SessionKey);
+        }
+        match kind {
+            None | Some(CredentialKind::Key) => return Ok(Demand::Key),
+            Some(CredentialKind::Browser | CredentialKind::Passkey) => {}
+        }
+        // A browser signs itself out.
+        if O::WITHDRAWS && operation.key() == Some(key.thumbprint) {
+            return Ok(Demand::Key);
+        }
+        if let Some(answer) = request.passkey {
+            return Ok(Demand::Passkey(answer));
+        }
+        let has_passkey = self.passkeys.has_any(request.principal.account_id).await?;
+        if by_passkey || has_passkey {
+            return Err(StepUpError::PasskeyNeeded);
+        }
+        let login = request.principal.authentication;
+        let is_fresh = login.is_some_and(|login| now <= login.at + FRESH);
+        is_fresh.then_some(Demand::Key).ok_or(StepUpError::FreshLogin)
+    }
+
+    /// Verifies that a passkey of the account allows this very request.
+    async fn verify_answer(
+        &self,
+        request: &SignedRequest<'_>,
+        (text, key): (&str, Thumbprint),
+        now: UnixTime,
+    ) -> Result<SpentStepUp, StepUpError> {
+        let SignedRequest { method, path, body, address, .. } = *request;
+        let digest = RequestDigest::of(method, path, Some(sha256(&[body])));
+        let wanted = Expected::StepUp(request.principal.account_id, digest);
+        let presented = PresentedAnswer { text, wanted, key, address };
+        Ok(self.passkeys.verify_answer(presented, now).await?.to_step_up())
     }
 
     /// `key` if it is a live credential of the account. None if the account has no live key and
@@ -214,20 +300,21 @@ impl Accounts {
 
     /// Somebody who may act for the account has tried to change its keys: its owner with the wrong
     /// client, or a thief who has less than a key.
-    fn note_refused_change<O: KeyOperation>(
+    fn note_refused_change<O: Operation>(
         &self,
         request: &SignedRequest<'_>,
-        key: Thumbprint,
+        key: Option<Thumbprint>,
         error: &StepUpError,
         now: UnixTime,
     ) {
         let event = AuditEvent::new(now, EventKind::KeyChangeRefused);
-        let event = event.account(request.principal.account_id).key(key).from(request.address);
+        let event = event.account(request.principal.account_id).from(request.address);
+        let event = AuditEvent { thumbprint: key, ..event };
         self.core.pending_events.note(event.detail(format!("{}: {error}", O::NAME)));
     }
 }
 
-/// The proof must be by a credential itself, with all that the account may do.
+/// The proof must be by a key, with all that the account may do.
 fn check_proof(principal: &Principal) -> Result<ProvenKey, StepUpError> {
     match principal.proof {
         ProofKind::Dpop | ProofKind::SelfSigned => {}
@@ -235,9 +322,6 @@ fn check_proof(principal: &Principal) -> Result<ProvenKey, StepUpError> {
         ProofKind::Bearer => return Err(StepUpError::Unbound),
     }
     let key = principal.key.ok_or(StepUpError::Unbound)?;
-    if key.credential != key.thumbprint {
-        return Err(StepUpError::SessionKey);
-    }
     if principal.narrowed {
         return Err(StepUpError::NarrowedToken);
     }
@@ -260,111 +344,4 @@ fn check_body(request: &SignedRequest<'_>, must_sign: MustSign) -> Result<(), St
     }
     let hash = request.principal.covers.body.ok_or(StepUpError::BodyUnsigned)?;
     (hash == sha256(&[request.body])).then_some(()).ok_or(StepUpError::OtherBody)
-}
-
-/// Why a request may not change the credentials of its account.
-#[derive(Debug, Error)]
-pub enum StepUpError {
-    /// The approval does not hold.
-    #[error("approval: {0}")]
-    Approval(#[from] KeyApprovalError),
-    /// The approval is by no live key of the account.
-    #[error("approval: kid is not the thumbprint of a live key of the account")]
-    Approver,
-    /// The proof does not cover the body.
-    #[error(
-        "the proof does not cover the body: put its SHA-256, in lower-case hexadecimal, into the claim tha"
-    )]
-    BodyUnsigned,
-    /// The approval is by a credential of a kind that may approve of none.
-    #[error("approval: {0}")]
-    Kind(#[from] NotForThisKind),
-    /// The token was given fewer scopes than the account had.
-    #[error(
-        "the token was narrowed to some scopes of the account: log in without the parameter scope"
-    )]
-    NarrowedToken,
-    /// The self-signed JWT is for any server.
-    #[error("the JWT works at any server: sign one with aud, this server alone, and tha")]
-    NoAudience,
-    /// The key that signed is no live credential of the account any more.
-    #[error("the key that signed is no live key of the account")]
-    NotLive,
-    /// The proof is for another body.
-    #[error("the claim tha of the proof does not match the body")]
-    OtherBody,
-    /// A password vouches for the key that signed, while the account has keys of its own.
-    #[error("the account has keys: log in with one of them, not with the password")]
-    Password,
-    /// There were too many changes.
-    #[error(transparent)]
-    RateLimited(#[from] RateLimited),
-    /// The token is bound to a session key.
-    #[error(
-        "the token is bound to a session key: log in with a key of the account and bind the token to that"
-    )]
-    SessionKey,
-    /// The proof is a signed message.
-    #[error(
-        "a signjwt signature covers nothing of the request: log in at the token endpoint and send a DPoP proof"
-    )]
-    SignedMessage,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The proof is by no key.
-    #[error("the token is bound to no key: log in with a key of the account")]
-    Unbound,
-    /// There is a body that nothing is said in, or signed of.
-    #[error("the request must have no body")]
-    UnexpectedBody,
-    /// The self-signed JWT is for any method and URL.
-    #[error(
-        "a self-signed JWT covers neither method nor URL: log in at the token endpoint and send a DPoP proof"
-    )]
-    UrlUnsigned,
-}
-
-impl StepUpError {
-    /// A short stable name of what the proof lacks, if the proof is the problem.
-    pub const fn lack(&self) -> Option<&'static str> {
-        match self {
-            Self::BodyUnsigned => Some("body-unsigned"),
-            Self::NarrowedToken => Some("narrowed-token"),
-            Self::NoAudience => Some("no-audience"),
-            Self::NotLive => Some("not-live"),
-            Self::OtherBody => Some("other-body"),
-            Self::Password => Some("password"),
-            Self::SessionKey => Some("session-key"),
-            Self::SignedMessage => Some("signjwt"),
-            Self::Unbound => Some("unbound-token"),
-            Self::UrlUnsigned => Some("url-unsigned"),
-            Self::Approval(_)
-            | Self::Approver
-            | Self::Kind(_)
-            | Self::RateLimited(_)
-            | Self::Store(_)
-            | Self::UnexpectedBody => None,
-        }
-    }
-
-    /// Whether the owner of the account should know of it.
-    const fn is_of_consequence(&self) -> bool {
-        match self {
-            Self::RateLimited(_) | Self::Store(_) | Self::UnexpectedBody => false,
-            Self::Approval(_)
-            | Self::Approver
-            | Self::BodyUnsigned
-            | Self::Kind(_)
-            | Self::NarrowedToken
-            | Self::NoAudience
-            | Self::NotLive
-            | Self::OtherBody
-            | Self::Password
-            | Self::SessionKey
-            | Self::SignedMessage
-            | Self::Unbound
-            | Self::UrlUnsigned => true,
-        }
-    }
 }

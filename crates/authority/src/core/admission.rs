@@ -35,6 +35,11 @@ impl Core {
         self.take(|limits| &limits.registrations_per_day, client).await
     }
 
+    /// Counts a question whether a name is taken, as a registration that would tell it.
+    pub(crate) async fn admit_name_check(&self, address: IpAddr) -> Result<(), RateLimited> {
+        self.take(|limits| &limits.registrations, LimitKey::Network(address.into())).await
+    }
+
     /// Counts a registration that costs the server much more than others.
     pub(crate) async fn admit_costly_registration(
         &self,

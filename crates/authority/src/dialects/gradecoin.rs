@@ -257,8 +257,10 @@ pub enum SealedRegistrationError {
 impl From<CreateAccountError> for SealedRegistrationError {
     fn from(error: CreateAccountError) -> Self {
         match error {
-            // Another request with the same password was faster.
-            CreateAccountError::InvitationUnusable => Self::Refused,
+            // Another request with the same password was faster. There is no passkey in it.
+            CreateAccountError::ChallengeUsed | CreateAccountError::InvitationUnusable => {
+                Self::Refused
+            }
             CreateAccountError::KeyTaken => Self::KeyTaken,
             CreateAccountError::Store(error) => Self::Store(error),
             CreateAccountError::UsernameTaken => Self::UsernameTaken,

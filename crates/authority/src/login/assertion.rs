@@ -205,8 +205,13 @@ const fn act_of(purpose: AssertionUse) -> Act {
 /// Whether `text` names the account of `known`: by id, username or fingerprint, or by the thumbprint
 /// of the very key, which is the `client_id` of tokens.
 pub(crate) fn names_account_of(text: &str, known: &KnownCredential) -> bool {
-    text.parse().is_ok_and(|name| known.account.is_called(&name))
-        || text.parse() == Ok::<Thumbprint, _>(known.credential.thumbprint())
+    names_account(text, &known.account, known.credential.thumbprint())
+}
+
+/// Whether `text` names `account`, or is the thumbprint `key`.
+pub(crate) fn names_account(text: &str, account: &Account, key: Thumbprint) -> bool {
+    text.parse().is_ok_and(|name| account.is_called(&name))
+        || text.parse() == Ok::<Thumbprint, _>(key)
 }
 
 /// Why an assertion is refused.

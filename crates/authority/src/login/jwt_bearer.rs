@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
-    AuthenticationContext, Scopes, UnixTime, Unspent,
+    AuthenticationContext, UnixTime, Unspent,
     keys::{PublicKey, Thumbprint},
     proofs::dpop::{DpopError, DpopProof, NonceRule},
     replay::ReplayOwner,
@@ -19,6 +19,7 @@ use crate::{
     keys::SigningKeyError,
     login::{
         Login,
+        asked::{self, AskedError},
         assertion::{CallerError, ToVerify, VerifiedAssertion, names_account_of},
     },
     model::{
@@ -100,8 +101,8 @@ impl Login {
         }
         check_binding(assertion.peek(), &signer.credential, key.thumbprint())?;
         self.check_session_key(credential, key.thumbprint()).await?;
-        let scopes = granted_scopes(request.scope, &signer.account.scopes)?;
-        let audience = self.audience(request.resources)?;
+        let scopes = asked::scopes(request.scope, &signer.account.scopes)?;
+        let audience = asked::audience(request.resources, &self.core.policy)?;
         self.core.admit_account(signer.account.id).await?;
         self.core.ensure_signing_keys(now).await?;
         let owner = ReplayOwner::account(signer.account.id, Some(request.address.into()));
@@ -199,27 +200,6 @@ impl Login {
         let receipt = recorded?;
         assertion.redeem(&receipt).map(drop).ok_or(LoginError::AssertionReplayed)
     }
-
-    /// The audience of a token for `resources` (RFC 8707 §2).
-    fn audience(&self, resources: &[&str]) -> Result<Vec<String>, LoginError> {
-        if resources.is_empty() {
-            return Ok(vec![self.core.policy.issuer().to_owned()]);
-        }
-        let known = |resource: &str| {
-            resource == self.core.policy.issuer()
-                || self.core.policy.tokens.resources.iter().any(|own| own == resource)
-        };
-        let mut audience: Vec<String> = Vec::new();
-        for resource in resources {
-            if !known(resource) {
-                return Err(LoginError::UnknownResource);
-            }
-            if !audience.iter().any(|present| present == resource) {
-                audience.push((*resource).to_owned());
-            }
-        }
-        Ok(audience)
-    }
 }
 
 /// The key of the proof must be the credential itself, or a session key that it vouches for, if it is
@@ -237,15 +217,12 @@ fn check_binding(
     (vouched == proof_key).then_some(()).ok_or(LoginError::Binding)
 }
 
-fn granted_scopes(asked: Option<&str>, allowed: &Scopes) -> Result<Scopes, LoginError> {
-    let Some(asked) = asked else { return Ok(allowed.clone()) };
-    let asked: Scopes = asked.parse().map_err(|_| LoginError::Scope)?;
-    allowed.includes(&asked).then_some(asked).ok_or(LoginError::Scope)
-}
-
 /// Why a login is refused.
 #[derive(Debug, Error)]
 pub enum LoginError {
+    /// The token that is asked for is not to be had.
+    #[error(transparent)]
+    Asked(#[from] AskedError),
     /// The assertion is refused.
     #[error(transparent)]
     Assertion(CallerError),
@@ -275,9 +252,6 @@ pub enum LoginError {
     /// There were too many attempts.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
-    /// A scope that the account does not have.
-    #[error("the account does not have every scope that was asked for")]
-    Scope,
     /// The session key is a registered key.
     #[error("a session key must be a new key, not one that is registered")]
     SessionKey,
@@ -287,9 +261,6 @@ pub enum LoginError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A `resource` that this server issues no tokens for.
-    #[error("no tokens are issued for that resource")]
-    UnknownResource,
 }
 
 impl LoginError {
@@ -300,15 +271,14 @@ impl LoginError {
             Self::AssertionReplayed | Self::Proof(ProofError::Replayed) => {
                 Some(EventKind::ProofReplayed)
             }
-            Self::Assertion(_)
+            Self::Asked(_)
+            | Self::Assertion(_)
             | Self::Binding
             | Self::Client(_)
             | Self::ClientId
             | Self::Kind(_)
             | Self::OtherClient
-            | Self::Scope
-            | Self::SessionKey
-            | Self::UnknownResource => Some(EventKind::LoginRefused),
+            | Self::SessionKey => Some(EventKind::LoginRefused),
             Self::Proof(_) | Self::RateLimited(_) | Self::SigningKey(_) | Self::Store(_) => None,
         }
     }

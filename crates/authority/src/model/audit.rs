@@ -246,6 +246,8 @@ event_kinds! {
     MasterKeyAbandoned = "master-key.abandoned",
     /// The master key was changed.
     MasterKeyChanged = "master-key.changed",
+    /// A passkey was refused because its signature counter had not grown: there may be a copy of it.
+    PasskeyCounterRegressed = "passkey.counter-regressed",
     /// A proof or an assertion that had been used came again.
     ProofReplayed = "proof.replayed",
     /// An administrator made a code that lets somebody back into an account.
@@ -303,6 +305,7 @@ impl EventKind {
             Self::KeyUsed => Budget::Uses,
             Self::KeyChangeRefused
             | Self::LoginRefused
+            | Self::PasskeyCounterRegressed
             | Self::ProofReplayed
             | Self::TokenRefused => Budget::Refusals,
             Self::PasswordRefused

@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 use countersign_protocol::{
     AccountId, UnixTime,
     keys::{PublicKey, Thumbprint},
+    proofs::webauthn::Transport,
 };
 use thiserror::Error;
 
@@ -189,6 +190,13 @@ impl Label {
     /// The label of a browser whose owner gave none: browser and system where they are known.
     pub fn of_browser(user_agent: Option<&UserAgent>) -> Self {
         Self(user_agent.and_then(UserAgent::in_words).unwrap_or_else(|| "browser".to_owned()))
+    }
+
+    /// The label of a passkey whose owner gave none, by the ways to reach its authenticator.
+    pub fn of_passkey(transports: &[Transport]) -> Self {
+        let by = |name: &str| transports.iter().any(|transport| transport.as_str() == name);
+        let is_apart = (by("usb") || by("nfc")) && !by("internal") && !by("hybrid");
+        Self(if is_apart { "security key" } else { "passkey" }.to_owned())
     }
 
     /// The label of a key whose owner gave none: its kind, such as `Ed25519 key`.

@@ -16,6 +16,7 @@ use crate::model::{
     key_life::{KeySchedule, Schedule, Signs},
     limits::{RateLimit, Retention, TurnLimits},
     names::NamePolicy,
+    passkey::PasskeyPolicy,
 };
 
 /// The policy of a server.
@@ -56,6 +57,8 @@ pub struct Policy {
     pub signing_keys: KeySchedule,
     /// About mutual challenge and response.
     pub mutual: MutualPolicy,
+    /// Which passkeys are taken; `None` where there are none.
+    pub passkeys: Option<PasskeyPolicy>,
     /// About passwords; `None` where no account may have one.
     pub passwords: Option<PasswordPolicy>,
     /// About sessions whose requests are signed messages.
@@ -72,6 +75,7 @@ impl Policy {
     /// The defaults for a server at `origin`.
     pub fn new(origin: TargetUri) -> Self {
         Self {
+            passkeys: PasskeyPolicy::of_issuer(&origin),
             origin,
             enrolment: Enrolment::Open,
             default_scopes: Scopes::none(),

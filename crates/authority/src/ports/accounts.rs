@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use countersign_protocol::{AccountId, Scopes, UnixTime};
 use thiserror::Error;
 
-use super::StoreError;
+use super::{NewPasskey, StoreError};
 use crate::model::{
     account::{Account, AccountName, AccountStatus, Fingerprint, Username},
     audit::AuditEvent,
@@ -79,6 +79,9 @@ pub struct NewAccount {
     /// The invitation to use up. It must exist, be unused, unexpired at `credential.created_at`
     /// and open to this username.
     pub invitation: Option<CodeHash>,
+    /// A passkey that the account has from the beginning, besides its first key. Its challenge must not
+    /// have been used.
+    pub passkey: Option<Box<NewPasskey>>,
     /// Another name for the account and its first key: the fingerprint of the key's text.
     pub alias: Option<Fingerprint>,
     /// The key pair that the server made for this account alone.
@@ -90,6 +93,9 @@ pub struct NewAccount {
 /// Why an account was not created.
 #[derive(Debug, Error)]
 pub enum CreateAccountError {
+    /// The challenge of the passkey was answered before.
+    #[error("the challenge of the passkey was answered before")]
+    ChallengeUsed,
     /// No such invitation, or used, expired, or meant for another username.
     #[error("the enrolment code does not work")]
     InvitationUnusable,

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use countersign_protocol::{SpentReceipt, UnixTime, keys::Thumbprint};
 use thiserror::Error;
 
-use super::{KeyLimits, LoginRecord, RecordLoginError, StoreError};
-use crate::model::{audit::AuditEvent, credential::Credential};
+use super::{KeyLimits, LoginRecord, RecordLoginError, StoreError, UsePasskeyError};
+use crate::model::{audit::AuditEvent, credential::Credential, passkey::PasskeyUse};
 
 /// Browsers, and credentials that end by themselves.
 #[async_trait]
@@ -31,6 +31,8 @@ pub trait BrowserStore: Send + Sync {
 pub struct SignIn {
     /// The login. `thumbprint` is the key that logs in.
     pub login: LoginRecord,
+    /// The use of the key that logs in, if it is a passkey.
+    pub passkey: Option<PasskeyUse>,
     /// The browser to be remembered.
     pub remember: Option<NewBrowser>,
 }
@@ -65,6 +67,9 @@ pub enum SignInError {
     /// The browser cannot be remembered.
     #[error(transparent)]
     Browser(#[from] BrowserError),
+    /// The signature counter of the passkey is not larger than before.
+    #[error("the signature counter of the passkey has not grown: there may be a copy of it")]
+    CounterRegressed,
     /// The login is refused.
     #[error(transparent)]
     Login(#[from] RecordLoginError),
@@ -82,6 +87,15 @@ pub enum BrowserError {
         /// How many are remembered.
         limit: usize,
     },
+}
+
+impl From<UsePasskeyError> for SignInError {
+    fn from(error: UsePasskeyError) -> Self {
+        match error {
+            UsePasskeyError::CounterRegressed => Self::CounterRegressed,
+            UsePasskeyError::Record(error) => Self::Login(error),
+        }
+    }
 }
 
 impl From<StoreError> for SignInError {

@@ -4,7 +4,11 @@ use async_trait::async_trait;
 use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys::Thumbprint};
 use thiserror::Error;
 
-use super::StoreError;
+use super::{
+    StoreError,
+    record_login::RecordLoginError,
+    step_up::{SpentStepUp, UsePasskeyError},
+};
 use crate::model::{
     account::Account,
     audit::AuditEvent,
@@ -13,6 +17,9 @@ use crate::model::{
 };
 
 /// Credentials and logins.
+///
+/// A change that a passkey has allowed takes its answer as `step_up`, and records it as used: the
+/// passkey must be a live one of the account.
 #[async_trait]
 pub trait CredentialStore: Send + Sync {
     /// Adds a key to an account that has fewer live keys of its kind than `limits` say. A browser takes
@@ -26,6 +33,7 @@ pub trait CredentialStore: Send + Sync {
         credential: &Credential,
         limits: KeyLimits,
         event: AuditEvent,
+        step_up: Option<SpentStepUp>,
     ) -> Result<Vec<Thumbprint>, AddCredentialError>;
 
     /// The key of that thumbprint, live or revoked, and the account that has proven it. Of a key
@@ -59,6 +67,7 @@ pub trait CredentialStore: Send + Sync {
         thumbprint: &Thumbprint,
         keep_last: bool,
         event: AuditEvent,
+        step_up: Option<SpentStepUp>,
     ) -> Result<(), RevokeCredentialError>;
 
     /// Gives a live key of an account another name, and returns it. Where it has that name already,
@@ -69,6 +78,7 @@ pub trait CredentialStore: Send + Sync {
         thumbprint: &Thumbprint,
         label: &Label,
         event: AuditEvent,
+        step_up: Option<SpentStepUp>,
     ) -> Result<Credential, RenameCredentialError>;
 
     /// Notes that a live key of an account has signed something good at `now`. A key that the
@@ -156,6 +166,9 @@ pub enum AddCredentialError {
     /// No key adds it, but a password that the account no longer has.
     #[error("the token was ended: log in again, with the present password")]
     PasswordReplaced,
+    /// The passkey that allowed it may not, or its answer was used before.
+    #[error(transparent)]
+    StepUp(UsePasskeyError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -173,6 +186,9 @@ pub enum RenameCredentialError {
     /// The account has no such live key.
     #[error("no such key")]
     NotFound,
+    /// The passkey that allowed it may not, or its answer was used before.
+    #[error(transparent)]
+    StepUp(UsePasskeyError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -187,28 +203,27 @@ pub enum RevokeCredentialError {
     /// The account has no such live key.
     #[error("no such key")]
     NotFound,
+    /// The passkey that allowed it may not, or its answer was used before.
+    #[error(transparent)]
+    StepUp(UsePasskeyError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why a login was not recorded.
-#[derive(Debug, Error)]
-pub enum RecordLoginError {
-    /// The assertion was used before.
-    #[error("the assertion was used before")]
-    AlreadyUsed,
-    /// It says that it ends before the last forgotten assertions ended: the clock is behind, and it
-    /// is unknown whether the assertion was one of these.
-    #[error(
-        "the clock is behind: used assertions that ended later are forgotten, so nobody can tell \
-         whether this one was used"
-    )]
-    Forgotten,
-    /// The key is revoked, unknown, or its account is disabled.
-    #[error("the credential is not live")]
-    NotLive,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+macro_rules! refused_by_step_up {
+    ($($operation:ty),+) => {
+        $(impl From<UsePasskeyError> for $operation {
+            fn from(error: UsePasskeyError) -> Self {
+                match error {
+                    UsePasskeyError::Record(RecordLoginError::Store(error)) => Self::Store(error),
+                    UsePasskeyError::CounterRegressed | UsePasskeyError::Record(_) => {
+                        Self::StepUp(error)
+                    }
+                }
+            }
+        })+
+    };
 }
+
+refused_by_step_up!(AddCredentialError, RenameCredentialError, RevokeCredentialError);

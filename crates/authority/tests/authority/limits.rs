@@ -8,7 +8,8 @@ use countersign_authority::{
         own_keys::{NewKeyProof, RenameKey, RevokeKey},
         registration::PresentedKey,
         registration_error::RegistrationError,
-        step_up::{KeyChange, KeyOperation, SignedRequest, StepUpError},
+        step_up::{Change, Operation, SignedRequest},
+        step_up_error::StepUpError,
     },
     login::{assertion::CallerError, jwt_bearer::LoginError},
     ports::{LimitKey, RateLimit, RateLimited, RateLimiter},
@@ -92,13 +93,20 @@ fn principal(account_id: AccountId) -> Principal {
 /// What the requests to add a key have as their body, as far as the authority is concerned.
 const BODY: &[u8] = b"{}";
 
-async fn step_up<O: KeyOperation>(
+async fn step_up<O: Operation>(
     world: &World,
     (id, body): (AccountId, &[u8]),
     operation: O,
-) -> Result<KeyChange<O>, StepUpError> {
-    let request =
-        SignedRequest { principal: &principal(id), body, approval: None, address: ADDRESS };
+) -> Result<Change<O>, StepUpError> {
+    let request = SignedRequest {
+        principal: &principal(id),
+        method: "POST",
+        path: "/v1/keys",
+        body,
+        approval: None,
+        passkey: None,
+        address: ADDRESS,
+    };
     world.authority.accounts.step_up(request, operation).await
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_authority::{
-    login::{assertion::CallerError, jwt_bearer::LoginError},
+    login::{asked::AskedError, assertion::CallerError, jwt_bearer::LoginError},
     model::{
         account::AccountStatus,
         audit::{AuditEvent, EventKind},
@@ -169,7 +169,7 @@ async fn a_registered_key_is_no_session_key_not_even_a_revoked_one() {
     let id = world.claims(&grant.access_token).account_id;
     let revoke = event(EventKind::KeyRevoked).account(id);
     let key = bob.public_key().thumbprint();
-    world.ports.store.revoke_credential(id, &key, false, revoke).await.unwrap();
+    world.ports.store.revoke_credential(id, &key, false, revoke, None).await.unwrap();
     let error = world.login(&alice, &attempt).await.unwrap_err();
     assert!(matches!(error, LoginError::SessionKey), "{error:?}");
 }
@@ -208,7 +208,10 @@ async fn a_resource_that_is_not_exactly_a_known_one_is_refused() {
         let jti = Some(format!("for {resources:?}"));
         let login = Login { resources, jti: jti.clone(), ..Login::of("alice") };
         let error = world.login(&ed25519(1), &login).await.unwrap_err();
-        assert!(matches!(error, LoginError::UnknownResource), "{resources:?}: {error:?}");
+        assert!(
+            matches!(error, LoginError::Asked(AskedError::UnknownResource)),
+            "{resources:?}: {error:?}"
+        );
         let again = Login { jti, ..Login::of("alice") };
         assert!(world.login(&ed25519(1), &again).await.is_ok(), "nothing was used up");
     }
@@ -226,7 +229,7 @@ async fn scopes_are_those_of_the_account_or_some_of_them() {
     assert_eq!(granted(Some("write")).await.unwrap(), scopes("write"));
     for wrong in ["admin", "read admin", "READ", "read  write", "\"", "read\n"] {
         let error = granted(Some(wrong)).await.unwrap_err();
-        assert!(matches!(error, LoginError::Scope), "{wrong:?}: {error:?}");
+        assert!(matches!(error, LoginError::Asked(AskedError::Scope)), "{wrong:?}: {error:?}");
     }
 }
 

@@ -69,7 +69,7 @@ impl World {
         let (_, claims) = self.token().await;
         let event = AuditEvent::new(self.authority.core.now(), EventKind::KeyRevoked);
         let (account, key) = (claims.account_id, claims.credential);
-        self.ports.store.revoke_credential(account, &key, false, event).await.unwrap();
+        self.ports.store.revoke_credential(account, &key, false, event, None).await.unwrap();
         key
     }
 }

@@ -48,6 +48,7 @@ impl Settings {
             proof_window: ProofWindow { past, ..ProofWindow::default() },
             nonce_lifetime: Duration::from_secs(self.tokens.nonce_lifetime),
             signing_keys: self.signing_keys.schedule()?,
+            passkeys: self.passkeys.policy(&origin)?,
             passwords: self.dialects.have_passwords().then(|| self.passwords()),
             sessions: self.signjwt.policy(),
             mutual: self.mutual(),

@@ -89,6 +89,8 @@ settings! {
         default_scopes: Scopes = Scopes::none(),
         /// Resource servers besides this one that tokens may be for.
         resources: Vec<String> = Vec::new(),
+        /// About passkeys.
+        passkeys: PasskeySettings = PasskeySettings::default(),
         /// About logs.
         log: LogSettings = LogSettings::default(),
         /// About access tokens and proofs.
@@ -130,6 +132,19 @@ settings! {
         browser_idle_days: u64 = 90 => 1..=3650,
         /// For how many hours a browser is remembered that registers or signs in for one visit.
         browser_visit_hours: u64 = 12 => 1..=720,
+    }
+
+    /// Passkeys.
+    struct PasskeySettings {
+        /// Whether there are any. Left out, there are if browsers make passkeys for the issuer: its host
+        /// is a domain.
+        enabled: Option<bool> = None,
+        /// The RP ID: the issuer's host, or a domain above it.
+        rp_id: Option<String> = None,
+        /// Origins besides the issuer whose pages may use them.
+        origins: Vec<String> = Vec::new(),
+        /// Whether they may be on several devices: `allow`, or else `refuse`.
+        synced: String = "allow".to_owned(),
     }
 
     /// Logs.

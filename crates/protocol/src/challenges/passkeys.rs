@@ -24,11 +24,12 @@ const VERSION: u8 = 1;
 const RANDOM_LEN: usize = 16;
 const TAG_LEN: usize = 32;
 
-/// The user handle of a passkey (WebAuthn §5.4.3): 32 random bytes that say nothing about the account.
+/// The user handle of the passkeys of an account (WebAuthn §5.4.3), as this server makes it: 32 random
+/// bytes that say nothing about the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UserHandle([u8; 32]);
+pub struct AccountHandle([u8; 32]);
 
-impl UserHandle {
+impl AccountHandle {
     /// A new one.
     pub fn generate(random: &dyn Random) -> Self {
         Self(random_bytes(random))
@@ -64,9 +65,9 @@ pub enum Ceremony {
     /// Signing in, with whichever passkey the user chooses.
     SignIn,
     /// Making the first passkey of an account that does not exist yet.
-    Register(UserHandle),
+    Register(AccountHandle),
     /// Making another passkey for an account.
-    Add(AccountId, UserHandle),
+    Add(AccountId, AccountHandle),
     /// Allowing one request that changes an account.
     StepUp(AccountId, RequestDigest),
 }
@@ -100,10 +101,10 @@ impl Ceremony {
     fn read(purpose: Purpose, mut from: &[u8]) -> Option<Self> {
         let ceremony = match purpose {
             Purpose::SignIn => Self::SignIn,
-            Purpose::Register => Self::Register(UserHandle(take(&mut from)?)),
+            Purpose::Register => Self::Register(AccountHandle(take(&mut from)?)),
             Purpose::Add => {
                 let account = AccountId::from_bytes(take(&mut from)?);
-                Self::Add(account, UserHandle(take(&mut from)?))
+                Self::Add(account, AccountHandle(take(&mut from)?))
             }
             Purpose::StepUp => {
                 let account = AccountId::from_bytes(take(&mut from)?);
@@ -343,7 +344,7 @@ mod tests {
 
     const LIFETIME: Duration = Duration::from_mins(10);
     const AHEAD: Duration = Duration::from_secs(5);
-    const HANDLE: UserHandle = UserHandle([7; 32]);
+    const HANDLE: AccountHandle = AccountHandle([7; 32]);
 
     fn challenges(key: u8) -> PasskeyChallenges {
         PasskeyChallenges::new(SealingKey::from_bytes(&[key; 32]), LIFETIME, AHEAD)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use countersign_authority::{
     accounts::{
         own_keys::AddKeyError, own_records::OwnRecordsError, recovery::RecoveryError,
-        registration_error::RegistrationError, step_up::StepUpError,
+        registration_error::RegistrationError, step_up_error::StepUpError,
     },
     core::dpop::ProofError,
     login::{assertion::CallerError, jwt_bearer::LoginError},
@@ -20,7 +20,7 @@ use http::StatusCode;
 
 use super::{
     oauth_error::{ClientScheme, OAuthError},
-    problem::{Problem, ProblemType},
+    problem::{AskedLogin, Problem, ProblemType},
 };
 
 /// When a client whose share of the replay log is used up may try again.
@@ -69,6 +69,7 @@ impl From<RegistrationError> for Problem {
             RegistrationError::Key(_) => ProblemType::InvalidKey,
             RegistrationError::KeyTaken => ProblemType::KeyTaken,
             RegistrationError::Label(_) => ProblemType::InvalidRequest,
+            RegistrationError::Passkey(error) => return error.into(),
             RegistrationError::Proof(error) => return error.into(),
             RegistrationError::RateLimited(error) => return error.into(),
             RegistrationError::Store(error) => return error.into(),
@@ -106,20 +107,26 @@ impl From<AddKeyError> for Problem {
             AddKeyError::Key(_) => ProblemType::InvalidKey,
             AddKeyError::Label(_) => ProblemType::InvalidRequest,
             AddKeyError::Proof(error) => return error.into(),
-            AddKeyError::Store(error @ AddCredentialError::AdderNotLive) => {
-                return step_up_needed("not-live", &error);
-            }
-            AddKeyError::Store(
-                error @ (AddCredentialError::NotFirst | AddCredentialError::PasswordReplaced),
-            ) => {
+            AddKeyError::Store(error) => return error.into(),
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<AddCredentialError> for Problem {
+    fn from(error: AddCredentialError) -> Self {
+        let kind = match error {
+            AddCredentialError::AdderNotLive => return step_up_needed("not-live", &error),
+            AddCredentialError::NotFirst | AddCredentialError::PasswordReplaced => {
                 return step_up_needed("password", &error);
             }
-            AddKeyError::Store(AddCredentialError::KeyTaken) => ProblemType::KeyTaken,
-            AddKeyError::Store(
-                AddCredentialError::LimitReached | AddCredentialError::TooManyRevoked { .. },
-            ) => ProblemType::KeyLimit,
-            AddKeyError::Store(AddCredentialError::NoAccount) => ProblemType::NotFound,
-            AddKeyError::Store(AddCredentialError::Store(error)) => return error.into(),
+            AddCredentialError::KeyTaken => ProblemType::KeyTaken,
+            AddCredentialError::LimitReached | AddCredentialError::TooManyRevoked { .. } => {
+                ProblemType::KeyLimit
+            }
+            AddCredentialError::NoAccount => ProblemType::NotFound,
+            AddCredentialError::StepUp(error) => return error.into(),
+            AddCredentialError::Store(error) => return error.into(),
         };
         Self::new(kind).detail(error.to_string())
     }
@@ -139,6 +146,7 @@ impl From<RevokeCredentialError> for Problem {
         let kind = match error {
             RevokeCredentialError::LastKey => ProblemType::LastKey,
             RevokeCredentialError::NotFound => ProblemType::NotFound,
+            RevokeCredentialError::StepUp(error) => return error.into(),
             RevokeCredentialError::Store(error) => return error.into(),
         };
         Self::new(kind).detail(error.to_string())
@@ -151,6 +159,7 @@ impl From<RenameCredentialError> for Problem {
             RenameCredentialError::NotFound => {
                 Self::new(ProblemType::NotFound).detail(error.to_string())
             }
+            RenameCredentialError::StepUp(error) => error.into(),
             RenameCredentialError::Store(error) => error.into(),
         }
     }
@@ -169,10 +178,13 @@ impl From<StepUpError> for Problem {
                 ProblemType::InvalidProof
             }
             StepUpError::BodyUnsigned
+            | StepUpError::FreshLogin
             | StepUpError::NarrowedToken
             | StepUpError::NoAudience
             | StepUpError::NotLive
             | StepUpError::OtherBody
+            | StepUpError::Passkey(_)
+            | StepUpError::PasskeyNeeded
             | StepUpError::Password
             | StepUpError::SessionKey
             | StepUpError::SignedMessage
@@ -194,11 +206,16 @@ impl From<OwnRecordsError> for Problem {
 
 /// The proof is valid, but not strong enough for this operation. `lack` tells programs what is
 /// missing, the challenge says it in the words of RFC 9470 §3, and the detail tells people.
-fn step_up_needed(lack: &'static str, error: &impl std::fmt::Display) -> Problem {
-    Problem::new(ProblemType::StepUpNeeded)
+pub(super) fn step_up_needed(lack: &'static str, error: &impl std::fmt::Display) -> Problem {
+    let problem = Problem::new(ProblemType::StepUpNeeded)
         .detail(error.to_string())
         .challenge("insufficient_user_authentication")
-        .with("lack", lack)
+        .with("lack", lack);
+    match lack {
+        "passkey" => problem.asking(AskedLogin::Passkey),
+        "fresh-login" => problem.asking(AskedLogin::Fresh),
+        _ => problem,
+    }
 }
 
 impl From<StoreError> for OAuthError {
@@ -222,6 +239,7 @@ impl From<RateLimited> for OAuthError {
 impl From<LoginError> for OAuthError {
     fn from(error: LoginError) -> Self {
         let code = match error {
+            LoginError::Asked(error) => return error.into(),
             LoginError::Assertion(_)
             | LoginError::AssertionReplayed
             | LoginError::ClientId
@@ -230,29 +248,30 @@ impl From<LoginError> for OAuthError {
             LoginError::OtherClient => {
                 return Self::invalid_client(ClientScheme::Bearer).description(error.to_string());
             }
-            LoginError::Binding
-            | LoginError::Proof(
-                ProofError::Invalid(_) | ProofError::Kind(_) | ProofError::Replayed,
-            )
-            | LoginError::SessionKey => {
-                if error.wants_nonce() {
-                    "use_dpop_nonce"
-                } else {
-                    "invalid_dpop_proof"
-                }
+            LoginError::Binding | LoginError::SessionKey => "invalid_dpop_proof",
+            LoginError::Proof(error) => return error.into(),
+            LoginError::RateLimited(error) => return error.into(),
+            LoginError::SigningKey(error) => return Self::internal(error),
+            LoginError::Store(error) => return error.into(),
+        };
+        Self::new(code).description(error.to_string())
+    }
+}
+
+impl From<ProofError> for OAuthError {
+    fn from(error: ProofError) -> Self {
+        let code = match error {
+            ProofError::Invalid(DpopError::Nonce) => "use_dpop_nonce",
+            ProofError::Invalid(_) | ProofError::Kind(_) | ProofError::Replayed => {
+                "invalid_dpop_proof"
             }
-            LoginError::Proof(ProofError::ShareUsedUp(error)) => {
+            ProofError::ShareUsedUp(error) => {
                 return Self::new("temporarily_unavailable")
                     .status(StatusCode::TOO_MANY_REQUESTS)
                     .description(error.to_string())
                     .retry_after(UNTIL_ENTRIES_END);
             }
-            LoginError::Proof(ProofError::Unavailable(_)) => return unavailable(&error),
-            LoginError::RateLimited(error) => return error.into(),
-            LoginError::Scope => "invalid_scope",
-            LoginError::SigningKey(error) => return Self::internal(error),
-            LoginError::Store(error) => return error.into(),
-            LoginError::UnknownResource => "invalid_target",
+            ProofError::Unavailable(_) => return unavailable(&error),
         };
         Self::new(code).description(error.to_string())
     }

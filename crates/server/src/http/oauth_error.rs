@@ -25,6 +25,7 @@ pub(crate) struct OAuthError {
     status: StatusCode,
     retry_after: Option<Duration>,
     scheme: ClientScheme,
+    reason: Option<&'static str>,
     cause: Option<String>,
 }
 
@@ -53,7 +54,8 @@ impl OAuthError {
     pub(crate) fn new(error: &'static str) -> Self {
         let status = StatusCode::BAD_REQUEST;
         let scheme = ClientScheme::default();
-        Self { error, description: None, status, retry_after: None, scheme, cause: None }
+        let (description, retry_after, reason, cause) = (None, None, None, None);
+        Self { error, description, status, retry_after, scheme, reason, cause }
     }
 
     /// The client did not authenticate itself: `invalid_client` with 401 and a challenge.
@@ -73,6 +75,11 @@ impl OAuthError {
         Self { description: Some(description.into()), ..self }
     }
 
+    /// With a stable name of the cause for programs, where the code does not tell enough.
+    pub(crate) fn reason(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
     /// With another status than 400.
     pub(crate) fn status(self, status: StatusCode) -> Self {
         Self { status, ..self }
@@ -86,7 +93,8 @@ impl OAuthError {
     fn body(&self) -> OAuthErrorBody {
         let description = self.description.as_ref();
         let sayable = |text: &Cow<'_, str>| text.chars().map(description_char).collect();
-        OAuthErrorBody { error: self.error, error_description: description.map(sayable) }
+        let error_description = description.map(sayable);
+        OAuthErrorBody { error: self.error, error_description, reason: self.reason }
     }
 
     /// Makes `response`, whose other headers and extensions stay, say this.
@@ -125,4 +133,8 @@ pub(crate) struct OAuthErrorBody {
     /// What is wrong, for the developer of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_description: Option<String>,
+    /// `unknown-passkey` when the server does not know the passkey, or not any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    reason: Option<&'static str>,
 }

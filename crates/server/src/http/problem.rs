@@ -26,9 +26,29 @@ pub(crate) struct Problem {
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     challenge: Option<&'static str>,
+    asked: Option<AskedLogin>,
     extensions: Map<String, Value>,
     cause: Option<String>,
     is_signed_message: bool,
+}
+
+/// A login that would do where the present one does not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AskedLogin {
+    /// One that is fresh.
+    Fresh,
+    /// The answer of a passkey.
+    Passkey,
+}
+
+impl AskedLogin {
+    /// The parameters of the challenge (RFC 9470 §3). Times are in seconds.
+    const fn parameters(self) -> &'static str {
+        match self {
+            Self::Fresh => "max_age=\"300\"",
+            Self::Passkey => "acr_values=\"phr\", max_age=\"300\"",
+        }
+    }
 }
 
 impl Problem {
@@ -39,6 +59,7 @@ impl Problem {
             detail: None,
             retry_after: None,
             challenge: None,
+            asked: None,
             extensions: Map::new(),
             cause: None,
             is_signed_message: false,
@@ -70,6 +91,11 @@ impl Problem {
         Self { challenge: Some(error), ..self }
     }
 
+    /// With parameters in its challenge that say which login would do (RFC 9470 §3).
+    pub(crate) fn asking(self, login: AskedLogin) -> Self {
+        Self { asked: Some(login), ..self }
+    }
+
     /// Counted in the metrics like the guard's refusal of a signed message.
     pub(crate) fn of_signed_message(self) -> Self {
         Self { is_signed_message: true, ..self }
@@ -85,7 +111,11 @@ impl Problem {
     fn www_authenticate(&self) -> Option<HeaderValue> {
         let (error, detail) = (self.challenge?, self.summary());
         let description: String = detail.chars().map(description_char).collect();
-        let value = format!("DPoP error=\"{error}\", error_description=\"{description}\"");
+        let mut value = format!("DPoP error=\"{error}\", error_description=\"{description}\"");
+        if let Some(asked) = self.asked {
+            value.push_str(", ");
+            value.push_str(asked.parameters());
+        }
         HeaderValue::try_from(value).ok()
     }
 

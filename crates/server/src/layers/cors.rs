@@ -79,7 +79,14 @@ pub(crate) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
     let cors = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods(methods)
-        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, DPOP, SIGNED_MESSAGE])
+        .allow_headers([
+            ACCEPT,
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            DPOP,
+            PASSKEY_ASSERTION,
+            SIGNED_MESSAGE,
+        ])
         .expose_headers([DPOP_NONCE, SESSION_NONCE, WWW_AUTHENTICATE, RETRY_AFTER, X_REQUEST_ID])
         .max_age(PREFLIGHT_AGE);
     Some(cors)
@@ -87,6 +94,7 @@ pub(crate) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
 
 const DPOP: HeaderName = HeaderName::from_static(wire::header::DPOP);
 const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
+const PASSKEY_ASSERTION: HeaderName = HeaderName::from_static(wire::header::PASSKEY_ASSERTION);
 const SIGNED_MESSAGE: HeaderName = HeaderName::from_static(wire::header::SIGNED_MESSAGE);
 const SESSION_NONCE: HeaderName = HeaderName::from_static(wire::header::SESSION_NONCE);
 

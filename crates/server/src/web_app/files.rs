@@ -307,7 +307,7 @@ impl Page<'_> {
         Ok(format!("{html}<script type=\"module\" {source}></script>"))
     }
 
-    /// The hashes of `entry` and of the modules that it needs (HTML §8.1.5.2, "integrity"). WebKit
+    /// The hashes of `entry` and of the modules that it needs (HTML §8.1.5.2, "integrity"). `WebKit`
     /// takes the hash of an imported module from here and nowhere else.
     fn import_map(&self, entry: &str) -> Result<String, WebFilesError> {
         let mut hashes = serde_json::Map::new();

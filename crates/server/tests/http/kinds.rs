@@ -38,7 +38,7 @@ impl Alice {
         };
         let key = Credential { added_by: Some(ed25519_public(1).thumbprint()), ..key };
         let event = AuditEvent::new(app.now(), EventKind::KeyAdded).account(id);
-        app.ports().store.add_credential(&key, KEY_LIMITS, event).await.unwrap();
+        app.ports().store.add_credential(&key, KEY_LIMITS, event, None).await.unwrap();
         Self { app, first, second, kind }
     }
 

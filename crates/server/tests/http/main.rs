@@ -11,6 +11,7 @@ mod kinds;
 mod limits;
 mod oauth;
 mod ops;
+mod passkeys;
 mod standing;
 mod support;
 mod transport;

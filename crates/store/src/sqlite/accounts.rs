@@ -8,15 +8,19 @@ use countersign_authority::{
         credential::Credential,
         key_life::SealedServerKey,
     },
-    ports::{AccountStore, CreateAccountError, NewAccount, StoreError},
+    ports::{
+        AccountStore, CreateAccountError, NewAccount, NewPasskey, RecordLoginError, StoreError,
+    },
 };
 use countersign_protocol::{AccountId, Scopes, UnixTime};
 use rusqlite::Connection;
 
 use super::{
-    SqliteStore, audit, claims,
+    SqliteStore,
+    assertions::spend,
+    audit, claims,
     error::DbError,
-    invitations, revocations,
+    invitations, passkey_records, revocations,
     rows::{
         self,
         accounts::{COLUMNS, find, read},
@@ -138,7 +142,31 @@ fn create(
     }
     insert_extras(connection, user_id, new)?;
     audit::record(connection, &new.event)?;
+    if let Some(passkey) = &new.passkey {
+        insert_passkey(connection, user_id, passkey)?;
+    }
     Ok(())
+}
+
+/// Inserts the passkey that the account has from the beginning.
+fn insert_passkey(
+    connection: &Connection,
+    user_id: i64,
+    new: &NewPasskey,
+) -> Result<(), CreateAccountError> {
+    if !claims::insert_proven(connection, user_id, &new.credential, new.event.at)?
+        || !passkey_records::insert(connection, new)?
+    {
+        return Err(CreateAccountError::KeyTaken);
+    }
+    spend(connection, new.challenge).map(drop).map_err(|error| match error {
+        RecordLoginError::AlreadyUsed | RecordLoginError::NotLive => {
+            CreateAccountError::ChallengeUsed
+        }
+        RecordLoginError::Forgotten => StoreError::Unavailable(Box::new(error)).into(),
+        RecordLoginError::Store(error) => error.into(),
+    })?;
+    Ok(audit::record(connection, &new.event)?)
 }
 
 /// Inserts the alias and the server key, which only accounts of some dialects have.

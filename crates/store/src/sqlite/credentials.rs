@@ -10,7 +10,7 @@ use countersign_authority::{
     },
     ports::{
         AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
-        RenameCredentialError, RevokeCredentialError, StoreError,
+        RenameCredentialError, RevokeCredentialError, SpentStepUp, StoreError,
     },
 };
 use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys::Thumbprint};
@@ -24,6 +24,7 @@ use super::{
         count_live, count_revoked, has_lasting, has_live, is_live, is_visit, revoke, shorten,
     },
     logins::{log_in, note_login, signer},
+    passkey_records::spend_step_up,
     places, revocations,
     room_for_browsers::make_room,
     rows::{
@@ -40,38 +41,12 @@ impl CredentialStore for SqliteStore {
         credential: &Credential,
         limits: KeyLimits,
         event: AuditEvent,
+        step_up: Option<SpentStepUp>,
     ) -> Result<Vec<Thumbprint>, AddCredentialError> {
         let credential = credential.clone();
         self.write(move |connection| {
-            let user_id = accounts::user_id(connection, credential.account_id)?
-                .ok_or(AddCredentialError::NoAccount)?;
-            let now = event.at;
-            match credential.added_by {
-                Some(adder) if !is_live(connection, user_id, &adder, now)? => {
-                    return Err(AddCredentialError::AdderNotLive);
-                }
-                None if has_live(connection, user_id, now)? => {
-                    return Err(AddCredentialError::NotFirst);
-                }
-                None => check_password_token(connection, credential.account_id, limits)?,
-                Some(_) => {}
-            }
-            if count_revoked(connection, user_id)? >= limits.revoked {
-                return Err(AddCredentialError::TooManyRevoked { limit: limits.revoked });
-            }
-            let revoked = match credential.kind {
-                CredentialKind::Browser => {
-                    make_room(connection, user_id, &credential, limits.live)?
-                }
-                kind if count_live(connection, user_id, kind, now)? >= limits.live => {
-                    return Err(AddCredentialError::LimitReached);
-                }
-                CredentialKind::Key | CredentialKind::Passkey => Vec::new(),
-            };
-            if !claims::insert_proven(connection, user_id, &credential, event.at)? {
-                return Err(AddCredentialError::KeyTaken);
-            }
-            audit::record(connection, &event)?;
+            let revoked = add(connection, &credential, limits, &event)?;
+            spend_step_up(connection, credential.account_id, step_up, event.at)?;
             Ok(revoked)
         })
         .await
@@ -142,11 +117,14 @@ impl CredentialStore for SqliteStore {
         thumbprint: &Thumbprint,
         keep_last: bool,
         event: AuditEvent,
+        step_up: Option<SpentStepUp>,
     ) -> Result<(), RevokeCredentialError> {
         let thumbprint = *thumbprint;
         self.write(move |connection| {
             let user_id = accounts::user_id(connection, id)?;
             let user_id = user_id.ok_or(RevokeCredentialError::NotFound)?;
+            // Before the revocation: a passkey may allow its own.
+            spend_step_up(connection, id, step_up, event.at)?;
             let is_visit = is_visit(connection, &thumbprint)?;
             let revoked = revoke(connection, user_id, &thumbprint, event.at)?;
             if !revoked && !claims::withdraw(connection, user_id, &thumbprint)? {
@@ -167,6 +145,7 @@ impl CredentialStore for SqliteStore {
         thumbprint: &Thumbprint,
         label: &Label,
         event: AuditEvent,
+        step_up: Option<SpentStepUp>,
     ) -> Result<Credential, RenameCredentialError> {
         let (thumbprint, label) = (*thumbprint, label.clone());
         self.write(move |connection| {
@@ -178,6 +157,7 @@ impl CredentialStore for SqliteStore {
             let values = (millis(event.at), thumbprint.as_bytes(), id.as_bytes());
             let found = rows::first(connection, &select, values, read)?;
             let found = found.ok_or(RenameCredentialError::NotFound)?;
+            spend_step_up(connection, id, step_up, event.at)?;
             if found.label != label {
                 let update = "UPDATE credentials SET label = ? WHERE thumbprint = ?";
                 rows::execute(connection, update, (label.as_str(), thumbprint.as_bytes()))?;
@@ -225,6 +205,43 @@ impl CredentialStore for SqliteStore {
     ) -> Result<SpentReceipt, RecordLoginError> {
         self.write(move |connection| spend(connection, assertion)).await
     }
+}
+
+/// Adds a key to its account, with the event. Returns the browsers that were revoked to make room.
+pub(super) fn add(
+    connection: &Connection,
+    credential: &Credential,
+    limits: KeyLimits,
+    event: &AuditEvent,
+) -> Result<Vec<Thumbprint>, AddCredentialError> {
+    let user_id = accounts::user_id(connection, credential.account_id)?
+        .ok_or(AddCredentialError::NoAccount)?;
+    let now = event.at;
+    match credential.added_by {
+        Some(adder) if !is_live(connection, user_id, &adder, now)? => {
+            return Err(AddCredentialError::AdderNotLive);
+        }
+        None if has_live(connection, user_id, now)? => {
+            return Err(AddCredentialError::NotFirst);
+        }
+        None => check_password_token(connection, credential.account_id, limits)?,
+        Some(_) => {}
+    }
+    if count_revoked(connection, user_id)? >= limits.revoked {
+        return Err(AddCredentialError::TooManyRevoked { limit: limits.revoked });
+    }
+    let revoked = match credential.kind {
+        CredentialKind::Browser => make_room(connection, user_id, credential, limits.live)?,
+        kind if count_live(connection, user_id, kind, now)? >= limits.live => {
+            return Err(AddCredentialError::LimitReached);
+        }
+        CredentialKind::Key | CredentialKind::Passkey => Vec::new(),
+    };
+    if !claims::insert_proven(connection, user_id, credential, now)? {
+        return Err(AddCredentialError::KeyTaken);
+    }
+    audit::record(connection, event)?;
+    Ok(revoked)
 }
 
 /// A password may have been replaced since its token was looked at.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use countersign_authority::ports::{
-    AddCredentialError, CreateAccountError, CreatePasswordAccountError, RecordLoginError,
-    RecoverError, RenameCredentialError, RevokeCredentialError, SignInError, StoreError,
+    AddCredentialError, AddPasskeyError, CreateAccountError, CreatePasswordAccountError,
+    RecordLoginError, RecoverError, RenameCredentialError, RevokeCredentialError, SignInError,
+    StoreError, UsePasskeyError,
 };
 use thiserror::Error;
 
@@ -135,6 +136,28 @@ wraps_store_error!(
     RevokeCredentialError,
 );
 
+impl From<DbError> for UsePasskeyError {
+    fn from(error: DbError) -> Self {
+        RecordLoginError::from(error).into()
+    }
+}
+
+impl From<DbError> for AddPasskeyError {
+    fn from(error: DbError) -> Self {
+        AddCredentialError::from(error).into()
+    }
+}
+
+impl JobError for AddPasskeyError {
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Challenge(error) => error.is_refusal(),
+            Self::Credential(error) => error.is_refusal(),
+            Self::IdTaken => true,
+        }
+    }
+}
+
 impl From<DbError> for SignInError {
     fn from(error: DbError) -> Self {
         RecordLoginError::from(error).into()
@@ -144,7 +167,7 @@ impl From<DbError> for SignInError {
 impl JobError for SignInError {
     fn is_refusal(&self) -> bool {
         match self {
-            Self::Browser(_) => true,
+            Self::Browser(_) | Self::CounterRegressed => true,
             Self::Login(error) => error.is_refusal(),
         }
     }

@@ -13,7 +13,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 19;
+pub(super) const VERSION: u32 = 20;
 
 /// The first version that has the table `native_keys`.
 pub(super) const WITH_NATIVE_KEYS: u32 = 15;
@@ -50,6 +50,7 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
         include_str!("../../migrations/0018_credential_kinds.sql"),
     ),
     Migration::new("0019_issuer", include_str!("../../migrations/0019_issuer.sql")),
+    Migration::new("0020_passkeys", include_str!("../../migrations/0020_passkeys.sql")),
 ];
 
 struct Migration {

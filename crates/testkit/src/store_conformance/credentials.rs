@@ -133,7 +133,7 @@ pub async fn without_a_key_that_adds_it_one_of_many_is_the_first(backend: &impl 
     let results = at_once(backend, 8, |number, credentials| {
         let key = without_adder(100 + number);
         let event = samples::event(EventKind::KeyAdded);
-        async move { credentials.add_credential(&key, samples::KEY_LIMITS, event).await }
+        async move { credentials.add_credential(&key, samples::KEY_LIMITS, event, None).await }
     })
     .await;
     let added = results.iter().filter(|result| result.is_ok()).count();
@@ -150,7 +150,7 @@ pub async fn a_rename_to_the_same_name_writes_nothing(backend: &impl Backend) {
     let before = stores.trail().await.len();
     let label = &alice.credential.label;
     let event = samples::event(EventKind::KeyRenamed).account(alice.id).key(thumbprint);
-    let renamed = stores.rename_credential(alice.id, &thumbprint, label, event).await;
+    let renamed = stores.rename_credential(alice.id, &thumbprint, label, event, None).await;
     assert_same(&renamed.unwrap(), &alice.credential);
     assert_eq!(stores.trail().await.len(), before);
 }
@@ -165,7 +165,7 @@ pub async fn a_renamed_key_keeps_all_else(backend: &impl Backend) {
     let label: Label = "tablet".parse().unwrap();
     let rename = async |id| {
         let event = samples::event(EventKind::KeyRenamed).account(id).key(thumbprint);
-        stores.rename_credential(id, &thumbprint, &label, event).await
+        stores.rename_credential(id, &thumbprint, &label, event, None).await
     };
     let before = stores.trail().await.len();
     let renamed = rename(alice.id).await.unwrap();
@@ -216,7 +216,8 @@ pub async fn a_refused_key_leaves_nothing(backend: &impl Backend) {
     let refusal = add(&stores, &key).await;
     assert!(matches!(refusal, Err(AddCredentialError::NoAccount)), "{refusal:?}");
     let key = added_by_first(&alice, keys::ed25519_public(11));
-    let refusal = stores.add_credential(&key, live(1), samples::event(EventKind::KeyAdded)).await;
+    let refusal =
+        stores.add_credential(&key, live(1), samples::event(EventKind::KeyAdded), None).await;
     assert!(matches!(refusal, Err(AddCredentialError::LimitReached)), "{refusal:?}");
     assert!(stores.credential(&key.thumbprint()).await.unwrap().is_none());
     assert_eq!(stores.trail().await.len(), 1);
@@ -232,7 +233,7 @@ pub async fn the_limit_of_keys_holds_when_many_are_added_at_once(backend: &impl 
     let results = at_once(backend, 20, |number, credentials| {
         let key = added_by_first(&alice, keys::ed25519_public(100 + number));
         let event = samples::event(EventKind::KeyAdded);
-        async move { credentials.add_credential(&key, live(5), event).await }
+        async move { credentials.add_credential(&key, live(5), event, None).await }
     })
     .await;
     let added = results.iter().filter(|result| result.is_ok()).count();
@@ -252,7 +253,7 @@ pub async fn revoked_keys_do_not_count_against_the_limit(backend: &impl Backend)
         added_by: Some(keys::ed25519_public(11).thumbprint()),
         ..samples::credential(alice.id, keys::ed25519_public(12))
     };
-    let add = || stores.add_credential(&key, live(2), samples::event(EventKind::KeyAdded));
+    let add = || stores.add_credential(&key, live(2), samples::event(EventKind::KeyAdded), None);
     assert!(matches!(add().await, Err(AddCredentialError::LimitReached)));
     revoke(&stores, alice.id, &alice.credential.thumbprint(), true).await.unwrap();
     add().await.unwrap();
@@ -307,11 +308,11 @@ pub async fn the_limit_of_revoked_keys_holds(backend: &impl Backend) {
     let event = || samples::event(EventKind::KeyAdded);
     for number in 100..140 {
         let key = added_by_first(&alice, keys::ed25519_public(number));
-        stores.add_credential(&key, limits, event()).await.unwrap();
+        stores.add_credential(&key, limits, event(), None).await.unwrap();
         revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
     }
     let key = added_by_first(&alice, keys::ed25519_public(140));
-    let refusal = stores.add_credential(&key, limits, event()).await;
+    let refusal = stores.add_credential(&key, limits, event(), None).await;
     let expected = matches!(refusal, Err(AddCredentialError::TooManyRevoked { limit: 40 }));
     assert!(expected, "{refusal:?}");
 }
@@ -360,7 +361,7 @@ pub async fn the_last_key_stays_when_two_are_revoked_at_once(backend: &impl Back
     let results = at_once(backend, 2, |number, credentials| {
         let thumbprint = keys::ed25519_public(1 + 10 * number).thumbprint();
         let event = samples::event(EventKind::KeyRevoked);
-        async move { credentials.revoke_credential(alice.id, &thumbprint, true, event).await }
+        async move { credentials.revoke_credential(alice.id, &thumbprint, true, event, None).await }
     })
     .await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
@@ -386,7 +387,7 @@ fn added_by_first(account: &NewAccount, public_key: PublicKey) -> Credential {
 
 async fn add(stores: &Stores, credential: &Credential) -> Result<(), AddCredentialError> {
     let event = samples::event(EventKind::KeyAdded).account(credential.account_id);
-    stores.add_credential(credential, samples::KEY_LIMITS, event).await.map(drop)
+    stores.add_credential(credential, samples::KEY_LIMITS, event, None).await.map(drop)
 }
 
 const fn live(live: usize) -> KeyLimits {
@@ -400,7 +401,7 @@ async fn revoke(
     keep_last: bool,
 ) -> Result<(), RevokeCredentialError> {
     let event = samples::event(EventKind::KeyRevoked).account(id).key(*thumbprint);
-    stores.revoke_credential(id, thumbprint, keep_last, event).await
+    stores.revoke_credential(id, thumbprint, keep_last, event, None).await
 }
 
 fn assert_same(found: &Credential, expected: &Credential) {

@@ -74,7 +74,7 @@ pub async fn a_revoked_key_cannot_log_in(backend: &impl Backend) {
     let alice = alice(&stores).await;
     let event = samples::event(EventKind::KeyRevoked);
     let thumbprint = alice.credential.thumbprint();
-    stores.revoke_credential(alice.id, &thumbprint, false, event).await.unwrap();
+    stores.revoke_credential(alice.id, &thumbprint, false, event, None).await.unwrap();
     assert_not_live(&stores, samples::login(&alice, 1)).await;
 }
 

@@ -151,7 +151,7 @@ impl Stores {
     async fn revoke(&self, new: &NewAccount, at: UnixTime) {
         let event = AuditEvent::new(at, EventKind::KeyRevoked);
         let key = new.credential.thumbprint();
-        self.revoke_credential(new.id, &key, false, event).await.unwrap();
+        self.revoke_credential(new.id, &key, false, event, None).await.unwrap();
     }
 
     async fn set(&self, new: &NewAccount, status: AccountStatus, at: UnixTime) {

@@ -120,9 +120,9 @@ pub async fn a_claimed_key_can_be_added_with_a_proof(backend: &impl Backend) {
     };
     let event = samples::event(EventKind::KeyAdded);
     let limits = samples::KEY_LIMITS;
-    stores.add_credential(&credential, limits, event.clone()).await.unwrap();
+    stores.add_credential(&credential, limits, event.clone(), None).await.unwrap();
     assert_eq!(owner(&stores, &credential.thumbprint()).await, owner_of_key.id);
-    let again = stores.add_credential(&credential, limits, event).await;
+    let again = stores.add_credential(&credential, limits, event, None).await;
     assert!(matches!(again, Err(AddCredentialError::KeyTaken)));
 }
 
@@ -157,7 +157,7 @@ pub async fn a_revoked_claim_blocks_nobody(backend: &impl Backend) {
     let thumbprint = new.credential.thumbprint();
     claim(&stores, &new).await;
     let event = samples::event(EventKind::KeyRevoked);
-    let revoke = |event, last| stores.revoke_credential(new.id, &thumbprint, last, event);
+    let revoke = |event, last| stores.revoke_credential(new.id, &thumbprint, last, event, None);
     let refused = revoke(event.clone(), true).await;
     assert!(matches!(refused, Err(RevokeCredentialError::LastKey)), "{refused:?}");
     assert_eq!(keys(&stores, new.id).await.len(), 1);

@@ -19,7 +19,7 @@ use crate::{
     model::{audit::AuditEvent, credential::Label},
     ports::{
         AddCredentialError, KeyLimits, LoginRecord, RecordLoginError, RenameCredentialError,
-        RevokeCredentialError,
+        RevokeCredentialError, SpentStepUp,
     },
 };
 
@@ -92,6 +92,7 @@ impl CredentialStore for Store {
         _: &Credential,
         _: KeyLimits,
         _: AuditEvent,
+        _: Option<SpentStepUp>,
     ) -> Result<Vec<Thumbprint>, AddCredentialError> {
         unreachable!("the cache only reads")
     }
@@ -123,6 +124,7 @@ impl CredentialStore for Store {
         _: &Thumbprint,
         _: &Label,
         _: AuditEvent,
+        _: Option<SpentStepUp>,
     ) -> Result<Credential, RenameCredentialError> {
         unreachable!("the cache only reads")
     }
@@ -133,6 +135,7 @@ impl CredentialStore for Store {
         _: &Thumbprint,
         _: bool,
         _: AuditEvent,
+        _: Option<SpentStepUp>,
     ) -> Result<(), RevokeCredentialError> {
         unreachable!("the cache only reads")
     }

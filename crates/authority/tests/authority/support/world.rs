@@ -152,6 +152,7 @@ impl World {
             label: None,
             enrolment_code: None,
             proof: PresentedDpop { fields: &[proof.as_bytes()], method: "POST", uri: &uri },
+            passkey: None,
             remember,
             address: ADDRESS,
             user_agent: None,

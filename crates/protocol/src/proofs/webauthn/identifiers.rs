@@ -105,6 +105,12 @@ impl TryFrom<&[u8]> for UserHandle {
     }
 }
 
+impl From<[u8; 32]> for UserHandle {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes.into())
+    }
+}
+
 impl fmt::Display for UserHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&base64url::encode(&self.0))

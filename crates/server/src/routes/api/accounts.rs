@@ -16,7 +16,7 @@ use countersign_authority::{
 use countersign_protocol::wire;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::{
@@ -41,6 +41,9 @@ pub(crate) struct RegisterBody {
     label: Option<String>,
     /// The one-time code of an invitation.
     enrolment_code: Option<String>,
+    /// A passkey that the account is to have besides: `RegistrationResponseJSON`, what the browser made
+    /// of the options for `register`, which it asked for with this key.
+    passkey: Option<Map<String, Value>>,
     /// For the key of a browser: `browser`, to be remembered for as long as it is used, or `visit`, for
     /// some hours. Left out, the key does not expire.
     #[schema(example = "browser")]
@@ -79,6 +82,7 @@ pub(crate) async fn register(
 ) -> Result<impl IntoResponse, Problem> {
     let uri =
         app.authority.core.policy().origin.join(wire::path::ACCOUNTS).map_err(Problem::internal)?;
+    let passkey = body.passkey.map(|passkey| Value::Object(passkey).to_string());
     let registered = app
         .authority
         .accounts
@@ -92,6 +96,7 @@ pub(crate) async fn register(
                 method: Method::POST.as_str(),
                 uri: &uri,
             },
+            passkey: passkey.as_deref(),
             remember: remembered(body.remember.as_deref())?,
             address: client.0,
             user_agent: user_agent(&headers),

@@ -11,54 +11,26 @@ use countersign_authority::{
         own_keys::{AddedBrowser, NewKeyProof, RenameKey, RevokeKey},
         step_up::SignedRequest,
     },
-    model::credential::{Credential, InvalidLabel},
+    model::credential::InvalidLabel,
 };
-use countersign_protocol::{Principal, UnixTime, keys::Thumbprint, wire};
+use countersign_protocol::{Principal, keys::Thumbprint, wire};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::accounts::{presented_key, remembered};
+use super::{
+    accounts::{presented_key, remembered},
+    key_body::{KeyBodies, KeyBody},
+};
 use crate::{
     http::{
-        address::ClientAddress,
         body::{RawBody, SignedJson, user_agent},
+        change_request::ChangeRequest,
         problem::{Problem, ProblemType},
     },
     state::App,
 };
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct KeyBody {
-    /// RFC 7638 SHA-256 thumbprint: the key's identity.
-    thumbprint: String,
-    label: String,
-    /// The kind of key, in words.
-    #[schema(example = "Ed25519")]
-    key_type: &'static str,
-    /// The public key, as a JWK.
-    public_key: Map<String, Value>,
-    /// Where the private key is: `key` in a file or a program, `browser` in a browser that is
-    /// remembered, `passkey` in an authenticator.
-    #[schema(example = "key")]
-    kind: &'static str,
-    /// Seconds since 1970, as all times here.
-    created_at: u64,
-    /// The thumbprint of the key that added it; null for the key of the registration or a recovery.
-    added_by: Option<String>,
-    /// When it last logged in.
-    last_used_at: Option<u64>,
-    revoked_at: Option<u64>,
-    /// When it ends by itself, if it does.
-    expires_at: Option<u64>,
-    /// The program that registered it, or, of a browser, that logged in last, as it calls itself.
-    user_agent: Option<String>,
-    /// The address that it logged in from last.
-    last_address: Option<String>,
-    /// Whether this session logged in with the key, or its requests are signed by it.
-    current: bool,
-}
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeysBody {
@@ -111,18 +83,21 @@ pub(crate) async fn list_keys(
     Extension(principal): Extension<Principal>,
 ) -> Result<Json<KeysBody>, Problem> {
     let keys = app.authority.accounts.own_keys(&principal).await?;
-    let keys = keys.iter().map(|key| to_body(key, &principal)).collect();
+    let bodies = KeyBodies::of(&app, &principal).await?;
+    let keys = keys.iter().map(|key| bodies.body(key)).collect();
     Ok(Json(KeysBody { keys }))
 }
 
 /// Add a key to one's account.
 ///
-/// The proof must be by a key of the account and cover the body (`tha`), or the body has an `approval`.
+/// The proof must be by a key of the account and cover the body (`tha`), or the body has an `approval`. A
+/// browser needs besides that a passkey of the account allows it (`Passkey-Assertion`).
 #[utoipa::path(
     post,
     path = wire::path::KEYS,
     tag = "account",
     security(("dpop" = [])),
+    params(("Passkey-Assertion" = Option<String>, Header, description = "The answer of a passkey that allows this request")),
     request_body = AddKeyBody,
     responses(
         (status = 201, body = KeyBody),
@@ -133,8 +108,7 @@ pub(crate) async fn list_keys(
 )]
 pub(crate) async fn add_key(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    Extension(client): Extension<ClientAddress>,
+    request: ChangeRequest,
     headers: HeaderMap,
     SignedJson { value: body, bytes }: SignedJson<AddKeyBody>,
 ) -> Result<(StatusCode, Json<KeyBody>), Problem> {
@@ -145,19 +119,16 @@ pub(crate) async fn add_key(
         body.label.as_deref(),
         browser,
     )?;
-    let request = SignedRequest {
-        principal: &principal,
-        body: &bytes,
-        approval: body.approval.as_deref(),
-        address: client.0,
-    };
-    let change = app.authority.accounts.step_up(request, key).await?;
+    let approval = body.approval.as_deref();
+    let signed = SignedRequest { approval, ..request.with_body(&bytes) };
+    let change = app.authority.accounts.step_up(signed, key).await?;
     let uri =
         app.authority.core.policy().origin.join(wire::path::KEYS).map_err(Problem::internal)?;
     let text = &body.new_key_proof;
     let proof = NewKeyProof { text, method: Method::POST.as_str(), uri: &uri };
     let key = app.authority.accounts.add_key(change, proof).await?;
-    Ok((StatusCode::CREATED, Json(to_body(&key, &principal))))
+    let bodies = KeyBodies::without_passkeys(&request.principal);
+    Ok((StatusCode::CREATED, Json(bodies.body(&key))))
 }
 
 /// Give a key of one's account another name. The proof must be by a key of the account and cover the
@@ -167,7 +138,10 @@ pub(crate) async fn add_key(
     path = wire::path::KEY,
     tag = "account",
     security(("dpop" = [])),
-    params(("thumbprint" = String, Path, description = "The key's thumbprint")),
+    params(
+        ("thumbprint" = String, Path, description = "The key's thumbprint"),
+        ("Passkey-Assertion" = Option<String>, Header, description = "The answer of a passkey that allows this request"),
+    ),
     request_body = RenameKeyBody,
     responses(
         (status = 200, body = KeyBody),
@@ -178,20 +152,18 @@ pub(crate) async fn add_key(
 )]
 pub(crate) async fn rename_key(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    Extension(client): Extension<ClientAddress>,
     thumbprint: Result<Path<String>, PathRejection>,
+    request: ChangeRequest,
     SignedJson { value: body, bytes }: SignedJson<RenameKeyBody>,
 ) -> Result<Json<KeyBody>, Problem> {
     let thumbprint = named_key(thumbprint)?;
     let invalid =
         |error: InvalidLabel| Problem::new(ProblemType::InvalidRequest).detail(error.to_string());
     let label = body.label.parse().map_err(invalid)?;
-    let request =
-        SignedRequest { principal: &principal, body: &bytes, approval: None, address: client.0 };
-    let change = app.authority.accounts.step_up(request, RenameKey { thumbprint, label }).await?;
+    let rename = RenameKey { thumbprint, label };
+    let change = app.authority.accounts.step_up(request.with_body(&bytes), rename).await?;
     let key = app.authority.accounts.rename_key(change).await?;
-    Ok(Json(to_body(&key, &principal)))
+    Ok(Json(KeyBodies::of(&app, &request.principal).await?.body(&key)))
 }
 
 /// Revoke a key of one's account. Every token of that key dies with it, at once.
@@ -203,7 +175,10 @@ pub(crate) async fn rename_key(
     path = wire::path::KEY,
     tag = "account",
     security(("dpop" = [])),
-    params(("thumbprint" = String, Path, description = "The key's thumbprint")),
+    params(
+        ("thumbprint" = String, Path, description = "The key's thumbprint"),
+        ("Passkey-Assertion" = Option<String>, Header, description = "The answer of a passkey that allows this request"),
+    ),
     responses(
         (status = 200, body = RevokedBody, description = "With `Prefer: return=representation`"),
         (status = 204, description = "Without"),
@@ -214,21 +189,20 @@ pub(crate) async fn rename_key(
 )]
 pub(crate) async fn revoke_key(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    Extension(client): Extension<ClientAddress>,
     thumbprint: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
+    request: ChangeRequest,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     let thumbprint = named_key(thumbprint)?;
-    let request =
-        SignedRequest { principal: &principal, body: &body, approval: None, address: client.0 };
-    let change = app.authority.accounts.step_up(request, RevokeKey { thumbprint }).await?;
+    let revoke = RevokeKey { thumbprint };
+    let change = app.authority.accounts.step_up(request.with_body(&body), revoke).await?;
     let added = app.authority.accounts.revoke_own_key(change).await?;
     if !wants_representation(&headers) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let added_keys = added.iter().map(|key| to_body(key, &principal)).collect();
+    let bodies = KeyBodies::of(&app, &request.principal).await?;
+    let added_keys = added.iter().map(|key| bodies.body(key)).collect();
     let applied = [(PREFERENCE_APPLIED, REPRESENTATION)];
     Ok((applied, Json(RevokedBody { added_keys })).into_response())
 }
@@ -249,24 +223,4 @@ fn named_key(thumbprint: Result<Path<String>, PathRejection>) -> Result<Thumbpri
     let unknown = || Problem::new(ProblemType::NotFound).detail("no such key");
     let Path(thumbprint) = thumbprint.map_err(|_| unknown())?;
     thumbprint.parse().map_err(|_| unknown())
-}
-
-fn to_body(key: &Credential, principal: &Principal) -> KeyBody {
-    KeyBody {
-        thumbprint: key.thumbprint().to_string(),
-        label: key.label.to_string(),
-        key_type: key.public_key.key_type().name(),
-        kind: key.kind.name(),
-        public_key: key.public_key.to_published_jwk(),
-        created_at: key.created_at.as_secs(),
-        added_by: key.added_by.map(|adder| adder.to_string()),
-        last_used_at: key.last_used_at.map(UnixTime::as_secs),
-        revoked_at: key.revoked_at.map(UnixTime::as_secs),
-        expires_at: key.expires_at().map(UnixTime::as_secs),
-        user_agent: key.user_agent.as_ref().map(ToString::to_string),
-        last_address: key.last_address.map(|address| address.to_string()),
-        current: principal
-            .key
-            .is_some_and(|own| [own.credential, own.thumbprint].contains(&key.thumbprint())),
-    }
 }

@@ -18,6 +18,11 @@ pub(crate) async fn metadata(State(app): State<App>) -> impl IntoResponse {
     let issuer = app.authority.core.policy().issuer();
     let mut document = document(issuer);
     let proofs: Vec<&str> = app.guard.proofs().map(ProofKind::name).collect();
+    if app.authority.passkeys.origins().is_some() {
+        document["grant_types_supported"] = json!([token::JWT_BEARER, token::WEBAUTHN]);
+        let options = [issuer, wire::path::PASSKEY_OPTIONS].concat();
+        document["countersign_passkey_options_endpoint"] = json!(options);
+    }
     document["countersign_proofs_supported"] = json!(proofs);
     ([(header::CACHE_CONTROL, "public, max-age=300")], Json(document))
 }

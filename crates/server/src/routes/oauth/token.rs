@@ -1,4 +1,6 @@
-//! The token endpoint: the JWT bearer grant (RFC 7523) with DPoP (RFC 9449).
+//! The token endpoint: the JWT bearer grant (RFC 7523) and the grant for passkeys, with DPoP (RFC 9449).
+
+use std::net::IpAddr;
 
 use axum::{
     Extension,
@@ -6,7 +8,12 @@ use axum::{
     http::{HeaderMap, Method, header},
     response::IntoResponse,
 };
-use countersign_authority::{core::dpop::PresentedDpop, login::jwt_bearer::TokenRequest};
+use countersign_authority::{
+    core::dpop::PresentedDpop,
+    login::{jwt_bearer::TokenRequest, passkey::PasskeyTokenRequest},
+    model::credential::InvalidRemember,
+    tokens::issuance::Grant,
+};
 use countersign_protocol::wire;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,14 +30,17 @@ use crate::{
 };
 
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(super) const WEBAUTHN: &str = "urn:countersign:params:oauth:grant-type:webauthn";
 
 #[derive(ToSchema)]
 pub(crate) struct TokenForm {
-    /// `urn:ietf:params:oauth:grant-type:jwt-bearer`
+    /// `urn:ietf:params:oauth:grant-type:jwt-bearer`, or
+    /// `urn:countersign:params:oauth:grant-type:webauthn` for a passkey.
     #[schema(value_type = String)]
     grant_type: Required,
     /// A JWT signed by a key of the account: `iss` = `sub` = username or account id, `aud` = this
-    /// issuer or token endpoint, `exp` at most 5 minutes ahead, `jti`.
+    /// issuer or token endpoint, `exp` at most 5 minutes ahead, `jti`. With a passkey, base64url of its
+    /// `AuthenticationResponseJSON`.
     #[schema(value_type = String)]
     assertion: Required,
     /// Scopes separated by spaces; all of the account's when left out.
@@ -45,13 +55,21 @@ pub(crate) struct TokenForm {
     client_assertion: Option<String>,
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`, with `client_assertion` only.
     client_assertion_type: Option<String>,
+    /// With a passkey: whether the key of the proof may log in by itself from now on, as a browser that
+    /// is remembered for as long as it is used (`browser`) or for some hours (`visit`). `none` when
+    /// left out.
+    remember: Option<String>,
+    /// With `remember`: a name for the browser; after its program when left out.
+    label: Option<String>,
 }
 
 endpoint_form!(TokenForm {
     grant_type: take_required,
     assertion: take_required,
     scope: take,
-    resource: take_all
+    resource: take_all,
+    remember: take,
+    label: take
 });
 
 #[derive(Serialize, ToSchema)]
@@ -66,11 +84,12 @@ pub(crate) struct TokenBody {
     scope: Option<String>,
 }
 
-/// Log in: exchange an assertion for an access token that is bound to a key.
+/// Log in: exchange an assertion, or the answer of a passkey, for an access token that is bound to a key.
 ///
 /// The `DPoP` header carries a proof by the asserting key, or by a session key that the assertion
-/// names in `cnf.jkt`. The proof carries the nonce of the last `DPoP-Nonce` header; without one the
-/// answer is `use_dpop_nonce`, and nothing is used up.
+/// names in `cnf.jkt`; with a passkey, by the key that its challenge was made for. The proof carries
+/// the nonce of the last `DPoP-Nonce` header; without one the answer is `use_dpop_nonce`, and nothing
+/// is used up.
 #[utoipa::path(
     post,
     path = wire::path::TOKEN,
@@ -89,30 +108,21 @@ pub(crate) async fn token(
     headers: HeaderMap,
     ClientForm(form): ClientForm<TokenForm>,
 ) -> Result<impl IntoResponse, OAuthError> {
-    if form.grant_type? != JWT_BEARER {
-        return Err(OAuthError::new("unsupported_grant_type")
-            .description(format!("the one grant is {JWT_BEARER}")));
-    }
+    let grant_type = form.grant_type.as_deref().map_err(OAuthError::clone)?;
     let uri =
         app.authority.core.policy().origin.join(wire::path::TOKEN).map_err(OAuthError::internal)?;
-    let grant = app
-        .authority
-        .login
-        .login(TokenRequest {
-            assertion: &form.assertion?,
-            scope: form.scope.as_deref(),
-            resources: &form.resource.iter().map(String::as_str).collect::<Vec<_>>(),
-            client_id: form.client_id.as_deref(),
-            client_assertion: form.client_assertion.as_deref(),
-            proof: PresentedDpop {
-                fields: &dpop_fields(&headers),
-                method: Method::POST.as_str(),
-                uri: &uri,
-            },
-            address: client.0,
-            user_agent: user_agent(&headers),
-        })
-        .await?;
+    let fields = dpop_fields(&headers);
+    let proof = PresentedDpop { fields: &fields, method: Method::POST.as_str(), uri: &uri };
+    let asked = Asked { proof, address: client.0, user_agent: user_agent(&headers) };
+    let grant = match grant_type {
+        JWT_BEARER => by_assertion(&app, form, asked).await?,
+        // In a box of its own, or every login would carry the room that it needs.
+        WEBAUTHN => Box::pin(by_passkey(&app, form, asked)).await?,
+        _ => {
+            return Err(OAuthError::new("unsupported_grant_type")
+                .description(format!("the grants are {JWT_BEARER} and {WEBAUTHN}")));
+        }
+    };
     let body = TokenBody {
         access_token: grant.access_token,
         token_type: "DPoP",
@@ -121,4 +131,58 @@ pub(crate) async fn token(
     };
     let no_cache = [(header::PRAGMA, "no-cache")];
     Ok((Extension(grant.actor), no_cache, response::uncached_json(&body)))
+}
+
+/// What a request for a token says besides its form.
+struct Asked<'a> {
+    proof: PresentedDpop<'a>,
+    address: IpAddr,
+    user_agent: Option<&'a [u8]>,
+}
+
+async fn by_assertion(
+    app: &App,
+    form: TokenForm,
+    Asked { proof, address, user_agent }: Asked<'_>,
+) -> Result<Grant, OAuthError> {
+    let request = TokenRequest {
+        assertion: &form.assertion?,
+        scope: form.scope.as_deref(),
+        resources: &form.resource.iter().map(String::as_str).collect::<Vec<_>>(),
+        client_id: form.client_id.as_deref(),
+        client_assertion: form.client_assertion.as_deref(),
+        proof,
+        address,
+        user_agent,
+    };
+    Ok(app.authority.login.login(request).await?)
+}
+
+async fn by_passkey(
+    app: &App,
+    form: TokenForm,
+    Asked { proof, address, user_agent }: Asked<'_>,
+) -> Result<Grant, OAuthError> {
+    let invalid = |detail: String| OAuthError::new("invalid_request").description(detail);
+    if form.client_assertion.is_some() {
+        return Err(invalid("a passkey comes without client_assertion".to_owned()));
+    }
+    let remember = match form.remember.as_deref() {
+        None | Some("none") => None,
+        Some(text) => Some(
+            text.parse().map_err(|error: InvalidRemember| invalid(format!("{error}, or none")))?,
+        ),
+    };
+    let request = PasskeyTokenRequest {
+        answer: &form.assertion?,
+        scope: form.scope.as_deref(),
+        resources: &form.resource.iter().map(String::as_str).collect::<Vec<_>>(),
+        client_id: form.client_id.as_deref(),
+        remember,
+        label: form.label.as_deref(),
+        proof,
+        address,
+        user_agent,
+    };
+    Ok(app.authority.login.login_with_passkey(request).await?)
 }

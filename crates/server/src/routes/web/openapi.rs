@@ -25,6 +25,7 @@ use crate::http::{oauth_error::OAuthErrorBody, problem::ProblemBody};
     tags(
         (name = "accounts", description = "Registration"),
         (name = "oauth", description = "Tokens"),
+        (name = "passkeys", description = "Passkeys of people in browsers"),
         (name = "account", description = "Protected resources of one's own account"),
         (name = "metadata", description = "What clients and resource servers must know"),
         (name = "operations", description = "For those who run the server"),

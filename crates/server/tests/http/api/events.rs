@@ -108,7 +108,7 @@ async fn events_are_read_by_key_and_from_a_time_on() {
     let (first, second) = (TestKey::number(1), TestKey::number(2));
     let token = app.enrol("alice", &first).await;
     app.key_addition(&first, &token, &second).send().await.is(201);
-    app.advance(std::time::Duration::from_secs(60));
+    app.advance(std::time::Duration::from_mins(1));
     app.login("alice", &second).await;
     app.write_trail().await;
     let read = async |query: String| {

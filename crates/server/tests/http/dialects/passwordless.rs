@@ -123,7 +123,7 @@ async fn a_browser_and_a_passkey_answer_no_challenge() {
             ..Credential::new(id, key.public_key().clone(), label, now)
         };
         let event = AuditEvent::new(now, EventKind::KeyAdded);
-        server.ports().store.add_credential(&second, KEY_LIMITS, event).await.unwrap();
+        server.ports().store.add_credential(&second, KEY_LIMITS, event, None).await.unwrap();
         let other = User { key, ..alice };
         let expected =
             if kind == CredentialKind::Key { StatusCode::OK } else { StatusCode::UNAUTHORIZED };

@@ -81,7 +81,10 @@ impl Answer {
         let body = self.json();
         assert_eq!(body["error"], code, "{self:?}");
         for member in body.as_object().unwrap().keys() {
-            assert!(["error", "error_description"].contains(&member.as_str()), "{self:?}");
+            assert!(
+                ["error", "error_description", "reason"].contains(&member.as_str()),
+                "{self:?}"
+            );
         }
         self
     }

@@ -9,6 +9,7 @@ mod capture;
 mod faults;
 mod jwt;
 mod key;
+mod passkeys;
 mod story;
 
 pub(crate) use answer::Answer;
@@ -18,4 +19,5 @@ pub(crate) use capture::captured_log;
 pub(crate) use faults::{CAUSE, Fault, Faults};
 pub(crate) use jwt::Jwt;
 pub(crate) use key::TestKey;
+pub(crate) use passkeys::synced;
 pub(crate) use story::JWT_BEARER;

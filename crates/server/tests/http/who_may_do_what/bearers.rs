@@ -5,10 +5,11 @@ use std::time::Duration;
 use countersign_authority::model::policy::PasswordPolicy;
 use countersign_protocol::{proofs::body_hash::sha256_hex, strict::base64};
 use countersign_server::Dialects;
+use countersign_testkit::authenticator::Authenticator;
 use serde_json::{Value, json};
 
 use super::operations::Operation;
-use crate::support::{Answer, Call, ISSUER, JWT_BEARER, TestApp, TestKey};
+use crate::support::{Answer, Call, ISSUER, JWT_BEARER, TestApp, TestKey, synced};
 
 /// What a client presents, with the column that names its proof and the one that names its token.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +36,26 @@ enum Presents {
         covers: Covers,
         approved: bool,
     },
+    /// What a browser has: DPoP with `tha`, and perhaps the answer of a passkey.
+    Browser {
+        login: BrowserLogin,
+        answers: bool,
+    },
     /// A JWT assertion, which logs in and authenticates the caller of an OAuth endpoint.
     Assertion,
+}
+
+/// How a browser has logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BrowserLogin {
+    /// By its own key, just now; the account has no passkey.
+    Fresh,
+    /// By its own key, six minutes ago; the account has no passkey.
+    Stale,
+    /// By its own key; the account has a passkey.
+    OfKey,
+    /// By the passkey; the browser is not remembered.
+    OfPasskey,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +100,12 @@ const fn bearer(token: &'static str, kind: Token) -> Bearer {
 const fn self_signed(proof: &'static str, names_server: bool, covers: Covers) -> Bearer {
     let presents = Presents::SelfSigned { names_server, covers, approved: false };
     Bearer { proof, token: "–", presents }
+}
+
+const fn browser(token: &'static str, login: BrowserLogin, answers: bool) -> Bearer {
+    let proof =
+        if answers { "DPoP with `tha`, and `Passkey-Assertion`" } else { "DPoP with `tha`" };
+    Bearer { proof, token, presents: Presents::Browser { login, answers } }
 }
 
 const fn of(proof: &'static str, token: &'static str, presents: Presents) -> Bearer {
@@ -133,6 +158,12 @@ impl Bearer {
             "–",
             Presents::SelfSigned { names_server: true, covers: Covers::Nothing, approved: true },
         ),
+        browser("of a browser, just now, no passkeys", BrowserLogin::Fresh, false),
+        browser("of a browser, 6 minutes ago, no passkeys", BrowserLogin::Stale, false),
+        browser("of a browser, beside passkeys", BrowserLogin::OfKey, false),
+        browser("of a browser, beside passkeys", BrowserLogin::OfKey, true),
+        browser("of a passkey", BrowserLogin::OfPasskey, false),
+        browser("of a passkey", BrowserLogin::OfPasskey, true),
         of("JWT assertion", "–", Presents::Assertion),
     ];
 
@@ -153,6 +184,7 @@ impl Bearer {
                 revokes || covers == Covers::Body || adds && approved
             }
             Presents::Dpop { token: Token::OfPassword, .. } => adds,
+            Presents::Browser { login, answers } => login == BrowserLogin::Fresh || answers,
             Presents::Nothing
             | Presents::Assertion
             | Presents::Bearer(_)
@@ -206,14 +238,21 @@ pub(super) struct Client {
     key: TestKey,
     token: String,
     added: u64,
+    passkey: Authenticator,
 }
 
 impl Client {
     async fn prepare(app: TestApp, presents: Presents) -> Self {
-        let mut client = Self { app, presents, key: own(), token: String::new(), added: 100 };
+        let (token, passkey) = (String::new(), synced(1));
+        let mut client = Self { app, presents, key: own(), token, added: 100, passkey };
+        if let Presents::Browser { login, .. } = presents {
+            client.prepare_browser(login).await;
+            return client;
+        }
         let kind = match presents {
             Presents::Dpop { token, .. } | Presents::Bearer(token) => token,
             Presents::Nothing
+            | Presents::Browser { .. }
             | Presents::SignJwt { .. }
             | Presents::SelfSigned { .. }
             | Presents::Assertion => Token::OfCredential,
@@ -271,6 +310,39 @@ impl Client {
             | Token::OfPassword
             | Token::OfPasswordBesideKeys
             | Token::Unbound => self.token = token,
+        }
+    }
+
+    /// Alice has a browser that is remembered, another key, and a passkey where the login says so.
+    async fn prepare_browser(&mut self, login: BrowserLogin) {
+        let (app, own) = (&self.app, own());
+        let has_passkey = matches!(login, BrowserLogin::OfKey | BrowserLogin::OfPasskey);
+        if has_passkey {
+            app.register_with_passkey("alice", &own, &mut self.passkey).await;
+        } else {
+            let body =
+                json!({ "username": "alice", "public_key": own.jwk(), "remember": "browser" });
+            app.registration("alice", &own).json(&body).send().await.is(201);
+        }
+        let token = app.login("alice", &own).await;
+        let body = app.new_key("alice", &victim());
+        let session = (&own, &*token);
+        let mut add = app.covering_request(session, "POST", "/v1/keys", &body);
+        if has_passkey {
+            let request = ("POST", "/v1/keys", Some(&body));
+            let word = app.step_up(session, &mut self.passkey, request).await;
+            add = add.header("passkey-assertion", word);
+        }
+        add.send().await.is(201);
+        self.token = token;
+        match login {
+            BrowserLogin::Fresh | BrowserLogin::OfKey => {}
+            BrowserLogin::Stale => app.advance(Duration::from_mins(6)),
+            BrowserLogin::OfPasskey => {
+                self.key = TestKey::number(6);
+                let signed_in = app.sign_in(&self.key, &mut self.passkey).await;
+                self.token = signed_in.is(200).text("access_token");
+            }
         }
     }
 
@@ -358,7 +430,10 @@ impl Client {
             Presents::Dpop { approved, .. }
             | Presents::SignJwt { approved }
             | Presents::SelfSigned { approved, .. } => approved,
-            Presents::Nothing | Presents::Bearer(_) | Presents::Assertion => false,
+            Presents::Nothing
+            | Presents::Bearer(_)
+            | Presents::Browser { .. }
+            | Presents::Assertion => false,
         }
     }
 
@@ -390,6 +465,20 @@ impl Client {
                 call.header("authorization", format!("Bearer {}", jwt.sign()))
             }
             Presents::SignJwt { .. } => self.sign_session(call).await,
+            Presents::Browser { answers, .. } => {
+                let proof = self.app.resource_proof(&self.key, &self.token, method, path);
+                let proof = proof.claim("tha", sha256_hex(body.as_bytes())).sign();
+                let call = call.header("authorization", format!("DPoP {}", self.token));
+                let call = call.dpop(&proof);
+                if !answers {
+                    return call;
+                }
+                let value = serde_json::from_str(body).ok();
+                let request = (method, path, value.as_ref());
+                let mut passkey = self.passkey.clone();
+                let word = self.app.step_up((&self.key, &self.token), &mut passkey, request);
+                call.header("passkey-assertion", word.await)
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use crate::sqlite::{
     error::DbError,
     live_keys::count_revoked,
     logins::{log_in, renew},
+    passkey_records::note_use,
     room_for_browsers::make_room,
     rows::{
         self, Columns,
@@ -24,10 +25,13 @@ use crate::sqlite::{
 /// for it are returned.
 pub(super) fn sign_in(
     connection: &Connection,
-    SignIn { login, remember }: &SignIn,
+    SignIn { login, passkey, remember }: &SignIn,
 ) -> Result<SignedIn, SignInError> {
     let now = login.event.at;
     let (receipt, signer) = log_in(connection, login)?;
+    if let Some(used) = passkey {
+        note_use(connection, used)?;
+    }
     let revoked = match remember {
         Some(browser) => remember_browser(connection, signer.user_id, browser, now)?,
         None => Vec::new(),

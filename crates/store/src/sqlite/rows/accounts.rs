@@ -12,6 +12,8 @@ pub(in crate::sqlite) const COLUMNS: &str =
     "u.username, u.last_login, a.account_id, a.status, a.scopes, a.registered_at,
     (SELECT n.alias FROM account_aliases AS n WHERE n.user_id = a.user_id ORDER BY n.alias LIMIT 1)";
 
+pub(in crate::sqlite) const COLUMN_COUNT: usize = 7;
+
 /// The SQL condition, on the same tables, that the account has this name; and the value to bind.
 pub(in crate::sqlite) fn is_called(name: &AccountName) -> (&'static str, Value) {
     // A fingerprint names no account while several accounts claim the key with that fingerprint.

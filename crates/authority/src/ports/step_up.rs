@@ -1,0 +1,33 @@
+//! Passkeys that allow changes.
+
+use countersign_protocol::ReplayEntry;
+use thiserror::Error;
+
+use super::{StoreError, record_login::RecordLoginError};
+use crate::model::passkey::PasskeyUse;
+
+/// The answer of a passkey that allowed a change, to be recorded with the change.
+#[derive(Clone, Copy, Debug)]
+pub struct SpentStepUp {
+    /// The challenge, which must not have been used.
+    pub challenge: ReplayEntry,
+    /// The passkey, which must be a live one of the account.
+    pub passkey: PasskeyUse,
+}
+
+/// Why a passkey was not used.
+#[derive(Debug, Error)]
+pub enum UsePasskeyError {
+    /// Its counter is not larger than before.
+    #[error("the signature counter of the passkey has not grown: there may be a copy of it")]
+    CounterRegressed,
+    /// The challenge was answered before, or the key is not live.
+    #[error(transparent)]
+    Record(#[from] RecordLoginError),
+}
+
+impl From<StoreError> for UsePasskeyError {
+    fn from(error: StoreError) -> Self {
+        Self::Record(error.into())
+    }
+}

@@ -1,0 +1,7 @@
+//! Passkeys: made, used to sign in, and asked for changes of an account.
+
+mod adding;
+mod options;
+mod registration;
+mod sign_in;
+mod step_up;

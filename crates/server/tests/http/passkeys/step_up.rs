@@ -1,0 +1,236 @@
+//! A script in a page can use the page's key and token. What it must not be able to do is here: change
+//! the account without a touch of the passkey for exactly that change.
+
+use std::time::Duration;
+
+use countersign_testkit::{authenticator::Authenticator, keys};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, ISSUER, TestApp, TestKey, many_at_once, synced};
+
+fn browser() -> TestKey {
+    TestKey::number(11)
+}
+
+fn victim() -> TestKey {
+    TestKey::number(12)
+}
+
+/// Alice with the synced passkey 1, a browser that is remembered, and another one; and tokens for the
+/// first: by its own key, and by the passkey.
+async fn alice() -> (TestApp, Authenticator, [String; 2]) {
+    let app = TestApp::start().await;
+    let mut passkey = synced(1);
+    app.register_with_passkey("alice", &browser(), &mut passkey).await;
+    app.sign_in_to_stay(&victim(), &mut passkey).await;
+    let own = app.login("alice", &browser()).await;
+    let by_passkey = app.sign_in(&browser(), &mut passkey).await.is(200).text("access_token");
+    (app, passkey, [own, by_passkey])
+}
+
+fn lacks_a_passkey(answer: &Answer) {
+    let body = answer.is_problem(403, "step-up-needed").json();
+    assert_eq!(body["lack"], "passkey", "{body}");
+    let challenge = answer.header("www-authenticate");
+    assert!(challenge.contains("insufficient_user_authentication"), "{challenge}");
+    assert!(challenge.contains("acr_values=\"phr\", max_age=\"300\""), "{challenge}");
+}
+
+#[tokio::test]
+async fn a_script_adds_renames_and_revokes_nothing_without_a_touch() {
+    let (app, _, tokens) = alice().await;
+    for token in &tokens {
+        let session = (&browser(), &**token);
+        let added = app.key_addition(&browser(), token, &TestKey::number(50)).send().await;
+        lacks_a_passkey(&added);
+        let path = format!("/v1/keys/{}", victim().thumbprint());
+        let body = json!({ "label": "renamed" });
+        lacks_a_passkey(&app.covering_request(session, "PATCH", &path, &body).send().await);
+        lacks_a_passkey(&app.revoke_key(&browser(), token, &victim()).await);
+        let options = app.addition_options(&browser(), token).await;
+        let body = json!({ "passkey": synced(2).create(&options) });
+        lacks_a_passkey(&app.covering_request(session, "POST", "/v1/passkeys", &body).send().await);
+    }
+}
+
+#[tokio::test]
+async fn a_touch_allows_the_one_request_that_it_was_for_and_no_other() {
+    let (app, mut passkey, [token, _]) = alice().await;
+    let session = (&browser(), &*token);
+    let wanted = app.new_key("alice", &TestKey::number(50));
+    let word = app.step_up(session, &mut passkey, ("POST", "/v1/keys", Some(&wanted))).await;
+    let other = app.new_key("alice", &TestKey::number(51));
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let label = json!({ "label": "renamed" });
+    let others = [
+        app.covering_request(session, "POST", "/v1/keys", &other),
+        app.covering_request(session, "PATCH", &path, &label),
+        app.resource_request(&browser(), &token, "DELETE", &path),
+    ];
+    for request in others {
+        lacks_a_passkey(&request.header("passkey-assertion", &word).send().await);
+    }
+    let request = app.covering_request(session, "POST", "/v1/keys", &wanted);
+    let added = request.header("passkey-assertion", &word).send().await.is(201).json();
+    assert_eq!(added["added_by"], passkey.thumbprint());
+}
+
+#[tokio::test]
+async fn a_touch_counts_once_also_after_a_restart() {
+    let (mut app, mut passkey, [token, _]) = alice().await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let rename = |app: &TestApp, word: &str| {
+        let body = json!({ "label": "renamed" });
+        let request = app.covering_request((&browser(), &token), "PATCH", &path, &body);
+        request.header("passkey-assertion", word)
+    };
+    let body = json!({ "label": "renamed" });
+    let session = (&browser(), &*token);
+    let word = app.step_up(session, &mut passkey, ("PATCH", &path, Some(&body))).await;
+    rename(&app, &word).send().await.is(200);
+    lacks_a_passkey(&rename(&app, &word).send().await);
+    app.restart().await;
+    lacks_a_passkey(&rename(&app, &word).send().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_requests_at_once_with_one_touch_one_works() {
+    let (app, mut passkey, [token, _]) = alice().await;
+    let session = (&browser(), &*token);
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let word = app.step_up(session, &mut passkey, ("DELETE", &path, None)).await;
+    let calls = (0..50).map(|_| {
+        let request = app.resource_request(&browser(), &token, "DELETE", &path);
+        request.header("passkey-assertion", &word)
+    });
+    let answers = many_at_once(calls).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 204).count(), 1);
+}
+
+#[tokio::test]
+async fn a_touch_in_one_browser_serves_no_other() {
+    let (app, mut passkey, [token, _]) = alice().await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let word = app.step_up((&browser(), &token), &mut passkey, ("DELETE", &path, None)).await;
+    let other = TestKey::number(13);
+    let others = app.sign_in(&other, &mut passkey).await.is(200).text("access_token");
+    let request = app.resource_request(&other, &others, "DELETE", &path);
+    lacks_a_passkey(&request.header("passkey-assertion", &word).send().await);
+    let request = app.resource_request(&browser(), &token, "DELETE", &path);
+    request.header("passkey-assertion", &word).send().await.is(204);
+}
+
+#[tokio::test]
+async fn the_passkey_of_another_account_allows_nothing() {
+    let (app, _, [token, _]) = alice().await;
+    let mut bobs = synced(3);
+    app.register_with_passkey("bob", &TestKey::number(14), &mut bobs).await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let word = app.step_up((&browser(), &token), &mut bobs, ("DELETE", &path, None)).await;
+    let request = app.resource_request(&browser(), &token, "DELETE", &path);
+    let answer = request.header("passkey-assertion", &word).send().await;
+    lacks_a_passkey(&answer);
+    assert!(answer.text("detail").contains("another account"));
+}
+
+#[tokio::test]
+async fn a_challenge_for_signing_in_allows_no_change() {
+    let (app, mut passkey, [token, _]) = alice().await;
+    let word = passkey.answer(&app.sign_in_options(&browser()).await);
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let request = app.resource_request(&browser(), &token, "DELETE", &path);
+    lacks_a_passkey(&request.header("passkey-assertion", &word).send().await);
+    // It was not used up by that.
+    app.passkey_token_request(&browser(), &word).send().await.is(200);
+}
+
+#[tokio::test]
+async fn a_touch_is_good_for_ten_minutes() {
+    let (app, mut passkey, _) = alice().await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let token = app.login("alice", &browser()).await;
+    let word = app.step_up((&browser(), &token), &mut passkey, ("DELETE", &path, None)).await;
+    app.advance(Duration::from_mins(10));
+    let request = app.resource_request(&browser(), &token, "DELETE", &path);
+    lacks_a_passkey(&request.header("passkey-assertion", &word).send().await);
+}
+
+#[tokio::test]
+async fn a_browser_signs_itself_out_without_a_touch() {
+    let (app, _, tokens) = alice().await;
+    for (token, status) in tokens.iter().zip([204, 401]) {
+        app.revoke_key(&browser(), token, &browser()).await.is(status);
+    }
+    let (app, _, [_, by_passkey]) = alice().await;
+    app.revoke_key(&browser(), &by_passkey, &browser()).await.is(204);
+    app.whoami(&browser(), &by_passkey).await.is(401);
+}
+
+#[tokio::test]
+async fn the_options_name_the_live_passkeys_of_the_account_alone() {
+    let (app, passkey, [token, _]) = alice().await;
+    app.register_with_passkey("bob", &TestKey::number(14), &mut synced(3)).await;
+    let session = (&browser(), &*token);
+    let request = app.step_up_options_request(session, "POST", "/v1/keys", None);
+    let options = request.send().await.is(200).json();
+    let ids: Vec<&Value> = options["allowCredentials"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|passkey| &passkey["id"])
+        .collect();
+    assert_eq!(ids, [&json!(countersign_protocol::strict::base64url::encode(&passkey.id))]);
+}
+
+#[tokio::test]
+async fn an_account_without_passkeys_is_told_to_log_in_anew() {
+    let app = TestApp::start().await;
+    let token = app.enrol("alice", &browser()).await;
+    let session = (&browser(), &*token);
+    let request = app.step_up_options_request(session, "POST", "/v1/keys", None);
+    let body = request.send().await.is_problem(403, "step-up-needed").json();
+    assert_eq!(body["lack"], "fresh-login");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_passkey_allows_nothing_and_is_noticed() {
+    let app = TestApp::start().await;
+    let mut passkey = Authenticator::with_key(keys::ed25519(1_001), ISSUER);
+    app.register_with_passkey("alice", &browser(), &mut passkey).await;
+    let mut copy = passkey.clone();
+    app.sign_in_to_stay(&victim(), &mut passkey).await;
+    let token = app.login("alice", &browser()).await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let word = app.step_up((&browser(), &token), &mut copy, ("DELETE", &path, None)).await;
+    let request = app.resource_request(&browser(), &token, "DELETE", &path);
+    lacks_a_passkey(&request.header("passkey-assertion", &word).send().await);
+    let events = app.event_names(&browser(), &token).await;
+    assert!(events.contains(&"passkey.counter-regressed".to_owned()), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_step_up_moves_the_counter_on() {
+    let app = TestApp::start().await;
+    let mut passkey = Authenticator::with_key(keys::ed25519(1_001), ISSUER);
+    app.register_with_passkey("alice", &browser(), &mut passkey).await;
+    app.sign_in_to_stay(&victim(), &mut passkey).await;
+    let token = app.login("alice", &browser()).await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let word = app.step_up((&browser(), &token), &mut passkey, ("DELETE", &path, None)).await;
+    let request = app.resource_request(&browser(), &token, "DELETE", &path);
+    request.header("passkey-assertion", &word).send().await.is(204);
+    let keys = app.resource_request(&browser(), &token, "GET", "/v1/keys").send().await.json();
+    let listed = keys["keys"].as_array().unwrap();
+    let own = listed.iter().find(|key| key["thumbprint"] == passkey.thumbprint()).unwrap();
+    assert_eq!(own["passkey"]["sign_count"], passkey.sign_count - 1);
+}
+
+#[tokio::test]
+async fn two_words_are_one_too_many() {
+    let (app, mut passkey, [token, _]) = alice().await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let word = app.step_up((&browser(), &token), &mut passkey, ("DELETE", &path, None)).await;
+    let request = app.resource_request(&browser(), &token, "DELETE", &path);
+    let request = request.header("passkey-assertion", &word).header("passkey-assertion", &word);
+    request.send().await.is_problem(400, "invalid-request");
+}

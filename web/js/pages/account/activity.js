@@ -15,12 +15,17 @@ import { ask, button, byId, fill, h, notice } from "../../lib/ui.js";
 
 startSignedIn(import.meta.url, async (here) => show(here, 2));
 
+/** What keys are called, by their thumbprints: details of events name keys by these. */
+const labels = new Map();
+
 /**
  * @param {Here} here
  * @param {number} pages how many pages of events to read
  */
 async function show(here, pages) {
   const [keys, { events, nextBefore }] = await Promise.all([loadKeys(here), loadEvents({ pages })]);
+  for (const { thumbprint, label } of [...keys.revoked, ...keys.live])
+    labels.set(thumbprint, label);
   const groups = groupEvents(events, keys);
   const urgent = groups.filter(isUrgent);
   const oldest = events.at(-1);
@@ -162,7 +167,7 @@ function words({ event, detail, times, actor, reason }) {
     times && times > 1 && tn("activity.times", times),
     actor && t("activity.by", { actor }),
     reason,
-    detail,
+    detail?.replace(/[\w-]{43}/g, (thumbprint) => labels.get(thumbprint) ?? thumbprint),
   ];
   const small = more.filter((text) => text).join(" · ");
   const name = has(`event.${event}`) ? t(`event.${event}`) : event;

@@ -352,7 +352,7 @@ test("a user agent is said in words", () => {
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/26.0 Safari/605.1.15":
       "Safari on macOS",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 CriOS/156 Mobile Safari/604.1":
-      "Chromium on iPhone",
+      "Chrome on iPhone",
     "curl/8.5.0": "Browser",
   };
   for (const [agent, said] of Object.entries(words)) assert.equal(describeBrowser(agent), said);

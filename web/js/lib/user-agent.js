@@ -9,7 +9,7 @@ const BROWSERS = /** @type {const} */ ([
   [/\bOPR\//, "Opera"],
   [/\bSamsungBrowser\//, "Samsung Internet"],
   [/\bFirefox\/|\bFxiOS\//, "Firefox"],
-  [/Chrome\/|\bCriOS\/|Chromium\//, "Chromium"],
+  [/Chrome\/|\bCriOS\/|Chromium\//, "Chrome"],
   [/\bSafari\//, "Safari"],
 ]);
 

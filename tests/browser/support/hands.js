@@ -5,9 +5,10 @@
  * @typedef {{ evaluate: (work: (...args: any[]) => any, ...args: any[]) => Promise<any> }} Tab a page of any driver
  *
  * @typedef {["file", string, string] | ["type", string, string] | ["choose", string] | ["press", string]
- *   | ["status", string] | ["problem", string] | ["sees", string] | ["keeps-downloads"]} Step
+ *   | ["status", string] | ["problem", string] | ["sees", string] | ["keeps-downloads"] | ["closed"]} Step
  *   file: name, content in base64; type: label, text; choose: the label of a radio button or an option;
- *   press: the name of a button; status, problem, sees: wait until it is told there, or anywhere
+ *   press: the name of a button; status, problem, sees: wait until it is told there, or anywhere;
+ *   closed: wait until no dialog is left
  */
 
 /**
@@ -109,6 +110,8 @@ async function inPage([act, ...args]) {
       found.selected = true;
       notify(/** @type {HTMLElement} */ (found.parentElement));
     } else found.click();
+  } else if (act === "closed") {
+    await until(() => !document.querySelector("dialog"), all);
   } else if (act === "press") {
     (await until(button, all)).click();
   } else {

@@ -31,11 +31,15 @@ export class Visitor {
     this.context = context;
     this.page = page;
     this.cdp = cdp;
-    /** What the browser complained of: exceptions and errors on the console. @type {string[]} */
+    /**
+     * What the browser complained of: exceptions and errors on the console. A first request without a nonce is none.
+     * @type {string[]}
+     */
     this.complaints = [];
     page.on("pageerror", (error) => this.complaints.push(String(error)));
     page.on("console", (message) => {
-      if (message.type() === "error") this.complaints.push(message.text());
+      const isComplaint = message.type() === "error" && !message.text().includes("status of 401");
+      if (isComplaint) this.complaints.push(message.text());
     });
   }
 
@@ -58,6 +62,12 @@ export class Visitor {
     });
     this.authenticatorId = authenticatorId;
     return this;
+  }
+
+  /** Takes the authenticator away: from now on nothing can be touched. */
+  removeAuthenticator() {
+    const authenticatorId = /** @type {string} */ (this.authenticatorId);
+    return this.cdp.send("WebAuthn.removeVirtualAuthenticator", { authenticatorId });
   }
 
   /** The passkeys in the authenticator, with their private keys. */

@@ -66,6 +66,16 @@ export class Client {
     return jws(this.key, { typ: "dpop+jwt", alg: "EdDSA", jwk: this.key.jwk }, claims);
   }
 
+  /**
+   * The proof by which this key agrees to become a key of an account.
+   * @param {string} username
+   */
+  newKeyProof(username) {
+    const url = `${this.origin}/v1/keys`;
+    const claims = { htm: "POST", htu: url, iat: now(), jti: randomUUID(), sub: username };
+    return jws(this.key, { typ: "dpop+jwt", alg: "EdDSA", jwk: this.key.jwk }, claims);
+  }
+
   /** @param {string} [token] */
   place(token) {
     return token ? "resource" : "token";
@@ -146,19 +156,22 @@ export class Client {
   }
 }
 
+let signatures = 0;
+
 /**
- * A passkey out of a virtual authenticator, private key included: it signs what an honest browser would not.
+ * A synced passkey out of a virtual authenticator, private key included: it signs what an honest browser would not.
+ * The flags say at first that the person was there (0x01), was verified (0x04), and that the passkey is copied (0x18).
  * @param {{ credentialId: string, privateKey: string, userHandle?: string, signCount: number }} credential
  * @param {{ challenge: string, origin: string, rpId: string, flags?: number, crossOrigin?: boolean }} what
  */
 export function passkeyAssertion(
   credential,
-  { challenge, origin, rpId, flags = 0x05, crossOrigin },
+  { challenge, origin, rpId, flags = 0x1d, crossOrigin },
 ) {
   const clientData = { type: "webauthn.get", challenge, origin, crossOrigin: crossOrigin ?? false };
   const clientDataJSON = Buffer.from(JSON.stringify(clientData));
   const counter = Buffer.alloc(4);
-  counter.writeUInt32BE(credential.signCount + 100);
+  counter.writeUInt32BE(credential.signCount + 100 + ++signatures);
   const authenticatorData = Buffer.concat([sha256(rpId), Buffer.from([flags]), counter]);
   const pkcs8 = Buffer.from(credential.privateKey, "base64");
   const privateKey = createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" });

@@ -109,6 +109,36 @@ export class Marionette {
   }
 
   /**
+   * The element with this text or label, scrolled into sight.
+   * @param {string} xpath
+   * @returns {Promise<string>} its id for other commands
+   */
+  async find(xpath) {
+    await this.send("WebDriver:SetTimeouts", { implicit: 20_000 });
+    const { value } = await this.send("WebDriver:FindElement", { using: "xpath", value: xpath });
+    return /** @type {string} */ (Object.values(value)[0]);
+  }
+
+  /**
+   * Presses the button of this name.
+   * @param {string} name
+   */
+  async press(name) {
+    const id = await this.find(`//button[normalize-space()="${name}"]`);
+    await this.send("WebDriver:ElementClick", { id });
+  }
+
+  /**
+   * Types into the field of this label.
+   * @param {string} label
+   * @param {string} text
+   */
+  async type(label, text) {
+    const id = await this.find(`//input[@id=//label[normalize-space()="${label}"]/@for]`);
+    await this.send("WebDriver:ElementSendKeys", { id, text });
+  }
+
+  /**
    * What an async function, run in the page, gives back.
    * @param {(...args: any[]) => unknown} work
    * @param {...unknown} args

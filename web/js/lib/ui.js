@@ -47,13 +47,22 @@ export function byId(id) {
 }
 
 /**
- * Replaces what an element contains.
+ * Replaces what an element contains. What had the focus in it has it afterwards, if it is there again.
  * @param {Element} element
  * @param {...(Child | Child[])} children
  */
 export function fill(element, ...children) {
+  const active = document.activeElement;
+  const name = active && active !== element && element.contains(active) && nameOf(active);
   element.replaceChildren(...present(children.flat()));
+  if (!name) return;
+  const controls = Array.from(element.querySelectorAll("a, button, summary"));
+  const again = controls.find((control) => nameOf(control) === name) ?? byId("main");
+  /** @type {HTMLElement} */ (again).focus();
 }
+
+/** @param {Element} control */
+const nameOf = (control) => control.getAttribute("aria-label") ?? control.textContent;
 
 // ---- Messages
 

@@ -21,6 +21,7 @@ CHANGING = [
     ("seconds", r"\b1[6-9]\d{8}\b", r"\d{10}"),
     ("code", r"\bcsi_[A-Za-z0-9_-]+", None),
     ("latency", r"(?<=latency_us=)\d+", None),
+    ("curl", r"(?<=curl/)\d+(?:\.\d+)*", None),
     ("number", r"\b1\d{51}\b", None),
     (
         "random",

@@ -53,11 +53,17 @@ export function pseudoLanguage() {
 
 /**
  * In the page: every text that a person sees and nobody translated. Data, code and names are not texts; dates and the
- * words between the items of a list come from the browser.
+ * words between the items of a list come from the browser, the name of a new passkey from the server.
  */
 export function untranslated() {
   const data = "code, pre, kbd, .code, .brand, script, style, noscript, input, textarea, time";
-  const known = [/^and$/, /^[A-Z][a-z]{2} \d+, \d{4}/, /^Mozilla\//, /^[\w-]{43}$/];
+  const known = [
+    /^[, ]*and$/,
+    /^passkey$/,
+    /^[A-Z][a-z]{2} \d+, \d{4}/,
+    /^Mozilla\//,
+    /^[\w-]{43}$/,
+  ];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const found = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {

@@ -1,7 +1,7 @@
 //! Authorization server metadata (RFC 8414).
 
 use axum::{Json, extract::State, http::header, response::IntoResponse};
-use countersign_protocol::{ProofKind, keys::Algorithm, wire};
+use countersign_protocol::{AuthenticationClass, ProofKind, keys::Algorithm, wire};
 use serde_json::{Value, json};
 
 use super::token;
@@ -22,6 +22,7 @@ pub(crate) async fn metadata(State(app): State<App>) -> impl IntoResponse {
         document["grant_types_supported"] = json!([token::JWT_BEARER, token::WEBAUTHN]);
         let options = [issuer, wire::path::PASSKEY_OPTIONS].concat();
         document["countersign_passkey_options_endpoint"] = json!(options);
+        document["acr_values_supported"] = json!(AuthenticationClass::ALL);
     }
     document["countersign_proofs_supported"] = json!(proofs);
     ([(header::CACHE_CONTROL, "public, max-age=300")], Json(document))

@@ -406,6 +406,7 @@ async fn where_there_are_no_passkeys_the_grant_is_unknown() {
     let path = "/.well-known/oauth-authorization-server";
     let metadata = app.call("GET", path).send().await.json();
     assert_eq!(metadata["grant_types_supported"].as_array().unwrap().len(), 1);
+    assert_eq!(metadata.get("acr_values_supported"), None);
     let (app, _) = alice().await;
     let metadata = app.call("GET", path).send().await.json();
     assert_eq!(metadata["grant_types_supported"].as_array().unwrap().len(), 2);

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, io::Read as _};
 
-use countersign_authority::{model::policy::Limits, ports::RateLimit};
+use countersign_authority::{
+    model::policy::{Limits, Policy},
+    ports::RateLimit,
+};
 use countersign_protocol::{digest::sha256, proofs::target_uri::TargetUri, strict::base64};
 use countersign_server::{Dialects, WebFiles};
 use flate2::read::GzDecoder;
@@ -213,7 +216,7 @@ async fn passkeys_are_off_where_the_issuer_is_an_address() {
         ("https://192.0.2.1", "off"),
     ] {
         let app = TestApp::start_with(|setup| {
-            setup.policy.origin = TargetUri::parse(issuer).unwrap();
+            setup.policy = Policy::new(TargetUri::parse(issuer).unwrap());
         });
         let page = app.await.call("GET", "/sign-in").send().await.body;
         let meta = format!("<meta name=\"countersign-passkeys\" content=\"{passkeys}\">");

@@ -9,10 +9,11 @@ use crate::support::TestApp;
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Everything that is served.
-const SERVED: [(&str, &[&str]); 19] = [
+const SERVED: [(&str, &[&str]); 24] = [
     ("/", &["GET"]),
     ("/.well-known/jwks.json", &["GET"]),
     ("/.well-known/oauth-authorization-server", &["GET"]),
+    ("/.well-known/webauthn", &["GET"]),
     ("/healthz", &["GET"]),
     ("/metrics", &["GET"]),
     ("/oauth/introspect", &["POST"]),
@@ -26,6 +27,10 @@ const SERVED: [(&str, &[&str]); 19] = [
     ("/v1/events", &["GET"]),
     ("/v1/keys", &["GET", "POST"]),
     ("/v1/keys/{thumbprint}", &["PATCH", "DELETE"]),
+    ("/v1/passkeys", &["POST"]),
+    ("/v1/passkeys/options", &["POST"]),
+    ("/v1/passkeys/options/add", &["POST"]),
+    ("/v1/passkeys/options/step-up", &["POST"]),
     ("/v1/revocations", &["GET"]),
     ("/v1/whoami", &["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ("/v1/unheard-of", &[]),

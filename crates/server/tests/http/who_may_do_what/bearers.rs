@@ -470,7 +470,8 @@ impl Client {
                 let proof = proof.claim("tha", sha256_hex(body.as_bytes())).sign();
                 let call = call.header("authorization", format!("DPoP {}", self.token));
                 let call = call.dpop(&proof);
-                if !answers {
+                let changes_keys = path.starts_with("/v1/keys") && method != "GET";
+                if !(answers && changes_keys) {
                     return call;
                 }
                 let value = serde_json::from_str(body).ok();

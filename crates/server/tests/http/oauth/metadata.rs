@@ -64,7 +64,7 @@ async fn every_url_that_the_document_names_answers() {
     let document = app.call("GET", PATH).send().await.json();
     let urls: Vec<&str> =
         document.as_object().unwrap().values().filter_map(Value::as_str).collect();
-    assert_eq!(urls.len(), 7);
+    assert_eq!(urls.len(), 8);
     for url in urls {
         let path = url.strip_prefix(ISSUER).unwrap();
         let found = async |method| app.call(method, path).send().await.status;
@@ -72,6 +72,8 @@ async fn every_url_that_the_document_names_answers() {
             continue;
         } else if path.starts_with("/oauth/") {
             (found("POST").await, 400)
+        } else if path.starts_with("/v1/passkeys/") {
+            (found("POST").await, 415)
         } else {
             (found("GET").await, 200)
         };

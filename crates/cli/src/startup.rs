@@ -58,14 +58,15 @@ pub(crate) async fn start(
             .detail("the write-ahead log was missing".to_owned());
         ports.store.append(vec![event]).await?;
     }
-    let is_new = purpose == Purpose::FirstStart;
-    let origin = issuer::settle(settings, &store, derived, is_new).await?;
-    let policy = settings.policy(origin)?;
     let (vault, found) =
         master_key::open_vault(&settings.data_dir, keys, &*ports.store, master_key::IF_LOST)
             .await?;
     let found = master_key::settle(&settings.data_dir, found)?;
     master_key::warn_if_weak(&found);
+    // Only now: a start with the wrong master key changes nothing.
+    let is_new = purpose == Purpose::FirstStart;
+    let origin = issuer::settle(settings, &store, derived, is_new).await?;
+    let policy = settings.policy(origin)?;
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);
     lock.remember(Memory::Installation(store.installation()))?;
     Ok(Opened { authority, store, master_key: found.source, is_new, lock })

@@ -91,8 +91,8 @@ fn register_log_in_call_add_revoke_log_out() {
     let list = alice.does(&["keys", "list", "--as", "alice-2"]);
     let rows: Vec<_> = list.lines().collect();
     assert_eq!(rows.len(), 3, "{list}");
-    assert!(rows[1].starts_with(&format!("{key}  laptop  2")) && rows[1].ends_with("live"));
-    assert!(rows[2].starts_with(&format!("{phone}  phone   2")));
+    assert!(rows[1].starts_with(&format!("{key}  laptop  key   2")) && rows[1].ends_with("live"));
+    assert!(rows[2].starts_with(&format!("{phone}  phone   key   2")));
     assert!(rows[2].ends_with("live, this one"));
 
     // Revoking takes the token along.

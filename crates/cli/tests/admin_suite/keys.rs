@@ -22,7 +22,7 @@ async fn a_revoked_key_and_its_tokens_die_on_a_running_server() {
     assert!(keys[0]["revoked_at"].is_string());
     let table = admin(server.data_dir(), &["keys", "list", "alice"]).result();
     assert!(table.starts_with("THUMBPRINT"), "{table}");
-    assert!(table.contains("laptop  Ed25519"), "{table}");
+    assert!(table.contains("laptop  key   Ed25519"), "{table}");
 
     let again = admin(server.data_dir(), &["keys", "revoke", "alice", &thumbprint]).refusal();
     assert!(again.contains(&format!("alice has no live key {thumbprint}")), "{again}");

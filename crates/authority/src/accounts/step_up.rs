@@ -119,8 +119,8 @@ struct Permits {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Author {
     pub(crate) account_id: AccountId,
-    /// The live credential that signed; none for an account without keys, which has logged in with
-    /// its password.
+    /// The live credential that signed, or the passkey that allowed it where that is none; none for an
+    /// account without keys, which has logged in with its password.
     pub(crate) credential: Option<Thumbprint>,
     /// When its token was issued, where there is one.
     pub(crate) token_issued_at: Option<UnixTime>,
@@ -134,9 +134,13 @@ impl<O> Change<O> {
         thumbprint: Thumbprint,
         detail: Option<&str>,
     ) -> AuditEvent {
-        let by = match self.author.credential {
-            Some(credential) => format!("by {credential}"),
-            None => "by password".to_owned(),
+        let passkey = self.step_up.as_ref().map(|step_up| step_up.passkey.thumbprint);
+        let by = match (self.author.credential, passkey) {
+            (Some(credential), Some(passkey)) if passkey != credential => {
+                format!("by {credential}, allowed by {passkey}")
+            }
+            (Some(credential), _) => format!("by {credential}"),
+            (None, _) => "by password".to_owned(),
         };
         let event = AuditEvent::new(self.at, kind).account(self.author.account_id);
         let event = event.key(thumbprint).from(self.address);
@@ -193,7 +197,8 @@ impl Accounts {
             Demand::Key => (self.live_credential(account_id, key.thumbprint, now).await?, None),
             Demand::Passkey(answer) => {
                 let answer = self.verify_answer(request, (answer, key.thumbprint), now).await?;
-                (Some(answer.passkey.thumbprint), Some(answer))
+                let browser = self.live_browser(account_id, key.thumbprint, now).await?;
+                (Some(browser.unwrap_or(answer.passkey.thumbprint)), Some(answer))
             }
         };
         let author = |credential| Author { account_id, credential, token_issued_at };
@@ -252,6 +257,20 @@ impl Accounts {
         let wanted = Expected::StepUp(request.principal.account_id, digest);
         let presented = PresentedAnswer { text, wanted, key, address };
         Ok(self.passkeys.verify_answer(presented, now).await?.to_step_up())
+    }
+
+    /// `key` if it is a remembered browser of the account. What comes in through a browser is added by
+    /// it, so that its owner finds all of it after a theft; the passkey only allows it.
+    async fn live_browser(
+        &self,
+        account_id: AccountId,
+        key: Thumbprint,
+        now: UnixTime,
+    ) -> Result<Option<Thumbprint>, StepUpError> {
+        let known = self.core.credentials.get(&key, &*self.core.ports.store).await?;
+        let is_own =
+            known.is_some_and(|known| known.is_live(now) && known.account.id == account_id);
+        Ok(is_own.then_some(key))
     }
 
     /// `key` if it is a live credential of the account. None if the account has no live key and

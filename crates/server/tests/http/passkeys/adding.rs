@@ -37,7 +37,7 @@ async fn a_browser_adds_a_passkey_with_the_word_of_one_that_there_is() {
     let added = request.await.send().await.is(201).json();
     assert_eq!(added["kind"], "passkey");
     assert_eq!(added["label"], "YubiKey");
-    assert_eq!(added["added_by"], passkey.thumbprint());
+    assert_eq!(added["added_by"], browser().thumbprint());
     assert_eq!(added["passkey"]["sign_count"], 1);
     app.sign_in(&TestKey::number(2), &mut new).await.is(200);
 }

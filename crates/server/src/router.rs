@@ -94,6 +94,7 @@ fn groups(app: &App) -> Groups {
     dialects::describe(&mut api, dialects);
     let behind_proxies = !app.protected.is_empty();
     let for_proxies = behind_proxies.then(|| described(&mut api, forward_auth::route::routes()));
+    openapi::add_pages(&mut api, account_app::paths(app));
     openapi::add_common_refusals(&mut api);
     let unlimited = described(&mut api, routes::unlimited());
     let unlimited = unlimited.merge(openapi::router(api));

@@ -19,7 +19,7 @@ use crate::{
         response,
     },
     state::App,
-    web_app::{Document, Encoded, ServedFile, accepts_gzip, preferred},
+    web_app::{Document, Encoded, ServedFile, Site, accepts_gzip, preferred},
 };
 
 /// A file that is opened by itself, such as an icon, loads nothing.
@@ -50,11 +50,17 @@ const RESOURCE_POLICY_NAME: HeaderName = HeaderName::from_static("cross-origin-r
 
 /// The routes of the app, but for `/`. None where it is switched off.
 pub(crate) fn routes(app: &App) -> Router<App> {
-    let Some(site) = &app.site else { return Router::new() };
-    let pages = site.paths().filter(|path| *path != "/");
+    if app.site.is_none() {
+        return Router::new();
+    }
     let router =
         Router::new().route("/web/{hash}/{*file}", get(file)).route("/favicon.ico", get(icon));
-    pages.fold(router, |router, path| router.route(path, get(page)))
+    paths(app).fold(router, |router, path| router.route(path, get(page)))
+}
+
+/// The paths of the pages, but for `/`.
+pub(crate) fn paths(app: &App) -> impl Iterator<Item = &str> {
+    app.site.iter().flat_map(Site::paths).filter(|path| *path != "/")
 }
 
 /// The page at `path` in the language that the browser likes best.

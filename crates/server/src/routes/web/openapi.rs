@@ -5,8 +5,8 @@ use countersign_protocol::wire;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Content, PathItem, Ref, RefOr, ResponseBuilder,
-        path::Operation,
+        Content, PathItem, Ref, RefOr, ResponseBuilder, Schema,
+        path::{Operation, OperationBuilder},
         security::{ApiKey, ApiKeyValue, SecurityScheme},
     },
 };
@@ -63,6 +63,29 @@ pub(crate) fn add_common_refusals(api: &mut utoipa::openapi::OpenApi) {
             add_refusals(operation, &[]);
         }
     }
+}
+
+/// Adds the pages for people that have the path of an operation: `Allow` names their method too.
+pub(crate) fn add_pages<'a>(
+    api: &mut utoipa::openapi::OpenApi,
+    pages: impl Iterator<Item = &'a str>,
+) {
+    for path in pages {
+        if let Some(item) = api.paths.paths.get_mut(path) {
+            item.get.get_or_insert_with(|| page_operation(path));
+        }
+    }
+}
+
+fn page_operation(path: &str) -> Operation {
+    let html = Content::new(None::<RefOr<Schema>>);
+    let page = ResponseBuilder::new().description("A page").content("text/html", html);
+    OperationBuilder::new()
+        .tag("metadata")
+        .operation_id(Some(format!("page{}", path.replace('/', "_"))))
+        .summary(Some("The page of the account app, for people."))
+        .response("200", page)
+        .build()
 }
 
 /// Gives every refusal its body, which is of one kind for OAuth endpoints and of another for all else.

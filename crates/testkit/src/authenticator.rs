@@ -94,7 +94,7 @@ impl Authenticator {
 
     /// The thumbprint of the passkey's key.
     pub fn thumbprint(&self) -> String {
-        self.key.public_key().thumbprint().to_string()
+        self.key.public_key().clone().of_passkey().thumbprint().to_string()
     }
 
     /// The `RegistrationResponseJSON` for those `PublicKeyCredentialCreationOptionsJSON`.

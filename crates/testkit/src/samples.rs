@@ -163,7 +163,7 @@ pub fn passkey(number: u8) -> Passkey {
 /// Passkey `number` of `account_id`, with the key [`keys::ed25519`] of its number and 200, made with the
 /// challenge [`replay_entry`] of its number and 200.
 pub fn new_passkey(account_id: AccountId, number: u8, added_by: Option<Thumbprint>) -> NewPasskey {
-    let key = keys::ed25519_public(200 + u64::from(number));
+    let key = keys::ed25519_public(200 + u64::from(number)).of_passkey();
     let credential =
         Credential { kind: CredentialKind::Passkey, added_by, ..credential(account_id, key) };
     NewPasskey {

@@ -122,8 +122,8 @@ impl CoseKey {
     /// [`KeyError`] for RSA keys that `policy` refuses, and for points that are not on their curve or
     /// of low order.
     pub fn to_public_key(&self, policy: &KeyPolicy) -> Result<PublicKey, KeyError> {
-        PublicKey::from_components(self.components.clone(), policy)?
-            .restricted_to(self.algorithm.jose())
+        let key = PublicKey::from_components(self.components.clone(), policy)?;
+        Ok(key.restricted_to(self.algorithm.jose())?.of_passkey())
     }
 }
 

@@ -18,6 +18,7 @@ use super::rsa::{self, KeyPolicy};
 use super::text::KeyText;
 use super::thumbprint::Thumbprint;
 use super::{ed25519, openssh, spki};
+use crate::digest::sha256;
 use crate::strict::{json, pem};
 
 /// PS256 with a salt that fills the encoded message: 222 bytes for a modulus of 2048 bits.
@@ -33,6 +34,8 @@ pub struct PublicKey {
     inner: Arc<Inner>,
     /// A subset of `inner.algorithms`: a JWK may name the one algorithm that it is for.
     algorithms: &'static [Algorithm],
+    /// The thumbprint of the key of a passkey.
+    of_passkey: Option<Thumbprint>,
 }
 
 struct Inner {
@@ -104,7 +107,7 @@ impl PublicKey {
             }
             None => Arc::new(Inner::new(components.clone(), *thumbprint, policy)?),
         };
-        let key = Self { algorithms: inner.algorithms, inner };
+        let key = Self { algorithms: inner.algorithms, inner, of_passkey: None };
         match alg {
             Some(alg) => key.restricted_to(*alg),
             None => Ok(key),
@@ -120,9 +123,21 @@ impl PublicKey {
         Self::from_components(spki::read(der)?, policy)
     }
 
-    /// The RFC 7638 thumbprint: the identity of the key.
+    /// The identity of the key: the RFC 7638 thumbprint, or for the key of a passkey
+    /// [another one](Self::of_passkey).
     pub fn thumbprint(&self) -> Thumbprint {
-        self.inner.thumbprint
+        self.of_passkey.unwrap_or(self.inner.thumbprint)
+    }
+
+    /// The same as the key of a passkey. Its thumbprint is SHA-256 over `countersign passkey`, a zero
+    /// byte and the RFC 7638 thumbprint.
+    ///
+    /// Nobody signs at the registration of a passkey without attestation (WebAuthn §8.7), so anybody can
+    /// register any public key as one. It must not be taken for the key that somebody else has proven.
+    #[must_use]
+    pub fn of_passkey(self) -> Self {
+        let digest = sha256(&[b"countersign passkey\0", self.inner.thumbprint.as_bytes()]);
+        Self { of_passkey: Some(Thumbprint::from_bytes(digest)), ..self }
     }
 
     /// What kind of key it is.
@@ -172,7 +187,7 @@ impl PublicKey {
         if !self.algorithms.contains(&alg) {
             return Err(KeyError::AlgorithmMismatch);
         }
-        Ok(Self { inner: Arc::clone(&self.inner), algorithms: alg.alone() })
+        Ok(Self { algorithms: alg.alone(), ..self.clone() })
     }
 
     /// The JWK as it is published: the required members, and `alg` where the key is restricted to
@@ -263,7 +278,7 @@ impl PublicKey {
         let thumbprint = components.thumbprint();
         let inner = Inner::new(components, thumbprint, policy)?;
         let algorithms = inner.algorithms;
-        Ok(Self { inner: Arc::new(inner), algorithms })
+        Ok(Self { inner: Arc::new(inner), algorithms, of_passkey: None })
     }
 
     fn from_pem(text: &str, policy: &KeyPolicy) -> Result<Self, KeyError> {

@@ -30,7 +30,7 @@ const TOLD: u32 = 16;
 const COLUMNS: &str =
     "a.account_id, k.spki, k.algorithms, k.label, NULL AS added_by, k.created_at, NULL AS last_used_at,
     NULL AS revoked_at, 'key' AS kind, NULL AS expires_at, 0 AS renews, NULL AS user_agent,
-    NULL AS last_address";
+    NULL AS last_address, k.thumbprint";
 const FROM: &str = "FROM claimed_keys AS k JOIN accounts AS a ON a.user_id = k.user_id";
 /// The SQL condition that nobody has proven the key since it was claimed.
 const IS_OPEN: &str =

@@ -19,8 +19,9 @@ use crate::sqlite::error::DbError;
 /// What [`read`] expects, from `credentials AS c JOIN accounts AS a ON a.user_id = c.user_id`.
 pub(in crate::sqlite) const COLUMNS: &str =
     "a.account_id, c.spki, c.algorithms, c.label, c.added_by, c.created_at,
-    c.last_used_at, c.revoked_at, c.kind, c.expires_at, c.renews, c.user_agent, c.last_address";
-pub(in crate::sqlite) const COLUMN_COUNT: usize = 13;
+    c.last_used_at, c.revoked_at, c.kind, c.expires_at, c.renews, c.user_agent, c.last_address,
+    c.thumbprint";
+pub(in crate::sqlite) const COLUMN_COUNT: usize = 14;
 /// The SQL condition that the credential `c` may act at the time `?1`.
 pub(in crate::sqlite) const IS_LIVE: &str =
     "c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > ?1)";
@@ -41,7 +42,7 @@ pub(in crate::sqlite) fn read(row: &Row<'_>) -> Result<Credential, DbError> {
     let mut columns = Columns::new(row, "credentials", 1);
     let public_key =
         columns.read("spki", |spki: Vec<u8>| PublicKey::from_spki_der(&spki, &KeyPolicy::ANY))?;
-    Ok(Credential {
+    let credential = Credential {
         account_id: AccountId::from_bytes(account_id),
         public_key: columns.read("algorithms", |names: String| narrow(public_key, &names))?,
         label: columns.parse("label")?,
@@ -54,6 +55,12 @@ pub(in crate::sqlite) fn read(row: &Row<'_>) -> Result<Credential, DbError> {
         user_agent: user_agent(columns.plain("user_agent")?),
         last_address: columns.optional_bytes("last_address")?.map(address),
         is_proven: true,
+    };
+    let thumbprint = Thumbprint::from_bytes(columns.bytes("thumbprint")?);
+    Ok(if credential.thumbprint() == thumbprint {
+        credential
+    } else {
+        Credential { public_key: credential.public_key.of_passkey(), ..credential }
     })
 }
 

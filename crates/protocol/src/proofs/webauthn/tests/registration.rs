@@ -51,7 +51,9 @@ fn a_good_one_says_what_is_to_be_stored() {
     registration.sign_count = 7;
     let passkey: NewPasskey = registration.verdict().unwrap();
     assert_eq!(passkey.id.as_bytes(), [1; 32]);
-    assert_eq!(passkey.public_key.thumbprint(), ec_p256().public_key().thumbprint());
+    let key = ec_p256().public_key().clone();
+    assert_ne!(passkey.public_key.thumbprint(), key.thumbprint(), "nobody has proven it");
+    assert_eq!(passkey.public_key.thumbprint(), key.of_passkey().thumbprint());
     assert_eq!(passkey.sign_count, 7);
     assert_eq!(passkey.backup, Backup::BackedUp);
     assert!(passkey.user_verified);

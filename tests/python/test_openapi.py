@@ -31,6 +31,9 @@ NEEDS_MORE = {
     "POST /authenticate/{account}",
     # A code that an administrator made: tests of the recovery have that.
     "POST /v1/accounts/{username}/recover",
+    # An authenticator, or a page's key: the tests in browsers have those. Origins besides the server's own, which are rare.
+    *(f"POST /v1/passkeys{path}" for path in ("", "/options", "/options/add", "/options/step-up")),
+    "GET /.well-known/webauthn",
     # A trusted proxy, asking about a request with a proof for another origin: tests of /forward-auth have that.
     *(f"{method} /forward-auth" for method in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")),
 }

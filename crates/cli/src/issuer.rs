@@ -9,33 +9,46 @@ use countersign_store::sqlite::SqliteStore;
 
 use crate::config::{Listen, Settings};
 
-/// The issuer of this start, which is kept for the next one. `derived` is what the settings say, and
-/// `is_new` whether the database was made just now.
+/// The issuer of this start.
+#[must_use]
+pub(crate) struct Issuer {
+    pub(crate) origin: TargetUri,
+    /// The issuer of the last start, if it was written down.
+    kept: Option<String>,
+}
+
+/// Decides by which name the server goes. `derived` is what the settings say, and `is_new` whether the
+/// database was made just now.
 pub(crate) async fn settle(
     settings: &Settings,
     store: &SqliteStore,
     derived: TargetUri,
     is_new: bool,
-) -> anyhow::Result<TargetUri> {
-    let kept = if is_new { None } else { Some(store.issuer().await?) };
-    let origin = match &kept {
-        Some(kept) => choose(settings, derived, kept.as_deref())?,
-        None => derived,
-    };
-    let kept = kept.flatten();
-    let changed = kept.as_deref().filter(|kept| *kept != origin.origin());
-    // A port that the system chose is another one at each start.
-    if let Some(kept) = changed.filter(|_| settings.listen.port() != 0) {
-        tracing::warn!(
-            "the issuer is {} now, and was {kept}: tokens from before are refused, and clients must \
-             be told the new name. The setting `issuer` decides",
-            origin.origin()
-        );
+) -> anyhow::Result<Issuer> {
+    if is_new {
+        return Ok(Issuer { origin: derived, kept: None });
     }
-    if kept.as_deref() != Some(origin.origin()) {
-        store.keep_issuer(origin.origin()).await?;
+    let kept = store.issuer().await?;
+    Ok(Issuer { origin: choose(settings, derived, kept.as_deref())?, kept })
+}
+
+impl Issuer {
+    /// Keeps it for the next start, and says so if it is another one than before.
+    pub(crate) async fn keep(self, settings: &Settings, store: &SqliteStore) -> anyhow::Result<()> {
+        let Self { origin, kept } = self;
+        if kept.as_deref() == Some(origin.origin()) {
+            return Ok(());
+        }
+        // A port that the system chose is another one at each start.
+        if let Some(kept) = kept.filter(|_| settings.listen.port() != 0) {
+            tracing::warn!(
+                "the issuer is {} now, and was {kept}: tokens from before are refused, and clients \
+                 must be told the new name. The setting `issuer` decides",
+                origin.origin()
+            );
+        }
+        Ok(store.keep_issuer(origin.origin()).await?)
     }
-    Ok(origin)
 }
 
 /// The issuer of a server whose database is there already, for a command that only reads.
@@ -88,7 +101,9 @@ mod tests {
         let start = async |settings: &str, is_new| {
             let settings: Settings = toml::from_str(settings).unwrap();
             let derived = settings.origin(settings.listen).unwrap();
-            let origin = settle(&settings, &store, derived, is_new).await.unwrap();
+            let issuer = settle(&settings, &store, derived, is_new).await.unwrap();
+            let origin = issuer.origin.clone();
+            issuer.keep(&settings, &store).await.unwrap();
             assert_eq!(known(&settings, &store).await.unwrap(), origin);
             origin.origin().to_owned()
         };

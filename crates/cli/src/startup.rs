@@ -63,11 +63,12 @@ pub(crate) async fn start(
             .await?;
     let found = master_key::settle(&settings.data_dir, found)?;
     master_key::warn_if_weak(&found);
-    // Only now: a start with the wrong master key changes nothing.
     let is_new = purpose == Purpose::FirstStart;
-    let origin = issuer::settle(settings, &store, derived, is_new).await?;
-    let policy = settings.policy(origin)?;
+    let issuer = issuer::settle(settings, &store, derived, is_new).await?;
+    let policy = settings.policy(issuer.origin.clone())?;
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);
+    // Only now: a start that is refused changes nothing.
+    issuer.keep(settings, &store).await?;
     lock.remember(Memory::Installation(store.installation()))?;
     Ok(Opened { authority, store, master_key: found.source, is_new, lock })
 }

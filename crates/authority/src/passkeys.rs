@@ -78,9 +78,9 @@ const fn expected<'a>(
 pub enum OpenPasskeysError {
     /// They were made for another relying party.
     #[error(
-        "{count} passkeys of this database were made for the RP ID {recorded:?}, and this server's RP ID \
-         is {configured:?}, to which no browser would show them. Set passkeys.rp_id = {recorded:?}, which \
-         must be the host of the issuer or a domain above it; or, to give those passkeys up, start once \
+        "the passkeys of this database ({count}) were made for the RP ID {recorded:?}, and this server's RP ID \
+         is {configured:?}, to which no browser would show them. Where {recorded:?} is \
+         the host of the issuer or a domain above it, set passkeys.rp_id to it; to give those passkeys up, start once \
          with passkeys.enabled = false, revoke them, and let their owners make new ones"
     )]
     OtherRpId {

@@ -112,11 +112,15 @@ impl Login {
         let scopes = asked::scopes(request.scope, &account.scopes)?;
         let audience = asked::audience(request.resources, &self.core.policy)?;
         let browser = self.browser_to_remember(request, &answer, key, now)?;
+        self.core.admit_account(account.id).await?;
+        if browser.is_some() && ends_at.is_none() {
+            // A new key, which makes the database grow as every other does.
+            self.core.admit_key_change(account.id, request.address).await?;
+        }
         let ends_at = match &browser {
             Some(new) => new.credential.expires_at(),
             None => ends_at,
         };
-        self.core.admit_account(account.id).await?;
         self.core.ensure_signing_keys(now).await?;
         let owner = ReplayOwner::account(account.id, Some(request.address.into()));
         self.core.spend_proof(proof, owner, now).await?;

@@ -398,6 +398,26 @@ async fn sign_ins_count_like_other_logins() {
     request.is_oauth_error(429, "temporarily_unavailable");
 }
 
+/// Or a thief of a passkey could fill the account's list of revoked keys, and the disk.
+#[tokio::test]
+async fn browsers_that_are_remembered_count_against_the_days_key_changes() {
+    let (mut app, mut passkey) = alice().await;
+    app.restart_with(|setup| {
+        let limits = Limits::default();
+        let key_changes_per_day = RateLimit { burst: 1, ..limits.key_changes_per_day };
+        setup.policy.limits = Some(Limits { key_changes_per_day, ..limits });
+    })
+    .await;
+    app.sign_in_to_stay(&second(), &mut passkey).await;
+    app.sign_in_to_stay(&second(), &mut passkey).await;
+    let third = TestKey::number(3);
+    let options = app.sign_in_options(&third).await;
+    let request = app.passkey_token_request(&third, &passkey.answer(&options));
+    let answer = request.param("remember", "browser").send().await;
+    answer.is_oauth_error(429, "temporarily_unavailable");
+    app.sign_in(&third, &mut passkey).await.is(200);
+}
+
 #[tokio::test]
 async fn where_there_are_no_passkeys_the_grant_is_unknown() {
     let app = TestApp::start_with(|setup| setup.policy.passkeys = None).await;

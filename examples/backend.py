@@ -19,6 +19,8 @@ class Api(BaseHTTPRequestHandler):
             "account_id": self.headers.get("Remote-Account"),
             "thumbprint": self.headers.get("Remote-Key"),
             "proof": self.headers.get("Remote-Proof"),
+            "acr": self.headers.get("Remote-Acr"),
+            "amr": self.headers.get("Remote-Amr", "").split(),
             "scopes": self.headers.get("Remote-Scopes", "").split(),
             "headers": self.headers.items(),
         }

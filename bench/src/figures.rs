@@ -3,6 +3,7 @@
 mod flood;
 mod keys;
 mod measuring;
+mod passkeys;
 mod passwords;
 mod peers;
 mod protected;
@@ -24,6 +25,8 @@ pub(crate) enum Group {
     Signjwt,
     /// `/oauth/token`
     Token,
+    /// `/oauth/token` with a passkey, against one with an assertion
+    Passkeys,
     /// Durable registrations
     Registration,
     /// `jwks.json`
@@ -49,6 +52,7 @@ impl Group {
             Self::Whoami => protected::whoami(bench),
             Self::Signjwt => protected::signjwt(bench),
             Self::Token => token::measure(bench),
+            Self::Passkeys => passkeys::measure(bench),
             Self::Registration => registration::measure(bench),
             Self::Jwks => keys::measure(bench),
             Self::Auth => passwords::measure(bench),

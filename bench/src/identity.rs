@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 
 use crate::process::Cores;
 
-/// The origin in proofs and assertions. Servers are told that it is theirs, whatever their port.
-pub(crate) const ORIGIN: &str = "http://127.0.0.1:1";
+/// The origin in proofs and assertions. Servers are told that it is theirs, whatever their port. Its host
+/// is a name, because passkeys are off at an address.
+pub(crate) const ORIGIN: &str = "http://localhost:1";
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {

@@ -9,6 +9,7 @@ mod floors;
 mod identity;
 mod load;
 mod machine;
+mod passkey;
 mod process;
 mod product;
 mod seed;

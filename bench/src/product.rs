@@ -19,6 +19,8 @@ use crate::{
 
 /// The grant of RFC 7523.
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// The grant of passkeys.
+const WEBAUTHN_GRANT: &str = "urn:countersign:params:oauth:grant-type:webauthn";
 
 /// A running server with a data directory of its own.
 pub(crate) struct Product {
@@ -129,21 +131,68 @@ pub(crate) const JSON: &str = "Content-Type: application/json";
 
 /// `POST /v1/accounts` by the identity's key.
 pub(crate) fn registration(identity: &Identity) -> anyhow::Result<Vec<u8>> {
+    registration_with(identity, json!({}))
+}
+
+/// The same with more members.
+fn registration_with(identity: &Identity, mut body: Value) -> anyhow::Result<Vec<u8>> {
     let path = "/v1/accounts";
     let target = Target { method: "POST", path, nonce: None, token: None, issued_at: now() };
     let proof = format!("DPoP: {}", identity.proof(&target)?);
-    let key = Value::Object(identity.key.public_key().to_jwk());
-    let body = json!({ "username": identity.name, "public_key": key });
+    body["username"] = identity.name.clone().into();
+    body["public_key"] = Value::Object(identity.key.public_key().to_jwk());
     Ok(request("POST", path, &[JSON, &proof], &body.to_string()))
 }
 
 /// `POST /oauth/token` by the identity's key.
 pub(crate) fn login(identity: &Identity, nonce: &str) -> anyhow::Result<Vec<u8>> {
+    let body = format!("grant_type={GRANT}&assertion={}", identity.assertion()?);
+    token_request(identity, nonce, &body)
+}
+
+fn token_request(identity: &Identity, nonce: &str, body: &str) -> anyhow::Result<Vec<u8>> {
     let path = "/oauth/token";
     let target = Target { method: "POST", path, nonce: Some(nonce), token: None, issued_at: now() };
     let proof = format!("DPoP: {}", identity.proof(&target)?);
-    let body = format!("grant_type={GRANT}&assertion={}", identity.assertion()?);
-    Ok(request("POST", path, &[FORM, &proof], &body))
+    Ok(request("POST", path, &[FORM, &proof], body))
+}
+
+/// What options for a passkey are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// A login.
+    SignIn,
+    /// The registration of an account with the identity's name.
+    Register,
+}
+
+/// `POST /v1/passkeys/options` for the identity's key.
+pub(crate) fn passkey_options(identity: &Identity, purpose: Purpose) -> Vec<u8> {
+    let key = identity.key.public_key().thumbprint().to_string();
+    let body = match purpose {
+        Purpose::SignIn => json!({ "purpose": "sign-in", "dpop_jkt": key }),
+        Purpose::Register => {
+            json!({ "purpose": "register", "dpop_jkt": key, "username": identity.name })
+        }
+    };
+    request("POST", "/v1/passkeys/options", &[JSON], &body.to_string())
+}
+
+/// `POST /v1/accounts` by the identity's key, with the response of a new passkey.
+pub(crate) fn passkey_registration(
+    identity: &Identity,
+    passkey: &Value,
+) -> anyhow::Result<Vec<u8>> {
+    registration_with(identity, json!({ "passkey": passkey }))
+}
+
+/// `POST /oauth/token` with the answer of a passkey, for the identity's key.
+pub(crate) fn passkey_login(
+    identity: &Identity,
+    nonce: &str,
+    answer: &str,
+) -> anyhow::Result<Vec<u8>> {
+    token_request(identity, nonce, &format!("grant_type={WEBAUTHN_GRANT}&assertion={answer}"))
 }
 
 /// `GET /v1/whoami` with a token and a proof.

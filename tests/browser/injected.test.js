@@ -74,16 +74,18 @@ const setPresence = (/** @type {boolean} */ enabled) =>
 
 /**
  * The passkey's word for an operation, as the page gets it.
- * @param {{ method: string, path: string, body_sha256: string | null }} operation
+ * @param {{ method: string, path: string, body_sha256: string | null, if_match?: string }} operation
  */
 async function touchFor(operation) {
   return victim.page.evaluate(
     async (base, what) => {
-      const { call } = await import(`${base}api.js`);
+      const { call, currentSession } = await import(`${base}api.js`);
       const { getPasskey } = await import(`${base}passkey.js`);
       const { base64urlOfText } = await import(`${base}jose.js`);
       const json = { operation: what };
-      const options = await call("POST", "/v1/passkeys/options/step-up", { json });
+      const { session } = await currentSession();
+      const path = "/v1/passkeys/options/step-up";
+      const options = await call(session.account, "POST", path, { json });
       const signal = AbortSignal.timeout(1500);
       return getPasskey(options, { signal }).then(
         (/** @type {any} */ answer) => base64urlOfText(JSON.stringify(answer.json)),
@@ -126,6 +128,52 @@ test("injected script cannot add a key", async () => {
   assert.equal(renamed.status, 200, "for what it was made, it counts");
   const after = await callFromPage(victim.page, "GET", "/v1/keys");
   assert.ok(!JSON.stringify(after.answer).includes(thumbprint));
+});
+
+test("an injected script cannot add a key with a key of the mutual login", async () => {
+  const { page } = await newVisitor(chromium);
+  const name = `mutual-${Math.random().toString(36).slice(2, 8)}`;
+  await page.goto(`${server.origin}/account/passwordless`);
+  await page.waitForSelector("form#register");
+  await page.type("form#register [name=username]", name);
+  await page.click("form#register button.primary");
+  await page.waitForSelector(`[data-account="${name}"]`);
+  // The person comes back another day, and does nothing yet.
+  await page.reload();
+  const thief = new Client(server.origin);
+  const outcome = await page.evaluate(
+    async (base, public_key, new_key_proof) => {
+      const { asProblem, issuer, logInWith, send } = await import(`${base}api.js`);
+      const { signJwt, randomText } = await import(`${base}jose.js`);
+      const { logInMutually } = await import(`${base}mutual-login.js`);
+      const { read } = await import(`${base}store.js`);
+      const [{ key, account, serverKey }] = await read("mutual");
+      const kind = (/** @type {unknown} */ error) => asProblem(error).lack ?? asProblem(error).kind;
+      const byAssertion = await logInWith(key, account).then(() => "accepted", kind);
+      const login = { account, serverKey, key: async () => key };
+      const { text: token } = await logInMutually(login, () => {});
+      const json = { public_key, label: "phone", new_key_proof };
+      const added = await send("POST", "/v1/keys", { key, token, json }).then(
+        () => "accepted",
+        kind,
+      );
+      const me = await (await send("GET", "/v1/whoami", { key, token })).json();
+      const now = Math.floor(Date.now() / 1000);
+      const claims = { sub: account, aud: issuer, iat: now, exp: now + 60, jti: randomText() };
+      const byItself = await signJwt(key, { typ: "JWT", kid: key.thumbprint }, claims);
+      return { byAssertion, added, username: me.username, byItself };
+    },
+    await moduleUrl(page, "js/lib/"),
+    thief.key.jwk,
+    thief.newKeyProof(name),
+  );
+  await page.close();
+  assert.equal(outcome.username, name, "the script can log in while the page is open");
+  assert.deepEqual([outcome.byAssertion, outcome.added], ["invalid_grant", "mutual-key"]);
+  const headers = { authorization: `Bearer ${outcome.byItself}` };
+  const later = await fetch(`${server.origin}/v1/whoami`, { headers });
+  assert.equal(later.status, 401, "a JWT of the key alone");
+  assert.equal((await thief.logIn(thief.assertion(name))).status, 400);
 });
 
 test("injected script cannot get a token for its own key", async () => {
@@ -202,4 +250,98 @@ test("injected script cannot sign for later", async () => {
   }
   assert.equal(answer.status, 401);
   assert.match(answer.challenge, /use_dpop_nonce/);
+});
+
+test("an injected script cannot read the keyring", async () => {
+  const { page } = victim;
+  const password = "correct horse battery";
+  await page.goto(`${server.origin}/account/keyring`);
+  const id = await moduleUrl(page, "js/lib/");
+  // The person has made an online keyring, and closed it again.
+  await setPresence(true);
+  await page.evaluate(
+    async (base, name, secret) => {
+      const { OpenedOnline } = await import(`${base}keyring/online/opened.js`);
+      const { currentSession } = await import(`${base}api.js`);
+      const keyring = new OpenedOnline(name, (await currentSession()).session.account);
+      await (await keyring.renew(secret)).store();
+      const entry = { name: "telling", username: name, url: location.origin, type: "P-256" };
+      await keyring.addGenerated(entry);
+      await keyring.save();
+      keyring.close();
+    },
+    id,
+    username,
+    password,
+  );
+  await setPresence(false);
+
+  const status = await sendWithVictimsKey("GET", "/v1/keyring", { token: true });
+  assert.equal(status.status, 200);
+  const { revision, size, slots } = status.answer;
+  assert.ok(size > 0);
+  const known = JSON.stringify(status.answer);
+  for (const secret of ["ciphertext", "wrapped", "nonce", "record", "telling"]) {
+    assert.ok(!known.includes(secret), secret);
+  }
+  // Without the password there is no finalization, and one of another opening is none.
+  const outcome = await page.evaluate(
+    async (base, name) => {
+      const { OpenedOnline } = await import(`${base}keyring/online/opened.js`);
+      const { asProblem, currentSession, send } = await import(`${base}api.js`);
+      const { key, session } = await currentSession();
+      const how = { username: name, kind: "password", typed: "a guess of the script", key };
+      const guess = await OpenedOnline.open(how).catch(
+        (/** @type {unknown} */ error) => asProblem(error).reason,
+      );
+      const start = { username: name, kind: "password", request: "" };
+      const guesser = new OpenedOnline(name, session.account);
+      start.request = await guesser.ask("startOpening", { kind: "password", typed: "a guess" });
+      const { state } = await (await send("POST", "/v1/keyring/open", { key, json: start })).json();
+      const finalization = btoa(String.fromCharCode(...new Uint8Array(64)))
+        .replace(/\+/g, "-")
+        .replace(/=/g, "");
+      const finish = { key, json: { state, finalization } };
+      const finished = await send("POST", "/v1/keyring/open/finish", finish).then(
+        () => "opened",
+        (/** @type {unknown} */ error) => asProblem(error).kind,
+      );
+      guesser.close();
+      return { guess, finished };
+    },
+    id,
+    username,
+  );
+  assert.deepEqual(outcome, { guess: "password-wrong", finished: "keyring-not-opened" });
+  // What would change or destroy it, or bring an older one back, needs the touch; so does the passkey's own way.
+  const [{ id: slot }] = slots;
+  const wrapped = Buffer.alloc(60).toString("base64url");
+  const document = {
+    ...{ format: "countersign-keyring", version: 2, cipher: "A256GCM" },
+    ...{ slots: [{ id: slot, kind: "password", wrapped }] },
+    ...{
+      nonce: Buffer.alloc(12).toString("base64url"),
+      ciphertext: Buffer.alloc(32).toString("base64url"),
+    },
+  };
+  const headers = { "If-Match": `"${revision}"` };
+  const json = { document, records: [] };
+  const touched = /** @type {[string, string, object][]} */ ([
+    ["PUT", "/v1/keyring", { json, headers }],
+    ["DELETE", "/v1/keyring", { headers }],
+    ["POST", `/v1/keyring/revisions/${revision}/restore`, { headers }],
+  ]);
+  for (const [method, path, what] of touched) {
+    const refused = await sendWithVictimsKey(method, path, { token: true, ...what });
+    assert.deepEqual([refused.status, refused.lack], [403, "passkey"], `${method} ${path}`);
+    assert.equal(
+      await touchFor({ method, path, body_sha256: null, if_match: headers["If-Match"] }),
+      null,
+    );
+  }
+  const byPasskey = await sendWithVictimsKey("POST", "/v1/keyring/open/prf", { token: true });
+  assert.deepEqual([byPasskey.status, byPasskey.answer], [403, undefined]);
+  // It is as it was, and opens for its person.
+  const after = await sendWithVictimsKey("GET", "/v1/keyring", { token: true });
+  assert.equal(after.answer.revision, revision);
 });

@@ -7,7 +7,6 @@ import {
   callFromPage,
   click,
   fillIn,
-  find,
   moduleUrl,
   newName,
   register,
@@ -16,6 +15,7 @@ import {
   text,
 } from "./support/app.js";
 import { newVisitor, startChromium } from "./support/chromium.js";
+import { record } from "./support/recorder.js";
 import { freePort, startApi, startServer } from "./support/server.js";
 
 /** Seconds within which a revocation reaches an API elsewhere (docs/protect-your-api.md). */
@@ -125,6 +125,44 @@ test("the button signs in as well, where the field offers nothing", async () => 
   await sees(second.page, text("account.signed-in-as", { username }));
 });
 
+test("a passkey that answers by itself and is refused is tried again later and later", async () => {
+  const { second: other, username } = await twoBrowsers();
+  await server.admin("accounts", "disable", username);
+  const isLive = async () => (await fetch(`${server.origin}/v1/accounts/${username}/jwks.json`)).ok;
+  while (await isLive());
+  const tries = record(other.page);
+  // Three pauses pass at once, and the fourth does not end.
+  await other.page.evaluateOnNewDocument(() => {
+    const pauses = /** @type {number[]} */ ([]);
+    const later = window.setTimeout;
+    Object.assign(window, {
+      pauses,
+      setTimeout: (
+        /** @type {any} */ work,
+        /** @type {number} */ ms,
+        /** @type {any[]} */ ...more
+      ) => {
+        // Not the limit of silence of a request.
+        if (ms < 1000 || ms > 10_000) return later(work, ms, ...more);
+        pauses.push(ms);
+        return later(work, pauses.length > 3 ? 3_600_000 : 0, ...more);
+      },
+    });
+  });
+  await other.page.goto(`${server.origin}/sign-in`);
+  await other.page.waitForFunction(() => /** @type {any} */ (window).pauses.length === 4);
+  const pauses = await other.page.evaluate(() => /** @type {any} */ (window).pauses);
+  assert.deepEqual(pauses, [1000, 2000, 4000, 8000]);
+  await sees(other.page, "your account may be disabled");
+  const sent = () => tries.filter(({ url }) => url.endsWith("/v1/passkeys/options")).length;
+  assert.equal(sent(), 4);
+  // Somebody comes: it goes on at once, and begins with short pauses.
+  await other.page.keyboard.press("Shift");
+  await other.page.waitForFunction(() => /** @type {any} */ (window).pauses.length === 5);
+  assert.equal(await other.page.evaluate(() => /** @type {any} */ (window).pauses[4]), 1000);
+  await other.close();
+});
+
 test("a browser that is revoked from another one is out at once, and at an API within the stated lag", async (t) => {
   const api = await startApi(server, apiOrigin);
   t.after(() => api.stop());
@@ -216,10 +254,10 @@ test("after the loss of its storage one touch brings everything back, and the ol
   });
   await visitor.page.goto(`${server.origin}/account/keys`);
   // The way goes over /sign-in, where the passkey is offered, and back to where the person wanted to be.
+  await sees(visitor.page, text("key.old-self"));
   await arrives(visitor.page, "/account/keys");
   const { answer } = await callFromPage(visitor.page, "GET", "/v1/whoami");
   assert.equal(answer.username, username);
-  await sees(visitor.page, text("key.old-self"));
 });
 
 test("a browser that keeps no key signs in for this tab, and says so", async () => {
@@ -284,7 +322,7 @@ test("at an IP address the pages say why there are no passkeys, and an account h
   const { page } = visitor;
   const username = newName();
   await page.goto(`${byNumber.origin}/register`);
-  await sees(page, text("no-passkeys.server"));
+  await sees(page, text("no-passkeys.impossible"));
   await fillIn(page, text("register.username"), username);
   await click(page, text("register.button.browser-key"));
   await arrives(page, "/account");
@@ -315,7 +353,7 @@ test("a key is added, renamed and removed by a touch for each", async () => {
   await click(page, text("keys.new-file"));
   await fillIn(page, text("keys.name"), "backup script");
   await click(page, text("keys.new-file.button"));
-  await find(page, "link", text("keys.file.save"));
+  await click(page, text("keys.file.save"), "link");
   await click(page, text("dialog.close"));
   await click(page, text("keys.rename.of", { label: "backup script" }));
   await fillIn(page, text("keys.name"), "old script");

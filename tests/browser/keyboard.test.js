@@ -1,23 +1,10 @@
 // The whole way through the app by keyboard alone: nothing here ever uses a pointer, and the focus is always to be seen.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
 import { arrives, newName, sees, text } from "./support/app.js";
-import { newVisitor, startChromium } from "./support/chromium.js";
-import { startServer } from "./support/server.js";
-
-/** @type {import("./support/server.js").Server} */
-let server;
-/** @type {import("puppeteer-core").Browser} */
-let chromium;
-before(async () => {
-  server = await startServer();
-  chromium = await startChromium();
-});
-after(async () => {
-  await chromium?.close();
-  await server?.stop();
-});
+import { newVisitor } from "./support/chromium.js";
+import { chromium, server } from "./support/house.js";
 
 /** The name of what has the focus, as it is read out, and whether a person sees that it has the focus. */
 async function focused(/** @type {import("puppeteer-core").Page} */ page) {
@@ -58,6 +45,28 @@ async function press(page, name) {
   await page.keyboard.press("Enter");
 }
 
+/**
+ * Waits until the dialog is closed and the button that opened it has done its work, which may show the page anew. Only then
+ * does the focus stay where it is.
+ * @param {import("puppeteer-core").Page} page
+ * @param {string} name of what must have the focus then
+ */
+async function focusIsBack(page, name) {
+  await page.waitForFunction(() => !document.querySelector("dialog, button[aria-busy]"));
+  assert.equal((await focused(page)).name, name, "the focus is where it was");
+}
+
+/** @param {import("puppeteer-core").Page} page of somebody who has an authenticator */
+async function register(page) {
+  const username = newName();
+  await page.goto(`${server.origin}/register`);
+  await tabTo(page, text("register.username"));
+  await page.keyboard.type(username);
+  await page.keyboard.press("Enter");
+  await arrives(page, "/account");
+  return username;
+}
+
 test("the whole journey by keyboard: register, rename, add, remove, look, sign out, sign in", async () => {
   const visitor = await (await newVisitor(chromium)).addAuthenticator();
   const { page } = visitor;
@@ -77,6 +86,7 @@ test("the whole journey by keyboard: register, rename, add, remove, look, sign o
   await tabTo(page, text("keys.name"));
   await page.keyboard.type("script");
   await page.keyboard.press("Enter");
+  await press(page, text("keys.file.save"));
   await press(page, text("dialog.close"));
   await press(page, text("keys.rename.of", { label: "script" }));
   await tabTo(page, text("keys.name"));
@@ -110,11 +120,7 @@ test("the whole journey by keyboard: register, rename, add, remove, look, sign o
 test("a dialog keeps the focus, closes by Escape and gives the focus back", async () => {
   const visitor = await (await newVisitor(chromium)).addAuthenticator();
   const { page } = visitor;
-  await page.goto(`${server.origin}/register`);
-  await tabTo(page, text("register.username"));
-  await page.keyboard.type(newName());
-  await page.keyboard.press("Enter");
-  await arrives(page, "/account");
+  await register(page);
   await press(page, text("nav.keys"));
   await arrives(page, "/account/keys");
   await press(page, text("keys.new-file"));
@@ -128,8 +134,71 @@ test("a dialog keeps the focus, closes by Escape and gives the focus back", asyn
     assert.ok(inside, "the focus has left the dialog");
   }
   await page.keyboard.press("Escape");
-  await page.waitForFunction(() => !document.querySelector("dialog"));
-  assert.equal((await focused(page)).name, text("keys.new-file"));
+  await focusIsBack(page, text("keys.new-file"));
+});
+
+test("a dialog that has a field to fill in has the focus there, and another one at its heading", async () => {
+  const visitor = await (await newVisitor(chromium)).addAuthenticator();
+  const { page } = visitor;
+  await register(page);
+  const is = async (/** @type {string} */ name) => {
+    await page.waitForSelector("dialog[open]");
+    assert.equal((await focused(page)).name, name);
+  };
+  const closes = async () => {
+    await page.keyboard.press("Escape");
+    await page.waitForFunction(() => !document.querySelector("dialog"));
+  };
+  const opens = async (/** @type {string} */ name, /** @type {string} */ field) => {
+    await press(page, name);
+    await is(field);
+    await closes();
+  };
+  await press(page, text("nav.keys"));
+  await arrives(page, "/account/keys");
+  await opens(text("keys.paste"), text("keys.proof"));
+  await press(page, text("keys.new-file"));
+  await is(text("keys.name"));
+  await page.keyboard.type("script");
+  await page.keyboard.press("Enter");
+  await press(page, text("keys.file.save"));
+  await press(page, text("dialog.close"));
+
+  // What is typed takes the place of the name.
+  await press(page, text("keys.rename.of", { label: "script" }));
+  await is(text("keys.name"));
+  await page.keyboard.type("tool");
+  await page.keyboard.press("Enter");
+  await sees(page, text("keys.renamed", { label: "tool" }));
+  await press(page, text("keys.remove.of", { label: "tool" }));
+  await is(text("revoke.title", { label: "tool" }));
+  const said = await page.$eval("dialog", (dialog) =>
+    (dialog.getAttribute("aria-describedby") ?? "")
+      .split(" ")
+      .map((id) => document.getElementById(id)?.textContent)
+      .join(" "),
+  );
+  assert.ok(said.includes(text("revoke.for-good")), "the sentences are read out with the heading");
+  await closes();
+
+  await press(page, text("nav.keyring"));
+  await arrives(page, "/account/keyring");
+  await tabTo(page, text("keyring.field.online-new-password"));
+  await page.keyboard.type("correct horse");
+  await tabTo(page, text("keyring.field.online-again"));
+  await page.keyboard.type("correct horse");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog[open]");
+  await is(text("online.code"));
+  await tabTo(page, text("online.code.saved"));
+  await page.keyboard.press("Space");
+  await press(page, text("online.code.store"));
+  await sees(page, text("online.made"));
+  await opens(text("keyring.add"), text("keyring.field.entry-name"));
+  await opens(text("online.copy-from"), text("keyring.field.file"));
+  await opens(text("online.copy-to"), text("keyring.field.new-passphrase"));
+  await opens(text("online.password"), text("keyring.field.online-new-password"));
+  await opens(text("online.delete"), text("online.delete"));
 });
 
 test("a mistake moves the focus to where it is explained", async () => {
@@ -138,4 +207,47 @@ test("a mistake moves the focus to where it is explained", async () => {
   await press(page, text("register.button"));
   await sees(page, text("username.missing"));
   assert.equal((await focused(page)).name, text("register.username"));
+});
+
+test("the online keyring by keyboard: make, add an entry, save, close, open", async () => {
+  const visitor = await (await newVisitor(chromium)).addAuthenticator();
+  const { page } = visitor;
+  const password = "correct horse battery";
+  const username = await register(page);
+  await press(page, text("nav.keyring"));
+  await arrives(page, "/account/keyring");
+  await tabTo(page, text("keyring.field.online-new-password"));
+  await page.keyboard.type(password);
+  await tabTo(page, text("keyring.field.online-again"));
+  await page.keyboard.type(password);
+  await page.keyboard.press("Enter");
+  await sees(page, text("online.code"));
+  await tabTo(page, text("online.code.saved"));
+  await page.keyboard.press("Space");
+  await press(page, text("online.code.store"));
+  await sees(page, text("online.made"));
+
+  await press(page, text("keyring.add"));
+  await tabTo(page, text("keyring.field.entry-name"));
+  await page.keyboard.type("tool");
+  await tabTo(page, text("keyring.add.generate"));
+  await tabTo(page, text("keyring.field.key-type"));
+  await page.keyboard.press("ArrowDown");
+  await press(page, text("keyring.add.button"));
+  await sees(page, text("keyring.added"));
+  await focusIsBack(page, text("keyring.add"));
+  await press(page, text("keyring.save"));
+  await sees(page, text("online.saved"));
+  await press(page, text("keyring.close"));
+  await sees(page, text("online.title"));
+
+  await tabTo(page, text("keyring.field.online-password"));
+  await page.keyboard.type(password);
+  await page.keyboard.press("Enter");
+  await sees(page, text("keyring.opened"));
+  await sees(page, text("keyring.account", { username: "tool", url: server.origin }));
+  await press(page, text("keyring.rename.of", { name: "tool" }));
+  await page.keyboard.press("Escape");
+  await focusIsBack(page, text("keyring.rename.of", { name: "tool" }));
+  await sees(page, text("online.of", { username }));
 });

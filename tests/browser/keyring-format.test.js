@@ -1,10 +1,11 @@
 // Keyrings as the pages read and write them, against files of other programs: no browser is needed for it.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { generateKeyPairSync, privateEncrypt, verify } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, privateEncrypt, verify } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -106,7 +107,7 @@ test("entries are written as the command line writes them, byte for byte", async
   const kinds = /** @type {const} */ (["ed25519", "P-256", "P-384", "rsa"]);
   for (const kind of kinds) {
     await writeFile(join(directory, "key.pem"), pem(kind), { mode: 0o600 });
-    await run("import", `Gerät "${kind}" \\`, "key.pem");
+    await run("import", `Gerät "${kind}" \\`, "key.pem", "--username", "toto");
   }
   const file = await readFile(path);
   const keyring = await open(file);
@@ -304,13 +305,24 @@ test("pasted keys: what is no private key is told apart", async () => {
   const foreign = { ...jwk, d: other.export({ format: "jwk" }).d };
   for (const [text, code, values] of /** @type {[string, string, Record<string, number>?][]} */ ([
     [String(encrypted), "key-encrypted"],
-    ["-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----", "key-openssh"],
+    ["-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----", "key-damaged"],
     [String(public_), "key-public"],
     [JSON.stringify(pair.publicKey.export({ format: "jwk" })), "key-public"],
     [asText(small), "key-weak", { bits: 1024, min: 2048, max: 4096 }],
-    [asText(pair.privateKey) + asText(other), "key-unknown"],
+    [asText(pair.privateKey) + asText(other), "key-several"],
     ["hello", "key-unknown"],
-    ["{", "key-unknown"],
+    ["{", "key-json"],
+    [" \n", "key-empty"],
+    ['{"keys":[]}', "key-jwks"],
+    ['{"alg":"ES256"}', "key-jwk"],
+    ['{"kty":"RSA","n":"*","e":"AQAB","d":"AQAB"}', "key-damaged"],
+    [
+      '{"kty":"RSA","n":"AQAB","e":"AQAB","d":"AQAB"}',
+      "key-weak",
+      { bits: 17, min: 2048, max: 4096 },
+    ],
+    [asText(small).slice(0, -30), "key-damaged"],
+    [asText(pair.privateKey).replace("MIG", "MIG=="), "key-damaged"],
   ])) {
     await assert.rejects(keyring.addPasted({ ...entry, text }), refusal(code, values), text);
   }
@@ -336,6 +348,215 @@ test("pasted keys: what is no private key is told apart", async () => {
     refusal("url-invalid"),
   );
 });
+
+test("what a JWK says of its use is taken and refused as by the command line", async (t) => {
+  const keyring = await Keyring.create(passphrase(), derive);
+  const { directory, run } = await home(t);
+  const jwk = (/** @type {string} */ type) =>
+    createPrivateKey(pem(/** @type {any} */ (type))).export({ format: "jwk" });
+  const ec = jwk("P-256");
+  const all = /** @type {[string, object, string?][]} */ ([
+    ["use sig", { ...ec, use: "sig" }],
+    ["use enc", { ...ec, use: "enc" }, "key-use"],
+    ["use null", { ...ec, use: null }, "key-use"],
+    ["use and no private half", { ...ec, d: undefined, use: "enc" }, "key-use"],
+    ["alg null", { ...ec, alg: null }, "key-alg"],
+    ["alg of a MAC", { ...ec, alg: "HS256" }, "key-alg"],
+    ["alg of another curve", { ...ec, alg: "ES384" }, "key-alg"],
+    ["alg that agrees keys", { ...ec, alg: "ECDH-ES" }, "key-alg"],
+    ["key_ops sign", { ...ec, key_ops: ["sign"] }],
+    ["key_ops of a public half", { ...ec, key_ops: ["verify"] }],
+    ["key_ops decrypt", { ...ec, key_ops: ["decrypt"] }],
+    ["ES384", { ...jwk("P-384"), alg: "ES384" }],
+    ["EdDSA", { ...jwk("ed25519"), alg: "EdDSA" }],
+    ["Ed25519", { ...jwk("ed25519"), alg: "Ed25519" }],
+    ["PS256", { ...jwk("rsa"), alg: "PS256" }],
+    ["RS512", { ...jwk("rsa"), alg: "RS512" }, "key-alg"],
+    ["RSA-OAEP", { ...jwk("rsa"), alg: "RSA-OAEP", use: "sig" }, "key-alg"],
+  ]);
+  for (const [name, given, code] of all) {
+    const text = JSON.stringify(given);
+    const file = join(directory, "key.json");
+    await writeFile(file, text, { mode: 0o600 });
+    const byCommand = await run("import", name, file, "--username", "toto").then(
+      () => undefined,
+      (error) => String(error.stderr),
+    );
+    assert.equal(byCommand !== undefined, code !== undefined, `${name}: ${byCommand}`);
+    const added = keyring.addPasted({ name, url: URL_OF_SERVER, username: "toto", now: NOW, text });
+    if (!code) await added;
+    else await assert.rejects(added, { name: "KeyringError", code }, name);
+  }
+});
+
+/** Files of other programs, which lie where the command line is tested with them. */
+const vectors = new URL("../../crates/protocol/vectors/", import.meta.url);
+const ofClient = "../../client/vectors/openssh";
+
+/** A pasted file: text, or base64 of what is none. */
+async function pasted(/** @type {string} */ name) {
+  const content = await readFile(new URL(name, vectors));
+  return /\.(p12|jks|jceks)$/.test(name) ? content.toString("base64") : String(content);
+}
+
+test("pasted files of other programs are told apart", async () => {
+  const keyring = await Keyring.create(passphrase(), derive);
+  const entry = { name: "a", url: URL_OF_SERVER, username: "toto", now: NOW };
+  const weak = { bits: 1024, min: 2048, max: 4096 };
+  for (const [name, code, values] of /** @type {[string, string, Record<string, any>?][]} */ ([
+    [`${ofClient}/ed25519`, "key-openssh"],
+    [`${ofClient}/ecdsa-384-encrypted`, "key-openssh"],
+    [`${ofClient}/rsa-2048-encrypted`, "key-openssh"],
+    [`${ofClient}/cipher-chacha20-poly1305`, "key-openssh"],
+    [`${ofClient}/ed25519.pub`, "key-public"],
+    ["key-files/openssh-3des", "key-openssh-cipher"],
+    ["key-files/openssh-dsa", "key-kind", { kind: "DSA" }],
+    ["key-files/openssh-p521", "key-kind", { kind: "EC P-521" }],
+    ["key-files/openssh-p521-encrypted", "key-kind", { kind: "EC P-521" }],
+    ["key-files/openssh-rsa-1024-encrypted", "key-weak", weak],
+    ["key-files/ed25519.ppk", "key-putty"],
+    ["key-files/p256-encrypted.ppk", "key-putty"],
+    ["key-files/p521.ppk", "key-kind", { kind: "EC P-521" }],
+    ["key-files/rsa-1024.ppk", "key-weak", weak],
+    ["key-files/rsa-2048.sshcom", "key-sshcom"],
+    ["key-files/pgp-private.asc", "key-pgp"],
+    ["key-files/pgp-public.asc", "key-pgp"],
+    ["key-files/p256.p12", "key-pkcs12"],
+    ["key-files/java.jks", "key-keystore"],
+    ["key-files/java.jceks", "key-keystore"],
+    ["key-files/pbes2/scrypt.pem", "key-encrypted"],
+    ["keys/p256.encrypted.pem", "key-encrypted"],
+    ["keys/rsa-2048.pkcs1-encrypted.pem", "key-encrypted"],
+    ["keys/p521.pkcs8.pem", "key-kind", { kind: "EC P-521" }],
+    ["keys/rsa-1024.pkcs8.pem", "key-weak", weak],
+    ["keys/rsa-e3.pkcs8.pem", "key-exponent"],
+    ["keys/p256.certificate.pem", "key-certificate"],
+    ["rfc4716/ed25519.pub", "key-public"],
+  ])) {
+    const text = await pasted(name);
+    await assert.rejects(keyring.addPasted({ ...entry, text }), refusal(code, values), name);
+    // The same without its frame, where it has one.
+    const [, label = "", body] = /-----BEGIN ([A-Z0-9 ]+)-----([^-:]+)-----END/.exec(text) ?? [];
+    if (!body || /PGP|OPENSSH/.test(label)) continue;
+    await assert.rejects(keyring.addPasted({ ...entry, text: body }), refusal(code, values), name);
+  }
+  const openssh = await pasted(`${ofClient}/ed25519-encrypted`);
+  const file = Buffer.from(openssh.replace(/-----.*-----/g, ""), "base64");
+  const again = (/** @type {Buffer} */ bytes) =>
+    keyring.addPasted({
+      ...entry,
+      text: openssh.replace(/-----\n[^-]+/, `-----\n${bytes.toString("base64")}\n`),
+    });
+  for (let length = 0; length < 126; length++) {
+    await assert.rejects(again(file.subarray(0, length)), refusal("key-damaged"), `${length}`);
+  }
+  // The rounds of bcrypt stand after the salt.
+  file.writeUInt32BE(4097, 63);
+  await assert.rejects(again(file), refusal("key-openssh-rounds", { rounds: 4097, max: 4096 }));
+});
+
+test("a kind of key that the server does not take is named", async () => {
+  const keyring = await Keyring.create(passphrase(), derive);
+  const entry = { name: "a", url: URL_OF_SERVER, username: "toto", now: NOW };
+  const ec = (/** @type {string} */ namedCurve) =>
+    generateKeyPairSync("ec", { namedCurve }).privateKey;
+  for (const [key, kind] of /** @type {[import("node:crypto").KeyObject, string][]} */ ([
+    [ec("secp521r1"), "EC P-521"],
+    [ec("secp224r1"), "EC P-224"],
+    [ec("secp256k1"), "EC secp256k1"],
+    [ec("brainpoolP256r1"), "1.3.36.3.3.2.8.1.1.7"],
+    [generateKeyPairSync("x25519").privateKey, "X25519"],
+    [generateKeyPairSync("ed448").privateKey, "Ed448"],
+    [generateKeyPairSync("rsa-pss", { modulusLength: 2048 }).privateKey, "RSA-PSS"],
+    [generateKeyPairSync("dsa", { modulusLength: 1024, divisorLength: 160 }).privateKey, "DSA"],
+  ])) {
+    const types = /** @type {("pkcs8" | "sec1")[]} */ (
+      key.asymmetricKeyType === "ec" ? ["pkcs8", "sec1"] : ["pkcs8"]
+    );
+    for (const type of types) {
+      const text = String(key.export(/** @type {any} */ ({ type, format: "pem" })));
+      await assert.rejects(keyring.addPasted({ ...entry, text }), refusal("key-kind", { kind }));
+    }
+  }
+  for (const [jwk, kind] of /** @type {[object, string][]} */ ([
+    [{ kty: "oct", k: "AA" }, "oct"],
+    [{ kty: "EC", crv: "P-521" }, "EC P-521"],
+    [{ kty: "OKP", crv: "X25519" }, "OKP X25519"],
+  ])) {
+    const text = JSON.stringify(jwk);
+    await assert.rejects(keyring.addPasted({ ...entry, text }), refusal("key-kind", { kind }));
+  }
+  const options = /** @type {const} */ ({ namedCurve: "P-256", paramEncoding: "explicit" });
+  const { privateKey } = generateKeyPairSync("ec", options);
+  for (const type of /** @type {const} */ (["pkcs8", "sec1"])) {
+    const text = String(privateKey.export({ type, format: "pem" }));
+    await assert.rejects(keyring.addPasted({ ...entry, text }), refusal("key-curve"));
+  }
+});
+
+test("every refusal has a sentence", async () => {
+  const source = await readFile(new URL("js/lib/keyring/error.js", web), "utf8");
+  const [list = ""] = /@typedef \{[^}]+\} KeyringErrorCode/.exec(source) ?? [];
+  const codes = [...list.matchAll(/"([\w-]+)"/g)].map(([, code]) => code);
+  const { default: texts } = await import(new URL("lang/en/keyring.js", web).href);
+  assert.ok(codes.length > 40);
+  for (const code of codes) assert.ok(texts[`keyring.error.${code}`], code);
+});
+
+/** What is typed besides where a command asks for a passphrase. */
+const TYPED = /** @type {Record<string, string>} */ ({
+  "openssl pkey": "-passin pass:countersign",
+  "openssl pkcs12": "-passin pass:countersign",
+  "ssh-keygen -p": "-P countersign -N countersign",
+  "keytool -importkeystore": "-srcstorepass countersign -deststorepass countersign",
+});
+
+for (const [code, name, tool] of /** @type {[string, string, string][]} */ ([
+  ["key-encrypted", "keys/p256.encrypted.pem", "openssl"],
+  ["key-encrypted", "keys/rsa-2048.pkcs1-encrypted.pem", "openssl"],
+  ["key-encrypted", "key-files/pbes2/scrypt.pem", "openssl"],
+  ["key-pkcs12", "key-files/p256.p12", "openssl"],
+  ["key-keystore", "key-files/java.jks", "keytool"],
+  ["key-openssh", `${ofClient}/ed25519-encrypted`, "openssl"],
+  ["key-openssh", `${ofClient}/rsa-2048`, "openssl"],
+  ["key-openssh-cipher", "key-files/openssh-3des", "ssh-keygen"],
+  ["key-putty", "key-files/ed25519.ppk", "puttygen"],
+  ["key-sshcom", "key-files/rsa-2048.sshcom", "puttygen"],
+])) {
+  const found = (process.env.PATH ?? "").split(":").some((path) => existsSync(join(path, tool)));
+  const skip = !found && `${tool} is not installed`;
+  test(`the commands in the sentence ${code} give a key: ${name}`, { skip }, async (t) => {
+    const { path, directory } = await home(t);
+    const { default: texts } = await import(new URL("lang/en/keyring.js", web).href);
+    const content = await readFile(new URL(name, vectors));
+    for (const given of ["KEY", "COPY", "FILE"])
+      await writeFile(join(directory, given), content, { mode: 0o600 });
+    const sentence = texts[`keyring.error.${code}`];
+    const commands = [...sentence.matchAll(/“([^”]+)”/g)].map(([, command]) => String(command));
+    assert.ok(commands.length > 0, sentence);
+    const env = {
+      ...process.env,
+      PATH: `${dirname(binary)}:${process.env.PATH}`,
+      COUNTERSIGN_KEYRING: path,
+      COUNTERSIGN_PASSPHRASE: PASSPHRASE,
+      COUNTERSIGN_KEY_PASSPHRASE: "countersign",
+    };
+    for (const command of commands) {
+      const more = Object.keys(TYPED).find((start) => command.startsWith(start));
+      const whole = `${command} ${more ? TYPED[more] : ""}`.replace("ADDRESS", URL_OF_SERVER);
+      await promisify(execFile)("sh", ["-c", `umask 077; ${whole}`], { cwd: directory, env });
+    }
+    if (commands.at(-1)?.startsWith("countersign")) {
+      const keyring = await open(await readFile(path));
+      assert.ok((await keyring.views())[0]?.key);
+    } else {
+      const keyring = await Keyring.create(passphrase(), derive);
+      const made = commands.at(-1)?.split(" ").at(-1) ?? "";
+      const text = await readFile(join(directory, made), "utf8");
+      await keyring.addPasted({ name: "a", url: URL_OF_SERVER, username: "toto", text, now: NOW });
+    }
+  });
+}
 
 test("the object of a login goes from the page to the command line and back", async (t) => {
   const { path, directory, run } = await home(t);

@@ -5,11 +5,11 @@ import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { newVisitor, startChromium } from "./support/chromium.js";
-import { startFirefox } from "./support/firefox.js";
+import { moduleUrl } from "./support/app.js";
+import { browsers } from "./support/browsers.js";
+import { newVisitor } from "./support/chromium.js";
 import { does, downloaded } from "./support/hands.js";
 import { startServer } from "./support/server.js";
-import { WebKit } from "./support/webkit.js";
 
 /** @import { Step, Tab } from "./support/hands.js" */
 
@@ -21,9 +21,6 @@ g7A3WbZqbbSAXNZtCgITMUvdN7ahRANCAARmeY+D+OC2QxfrFQKFRwPB4Ze8kQwm
 6ij5l2u+D912o31JJssB3a5VvRrA01svax41PaVhTOMCx7ZV7KgUcygD
 -----END PRIVATE KEY-----
 `;
-/** More than the second that the default cost may take: the machine of a test is busy. */
-const PATIENCE_MS = 5000;
-
 /** @type {import("./support/server.js").Server} */
 let server;
 before(async () => {
@@ -51,37 +48,7 @@ function commandLine(/** @type {string} */ name) {
   };
 }
 
-/** A page without pickers, as Firefox and Safari have none. */
-const withoutPickers = () => {
-  Object.assign(window, { showOpenFilePicker: undefined, showSaveFilePicker: undefined });
-};
-
-/** @type {Record<string, (t: import("node:test").TestContext) => Promise<Tab & { goto: (url: string) => Promise<unknown> }>>} */
-const ENGINES = {
-  Chromium: async (t) => {
-    const chromium = await startChromium();
-    t.after(() => chromium.close());
-    const { page } = await newVisitor(chromium);
-    await page.evaluateOnNewDocument(withoutPickers);
-    return page;
-  },
-  Firefox: async (t) => {
-    const firefox = await startFirefox();
-    t.after(() => firefox.close());
-    return firefox.newPage();
-  },
-  WebKit: async (t) => {
-    const webkit = await WebKit.start();
-    t.after(() => webkit.stop());
-    const evaluate = webkit.evaluate.bind(webkit);
-    // The driver may lose the first script after a page, and says so by a timeout.
-    const goto = async (/** @type {string} */ url) => {
-      await webkit.goto(url);
-      await evaluate(() => true).catch(() => webkit.goto(url));
-    };
-    return { evaluate, goto };
-  },
-};
+const { chromium, tabs } = browsers();
 
 /** @param {string} name @param {string} base64 @param {string} passphrase @returns {Step[]} */
 const opens = (name, base64, passphrase = PASSPHRASE) => [
@@ -90,9 +57,9 @@ const opens = (name, base64, passphrase = PASSPHRASE) => [
   ["press", "Open"],
 ];
 
-for (const [engine, start] of Object.entries(ENGINES)) {
-  test(`${engine}: a keyring of the command line is edited and read back`, async (t) => {
-    const tab = await start(t);
+for (const [engine, start] of Object.entries(tabs)) {
+  test(`${engine}: a keyring of the command line is edited and read back`, async () => {
+    const tab = await start();
     const cli = commandLine(`${engine}.json`);
     for (const type of ["ed25519", "p384", "rsa2048"]) {
       await cli.run(
@@ -165,8 +132,8 @@ for (const [engine, start] of Object.entries(ENGINES)) {
     assert.equal((await cli.entries()).length, 3);
   });
 
-  test(`${engine}: a keyring made in the page is read by the command line`, async (t) => {
-    const tab = await start(t);
+  test(`${engine}: a keyring made in the page is read by the command line`, async () => {
+    const tab = await start();
     const cli = commandLine(`${engine}-made.json`);
     await tab.goto(`${server.origin}/account/keyring`);
     await does(
@@ -212,8 +179,8 @@ for (const [engine, start] of Object.entries(ENGINES)) {
     }
   });
 
-  test(`${engine}: each thing that can be wrong with a file has a sentence of its own`, async (t) => {
-    const tab = await start(t);
+  test(`${engine}: each thing that can be wrong with a file has a sentence of its own`, async () => {
+    const tab = await start();
     const cli = commandLine(`${engine}-damage.json`);
     await writeFile(`${cli.path}.pem`, PEM, { mode: 0o600 });
     await cli.run("keyring", "import", "a", `${cli.path}.pem`);
@@ -238,39 +205,111 @@ for (const [engine, start] of Object.entries(ENGINES)) {
   });
 }
 
-test("the default cost takes no more than a second or so", async (t) => {
-  const tab = await (ENGINES.Chromium ?? assert.fail)(t);
+/** Pasted texts, with the refusal that says what each of them is. */
+const REFUSED = /** @type {[string, string, Record<string, string>?][]} */ ([
+  ["keys/p256.encrypted.pem", "key-encrypted"],
+  ["keys/rsa-2048.pkcs1-encrypted.pem", "key-encrypted"],
+  ["keys/p521.pkcs8.pem", "key-kind", { kind: "EC P-521" }],
+  ["key-files/openssh-p521-encrypted", "key-kind", { kind: "EC P-521" }],
+  ["keys/rsa-1024.pkcs8.pem", "key-weak", { bits: "1024", min: "2048", max: "4096" }],
+  ["keys/rsa-e3.pkcs8.pem", "key-exponent"],
+  ["keys/p256.certificate.pem", "key-certificate"],
+  ["keys/openssh-ed25519.pem", "key-openssh"],
+  ["key-files/openssh-3des", "key-openssh-cipher"],
+  ["key-files/ed25519.ppk", "key-putty"],
+  ["key-files/rsa-2048.sshcom", "key-sshcom"],
+  ["key-files/pgp-private.asc", "key-pgp"],
+  ["rfc4716/ed25519.pub", "key-public"],
+]);
+
+/** @typedef {[engine: string, language: string, start: typeof tabs.Chromium]} Speaker */
+
+/** @type {Speaker[]} */
+const speakers = Object.entries(tabs).map(([engine, start]) => [engine, "en", start]);
+speakers.push([
+  "Chromium",
+  "de",
+  async () => {
+    const { page } = await newVisitor(await chromium());
+    await page.setExtraHTTPHeaders({ "accept-language": "de" });
+    return page;
+  },
+]);
+for (const [engine, language, start] of speakers) {
+  test(`${engine}, ${language}: each thing that can be wrong with a pasted key has a sentence of its own`, async () => {
+    const lang = (/** @type {string} */ file) =>
+      import(new URL(`../../web/lang/${language}${file}.js`, import.meta.url).href);
+    const texts = { ...(await lang("")).default, ...(await lang("/keyring")).default };
+    const say = (/** @type {string} */ key) => /** @type {string} */ (texts[key]);
+    const tab = await start();
+    await tab.goto(`${server.origin}/account/keyring`);
+    await does(
+      tab,
+      ["press", say("keyring.create.title")],
+      ["type", say("keyring.field.new-passphrase"), PASSPHRASE],
+      ["type", say("keyring.field.again"), PASSPHRASE],
+      ["press", say("keyring.create")],
+      ["press", say("keyring.add")],
+      ["type", say("keyring.field.entry-name"), "a"],
+      ["choose", say("keyring.add.paste")],
+    );
+    for (const [name, code, values = {}] of REFUSED) {
+      const path = new URL(`../../crates/protocol/vectors/${name}`, import.meta.url);
+      const number = new Intl.NumberFormat(language);
+      const sentence = say(`keyring.error.${code}`).replace(/\{(\w+)\}/g, (_, value) => {
+        const text = values[value] ?? "";
+        return /^\d+$/.test(text) ? number.format(Number(text)) : text;
+      });
+      await does(
+        tab,
+        ["type", say("keyring.field.private-key"), await readFile(path, "utf8")],
+        ["press", say("keyring.add.button")],
+        ["problem", sentence],
+      );
+    }
+  });
+}
+
+/** The time that Chromium's pages have had a processor for since it began, in milliseconds: what others compute does not count. */
+async function processorTime() {
+  const session = await (await chromium()).target().createCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  const pages = processInfo.filter(({ type }) => type === "renderer");
+  return pages.reduce((sum, { cpuTime }) => sum + cpuTime * 1000, 0);
+}
+
+test("a keyring of the default cost opens within a second", async (t) => {
+  const { page } = await newVisitor(await chromium());
   const cli = commandLine("cost.json");
   await writeFile(`${cli.path}.pem`, PEM, { mode: 0o600 });
   await cli.run("keyring", "import", "a", `${cli.path}.pem`);
-  await tab.goto(`${server.origin}/account/keyring`);
-  const took = await tab.evaluate(
-    async (/** @type {string} */ base64, /** @type {string} */ passphrase) => {
-      const web = document
-        .querySelector("script[type=module]")
-        ?.getAttribute("src")
-        ?.split("/js/")[0];
-      const { OpenedKeyring } = await import(`${web}/js/lib/keyring/opened.js`);
-      const file = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-      const times = [];
-      for (let round = 0; round < 3; round += 1) {
-        const start = performance.now();
+  await page.goto(`${server.origin}/account/keyring`);
+  const module = await moduleUrl(page, "js/lib/keyring/opened.js");
+  const base64 = await cli.base64();
+  const open = () =>
+    page.evaluate(
+      async (module, base64, passphrase) => {
+        const { OpenedKeyring } = await import(module);
+        const file = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
         (await OpenedKeyring.open(file, passphrase)).close();
-        times.push(performance.now() - start);
-      }
-      return Math.min(...times);
-    },
-    await cli.base64(),
-    PASSPHRASE,
-  );
-  t.diagnostic(`${Math.round(took)} ms`);
-  assert.ok(took < PATIENCE_MS, `${took} ms`);
+      },
+      module,
+      base64,
+      PASSPHRASE,
+    );
+  const times = [];
+  for (let round = 0; round < 3; round += 1) {
+    const before = await processorTime();
+    await open();
+    times.push((await processorTime()) - before);
+  }
+  t.diagnostic(`${times.map(Math.round).join(", ")} ms of a processor`);
+  assert.ok(Math.min(...times) <= 1000, `${times} ms`);
 });
 
-test("Chromium writes the file where it lies, and never over changes of others", async (t) => {
-  const chromium = await startChromium();
-  t.after(() => chromium.close());
-  const { page } = await newVisitor(chromium);
+test("Chromium writes the file where it lies, and never over changes of others", async () => {
+  const { page } = await newVisitor(await chromium());
   const cli = commandLine("in-place.json");
   await writeFile(`${cli.path}.pem`, PEM, { mode: 0o600 });
   await cli.run("keyring", "import", "a", `${cli.path}.pem`);
@@ -352,8 +391,8 @@ test("Chromium writes the file where it lies, and never over changes of others",
 });
 
 for (const engine of ["Chromium", "Firefox", "WebKit"]) {
-  test(`${engine}: a key of a keyring lets this browser in, and is not needed afterwards`, async (t) => {
-    const tab = await (ENGINES[engine] ?? assert.fail)(t);
+  test(`${engine}: a key of a keyring lets this browser in, and is not needed afterwards`, async () => {
+    const tab = await (tabs[engine] ?? assert.fail)();
     const cli = commandLine(`${engine}-enrol.json`);
     const name = `${engine}-enrolled`.toLowerCase();
     await cli.run("register", name);
@@ -364,6 +403,16 @@ for (const engine of ["Chromium", "Firefox", "WebKit"]) {
     ]);
     await does(tab, ["press", `Sign in here with “${name}”`], ["press", "Sign in here"]);
     await does(tab, ["sees", `You are signed in as ${name}`]);
+    const shown = await tab.evaluate(() => [
+      document.querySelector("#nav")?.checkVisibility(),
+      document.querySelector("#nav button")?.textContent,
+      document.querySelector("#unsaved")?.textContent,
+    ]);
+    assert.deepEqual(
+      shown,
+      [true, "Sign out", ""],
+      "the head is there, and nothing is to be saved",
+    );
     const keys = JSON.parse(await cli.run("keys", "list", "--json")).keys;
     assert.deepEqual(
       keys.map((/** @type {any} */ { kind }) => kind),
@@ -386,8 +435,8 @@ for (const engine of ["Chromium", "Firefox", "WebKit"]) {
     );
   });
 
-  test(`${engine}: no secret of a keyring is on the page unless somebody asks for it`, async (t) => {
-    const tab = await (ENGINES[engine] ?? assert.fail)(t);
+  test(`${engine}: no secret of a keyring is on the page unless somebody asks for it`, async () => {
+    const tab = await (tabs[engine] ?? assert.fail)();
     const cli = commandLine(`${engine}-secret.json`);
     await writeFile(`${cli.path}.pem`, PEM, { mode: 0o600 });
     await cli.run("keyring", "import", "a", `${cli.path}.pem`);

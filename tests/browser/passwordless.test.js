@@ -5,8 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { newVisitor, startChromium } from "./support/chromium.js";
-import { startFirefox } from "./support/firefox.js";
+import { browsers } from "./support/browsers.js";
 import { does, downloaded } from "./support/hands.js";
 import { startServer } from "./support/server.js";
 
@@ -21,29 +20,13 @@ before(async () => {
 });
 after(() => server?.stop());
 
-/** @typedef {Tab & { goto: (url: string) => Promise<unknown> }} Page */
-
-/** @type {Record<string, (t: import("node:test").TestContext) => Promise<Page>>} */
-const ENGINES = {
-  Chromium: async (t) => {
-    const chromium = await startChromium();
-    t.after(() => chromium.close());
-    const { page } = await newVisitor(chromium);
-    await page.evaluateOnNewDocument(() => {
-      Object.assign(window, { showOpenFilePicker: undefined, showSaveFilePicker: undefined });
-    });
-    return page;
-  },
-  Firefox: async (t) => {
-    const firefox = await startFirefox();
-    t.after(() => firefox.close());
-    return firefox.newPage();
-  },
-};
+const { tabs } = browsers();
+/** Signatures and requests are watched in two engines; what the third does with keys is in `keyring.test.js`. */
+const ENGINES = { Chromium: tabs.Chromium, Firefox: tabs.Firefox };
 
 /**
  * Notes every signature and every request of the page from now on.
- * @param {Page} page
+ * @param {Tab} page
  */
 const watch = (page) =>
   page.evaluate(() => {
@@ -62,10 +45,10 @@ const watch = (page) =>
     };
   });
 
-/** @param {Page} page @returns {Promise<string[]>} */
+/** @param {Tab} page @returns {Promise<string[]>} */
 const seen = (page) => page.evaluate(() => /** @type {any} */ (window).seen);
 
-/** @param {Page} page */
+/** @param {Tab} page */
 const stepsDone = (page) =>
   page.evaluate(() =>
     Array.from(document.querySelectorAll("[data-step][data-done]"), (step) =>
@@ -75,7 +58,7 @@ const stepsDone = (page) =>
 
 /**
  * Lets somebody else answer for the server.
- * @param {Page} page
+ * @param {Tab} page
  * @param {string} challenge what /challenge says
  */
 const pretend = (page, challenge) =>
@@ -101,8 +84,8 @@ function commandLine(/** @type {string} */ name) {
 }
 
 for (const [engine, start] of Object.entries(ENGINES)) {
-  test(`${engine}: with a key in the page's store: register, log in, use the token, log out`, async (t) => {
-    const page = await start(t);
+  test(`${engine}: with a key in the page's store: register, log in, use the token, log out`, async () => {
+    const page = await start();
     const name = `stored-in-${engine}`.toLowerCase();
     await page.goto(`${server.origin}/account/passwordless`);
     await does(
@@ -138,8 +121,8 @@ for (const [engine, start] of Object.entries(ENGINES)) {
     assert.equal(exported, "refused");
   });
 
-  test(`${engine}: a server that does not prove itself gets no signature`, async (t) => {
-    const page = await start(t);
+  test(`${engine}: a server that does not prove itself gets no signature`, async () => {
+    const page = await start();
     const name = `rogue-in-${engine}`.toLowerCase();
     await page.goto(`${server.origin}/account/passwordless`);
     await does(page, ["type", "Username", name], ["press", "Create"], ["status", "is made"]);
@@ -164,8 +147,8 @@ for (const [engine, start] of Object.entries(ENGINES)) {
     }
   });
 
-  test(`${engine}: with a key in a keyring file that the command line made, and back`, async (t) => {
-    const page = await start(t);
+  test(`${engine}: with a key in a keyring file that the command line made, and back`, async () => {
+    const page = await start();
     const cli = commandLine(`${engine}-stick.json`);
     const name = `stick-in-${engine}`.toLowerCase();
     await cli.run("register", name, "--dialect", "passwordless", "--key-type", "rsa2048");
@@ -203,8 +186,8 @@ for (const [engine, start] of Object.entries(ENGINES)) {
     );
   });
 
-  test(`${engine}: an entry of a keyring made in the page registers and logs in mutually`, async (t) => {
-    const page = await start(t);
+  test(`${engine}: an entry of a keyring made in the page registers and logs in mutually`, async () => {
+    const page = await start();
     const cli = commandLine(`${engine}-made.json`);
     const name = `made-in-${engine}`.toLowerCase();
     await page.goto(`${server.origin}/account/keyring`);

@@ -5,8 +5,9 @@ import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { ACCOUNT_PAGES, arrives, PUBLIC_PAGES, sees, text } from "./support/app.js";
-import { newVisitor, startChromium } from "./support/chromium.js";
-import { startFirefox } from "./support/firefox.js";
+import { browsers } from "./support/browsers.js";
+import { newVisitor } from "./support/chromium.js";
+import { does } from "./support/hands.js";
 import { startServerBehindProxy } from "./support/proxy.js";
 import { WebKit } from "./support/webkit.js";
 
@@ -21,6 +22,8 @@ before(async () => {
   ({ origin, proxy } = behindProxy);
 });
 after(() => behindProxy?.stop());
+
+const { chromium, firefox, webkit } = browsers();
 
 const PAGES = [...PUBLIC_PAGES, ...ACCOUNT_PAGES];
 
@@ -100,7 +103,8 @@ test("only the workers' own files may compile WebAssembly", async () => {
     const response = await fetch(`${origin}${root}workers/${name}`);
     assert.equal(policyOf(response)["script-src"], "'self' 'wasm-unsafe-eval'", name);
   }
-  for (const file of [...files, ...PAGES, "/v1/keys", "/.well-known/oauth-authorization-server"]) {
+  const others = files.filter((file) => !file.startsWith(`${root}workers/`));
+  for (const file of [...others, ...PAGES, "/v1/keys", "/.well-known/oauth-authorization-server"]) {
     const response = await fetch(origin + file);
     assert.doesNotMatch(response.headers.get("content-security-policy") ?? "", /unsafe/, file);
   }
@@ -159,10 +163,8 @@ const ALL_BLOCKED = Object.fromEntries(
   ].map((name) => [name, "blocked"]),
 );
 
-test("in Chromium no page makes markup or script of a text", async (t) => {
-  const chromium = await startChromium();
-  t.after(() => chromium.close());
-  const { page } = await newVisitor(chromium);
+test("in Chromium no page makes markup or script of a text", async () => {
+  const { page } = await newVisitor(await chromium());
   for (const path of PUBLIC_PAGES) {
     await page.goto(origin + path);
     await arrives(page, path);
@@ -174,10 +176,8 @@ test("in Chromium no page makes markup or script of a text", async (t) => {
 const INJECTED = `<script>window.injected = 1</script><img src="x:" onerror="window.injected = 1"><p id="end"></p></body>`;
 
 test("in Chromium inline script does not run", async (t) => {
-  const chromium = await startChromium();
-  t.after(() => chromium.close());
   t.after(() => (proxy.change = () => undefined));
-  const visitor = await newVisitor(chromium);
+  const visitor = await newVisitor(await chromium());
   proxy.change = (_, body, type) =>
     type.startsWith("text/html") ? body.toString().replace("</body>", INJECTED) : undefined;
   await visitor.page.goto(`${origin}/`);
@@ -217,33 +217,26 @@ async function opensTampered(browser) {
   await arrives(page, "/register");
 }
 
-test("in Chromium a page does not run when one of its modules was tampered with", async (t) => {
-  const chromium = await startChromium();
-  t.after(() => chromium.close());
-  await opensTampered(chromium);
+test("in Chromium a page does not run when one of its modules was tampered with", async () => {
+  await opensTampered(await chromium());
 });
 
-test("in Firefox a page does not run when one of its modules was tampered with", async (t) => {
-  const firefox = await startFirefox();
-  t.after(() => firefox.close());
-  await opensTampered(firefox);
+test("in Firefox a page does not run when one of its modules was tampered with", async () => {
+  await opensTampered(await firefox());
 });
 
-test("in Firefox no page makes markup or script of a text", async (t) => {
-  const firefox = await startFirefox();
-  t.after(() => firefox.close());
-  const page = await firefox.newPage();
+test("in Firefox no page makes markup or script of a text", async () => {
+  const page = await (await firefox()).newPage();
   await page.goto(`${origin}/register`);
   await arrives(page, "/register");
   assert.deepEqual(await page.evaluate(attempts), ALL_BLOCKED);
 });
 
-test("in WebKit no page makes markup or script of a text", async (t) => {
-  const webkit = await WebKit.start();
-  t.after(() => webkit.stop());
-  await webkit.goto(`${origin}/register`);
-  await webkit.waitFor(() => document.documentElement.dataset.app === "on");
-  assert.deepEqual(await webkit.evaluate(attempts), ALL_BLOCKED);
+test("in WebKit no page makes markup or script of a text", async () => {
+  const driver = await webkit();
+  await driver.goto(`${origin}/register`);
+  await driver.waitFor(() => document.documentElement.dataset.app === "on");
+  assert.deepEqual(await driver.evaluate(attempts), ALL_BLOCKED);
 });
 
 test("in WebKit a page does not run when one of its modules was tampered with", async (t) => {
@@ -261,4 +254,113 @@ test("in WebKit a page does not run when one of its modules was tampered with", 
     await webkit.waitFor(says, text("start.old-browser"));
     assert.equal(await webkit.evaluate(() => document.documentElement.dataset.app ?? null), null);
   }
+});
+
+// ---- Workers
+
+/** @import { Step, Tab } from "./support/hands.js" */
+
+/** @type {Step[]} */
+const OPENS_ONLINE = [
+  ["type", "Username", "nobody"],
+  ["type", "Password of the online keyring", "correct horse"],
+  ["press", "Open the online keyring"],
+];
+/** @type {Step[]} */
+const MAKES_FILE = [
+  ["press", text("keyring.create.title")],
+  ["type", "New passphrase", "correct horse"],
+  ["type", "The same again", "correct horse"],
+  ["press", text("keyring.create")],
+];
+
+/** What only a worker loads, each with what a person does when the worker starts. @type {[string, Step[]][]} */
+const OF_WORKERS = [
+  ["/workers/online-keyring-worker.js", OPENS_ONLINE],
+  ["/js/lib/keyring/online/opaque.js", OPENS_ONLINE],
+  ["/serenity-kit-opaque-1.1.0/esm/index.js", OPENS_ONLINE],
+  ["/workers/keyring-worker.js", MAKES_FILE],
+  ["/argon2id-1.0.1/dist/simd.wasm", MAKES_FILE],
+];
+
+/** What somebody on the way would add to a file of a worker. */
+const THIEF = `
+addEventListener("message", ({ data }) => fetch("/stolen?" + JSON.stringify(data.argument)));`;
+
+/**
+ * Opens and makes keyrings, with one file of the worker tampered with each time and an empty cache. The worker does not
+ * start, and the page says why. With the files as they were served, it starts.
+ * @param {() => Promise<Tab & { goto: (url: string) => Promise<unknown> }>} newTab
+ */
+async function startsTampered(newTab, tried = OF_WORKERS) {
+  for (const [path, steps] of tried) {
+    proxy.seen.length = 0;
+    proxy.change = (url, body) =>
+      url.endsWith(path) ? Buffer.concat([body, Buffer.from(THIEF)]) : undefined;
+    const tab = await newTab();
+    await tab.goto(`${origin}/account/keyring`);
+    await does(tab, ...steps, ["problem", text("keyring.error.worker-changed")]);
+    assert.ok(
+      proxy.seen.some((line) => line.endsWith(path)),
+      path,
+    );
+    const sent = proxy.seen.filter((line) => /stolen|POST/.test(line));
+    assert.deepEqual(sent, [], `${path}: the password went somewhere`);
+  }
+  proxy.change = () => undefined;
+  const tab = await newTab();
+  await tab.goto(`${origin}/account/keyring`);
+  await does(tab, ...OPENS_ONLINE, ["problem", text("keyring.error.password-wrong")]);
+}
+
+test("in Chromium a worker does not start when one of its files was tampered with", async (t) => {
+  t.after(() => (proxy.change = () => undefined));
+  const browser = await chromium();
+  await startsTampered(async () => (await browser.createBrowserContext()).newPage());
+});
+
+test("in Firefox a worker does not start when one of its files was tampered with", async (t) => {
+  t.after(() => (proxy.change = () => undefined));
+  const browser = await firefox();
+  await startsTampered(async () => (await browser.createBrowserContext()).newPage());
+});
+
+test("in WebKit a worker does not start when one of its files was tampered with", async (t) => {
+  t.after(() => (proxy.change = () => undefined));
+  const newTab = async () => {
+    const webkit = await WebKit.start();
+    t.after(() => webkit.stop());
+    const evaluate = webkit.evaluate.bind(webkit);
+    // The driver may lose the first script after a page, and says so by a timeout.
+    const goto = async (/** @type {string} */ url) => {
+      await webkit.goto(url);
+      await evaluate(() => true).catch(() => webkit.goto(url));
+    };
+    return { evaluate, goto };
+  };
+  await startsTampered(newTab, OF_WORKERS.slice(0, 2));
+});
+
+test("a worker loads nothing but what its page has named with hashes, and gets it from the cache", async (t) => {
+  t.after(() => (proxy.change = () => undefined));
+  proxy.seen.length = 0;
+  const { page } = await newVisitor(await chromium());
+  await page.goto(`${origin}/account/keyring`);
+  await does(page, ...OPENS_ONLINE, ["problem", text("keyring.error.password-wrong")]);
+  await does(page, ...MAKES_FILE, ["sees", text("keyring.unsaved")]);
+  const html = await (await fetch(`${origin}/account/keyring`)).text();
+  const named = new Set(
+    Array.from(html.matchAll(/(?:href|src)="(\/web\/[^"]+)"/g), ([, path]) => path),
+  );
+  const loaded = proxy.seen
+    .filter((line) => line.startsWith("GET /web/"))
+    .map((line) => line.slice("GET ".length));
+  assert.ok(loaded.some((path) => path.endsWith("/esm/index.js")));
+  assert.ok(loaded.some((path) => path.endsWith(".wasm")));
+  assert.deepEqual(
+    loaded.filter((path) => !named.has(path)),
+    [],
+  );
+  const twice = loaded.filter((path, index) => loaded.indexOf(path) !== index);
+  assert.deepEqual(twice, [], "asked for again");
 });

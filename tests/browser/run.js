@@ -10,6 +10,7 @@ const all = readdirSync(here).filter((name) => name.endsWith(".test.js"));
 const slow = [
   "policy.test.js",
   "keyring.test.js",
+  "online-keyring.test.js",
   "journey.test.js",
   "languages.test.js",
   "appearance.test.js",

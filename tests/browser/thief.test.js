@@ -1,28 +1,18 @@
 // What a thief can do with everything that a browser gives away: its token, the JSON in its IndexedDB, and each request
-// that it has sent, the passkey's assertion among them. All of it is worth nothing without the key.
+// that it has sent, the passkey's assertion among them. All of it is worth nothing without the key. The thief is a program
+// of its own, support/dpop.js, which shares nothing with the app: it makes keys, proofs and requests by node's cryptography.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { execFileSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 
-import { arrives, callFromPage, click, register, storedJson, text } from "./support/app.js";
-import { newVisitor, startChromium } from "./support/chromium.js";
+import { callFromPage, register, signInByPasskey, storedJson } from "./support/app.js";
+import { newVisitor } from "./support/chromium.js";
 import { Client, passkeyAssertion } from "./support/dpop.js";
+import { chromium, server } from "./support/house.js";
 import { lastTo, record } from "./support/recorder.js";
-import { startServer } from "./support/server.js";
 
 const WEBAUTHN = "urn:countersign:params:oauth:grant-type:webauthn";
-
-/** @type {import("./support/server.js").Server} */
-let server;
-/** @type {import("puppeteer-core").Browser} */
-let chromium;
-before(async () => {
-  server = await startServer();
-  chromium = await startChromium();
-});
-after(async () => {
-  await chromium?.close();
-  await server?.stop();
-});
 
 /** Somebody who has just signed in with a passkey, and all that a thief could have of it. */
 async function robbed() {
@@ -31,11 +21,7 @@ async function robbed() {
   const second = await (await newVisitor(chromium)).addAuthenticator({ synced: true });
   await second.copyPasskeysFrom(visitor);
   const requests = record(second.page);
-  await second.page.goto(`${server.origin}/sign-in`);
-  await arrives(second.page, "/account").catch(async () => {
-    await click(second.page, text("sign-in.button"));
-    await arrives(second.page, "/account");
-  });
+  await signInByPasskey(second, server.origin);
   assert.equal((await callFromPage(second.page, "GET", "/v1/whoami")).answer.username, username);
   const stored = await storedJson(second.page);
   const login = new URLSearchParams(lastTo(requests, "POST", "/oauth/token").body);
@@ -44,6 +30,7 @@ async function robbed() {
     username,
     token: stored.session.token,
     account: stored.session.account,
+    stored,
     whoami: lastTo(requests, "GET", "/v1/whoami"),
     options: lastTo(requests, "POST", "/v1/passkeys/options"),
     tokenRequest: lastTo(requests, "POST", "/oauth/token"),
@@ -72,6 +59,26 @@ async function theft(
   const mine = await callFromPage(loot.visitor.page, "GET", "/v1/whoami");
   assert.equal(mine.answer?.username, loot.username, "the owner goes on");
 }
+
+const PYTHON_THIEF = fileURLToPath(new URL("support/thief.py", import.meta.url));
+
+test("a thief in Python with all of it gets nothing", () =>
+  theft(async ({ token, stored, whoami, tokenRequest, assertion }) => {
+    const { origin } = server;
+    const input = JSON.stringify({ origin, token, stored, whoami, tokenRequest, assertion });
+    assert.doesNotMatch(input, /"d":/, "no private key is in what can be read");
+    const output = execFileSync("python3", [PYTHON_THIEF], { input, encoding: "utf8" });
+    assert.deepEqual(JSON.parse(output), [
+      ["bearer", 401, "invalid_token"],
+      ["own key", 401, "invalid_token"],
+      ["replay", 401, "invalid_dpop_proof"],
+      ["replay elsewhere", 401, "invalid_dpop_proof"],
+      ["login again", 400, "invalid_grant"],
+      ["other jkt", 400, "invalid_grant"],
+      ["other origin", 400, "invalid_grant"],
+      ["other RP ID", 400, "invalid_grant"],
+    ]);
+  }));
 
 test("a thief with the token cannot use it as a bearer token", () =>
   theft(async ({ token }) => {
@@ -117,7 +124,7 @@ test("a thief with a recorded login cannot repeat it, nor use its assertion with
 async function signedButWrong({ visitor, thief }, change) {
   const [passkey] = await visitor.passkeys();
   assert.ok(passkey);
-  const purpose = { purpose: "sign-in" };
+  const purpose = { purpose: "sign-in", dpop_jkt: thief.key.thumbprint };
   const { body } = await thief.send("POST", "/v1/passkeys/options", { json: purpose });
   const honest = { challenge: body.challenge, origin: server.origin, rpId: "localhost" };
   const answer = (/** @type {object} */ what) =>
@@ -150,7 +157,7 @@ test("an assertion made for one key and presented with another is refused, and t
     const [passkey] = await visitor.passkeys();
     assert.ok(passkey);
     const first = new Client(server.origin);
-    const purpose = { purpose: "sign-in" };
+    const purpose = { purpose: "sign-in", dpop_jkt: first.key.thumbprint };
     const { body } = await first.send("POST", "/v1/passkeys/options", { json: purpose });
     const what = { challenge: body.challenge, origin: server.origin, rpId: "localhost" };
     const assertion = encoded(passkeyAssertion(passkey, what));

@@ -31,7 +31,9 @@ test("every vendored file is npm's, of the version that its folder names, with i
   assert.ok(folders.length > 0);
   for (const folder of folders) {
     const [, name, version] = /^(.+)-(\d+\.\d+\.\d+)$/.exec(folder) ?? [];
-    const wanted = Object.keys(devDependencies).find((key) => key.split("/").pop() === name);
+    // `@scope/name` is the folder `scope-name`.
+    const folderOf = (/** @type {string} */ key) => key.replace("@", "").replace("/", "-");
+    const wanted = Object.keys(devDependencies).find((key) => folderOf(key) === name);
     assert.ok(wanted, `package.json has no ${name}`);
     assert.equal(devDependencies[wanted], version, folder);
     assert.match(packages[`node_modules/${wanted}`].integrity, /^sha512-/);
@@ -56,14 +58,28 @@ test("no module of ours has a sink for markup, or stores anything outside of Ind
   for (const file of files) assert.doesNotMatch(readFileSync(file, "utf8"), FORBIDDEN, file);
 });
 
+/** Where a module could take the time of this computer. `new Date(seconds * 1000)` is a time that somebody gave. */
+const TIME = /\bDate\.now\b|\bDate\(\s*\)|\bDate\b(?![.(])|\btimeOrigin\b/;
+
+test("no module but one asks this computer for the time", () => {
+  const folders = ["js", "workers"].map((name) => here(`../../web/${name}`));
+  const files = folders.flatMap(filesBelow);
+  const asking = files.filter((file) => TIME.test(readFileSync(file, "utf8")));
+  assert.deepEqual(asking, [here("../../web/js/lib/store.js")]);
+});
+
 test("every language has the same texts with the same values", async () => {
-  const folder = here("../../web/lang");
-  const [english, ...others] = ["en.js", ...readdirSync(folder).filter((name) => name !== "en.js")];
-  const read = async (/** @type {string} */ name) => (await import(join(folder, name))).default;
+  // Whole languages, and the parts of them that only some pages need.
+  const root = here("../../web/lang");
+  const files = readdirSync(root, { recursive: true }).map(String);
+  const english = files.filter((name) => /^en[./]/.test(name) && name.endsWith(".js"));
+  const tags = files.filter((name) => /^[\w-]+\.js$/.test(name)).map((name) => name.slice(0, -3));
+  const read = async (/** @type {string} */ name) => (await import(join(root, name))).default;
   const values = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
-  const expected = await read(/** @type {string} */ (english));
-  for (const name of others) {
-    const texts = await read(name);
+  assert.ok(english.length > 1 && tags.length > 1);
+  for (const [tag, file] of tags.flatMap((tag) => english.map((file) => [tag, file]))) {
+    const name = String(file).replace(/^en/, String(tag));
+    const [expected, texts] = [await read(String(file)), await read(name)];
     assert.deepEqual(Object.keys(texts).sort(), Object.keys(expected).sort(), name);
     for (const key of Object.keys(expected)) {
       assert.deepEqual(values(texts[key]), values(expected[key]), `${name}: ${key}`);

@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from support.api import ITEMS, ApiClient, free_origin
-from support.proxies import CaddyApi, NginxApi, PlainNginxApi, ShortCaddyApi, authority
+from support.proxies import CaddyApi, NginxApi, PlainCaddyApi, PlainNginxApi, ShortCaddyApi, authority
 from support.server import PATIENCE, Server
 from support.signjwt import SignJwtClient
 
 PROXIES = {"nginx": NginxApi, "caddy": CaddyApi}
 
-ORDINARY = {"nginx": PlainNginxApi, "caddy": ShortCaddyApi}
+ORDINARY = {"nginx": PlainNginxApi, "caddy": ShortCaddyApi, "caddy without the mark": PlainCaddyApi}
 """The same as most people write it."""
 
 SPELLINGS = ["{}-{}", "{}_{}"]
@@ -93,6 +93,17 @@ def test_the_api_learns_who_calls(client):
     assert fields["remote-account"] == client.account.account_id
     assert fields["remote-key"] == client.key.thumbprint
     assert fields["remote-proof"] == "dpop"
+    assert fields["remote-amr"] == "pop"
+    # What is empty reaches the API as an empty header, or as none.
+    assert not fields.get("remote-acr")
+
+
+def test_a_client_cannot_say_by_which_login_it_calls(client):
+    forged = [("Remote-Acr", "phr"), ("Remote-Amr", "pop user hwk"), ("Remote_Acr", "phr")]
+    fields = dict(seen(client.send("GET", ITEMS, [*client.headers(client.proof()), *forged])))
+    assert not fields.get("remote-acr")
+    assert "remote_acr" not in fields
+    assert fields["remote-amr"] == "pop"
 
 
 def test_the_api_gets_no_credentials(client):
@@ -181,7 +192,7 @@ def test_a_path_with_more_than_one_meaning_reaches_nothing(api, client, path):
     assert status_of(api, path, client.headers(client.proof(path=path))) == 400
 
 
-@pytest.mark.parametrize("named", ["Remote-User", "close, remote-user", "Remote-User, Remote-Account, Remote-Key, Remote-Scopes, Remote-Proof"])
+@pytest.mark.parametrize("named", ["Remote-User", "close, remote-user", "Remote-User, Remote-Account, Remote-Key, Remote-Scopes, Remote-Proof, Remote-Acr, Remote-Amr"])
 def test_a_client_cannot_name_the_identity_as_a_header_of_its_connection(client, named):
     """A proxy must remove the headers that `Connection` names (RFC 9110 §7.6.1), and those are the client's own."""
     response = client.send("GET", ITEMS, [*client.headers(client.proof()), ("Connection", named), ("Remote-User", "root")])
@@ -233,6 +244,15 @@ def test_the_ordinary_way_lets_proven_requests_pass_whatever_their_query(ordinar
     for query in ("", "?limit=2", "?a=%2F&b", "?"):
         path = ITEMS + query
         response = client.send("GET", path, client.headers(client.proof()))
+        assert dict(seen(response))["remote-user"] == client.account.username
+
+
+@pytest.mark.parametrize("query", ["scope=admin", "acr=phr", "max_age=0", "scope=a&scope=b", "Scopes=x"])
+def test_parameters_of_an_api_may_be_called_like_ours(tmp_path, query):
+    """In the example, whose address ends with a question mark: without it they would be the proxy's."""
+    with running(ShortCaddyApi, tmp_path) as api:
+        client = ApiClient(api).log_in()
+        response = client.send("GET", f"{ITEMS}?{query}", client.headers(client.proof()))
         assert dict(seen(response))["remote-user"] == client.account.username
 
 

@@ -34,6 +34,10 @@ NEEDS_MORE = {
     # An authenticator, or a page's key: the tests in browsers have those. Origins besides the server's own, which are rare.
     *(f"POST /v1/passkeys{path}" for path in ("", "/options", "/options/add", "/options/step-up")),
     "GET /.well-known/webauthn",
+    # A client that speaks OPAQUE: tests of the online keyring have that.
+    *(f"{method} /v1/keyring" for method in ("DELETE", "GET", "PUT")),
+    *(f"POST /v1/keyring/{path}" for path in ("open", "open/finish", "open/prf", "slots", "revisions/{revision}/restore")),
+    *("PUT /v1/keyring/content", "GET /v1/keyring/revisions"),
     # A trusted proxy, asking about a request with a proof for another origin: tests of /forward-auth have that.
     *(f"{method} /forward-auth" for method in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")),
 }

@@ -261,9 +261,11 @@ def test_a_directory_that_others_can_change_is_refused_with_a_clear_sentence(cli
     state.mkdir(mode=0o700)
     state.chmod(0o777)
     with pytest.raises(OSError, match="can be changed by other users"):
-        guard_of(client, shared_state=state).start()
+        guard_of(client, shared_state=state)
+    with pytest.raises(OSError, match="/tmp .*: name another directory for the shared state"):
+        guard_of(client, shared_state="/tmp")
 
 
 def test_a_place_that_is_not_there_is_refused_with_a_clear_sentence(client, state):
     with pytest.raises(OSError, match="where the processes of this machine share used proofs, cannot be used"):
-        guard_of(client, shared_state=state / "deeper").start()
+        guard_of(client, shared_state=state / "deeper")

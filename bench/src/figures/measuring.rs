@@ -1,7 +1,7 @@
 //! The measurements that several figures share.
 
 use crate::{
-    load::{Generator, Pace},
+    load::{Generator, Pace, Response},
     process::Server,
 };
 
@@ -20,9 +20,20 @@ pub(super) fn cpu_per_request(
     requests: &[Vec<u8>],
     expected: u16,
 ) -> anyhow::Result<f64> {
+    cpu_while_answering(server, requests, expected, &mut |_, _| {})
+}
+
+/// The same, for requests of which the answers are wanted: each goes to `answered` with the index of
+/// its request.
+pub(super) fn cpu_while_answering(
+    server: &Server,
+    requests: &[Vec<u8>],
+    expected: u16,
+    answered: &mut dyn FnMut(usize, &Response<'_>),
+) -> anyhow::Result<f64> {
     let mut generator = connect(server)?;
     let before = server.cpu_time()?;
-    generator.run(requests, Pace::AsFastAsAnswered, expected, &mut |_, _| {})?;
+    generator.run(requests, Pace::AsFastAsAnswered, expected, answered)?;
     let used = server.cpu_time()?.saturating_sub(before);
     Ok(used.as_secs_f64() * 1e6 / as_f64(requests.len()))
 }

@@ -117,8 +117,9 @@ fn explained(error: &ClientError) -> String {
     match error {
         ClientError::Refused(refusal) if refusal.code.as_deref() == Some("invalid_target") => {
             format!(
-                "{error}. The server must know the API: countersign serve --resource URL. If the API \
-                 goes by another name than its origin, say which: Client(…, resource=…)"
+                "{error}. The server must know the API: countersign serve --resource URL, with the \
+                 same text: a slash at the end counts. If the API goes by another name than its origin, \
+                 say which: Client(…, resource=…)"
             )
         }
         _ => error.to_string(),

@@ -71,6 +71,7 @@ impl Guard {
     #[new]
     fn new(settings: Settings) -> PyResult<Self> {
         settings.resource_server()?;
+        settings.check_shared_state()?;
         Ok(Self { settings, started: Mutex::new(None) })
     }
 

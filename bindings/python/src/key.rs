@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_client::read_private_key;
+use countersign_client::{KeyFileError, read_private_key};
 use countersign_remote::protocol::{
     keys::{KeyError, KeyPolicy, NewKey, PrivateKey},
     strict::{json, pem},
@@ -39,8 +39,8 @@ impl Key {
         Self::of(py.detach(|| PrivateKey::generate(kind)))
     }
 
-    /// The key in a PEM text: PKCS#8, SEC 1 or PKCS#1, not encrypted; or in the format of OpenSSH,
-    /// which the passphrase opens where it is encrypted.
+    /// The key in a PEM text: PKCS#8, SEC 1, PKCS#1 or the format of OpenSSH. The passphrase opens an
+    /// encrypted PKCS#8 or OpenSSH key.
     #[staticmethod]
     #[pyo3(signature = (pem, passphrase = None))]
     fn from_pem(pem: &str, passphrase: Option<&str>) -> PyResult<Self> {
@@ -55,7 +55,8 @@ impl Key {
             Err(_) => jwk.py().import("json")?.call_method1("dumps", (jwk,))?.extract()?,
         };
         let members = json::parse_object(text.as_bytes()).map_err(KeyError::from);
-        Self::of(members.and_then(|jwk| PrivateKey::from_jwk(&jwk, &KeyPolicy::default())))
+        let key = members.and_then(|jwk| PrivateKey::from_jwk(&jwk, &KeyPolicy::default()));
+        Self::of(key.map_err(KeyFileError))
     }
 
     /// The private key as PKCS#8 in PEM, unencrypted: a secret.
@@ -97,7 +98,7 @@ impl Key {
 }
 
 impl Key {
-    fn of(key: Result<PrivateKey, KeyError>) -> PyResult<Self> {
+    fn of(key: Result<PrivateKey, impl std::error::Error>) -> PyResult<Self> {
         let key = key.map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(Self(Arc::new(key)))
     }

@@ -8,7 +8,11 @@ use countersign_remote::{
     guard::{Reuse, SelfSignedPolicy},
     protocol::proofs::body_hash::BodyHashes,
 };
-use pyo3::{exceptions::PyValueError, prelude::*, pybacked::PyBackedBytes};
+use pyo3::{
+    exceptions::{PyOSError, PyValueError},
+    prelude::*,
+    pybacked::PyBackedBytes,
+};
 
 use crate::{key::Key, requirements::login, seconds::seconds};
 
@@ -103,6 +107,16 @@ impl Settings {
             server = server.introspect_with(subject, key.get().copy()?);
         }
         Ok(server)
+    }
+
+    /// Refuses a directory for the shared state that is of no use. The guard itself starts with the first
+    /// request, and a server that answers that with a failure would look as if it worked.
+    ///
+    /// # Errors
+    /// `OSError`, which names the directory.
+    pub(crate) fn check_shared_state(&self) -> PyResult<()> {
+        let checked = self.shared_state.state().check();
+        checked.map_err(|error| PyOSError::new_err(error.to_string()))
     }
 
     fn transport(&self) -> PyResult<TransportOptions> {

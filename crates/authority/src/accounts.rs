@@ -8,6 +8,7 @@ pub mod own_records;
 pub mod recovery;
 pub mod registration;
 pub mod registration_error;
+pub mod signed_request;
 pub mod step_up;
 pub mod step_up_error;
 

@@ -13,6 +13,7 @@ use crate::{
     keys::{SigningKeyError, vault::Vault},
     login::Login,
     model::policy::Policy,
+    online_keyring::OnlineKeyring,
     passkeys::{OpenPasskeysError, Passkeys},
     ports::{Ports, StoreError},
     tokens::Tokens,
@@ -28,6 +29,8 @@ pub struct Authority {
     pub login: Arc<Login>,
     /// What browsers need to make and use passkeys.
     pub passkeys: Arc<Passkeys>,
+    /// The sealed keyrings of accounts.
+    pub online_keyring: Arc<OnlineKeyring>,
     /// Tokens that were issued.
     pub tokens: Arc<Tokens>,
     /// Whether the server can do its work.
@@ -50,8 +53,9 @@ impl Authority {
         let accounts = Arc::new(Accounts::new(shared()));
         let login = Arc::new(Login::new(shared()));
         let dialects = Dialects::new(&core, &accounts, &tokens, sessions);
+        let online_keyring = Arc::new(OnlineKeyring::new(Arc::clone(&core), Arc::clone(&passkeys)));
         let health = Health::new(Arc::clone(&core));
-        Ok(Self { core, accounts, login, passkeys, tokens, health, dialects })
+        Ok(Self { core, accounts, login, passkeys, online_keyring, tokens, health, dialects })
     }
 }
 

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod login;
 mod maintenance;
 pub mod model;
+pub mod online_keyring;
 pub mod passkeys;
 pub mod ports;
 pub mod tokens;

@@ -13,7 +13,7 @@ use countersign_protocol::{
     UnixTime,
     clock_watch::{ClockWatch, Jump},
 };
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use crate::{
     authority::Authority,
@@ -64,32 +64,51 @@ impl Maintenance {
         }
     }
 
-    /// Works until it is dropped. Failures are logged and tried again at the next turn.
+    /// Works until it is dropped. Failures are logged and tried again at the next turn. What others
+    /// changed waits for nothing else: to make a key, or to remove many entries, can take seconds.
     pub async fn run(self) {
         let dialects = self.authority.dialects.run();
-        tokio::join!(self.keep_house(), self.keep_trail(), dialects);
+        tokio::join!(
+            self.keep_up(),
+            self.keep_time(),
+            self.keep_tidy(),
+            self.keep_house(),
+            self.keep_trail(),
+            dialects
+        );
+    }
+
+    async fn keep_up(&self) {
+        let mut watch = every(WATCH_EVERY);
+        loop {
+            watch.tick().await;
+            self.authority.health.note_condition();
+            report("watch", self.take_over_changes().await);
+        }
+    }
+
+    async fn keep_time(&self) {
+        let mut watch = every(WATCH_EVERY);
+        loop {
+            watch.tick().await;
+            report("clock", self.watch_clock().await);
+        }
+    }
+
+    async fn keep_tidy(&self) {
+        let mut turn = every(TIDY_EVERY);
+        loop {
+            turn.tick().await;
+            report("tidying", self.tidy().await);
+        }
     }
 
     async fn keep_house(&self) {
-        let mut watch = interval(WATCH_EVERY);
-        let mut maintain = interval(MAINTAIN_EVERY);
-        let mut tidy = interval(TIDY_EVERY);
-        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turn = every(MAINTAIN_EVERY);
         loop {
-            tokio::select! {
-                _ = watch.tick() => {
-                    self.authority.health.note_condition();
-                    report("clock", self.watch_clock().await);
-                    report("watch", self.take_over_changes().await);
-                }
-                _ = tidy.tick() => report("tidying", self.tidy().await),
-                _ = maintain.tick() => {
-                    self.write_key_uses().await;
-                    report("maintenance", self.maintain().await);
-                }
-            }
+            turn.tick().await;
+            self.write_key_uses().await;
+            report("maintenance", self.maintain().await);
         }
     }
 
@@ -175,12 +194,14 @@ impl Maintenance {
         if !self.behind.load(Ordering::Relaxed) {
             return Ok(());
         }
-        credentials.forget_all();
-        let ended = core.forgets_up_to();
-        let revoked = ports.store.revoked_tokens(ended, READ).await;
-        let reloaded = signing_keys.reload().await;
+        // Before the accounts: one that is enabled again is read as active, and its tokens of before have
+        // ended.
+        let revoked = ports.store.revoked_tokens(core.forgets_up_to(), READ).await;
         let revoked = revoked.map(|revoked| tokens.revoked.add(revoked));
+        credentials.forget_all();
         tokens.feed.forget();
+        // Last, for it waits while a key is made.
+        let reloaded = signing_keys.reload().await;
         revoked?;
         reloaded?;
         self.behind.store(false, Ordering::Relaxed);
@@ -279,6 +300,13 @@ impl Maintenance {
 
 fn count_of(events: &[AuditEvent]) -> u64 {
     events.iter().map(AuditEvent::times).sum()
+}
+
+/// A turn at once, and then one after each `period`.
+fn every(period: Duration) -> Interval {
+    let mut turns = interval(period);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    turns
 }
 
 fn report(task: &'static str, result: Result<(), SigningKeyError>) {

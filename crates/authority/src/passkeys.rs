@@ -1,8 +1,9 @@
 //! Passkeys: what browsers need to make and use them, and whether their answers are good.
 //!
-//! A browser proves itself by a key of its own, and gets a challenge that is bound to that key. The
-//! passkey signs the challenge. Nothing is stored in between: the challenge itself says what it was
-//! made for, and counts as used with the change that it allows.
+//! A browser has a key of its own, and gets a challenge that is bound to that key. The passkey signs the
+//! challenge, and the browser presents the answer with a proof by its key. Nothing is stored in
+//! between: the challenge itself says what it was made for, and counts as used with the change that it
+//! allows.
 
 pub mod answer;
 pub mod options;
@@ -33,7 +34,7 @@ impl Passkeys {
     pub(crate) async fn open(core: Arc<Core>) -> Result<Self, OpenPasskeysError> {
         if let Some(policy) = &core.policy.passkeys
             && let Some((recorded, count)) =
-                core.ports.store.passkeys_of_others(&policy.rp_id).await?
+                core.ports.store.passkeys_of_others(Some(&policy.rp_id)).await?
         {
             let configured = policy.rp_id.to_string();
             return Err(OpenPasskeysError::OtherRpId { recorded, count, configured });
@@ -99,7 +100,7 @@ pub enum OpenPasskeysError {
 /// The server takes no passkeys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "passkeys are off at this server (passkeys.enabled): browsers make them for domains only, so the \
-     issuer must not be an IP address"
+    "there are no passkeys at this server: they are switched off (passkeys.enabled), or browsers make \
+     none for its issuer, which is an IP address, or plain http on another host than localhost"
 )]
 pub struct PasskeysOff;

@@ -10,6 +10,7 @@ mod browsers;
 mod credentials;
 mod error;
 mod invitations;
+mod keyrings;
 mod passkeys;
 mod passwords;
 mod rate_limits;
@@ -34,8 +35,12 @@ pub use self::credentials::{
     AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RenameCredentialError, Renewal,
     RevokeCredentialError,
 };
-pub use self::error::StoreError;
+pub use self::error::{RoomKept, StoreError};
 pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, RecoverError};
+pub use self::keyrings::{
+    ChangeKeyringError, DeleteKeyringError, KeyringHolder, KeyringStore, KnowledgeSlot, NewContent,
+    NewKeyring, NewSlot, OpenKeyringError, OpenedBy, Replaces, Restoration, StoreKeyringError,
+};
 pub use self::passkeys::{AddPasskeyError, KnownPasskey, NewPasskey, OwnPasskey, PasskeyStore};
 pub use self::passwords::{
     CreatePasswordAccountError, NewPasswordAccount, PasswordLogin, PasswordStore,
@@ -54,7 +59,7 @@ pub use self::session_nonces::{
 pub use self::signing_keys::SigningKeyStore;
 pub use self::step_up::{SpentStepUp, UsePasskeyError};
 pub use self::upkeep::{StoreCondition, StoreUpkeep};
-pub use self::vault::{VaultRecord, VaultStore};
+pub use self::vault::{SealedSecrets, VaultRecord, VaultStore};
 pub use crate::model::limits::{LimitKey, RateLimit, RateLimited, Retention};
 
 /// Everything that the authority needs, wired together by the binary.
@@ -75,6 +80,7 @@ pub trait Store:
     + BrowserStore
     + CredentialStore
     + InvitationStore
+    + KeyringStore
     + PasskeyStore
     + PasswordStore
     + ReplayLog
@@ -92,6 +98,7 @@ impl<S> Store for S where
         + BrowserStore
         + CredentialStore
         + InvitationStore
+        + KeyringStore
         + PasskeyStore
         + PasswordStore
         + ReplayLog
@@ -108,6 +115,8 @@ impl<S> Store for S where
 #[derive(Clone)]
 #[expect(missing_docs, reason = "each field is the port that its type documents")]
 pub struct State {
+    /// Counts tries at online keyrings. It never forgets one within its hour.
+    pub keyring_tries: Arc<dyn RateLimiter>,
     pub rate_limiter: Arc<dyn RateLimiter>,
     pub recent_numbers: Arc<dyn RecentNumbers>,
     pub replay_log: Arc<dyn ReplayLog>,

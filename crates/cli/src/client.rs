@@ -13,6 +13,7 @@ mod keyring_file;
 mod keys;
 mod login;
 mod login_object;
+mod online_secret;
 mod passphrase;
 mod password;
 mod recover;
@@ -54,7 +55,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Whoami(options) => login::whoami(&options).await?,
         Command::Call(options) => return call::run(&options).await,
         Command::Keys(options) => keys::run(&options).await?,
-        Command::Keyring(options) => keyring::run(&options)?,
+        Command::Keyring(options) => keyring::run(&options).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -106,15 +106,18 @@ fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
     let used_proofs = limits.replay_log();
     let capacity = Capacity {
         limited: limits.rate_limit_clients,
+        keyring_tries: limits.keyring_try_places,
         used_proofs,
         used_proofs_share: limits.share_of(used_proofs),
         sessions: limits.sessions,
         sessions_share: limits.share(limits.sessions),
     };
+    let clock = SystemClock::new();
+    let state = countersign_memory::state(&capacity, clock.monotonic());
     Ports {
-        clock: Arc::new(SystemClock::new()),
+        clock: Arc::new(clock),
         random: Arc::new(SystemRandom),
-        state: countersign_memory::state(&capacity),
+        state,
         store: Arc::clone(store) as _,
     }
 }

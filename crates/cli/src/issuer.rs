@@ -15,6 +15,8 @@ pub(crate) struct Issuer {
     pub(crate) origin: TargetUri,
     /// The issuer of the last start, if it was written down.
     kept: Option<String>,
+    /// Whether the database was made just now.
+    is_new: bool,
 }
 
 /// Decides by which name the server goes. `derived` is what the settings say, and `is_new` whether the
@@ -26,18 +28,24 @@ pub(crate) async fn settle(
     is_new: bool,
 ) -> anyhow::Result<Issuer> {
     if is_new {
-        return Ok(Issuer { origin: derived, kept: None });
+        return Ok(Issuer { origin: derived, kept: None, is_new });
     }
     let kept = store.issuer().await?;
-    Ok(Issuer { origin: choose(settings, derived, kept.as_deref())?, kept })
+    Ok(Issuer { origin: choose(settings, derived, kept.as_deref())?, kept, is_new })
 }
 
 impl Issuer {
     /// Keeps it for the next start, and says so if it is another one than before.
     pub(crate) async fn keep(self, settings: &Settings, store: &SqliteStore) -> anyhow::Result<()> {
-        let Self { origin, kept } = self;
+        let Self { origin, kept, is_new } = self;
         if kept.as_deref() == Some(origin.origin()) {
             return Ok(());
+        }
+        if !is_new
+            && kept.is_none()
+            && let Some(hint) = without_passkeys(settings, &origin)
+        {
+            tracing::info!("{hint}");
         }
         // A port that the system chose is another one at each start.
         if let Some(kept) = kept.filter(|_| settings.listen.port() != 0) {
@@ -51,10 +59,39 @@ impl Issuer {
     }
 }
 
-/// The issuer of a server whose database is there already, for a command that only reads.
-pub(crate) async fn known(settings: &Settings, store: &SqliteStore) -> anyhow::Result<TargetUri> {
-    let derived = settings.origin(settings.listen)?;
-    choose(settings, derived, store.issuer().await?.as_deref())
+/// The issuer of a server whose database is there already, for a command that only reads. The last start
+/// may have had other options than this command, so it decides. Before the first start the settings say
+/// it, unless the system is to choose the port.
+pub(crate) async fn known(
+    settings: &Settings,
+    store: &SqliteStore,
+) -> anyhow::Result<Option<TargetUri>> {
+    if let Some(kept) = store.issuer().await? {
+        return Ok(Some(TargetUri::parse(&kept)?));
+    }
+    if settings.issuer.is_none() && settings.listen.port() == 0 {
+        return Ok(None);
+    }
+    choose(settings, settings.origin(settings.listen)?, None).map(Some)
+}
+
+/// The issuer with `localhost` in place of the loopback address, which browsers make no passkeys for.
+pub(crate) fn by_name(issuer: &TargetUri) -> Option<String> {
+    let name = issuer.origin().replacen("://127.0.0.1", "://localhost", 1);
+    (name != issuer.origin()).then_some(name)
+}
+
+/// What to do for passkeys at a server that goes on by its loopback address, where nothing but the default
+/// says so.
+fn without_passkeys(settings: &Settings, issuer: &TargetUri) -> Option<String> {
+    let is_default = settings.issuer.is_none() && matches!(settings.listen, Listen::Localhost(_));
+    by_name(issuer).filter(|_| is_default).map(|name| {
+        format!(
+            "the issuer stays {}, as it was before, and browsers make no passkeys for an IP address: for \
+             passkeys set issuer = {name:?}; clients must be told the new name and log in again",
+            issuer.origin()
+        )
+    })
 }
 
 /// `derived`, or the loopback address by which the server went before. `kept` is the issuer of the last
@@ -79,6 +116,10 @@ mod tests {
 
     use super::*;
 
+    fn settings_of(text: &str) -> Settings {
+        toml::from_str(text).unwrap()
+    }
+
     fn chosen(settings: &str, kept: Option<&str>) -> String {
         let settings: Settings = toml::from_str(settings).unwrap();
         let derived = settings.origin(settings.listen).unwrap();
@@ -94,6 +135,21 @@ mod tests {
         assert_eq!(chosen("", Some("http://127.0.0.1:9")), name, "another port");
     }
 
+    #[test]
+    fn whoever_goes_on_by_an_address_is_told_how_to_have_passkeys() {
+        let hint = |settings: &str, issuer: &str| {
+            let settings: Settings = toml::from_str(settings).unwrap();
+            without_passkeys(&settings, &TargetUri::parse(issuer).unwrap())
+        };
+        let address = "http://127.0.0.1:8080";
+        let said = hint("", address).unwrap();
+        assert!(said.contains("issuer = \"http://localhost:8080\""), "{said}");
+        assert!(said.contains(address), "{said}");
+        assert_eq!(hint("", "http://localhost:8080"), None);
+        assert_eq!(hint("issuer = \"http://127.0.0.1:8080\"", address), None, "their own choice");
+        assert_eq!(hint("listen = \"127.0.0.1:8080\"", address), None, "their own choice");
+    }
+
     #[tokio::test]
     async fn the_issuer_of_a_start_is_kept_for_the_next() {
         let dir = tempfile::tempdir().unwrap();
@@ -104,7 +160,10 @@ mod tests {
             let issuer = settle(&settings, &store, derived, is_new).await.unwrap();
             let origin = issuer.origin.clone();
             issuer.keep(&settings, &store).await.unwrap();
-            assert_eq!(known(&settings, &store).await.unwrap(), origin);
+            assert_eq!(known(&settings, &store).await.unwrap().unwrap(), origin);
+            let options = settings_of("listen = \"127.0.0.1:9\"");
+            let of_start = known(&options, &store).await.unwrap();
+            assert_eq!(of_start.unwrap(), origin, "other settings than the start's");
             origin.origin().to_owned()
         };
         assert_eq!(start("", false).await, "http://127.0.0.1:8080", "from before");

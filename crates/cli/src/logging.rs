@@ -21,7 +21,7 @@ use crate::{
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<Lines> {
     let filter = filter(&settings.level)?;
     let colours = io::stderr().is_terminal();
-    let lines = Lines::to(io::stderr(), colours).context("logging does not start")?;
+    let lines = Lines::to(io::stderr()).context("logging does not start")?;
     let writer = lines.clone();
     let builder = fmt::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     let started = match settings.format {

@@ -11,6 +11,7 @@ mod hardening;
 mod healthcheck;
 mod issuer;
 mod logging;
+mod lost_passkeys;
 mod master_key;
 mod notify;
 mod output;

@@ -137,8 +137,8 @@ pub(crate) fn refuse_weak(key: &MasterKey, place: &str) -> anyhow::Result<()> {
 fn weak(place: &str) -> anyhow::Error {
     anyhow!(
         "the master key in {place} can be guessed by whoever gets the database: take 32 random bytes \
-         (`openssl rand -base64 32`), or a passphrase of 20 characters and more. With none at all the \
-         first start makes one, in master.key"
+         (`openssl rand -base64 32`), or a passphrase of 20 characters and more, 8 of them different at \
+         least. With none at all the first start makes one, in master.key"
     )
 }
 
@@ -217,8 +217,13 @@ pub(crate) fn adopt_next(data_dir: &Path) -> anyhow::Result<()> {
     fs::rename(&next, &path).and_then(|()| secret_file::sync(data_dir)).with_context(describe)
 }
 
-/// Reads a key file; `None` when there is none.
+/// Reads a key file of a data directory; `None` when there is none.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Option<MasterKey>> {
+    read_or(path, &format!("set {} instead", VARIABLES[0]))
+}
+
+/// Reads a key file; `None` when there is none. `otherwise` says how else the key can be given.
+pub(crate) fn read_or(path: &Path, otherwise: &str) -> anyhow::Result<Option<MasterKey>> {
     let describe = || format!("cannot read {}", path.display());
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -226,8 +231,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Option<MasterKey>> {
         Err(error) => return Err(error).with_context(describe),
     };
     let metadata = file.metadata().with_context(describe)?;
-    let otherwise = format!("set {} instead", VARIABLES[0]);
-    secret_file::check(path, &metadata, Keeper::Service, &otherwise)?;
+    secret_file::check(path, &metadata, Keeper::Service, otherwise)?;
     // Allocated at its final size: a buffer that grows leaves copies behind.
     let length = usize::try_from(metadata.len()).unwrap_or_default();
     let mut text = Zeroizing::new(String::with_capacity(length.saturating_add(1)));

@@ -22,6 +22,23 @@ pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
     bytes(format!("{}\n", text.as_ref()).as_bytes())
 }
 
+/// Writes JSON as a line of the result. Its texts may be by others, so what could control a terminal or mislead a
+/// reader is escaped, which means the same to programs.
+pub(crate) fn json(text: &str) -> io::Result<()> {
+    line(text.chars().map(escaped).collect::<String>())
+}
+
+fn escaped(c: char) -> String {
+    // JSON has no line break within a text.
+    if c != '\n' && misleads(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
+}
+
+/// Whether a character could control a terminal or mislead a reader. All of them are below U+10000.
+pub(crate) fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+}
+
 /// Writes a line of the result that exists nowhere else, such as a code. A reader that has left is
 /// an error here.
 pub(crate) fn only_copy(text: &str) -> io::Result<()> {
@@ -90,4 +107,19 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
         remark(text);
     }
     if error.is::<Done>() { ExitCode::from(DONE_BUT) } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_in_json_steer_no_terminal_and_stay_the_same_texts() {
+        let hostile = "a\u{9b}31m\u{202e}\u{1b}b\u{7f}é";
+        let text = serde_json::to_string_pretty(&serde_json::json!({ "name": hostile })).unwrap();
+        let written: String = text.chars().map(escaped).collect();
+        assert!(written.chars().all(|c| c == '\n' || !misleads(c)), "{written}");
+        let read: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(read["name"], hostile);
+    }
 }

@@ -153,13 +153,18 @@ pub(crate) async fn serve(
     started: impl FnOnce(Started),
 ) -> anyhow::Result<()> {
     settings.check_transport()?;
+    for doubt in settings.doubtful_resources() {
+        output::remark(format!("WARNING: {doubt}"));
+    }
     let transport = settings.transport()?;
     let files = settings.tls_files();
     if let Some(files) = &files {
         warn_of_readers(&files.key);
     }
     let tls = files.map(ServerTls::load).transpose()?.map(Arc::new);
-    let (listeners, bound) = listeners::bind(settings.listen).await?;
+    let (listeners, bound) = listeners::bind(settings.listen)
+        .await
+        .map_err(|error| startup::running_already(settings).unwrap_or(error))?;
     let origin = settings.origin(bound)?;
     let limits = settings.connections(&origin)?;
     let opened = on_a_thread_of_its_own(|| startup::start(settings, allowed, bound))?;
@@ -191,10 +196,9 @@ pub(crate) async fn serve(
 /// A key that others can read is no reason to be away: it often comes so from what renews or mounts it.
 fn warn_of_readers(key: &Path) {
     const ELSEWHERE: &str = "keep it on another file system";
-    let readable = fs::metadata(key)
-        .map_err(anyhow::Error::from)
-        .and_then(|file| secret_file::check(key, &file, Keeper::Service, ELSEWHERE));
-    if let Err(error) = readable {
+    // A file that is not there is no warning, because loading it says so.
+    let Ok(file) = fs::metadata(key) else { return };
+    if let Err(error) = secret_file::check(key, &file, Keeper::Service, ELSEWHERE) {
         output::remark(format!("WARNING: {error}"));
     }
 }

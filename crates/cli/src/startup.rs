@@ -13,7 +13,7 @@ use countersign_system::SystemRandom;
 use crate::{
     config::{Listen, Settings},
     data_dir::{DataDir, Purpose, check_installation, open_accepting},
-    first_start, issuer,
+    first_start, issuer, lost_passkeys,
     master_key::{self, Source},
     ownership,
 };
@@ -66,11 +66,19 @@ pub(crate) async fn start(
     let is_new = purpose == Purpose::FirstStart;
     let issuer = issuer::settle(settings, &store, derived, is_new).await?;
     let policy = settings.policy(issuer.origin.clone())?;
+    lost_passkeys::check(settings, &policy, &*store).await?;
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);
     // Only now: a start that is refused changes nothing.
     issuer.keep(settings, &store).await?;
     lock.remember(Memory::Installation(store.installation()))?;
     Ok(Opened { authority, store, master_key: found.source, is_new, lock })
+}
+
+/// The error of a start while another server runs on the same data directory, which then has the port too;
+/// none if no such server runs.
+pub(crate) fn running_already(settings: &Settings) -> Option<anyhow::Error> {
+    let is_held = ServerLock::is_held(&settings.data_dir).is_ok_and(|held| held);
+    is_held.then(|| ServerLock::acquire(&settings.data_dir).err())?.map(Into::into)
 }
 
 /// Takes the data directory for this server, and makes it if it is not there.

@@ -171,6 +171,21 @@ fn a_person_is_asked_for_the_passphrase_at_the_terminal() {
 }
 
 #[test]
+fn a_hint_can_be_pasted_and_no_entry_is_for_an_impossible_account() {
+    let user = User::of("https://auth.example");
+    user.openssl("genpkey -algorithm ED25519 -out key.pem");
+    let refused = user.fails(&["keyring", "import", "my key", "key.pem"]);
+    assert!(refused.contains("\"my key\" is no account: say --username NAME"), "{refused}");
+    let import = ["keyring", "import", "my key", "key.pem", "--username"];
+    let impossible = user.run(&[&import[..], &["a b"]].concat());
+    assert!(impossible.stderr.contains("a username consists of"), "{}", impossible.stderr);
+    assert!(!user.keyring().exists(), "nothing was made");
+    let said = user.run(&[&import[..], &["alice"]].concat()).stderr;
+    assert!(said.contains("countersign login 'my key', or"), "{said}");
+    assert!(said.contains("countersign register alice --as 'my key' --server"), "{said}");
+}
+
+#[test]
 fn entries_can_be_shown_renamed_moved_and_removed() {
     let user = user();
     assert_eq!(user.does(&["keyring", "path"]).trim(), user.keyring().to_str().unwrap());
@@ -194,6 +209,38 @@ fn entries_can_be_shown_renamed_moved_and_removed() {
     user.does(&["keyring", "remove", "Älice @ work", "--yes"]);
     assert!(user.fails(&["whoami"]).contains("the keyring has no entries"));
     assert!(user.fails(&["keyring", "remove", "alice", "--yes"]).contains("no entry alice"));
+}
+
+#[test]
+fn entries_follow_their_server_to_another_name_if_it_knows_them_there() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start_in(data.path(), &[]);
+    let old = server.url().to_owned();
+    let user = User::of(&old);
+    user.does(&["register", "alice"]);
+    user.openssl("genpkey -algorithm ED25519 -out key.pem");
+    user.does(&["keyring", "import", "stranger", "key.pem"]);
+    let to_itself = user.fails(&["keyring", "move", &old, "--server", &old]);
+    assert!(to_itself.contains("still goes by"), "{to_itself}");
+    server.kill();
+
+    let (address, new) = (old.replace("http://", ""), old.replace("127.0.0.1", "localhost"));
+    let _server = Server::start_in(data.path(), &["--listen", &address, "--issuer", &new]);
+    assert_eq!(user.run(&["whoami", "alice"]).status, 1);
+    let moved = user.run(&["keyring", "move", &old, "--server", &new]);
+    assert_eq!(moved.stdout, format!("alice is now for {new}\n"), "{}", moved.stderr);
+    assert!(
+        moved.stderr.contains("stranger stays as it is: the server refused"),
+        "{}",
+        moved.stderr
+    );
+    assert!(moved.stderr.contains("1 of 2 entries stay"), "{}", moved.stderr);
+    assert_eq!(moved.status, 1);
+    assert!(user.does(&["whoami", "alice"]).contains(&new));
+    let list = user.does(&["keyring", "list"]);
+    assert!(list.lines().any(|line| line.starts_with("stranger") && line.contains(&old)), "{list}");
+    let none = user.fails(&["keyring", "move", "https://elsewhere.example", "--server", &new]);
+    assert!(none.contains("no entry for https://elsewhere.example"), "{none}");
 }
 
 #[test]

@@ -5,13 +5,15 @@ mod support;
 mod user;
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     thread,
 };
 
 use support::Server;
-use user::User;
+use user::{Said, User};
 
 #[test]
 fn a_refused_registration_leaves_nothing_in_the_keyring() {
@@ -44,7 +46,7 @@ fn what_needs_no_server_is_refused_without_one() {
     for (file, expected) in [
         ("missing.pem", "cannot read missing.pem"),
         ("public.pem", "the private key is needed here"),
-        ("encrypted.pem", "openssl pkey -in"),
+        ("encrypted.pem", "set COUNTERSIGN_KEY_PASSPHRASE"),
         ("small.pem", "1024 bits; at least 2048"),
         ("x25519.pem", "not supported"),
         ("/dev/null", "is no key"),
@@ -58,6 +60,77 @@ fn what_needs_no_server_is_refused_without_one() {
     assert!(user.fails(&["register", &name]).contains("1 to 64 characters"));
     assert!(user.fails(&["register", "a"]).contains("is the server running?"));
     assert!(!user.keyring().exists(), "no keyring is made for nothing");
+}
+
+/// Where the key files of other programs are.
+const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/vectors");
+
+#[test]
+fn a_key_file_of_another_program_is_named_with_what_to_do() {
+    let user = User::of("http://127.0.0.1:1");
+    for (file, expected) in [
+        ("key-files/p256.p12", "openssl pkcs12 -in FILE -nodes -nocerts -out KEY"),
+        ("key-files/java.jks", "keytool -importkeystore -srckeystore FILE"),
+        ("key-files/ed25519.ppk", "puttygen FILE -O private-openssh-new -o KEY"),
+        ("key-files/p521.ppk", "the curve P-521 is not supported"),
+        ("key-files/rsa-2048.sshcom", "puttygen FILE -O private-openssh-new -o KEY"),
+        ("key-files/pgp-private.asc", "OpenPGP"),
+        ("key-files/openssh-p521-encrypted", "the curve P-521 is not supported"),
+        ("key-files/openssh-rsa-1024-encrypted", "1024 bits; at least 2048"),
+        ("key-files/pbes2/scrypt.pem", "openssl pkey -in KEY -out PLAIN"),
+        ("keys/rsa-2048.pkcs1-encrypted.pem", "openssl pkey -in KEY -out PLAIN"),
+        ("key-files/pbes2/scrypt.pem", "-provider legacy -provider default"),
+        ("keys/p256.certificate.pem", "the private key is needed here"),
+        ("rfc4716/ed25519.pub", "this is a public key"),
+    ] {
+        let path = format!("{VECTORS}/{file}");
+        for refused in [
+            user.fails(&["register", "alice", "--key", &path]),
+            user.fails(&["keyring", "import", "alice", &path]),
+        ] {
+            assert!(refused.contains(expected), "{file}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn the_commands_of_a_refusal_make_a_key_that_is_taken() {
+    let user = User::of("http://127.0.0.1:1");
+    let pass = "-passin pass:countersign";
+    let given = |file: &str| format!("{VECTORS}/{file}");
+    let made = [
+        format!("pkcs12 -in {} -nodes -nocerts -out 12.pem {pass}", given("key-files/p256.p12")),
+        format!("pkey -in {} -out 5.pem {pass}", given("key-files/pbes2/scrypt.pem")),
+        format!("pkey -in {} -out 1.pem {pass}", given("keys/rsa-2048.pkcs1-encrypted.pem")),
+    ];
+    for command in &made {
+        user.openssl(command);
+    }
+    for file in ["12.pem", "5.pem", "1.pem"] {
+        user.does(&["keyring", "import", file, file]);
+    }
+}
+
+#[test]
+fn an_encrypted_pkcs8_opens_with_the_passphrase_of_the_key_file() {
+    let user = User::of("http://127.0.0.1:1");
+    user.openssl("genpkey -algorithm ED25519 -out key.pem");
+    user.openssl("pkcs8 -topk8 -in key.pem -passout pass:x -out encrypted.pem");
+    user.openssl("pkcs8 -topk8 -in key.pem -passout pass:x -outform DER -out encrypted.der");
+    user.does(&["keyring", "import", "plain", "key.pem"]);
+    let with = |passphrase: &str, file: &str| {
+        let mut command = user.command(&["keyring", "import", file, file]);
+        command.env("COUNTERSIGN_KEY_PASSPHRASE", passphrase);
+        Said::of(command)
+    };
+    assert!(with("y", "encrypted.pem").stderr.contains("does not open"));
+    for file in ["encrypted.pem", "encrypted.der"] {
+        // Others may read it: it is encrypted.
+        fs::set_permissions(user.path(file), fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(with("x", file).status, 0);
+        let exported = user.does(&["keyring", "export", file, "--reveal-private-key"]);
+        assert_eq!(exported, user.does(&["keyring", "export", "plain", "--reveal-private-key"]));
+    }
 }
 
 #[test]

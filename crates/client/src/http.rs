@@ -14,6 +14,7 @@ mod login;
 mod message;
 mod metadata;
 mod nonces;
+mod online_keyring;
 mod recovery;
 mod refusal;
 mod registration;
@@ -30,6 +31,9 @@ pub use self::keys::KeyInfo;
 pub use self::login::{Login, WhoAmI};
 pub use self::message::{Request, Response};
 pub use self::metadata::Metadata;
+pub use self::online_keyring::{
+    OnlineKeyringError, OnlineKeyringInfo, RevisionInfo, SlotInfo, Unlock,
+};
 pub use self::recovery::{Recovered, Recovery};
 pub use self::refusal::Refusal;
 pub use self::registration::{NewAccount, Registration};

@@ -1,8 +1,10 @@
 //! Private keys in files, also those that OpenSSH writes.
 
+mod error;
+
 use countersign_protocol::{
     keys::{KeyError, KeyPolicy, PrivateKey},
-    strict::base64url,
+    strict::{base64url, pem},
 };
 use serde_json::{Map, Value};
 use ssh_key::{
@@ -11,22 +13,43 @@ use ssh_key::{
 };
 use zeroize::Zeroizing;
 
+pub use self::error::KeyFileError;
+
 /// Reads the content of a key file: PEM or DER (PKCS#8, RFC 5915, RFC 8017), a private JWK, or the
-/// format of OpenSSH, which may be encrypted.
+/// format of OpenSSH. PKCS#8 and OpenSSH may be encrypted.
 ///
 /// # Errors
-/// [`KeyError`] says what it is instead, or what is wrong with the key.
-/// [`KeyError::PassphraseNeeded`] asks for the passphrase of an encrypted OpenSSH key.
-pub fn read_private_key(content: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, KeyError> {
-    match PrivateKey::from_file(content, &KeyPolicy::default()) {
+/// [`KeyFileError`] says what it is instead, or what is wrong with the key.
+/// [`KeyError::PassphraseNeeded`] in it asks for the passphrase of an encrypted key.
+pub fn read_private_key(
+    content: &[u8],
+    passphrase: Option<&str>,
+) -> Result<PrivateKey, KeyFileError> {
+    read(content, passphrase).map_err(KeyFileError)
+}
+
+fn read(content: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, KeyError> {
+    let policy = KeyPolicy::default();
+    match PrivateKey::from_file(content, &policy) {
+        Err(KeyError::EncryptedPrivateKey) => {
+            let passphrase = passphrase.ok_or(KeyError::PassphraseNeeded)?;
+            PrivateKey::from_encrypted_file(content, passphrase, &policy)
+        }
         Err(KeyError::OpenSshPrivateKey) => read_openssh(content, passphrase),
         other => other,
     }
 }
 
 fn read_openssh(content: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, KeyError> {
-    let damaged = |_| KeyError::OpenSshUnreadable;
-    let mut key = ssh_key::PrivateKey::from_openssh(content).map_err(damaged)?;
+    let text = str::from_utf8(content).map_err(|_| KeyError::OpenSshUnreadable)?;
+    // The library's own reader of PEM takes lines of 70 characters alone, and `puttygen` writes shorter
+    // ones.
+    let mut blocks = pem::decode_all(text)?;
+    let file = blocks.iter_mut().find(|block| block.label == "OPENSSH PRIVATE KEY");
+    let file = &mut file.ok_or(KeyError::OpenSshUnreadable)?.der;
+    shorten_padding(file);
+    let key = ssh_key::PrivateKey::from_bytes(file);
+    let mut key = key.map_err(|_| KeyError::OpenSshUnreadable)?;
     if key.is_encrypted() {
         let passphrase = passphrase.ok_or(KeyError::PassphraseNeeded)?;
         // With a wrong passphrase the check numbers differ, and the data behind them is garbage.
@@ -36,11 +59,36 @@ fn read_openssh(content: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, 
         KeypairData::Ed25519(pair) => ed25519(pair),
         KeypairData::Ecdsa(pair) => ec(pair)?,
         KeypairData::Rsa(pair) => rsa(pair)?,
-        _ => return Err(KeyError::OpenSshUnsupported),
+        _ => return Err(KeyError::UnknownKeyType),
     };
     let jwk: Map<String, Value> =
         members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     PrivateKey::from_jwk(&jwk, &KeyPolicy::default())
+}
+
+/// The beginning of a file with one key that is not encrypted (`PROTOCOL.key`). Its public half follows.
+const NOT_ENCRYPTED: &[u8] = b"openssh-key-v1\0\0\0\0\x04none\0\0\0\x04none\0\0\0\0\0\0\0\x01";
+
+/// Leaves less than 8 bytes of padding at the end of a file that is not encrypted, because the library
+/// takes no more there. `puttygen` always pads to 16 bytes.
+fn shorten_padding(file: &mut Vec<u8>) -> Option<()> {
+    let (length, _) = file.strip_prefix(NOT_ENCRYPTED)?.split_first_chunk()?;
+    let public = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let at = NOT_ENCRYPTED.len().checked_add(4)?.checked_add(public)?;
+    let (length, secrets) = file.get(at..)?.split_first_chunk()?;
+    let length = u32::from_be_bytes(*length);
+    // The bytes of padding count upwards from one.
+    let padding = *secrets.last()?;
+    if usize::try_from(length) != Ok(secrets.len())
+        || !secrets.iter().rev().copied().take(padding.into()).eq((1..=padding).rev())
+    {
+        return None;
+    }
+    let needless = padding / 8 * 8;
+    file.truncate(file.len() - usize::from(needless));
+    let length = length - u32::from(needless);
+    file.get_mut(at..at + 4)?.copy_from_slice(&length.to_be_bytes());
+    Some(())
 }
 
 /// The members of a private JWK.

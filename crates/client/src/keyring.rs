@@ -4,30 +4,30 @@
 //! present content and replaces the file in one step. So two programs do not lose each other's
 //! changes, and a crash leaves either the old file or the new one.
 
+pub(crate) mod content;
 mod cost;
 mod entry;
 mod envelope;
 mod error;
 mod file;
+pub(crate) mod merge;
 mod passphrase;
+mod record;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use countersign_protocol::envelope::aes_gcm::SealingKey;
-use countersign_protocol::ports::{Random, random_bytes};
-use zeroize::Zeroizing;
 
 pub use self::cost::{KdfCost, KdfCostError};
 pub use self::entry::{Entry, EntryKeyError, EntryName, EntryNameError};
 pub use self::error::KeyringError;
+pub use self::merge::{Differing, Kept, Merged, OnDifference};
 pub use self::passphrase::{Passphrase, PassphraseError};
+use countersign_protocol::envelope::aes_gcm::SealingKey;
+use countersign_protocol::ports::{Random, random_bytes};
 
-use self::entry::Record;
+use self::content::{decode, encode};
 use self::envelope::{Derivation, Envelope};
 use self::file::WriteLock;
 
@@ -152,6 +152,25 @@ impl Keyring {
         })
     }
 
+    /// Adds the entries of another keyring that this one lacks, as [`Merged`] says, without their
+    /// tokens.
+    ///
+    /// # Errors
+    /// When entries differ and are not to be replaced, or the file cannot be read, opened or replaced.
+    /// Then nothing was changed.
+    pub fn merge(
+        &mut self,
+        others: &[Entry],
+        on_difference: OnDifference,
+    ) -> Result<Merged, KeyringError> {
+        let mut merged = Merged::default();
+        self.change(|entries| {
+            merged = merge::merge(entries, others, on_difference)?;
+            Ok(())
+        })?;
+        Ok(merged)
+    }
+
     /// Seals the keyring under another passphrase with a fresh salt and the given cost.
     ///
     /// Copies of the file from before still open with the old passphrase.
@@ -220,48 +239,4 @@ fn refuse_taken(entries: &[Entry], name: &EntryName) -> Result<(), KeyringError>
         return Err(KeyringError::NameTaken(name.clone()));
     }
     Ok(())
-}
-
-/// The records go straight from the wiped buffer into wiped fields: a general JSON value would
-/// leave copies of the private keys in freed memory.
-fn decode(content: &[u8]) -> Result<Vec<Entry>, KeyringError> {
-    // The cause may quote a value, and the values here are secrets: only its place is told.
-    let records: Vec<Record> = serde_json::from_slice(content).map_err(|cause| {
-        KeyringError::Content(format!("not a list of entries, at byte {}", cause.column()))
-    })?;
-    let entries: Vec<Entry> = records
-        .into_iter()
-        .map(Entry::from_record)
-        .collect::<Result<_, _>>()
-        .map_err(|cause| KeyringError::Content(cause.to_string()))?;
-    let names: BTreeSet<_> = entries.iter().map(Entry::name).collect();
-    if names.len() != entries.len() {
-        return Err(KeyringError::Content("two entries have one name".to_owned()));
-    }
-    Ok(entries)
-}
-
-fn encode(entries: &[Entry]) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
-    let records: Vec<&Record> = entries.iter().map(Entry::record).collect();
-    // Measured first: a buffer that grows leaves copies of its content behind.
-    let mut size = Counter(0);
-    let failure = |cause: serde_json::Error| KeyringError::Content(cause.to_string());
-    serde_json::to_writer(&mut size, &records).map_err(failure)?;
-    let mut content = Zeroizing::new(Vec::with_capacity(size.0));
-    serde_json::to_writer(&mut *content, &records).map_err(failure)?;
-    Ok(content)
-}
-
-/// Counts the bytes that are written to it.
-struct Counter(usize);
-
-impl io::Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

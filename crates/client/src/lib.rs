@@ -12,6 +12,7 @@
 mod http;
 mod key_file;
 pub mod keyring;
+pub mod online_keyring;
 mod password;
 pub mod proof;
 mod token;
@@ -22,9 +23,10 @@ mod testing;
 pub use crate::http::dialects::*;
 pub use crate::http::{
     Carried, Carrier, Client, ClientError, KeyInfo, Login, LoginRequest, Metadata, NewAccount,
-    Recovered, Recovery, Refusal, Registration, Renewal, Request, Response, Transport,
-    TransportOptions, WhoAmI, check_address,
+    OnlineKeyringError, OnlineKeyringInfo, Recovered, Recovery, Refusal, Registration, Renewal,
+    Request, Response, RevisionInfo, SlotInfo, Transport, TransportOptions, Unlock, WhoAmI,
+    check_address,
 };
-pub use crate::key_file::read_private_key;
+pub use crate::key_file::{KeyFileError, read_private_key};
 pub use crate::password::{Password, PasswordError};
 pub use crate::token::{AccessToken, AccessTokenError, SavedToken};

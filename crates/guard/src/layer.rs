@@ -69,6 +69,47 @@ impl GuardLayer {
     fn required_mut(&mut self) -> &mut Requirements {
         Arc::make_mut(self.required.get_or_insert_default())
     }
+
+    /// Decides about `request`, for a caller that has something to do before the service gets it. An
+    /// accepted request comes back with its principal in its extensions and with its body unchanged.
+    ///
+    /// A body is read only if the proof covers it and it is no longer than the policy allows.
+    ///
+    /// # Errors
+    /// With the first rule that does not hold; [`Self::refuse`] makes the answer.
+    pub async fn let_in<B>(&self, request: Request<B>) -> Result<(Request<B>, LetIn), Refused>
+    where
+        B: http_body::Body<Data: Send, Error: Into<BoxError>> + From<Bytes> + Send,
+    {
+        let (verdict, request) = verify(&self.guard, request, self.required.as_deref()).await;
+        let Accepted { principal, session_nonce } = verdict?;
+        let (mut parts, body) = request.into_parts();
+        let actor = Actor::from(&principal);
+        parts.extensions.insert(principal);
+        Ok((Request::from_parts(parts, body), LetIn { actor, session_nonce }))
+    }
+
+    /// The answer to a refused request.
+    pub fn refuse<R: From<String>>(&self, refused: Refused) -> Response<R> {
+        let mut response = self.guard.answer(&refused).map(R::from);
+        response.extensions_mut().insert(refused);
+        self.guard.add_nonce(response.headers_mut());
+        response
+    }
+
+    /// Adds to the answer of a request that was let in what every such answer carries.
+    pub fn complete<R>(&self, let_in: LetIn, response: &mut Response<R>) {
+        response.extensions_mut().insert(let_in.actor);
+        add_session_nonce(response.headers_mut(), let_in.session_nonce);
+        self.guard.add_nonce(response.headers_mut());
+    }
+}
+
+/// What the answer of a request that was [let in](GuardLayer::let_in) must carry.
+#[must_use = "`GuardLayer::complete` puts it into the answer"]
+pub struct LetIn {
+    actor: Actor,
+    session_nonce: Option<String>,
 }
 
 impl<S> Layer<S> for GuardLayer {
@@ -107,27 +148,16 @@ where
         // The service that was polled ready is used; the clone takes its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let GuardLayer { guard, required } = self.layer.clone();
+        let layer = self.layer.clone();
         Box::pin(async move {
-            let (verdict, request) = verify(&guard, request, required.as_deref()).await;
-            let mut response = match verdict {
-                Ok(Accepted { principal, session_nonce }) => {
-                    let (mut parts, body) = request.into_parts();
-                    let actor = Actor::from(&principal);
-                    parts.extensions.insert(principal);
-                    let mut response = inner.call(Request::from_parts(parts, body)).await?;
-                    response.extensions_mut().insert(actor);
-                    add_session_nonce(response.headers_mut(), session_nonce);
-                    response
+            match layer.let_in(request).await {
+                Ok((request, let_in)) => {
+                    let mut response = inner.call(request).await?;
+                    layer.complete(let_in, &mut response);
+                    Ok(response)
                 }
-                Err(refused) => {
-                    let mut response = guard.answer(&refused).map(R::from);
-                    response.extensions_mut().insert(refused);
-                    response
-                }
-            };
-            guard.add_nonce(response.headers_mut());
-            Ok(response)
+                Err(refused) => Ok(layer.refuse(refused)),
+            }
         })
     }
 }
@@ -150,19 +180,25 @@ where
         let verdict = guard.verify_request(question).await;
         return (verdict, Request::from_parts(parts, body));
     }
-    let (verdict, body) = match Limited::new(body, guard.max_hashed_body()).collect().await {
+    let max_bytes = guard.max_hashed_body();
+    // A body that says that it is too large is not read at all.
+    let is_declared_larger = body.size_hint().lower() > max_bytes as u64;
+    let body = if is_declared_larger {
+        Err(BodyError::TooLarge)
+    } else {
+        Limited::new(body, max_bytes).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() { BodyError::TooLarge } else { BodyError::Unreadable }
+        })
+    };
+    let (verdict, body) = match body {
         Ok(body) => {
             let body = body.to_bytes();
             question.body = Some(&body);
             (guard.verify_request(question).await, body)
         }
         Err(error) => {
-            let refusal = Refusal::Body(if error.is::<LengthLimitError>() {
-                BodyError::TooLarge
-            } else {
-                BodyError::Unreadable
-            });
-            (Err(Refused::early(refusal, ProofKind::SelfSigned)), Bytes::new())
+            let refused = Refused::early(Refusal::Body(error), ProofKind::SelfSigned);
+            (Err(refused), Bytes::new())
         }
     };
     (verdict, Request::from_parts(parts, B::from(body)))

@@ -25,7 +25,7 @@ mod requirements;
 mod schemes;
 
 pub use crate::guard::Guard;
-pub use crate::layer::{GuardLayer, GuardService};
+pub use crate::layer::{GuardLayer, GuardService, LetIn};
 pub use crate::metadata::{METADATA_PATH, metadata_path};
 pub use crate::policy::GuardPolicy;
 pub use crate::ports::GuardPorts;

@@ -52,6 +52,11 @@ impl Refused {
         Self { refusal, proof: principal.proof, token: None, signer }
     }
 
+    /// `principal` was let in, and shut out before its request was done.
+    pub fn shut_out(principal: &Principal) -> Self {
+        Self::of_principal(Refusal::Revoked, principal)
+    }
+
     /// The account and the key of the request are known.
     pub(crate) const fn of_signer(refusal: Refusal, proof: ProofKind, signer: Signer) -> Self {
         Self { refusal, proof, token: None, signer: Some(signer) }

@@ -1,16 +1,18 @@
 //! Short-lived state in this process' memory: bounded, without threads of its own, and forgotten by a
 //! restart. Each part says how large it grows, and in which direction it fails.
 
+mod lasting_rate_limiter;
 mod rate_limiter;
 mod recent_numbers;
 mod session_nonces;
 mod window_limiter;
 
-use std::{hash::RandomState, sync::Arc};
+use std::{hash::RandomState, sync::Arc, time::Duration};
 
 use countersign_authority::ports::State;
 use countersign_protocol::replay::MemoryReplayLog;
 
+pub use self::lasting_rate_limiter::LastingRateLimiter;
 pub use self::rate_limiter::MemoryRateLimiter;
 pub use self::recent_numbers::MemoryRecentNumbers;
 pub use self::session_nonces::MemorySessionNonces;
@@ -21,6 +23,8 @@ pub use self::window_limiter::MemoryWindowLimiter;
 pub struct Capacity {
     /// Keys of each limiter.
     pub limited: usize,
+    /// Places of the limiter that counts tries at online keyrings.
+    pub keyring_tries: usize,
     /// Used proofs, about 40 bytes each.
     pub used_proofs: u64,
     /// How many of these one account, or one client network, may have.
@@ -31,11 +35,19 @@ pub struct Capacity {
     pub sessions_share: usize,
 }
 
-/// All short-lived state, in this process' memory.
-pub fn state(capacity: &Capacity) -> State {
-    let Capacity { limited, used_proofs, used_proofs_share, sessions, sessions_share } = *capacity;
+/// All short-lived state, in this process' memory. It begins at `started` by the monotonic clock.
+pub fn state(capacity: &Capacity, started: Duration) -> State {
+    let Capacity {
+        limited,
+        keyring_tries,
+        used_proofs,
+        used_proofs_share,
+        sessions,
+        sessions_share,
+    } = *capacity;
     let hashing = RandomState::new();
     State {
+        keyring_tries: Arc::new(LastingRateLimiter::new(keyring_tries, started)),
         rate_limiter: Arc::new(MemoryRateLimiter::new(limited)),
         recent_numbers: Arc::new(MemoryRecentNumbers::default()),
         replay_log: Arc::new(MemoryReplayLog::new(used_proofs, used_proofs_share, hashing)),

@@ -81,31 +81,40 @@ impl RateLimiter for MemoryRateLimiter {
         Ok(())
     }
 
-    async fn give_back(&self, limit: &RateLimit, key: LimitKey) {
+    async fn give_back_many(&self, limit: &RateLimit, key: LimitKey, count: u32) {
         let mut set = self.set_of(limit.name, key).lock();
         let is_it = |allowance: &Allowance| allowance.limit == limit.name && allowance.key == key;
         if let Some(allowance) = set.iter_mut().flatten().find(|allowance| is_it(allowance)) {
-            let interval = nanos(limit.period).checked_div(u64::from(limit.burst));
-            allowance.full_at = allowance.full_at.saturating_sub(interval.unwrap_or_default());
+            allowance.full_at = allowance.full_at.saturating_sub(cost(limit, count));
         }
     }
 }
 
 /// Takes `count` from an allowance that will be full at `full_at`, and returns when it will be full
 /// after that.
-fn take(limit: &RateLimit, full_at: u64, count: u32, now: u64) -> Result<u64, RateLimited> {
-    let period = nanos(limit.period);
-    let Some(interval) = period.checked_div(u64::from(limit.burst)) else {
+pub(super) fn take(
+    limit: &RateLimit,
+    full_at: u64,
+    count: u32,
+    now: u64,
+) -> Result<u64, RateLimited> {
+    if limit.burst == 0 {
         // An allowance of none.
         return Err(RateLimited { retry_after: limit.period });
-    };
-    let empty = interval * u64::from(limit.burst);
-    let cost = interval * u64::from(count.min(limit.burst));
-    let next = full_at.max(now).saturating_add(cost);
+    }
+    let empty = cost(limit, limit.burst);
+    let next = full_at.max(now).saturating_add(cost(limit, count));
     match next.saturating_sub(now).saturating_sub(empty) {
         0 => Ok(next),
         excess => Err(RateLimited { retry_after: Duration::from_nanos(excess) }),
     }
+}
+
+/// How long so many of an allowance take to come back, or the whole where that is less, in nanoseconds; 0
+/// where there is none.
+pub(super) fn cost(limit: &RateLimit, count: u32) -> u64 {
+    let interval = nanos(limit.period).checked_div(u64::from(limit.burst)).unwrap_or_default();
+    interval * u64::from(count.min(limit.burst))
 }
 
 pub(super) fn nanos(duration: Duration) -> u64 {

@@ -49,27 +49,39 @@ impl ServerSetup {
     }
 
     /// Answers the request of a client that claims to know the password of `user`. Without a record
-    /// the answer looks as if there were one, and no password finishes it; for one user it must always
-    /// be asked with the same identifier.
+    /// the answer looks as if there were one, takes the same work, and no password finishes it; for one
+    /// user it must always be asked with the same identifier.
     ///
     /// # Errors
-    /// When `request` is none.
+    /// When the record is damaged.
     pub fn begin_login(
         &self,
         record: Option<Record>,
-        request: &[u8],
+        LoginRequest(request): LoginRequest,
         user: &UserIdentifier,
         name: ServerName<'_>,
         random: &dyn Random,
     ) -> Result<(Vec<u8>, LoginState), Malformed> {
-        let malformed = |_| Malformed("login request");
-        let request = CredentialRequest::deserialize(request).map_err(malformed)?;
         let record = record.map(|record| record.0);
         let parameters = parameters(name);
         let mut random = Drawn(random);
         let begun = ServerLogin::start(&mut random, &self.0, record, request, &user.0, parameters);
-        let begun = begun.map_err(malformed)?;
+        let begun = begun.map_err(|_| Malformed("login request"))?;
         Ok((begun.message.serialize().to_vec(), LoginState(begun.state)))
+    }
+}
+
+/// The first message of a client that claims to know a password.
+pub struct LoginRequest(CredentialRequest<Suite>);
+
+impl LoginRequest {
+    /// Reads what a client sends: 96 bytes.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let request = CredentialRequest::deserialize(bytes);
+        request.map(Self).map_err(|_| Malformed("login request"))
     }
 }
 
@@ -81,7 +93,29 @@ pub struct UserIdentifier(pub [u8; 32]);
 /// from it.
 pub struct Record(ServerRegistration<Suite>);
 
+/// The length of a stored record, in bytes.
+const RECORD_LEN: usize = 192;
+
+/// The generator of the group (RFC 9496, appendix A.1): the public key of what is read where there is no
+/// record.
+const GENERATOR: [u8; 32] = [
+    0xe2, 0xf2, 0xae, 0x0a, 0x6a, 0xbc, 0x4e, 0x71, 0xa8, 0x84, 0xa9, 0x61, 0xc5, 0x00, 0x51, 0x5f,
+    0x58, 0xe3, 0x0b, 0x6a, 0xa5, 0x82, 0xdd, 0x8d, 0xb6, 0xa6, 0x59, 0x45, 0xe0, 0x8d, 0x2d, 0x76,
+];
+
 impl Record {
+    /// The record of a user, if one is stored. It takes the same work if none is: to read a record is to
+    /// see that its public key is in the group, so a generator is read in its place.
+    ///
+    /// # Errors
+    /// When what is stored is something else.
+    pub fn of_user(stored: Option<&[u8]>) -> Result<Option<Self>, Malformed> {
+        let mut nobodys = [0; RECORD_LEN];
+        nobodys[..GENERATOR.len()].copy_from_slice(&GENERATOR);
+        let record = Self::from_bytes(stored.unwrap_or(&nobodys))?;
+        Ok(stored.map(|_| record))
+    }
+
     /// Reads what a client sends at the end of a registration: 192 bytes.
     ///
     /// # Errors

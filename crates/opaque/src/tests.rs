@@ -1,12 +1,14 @@
 //! Both sides together.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use countersign_protocol::ports::Random;
 use countersign_testkit::random::SeededRandom;
 
 use super::{
-    ServerName,
+    Malformed, ServerName,
     client::{self, ExportKey, NotOpened},
-    server::{LoginState, Record, ServerSetup, UserIdentifier, WrongPassword},
+    server::{LoginRequest, LoginState, Record, ServerSetup, UserIdentifier, WrongPassword},
 };
 
 const HERE: ServerName<'_> = ServerName("https://id.example.com");
@@ -34,7 +36,8 @@ fn log_in(
 ) -> Result<(Result<(), WrongPassword>, ExportKey), NotOpened> {
     let (client, request) = client::Login::begin(password, random).unwrap();
     let record = record.map(|record| Record::from_bytes(record).unwrap());
-    let (response, state) = setup.begin_login(record, &request, user, HERE, random).unwrap();
+    let request = LoginRequest::from_bytes(&request).unwrap();
+    let (response, state) = setup.begin_login(record, request, user, HERE, random).unwrap();
     let state = LoginState::from_bytes(&state.reveal()).unwrap();
     let (finalization, key) = client.finish(password, &response, name, random)?;
     Ok((state.finish(&finalization, HERE), key))
@@ -83,13 +86,44 @@ fn an_answer_without_a_record_looks_like_one_with_it() {
     let (_, request) = client::Login::begin(PASSWORD, &random).unwrap();
     let answer = |record: Option<&[u8]>| {
         let record = record.map(|record| Record::from_bytes(record).unwrap());
-        setup.begin_login(record, &request, &user(1), HERE, &random).unwrap().0
+        let request = LoginRequest::from_bytes(&request).unwrap();
+        setup.begin_login(record, request, &user(1), HERE, &random).unwrap().0
     };
     let (with, without, again) = (answer(Some(&record)), answer(None), answer(None));
     assert_eq!(with.len(), without.len());
     assert_eq!(with[..32], without[..32]);
     assert_eq!(without[..32], again[..32]);
     assert_ne!(without[32..], again[32..]);
+}
+
+/// Randomness that counts what is drawn of it.
+struct Counted(SeededRandom, AtomicUsize);
+
+impl Random for Counted {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.1.fetch_add(bytes.len(), Relaxed);
+        self.0.fill(bytes);
+    }
+}
+
+/// The group operations are the library's, and the same in both cases. The rest is compared here.
+#[test]
+fn an_answer_without_a_record_takes_the_work_of_one_with_it() {
+    let random = Counted(SeededRandom::new(4), AtomicUsize::new(0));
+    let setup = ServerSetup::generate(&random);
+    let (stored, _) = registered(&setup, &random);
+    let (_, request) = client::Login::begin(PASSWORD, &random).unwrap();
+    let drawn = |stored: Option<&[u8]>| {
+        // A record is read in either case, or this would fail where none is stored.
+        let record = Record::of_user(stored).unwrap();
+        assert_eq!(record.is_some(), stored.is_some());
+        let request = LoginRequest::from_bytes(&request).unwrap();
+        let before = random.1.load(Relaxed);
+        setup.begin_login(record, request, &user(1), HERE, &random).unwrap();
+        random.1.load(Relaxed) - before
+    };
+    assert_eq!(drawn(Some(&stored)), drawn(None));
+    assert_eq!(Record::of_user(Some(&stored[1..])).err(), Some(Malformed("registration record")));
 }
 
 #[test]
@@ -100,7 +134,8 @@ fn a_state_finishes_no_other_login() {
     let begin = || {
         let (client, request) = client::Login::begin(PASSWORD, &random).unwrap();
         let record = Some(Record::from_bytes(&record).unwrap());
-        let begun = setup.begin_login(record, &request, &user(1), HERE, &random).unwrap();
+        let request = LoginRequest::from_bytes(&request).unwrap();
+        let begun = setup.begin_login(record, request, &user(1), HERE, &random).unwrap();
         (client, begun)
     };
     let (_, (_, first)) = begin();
@@ -115,7 +150,7 @@ fn what_is_no_message_is_refused() {
     let setup = ServerSetup::generate(&random);
     for bytes in [&[][..], &[0; 31], &[0xff; 32], &[0; 32], &[0; 96], &[0xff; 96], &[1; 500]] {
         assert!(setup.register(bytes, &user(1)).is_err(), "{bytes:?}");
-        assert!(setup.begin_login(None, bytes, &user(1), HERE, &random).is_err(), "{bytes:?}");
+        assert!(LoginRequest::from_bytes(bytes).is_err(), "{bytes:?}");
         assert!(Record::from_upload(bytes).is_err(), "{bytes:?}");
         assert!(ServerSetup::from_bytes(bytes).is_err(), "{bytes:?}");
     }

@@ -2,4 +2,5 @@
 
 pub mod mutual;
 pub mod passkeys;
+pub mod request_digest;
 pub mod sealed;

@@ -22,6 +22,12 @@ impl AccountId {
         Self(uuid_v7(now, random))
     }
 
+    /// When it was made, which is when the account was registered (RFC 9562 §5.7).
+    pub fn made_at(&self) -> UnixTime {
+        let made_at = u128::from_be_bytes(*self.as_bytes()) >> 80;
+        UnixTime::from_millis(u64::try_from(made_at).unwrap_or_default())
+    }
+
     /// From the 16 bytes that [`Self::as_bytes`] gives.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
@@ -81,6 +87,7 @@ mod tests {
         let id = AccountId::generate(UnixTime::from_millis(0x0123_4567_89ab), &Zeros);
         assert_eq!(id.to_string(), "01234567-89ab-7000-8000-000000000000");
         assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.made_at(), UnixTime::from_millis(0x0123_4567_89ab));
     }
 
     #[test]

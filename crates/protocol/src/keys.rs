@@ -14,6 +14,7 @@ mod der;
 mod ecdsa_der;
 mod ed25519;
 mod error;
+mod foreign;
 mod jwk;
 mod openssh;
 mod private;

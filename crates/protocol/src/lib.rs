@@ -7,6 +7,7 @@ pub mod clock_watch;
 pub mod digest;
 pub mod envelope;
 pub mod ids;
+pub mod keyring_document;
 pub mod keys;
 pub mod names;
 pub mod ports;

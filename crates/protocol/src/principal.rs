@@ -117,6 +117,9 @@ pub enum ProofKind {
 }
 
 impl ProofKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Dpop, Self::SelfSigned, Self::SignedMessage, Self::Bearer];
+
     /// The name on the wire and in logs.
     pub const fn name(self) -> &'static str {
         match self {

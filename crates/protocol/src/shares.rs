@@ -41,18 +41,28 @@ impl<K: Eq + Hash + Clone> Shares<K> {
     /// # Errors
     /// When the owner's share is used up, or all places are taken.
     pub fn take(self: &Arc<Self>, owner: K) -> Result<Place<K>, NoPlace> {
+        self.take_several(owner, 1)
+    }
+
+    /// Takes `count` places at once, or none.
+    ///
+    /// # Errors
+    /// As [`Self::take`], also when only some of them could be taken.
+    pub fn take_several(self: &Arc<Self>, owner: K, count: usize) -> Result<Place<K>, NoPlace> {
         let mut taken = self.lock();
         let held = taken.by_owner.get(&owner).copied().unwrap_or_default();
-        if held >= self.each {
+        if count > self.each.saturating_sub(held) {
             return Err(NoPlace::ShareUsedUp);
         }
-        if taken.places >= self.places {
+        if count > self.places.saturating_sub(taken.places) {
             return Err(NoPlace::AllTaken);
         }
-        taken.places += 1;
-        taken.by_owner.insert(owner.clone(), held + 1);
+        if count > 0 {
+            taken.places += count;
+            taken.by_owner.insert(owner.clone(), held + count);
+        }
         drop(taken);
-        Ok(Place { shares: Arc::clone(self), owner })
+        Ok(Place { shares: Arc::clone(self), owner, count })
     }
 
     /// How many places one owner may hold.
@@ -65,11 +75,11 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         self.lock().places
     }
 
-    fn give_back(&self, owner: &K) {
+    fn give_back(&self, owner: &K, count: usize) {
         let mut taken = self.lock();
-        taken.places = taken.places.saturating_sub(1);
+        taken.places = taken.places.saturating_sub(count);
         let left = taken.by_owner.get_mut(owner).map(|held| {
-            *held = held.saturating_sub(1);
+            *held = held.saturating_sub(count);
             *held
         });
         if left == Some(0) {
@@ -83,17 +93,18 @@ impl<K: Eq + Hash + Clone> Shares<K> {
     }
 }
 
-/// One place, held until it is dropped.
+/// One place, or several of one owner, held until it is dropped.
 #[derive(Debug)]
 #[must_use = "the place is given back when this is dropped"]
 pub struct Place<K: Eq + Hash + Clone> {
     shares: Arc<Shares<K>>,
     owner: K,
+    count: usize,
 }
 
 impl<K: Eq + Hash + Clone> Drop for Place<K> {
     fn drop(&mut self) {
-        self.shares.give_back(&self.owner);
+        self.shares.give_back(&self.owner, self.count);
     }
 }
 
@@ -123,6 +134,19 @@ mod tests {
         assert_eq!(shares.taken(), 1);
         drop(honest);
         assert_eq!(shares.taken(), 0);
+    }
+
+    #[test]
+    fn several_are_taken_and_given_back_together_or_not_at_all() {
+        let shares = Arc::new(Shares::new(10, 6));
+        let held = shares.take_several("mallory", 4).unwrap();
+        assert_eq!(shares.take_several("mallory", 3).unwrap_err(), NoPlace::ShareUsedUp);
+        let honest = shares.take_several("alice", 5).unwrap();
+        assert_eq!(shares.take_several("bob", 2).unwrap_err(), NoPlace::AllTaken);
+        assert_eq!(shares.taken(), 9);
+        drop((held, honest, shares.take_several("carol", 0).unwrap()));
+        assert_eq!(shares.taken(), 0);
+        assert!(shares.lock().by_owner.is_empty());
     }
 
     #[test]

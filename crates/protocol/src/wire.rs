@@ -45,6 +45,22 @@ pub mod path {
     pub const PASSKEYS: &str = "/v1/passkeys";
     /// The origins whose pages may use the passkeys of this server (WebAuthn §5.11).
     pub const RELATED_ORIGINS: &str = "/.well-known/webauthn";
+    /// The caller's online keyring.
+    pub const KEYRING: &str = "/v1/keyring";
+    /// Where a password or a recovery code for it is registered.
+    pub const KEYRING_SLOTS: &str = "/v1/keyring/slots";
+    /// Its encrypted entries.
+    pub const KEYRING_CONTENT: &str = "/v1/keyring/content";
+    /// The contents that it had before.
+    pub const KEYRING_REVISIONS: &str = "/v1/keyring/revisions";
+    /// Making one of them the present content.
+    pub const KEYRING_RESTORE: &str = "/v1/keyring/revisions/{revision}/restore";
+    /// Where somebody who knows a password or a recovery code begins to open an online keyring.
+    pub const KEYRING_OPEN: &str = "/v1/keyring/open";
+    /// Where that ends.
+    pub const KEYRING_OPEN_FINISH: &str = "/v1/keyring/open/finish";
+    /// Where a passkey opens the caller's online keyring.
+    pub const KEYRING_OPEN_PRF: &str = "/v1/keyring/open/prf";
     /// The caller's audit events.
     pub const EVENTS: &str = "/v1/events";
     /// The feed of revocations, for resource servers.
@@ -68,6 +84,11 @@ pub mod path {
     /// [`ACCOUNT_KEYS`] of the account that is called `name`, percent-encoded where it must be.
     pub fn account_keys(name: &str) -> String {
         ACCOUNT_KEYS.replace("{username}", name)
+    }
+
+    /// [`KEYRING_RESTORE`] with this revision.
+    pub fn keyring_restore(revision: u64) -> String {
+        KEYRING_RESTORE.replace("{revision}", &revision.to_string())
     }
 
     /// [`KEY`] with this thumbprint.
@@ -122,5 +143,6 @@ mod tests {
     fn templates_are_filled_in_whole() {
         assert_eq!(path::account_keys("alice"), "/v1/accounts/alice/jwks.json");
         assert_eq!(path::key("abc"), "/v1/keys/abc");
+        assert_eq!(path::keyring_restore(7), "/v1/keyring/revisions/7/restore");
     }
 }

@@ -68,13 +68,66 @@ fn an_openssh_line_is_a_key() {
     for line in kinds {
         parse(line).unwrap();
         for cut in line.find(' ').unwrap()..line.rfind('=').unwrap_or(line.len() / 2) {
-            assert_eq!(parse(&line[..cut]).unwrap_err(), KeyError::OpenSshUnsupported, "{cut}");
+            assert_eq!(parse(&line[..cut]).unwrap_err(), KeyError::OpenSshDamaged, "{cut}");
         }
     }
-    for other in ["ssh-dss AAAAB3NzaC1kc3M=", "sk-ssh-ed25519@openssh.com AAAA", "ssh-rsa", "ssh-"]
-    {
-        assert_eq!(parse(other).unwrap_err(), KeyError::OpenSshUnsupported, "{other}");
+    for (other, error) in [
+        ("ssh-dss AAAAB3NzaC1kc3M=", KeyError::UnsupportedKeyType("DSA")),
+        ("ecdsa-sha2-nistp521 AAAA", KeyError::UnsupportedCurve("P-521")),
+        ("sk-ssh-ed25519@openssh.com AAAA", KeyError::OpenSshSecurityKey),
+        ("ssh-ed25519-cert-v01@openssh.com AAAA", KeyError::OpenSshCertificate),
+        ("ssh-mldsa44 AAAA", KeyError::UnknownKeyType),
+        ("ssh-rsa", KeyError::OpenSshDamaged),
+        (&line.replace("ssh-ed25519", "ssh-rsa"), KeyError::OpenSshDamaged),
+        ("ssh-", KeyError::UnknownKeyType),
+    ] {
+        assert_eq!(parse(other).unwrap_err(), error, "{other}");
     }
+}
+
+macro_rules! rfc4716 {
+    ($name:literal) => {
+        (
+            include_str!(concat!("../vectors/rfc4716/", $name, ".pub")),
+            include_str!(concat!("../../client/vectors/openssh/", $name, ".pub")),
+        )
+    };
+}
+
+#[test]
+fn a_public_key_file_of_rfc_4716_is_a_key() {
+    for (file, line) in
+        [rfc4716!("ed25519"), rfc4716!("ecdsa-256"), rfc4716!("ecdsa-384"), rfc4716!("rsa-2048")]
+    {
+        let thumbprint = parse(line).unwrap().thumbprint();
+        let long = format!("Comment: {}\\\nno colon here\nx-more: and another", "long ".repeat(9));
+        for text in [
+            file,
+            &file.replace('\n', "\r\n"),
+            &file.replace('\n', "\r"),
+            &format!("\u{feff}\n{}\n", file.replace('\n', " \n")),
+            &file.replace("Comment", &format!("{long}\nComment")),
+            &file.lines().filter(|line| !line.contains(':')).collect::<Vec<_>>().join("\n"),
+        ] {
+            assert_eq!(parse(text).unwrap().thumbprint(), thumbprint, "{text}");
+        }
+        for length in file.find("AAAA").unwrap()..file.trim_end().len() {
+            assert_eq!(parse(&file[..length]).unwrap_err(), KeyError::OpenSshDamaged, "{length}");
+        }
+        for wrong in [
+            file.repeat(2),
+            file.replace("AAAA", "AAAB"),
+            file.replace("---- END", "header: too late\n---- END"),
+            file.replace("END SSH2", "END"),
+            format!("{file}more"),
+        ] {
+            assert_eq!(parse(&wrong).unwrap_err(), KeyError::OpenSshDamaged, "{wrong}");
+        }
+        assert_eq!(parse_file(file.as_bytes()).err(), Some(KeyError::PublicKey));
+    }
+    assert!(parse(include_str!("../vectors/rfc4716/putty-ed25519.pub")).is_ok());
+    let p521 = parse(include_str!("../vectors/rfc4716/ecdsa-521.pub"));
+    assert_eq!(p521.unwrap_err(), KeyError::UnsupportedCurve("P-521"));
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn other_things_in_place_of_public_keys() {
         (file!("rsa-e3.spki.pem"), KeyError::RsaExponent),
         (file!("roca.json"), KeyError::RsaRoca),
         ("{\"keys\":[]}", KeyError::JwkSet),
-        ("---- BEGIN SSH2 PUBLIC KEY ----", KeyError::OpenSshUnsupported),
+        ("---- BEGIN SSH2 PUBLIC KEY ----", KeyError::OpenSshDamaged),
         ("AQID", KeyError::MalformedDer),
         ("", KeyError::Empty),
         ("bob", KeyError::Unrecognized),
@@ -177,7 +177,7 @@ fn other_things_in_place_of_public_keys() {
 fn other_things_in_place_of_private_keys() {
     for (text, error) in [
         (file!("p256.encrypted.pem"), KeyError::EncryptedPrivateKey),
-        (file!("rsa-2048.pkcs1-encrypted.pem"), KeyError::EncryptedPrivateKey),
+        (file!("rsa-2048.pkcs1-encrypted.pem"), KeyError::EncryptedPem),
         (file!("openssh-ed25519.pem"), KeyError::OpenSshPrivateKey),
         (file!("p256.spki.pem"), KeyError::PublicKey),
         (file!("rsa-2048.pkcs1-public.pem"), KeyError::PublicKey),

@@ -14,7 +14,7 @@ mod ring;
 use std::{
     hash::RandomState,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
     sync::{
         Arc,
@@ -118,6 +118,14 @@ pub(crate) struct Sharing {
     pub(crate) nonce_key: NonceKey,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+}
+
+/// Refuses a directory in which processes cannot share their state, and makes nothing.
+///
+/// # Errors
+/// When it is no directory, or others could change what is in it.
+pub(crate) fn look_at(directory: &Path) -> Result<(), SharedStateError> {
+    Directory::look_at(directory)
 }
 
 impl Shared {

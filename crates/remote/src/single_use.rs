@@ -14,7 +14,7 @@ use countersign_protocol::{
 
 use crate::{
     nonce_key::NonceKey,
-    shared_state::{Room, Shared, SharedStateError, Sharing, boot_id},
+    shared_state::{Room, Shared, SharedStateError, Sharing, boot_id, look_at},
 };
 
 /// How many used proofs are remembered.
@@ -33,6 +33,20 @@ pub enum SharedState {
     Chosen,
     /// In a file in this directory, which belongs to that user and is on this machine.
     Directory(PathBuf),
+}
+
+impl SharedState {
+    /// Refuses a directory that is of no use, before a guard starts with it. It makes nothing, because the
+    /// process may still change its user or fork.
+    ///
+    /// # Errors
+    /// When it is no directory, or others could change what is in it.
+    pub fn check(&self) -> Result<(), SharedStateError> {
+        match self {
+            Self::Alone | Self::Chosen => Ok(()),
+            Self::Directory(path) => look_at(path),
+        }
+    }
 }
 
 /// The memory of a guard, and the nonces that go with it.

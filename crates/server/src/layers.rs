@@ -2,7 +2,10 @@
 
 pub(crate) mod access_log;
 pub(crate) mod admission;
+pub(crate) mod answers;
+pub(crate) mod around;
 pub(crate) mod cors;
+pub(crate) mod large_bodies;
 pub(crate) mod limits;
 pub(crate) mod oauth_errors;
 pub(crate) mod on_exchange;

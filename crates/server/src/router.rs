@@ -19,7 +19,9 @@ use crate::{
     layers::{
         access_log::{AccessLog, Entry},
         admission::Admission,
+        answers::Answers,
         cors,
+        large_bodies::LargeBodies,
         limits::Gate,
         oauth_errors,
         on_exchange::on_exchange,
@@ -52,25 +54,31 @@ pub fn router(app: &App) -> Router {
     let cors = option_layer(cors::cors(&app.settings.cors));
     let around_all = (around_answer.clone(), add_headers, cors);
     let pages = WebPages::new(&app.authority.core.policy().origin, &app.settings.cors);
+    let answers = Answers::new(&app.settings.limits);
     let gate = Gate::new(&app.settings.limits);
     let admit = Admission::new(gate, Arc::clone(&app.authority), pages);
     let recording = app.clone();
     let record = on_exchange(move |request: &mut Request| record_verdict(&recording, request));
-    let guard = (record.clone(), GuardLayer::new(app.guard.clone()), ShareRoute);
+    let guard = GuardLayer::new(app.guard.clone());
+    let large_bodies = LargeBodies::new(&admit, guard.clone());
+    let guard = (record.clone(), guard, ShareRoute);
     let nonces = app.clone();
     let add_nonce = MapResponseLayer::new(move |response| add_nonce(&nonces, response));
 
-    let Groups { protected, token, public, upkeep, unlimited, for_proxies } = groups(app);
-    let admitted = (around_all.clone(), admit.clone());
+    let Groups { protected, keyrings, token, public, upkeep, unlimited, for_proxies } = groups(app);
+    let admitted = (around_all.clone(), answers.clone(), admit.clone());
     let (of_upkeep, of_proxies) = (admit.of_upkeep(), admit.of_proxies());
+    let with_large_bodies =
+        (around_all.clone(), answers.clone(), record.clone(), large_bodies, ShareRoute);
     // Proxies take our answers for decisions about their clients' requests, so no layer for
     // browsers stands before them. Above all, only the guard may answer a preflight.
-    let around_proxies = (around_answer, of_proxies, record, ShareRoute);
+    let around_proxies = (around_answer, answers.clone(), of_proxies, record, ShareRoute);
     protected
         .route_layer((admitted.clone(), guard))
+        .merge(keyrings.route_layer(with_large_bodies))
         .merge(token.route_layer((admitted.clone(), add_nonce, ShareRoute)))
         .merge(public.route_layer((admitted, ShareRoute)))
-        .merge(upkeep.route_layer((around_all.clone(), of_upkeep, ShareRoute)))
+        .merge(upkeep.route_layer((around_all.clone(), answers, of_upkeep, ShareRoute)))
         .merge(unlimited.route_layer(around_all.clone()))
         .fallback(not_found.layer(around_all.clone()))
         .method_not_allowed_fallback(method_not_allowed.layer(around_all))
@@ -87,6 +95,7 @@ fn groups(app: &App) -> Groups {
     };
     let dialects = app.settings.dialects;
     let protected = described(&mut api, routes::protected());
+    let keyrings = described(&mut api, routes::keyrings());
     let token = described(&mut api, routes::with_token_endpoint_nonce());
     let public = described(&mut api, routes::public().merge(dialects::routes(dialects)));
     let public = public.merge(account_app::routes(app).with_state(app.clone()));
@@ -98,7 +107,7 @@ fn groups(app: &App) -> Groups {
     openapi::add_common_refusals(&mut api);
     let unlimited = described(&mut api, routes::unlimited());
     let unlimited = unlimited.merge(openapi::router(api));
-    Groups { protected, token, public, upkeep, unlimited, for_proxies }
+    Groups { protected, keyrings, token, public, upkeep, unlimited, for_proxies }
 }
 
 /// Records what a guard decides about a request.
@@ -111,6 +120,8 @@ fn record_verdict(app: &App, request: &Request) -> impl FnOnce(Response) -> Resp
 /// Routes by the layers around them.
 struct Groups {
     protected: Router,
+    /// Protected resources that take large bodies.
+    keyrings: Router,
     token: Router,
     public: Router,
     /// What guards elsewhere fetch.
@@ -135,8 +146,8 @@ fn log_request(
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
 
-/// Every answer of the endpoints where proofs are made without a token carries the nonce for the
-/// next proof, and is not kept by caches (RFC 9449 §8.2).
+/// Every answer of the endpoints where proofs are made without a token, or are prepared, carries the
+/// nonce for the next proof, and is not kept by caches (RFC 9449 §8.2).
 fn add_nonce(app: &App, mut response: Response) -> Response {
     if let Ok(nonce) = HeaderValue::try_from(app.authority.core.fresh_nonce()) {
         let no_store = HeaderValue::from_static("no-store");

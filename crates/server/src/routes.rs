@@ -1,6 +1,7 @@
 //! The native HTTP surface: one file for each endpoint.
 
 mod api;
+mod keyring;
 mod oauth;
 mod ops;
 mod passkeys;
@@ -10,6 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
     api::{accounts, events, keys, recover, revocations, whoami},
+    keyring::{content, open, own, revisions, slots},
     oauth::{introspect, jwks, metadata, revoke, token},
     ops::{health, metrics},
     passkeys::{adding, options, related_origins},
@@ -27,14 +29,27 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
         .routes(routes!(options::options_to_add))
         .routes(routes!(options::options_to_step_up))
         .routes(routes!(events::events))
+        .routes(routes!(slots::offer_slot))
+        .routes(routes!(revisions::revisions))
+        .routes(routes!(revisions::restore))
+        .routes(routes!(open::open_by_passkey))
 }
 
-/// The endpoints where a client proves a key without a token.
+/// The protected resources that take large bodies.
+pub(crate) fn keyrings() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(own::keyring, own::store_keyring, own::delete_keyring))
+        .routes(routes!(content::change_content))
+}
+
+/// The endpoints where a client proves a key without a token, and the one that it asks before.
 pub(crate) fn with_token_endpoint_nonce() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(accounts::register))
         .routes(routes!(recover::recover))
         .routes(routes!(options::options))
+        .routes(routes!(open::open))
+        .routes(routes!(open::finish))
         .routes(routes!(token::token))
 }
 

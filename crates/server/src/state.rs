@@ -2,7 +2,10 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use countersign_authority::{Authority, model::policy::Policy};
+use countersign_authority::{
+    Authority,
+    model::{passkey::PasskeyPolicy, policy::Policy},
+};
 use countersign_guard::{
     Guard, GuardPolicy, GuardPorts, Proofs, SelfSignedPolicy, SelfSignedProofs,
 };
@@ -16,7 +19,7 @@ use crate::{
     http::{address::TrustedProxies, jwks_answer::JwksAnswer},
     layers::{cors::CorsOrigins, limits::RequestLimits},
     metrics::Metrics,
-    web_app::{Site, WebFiles},
+    web_app::{PasskeysHere, Site, WebFiles},
 };
 
 /// What the handlers share. Cloning is cheap.
@@ -110,7 +113,13 @@ fn of_others(proofs: Proofs) -> Proofs {
 }
 
 fn site(files: &WebFiles, policy: &Policy) -> Site {
-    Site::new(files, policy.issuer(), policy.passkeys.is_some())
+    let can_be = PasskeyPolicy::of_issuer(&policy.origin).is_some();
+    let passkeys = match (&policy.passkeys, can_be) {
+        (Some(_), _) => PasskeysHere::On,
+        (None, true) => PasskeysHere::Off,
+        (None, false) => PasskeysHere::Impossible,
+    };
+    Site::new(files, policy.issuer(), passkeys)
 }
 
 fn guard_policy(policy: &Policy, origin: &TargetUri) -> GuardPolicy {

@@ -20,7 +20,7 @@ mod tests;
 pub(crate) use self::{
     accept::{accepts_gzip, preferred},
     encoded::Encoded,
-    site::{Document, ServedFile, Site},
+    site::{Document, PasskeysHere, ServedFile, Site},
 };
 pub use self::{
     files::{WebFiles, WebFilesError},

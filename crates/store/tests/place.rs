@@ -11,7 +11,7 @@ use countersign_authority::{
         account::AccountName,
         audit::{AuditEvent, EventKind},
     },
-    ports::{AccountStore, CreateAccountError, RevocationStore, StoreUpkeep},
+    ports::{AccountStore, CreateAccountError, RevocationStore, RoomKept, StoreError, StoreUpkeep},
 };
 use countersign_protocol::UnixTime;
 use countersign_store::sqlite::{
@@ -291,8 +291,14 @@ async fn accounts_stop_before_revocations_when_the_disk_fills() {
     let place = Place::new();
     let options = SqliteOptions { disk_reserve: u64::MAX, ..SqliteOptions::default() };
     let store = SqliteStore::open(&place.database, &options).unwrap();
-    let refusal = register(&store, 1).await.unwrap_err().to_string();
-    assert!(refusal.contains("limits.disk_reserve_bytes"), "{refusal}");
+    let refusal = register(&store, 1).await.unwrap_err();
+    let says = refusal.to_string();
+    assert!(says.contains("limits.disk_reserve_bytes"), "{says}");
+    let is_told = matches!(
+        &refusal,
+        CreateAccountError::Store(StoreError::Unavailable(cause)) if cause.is::<RoomKept>()
+    );
+    assert!(is_told, "a caller knows that nothing was done: {refusal:?}");
     let event = AuditEvent::new(UnixTime::EPOCH, EventKind::TokenRevoked);
     let token = samples::revoked_token("jti", UnixTime::EPOCH);
     store.revoke_token(token, event).await.unwrap();

@@ -157,6 +157,7 @@ pub fn passkey(number: u8) -> Passkey {
         backed_up: false,
         aaguid: Aaguid::from_bytes([number; 16]),
         transports: vec!["hybrid".parse().unwrap(), "internal".parse().unwrap()],
+        unvouched_since: Some(NOW),
     }
 }
 

@@ -23,6 +23,9 @@ pub mod audit;
 pub mod browsers;
 pub mod credentials;
 pub mod invitations;
+pub mod keyring_growth;
+pub mod keyring_history;
+pub mod keyrings;
 pub mod logins;
 pub mod passkeys;
 pub mod passwords;
@@ -92,6 +95,7 @@ macro_rules! store_conformance {
                 the_last_key_stays_when_two_are_revoked_at_once
                 the_limit_of_keys_holds_when_many_are_added_at_once
                 the_limit_of_revoked_keys_holds
+                what_a_forgotten_key_has_added_is_told_of_the_key_before_it
                 without_a_key_that_adds_it_one_of_many_is_the_first
             }
             places {
@@ -116,6 +120,34 @@ macro_rules! store_conformance {
                 the_invitation_is_checked_before_names_and_keys
                 the_scopes_of_the_invitation_are_added
             }
+            keyring_growth {
+                a_clock_that_is_behind_makes_no_history_shorter
+                a_young_account_has_a_small_keyring
+                all_keyrings_together_have_a_bound
+                an_account_may_always_have_what_it_has
+                recent_accounts_have_half_together
+            }
+            keyring_history {
+                a_clock_that_jumps_makes_no_content_old
+                a_restored_content_is_still_kept
+                earlier_contents_have_a_bound_in_bytes
+                earlier_contents_stay_with_their_key
+                no_content_that_was_replaced_lately_goes_by_itself
+                no_earlier_content_comes_back_by_itself
+                small_contents_do_not_go_for_the_bytes_of_long_ones
+            }
+            keyrings {
+                a_change_that_comes_again_is_done_already
+                a_deleted_keyring_is_gone
+                a_touch_is_for_the_keyring_that_it_names
+                a_keyring_comes_back_as_it_was
+                a_keyring_replaces_what_it_names
+                a_login_opens_a_keyring_once
+                a_slot_is_found_while_somebody_can_log_in
+                a_slot_of_a_revoked_passkey_is_marked
+                of_many_keyrings_at_once_one_is_stored
+                slots_are_new_or_the_accounts_own
+            }
             logins {
                 a_disabled_account_cannot_log_in
                 a_key_logs_in_to_its_own_account_only
@@ -131,6 +163,7 @@ macro_rules! store_conformance {
                 a_passkey_comes_back_whole_with_its_key_and_account
                 a_passkey_is_added_with_its_challenge_or_not_at_all
                 a_passkey_may_allow_its_own_revocation
+                a_refused_change_uses_its_step_up_up_and_is_undone
                 a_signature_counter_only_grows
                 a_step_up_is_by_a_live_passkey_of_the_account
                 an_account_comes_with_its_passkey_or_not_at_all
@@ -200,6 +233,7 @@ macro_rules! store_conformance {
                 a_key_pair_for_an_account_comes_with_the_account
                 replacing_the_vault_replaces_all_key_pairs_for_accounts
                 replacing_the_vault_replaces_all_signing_keys
+                the_opaque_setup_is_created_once_and_resealed
                 the_registration_key_is_created_once_and_resealed
                 the_vault_is_created_once
             }

@@ -10,15 +10,18 @@ use countersign_authority::{
         credential::{Credential, Label},
         invitation::{CodeHash, Invitation},
         key_life::{SealedServerKey, SealedSigningKey},
+        keyring::{KeptRevision, KeyringDocument, KeyringSummary, Knowledge, Revision},
     },
     ports::{
         AccountRecovery, AccountStore, AddCredentialError, AddPasskeyError, AuditStore,
-        BrowserStore, CreateAccountError, CreatePasswordAccountError, CredentialStore,
-        InvitationStore, KeyLimits, KnownPasskey, LoginRecord, NewAccount, NewPasskey,
-        NewPasswordAccount, OwnPasskey, PasskeyStore, PasswordLogin, PasswordStore,
-        RecordLoginError, RecoverError, RenameCredentialError, Retention, RevocationStore,
-        RevokeCredentialError, RevokedToken, RevokedTokenList, ServerKeyStore, ShutOut, SignIn,
-        SignInError, SignedIn, SigningKeyStore, SpentStepUp, Store, StoreCondition, StoreError,
+        BrowserStore, ChangeKeyringError, CreateAccountError, CreatePasswordAccountError,
+        CredentialStore, DeleteKeyringError, InvitationStore, KeyLimits, KeyringHolder,
+        KeyringStore, KnowledgeSlot, KnownPasskey, LoginRecord, NewAccount, NewContent, NewKeyring,
+        NewPasskey, NewPasswordAccount, OpenKeyringError, OpenedBy, OwnPasskey, PasskeyStore,
+        PasswordLogin, PasswordStore, RecordLoginError, RecoverError, RenameCredentialError,
+        Restoration, Retention, RevocationStore, RevokeCredentialError, RevokedToken,
+        RevokedTokenList, SealedSecrets, ServerKeyStore, ShutOut, SignIn, SignInError, SignedIn,
+        SigningKeyStore, SpentStepUp, Store, StoreCondition, StoreError, StoreKeyringError,
         StoreUpkeep, VaultRecord, VaultStore,
     },
 };
@@ -39,6 +42,7 @@ pub struct StoreParts {
     pub browsers: Arc<dyn BrowserStore>,
     pub credentials: Arc<dyn CredentialStore>,
     pub invitations: Arc<dyn InvitationStore>,
+    pub keyrings: Arc<dyn KeyringStore>,
     pub passkeys: Arc<dyn PasskeyStore>,
     pub passwords: Arc<dyn PasswordStore>,
     pub replay_log: Arc<dyn ReplayLog>,
@@ -60,6 +64,7 @@ impl StoreParts {
             browsers: store.clone(),
             credentials: store.clone(),
             invitations: store.clone(),
+            keyrings: store.clone(),
             passkeys: store.clone(),
             passwords: store.clone(),
             replay_log: store.clone(),
@@ -150,7 +155,25 @@ delegate! { PasskeyStore to passkeys {
     fn passkeys_of(id: AccountId) -> (Vec<OwnPasskey>, StoreError);
     fn add_passkey(new: NewPasskey, limits: KeyLimits, step_up: Option<SpentStepUp>)
         -> ((), AddPasskeyError);
-    fn passkeys_of_others(rp_id: &RpId) -> (Option<(String, u64)>, StoreError);
+    fn passkeys_of_others(rp_id: Option<&RpId>) -> (Option<(String, u64)>, StoreError);
+} }
+
+delegate! { KeyringStore to keyrings {
+    fn keyring(id: AccountId) -> (Option<KeyringSummary>, StoreError);
+    fn keyring_holder(id: AccountId) -> (Option<KeyringHolder>, StoreError);
+    fn keyring_revisions(id: AccountId) -> (Option<Vec<KeptRevision>>, StoreError);
+    fn knowledge_slot(
+        name: &Username, knowledge: Knowledge, now: UnixTime
+    ) -> (Option<KnowledgeSlot>, StoreError);
+    fn store_keyring(new: NewKeyring) -> (Revision, StoreKeyringError);
+    fn change_keyring(change: NewContent) -> (Revision, ChangeKeyringError);
+    fn restore_keyring(restoration: Restoration) -> (Revision, ChangeKeyringError);
+    fn delete_keyring(
+        id: AccountId, replaces: Revision, event: AuditEvent, step_up: Option<SpentStepUp>
+    ) -> (bool, DeleteKeyringError);
+    fn open_keyring(
+        id: AccountId, by: OpenedBy, event: AuditEvent
+    ) -> ((Revision, KeyringDocument), OpenKeyringError);
 } }
 
 delegate! { PasswordStore to passwords {
@@ -182,11 +205,11 @@ delegate! { VaultStore to vault {
     fn server_keys() -> (Vec<(AccountId, SealedServerKey)>, StoreError);
     fn registration_key() -> (Option<SealedServerKey>, StoreError);
     fn create_registration_key(key: &SealedServerKey) -> (bool, StoreError);
+    fn opaque_setup() -> (Option<SealedServerKey>, StoreError);
+    fn create_opaque_setup(setup: &SealedServerKey) -> (bool, StoreError);
     fn replace_vault(
         record: &VaultRecord,
-        signing_keys: &[SealedSigningKey],
-        server_keys: &[(AccountId, SealedServerKey)],
-        registration_key: Option<&SealedServerKey>,
+        secrets: &SealedSecrets,
         event: AuditEvent
     ) -> ((), StoreError);
 } }

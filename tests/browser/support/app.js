@@ -1,14 +1,26 @@
 // The web app as a person uses it: what is seen and named on a page, never an element's id.
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 
 import { PATIENCE } from "./chromium.js";
 
 /** @import { Page } from "puppeteer-core" */
 /** @import { Visitor } from "./chromium.js" */
 
-/** The texts of the app in English. @type {Record<string, string>} */
-export const english = (await import(new URL("../../../web/lang/en.js", import.meta.url).href))
-  .default;
+/**
+ * All texts of the app in a language, whichever file they are in.
+ * @param {string} tag
+ * @returns {Promise<Record<string, string>>}
+ */
+export async function textsIn(tag) {
+  const folder = new URL("../../../web/lang/", import.meta.url);
+  const parts = readdirSync(new URL(`${tag}/`, folder)).map((name) => `${tag}/${name}`);
+  const files = [`${tag}.js`, ...parts].map((name) => import(new URL(name, folder).href));
+  return Object.assign({}, ...(await Promise.all(files)).map((file) => file.default));
+}
+
+/** The texts of the app in English. */
+export const english = await textsIn("en");
 
 /** Every page, by its path; the first three need no account. */
 export const PUBLIC_PAGES = ["/", "/sign-in", "/register"];
@@ -26,9 +38,12 @@ export const ACCOUNT_PAGES = [
  * @param {Record<string, string>} [values]
  */
 export function text(key, values = {}) {
-  assert.ok(english[key], `web/lang/en.js has no ${key}`);
+  assert.ok(english[key], `web/lang/en has no ${key}`);
   return english[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
+
+/** Tabs that are behind another one draw nothing, so nothing waits for what is drawn. */
+const WAIT = { timeout: PATIENCE, polling: 50 };
 
 let names = 0;
 /** A name that no account has. */
@@ -74,11 +89,10 @@ export async function fillIn(page, label, value) {
 export async function sees(page, wanted) {
   const there = (/** @type {string} */ words) =>
     document.body?.innerText.replace(/\s+/g, " ").includes(words);
-  await page
-    .waitForFunction(there, { timeout: PATIENCE }, wanted.replace(/\s+/g, " "))
-    .catch(() => {
-      throw new Error(`the page does not show "${wanted}"`);
-    });
+  await page.waitForFunction(there, WAIT, wanted.replace(/\s+/g, " ")).catch(async () => {
+    const shown = await page.evaluate(() => document.body?.innerText);
+    throw new Error(`the page does not show "${wanted}" but:\n${shown}`);
+  });
 }
 
 /**
@@ -92,7 +106,7 @@ export async function arrives(page, path) {
     document.readyState === "complete" &&
     document.documentElement.dataset.app === "on" &&
     !document.querySelector("main[aria-busy], button[aria-busy]");
-  await page.waitForFunction(arrived, { timeout: PATIENCE }, path).catch(async () => {
+  await page.waitForFunction(arrived, WAIT, path).catch(async () => {
     const shown = await page.evaluate(() => document.body?.innerText);
     throw new Error(`not at ${path} but at ${page.url()}, which shows:\n${shown}`);
   });
@@ -111,6 +125,19 @@ export async function register({ page }, origin, username = newName(), t = text)
   await click(page, t("register.button"));
   await arrives(page, "/account");
   return username;
+}
+
+/**
+ * Signs in with the passkey of the visitor's authenticator, by the field or the button.
+ * @param {Visitor} visitor
+ * @param {string} origin
+ */
+export async function signInByPasskey({ page }, origin) {
+  await page.goto(`${origin}/sign-in`);
+  await arrives(page, "/account").catch(async () => {
+    await click(page, text("sign-in.button"));
+    await arrives(page, "/account");
+  });
 }
 
 /** What the browser keeps of the app, the key left out: JSON that a thief could carry away. */
@@ -137,10 +164,11 @@ export async function storedJson(/** @type {Page} */ page) {
 export async function callFromPage(page, method, path, json) {
   return page.evaluate(
     async (api, ...request) => {
-      const { call, asProblem } = await import(api);
+      const { call, asProblem, currentSession } = await import(api);
       try {
         const [verb, where, body] = request;
-        return { ok: true, answer: await call(verb, where, { json: body }) };
+        const account = (await currentSession())?.session.account;
+        return { ok: true, answer: await call(account, verb, where, { json: body }) };
       } catch (error) {
         const { kind, lack, status } = asProblem(error);
         return { ok: false, kind, lack, status };

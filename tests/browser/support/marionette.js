@@ -17,10 +17,13 @@ const AUTHENTICATORS = {
 };
 
 export class Marionette {
-  /** Firefox with a profile of its own, whose Marionette listens on a port that the system chooses. */
-  static async start() {
+  /**
+   * Firefox with a profile of its own, whose Marionette listens on a port that the system chooses.
+   * @param {Record<string, boolean | string | number>} more preferences
+   */
+  static async start(more = {}) {
     const profile = await mkdtemp(join(tmpdir(), "countersign-firefox-"));
-    const preferences = { ...QUIET, "marionette.port": 0, ...AUTHENTICATORS };
+    const preferences = { ...QUIET, "marionette.port": 0, ...AUTHENTICATORS, ...more };
     const lines = Object.entries(preferences).map(
       ([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});\n`,
     );

@@ -15,7 +15,7 @@ export function pseudo(text) {
   return `⟦${accented} ${words.slice(0, Math.ceil(text.length * 0.4)).trim()}⟧`;
 }
 
-const FILE = /\/lang\/en\.js$/;
+const FILE = /\/lang\/en(\/[\w-]+)?\.js$/;
 const texts = Object.entries(english).filter(([key]) => !key.startsWith("language."));
 const language = Buffer.from(
   `export default ${JSON.stringify(Object.fromEntries(texts.map(([key, text]) => [key, pseudo(text)])))};\n`,
@@ -38,7 +38,10 @@ export function pseudoLanguage() {
     if (!type.startsWith("text/html")) return undefined;
     const html = body
       .toString()
-      .replace(/(\/lang\/en\.js" integrity=")[^"]+/g, (_, before) => before + integrity);
+      .replace(
+        /(\/lang\/en(?:\/[\w-]+)?\.js" integrity=")[^"]+/g,
+        (_, before) => before + integrity,
+      );
     const filled = html.replace(/(?<=[>"])[^<>"]+(?=[<"])/g, (part) => {
       const text = part.trim();
       const whole = shells.get(text);
@@ -53,13 +56,16 @@ export function pseudoLanguage() {
 
 /**
  * In the page: every text that a person sees and nobody translated. Data, code and names are not texts; dates and the
- * words between the items of a list come from the browser, the name of a new passkey from the server.
+ * words between the items of a list come from the browser, the names of a new passkey and of a browser that signs in by one
+ * from the server; a file has a name.
  */
 export function untranslated() {
   const data = "code, pre, kbd, .code, .brand, script, style, noscript, input, textarea, time";
   const known = [
     /^[, ]*and$/,
     /^passkey$/,
+    /^Chrome on Linux$/,
+    /^keyring\.json$/,
     /^[A-Z][a-z]{2} \d+, \d{4}/,
     /^Mozilla\//,
     /^[\w-]{43}$/,

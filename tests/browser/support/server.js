@@ -17,12 +17,13 @@ const exampleApi = resolve(
 );
 
 /**
- * The caller's environment without a setting of Countersign.
+ * The caller's environment without a setting of Countersign, but for the one that gives the binary
+ * other files of the app.
  * @param {Record<string, string>} settings
  */
 function environment(settings = {}) {
   const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(COUNTERSIGN_|NOT_MY_KEY$)/.test(name),
+    ([name]) => name === "COUNTERSIGN_WEB_DIRECTORY" || !/^(COUNTERSIGN_|NOT_MY_KEY$)/.test(name),
   );
   return { ...Object.fromEntries(kept), ...settings };
 }
@@ -87,6 +88,7 @@ export class Server {
     this.port = port;
     this.origin = issuer ?? `http://localhost:${port}`;
     this.options = options;
+    /** @type {Record<string, string>} */
     this.settings = { COUNTERSIGN_RATE_LIMITS: "off", ...settings };
   }
 

@@ -40,15 +40,25 @@ export class WebKit {
     this.origin = origin;
     this.driver = driver;
     this.session = "";
+    /** Whether its window has been nowhere. */
+    this.isNew = true;
   }
 
   async open() {
+    this.isNew = true;
     await this.untilItListens();
     const { sessionId } = await this.send("POST", "/session", {
       capabilities: { alwaysMatch: {} },
     });
     this.session = `/session/${sessionId}`;
     await this.send("POST", `${this.session}/timeouts`, { script: PATIENCE, pageLoad: PATIENCE });
+  }
+
+  /** Another window, which knows nothing of what was done before. */
+  async anew() {
+    if (this.isNew) return;
+    await this.send("DELETE", this.session);
+    await this.open();
   }
 
   async untilItListens() {
@@ -77,6 +87,7 @@ export class WebKit {
 
   /** @param {string} url */
   goto(url) {
+    this.isNew = false;
     return this.send("POST", `${this.session}/url`, { url });
   }
 

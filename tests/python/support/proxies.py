@@ -98,6 +98,15 @@ class CaddyApi(ProxiedApi):
 
 
 class ShortCaddyApi(CaddyApi):
-    """Caddy's own `forward_auth`, which sends the client's query along."""
+    """Caddy's own `forward_auth`."""
 
     example = "caddy/forward_auth.Caddyfile"
+
+
+class PlainCaddyApi(ShortCaddyApi):
+    """The same without the question mark after the address: Caddy sends the client's query along."""
+
+    def adapted(self, text):
+        with_mark = "uri /forward-auth?\n"
+        assert text.count(with_mark) == 1
+        return super().adapted(text).replace(with_mark, "uri /forward-auth\n")

@@ -10,8 +10,9 @@ import {
   sha256Hex,
   signJwt,
 } from "./jose.js";
-import { getPasskey } from "./passkey.js";
+import { available, getPasskey, serverTakesPasskeys } from "./passkey.js";
 import * as store from "./store.js";
+import { assumedSkew, assumeSkew, serverNow, skewIn } from "./store.js";
 
 /** @import { BrowserKey } from "./jose.js" */
 /** @import { CreationJson, PasskeyAnswer, RequestJson } from "./passkey.js" */
@@ -34,6 +35,7 @@ export class Problem extends Error {
    * @param {number} [more.retryAfter] seconds
    * @param {string} [more.lack]
    * @param {string} [more.reason]
+   * @param {string} [more.field] the id of the field whose value is wrong
    */
   constructor(kind, more = {}) {
     super(more.detail ?? kind);
@@ -44,6 +46,7 @@ export class Problem extends Error {
     this.retryAfter = more.retryAfter;
     this.lack = more.lack;
     this.reason = more.reason;
+    this.field = more.field;
   }
 }
 
@@ -71,6 +74,15 @@ export function asProblem(error) {
 }
 
 /**
+ * Whether a request may have been carried out although it failed: its answer was lost, or is not the server's own.
+ * @param {unknown} error
+ */
+export function mayBeDone(error) {
+  const { kind, status } = asProblem(error);
+  return kind === "offline" || kind === "perhaps-stored" || status >= 500;
+}
+
+/**
  * @param {Response} response
  * @returns {Promise<Problem>}
  */
@@ -92,40 +104,43 @@ export async function problemOf(response) {
   });
 }
 
-/** By how many seconds the server's clock is ahead, as far as it is known. */
-let skew = 0;
-const serverNow = () => Math.floor(Date.now() / 1000 + skew);
+export { serverNow };
 
-/** What the server said last. A small difference of the clocks is the time that answers take. */
+/** What the server said last. */
 async function readHints() {
   const hints = (await store.read("hints")) ?? {};
-  skew = Math.abs(hints.skew ?? 0) > 3 ? (hints.skew ?? 0) : 0;
+  assumeSkew(hints.skew ?? 0);
   return hints;
 }
 
+/** Takes the server's clock as it was when this browser last asked, before a page shows any time. */
+export const recallClock = async () => {
+  await readHints();
+};
+
 /**
- * Remembers nonce and clock of an answer. Returns whether the clock was a surprise.
+ * Remembers nonce and clock of an answer.
  * @param {Response} response
  * @param {"tokenNonce" | "resourceNonce"} place
  */
 async function learn(response, place) {
   const hints = await readHints();
-  const before = skew;
   const nonce = response.headers.get("DPoP-Nonce");
-  const date = Date.parse(response.headers.get("Date") ?? "");
   if (nonce) hints[place] = nonce;
-  if (date) hints.skew = Math.round((date - Date.now()) / 1000);
+  hints.skew = skewIn(response) ?? hints.skew;
   await store.write("hints", hints);
   await readHints();
-  return Math.abs(skew - before) > 5;
 }
+
+/** @typedef {Record<string, string | undefined>} Form */
 
 /**
  * @typedef {object} Message
- * @property {BrowserKey} key
+ * @property {BrowserKey} [key] that proves the request; without it, the request is not proven
  * @property {string} [token]
  * @property {unknown} [json]
- * @property {Record<string, string | undefined>} [form]
+ * @property {Form | (() => Promise<Form>)} [form] a function if it has something signed, which is signed
+ * anew each time the request is sent
  * @property {Record<string, string>} [headers]
  */
 
@@ -144,16 +159,32 @@ export async function send(method, path, message) {
   const mayRepeat = new Set(["nonce", "clock"]);
   for (;;) {
     const hints = await readHints();
+    const assumed = assumedSkew();
     const response = await transmit(method, path, message, hints[place]);
-    const clockSurprised = await learn(response, place);
+    await learn(response, place);
     if (response.ok) return response;
     const problem = await problemOf(response);
     const { kind } = problem;
     if (NONCE_WANTED.includes(kind) && mayRepeat.delete("nonce")) continue;
+    const clockSurprised = Math.abs(assumedSkew() - assumed) > 5;
     if (MAY_BE_THE_CLOCK.includes(kind) && clockSurprised && mayRepeat.delete("clock")) continue;
-    throw problem;
+    throw explained(problem, path);
   }
 }
+
+/**
+ * The same problem, with its cause where this page knows more of it than the answer says.
+ * @param {Problem} problem
+ * @param {string} path
+ */
+function explained(problem, path) {
+  // The page may be older than the setting that switched passkeys off.
+  if (problem.kind === "not-found" && path.startsWith(PASSKEYS)) problem.kind = "passkeys-off";
+  if (problem.kind === "invalid_dpop_proof" && assumedSkew() !== 0) problem.reason ??= "clock";
+  return problem;
+}
+
+const PASSKEYS = "/v1/passkeys";
 
 /**
  * @param {string} method
@@ -162,14 +193,15 @@ export async function send(method, path, message) {
  * @param {string} [nonce]
  */
 async function transmit(method, path, { key, token, json, form, headers }, nonce) {
-  const body = form ? encodeForm(form) : json === undefined ? undefined : JSON.stringify(json);
+  const fields = typeof form === "function" ? await form() : form;
+  const body = fields ? encodeForm(fields) : json === undefined ? undefined : JSON.stringify(json);
   const proof = { method, url: issuer + path, nonce, token, body, now: serverNow() };
   const type = form ? "application/x-www-form-urlencoded" : "application/json";
-  return fetch(path, {
+  return fetchWhole(path, {
     method,
     body,
     headers: {
-      DPoP: await dpopProof(key, proof),
+      ...(key && { DPoP: await dpopProof(key, proof) }),
       ...(token && { Authorization: `DPoP ${token}` }),
       ...(body !== undefined && { "Content-Type": type }),
       ...headers,
@@ -177,13 +209,57 @@ async function transmit(method, path, { key, token, json, form, headers }, nonce
     cache: "no-store",
     credentials: "omit",
     redirect: "error",
-    signal: AbortSignal.timeout(30_000),
   }).catch((error) => {
     throw new Problem("offline", { detail: String(error) });
   });
 }
 
-/** @param {Record<string, string | undefined>} form */
+// ---- Patience: what ends a request is silence, for a network may be slow, and a keyring is large
+
+/** So long nothing may come, in milliseconds. */
+const SILENCE_MS = 30_000;
+
+/** The slowest that a body goes out, in bytes a second: the server waits no longer for it either. */
+const SLOWEST = 2048;
+
+/** Statuses whose answers have no body (Fetch standard). */
+const WITHOUT_BODY = [204, 205, 304];
+
+/**
+ * Sends a request and waits for the whole answer.
+ * @param {string} url
+ * @param {RequestInit & { body?: string }} init
+ * @returns {Promise<Response>} of which everything is there
+ * @throws when the request cannot be sent, or nothing comes any more
+ */
+export async function fetchWhole(url, init) {
+  const patience = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const wait = (/** @type {number} */ ms) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => patience.abort(), ms);
+  };
+  try {
+    // How much of the body is out is not to be learnt.
+    wait(SILENCE_MS + ((init.body?.length ?? 0) * 1000) / SLOWEST);
+    const response = await fetch(url, { ...init, signal: patience.signal });
+    wait(SILENCE_MS);
+    const chunks = [];
+    const reader = response.body?.getReader();
+    for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
+      wait(SILENCE_MS);
+      chunks.push(read.value);
+    }
+    const { status, headers } = response;
+    const body = WITHOUT_BODY.includes(status) ? null : new Blob(chunks);
+    return new Response(body, { status, headers });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param {Form} form */
 function encodeForm(form) {
   const given = Object.entries(form).filter(([, value]) => value !== undefined);
   return new URLSearchParams(/** @type {[string, string][]} */ (given)).toString();
@@ -191,10 +267,22 @@ function encodeForm(form) {
 
 // ---- Who is signed in
 
+/** @typedef {{ key: BrowserKey, session: Session }} Here */
+
 /** The session of this browser, if there is one. */
-export async function currentSession() {
-  const [key, session] = await Promise.all([store.read("key"), store.read("session")]);
-  return key && session ? { key, session } : undefined;
+export const currentSession = store.readSession;
+
+/**
+ * The session of this browser, as that of an account whose things a page shows. Somebody else may have signed
+ * in meanwhile, in another tab: nothing is asked or done in their name.
+ * @param {string} account its id
+ * @returns {Promise<Here>}
+ */
+async function sessionOf(account) {
+  const here = await currentSession();
+  if (!here) throw new Problem("signed-out");
+  if (here.session.account !== account) throw new Problem("other-account");
+  return here;
 }
 
 /**
@@ -212,40 +300,35 @@ export async function newBrowserKey() {
  * @returns {Promise<T>}
  */
 async function exclusively(action) {
-  return navigator.locks ? navigator.locks.request("countersign-login", action) : action();
+  // A key of this tab alone needs no lock, and a browser that stores nothing may refuse one.
+  if (store.isMemoryOnly() || !navigator.locks) return action();
+  return navigator.locks.request("countersign-login", action);
 }
 
 /**
- * Keeps the answer of a login. The token must be stored after its key: a key alone can log in again.
- * @param {BrowserKey} key
+ * What a session is after a login.
  * @param {Response} response
- * @param {Partial<Session>} more
  * @returns {Promise<Session>}
  */
-async function keep(key, response, more) {
+async function sessionFrom(response) {
   const { access_token: token, expires_in: seconds } = await response.json();
   const { sub: account, preferred_username: username } = readClaims(token);
-  const expiresAt = serverNow() + seconds;
-  const session = { ...more, account, username: username ?? account, token, expiresAt };
-  await store.write("key", key);
-  await store.write("session", session);
-  return session;
+  return { account, username: username ?? account, token, expiresAt: serverNow() + seconds };
 }
 
 /**
- * The session with a token that is good for a while. Logs in with the browser's key if need be.
+ * The session of an account with a token that is good for a while. Logs in with the browser's key if need be.
+ * @param {string} account its id
  * @param {string} [refused] a token that shall not be used again
  */
-async function freshSession(refused) {
+async function freshSession(account, refused) {
   const usable = (/** @type {Session} */ session) =>
     session.token !== refused && session.expiresAt > serverNow() + 20;
-  const now = await currentSession();
-  if (!now) throw new Problem("signed-out");
+  const now = await sessionOf(account);
   await readHints();
   if (usable(now.session)) return now;
   return exclusively(async () => {
-    const here = await currentSession();
-    if (!here) throw new Problem("signed-out");
+    const here = await sessionOf(account);
     return usable(here.session) ? here : { key: here.key, session: await logIn(here) };
   });
 }
@@ -257,29 +340,36 @@ async function freshSession(refused) {
  * @returns {Promise<Response>}
  */
 export async function logInWith(key, account) {
-  const now = serverNow();
-  const claims = {
-    iss: account,
-    sub: account,
-    aud: issuer,
-    iat: now,
-    exp: now + 120,
-    jti: randomText(),
+  const form = async () => {
+    const now = serverNow();
+    const claims = {
+      iss: account,
+      sub: account,
+      aud: issuer,
+      iat: now,
+      exp: now + 120,
+      jti: randomText(),
+    };
+    const assertion = await signJwt(key, { typ: "JWT", kid: key.thumbprint }, claims);
+    return { grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer", assertion };
   };
-  const grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-  const assertion = await signJwt(key, { typ: "JWT", kid: key.thumbprint }, claims);
-  return send("POST", "/oauth/token", { key, form: { grant_type, assertion } });
+  return send("POST", "/oauth/token", { key, form });
 }
 
-/** @param {{ key: BrowserKey, session: Session }} here */
+/**
+ * Logs in anew. Somebody may sign out, or in as somebody else, before the answer is there: then nothing of it
+ * is kept, and nothing of theirs is forgotten.
+ * @param {Here} here
+ */
 async function logIn({ key, session }) {
-  try {
-    return await keep(key, await logInWith(key, session.account), session);
-  } catch (error) {
+  const response = await logInWith(key, session.account).catch(async (error) => {
     if (!(error instanceof Problem) || error.kind !== "invalid_grant") throw error;
-    await store.clear();
+    if (!(await store.clear(key))) throw new Problem("other-account");
     throw new Problem("signed-out", { reason: "ended", requestId: error.requestId });
-  }
+  });
+  const renewed = { ...session, ...(await sessionFrom(response)) };
+  if (await store.renew(key, renewed)) return renewed;
+  throw new Problem((await currentSession()) ? "other-account" : "signed-out");
 }
 
 // ---- What a page asks for
@@ -291,21 +381,24 @@ async function logIn({ key, session }) {
  * @property {boolean} [confirm] the server will want the passkey for it: ask at once
  */
 
-const STEP_UP = "/v1/passkeys/options/step-up";
+const STEP_UP = `${PASSKEYS}/options/step-up`;
 const REPEATED = ["invalid_token"];
 
 /**
- * A request as the account that is signed in. Returns the JSON of the answer, or null.
+ * A request as the account whose things the page shows. Returns the JSON of the answer, or null.
+ * @param {string} account its id; if it is not the one that is signed in, nothing is sent
  * @param {string} method
  * @param {string} path with its query
  * @param {Request} [request]
  * @returns {Promise<any>}
  */
-export async function call(method, path, request = {}) {
-  let here = await freshSession();
-  const confirm = async () => (await confirmation(method, path, request)).assertion;
+export async function call(account, method, path, request = {}) {
+  let here = await freshSession(account);
+  const confirm = async () => (await confirmation(account, method, path, request)).assertion;
   let assertion =
-    request.confirm && here.session.hasPasskey ? await confirm().catch(noneLeft) : undefined;
+    request.confirm && here.session.hasPasskey && serverTakesPasskeys()
+      ? await confirm().catch((error) => noneLeft(here, error))
+      : undefined;
   // What a passkey is asked with must not itself ask for a passkey.
   const mayRepeat = new Set(path === STEP_UP ? REPEATED : [...REPEATED, "passkey", "fresh-login"]);
   for (;;) {
@@ -318,45 +411,68 @@ export async function call(method, path, request = {}) {
     } catch (error) {
       const problem = asProblem(error);
       if (!mayRepeat.delete(problem.lack ?? problem.kind)) throw problem;
-      if (problem.lack === "passkey") assertion = await confirm();
-      else here = await freshSession(here.session.token);
+      // Where passkeys are switched off, a fresh login with the browser's own key takes their place.
+      if (problem.lack === "passkey" && serverTakesPasskeys()) assertion = await confirm();
+      else here = await freshSession(account, here.session.token);
     }
   }
 }
 
 /**
- * An account whose last passkey is gone needs something else, as the answer to the request will say.
+ * An account whose last passkey is gone needs something else, as the answer to the request will say. So
+ * does every account where passkeys were switched off since the page was loaded.
+ * @param {Here} here
  * @param {unknown} error
  */
-async function noneLeft(error) {
+async function noneLeft(here, error) {
   const problem = asProblem(error);
+  if (problem.kind === "passkeys-off") return undefined;
   if (problem.kind !== "step-up-needed") throw problem;
-  await note({ hasPasskey: false });
+  await note(here, { hasPasskey: false });
   return undefined;
 }
 
 /**
+ * @typedef {object} Confirmed
+ * @property {unknown} [json]
+ * @property {Record<string, string>} [headers]
+ * @property {BufferSource} [prf] as `getPasskey` takes it
+ * @property {Record<string, BufferSource>} [salts] as `getPasskey` takes them
+ */
+
+/**
  * The passkey's word for one request, for the header `Passkey-Assertion`.
+ * @param {string} account as `call` takes it
  * @param {string} method
  * @param {string} path
- * @param {{ json?: unknown, prf?: BufferSource }} request `prf`: a salt for a secret of the passkey
+ * @param {Confirmed} request
+ * @throws {Problem} also where the browser has no passkeys
  */
-export async function confirmation(method, path, { json, prf }) {
+export async function confirmation(account, method, path, { json, headers, prf, salts }) {
+  if (!available()) throw new Problem("step-up-needed", { lack: "passkey-elsewhere" });
   const body_sha256 = json === undefined ? null : await sha256Hex(JSON.stringify(json));
-  const operation = { method, path: path.replace(/\?.*/, ""), body_sha256 };
-  const options = await call("POST", STEP_UP, { json: { operation } });
-  const answer = await getPasskey(options, { prf });
-  if (answer.userHandle) await note({ userHandle: answer.userHandle });
-  return { assertion: base64urlOfText(JSON.stringify(answer.json)), prf: answer.prf };
+  const operation = {
+    method,
+    path: path.replace(/\?.*/, ""),
+    body_sha256,
+    if_match: headers?.["If-Match"],
+    if_none_match: headers?.["If-None-Match"],
+  };
+  const here = await sessionOf(account);
+  const options = await call(account, "POST", STEP_UP, { json: { operation } });
+  const answer = await getPasskey(options, { prf, salts });
+  if (answer.userHandle) await note(here, { userHandle: answer.userHandle });
+  const assertion = base64urlOfText(JSON.stringify(answer.json));
+  return { assertion, prf: answer.prf, passkey: String(answer.json.id) };
 }
 
 /**
- * Notes something in the session.
+ * Notes something in the session, if it is still the one of that key.
+ * @param {{ key: BrowserKey }} here
  * @param {Partial<Session>} news
  */
-export async function note(news) {
-  const session = await store.read("session");
-  if (session) await store.write("session", { ...session, ...news });
+export async function note({ key }, news) {
+  await store.renew(key, news);
 }
 
 /**
@@ -365,18 +481,22 @@ export async function note(news) {
  * @returns {Promise<RequestJson>}
  */
 export async function signInOptions(key) {
-  return (await send("POST", "/v1/passkeys/options", { key, json: { purpose: "sign-in" } })).json();
+  const json = { purpose: "sign-in", dpop_jkt: key.thumbprint };
+  return (await send("POST", "/v1/passkeys/options", { json })).json();
 }
 
 /**
- * Options for the first passkey of an account that is not there yet.
+ * Options for the first passkey of an account that is not there yet. Where the account could not be
+ * made, they are refused with the problem that the registration would have.
  * @param {BrowserKey} key
  * @param {string} username
+ * @param {string} [enrolmentCode]
  * @returns {Promise<CreationJson>}
  */
-export async function registrationOptions(key, username) {
-  const json = { purpose: "register", username };
-  return (await send("POST", "/v1/passkeys/options", { key, json })).json();
+export async function registrationOptions(key, username, enrolmentCode) {
+  const code = enrolmentCode && { enrolment_code: enrolmentCode };
+  const json = { purpose: "register", username, dpop_jkt: key.thumbprint, ...code };
+  return (await send("POST", "/v1/passkeys/options", { json })).json();
 }
 
 /**
@@ -392,7 +512,8 @@ export async function signIn(key, passkey, remember) {
     remember,
   };
   const response = await send("POST", "/oauth/token", { key, form });
-  return keep(key, response, { hasPasskey: true, userHandle: passkey.userHandle });
+  const more = { hasPasskey: true, userHandle: passkey.userHandle };
+  await store.begin(key, { ...more, ...(await sessionFrom(response)) });
 }
 
 /**
@@ -416,7 +537,7 @@ export async function register(key, { username, label, remember, enrolmentCode, 
   };
   const answer = await (await send("POST", "/v1/accounts", { key, json })).json();
   await adopt(key, answer.account_id, answer.username);
-  await note({ hasPasskey: passkey !== undefined, userHandle: passkey?.userHandle });
+  await note({ key }, { hasPasskey: passkey !== undefined, userHandle: passkey?.userHandle });
 }
 
 /**
@@ -426,24 +547,40 @@ export async function register(key, { username, label, remember, enrolmentCode, 
  * @param {string} username
  */
 export async function adopt(key, account, username) {
-  await store.write("key", key);
-  await store.write("session", { account, username, token: "", expiresAt: 0 });
+  await store.begin(key, { account, username, token: "", expiresAt: 0 });
 }
 
-/** Revokes this browser's key and forgets everything. A last key is `last-key` and stays. */
-export async function signOut() {
-  const here = await currentSession();
+/**
+ * Keeps a login as the session of its key.
+ * @param {BrowserKey} key
+ * @param {Response} login the answer to `logInWith`
+ */
+export async function adoptLogin(key, login) {
+  await store.begin(key, await sessionFrom(login));
+}
+
+/**
+ * Revokes this browser's key and forgets everything. A last key is `last-key` and stays.
+ * @param {Here} here
+ */
+export async function signOut({ key, session }) {
   try {
-    if (here) await call("DELETE", `/v1/keys/${here.key.thumbprint}`);
+    await call(session.account, "DELETE", `/v1/keys/${key.thumbprint}`);
   } catch (error) {
     const { kind } = asProblem(error);
     if (kind !== "signed-out" && kind !== "not-found") throw error;
   }
-  await store.clear();
+  await store.clear(key);
 }
 
-/** Forgets the key of this browser without telling the server. */
-export const forget = store.clear;
+/**
+ * Forgets the key of this browser without telling the server.
+ * @param {{ key: BrowserKey }} here
+ */
+export const forget = ({ key }) => store.clear(key);
+
+/** Calls back when another tab has signed somebody in or out. */
+export const onChange = store.onChange;
 
 /** Whether nothing outlives this tab. */
 export const isMemoryOnly = store.isMemoryOnly;

@@ -1,6 +1,7 @@
 // The audit trail of the account, grouped by the key that an event is about.
 
 import { call } from "./api.js";
+import { keysBelow } from "./i18n.js";
 
 /** @import { Key, Keys } from "./keys.js" */
 
@@ -13,7 +14,8 @@ import { call } from "./api.js";
  * @property {string} [thumbprint]
  * @property {string} [label]
  * @property {string} [address]
- * @property {string} [detail]
+ * @property {string} [detail] in English words
+ * @property {Record<string, string>} [facts] the same by names and codes that never change
  * @property {number} [times]
  * @property {number} [last_at]
  * @property {string} [actor]
@@ -38,38 +40,116 @@ import { call } from "./api.js";
 const PAGE = 200;
 
 /**
- * Events, newest first.
- * @param {{ before?: number, key?: string, since?: number, pages?: number }} which
- * @returns {Promise<{ events: Event[], nextBefore: number | undefined }>}
+ * Events, newest first. `backTo`: the time of the last one, if there are older ones.
+ * @typedef {{ events: Event[], backTo: number | undefined }} Listing
  */
-export async function loadEvents({ before, key, since, pages = 1 }) {
+
+/**
+ * @param {string} account whose
+ * @param {{ key?: string, since?: number, kinds?: string[], pages: number }} which
+ * @returns {Promise<Listing>}
+ */
+export async function loadEvents(account, { key, since, kinds = [], pages }) {
   /** @type {Event[]} */
   const events = [];
-  let next = before;
+  let next;
   for (let page = 0; page < pages; page += 1) {
     const query = new URLSearchParams({ limit: String(PAGE) });
     if (next !== undefined) query.set("before", String(next));
     if (key) query.set("key", key);
     if (since) query.set("since", String(since));
-    const answer = await call("GET", `/v1/events?${query}`);
+    for (const kind of kinds) query.append("event", kind);
+    const answer = await call(account, "GET", `/v1/events?${query}`);
     events.push(...answer.events);
     next = answer.next_before;
     if (next === undefined) break;
   }
-  return { events, nextBefore: next };
+  return { events, backTo: next === undefined ? undefined : events.at(-1)?.at };
 }
+
+/**
+ * Two listings as one, each event once.
+ * @param {Event[]} some
+ * @param {Event[]} others
+ * @returns {Event[]} newest first
+ */
+function merged(some, others) {
+  const all = new Map([...some, ...others].map((event) => [event.id, event]));
+  return [...all.values()].sort((a, b) => b.id - a.id);
+}
+
+/** How many pages of events that may be alarms are read for each page of the newest ones. */
+const ALARM_PAGES = 5;
+
+/**
+ * What happened last, and every alarm, however much has happened since: a thief who signs in a thousand times
+ * hides nothing. `alarmsBackTo`: only that far back was looked for alarms.
+ * @param {string} account whose
+ * @param {number} pages how many pages of events
+ * @returns {Promise<Listing & { alarmsBackTo: number | undefined }>}
+ */
+export async function loadTrail(account, pages) {
+  const [newest, suspects] = await Promise.all([
+    loadEvents(account, { pages }),
+    loadEvents(account, { pages: ALARM_PAGES * pages, kinds: MAY_BE_ALARMS }),
+  ]);
+  const alarms = suspects.events.filter((event) => alarmOf(event));
+  return {
+    events: merged(newest.events, alarms),
+    backTo: newest.backTo,
+    alarmsBackTo: suspects.backTo,
+  };
+}
+
+const SIGN_IN = "login.succeeded";
+
+/**
+ * What was done with a key. Its sign-ins, which may be any number, hide nothing else. `signInsBackTo`: only so far
+ * back are they listed.
+ * @param {string} account whose
+ * @param {{ key: string, since: number }} which
+ * @returns {Promise<Listing & { signInsBackTo: number | undefined }>}
+ */
+export async function loadDeeds(account, which) {
+  // Of each kind there is a text.
+  const kinds = keysBelow("event.").filter((kind) => kind !== SIGN_IN && kind !== "unknown");
+  const [newest, others] = await Promise.all([
+    loadEvents(account, { ...which, pages: 2 }),
+    loadEvents(account, { ...which, pages: 10, kinds }),
+  ]);
+  const events = merged(newest.events, others.events);
+  return { events, backTo: others.backTo, signInsBackTo: newest.backTo };
+}
+
+/** Alarms, by the kind of their event. @type {Record<string, string>} */
+const ALARM_OF_EVENT = {
+  "proof.replayed": "replayed",
+  "passkey.counter-regressed": "copied-passkey",
+  "key.used-from-new-place": "new-place",
+};
+
+/** Alarms, by the reason of a refusal. @type {Record<string, string>} */
+const ALARM_OF_REASON = {
+  "key-revoked": "revoked-key",
+  "token-ended": "revoked-key",
+  "no-proof": "other-key",
+  "other-key": "other-key",
+  signature: "other-key",
+};
+
+/** Refusals, of which some are alarms. */
+const REFUSALS = ["token.refused", "login.refused"];
+
+/** All kinds of events that may be alarms. */
+const MAY_BE_ALARMS = [...Object.keys(ALARM_OF_EVENT), ...REFUSALS];
 
 /**
  * Why an event deserves a look: the last part of a text's key. Nothing for other events.
  * @param {Event} event
  */
-export function alarmOf({ event, detail = "" }) {
-  if (event === "proof.replayed") return "replayed";
-  if (event === "passkey.counter-regressed") return "copied-passkey";
-  if (event === "key.used-from-new-place") return "new-place";
-  if (event !== "token.refused" && event !== "login.refused") return undefined;
-  if (/revoked/.test(detail)) return "revoked-key";
-  return /another key|bound to a key/.test(detail) ? "other-key" : undefined;
+export function alarmOf({ event, facts }) {
+  if (!REFUSALS.includes(event)) return ALARM_OF_EVENT[event];
+  return ALARM_OF_REASON[facts?.reason ?? ""];
 }
 
 /**

@@ -1,10 +1,24 @@
 // Texts in the page's language. The server has filled the shell in the same language and has said
-// which it is; the language module lies beside the program, and the browser has it already.
+// which it is; the language modules lie beside the program, and the browser has them already.
+
+import { serverNow } from "./store.js";
 
 const language = document.documentElement.lang || "en";
 
 /** @type {Record<string, string>} */
-const texts = (await import(`../../lang/${language}.js`)).default;
+const texts = { ...(await import(`../../lang/${language}.js`)).default };
+
+/**
+ * Takes in the texts that only some pages need. The head of such a page names their modules.
+ * @param {ParentNode} head
+ */
+export async function addTexts(head) {
+  const links = head.querySelectorAll(`[rel=modulepreload][href*="/lang/${language}/"]`);
+  const modules = Array.from(links, (link) => import(link.getAttribute("href") ?? ""));
+  for (const { default: more } of await Promise.all(modules)) Object.assign(texts, more);
+}
+
+await addTexts(document.head);
 
 const plurals = new Intl.PluralRules(language);
 const lists = new Intl.ListFormat(language);
@@ -15,6 +29,15 @@ const distances = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 
 /** @param {string} key */
 export const has = (key) => Object.hasOwn(texts, key);
+
+/**
+ * How the keys go on that begin so.
+ * @param {string} beginning
+ */
+export const keysBelow = (beginning) =>
+  Object.keys(texts)
+    .filter((key) => key.startsWith(beginning))
+    .map((key) => key.slice(beginning.length));
 
 /**
  * The text of a key, its `{name}` replaced.
@@ -53,6 +76,13 @@ export const day = (seconds) => days.format(seconds * 1000);
 /** @param {number} seconds since 1970 */
 export const moment = (seconds) => moments.format(seconds * 1000);
 
+/**
+ * From one moment to another one, not before it.
+ * @param {number} from seconds since 1970
+ * @param {number} until
+ */
+export const span = (from, until) => moments.formatRange(from * 1000, Math.max(from, until) * 1000);
+
 const UNITS = /** @type {const} */ ([
   ["year", 31_557_600],
   ["month", 2_629_800],
@@ -64,10 +94,10 @@ const UNITS = /** @type {const} */ ([
 
 /**
  * Such as "3 days ago" or "in 2 hours".
- * @param {number} seconds since 1970
+ * @param {number} seconds since 1970, by the server's clock
  */
 export function relative(seconds) {
-  const distance = seconds - Date.now() / 1000;
+  const distance = seconds - serverNow();
   const unit = UNITS.find(([, length]) => Math.abs(distance) >= length);
   return unit
     ? distances.format(Math.round(distance / unit[1]), unit[0])

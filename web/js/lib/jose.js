@@ -62,6 +62,22 @@ async function thumbprint(jwk) {
   return base64url(await sha256(JSON.stringify(Object.fromEntries(members))));
 }
 
+/** The members of a public key that its thumbprint is made of (RFC 7638 §3.2, RFC 8037 §2). */
+const REQUIRED = /** @type {Record<string, (keyof JsonWebKey)[]>} */ ({
+  OKP: ["crv", "kty", "x"],
+  EC: ["crv", "kty", "x", "y"],
+  RSA: ["e", "kty", "n"],
+});
+
+/**
+ * The thumbprint of any public key (RFC 7638).
+ * @param {JsonWebKey} jwk that may have other members too
+ */
+export function thumbprintOf(jwk) {
+  const names = REQUIRED[jwk.kty ?? ""] ?? [];
+  return thumbprint(Object.fromEntries(names.map((name) => [name, jwk[name]])));
+}
+
 /** The kinds of key that a browser makes for itself, the best first. */
 const KINDS = /** @type {const} */ ([
   { alg: "EdDSA", generate: { name: "Ed25519" } },

@@ -3,8 +3,9 @@
 import { call, note } from "./api.js";
 import { authenticatorName } from "./authenticators.js";
 import { day, moment, relative, t } from "./i18n.js";
+import { serverNow } from "./store.js";
 import { h } from "./ui.js";
-import { describeBrowser } from "./user-agent.js";
+import { describeBrowser, isDescription } from "./user-agent.js";
 
 /** @import { Here } from "./page.js" */
 
@@ -14,6 +15,7 @@ import { describeBrowser } from "./user-agent.js";
  * @property {boolean} backup_eligible
  * @property {string} aaguid
  * @property {string[]} transports
+ * @property {number} [in_doubt_until] no other passkey has vouched for it: until then an older browser removes it
  */
 
 /**
@@ -22,7 +24,7 @@ import { describeBrowser } from "./user-agent.js";
  * @property {string} thumbprint
  * @property {string} label
  * @property {string} key_type
- * @property {"key" | "browser" | "passkey"} kind
+ * @property {"key" | "browser" | "mutual" | "passkey"} kind
  * @property {number} created_at
  * @property {string | null} added_by
  * @property {number | null} last_used_at
@@ -47,22 +49,51 @@ import { describeBrowser } from "./user-agent.js";
  */
 export async function loadKeys(here) {
   /** @type {{ keys: Key[] }} */
-  const { keys } = await call("GET", "/v1/keys");
+  const answer = await call(here.session.account, "GET", "/v1/keys");
+  const keys = answer.keys.map(inThisLanguage);
   const live = keys.filter((key) => key.revoked_at === null);
-  await note({ hasPasskey: live.some((key) => key.kind === "passkey") });
+  await note(here, { hasPasskey: live.some((key) => key.kind === "passkey") });
   const mine = live.find((key) => key.thumbprint === here.key.thumbprint);
+  // It has signed this very request; the server writes that down later.
+  if (mine) mine.last_used_at = serverNow();
   return { live, revoked: keys.filter((key) => key.revoked_at !== null), mine };
 }
 
 /**
- * Whether the key probably belongs to this browser from before its storage was lost.
+ * The key of a browser that nobody has named is called what the browser is, in the language of the page.
+ * Its label was made in the language of the page, or of the server, that let it in.
+ * @param {Key} key
+ * @returns {Key}
+ */
+export function inThisLanguage(key) {
+  const { user_agent: agent, label } = key;
+  return agent && isDescription(label, agent) ? { ...key, label: describeBrowser(agent) } : key;
+}
+
+/**
+ * Whether the key may belong to this browser from before its storage was lost: it is of the same kind of
+ * browser, and was not used since this one signed in. Another computer with that browser, which waits
+ * to be used again, looks the same; so it is a question and no statement.
  * @param {Key} key
  * @param {Keys} keys
  */
-export function isProbablyOldSelf(key, { mine }) {
+export function mayBeOldSelf(key, { mine }) {
   if (!mine || key.thumbprint === mine.thumbprint || key.kind !== "browser") return false;
   const isSame = key.user_agent === navigator.userAgent.slice(0, 200);
   return isSame && (key.last_used_at ?? key.created_at) <= mine.created_at;
+}
+
+/**
+ * Until when this browser removes a passkey without one, if it does: no other passkey has vouched for it, and the
+ * browser was there before it.
+ * @param {Key} key
+ * @param {Keys} keys
+ * @returns {number | undefined}
+ */
+export function removableUntil(key, { mine }) {
+  const until = key.passkey?.in_doubt_until;
+  const isOlder = mine?.kind === "browser" && mine.created_at <= key.created_at;
+  return isOlder && until && until > serverNow() ? until : undefined;
 }
 
 /**
@@ -124,6 +155,6 @@ const SOON = 14 * 86_400;
  */
 export function expiry(key) {
   if (key.expires_at === null) return undefined;
-  const soon = key.expires_at - Date.now() / 1000 < SOON;
+  const soon = key.expires_at - serverNow() < SOON;
   return { soon, text: soon ? relative(key.expires_at) : day(key.expires_at) };
 }

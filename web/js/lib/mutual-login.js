@@ -1,6 +1,6 @@
 // The mutual login, step by step: registration, the server's proof, the page's answer, use, logout.
 
-import { issuer, Problem, problemOf, send } from "./api.js";
+import { fetchWhole, issuer, mayBeDone, Problem, problemOf, send } from "./api.js";
 import { readClaims } from "./jose.js";
 import { readPublicKey } from "./keyring/keys.js";
 import { ServerUnproven, VerifiedNumber } from "./mutual.js";
@@ -17,20 +17,23 @@ import { ServerUnproven, VerifiedNumber } from "./mutual.js";
  * @typedef {"asked" | "server-proven" | "answered" | "token"} Step
  */
 
-/** The longest that a request may take. */
-const PATIENCE_MS = 30_000;
-
 /**
  * Makes an account that logs in mutually.
  * @param {BrowserKey["jwk"]} jwk the public key
  * @param {string} username
- * @param {string} [enrolmentCode]
+ * @param {{ enrolmentCode?: string, kind?: "mutual" }} [how] `kind`: the key stays in this page's
+ * store, and the server shall take nothing else from it than this login
  * @returns {Promise<{ account: string, serverKey: string }>}
  */
-export async function registerMutually(jwk, username, enrolmentCode) {
+export async function registerMutually(jwk, username, { enrolmentCode, kind } = {}) {
   const code = enrolmentCode ? { enrolment_code: enrolmentCode } : {};
-  const json = { username, clientSidePublicKey: JSON.stringify(jwk), ...code };
-  const { id, serverSidePublicKey } = await ask("POST", "/register", { json });
+  const which = kind ? { kind } : {};
+  const json = { username, clientSidePublicKey: JSON.stringify(jwk), ...which, ...code };
+  const { id, serverSidePublicKey } = await ask("POST", "/register", { json }).catch((error) => {
+    if (!mayBeDone(error)) throw error;
+    // The key of the server for the account comes with this answer, and with no other one.
+    throw new Problem("mutual-unanswered");
+  });
   // A key that proves nothing would be found out at the first login only.
   await serverKeyOf(serverSidePublicKey);
   return { account: id, serverKey: serverSidePublicKey };
@@ -103,14 +106,13 @@ function verified(challenge, trusted) {
  * @returns {Promise<any>}
  */
 async function ask(method, path, { json, headers } = {}) {
-  const response = await fetch(issuer + path, {
+  const response = await fetchWhole(issuer + path, {
     method,
     ...(json && { body: JSON.stringify(json) }),
     headers: { ...(json && { "Content-Type": "application/json" }), ...headers },
     cache: "no-store",
     credentials: "omit",
     redirect: "error",
-    signal: AbortSignal.timeout(PATIENCE_MS),
   }).catch((error) => {
     throw new Problem("offline", { detail: String(error) });
   });

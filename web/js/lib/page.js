@@ -7,16 +7,15 @@ import {
   forget,
   isMemoryOnly,
   issuer,
+  onChange,
   Problem,
+  recallClock,
   signOut,
 } from "./api.js";
-import { t } from "./i18n.js";
-import { ask, busy, byId, fill, h, notice, showProblem, showStatus } from "./ui.js";
+import { addTexts, t } from "./i18n.js";
+import { ask, busy, byId, fill, h, showProblem, showStatus } from "./ui.js";
 
-/** @import { BrowserKey } from "./jose.js" */
-/** @import { Session } from "./store.js" */
-
-/** @typedef {{ key: BrowserKey, session: Session }} Here */
+/** @typedef {import("./api.js").Here} Here */
 
 const PLACES = [
   ["/account", "nav.account"],
@@ -48,10 +47,42 @@ export function startPublic(url, run) {
 export function startSignedIn(url, run) {
   start(url, async () => {
     const here = await currentSession();
+    if (here) leaveWith(here.session.account);
     if (here) await run(here);
     else await goTo(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
   });
 }
+
+/**
+ * Leaves what the tab shows of an account when another tab has signed out, or signed in as somebody
+ * else. What the page has open it puts away at `countersign-signed-out`.
+ * @param {string} account its id
+ */
+export function leaveWith(account) {
+  const look = async () => {
+    const now = (await currentSession())?.session.account;
+    if (isMemoryOnly() || isLeaving || now === account) return;
+    isLeaving = true;
+    dispatchEvent(new Event("countersign-signed-out"));
+    if (now) location.reload();
+    else location.replace("/sign-in?signed-out=elsewhere");
+  };
+  onChange(look);
+  // A page that is left becomes hidden. If it then reads from its storage, WebKit does not run the next one.
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") look();
+  });
+}
+
+/** What a page does when somebody has signed in on it. */
+export async function signedInHere() {
+  const here = await currentSession();
+  if (here) leaveWith(here.session.account);
+  await showFrame();
+}
+
+/** Whether this tab is about to go to another page. */
+let isLeaving = false;
 
 /**
  * @param {string} url
@@ -62,13 +93,17 @@ function start(url, run) {
     document.documentElement.dataset.app = "on";
     const obstacle = obstacleHere();
     if (obstacle) {
-      fill(byId("main"), h("h1", null, document.title), obstacle);
+      const { tone, heading, body } = obstacle;
+      document.title = `${heading} – Countersign`;
+      fill(byId("main"), h("h1", null, heading), h("section", { class: `notice ${tone}` }, body));
       return;
     }
     try {
       byId("main").setAttribute("aria-busy", "true");
+      await recallClock();
       await showFrame();
       await run();
+      submitAgain();
     } catch (error) {
       showFailure(error);
     } finally {
@@ -90,15 +125,12 @@ function obstacleHere() {
       null,
       h("a", { class: "button primary", href: there }, t("start.go-there")),
     );
-    return notice(
-      "warning",
-      t("start.wrong-origin"),
-      h("p", null, t("start.wrong-origin.why", values)),
-      link,
-    );
+    const why = h("p", null, t("start.wrong-origin.why", values));
+    return { tone: "warning", heading: t("start.wrong-origin"), body: [why, link] };
   }
   if (!window.isSecureContext || !crypto.subtle) {
-    return notice("danger", t("start.insecure"), h("p", null, t("start.insecure.why")));
+    const why = h("p", null, t("start.insecure.why"));
+    return { tone: "danger", heading: t("start.insecure"), body: [why] };
   }
   return undefined;
 }
@@ -114,6 +146,30 @@ function showFailure(error) {
   showProblem(error, byId("problem"), signedOut && wayOut);
 }
 
+// ---- Forms before the program
+
+/**
+ * The form that was last submitted, if nothing has answered it yet: a program reads from its storage, and makes
+ * a key, before it answers.
+ * @type {HTMLFormElement | undefined}
+ */
+let unanswered;
+
+// The browser sends no form, because a URL would have in it what was typed. Before this module runs, forms go
+// nowhere by `method="dialog"`.
+document.addEventListener("submit", (event) => {
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  unanswered = event.defaultPrevented ? undefined : form;
+  event.preventDefault();
+});
+
+/** Does what a person wanted before the program could do it. */
+function submitAgain() {
+  const form = unanswered;
+  unanswered = undefined;
+  if (form?.isConnected) form.requestSubmit();
+}
+
 // ---- The frame
 
 async function showFrame() {
@@ -126,46 +182,73 @@ async function showFrame() {
     return h("li", null, h("a", { href: path, "aria-current": current }, t(text)));
   });
   const leave = h("button", { type: "button", class: "quiet" }, t("nav.sign-out"));
-  leave.addEventListener("click", () => busy(leave, leaveAccount));
+  leave.addEventListener("click", () => busy(leave, () => leaveAccount(here)));
   fill(nav, h("ul", null, links, h("li", null, leave)));
 }
 
-/** Signs out. Asks first if the account would be lost by it. */
-export async function leaveAccount() {
+/** @type {() => Promise<boolean>} */
+let maySignOut = async () => true;
+
+/**
+ * Has a page asked before anything is done to sign out.
+ * @param {() => Promise<boolean>} question whether it may be
+ */
+export function askBeforeSignOut(question) {
+  maySignOut = question;
+}
+
+/**
+ * Signs out. Asks first if changes, or the account, would be lost by it.
+ * @param {Here} here
+ */
+export async function leaveAccount(here) {
+  if (!(await maySignOut())) return;
+  isLeaving = true;
   try {
-    await signOut();
+    await signOut(here);
   } catch (error) {
+    isLeaving = false;
     if (!(error instanceof Problem) || error.kind !== "last-key") throw error;
     const body = [
       h("p", null, t("sign-out.last-key")),
       h("p", null, t("sign-out.last-key.advice")),
     ];
     const question = { title: t("sign-out.title"), body, submit: t("sign-out.lose"), danger: true };
-    if (!(await ask(question, forget))) return;
+    const lose = async () => {
+      await forget(here);
+    };
+    if (!(await ask(question, lose))) return;
   }
+  dispatchEvent(new Event("countersign-signed-out"));
   await goTo("/sign-in?signed-out");
 }
 
 // ---- To the next page
 
 /**
+ * Goes to a page that nobody chose by a link. It takes the place of this one in the history: else the button
+ * "Back" would lead to where the way goes on by itself, and never past it.
  * @param {string} path
  */
 export async function goTo(path) {
-  if (isMemoryOnly()) await exchangePage(path, true);
-  else location.assign(path);
+  isLeaving = true;
+  if (isMemoryOnly()) await exchangePage(path, "replace");
+  else location.replace(path);
 }
 
 /**
  * Puts another page in the place of this one without leaving the document, in which the key lives when
- * nothing can be stored. The links of the new page's head carry the hashes of its modules.
+ * nothing can be stored. What a page has to forget it forgets at `countersign-leave`. The links of the
+ * new page's head carry the hashes of its modules.
  * @param {string} path
- * @param {boolean} push
+ * @param {"push" | "replace" | "keep"} entry what becomes of the entry of the history
  */
-async function exchangePage(path, push) {
+async function exchangePage(path, entry) {
   const next = await parsedPage(path);
+  dispatchEvent(new Event("countersign-leave"));
   showStatus("");
-  if (push) history.pushState(null, "", path);
+  if (entry === "push") history.pushState(null, "", path);
+  if (entry === "replace") history.replaceState(null, "", path);
   document.title = next.title;
   for (const id of ["nav", "main"]) {
     const element = next.getElementById(id);
@@ -179,6 +262,7 @@ async function exchangePage(path, push) {
   if (again) return again();
   const modules = next.querySelectorAll("head [integrity]:is(script, [rel=modulepreload])");
   await Promise.all(Array.from(modules, preload));
+  await addTexts(next.head);
   await import(url);
 }
 
@@ -221,11 +305,11 @@ document.addEventListener("click", (event) => {
   if (link.hash && link.pathname === location.pathname) return;
   if (!/^\/(|sign-in|register|account(\/.*)?)$/.test(link.pathname)) return;
   event.preventDefault();
-  exchangePage(link.pathname + link.search, true).catch(showProblem);
+  exchangePage(link.pathname + link.search, "push").catch(showProblem);
 });
 
 addEventListener("popstate", () => {
-  if (isMemoryOnly()) exchangePage(location.pathname + location.search, false).catch(showProblem);
+  if (isMemoryOnly()) exchangePage(location.pathname + location.search, "keep").catch(showProblem);
 });
 
 // A page that comes back from the browser's memory may show an account that was left meanwhile.

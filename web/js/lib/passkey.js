@@ -13,12 +13,19 @@ import { base64url, fromBase64url } from "./jose.js";
 /** @typedef {PublicKeyCredentialCreationOptionsJSON} CreationJson */
 /** @typedef {PublicKeyCredentialRequestOptionsJSON} RequestJson */
 
-/** Whether the server takes passkeys: not on an IP address. */
-export const serverTakesPasskeys = () =>
-  document.querySelector("meta[name=countersign-passkeys]")?.getAttribute("content") === "on";
+/** Whether there are passkeys at the server: `on`, `off`, or `impossible` at its address. */
+const passkeysOfServer = () =>
+  document.querySelector("meta[name=countersign-passkeys]")?.getAttribute("content") ?? "off";
+
+/** Whether the server takes passkeys. */
+export const serverTakesPasskeys = () => passkeysOfServer() === "on";
 
 /** Whether passkeys can be used here, now. */
 export const available = () => serverTakesPasskeys() && "PublicKeyCredential" in window;
+
+/** Why there are none, as a text's key. */
+export const whyNoPasskeys = () =>
+  `no-passkeys.${serverTakesPasskeys() ? "browser" : passkeysOfServer()}`;
 
 /** Whether the browser offers passkeys in an input field. */
 export async function canAutofill() {
@@ -36,6 +43,17 @@ const descriptors = (list = []) => list.map((item) => ({ ...item, id: fromBase64
 const prfInput = (salt) => (salt ? { prf: { eval: { first: salt } } } : {});
 
 /**
+ * Each passkey its own salt. Some browsers know only the form for one.
+ * @param {Record<string, BufferSource>} salts
+ */
+function prfInputs(salts) {
+  const [[, only] = [], ...more] = Object.entries(salts);
+  if (more.length === 0) return prfInput(only);
+  const inputs = Object.entries(salts).map(([id, first]) => [id, { first }]);
+  return { prf: { evalByCredential: Object.fromEntries(inputs) } };
+}
+
+/**
  * Makes a passkey.
  * @param {CreationJson} options
  * @param {{ prf?: BufferSource }} [wishes]
@@ -48,27 +66,56 @@ export async function createPasskey(options, { prf } = {}) {
     challenge: fromBase64url(options.challenge),
     user: { ...options.user, id: fromBase64url(options.user.id) },
     excludeCredentials: descriptors(options.excludeCredentials),
-    extensions: { credProps: true, ...prfInput(prf) },
+    // Many authenticators derive secrets only if that was asked for when the passkey was made.
+    extensions: { credProps: true, prf: {}, ...prfInput(prf) },
   };
-  return answer(await navigator.credentials.create({ publicKey }), options.user.id);
+  return untilLeft(undefined, async (signal) =>
+    answer(await navigator.credentials.create({ publicKey, signal }), options.user.id),
+  );
 }
 
 /**
- * Asks for a passkey.
+ * Asks for a passkey, and for a secret that it derives: of whichever it is by `prf`, or of one of
+ * those in `salts`, by their ids, and no other.
  * @param {RequestJson} options
- * @param {{ prf?: BufferSource, autofill?: boolean, signal?: AbortSignal }} [wishes]
+ * @param {{ prf?: BufferSource, salts?: Record<string, BufferSource>, autofill?: boolean, signal?: AbortSignal }} [wishes]
  * @returns {Promise<PasskeyAnswer>}
  */
-export async function getPasskey(options, { prf, autofill = false, signal } = {}) {
+export async function getPasskey(options, { prf, salts, autofill = false, signal } = {}) {
+  const allowed = (options.allowCredentials ?? []).filter(({ id }) => !salts || id in salts);
   /** @type {any} */
   const publicKey = {
     ...options,
     challenge: fromBase64url(options.challenge),
-    allowCredentials: descriptors(options.allowCredentials),
-    extensions: prfInput(prf),
+    allowCredentials: descriptors(allowed),
+    extensions: salts ? prfInputs(salts) : prfInput(prf),
   };
   const mediation = autofill ? "conditional" : "optional";
-  return answer(await navigator.credentials.get({ publicKey, mediation, signal }));
+  return untilLeft(signal, async (ends) =>
+    answer(await navigator.credentials.get({ publicKey, mediation, signal: ends })),
+  );
+}
+
+/**
+ * Asks the browser for something, and takes the question back when the page is left: a browser that keeps the page
+ * for the button "Back" would keep the question too, and refuse every other one.
+ * @template T
+ * @param {AbortSignal | undefined} signal takes it back too
+ * @param {(ends: AbortSignal) => Promise<T>} question
+ * @returns {Promise<T>}
+ */
+async function untilLeft(signal, question) {
+  const ends = new AbortController();
+  const end = () => ends.abort();
+  if (signal?.aborted) end();
+  signal?.addEventListener("abort", end);
+  addEventListener("pagehide", end);
+  try {
+    return await question(ends.signal);
+  } finally {
+    signal?.removeEventListener("abort", end);
+    removeEventListener("pagehide", end);
+  }
 }
 
 /**

@@ -86,12 +86,18 @@ export function explain(error) {
   );
   const quoted = detail !== undefined && has(`problem.${words}.detail`);
   return [
-    h("p", null, t(`problem.${words}`)),
+    h("p", null, t(`problem.${words}`, { detail: detail ?? "" })),
     ...(quoted ? [h("p", null, t(`problem.${words}.detail`, { detail }))] : []),
-    ...(retryAfter ? [h("p", null, tn("problem.retry-after", retryAfter))] : []),
+    ...(retryAfter ? [h("p", null, waiting(retryAfter))] : []),
     ...(requestId ? [h("p", { class: "small" }, t("problem.request-id", { id: requestId }))] : []),
   ];
 }
+
+/** @param {number} seconds until it may be tried again */
+const waiting = (seconds) =>
+  seconds > 120
+    ? tn("problem.retry-after-minutes", Math.ceil(seconds / 60))
+    : tn("problem.retry-after", seconds);
 
 /**
  * Shows what went wrong and moves the focus there.
@@ -101,7 +107,17 @@ export function explain(error) {
  */
 export function showProblem(error, place = byId("problem"), ...more) {
   showStatus("");
-  fill(place, h("h2", { class: "h3" }, t("problem.heading")), explain(error), more);
+  const { field, kind } = asProblem(error);
+  // As a page of whoever is signed in now.
+  const reload = async () => location.reload();
+  const wayOn =
+    kind === "other-account" && h("p", null, button(t("problem.other-account.reload"), reload));
+  fill(place, h("h2", { class: "h3" }, t("problem.heading")), explain(error), wayOn, more);
+  const wrong = field && document.getElementById(field);
+  if (wrong) {
+    wrong.setAttribute("aria-invalid", "true");
+    wrong.addEventListener("input", () => wrong.removeAttribute("aria-invalid"), { once: true });
+  }
   place.focus();
 }
 
@@ -176,7 +192,37 @@ export function button(text, action, props = {}) {
  * @property {string} [submit] the button that does it; without it there is only the way out
  * @property {boolean} [danger] it cannot be undone
  * @property {string} [cancel]
+ * @property {() => Promise<boolean>} [mayClose] asked before the dialog closes without having done it
  */
+
+/** What is filled in, as opposed to what is chosen, ticked or read. */
+const FILLED_IN = "input:not([type=radio], [type=checkbox], [readonly]), textarea:not([readonly])";
+
+/**
+ * Moves the focus to the first control of a dialog if that is to be filled in, so that one can type at once.
+ * What is to be read or chosen first leaves the focus at the heading.
+ * @param {HTMLFormElement} form
+ */
+function focusFirstField(form) {
+  const first = form.querySelector("input, select, textarea");
+  if (!first?.matches(FILLED_IN)) return;
+  const field = /** @type {HTMLInputElement | HTMLTextAreaElement} */ (first);
+  field.focus();
+  field.select();
+}
+
+/**
+ * Has the sentences of a dialog read out with its heading, wherever the focus is.
+ * @param {string} id of the dialog's heading
+ * @param {Child[]} body
+ */
+function describedBy(id, body) {
+  const sentences = body.filter((child) => child instanceof HTMLParagraphElement);
+  return sentences.map((sentence, at) => {
+    sentence.id ||= `${id}-${at + 1}`;
+    return sentence.id;
+  });
+}
 
 let dialogs = 0;
 
@@ -186,7 +232,7 @@ let dialogs = 0;
  * @param {(form: FormData) => Promise<void>} [action] what "yes" does
  * @returns {Promise<boolean>} whether it was done
  */
-export function ask({ title, body = [], submit, danger = false, cancel }, action) {
+export function ask({ title, body = [], submit, danger = false, cancel, mayClose }, action) {
   const id = `dialog-${++dialogs}`;
   const problem = h("div", { role: "alert", tabindex: "-1", class: "notice danger" });
   const yes = submit && h("button", { class: danger ? "danger" : "primary" }, submit);
@@ -199,13 +245,35 @@ export function ask({ title, body = [], submit, danger = false, cancel }, action
     body,
     h("div", { class: "actions" }, yes, no),
   );
-  const dialog = h("dialog", { "aria-labelledby": id }, form);
+  const said = describedBy(id, body).join(" ") || undefined;
+  const dialog = h("dialog", { "aria-labelledby": id, "aria-describedby": said }, form);
   const opener = document.activeElement;
   showStatus("");
   return new Promise((resolve) => {
     let done = false;
-    no.addEventListener("click", () => dialog.close());
+    let isFree = false;
+    let isLeaving = false;
+    const leave = async () => {
+      if (isLeaving) return;
+      isLeaving = true;
+      isFree = await (mayClose?.() ?? true);
+      isLeaving = false;
+      if (isFree) dialog.close();
+    };
+    no.addEventListener("click", leave);
+    dialog.addEventListener("cancel", (event) => {
+      // Fields for files have such events too.
+      if (event.target !== dialog) return;
+      event.preventDefault();
+      leave();
+    });
     dialog.addEventListener("close", () => {
+      // Browsers close a dialog at the second Escape whatever the page says.
+      if (mayClose && !done && !isFree) {
+        dialog.showModal();
+        leave();
+        return;
+      }
       dialog.remove();
       if (!opener?.isConnected) byId("main").focus();
       resolve(done);
@@ -222,6 +290,7 @@ export function ask({ title, body = [], submit, danger = false, cancel }, action
     });
     document.body.append(dialog);
     dialog.showModal();
+    if (submit) focusFirstField(form);
   });
 }
 
@@ -249,10 +318,8 @@ const trustedTypes = /** @type {any} */ (globalThis).trustedTypes;
 const policy = trustedTypes?.createPolicy("countersign", rules) ?? rules;
 
 /**
- * Starts a worker of this server.
+ * Where a worker of this server is, in the form in which the policy lets it start.
  * @param {string} name the file's name in `web/workers`
  */
-export function startWorker(name) {
-  const url = new URL(`../../workers/${name}`, import.meta.url).href;
-  return new Worker(policy.createScriptURL(url), { type: "module" });
-}
+export const workerUrl = (name) =>
+  policy.createScriptURL(new URL(`../../workers/${name}`, import.meta.url).href);

@@ -28,9 +28,27 @@ const SYSTEMS = /** @type {const} */ ([
  * @param {string} [userAgent] this browser's by default
  */
 export function describeBrowser(userAgent = navigator.userAgent) {
-  const find = (/** @type {readonly (readonly [RegExp, string])[]} */ kinds) =>
-    kinds.find(([pattern]) => pattern.test(userAgent))?.[1];
-  const browser = find(BROWSERS) ?? t("agent.browser");
-  const system = find(SYSTEMS);
+  const browser = find(BROWSERS, userAgent) ?? t("agent.browser");
+  const system = find(SYSTEMS, userAgent);
   return system ? t("agent.on", { browser, system }) : browser;
 }
+
+/**
+ * Whether a label is such a description, in whatever language it was made, and not a person's choice:
+ * "Firefox auf Linux".
+ * @param {string} label
+ * @param {string} userAgent
+ */
+export function isDescription(label, userAgent) {
+  const browser = find(BROWSERS, userAgent);
+  const system = find(SYSTEMS, userAgent);
+  if (!browser || !system || !label.endsWith(` ${system}`)) return false;
+  const start = label.replace(/^Chromium /, "Chrome ").slice(0, -system.length - 1);
+  return start.startsWith(`${browser} `) && /^\p{L}+$/u.test(start.slice(browser.length + 1));
+}
+
+/**
+ * @param {readonly (readonly [RegExp, string])[]} kinds
+ * @param {string} userAgent
+ */
+const find = (kinds, userAgent) => kinds.find(([pattern]) => pattern.test(userAgent))?.[1];

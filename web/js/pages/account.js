@@ -62,7 +62,8 @@ const isVisit = (key) => key.expires_at !== null && key.expires_at - key.created
  * @param {Here} here
  * @param {Keys} keys
  */
-function thisBrowser({ session }, { mine }) {
+function thisBrowser(here, { mine }) {
+  const { session } = here;
   const until = mine?.expires_at ?? undefined;
   const kept =
     until &&
@@ -74,7 +75,11 @@ function thisBrowser({ session }, { mine }) {
     mine && h("p", null, t("account.this-browser", { label: mine.label })),
     mine && h("p", { class: "small" }, [origin(mine), history(mine)].join(" · ")),
     kept && h("p", { class: "small" }, kept),
-    h("div", { class: "actions" }, button(t("nav.sign-out"), leaveAccount)),
+    h(
+      "div",
+      { class: "actions" },
+      button(t("nav.sign-out"), () => leaveAccount(here)),
+    ),
     h("p", { class: "hint actions" }, t("sign-out.what")),
   );
 }

@@ -1,10 +1,19 @@
 // A new account: a name, the button, a touch. The passkey lies with the person; this browser gets a
 // key of its own beside it, so that nothing has to be touched again here.
 
-import { asProblem, newBrowserKey, Problem, register, registrationOptions } from "../lib/api.js";
+import {
+  adoptLogin,
+  asProblem,
+  issuer,
+  logInWith,
+  newBrowserKey,
+  Problem,
+  register,
+  registrationOptions,
+} from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { goTo, startPublic } from "../lib/page.js";
-import { available, createPasskey, forgetPasskey, serverTakesPasskeys } from "../lib/passkey.js";
+import { available, createPasskey, forgetPasskey, whyNoPasskeys } from "../lib/passkey.js";
 import {
   busy,
   byId,
@@ -21,8 +30,11 @@ import { describeBrowser } from "../lib/user-agent.js";
 /** @import { BrowserKey } from "../lib/jose.js" */
 /** @import { PasskeyAnswer } from "../lib/passkey.js" */
 
-/** A passkey that was made before the server said what else it needs. */
-/** @typedef {{ username: string, key: BrowserKey, kept: boolean, passkey?: PasskeyAnswer, rpId: string }} Attempt */
+/**
+ * A passkey that was made before the server said what else it needs.
+ * `sent`: whether a registration with it had no answer, so that the account may be there.
+ * @typedef {{ username: string, key: BrowserKey, kept: boolean, passkey?: PasskeyAnswer, rpId: string, sent?: boolean }} Attempt
+ */
 
 const USERNAME = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
 
@@ -34,9 +46,8 @@ startPublic(import.meta.url, async (here) => {
 
   const { kept } = await newBrowserKey();
   if (!available()) {
-    const why = serverTakesPasskeys() ? "no-passkeys.browser" : "no-passkeys.server";
     const then = kept ? "register.browser-key-only" : "register.nothing-kept";
-    const text = [h("p", null, t(why)), h("p", null, t(then))];
+    const text = [h("p", null, t(whyNoPasskeys())), h("p", null, t(then))];
     fill(byId("hints"), notice(kept ? "warning" : "danger", t("no-passkeys"), ...text));
     byId("go").textContent = t("register.button.browser-key");
     byId("what").hidden = true;
@@ -61,11 +72,15 @@ async function submit() {
   const username = field.value.trim();
   const problem = !username ? "missing" : !USERNAME.test(username) ? "malformed" : undefined;
   showFieldError(field, problem ? t(`username.${problem}`) : "");
-  if (problem) return;
+  if (problem || isRecovery(username)) return;
   try {
     if (attempt?.username !== username) await abandon();
     attempt ??= await begin(username);
-    await finish(attempt);
+    await finish(attempt).catch(async (error) => {
+      if (!(await isThere(attempt, asProblem(error)))) throw error;
+    });
+    attempt = undefined;
+    await goTo("/account?new");
   } catch (error) {
     await explainRefusal(error, field);
   }
@@ -78,7 +93,7 @@ async function submit() {
 async function begin(username) {
   const made = { username, ...(await newBrowserKey()), rpId: location.hostname };
   if (!available()) return made;
-  const options = await registrationOptions(made.key, username);
+  const options = await registrationOptions(made.key, username, enrolmentCode());
   showStatus(t("register.touch"));
   const passkey = await createPasskey(options);
   return { ...made, passkey, rpId: options.rp.id ?? made.rpId };
@@ -87,18 +102,48 @@ async function begin(username) {
 /** @param {Attempt} made */
 async function finish({ username, key, kept, passkey }) {
   const shared = /** @type {HTMLInputElement} */ (document.querySelector("[name=visit]")).checked;
-  const enrolmentCode = /** @type {HTMLInputElement} */ (byId("code")).value.trim() || undefined;
   const remember = kept && !shared ? "browser" : "visit";
-  await register(key, { username, label: describeBrowser(), remember, enrolmentCode, passkey });
-  attempt = undefined;
-  await goTo("/account?new");
+  const more = { enrolmentCode: enrolmentCode(), passkey };
+  await register(key, { username, label: describeBrowser(), remember, ...more });
 }
 
-/** Lets the password manager drop a passkey that belongs to no account. */
+const enrolmentCode = () =>
+  /** @type {HTMLInputElement} */ (byId("code")).value.trim() || undefined;
+
+/**
+ * Whether the code is for the command line, and leads back into an account. Then it says so, and the code is not sent.
+ * @param {string} username
+ */
+function isRecovery(username) {
+  const found = enrolmentCode()?.startsWith("csr_") ?? false;
+  const code = /** @type {HTMLInputElement} */ (byId("code"));
+  showFieldError(code, found ? t("register.code.recovery", { username, issuer }) : "");
+  return found;
+}
+
+/**
+ * Whether the account was made after all, by a try whose answer was lost. Then the passkey is good.
+ * @param {Attempt | undefined} made
+ * @param {Problem} problem
+ */
+async function isThere(made, problem) {
+  if (!made) return false;
+  const isTaken = problem.kind === "username-taken" || problem.kind === "key-taken";
+  if (made.sent && isTaken) {
+    const login = await logInWith(made.key, made.username).catch(() => undefined);
+    if (!login) return false;
+    await adoptLogin(made.key, login);
+    return true;
+  }
+  made.sent ||= problem.status === 0 || problem.status >= 500;
+  return false;
+}
+
+/** Lets the password manager drop a passkey that certainly belongs to no account. */
 async function abandon() {
-  const { passkey, rpId } = attempt ?? {};
+  const { passkey, rpId, sent } = attempt ?? {};
   attempt = undefined;
-  if (passkey && rpId) await forgetPasskey(rpId, String(passkey.json.id));
+  if (passkey && rpId && !sent) await forgetPasskey(rpId, String(passkey.json.id));
 }
 
 /**
@@ -111,11 +156,7 @@ async function explainRefusal(error, field) {
   if (problem.kind === "username-taken" || problem.kind === "invalid-username") {
     await abandon();
     showFieldError(field, t(`problem.${problem.kind}`));
-  } else if (
-    problem.kind === "enrolment-code" ||
-    (problem.kind === "enrolment-closed" && attempt)
-  ) {
-    // Where nobody may register at all, the server has said so before there was an attempt.
+  } else if (problem.kind === "enrolment-code" || problem.lack === "enrolment-code") {
     askForCode(problem);
   } else {
     // A challenge that has expired, or a passkey that was refused, is of no more use.

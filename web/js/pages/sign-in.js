@@ -9,8 +9,9 @@ import {
   canAutofill,
   forgetPasskey,
   getPasskey,
-  serverTakesPasskeys,
+  whyNoPasskeys,
 } from "../lib/passkey.js";
+import { elapsed } from "../lib/store.js";
 import { busy, byId, clearMessages, fill, h, notice, showProblem, showStatus } from "../lib/ui.js";
 
 /** @import { BrowserKey } from "../lib/jose.js" */
@@ -19,17 +20,21 @@ import { busy, byId, clearMessages, fill, h, notice, showProblem, showStatus } f
 /** A challenge is good for ten minutes. */
 const OFFER_LASTS_MS = 8 * 60_000;
 
+/** How long to wait after a refused passkey, at first and at most. Each time it is twice as long. */
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 60_000;
+
 /** A key for this browser, and a challenge that was made for it. */
 /** @typedef {{ key: BrowserKey, kept: boolean, options: RequestJson, at: number }} Offer */
 
 /** @returns {Promise<Offer>} */
 async function newOffer() {
   const { key, kept } = await newBrowserKey();
-  return { key, kept, options: await signInOptions(key), at: Date.now() };
+  return { key, kept, options: await signInOptions(key), at: elapsed() };
 }
 
 /** @param {Offer} offer */
-const isFresh = (offer) => Date.now() - offer.at < OFFER_LASTS_MS;
+const isFresh = (offer) => elapsed() - offer.at < OFFER_LASTS_MS;
 
 /** Where to go afterwards: only to pages of the account. */
 function nextPage() {
@@ -39,16 +44,44 @@ function nextPage() {
 
 startPublic(import.meta.url, async (here) => {
   if (here) return goTo(nextPage());
-  if (new URLSearchParams(location.search).has("signed-out")) showStatus(t("sign-out.done"));
+  const signedOut = new URLSearchParams(location.search).get("signed-out");
+  if (signedOut !== null) {
+    showStatus(t(signedOut === "elsewhere" ? "sign-out.elsewhere" : "sign-out.done"));
+  }
   if (!available()) {
     byId("form").hidden = true;
-    const why = serverTakesPasskeys() ? "no-passkeys.browser" : "no-passkeys.server";
     const advice = h("p", null, t("sign-in.without-passkeys"));
-    fill(byId("hints"), notice("warning", t("no-passkeys"), h("p", null, t(why)), advice));
+    fill(
+      byId("hints"),
+      notice("warning", t("no-passkeys"), h("p", null, t(whyNoPasskeys())), advice),
+    );
     return;
   }
   await offerPasskeys();
 });
+
+/**
+ * Waits for a time, or until a person does something.
+ * @param {number} ms
+ * @param {AbortSignal} signal ends it too
+ * @returns {Promise<boolean>} whether a person did something
+ */
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const ended = new AbortController();
+    const end = (/** @type {boolean} */ byPerson) => {
+      clearTimeout(timer);
+      ended.abort();
+      resolve(byPerson);
+    };
+    const timer = setTimeout(end, ms, false);
+    const acts = (/** @type {Event} */ event) => event.isTrusted && end(true);
+    for (const type of ["pointerdown", "keydown"]) {
+      addEventListener(type, acts, { signal: ended.signal });
+    }
+    signal.addEventListener("abort", () => end(false), { signal: ended.signal });
+  });
+}
 
 async function offerPasskeys() {
   const form = byId("form");
@@ -77,10 +110,14 @@ async function offerPasskeys() {
     await goTo(nextPage());
   }
 
-  /** Waits until the person picks a passkey in the field; renews the challenge meanwhile. */
+  /**
+   * Waits until the person picks a passkey in the field; renews the challenge meanwhile. Some password
+   * managers answer by themselves, and would answer the next request with the same passkey at once.
+   */
   async function waitForAutofill() {
-    if (!(await canAutofill())) return;
     const { signal } = waiting;
+    if (!(await canAutofill())) return;
+    let delay = FIRST_PAUSE_MS;
     while (!signal.aborted) {
       const round = new AbortController();
       const stop = () => round.abort();
@@ -94,7 +131,14 @@ async function offerPasskeys() {
       signal.removeEventListener("abort", stop);
       if (!passkey) continue;
       offer = undefined;
-      await finish(used, passkey).then(() => waiting.abort(), showProblem);
+      try {
+        await finish(used, passkey);
+        return;
+      } catch (error) {
+        showProblem(error);
+      }
+      const isSomebodyThere = await pause(delay, signal);
+      delay = isSomebodyThere ? FIRST_PAUSE_MS : Math.min(2 * delay, LONGEST_PAUSE_MS);
     }
   }
 

@@ -111,7 +111,10 @@ class Key:
 
     @staticmethod
     def from_pem(pem: str, passphrase: str | None = None) -> Key:
-        """Read the key in a PEM text: PKCS#8, SEC 1 or PKCS#1, not encrypted."""
+        """Read the key in a PEM text: PKCS#8, SEC 1, PKCS#1 or OpenSSH.
+
+        The passphrase opens an encrypted PKCS#8 or OpenSSH key.
+        """
 
     @staticmethod
     def from_jwk(jwk: str | Mapping[str, Any]) -> Key:

@@ -88,6 +88,7 @@ class Verifier:
 
         Raises:
             ValueError: When a setting is of no use; the message says which and why.
+            OSError: When `shared_state` is a directory of no use, such as one that others can change.
 
         """
         if max_lag < LEAST_LAG:

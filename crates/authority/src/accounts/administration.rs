@@ -11,7 +11,7 @@ use crate::{
     keys::registration_key::RegistrationKey,
     model::{
         account::{Account, AccountName, AccountStatus, Username},
-        audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
+        audit::{AuditEvent, AuditFilter, EventKind, Fact, RecordedEvent},
         credential::Credential,
         invitation::{CodeHash, EnrolmentCode, Invitation, OneTimePassword, Purpose, RecoveryCode},
     },
@@ -313,7 +313,7 @@ impl Administration {
         scopes: Scopes,
     ) -> Result<Scopes, AdminError> {
         let event = self.event(EventKind::AccountScopesChanged, account.id);
-        let event = event.detail(format!("now: {scopes}"));
+        let event = event.detail(format!("now: {scopes}")).fact(Fact::Scopes, scopes.to_string());
         existing(self.store.set_scopes(account.id, &scopes, event).await?)?;
         Ok(scopes)
     }

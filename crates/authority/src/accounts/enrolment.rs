@@ -13,8 +13,9 @@ use crate::{
     accounts::{Accounts, registration_error::RegistrationError},
     model::{
         account::{AccountName, Fingerprint, Username},
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Fact, Facts, Means},
         credential::{Credential, Label, Remember},
+        credential_kind::CredentialKind,
         email::Email,
         invitation::{CodeHash, EnrolmentCode, Invitation, Purpose},
         key_life::SealedServerKey,
@@ -77,10 +78,14 @@ pub(crate) enum Factor {
 /// A key that an account claims.
 pub(crate) struct ClaimedKey {
     pub(crate) key: PublicKey,
+    /// Where its private half is, as the registration says.
+    pub(crate) kind: CredentialKind,
     /// Another name for the account: the fingerprint of the key's text.
     pub(crate) alias: Option<Fingerprint>,
     /// The key pair that the server made for this account alone.
     pub(crate) server_key: Option<SealedServerKey>,
+    /// How it came in.
+    pub(crate) means: Means,
     /// What the audit trail says of it.
     pub(crate) detail: String,
 }
@@ -89,7 +94,8 @@ impl ClaimedKey {
     /// `key`, about which nothing else is known.
     pub(crate) fn unproven(key: PublicKey) -> Self {
         let detail = "without proof of possession".to_owned();
-        Self { key, alias: None, server_key: None, detail }
+        let (kind, means) = (CredentialKind::Key, Means::Unproven);
+        Self { key, kind, alias: None, server_key: None, means, detail }
     }
 }
 
@@ -114,6 +120,26 @@ impl Accounts {
             self.check_invitation(invitation.as_ref(), &username, now).await?;
         }
         Ok(self.admitted(username, invitation, address, now))
+    }
+
+    /// Refuses what a registration with this name and code would be refused, as far as its client may
+    /// learn that: before anything is made for it that would be left over. Nothing is used up but the
+    /// allowance.
+    pub(crate) async fn check_application(
+        &self,
+        Application { username, enrolment_code, address, .. }: Application<'_>,
+        now: UnixTime,
+    ) -> Result<Username, RegistrationError> {
+        let invitation = self.invitation(enrolment_code)?;
+        let username: Username = username.parse()?;
+        self.admit_name(&username, invitation.as_ref(), now).await?;
+        self.check_invitation(invitation.as_ref(), &username, now).await?;
+        if invitation.is_none() {
+            // Who asks for many names is counted like somebody who registers them.
+            self.core.admit_name_check(address).await?;
+        }
+        self.check_name_untaken(&username).await?;
+        Ok(username)
     }
 
     /// An account to be for `username`, whom some other rule has let in.
@@ -154,15 +180,16 @@ impl Accounts {
                 new.passkey = passkey.map(|passkey| with_account(&new, *passkey));
                 accounts.create_account(new).await
             }
-            Factor::ClaimedKey(ClaimedKey { key, alias, server_key, detail }) => {
+            Factor::ClaimedKey(ClaimedKey { key, kind, alias, server_key, means, detail }) => {
                 let label = Label::of_kind(&key);
-                let new = self.new_account(admitted, key, label);
-                let event = new.event.detail(detail);
+                let mut new = self.new_account(admitted, key, label);
+                new.credential.kind = kind;
+                let event = new.event.detail(detail).by_means(means);
                 let new = NewAccount { alias, server_key, event, ..new };
                 accounts.create_unproven_account(new).await
             }
             Factor::Password { email, hash: password_hash } => {
-                let event = admitted.event().detail("with a password");
+                let event = admitted.event().detail("with a password").by_means(Means::Password);
                 let Admitted { account_id: id, username, invitation, .. } = admitted;
                 let scopes = self.core.policy.default_scopes.clone();
                 let new = NewPasswordAccount {
@@ -182,9 +209,9 @@ impl Accounts {
     /// Looks whether the name is taken before anything is done that costs much.
     pub(crate) async fn check_name_untaken(
         &self,
-        admitted: &Admitted,
+        username: &Username,
     ) -> Result<(), RegistrationError> {
-        let name = AccountName::Username(admitted.username.clone());
+        let name = AccountName::Username(username.clone());
         let taken = self.core.ports.store.account(&name).await?.is_some();
         if taken { Err(RegistrationError::UsernameTaken) } else { Ok(()) }
     }
@@ -278,8 +305,10 @@ fn with_account(account: &NewAccount, passkey: VerifiedNewPasskey) -> Box<NewPas
     let event = AuditEvent {
         kind: EventKind::KeyAdded,
         detail: Some("a passkey, with the account".to_owned()),
+        facts: Facts::NONE,
         ..account.event.clone()
     };
+    let event = event.by_means(Means::Registration);
     Box::new(NewPasskey {
         event: event.key(credential.thumbprint()),
         credential,
@@ -292,6 +321,10 @@ impl Admitted {
     /// The event that says that the account came to be.
     fn event(&self) -> AuditEvent {
         let event = AuditEvent::new(self.at, EventKind::AccountRegistered);
-        event.account(self.account_id).from(self.address)
+        let event = event.account(self.account_id).from(self.address);
+        match &self.invitation {
+            Some(code) => event.fact(Fact::Invitation, code.short()),
+            None => event,
+        }
     }
 }

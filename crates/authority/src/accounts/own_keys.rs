@@ -16,12 +16,13 @@ use crate::{
     accounts::Accounts,
     accounts::{
         registration::PresentedKey,
-        step_up::{Change, MustSign, Operation},
+        signed_request::MustSign,
+        step_up::{Change, Operation},
     },
     core::dpop::{PresentedDpop, ProofError},
     model::{
         account::{Account, AccountName, AccountStatus, Fingerprint, Username},
-        audit::EventKind,
+        audit::{ChangeCode, EventKind, Fact},
         credential::{Credential, InvalidLabel, Label, Remember},
         user_agent::UserAgent,
     },
@@ -52,6 +53,7 @@ pub struct AddedBrowser<'a> {
 
 impl Operation for AddKey {
     const NAME: &'static str = "adding";
+    const CODE: ChangeCode = ChangeCode::AddKey;
     const MUST_SIGN: MustSign = MustSign::Body;
     const COUNTS_BY_DAY: bool = true;
     const WITHDRAWS: bool = false;
@@ -84,6 +86,7 @@ pub struct RenameKey {
 
 impl Operation for RenameKey {
     const NAME: &'static str = "renaming";
+    const CODE: ChangeCode = ChangeCode::RenameKey;
     const MUST_SIGN: MustSign = MustSign::UrlAndBody;
     const COUNTS_BY_DAY: bool = true;
     const WITHDRAWS: bool = false;
@@ -102,6 +105,7 @@ pub struct RevokeKey {
 
 impl Operation for RevokeKey {
     const NAME: &'static str = "revoking";
+    const CODE: ChangeCode = ChangeCode::RevokeKey;
     const MUST_SIGN: MustSign = MustSign::Url;
     // Each was added before, which counted. And its owner must always be able to revoke a key,
     // whatever a thief has used up with it.
@@ -197,6 +201,17 @@ impl Accounts {
         change: Change<AddKey>,
         new_key_proof: NewKeyProof<'_>,
     ) -> Result<Credential, AddKeyError> {
+        let by = (change.author.account_id, change.address);
+        let added = self.try_add_key(change, new_key_proof).await;
+        self.core.settle_key_change(by, &added).await;
+        added
+    }
+
+    async fn try_add_key(
+        &self,
+        change: Change<AddKey>,
+        new_key_proof: NewKeyProof<'_>,
+    ) -> Result<Credential, AddKeyError> {
         let now = change.at;
         let AddKey { public_key, label, remember, user_agent } = change.operation.clone();
         let presented = PresentedDpop {
@@ -269,11 +284,13 @@ impl Accounts {
         let RenameKey { thumbprint, label } = &change.operation;
         let detail = format!("to {label}");
         let event = change.event(EventKind::KeyRenamed, *thumbprint, Some(&detail));
+        let event = event.fact(Fact::Label, label.to_string());
         let account_id = change.author.account_id;
         let store = &self.core.ports.store;
         let renamed =
             store.rename_credential(account_id, thumbprint, label, event, change.step_up).await;
         self.core.credentials.forget(thumbprint);
+        self.core.settle_key_change((account_id, change.address), &renamed).await;
         renamed
     }
 
@@ -288,7 +305,10 @@ impl Accounts {
     ) -> Result<Vec<Credential>, RevokeCredentialError> {
         let RevokeKey { thumbprint } = change.operation;
         let account_id = change.author.account_id;
-        let event = change.event(EventKind::KeyRevoked, thumbprint, None);
+        let detail = change.contests.then_some(
+            "a passkey in doubt, which no passkey beyond doubt had vouched for, after a fresh login",
+        );
+        let event = change.event(EventKind::KeyRevoked, thumbprint, detail);
         let store = &self.core.ports.store;
         let result =
             store.revoke_credential(account_id, &thumbprint, true, event, change.step_up).await;

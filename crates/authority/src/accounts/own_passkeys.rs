@@ -1,14 +1,20 @@
 //! An account's own passkeys: add one. They are listed, renamed and revoked like all keys.
 
-use countersign_protocol::{Principal, challenges::passkeys::Expected, keys::Thumbprint};
+use countersign_protocol::{Principal, UnixTime, challenges::passkeys::Expected, keys::Thumbprint};
 use thiserror::Error;
 
 use crate::{
     accounts::{
         Accounts,
-        step_up::{Change, MustSign, Operation},
+        signed_request::MustSign,
+        step_up::{Change, Operation},
     },
-    model::{audit::EventKind, credential::Credential, credential_kind::CredentialKind},
+    model::{
+        audit::{ChangeCode, EventKind},
+        credential::Credential,
+        credential_kind::CredentialKind,
+        passkey::Passkey,
+    },
     passkeys::registration::{NewPasskeyError, PresentedPasskey},
     ports::{
         AddCredentialError, AddPasskeyError, KeyLimits, NewPasskey, OwnPasskey, RecordLoginError,
@@ -25,6 +31,7 @@ pub struct AddPasskey {
 
 impl Operation for AddPasskey {
     const NAME: &'static str = "adding a passkey";
+    const CODE: ChangeCode = ChangeCode::AddPasskey;
     const MUST_SIGN: MustSign = MustSign::UrlAndBody;
     const COUNTS_BY_DAY: bool = true;
     const WITHDRAWS: bool = false;
@@ -53,6 +60,17 @@ impl Accounts {
         change: Change<AddPasskey>,
         presented: PresentedPasskey<'_>,
     ) -> Result<Credential, AddOwnPasskeyError> {
+        let by = (change.author.account_id, change.address);
+        let added = self.try_add_passkey(change, presented).await;
+        self.core.settle_key_change(by, &added).await;
+        added
+    }
+
+    async fn try_add_passkey(
+        &self,
+        change: Change<AddPasskey>,
+        presented: PresentedPasskey<'_>,
+    ) -> Result<Credential, AddOwnPasskeyError> {
         let (account_id, now) = (change.author.account_id, change.at);
         let wanted = Expected::Add(account_id);
         let new = self.passkeys.verify_new(presented, &wanted, change.operation.browser, now)?;
@@ -64,12 +82,26 @@ impl Accounts {
             password_token_of: change.author.token_issued_at,
         };
         let challenge = new.challenge.entry();
-        let passkey = new.passkey;
+        let unvouched_since = self.in_doubt_since(&change).await?;
+        let passkey = Passkey { unvouched_since, ..new.passkey };
         let new = NewPasskey { credential: credential.clone(), passkey, challenge, event };
         self.core.ports.store.add_passkey(new, limits, change.step_up).await?;
         self.core.credentials.forget(&credential.thumbprint());
         self.core.credentials.forget_keys_of(account_id);
         Ok(credential)
+    }
+
+    /// Since when a passkey that is added by `change` is in doubt: as long as the one that vouches for it,
+    /// from now on where none does. Otherwise a thief's first passkey vouched for the second.
+    async fn in_doubt_since(
+        &self,
+        change: &Change<AddPasskey>,
+    ) -> Result<Option<UnixTime>, AddCredentialError> {
+        let Some(step_up) = &change.step_up else { return Ok(Some(change.at)) };
+        let voucher = step_up.passkey.thumbprint;
+        let known = self.core.ports.store.passkeys_of(change.author.account_id).await?;
+        let voucher = known.iter().find(|own| own.thumbprint == voucher);
+        Ok(voucher.and_then(|own| own.passkey.in_doubt_since(change.at)))
     }
 }
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::{
     accounts::Accounts,
     model::{
-        audit::{AuditFilter, RecordedEvent},
+        audit::{AuditFilter, EventKind, RecordedEvent},
         credential::Credential,
     },
     ports::StoreError,
@@ -17,7 +17,7 @@ use crate::{
 pub const LOOKED_AT: u32 = 10_000;
 
 /// Which of one's own events to read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OwnEvents {
     /// Only those with a smaller number: the next page.
     pub before: Option<u64>,
@@ -25,6 +25,8 @@ pub struct OwnEvents {
     pub key: Option<Thumbprint>,
     /// Only those at or after this time.
     pub since: Option<UnixTime>,
+    /// Only those of one of these kinds; of all kinds where there are none.
+    pub kinds: Vec<EventKind>,
 }
 
 /// Why an account is not shown its own keys or events.
@@ -41,7 +43,7 @@ pub enum OwnRecordsError {
 /// Refuses a JWT that names no server. Its client signed it for an API, perhaps, which received it and
 /// brings it here. With a hash of the body it covers neither method nor URL, so that would be another
 /// request than the one that was signed.
-fn check_made_for_server(principal: &Principal) -> Result<(), OwnRecordsError> {
+pub(crate) fn check_made_for_server(principal: &Principal) -> Result<(), OwnRecordsError> {
     match (principal.proof, principal.covers.target) {
         (ProofKind::SelfSigned, CoveredTarget::Anywhere) => Err(OwnRecordsError::NoAudience),
         (ProofKind::SelfSigned, CoveredTarget::Server | CoveredTarget::Request)
@@ -64,24 +66,28 @@ impl Accounts {
     }
 
     /// The principal's own audit trail, newest first. With a filter besides `before`, only the newest
-    /// [`LOOKED_AT`] events are looked at.
+    /// [`LOOKED_AT`] events are looked at, unless it is by kinds, without logins: those are found however
+    /// many others there are.
     ///
     /// # Errors
     /// When the proof was not made for this server, or the store fails.
     pub async fn own_events(
         &self,
         principal: &Principal,
-        OwnEvents { before, key, since }: OwnEvents,
+        OwnEvents { before, key, since, kinds }: OwnEvents,
         limit: u32,
     ) -> Result<Vec<RecordedEvent>, OwnRecordsError> {
         check_made_for_server(principal)?;
-        let among_newest = (key.is_some() || since.is_some()).then_some(LOOKED_AT);
+        let are_few = !kinds.is_empty() && !kinds.contains(&EventKind::LoginSucceeded);
+        let is_filtered = key.is_some() || since.is_some() || !kinds.is_empty();
+        let among_newest = (is_filtered && !are_few).then_some(LOOKED_AT);
         let account_id = Some(principal.account_id);
         let filter = AuditFilter {
             account_id,
             before,
             thumbprint: key,
             since,
+            kinds,
             among_newest,
             ..AuditFilter::default()
         };

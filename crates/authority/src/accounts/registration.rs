@@ -15,7 +15,7 @@ use crate::{
     accounts::{
         Accounts,
         enrolment::{Admitted, Application, Cost, Factor},
-        registration_error::RegistrationError,
+        registration_error::{RegistrationError, RegistrationOptionsError},
     },
     core::dpop::{PresentedDpop, ProofError},
     model::{
@@ -24,7 +24,10 @@ use crate::{
         credential::{Label, Remember},
         user_agent::UserAgent,
     },
-    passkeys::registration::PresentedPasskey,
+    passkeys::{
+        options::{CreationOptions, OptionsError},
+        registration::PresentedPasskey,
+    },
 };
 
 /// A public key in any of the forms in which clients send it.
@@ -122,6 +125,28 @@ impl Accounts {
             self.core.pending_events.note(event);
         }
         result
+    }
+
+    /// What the browser whose key is `key` needs to make the passkey of an account that is to be called
+    /// `username`. It counts as a try to log in.
+    ///
+    /// A passkey that is made for nothing would stay with the user. So a registration with that name
+    /// and code that would be refused is refused here.
+    ///
+    /// # Errors
+    /// When there are no passkeys here, or the account is not to be had.
+    pub async fn options_to_register(
+        &self,
+        key: Thumbprint,
+        username: &str,
+        enrolment_code: Option<&str>,
+        address: IpAddr,
+    ) -> Result<CreationOptions, RegistrationOptionsError> {
+        self.passkeys.policy().map_err(OptionsError::from)?;
+        self.core.admit_login(address).await.map_err(RegistrationError::from)?;
+        let application = Application { username, enrolment_code, address, cost: Cost::Ordinary };
+        let username = self.check_application(application, self.core.now()).await?;
+        Ok(self.passkeys.to_register(key, username)?)
     }
 
     async fn try_register(

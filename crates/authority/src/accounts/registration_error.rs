@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::{
     core::dpop::ProofError,
     model::{account::InvalidUsername, credential::InvalidLabel, limits::RateLimited},
-    passkeys::registration::NewPasskeyError,
+    passkeys::{options::OptionsError, registration::NewPasskeyError},
     ports::{CreateAccountError, StoreError},
 };
 
@@ -55,6 +55,17 @@ pub enum RegistrationError {
     /// The username is taken.
     #[error("the username is taken")]
     UsernameTaken,
+}
+
+/// Why a browser does not get what it needs for the passkey of a new account.
+#[derive(Debug, Error)]
+pub enum RegistrationOptionsError {
+    /// The registration would be refused.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// There are no options.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
 }
 
 impl RegistrationError {

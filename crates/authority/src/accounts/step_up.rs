@@ -7,7 +7,13 @@
 //!
 //! A page cannot keep a script of strangers from signing with the key of its browser. So where a
 //! browser signs, a passkey of the account must allow that very request, or, if the account has none,
-//! the browser must have logged in just now.
+//! the browser must have logged in just now. The key that a page keeps for the mutual login is not enough
+//! for that: it logs in whenever a script says so.
+//!
+//! Where an account has no passkey, that lets a script add a passkey of its own, which from then on would
+//! be asked for every change. So a passkey that none has vouched for is in doubt for
+//! [some days](crate::model::passkey::IN_DOUBT), in which a browser that was there before it removes it with a fresh
+//! login. Nothing else.
 //!
 //! An operation takes a [`Change`], which only [`Accounts::step_up`](crate::accounts::Accounts::step_up) makes, so
 //! no operation can forget the check.
@@ -15,9 +21,7 @@
 use std::net::IpAddr;
 
 use countersign_protocol::{
-    AccountId, CoveredTarget, Principal, ProofKind, ProvenKey, UnixTime, Unspent,
-    challenges::passkeys::{Expected, RequestDigest},
-    digest::sha256,
+    AccountId, Principal, ProvenKey, UnixTime, Unspent,
     keys::Thumbprint,
     tokens::key_approval::{KeyApproval, KeyApprovalExpectations, PresentedKeyApproval},
 };
@@ -25,42 +29,24 @@ use countersign_protocol::{
 use crate::{
     accounts::{
         Accounts,
+        signed_request::{MustSign, SignedRequest, check_body, check_proof, check_target},
         step_up_error::{FRESH, StepUpError},
     },
     model::{
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, ChangeCode, EventKind, Fact, Means},
+        credential::Credential,
         credential_kind::{Act, CredentialKind},
     },
-    passkeys::answer::PresentedAnswer,
-    ports::SpentStepUp,
+    ports::{SpentStepUp, StoreError},
 };
-
-/// A request to change an account, as it was sent and proven.
-#[derive(Clone, Copy, Debug)]
-pub struct SignedRequest<'a> {
-    /// The principal, and what its proof covers.
-    pub principal: &'a Principal,
-    /// The method.
-    pub method: &'a str,
-    /// The path, as it was received, without the query.
-    pub path: &'a str,
-    /// The bytes of its body.
-    pub body: &'a [u8],
-    /// A key approval that came with it, for an operation whose signature need not cover more than
-    /// [`MustSign::Body`].
-    pub approval: Option<&'a str>,
-    /// The answer of a passkey that came with it (`Passkey-Assertion`): an
-    /// `AuthenticationResponseJSON`, as base64url of its text.
-    pub passkey: Option<&'a str>,
-    /// The client's address.
-    pub address: IpAddr,
-}
 
 /// Something that changes an account in a way that outlasts the session: which credentials it has, what
 /// they are called, and what else only its owner may decide.
 pub trait Operation {
     /// The word for it in the audit trail, such as "adding".
     const NAME: &'static str;
+    /// The same for programs.
+    const CODE: ChangeCode;
     /// What the signature must cover.
     const MUST_SIGN: MustSign;
     /// Whether it counts against the allowances of key changes in a day: what makes the database
@@ -72,18 +58,6 @@ pub trait Operation {
 
     /// The key that it is about, if it is about one.
     fn key(&self) -> Option<Thumbprint>;
-}
-
-/// What the signature over a request must cover.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MustSign {
-    /// The body, which itself names the method, the URL and the key. Where the signature does not
-    /// cover it, an approval of that key by a credential will do.
-    Body,
-    /// Method, URL and body.
-    UrlAndBody,
-    /// Method and URL, which say everything. There must be no body.
-    Url,
 }
 
 /// Leave to do `operation` to one account, once. Only [`Accounts::step_up`](crate::accounts::Accounts::step_up)
@@ -99,12 +73,17 @@ pub struct Change<O> {
     pub(crate) approval: Option<Unspent<KeyApproval>>,
     /// The answer of a passkey that allows it, to be recorded as used with the change.
     pub(crate) step_up: Option<SpentStepUp>,
+    /// Whether a passkey in doubt is removed, for which no other one was asked.
+    pub(crate) contests: bool,
 }
 
 /// What must allow a change besides the proof of the request.
 enum Demand<'a> {
     /// Nothing: the key that signed is a live credential, for which this suffices.
     Key,
+    /// Nothing more than a fresh login of that browser, although there are passkeys: it removes one that
+    /// is in doubt.
+    Contest,
     /// This answer of a passkey.
     Passkey(&'a str),
 }
@@ -113,6 +92,7 @@ enum Demand<'a> {
 struct Permits {
     approval: Option<Unspent<KeyApproval>>,
     step_up: Option<SpentStepUp>,
+    contests: bool,
 }
 
 /// Who changes the credentials.
@@ -134,16 +114,26 @@ impl<O> Change<O> {
         thumbprint: Thumbprint,
         detail: Option<&str>,
     ) -> AuditEvent {
+        self.own_event(kind, detail).key(thumbprint)
+    }
+
+    /// An event of that kind about something other than keys, with the author, `detail` in words, and the
+    /// key that the author has signed with, if it is a credential.
+    pub(crate) fn own_event(&self, kind: EventKind, detail: Option<&str>) -> AuditEvent {
         let passkey = self.step_up.as_ref().map(|step_up| step_up.passkey.thumbprint);
-        let by = match (self.author.credential, passkey) {
-            (Some(credential), Some(passkey)) if passkey != credential => {
-                format!("by {credential}, allowed by {passkey}")
-            }
-            (Some(credential), _) => format!("by {credential}"),
-            (None, _) => "by password".to_owned(),
-        };
         let event = AuditEvent::new(self.at, kind).account(self.author.account_id);
-        let event = event.key(thumbprint).from(self.address);
+        let event = AuditEvent { thumbprint: self.author.credential, ..event }.from(self.address);
+        let (by, event) = match (self.author.credential, passkey) {
+            (Some(credential), Some(passkey)) if passkey != credential => {
+                let event = event.fact(Fact::By, credential.to_string());
+                let by = format!("by {credential}, allowed by {passkey}");
+                (by, event.fact(Fact::AllowedBy, passkey.to_string()))
+            }
+            (Some(credential), _) => {
+                (format!("by {credential}"), event.fact(Fact::By, credential.to_string()))
+            }
+            (None, _) => ("by password".to_owned(), event.by_means(Means::Password)),
+        };
         event.detail(detail.map(|detail| format!("{detail}, {by}")).unwrap_or(by))
     }
 }
@@ -165,13 +155,17 @@ impl Accounts {
         {
             self.note_refused_change::<O>(&request, operation.key(), error, now);
         }
-        let (author, Permits { approval, step_up }) = decided?;
+        let (author, Permits { approval, step_up, contests }) = decided?;
         // Counted last, so that no refusal takes anything from the day's allowance.
         if O::COUNTS_BY_DAY {
-            self.core.admit_key_change(author.account_id, request.address).await?;
+            let counted = self.core.admit_key_change(author.account_id, request.address).await;
+            if counted.is_err() {
+                self.core.use_up(step_up).await;
+            }
+            counted?;
         }
         let address = request.address;
-        Ok(Change { operation, author, at: now, address, approval, step_up })
+        Ok(Change { operation, author, at: now, address, approval, step_up, contests })
     }
 
     async fn author<O: Operation>(
@@ -181,7 +175,7 @@ impl Accounts {
         now: UnixTime,
     ) -> Result<(Author, Permits), StepUpError> {
         let Principal { account_id, issued_at: token_issued_at, .. } = *request.principal;
-        // What costs little comes first, so that a refusal takes nothing from the account's allowance.
+        // What costs little comes first, so that a refusal takes nothing from an allowance.
         let key = check_proof(request.principal)?;
         let demand = self.demand(request, operation, key, now).await?;
         check_target(request.principal.covers.target, O::MUST_SIGN)?;
@@ -189,25 +183,29 @@ impl Accounts {
             check_body(request, O::MUST_SIGN)?;
         }
         if O::WITHDRAWS {
-            self.core.admit_withdrawal(key.credential).await?;
+            self.core.admit_withdrawal(key.thumbprint).await?;
         } else {
-            self.core.admit_account(account_id).await?;
+            self.core.admit_key(key.thumbprint).await?;
         }
+        let contests = matches!(demand, Demand::Contest);
         let (credential, step_up) = match demand {
-            Demand::Key => (self.live_credential(account_id, key.thumbprint, now).await?, None),
+            Demand::Key | Demand::Contest => {
+                (self.live_credential(account_id, key.thumbprint, now).await?, None)
+            }
             Demand::Passkey(answer) => {
-                let answer = self.verify_answer(request, (answer, key.thumbprint), now).await?;
+                let answer = request.answer(answer, key.thumbprint);
+                let answer = self.passkeys.verify_answer(answer, now).await?.to_step_up();
                 let browser = self.live_browser(account_id, key.thumbprint, now).await?;
                 (Some(browser.unwrap_or(answer.passkey.thumbprint)), Some(answer))
             }
         };
         let author = |credential| Author { account_id, credential, token_issued_at };
         let Some(text) = request.approval else {
-            return Ok((author(credential), Permits { approval: None, step_up }));
+            return Ok((author(credential), Permits { approval: None, step_up, contests }));
         };
         let new_key = operation.key().ok_or(StepUpError::Approver)?;
         let (approver, approval) = self.verify_approval(text, account_id, new_key, now).await?;
-        Ok((author(Some(approver)), Permits { approval: Some(approval), step_up }))
+        Ok((author(Some(approver)), Permits { approval: Some(approval), step_up, contests }))
     }
 
     /// What must allow the operation besides the proof of the request.
@@ -220,43 +218,52 @@ impl Accounts {
     ) -> Result<Demand<'a>, StepUpError> {
         let store = &*self.core.ports.store;
         let known = self.core.credentials.get(&key.credential, store).await?;
-        let kind = known.map(|known| known.credential.kind);
+        let kind = known.as_ref().map(|known| known.credential.kind);
         let by_passkey = kind == Some(CredentialKind::Passkey);
         if key.credential != key.thumbprint && !by_passkey {
             return Err(StepUpError::SessionKey);
         }
         match kind {
             None | Some(CredentialKind::Key) => return Ok(Demand::Key),
-            Some(CredentialKind::Browser | CredentialKind::Passkey) => {}
+            Some(CredentialKind::Browser | CredentialKind::Mutual | CredentialKind::Passkey) => {}
         }
-        // A browser signs itself out.
+        // A browser signs itself out, and a page forgets its key.
         if O::WITHDRAWS && operation.key() == Some(key.thumbprint) {
             return Ok(Demand::Key);
         }
         if let Some(answer) = request.passkey {
             return Ok(Demand::Passkey(answer));
         }
-        let has_passkey = self.passkeys.has_any(request.principal.account_id).await?;
-        if by_passkey || has_passkey {
+        let account_id = request.principal.account_id;
+        let contests = match known.as_ref().filter(|_| kind == Some(CredentialKind::Browser)) {
+            Some(browser) => self.contests(&browser.credential, operation, now).await?,
+            None => false,
+        };
+        if by_passkey || (!contests && self.passkeys.has_any(account_id).await?) {
             return Err(StepUpError::PasskeyNeeded);
+        }
+        // A script in the page could have it log in anew.
+        if kind == Some(CredentialKind::Mutual) {
+            return Err(StepUpError::MutualKey);
         }
         let login = request.principal.authentication;
         let is_fresh = login.is_some_and(|login| now <= login.at + FRESH);
-        is_fresh.then_some(Demand::Key).ok_or(StepUpError::FreshLogin)
+        let demand = if contests { Demand::Contest } else { Demand::Key };
+        is_fresh.then_some(demand).ok_or(StepUpError::FreshLogin)
     }
 
-    /// Verifies that a passkey of the account allows this very request.
-    async fn verify_answer(
+    /// Whether the operation removes a passkey that is in doubt, and `browser` was there before it.
+    async fn contests<O: Operation>(
         &self,
-        request: &SignedRequest<'_>,
-        (text, key): (&str, Thumbprint),
+        browser: &Credential,
+        operation: &O,
         now: UnixTime,
-    ) -> Result<SpentStepUp, StepUpError> {
-        let SignedRequest { method, path, body, address, .. } = *request;
-        let digest = RequestDigest::of(method, path, Some(sha256(&[body])));
-        let wanted = Expected::StepUp(request.principal.account_id, digest);
-        let presented = PresentedAnswer { text, wanted, key, address };
-        Ok(self.passkeys.verify_answer(presented, now).await?.to_step_up())
+    ) -> Result<bool, StoreError> {
+        let Some(removed) = operation.key().filter(|_| O::WITHDRAWS) else { return Ok(false) };
+        let own = self.core.ports.store.passkeys_of(browser.account_id).await?;
+        let removed = own.iter().find(|own| own.is_live && own.thumbprint == removed);
+        let since = removed.and_then(|own| own.passkey.in_doubt_since(now));
+        Ok(since.is_some_and(|since| browser.created_at < since))
     }
 
     /// `key` if it is a remembered browser of the account. What comes in through a browser is added by
@@ -329,38 +336,7 @@ impl Accounts {
         let event = AuditEvent::new(now, EventKind::KeyChangeRefused);
         let event = event.account(request.principal.account_id).from(request.address);
         let event = AuditEvent { thumbprint: key, ..event };
+        let event = event.fact(Fact::Change, O::CODE.name()).because(error.reason());
         self.core.pending_events.note(event.detail(format!("{}: {error}", O::NAME)));
     }
-}
-
-/// The proof must be by a key, with all that the account may do.
-fn check_proof(principal: &Principal) -> Result<ProvenKey, StepUpError> {
-    match principal.proof {
-        ProofKind::Dpop | ProofKind::SelfSigned => {}
-        ProofKind::SignedMessage => return Err(StepUpError::SignedMessage),
-        ProofKind::Bearer => return Err(StepUpError::Unbound),
-    }
-    let key = principal.key.ok_or(StepUpError::Unbound)?;
-    if principal.narrowed {
-        return Err(StepUpError::NarrowedToken);
-    }
-    Ok(key)
-}
-
-const fn check_target(target: CoveredTarget, must_sign: MustSign) -> Result<(), StepUpError> {
-    match (target, must_sign) {
-        (CoveredTarget::Request, _) | (CoveredTarget::Server, MustSign::Body) => Ok(()),
-        (CoveredTarget::Anywhere, MustSign::Body) => Err(StepUpError::NoAudience),
-        (CoveredTarget::Anywhere | CoveredTarget::Server, MustSign::Url | MustSign::UrlAndBody) => {
-            Err(StepUpError::UrlUnsigned)
-        }
-    }
-}
-
-fn check_body(request: &SignedRequest<'_>, must_sign: MustSign) -> Result<(), StepUpError> {
-    if must_sign == MustSign::Url {
-        return request.body.is_empty().then_some(()).ok_or(StepUpError::UnexpectedBody);
-    }
-    let hash = request.principal.covers.body.ok_or(StepUpError::BodyUnsigned)?;
-    (hash == sha256(&[request.body])).then_some(()).ok_or(StepUpError::OtherBody)
 }

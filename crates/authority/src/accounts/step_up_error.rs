@@ -6,7 +6,7 @@ use countersign_protocol::{tokens::key_approval::KeyApprovalError, wire};
 use thiserror::Error;
 
 use crate::{
-    model::{credential_kind::NotForThisKind, limits::RateLimited},
+    model::{audit::Reason, credential_kind::NotForThisKind, limits::RateLimited},
     passkeys::answer::AnswerError,
     ports::StoreError,
 };
@@ -31,13 +31,20 @@ pub enum StepUpError {
     /// The approval is by a credential of a kind that may approve of none.
     #[error("approval: {0}")]
     Kind(#[from] NotForThisKind),
-    /// The key of a browser has logged in too long ago, and the account has no passkey.
+    /// The key of a browser has logged in too long ago. The account has no passkey, or it is one in doubt that
+    /// is to be removed.
     #[error(
-        "the account has no passkey, and this browser has logged in more than {} minutes ago: log in \
-         anew with its key",
+        "no passkey allows it, and this browser has logged in more than {} minutes ago: log in anew with \
+         its key",
         FRESH.as_secs() / 60
     )]
     FreshLogin,
+    /// The key is one that a page keeps for the mutual login, and the account has no passkey.
+    #[error(
+        "the key that a page keeps for the mutual login changes nothing but its own end, and the account has \
+         no passkey that could allow it"
+    )]
+    MutualKey,
     /// The token was given fewer scopes than the account had.
     #[error(
         "the token was narrowed to some scopes of the account: log in without the parameter scope"
@@ -100,6 +107,7 @@ impl StepUpError {
         match self {
             Self::BodyUnsigned => Some("body-unsigned"),
             Self::FreshLogin => Some("fresh-login"),
+            Self::MutualKey => Some("mutual-key"),
             Self::NarrowedToken => Some("narrowed-token"),
             Self::NoAudience => Some("no-audience"),
             Self::NotLive => Some("not-live"),
@@ -119,6 +127,30 @@ impl StepUpError {
         }
     }
 
+    /// What the audit trail says of it to programs. It has the name of the lack where there is one.
+    pub(crate) const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Approval(_) | Self::Approver => Some(Reason::Approval),
+            Self::BodyUnsigned => Some(Reason::BodyUnsigned),
+            Self::FreshLogin => Some(Reason::FreshLogin),
+            Self::Kind(_) => Some(Reason::WrongKind),
+            Self::MutualKey => Some(Reason::MutualKey),
+            Self::NarrowedToken => Some(Reason::NarrowedToken),
+            Self::NoAudience => Some(Reason::NoAudience),
+            Self::NotLive => Some(Reason::NotLive),
+            Self::OtherBody => Some(Reason::OtherBody),
+            Self::Passkey(error) => error.reason(),
+            Self::PasskeyNeeded => Some(Reason::Passkey),
+            Self::Password => Some(Reason::Password),
+            Self::SessionKey => Some(Reason::SessionKey),
+            Self::SignedMessage => Some(Reason::SignedMessage),
+            Self::Unbound => Some(Reason::UnboundToken),
+            Self::UnexpectedBody => Some(Reason::UnexpectedBody),
+            Self::UrlUnsigned => Some(Reason::UrlUnsigned),
+            Self::RateLimited(_) | Self::Store(_) => None,
+        }
+    }
+
     /// Whether the owner of the account should know of it.
     pub(crate) const fn is_of_consequence(&self) -> bool {
         match self {
@@ -131,6 +163,7 @@ impl StepUpError {
             | Self::BodyUnsigned
             | Self::FreshLogin
             | Self::Kind(_)
+            | Self::MutualKey
             | Self::NarrowedToken
             | Self::NoAudience
             | Self::NotLive

@@ -10,6 +10,7 @@ use crate::{
         limits::{LimitKey, RateLimit, RateLimited},
         policy::Limits,
     },
+    ports::SpentStepUp,
 };
 
 impl Core {
@@ -67,13 +68,43 @@ impl Core {
         self.ports.state.rate_limiter.take_many(&limits.logins, key, count, now).await
     }
 
-    pub(crate) async fn admit_account(&self, account: AccountId) -> Result<(), RateLimited> {
-        self.take(|limits| &limits.account, LimitKey::Account(account)).await
+    /// Does `login`, which the account has proven, and counts it. One that comes to nothing is not counted:
+    /// who has seen a login can send it again, and must not use up what the owner needs to log in.
+    pub(crate) async fn counted_login<T, E: From<RateLimited>>(
+        &self,
+        account: AccountId,
+        login: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        let account = LimitKey::Account(account);
+        self.take(|limits| &limits.account, account).await?;
+        let done = login.await;
+        if done.is_err() {
+            self.give_back(|limits| &limits.account, account).await;
+        }
+        done
+    }
+
+    /// Counts a request that `key` has signed, which may be that of one session. It takes nothing from what
+    /// the logins of the account need.
+    pub(crate) async fn admit_key(&self, key: Thumbprint) -> Result<(), RateLimited> {
+        self.take(|limits| &limits.key, LimitKey::Key(key)).await
     }
 
     /// Counts an act that only removes something, signed by a key.
     pub(crate) async fn admit_withdrawal(&self, key: Thumbprint) -> Result<(), RateLimited> {
         self.take(|limits| &limits.withdrawals, LimitKey::Key(key)).await
+    }
+
+    /// Whether the account was registered so lately that its client network answers for it.
+    pub fn is_young(&self, account: AccountId) -> bool {
+        self.now().since(account.made_at()) < self.policy.keyrings.growth.young
+    }
+
+    /// What `account` shares with others: a young account the allowance of its client network, because
+    /// anybody can make as many as he likes. Whoever has been here for longer has his own, and no
+    /// neighbour uses it up.
+    fn shared_by(&self, account: AccountId, address: IpAddr) -> Option<LimitKey> {
+        self.is_young(account).then(|| LimitKey::Network(address.into()))
     }
 
     /// Counts a change that the database remembers a key or an event of.
@@ -82,14 +113,71 @@ impl Core {
         account: AccountId,
         address: IpAddr,
     ) -> Result<(), RateLimited> {
-        let account = LimitKey::Account(account);
-        self.take(|limits| &limits.key_changes_per_day, account).await?;
-        let network = LimitKey::Network(address.into());
+        let own = LimitKey::Account(account);
+        self.take(|limits| &limits.key_changes_per_day, own).await?;
+        let Some(network) = self.shared_by(account, address) else { return Ok(()) };
         let of_network = self.take(|limits| &limits.key_changes_of_network_per_day, network).await;
         if of_network.is_err() {
-            self.give_back(|limits| &limits.key_changes_per_day, account).await;
+            self.give_back(|limits| &limits.key_changes_per_day, own).await;
         }
         of_network
+    }
+
+    /// Undoes [`Self::admit_key_change`] if the change came to nothing.
+    pub(crate) async fn settle_key_change<T, E>(
+        &self,
+        (account, address): (AccountId, IpAddr),
+        change: &Result<T, E>,
+    ) {
+        if change.is_ok() {
+            return;
+        }
+        self.give_back(|limits| &limits.key_changes_per_day, LimitKey::Account(account)).await;
+        if let Some(network) = self.shared_by(account, address) {
+            self.give_back(|limits| &limits.key_changes_of_network_per_day, network).await;
+        }
+    }
+
+    /// Counts what is to be written of an online keyring.
+    pub(crate) async fn admit_keyring_kib(
+        &self,
+        (account, address): (AccountId, IpAddr),
+        kib: u32,
+    ) -> Result<(), RateLimited> {
+        let Some(limits) = &self.policy.limits else { return Ok(()) };
+        let (limiter, now) = (&self.ports.state.rate_limiter, self.ports.clock.monotonic());
+        let (own, limit) = (LimitKey::Account(account), &limits.keyring_kib_per_day);
+        limiter.take_many(limit, own, kib, now).await?;
+        let Some(network) = self.shared_by(account, address) else { return Ok(()) };
+        let of_network = &limits.keyring_kib_of_network_per_day;
+        let taken = limiter.take_many(of_network, network, kib, now).await;
+        if taken.is_err() {
+            limiter.give_back_many(limit, own, kib).await;
+        }
+        taken
+    }
+
+    /// Undoes [`Self::admit_keyring_kib`] where nothing was written.
+    pub(crate) async fn give_back_keyring_kib(
+        &self,
+        (account, address): (AccountId, IpAddr),
+        kib: u32,
+    ) {
+        let Some(limits) = &self.policy.limits else { return };
+        let (limiter, own) = (&self.ports.state.rate_limiter, LimitKey::Account(account));
+        limiter.give_back_many(&limits.keyring_kib_per_day, own, kib).await;
+        if let Some(network) = self.shared_by(account, address) {
+            limiter.give_back_many(&limits.keyring_kib_of_network_per_day, network, kib).await;
+        }
+    }
+
+    /// Uses up the answer of a passkey whose request is refused before the store does that: a touch that
+    /// came to nothing must not serve later.
+    pub(crate) async fn use_up(&self, step_up: Option<SpentStepUp>) {
+        let Some(SpentStepUp { challenge, .. }) = step_up else { return };
+        if let Err(error) = self.ports.store.spend_assertion(challenge).await {
+            tracing::debug!(%error, "the answer of a refused request was not used up");
+        }
     }
 
     /// Counts one against the allowance of `key`.

@@ -55,6 +55,17 @@ impl KnownCredential {
     }
 }
 
+/// Whose key a thumbprint belongs to.
+#[derive(Debug)]
+pub(crate) enum KeyHolder {
+    /// Nobody: the key is no credential, and never was one.
+    Nobody,
+    /// A credential, live or revoked.
+    Credential(Arc<KnownCredential>),
+    /// A credential that was revoked so long ago that no more than its thumbprint is kept.
+    Gone,
+}
+
 /// A bounded cache of credentials.
 pub(crate) struct CredentialCache {
     known: Cache<Thumbprint, Arc<KnownCredential>>,
@@ -100,6 +111,16 @@ impl CredentialCache {
         Ok(Some(known))
     }
 
+    /// The credential of that thumbprint as the store has it now.
+    pub(crate) async fn read_anew(
+        &self,
+        thumbprint: &Thumbprint,
+        store: &dyn CredentialStore,
+    ) -> Result<Option<Arc<KnownCredential>>, StoreError> {
+        self.forget(thumbprint);
+        self.get(thumbprint, store).await
+    }
+
     /// Whether the key of that thumbprint is, or was, a credential that may not act at `now`. A key that
     /// never was one may.
     pub(crate) async fn is_shut_out(
@@ -108,21 +129,35 @@ impl CredentialCache {
         store: &dyn CredentialStore,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
+        Ok(match self.holder(thumbprint, store).await? {
+            KeyHolder::Nobody => false,
+            KeyHolder::Credential(known) => !known.credential.is_live(now),
+            KeyHolder::Gone => true,
+        })
+    }
+
+    /// Whose key it is, from memory or from the store. Keys of nobody take one question to the store.
+    pub(crate) async fn holder(
+        &self,
+        thumbprint: &Thumbprint,
+        store: &dyn CredentialStore,
+    ) -> Result<KeyHolder, StoreError> {
+        if let Some(known) = self.known.get(thumbprint) {
+            return Ok(KeyHolder::Credential(known));
+        }
         if self.strangers.get(thumbprint).is_some() {
-            return Ok(false);
+            return Ok(KeyHolder::Nobody);
         }
         let changes_before = *self.changes.lock();
-        if let Some(known) = self.get(thumbprint, store).await? {
-            return Ok(!known.credential.is_live(now));
-        }
         if store.is_taken(thumbprint).await? {
-            return Ok(true);
+            let known = self.get(thumbprint, store).await?;
+            return Ok(known.map_or(KeyHolder::Gone, KeyHolder::Credential));
         }
         let changes = self.changes.lock();
         if *changes == changes_before {
             self.strangers.insert(*thumbprint, ());
         }
-        Ok(false)
+        Ok(KeyHolder::Nobody)
     }
 
     /// The key of that thumbprint, if the credential is in memory: parsed, and no more than that.

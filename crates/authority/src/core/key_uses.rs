@@ -11,7 +11,7 @@ use countersign_protocol::{
 };
 use parking_lot::Mutex;
 
-use crate::model::audit::{AuditEvent, EventKind, Repeated};
+use crate::model::audit::{AuditEvent, EventKind, Fact, Repeated};
 
 /// At most this many entries wait. Each takes about 200 bytes.
 const CAPACITY: usize = 65_536;
@@ -114,7 +114,8 @@ impl Use {
 
 fn event(used: &Used, Use { address, first_at, last_at, times }: Use) -> AuditEvent {
     let event = AuditEvent::new(first_at, EventKind::KeyUsed).account(used.account_id);
-    let event = event.key(used.key).detail(used.proof.name());
+    let proof = used.proof.name();
+    let event = event.key(used.key).detail(proof).fact(Fact::Proof, proof);
     let repeated = (times > 1).then_some(Repeated { times, last_at });
     AuditEvent { address, repeated, ..event }
 }

@@ -29,7 +29,7 @@ use crate::{
     keys::registration_key::{RegistrationKey, RegistrationKeyError},
     model::{
         account::{Fingerprint, Username},
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Means},
         invitation::{CodeHash, Invitation},
         limits::{LimitKey, RateLimited},
         policy::Enrolment,
@@ -143,7 +143,8 @@ impl Gradecoin {
         let admitted = self.accounts.admitted(username, invitation, address, now);
         let account_id = admitted.account_id;
         let (key, alias) = (public_key, Some(fingerprint));
-        let factor = ClaimedKey { key, alias, server_key: None, detail };
+        let means = Means::OneTimePassword;
+        let factor = ClaimedKey { alias, means, detail, ..ClaimedKey::unproven(key) };
         self.accounts.enrol(admitted, Factor::ClaimedKey(factor)).await?;
         Ok(SealedRegistered { account_id, thumbprint, fingerprint })
     }
@@ -185,7 +186,7 @@ impl Gradecoin {
         let name = opened.name.to_ascii_lowercase();
         let everywhere = LimitKey::Name(sha256(&[name.as_bytes()]));
         let network = ClientNetwork::from(address).to_string();
-        let here = LimitKey::Name(sha256(&[network.as_bytes(), b"\0", name.as_bytes()]));
+        let here = LimitKey::NameAt(sha256(&[network.as_bytes(), b"\0", name.as_bytes()]));
         let admitted = self.core.take(|limits| &limits.guesses_at_name, here).await.is_ok();
         if self
             .core

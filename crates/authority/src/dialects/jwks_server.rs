@@ -21,7 +21,7 @@ use crate::{
     keys::SigningKeyError,
     model::{
         account::{Account, AccountName, AccountStatus},
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Means, Reason},
         email::{Email, InvalidEmail},
         limits::{LimitKey, RateLimited},
     },
@@ -112,7 +112,7 @@ impl JwksServer {
         let admitted = self.accounts.admit(application, now).await?;
         let email: Email = registration.email.parse()?;
         // The cheap answer first; the store has the last word.
-        self.accounts.check_name_untaken(&admitted).await?;
+        self.accounts.check_name_untaken(&admitted.username).await?;
         let (password, hash) = self.core.make_password(address).await?;
         let enrolled = self.accounts.enrol(admitted, Factor::Password { email, hash }).await;
         enrolled.map_err(RegistrationError::from)?;
@@ -168,7 +168,7 @@ impl JwksServer {
         };
         let mut event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account.id);
         event.thumbprint = binding.map(|binding| binding.bound_to);
-        let event = event.from(request.address).detail("password");
+        let event = event.from(request.address).detail("password").by_means(Means::Password);
         let (account_id, address) = (account.id, request.address);
         let login = PasswordLogin { account_id, password_hash, address, event };
         // The password may have been replaced while it was compared.
@@ -210,13 +210,13 @@ impl JwksServer {
         if is_right && account.status == AccountStatus::Active {
             return Ok((account, hash));
         }
-        let (kind, reason) = if is_right {
-            (EventKind::LoginRefused, "the account is disabled")
+        let refused = |kind| AuditEvent::new(now, kind).account(account.id).from(request.address);
+        self.core.pending_events.note(if is_right {
+            let event = refused(EventKind::LoginRefused).because(Reason::AccountDisabled);
+            event.detail("the account is disabled")
         } else {
-            (EventKind::PasswordRefused, "wrong password")
-        };
-        let event = AuditEvent::new(now, kind).account(account.id);
-        self.core.pending_events.note(event.from(request.address).detail(reason));
+            refused(EventKind::PasswordRefused).detail("wrong password")
+        });
         Err(PasswordError::Refused)
     }
 }

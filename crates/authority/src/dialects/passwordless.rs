@@ -5,30 +5,25 @@
 //! server signs with it is a number; whoever can read the number knows the server, and whoever
 //! signs it in turn with a key of the account is logged in.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, pin::pin, sync::Arc};
 
 use countersign_protocol::{
     AccountId, AuthenticationContext, UnixTime, Unspent,
     challenges::mutual::{MutualChallenges, Number, Proposal},
     envelope::aes_gcm::SealingKey,
-    keys::{Algorithm, KeyPolicy, PublicKey, decoy},
+    keys::{Algorithm, KeyPolicy, decoy},
     ports::random_bytes,
 };
 use thiserror::Error;
 
 use crate::{
-    accounts::{
-        Accounts,
-        enrolment::{Application, ClaimedKey, Cost, Factor},
-        registration::PresentedKey,
-        registration_error::RegistrationError,
-    },
+    accounts::Accounts,
     core::{Core, credential_cache::KnownCredential, effort::Effort},
     dialects::passwordless::server_keys::{ServerKeyError, ServerKeys},
     keys::SigningKeyError,
     model::{
         account::{Account, AccountName, AccountStatus},
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Reason},
         credential::Credential,
         credential_kind::Act,
         limits::RateLimited,
@@ -40,6 +35,7 @@ use crate::{
     },
 };
 
+pub mod registration;
 pub mod server_keys;
 
 mod pretence;
@@ -56,28 +52,6 @@ pub struct Passwordless {
     server_keys: ServerKeys,
     /// Decides how challenges for unknown accounts look.
     pretence: SealingKey,
-}
-
-/// A request for an account, without a proof that the key is the client's own.
-#[derive(Clone, Copy, Debug)]
-pub struct MutualRegistration<'a> {
-    /// The name that is asked for.
-    pub username: &'a str,
-    /// The key that the account will log in with.
-    pub public_key: PresentedKey<'a>,
-    /// The one-time code of an invitation.
-    pub enrolment_code: Option<&'a str>,
-    /// The client's address.
-    pub address: IpAddr,
-}
-
-/// What came of such a registration.
-#[derive(Clone, Debug)]
-pub struct MutuallyRegistered {
-    /// The new account's id.
-    pub account_id: AccountId,
-    /// The key by which the server proves itself to this account.
-    pub server_key: PublicKey,
 }
 
 /// A proposal: the number of a challenge, signed.
@@ -110,37 +84,6 @@ impl Passwordless {
     /// Keeps key pairs ready for new accounts, for as long as it is polled.
     pub(crate) async fn keep_ready(&self) {
         self.server_keys.keep_ready().await;
-    }
-
-    /// Registers an account and makes the key pair by which the server proves itself to it.
-    ///
-    /// # Errors
-    /// The first rule that does not hold.
-    pub async fn register_mutually(
-        &self,
-        registration: MutualRegistration<'_>,
-    ) -> Result<MutuallyRegistered, MutualRegistrationError> {
-        let now = self.core.now();
-        let MutualRegistration { username, enrolment_code, address, .. } = registration;
-        let application = Application { username, enrolment_code, address, cost: Cost::High };
-        let admitted = self.accounts.admit(application, now).await?;
-        let key = registration
-            .public_key
-            .parse(&self.mutual_key_policy())
-            .map_err(RegistrationError::Key)?;
-        // Looked at before a key pair is made for nothing; the store decides.
-        self.accounts.check_name_untaken(&admitted).await?;
-        if self.core.ports.store.is_taken(&key.thumbprint()).await? {
-            return Err(RegistrationError::KeyTaken.into());
-        }
-        let server_key = self.server_keys.take(address.into()).await?;
-        let account_id = admitted.account_id;
-        let sealed = self.server_keys.seal(account_id, &server_key, &*self.core.ports.random);
-        let factor = ClaimedKey { server_key: Some(sealed), ..ClaimedKey::unproven(key) };
-        let enrolled = self.accounts.enrol(admitted, Factor::ClaimedKey(factor)).await;
-        enrolled.map_err(RegistrationError::from)?;
-        let server_key = server_key.public_key().clone();
-        Ok(MutuallyRegistered { account_id, server_key })
     }
 
     /// A challenge for the account of that name or id: a number under the server's private key for
@@ -197,11 +140,11 @@ impl Passwordless {
         let credential = &known.credential;
         let result = self.grant_mutually(&account, credential, number, login.address, now).await;
         if let Err(error) = &result
-            && let Some(kind) = error.event_kind()
+            && let Some((kind, reason)) = error.event()
         {
             let event = AuditEvent::new(now, kind).account(account.id);
-            let event = event.key(credential.thumbprint());
-            self.core.pending_events.note(event.from(login.address).detail(error.to_string()));
+            let event = event.key(credential.thumbprint()).from(login.address);
+            self.core.pending_events.note(event.because(reason).detail(error.to_string()));
         }
         result
     }
@@ -281,22 +224,24 @@ impl Passwordless {
         if account.status != AccountStatus::Active {
             return Err(MutualLoginError::Disabled);
         }
-        self.core.admit_account(account.id).await?;
-        self.core.ensure_signing_keys(now).await?;
-        let thumbprint = credential.thumbprint();
-        let event = AuditEvent::new(now, EventKind::LoginSucceeded);
-        let record = LoginRecord {
-            account_id: account.id,
-            thumbprint,
-            assertion: number.entry(),
-            event: event.account(account.id).key(thumbprint).from(address),
-            renewal: None,
-        };
-        let receipt = self.core.ports.store.record_login(record).await?;
-        number.redeem(&receipt).ok_or(MutualLoginError::Used)?;
-        let (binding, with) = (Some(Binding::to(thumbprint)), SignedWith::AccessTokenKey);
-        let who = (account, AuthenticationContext::by_key(now));
-        Ok(self.tokens.issue(Issuance::at_home(who, binding, with, &self.core), now)?)
+        let login = pin!(async {
+            self.core.ensure_signing_keys(now).await?;
+            let thumbprint = credential.thumbprint();
+            let event = AuditEvent::new(now, EventKind::LoginSucceeded);
+            let record = LoginRecord {
+                account_id: account.id,
+                thumbprint,
+                assertion: number.entry(),
+                event: event.account(account.id).key(thumbprint).from(address),
+                renewal: None,
+            };
+            let receipt = self.core.ports.store.record_login(record).await?;
+            number.redeem(&receipt).ok_or(MutualLoginError::Used)?;
+            let (binding, with) = (Some(Binding::to(thumbprint)), SignedWith::AccessTokenKey);
+            let who = (account, AuthenticationContext::by_key(now));
+            Ok(self.tokens.issue(Issuance::at_home(who, binding, with, &self.core), now)?)
+        });
+        self.core.counted_login(account.id, login).await
     }
 
     async fn account_named(&self, name: &str) -> Result<Option<Account>, StoreError> {
@@ -309,29 +254,6 @@ impl Passwordless {
 /// The work of a verification, for an account or a key that is not there.
 fn stand_in_for_a_verification(proposal: Proposal<'_>) {
     let _ = proposal.recover(decoy(Algorithm::Rs256));
-}
-
-/// Why such a registration is refused.
-#[derive(Debug, Error)]
-pub enum MutualRegistrationError {
-    /// For a reason that any registration has.
-    #[error(transparent)]
-    Registration(#[from] RegistrationError),
-    /// There is no key pair for the account.
-    #[error(transparent)]
-    ServerKey(#[from] ServerKeyError),
-}
-
-impl From<RateLimited> for MutualRegistrationError {
-    fn from(error: RateLimited) -> Self {
-        Self::Registration(error.into())
-    }
-}
-
-impl From<StoreError> for MutualRegistrationError {
-    fn from(error: StoreError) -> Self {
-        Self::Registration(error.into())
-    }
 }
 
 /// Why there is no challenge.
@@ -375,12 +297,13 @@ pub enum MutualLoginError {
 }
 
 impl MutualLoginError {
-    /// What the audit trail calls it, if it is of consequence: the number was signed by a key of
-    /// the account.
-    const fn event_kind(&self) -> Option<EventKind> {
+    /// What the audit trail calls it, and why, if it is of consequence: the number was signed by a
+    /// key of the account.
+    const fn event(&self) -> Option<(EventKind, Reason)> {
         match self {
-            Self::Used => Some(EventKind::ProofReplayed),
-            Self::Disabled | Self::Revoked => Some(EventKind::LoginRefused),
+            Self::Used => Some((EventKind::ProofReplayed, Reason::UsedBefore)),
+            Self::Disabled => Some((EventKind::LoginRefused, Reason::AccountDisabled)),
+            Self::Revoked => Some((EventKind::LoginRefused, Reason::KeyRevoked)),
             Self::RateLimited(_) | Self::Refused | Self::SigningKey(_) | Self::Store(_) => None,
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     core::{Core, credential_cache::KnownCredential},
     model::{
         account::{AccountName, InvalidUsername, Username},
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Means},
         limits::RateLimited,
     },
     ports::{PutNonceError, SessionId, SessionNonce, StoreError},
@@ -276,7 +276,8 @@ impl Signjwt {
         if message.is_first {
             let event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account_id);
             let event = AuditEvent { address, ..event.key(message.key) };
-            self.core.pending_events.note(event.detail("signed message"));
+            let event = event.detail("signed message").by_means(Means::SignedMessage);
+            self.core.pending_events.note(event);
         }
         self.core.key_used(account_id, &message.key, now).await;
         Ok(next.text())

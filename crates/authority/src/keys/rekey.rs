@@ -12,8 +12,11 @@ use crate::{
         sealing::reseal,
         vault::{MasterKey, Vault, VaultError},
     },
-    model::audit::{AuditEvent, EventKind},
-    ports::{SigningKeyStore, StoreError, VaultStore},
+    model::{
+        audit::{AuditEvent, EventKind},
+        key_life::SealedServerKey,
+    },
+    ports::{SealedSecrets, SigningKeyStore, StoreError, VaultStore},
 };
 
 /// A change of the master key of a store.
@@ -27,8 +30,8 @@ pub struct Rekey<'a> {
 }
 
 impl Rekey<'_> {
-    /// Changes the master key: seals every signing key, every account's key pair and that of sealed
-    /// registrations anew, in one transaction.
+    /// Changes the master key: seals every signing key, every account's key pair, that of sealed
+    /// registrations and the secret of online keyrings anew, in one transaction.
     ///
     /// # Errors
     /// When `old` is not the present master key, or the store fails; then nothing has changed.
@@ -41,25 +44,22 @@ impl Rekey<'_> {
         let record = vaults.vault().await?.ok_or(RekeyError::Empty)?;
         let old = Vault::open_record(&record, old)?;
         let (new, record) = Vault::create(new, random)?;
-        let mut signing_keys = Vec::new();
+        let mut secrets = SealedSecrets::default();
         for key in self.signing_keys.signing_keys().await? {
-            signing_keys.push(reseal(&key, &old, &new, random)?);
+            secrets.signing_keys.push(reseal(&key, &old, &new, random)?);
         }
-        let mut server_keys = Vec::new();
+        let reseal = |kind: SecretKind, key: &SealedServerKey| kind.reseal(key, &old, &new, random);
         for (id, key) in vaults.server_keys().await? {
-            let kind = SecretKind::OfAccount(id);
-            server_keys.push((id, kind.reseal(&key, &old, &new, random)?));
+            secrets.server_keys.push((id, reseal(SecretKind::OfAccount(id), &key)?));
         }
-        let registration_key = vaults.registration_key().await?;
-        let registration_key = registration_key
-            .map(|key| SecretKind::Registration.reseal(&key, &old, &new, random))
-            .transpose()?;
-        let registration_key = registration_key.as_ref();
+        if let Some(key) = vaults.registration_key().await? {
+            secrets.registration_key = Some(reseal(SecretKind::Registration, &key)?);
+        }
+        if let Some(setup) = vaults.opaque_setup().await? {
+            secrets.opaque_setup = Some(reseal(SecretKind::Opaque, &setup)?);
+        }
         let event = AuditEvent::new(self.now, EventKind::MasterKeyChanged);
-        let replaced = vaults
-            .replace_vault(&record, &signing_keys, &server_keys, registration_key, event)
-            .await;
-        Ok(replaced?)
+        Ok(vaults.replace_vault(&record, &secrets, event).await?)
     }
 
     /// What the store has that only its master key opens.
@@ -72,6 +72,7 @@ impl Rekey<'_> {
             signing_keys: self.signing_keys.signing_keys().await?.len(),
             server_keys: server_keys.into_iter().map(|(account, _)| account).collect(),
             has_registration_key: self.vaults.registration_key().await?.is_some(),
+            has_opaque_setup: self.vaults.opaque_setup().await?.is_some(),
         })
     }
 
@@ -86,7 +87,7 @@ impl Rekey<'_> {
         let (_, record) = Vault::create(new, self.random)?;
         let event = AuditEvent::new(self.now, EventKind::MasterKeyAbandoned);
         let event = event.detail(format!("by an administrator; lost: {lost}"));
-        Ok(self.vaults.replace_vault(&record, &[], &[], None, event).await?)
+        Ok(self.vaults.replace_vault(&record, &SealedSecrets::default(), event).await?)
     }
 }
 
@@ -100,14 +101,19 @@ pub struct VaultContents {
     pub server_keys: Vec<AccountId>,
     /// Whether there is a key pair for sealed registrations.
     pub has_registration_key: bool,
+    /// Whether there is a secret of online keyrings.
+    pub has_opaque_setup: bool,
 }
 
 impl fmt::Display for VaultContents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { signing_keys, server_keys, has_registration_key } = self;
+        let Self { signing_keys, server_keys, has_registration_key, has_opaque_setup } = self;
         write!(f, "{signing_keys} signing keys, {} key pairs for accounts", server_keys.len())?;
         if *has_registration_key {
             f.write_str(", the key pair for sealed registrations")?;
+        }
+        if *has_opaque_setup {
+            f.write_str(", the secret of online keyrings")?;
         }
         Ok(())
     }

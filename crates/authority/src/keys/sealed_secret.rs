@@ -1,4 +1,4 @@
-//! Key pairs of the server, sealed at rest: each kind under a key of its own, bound to what it is for.
+//! Secrets of the server, sealed at rest: each kind under a key of its own, bound to what it is for.
 
 use countersign_protocol::{
     AccountId,
@@ -10,13 +10,16 @@ use zeroize::Zeroizing;
 
 use crate::{keys::vault::Vault, model::key_life::SealedServerKey};
 
-/// Which key pair.
+/// Which secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SecretKind {
-    /// That by which the server proves itself to one account.
+    /// The key pair by which the server proves itself to one account.
     OfAccount(AccountId),
-    /// That of sealed registrations.
+    /// The key pair of sealed registrations.
     Registration,
+    /// The server's part in the passwords of online keyrings (OPAQUE). It is never replaced by another:
+    /// no password that was registered would open anything any more.
+    Opaque,
 }
 
 impl SecretKind {
@@ -25,10 +28,11 @@ impl SecretKind {
         vault.key(match self {
             Self::OfAccount(_) => "server keys",
             Self::Registration => "registration key",
+            Self::Opaque => "opaque setup",
         })
     }
 
-    /// Seals `document` (PKCS#8).
+    /// Seals `document`: PKCS#8 of a key pair, or the bytes of the OPAQUE setup.
     pub(crate) fn seal(
         self,
         key: &SealingKey,
@@ -51,6 +55,7 @@ impl SecretKind {
         key.open(sealed.nonce, &self.identity(), &sealed.ciphertext).map_err(|_| match self {
             Self::OfAccount(account) => DamagedSecret::OfAccount(account),
             Self::Registration => DamagedSecret::Registration,
+            Self::Opaque => DamagedSecret::Opaque,
         })
     }
 
@@ -68,13 +73,14 @@ impl SecretKind {
         Ok(self.seal(&self.key(new), &self.open(&self.key(old), sealed)?, random))
     }
 
-    /// What binds a ciphertext to its use: key pairs cannot be exchanged in the database.
+    /// What binds a ciphertext to its use: secrets cannot be exchanged in the database.
     fn identity(self) -> Vec<u8> {
         match self {
             Self::OfAccount(account) => {
                 [b"countersign server key\0", &account.as_bytes()[..]].concat()
             }
             Self::Registration => b"countersign registration key\0".to_vec(),
+            Self::Opaque => b"countersign opaque setup\0".to_vec(),
         }
     }
 }
@@ -88,4 +94,7 @@ pub enum DamagedSecret {
     /// The key pair of sealed registrations.
     #[error("the registration key is damaged: it does not open with the master key")]
     Registration,
+    /// The secret of online keyrings.
+    #[error("the secret of online keyrings is damaged: it does not open with the master key")]
+    Opaque,
 }

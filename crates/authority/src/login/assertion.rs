@@ -19,7 +19,7 @@ use crate::{
     login::Login,
     model::{
         account::Account,
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Reason},
         credential_kind::{Act, NotForThisKind},
         limits::RateLimited,
     },
@@ -180,18 +180,18 @@ impl Login {
         address: IpAddr,
         now: UnixTime,
     ) {
-        let reason = if signer.is_live(now) {
-            error.to_string()
+        let (reason, detail) = if signer.is_live(now) {
+            (error.reason(), error.to_string())
         } else if signer.credential.revoked_at.is_some() {
-            "the key is revoked".to_owned()
+            (Reason::KeyRevoked, "the key is revoked".to_owned())
         } else if signer.credential.is_live(now) {
-            "the account is disabled".to_owned()
+            (Reason::AccountDisabled, "the account is disabled".to_owned())
         } else {
-            "the key has expired".to_owned()
+            (Reason::KeyExpired, "the key has expired".to_owned())
         };
         let event = AuditEvent::new(now, EventKind::LoginRefused).account(signer.account.id);
         let event = event.key(signer.credential.thumbprint()).from(address);
-        self.core.pending_events.note(event.detail(reason));
+        self.core.pending_events.note(event.because(reason).detail(detail));
     }
 }
 
@@ -247,6 +247,23 @@ pub enum CallerError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl CallerError {
+    /// What the audit trail says of it to programs.
+    pub(crate) const fn reason(&self) -> Reason {
+        match self {
+            Self::ClientId => Reason::OtherClient,
+            Self::Kind(_) => Reason::WrongKind,
+            Self::Replayed => Reason::UsedBefore,
+            Self::Assertion(_)
+            | Self::Format(_)
+            | Self::Key(_)
+            | Self::RateLimited(_)
+            | Self::Refused
+            | Self::Store(_) => Reason::Assertion,
+        }
+    }
 }
 
 impl From<RecordLoginError> for CallerError {

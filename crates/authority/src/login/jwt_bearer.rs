@@ -1,6 +1,6 @@
 //! Login: an assertion by a credential and a proof by the key to be bound become an access token.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, pin::pin, sync::Arc};
 
 use countersign_protocol::{
     AuthenticationContext, UnixTime, Unspent,
@@ -23,7 +23,7 @@ use crate::{
         assertion::{CallerError, ToVerify, VerifiedAssertion, names_account_of},
     },
     model::{
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Reason},
         credential::Credential,
         credential_kind::{Act, NotForThisKind},
         limits::RateLimited,
@@ -78,11 +78,11 @@ impl Login {
         let signer = Arc::clone(&verified.signer);
         let result = self.grant(&request, verified, proof, &key, now).await;
         if let Err(error) = &result
-            && let Some(kind) = error.event_kind()
+            && let Some((kind, reason)) = error.event()
         {
             let event = AuditEvent::new(now, kind).account(signer.account.id);
             let event = event.key(signer.credential.thumbprint()).from(request.address);
-            self.core.pending_events.note(event.detail(error.to_string()));
+            self.core.pending_events.note(event.because(reason).detail(error.to_string()));
         }
         result
     }
@@ -101,35 +101,41 @@ impl Login {
         }
         check_binding(assertion.peek(), &signer.credential, key.thumbprint())?;
         self.check_session_key(credential, key.thumbprint()).await?;
+        let signer = self.with_latest_scopes(signer, request.scope).await?;
         let scopes = asked::scopes(request.scope, &signer.account.scopes)?;
         let audience = asked::audience(request.resources, &self.core.policy)?;
-        self.core.admit_account(signer.account.id).await?;
-        self.core.ensure_signing_keys(now).await?;
-        let owner = ReplayOwner::account(signer.account.id, Some(request.address.into()));
-        let client = match request.client_assertion {
-            // In a box of its own, or every login would carry the room that it needs.
-            Some(text) => Some(Box::pin(self.verify_client(text, request, &signer, now)).await?),
-            None => None,
-        };
-        self.core.spend_proof(proof, owner, now).await?;
-        if let Some(client) = client {
-            let spent = self.core.ports.store.spend_assertion(client.entry()).await;
-            let receipt = spent.map_err(CallerError::from)?;
-            client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
-        }
-        self.record_login(assertion, &signer, request, now).await?;
-        let expiry = signer.credential.expiry.after_login(now, self.core.policy.browser_lives);
-        let binding = Binding { credential, bound_to: key.thumbprint(), ends_at: expiry.at() };
-        let issuance = Issuance {
-            account: &signer.account,
-            login: AuthenticationContext::by_key(now),
-            binding: Some(binding),
-            audience,
-            scopes,
-            is_named: false,
-            signed_with: SignedWith::AccessTokenKey,
-        };
-        Ok(self.tokens.issue(issuance, now)?)
+        let login = pin!(async {
+            self.core.ensure_signing_keys(now).await?;
+            // Not of the account, whose share any key of a session can use up. Its logins have a limit.
+            let owner = ReplayOwner::Network(request.address.into());
+            let client = match request.client_assertion {
+                // In a box of its own, or every login would carry the room that it needs.
+                Some(text) => {
+                    Some(Box::pin(self.verify_client(text, request, &signer, now)).await?)
+                }
+                None => None,
+            };
+            self.core.spend_proof(proof, owner, now).await?;
+            if let Some(client) = client {
+                let spent = self.core.ports.store.spend_assertion(client.entry()).await;
+                let receipt = spent.map_err(CallerError::from)?;
+                client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
+            }
+            self.record_login(assertion, &signer, request, now).await?;
+            let expiry = signer.credential.expiry.after_login(now, self.core.policy.browser_lives);
+            let binding = Binding { credential, bound_to: key.thumbprint(), ends_at: expiry.at() };
+            let issuance = Issuance {
+                account: &signer.account,
+                login: AuthenticationContext::by_key(now),
+                binding: Some(binding),
+                audience,
+                scopes,
+                is_named: false,
+                signed_with: SignedWith::AccessTokenKey,
+            };
+            Ok(self.tokens.issue(issuance, now)?)
+        });
+        self.core.counted_login(signer.account.id, login).await
     }
 
     /// Client credentials that are there must be good, though none are needed (RFC 7523 §3.1). They
@@ -171,6 +177,21 @@ impl Login {
         }
         let is_taken = self.core.ports.store.is_taken(&bound_to).await?;
         if is_taken { Err(LoginError::SessionKey) } else { Ok(()) }
+    }
+
+    /// `signer`, read anew if it seems to lack a scope that is asked for: an administrator may have granted
+    /// that a moment ago.
+    async fn with_latest_scopes(
+        &self,
+        signer: Arc<KnownCredential>,
+        asked: Option<&str>,
+    ) -> Result<Arc<KnownCredential>, StoreError> {
+        if asked.is_none_or(|asked| asked::scopes(Some(asked), &signer.account.scopes).is_ok()) {
+            return Ok(signer);
+        }
+        let (thumbprint, store) = (signer.credential.thumbprint(), &*self.core.ports.store);
+        let latest = self.core.credentials.read_anew(&thumbprint, store).await?;
+        Ok(latest.unwrap_or(signer))
     }
 
     async fn record_login(
@@ -264,23 +285,24 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// The event for the audit trail, if the refusal is of consequence: the assertion was valid, so
-    /// its sender is the owner or a thief.
-    const fn event_kind(&self) -> Option<EventKind> {
-        match self {
+    /// The event for the audit trail, and why, if the refusal is of consequence: the assertion was
+    /// valid, so its sender is the owner or a thief.
+    const fn event(&self) -> Option<(EventKind, Reason)> {
+        let reason = match self {
             Self::AssertionReplayed | Self::Proof(ProofError::Replayed) => {
-                Some(EventKind::ProofReplayed)
+                return Some((EventKind::ProofReplayed, Reason::UsedBefore));
             }
-            Self::Asked(_)
-            | Self::Assertion(_)
-            | Self::Binding
-            | Self::Client(_)
-            | Self::ClientId
-            | Self::Kind(_)
-            | Self::OtherClient
-            | Self::SessionKey => Some(EventKind::LoginRefused),
-            Self::Proof(_) | Self::RateLimited(_) | Self::SigningKey(_) | Self::Store(_) => None,
-        }
+            Self::Asked(_) => Reason::NotAllowed,
+            Self::Assertion(error) | Self::Client(error) => error.reason(),
+            Self::Binding => Reason::OtherKey,
+            Self::ClientId | Self::OtherClient => Reason::OtherClient,
+            Self::Kind(_) => Reason::WrongKind,
+            Self::SessionKey => Reason::SessionKey,
+            Self::Proof(_) | Self::RateLimited(_) | Self::SigningKey(_) | Self::Store(_) => {
+                return None;
+            }
+        };
+        Some((EventKind::LoginRefused, reason))
     }
 
     /// Whether the proof lacks a fresh nonce.

@@ -1,7 +1,7 @@
 //! Login with a passkey: its answer to a challenge becomes a token that is bound to the key of the
 //! browser, and the browser may be remembered.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, pin::pin};
 
 use countersign_protocol::{
     AuthenticationContext, UnixTime, Unspent,
@@ -13,7 +13,10 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    core::dpop::{PresentedDpop, ProofError},
+    core::{
+        credential_cache::KeyHolder,
+        dpop::{PresentedDpop, ProofError},
+    },
     keys::SigningKeyError,
     login::{
         Login,
@@ -21,7 +24,7 @@ use crate::{
         assertion::names_account,
     },
     model::{
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Fact, Reason},
         credential::{Credential, InvalidLabel, Label, Remember},
         credential_kind::CredentialKind,
         limits::RateLimited,
@@ -90,7 +93,7 @@ impl Login {
         {
             let event = AuditEvent::new(now, kind).account(account).key(passkey);
             let event = event.from(request.address).detail(error.to_string());
-            self.core.pending_events.note(event);
+            self.core.pending_events.note(event.because(error.reason()));
         }
         result
     }
@@ -112,29 +115,37 @@ impl Login {
         let scopes = asked::scopes(request.scope, &account.scopes)?;
         let audience = asked::audience(request.resources, &self.core.policy)?;
         let browser = self.browser_to_remember(request, &answer, key, now)?;
-        self.core.admit_account(account.id).await?;
-        if browser.is_some() && ends_at.is_none() {
-            // A new key, which makes the database grow as every other does.
-            self.core.admit_key_change(account.id, request.address).await?;
-        }
-        let ends_at = match &browser {
-            Some(new) => new.credential.expires_at(),
-            None => ends_at,
-        };
-        self.core.ensure_signing_keys(now).await?;
-        let owner = ReplayOwner::account(account.id, Some(request.address.into()));
-        self.core.spend_proof(proof, owner, now).await?;
-        self.record_passkey_login(request, &answer, browser, now).await?;
-        let issuance = Issuance {
-            account,
-            login: AuthenticationContext::by_passkey(now, answer.known.passkey.storage()),
-            binding: Some(Binding { credential: passkey, bound_to: key.thumbprint(), ends_at }),
-            audience,
-            scopes,
-            is_named: false,
-            signed_with: SignedWith::AccessTokenKey,
-        };
-        Ok(self.tokens.issue(issuance, now)?)
+        let login = pin!(async {
+            let is_new = browser.is_some() && ends_at.is_none();
+            let ends_at = match &browser {
+                Some(new) => new.credential.expires_at(),
+                None => ends_at,
+            };
+            self.core.ensure_signing_keys(now).await?;
+            // Not of the account, whose share any key of a session can use up. Its logins have a limit.
+            let owner = ReplayOwner::Network(request.address.into());
+            self.core.spend_proof(proof, owner, now).await?;
+            if is_new {
+                // It makes the database grow as every other key does.
+                self.core.admit_key_change(account.id, request.address).await?;
+            }
+            let recorded = self.record_passkey_login(request, &answer, browser, now).await;
+            if is_new {
+                self.core.settle_key_change((account.id, request.address), &recorded).await;
+            }
+            recorded?;
+            let issuance = Issuance {
+                account,
+                login: AuthenticationContext::by_passkey(now, answer.known.passkey.storage()),
+                binding: Some(Binding { credential: passkey, bound_to: key.thumbprint(), ends_at }),
+                audience,
+                scopes,
+                is_named: false,
+                signed_with: SignedWith::AccessTokenKey,
+            };
+            Ok(self.tokens.issue(issuance, now)?)
+        });
+        self.core.counted_login(account.id, login).await
     }
 
     /// Sees that the key that the token is bound to is nobody's, or the key of a browser of this account.
@@ -146,10 +157,10 @@ impl Login {
         key: Thumbprint,
         now: UnixTime,
     ) -> Result<Option<UnixTime>, PasskeyLoginError> {
-        let store = &*self.core.ports.store;
-        let Some(known) = self.core.credentials.get(&key, store).await? else {
-            let is_taken = store.is_taken(&key).await?;
-            return if is_taken { Err(PasskeyLoginError::BrowserKey) } else { Ok(None) };
+        let known = match self.core.credentials.holder(&key, &*self.core.ports.store).await? {
+            KeyHolder::Nobody => return Ok(None),
+            KeyHolder::Credential(known) => known,
+            KeyHolder::Gone => return Err(PasskeyLoginError::BrowserKey),
         };
         let is_browser = known.credential.kind == CredentialKind::Browser;
         let is_own = known.is_live(now) && known.account.id == answer.known.account.id;
@@ -178,6 +189,8 @@ impl Login {
         let credential = Credential {
             added_by: Some(answer.used.thumbprint),
             user_agent,
+            // It has signed the proof of this very request.
+            last_used_at: Some(now),
             last_address: Some(request.address),
             ..Credential::new(account, key.clone(), label, now)
         };
@@ -190,7 +203,9 @@ impl Login {
                 revoked: policy.max_revoked_keys_per_account,
                 password_token_of: None,
             },
-            event: event.detail(format!("by {}", answer.used.thumbprint)),
+            event: event
+                .detail(format!("by {}", answer.used.thumbprint))
+                .fact(Fact::By, answer.used.thumbprint.to_string()),
         }))
     }
 
@@ -278,6 +293,23 @@ impl PasskeyLoginError {
             | Self::Browser(_)
             | Self::BrowserKey
             | Self::ClientId => Some(EventKind::LoginRefused),
+            Self::Label(_)
+            | Self::Proof(_)
+            | Self::RateLimited(_)
+            | Self::SigningKey(_)
+            | Self::Store(_) => None,
+        }
+    }
+
+    /// What the audit trail says of it to programs.
+    const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Answer(error) => error.reason(),
+            Self::Asked(_) => Some(Reason::NotAllowed),
+            Self::Browser(BrowserError::KeyTaken) | Self::BrowserKey => Some(Reason::BrowserKey),
+            Self::Browser(BrowserError::TooManyRevoked { .. }) => Some(Reason::TooManyRevoked),
+            Self::ClientId => Some(Reason::OtherClient),
+            Self::Proof(ProofError::Replayed) => Some(Reason::UsedBefore),
             Self::Label(_)
             | Self::Proof(_)
             | Self::RateLimited(_)

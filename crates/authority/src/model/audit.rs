@@ -1,9 +1,15 @@
 //! The audit trail: what happened, to whom, by which key, from where.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{borrow::Cow, net::IpAddr, str::FromStr, time::Duration};
 
 use countersign_protocol::{AccountId, ClientNetwork, UnixTime, keys::Thumbprint};
 use thiserror::Error;
+
+pub use self::administrator::Administrator;
+pub use self::facts::{ChangeCode, Fact, Facts, InvalidFacts, Means, Reason};
+
+mod administrator;
+mod facts;
 
 /// One entry of the audit trail, before it has a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +26,8 @@ pub struct AuditEvent {
     pub address: Option<IpAddr>,
     /// A few words more: a reason, a label. Never a secret.
     pub detail: Option<String>,
+    /// The same for programs.
+    pub facts: Facts,
     /// Set if this entry counts several refusals or uses of a key; the entry has the first of them.
     pub repeated: Option<Repeated>,
 }
@@ -43,6 +51,7 @@ impl AuditEvent {
             thumbprint: None,
             address: None,
             detail: None,
+            facts: Facts::NONE,
             repeated: None,
         }
     }
@@ -116,6 +125,25 @@ impl AuditEvent {
         self.detail = Some(detail.into());
         self
     }
+
+    /// The same, with a fact.
+    pub fn fact(mut self, fact: Fact, value: impl Into<Cow<'static, str>>) -> Self {
+        self.facts.set(fact, value);
+        self
+    }
+
+    /// The same, for this reason, if there is one that a program can name.
+    pub fn because(self, reason: impl Into<Option<Reason>>) -> Self {
+        match reason.into() {
+            Some(reason) => self.fact(Fact::Reason, reason.name()),
+            None => self,
+        }
+    }
+
+    /// The same, where somebody got in by other means than a key of the account.
+    pub fn by_means(self, means: Means) -> Self {
+        self.fact(Fact::Means, means.name())
+    }
 }
 
 /// The key of refusals that are counted in one entry.
@@ -172,15 +200,6 @@ pub struct RecordedEvent {
     pub by: Option<Administrator>,
 }
 
-/// The administrator who acts on the database directly.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Administrator {
-    /// The name that was given, and the user of the system: `erika (uid 0)`.
-    pub name: String,
-    /// Why, in the administrator's words.
-    pub reason: Option<String>,
-}
-
 macro_rules! event_kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
         /// The kinds of event, by their stable names.
@@ -230,6 +249,21 @@ event_kinds! {
     KeyClaimLost = "key.claim-lost",
     /// A key ended by itself: a visit was over, or a browser had not logged in for long.
     KeyExpired = "key.expired",
+    /// The content of an online keyring was replaced.
+    KeyringContentChanged = "keyring.content-changed",
+    /// An online keyring was deleted.
+    KeyringDeleted = "keyring.deleted",
+    /// Somebody has begun to open an online keyring with a password or a recovery code. If it was the right
+    /// one, [`KeyringOpened`](Self::KeyringOpened) follows.
+    KeyringOpenBegun = "keyring.open-begun",
+    /// An online keyring was opened: its sealed document was given out.
+    KeyringOpened = "keyring.opened",
+    /// An online keyring was not opened: a wrong password or recovery code, or a login that was over.
+    KeyringOpenRefused = "keyring.open-refused",
+    /// An earlier content of an online keyring was restored.
+    KeyringRestored = "keyring.restored",
+    /// An online keyring was stored, or replaced with all its slots.
+    KeyringStored = "keyring.stored",
     /// A key got another name.
     KeyRenamed = "key.renamed",
     /// A key was revoked, by its owner or an administrator.
@@ -292,6 +326,9 @@ impl EventKind {
             | Self::KeyAdded
             | Self::KeyClaimLost
             | Self::KeyExpired
+            | Self::KeyringDeleted
+            | Self::KeyringRestored
+            | Self::KeyringStored
             | Self::KeyRenamed
             | Self::KeyRevoked
             | Self::MasterKeyAbandoned
@@ -301,22 +338,26 @@ impl EventKind {
             | Self::SigningKeyCreated
             | Self::SigningKeyRemoved
             | Self::SigningKeyRotated => Budget::Changes,
-            Self::KeyUsedFromNewPlace | Self::LoginSucceeded | Self::TokenRevoked => Budget::Logins,
+            Self::KeyUsedFromNewPlace
+            | Self::KeyringContentChanged
+            | Self::KeyringOpened
+            | Self::LoginSucceeded
+            | Self::TokenRevoked => Budget::Logins,
             Self::KeyUsed => Budget::Uses,
             Self::KeyChangeRefused
             | Self::LoginRefused
             | Self::PasskeyCounterRegressed
             | Self::ProofReplayed
             | Self::TokenRefused => Budget::Refusals,
-            Self::PasswordRefused
+            Self::KeyringOpenBegun
+            | Self::KeyringOpenRefused
+            | Self::PasswordRefused
             | Self::RecoveryRefused
             | Self::RefusalsDropped
             | Self::RegistrationRefused => Budget::Tries,
         }
     }
-}
 
-impl EventKind {
     /// Events that the schedule of signing keys causes by itself.
     pub const OF_SCHEDULE: [Self; 2] = [Self::SigningKeyCreated, Self::SigningKeyRemoved];
 }
@@ -341,8 +382,8 @@ pub struct AuditFilter {
     pub account_id: Option<AccountId>,
     /// Only those about this key.
     pub thumbprint: Option<Thumbprint>,
-    /// Only those of this kind.
-    pub kind: Option<EventKind>,
+    /// Only those of one of these kinds; of all kinds where there are none.
+    pub kinds: Vec<EventKind>,
     /// Only those at or after this time.
     pub since: Option<UnixTime>,
     /// Only those before this time.

@@ -11,6 +11,8 @@ pub enum CredentialKind {
     Key,
     /// In a browser, which uses it for the pages of this server and cannot give it away.
     Browser,
+    /// In a page that logs in mutually, and by nothing else.
+    Mutual,
     /// In an authenticator, which signs nothing but the answers of `WebAuthn`.
     Passkey,
 }
@@ -39,13 +41,14 @@ pub enum Act {
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Key, Self::Browser, Self::Passkey];
+    pub const ALL: [Self; 4] = [Self::Key, Self::Browser, Self::Mutual, Self::Passkey];
 
     /// The stable name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Key => "key",
             Self::Browser => "browser",
+            Self::Mutual => "mutual",
             Self::Passkey => "passkey",
         }
     }
@@ -54,7 +57,8 @@ impl CredentialKind {
     ///
     /// A page that runs a stranger's script can have its browser's key sign anything. So nothing that
     /// this key signs may be of use later, elsewhere or to another key: it logs in for itself and
-    /// proves requests, each with a nonce of this server.
+    /// proves requests, each with a nonce of this server. The same holds for a key that a page keeps for
+    /// the mutual login: it answers numbers of this server, each of which counts once, for a minute.
     pub const fn may(self, act: Act) -> bool {
         match (self, act) {
             (
@@ -68,6 +72,7 @@ impl CredentialKind {
                 | Act::VouchForKeys,
             )
             | (Self::Browser, Act::LogIn | Act::ProveRequests)
+            | (Self::Mutual, Act::LogInMutually | Act::ProveRequests)
             | (Self::Passkey, Act::AnswerWebauthn) => true,
             (Self::Key, Act::AnswerWebauthn)
             | (
@@ -76,6 +81,15 @@ impl CredentialKind {
                 | Act::ApproveKeys
                 | Act::AuthenticateClient
                 | Act::LogInMutually
+                | Act::SignByItself
+                | Act::VouchForKeys,
+            )
+            | (
+                Self::Mutual,
+                Act::AnswerWebauthn
+                | Act::ApproveKeys
+                | Act::AuthenticateClient
+                | Act::LogIn
                 | Act::SignByItself
                 | Act::VouchForKeys,
             )
@@ -144,7 +158,7 @@ impl FromStr for CredentialKind {
 
 /// Not a kind of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a credential is one of key, browser, passkey")]
+#[error("a credential is one of key, browser, mutual, passkey")]
 pub struct UnknownKind;
 
 /// A signature does something that its credential may not do.
@@ -177,6 +191,7 @@ mod tests {
         ];
         assert_eq!(allowed(CredentialKind::Key), key);
         assert_eq!(allowed(CredentialKind::Browser), [Act::LogIn, Act::ProveRequests]);
+        assert_eq!(allowed(CredentialKind::Mutual), [Act::LogInMutually, Act::ProveRequests]);
         assert_eq!(allowed(CredentialKind::Passkey), [Act::AnswerWebauthn]);
     }
 

@@ -27,6 +27,8 @@ pub enum LimitKey {
     Key(Thumbprint),
     /// A name that may not exist, by its SHA-256.
     Name([u8; 32]),
+    /// Such a name at one client network, by the SHA-256 of both.
+    NameAt([u8; 32]),
 }
 
 /// The allowance is used up.

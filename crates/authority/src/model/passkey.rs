@@ -1,9 +1,9 @@
 //! Passkeys: WebAuthn credentials, and which of them a server takes.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use countersign_protocol::{
-    PasskeyStorage,
+    PasskeyStorage, UnixTime,
     challenges::passkeys::AccountHandle,
     keys::{CoseAlgorithm, Thumbprint},
     proofs::{
@@ -33,12 +33,29 @@ pub struct Passkey {
     pub aaguid: Aaguid,
     /// The ways to reach the authenticator, as the browser said at the registration.
     pub transports: Vec<Transport>,
+    /// Since when it belongs to the account without the word of a passkey that was itself beyond doubt;
+    /// `None` where such a one has vouched for it, and for the passkey of a registration. What a passkey in
+    /// doubt vouches for is in doubt since then as well.
+    pub unvouched_since: Option<UnixTime>,
 }
+
+/// For how long a passkey that none has vouched for may be removed without one.
+pub const IN_DOUBT: Duration = Duration::from_hours(7 * 24);
 
 impl Passkey {
     /// The kinds of key that a passkey may have, the preferred one first.
     pub const ALGORITHMS: [CoseAlgorithm; 3] =
         [CoseAlgorithm::EdDsa, CoseAlgorithm::Es256, CoseAlgorithm::Rs256];
+
+    /// Until when it is in doubt: until then a browser of the account which was there before it may remove it.
+    pub fn in_doubt_until(&self) -> Option<UnixTime> {
+        self.unvouched_since.map(|since| since + IN_DOUBT)
+    }
+
+    /// Since when it is in doubt, if it is at `now`.
+    pub fn in_doubt_since(&self, now: UnixTime) -> Option<UnixTime> {
+        self.unvouched_since.filter(|since| now < *since + IN_DOUBT)
+    }
 
     /// Whether its private key may be on several devices, or is on one.
     pub const fn storage(&self) -> PasskeyStorage {
@@ -75,6 +92,14 @@ impl PasskeyPolicy {
         let origin: Origin = issuer.origin().parse().ok()?;
         let rp_id = origin.host().parse().ok()?;
         Some(Self { rp_id, origins: vec![origin], synced: SyncedPasskeys::Allow })
+    }
+
+    /// Whether an answer of `passkey` can count. One that was made before its kind was refused cannot.
+    pub fn takes(&self, passkey: &Passkey) -> bool {
+        match self.synced {
+            SyncedPasskeys::Allow => true,
+            SyncedPasskeys::Refuse => !passkey.backup_eligible,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::model::{
     credential::BrowserLives,
     credential_kind::CredentialKind,
     key_life::{KeySchedule, Schedule, Signs},
+    keyring::KeyringPolicy,
     limits::{RateLimit, Retention, TurnLimits},
     names::NamePolicy,
     passkey::PasskeyPolicy,
@@ -57,6 +58,8 @@ pub struct Policy {
     pub signing_keys: KeySchedule,
     /// About mutual challenge and response.
     pub mutual: MutualPolicy,
+    /// About online keyrings.
+    pub keyrings: KeyringPolicy,
     /// Which passkeys are taken; `None` where there are none.
     pub passkeys: Option<PasskeyPolicy>,
     /// About passwords; `None` where no account may have one.
@@ -93,6 +96,7 @@ impl Policy {
             skew: Duration::from_secs(5),
             signing_keys: KeySchedule::default(),
             mutual: MutualPolicy::default(),
+            keyrings: KeyringPolicy::default(),
             passwords: None,
             sessions: SessionPolicy::default(),
             retention: Retention {
@@ -149,6 +153,8 @@ impl Policy {
         match kind {
             CredentialKind::Key => self.max_keys_per_account,
             CredentialKind::Browser => self.max_browsers_per_account,
+            // An account gets one with its registration, and never another.
+            CredentialKind::Mutual => 1,
             CredentialKind::Passkey => self.max_passkeys_per_account,
         }
     }
@@ -291,9 +297,12 @@ pub struct Limits {
     pub costly_registrations: RateLimit,
     /// Login attempts and calls that authenticate by assertion, by client address.
     pub logins: RateLimit,
-    /// Logins, and keys added and renamed, that were proven, by account. Unproven ones do not count, or
-    /// anybody could lock an account out.
+    /// Logins that were proven, by account. Unproven ones do not count, or anybody could lock an account
+    /// out, and nothing else does, or who has less than a key could keep the owner from logging in.
     pub account: RateLimit,
+    /// Changes of keys and requests for the online keyring, by the key that signs them, which may be that of
+    /// one session.
+    pub key: RateLimit,
     /// Keys added and renamed in a day, by account: it bounds how much an account can make the
     /// database grow. Revoked keys do not count: each was added before, and a thief of a key must
     /// not use up what the owner needs to revoke it.
@@ -312,11 +321,27 @@ pub struct Limits {
     /// The same from everywhere, by the name alone. Beyond it, everybody who tries that name waits
     /// a second for the answer, but nobody is refused.
     pub guesses_at_name_from_everywhere: RateLimit,
+    /// Tries to open an online keyring with its password, in an hour: of strangers, by the name and the
+    /// client network; of a live key of the account, by the key, where those that are new count as one. One
+    /// that succeeds does not count, here and below.
+    pub keyring_tries: RateLimit,
+    /// Tries of strangers from everywhere, by the name alone.
+    pub keyring_tries_from_everywhere: RateLimit,
+    /// Tries of strangers at all names, and with recovery codes, by the client network.
+    pub keyring_tries_of_network: RateLimit,
+    /// Tries of all live keys of an account together, by the account.
+    pub keyring_tries_of_account: RateLimit,
+    /// What is written of an account's online keyring in a day, in KiB.
+    pub keyring_kib_per_day: RateLimit,
+    /// The same of all young accounts of a client network: it bounds how much the accounts that somebody
+    /// makes can make the database grow.
+    pub keyring_kib_of_network_per_day: RateLimit,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let per_minute = |name, burst| RateLimit { name, burst, period: Duration::from_mins(1) };
+        let per_hour = |name, burst| RateLimit { name, burst, period: Duration::from_hours(1) };
         let per_day = |name, burst| RateLimit { name, burst, period: Duration::from_hours(24) };
         Self {
             requests: per_minute("requests", 60_000),
@@ -326,6 +351,7 @@ impl Default for Limits {
             costly_registrations: per_minute("costly-registrations", 120),
             logins: per_minute("logins", 3_000),
             account: per_minute("account", 600),
+            key: per_minute("key", 600),
             key_changes_per_day: per_day("key-changes-per-day", 200),
             key_changes_of_network_per_day: per_day("key-changes-of-network-per-day", 2_000),
             guesses_from_address: per_minute("guesses-from-address", 60),
@@ -333,6 +359,12 @@ impl Default for Limits {
             withdrawals: per_minute("withdrawals", 600),
             guesses_at_name: per_minute("guesses-at-name", 10),
             guesses_at_name_from_everywhere: per_minute("guesses-from-everywhere", 120),
+            keyring_tries: per_hour("keyring-tries", 5),
+            keyring_tries_from_everywhere: per_hour("keyring-tries-from-everywhere", 30),
+            keyring_tries_of_network: per_hour("keyring-tries-of-network", 60),
+            keyring_tries_of_account: per_hour("keyring-tries-of-account", 20),
+            keyring_kib_per_day: per_day("keyring-kib-per-day", 65_536),
+            keyring_kib_of_network_per_day: per_day("keyring-kib-of-network-per-day", 262_144),
         }
     }
 }

@@ -18,8 +18,8 @@ use super::{Passkeys, PasskeysOff, expected};
 use crate::{
     model::{
         account::AccountStatus,
-        audit::{AuditEvent, EventKind},
-        passkey::{PasskeyUse, SyncedPasskeys},
+        audit::{AuditEvent, EventKind, Reason},
+        passkey::{PasskeyPolicy, PasskeyUse},
     },
     ports::{KnownPasskey, RecordLoginError, SpentStepUp, StoreError},
 };
@@ -93,7 +93,7 @@ impl Passkeys {
         let expected =
             AuthenticationExpectations { ceremony: expected(policy, &challenge), allowed };
         let assertion = response.verify(&stored, &expected)?;
-        match check_standing(&known, &assertion, policy.synced) {
+        match check_standing(&known, &assertion, policy) {
             Ok(used) => Ok(VerifiedAnswer { used, known, challenge: spent_with }),
             Err(error) => {
                 let error = self.tell_replay(error, &spent_with).await?;
@@ -138,7 +138,7 @@ impl Passkeys {
         };
         let event = AuditEvent::new(now, kind).account(known.account.id);
         let event = event.key(known.credential.thumbprint()).from(address);
-        self.core.pending_events.note(event.detail(error.to_string()));
+        self.core.pending_events.note(event.because(error.reason()).detail(error.to_string()));
     }
 }
 
@@ -154,7 +154,7 @@ fn is_of_account(wanted: &Expected, known: &KnownPasskey) -> bool {
 fn check_standing(
     known: &KnownPasskey,
     assertion: &PasskeyAssertion,
-    synced: SyncedPasskeys,
+    policy: &PasskeyPolicy,
 ) -> Result<PasskeyUse, AnswerError> {
     if known.credential.revoked_at.is_some() {
         return Err(AnswerError::Revoked);
@@ -162,7 +162,7 @@ fn check_standing(
     if known.account.status != AccountStatus::Active {
         return Err(AnswerError::Disabled);
     }
-    if synced == SyncedPasskeys::Refuse && known.passkey.backup_eligible {
+    if !policy.takes(&known.passkey) {
         return Err(AnswerError::Synced);
     }
     let sign_count = match assertion.sign_count {
@@ -228,6 +228,25 @@ pub enum AnswerError {
 }
 
 impl AnswerError {
+    /// What the audit trail says of it to programs, where the passkey is the problem.
+    pub(crate) const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Challenge(_)
+            | Self::Encoding
+            | Self::Format(_)
+            | Self::Unknown
+            | Self::Verification(_) => Some(Reason::PasskeyAnswer),
+            Self::ChallengeUsed => Some(Reason::UsedBefore),
+            Self::CounterRegressed => Some(Reason::CounterRegressed),
+            Self::Disabled => Some(Reason::AccountDisabled),
+            Self::NotLive => Some(Reason::NotLive),
+            Self::OtherAccount => Some(Reason::OtherAccount),
+            Self::Revoked => Some(Reason::KeyRevoked),
+            Self::Synced => Some(Reason::SyncedPasskey),
+            Self::Off(_) | Self::Store(_) => None,
+        }
+    }
+
     /// Whether the passkey is of no use here any more, so that the browser may forget it.
     pub const fn is_of_unknown_passkey(&self) -> bool {
         matches!(self, Self::Unknown | Self::Revoked)

@@ -2,43 +2,30 @@
 //!
 //! Nothing is stored, so whoever asks for a million challenges has filled nothing.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use countersign_protocol::{
     AccountId, Principal,
-    challenges::passkeys::{AccountHandle, Ceremony, RequestDigest},
-    keys::{CoseAlgorithm, Thumbprint},
-    proofs::{
-        dpop::NonceRule,
-        webauthn::{CredentialId, RpId, Transport},
+    challenges::{
+        passkeys::{AccountHandle, Ceremony},
+        request_digest::RequestDigest,
     },
+    keys::{CoseAlgorithm, Thumbprint},
+    proofs::webauthn::{CredentialId, RpId, Transport},
 };
 use thiserror::Error;
 
 use super::{Passkeys, PasskeysOff};
 use crate::{
-    core::dpop::{PresentedDpop, ProofError},
     model::{
-        account::{AccountName, InvalidUsername, Username},
-        limits::RateLimited,
+        account::{AccountName, Username},
         passkey::Passkey,
-        policy::Enrolment,
     },
     ports::StoreError,
 };
 
 /// How long a browser waits for its user.
 const TIMEOUT: Duration = Duration::from_mins(5);
-
-/// A request by somebody who has no token yet.
-#[derive(Clone, Copy, Debug)]
-pub struct OptionsRequest<'a> {
-    /// A proof by the key of the browser, which the challenge is made for. It is not used up: the
-    /// same proof gets another challenge for the same key.
-    pub proof: PresentedDpop<'a>,
-    /// The client's address.
-    pub address: IpAddr,
-}
 
 /// A passkey that a browser may know.
 #[derive(Clone, Debug)]
@@ -84,37 +71,23 @@ pub struct CreationOptions {
 impl Passkeys {
     /// For signing in, with whichever passkey the user chooses. Nobody learns who has an account.
     ///
+    /// The challenge is made for `key`, the key of the browser. That it is the key of who asks is not
+    /// proven here: the answer counts with a proof by this key alone, so a challenge for somebody else's
+    /// key is of no use (as with `dpop_jkt`, RFC 9449 §10).
+    ///
     /// # Errors
-    /// When there are no passkeys here, or the proof does not hold.
-    pub async fn to_sign_in(
-        &self,
-        request: OptionsRequest<'_>,
-    ) -> Result<RequestOptions, OptionsError> {
-        self.policy()?;
-        let key = self.prove_key(&request).await?;
+    /// When there are no passkeys here.
+    pub fn to_sign_in(&self, key: Thumbprint) -> Result<RequestOptions, OptionsError> {
         self.request_options(&Ceremony::SignIn, key, Vec::new())
     }
 
-    /// For the first passkey of an account that is to be called `username`.
-    ///
-    /// A passkey that is made for nothing would stay with the user. So a name that is not to be had
-    /// is refused here, as far as strangers may learn that.
-    ///
-    /// # Errors
-    /// When there are no passkeys here, the proof does not hold, or the name is not to be had.
-    pub async fn to_register(
+    /// For the first passkey of an account that is to be called `username`, by the browser whose key
+    /// is `key`.
+    pub(crate) fn to_register(
         &self,
-        request: OptionsRequest<'_>,
-        username: &str,
+        key: Thumbprint,
+        username: Username,
     ) -> Result<CreationOptions, OptionsError> {
-        self.policy()?;
-        let key = self.prove_key(&request).await?;
-        let username: Username = username.parse()?;
-        match self.core.policy.enrolment {
-            Enrolment::Closed => return Err(OptionsError::Closed),
-            Enrolment::Invited => {}
-            Enrolment::Open => self.check_untaken(&username, request.address).await?,
-        }
         let handle = AccountHandle::generate(&*self.core.ports.random);
         self.creation_options(&Ceremony::Register(handle), key, (username, handle), Vec::new())
     }
@@ -139,18 +112,23 @@ impl Passkeys {
     /// very request.
     ///
     /// # Errors
-    /// When there are no passkeys here, the account has none, the token is bound to no key, or the
-    /// store fails.
+    /// When there are no passkeys here, the account has none that is taken here, the token is bound to
+    /// no key, or the store fails.
     pub async fn to_step_up(
         &self,
         principal: &Principal,
         request: RequestDigest,
     ) -> Result<RequestOptions, OptionsError> {
-        self.policy()?;
+        let policy = self.policy()?;
         let key = bound_key(principal)?;
-        let live = self.live_passkeys(principal.account_id).await?;
+        let mut live = self.live_passkeys(principal.account_id).await?;
         if live.is_empty() {
             return Err(OptionsError::NoPasskey);
+        }
+        // The browser offers none whose answer would be refused.
+        live.retain(|passkey| policy.takes(passkey));
+        if live.is_empty() {
+            return Err(OptionsError::OnlySynced);
         }
         let ceremony = Ceremony::StepUp(principal.account_id, request);
         self.request_options(&ceremony, key, descriptors(live))
@@ -165,30 +143,6 @@ impl Passkeys {
     /// Whether the account has a live passkey that can answer here.
     pub(crate) async fn has_any(&self, id: AccountId) -> Result<bool, StoreError> {
         Ok(self.policy().is_ok() && !self.live_passkeys(id).await?.is_empty())
-    }
-
-    async fn check_untaken(
-        &self,
-        username: &Username,
-        address: IpAddr,
-    ) -> Result<(), OptionsError> {
-        if !self.core.policy.names.is_free(username) {
-            return Ok(());
-        }
-        // Who asks for many names is counted like somebody who registers them.
-        self.core.admit_name_check(address).await?;
-        let name = AccountName::Username(username.clone());
-        let taken = self.core.ports.store.account(&name).await?.is_some();
-        if taken { Err(OptionsError::UsernameTaken) } else { Ok(()) }
-    }
-
-    /// The key that the proof is by. It counts as a try to log in, because it costs as much.
-    async fn prove_key(&self, request: &OptionsRequest<'_>) -> Result<Thumbprint, OptionsError> {
-        self.core.admit_login(request.address).await?;
-        let rule = NonceRule::IfPresent(&self.core.nonces);
-        let proven = self.core.verify_proof(&request.proof, rule, self.core.now());
-        let (_unspent, key) = proven.map_err(ProofError::from)?;
-        Ok(key.thumbprint())
     }
 
     fn request_options(
@@ -241,9 +195,6 @@ fn descriptors(passkeys: Vec<Passkey>) -> Vec<Descriptor> {
 /// Why a browser does not get what it needs for a passkey.
 #[derive(Debug, Error)]
 pub enum OptionsError {
-    /// Nobody may register.
-    #[error("registration is closed on this server")]
-    Closed,
     /// The account is gone.
     #[error("no such account")]
     NoAccount,
@@ -253,25 +204,21 @@ pub enum OptionsError {
          within 5 minutes"
     )]
     NoPasskey,
+    /// Every passkey of the account could be on several devices, which this server does not allow any
+    /// more. The account is not like one without passkeys, for which less would do.
+    #[error(
+        "every passkey of the account can be copied to other devices, and this server takes only those \
+         that stay on one (passkeys.synced): change keys with a key in a file, or get a recovery code from \
+         the administrator"
+    )]
+    OnlySynced,
     /// There are no passkeys here.
     #[error(transparent)]
     Off(#[from] PasskeysOff),
-    /// The proof does not hold.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
-    /// There were too many attempts.
-    #[error(transparent)]
-    RateLimited(#[from] RateLimited),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The token is bound to no key.
     #[error("the token is bound to no key, so no challenge can be")]
     Unbound,
-    /// The username is not one.
-    #[error(transparent)]
-    Username(#[from] InvalidUsername),
-    /// The username is taken.
-    #[error("the username is taken")]
-    UsernameTaken,
 }

@@ -89,6 +89,7 @@ impl Passkeys {
             backed_up: new.backup.is_backed_up(),
             aaguid: new.aaguid,
             transports: new.transports,
+            unvouched_since: None,
         };
         let public_key = new.public_key;
         Ok(VerifiedNewPasskey { public_key, passkey, label, challenge: spent_with })

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::{
     StoreError,
     record_login::RecordLoginError,
-    step_up::{SpentStepUp, UsePasskeyError},
+    step_up::{SpentStepUp, UsePasskeyError, refused_by_step_up},
 };
 use crate::model::{
     account::Account,
@@ -209,21 +209,6 @@ pub enum RevokeCredentialError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-macro_rules! refused_by_step_up {
-    ($($operation:ty),+) => {
-        $(impl From<UsePasskeyError> for $operation {
-            fn from(error: UsePasskeyError) -> Self {
-                match error {
-                    UsePasskeyError::Record(RecordLoginError::Store(error)) => Self::Store(error),
-                    UsePasskeyError::CounterRegressed | UsePasskeyError::Record(_) => {
-                        Self::StepUp(error)
-                    }
-                }
-            }
-        })+
-    };
 }
 
 refused_by_step_up!(AddCredentialError, RenameCredentialError, RevokeCredentialError);

@@ -12,7 +12,7 @@ use super::{
     StoreError,
     credentials::{AddCredentialError, KeyLimits},
     record_login::RecordLoginError,
-    step_up::SpentStepUp,
+    step_up::{SpentStepUp, UsePasskeyError},
 };
 use crate::model::{account::Account, audit::AuditEvent, credential::Credential, passkey::Passkey};
 
@@ -36,8 +36,12 @@ pub trait PasskeyStore: Send + Sync {
         step_up: Option<SpentStepUp>,
     ) -> Result<(), AddPasskeyError>;
 
-    /// A relying party other than `rp_id` that live passkeys were made for, and how many these are.
-    async fn passkeys_of_others(&self, rp_id: &RpId) -> Result<Option<(String, u64)>, StoreError>;
+    /// A relying party other than `rp_id`, or any if that is `None`, that live passkeys were made for, and
+    /// how many these are.
+    async fn passkeys_of_others(
+        &self,
+        rp_id: Option<&RpId>,
+    ) -> Result<Option<(String, u64)>, StoreError>;
 }
 
 /// A passkey of an account that is known.
@@ -87,6 +91,12 @@ pub enum AddPasskeyError {
     /// A passkey of any account has that id.
     #[error("a passkey with that id is registered already")]
     IdTaken,
+}
+
+impl From<UsePasskeyError> for AddPasskeyError {
+    fn from(error: UsePasskeyError) -> Self {
+        AddCredentialError::from(error).into()
+    }
 }
 
 impl From<StoreError> for AddPasskeyError {

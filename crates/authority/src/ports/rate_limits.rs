@@ -32,7 +32,12 @@ pub trait RateLimiter: Send + Sync {
     ) -> Result<(), RateLimited>;
 
     /// Gives back one that was taken.
-    async fn give_back(&self, limit: &RateLimit, key: LimitKey);
+    async fn give_back(&self, limit: &RateLimit, key: LimitKey) {
+        self.give_back_many(limit, key, 1).await;
+    }
+
+    /// Gives back what [`Self::take_many`] took for that `count`.
+    async fn give_back_many(&self, limit: &RateLimit, key: LimitKey, count: u32);
 }
 
 /// Lets at most ten requests of a key pass in any one second, wherever that second begins.

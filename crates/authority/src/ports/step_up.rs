@@ -31,3 +31,22 @@ impl From<StoreError> for UsePasskeyError {
         Self::Record(error.into())
     }
 }
+
+/// Of each error with the variants `StepUp` and `Store`: how it comes from [`UsePasskeyError`].
+macro_rules! refused_by_step_up {
+    ($($operation:ty),+ $(,)?) => {
+        $(impl From<$crate::ports::UsePasskeyError> for $operation {
+            fn from(error: $crate::ports::UsePasskeyError) -> Self {
+                use $crate::ports::{RecordLoginError, UsePasskeyError};
+
+                match error {
+                    UsePasskeyError::Record(RecordLoginError::Store(error)) => Self::Store(error),
+                    UsePasskeyError::CounterRegressed | UsePasskeyError::Record(_) => {
+                        Self::StepUp(error)
+                    }
+                }
+            }
+        })+
+    };
+}
+pub(super) use refused_by_step_up;

@@ -29,16 +29,32 @@ pub trait VaultStore: Send + Sync {
     /// then stays.
     async fn create_registration_key(&self, key: &SealedServerKey) -> Result<bool, StoreError>;
 
-    /// Replaces the record, every signing key, every account's key pair and that of sealed
-    /// registrations at once: the master key has changed.
+    /// The secret of online keyrings, once it was made.
+    async fn opaque_setup(&self) -> Result<Option<SealedServerKey>, StoreError>;
+
+    /// Keeps the first secret of online keyrings. `false` when there is one already, which then stays.
+    async fn create_opaque_setup(&self, setup: &SealedServerKey) -> Result<bool, StoreError>;
+
+    /// Replaces the record and everything that is sealed at once: the master key has changed.
     async fn replace_vault(
         &self,
         record: &VaultRecord,
-        signing_keys: &[SealedSigningKey],
-        server_keys: &[(AccountId, SealedServerKey)],
-        registration_key: Option<&SealedServerKey>,
+        secrets: &SealedSecrets,
         event: AuditEvent,
     ) -> Result<(), StoreError>;
+}
+
+/// Everything that is sealed with the master key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedSecrets {
+    /// The signing keys.
+    pub signing_keys: Vec<SealedSigningKey>,
+    /// The key pairs of accounts.
+    pub server_keys: Vec<(AccountId, SealedServerKey)>,
+    /// The key pair of sealed registrations.
+    pub registration_key: Option<SealedServerKey>,
+    /// The secret of online keyrings.
+    pub opaque_setup: Option<SealedServerKey>,
 }
 
 /// What is stored about the master key: nothing that helps to find it.

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
-    AccountId, Scopes, UnixTime,
+    AccountId, Principal, ProvenKey, Scopes, UnixTime,
     keys::Thumbprint,
     tokens::{
         issue::AccessTokenClaims,
@@ -18,7 +18,7 @@ use crate::{
     login::assertion::Caller,
     model::{
         account::{Account, AccountName, AccountStatus, Username},
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Reason},
     },
     ports::{RevokedToken, StoreError},
     tokens::Tokens,
@@ -138,34 +138,59 @@ impl Tokens {
         if self.revoked.contains(&claims.token_id, claims.account_id, claims.issued_at) {
             return Ok(None);
         }
-        if let Some(known) =
-            self.core.credentials.get(&claims.credential, &*self.core.ports.store).await?
+        let key = ProvenKey { credential: claims.credential, thumbprint: claims.bound_to };
+        self.holder(claims.account_id, key, now).await
+    }
+
+    /// Whether `principal` could still be let in: for a request that was let in, and that takes minutes
+    /// to arrive.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn still_stands(&self, principal: &Principal) -> Result<bool, StoreError> {
+        let Principal { account_id, key, token_id, issued_at, .. } = principal;
+        if let (Some(token_id), Some(issued_at)) = (token_id, issued_at)
+            && self.revoked.contains(token_id, *account_id, *issued_at)
         {
+            return Ok(false);
+        }
+        Ok(match key {
+            Some(key) => self.holder(*account_id, *key, self.core.now()).await?.is_some(),
+            None => self.active_account(*account_id).await?.is_some(),
+        })
+    }
+
+    /// The account and the credential behind `key`, which has signed for the account, if they may still
+    /// act at `now`.
+    async fn holder(
+        &self,
+        account_id: AccountId,
+        key: ProvenKey,
+        now: UnixTime,
+    ) -> Result<Option<LoggedIn>, StoreError> {
+        let store = &*self.core.ports.store;
+        if let Some(known) = self.core.credentials.get(&key.credential, store).await? {
             let is_good = known.is_live(now)
-                && known.account.id == claims.account_id
-                && !self.prover_is_shut_out(claims, now).await?;
+                && known.account.id == account_id
+                && !self.prover_is_shut_out(key, now).await?;
             return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
         }
-        if self.core.ports.store.is_taken(&claims.credential).await? {
+        if store.is_taken(&key.credential).await? {
             return Ok(None);
         }
-        let active = self.active_account(claims.account_id).await?;
+        let active = self.active_account(account_id).await?;
         Ok(active.map(|account| LoggedIn::WithPassword(Box::new(account))))
     }
 
-    /// Whether the key that the token is bound to is not the one that logged in, but a credential
-    /// itself that may not act any more: such as a browser that was remembered when somebody signed in
-    /// from it with a passkey.
-    async fn prover_is_shut_out(
-        &self,
-        claims: &AccessTokenClaims,
-        now: UnixTime,
-    ) -> Result<bool, StoreError> {
-        if claims.bound_to == claims.credential {
+    /// Whether the key that has signed is not the one that logged in, but a credential itself that may
+    /// not act any more: such as a browser that was remembered when somebody signed in from it with a
+    /// passkey.
+    async fn prover_is_shut_out(&self, key: ProvenKey, now: UnixTime) -> Result<bool, StoreError> {
+        if key.thumbprint == key.credential {
             return Ok(false);
         }
         let store = &*self.core.ports.store;
-        self.core.credentials.is_shut_out(&claims.bound_to, store, now).await
+        self.core.credentials.is_shut_out(&key.thumbprint, store, now).await
     }
 
     /// Whether a token that is bound to no key, and that verified, is still good: neither it has
@@ -205,8 +230,7 @@ impl Tokens {
         let Some(token) = self.issued_token(token, now) else {
             return Ok(Introspection::Inactive);
         };
-        let own = token.account_id() == caller.account.id;
-        if !own && !may_introspect(&caller.account.scopes, &token) {
+        if !self.may_ask(caller, &token).await? {
             return Ok(Introspection::Inactive);
         }
         let username = match &token {
@@ -219,6 +243,17 @@ impl Tokens {
         };
         Ok(username
             .map_or(Introspection::Inactive, |username| Introspection::Active { token, username }))
+    }
+
+    /// Whether `caller` may know about `token`. What memory lacks of its scopes, an administrator may have
+    /// granted a moment ago.
+    async fn may_ask(&self, caller: &Caller, token: &IssuedToken) -> Result<bool, StoreError> {
+        let Account { id, scopes, .. } = &caller.account;
+        if token.account_id() == *id || may_introspect(scopes, token) {
+            return Ok(true);
+        }
+        let account = self.active_account(*id).await?;
+        Ok(account.is_some_and(|account| may_introspect(&account.scopes, token)))
     }
 
     /// Revokes `token` (RFC 7009). Anybody who holds a token may end it; a caller that
@@ -277,17 +312,19 @@ impl Tokens {
         is_own.then_some(()).ok_or(RevokeTokenError::NotOwner)
     }
 
-    /// Notes that a resource refused a request with a genuine token, or signed by a genuine key.
+    /// Notes that a resource refused a request with a genuine token, or signed by a genuine key: why, and the
+    /// same in words.
     pub fn note_refused_request(
         &self,
         (account_id, key): (AccountId, Thumbprint),
-        replayed: bool,
-        reason: &str,
+        (reason, words): (Reason, &str),
         address: IpAddr,
     ) {
+        let replayed = reason == Reason::UsedBefore;
         let kind = if replayed { EventKind::ProofReplayed } else { EventKind::TokenRefused };
         let event = AuditEvent::new(self.core.now(), kind).account(account_id);
-        self.core.pending_events.note(event.key(key).from(address).detail(reason));
+        let event = event.key(key).from(address);
+        self.core.pending_events.note(event.because(reason).detail(words));
     }
 
     /// `text` as a token of this server, if it verifies.

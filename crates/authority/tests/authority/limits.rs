@@ -8,7 +8,8 @@ use countersign_authority::{
         own_keys::{NewKeyProof, RenameKey, RevokeKey},
         registration::PresentedKey,
         registration_error::RegistrationError,
-        step_up::{Change, Operation, SignedRequest},
+        signed_request::SignedRequest,
+        step_up::{Change, Operation},
         step_up_error::StepUpError,
     },
     login::{assertion::CallerError, jwt_bearer::LoginError},
@@ -16,7 +17,7 @@ use countersign_authority::{
 };
 use countersign_protocol::{
     AccountId, AuthenticationContext, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey,
-    Scopes, digest::sha256,
+    Scopes, challenges::request_digest::Conditions, digest::sha256,
 };
 use countersign_testkit::{
     keys::{ed25519, ed25519_public},
@@ -49,7 +50,7 @@ impl RateLimiter for Counter {
         Ok(())
     }
 
-    async fn give_back(&self, limit: &RateLimit, key: LimitKey) {
+    async fn give_back_many(&self, limit: &RateLimit, key: LimitKey, _: u32) {
         self.taken.lock().retain(|taken| *taken != (limit.name, key));
     }
 }
@@ -102,6 +103,7 @@ async fn step_up<O: Operation>(
         principal: &principal(id),
         method: "POST",
         path: "/v1/keys",
+        conditions: Conditions::default(),
         body,
         approval: None,
         passkey: None,
@@ -155,15 +157,15 @@ async fn each_act_takes_from_its_own_allowance() {
     world.call(&ed25519(1), &Login::of("alice"), None).await.unwrap();
     assert_eq!(counter.since_last_asked(), [("logins", network_key())]);
     assert!(add_key(&world, id, 3).await.unwrap());
+    let of_key = LimitKey::Key(ed25519_public(1).thumbprint());
     let by_day = [
         ("key-changes-per-day", LimitKey::Account(id)),
         ("key-changes-of-network-per-day", network_key()),
     ];
-    assert_eq!(counter.since_last_asked(), [of_account, by_day[0], by_day[1]]);
+    assert_eq!(counter.since_last_asked(), [("key", of_key), by_day[0], by_day[1]]);
     assert!(rename_key(&world, id, 3).await.unwrap());
-    assert_eq!(counter.since_last_asked(), [of_account, by_day[0], by_day[1]]);
+    assert_eq!(counter.since_last_asked(), [("key", of_key), by_day[0], by_day[1]]);
     assert!(revoke_key(&world, id, 3).await.unwrap());
-    let of_key = LimitKey::Key(ed25519_public(1).thumbprint());
     assert_eq!(counter.since_last_asked(), [("withdrawals", of_key)]);
 }
 
@@ -191,7 +193,7 @@ async fn what_is_not_proven_costs_the_account_nothing() {
 async fn an_empty_allowance_stops_its_own_act_only_and_uses_nothing_up() {
     let (world, counter, id) = alice(true).await;
     let login = |jti: &str| Login { jti: Some(jti.to_owned()), ..Login::of("alice") };
-    for name in ["requests", "registrations", "registrations-per-day", "logins", "account"] {
+    for name in ["requests", "registrations", "registrations-per-day", "logins", "account", "key"] {
         *counter.empty.lock() = Some(name);
         let request = world.authority.core.admit_request(ADDRESS).await;
         assert_eq!(request.is_err(), name == "requests", "{name}");
@@ -206,7 +208,7 @@ async fn an_empty_allowance_stops_its_own_act_only_and_uses_nothing_up() {
         assert_eq!(limited, name == "logins", "{name}: {called:?}");
         let added = add_key(&world, id, 1).await;
         let limited = matches!(added, Err(StepUpError::RateLimited(_)));
-        assert_eq!(limited, name == "account", "{name}: {added:?}");
+        assert_eq!(limited, name == "key", "{name}: {added:?}");
         let revoked = revoke_key(&world, id, 77).await;
         let limited = matches!(revoked, Err(StepUpError::RateLimited(_)));
         assert!(!limited, "{name}: {revoked:?}");
@@ -232,6 +234,19 @@ async fn without_key_changes_left_for_the_day_keys_are_still_revoked() {
     let of_account = ("key-changes-per-day", LimitKey::Account(id));
     assert!(!counter.since_last_asked().contains(&of_account), "given back");
     assert!(revoke_key(&world, id, 3).await.unwrap());
+}
+
+/// Anybody can make accounts in heaps, and use up with them what their client network may change.
+#[tokio::test]
+async fn an_account_that_is_not_young_takes_nothing_from_its_network_and_is_not_kept_out_by_it() {
+    let (world, counter, id) = alice(true).await;
+    world.clock.advance(Duration::from_hours(24 * 7));
+    *counter.empty.lock() = Some("key-changes-of-network-per-day");
+    counter.since_last_asked();
+    assert!(add_key(&world, id, 3).await.unwrap());
+    let asked = counter.since_last_asked();
+    assert!(asked.contains(&("key-changes-per-day", LimitKey::Account(id))), "{asked:?}");
+    assert!(!asked.contains(&("key-changes-of-network-per-day", network_key())), "{asked:?}");
 }
 
 /// Whoever has stolen a key uses up all that the account may do, and all that this key may revoke.

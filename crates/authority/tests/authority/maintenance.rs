@@ -1,6 +1,7 @@
 //! Housekeeping: what another process changed, what is over, and a store that fails meanwhile.
 
 use std::{
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -14,7 +15,10 @@ use countersign_authority::{
     accounts::registration::PresentedKey,
     dialects::signjwt::UnprovenRegistration,
     keys::{SigningKeyError, signing::SigningKeys},
-    model::audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
+    model::{
+        account::AccountStatus,
+        audit::{AuditEvent, AuditFilter, EventKind, Reason, RecordedEvent},
+    },
     ports::{
         AuditStore, Retention, RevocationStore, RevokedToken, RevokedTokenList, ShutOut,
         StoreCondition, StoreError, StoreUpkeep,
@@ -26,6 +30,7 @@ use countersign_testkit::{
     clock::FixedClock, keys::ed25519, random::SeededRandom, samples::NOW, store_parts::StoreParts,
 };
 use parking_lot::Mutex;
+use tokio::time::{sleep, timeout};
 
 use crate::support::{ADDRESS, KeyStore, Login, World, uri};
 
@@ -34,6 +39,8 @@ use crate::support::{ADDRESS, KeyStore, Login, World, uri};
 struct Fake {
     changed: AtomicBool,
     failing: AtomicBool,
+    hanging: AtomicBool,
+    reads_hang: AtomicBool,
     checks: AtomicU64,
     failed_writes: AtomicU64,
     appended: Mutex<Vec<AuditEvent>>,
@@ -76,6 +83,9 @@ impl StoreUpkeep for Fake {
 
     async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
         self.pruned.lock().push((now, *retention));
+        if self.hanging.load(SeqCst) {
+            pending::<()>().await;
+        }
         self.done(3)
     }
 
@@ -106,6 +116,9 @@ impl RevocationStore for Fake {
     }
 
     async fn revoked_tokens(&self, _: UnixTime, _: u32) -> Result<RevokedTokenList, StoreError> {
+        if self.reads_hang.load(SeqCst) {
+            pending::<()>().await;
+        }
         let tokens = self.revoked.lock().clone();
         self.done(RevokedTokenList { tokens, ..RevokedTokenList::default() })
     }
@@ -191,7 +204,11 @@ impl Setting {
 
     fn refuse(&self, token: &AccessTokenClaims) {
         let of = (token.account_id, token.bound_to);
-        self.world.authority.tokens.note_refused_request(of, false, "a reason", ADDRESS);
+        self.world.authority.tokens.note_refused_request(
+            of,
+            (Reason::OtherKey, "a reason"),
+            ADDRESS,
+        );
     }
 }
 
@@ -220,6 +237,45 @@ async fn a_revocation_by_another_process_reaches_the_server() {
     setting.fake.changed.store(true, SeqCst);
     maintenance.take_over_changes().await.unwrap();
     assert!(!setting.stands(&token).await);
+}
+
+/// An administrator enables an account again, which revives none of its tokens.
+#[tokio::test(start_paused = true)]
+async fn a_token_stays_refused_while_it_is_taken_over_that_its_account_is_enabled_again() {
+    let setting = Setting::new().await;
+    let (token, maintenance) = (setting.token().await, setting.maintenance());
+    let change = async |status| {
+        let event = AuditEvent::new(NOW, EventKind::AccountDisabled);
+        setting.world.ports.store.set_status(token.account_id, status, event).await.unwrap();
+        setting.fake.changed.store(true, SeqCst);
+    };
+    change(AccountStatus::Disabled).await;
+    maintenance.take_over_changes().await.unwrap();
+    assert!(!setting.stands(&token).await);
+    setting.revoke_elsewhere(&token);
+    change(AccountStatus::Active).await;
+    setting.fake.reads_hang.store(true, SeqCst);
+    timeout(Duration::from_millis(10), maintenance.take_over_changes()).await.unwrap_err();
+    assert!(!setting.stands(&token).await, "what was revoked is being read");
+    setting.fake.reads_hang.store(false, SeqCst);
+    maintenance.take_over_changes().await.unwrap();
+    assert!(!setting.stands(&token).await);
+}
+
+/// Also where something else is done for so long: here it never ends.
+#[tokio::test(start_paused = true)]
+async fn a_change_elsewhere_waits_for_no_other_housekeeping() {
+    let setting = Setting::new().await;
+    let token = setting.token().await;
+    setting.fake.hanging.store(true, SeqCst);
+    let work = tokio::spawn(setting.maintenance().run());
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(setting.fake.pruned.lock().len(), 1, "it is being done");
+    setting.revoke_elsewhere(&token);
+    setting.fake.changed.store(true, SeqCst);
+    sleep(Duration::from_millis(250)).await;
+    assert!(!setting.stands(&token).await);
+    work.abort();
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ async fn list(settings: &Settings, options: List) -> anyhow::Result<()> {
     let more = options.limit.cut(&mut accounts);
     if options.json {
         for account in &accounts {
-            output::line(to_json(account).to_string())?;
+            output::json(&to_json(account).to_string())?;
         }
     } else {
         let headings = ["USERNAME", "STATUS", "SCOPES", "REGISTERED", "LAST LOGIN", "ID"];
@@ -116,7 +116,7 @@ async fn show(settings: &Settings, options: Show) -> anyhow::Result<()> {
     if options.json {
         let mut value = to_json(&account);
         value["keys"] = keys.iter().map(keys::to_json).collect();
-        output::line(value.to_string())?;
+        output::json(&value.to_string())?;
         return Ok(());
     }
     for (name, value) in [
@@ -225,15 +225,25 @@ pub(super) fn scopes_text(scopes: &Scopes) -> String {
     if scopes.is_empty() { table::NOTHING.to_owned() } else { scopes.to_string() }
 }
 
+/// What a credential of that kind is called in a count.
+const fn noun(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::Key => "key",
+        CredentialKind::Browser => "browser",
+        CredentialKind::Mutual => "mutual key",
+        CredentialKind::Passkey => "passkey",
+    }
+}
+
 fn keys_text(keys: &[Credential], now: UnixTime) -> String {
     let live = |kind| {
         let live = keys.iter().filter(|key| key.kind == kind && key.is_live(now));
         live.count() as u64
     };
     let mut text = count(live(CredentialKind::Key), "key");
-    for kind in [CredentialKind::Browser, CredentialKind::Passkey] {
+    for kind in [CredentialKind::Browser, CredentialKind::Mutual, CredentialKind::Passkey] {
         if live(kind) > 0 {
-            text = format!("{text}, {}", count(live(kind), kind.name()));
+            text = format!("{text}, {}", count(live(kind), noun(kind)));
         }
     }
     format!("{text} live, {} in all", keys.len())

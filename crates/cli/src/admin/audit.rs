@@ -1,6 +1,10 @@
 //! `countersign admin audit`.
 
-use std::{collections::HashMap, str::FromStr, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    str::FromStr,
+    time::Duration,
+};
 
 use clap::{
     Args,
@@ -35,9 +39,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "THUMBPRINT", allow_hyphen_values = true)]
     key: Option<Thumbprint>,
 
-    /// Only events of this kind
+    /// Only events of this kind; may be given several times
     #[arg(long, value_name = "KIND", value_parser = kinds())]
-    event: Option<EventKind>,
+    event: Vec<EventKind>,
 
     /// Only events at or after this time, or not older than this: 2026-03-01T09:30:00Z, 7d
     #[arg(long, value_name = "TIME")]
@@ -71,11 +75,11 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         among_newest: None,
         account_id: account.map(|account| account.id),
         thumbprint: options.key,
-        kind: options.event,
         since: options.since.map(|moment| moment.from(now)),
         until: options.until.map(|moment| moment.from(now)),
         before: None,
-        without_schedule: !options.all && options.event.is_none(),
+        without_schedule: !options.all && options.event.is_empty(),
+        kinds: options.event,
     };
     let mut events = administration.events(&filter, options.limit.and_one()).await?;
     let more = options.limit.cut(&mut events);
@@ -89,7 +93,7 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         return table::print(headings, events.iter().map(|event| to_row(event, &names)).collect());
     }
     for event in &events {
-        output::line(to_json(event, &names).to_string())?;
+        output::json(&to_json(event, &names).to_string())?;
     }
     Ok(())
 }
@@ -195,6 +199,7 @@ fn to_json(
         "reason": by.as_ref().and_then(|by| by.reason.as_ref()),
         "address": event.address,
         "detail": event.detail,
+        "facts": event.facts.iter().collect::<BTreeMap<_, _>>(),
         "times": event.times(),
         "last_at": to_rfc3339_millis(event.last_at()),
     })

@@ -2,10 +2,11 @@
 
 use anyhow::{anyhow, ensure};
 use countersign_authority::model::key_life::KeyState;
-use countersign_store::sqlite::{ServerLock, inspect_log};
+use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_store::sqlite::{ServerLock, SqliteStore, inspect_log};
 
 use super::{backup::describe, database::open, signing_keys, words::count};
-use crate::{config::Settings, data_dir::database_path, output};
+use crate::{config::Settings, data_dir::database_path, issuer, output};
 
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut failures = report_log(settings)?;
@@ -28,11 +29,26 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
             }),
         )?;
     }
+    failures += report("issuer", issuer(&data_dir.store).await)?;
     let is_running = ServerLock::is_held(&settings.data_dir)?;
     let running = if is_running { "runs" } else { "does not run" };
     output::line(format!("{:<14}{running}", "server"))?;
     ensure!(failures == 0, "{}: {} failed", settings.data_dir.display(), count(failures, "check"));
     Ok(())
+}
+
+/// By which name the server went, and what that means for passkeys.
+async fn issuer(store: &SqliteStore) -> anyhow::Result<String> {
+    let Some(last) = store.issuer().await? else {
+        return Ok("none yet, for no server of this version has started".to_owned());
+    };
+    Ok(match issuer::by_name(&TargetUri::parse(&last)?) {
+        Some(name) => format!(
+            "{last} at the last start; browsers make no passkeys for an IP address: for passkeys set \
+             issuer = {name:?}"
+        ),
+        None => format!("{last} at the last start"),
+    })
 }
 
 /// Checks the log before the database is opened, because opening it folds the intact part of the

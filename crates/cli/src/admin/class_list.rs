@@ -18,6 +18,10 @@ use self::fields::fields;
 /// name of the first column.
 const USER_ID: [&str; 2] = ["User ID", "username"];
 const PASSWORD: [&str; 1] = ["Password"];
+/// Other words, in any case and with any separators, by which lists without passwords call their only
+/// column. Somebody may be called so, so none is taken for a header.
+const LIKE_USER_ID: [&str; 8] =
+    ["account", "accounts", "login", "name", "names", "user", "users", "usernames"];
 /// The separators of fields: a comma, a tab, or a semicolon in countries that write the comma in
 /// decimal fractions.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
@@ -76,6 +80,11 @@ pub(super) fn read_names(list: &[u8]) -> Result<Vec<(usize, Username)>, Vec<BadL
     if header.is_some() {
         lines.next();
     }
+    if header.is_none()
+        && let Some((line, word)) = lines.peek().filter(|(_, line)| is_like_header(line))
+    {
+        return Err(vec![BadLine::new(*line, like_header(word))]);
+    }
     let names = lines.map(|(line, text)| {
         let name = header.as_ref().map_or_else(|| bare_name(text), |header| header.read(text));
         (line, name.map(|name| (name.clone(), name)))
@@ -85,6 +94,21 @@ pub(super) fn read_names(list: &[u8]) -> Result<Vec<(usize, Username)>, Vec<BadL
         return Err(vec![BadLine::new(1, "there is no username")]);
     }
     Ok(names)
+}
+
+/// Whether the first line may be meant as a header.
+fn is_like_header(line: &str) -> bool {
+    let word: String = line.chars().filter(char::is_ascii_alphabetic).collect();
+    let word = word.to_ascii_lowercase();
+    LIKE_USER_ID.contains(&&*word) || word == "username" || word == "userid"
+}
+
+fn like_header(line: &str) -> String {
+    format!(
+        "{:?} looks like a header, which is called `username` here: change it, or leave it out. If somebody \
+         is called so, write a line `username` above it",
+        line.trim()
+    )
 }
 
 /// The name on a line without other fields. Separators at its end are empty cells.

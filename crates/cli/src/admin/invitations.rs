@@ -53,7 +53,7 @@ async fn list(settings: &Settings, limit: &Limit, json: bool) -> anyhow::Result<
     let more = limit.cut(&mut invitations);
     if json {
         for invitation in &invitations {
-            output::line(to_json(invitation, now).to_string())?;
+            output::json(&to_json(invitation, now).to_string())?;
         }
     } else {
         let headings = ["HASH", "STATE", "PURPOSE", "FOR", "SCOPES", "CREATED", "EXPIRES", "USED"];

@@ -52,8 +52,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["username", "names_from"])]
     import: Option<PathBuf>,
 
-    /// Make a code for each username of this list (- for standard input), one a line; all or none.
-    /// They are written as CSV: username, code, expires
+    /// Make a code for each username of this list (- for standard input), one a line; all or none. A
+    /// header line is `username` or `User ID`. They are written as CSV: username, code, expires
     #[arg(long, value_name = "FILE")]
     names_from: Option<PathBuf>,
 }
@@ -77,7 +77,8 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
             single::allow_recovery(settings, username, options.revoke_others, expires).await
         }
         Some(username) if options.one_time_password => {
-            single::invite_with_password(settings, username, &scopes, expires).await
+            let command = format!("countersign register {username} --dialect gradecoin");
+            single::invite_with_password(settings, username, &scopes, expires, &command).await
         }
         username => single::invite(settings, username, scopes, expires).await,
     }

@@ -60,7 +60,7 @@ async fn list(settings: &Settings, name: &AccountName, json: bool) -> anyhow::Re
         return print_table(&keys);
     }
     for key in &keys {
-        output::line(to_json(key).to_string())?;
+        output::json(&to_json(key).to_string())?;
     }
     Ok(())
 }

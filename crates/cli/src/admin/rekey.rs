@@ -100,7 +100,8 @@ impl Place {
 
 fn given_key(options: &Options) -> anyhow::Result<Option<MasterKey>> {
     let (key, place) = if let Some(path) = &options.new_key_file {
-        let key = master_key::read(path)?;
+        let otherwise = "give the name of a variable that holds the new key, with --new-key-env";
+        let key = master_key::read_or(path, otherwise)?;
         let place = path.display().to_string();
         (key.with_context(|| format!("there is no file {place}"))?, place)
     } else if let Some(variable) = &options.new_key_env {

@@ -16,7 +16,10 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use countersign_store::sqlite::{DatabaseSummary, LockError, Restored, ServerLock, verify_backup};
 
-use self::rehearsal::{IF_LOST, Opened, Rehearsal};
+use self::{
+    rehearsal::{IF_LOST, Opened, Rehearsal},
+    revived::Revived,
+};
 use super::backup::describe;
 use crate::{
     config::Settings,
@@ -27,7 +30,7 @@ use crate::{
 };
 
 const UNCHANGED: &str = "nothing was restored or changed";
-/// How many revived keys and accounts are named.
+/// Of how many accounts the withdrawn recovery codes are named.
 const MAX_NAMED: usize = 20;
 
 #[derive(Args)]
@@ -145,7 +148,7 @@ fn report(
     Ok(said?)
 }
 
-fn warn_of(revived: &[String], withdrawn: &[String]) {
+fn warn_of(revived: &Revived, withdrawn: &[String]) {
     output::remark(
         "WARNING: what was revoked, disabled, replaced or withdrawn after the backup was made, \
          passwords, keys and tokens too, is in force again, and what was registered since is gone. \
@@ -161,17 +164,25 @@ fn warn_of(revived: &[String], withdrawn: &[String]) {
              `countersign admin invite NAME --recover` makes another"
         ));
     }
-    if revived.is_empty() {
-        return;
-    }
-    output::remark(
+    name(
         "shut out again, with `countersign admin keys revoke`, `accounts disable` and, for every \
          signing key at once, `signing-keys rotate --withdraw`:",
+        &revived.keys_and_accounts,
     );
-    for item in revived.iter().take(MAX_NAMED) {
-        output::remark(format!("  {item}"));
+    name(
+        "open again by the passwords, recovery codes and passkeys that opened them when the backup was \
+         made; only their owners can end that, with `countersign keyring online password` or `delete`:",
+        &revived.keyrings,
+    );
+}
+
+/// Names `items` below `head`, if there are any.
+fn name(head: &str, items: &[String]) {
+    if items.is_empty() {
+        return;
     }
-    if let Some(more) = revived.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
-        output::remark(format!("  and {more} more"));
+    output::remark(head);
+    for item in items {
+        output::remark(format!("  {item}"));
     }
 }

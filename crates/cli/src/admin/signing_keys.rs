@@ -171,7 +171,7 @@ async fn print(settings: &Settings, data_dir: &DataDir, json: bool) -> anyhow::R
     let keys = data_dir.ports.store.signing_keys().await?;
     if json {
         for key in &keys {
-            output::line(to_json(key, now).to_string())?;
+            output::json(&to_json(key, now).to_string())?;
         }
         return Ok(());
     }

@@ -20,7 +20,8 @@ use countersign_protocol::{
 use countersign_system::SystemClock;
 
 use super::{
-    connection::{ServerOptions, explain_login, server_variable},
+    connection::{ServerOptions, explain_login, named_if_off, server_variable},
+    dialects::switches::PASSWORDS,
     entry_choice::{Naming, Wanted, choose},
     key_file,
     keyring_file::KeyringOptions,
@@ -33,8 +34,8 @@ const LIFE_LEFT: Duration = Duration::from_secs(10);
 /// The options of the commands that act for an account.
 #[derive(Args)]
 pub(super) struct ActorOptions {
-    /// Log in with this key (PEM or PKCS#8, - for standard input) in place of the keyring; the
-    /// token is not kept
+    /// Log in with this key (PEM, DER, JWK or OpenSSH, - for standard input) in place of the keyring;
+    /// the token is not kept
     #[arg(long, value_name = "FILE", requires = "username", conflicts_with = "entry")]
     key: Option<PathBuf>,
 
@@ -118,13 +119,13 @@ impl Actor {
         url: Option<&str>,
         limits: TransportOptions,
     ) -> anyhow::Result<Self> {
-        Self::of_entry(places.keyring.open()?, places, entry, url, limits).await
+        Self::of_entry(places.keyring.open()?, &places.server, entry, url, limits).await
     }
 
     /// Takes the key from a keyring that is open.
     pub(super) async fn of_entry(
         keyring: Keyring,
-        places: &Places,
+        server: &ServerOptions,
         entry: Naming<'_>,
         url: Option<&str>,
         limits: TransportOptions,
@@ -132,7 +133,7 @@ impl Actor {
         let usual_server = server_variable()?;
         let wanted = Wanted {
             name: entry,
-            server: places.server.given(),
+            server: server.given(),
             usual_server: usual_server.as_deref(),
             url,
         };
@@ -140,7 +141,7 @@ impl Actor {
         let key = entry
             .private_key(&KeyPolicy::default())
             .with_context(|| format!("the entry {} is of no use", entry.name()))?;
-        let client = places.server.connect(entry.url(), limits).await?;
+        let client = server.connect(entry.url(), limits).await?;
         let subject = entry.account_id().unwrap_or(entry.username()).to_owned();
         let entry = entry.name().to_string();
         Ok(Self { client, key: Arc::new(key), subject, kept: Some(Kept { keyring, entry }) })
@@ -196,7 +197,7 @@ impl Actor {
     /// Gets a new token in exchange for a password.
     pub(super) async fn login_with_password(&self, password: &Password) -> anyhow::Result<Login> {
         let login = self.client.login_with_password(&self.key, &self.subject, password);
-        login.await.map_err(explain_login)
+        login.await.map_err(|error| explain_login(named_if_off(PASSWORDS, error)))
     }
 
     /// Goes on with a token. When the server refuses it, the login is renewed as [`Self::login`] does it.

@@ -10,19 +10,22 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use countersign_client::{Refusal, Request, Response, TransportOptions};
+use countersign_client::{Refusal, Request, Response, TransportOptions, keyring::Entry};
 use countersign_protocol::{AuthenticationClass, wire};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, WWW_AUTHENTICATE},
+    header::{
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    },
 };
 use serde::de::IgnoredAny;
 
 use super::{
     actor::ActorOptions,
-    connection::{explain, explain_api, is_other_loopback_name, same_server},
+    connection::{explain, explain_call, is_other_name, same_server},
     dialects::{self, Proof, Recipients},
     entry_choice::Naming,
+    text::{argument, printable},
 };
 use crate::output;
 
@@ -40,7 +43,7 @@ const RESERVED: [HeaderName; 4] =
 #[derive(Args)]
 #[command(after_help = "\
 Exit status: 0 for an answer below 400, 22 for one from 400 on (its body is printed all the same), \
-1 when there is no answer, 2 for a mistake in the command.
+1 when there is no answer or a file cannot be used, 2 for a command that cannot be understood.
 
 Examples:
   countersign call GET /v1/keys
@@ -117,6 +120,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     let headers = options.headers(&body);
     let request = Request { method: options.method.clone(), url, headers, body };
+    let is_safe = request.method.is_safe();
     let resource = options.resource(&request, actor.server())?;
     let mut refused_login = None;
     let answer = if let Some(proof) = options.dialect {
@@ -130,9 +134,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let answer = login.send(request).await;
         actor.done(&login, None);
         refused_login = login.refused_login();
-        answer.map_err(|error| explain_api(error, actor.server(), explain))?
+        answer.map_err(|error| explain_call(error, actor.server(), is_safe, explain))?
     };
     options.write(&answer)?;
+    if let Some(remark) = redirection(&answer) {
+        output::remark(remark);
+    }
     if answer.status.is_client_error() || answer.status.is_server_error() {
         output::remark(format!("countersign: the answer is {}", answer.status));
         if answer.status == StatusCode::UNAUTHORIZED && options.dialect.is_none() {
@@ -140,10 +147,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
             output::remark(why_unauthorized(&answer, refused_login.as_ref(), server));
         }
         if lacks_scope(&answer) {
-            let resource = resource.map_or_else(String::new, |name| format!(" --resource {name}"));
             output::remark(format!(
                 "  an administrator grants scopes (countersign admin accounts grant NAME SCOPE); a \
-                 token has those of the time when it was made, so then: countersign login{resource}"
+                 token has those of the time when it was made, so then{}",
+                login_again(actor.entry(), resource.as_deref())
             ));
         }
         return Ok(ExitCode::from(HTTP_ERROR));
@@ -159,7 +166,7 @@ impl Options {
             None => request.origin().map_err(explain)?,
         };
         ensure!(
-            self.resource.is_some() || !is_other_loopback_name(&resource, server),
+            self.resource.is_some() || !is_other_name(&resource, server),
             "the server at {resource} goes by {server}, and its tokens and proofs are for that name: \
              countersign call {} {}",
             request.method,
@@ -226,6 +233,31 @@ impl Options {
     }
 }
 
+/// What gets a token with other scopes: a login, or, with a key from a file, the next request.
+fn login_again(entry: Option<&Entry>, resource: Option<&str>) -> String {
+    let Some(entry) = entry else { return " call again".to_owned() };
+    let resource = resource.map_or_else(String::new, |name| format!(" --resource {name}"));
+    format!(": countersign login {}{resource}", argument(entry.name().as_str()))
+}
+
+/// What is said of a redirection (RFC 9110 §15.4), since it is not followed.
+fn redirection(answer: &Response) -> Option<String> {
+    let location = answer.headers.get(LOCATION).filter(|_| answer.status.is_redirection())?;
+    let location = printable(&String::from_utf8_lossy(location.as_bytes()));
+    Some(format!(
+        "countersign: the answer is {}, to {location:?}, which is not followed: token and proof are for \
+         one address. If that is the right one, call it",
+        answer.status
+    ))
+}
+
+/// The name of an API that refuses a token because it is meant for another one.
+fn own_name(answer: &Response) -> Option<String> {
+    let told = challenge_parameter(answer, "error_description")?;
+    let (_, name) = told.split_once("another audience than ")?;
+    Some(printable(name.trim()))
+}
+
 /// Advice for an answer by which the client is not authenticated. The tokens are of `server`.
 fn why_unauthorized(answer: &Response, refused_login: Option<&Refusal>, server: &str) -> String {
     if let Some(login) = refused_login {
@@ -237,6 +269,12 @@ fn why_unauthorized(answer: &Response, refused_login: Option<&Refusal>, server: 
         return "  the API asks for a nonce and gives none: the proxy in front of it does not pass the \
                 header DPoP-Nonce on"
             .to_owned();
+    }
+    if let Some(name) = own_name(answer) {
+        return format!(
+            "  the API calls itself {name}: call it by that address, or let its guard have the origin by \
+             which it is called"
+        );
     }
     if challenges(answer, "insufficient_user_authentication") {
         return match challenge_parameter(answer, "acr_values") {
@@ -335,6 +373,31 @@ mod tests {
         assert!(advice(&answer).contains("does not pass the header DPoP-Nonce on"));
         answer.headers.insert(wire::header::DPOP_NONCE, HeaderValue::from_static("n"));
         assert!(advice(&answer).contains("countersign login"));
+    }
+
+    #[test]
+    fn an_api_of_another_name_is_told_by_that_name() {
+        let challenge = "DPoP error=\"invalid_token\", error_description=\"the token is meant for \
+                         another audience than http://localhost:8000\"";
+        let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, challenge.parse().unwrap())]);
+        let answer = Response { status: StatusCode::UNAUTHORIZED, headers, body: Vec::new() };
+        let told = why_unauthorized(&answer, None, "https://auth.example");
+        assert!(told.contains("calls itself http://localhost:8000: call it by that"), "{told}");
+    }
+
+    #[test]
+    fn a_redirection_is_said_because_it_is_not_followed() {
+        let to = HeaderValue::from_static("/items");
+        let headers = HeaderMap::from_iter([(LOCATION, to)]);
+        let status = StatusCode::TEMPORARY_REDIRECT;
+        let told = redirection(&Response { status, headers, body: Vec::new() }).unwrap();
+        assert!(
+            told.contains("307") && told.contains("\"/items\", which is not followed"),
+            "{told}"
+        );
+        let plain =
+            Response { status: StatusCode::OK, headers: HeaderMap::new(), body: Vec::new() };
+        assert_eq!(redirection(&plain), None);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::{env, fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use countersign_client::{Client, ClientError, Login, Refusal, Transport, TransportOptions};
+use countersign_client::{
+    Client, ClientError, Login, Refusal, Transport, TransportOptions, check_address,
+};
 use countersign_protocol::{proofs::target_uri::TargetUri, tokens::offered_session::UnfitSession};
 use countersign_system::{SystemClock, SystemRandom};
 use http::StatusCode;
@@ -109,11 +111,14 @@ pub(super) fn same_origin(url: &str, server: &str) -> bool {
     matches!(parsed, (Ok(url), Ok(server)) if url.origin() == server.origin())
 }
 
-/// Whether `origin` is the port of `server` on this machine under another name, as 127.0.0.1 is for
-/// `localhost`.
-pub(super) fn is_other_loopback_name(origin: &str, server: &str) -> bool {
+/// Whether `origin` can only be `server` under another name: its port on this machine, as 127.0.0.1 is for
+/// `localhost`, or the same with the other one of http and https.
+pub(super) fn is_other_name(origin: &str, server: &str) -> bool {
     let parsed = (TargetUri::parse(origin), TargetUri::parse(server));
-    matches!(parsed, (Ok(one), Ok(other)) if one.differs_in_loopback_name(&other))
+    let (Ok(one), Ok(other)) = parsed else { return false };
+    let place = |uri: &TargetUri| uri.origin().split_once("://").map(|(_, rest)| rest.to_owned());
+    one.differs_in_loopback_name(&other)
+        || (one.origin() != other.origin() && place(&one) == place(&other))
 }
 
 /// The error, with advice.
@@ -165,11 +170,27 @@ pub(super) fn explain_api(
     }
 }
 
+/// As [`explain_api`], for a request that a person has made up. Whether it can be sent once more without
+/// harm, only they know, unless it `is_safe` (RFC 9110 §9.2.1).
+pub(super) fn explain_call(
+    error: ClientError,
+    server: &str,
+    is_safe: bool,
+    otherwise: fn(ClientError) -> anyhow::Error,
+) -> anyhow::Error {
+    let leaves_open = error.leaves_open();
+    let error = explain_api(error, server, otherwise);
+    if is_safe || !leaves_open {
+        return error;
+    }
+    anyhow!(
+        "{error}\n  it is not known whether the request was done: look before you send it once more"
+    )
+}
+
 fn advice(error: &ClientError) -> Option<String> {
     let advice = match error {
-        ClientError::IssuerMismatch { found, .. } => format!(
-            "a server goes by one name, to which keys and tokens belong; try: --server {found:?}"
-        ),
+        ClientError::IssuerMismatch { asked, found } => other_name(asked, found),
         ClientError::Unreachable { reason, .. } if reason.contains("CaUsedAsEndEntity") => {
             "the server shows the certificate of a certificate authority (CA) as its own, as \
              `openssl req -x509` makes it unless told otherwise. Make it anew with -addext \
@@ -182,12 +203,10 @@ fn advice(error: &ClientError) -> Option<String> {
         ClientError::Unreachable { origin, reason } if reason.contains("invalid HTTP version") => {
             format!("is TLS spoken there? Then: {}", origin.replace("http:", "https:"))
         }
-        ClientError::Unreachable { reason, .. } if reason.contains("certificate") => {
-            "--ca FILE makes a private certificate authority known".to_owned()
+        ClientError::Unreachable { reason, .. } => {
+            return Some(on_certificate(reason).map_or_else(is_it_running, str::to_owned));
         }
-        ClientError::Unreachable { .. } | ClientError::Timeout { .. } => format!(
-            "is the server running? --server or {SERVER_VARIABLE} says which one to talk to"
-        ),
+        ClientError::Timeout { .. } => is_it_running(),
         ClientError::SessionElsewhere { origin, .. } => {
             format!("if you trust {origin} with that: --send-session-to {origin}")
         }
@@ -201,26 +220,89 @@ fn advice(error: &ClientError) -> Option<String> {
     Some(advice)
 }
 
+/// Whether a code would let somebody register. The dialects say so in their text alone.
+fn wants_code(refusal: &Refusal) -> bool {
+    let is_said = refusal.message.as_ref().is_some_and(|text| text.contains("enrolment_code"));
+    is_said || refusal.lack.as_deref() == Some("enrolment-code")
+}
+
+fn is_it_running() -> String {
+    format!("is the server running? --server or {SERVER_VARIABLE} says which one to talk to")
+}
+
+/// Advice where the server at `asked` says that it is `found`.
+fn other_name(asked: &str, found: &str) -> String {
+    let operator = format!(
+        "the person who runs the server must tell it its name: issuer = {asked:?} (countersign serve \
+         --issuer)"
+    );
+    let is_loopback = |url: &str| url.starts_with("http://") && check_address(url).is_ok();
+    if is_loopback(found) && !is_loopback(asked) {
+        return format!(
+            "the server does not know by which name its clients reach it, for instance through a proxy: \
+             {operator}"
+        );
+    }
+    format!(
+        "a server goes by one name, to which keys and tokens belong; try: --server {found:?}. If it \
+         should go by {asked:?}, {operator}"
+    )
+}
+
+/// Advice where the certificate of the server is not taken for `reason`, which the TLS library gives.
+fn on_certificate(reason: &str) -> Option<&'static str> {
+    if reason.contains("not valid for name") {
+        return Some(
+            "the certificate is for another name: call the server by a name that is in it, or give the \
+             server one for this name",
+        );
+    }
+    if reason.contains("expired") || reason.contains("not valid yet") {
+        return Some(
+            "the server needs a new certificate, unless the clock of this machine is wrong",
+        );
+    }
+    // A root of the same name with another key is tried in vain, and then its algorithm is what is named.
+    let is_untrusted = reason.contains("UnsupportedSignatureAlgorithm");
+    (is_untrusted || reason.contains("certificate"))
+        .then_some("--ca FILE makes a private certificate authority known")
+}
+
 /// What one might do about a refusal.
 fn advice_on(refusal: &Refusal) -> Option<&'static str> {
     Some(match refusal.code.as_deref()? {
-        "enrolment-closed" => "with a one-time code, try: --code CODE",
+        "enrolment-closed" if wants_code(refusal) => "with a one-time code, try: --code CODE",
+        "enrolment-closed" => {
+            "no code helps: the person who runs the server lets nobody register (enrolment = \
+             \"closed\")"
+        }
+        "enrolment-code" => {
+            "it works once, not for long, and for one name alone if the invitation says so; an \
+             administrator makes another: countersign admin invite NAME"
+        }
+        "key-limit" => {
+            "revoke a key that is no longer used: countersign keys list, countersign keys revoke \
+             THUMBPRINT. The limits are limits.keys_per_account and limits.revoked_keys_per_account of \
+             the server"
+        }
         "username-taken" => {
             "choose another name; if it is yours, log in with the key that it was registered with (see \
              `countersign keyring import --help`), or let an administrator make a code for \
              `countersign recover`"
         }
         "key-taken" => {
-            "a key belongs to one account only: make another one, or log in with this one (see \
-             `countersign keyring import --help`)"
+            "a key belongs to one account only, and one that was revoked never logs in again: make \
+             another one, or log in with this one (see `countersign keyring import --help`)"
         }
         "invalid_grant" if refusal.to_string().contains("no live key") => {
-            "the key is revoked, or the account disabled or gone; the administrator sees which: \
-             countersign admin audit"
+            "is that the name of the account, and was this key ever added to it? If so, the key is \
+             revoked, or the account disabled or gone; the administrator sees which: countersign admin \
+             accounts show NAME, countersign admin keys list NAME"
         }
         "invalid_target" => {
-            "the server must know the API: `countersign serve --resource URL`. If the API goes by \
-             another name than its origin, say which: --resource"
+            "the server must know the API: `countersign serve --resource URL`, with the same text: \
+             http or https, localhost or 127.0.0.1, the port and a slash at the end all count. If the \
+             API goes by another name than its origin, say which: --resource"
         }
         "recovery-code" => {
             "it works once, for one account, and not for long; an administrator makes another: \
@@ -231,9 +313,109 @@ fn advice_on(refusal: &Refusal) -> Option<&'static str> {
     })
 }
 
+/// The error of a request by a dialect, whose switch is `setting` of the server. If the server does not
+/// know the request at all, the dialect is off.
+pub(super) fn named_if_off(setting: &str, error: ClientError) -> ClientError {
+    match error {
+        ClientError::Refused(refusal) if is_unknown(&refusal) => {
+            let message = format!(
+                "this server does not speak that dialect ({setting} = false); leave out --dialect"
+            );
+            ClientError::Refused(Refusal { message: Some(message), ..refusal })
+        }
+        error => error,
+    }
+}
+
+/// Whether no part of the server knows such a request, or such a proof.
+fn is_unknown(refusal: &Refusal) -> bool {
+    let said = |text: &str| refusal.message.as_ref().is_some_and(|message| message.contains(text));
+    match refusal.code.as_deref() {
+        Some("not-found") => said("no such resource"),
+        Some("method-not-allowed") => true,
+        // A server that takes no JWTs of clients takes one for a token.
+        _ => refusal.status == StatusCode::UNAUTHORIZED && said("present it with the DPoP scheme"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn refusal(status: StatusCode, code: &str, message: &str) -> Refusal {
+        let (code, message) = (Some(code.to_owned()), Some(message.to_owned()));
+        Refusal { status, code, message, retry_after: None, lack: None }
+    }
+
+    #[test]
+    fn each_refusal_is_told_with_a_remedy_for_its_cause() {
+        let told = |code: &str, message: &str, lack: Option<&str>| {
+            let lack = lack.map(str::to_owned);
+            advice_on(&Refusal { lack, ..refusal(StatusCode::FORBIDDEN, code, message) }).unwrap()
+        };
+        assert!(told("enrolment-closed", "", None).starts_with("no code helps"));
+        assert!(told("enrolment-closed", "", Some("enrolment-code")).contains("--code CODE"));
+        assert!(told("enrolment-code", "", None).contains("countersign admin invite NAME"));
+        assert!(told("key-limit", "", None).contains("countersign keys revoke"));
+        assert!(told("key-taken", "", None).contains("never logs in again"));
+        let grant = told("invalid_grant", "no live key of the account", None);
+        assert!(grant.starts_with("is that the name of the account, and was this key ever added"));
+        assert!(told("invalid_target", "", None).contains("a slash at the end"));
+    }
+
+    #[test]
+    fn a_dialect_that_is_off_is_called_that() {
+        let off = |refusal| named_if_off("dialects.signjwt", ClientError::Refused(refusal));
+        let absent = "no such resource; GET / says what there is";
+        for refused in [
+            refusal(StatusCode::NOT_FOUND, "not-found", absent),
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", ""),
+            refusal(
+                StatusCode::UNAUTHORIZED,
+                "invalid_token",
+                "the token is bound to a key: present it with the DPoP scheme and a proof",
+            ),
+        ] {
+            let told = off(refused).to_string();
+            assert!(
+                told.contains("does not speak that dialect (dialects.signjwt = false)"),
+                "{told}"
+            );
+        }
+        let other =
+            off(refusal(StatusCode::UNAUTHORIZED, "invalid_token", "the token has expired"));
+        assert!(other.to_string().contains("the token has expired"));
+    }
+
+    #[test]
+    fn a_certificate_is_told_by_what_is_wrong_with_it() {
+        let advice = |reason: &str| {
+            let (origin, reason) = ("https://a.example".to_owned(), reason.to_owned());
+            advice(&ClientError::Unreachable { origin, reason }).unwrap()
+        };
+        let untrusted = "invalid peer certificate: UnknownIssuer";
+        let same_name =
+            "invalid peer certificate: UnsupportedSignatureAlgorithmForPublicKeyContext";
+        for reason in [untrusted, same_name] {
+            assert!(advice(reason).starts_with("--ca FILE"));
+        }
+        let name = "certificate not valid for name \"127.0.0.1\"; certificate is only valid for";
+        assert!(advice(name).contains("a name that is in it"));
+        let expired = "invalid peer certificate: certificate expired: verification time 2 (UNIX)";
+        assert!(advice(expired).contains("a new certificate"));
+        assert!(advice("Connection refused (os error 111)").starts_with("is the server running?"));
+    }
+
+    #[test]
+    fn a_server_behind_a_proxy_that_knows_no_name_is_for_its_operator() {
+        let told = other_name("https://auth.example", "http://localhost:8080");
+        assert!(told.contains("issuer = \"https://auth.example\""), "{told}");
+        assert!(!told.contains("--server"), "{told}");
+        let other = other_name("http://localhost:8080", "https://auth.example");
+        assert!(other.contains("try: --server \"https://auth.example\""), "{other}");
+    }
 
     #[test]
     fn one_side_with_tls_and_one_without_is_called_that() {
@@ -259,6 +441,20 @@ mod tests {
     }
 
     #[test]
+    fn a_call_without_an_answer_may_have_been_done() {
+        let told = |is_safe| {
+            let (origin, after) = ("http://a.example".to_owned(), Duration::from_secs(1));
+            let error = ClientError::Timeout { origin, after };
+            explain_call(error, "http://a.example", is_safe, explain_login).to_string()
+        };
+        assert!(told(false).ends_with("look before you send it once more"));
+        assert!(!told(true).contains("not known"));
+        let refused = ClientError::ReservedHeader("DPoP");
+        let refused = explain_call(refused, "http://a.example", false, explain_login).to_string();
+        assert!(!refused.contains("not known"), "{refused}");
+    }
+
+    #[test]
     fn spelling_makes_no_other_server() {
         assert!(same_server("http://127.0.0.1:8080", "http://127.0.0.1:8080/"));
         assert!(same_server("https://Auth.Example:443", "https://auth.example"));
@@ -271,10 +467,11 @@ mod tests {
     #[test]
     fn one_machine_may_have_two_names() {
         let (name, address) = ("http://localhost:8080", "http://127.0.0.1:8080");
-        assert!(is_other_loopback_name(address, name) && is_other_loopback_name(name, address));
-        assert!(!is_other_loopback_name(name, name));
-        assert!(!is_other_loopback_name("http://127.0.0.1:9000", name));
-        assert!(!is_other_loopback_name("http://192.0.2.1:8080", name));
+        assert!(is_other_name(address, name) && is_other_name(name, address));
+        assert!(is_other_name("https://localhost:8080", name));
+        assert!(!is_other_name(name, name));
+        assert!(!is_other_name("http://127.0.0.1:9000", name));
+        assert!(!is_other_name("http://192.0.2.1:8080", name));
     }
 
     #[test]

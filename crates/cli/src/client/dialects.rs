@@ -1,8 +1,9 @@
 //! The ways to register and log in other than the standard one.
 
 pub(super) mod registration;
+pub(super) mod switches;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::ValueEnum;
 use countersign_client::{
     ClientError, Login, Password, Request, Response, SessionRecipients, gradecoin_fingerprint,
@@ -12,9 +13,9 @@ use countersign_protocol::keys::{KeyPolicy, PublicKey};
 
 use super::{
     actor::Actor,
-    connection::{explain_api, explain_login},
+    connection::{explain_call, explain_login, named_if_off},
     password::PasswordOptions,
-    text::printable,
+    text::{argument, printable},
 };
 use crate::output;
 
@@ -49,6 +50,42 @@ pub(super) enum Proof {
     SignJwt,
 }
 
+impl Dialect {
+    /// The setting of the server that switches it.
+    pub(super) const fn setting(self) -> &'static str {
+        match self {
+            Self::Gradecoin => "dialects.gradecoin",
+            Self::Password => switches::PASSWORDS,
+            Self::Passwordless => "dialects.passwordless",
+            Self::SelfSigned => "dialects.self_signed",
+            Self::SignJwt => "dialects.signjwt",
+        }
+    }
+
+    /// The error of a login by it, with advice.
+    pub(super) fn explain(self, error: ClientError) -> anyhow::Error {
+        let error = named_if_off(self.setting(), error);
+        // Where JWTs count for a body alone, they are those of gradecoin, or a setting wants it so.
+        if self == Self::SelfSigned && error.to_string().contains("the claim tha is missing") {
+            return anyhow!(
+                "{error}\n  the server takes JWTs for the body of one request alone (dialects.self_signed \
+                 = false, or self_signed.require_body_hash = true): countersign call --dialect gradecoin"
+            );
+        }
+        explain_login(error)
+    }
+}
+
+impl Proof {
+    const fn dialect(self) -> Dialect {
+        match self {
+            Self::Gradecoin => Dialect::Gradecoin,
+            Self::SelfSigned => Dialect::SelfSigned,
+            Self::SignJwt => Dialect::SignJwt,
+        }
+    }
+}
+
 /// The recipients of a proof without a token.
 pub(super) struct Recipients<'a> {
     /// The audience of a self-signed JWT; the server itself if none.
@@ -65,8 +102,12 @@ pub(super) async fn send(
     request: Request,
 ) -> anyhow::Result<Response> {
     own_key(actor)?;
+    let is_safe = request.method.is_safe();
     let answer = sent(actor, proof, recipients, request).await;
-    answer.map_err(|error| explain_api(error, actor.server(), explain_login))
+    answer.map_err(|error| {
+        let error = named_if_off(proof.dialect().setting(), error);
+        explain_call(error, actor.server(), is_safe, explain_login)
+    })
 }
 
 async fn sent(
@@ -133,7 +174,7 @@ async fn gradecoin(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
          `countersign call --dialect gradecoin`"
     );
     let who = actor.client().whoami_gradecoin(actor.key(), actor.subject()).await;
-    let who = who.map_err(explain_login)?;
+    let who = who.map_err(|error| Dialect::Gradecoin.explain(error))?;
     actor.keep_account(&who.account_id);
     Ok(output::line(works("gradecoin", &who.username, actor))?)
 }
@@ -146,7 +187,8 @@ async fn passwordless(actor: &Actor) -> anyhow::Result<Login> {
     )?;
     let server_key = server_key(entry)?;
     let (client, key) = (actor.client(), actor.key());
-    client.login_passwordless(key, actor.subject(), &server_key).await.map_err(explain_login)
+    let login = client.login_passwordless(key, actor.subject(), &server_key).await;
+    login.map_err(|error| Dialect::Passwordless.explain(error))
 }
 
 /// Checks that the server accepts JWTs signed by the key, and prints one if wanted.
@@ -156,7 +198,8 @@ async fn self_signed(actor: &mut Actor, print_token: bool) -> anyhow::Result<()>
         actor.client().self_signed(actor.key(), actor.subject(), None, None).map_err(explain_login)
     };
     let jwt = make(actor)?;
-    let who = actor.client().whoami_self_signed(&jwt).await.map_err(explain_login)?;
+    let who = actor.client().whoami_self_signed(&jwt).await;
+    let who = who.map_err(|error| Dialect::SelfSigned.explain(error))?;
     actor.keep_account(&who.account_id);
     let said = works("self-signed", &who.username, actor);
     if print_token {
@@ -175,8 +218,8 @@ async fn signjwt(actor: &mut Actor, print_token: bool) -> anyhow::Result<()> {
         !print_token,
         "signjwt has no token to print: its JWT does nothing without a signature for each request"
     );
-    let who =
-        actor.client().whoami_signjwt(actor.key(), actor.subject()).await.map_err(explain_login)?;
+    let who = actor.client().whoami_signjwt(actor.key(), actor.subject()).await;
+    let who = who.map_err(|error| Dialect::SignJwt.explain(error))?;
     actor.keep_account(&who.account_id);
     Ok(output::line(works("signjwt", &who.username, actor))?)
 }
@@ -199,7 +242,7 @@ fn own_key(actor: &Actor) -> anyhow::Result<()> {
         bail!(
             "the entry {name} logs in by password, and the account does not know its key; add one \
              that signs: countersign keys add --new --as {name}",
-            name = entry.name()
+            name = argument(entry.name().as_str())
         )
     })
 }
@@ -211,8 +254,8 @@ fn server_key(entry: &Entry) -> anyhow::Result<PublicKey> {
         .with_context(|| format!("the server's key in the entry {name} is of no use"))?;
     key.with_context(|| {
         format!(
-            "the entry {name} has no key of the server: it was not registered with --dialect \
-             passwordless; log in without --dialect"
+            "the entry {name} has no key of the server: only the answer to a registration with --dialect \
+             passwordless brings it, once; log in without --dialect, or register another name with it"
         )
     })
 }

@@ -18,6 +18,7 @@ use http::StatusCode;
 use super::{
     connection::{explain_login, same_server},
     key_file::KeyType,
+    text::argument,
 };
 use crate::output;
 
@@ -123,7 +124,7 @@ impl<'a> Enrolment<'a> {
     ) -> anyhow::Result<Enrolled> {
         let (accepted, was_known) = match outcome {
             Ok(accepted) => (accepted, false),
-            Err(error) if is_lost(&error) => {
+            Err(error) if error.leaves_open() => {
                 let error = explain_login(error);
                 return Err(anyhow!(
                     "{error}\n  it is not known whether the server has the key now; the keyring \
@@ -162,10 +163,12 @@ impl<'a> Enrolment<'a> {
         if !self.may_be_known || !is_taken(error) {
             return None;
         }
-        let request =
-            LoginRequest { subject: username, scope: None, resource: None, session_key: None };
-        let login = client.login(&self.key, &request).await.ok()?;
-        login.whoami().await.ok().map(|who| who.account_id)
+        account_of(client, &self.key, username).await
+    }
+
+    /// Whether an earlier run has put the key there.
+    pub(super) const fn is_left_over(&self) -> bool {
+        !self.is_new
     }
 
     fn give_up(self, error: ClientError) -> anyhow::Error {
@@ -226,7 +229,7 @@ pub(super) fn whoami(keyring: &Keyring, entry: &EntryName) -> String {
     if keyring.entries().len() == 1 {
         "countersign whoami".to_owned()
     } else {
-        format!("countersign whoami {entry}")
+        format!("countersign whoami {}", argument(entry.as_str()))
     }
 }
 
@@ -267,28 +270,47 @@ pub(super) fn is_account(entry: &Entry, server: &str, username: &str) -> bool {
     entry.username().eq_ignore_ascii_case(username) && same_server(entry.url(), server)
 }
 
-/// Whether the server may have done the request although it did not confirm it.
-fn is_lost(error: &ClientError) -> bool {
-    match error {
-        ClientError::Refused(refusal) => refusal.status.is_server_error(),
-        ClientError::ResponseTooLarge { .. }
-        | ClientError::Timeout { .. }
-        | ClientError::UnexpectedAnswer { .. }
-        | ClientError::Unreachable { .. } => true,
-        ClientError::Address { .. }
-        | ClientError::Certificates(_)
-        | ClientError::Insecure { .. }
-        | ClientError::IssuerMismatch { .. }
-        | ClientError::NotAnAuthority { .. }
-        | ClientError::Origin { .. }
-        | ClientError::Redirected { .. }
-        | ClientError::ReservedHeader(_)
-        | ClientError::ServerUnproven { .. }
-        | ClientError::SessionElsewhere { .. }
-        | ClientError::Sign(_)
-        | ClientError::UnfitSession { .. }
-        | ClientError::Unsupported { .. } => false,
+/// What the server says of a key that no keyring keeps.
+pub(super) enum InFile<T> {
+    /// It is the account's from now on.
+    New(T),
+    /// It is that already, for instance because the answer of an earlier run was lost.
+    Known { account_id: String },
+}
+
+impl<T> InFile<T> {
+    /// Acts on the server's answer about `key`; `explain` adds advice to errors.
+    pub(super) async fn conclude(
+        (client, key): (&Client, &Arc<PrivateKey>),
+        username: &str,
+        outcome: Result<T, ClientError>,
+        explain: impl FnOnce(ClientError) -> anyhow::Error,
+    ) -> anyhow::Result<Self> {
+        let error = match outcome {
+            Ok(new) => return Ok(Self::New(new)),
+            Err(error) => error,
+        };
+        if error.leaves_open() {
+            let error = explain(error);
+            return Err(anyhow!(
+                "{error}\n  it is not known whether the server has the key now: run the same command again"
+            ));
+        }
+        if is_taken(&error)
+            && let Some(account_id) = account_of(client, key, username).await
+        {
+            return Ok(Self::Known { account_id });
+        }
+        Err(explain(error))
     }
+}
+
+/// The id of the account with that username, if the key logs in to it.
+async fn account_of(client: &Client, key: &Arc<PrivateKey>, username: &str) -> Option<String> {
+    let request =
+        LoginRequest { subject: username, scope: None, resource: None, session_key: None };
+    let login = client.login(key, &request).await.ok()?;
+    login.whoami().await.ok().map(|who| who.account_id)
 }
 
 /// Whether the server may have refused because it has the account, or the key, already. A dialect may give no
@@ -296,7 +318,9 @@ fn is_lost(error: &ClientError) -> bool {
 fn is_taken(error: &ClientError) -> bool {
     let ClientError::Refused(refusal) = error else { return false };
     match refusal.code.as_deref() {
-        Some(code) => matches!(code, "key-taken" | "recovery-code" | "username-taken"),
+        Some(code) => {
+            matches!(code, "enrolment-code" | "key-taken" | "recovery-code" | "username-taken")
+        }
         None => refusal.status == StatusCode::BAD_REQUEST,
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn choose<'a>(entries: &'a [Entry], wanted: &Wanted<'_>) -> anyhow::R
         },
         [first, ..] => {
             let option = if let Naming::Option(_) = wanted.name { "--as " } else { "" };
-            let example = format!("{option}{}", first.name());
+            let example = format!("{option}{}", text::argument(first.name().as_str()));
             bail!(
                 "several entries of the keyring fit; name one, such as `{example}`:\n{}",
                 list(fitting)

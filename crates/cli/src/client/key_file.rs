@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use countersign_client::read_private_key;
+use countersign_client::{KeyFileError, read_private_key};
 use countersign_protocol::keys::{KeyError, NewKey, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
@@ -54,8 +54,8 @@ impl KeyType {
     }
 }
 
-/// Reads a private key: PEM, DER, JWK or the format of OpenSSH, for whose passphrase it asks; `-`
-/// stands for standard input.
+/// Reads a private key: PEM, DER, JWK or the format of OpenSSH; `-` stands for standard input. It asks
+/// for the passphrase of an encrypted key.
 pub(super) fn read(path: &Path) -> anyhow::Result<PrivateKey> {
     load(path)?.into_key()
 }
@@ -124,7 +124,7 @@ pub(super) fn kind(key: &PublicKey) -> String {
 fn parse(content: &[u8], name: &str) -> anyhow::Result<(PrivateKey, bool)> {
     let describe = || format!("{name} is no key to log in with");
     match read_private_key(content, None) {
-        Err(KeyError::PassphraseNeeded) => {
+        Err(KeyFileError(KeyError::PassphraseNeeded)) => {
             let source = Source::find(&KEY_PASSPHRASE, None)?;
             let passphrase = source.read(&KEY_PASSPHRASE, &format!("Passphrase of {name}: "))?;
             let key = read_private_key(content, Some(&passphrase)).with_context(describe)?;

@@ -17,7 +17,7 @@ pub(super) struct KeyOptions {
     #[arg(long, value_name = "TYPE", value_enum)]
     key_type: Option<KeyType>,
 
-    /// Let this private key in (PEM or PKCS#8, - for standard input) in place of a new one
+    /// Let this private key in (PEM, DER, JWK or OpenSSH, - for standard input) in place of a new one
     #[arg(long, value_name = "FILE", conflicts_with = "key_type")]
     pub(super) key: Option<PathBuf>,
 

@@ -1,13 +1,24 @@
-//! `countersign keyring`: the encrypted file that holds one's keys.
+//! `countersign keyring`: the encrypted file that holds one's keys, and its copy at a server.
+
+mod moving;
+mod online;
+mod online_account;
+mod pull;
+mod push;
+mod recovery_code;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
-use countersign_client::keyring::{Entry, EntryKeyError, EntryName, KdfCost, Keyring};
+use countersign_client::{
+    SavedToken,
+    keyring::{Entry, EntryKeyError, EntryName, KdfCost, Keyring},
+};
 use countersign_protocol::{
     UnixTime,
-    keys::{KeyPolicy, PublicKey},
+    keys::{KeyPolicy, PublicKey, Thumbprint},
+    names::{AccountName, InvalidUsername},
     ports::Clock as _,
     proofs::target_uri::TargetUri,
     strict::pem,
@@ -56,6 +67,8 @@ enum Action {
         #[arg(value_name = "NEW")]
         to: String,
     },
+    /// Let the entries of a server follow it to another name
+    Move(Box<moving::Options>),
     /// Remove an entry, and with it its private key, for good
     Remove {
         entry: String,
@@ -91,6 +104,12 @@ enum Action {
     Import(Box<Import>),
     /// Print where the keyring is
     Path,
+    /// Put the entries into the online keyring of an account, kept at its server
+    Push(Box<push::Options>),
+    /// Get the entries of an online keyring, on a new device too: it takes no login
+    Pull(Box<pull::Options>),
+    /// Look after the online keyring
+    Online(Box<online::Options>),
 }
 
 #[derive(Args)]
@@ -98,18 +117,19 @@ struct Import {
     /// What to call it
     entry: String,
 
-    /// The private key (PEM or PKCS#8) or the JSON object of `export --json`; - for standard input
+    /// The private key (PEM, DER, JWK or OpenSSH) or the JSON object of `export --json`; - for
+    /// standard input
     file: PathBuf,
 
     /// The account that the key logs in to [default: ENTRY]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_account)]
     username: Option<String>,
 
     #[command(flatten)]
     server: ServerOptions,
 }
 
-pub(super) fn run(options: &Options) -> anyhow::Result<()> {
+pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let file = &options.keyring;
     match &options.action {
         Action::List { json } => list(&file.open()?, *json),
@@ -135,6 +155,10 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         ),
         Action::Import(import) => import.run(file),
         Action::Path => Ok(output::line(file.path()?.display().to_string())?),
+        Action::Move(options) => moving::run(options, file).await,
+        Action::Push(options) => push::run(options, file).await,
+        Action::Pull(options) => pull::run(options, file).await,
+        Action::Online(options) => online::run(options, file).await,
     }
 }
 
@@ -170,7 +194,7 @@ fn list(keyring: &Keyring, json: bool) -> anyhow::Result<()> {
 
 fn show(entry: &Entry, json: bool) -> anyhow::Result<()> {
     if json {
-        return Ok(output::line(serde_json::to_string_pretty(&to_json(entry)?)?)?);
+        return Ok(output::json(&serde_json::to_string_pretty(&to_json(entry)?)?)?);
     }
     let key = public_key(entry)?;
     let account = entry.account_id().unwrap_or("not known yet");
@@ -207,8 +231,12 @@ fn remove(keyring: &mut Keyring, name: &str, yes: bool) -> anyhow::Result<()> {
 }
 
 fn change_passphrase(keyring: &mut Keyring, source: &Source) -> anyhow::Result<()> {
-    let passphrase = passphrase::choose(source, keyring.path())
-        .context("without a terminal, --new-passphrase-file FILE says the new passphrase")?;
+    let chosen = passphrase::choose(source, keyring.path());
+    let passphrase = if source.is_terminal() {
+        chosen.context("without a terminal, --new-passphrase-file FILE says the new passphrase")?
+    } else {
+        chosen?
+    };
     keyring.change_passphrase(&passphrase, KdfCost::DEFAULT)?;
     output::line("the passphrase is changed")?;
     output::remark("copies of the file from before still open with the old one");
@@ -235,21 +263,28 @@ impl Import {
         if login_object::is_one(loaded.content()) {
             return self.login_object(file, &loaded, name);
         }
+        let username = match &self.username {
+            Some(username) => username,
+            None => parse_account(&self.entry).map(|_| &self.entry).with_context(|| {
+                let entry = text::printable(&self.entry);
+                format!("{entry:?} is no account: say --username NAME")
+            })?,
+        };
         let key = loaded.into_key()?;
         let server = self.server.address()?;
         TargetUri::parse(&server).with_context(|| {
             format!("{server:?} is no server: write it as https://auth.example.com")
         })?;
-        let username = self.username.as_ref().unwrap_or(&self.entry);
         let mut keyring = file.open_or_create()?;
         let now = SystemClock::new().now();
         keyring.add(Entry::new(name, &server, username, &key, now))?;
         let thumbprint = key.public_key().thumbprint();
-        output::line(format!("{} now holds the key {thumbprint}", self.entry))?;
+        self.say_held(thumbprint)?;
+        let entry = text::argument(&self.entry);
         output::remark(format!(
-            "it is for {username} at {server}; try: countersign login {0}, or, if there is no such \
-             account yet: countersign register {username} --as {0} --server {server}",
-            self.entry
+            "it is for {username} at {server}; try: countersign login {entry}, or, if there is no such \
+             account yet: countersign register {username} --as {entry} --server {}",
+            text::argument(&server)
         ));
         Ok(())
     }
@@ -272,14 +307,24 @@ impl Import {
         let thumbprint = public_key(&entry)?.thumbprint();
         let (username, server) = (text::printable(entry.username()), text::printable(entry.url()));
         file.open_or_create()?.add(entry)?;
-        output::line(format!("{} now holds the key {thumbprint}", self.entry))?;
+        self.say_held(thumbprint)?;
         output::remark(format!(
             "it is for {username} at {server}, with the server's key; \
              `countersign keyring show {}` shows both",
-            self.entry
+            text::argument(&self.entry)
         ));
         Ok(())
     }
+
+    fn say_held(&self, thumbprint: Thumbprint) -> anyhow::Result<()> {
+        let entry = text::printable(&self.entry);
+        Ok(output::line(format!("{entry} now holds the key {thumbprint}"))?)
+    }
+}
+
+/// A name that an account can have.
+fn parse_account(text: &str) -> Result<String, InvalidUsername> {
+    text.parse::<AccountName>().map(|_| text.to_owned())
 }
 
 /// What the entry can be used for at the moment.
@@ -288,8 +333,15 @@ fn state(entry: &Entry, now: UnixTime) -> String {
         Some(token) if token.expires_at > now => {
             format!("logged in until {}", to_rfc3339(token.expires_at))
         }
-        _ if entry.account_id().is_none() => "not known to the server yet".to_owned(),
-        _ => "logged out".to_owned(),
+        _ => match entry.tokens().find(|token| token.expires_at > now) {
+            Some(SavedToken { resource: Some(resource), expires_at, .. }) => format!(
+                "logged in for {} until {}",
+                text::printable(&resource),
+                to_rfc3339(expires_at)
+            ),
+            _ if entry.account_id().is_none() => "not known to the server yet".to_owned(),
+            _ => "logged out".to_owned(),
+        },
     }
 }
 

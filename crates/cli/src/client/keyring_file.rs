@@ -65,6 +65,11 @@ impl KeyringOptions {
         Ok(data.join("countersign").join("keyring.json"))
     }
 
+    /// Whether there is something at the path.
+    pub(super) fn exists(&self) -> anyhow::Result<bool> {
+        Ok(!is_missing(&self.path()?))
+    }
+
     /// Opens the keyring, which must exist.
     pub(super) fn open(&self) -> anyhow::Result<Keyring> {
         let path = self.path()?;
@@ -110,7 +115,17 @@ impl KeyringOptions {
                 opened => return explained(path, opened),
             }
         }
-        explained(path, try_open(path, &source)?)
+        let opened = try_open(path, &source)?;
+        if matches!(&opened, Err(KeyringError::WrongPassphraseOrDamaged)) {
+            let place = source.place(&PASSPHRASE);
+            return opened.with_context(|| {
+                format!(
+                    "cannot open the keyring {} with the passphrase from {place}",
+                    path.display()
+                )
+            });
+        }
+        explained(path, opened)
     }
 
     fn source(&self) -> anyhow::Result<Source> {

@@ -113,7 +113,7 @@ async fn login_with_password(options: &LoginOptions) -> anyhow::Result<()> {
         return report(options, &login, Some(&who), client.metadata().issuer());
     }
     let entry = options.entry.naming();
-    let mut actor = Actor::of_entry(keyring, places, entry, None, limits).await?;
+    let mut actor = Actor::of_entry(keyring, &places.server, entry, None, limits).await?;
     let login = dialects::password(&mut actor, &options.password).await?;
     let who = login.whoami().await.map_err(explain_login)?;
     keep(options, &mut actor, &login, Some(&who))?;
@@ -183,7 +183,8 @@ pub(super) async fn logout(options: &LogoutOptions) -> anyhow::Result<()> {
     output::line(format!("{name} is logged out at {}", actor.server()))?;
     output::remark(format!(
         "the key stays in the keyring, and the next command logs in with it; to end that: \
-         countersign keyring remove {name}"
+         countersign keyring remove {}",
+        text::argument(&name)
     ));
     Ok(())
 }
@@ -201,7 +202,7 @@ pub(super) async fn whoami(options: &WhoamiOptions) -> anyhow::Result<()> {
         output::remark("there was no token, so this was a login");
     }
     if options.json {
-        output::line(serde_json::to_string_pretty(&to_json(who))?)?;
+        output::json(&serde_json::to_string_pretty(&to_json(who))?)?;
     } else {
         output::line(describe(&who, &actor))?;
     }

@@ -16,6 +16,7 @@ use countersign_client::{
 use countersign_protocol::{
     UnixTime,
     keys::{KeyPolicy, PrivateKey, PublicKey},
+    names::AccountName,
     proofs::target_uri::TargetUri,
     strict::{base64, base64url, json},
 };
@@ -86,7 +87,7 @@ pub(super) fn read(content: &[u8], name: EntryName, now: UnixTime) -> anyhow::Re
     })?;
     TargetUri::parse(&members.url)
         .with_context(|| format!("its url {:?} is no address of a server", members.url))?;
-    ensure!(!members.username.is_empty(), "its username is empty");
+    members.username.parse::<AccountName>().context("its username is of no use")?;
     let key = read_key_pair(&members)?;
     let server_key = read_public(&members.server_side_public_key)
         .context("its serverSidePublicKey is of no use")?;
@@ -233,7 +234,7 @@ mod tests {
         assert!(with("jwtToken", &token_for(&other)).contains("not bound to the key"));
         assert!(with("jwtToken", "abc").contains("not a JWT"));
         assert!(with("url", "auth.example").contains("no address"));
-        assert!(with("username", "").contains("empty"));
+        assert!(with("username", "").contains("username is of no use"));
         assert!(with("serverSidePublicKey", "").contains("serverSidePublicKey is of no use"));
     }
 

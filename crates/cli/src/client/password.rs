@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
-use countersign_client::{Client, Login, Password, keyring::Keyring};
+use countersign_client::{Client, ClientError, Login, Password, Recovered, keyring::Keyring};
 
 use super::{
-    connection::explain_login,
+    connection::{explain_login, named_if_off},
+    dialects::switches::PASSWORDS,
     enrolment::{Accepted, Enrolled, Enrolment, Plan},
     key_file::KeyType,
     secret::{Kind, Source},
+    text::argument,
 };
 
 const PASSWORD: Kind = Kind {
@@ -61,7 +64,10 @@ pub(super) async fn register(
                 enrolment.keep_password(&password)?;
                 password
             }
-            Err(error) => return enrolment.conclude(client, username, Err(error)).await,
+            Err(error) => {
+                let error = named_if_off(PASSWORDS, error);
+                return Err(not_registered(enrolment, username, error));
+            }
         },
     };
     finish(client, enrolment, username, &password).await
@@ -84,8 +90,65 @@ pub(super) async fn recover(
             enrolment.keep_password(&password)?;
             finish(client, enrolment, username, &password).await
         }
+        Err(error) if error.leaves_open() => Err(not_recovered(error)),
         Err(error) => enrolment.conclude(client, username, Err(error)).await,
     }
+}
+
+/// Why there is no account with a password, and what helps: the server makes the password, and says it
+/// once.
+fn not_registered(enrolment: Enrolment<'_>, username: &str, error: ClientError) -> anyhow::Error {
+    if error.leaves_open() {
+        let (error, entry) = (explain_login(error), enrolment.entry());
+        return anyhow!(
+            "{error}\n  it is not known whether the account was made; if it was, its password is lost with \
+             the answer. The keyring keeps a key for it, as {entry}: run the same command again, which tells"
+        );
+    }
+    let code = match &error {
+        ClientError::Refused(refusal) => refusal.code.as_deref(),
+        _ => None,
+    };
+    let recover =
+        format!("countersign recover {} --code CODE --dialect password", argument(username));
+    let is_taken = code == Some("username-taken") || code == Some("enrolment-code");
+    let advice = if enrolment.is_left_over() && is_taken {
+        format!(
+            "if an earlier try has made the account, and its answer was lost, nobody has its password: \
+             choose another name, or let an administrator make a code, which gets another password: \
+             {recover}"
+        )
+    } else if code == Some("username-taken") {
+        format!(
+            "choose another name; if it is yours, log in with its password (countersign login {} \
+             --dialect password), or let an administrator make a code for another one: {recover}",
+            argument(username)
+        )
+    } else {
+        return enrolment.abandon(explain_login(error));
+    };
+    enrolment.abandon(anyhow!("{error}\n  {advice}"))
+}
+
+/// The error of a recovery whose answer, with the new password, was lost.
+fn not_recovered(error: ClientError) -> anyhow::Error {
+    let error = explain_login(error);
+    anyhow!(
+        "{error}\n  it is not known whether the code was used; if it was, the new password is lost with the \
+         answer, and the old one is good for nothing. Run the same command again: if the code is refused \
+         then, an administrator makes another"
+    )
+}
+
+/// Gets a new password, with a code of an administrator, for an entry that the keyring keeps.
+pub(super) async fn recovered(
+    client: &Client,
+    username: &str,
+    code: &str,
+) -> anyhow::Result<(Recovered, Password)> {
+    client.recover_password(username, code).await.map_err(|error| {
+        if error.leaves_open() { not_recovered(error) } else { explain_login(error) }
+    })
 }
 
 /// Logs in with the password that the entry has now, and marks the entry as one of the account.
@@ -139,7 +202,7 @@ async fn log_in(
     password: &Password,
 ) -> anyhow::Result<(Login, String)> {
     let login = client.login_with_password(enrolment.key(), username, password).await;
-    let login = login.map_err(explain_login)?;
+    let login = login.map_err(|error| explain_login(named_if_off(PASSWORDS, error)))?;
     let who = login.whoami().await.map_err(explain_login)?;
     Ok((login, who.account_id))
 }

@@ -1,17 +1,20 @@
 //! `countersign recover`.
 
+use std::sync::Arc;
+
 use anyhow::{bail, ensure};
 use clap::Args;
 use countersign_client::{
     Client, Recovered, Recovery, TransportOptions,
     keyring::{Entry, Keyring},
 };
+use countersign_protocol::keys::PrivateKey;
 
 use super::{
     actor::Places,
-    connection::{explain, explain_login},
+    connection::explain_login,
     dialects::Dialect,
-    enrolment::{Accepted, Enrolled, is_account, parse_code, whoami},
+    enrolment::{Accepted, Enrolled, InFile, is_account, parse_code, whoami},
     key_file::{self, KeyType},
     key_options::KeyOptions,
     password, text,
@@ -50,24 +53,17 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let given = options.key.read()?;
     let server = options.places.server.address()?;
     let client = options.places.server.connect(&server, TransportOptions::default()).await?;
-    let recovery = options.recovery();
-    if let Some(key) = given.as_ref().filter(|_| options.key.no_keyring) {
-        let recovered = client.recover(key, &recovery).await.map_err(explain)?;
-        let key = ("  key", key_file::describe(key.public_key()));
-        report(&options.name, client.metadata().issuer(), Some(&recovered), [key])?;
-        if let Some(path) = &options.key.key {
-            let (path, name) = (path.display(), &options.name);
-            output::remark(format!("try: countersign login --key {path} --username {name}"));
-        }
-        return Ok(());
-    }
+    let given = match given {
+        Some(key) if options.key.no_keyring => return without_keyring(&client, key, options).await,
+        given => given,
+    };
     let mut keyring = options.places.keyring.open_or_create()?;
     if options.dialect.is_some() {
         return new_password(&client, &mut keyring, options).await;
     }
     let (server, name) = (client.metadata().issuer(), &options.name);
     let enrolment = options.key.begin(&mut keyring, server, name, given, KeyType::DEFAULT)?;
-    let outcome = client.recover(enrolment.key(), &recovery).await;
+    let outcome = client.recover(enrolment.key(), &options.recovery()).await;
     let recovered = outcome.as_ref().ok().cloned();
     let outcome = outcome.map(|recovered| Accepted::account(recovered.account_id));
     let enrolled = enrolment.conclude(&client, &options.name, outcome).await?;
@@ -78,6 +74,29 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     report(&options.name, client.metadata().issuer(), recovered.as_ref(), facts)?;
     output::remark(format!("try: {}", whoami(&keyring, &enrolled.entry)));
     name_older(&keyring, &client, options, &enrolled);
+    Ok(())
+}
+
+/// Recovers an account with a key that stays in its file.
+async fn without_keyring(
+    client: &Client,
+    key: PrivateKey,
+    options: &Options,
+) -> anyhow::Result<()> {
+    let key = Arc::new(key);
+    let outcome = client.recover(&key, &options.recovery()).await;
+    let recovered =
+        match InFile::conclude((client, &key), &options.name, outcome, explain_login).await? {
+            InFile::New(recovered) => Some(recovered),
+            InFile::Known { .. } => None,
+        };
+    let key = ("  key", key_file::describe(key.public_key()));
+    report(&options.name, client.metadata().issuer(), recovered.as_ref(), [key])?;
+    if let Some(path) = &options.key.key {
+        let path = text::argument(&path.display().to_string());
+        let name = text::argument(&options.name);
+        output::remark(format!("try: countersign login --key {path} --username {name}"));
+    }
     Ok(())
 }
 
@@ -128,8 +147,7 @@ async fn new_password(
     }
     // Checked before the code is used up: the keyring must be able to store the result.
     keyring.update(entry.as_str(), Entry::forget_tokens)?;
-    let outcome = client.recover_password(username, &options.code).await;
-    let (recovered, password) = outcome.map_err(explain_login)?;
+    let (recovered, password) = password::recovered(client, username, &options.code).await?;
     let kept = keyring.update(entry.as_str(), |entry| entry.set_password(&password));
     let done = format!("{username} has a new password, which is lost: get another code");
     output::after(done, kept)?;
@@ -169,8 +187,8 @@ fn name_older(keyring: &Keyring, client: &Client, options: &Options, enrolled: &
         output::remark(format!(
             "the keyring has an older key of {} too; if it is of no use any more: countersign \
              keyring remove {}",
-            options.name,
-            entry.name()
+            text::printable(&options.name),
+            text::argument(entry.name().as_str())
         ));
     }
 }

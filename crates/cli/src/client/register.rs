@@ -1,17 +1,20 @@
 //! `countersign register`.
 
+use std::sync::Arc;
+
 use anyhow::{bail, ensure};
 use clap::Args;
-use countersign_client::{NewAccount, TransportOptions, keyring::Keyring};
+use countersign_client::{Client, NewAccount, TransportOptions, keyring::Keyring};
+use countersign_protocol::keys::PrivateKey;
 
 use super::{
     actor::Places,
-    connection::explain,
+    connection::explain_login,
     dialects::{
         Dialect,
         registration::{KEY_TYPE_TO_REGISTER, register},
     },
-    enrolment::{Accepted, Enrolled, is_account, parse_code, whoami},
+    enrolment::{Accepted, Enrolled, InFile, is_account, parse_code, whoami},
     key_file::{self, KeyType},
     key_options::KeyOptions,
     password::{self, PasswordOptions},
@@ -53,7 +56,7 @@ pub(crate) struct Options {
 
 /// What is said otherwise of the key where it registers.
 const KEY: &str =
-    "Register this private key (PEM or PKCS#8, - for standard input) in place of a new one";
+    "Register this key (PEM, DER, JWK or OpenSSH, - for standard input) in place of a new one";
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let username = &options.name;
@@ -62,14 +65,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
     let server = options.places.server.address()?;
     let client = options.places.server.connect(&server, TransportOptions::default()).await?;
     let server = client.metadata().issuer();
-    if let Some(key) = given.as_ref().filter(|_| options.key.no_keyring) {
-        let Accepted { account_id, .. } =
-            register(&client, key, &options.account(), None, None).await.map_err(explain)?;
-        output::line(format!("{username} is registered at {server}"))?;
-        let key = key_file::describe(key.public_key());
-        let facts = [("  account", text::printable(&account_id)), ("  key", key)];
-        return Ok(output::line(text::facts(facts))?);
-    }
+    let given = match given {
+        Some(key) if options.key.no_keyring => return without_keyring(&client, key, options).await,
+        given => given,
+    };
 
     let mut keyring = options.places.keyring.open_or_create()?;
     let registered = keyring
@@ -81,7 +80,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
             "the keyring has a key for {username} at {server} already, the entry {name}\n  \
              another key for the account: countersign keys add --new --as {name}\n  \
              if the server has forgotten the account: countersign keyring remove {name}",
-            name = entry.name()
+            name = text::argument(entry.name().as_str())
         );
     }
     let dialect = options.dialect;
@@ -100,7 +99,29 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         let outcome = register(&client, key, &options.account(), dialect, password).await;
         enrolment.conclude(&client, username, outcome).await?
     };
+    if let Some(dialect) = dialect {
+        dialect.check_registered(&enrolled, (username, server), &keyring)?;
+    }
     report(&enrolled, server, &keyring, options)
+}
+
+/// Registers a key that stays in its file.
+async fn without_keyring(
+    client: &Client,
+    key: PrivateKey,
+    options: &Options,
+) -> anyhow::Result<()> {
+    let (username, server, key) = (&options.name, client.metadata().issuer(), Arc::new(key));
+    let outcome = register(client, &key, &options.account(), None, None).await;
+    let (verb, account_id) =
+        match InFile::conclude((client, &key), username, outcome, explain_login).await? {
+            InFile::New(Accepted { account_id, .. }) => ("is registered", account_id),
+            InFile::Known { account_id } => ("was registered already", account_id),
+        };
+    output::line(format!("{username} {verb} at {server}"))?;
+    let key = key_file::describe(key.public_key());
+    let facts = [("  account", text::printable(&account_id)), ("  key", key)];
+    Ok(output::line(text::facts(facts))?)
 }
 
 fn report(

@@ -50,6 +50,15 @@ impl Source {
         Ok(variable(kind.file_variable)?.map_or(Self::Terminal, |path| Self::File(path.into())))
     }
 
+    /// Where the secret comes from, for a sentence.
+    pub(super) fn place(&self, kind: &Kind) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Terminal => "the terminal".to_owned(),
+            Self::Variable => kind.variable.to_owned(),
+        }
+    }
+
     /// Whether asking again can give another answer.
     pub(super) const fn is_terminal(&self) -> bool {
         matches!(self, Self::Terminal)
@@ -71,15 +80,16 @@ impl Source {
 
 /// Reads a line from the terminal, unseen. Standard input may be something else.
 fn ask(kind: &Kind, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
-    let Kind { name, option, variable, file_variable } = kind;
+    let Kind { name: _, option, variable, file_variable } = kind;
     match rpassword::prompt_password(prompt) {
         Ok(line) => Ok(line.into()),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => bail!("interrupted"),
         Err(error) => {
             let option = option.map_or_else(String::new, |option| format!(" (or give {option})"));
             bail!(
-                "there is no terminal to ask for the {name} at ({error}): set {variable}, or set \
+                "{}: there is no terminal to ask at ({error}): set {variable}, or set \
                  {file_variable}{option} to the path of a file that only you can read",
+                prompt.trim_end_matches([':', ' '])
             )
         }
     }

@@ -1,5 +1,7 @@
 //! Formats results: short, aligned, and safe to print.
 
+use crate::output::misleads;
+
 /// Lines of names and values, with the values below each other.
 pub(super) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let rows = facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
@@ -26,11 +28,16 @@ pub(super) fn table(rows: Vec<Vec<String>>) -> String {
 /// A text by others, with every character replaced that could control a terminal or mislead a
 /// reader.
 pub(super) fn printable(text: &str) -> String {
-    let misleads = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-    };
     text.chars().map(|c| if misleads(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// A text as an argument in a command for a POSIX shell, such as `'my key'`.
+pub(super) fn argument(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@+,%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", printable(text).replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -48,6 +55,17 @@ mod tests {
              a-long-name"
         );
         assert_eq!(table(Vec::new()), "");
+    }
+
+    #[test]
+    fn an_argument_can_be_pasted_into_a_shell() {
+        for plain in ["alice", "https://auth.example:8443", "bob+ci@example.org", "a/b-c_d.pem"] {
+            assert_eq!(argument(plain), plain);
+        }
+        assert_eq!(argument(""), "''");
+        assert_eq!(argument("my key"), "'my key'");
+        assert_eq!(argument("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(argument("a\u{1b}\u{202e}b"), "'a\u{fffd}\u{fffd}b'");
     }
 
     #[test]

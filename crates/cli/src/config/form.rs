@@ -1,8 +1,9 @@
 //! How settings are written outside of the file, where everything is text.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use countersign_protocol::Scopes;
+use toml::Value;
 
 use super::listen::Listen;
 
@@ -11,8 +12,62 @@ use super::listen::Listen;
 pub(super) enum Kind {
     Flag,
     List,
-    Number,
+    Number(Bounds),
     Text,
+}
+
+/// The least and the largest value of a number.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) least: i64,
+    pub(super) most: i64,
+}
+
+impl Bounds {
+    pub(super) const fn new(least: i64, most: i64) -> Self {
+        Self { least, most }
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.least, self.most)
+    }
+}
+
+impl Kind {
+    /// Why the setting `path` cannot be `value`, which is of another type. `reason` is what the reader of
+    /// TOML says.
+    pub(super) fn refusal(self, path: &str, value: &Value, reason: &str) -> String {
+        match self {
+            Self::Flag => format!("{path} is true or false, not {value}"),
+            Self::List => format!("{path} is a list of texts, not {value}"),
+            Self::Number(bounds) => {
+                format!("{path} is a whole number, {bounds}{}, not {value}", unit(path))
+            }
+            Self::Text => format!("{path} cannot be {value}: {reason}"),
+        }
+    }
+}
+
+/// The unit of the number at `path`, after a space, as its name says it.
+pub(super) fn unit(path: &str) -> &'static str {
+    let (section, name) = path.rsplit_once('.').unwrap_or_default();
+    let is = |end| name.ends_with(end);
+    match section {
+        "rate_limits" if name.contains("_kib_") => " KiB a day",
+        "rate_limits" if is("_per_day") => " a day",
+        "rate_limits" if name.starts_with("keyring_tries") => " an hour",
+        "rate_limits" => " a minute",
+        _ if is("lifetime") || is("proof_max_age") || is("_seconds") => " seconds",
+        _ if is("_hours") => " hours",
+        _ if is("_days") => " days",
+        _ if is("bytes_per_second") => " bytes a second",
+        _ if name.contains("bytes") => " bytes",
+        _ if is("_bits") => " bits",
+        _ if is("client_share") => " percent",
+        _ => "",
+    }
 }
 
 /// What stands under a name in the file.
@@ -35,6 +90,14 @@ impl Form {
             }
         }
     }
+
+    /// The same with bounds, if it is a number.
+    pub(super) const fn within(self, least: i64, most: i64) -> Self {
+        match self {
+            Self::Value(Kind::Number(_)) => Self::Value(Kind::Number(Bounds::new(least, most))),
+            Self::Value(Kind::Flag | Kind::List | Kind::Text) | Self::Section(_) => self,
+        }
+    }
 }
 
 /// The type of a setting, or of a section.
@@ -49,16 +112,19 @@ pub(super) trait Setting {
 }
 
 macro_rules! written {
-    ($($kind:ident: $($type:ty),+;)+) => {
-        $($(impl Setting for $type { const FORM: Form = Form::Value(Kind::$kind); })+)+
+    ($($kind:expr => $($type:ty),+;)+) => {
+        $($(impl Setting for $type { const FORM: Form = Form::Value($kind); })+)+
     };
 }
 
 written! {
-    Flag: bool;
-    List: Vec<String>;
-    Number: u8, u32, u64, usize;
-    Text: Listen, PathBuf, Scopes, String;
+    Kind::Flag => bool;
+    Kind::List => Vec<String>;
+    Kind::Number(Bounds::new(0, 0xff)) => u8;
+    Kind::Number(Bounds::new(0, 0xffff_ffff)) => u32;
+    // TOML has no larger numbers.
+    Kind::Number(Bounds::new(0, i64::MAX)) => u64, usize;
+    Kind::Text => Listen, PathBuf, Scopes, String;
 }
 
 impl<T: Setting> Setting for Option<T> {

@@ -20,16 +20,20 @@ const DEFAULT_FILE: &str = "countersign.toml";
 const PREFIX: &str = "COUNTERSIGN_";
 
 /// Variables with our prefix that are not settings of the server.
-const NOT_SETTINGS: [&str; 10] = [
+const NOT_SETTINGS: [&str; 14] = [
     "COUNTERSIGN_CONFIG",
     "COUNTERSIGN_KEYRING",
     "COUNTERSIGN_KEY_PASSPHRASE",
     "COUNTERSIGN_KEY_PASSPHRASE_FILE",
     "COUNTERSIGN_MASTER_KEY",
+    "COUNTERSIGN_ONLINE_PASSWORD",
+    "COUNTERSIGN_ONLINE_PASSWORD_FILE",
     "COUNTERSIGN_PASSPHRASE",
     "COUNTERSIGN_PASSPHRASE_FILE",
     "COUNTERSIGN_PASSWORD",
     "COUNTERSIGN_PASSWORD_FILE",
+    "COUNTERSIGN_RECOVERY_CODE",
+    "COUNTERSIGN_RECOVERY_CODE_FILE",
     "COUNTERSIGN_SERVER",
 ];
 
@@ -46,6 +50,7 @@ pub(super) fn merge(
     let file = file.map(Path::to_owned).or_else(|| environment.config_file.clone());
     let mut merged = from_file(file.as_deref())?;
     overlay(&mut merged, environment.settings);
+    check_each(&options)?;
     overlay(&mut merged, options);
     check_tls(&merged)?;
     Value::Table(merged).try_into().map_err(|error: toml::de::Error| {
@@ -60,10 +65,22 @@ fn from_file(path: Option<&Path>) -> anyhow::Result<Table> {
         Err(error) if error.kind() == ErrorKind::NotFound && !must_exist => return Ok(Table::new()),
         Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
     };
-    // Parsed as settings first, because those errors show the place in the file.
-    toml::from_str::<Settings>(&text)
-        .and_then(|_| toml::from_str(&text))
-        .with_context(|| format!("{} is not a valid configuration", path.display()))
+    let invalid = || format!("{} is not a valid configuration", path.display());
+    let table: Table = toml::from_str(&text).with_context(invalid)?;
+    // Parsed as settings from the text, because those errors show the place in the file.
+    if let Err(error) = toml::from_str::<Settings>(&text) {
+        check_each(&table).with_context(|| match error.span() {
+            Some(place) => format!("{}, in line {}", invalid(), line_of(&text, place.start)),
+            None => invalid(),
+        })?;
+        return Err(error).with_context(invalid);
+    }
+    Ok(table)
+}
+
+/// The line in which the byte `at` of `text` is.
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
 #[derive(Debug)]
@@ -95,15 +112,25 @@ fn from_environment(variables: Vec<(OsString, OsString)>) -> anyhow::Result<Envi
         };
         let value = value.to_str().with_context(|| format!("{name} is not UTF-8"))?;
         let place = || format!("{name} is {value:?}");
-        let parsed = parse(value, kind).with_context(place)?;
-        check_alone(&path, &parsed).with_context(place)?;
+        let parsed = parse(value, &path, kind).with_context(place)?;
+        check_alone(&path, kind, &parsed).with_context(place)?;
         insert(&mut environment.settings, &path, parsed);
     }
     Ok(environment)
 }
 
-/// Whether the setting can have this value.
-fn check_alone(path: &str, value: &Value) -> anyhow::Result<()> {
+/// Refuses a value in `settings` that its setting cannot have, with the name of the setting.
+fn check_each(settings: &Table) -> anyhow::Result<()> {
+    for (path, kind) in Settings::FORM.settings("") {
+        if let Some(value) = get(settings, &path) {
+            check_alone(&path, kind, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a value that the setting cannot have. Bounds are checked when all layers are merged.
+fn check_alone(path: &str, kind: Kind, value: &Value) -> anyhow::Result<()> {
     // These two are valid only together: see `check_tls`.
     if path.starts_with("tls.") {
         return Ok(());
@@ -111,7 +138,7 @@ fn check_alone(path: &str, value: &Value) -> anyhow::Result<()> {
     let mut alone = Table::new();
     insert(&mut alone, path, value.clone());
     let read: Result<Settings, toml::de::Error> = Value::Table(alone).try_into();
-    read.map(drop).map_err(|error| anyhow::anyhow!("{}", error.message()))
+    read.map(drop).map_err(|error| anyhow::anyhow!(kind.refusal(path, value, error.message())))
 }
 
 /// A certificate needs a key, and a key needs a certificate.
@@ -154,10 +181,13 @@ fn setting_of(variable: &str) -> Option<(String, Kind)> {
     Settings::FORM.settings("").into_iter().find(|(path, _)| spelled(path) == name)
 }
 
-fn parse(text: &str, kind: Kind) -> anyhow::Result<Value> {
+fn parse(text: &str, path: &str, kind: Kind) -> anyhow::Result<Value> {
     Ok(match kind {
         Kind::Text => text.into(),
-        Kind::Number => text.parse::<i64>().context("a whole number is needed")?.into(),
+        Kind::Number(_) => match text.parse::<i64>() {
+            Ok(number) => number.into(),
+            Err(error) => bail!(kind.refusal(path, &text.into(), &error.to_string())),
+        },
         Kind::Flag => match text {
             "on" | "true" | "1" => true.into(),
             "off" | "false" | "0" => false.into(),
@@ -168,6 +198,13 @@ fn parse(text: &str, kind: Kind) -> anyhow::Result<Value> {
             items.map(Value::from).collect::<Vec<_>>().into()
         }
     })
+}
+
+fn get<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        None => table.get(path),
+        Some((section, name)) => table.get(section)?.get(name),
+    }
 }
 
 fn insert(table: &mut Table, path: &str, value: Value) {

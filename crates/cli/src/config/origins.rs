@@ -33,6 +33,21 @@ impl Settings {
         origins.iter().map(|origin| normal_origin("forward_auth.origins", origin)).collect()
     }
 
+    /// What may be wrong with each of `resources`. An API that goes by its origin has no slash at the end
+    /// of its name, and one that has the slash is another one.
+    pub(crate) fn doubtful_resources(&self) -> impl Iterator<Item = String> {
+        self.resources.iter().filter_map(|resource| {
+            let origin = resource.strip_suffix('/')?;
+            (TargetUri::parse(resource).ok()?.origin() == origin).then(|| {
+                format!(
+                    "resources: {resource:?} ends with a slash, so there are no tokens for an API that \
+                     calls itself {origin:?}, as guards do: leave the slash out (--resource {origin}) \
+                     unless the API has it in its own name"
+                )
+            })
+        })
+    }
+
     /// Refuses to speak plain HTTP to a network, unless that was asked for.
     pub(crate) fn check_transport(&self) -> anyhow::Result<()> {
         let behind_proxy = !self.trusted_proxies.is_empty();
@@ -45,7 +60,22 @@ impl Settings {
                 self.listen
             );
         }
+        self.check_hosts()?;
         self.check_issuer_scheme()
+    }
+
+    /// Refuses a name that no `Host` can have.
+    fn check_hosts(&self) -> anyhow::Result<()> {
+        let is_name = |host: &str| {
+            !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "/,@\"".contains(c))
+        };
+        match self.allowed_hosts.iter().find(|host| !is_name(host)) {
+            Some(host) => bail!(
+                "allowed_hosts: {host:?} is no name that a request can have in `Host`: write each by \
+                 itself, without http:// and path, such as auth.example.com"
+            ),
+            None => Ok(()),
+        }
     }
 
     /// The issuer must be https (RFC 8414 §2), except on the clients' own machine.
@@ -94,6 +124,25 @@ mod tests {
         for good in ["https://auth.example", "http://127.0.0.1:8080", "http://localhost:8080"] {
             assert!(verdict(&format!("issuer = {good:?}")), "{good}");
         }
+    }
+
+    #[test]
+    fn a_slash_after_the_origin_of_an_api_is_warned_of() {
+        let text =
+            "resources = [\"https://a.example/\", \"https://a.example\", \"https://a.example/b/\"]";
+        let told: Vec<_> = settings(text).doubtful_resources().collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("(--resource https://a.example)"), "{told:?}");
+    }
+
+    #[test]
+    fn an_allowed_host_is_the_name_alone() {
+        for bad in ["http://auth.lan", "x y", "", "auth.lan/"] {
+            let told = settings(&format!("allowed_hosts = [{bad:?}]")).check_transport();
+            assert!(told.unwrap_err().to_string().starts_with("allowed_hosts: "), "{bad}");
+        }
+        let good = settings("allowed_hosts = [\"auth.lan\", \"auth.lan:8080\", \"[::1]\"]");
+        good.check_transport().unwrap();
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which passkeys a server takes.
 
 use anyhow::{Context as _, ensure};
-use countersign_authority::model::passkey::PasskeyPolicy;
+use countersign_authority::model::passkey::{PasskeyPolicy, SyncedPasskeys};
 use countersign_protocol::proofs::{
     target_uri::TargetUri,
     webauthn::{Origin, RpId},
@@ -12,8 +12,11 @@ use super::settings::PasskeySettings;
 impl PasskeySettings {
     /// Which passkeys a server at `issuer` takes; `None` if none.
     pub(super) fn policy(&self, issuer: &TargetUri) -> anyhow::Result<Option<PasskeyPolicy>> {
-        let synced = self.synced.parse()?;
-        if self.enabled == Some(false) {
+        let synced = self
+            .synced
+            .parse::<SyncedPasskeys>()
+            .with_context(|| format!("passkeys.synced cannot be {:?}", self.synced))?;
+        if self.are_given_up() {
             return Ok(None);
         }
         let Some(mut policy) = PasskeyPolicy::of_issuer(issuer) else {
@@ -35,6 +38,11 @@ impl PasskeySettings {
             }
         }
         Ok(Some(PasskeyPolicy { synced, ..policy }))
+    }
+
+    /// Whether the operator wants no passkeys.
+    pub(crate) const fn are_given_up(&self) -> bool {
+        matches!(self.enabled, Some(false))
     }
 
     const fn are_asked_for(&self) -> bool {

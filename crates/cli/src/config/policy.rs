@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use countersign_authority::model::{
     credential::BrowserLives,
     key_life::KeySchedule,
+    keyring::{EARLIER_CONTENTS, Growth, Keeping, KeyringPolicy},
     limits::{RateLimit, Retention, TurnLimits},
     names::{EmailNames, NamePolicy},
     policy::{Enrolment, Limits, MutualPolicy, PasswordPolicy, Policy, SessionPolicy, TokenPolicy},
@@ -30,7 +31,10 @@ impl Settings {
         let lifetime = Duration::from_secs(self.tokens.lifetime);
         let past = Duration::from_secs(self.tokens.proof_max_age);
         Ok(Policy {
-            enrolment: self.enrolment.parse::<Enrolment>().context("enrolment")?,
+            enrolment: self
+                .enrolment
+                .parse::<Enrolment>()
+                .with_context(|| format!("enrolment cannot be {:?}", self.enrolment))?,
             default_scopes: self.default_scopes.clone(),
             names: self.accounts.names()?,
             unused_account_lifetime: days(self.accounts.unused_days),
@@ -39,6 +43,7 @@ impl Settings {
             max_passkeys_per_account: self.limits.passkeys_per_account,
             browser_lives: self.accounts.browser_lives(),
             max_revoked_keys_per_account: self.limits.revoked_keys_per_account,
+            keyrings: self.limits.keyrings(),
             keys: KeyPolicy { max_rsa_bits: self.limits.max_rsa_bits, ..KeyPolicy::default() },
             tokens: TokenPolicy {
                 lifetime,
@@ -96,15 +101,22 @@ impl AccountSettings {
     }
 
     fn names(&self) -> anyhow::Result<NamePolicy> {
-        let email_names = self.email_names.parse::<EmailNames>().context("accounts.email_names")?;
+        let email_names = self
+            .email_names
+            .parse::<EmailNames>()
+            .with_context(|| format!("accounts.email_names cannot be {:?}", self.email_names))?;
         Ok(NamePolicy::new(self.reserved_names.iter().map(String::as_str), email_names))
     }
 }
 
 impl SigningKeySettings {
     fn schedule(&self) -> anyhow::Result<KeySchedule> {
-        let algorithm = Algorithm::from_name(&self.algorithm)
-            .context("signing_keys.algorithm is one of EdDSA, ES256, ES384, PS256, RS256")?;
+        let algorithm = Algorithm::from_name(&self.algorithm).with_context(|| {
+            format!(
+                "signing_keys.algorithm is one of EdDSA, ES256, ES384, PS256, RS256, not {:?}",
+                self.algorithm
+            )
+        })?;
         Ok(KeySchedule { algorithm, active: days(self.active_days), ..KeySchedule::default() })
     }
 }
@@ -141,10 +153,29 @@ impl RateLimitSettings {
             costly_registrations: with(default.costly_registrations, self.costly_registrations),
             logins: with(default.logins, self.logins),
             account: with(default.account, self.account),
+            key: with(default.key, self.key),
             key_changes_per_day: with(default.key_changes_per_day, self.key_changes_per_day),
             key_changes_of_network_per_day: with(
                 default.key_changes_of_network_per_day,
                 self.key_changes_of_network_per_day,
+            ),
+            keyring_tries: with(default.keyring_tries, self.keyring_tries),
+            keyring_tries_from_everywhere: with(
+                default.keyring_tries_from_everywhere,
+                self.keyring_tries_from_everywhere,
+            ),
+            keyring_tries_of_network: with(
+                default.keyring_tries_of_network,
+                self.keyring_tries_of_network,
+            ),
+            keyring_tries_of_account: with(
+                default.keyring_tries_of_account,
+                self.keyring_tries_of_account,
+            ),
+            keyring_kib_per_day: with(default.keyring_kib_per_day, self.keyring_kib_per_day),
+            keyring_kib_of_network_per_day: with(
+                default.keyring_kib_of_network_per_day,
+                self.keyring_kib_of_network_per_day,
             ),
             ..default
         }
@@ -152,6 +183,23 @@ impl RateLimitSettings {
 }
 
 impl LimitSettings {
+    /// Evaluations for passwords of keyrings wait as passwords wait that are hashed.
+    fn keyrings(&self) -> KeyringPolicy {
+        let turns = self.turns(processors(), self.password_queue);
+        let keeping = Keeping {
+            revisions: self.keyring_revisions,
+            bytes: EARLIER_CONTENTS * self.keyring_bytes as u64,
+            at_least: days(self.keyring_revision_days),
+        };
+        let growth = Growth {
+            total_bytes: self.keyring_bytes_total,
+            recent: days(self.keyring_recent_days),
+            young: days(self.keyring_young_days),
+            young_bytes: self.keyring_young_bytes,
+        };
+        KeyringPolicy { max_bytes: self.keyring_bytes, turns, keeping, growth }
+    }
+
     fn turns(&self, at_once: usize, waiting: usize) -> TurnLimits {
         TurnLimits { at_once, waiting, each: at_once.saturating_add(self.share(waiting)) }
     }

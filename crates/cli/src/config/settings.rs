@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use countersign_authority::model::{
+    keyring::KeyringPolicy,
     names::NamePolicy,
     policy::{Limits, MutualPolicy},
 };
@@ -11,7 +12,7 @@ use countersign_protocol::{Scopes, keys::KeyPolicy};
 use serde::Deserialize;
 
 use super::{
-    form::{Form, Kind, Setting},
+    form::{Bounds, Form, Kind, Setting, unit},
     listen::Listen,
 };
 
@@ -35,7 +36,7 @@ macro_rules! settings {
 
             impl Setting for $name {
                 const FORM: Form = Form::Section(&[
-                    $((stringify!($field), <$type as Setting>::FORM),)+
+                    $((stringify!($field), <$type as Setting>::FORM $(.within($least, $most))?),)+
                 ]);
 
                 fn check(&self, path: &str) -> anyhow::Result<()> {
@@ -44,7 +45,7 @@ macro_rules! settings {
                         $(
                             ensure!(
                                 ($least..=$most).contains(&self.$field),
-                                "{own} is {} to {}, not {}", $least, $most, self.$field,
+                                "{own} is {}{}, not {}", Bounds::new($least, $most), unit(&own), self.$field,
                             );
                         )?
                         self.$field.check(&(own + "."))?;
@@ -212,13 +213,31 @@ settings! {
         /// The largest RSA key that may be registered and sign, in bits.
         max_rsa_bits: u32 = KeyPolicy::default().max_rsa_bits => 2048..=8192,
         body_bytes: usize = 64 * 1024 => 1024..=2_097_152,
+        /// The longest ciphertext of an online keyring, in bytes.
+        keyring_bytes: usize = KeyringPolicy::default().max_bytes => 1024..=1_048_576,
+        /// How many earlier contents of an online keyring are kept.
+        keyring_revisions: u32 = KeyringPolicy::default().keeping.revisions => 1..=1000,
+        /// For how many days each is kept unless its owner allows that it goes.
+        keyring_revision_days: u64 = 30 => 1..=3650,
+        /// How many bytes all of them may have together.
+        keyring_bytes_total: u64 = KeyringPolicy::default().growth.total_bytes,
+        /// For how many days an account is recent: all recent ones together may have half of that.
+        keyring_recent_days: u64 = 30 => 0..=3650,
+        /// The longest ciphertext of an account that is young.
+        keyring_young_bytes: u64 = KeyringPolicy::default().growth.young_bytes => 1024..=1_048_576,
+        /// For how many days an account is young.
+        keyring_young_days: u64 = 7 => 0..=365,
         /// How long a body may take to begin to arrive, in seconds.
         body_seconds: u64 = 5 => 1..=300,
         /// How fast a body must arrive then.
         body_bytes_per_second: u32 = 2048 => 1..=1_000_000,
         /// How many bodies may be arriving at once.
         uploads: usize = 4096 => 1..=1_000_000,
+        /// How many bodies larger than `body_bytes` may be arriving at once: online keyrings.
+        keyring_uploads: usize = 64 => 1..=100_000,
         concurrent_requests: usize = 2048 => 1..=1_000_000,
+        /// How many bytes of answers may wait for their clients to fetch them.
+        answer_bytes: usize = 134_217_728 => 1_048_576..=1_073_741_824,
         connections: usize = 10_000 => 1..=1_000_000,
         /// How many passwords are hashed at once, each in 64 MiB; 0 is as many as there are
         /// processors and memory for.
@@ -236,6 +255,8 @@ settings! {
         sessions: usize = 262_144 => 8..=10_000_000,
         /// How many clients the rate limits can count at once.
         rate_limit_clients: usize = 65_536 => 8..=10_000_000,
+        /// In how many places tries at online keyrings are counted.
+        keyring_try_places: usize = 524_288 => 1024..=100_000_000,
         /// With less of the disk free, in bytes, no account is made; 0 keeps nothing.
         disk_reserve_bytes: u64 = 16 << 20,
     }
@@ -243,20 +264,39 @@ settings! {
     /// Requests per minute, for each client address or account.
     struct RateLimitSettings {
         enabled: bool = true,
-        requests: u32 = Limits::default().requests.burst,
+        requests: u32 = Limits::default().requests.burst => 1..=4_294_967_295,
         /// Requests for keys and revocations by guards elsewhere, per minute and client address.
-        upkeep: u32 = Limits::default().upkeep.burst,
-        registrations: u32 = Limits::default().registrations.burst,
-        registrations_per_day: u32 = Limits::default().registrations_per_day.burst,
+        upkeep: u32 = Limits::default().upkeep.burst => 1..=4_294_967_295,
+        registrations: u32 = Limits::default().registrations.burst => 1..=4_294_967_295,
+        registrations_per_day: u32 = Limits::default().registrations_per_day.burst => 1..=4_294_967_295,
         /// Requests for which a password is hashed or a key pair made.
-        costly_registrations: u32 = Limits::default().costly_registrations.burst,
-        logins: u32 = Limits::default().logins.burst,
-        account: u32 = Limits::default().account.burst,
+        costly_registrations: u32 = Limits::default().costly_registrations.burst => 1..=4_294_967_295,
+        logins: u32 = Limits::default().logins.burst => 1..=4_294_967_295,
+        account: u32 = Limits::default().account.burst => 1..=4_294_967_295,
+        /// Changes of keys and requests for online keyrings, by the key that signs.
+        key: u32 = Limits::default().key.burst => 1..=4_294_967_295,
         /// Keys added and renamed, a day and account.
-        key_changes_per_day: u32 = Limits::default().key_changes_per_day.burst,
+        key_changes_per_day: u32 = Limits::default().key_changes_per_day.burst => 1..=4_294_967_295,
         /// The same, a day and client network.
         key_changes_of_network_per_day: u32 =
-            Limits::default().key_changes_of_network_per_day.burst,
+            Limits::default().key_changes_of_network_per_day.burst => 1..=4_294_967_295,
+        /// Tries to open an online keyring with its password, by name and client network or by key, an
+        /// hour.
+        keyring_tries: u32 = Limits::default().keyring_tries.burst => 1..=1000,
+        /// Those of strangers by name alone.
+        keyring_tries_from_everywhere: u32 =
+            Limits::default().keyring_tries_from_everywhere.burst => 1..=100_000,
+        /// Those of strangers at all names, and with recovery codes, by client network.
+        keyring_tries_of_network: u32 =
+            Limits::default().keyring_tries_of_network.burst => 1..=1_000_000,
+        /// Those of all keys of an account.
+        keyring_tries_of_account: u32 =
+            Limits::default().keyring_tries_of_account.burst => 1..=1000,
+        /// What is written of an account's online keyring, in KiB a day.
+        keyring_kib_per_day: u32 = Limits::default().keyring_kib_per_day.burst => 1..=1_000_000_000,
+        /// The same of the young accounts of a client network.
+        keyring_kib_of_network_per_day: u32 =
+            Limits::default().keyring_kib_of_network_per_day.burst => 1..=1_000_000_000,
     }
 
     /// The audit trail.
@@ -320,11 +360,21 @@ impl Setting for LogFormat {
 }
 
 impl Settings {
-    /// Refuses a number that is out of its bounds.
+    /// Refuses a number that is out of its bounds, and two numbers that contradict each other.
     pub(super) fn check_bounds(&self) -> anyhow::Result<()> {
         self.check("")?;
         let (min, max) = (self.dialects.min_rsa_bits, self.limits.max_rsa_bits);
-        ensure!((512..=max).contains(&min), "dialects.min_rsa_bits is 512 to {max}, not {min}");
+        ensure!(
+            (512..=max).contains(&min),
+            "dialects.min_rsa_bits is 512 to {max} bits, not {min}"
+        );
+        let RateLimitSettings { keyring_tries: each, keyring_tries_from_everywhere: all, .. } =
+            self.rate_limits;
+        ensure!(
+            each <= all,
+            "rate_limits.keyring_tries ({each}, for each client network) may not be more than \
+             rate_limits.keyring_tries_from_everywhere ({all}, for all of them together)"
+        );
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! What the settings mean for the transport.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use countersign_guard::{Reuse, SelfSignedPolicy};
 use countersign_protocol::proofs::{body_hash::BodyHashes, target_uri::TargetUri};
 use countersign_server::{
@@ -12,26 +12,44 @@ use countersign_server::{
 
 use super::settings::{DialectSettings, LimitSettings, SelfSignedSettings, Settings, WebSettings};
 
-/// The memory of an open connection, in bytes: its buffers and its task.
-const CONNECTION_BYTES: usize = 16 * 1024;
+/// The memory of an open connection, in bytes: its buffers, its task and some streams of HTTP/2. With all its
+/// streams unfetched it has 105 KiB.
+const CONNECTION_BYTES: usize = 64 * 1024;
+/// What an online keyring has besides its content, with tickets and records, in bytes: 20 slots with the
+/// longest ids of passkeys fit.
+const AROUND_CONTENT: usize = 64 * 1024;
+
 impl Settings {
     /// The settings of the transport.
     pub(crate) fn transport(&self) -> anyhow::Result<TransportSettings> {
         self.check_bounds()?;
-        let readers = self.metrics.allow.iter().map(|network| {
-            network.parse().with_context(|| format!("metrics.allow: {network:?} is no network"))
-        });
+        let readers = self
+            .metrics
+            .allow
+            .iter()
+            .map(|network| network.parse().map_err(|_| no_network("metrics.allow", network)));
         let uploads =
             LimitSettings::fitting("limits.uploads", self.limits.uploads, self.limits.body_bytes);
+        let large_body_bytes = self.limits.keyring_bytes.div_ceil(3) * 4 + AROUND_CONTENT;
+        let keyring_uploads = "limits.keyring_uploads";
+        let large_uploads =
+            LimitSettings::fitting(keyring_uploads, self.limits.keyring_uploads, large_body_bytes);
+        let answer_bytes =
+            LimitSettings::fitting("limits.answer_bytes", self.limits.answer_bytes, 1);
         Ok(TransportSettings {
             limits: RequestLimits {
                 body_bytes: self.limits.body_bytes,
                 body_grace: Duration::from_secs(self.limits.body_seconds),
                 body_bytes_per_second: self.limits.body_bytes_per_second,
+                large_body_bytes,
+                large_uploads,
+                large_uploads_each: self.limits.share(large_uploads),
                 uploads,
                 uploads_each: self.limits.share(uploads),
                 concurrency: self.limits.concurrent_requests,
                 concurrency_each: self.limits.share(self.limits.concurrent_requests),
+                answer_bytes,
+                answer_bytes_each: self.limits.share(answer_bytes),
                 ..RequestLimits::default()
             },
             proxies: self.proxies()?,
@@ -75,6 +93,25 @@ impl Settings {
     }
 }
 
+/// Why `text` in the setting `name` is refused, and how to write what is probably meant.
+fn no_network(name: &str, text: &str) -> anyhow::Error {
+    let example = match text.parse() {
+        Ok(address) => format!("{text}/{} is this one address", width(address)),
+        Err(_) => "10.0.0.0/8 is one, and 127.0.0.1/32 a single address".to_owned(),
+    };
+    anyhow!(
+        "{name}: {text:?} is no network, an address and the number of its leading bits: {example}"
+    )
+}
+
+/// How many bits an address has.
+const fn width(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
 impl DialectSettings {
     /// Whether accounts may have passwords, and tokens that are signed with keys of their own.
     pub(crate) const fn have_passwords(&self) -> bool {
@@ -115,5 +152,22 @@ impl SelfSignedSettings {
             reuse,
             ..SelfSignedPolicy::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_without_its_bits_is_told_how_to_be_written() {
+        let told = |text: &str| {
+            let settings = format!("[metrics]\nallow = [{text:?}]");
+            let settings: Settings = toml::from_str(&settings).unwrap();
+            settings.transport().err().unwrap().to_string()
+        };
+        assert!(told("127.0.0.1").ends_with("127.0.0.1/32 is this one address"));
+        assert!(told("::1").ends_with("::1/128 is this one address"));
+        assert!(told("10.0.0.0/33").contains("metrics.allow: \"10.0.0.0/33\" is no network"));
     }
 }

@@ -19,9 +19,9 @@ const ENOUGH: usize = 32 * 1024;
 const TOO_MUCH: usize = 1024 * 1024;
 
 /// Lines that wait to be written. A system call for each request would cost more than everything
-/// else about its line, so lines are collected, except on a terminal. A warning is written at once,
-/// with all lines before it. A thread of its own writes, because a slow disk can delay a write for
-/// longer than a request takes.
+/// else about its line, so lines are collected. A warning is written at once, with all lines before
+/// it. A thread of its own writes, because a slow disk can delay a write for longer than a request
+/// takes, and a terminal where somebody stopped the output, or whose connection is gone, for hours.
 #[derive(Clone)]
 pub(crate) struct Lines(Arc<Shared>);
 
@@ -31,14 +31,12 @@ struct Shared {
     out: Mutex<Box<dyn io::Write + Send>>,
     /// Signalled when the first line begins to wait, and when enough bytes wait.
     news: Condvar,
-    at_once: bool,
 }
 
 impl Lines {
-    /// To `out`; nothing waits if `at_once`.
-    pub(super) fn to(out: impl io::Write + Send + 'static, at_once: bool) -> io::Result<Self> {
+    pub(super) fn to(out: impl io::Write + Send + 'static) -> io::Result<Self> {
         let (waiting, out) = (Mutex::default(), Mutex::new(Box::new(out) as _));
-        let lines = Self(Arc::new(Shared { waiting, out, news: Condvar::new(), at_once }));
+        let lines = Self(Arc::new(Shared { waiting, out, news: Condvar::new() }));
         let own = lines.clone();
         thread::Builder::new().name("log".to_owned()).spawn(move || own.write_in_time())?;
         Ok(lines)
@@ -80,7 +78,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
-        Line { lines: self, at_once: self.0.at_once || *meta.level() <= Level::WARN }
+        Line { lines: self, at_once: *meta.level() <= Level::WARN }
     }
 }
 
@@ -114,14 +112,14 @@ impl io::Write for Line<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     use tracing::{info, subscriber::with_default, warn};
     use tracing_subscriber::fmt;
 
     use super::*;
 
-    struct Pieces(Sender<String>);
+    struct Pieces(SyncSender<String>);
 
     impl io::Write for Pieces {
         fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
@@ -135,9 +133,9 @@ mod tests {
     }
 
     /// The pieces that are written while `work` logs.
-    fn logged(at_once: bool, work: impl FnOnce(&Receiver<String>)) -> Receiver<String> {
-        let (sender, pieces) = channel();
-        let lines = Lines::to(Pieces(sender), at_once).unwrap();
+    fn logged(work: impl FnOnce(&Receiver<String>)) -> Receiver<String> {
+        let (sender, pieces) = sync_channel(16);
+        let lines = Lines::to(Pieces(sender)).unwrap();
         let format = fmt::fmt().without_time().with_target(false).with_ansi(false);
         with_default(format.with_writer(lines).finish(), || work(&pieces));
         pieces
@@ -145,7 +143,7 @@ mod tests {
 
     #[test]
     fn lines_leave_together_and_none_waits_for_ever() {
-        logged(false, |pieces| {
+        logged(|pieces| {
             info!("one");
             info!("two");
             let mut text = pieces.recv().unwrap();
@@ -158,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_warning_leaves_at_once_with_all_before_it() {
-        logged(false, |pieces| {
+        logged(|pieces| {
             info!("one");
             warn!("two");
             let text: String = pieces.try_iter().collect();
@@ -167,16 +165,30 @@ mod tests {
     }
 
     #[test]
-    fn on_a_terminal_every_line_is_seen_as_it_comes() {
-        logged(true, |pieces| {
-            info!("one");
-            assert_eq!(pieces.try_recv().unwrap(), " INFO one\n");
+    fn an_output_that_stands_still_holds_nobody_who_has_no_warning() {
+        let (sender, pieces) = sync_channel(0);
+        let lines = Lines::to(Pieces(sender)).unwrap();
+        let format = fmt::fmt().without_time().with_target(false).with_ansi(false);
+        with_default(format.with_writer(lines).finish(), || {
+            info!("the first, which nobody takes");
+            for _ in 0..1_000 {
+                info!("one of many behind it");
+            }
+            let reader = thread::spawn(move || {
+                let mut text = String::new();
+                while !text.ends_with("the last\n") {
+                    text += &pieces.recv().unwrap();
+                }
+                text.lines().count()
+            });
+            warn!("the last");
+            assert_eq!(reader.join().unwrap(), 1_002);
         });
     }
 
     #[test]
     fn the_end_leaves_nothing_unwritten() {
-        let pieces = logged(false, |_| info!("one"));
+        let pieces = logged(|_| info!("one"));
         assert_eq!(pieces.try_iter().collect::<String>(), " INFO one\n");
     }
 }

@@ -8,6 +8,8 @@ async fn a_code_registers_one_account_with_its_scopes() {
     let dir = server.data_dir();
     let said = admin(dir, &["invite", "--scope", "read", "--scope", "orders:write"]);
     assert!(said.stderr.contains("registers anybody, once, until"), "{}", said.stderr);
+    let page = format!("or in a browser: {}/register#code=CODE", server.url());
+    assert!(said.stderr.contains(&page), "the code itself is on standard output: {}", said.stderr);
     let code = said.result();
     let code = code.strip_suffix('\n').unwrap();
     assert!(code.starts_with("csi_") && !code.contains('\n'), "nothing but the code: {code:?}");

@@ -8,6 +8,7 @@ mod gone;
 mod invitations;
 mod keys;
 mod memory;
+mod passkeys;
 mod recovery;
 mod rekey;
 mod restore;

@@ -6,7 +6,8 @@ use tempfile::TempDir;
 
 use super::{
     Person, Server, admin, admin_with, event_kinds, is_accepted, json_lines, snapshot,
-    used_data_dir, user::User,
+    used_data_dir,
+    user::{Said, User, write_private},
 };
 
 /// A data directory in which a server has run, and a backup of it.
@@ -35,11 +36,15 @@ async fn a_restore_brings_the_past_back_and_says_what_that_means() {
     let mut server = Server::start_in(data_dir.path(), &[]);
     let alice = Person::registered(&server, "alice").await;
     let carol = Person::registered(&server, "carol").await;
+    Person::registered(&server, "erin").await;
     let backed = Backed::up(data_dir);
     let dir = backed.data_dir.path();
     let thumbprint = alice.thumbprint().to_string();
     admin(dir, &["keys", "revoke", "alice", &thumbprint]).result();
     admin(dir, &["accounts", "disable", "carol"]).result();
+    for act in ["disable", "enable"] {
+        admin(dir, &["accounts", act, "erin"]).result();
+    }
     let late = Person::registered(&server, "late").await;
     let refusal = admin(dir, &["restore", backed.path(), "--yes"]).refusal();
     assert!(refusal.contains("stop the server first"), "{refusal}");
@@ -51,7 +56,8 @@ async fn a_restore_brings_the_past_back_and_says_what_that_means() {
     assert!(remarks.contains("passwords, keys and tokens too, is in force again"), "{remarks}");
     assert!(remarks.contains(&format!("key {thumbprint} of alice, revoked at 2")), "{remarks}");
     assert!(remarks.contains("account carol, disabled at 2"), "{remarks}");
-    assert!(said.result().contains("2 accounts, 2 keys, "));
+    assert!(!remarks.contains("account erin"), "it was enabled again: {remarks}");
+    assert!(said.result().contains("3 accounts, 3 keys, "));
     assert_eq!(event_kinds(dir).last().unwrap(), "database.restored");
     let restored = admin(dir, &["audit", "--event", "database.restored", "--json"]).result();
     let detail = json_lines(&restored)[0]["detail"].as_str().unwrap().to_owned();
@@ -86,6 +92,44 @@ async fn a_restore_withdraws_every_recovery_code_that_may_have_been_used_since()
     let left = json_lines(&admin(dir, &["invitations", "list", "--json"]).result());
     assert_eq!(left.len(), 1, "enrolment codes stay: {left:?}");
     assert_eq!(left[0]["purpose"], "register");
+}
+
+#[test]
+fn a_restore_names_the_online_keyrings_that_open_by_a_replaced_password_again() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start_in(data_dir.path(), &[]);
+    let url = server.url().to_owned();
+    let online = |user: &User, args: &[&str]| {
+        let mut command = user.command(&[&["keyring"], args].concat());
+        command.env("COUNTERSIGN_ONLINE_PASSWORD", "online battery staple");
+        let said = Said::of(command);
+        assert_eq!(said.status, 0, "{args:?}\n{}", said.stderr);
+    };
+    let owner = |name: &str| {
+        let user = User::of(&url);
+        user.does(&["register", name]);
+        online(&user, &["push"]);
+        user
+    };
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(owner);
+    let backed = Backed::up(data_dir);
+    let dir = backed.data_dir.path();
+    write_private(&alice.path("new"), "a better password 2");
+    online(&alice, &["online", "password", "--new-password-file", "new"]);
+    online(&bob, &["online", "delete", "--yes"]);
+    carol.openssl("genpkey -algorithm ED25519 -out spare.pem");
+    write_private(&carol.path("spare.pem"), &fs::read_to_string(carol.path("spare.pem")).unwrap());
+    let import =
+        ["keyring", "import", "spare", "spare.pem", "--server", "https://elsewhere.example"];
+    carol.does(&import);
+    online(&carol, &["push", "--as", "carol"]);
+    server.kill();
+
+    let remarks = admin(dir, &["restore", backed.path(), "--yes"]).stderr;
+    assert!(remarks.contains("online keyring of alice, stored anew at 2"), "{remarks}");
+    assert!(remarks.contains("online keyring of bob, deleted at 2"), "{remarks}");
+    assert!(!remarks.contains("of carol"), "its password is the same: {remarks}");
+    assert!(remarks.contains("countersign keyring online password"), "{remarks}");
 }
 
 #[tokio::test]

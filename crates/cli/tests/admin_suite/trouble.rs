@@ -104,16 +104,25 @@ fn a_configuration_that_cannot_be_read() {
 
 #[test]
 fn a_check_of_a_sound_directory_says_what_is_there() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::start(&["--listen", "localhost:0"]);
     let sound = admin(server.data_dir(), &["check"]).result();
     let lines: Vec<_> = sound.lines().collect();
     assert!(lines[0].starts_with("database      ok: 0 accounts, 0 keys, "), "{sound}");
     assert!(lines[1].starts_with("master key    ok: /"), "{sound}");
     assert_eq!(lines[2], "signing keys  ok: 3 keys, 2 active");
-    assert_eq!(lines[3], "server        runs");
+    assert_eq!(lines[3], format!("issuer        ok: {} at the last start", server.url()));
+    assert_eq!(lines[4], "server        runs");
     server.kill();
     let sound = admin(server.data_dir(), &["check"]).result();
     assert!(sound.contains("server        does not run"), "{sound}");
+}
+
+#[test]
+fn a_check_says_why_a_server_that_goes_by_an_address_has_no_passkeys() {
+    let server = Server::start(&[]);
+    let sound = admin(server.data_dir(), &["check"]).result();
+    let name = server.url().replace("127.0.0.1", "localhost");
+    assert!(sound.contains(&format!("for passkeys set issuer = {name:?}")), "{sound}");
 }
 
 #[test]

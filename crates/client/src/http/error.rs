@@ -136,3 +136,30 @@ pub enum ClientError {
         what: String,
     },
 }
+
+impl ClientError {
+    /// Whether the server may have done the request although it did not confirm it: the answer did not
+    /// come, or makes no sense, or says that something failed on the way.
+    pub fn leaves_open(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => !refusal.has_done_nothing(),
+            Self::ResponseTooLarge { .. }
+            | Self::Timeout { .. }
+            | Self::UnexpectedAnswer { .. }
+            | Self::Unreachable { .. } => true,
+            Self::Address { .. }
+            | Self::Certificates(_)
+            | Self::Insecure { .. }
+            | Self::IssuerMismatch { .. }
+            | Self::NotAnAuthority { .. }
+            | Self::Origin { .. }
+            | Self::Redirected { .. }
+            | Self::ReservedHeader(_)
+            | Self::ServerUnproven { .. }
+            | Self::SessionElsewhere { .. }
+            | Self::Sign(_)
+            | Self::UnfitSession { .. }
+            | Self::Unsupported { .. } => false,
+        }
+    }
+}

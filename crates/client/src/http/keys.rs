@@ -134,7 +134,7 @@ impl Login {
     }
 }
 
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixTime, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixTime, D::Error> {
     u64::deserialize(deserializer).map(UnixTime::from_secs)
 }
 

@@ -27,19 +27,16 @@ pub struct Refusal {
     pub message: Option<String>,
     /// How long the server asks to wait before the next attempt.
     pub retry_after: Option<Duration>,
+    /// The thing that is missing, as this product's problems name it in their member `lack`.
+    pub lack: Option<String>,
 }
 
 impl Refusal {
     pub(super) fn of(response: &Response) -> Self {
-        let (code, message) = match json::parse_object(&response.body) {
-            // A problem may have an `error` beside its `type`, for clients that only know OAuth
-            // errors.
-            Ok(body) if body.contains_key("error") && !body.contains_key("type") => {
-                oauth_error(&body)
-            }
-            Ok(body) => problem(&body),
-            Err(_) => (None, None),
-        };
+        let body = json::parse_object(&response.body).unwrap_or_default();
+        // A problem may have an `error` beside its `type`, for clients that only know OAuth errors.
+        let is_oauth_error = body.contains_key("error") && !body.contains_key("type");
+        let (code, message) = if is_oauth_error { oauth_error(&body) } else { problem(&body) };
         let challenge = dpop_challenge(&response.headers).unwrap_or_default();
         let (code, message) = (code.or(challenge.error), message.or(challenge.description));
         let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -48,7 +45,15 @@ impl Refusal {
             code: code.as_deref().and_then(printable),
             message: message.as_deref().and_then(printable),
             retry_after: retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs),
+            lack: text(&body, "lack").as_deref().and_then(printable),
         }
+    }
+
+    /// Whether the server has certainly done nothing of what it was asked. With a status of 5xx, that is
+    /// so only where the answer says that the request was refused before it was worked on.
+    pub fn has_done_nothing(&self) -> bool {
+        let is_early = matches!(self.code.as_deref(), Some("overloaded"));
+        !self.status.is_server_error() || is_early || self.lack.as_deref() == Some("disk-space")
     }
 
     /// Whether the same request with a proof that carries the server's nonce might succeed. A
@@ -90,9 +95,18 @@ impl fmt::Display for Refusal {
         }
         f.write_str(")")?;
         if let Some(after) = self.retry_after {
-            write!(f, "; try again in {} s", after.as_secs())?;
+            write!(f, "; try again in {}", wait(after.as_secs()))?;
         }
         Ok(())
+    }
+}
+
+/// A time to wait, in seconds, and in a larger unit where nobody counts that many seconds.
+fn wait(seconds: u64) -> String {
+    match seconds {
+        0..180 => format!("{seconds} s"),
+        180..7200 => format!("{seconds} s ({} minutes)", seconds.div_ceil(60)),
+        _ => format!("{seconds} s ({} hours)", seconds.div_ceil(3600)),
     }
 }
 
@@ -176,6 +190,14 @@ mod tests {
                 "the server refused: Too Many Requests (HTTP 429); try again in 7 s",
             ),
             (
+                refusal(429, &[("retry-after", "296")], ""),
+                "the server refused: Too Many Requests (HTTP 429); try again in 296 s (5 minutes)",
+            ),
+            (
+                refusal(429, &[("retry-after", "43200")], ""),
+                "the server refused: Too Many Requests (HTTP 429); try again in 43200 s (12 hours)",
+            ),
+            (
                 refusal(503, &[("retry-after", "soon")], "{}"),
                 "the server failed: Service Unavailable (HTTP 503)",
             ),
@@ -187,6 +209,26 @@ mod tests {
         ];
         for (refusal, text) in cases {
             assert_eq!(refusal.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_failure_may_have_done_something_unless_the_server_says_otherwise() {
+        let problem = |kind: &str, rest: &str| {
+            format!(
+                r#"{{"type":"https://github.com/countersign/countersign/problems/{kind}"{rest}}}"#
+            )
+        };
+        for (status, body, nothing) in [
+            (503, problem("unavailable", ""), false),
+            (503, problem("timeout", ""), false),
+            (500, problem("internal", ""), false),
+            (502, String::new(), false),
+            (503, problem("overloaded", ""), true),
+            (503, problem("unavailable", r#","lack":"disk-space""#), true),
+            (409, problem("key-taken", ""), true),
+        ] {
+            assert_eq!(refusal(status, &[], &body).has_done_nothing(), nothing, "{status} {body}");
         }
     }
 

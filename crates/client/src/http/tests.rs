@@ -18,6 +18,7 @@ mod carrier;
 mod gradecoin;
 mod jwks_server;
 mod login;
+mod online_keyring;
 mod passwordless;
 mod renewal;
 mod requests;

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use countersign_protocol::UnixTime;
 use countersign_protocol::keys::{KeyError, KeyPolicy, PrivateKey, PublicKey};
 use countersign_protocol::strict::base64;
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::record::{Record, ResourceToken, to_pairs, to_seen};
 use crate::password::Password;
 use crate::token::{AccessToken, SavedToken};
 
@@ -24,6 +24,13 @@ impl EntryName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// This name with a number behind it, such as `alice-2`; a long name loses its end.
+    pub fn numbered(&self, number: u64) -> Self {
+        let end = format!("-{number}");
+        let room = Self::MAX_CHARS.saturating_sub(end.chars().count());
+        Self(self.0.chars().take(room).collect::<String>() + &end)
     }
 }
 
@@ -183,6 +190,13 @@ impl Entry {
         self.token().into_iter().chain(elsewhere)
     }
 
+    /// Records another issuer identifier of the server, and forgets the tokens, which are of the one
+    /// before.
+    pub fn set_url(&mut self, issuer: &str) {
+        self.forget_tokens();
+        issuer.clone_into(&mut self.record.url);
+    }
+
     /// Records the account id.
     pub fn set_account_id(&mut self, account_id: &str) {
         self.record.account_id = Some(account_id.to_owned());
@@ -237,6 +251,73 @@ impl Entry {
         self.name = name;
     }
 
+    /// Whether it is the same key for the same account, under whatever name.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        let (one, other) = (&self.record, &other.record);
+        (&one.url, &one.username, &one.client_side_public_key)
+            == (&other.url, &other.username, &other.client_side_public_key)
+    }
+
+    /// Whether both have one private key.
+    pub(super) fn has_private_key_of(&self, other: &Self) -> bool {
+        self.record.client_side_private_key == other.record.client_side_private_key
+    }
+
+    /// Whether both say something, and not the same.
+    pub(super) fn contradicts(&self, other: &Self) -> bool {
+        fn differ<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+            matches!((one, other), (Some(one), Some(other)) if one != other)
+        }
+
+        if !self.has_private_key_of(other) {
+            return true;
+        }
+        let (one, other) = (&self.record, &other.record);
+        differ(one.account_id.as_ref(), other.account_id.as_ref())
+            || differ(one.password.as_ref(), other.password.as_ref())
+            || differ(one.server_side_public_key.as_ref(), other.server_side_public_key.as_ref())
+    }
+
+    /// Takes over what this entry does not know. Returns whether there was something.
+    pub(super) fn learn_from(&mut self, other: &Self) -> bool {
+        fn learn<T: Clone>(known: &mut Option<T>, said: Option<&T>) -> bool {
+            let lacks = known.is_none() && said.is_some();
+            if lacks {
+                *known = said.cloned();
+            }
+            lacks
+        }
+
+        let (record, other) = (&mut self.record, &other.record);
+        let account_id = learn(&mut record.account_id, other.account_id.as_ref());
+        let password = learn(&mut record.password, other.password.as_ref());
+        let key = learn(&mut record.server_side_public_key, other.server_side_public_key.as_ref());
+        account_id || password || key
+    }
+
+    /// A second entry with the same key, without tokens. Not `Clone`, so that every copy is a visible
+    /// decision.
+    pub(super) fn without_tokens(&self) -> Self {
+        let Record { name, url, username, account_id, .. } = &self.record;
+        let record = Record {
+            name: name.clone(),
+            url: url.clone(),
+            username: username.clone(),
+            account_id: account_id.clone(),
+            client_side_private_key: self.record.client_side_private_key.clone(),
+            client_side_public_key: self.record.client_side_public_key.clone(),
+            server_side_public_key: self.record.server_side_public_key.clone(),
+            password: self.record.password.clone(),
+            jwt_token: None,
+            jwt_token_expires_at: None,
+            dpop_nonces: Vec::new(),
+            asked_scope: None,
+            resource_tokens: Vec::new(),
+            created_at: self.record.created_at,
+        };
+        Self { name: self.name.clone(), record }
+    }
+
     pub(super) fn from_record(record: Record) -> Result<Self, EntryNameError> {
         Ok(Self { name: record.name.parse()?, record })
     }
@@ -263,85 +344,4 @@ pub enum EntryKeyError {
 fn parse_spki(text: &str, policy: &KeyPolicy) -> Result<PublicKey, EntryKeyError> {
     let der = base64::decode(text).map_err(|_| EntryKeyError::Encoding)?;
     PublicKey::from_spki_der(&der, policy).map_err(EntryKeyError::Key)
-}
-
-/// An entry as it is written, only ever encrypted.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Record {
-    name: String,
-    url: String,
-    username: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    account_id: Option<String>,
-    /// PKCS#8 DER in base64.
-    client_side_private_key: Zeroizing<String>,
-    /// SPKI DER in base64.
-    client_side_public_key: String,
-    /// SPKI DER in base64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    server_side_public_key: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    password: Option<Zeroizing<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    jwt_token: Option<Zeroizing<String>>,
-    /// Seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    jwt_token_expires_at: Option<u64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    dpop_nonces: Vec<SeenNonce>,
-    /// The scopes that were asked for with the token; none for all scopes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    asked_scope: Option<String>,
-    /// The oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    resource_tokens: Vec<ResourceToken>,
-    /// Seconds since 1970.
-    created_at: u64,
-}
-
-/// A token for a resource server.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ResourceToken {
-    resource: String,
-    jwt_token: Zeroizing<String>,
-    /// Seconds since 1970.
-    jwt_token_expires_at: u64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    dpop_nonces: Vec<SeenNonce>,
-    /// The scopes that were asked for with the token; none for all scopes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    asked_scope: Option<String>,
-}
-
-impl ResourceToken {
-    fn to_saved(&self) -> Option<SavedToken> {
-        Some(SavedToken {
-            token: AccessToken::new(self.jwt_token.to_string()).ok()?,
-            expires_at: UnixTime::from_secs(self.jwt_token_expires_at),
-            nonces: to_pairs(&self.dpop_nonces),
-            resource: Some(self.resource.clone()),
-            scope: self.asked_scope.clone(),
-        })
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SeenNonce {
-    origin: String,
-    nonce: String,
-}
-
-fn to_pairs(seen: &[SeenNonce]) -> Vec<(String, String)> {
-    seen.iter().map(|seen| (seen.origin.clone(), seen.nonce.clone())).collect()
-}
-
-fn to_seen(pairs: &[(String, String)]) -> Vec<SeenNonce> {
-    let seen = |(origin, nonce): &(String, String)| SeenNonce {
-        origin: origin.clone(),
-        nonce: nonce.clone(),
-    };
-    pairs.iter().map(seen).collect()
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::cost::KdfCostError;
 use super::entry::EntryName;
+use super::merge::Differing;
 
 /// The largest keyring file that is read or written, in bytes.
 pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -24,6 +25,9 @@ pub enum KeyringError {
     /// The file is a keyring file, but its form is broken.
     #[error("the keyring file is damaged: {0}")]
     Damaged(String),
+    /// Entries of another keyring have the names of entries here, or their keys, and say something else.
+    #[error(transparent)]
+    Differing(#[from] Differing),
     /// The key could not be derived, for lack of memory.
     #[error("cannot derive the key, for which {} MiB of memory are needed: {cause}", memory_kib / 1024)]
     Derivation {

@@ -182,6 +182,9 @@ fn names_are_unique_and_must_exist() {
 #[test]
 fn a_name_can_be_shown_and_typed() {
     let longest = "ä".repeat(EntryName::MAX_CHARS);
+    let numbered = longest.parse::<EntryName>().unwrap().numbered(12);
+    assert_eq!(numbered.as_str().parse::<EntryName>().unwrap(), numbered, "it is not too long");
+    assert!(numbered.as_str().ends_with("ä-12"));
     for good in ["a", "work laptop", "钥匙", &longest] {
         assert_eq!(good.parse::<EntryName>().unwrap().as_str(), good);
     }

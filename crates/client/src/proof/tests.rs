@@ -167,7 +167,8 @@ fn the_server_accepts_what_the_client_signs() {
         };
         let presented = PresentedProof::parse(&proof).unwrap();
         let verified = presented.verify(key.public_key(), &expected, NOW).unwrap();
-        let expected = DpopProof { thumbprint, body_hash: Some(sha256(&[b"abc"])) };
+        let expected =
+            DpopProof { thumbprint, body_hash: Some(sha256(&[b"abc"])), has_nonce: true };
         assert_eq!(*verified.peek(), expected);
 
         let issuer = "https://auth.example";

@@ -9,8 +9,18 @@ use super::{Refusal, SignedMessageError};
 pub enum AuditKind {
     /// He presented a proof or a JWT that had been used.
     Replayed,
-    /// He presented a token that was revoked, or without a good proof for it.
-    WrongHands,
+    /// He presented a token without a proof.
+    NoProof,
+    /// He presented a token with a proof by another key than the token's.
+    OtherKey,
+    /// He presented a token with a proof for another request.
+    OtherRequest,
+    /// He presented a token with a proof for another token.
+    OtherToken,
+    /// He presented a token that was revoked.
+    Revoked,
+    /// He presented a token with a proof whose signature is wrong.
+    Signature,
 }
 
 impl Refusal {
@@ -19,7 +29,7 @@ impl Refusal {
     pub const fn audit_kind(&self) -> Option<AuditKind> {
         match self {
             Self::JwtUsed | Self::Replayed => Some(AuditKind::Replayed),
-            Self::Revoked => Some(AuditKind::WrongHands),
+            Self::Revoked => Some(AuditKind::Revoked),
             Self::Proof(error) => of_proof(error),
             // Nobody is known to have signed anything, or the owner needs only try again.
             Self::BeforeStart
@@ -35,7 +45,7 @@ impl Refusal {
             | Self::SelfSigned(
                 SelfSignedError::AccessToken
                 | SelfSignedError::Assertion
-                | SelfSignedError::Audience
+                | SelfSignedError::Audience { .. }
                 | SelfSignedError::BodyHash
                 | SelfSignedError::BodyUnseen
                 | SelfSignedError::Claim(_)
@@ -68,13 +78,13 @@ impl Refusal {
 
 const fn of_proof(error: &DpopError) -> Option<AuditKind> {
     match error {
-        DpopError::AccessToken
-        | DpopError::Absent
-        | DpopError::Method
-        | DpopError::OtherKey
-        | DpopError::OtherName(_)
-        | DpopError::Signature
-        | DpopError::Uri => Some(AuditKind::WrongHands),
+        DpopError::AccessToken => Some(AuditKind::OtherToken),
+        DpopError::Absent => Some(AuditKind::NoProof),
+        DpopError::Method | DpopError::OtherName(_) | DpopError::Uri => {
+            Some(AuditKind::OtherRequest)
+        }
+        DpopError::OtherKey => Some(AuditKind::OtherKey),
+        DpopError::Signature => Some(AuditKind::Signature),
         DpopError::Claim(_)
         | DpopError::FromTheFuture
         | DpopError::Jws(_)

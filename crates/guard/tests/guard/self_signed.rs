@@ -581,3 +581,34 @@ async fn the_layer_hashes_the_body_and_passes_it_on() {
     let (status, body) = echoed(&world, unhashed, b"123456789").await;
     assert_eq!((status, body.len()), (StatusCode::OK, 9), "the limit is for hashing");
 }
+
+#[tokio::test]
+async fn the_layer_reads_nothing_of_a_body_that_says_it_is_too_large() {
+    /// A body that must not be read.
+    struct Declared;
+    impl http_body::Body for Declared {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            panic!("it is read")
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            http_body::SizeHint::with_exact(9)
+        }
+    }
+    impl From<Bytes> for Declared {
+        fn from(_: Bytes) -> Self {
+            Self
+        }
+    }
+    let world = World::with(|proofs| proofs.policy.max_hashed_body = 8);
+    let request = signed(json!({ "tha": hash(b"123456789") }));
+    let request = http::Request::from_parts(request, Declared);
+    let refused = GuardLayer::new(world.guard.clone()).let_in(request).await.err().unwrap();
+    assert_eq!(refused.refusal, Refusal::Body(BodyError::TooLarge));
+}

@@ -52,7 +52,8 @@ async fn another_issuer_is_refused() {
 #[tokio::test]
 async fn another_audience_is_refused() {
     let other = vec!["https://other.example".to_owned()];
-    refuses(|claims| claims.audience = other, AccessTokenError::Audience).await;
+    let told = AccessTokenError::Audience { expected: AUDIENCE.to_owned() };
+    refuses(|claims| claims.audience = other, told).await;
 }
 
 #[tokio::test]

@@ -83,6 +83,13 @@ impl SealingKey {
         Self(keys)
     }
 
+    /// The key that HKDF-SHA256 (RFC 5869) makes of `secret`, which must be as hard to guess as 32
+    /// random bytes, in a form that other programs can compute too.
+    pub fn from_secret(secret: &[u8], salt: &[u8], info: &str) -> Self {
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, salt);
+        Self::from_bytes(expand_salted(&salt, secret, &[info.as_bytes()]).reveal())
+    }
+
     /// The key for the purpose `label`, by HKDF-SHA256 (RFC 5869). Other labels give unrelated keys.
     pub fn derive(&self, label: &str) -> Self {
         derive(&self.0.secret, label)
@@ -166,11 +173,14 @@ fn derive(secret: &[u8; 32], label: &str) -> SealingKey {
 }
 
 /// HKDF-SHA256 (RFC 5869) without salt: `secret` is uniformly random already.
-#[expect(clippy::expect_used, reason = "the lengths are fixed")]
 fn expand(secret: &[u8; 32], info: &[&[u8]]) -> SecretBytes {
+    expand_salted(&hkdf::Salt::none(hkdf::HKDF_SHA256), secret, info)
+}
+
+#[expect(clippy::expect_used, reason = "the length of the key is fixed")]
+fn expand_salted(salt: &hkdf::Salt, secret: &[u8], info: &[&[u8]]) -> SecretBytes {
     SecretBytes::filled(|okm| {
-        hkdf::Salt::none(hkdf::HKDF_SHA256)
-            .extract(secret)
+        salt.extract(secret)
             .expand(info, hkdf::HKDF_SHA256)
             .and_then(|key| key.fill(okm))
             .expect("HKDF-SHA256 yields up to 8160 bytes");
@@ -223,6 +233,19 @@ mod tests {
             0x7e, 0xf8, 0x0c, 0xba,
         ];
         assert_eq!(key(1).mac(&[b"a", b"bc"]), mac);
+    }
+
+    #[test]
+    fn a_key_from_a_secret_can_be_computed_elsewhere() {
+        // As Python's hmac computes it, with secret and salt of RFC 5869, Appendix A.1.
+        let salt: Vec<u8> = (0..=12).collect();
+        let key = SealingKey::from_secret(&[0x0b; 22], &salt, "countersign test");
+        let expected = [
+            0xe6, 0x1e, 0x14, 0x41, 0x0f, 0xbb, 0xd5, 0x51, 0x31, 0x75, 0x10, 0x7a, 0x96, 0x24,
+            0xe5, 0x20, 0xb2, 0xc5, 0x34, 0x07, 0x6c, 0x09, 0x4f, 0x02, 0xaa, 0x89, 0xf7, 0xe0,
+            0x07, 0xf9, 0x68, 0x57,
+        ];
+        assert_eq!(*key.0.secret, expected);
     }
 
     #[test]

@@ -33,7 +33,14 @@ pub enum KeyError {
     /// The text is empty.
     #[error("the text is empty; send a JWK, a PEM block or base64 of SubjectPublicKeyInfo DER")]
     Empty,
-    /// An encrypted private key.
+    /// A private key with the encryption of OpenSSL before PKCS#8 (RFC 1421 §4.6.1.1).
+    #[error(
+        "this private key is encrypted in the old way of OpenSSL (Proc-Type: 4,ENCRYPTED), which is not \
+         opened here; decrypt it first (openssl pkey -in KEY -out PLAIN; with OpenSSL 3, an old cipher \
+         such as RC2 or DES needs -provider legacy -provider default too)"
+    )]
+    EncryptedPem,
+    /// An encrypted private key (RFC 5958 §3). Its passphrase opens it.
     #[error("this private key is encrypted; decrypt it first (openssl pkey -in KEY -out PLAIN)")]
     EncryptedPrivateKey,
     /// The parameters of the curve are spelt out instead of its name.
@@ -68,6 +75,13 @@ pub enum KeyError {
         "the member use of the JWK must be sig, or left out: a key that decrypts does not sign"
     )]
     InvalidUse,
+    /// A keystore of Java in its own format, JKS or JCEKS.
+    #[error(
+        "this is a Java keystore; write it as PKCS#12 (keytool -importkeystore -srckeystore FILE \
+         -destkeystore P12 -deststoretype PKCS12), then take the private key out of that \
+         (openssl pkcs12 -in P12 -nodes -nocerts -out KEY)"
+    )]
+    JavaKeystore,
     /// The text of a JWK is not strict JSON.
     #[error("invalid JWK: {0}")]
     Json(#[from] JsonError),
@@ -95,30 +109,75 @@ pub enum KeyError {
     /// A member of a JWK is not canonical base64url.
     #[error("the member {0} of the JWK is not canonical base64url without padding")]
     NotBase64Url(&'static str),
-    /// An OpenSSH private key file that is damaged, or of an unknown kind or cipher.
+    /// A key or a keyring of `OpenPGP`.
     #[error(
-        "the OpenSSH key file cannot be read: it is damaged, or its kind of key or its cipher is not \
-         supported (Ed25519, ECDSA P-256 and P-384, and RSA are)"
+        "this is an OpenPGP key, and such keys are not accepted; make another \
+         (openssl genpkey -algorithm ed25519 -out KEY)"
     )]
-    OpenSshUnreadable,
+    OpenPgp,
+    /// A certificate of OpenSSH.
+    #[error(
+        "this is an OpenSSH certificate; send the public key alone, the file without -cert in its name"
+    )]
+    OpenSshCertificate,
+    /// A private key file of OpenSSH whose cipher is not known here.
+    #[error(
+        "the cipher of this OpenSSH private key is not supported; use another \
+         (ssh-keygen -p -Z aes256-ctr -f KEY, in place: use a copy)"
+    )]
+    OpenSshCipher,
+    /// The public half of a key, as OpenSSH, `PuTTY` and RFC 4716 write it, does not decode.
+    #[error("the public key in OpenSSH's form is damaged: a part is missing or was changed")]
+    OpenSshDamaged,
     /// A private key in OpenSSH's own format, which is not read here.
     #[error(
         "this is a private key in the format of OpenSSH, which is not read here; \
          write it as PEM (ssh-keygen -p -m PEM works for RSA and EC keys, in place: use a copy)"
     )]
     OpenSshPrivateKey,
-    /// An OpenSSH public key line that is damaged or holds a kind of key that is not supported.
+    /// A key that lives in a security key.
     #[error(
-        "this OpenSSH key cannot be used; supported are ssh-ed25519, ecdsa-sha2-nistp256, \
-         ecdsa-sha2-nistp384 and ssh-rsa, without hardware (sk-) and certificates"
+        "this is an OpenSSH key of a security key (sk-), which signs for OpenSSH alone; make another \
+         (ssh-keygen -t ed25519)"
     )]
-    OpenSshUnsupported,
+    OpenSshSecurityKey,
+    /// A private key file of OpenSSH whose passphrase costs more work than is done here.
+    #[error(
+        "the passphrase of this OpenSSH private key takes {rounds} rounds of bcrypt; at most {max} are \
+         done here; write it with fewer (ssh-keygen -p -a 24 -f KEY, in place: use a copy)"
+    )]
+    OpenSshTooCostly {
+        /// What the file asks for.
+        rounds: u32,
+        /// The most that is done.
+        max: u32,
+    },
+    /// A private key file of OpenSSH that is damaged.
+    #[error("the OpenSSH private key is damaged: a part is missing or was changed")]
+    OpenSshUnreadable,
     /// The passphrase of an encrypted private key is missing.
     #[error("this private key is encrypted; its passphrase is needed")]
     PassphraseNeeded,
+    /// An encrypted private key whose passphrase costs more work than is done here.
+    #[error(
+        "the passphrase of this private key takes {iterations} iterations of PBKDF2; at most {max} are \
+         done here; decrypt it first (openssl pkey -in KEY -out PLAIN)"
+    )]
+    Pbkdf2TooCostly {
+        /// What the file asks for.
+        iterations: u64,
+        /// The most that is done.
+        max: u32,
+    },
     /// The text is not one PEM block.
     #[error("invalid PEM: {0}")]
     Pem(#[from] PemError),
+    /// A file of PKCS#12 (RFC 7292), such as a `.p12`, a `.pfx` or a keystore of Java.
+    #[error(
+        "this is a PKCS#12 file; take the private key out of it \
+         (openssl pkcs12 -in FILE -nodes -nocerts -out KEY; an old file needs -legacy too)"
+    )]
+    Pkcs12,
     /// The point is not on its curve, or is the point at infinity.
     #[error("the public key is not a point on its curve")]
     PointNotOnCurve,
@@ -134,6 +193,12 @@ pub enum KeyError {
     /// A JWK with a private or symmetric member.
     #[error("the JWK holds the private member {0}; send the public half")]
     PrivateMember(&'static str),
+    /// A private key file of `PuTTY`.
+    #[error(
+        "this is a private key file of PuTTY; write it in the format of OpenSSH \
+         (puttygen FILE -O private-openssh-new -o KEY)"
+    )]
+    PuttyPrivateKey,
     /// A public key where a private one is wanted.
     #[error("this is a public key; the private key is needed here")]
     PublicKey,
@@ -168,6 +233,12 @@ pub enum KeyError {
         /// What the policy demands.
         min: u32,
     },
+    /// A private key in the format of ssh.com's SSH2.
+    #[error(
+        "this is a private key in the format of ssh.com; write it in the format of OpenSSH \
+         (puttygen FILE -O private-openssh-new -o KEY)"
+    )]
+    SshComPrivateKey,
     /// The text is longer than any key.
     #[error("the text is too long for a key")]
     TooLong,
@@ -183,6 +254,13 @@ pub enum KeyError {
     /// A curve other than P-256, P-384 and Ed25519.
     #[error("the curve {0} is not supported; use Ed25519, P-256 or P-384")]
     UnsupportedCurve(&'static str),
+    /// A private key that is encrypted with other algorithms than PBKDF2 and AES-CBC.
+    #[error(
+        "this private key is encrypted in a way that is not opened here (PBKDF2 with AES-CBC is); \
+         decrypt it first (openssl pkey -in KEY -out PLAIN; with OpenSSL 3, an old cipher such as RC2, \
+         RC4 or DES needs -provider legacy -provider default too)"
+    )]
+    UnsupportedEncryption,
     /// A kind of key other than Ed25519, EC and RSA.
     #[error("{0} keys are not supported; use Ed25519, EC P-256, EC P-384 or RSA")]
     UnsupportedKeyType(&'static str),

@@ -1,6 +1,8 @@
 //! Private keys, parsed once and ready to sign.
 
+mod file;
 mod jwk;
+mod pbes2;
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
@@ -19,9 +21,6 @@ use super::error::{KeyError, SignError};
 use super::public::PublicKey;
 use super::rsa::{self, KeyPolicy};
 use super::spki;
-use super::text::{self, KeyText, MAX_KEY_TEXT};
-use crate::strict::json;
-use crate::strict::pem::{self, Pem};
 
 /// PS256 with a salt that fills the encoded message.
 static PS256_MAX_SALT: RsaSignatureEncoding =
@@ -105,48 +104,6 @@ impl PrivateKey {
         Self::new(pair.map_err(rejected)?, policy)
     }
 
-    /// Reads the content of a key file: DER or PEM (as [`PrivateKey::from_pem`]), or a private JWK.
-    ///
-    /// # Errors
-    /// [`KeyError`] says what it is instead, or what is wrong with the key.
-    pub fn from_file(content: &[u8], policy: &KeyPolicy) -> Result<Self, KeyError> {
-        if content.first() == Some(&der::SEQUENCE) {
-            return Self::from_der(content, policy);
-        }
-        match KeyText::recognize(text::utf8(content)?)? {
-            KeyText::Json(text) => Self::from_jwk(&json::parse_object(text.as_bytes())?, policy),
-            KeyText::Pem(text) => Self::from_pem(text, policy),
-            KeyText::OpenSshPublic(_) => Err(KeyError::PublicKey),
-            KeyText::Base64(der) => Self::from_der(&der, policy),
-        }
-    }
-
-    /// Reads the private key of a PEM text: a block `PRIVATE KEY` (PKCS#8), `EC PRIVATE KEY` (RFC
-    /// 5915) or `RSA PRIVATE KEY` (RFC 8017). Its parameters, certificates and other text may stand
-    /// around it.
-    ///
-    /// # Errors
-    /// As [`PrivateKey::from_pkcs8_der`]; [`KeyError::OpenSshPrivateKey`] for the format of OpenSSH,
-    /// and [`KeyError::EncryptedPrivateKey`].
-    pub fn from_pem(text: &str, policy: &KeyPolicy) -> Result<Self, KeyError> {
-        if text.len() > MAX_KEY_TEXT {
-            return Err(KeyError::TooLong);
-        }
-        // The old encrypted form has header lines: RFC 1421 §4.6.1.1.
-        if text.contains("Proc-Type: 4,ENCRYPTED") {
-            return Err(KeyError::EncryptedPrivateKey);
-        }
-        let blocks = pem::decode_all(text)?;
-        let mut keys = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY"));
-        match (keys.next(), keys.next()) {
-            (Some(key), None) => Self::from_block(key, policy),
-            (Some(_), Some(_)) => Err(pem::PemError::MoreThanOne.into()),
-            (None, _) if has(&blocks, "PUBLIC KEY") => Err(KeyError::PublicKey),
-            (None, _) if has(&blocks, "CERTIFICATE") => Err(KeyError::Certificate),
-            (None, _) => Err(KeyError::UnsupportedPemLabel),
-        }
-    }
-
     /// The key as PKCS#8 version 1 (RFC 5208), which every program reads.
     pub fn to_pkcs8_der(&self) -> Zeroizing<Vec<u8>> {
         self.pkcs8.clone()
@@ -205,31 +162,6 @@ impl PrivateKey {
         let public_key = PublicKey::from_components(pair.components()?, policy)?;
         let pkcs8 = pair.to_pkcs8().ok_or(KeyError::InvalidPrivateKey)?;
         Ok(Self { pair, pkcs8, public_key })
-    }
-
-    fn from_block(block: &Pem, policy: &KeyPolicy) -> Result<Self, KeyError> {
-        match block.label.as_str() {
-            "ENCRYPTED PRIVATE KEY" => Err(KeyError::EncryptedPrivateKey),
-            "OPENSSH PRIVATE KEY" => Err(KeyError::OpenSshPrivateKey),
-            "PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY" => {
-                Self::from_der(&block.der, policy)
-            }
-            _ => Err(KeyError::UnsupportedPemLabel),
-        }
-    }
-
-    /// Reads PKCS#8, RFC 5915 or RFC 8017, whose second elements differ.
-    fn from_der(der: &[u8], policy: &KeyPolicy) -> Result<Self, KeyError> {
-        let second = |der| {
-            let mut content = Reader::new(der).enter(der::SEQUENCE)?;
-            content.unsigned()?;
-            Ok::<_, der::Malformed>(content.peek())
-        };
-        match second(der) {
-            Ok(Some(der::OCTET_STRING)) => Self::from_sec1_der(der, policy),
-            Ok(Some(der::INTEGER)) => Self::from_pkcs1_der(der, policy),
-            _ => Self::from_pkcs8_der(der, policy),
-        }
     }
 
     /// RFC 5915.
@@ -313,15 +245,12 @@ fn check_rsa_size(der: &[u8], policy: &KeyPolicy) -> Result<(), KeyError> {
     policy.check_signing_size(rsa::bits(key.unsigned()?))
 }
 
-/// Whether one of the blocks has a label that ends so.
-fn has(blocks: &[Pem], label: &str) -> bool {
-    blocks.iter().any(|block| block.label.ends_with(label))
-}
-
 /// Says what DER that is no PKCS#8 is instead, when that is easy to tell.
 fn not_pkcs8(der: &[u8]) -> KeyError {
     match spki::read(der) {
         Ok(_) => KeyError::PublicKey,
+        Err(KeyError::Certificate) => KeyError::Certificate,
+        Err(_) if pbes2::is_encrypted(der) => KeyError::EncryptedPrivateKey,
         Err(_) => KeyError::MalformedDer,
     }
 }

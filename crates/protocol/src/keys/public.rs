@@ -62,8 +62,8 @@ enum Verifier {
 
 impl PublicKey {
     /// Reads a key as a person or program sends it: a JWK in JSON, a PEM block (SPKI or PKCS#1,
-    /// whatever its label says), standard base64 of such DER, or an OpenSSH public key line. White
-    /// space, and text around a PEM block, mean nothing.
+    /// whatever its label says), standard base64 of such DER, an OpenSSH public key line, or a file of
+    /// RFC 4716. White space, and text around a PEM block, mean nothing.
     ///
     /// # Errors
     /// [`KeyError`] says what the text is instead, or what is wrong with the key.
@@ -71,9 +71,9 @@ impl PublicKey {
         match KeyText::recognize(text)? {
             KeyText::Json(text) => Self::from_jwk(&json::parse_object(text.as_bytes())?, policy),
             KeyText::Pem(text) => Self::from_pem(text, policy),
-            KeyText::OpenSshPublic(line) => {
-                Self::from_components(openssh::read_public(line)?, policy)
-            }
+            KeyText::OpenSshLine(line) => Self::from_components(openssh::read_line(line)?, policy),
+            KeyText::OpenSshFile(text) => Self::from_components(openssh::read_file(text)?, policy),
+            KeyText::Putty(_) | KeyText::SshCom => Err(KeyError::PrivateKey),
             KeyText::Base64(der) => Self::from_components(spki::read_either(&der)?, policy),
         }
     }

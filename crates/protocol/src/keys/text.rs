@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::error::KeyError;
-use super::openssh;
+use super::{foreign, openssh};
 use crate::strict::{base64, base64url};
 
 /// The longest text of a key, in bytes, that anything here looks at.
@@ -22,7 +22,13 @@ pub(super) enum KeyText<'a> {
     /// One or more PEM blocks.
     Pem(&'a str),
     /// A line of OpenSSH.
-    OpenSshPublic(&'a str),
+    OpenSshLine(&'a str),
+    /// A public key of OpenSSH or others in a file of its own (RFC 4716).
+    OpenSshFile(&'a str),
+    /// A private key file of `PuTTY`.
+    Putty(&'a str),
+    /// A private key of ssh.com.
+    SshCom,
     /// Standard base64 of this DER.
     Base64(Zeroizing<Vec<u8>>),
 }
@@ -41,10 +47,18 @@ impl<'a> KeyText<'a> {
         } else if text.starts_with('{') {
             // JSON has no byte order mark (RFC 8259 §8.1); the JSON reader refuses it.
             Ok(Self::Json(marked))
+        } else if let Some(error) = foreign::in_text(text) {
+            Err(error)
         } else if text.contains("-----BEGIN") || text.starts_with("-----") {
             Ok(Self::Pem(text))
         } else if openssh::is_public(text) {
-            Ok(Self::OpenSshPublic(text))
+            Ok(Self::OpenSshLine(text))
+        } else if text.starts_with(openssh::BEGIN_FILE) {
+            Ok(Self::OpenSshFile(text))
+        } else if text.starts_with(foreign::PUTTY) {
+            Ok(Self::Putty(text))
+        } else if text.starts_with(foreign::SSH_COM) {
+            Ok(Self::SshCom)
         } else {
             der_in(text).map(Self::Base64)
         }
@@ -53,12 +67,13 @@ impl<'a> KeyText<'a> {
 
 /// The text of a file: UTF-8, with or without a byte order mark.
 pub(super) fn utf8(content: &[u8]) -> Result<&str, KeyError> {
-    let marked = content.starts_with(&[0xff, 0xfe]) || content.starts_with(&[0xfe, 0xff]);
-    // Without a mark every second byte of such a text is zero, and no text of a key has one.
-    if marked || content.contains(&0) {
-        return Err(KeyError::Utf16);
+    match content {
+        // The second of them without a mark: a text of a key begins with a character of ASCII.
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=0x7f, ..] | [1..=0x7f, 0, ..] => {
+            Err(KeyError::Utf16)
+        }
+        _ => str::from_utf8(content).map_err(|_| KeyError::Unrecognized),
     }
-    str::from_utf8(content).map_err(|_| KeyError::Unrecognized)
 }
 
 /// The DER in standard base64, whose lines may be broken.
@@ -76,7 +91,7 @@ fn der_in(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         ([b'-', b'-', b'-', b'-', b'-', ..], _) => Err(KeyError::Base64OfPem),
         // Ed25519, and the uncompressed points of P-256 and P-384.
         (_, length @ 32) | ([0x04, ..], length @ (65 | 97)) => Err(KeyError::RawKey(length)),
-        _ => Ok(content),
+        (bytes, _) => foreign::in_bytes(bytes).map_or(Ok(content), Err),
     }
 }
 

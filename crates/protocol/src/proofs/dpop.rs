@@ -96,6 +96,8 @@ pub struct DpopProof {
     /// `tha`: the SHA-256 of the body that it was made for, if it says so. It is not compared
     /// here: most resources do not ask for it.
     pub body_hash: Option<[u8; 32]>,
+    /// Whether it carries a nonce, which then is fresh: only then is it known to be made now.
+    pub has_nonce: bool,
 }
 
 impl<'a> PresentedProof<'a> {
@@ -193,11 +195,13 @@ impl<'a> PresentedProof<'a> {
         if let Some(binding) = expected.access_token {
             check_binding(claims, binding, thumbprint)?;
         }
-        let epoch = check_nonce(read_nonce(claims)?, expected.nonce, now)?;
+        let nonce = read_nonce(claims)?;
+        let has_nonce = nonce.is_some();
+        let epoch = check_nonce(nonce, expected.nonce, now)?;
         let body_hash = body_hash(claims)?;
         let digest = replay_digest(thumbprint, expected, jti);
         self.jws.verify(key).map_err(|_| DpopError::Signature)?;
-        let proof = DpopProof { thumbprint, body_hash };
+        let proof = DpopProof { thumbprint, body_hash, has_nonce };
         // One second more than the window, because `iat` was cut to whole seconds.
         let forget_at = issued_at + expected.window.past + Duration::from_secs(1);
         Ok(Unspent::new(proof, ReplayEntry { digest, forget_at, epoch }))

@@ -188,7 +188,8 @@ fn check_audience(
         return Ok(());
     }
     let only_this = claims.audience()?.into_iter().all(|name| name == expected.audience);
-    only_this.then_some(()).ok_or(SelfSignedError::Audience)
+    let expected = || expected.audience.to_owned();
+    only_this.then_some(()).ok_or_else(|| SelfSignedError::Audience { expected: expected() })
 }
 
 fn check_time(
@@ -239,7 +240,7 @@ fn check_body(
 }
 
 /// Why a self-signed JWT is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SelfSignedError {
     /// It is an access token, which is bound to a key.
     #[error("an access token is presented with the DPoP scheme and a proof")]
@@ -249,10 +250,13 @@ pub enum SelfSignedError {
     Assertion,
     /// `aud` names somebody else, or somebody else too.
     #[error(
-        "aud does not name this server alone: put its identifier there, letter by letter, and \
-         nothing else (an authentication server's is its issuer)"
+        "aud does not name this server alone: put its identifier there, {expected}, letter by letter, and \
+         nothing else"
     )]
-    Audience,
+    Audience {
+        /// Its identifier: the issuer of an authentication server, the origin of an API.
+        expected: String,
+    },
     /// `tha` is not an accepted hash of the body.
     #[error("tha does not match the request's body")]
     BodyHash,

@@ -184,11 +184,17 @@ fn check_audience(
 ) -> Result<(), AssertionError> {
     let names_server =
         audience.contains(&expected.issuer) || audience.contains(&expected.token_endpoint);
+    let issuer = || expected.issuer.to_owned();
     match expected.purpose {
         AssertionUse::ClientAuthentication if audience == [expected.issuer] => Ok(()),
         AssertionUse::Grant if names_server => Ok(()),
-        AssertionUse::ClientAuthentication if names_server => Err(AssertionError::AudienceNotAlone),
-        AssertionUse::ClientAuthentication | AssertionUse::Grant => Err(AssertionError::Audience),
+        AssertionUse::ClientAuthentication if names_server => {
+            Err(AssertionError::AudienceNotAlone { issuer: issuer() })
+        }
+        AssertionUse::ClientAuthentication | AssertionUse::Grant => {
+            let token_endpoint = expected.token_endpoint.to_owned();
+            Err(AssertionError::Audience { issuer: issuer(), token_endpoint })
+        }
     }
 }
 
@@ -213,20 +219,28 @@ fn check_time(
 }
 
 /// Why an assertion is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AssertionError {
     /// It is meant for another server.
     #[error(
-        "aud does not name this server, neither its issuer identifier nor its token endpoint, as its \
-         metadata spell them; localhost and 127.0.0.1 are two names"
+        "aud does not name this server: it must be its issuer identifier, {issuer}, or its token endpoint, \
+         {token_endpoint}, letter by letter; localhost and 127.0.0.1 are two names"
     )]
-    Audience,
+    Audience {
+        /// The issuer identifier.
+        issuer: String,
+        /// The URL of the token endpoint.
+        token_endpoint: String,
+    },
     /// To authenticate a client it must be meant for this server's issuer identifier alone.
     #[error(
-        "to authenticate a client, aud must be the issuer identifier alone: not the token endpoint, \
+        "to authenticate a client, aud must be the issuer identifier alone, {issuer}: not the token endpoint, \
          and no list with further names"
     )]
-    AudienceNotAlone,
+    AudienceNotAlone {
+        /// The issuer identifier.
+        issuer: String,
+    },
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),

@@ -82,7 +82,7 @@ impl<'a> PresentedKeyApproval<'a> {
     ) -> Result<Unspent<KeyApproval>, KeyApprovalError> {
         let claims = Claims::new(self.0.content().payload());
         if claims.audience()? != [expected.issuer] {
-            return Err(KeyApprovalError::Audience);
+            return Err(KeyApprovalError::Audience { issuer: expected.issuer.to_owned() });
         }
         let expires_at = check_time(claims, expected, now)?;
         let jti = claims.string_up_to(MAX_JTI, "jti")?;
@@ -150,11 +150,14 @@ impl NewKeyApproval<'_> {
 }
 
 /// Why a key approval is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum KeyApprovalError {
     /// `aud` is not this server alone.
-    #[error("aud does not name this server alone")]
-    Audience,
+    #[error("aud does not name this server alone: it must be its issuer identifier, {issuer}")]
+    Audience {
+        /// The issuer identifier.
+        issuer: String,
+    },
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),

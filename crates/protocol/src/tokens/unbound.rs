@@ -120,7 +120,7 @@ impl<'a> UnboundToken<'a> {
         }
         let payload = Claims::new(jws.payload());
         if payload.has("aud") && payload.audience()? != [issuer] {
-            return Err(AccessTokenError::Audience);
+            return Err(AccessTokenError::Audience { expected: issuer.to_owned() });
         }
         check_validity(Validity::read(payload)?, skew, now)?;
         Ok(claims)
@@ -223,8 +223,9 @@ mod tests {
             let token = jws::sign(&ed25519(1), Algorithm::EdDsa, &header, &payload).unwrap();
             verify(&token, NOW).map(drop)
         };
-        assert_eq!(with(json!("https://api.example")), Err(AccessTokenError::Audience));
-        assert_eq!(with(json!([ISSUER, "https://api.example"])), Err(AccessTokenError::Audience));
+        let other = || Err(AccessTokenError::Audience { expected: ISSUER.to_owned() });
+        assert_eq!(with(json!("https://api.example")), other());
+        assert_eq!(with(json!([ISSUER, "https://api.example"])), other());
         assert_eq!(with(json!([ISSUER])), Ok(()));
     }
 

@@ -57,7 +57,8 @@ impl<'a> AccessToken<'a> {
     ) -> Result<AccessTokenClaims, AccessTokenError> {
         let claims = self.verify_as_issuer(key, expected.issuer, expected.skew, now)?;
         let meant = claims.audience.iter().any(|audience| audience == expected.audience);
-        meant.then_some(claims).ok_or(AccessTokenError::Audience)
+        let expected = || expected.audience.to_owned();
+        meant.then_some(claims).ok_or_else(|| AccessTokenError::Audience { expected: expected() })
     }
 
     /// The same for the issuer itself, which accepts all its own tokens, whatever their audience.
@@ -153,11 +154,14 @@ fn read_authentication(claims: Claims<'_>) -> Result<Option<AuthenticationContex
 }
 
 /// Why an access token is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AccessTokenError {
     /// It is meant for other resource servers.
-    #[error("the token is meant for another audience")]
-    Audience,
+    #[error("the token is meant for another audience than {expected}")]
+    Audience {
+        /// The one that it must be for.
+        expected: String,
+    },
     /// A claim is missing or malformed.
     #[error(transparent)]
     Claim(#[from] ClaimError),

@@ -40,6 +40,32 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Refuses the directory `path` as [`Self::at`] would, and makes nothing. A process of root may go
+    /// on as the user whose directory it is, so an owner is no reason for it.
+    ///
+    /// # Errors
+    /// When the directory, or, if it is not there, the one above it, is of no use.
+    pub(super) fn look_at(path: &Path) -> Result<(), SharedStateError> {
+        let failed = |source| SharedStateError::Io { path: path.to_owned(), source };
+        let found = match fs::symlink_metadata(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let above = path.parent().filter(|above| *above != Path::new(""));
+                return fs::metadata(above.unwrap_or(Path::new("."))).map(drop).map_err(failed);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if !found.is_dir() {
+            return Err(SharedStateError::NotADirectory { path: path.to_owned() });
+        }
+        match check(path, &found) {
+            Err(SharedStateError::OfAnotherUser { .. }) if geteuid().is_root() => {
+                check_mode(path, &found)
+            }
+            verdict => verdict,
+        }
+    }
+
     /// The directory of the service `origin` of `issuer` and of this process' user: in memory where
     /// the machine has files there, or else where it has temporary ones.
     ///
@@ -96,6 +122,10 @@ impl Directory {
 /// Somebody who can change the file could make used proofs work again.
 pub(super) fn check(path: &Path, found: &Metadata) -> Result<(), SharedStateError> {
     check_owner(path, found.uid(), geteuid().as_raw())?;
+    check_mode(path, found)
+}
+
+fn check_mode(path: &Path, found: &Metadata) -> Result<(), SharedStateError> {
     if found.mode() & WRITABLE_BY_OTHERS != 0 {
         return Err(SharedStateError::WritableByOthers { path: path.to_owned() });
     }

@@ -21,8 +21,8 @@ pub enum SharedStateError {
     },
     /// Another user could make used proofs work again.
     #[error(
-        "{} belongs to user {owner}, and this process to user {user}: remove it, or choose another directory for the \
-         shared state",
+        "{} belongs to user {owner}, and this process to user {user}: name another directory for the shared state, \
+         which is for nothing else; one that is not there is made",
         .path.display()
     )]
     OfAnotherUser {
@@ -34,7 +34,11 @@ pub enum SharedStateError {
         user: u32,
     },
     /// Others could make used proofs work again.
-    #[error("{} can be changed by other users: take away their permission (chmod go-w)", .path.display())]
+    #[error(
+        "{} can be changed by other users: name another directory for the shared state, which is for nothing else; \
+         one that is not there is made",
+        .path.display()
+    )]
     WritableByOthers {
         /// What.
         path: PathBuf,

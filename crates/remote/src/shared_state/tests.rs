@@ -319,11 +319,28 @@ fn a_secret_of_several_machines_makes_their_nonces_known() {
 }
 
 #[test]
+fn a_look_at_a_directory_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = dir.path().join("new");
+    look_at(&new).unwrap();
+    assert!(!new.exists());
+    let deeper = look_at(&new.join("deeper")).unwrap_err();
+    assert!(matches!(deeper, SharedStateError::Io { .. }), "{deeper}");
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let refused = look_at(&file).unwrap_err();
+    assert!(matches!(refused, SharedStateError::NotADirectory { .. }), "{refused}");
+}
+
+#[test]
 fn a_directory_that_others_could_change_is_refused() {
     let machine = Machine::new();
     drop(machine.process());
     fs::set_permissions(&machine.path, Permissions::from_mode(0o777)).unwrap();
     let refused = machine.try_process(None).err().unwrap();
+    assert!(matches!(refused, SharedStateError::WritableByOthers { .. }), "{refused}");
+    assert!(!refused.to_string().contains("chmod"), "the directory may be one of the system");
+    let refused = look_at(&machine.path).unwrap_err();
     assert!(matches!(refused, SharedStateError::WritableByOthers { .. }), "{refused}");
     fs::set_permissions(&machine.path, Permissions::from_mode(0o755)).unwrap();
     drop(machine.process());

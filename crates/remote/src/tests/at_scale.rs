@@ -142,6 +142,7 @@ fn ports(data_dir: &TempDir, clock: &Arc<FixedClock>) -> Ports {
     let path = data_dir.path().join("countersign.db");
     let capacity = Capacity {
         limited: 1000,
+        keyring_tries: 1000,
         used_proofs: 1000,
         used_proofs_share: 1000,
         sessions: 1000,
@@ -150,7 +151,7 @@ fn ports(data_dir: &TempDir, clock: &Arc<FixedClock>) -> Ports {
     Ports {
         clock: Arc::clone(clock) as _,
         random: Arc::new(SeededRandom::new(1)),
-        state: countersign_memory::state(&capacity),
+        state: countersign_memory::state(&capacity, Duration::ZERO),
         store: Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap()),
     }
 }

@@ -94,7 +94,10 @@ async fn self_signed_jwts_must_be_for_this_service() {
     let (world, caller) = accepting_self_signed().await;
     for (claims, refusal) in [
         (json!({ "sub": "alice" }), SelfSignedError::Claim(ClaimError::Missing("aud"))),
-        (json!({ "sub": "alice", "aud": "https://other" }), SelfSignedError::Audience),
+        (
+            json!({ "sub": "alice", "aud": "https://other" }),
+            SelfSignedError::Audience { expected: ORIGIN.to_owned() },
+        ),
     ] {
         let jwt = caller.self_signed_with(&world, &claims);
         assert_eq!(world.verify(&jwt).await, Err(refusal.into()), "{claims}");
@@ -121,7 +124,8 @@ async fn signed_bodies_need_no_audience_and_nothing_else_may_lack_it() {
         let named = json!({ "sub": "alice", "tha": tha, "aud": ORIGIN });
         assert_eq!(verdict(named, b"abc").await, Ok(()));
         let other = json!({ "sub": "alice", "tha": tha, "aud": "https://other" });
-        assert_eq!(verdict(other, b"abc").await, Err(SelfSignedError::Audience.into()));
+        let told = SelfSignedError::Audience { expected: ORIGIN.to_owned() };
+        assert_eq!(verdict(other, b"abc").await, Err(told.into()));
         let altered = json!({ "sub": "alice", "tha": tha });
         assert_eq!(verdict(altered, b"abd").await, Err(SelfSignedError::BodyHash.into()));
         let bare = json!({ "sub": "alice", "aud": ORIGIN });

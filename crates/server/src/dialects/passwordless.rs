@@ -12,9 +12,11 @@ use axum::{
 use countersign_authority::{
     accounts::registration::PresentedKey,
     dialects::passwordless::{
-        ChallengeError, MutualLogin, MutualLoginError, MutualRegistration, MutualRegistrationError,
+        ChallengeError, MutualLogin, MutualLoginError,
+        registration::{MutualRegistration, MutualRegistrationError},
         server_keys::ServerKeyError,
     },
+    model::credential_kind::{CredentialKind, UnknownKind},
     tokens::{
         issuance::Grant,
         standing::{RevokeTokenError, RevokingClient},
@@ -54,7 +56,11 @@ const SCHEME: &str = "Passwordless";
 /// The shape of a registration.
 pub(super) const REGISTER: Shape = Shape {
     name: "passwordless",
-    members: &[&["username", "clientSidePublicKey"]],
+    members: &[
+        &["username", "clientSidePublicKey"],
+        // From a page, which keeps the key where its own scripts reach it.
+        &["username", "clientSidePublicKey", "kind"],
+    ],
     takes_code: true,
     success: (StatusCode::OK, r#"{"serverSidePublicKey","id"}"#),
     refusal: &[],
@@ -70,6 +76,7 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
         let registration = MutualRegistration {
             username: text(&body, "username")?,
             public_key: PresentedKey::Text(text(&body, "clientSidePublicKey")?),
+            kind: kind(&body)?,
             enrolment_code: enrolment_code(&body)?,
             address: client.0,
         };
@@ -80,6 +87,17 @@ fn register(app: App, client: ClientAddress, body: Map<String, Value>) -> Answer
             "id": registered.account_id.to_string(),
         });
         Ok(axum::Json(body).into_response())
+    })
+}
+
+/// Where the key is that is registered: in a file or a program, unless the body says that a page keeps it.
+fn kind(body: &Map<String, Value>) -> Result<CredentialKind, Problem> {
+    if !body.contains_key("kind") {
+        return Ok(CredentialKind::Key);
+    }
+    let kind = text(body, "kind")?.parse();
+    kind.map_err(|error: UnknownKind| {
+        Problem::new(ProblemType::InvalidRequest).detail(format!("kind: {error}"))
     })
 }
 
@@ -242,6 +260,9 @@ fn read_proposal(body: &[u8]) -> Result<Sent, Problem> {
 impl From<MutualRegistrationError> for Problem {
     fn from(error: MutualRegistrationError) -> Self {
         match error {
+            MutualRegistrationError::Kind(_) => {
+                Self::new(ProblemType::InvalidRequest).detail(error.to_string())
+            }
             MutualRegistrationError::Registration(error) => error.into(),
             MutualRegistrationError::ServerKey(error) => error.into(),
         }

@@ -64,7 +64,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         ("max_age" = Option<u64>, Query, description = "How long ago the login may be, in seconds"),
     ),
     responses(
-        (status = 200, description = "It is, by whom Remote-User, -Account, -Key, -Scopes and -Proof say; what does not exist is empty"),
+        (status = 200, description = "It is, by whom Remote-User, -Account, -Key, -Scopes and -Proof say, and after which login -Acr and -Amr; what does not exist is empty"),
         (status = 401, description = "It is not, or not by such a login: WWW-Authenticate says what is missing or wrong, and DPoP-Nonce has the nonce for the next proof"),
         (status = 403, description = "The scope is missing; or whoever asks is no trusted proxy, or does not describe the request in exactly one way"),
     )
@@ -207,12 +207,17 @@ async fn accepted(app: &App, accepted: Accepted) -> Result<Response, Problem> {
 /// onto the client's request overwrites the client's own.
 fn add_identity(headers: &mut HeaderMap, principal: &Principal, username: &str) {
     let key = principal.key.map(|key| key.thumbprint.to_string());
+    let class = principal.authentication.and_then(|login| login.class);
+    let methods =
+        principal.authentication.map(|login| login.methods.names().collect::<Vec<_>>().join(" "));
     let identity = [
         ("remote-user", username.to_owned()),
         ("remote-account", principal.account_id.to_string()),
         ("remote-key", key.unwrap_or_default()),
         ("remote-scopes", principal.scopes.to_string()),
         ("remote-proof", principal.proof.name().to_owned()),
+        ("remote-acr", class.map(|class| class.to_string()).unwrap_or_default()),
+        ("remote-amr", methods.unwrap_or_default()),
     ];
     for (name, value) in identity {
         let value = HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(""));

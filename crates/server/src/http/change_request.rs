@@ -2,10 +2,14 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{Method, request::Parts},
+    http::{
+        HeaderMap, HeaderName, Method,
+        header::{IF_MATCH, IF_NONE_MATCH},
+        request::Parts,
+    },
 };
-use countersign_authority::accounts::step_up::SignedRequest;
-use countersign_protocol::{Principal, wire};
+use countersign_authority::accounts::signed_request::SignedRequest;
+use countersign_protocol::{Principal, challenges::request_digest::Conditions, wire};
 
 use super::{
     address::ClientAddress,
@@ -18,6 +22,8 @@ pub(crate) struct ChangeRequest {
     pub(crate) client: ClientAddress,
     method: Method,
     path: String,
+    if_match: Option<Vec<u8>>,
+    if_none_match: Option<Vec<u8>>,
     passkey: Option<String>,
 }
 
@@ -28,11 +34,29 @@ impl ChangeRequest {
             principal: &self.principal,
             method: self.method.as_str(),
             path: &self.path,
+            conditions: Conditions {
+                if_match: self.if_match.as_deref(),
+                if_none_match: self.if_none_match.as_deref(),
+            },
             body,
             approval: None,
             passkey: self.passkey.as_deref(),
             address: self.client.0,
         }
+    }
+
+    /// Sees that the account which the body names, if it names one, is the one that asks. A page that
+    /// shows the things of one account may have got the session of another meanwhile.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub(crate) fn check_account(&self, named: Option<&str>) -> Result<(), Problem> {
+        let own = self.principal.account_id.to_string();
+        if named.is_none_or(|named| named == own) {
+            return Ok(());
+        }
+        let detail = format!("account_id names another account than the one that asks, {own}");
+        Err(Problem::new(ProblemType::OtherAccount).detail(detail))
     }
 }
 
@@ -50,9 +74,18 @@ impl<S: Send + Sync> FromRequestParts<S> for ChangeRequest {
             client,
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
+            if_match: condition(&parts.headers, &IF_MATCH),
+            if_none_match: condition(&parts.headers, &IF_NONE_MATCH),
             passkey: passkey_assertion(parts)?,
         })
     }
+}
+
+/// The condition in the header fields called `name`, if there are any.
+fn condition(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let fields = headers.get_all(name).iter().map(|field| field.as_bytes().trim_ascii());
+    let fields: Vec<_> = fields.collect();
+    (!fields.is_empty()).then(|| fields.join(&b", "[..]))
 }
 
 /// The header `Passkey-Assertion`. Of two, nobody could say which one counts.

@@ -11,7 +11,8 @@ use countersign_authority::{
     core::dpop::ProofError,
     login::{assertion::CallerError, jwt_bearer::LoginError},
     ports::{
-        AddCredentialError, RateLimited, RenameCredentialError, RevokeCredentialError, StoreError,
+        AddCredentialError, RateLimited, RenameCredentialError, RevokeCredentialError, RoomKept,
+        StoreError,
     },
     tokens::{feed::RevocationFeedError, standing::RevokeTokenError},
 };
@@ -26,9 +27,19 @@ use super::{
 /// When a client whose share of the replay log is used up may try again.
 const UNTIL_ENTRIES_END: Duration = Duration::from_secs(ReplayShareUsedUp::RETRY_AFTER_SECS);
 
+/// How long somebody waits at least until an operator has made room on a disk.
+const UNTIL_THERE_IS_ROOM: Duration = Duration::from_mins(5);
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
+            StoreError::Unavailable(cause) if cause.is::<RoomKept>() => Self::unavailable(error)
+                .detail(
+                    "the disk of the server is nearly full, so it takes in nothing new: the person who \
+                     runs it must make room (limits.disk_reserve_bytes)",
+                )
+                .with("lack", "disk-space")
+                .retry_after(UNTIL_THERE_IS_ROOM),
             StoreError::Unavailable(_) => Self::unavailable(error),
             StoreError::Corrupt { .. } => Self::internal(error),
         }
@@ -62,8 +73,10 @@ impl From<ProofError> for Problem {
 impl From<RegistrationError> for Problem {
     fn from(error: RegistrationError) -> Self {
         let kind = match error {
-            RegistrationError::Closed | RegistrationError::CodeNeeded => {
-                ProblemType::EnrolmentClosed
+            RegistrationError::Closed => ProblemType::EnrolmentClosed,
+            RegistrationError::CodeNeeded => {
+                let problem = Self::new(ProblemType::EnrolmentClosed).detail(error.to_string());
+                return problem.with("lack", "enrolment-code");
             }
             RegistrationError::CodeUnusable => ProblemType::EnrolmentCode,
             RegistrationError::Key(_) => ProblemType::InvalidKey,
@@ -179,6 +192,7 @@ impl From<StepUpError> for Problem {
             }
             StepUpError::BodyUnsigned
             | StepUpError::FreshLogin
+            | StepUpError::MutualKey
             | StepUpError::NarrowedToken
             | StepUpError::NoAudience
             | StepUpError::NotLive

@@ -2,7 +2,7 @@
 //! [`errors`](super::errors).
 
 use countersign_authority::{
-    accounts::own_passkeys::AddOwnPasskeyError,
+    accounts::{own_passkeys::AddOwnPasskeyError, registration_error::RegistrationOptionsError},
     login::{asked::AskedError, passkey::PasskeyLoginError},
     passkeys::{
         PasskeysOff, answer::AnswerError, options::OptionsError, registration::NewPasskeyError,
@@ -25,18 +25,23 @@ impl From<PasskeysOff> for Problem {
 impl From<OptionsError> for Problem {
     fn from(error: OptionsError) -> Self {
         let kind = match error {
-            OptionsError::Closed => ProblemType::EnrolmentClosed,
             OptionsError::NoAccount => ProblemType::NotFound,
             OptionsError::NoPasskey => return step_up_needed("fresh-login", &error),
+            OptionsError::OnlySynced => return step_up_needed("passkey", &error),
             OptionsError::Off(error) => return error.into(),
-            OptionsError::Proof(error) => return error.into(),
-            OptionsError::RateLimited(error) => return error.into(),
             OptionsError::Store(error) => return error.into(),
             OptionsError::Unbound => return step_up_needed("unbound-token", &error),
-            OptionsError::Username(_) => ProblemType::InvalidUsername,
-            OptionsError::UsernameTaken => ProblemType::UsernameTaken,
         };
         Self::new(kind).detail(error.to_string())
+    }
+}
+
+impl From<RegistrationOptionsError> for Problem {
+    fn from(error: RegistrationOptionsError) -> Self {
+        match error {
+            RegistrationOptionsError::Registration(error) => error.into(),
+            RegistrationOptionsError::Options(error) => error.into(),
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use countersign_guard::{Refusal, SignedMessageError};
-use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -28,6 +28,8 @@ pub(crate) struct Problem {
     challenge: Option<&'static str>,
     asked: Option<AskedLogin>,
     extensions: Map<String, Value>,
+    /// Boxed, because hardly any problem has one, and all would be larger for it.
+    entity_tag: Option<Box<HeaderValue>>,
     cause: Option<String>,
     is_signed_message: bool,
 }
@@ -61,6 +63,7 @@ impl Problem {
             challenge: None,
             asked: None,
             extensions: Map::new(),
+            entity_tag: None,
             cause: None,
             is_signed_message: false,
         }
@@ -81,6 +84,12 @@ impl Problem {
         Self { detail: Some(detail.into()), ..self }
     }
 
+    /// With what made the rule matter here, before the detail.
+    pub(crate) fn since(self, why: impl Display) -> Self {
+        let detail = format!("{why}; {}", self.summary());
+        self.detail(detail)
+    }
+
     /// With a `Retry-After` (RFC 9110 §10.2.3) in whole seconds, rounded up, at least one.
     pub(crate) fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
@@ -96,6 +105,11 @@ impl Problem {
         Self { asked: Some(login), ..self }
     }
 
+    /// With the entity tag of what is there (RFC 9110 §8.8.3).
+    pub(crate) fn entity_tag(self, tag: HeaderValue) -> Self {
+        Self { entity_tag: Some(Box::new(tag)), ..self }
+    }
+
     /// Counted in the metrics like the guard's refusal of a signed message.
     pub(crate) fn of_signed_message(self) -> Self {
         Self { is_signed_message: true, ..self }
@@ -107,9 +121,14 @@ impl Problem {
         if self.is_signed_message { signed_message.reason() } else { self.kind.name() }
     }
 
-    /// The value of `WWW-Authenticate`, if there is one.
+    /// The value of `WWW-Authenticate`, if there is one. Every 401 has one (RFC 9110 §15.5.2). Where no
+    /// token is to blame it names no error, as for a request that presents nothing (RFC 6750 §3).
     fn www_authenticate(&self) -> Option<HeaderValue> {
-        let (error, detail) = (self.challenge?, self.summary());
+        let Some(error) = self.challenge else {
+            let is_refused = self.kind.status() == StatusCode::UNAUTHORIZED;
+            return is_refused.then(|| Refusal::Missing.www_authenticate()).flatten();
+        };
+        let detail = self.summary();
         let description: String = detail.chars().map(description_char).collect();
         let mut value = format!("DPoP error=\"{error}\", error_description=\"{description}\"");
         if let Some(asked) = self.asked {
@@ -175,6 +194,9 @@ impl IntoResponse for Problem {
         headers.insert(CACHE_CONTROL, NO_STORE);
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, whole_seconds(after));
+        }
+        if let Some(tag) = self.entity_tag.take() {
+            headers.insert(ETAG, *tag);
         }
         if let Some(challenge) = self.www_authenticate() {
             headers.insert(WWW_AUTHENTICATE, challenge);

@@ -39,10 +39,12 @@ pub(crate) fn whole_seconds(duration: Duration) -> HeaderValue {
     HeaderValue::from(rounded_up.max(1))
 }
 
-/// What RFC 6749 §5.2 allows in an `error_description`: %x20-21 / %x23-5B / %x5D-7E.
+/// What RFC 6749 §5.2 allows in an `error_description`: %x20-21 / %x23-5B / %x5D-7E. Quotation marks are
+/// single ones there.
 pub(crate) fn description_char(character: char) -> char {
     match character {
         ' '..='!' | '#'..='[' | ']'..='~' => character,
+        '"' => '\'',
         _ => '?',
     }
 }

@@ -1,13 +1,20 @@
 //! Builds the answers of handlers.
 
+use std::{
+    future::Future as _,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
 use axum::{
-    body::Body,
+    body::{Body, Bytes, HttpBody as _},
     response::{IntoResponse as _, Response},
 };
 use http::{
     HeaderMap, HeaderValue,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
+use http_body_util::BodyExt as _;
 use serde::Serialize;
 
 use crate::http::problem::Problem;
@@ -37,4 +44,14 @@ pub(crate) fn uncached_json(body: &impl Serialize) -> Response {
     let mut response = with_body(HeaderValue::from_static("application/json"), text);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// The bytes of a body whose size is known: those are in memory, in one piece.
+pub(crate) fn in_memory(body: &mut Body) -> Option<Bytes> {
+    body.size_hint().exact()?;
+    let mut now = Context::from_waker(Waker::noop());
+    match pin!(body.frame()).poll(&mut now) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+        _ => None,
+    }
 }

@@ -1,30 +1,27 @@
 //! Lets a request in to its handler, unless it comes from another site's web page or exceeds a
 //! limit of the server or the client.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    mem,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use axum::{
     body::{Body, HttpBody as _},
     extract::Request,
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use countersign_authority::Authority;
 use countersign_protocol::ClientNetwork;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     http::{
         address::{ClientAddress, NOBODY},
         problem::Problem,
     },
-    layers::{limits::Gate, web_pages::WebPages},
+    layers::{
+        around::{Around, Handler, Surrounded},
+        limits::{BodySize, Gate},
+        web_pages::WebPages,
+    },
 };
 
 /// The layer. All services behind its clones share the gate.
@@ -44,7 +41,10 @@ pub(crate) struct Admission {
 enum Bodies {
     /// It is not read. The connection serves no other request then: see `unread.rs`.
     LeftUnread,
+    /// It is read.
     Read,
+    /// It is read unless it is large; then a later layer reads it.
+    ReadUnlessLarge,
 }
 
 /// The allowance of the client that requests count against.
@@ -71,6 +71,21 @@ impl Admission {
         Self { allowance: Allowance::Upkeep, ..self.clone() }
     }
 
+    /// The same gate for resources that take large bodies, which it leaves unread.
+    pub(crate) fn of_large_bodies(&self) -> Self {
+        Self { bodies: Bodies::ReadUnlessLarge, ..self.clone() }
+    }
+
+    /// The gate.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Where principals come from.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// The same gate for the questions of proxies. They are about requests with bodies, and many proxies
     /// say how long such a body is, or that they expect to send one, and send none.
     pub(crate) fn of_proxies(&self) -> Self {
@@ -79,10 +94,9 @@ impl Admission {
 
     /// Refuses a request of another site's web page before it is counted. Then counts the request
     /// against its client's allowance, and only after that takes room for its body.
-    async fn let_in(
+    pub(crate) async fn let_in(
         &self,
         client: Option<ClientAddress>,
-        network: ClientNetwork,
         request: Request,
     ) -> Result<Request, Problem> {
         if let Some(pages) = &self.pages {
@@ -92,12 +106,17 @@ impl Admission {
         if request.body().is_end_stream() {
             return Ok(request);
         }
-        match self.bodies {
-            Bodies::LeftUnread => Ok(request.map(|_| Body::empty())),
-            // Boxed, because most requests have no body, and otherwise all of them would reserve
-            // room for it.
-            Bodies::Read => Box::pin(self.gate.receive(request, network)).await,
+        let is_read = match self.bodies {
+            Bodies::LeftUnread => return Ok(request.map(|_| Body::empty())),
+            Bodies::Read => true,
+            Bodies::ReadUnlessLarge => self.gate.size_of(request.body())? == BodySize::Usual,
+        };
+        if !is_read {
+            return Ok(request);
         }
+        // Boxed, because most requests have no body, and otherwise all of them would reserve room
+        // for it.
+        Box::pin(self.gate.receive(request, network_of(client))).await
     }
 
     async fn count(&self, client: Option<ClientAddress>) -> Result<(), Problem> {
@@ -111,54 +130,22 @@ impl Admission {
 }
 
 /// All clients with an unknown address share one share.
-fn network_of(client: Option<ClientAddress>) -> ClientNetwork {
+pub(crate) fn network_of(client: Option<ClientAddress>) -> ClientNetwork {
     client.unwrap_or(ClientAddress(NOBODY)).network()
 }
 
+impl Around for Admission {
+    async fn answer(&self, inner: impl Handler, request: Request) -> Result<Response, Problem> {
+        let client = request.extensions().get().copied();
+        let request = self.let_in(client, request).await?;
+        self.gate.answer(inner, network_of(client), request).await
+    }
+}
+
 impl<S> Layer<S> for Admission {
-    type Service = Admitted<S>;
+    type Service = Surrounded<S, Self>;
 
-    fn layer(&self, inner: S) -> Admitted<S> {
-        Admitted { inner, admission: self.clone() }
-    }
-}
-
-/// A service behind [`Admission`].
-#[derive(Clone)]
-pub(crate) struct Admitted<S> {
-    inner: S,
-    admission: Admission,
-}
-
-impl<S> Service<Request> for Admitted<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send>,
-    S: Clone + Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        // The service that was polled ready is used; the clone takes its place.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
-        let admission = self.admission.clone();
-        Box::pin(async move {
-            let client = request.extensions().get().copied();
-            let network = network_of(client);
-            let answered = match admission.let_in(client, network, request).await {
-                Ok(request) => {
-                    let work = async { inner.call(request).await.map_err(|never| match never {}) };
-                    admission.gate.admit(network, work).await
-                }
-                Err(refused) => Err(refused),
-            };
-            Ok(answered.into_response())
-        })
+    fn layer(&self, inner: S) -> Self::Service {
+        Surrounded::new(inner, self.clone())
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use countersign_protocol::wire;
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Method, Uri};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -84,10 +85,23 @@ pub(crate) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
             AUTHORIZATION,
             CONTENT_TYPE,
             DPOP,
+            IF_MATCH,
+            IF_NONE_MATCH,
             PASSKEY_ASSERTION,
+            PREFER,
             SIGNED_MESSAGE,
         ])
-        .expose_headers([DPOP_NONCE, SESSION_NONCE, WWW_AUTHENTICATE, RETRY_AFTER, X_REQUEST_ID])
+        .expose_headers([
+            ALLOW,
+            DATE,
+            DPOP_NONCE,
+            ETAG,
+            PREFERENCE_APPLIED,
+            RETRY_AFTER,
+            SESSION_NONCE,
+            WWW_AUTHENTICATE,
+            X_REQUEST_ID,
+        ])
         .max_age(PREFLIGHT_AGE);
     Some(cors)
 }
@@ -95,6 +109,8 @@ pub(crate) fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
 const DPOP: HeaderName = HeaderName::from_static(wire::header::DPOP);
 const DPOP_NONCE: HeaderName = HeaderName::from_static(wire::header::DPOP_NONCE);
 const PASSKEY_ASSERTION: HeaderName = HeaderName::from_static(wire::header::PASSKEY_ASSERTION);
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const SIGNED_MESSAGE: HeaderName = HeaderName::from_static(wire::header::SIGNED_MESSAGE);
 const SESSION_NONCE: HeaderName = HeaderName::from_static(wire::header::SESSION_NONCE);
 

@@ -36,17 +36,23 @@ const fn error_code(kind: ProblemType) -> &'static str {
         | ProblemType::Forbidden
         | ProblemType::InvalidJson
         | ProblemType::InvalidKey
+        | ProblemType::InvalidKeyring
         | ProblemType::InvalidProof
         | ProblemType::InvalidRequest
         | ProblemType::InvalidUsername
         | ProblemType::KeyLimit
         | ProblemType::KeyTaken
+        | ProblemType::KeyringChanged
+        | ProblemType::KeyringNotOpened
         | ProblemType::LastKey
         | ProblemType::MethodNotAllowed
         | ProblemType::MisdirectedRequest
+        | ProblemType::NoKeyring
         | ProblemType::NonceRequired
         | ProblemType::NotFound
+        | ProblemType::OtherAccount
         | ProblemType::PayloadTooLarge
+        | ProblemType::PreconditionRequired
         | ProblemType::RecoveryCode
         | ProblemType::RequestTimeout
         | ProblemType::StepUpNeeded

@@ -3,6 +3,7 @@
 //! request: the use of the key.
 
 use axum::response::Response;
+use countersign_authority::model::audit::Reason;
 use countersign_guard::{AuditKind, Refusal, Refused, Signer};
 use countersign_protocol::Actor;
 
@@ -32,9 +33,22 @@ pub(crate) fn record(app: &App, client: Option<ClientAddress>, mut response: Res
         response.extensions_mut().insert(Actor { account_id, username: None, key, proof: None });
     }
     if let (Some(signer), Some(client), Some(kind)) = (signer, client, refusal.audit_kind()) {
-        let replayed = kind == AuditKind::Replayed;
         let who = (signer.account_id, signer.key);
-        app.authority.tokens.note_refused_request(who, replayed, &refusal.to_string(), client.0);
+        let why = (reason_of(kind), refusal.to_string());
+        app.authority.tokens.note_refused_request(who, (why.0, &why.1), client.0);
     }
     response
+}
+
+/// What the audit trail calls it.
+const fn reason_of(kind: AuditKind) -> Reason {
+    match kind {
+        AuditKind::NoProof => Reason::NoProof,
+        AuditKind::OtherKey => Reason::OtherKey,
+        AuditKind::OtherRequest => Reason::OtherRequest,
+        AuditKind::OtherToken => Reason::OtherToken,
+        AuditKind::Replayed => Reason::UsedBefore,
+        AuditKind::Revoked => Reason::TokenEnded,
+        AuditKind::Signature => Reason::Signature,
+    }
 }

@@ -4,3 +4,4 @@ pub(super) mod adding;
 pub(super) mod options;
 pub(super) mod options_body;
 pub(super) mod related_origins;
+mod step_up_operations;

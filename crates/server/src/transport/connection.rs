@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
-use http::Request;
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::{
-    activity::{Activity, UnderWay},
+    activity::{Activity, UnderWay, until_fetched},
     host_field,
     hosts::KnownHosts,
     limits::ConnectionLimits,
@@ -99,11 +99,17 @@ impl Server {
         let stream = Wire::new(stream, first.clone(), unread.clone());
         let service = service_fn(|request| {
             let under_way = UnderWay::begin(&activity);
+            let has_streams = request.version() > Version::HTTP_11;
             let answer = self.answer(request, unread.clone(), peer);
+            let activity = Arc::clone(&activity);
             async move {
-                let answer = answer.await;
+                let answer = answer.await?;
                 drop(under_way);
-                answer
+                Ok::<_, Infallible>(if has_streams {
+                    until_fetched(&activity, answer)
+                } else {
+                    answer
+                })
             }
         });
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
@@ -120,7 +126,13 @@ impl Server {
             () = self.stops() => {}
         }
         connection.as_mut().graceful_shutdown();
-        while timeout(LINGER, connection.as_mut()).await.is_err() && activity.is_busy() {}
+        let ended = async {
+            while timeout(LINGER, connection.as_mut()).await.is_err() && activity.is_busy() {}
+        };
+        // A client that is told to stop may go on, and always have a request under way.
+        if timeout(self.limits.idle_time, ended).await.is_err() {
+            tracing::debug!(%peer, "a connection that was to end is cut off");
+        }
     }
 
     fn answer(

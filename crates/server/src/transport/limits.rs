@@ -27,9 +27,11 @@ pub struct ConnectionLimits {
     /// The longest from the start of a connection to the end of its first request's head.
     pub head_time: Duration,
     /// After this time, and at most twice this time, without a request under way, a connection is
-    /// closed. That includes the time that a client takes to fetch an answer.
+    /// closed. That includes the time that a client takes to fetch an answer, in HTTP/2 also beside
+    /// other requests.
     pub idle_time: Duration,
-    /// How many requests may be under way at once in one HTTP/2 connection.
+    /// How many requests may be under way at once in one HTTP/2 connection, with those whose answer the
+    /// client has not fetched: each of these holds about 3 KiB, however short the answer.
     pub streams: u32,
     /// The longest that requests under way may take to finish after the shutdown has begun.
     pub drain: Duration,
@@ -46,7 +48,7 @@ impl Default for ConnectionLimits {
             handshake_time: Duration::from_secs(10),
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(75),
-            streams: 100,
+            streams: 32,
             drain: Duration::from_secs(10),
         }
     }

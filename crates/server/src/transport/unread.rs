@@ -33,10 +33,14 @@ use tokio::{
 
 use crate::transport::not_http::FirstBytes;
 
-/// How long a peer may take to close a connection whose last body was not read.
+/// How long a peer may take to close a connection whose last body was not read, or to go on sending it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// How much it may send meanwhile, in bytes. All of it is ignored.
-const MOST: usize = 1024 * 1024;
+/// Each time this many bytes of the body arrive, the peer gets one more second, so that a client behind
+/// a slow line can send its body to the end and then reads the answer.
+const BYTES_PER_SECOND: u32 = 16 * 1024;
+/// How much it may send meanwhile, in bytes. All of it is ignored. The largest body fits, so that a
+/// client that is still sending it gets the answer that refuses it.
+const MOST: usize = 2 * 1024 * 1024;
 
 /// Whether the body of the latest request in a connection of HTTP/1 was not read to its end.
 #[derive(Clone, Debug, Default)]
@@ -133,7 +137,12 @@ impl Rest {
             let mut read = ReadBuf::new(&mut scratch);
             match Pin::new(&mut *stream).poll_read(context, &mut read) {
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => {
-                    self.bytes = self.bytes.saturating_sub(read.filled().len());
+                    let arrived = read.filled().len();
+                    self.bytes = self.bytes.saturating_sub(arrived);
+                    let arrived = u32::try_from(arrived).unwrap_or(u32::MAX);
+                    let longer = Duration::from_secs(1) * arrived / BYTES_PER_SECOND;
+                    let later = self.end.deadline() + longer;
+                    self.end.as_mut().reset(later);
                 }
                 Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return self.end.as_mut().poll(context),
@@ -191,5 +200,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         }
         let rest = rest.get_or_insert_with(|| Rest { end: Box::pin(sleep(PATIENCE)), bytes: MOST });
         rest.poll_over(stream, context).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::io::{AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// How many times a peer sends `bytes`, one second after the other, before its connection is closed,
+    /// of which nobody reads anything.
+    async fn times_sent(bytes: usize) -> usize {
+        let (mut peer, stream) = duplex(64 * 1024);
+        let unread = Unread(Arc::new(AtomicBool::new(true)));
+        let mut wire = Wire::new(stream, FirstBytes::default(), unread);
+        let (body, times) = (vec![0; bytes], Cell::new(0));
+        let sending = async {
+            while peer.write_all(&body).await.is_ok() {
+                times.set(times.get() + 1);
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            closed = wire.shutdown() => closed.unwrap(),
+            () = sending => panic!("the connection is gone before it is closed"),
+        }
+        times.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_goes_on_sending_may_finish_and_no_more() {
+        for times in [10, 100] {
+            let sent = times_sent(MOST / times + 1).await;
+            assert!((times - 1..=times).contains(&sent), "{sent} of {times}");
+        }
+        assert_eq!(times_sent(1024).await, 6, "too slow for more than 5.3 seconds");
     }
 }

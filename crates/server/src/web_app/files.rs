@@ -1,6 +1,10 @@
 //! The files of `web/`, checked: whatever is wrong with them is found at the start.
 
-use std::{collections::BTreeMap, fmt, fs, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs, io,
+    path::Path,
+};
 
 use axum::body::Bytes;
 use countersign_protocol::{
@@ -15,13 +19,15 @@ use super::{
     listing::files_below,
     media_types::media_type,
     modules::{self, ImportError},
-    shell::{self, Part, ShellError, escape},
+    shell::{self, Part, Shared, ShellError, escape},
 };
 
 /// The largest file of a directory, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 /// The largest number of files of a directory.
 const MAX_FILES: usize = 1000;
+/// What stands around the content of all pages.
+const FRAME: &str = "parts/frame.html";
 
 /// The files of the account app. What they refer to is there.
 pub struct WebFiles {
@@ -88,7 +94,10 @@ pub enum WebFilesError {
         /// The text's key.
         key: String,
     },
-    /// A page has a placeholder that is none.
+    /// What stands around the content of all pages is missing.
+    #[error("{FRAME} is missing")]
+    NoFrame,
+    /// A page has a placeholder that is none, or the frame lacks one.
     #[error("{0}: {1}")]
     Shell(String, #[source] ShellError),
     /// A page wants a text that no language has.
@@ -223,9 +232,15 @@ impl WebFiles {
     /// The languages, the default first.
     fn read_languages(&self) -> Result<Vec<Language>, WebFilesError> {
         let mut languages = Vec::new();
-        for (name, tag) in self.names("lang/", ".js") {
-            let language = Language::parse(tag, self.readable(name)?);
-            languages.push(language.map_err(|error| WebFilesError::Language(name.clone(), error))?);
+        let is_whole = |(_, tag): &(&String, &str)| !tag.contains('/');
+        for (name, tag) in self.names("lang/", ".js").filter(is_whole) {
+            let at_fault = |error| WebFilesError::Language(name.clone(), error);
+            let mut language = Language::parse(tag, self.readable(name)?).map_err(at_fault)?;
+            for (name, part) in self.names(&format!("lang/{tag}/"), ".js") {
+                let at_fault = |error| WebFilesError::Language(name.clone(), error);
+                language.add(part, self.readable(name)?).map_err(at_fault)?;
+            }
+            languages.push(language);
         }
         languages.sort_by_key(|language| language.tag != languages::DEFAULT);
         let has_default = languages.first().is_some_and(|first| first.tag == languages::DEFAULT);
@@ -242,12 +257,24 @@ impl WebFiles {
         Ok(languages)
     }
 
+    /// What pages share.
+    fn shared(&self) -> Result<Shared<'_>, WebFilesError> {
+        let mut parts = BTreeMap::new();
+        for (file, name) in self.names("parts/", ".html") {
+            parts.insert(name, self.readable(file)?);
+        }
+        let frame = parts.remove("frame").ok_or(WebFilesError::NoFrame)?;
+        Shared::new(frame, parts).map_err(|error| WebFilesError::Shell(FRAME.to_owned(), error))
+    }
+
     fn fill_pages(&self) -> Result<BTreeMap<String, Vec<Vec<Piece>>>, WebFilesError> {
         let web = self.path();
+        let shared = self.shared()?;
         let mut pages = BTreeMap::new();
         for (file, name) in self.names("pages/", ".html") {
-            let parts = shell::parse(self.readable(file)?)
-                .map_err(|error| WebFilesError::Shell(file.clone(), error))?;
+            let wrong = |error| WebFilesError::Shell(file.clone(), error);
+            let page = shared.page(name, self.readable(file)?).map_err(wrong)?;
+            let parts = shell::parse(&page).map_err(wrong)?;
             let in_language =
                 |language| Page { files: self, file, web: &web, language }.fill(&parts);
             let filled = self.languages.iter().map(in_language).collect::<Result<_, _>>()?;
@@ -284,6 +311,7 @@ impl Page<'_> {
                 WebFilesError::NoText { page: self.file.to_owned(), key: key.to_owned() }
             })?),
             Part::Entry(module) => self.entry(module)?,
+            Part::Files(names) => self.links(names)?,
             Part::Style => {
                 format!("<link rel=\"stylesheet\" {}>", self.source("href", "css/app.css")?)
             }
@@ -307,6 +335,20 @@ impl Page<'_> {
         Ok(format!("{html}<script type=\"module\" {source}></script>"))
     }
 
+    /// Links to the files `names`, separated by spaces, and to all modules that they import, each with
+    /// its hash. They load nothing: they tell the page what a worker is going to load.
+    fn links(&self, names: &str) -> Result<String, WebFilesError> {
+        let mut files = BTreeSet::new();
+        for name in names.split_whitespace() {
+            if self.files.text(name).is_some() {
+                files.extend(self.files.modules_of(name)?);
+            }
+            files.insert(name.to_owned());
+        }
+        let link = |name: &String| Ok(["<link ", &self.source("href", name)?, ">\n"].concat());
+        files.iter().map(link).collect()
+    }
+
     /// The hashes of `entry` and of the modules that it needs (HTML §8.1.5.2, "integrity"). `WebKit`
     /// takes the hash of an imported module from here and nowhere else.
     fn import_map(&self, entry: &str) -> Result<String, WebFilesError> {
@@ -318,14 +360,14 @@ impl Page<'_> {
         Ok(serde_json::json!({ "integrity": hashes }).to_string())
     }
 
-    /// The modules that `entry` needs, the one with the texts among them.
+    /// The modules that `entry` needs, those with the texts among them.
     fn needed_by(&self, entry: &str) -> Result<Vec<String>, WebFilesError> {
         if self.files.text(entry).is_none() {
             let (page, file) = (self.file.to_owned(), entry.to_owned());
             return Err(WebFilesError::NoFile { page, file });
         }
         let mut modules = self.files.modules_of(entry)?;
-        modules.push(format!("lang/{}.js", self.language.tag));
+        modules.extend(self.language.files(&modules));
         Ok(modules)
     }
 

@@ -42,14 +42,38 @@ pub(crate) struct Document {
     pub(crate) policy: HeaderValue,
 }
 
+/// Whether there are passkeys at a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PasskeysHere {
+    /// There are.
+    On,
+    /// The operator has switched them off.
+    Off,
+    /// Browsers make none for its issuer.
+    Impossible,
+}
+
+impl PasskeysHere {
+    /// What `{{passkeys}}` becomes.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Impossible => "impossible",
+        }
+    }
+}
+
 /// The name of the page at `/`.
 const INDEX: &str = "index";
 
 impl Site {
     /// The app of the server with this issuer identifier. `passkeys` says whether browsers can have
     /// passkeys of it.
-    pub(crate) fn new(web: &WebFiles, issuer: &str, passkeys: bool) -> Self {
-        let files = web.files.iter().filter(|(name, _)| !name.starts_with("pages/"));
+    pub(crate) fn new(web: &WebFiles, issuer: &str, passkeys: PasskeysHere) -> Self {
+        let is_served =
+            |name: &str| ["pages/", "parts/"].iter().all(|made_of| !name.starts_with(made_of));
+        let files = web.files.iter().filter(|(name, _)| is_served(name));
         let files = files.map(|(name, file)| {
             let body = Encoded::new(file.body.clone(), file.is_compressible);
             let is_worker = name.starts_with("workers/");
@@ -90,12 +114,12 @@ impl Site {
 }
 
 impl Document {
-    fn new(pieces: &[Piece], language: &str, issuer: &str, passkeys: bool) -> Self {
+    fn new(pieces: &[Piece], language: &str, issuer: &str, passkeys: PasskeysHere) -> Self {
         let text = |piece: &Piece| match piece {
             Piece::Html(html) => html.clone(),
             Piece::ImportMap(map) => format!("<script type=\"importmap\">{map}</script>\n"),
             Piece::Issuer => issuer.to_owned(),
-            Piece::Passkeys => if passkeys { "on" } else { "off" }.to_owned(),
+            Piece::Passkeys => passkeys.as_str().to_owned(),
         };
         let html: String = pieces.iter().map(text).collect();
         let tag = format!("W/\"{}\"", base64url::encode(&sha256(&[html.as_bytes()])[..12]));

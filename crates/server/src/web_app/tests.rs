@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use countersign_authority::model::audit::{EventKind, Fact, Reason};
+
 use super::{embedded, files::WebFiles};
 
 fn web() -> WebFiles {
@@ -40,6 +42,55 @@ fn every_text_says_the_same_values_in_every_language() {
     }
 }
 
+/// Kinds of event that are about no account, so that no page shows them.
+const OF_NO_ACCOUNT: [EventKind; 11] = [
+    EventKind::AccountsExpired,
+    EventKind::DatabaseBackedUp,
+    EventKind::DatabaseLossAccepted,
+    EventKind::DatabaseRestored,
+    EventKind::MasterKeyAbandoned,
+    EventKind::MasterKeyChanged,
+    EventKind::RefusalsDropped,
+    EventKind::RegistrationRefused,
+    EventKind::SigningKeyCreated,
+    EventKind::SigningKeyRemoved,
+    EventKind::SigningKeyRotated,
+];
+
+#[test]
+fn every_event_and_each_of_its_facts_has_a_text_in_every_language() {
+    let shown = EventKind::ALL.iter().filter(|kind| !OF_NO_ACCOUNT.contains(kind));
+    let events = shown.map(|kind| format!("event.{}", kind.name()));
+    let facts = Fact::ALL.iter().flat_map(|fact| {
+        let of_codes = fact.codes().into_iter().map(|code| format!("fact.{}.{code}", fact.name()));
+        let of_codes: Vec<_> = of_codes.collect();
+        if of_codes.is_empty() { vec![format!("fact.{}", fact.name())] } else { of_codes }
+    });
+    let unknown = ["event.unknown", "fact.unknown"].map(str::to_owned);
+    let expected: BTreeSet<String> = events.chain(facts).chain(unknown).collect();
+    for language in web().languages {
+        let is_ours = |key: &&String| key.starts_with("event.") || key.starts_with("fact.");
+        let found: BTreeSet<String> = language.texts.keys().filter(is_ours).cloned().collect();
+        assert_eq!(found, expected, "{}", language.tag);
+    }
+}
+
+#[test]
+fn alarms_are_told_by_codes_that_the_server_sends() {
+    let scripts = texts(".js");
+    let (_, script) = scripts.iter().find(|(name, _)| *name == "js/lib/events.js").unwrap();
+    let keys = |table: &str| {
+        let rows = between(script, &format!("const {table} = {{"), "}")[0].lines();
+        let keys = rows.filter_map(|row| row.split_once(':'));
+        keys.map(|(key, _)| key.trim().trim_matches('"').to_owned()).collect::<Vec<_>>()
+    };
+    let (events, reasons) = (keys("ALARM_OF_EVENT"), keys("ALARM_OF_REASON"));
+    assert!(!events.is_empty() && !reasons.is_empty());
+    assert!(events.iter().all(|name| name.parse::<EventKind>().is_ok()), "{events:?}");
+    let known = |code: &String| Reason::ALL.iter().any(|reason| reason.name() == code);
+    assert!(reasons.iter().all(known), "{reasons:?}");
+}
+
 /// The keys for which a script asks: those of `t("key")`, and everything else that stands in quotes
 /// or before `${` in a template.
 fn mentions(script: &str) -> BTreeSet<&str> {
@@ -57,7 +108,9 @@ fn mentions(script: &str) -> BTreeSet<&str> {
 #[test]
 fn every_text_is_used() {
     let (pages, scripts) = (texts(".html"), texts(".js"));
-    let in_pages = pages.iter().flat_map(|(_, page)| between(page, "{{t:", "}}"));
+    let in_pages = pages.iter().flat_map(|(_, page)| {
+        ["{{t:", "{{title:"].into_iter().flat_map(|open| between(page, open, "}}"))
+    });
     let used: BTreeSet<&str> =
         in_pages.chain(scripts.iter().flat_map(|(_, script)| mentions(script))).collect();
     for key in web().languages[0].texts.keys() {
@@ -108,8 +161,9 @@ fn every_file_that_a_page_names_is_there() {
         for script in between(page, "<script", ">") {
             assert!(script.contains("type=\"application/json\""), "{name}: <script{script}>");
         }
-        assert!(page.contains("<html lang=\"{{lang}}\" dir=\"{{dir}}\">"), "{name}");
     }
+    let (_, frame) = texts("parts/frame.html")[0];
+    assert!(frame.contains("<html lang=\"{{lang}}\" dir=\"{{dir}}\">"));
 }
 
 #[test]

@@ -98,6 +98,8 @@ async fn a_proven_request_may_pass_and_the_proxy_learns_by_whom() {
     assert_eq!(answer.header("remote-key"), world.key.thumbprint());
     assert_eq!(answer.header("remote-scopes"), "read write");
     assert_eq!(answer.header("remote-proof"), "dpop");
+    assert_eq!(answer.header("remote-acr"), "");
+    assert_eq!(answer.header("remote-amr"), "pop");
     assert_eq!(answer.header("cache-control"), "no-store");
     let nonce = answer.header("dpop-nonce").to_owned();
     let next = world.proof("GET", "https://api.example/items").claim("nonce", nonce);
@@ -351,7 +353,9 @@ async fn a_recent_login_with_a_passkey_passes_where_one_is_required() {
         let call = world.app.presenting(&token, &proof, "GET", &path).peer(PROXY);
         forwarded(call, "GET", API, "/items")
     };
-    ask(0).send().await.is(200);
+    let passed = ask(0).send().await;
+    assert_eq!(passed.is(200).header("remote-acr"), "phr");
+    assert_eq!(passed.header("remote-amr"), "pop user swk");
     ask(305).send().await.is(200);
     ask(306).send().await.is_refusal(401, "insufficient_user_authentication");
 }

@@ -1,10 +1,13 @@
-//! The kinds of credential: what a signature by each of them does. Whatever is refused here to browsers
-//! and passkeys is granted to a key, so that no refusal has another reason.
+//! The kinds of credential: what a signature by each of them does. Whatever is refused here to browsers,
+//! keys of the mutual login and passkeys is granted to a key, so that no refusal has another reason.
 
 use countersign_authority::model::{
     audit::{AuditEvent, EventKind},
     credential::{BrowserLives, Credential, Remember},
-    credential_kind::CredentialKind::{self, Browser, Key, Passkey},
+    credential_kind::{
+        Act,
+        CredentialKind::{self, Browser, Key, Mutual, Passkey},
+    },
 };
 use countersign_protocol::strict::base64;
 use countersign_server::Dialects;
@@ -13,7 +16,7 @@ use serde_json::json;
 
 use crate::support::{Answer, ISSUER, Setup, TestApp, TestKey};
 
-const KINDS: [CredentialKind; 3] = [Key, Browser, Passkey];
+const KINDS: [CredentialKind; 4] = CredentialKind::ALL;
 
 /// An account `alice` with the key 1 and a second credential, 2, of some kind.
 struct Alice {
@@ -34,7 +37,7 @@ impl Alice {
         let key = match kind {
             Key => key,
             Browser => key.in_browser(Remember::Browser, BrowserLives::default()),
-            Passkey => Credential { kind, ..key },
+            Mutual | Passkey => Credential { kind, ..key },
         };
         let key = Credential { added_by: Some(ed25519_public(1).thumbprint()), ..key };
         let event = AuditEvent::new(app.now(), EventKind::KeyAdded).account(id);
@@ -77,13 +80,13 @@ impl Alice {
 }
 
 #[tokio::test]
-async fn a_key_and_a_browser_log_in_and_a_passkey_signs_no_assertion() {
+async fn keys_and_browsers_log_in_and_other_kinds_sign_no_assertion() {
     for kind in KINDS {
         let alice = Alice::with(kind).await;
         let answer = alice.app.login_request("alice", &alice.second).send().await;
-        if kind == Passkey {
+        if !kind.may(Act::LogIn) {
             answer.is_oauth_error(400, "invalid_grant");
-            assert!(answer.text("error_description").contains("passkey"), "{}", answer.body);
+            assert!(answer.text("error_description").contains(kind.name()), "{}", answer.body);
             continue;
         }
         let token = answer.is(200).text("access_token");
@@ -198,7 +201,7 @@ async fn every_kind_is_listed_renamed_and_revoked_by_a_key() {
 
 #[tokio::test]
 async fn nobody_registers_or_adds_the_key_of_a_browser_again() {
-    for kind in [Browser, Passkey] {
+    for kind in [Browser, Mutual, Passkey] {
         let alice = Alice::with(kind).await;
         let registration = alice.app.registration("mallory", &alice.second).send().await;
         registration.is_problem(409, "key-taken");

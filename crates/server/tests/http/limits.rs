@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{model::policy::Limits, ports::RateLimit};
+use countersign_opaque::client::Registration;
 use countersign_server::TrustedProxies;
+use countersign_testkit::random::SeededRandom;
 use serde_json::json;
 
-use crate::support::{Answer, Call, Setup, TestApp, TestKey};
+use crate::support::{Answer, Call, Setup, TestApp, TestKey, synced};
 
 /// Limits that honest tests do not meet, but for the one that `change` tightens.
 fn limits(setup: &mut Setup, change: impl FnOnce(&mut Limits)) {
@@ -125,13 +127,97 @@ async fn an_account_is_limited_wherever_it_comes_from() {
     refused.is_oauth_error(429, "temporarily_unavailable");
     app.login("bob", &bob).await;
 
-    // Keys that are added count too; reading and revoking do not.
+    // Nothing but logins counts.
     let new = TestKey::number(3);
-    app.key_addition(&alice, &token, &new).send().await.is_problem(429, "rate-limited");
     app.revoke_key(&alice, &token, &new).await.is_problem(404, "not-found");
     app.whoami(&alice, &token).await.is(200);
-    app.advance(Duration::from_secs(20));
     app.key_addition(&alice, &token, &new).send().await.is(201);
+    app.advance(Duration::from_secs(20));
+    app.login("alice", &alice).await;
+}
+
+/// Whoever has the key of one session, and the login that it came from, does what it lets him do as often as
+/// he can.
+#[tokio::test]
+async fn a_key_of_a_session_takes_nothing_from_the_logins_of_the_account() {
+    let app = TestApp::start_with(|setup| {
+        limits(setup, |limits| {
+            limits.account = three("account");
+            limits.key = three("key");
+        });
+    })
+    .await;
+    let (alice, session) = (TestKey::number(1), TestKey::number(2));
+    app.register("alice", &alice).await;
+    let cnf = json!({ "jkt": session.thumbprint() });
+    let assertion = app.assertion("alice", &alice).claim("cnf", cnf).sign();
+    let login = || app.token_request(&assertion, &app.token_proof(&session).sign()).send();
+    let token = login().await.is(200).text("access_token");
+    let held = (&session, &*token);
+    let (_, message) = Registration::begin(b"password", &SeededRandom::new(1)).unwrap();
+    let mut slots = Vec::new();
+    for _ in 0..10 {
+        login().await.is_oauth_error(400, "invalid_grant");
+        slots.push(app.slot_request(held, "password", &message).send().await.status);
+        app.content_change(held, "x", 1).send().await.is_problem(403, "step-up-needed");
+        let open = app.resource_request(&session, &token, "POST", "/v1/keyring/open/prf");
+        open.header("passkey-assertion", "e30").send().await;
+        let added = app.key_addition(&session, &token, &TestKey::number(3));
+        added.header("passkey-assertion", "e30").send().await;
+    }
+    assert_eq!((slots[0], slots[9]), (200, 429));
+    for _ in 0..2 {
+        app.login("alice", &alice).await;
+    }
+    app.login_request("alice", &alice).send().await.is_oauth_error(429, "temporarily_unavailable");
+}
+
+/// A session that a passkey has begun, and an answer that is none.
+#[tokio::test]
+async fn an_answer_of_no_passkey_takes_nothing_from_the_logins_of_the_account() {
+    let app = TestApp::start_with(|setup| {
+        limits(setup, |limits| {
+            limits.account = three("account");
+            limits.key = three("key");
+            limits.withdrawals = three("withdrawals");
+        });
+    })
+    .await;
+    let (browser, session) = (TestKey::number(1), TestKey::number(2));
+    let mut passkey = synced(1);
+    app.register_with_passkey("alice", &browser, &mut passkey).await;
+    let token = app.sign_in(&session, &mut passkey).await.is(200).text("access_token");
+    for _ in 0..10 {
+        let added = app.key_addition(&session, &token, &TestKey::number(3));
+        assert_ne!(added.header("passkey-assertion", "e30").send().await.status, 201);
+        let path = format!("/v1/keys/{}", browser.thumbprint());
+        let revoked = app.resource_request(&session, &token, "DELETE", &path);
+        assert_ne!(revoked.header("passkey-assertion", "e30").send().await.status, 204);
+    }
+    // The owner signs in somewhere else, and revokes what he likes.
+    let own = TestKey::number(4);
+    let token = app.sign_in(&own, &mut passkey).await.is(200).text("access_token");
+    let path = format!("/v1/keys/{}", browser.thumbprint());
+    let word = app.step_up((&own, &token), &mut passkey, ("DELETE", &path, None)).await;
+    let revoked = app.resource_request(&own, &token, "DELETE", &path);
+    revoked.header("passkey-assertion", word).send().await.is(204);
+}
+
+/// Proofs of requests use up the share that the account has of the replay log, and logins need none of it.
+#[tokio::test]
+async fn requests_of_a_session_use_up_no_share_that_logins_need() {
+    let app = TestApp::start_with(|setup| setup.replay_log_share = 20).await;
+    let (alice, session) = (TestKey::number(1), TestKey::number(2));
+    app.register("alice", &alice).await;
+    let token = app.login_with_session_key("alice", &alice, &session).await;
+    let mut refused = 0;
+    for number in 0..40 {
+        let call = app.resource_request(&session, &token, "GET", "/v1/whoami");
+        let peer = format!("198.51.100.{}", number % 4);
+        refused += usize::from(call.peer(&peer).send().await.status == 429);
+    }
+    assert!(refused > 0);
+    app.login("alice", &alice).await;
 }
 
 #[tokio::test]

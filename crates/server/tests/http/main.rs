@@ -10,6 +10,7 @@ mod http_semantics;
 mod kinds;
 mod limits;
 mod oauth;
+mod online_keyring;
 mod ops;
 mod passkeys;
 mod standing;

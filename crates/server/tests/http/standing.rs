@@ -1,6 +1,6 @@
 //! Tokens that are no longer good, or never were: what a protected resource makes of them.
 
-use std::time::Duration;
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use countersign_authority::model::account::AccountStatus;
 use countersign_testkit::keys;
@@ -41,14 +41,30 @@ async fn a_revoked_token_is_refused() {
     app.whoami(&key, &other).await.is(200);
 }
 
+/// Alice with two keys and a token for each; the old one is to be revoked.
+struct TwoKeys {
+    app: TestApp,
+    key: TestKey,
+    token: String,
+    old: TestKey,
+    doomed: String,
+}
+
+impl TwoKeys {
+    async fn of_alice() -> Self {
+        let app = TestApp::start().await;
+        let (key, old) = (TestKey::number(1), TestKey::number(2));
+        let token = app.enrol("alice", &key).await;
+        app.key_addition(&key, &token, &old).send().await.is(201);
+        let doomed = app.login("alice", &old).await;
+        app.whoami(&old, &doomed).await.is(200);
+        Self { app, key, token, old, doomed }
+    }
+}
+
 #[tokio::test]
 async fn revoking_a_key_kills_its_tokens_at_once() {
-    let app = TestApp::start().await;
-    let (key, old) = (TestKey::number(1), TestKey::number(2));
-    let token = app.enrol("alice", &key).await;
-    app.key_addition(&key, &token, &old).send().await.is(201);
-    let doomed = app.login("alice", &old).await;
-    app.whoami(&old, &doomed).await.is(200);
+    let TwoKeys { app, key, token, old, doomed } = TwoKeys::of_alice().await;
     app.revoke_key(&key, &token, &old).await.is(204);
     app.whoami(&old, &doomed).await.is_refusal(401, "invalid_token");
     app.login_request("alice", &old).send().await.is_oauth_error(400, "invalid_grant");
@@ -171,4 +187,22 @@ async fn another_installation_with_the_same_name_has_other_keys() {
     let token = other.enrol("alice", &key).await;
     assert_eq!(Jwt::claims_of(&token)["iss"], ISSUER);
     app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+}
+
+/// The store has done it, so nothing in memory may say otherwise.
+#[tokio::test]
+async fn a_revocation_whose_client_leaves_before_the_answer_counts() {
+    let TwoKeys { app, key, token, old, doomed } = TwoKeys::of_alice().await;
+    let path = format!("/v1/keys/{}", old.thumbprint());
+    let mut revoking = Box::pin(app.resource_request(&key, &token, "DELETE", &path).send());
+    let begun = poll_fn(|context| Poll::Ready(revoking.as_mut().poll(context).is_pending()));
+    assert!(begun.await, "it waits for the store");
+    drop(revoking);
+    let mut turns = 0..1000;
+    while app.whoami(&old, &doomed).await.status == 200 {
+        turns.next().expect("the key is never revoked");
+        // The test waits for the store, too.
+        app.resource_request(&key, &token, "GET", "/v1/keys").send().await.is(200);
+    }
+    app.whoami(&old, &doomed).await.is_refusal(401, "invalid_token");
 }

@@ -1,9 +1,11 @@
 //! What holds for every path: methods, bodies, odd paths, and the headers of every answer.
 
+use std::collections::BTreeSet;
+
 use countersign_server::{CorsOrigins, Dialects};
 use serde_json::{Value, json};
 
-use crate::support::{Call, ISSUER, TestApp, TestKey};
+use crate::support::{Call, ISSUER, TestApp, TestKey, listed_for_pages};
 
 const ENDPOINTS: [(&str, &str); 14] = [
     ("/", "GET,HEAD"),
@@ -240,6 +242,23 @@ async fn a_listed_web_page_may_use_dpop() {
     let refused = refused.send().await;
     let exposed = refused.is(401).header("access-control-expose-headers").to_ascii_lowercase();
     assert!(exposed.contains("dpop-nonce") && exposed.contains("www-authenticate"), "{exposed}");
+}
+
+#[tokio::test]
+async fn a_listed_web_page_may_send_and_read_the_headers_that_the_documents_list() {
+    let app = TestApp::start_with(|setup| {
+        setup.settings.cors = CorsOrigins::parse(&["https://app.example"]).unwrap();
+    })
+    .await;
+    let from_page = |method| app.call(method, "/v1/whoami").header("origin", "https://app.example");
+    let names = |list: &str| list.split(',').map(|name| name.trim().to_owned()).collect();
+    let preflight = from_page("OPTIONS").header("access-control-request-method", "GET");
+    let allowed = preflight.send().await;
+    let allowed: BTreeSet<String> = names(allowed.header("access-control-allow-headers"));
+    assert_eq!(allowed, listed_for_pages("may be sent"));
+    let answer = from_page("GET").send().await;
+    let exposed: BTreeSet<String> = names(answer.header("access-control-expose-headers"));
+    assert_eq!(exposed, listed_for_pages("may be read"));
 }
 
 /// What browsers say of requests that a page of another origin makes them send.

@@ -15,7 +15,7 @@ use super::{
     audit,
     error::DbError,
     rows::{
-        self, Columns,
+        self, Columns, accounts,
         credentials::{address_bytes, algorithm_names, expiry_columns, is_taken, read},
         millis,
     },
@@ -29,7 +29,7 @@ const TOLD: u32 = 16;
 /// A claim, as [`read`] expects a credential.
 const COLUMNS: &str =
     "a.account_id, k.spki, k.algorithms, k.label, NULL AS added_by, k.created_at, NULL AS last_used_at,
-    NULL AS revoked_at, 'key' AS kind, NULL AS expires_at, 0 AS renews, NULL AS user_agent,
+    NULL AS revoked_at, k.kind, NULL AS expires_at, 0 AS renews, NULL AS user_agent,
     NULL AS last_address, k.thumbprint";
 const FROM: &str = "FROM claimed_keys AS k JOIN accounts AS a ON a.user_id = k.user_id";
 /// The SQL condition that nobody has proven the key since it was claimed.
@@ -49,8 +49,8 @@ pub(super) fn insert(
         return Ok(false);
     }
     let insert =
-        "INSERT INTO claimed_keys(user_id, thumbprint, spki, algorithms, label, created_at)
-        VALUES (?, ?, ?, ?, ?, ?)";
+        "INSERT INTO claimed_keys(user_id, thumbprint, spki, algorithms, label, created_at, kind)
+        VALUES (?, ?, ?, ?, ?, ?, ?)";
     let values = (
         user_id,
         thumbprint.as_bytes(),
@@ -58,6 +58,7 @@ pub(super) fn insert(
         algorithm_names(&credential.public_key),
         credential.label.as_str(),
         millis(credential.created_at),
+        credential.kind.name(),
     );
     rows::execute(connection, insert, values)?;
     Ok(true)
@@ -92,9 +93,7 @@ pub(super) fn prove(
     let Some(claim) = claims.into_iter().find(|claim| claim.thumbprint() == *thumbprint) else {
         return Ok(false);
     };
-    let select = "SELECT user_id FROM accounts WHERE account_id = ?";
-    let user_id = rows::first(connection, select, [id.as_bytes()], |row| Ok(row.get(0)?))?;
-    match user_id {
+    match accounts::user_id(connection, id)? {
         Some(user_id) => insert_proven(connection, user_id, &claim, now),
         None => Ok(false),
     }

@@ -24,7 +24,7 @@ use super::{
         count_live, count_revoked, has_lasting, has_live, is_live, is_visit, revoke, shorten,
     },
     logins::{log_in, note_login, signer},
-    passkey_records::spend_step_up,
+    passkey_records::StepUpOf,
     places, revocations,
     room_for_browsers::make_room,
     rows::{
@@ -44,12 +44,9 @@ impl CredentialStore for SqliteStore {
         step_up: Option<SpentStepUp>,
     ) -> Result<Vec<Thumbprint>, AddCredentialError> {
         let credential = credential.clone();
-        self.write(move |connection| {
-            let revoked = add(connection, &credential, limits, &event)?;
-            spend_step_up(connection, credential.account_id, step_up, event.at)?;
-            Ok(revoked)
-        })
-        .await
+        let step_up = StepUpOf { account: credential.account_id, step_up, at: event.at };
+        self.write(step_up.before(move |connection| add(connection, &credential, limits, &event)))
+            .await?
     }
 
     async fn credential(
@@ -120,11 +117,11 @@ impl CredentialStore for SqliteStore {
         step_up: Option<SpentStepUp>,
     ) -> Result<(), RevokeCredentialError> {
         let thumbprint = *thumbprint;
-        self.write(move |connection| {
+        // Used up before the revocation: a passkey may allow its own.
+        let step_up = StepUpOf { account: id, step_up, at: event.at };
+        self.write(step_up.before(move |connection| {
             let user_id = accounts::user_id(connection, id)?;
             let user_id = user_id.ok_or(RevokeCredentialError::NotFound)?;
-            // Before the revocation: a passkey may allow its own.
-            spend_step_up(connection, id, step_up, event.at)?;
             let is_visit = is_visit(connection, &thumbprint)?;
             let revoked = revoke(connection, user_id, &thumbprint, event.at)?;
             if !revoked && !claims::withdraw(connection, user_id, &thumbprint)? {
@@ -135,8 +132,8 @@ impl CredentialStore for SqliteStore {
                 return Err(RevokeCredentialError::LastKey);
             }
             Ok(audit::record(connection, &event)?)
-        })
-        .await
+        }))
+        .await?
     }
 
     async fn rename_credential(
@@ -148,7 +145,8 @@ impl CredentialStore for SqliteStore {
         step_up: Option<SpentStepUp>,
     ) -> Result<Credential, RenameCredentialError> {
         let (thumbprint, label) = (*thumbprint, label.clone());
-        self.write(move |connection| {
+        let step_up = StepUpOf { account: id, step_up, at: event.at };
+        self.write(step_up.before(move |connection| {
             let select = format!(
                 "SELECT {COLUMNS} FROM credentials AS c
                  JOIN accounts AS a ON a.user_id = c.user_id
@@ -157,15 +155,14 @@ impl CredentialStore for SqliteStore {
             let values = (millis(event.at), thumbprint.as_bytes(), id.as_bytes());
             let found = rows::first(connection, &select, values, read)?;
             let found = found.ok_or(RenameCredentialError::NotFound)?;
-            spend_step_up(connection, id, step_up, event.at)?;
             if found.label != label {
                 let update = "UPDATE credentials SET label = ? WHERE thumbprint = ?";
                 rows::execute(connection, update, (label.as_str(), thumbprint.as_bytes()))?;
                 audit::record(connection, &event)?;
             }
             Ok(Credential { label: label.clone(), ..found })
-        })
-        .await
+        }))
+        .await?
     }
 
     async fn note_use(
@@ -235,7 +232,7 @@ pub(super) fn add(
         kind if count_live(connection, user_id, kind, now)? >= limits.live => {
             return Err(AddCredentialError::LimitReached);
         }
-        CredentialKind::Key | CredentialKind::Passkey => Vec::new(),
+        CredentialKind::Key | CredentialKind::Mutual | CredentialKind::Passkey => Vec::new(),
     };
     if !claims::insert_proven(connection, user_id, credential, now)? {
         return Err(AddCredentialError::KeyTaken);

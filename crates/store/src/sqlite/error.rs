@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use countersign_authority::ports::{
-    AddCredentialError, AddPasskeyError, CreateAccountError, CreatePasswordAccountError,
-    RecordLoginError, RecoverError, RenameCredentialError, RevokeCredentialError, SignInError,
-    StoreError, UsePasskeyError,
+    AddCredentialError, AddPasskeyError, ChangeKeyringError, CreateAccountError,
+    CreatePasswordAccountError, DeleteKeyringError, OpenKeyringError, RecordLoginError,
+    RecoverError, RenameCredentialError, RevokeCredentialError, RoomKept, SignInError, StoreError,
+    StoreKeyringError, UsePasskeyError,
 };
 use thiserror::Error;
 
@@ -38,11 +39,8 @@ pub(super) enum Unavailable {
     #[error(transparent)]
     Misplaced(#[from] Misplaced),
     /// The rest of the disk is kept for changes that protect somebody.
-    #[error(
-        "{free} bytes are free on the disk of the database, and the last {reserve} are kept for \
-         logins and revocations (limits.disk_reserve_bytes)"
-    )]
-    LowSpace { free: u64, reserve: u64 },
+    #[error(transparent)]
+    LowSpace(RoomKept),
     /// The disk is as good as full.
     #[error("{free} bytes are free on the disk of the database, which takes {least} to work on")]
     Full { free: u64, least: u64 },
@@ -87,6 +85,7 @@ impl From<DbError> for StoreError {
                 Self::Unavailable(Box::new(Unavailable::Disk(Arc::new(error))))
             }
             DbError::Sqlite(error) => Self::Unavailable(Box::new(error)),
+            DbError::Unavailable(Unavailable::LowSpace(kept)) => Self::Unavailable(Box::new(kept)),
             DbError::Unavailable(error) => Self::Unavailable(Box::new(error)),
         }
     }
@@ -128,12 +127,16 @@ macro_rules! wraps_store_error {
 
 wraps_store_error!(
     AddCredentialError,
+    ChangeKeyringError,
     CreateAccountError,
     CreatePasswordAccountError,
+    DeleteKeyringError,
+    OpenKeyringError,
     RecordLoginError,
     RecoverError,
     RenameCredentialError,
     RevokeCredentialError,
+    StoreKeyringError,
 );
 
 impl From<DbError> for UsePasskeyError {

@@ -14,7 +14,8 @@ use super::{
 const KEPT_REVOKED: u32 = 32;
 
 /// Keeps the latest [`KEPT_REVOKED`] revoked keys of the account with this row id. Of older ones it
-/// keeps only their thumbprints, so that they can never be registered again.
+/// keeps only their thumbprints, so that they can never be registered again. What they have added counts
+/// as added by the key that had added them, whose owner may want to know all that it has let in.
 pub(super) fn shorten(connection: &Connection, user_id: i64) -> Result<(), DbError> {
     let beyond = "SELECT thumbprint FROM credentials WHERE user_id = ? AND revoked_at IS NOT NULL
         ORDER BY revoked_at DESC, rowid DESC LIMIT -1 OFFSET ?";
@@ -23,6 +24,10 @@ pub(super) fn shorten(connection: &Connection, user_id: i64) -> Result<(), DbErr
         let remember = "INSERT INTO revoked_thumbprints(thumbprint, user_id, revoked_at)
             SELECT thumbprint, user_id, revoked_at FROM credentials WHERE thumbprint = ?";
         rows::execute(connection, remember, [&thumbprint])?;
+        let inherit = "UPDATE credentials
+            SET added_by = (SELECT added_by FROM credentials WHERE thumbprint = ?1)
+            WHERE user_id = ?2 AND added_by = ?1";
+        rows::execute(connection, inherit, (&thumbprint, user_id))?;
         let forget = "DELETE FROM credentials WHERE thumbprint = ?";
         rows::execute(connection, forget, [&thumbprint])?;
     }
@@ -123,7 +128,7 @@ pub(super) fn count_live(
     let live = rows::count(connection, &select, (millis(now), user_id, kind.name()))?;
     let claimed = match kind {
         CredentialKind::Key => claims::count(connection, user_id)?,
-        CredentialKind::Browser | CredentialKind::Passkey => 0,
+        CredentialKind::Browser | CredentialKind::Mutual | CredentialKind::Passkey => 0,
     };
     Ok(live + claimed)
 }

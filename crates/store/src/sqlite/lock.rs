@@ -141,7 +141,7 @@ pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
 pub enum LockError {
     /// Another server works on this directory.
     #[error(
-        "a server is already running on {}{}",
+        "a server is already running on {}{}: stop it first, or name another directory with --data-dir",
         data_dir.display(),
         holder.map(|id| format!(" (process {id})")).unwrap_or_default()
     )]
@@ -204,7 +204,8 @@ mod tests {
         assert!(ServerLock::is_held(&data_dir).unwrap());
         let refusal = ServerLock::acquire(&data_dir).unwrap_err();
         let expected = format!(
-            "a server is already running on {} (process {})",
+            "a server is already running on {} (process {}): stop it first, or name another directory with \
+             --data-dir",
             data_dir.display(),
             std::process::id()
         );

@@ -106,7 +106,8 @@ fn traces_text(traces: &[PathBuf]) -> String {
     let traces: Vec<_> = traces.iter().map(|path| path.display().to_string()).collect();
     match traces.as_slice() {
         [] => String::new(),
-        traces => format!(", though it was there: {} is still here", traces.join(" and ")),
+        [trace] => format!(", though it was there: {trace} is still here"),
+        traces => format!(", though it was there: {} are still here", traces.join(" and ")),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use countersign_authority::ports::{
-    AddCredentialError, AddPasskeyError, KeyLimits, KnownPasskey, NewPasskey, OwnPasskey,
-    PasskeyStore, SpentStepUp, StoreError,
+    AddPasskeyError, KeyLimits, KnownPasskey, NewPasskey, OwnPasskey, PasskeyStore, SpentStepUp,
+    StoreError,
 };
 use countersign_protocol::{
     AccountId,
@@ -16,7 +16,7 @@ use super::{
     SqliteStore,
     assertions::spend,
     credentials,
-    passkey_records::{insert, spend_step_up},
+    passkey_records::{StepUpOf, id_hash, insert},
     rows::{
         self, Columns, accounts,
         credentials::{COLUMN_COUNT, COLUMNS},
@@ -33,7 +33,7 @@ impl PasskeyStore for SqliteStore {
                 "SELECT {COLUMNS}, {}, {PASSKEY_COLUMNS} FROM passkeys AS p
                  JOIN credentials AS c ON c.thumbprint = p.thumbprint
                  JOIN accounts AS a ON a.user_id = c.user_id JOIN users AS u ON u.id = a.user_id
-                 WHERE p.credential_id = ?",
+                 WHERE p.id_hash = ?",
                 accounts::COLUMNS
             );
             let known = |row: &Row<'_>| {
@@ -43,7 +43,7 @@ impl PasskeyStore for SqliteStore {
                     passkey: read(row, COLUMN_COUNT + accounts::COLUMN_COUNT)?,
                 })
             };
-            Ok(rows::first(connection, &select, [id.as_bytes()], known)?)
+            Ok(rows::first(connection, &select, [id_hash(&id)], known)?)
         })
         .await
     }
@@ -73,31 +73,32 @@ impl PasskeyStore for SqliteStore {
         limits: KeyLimits,
         step_up: Option<SpentStepUp>,
     ) -> Result<(), AddPasskeyError> {
-        self.write(move |connection| {
+        let step_up = StepUpOf { account: new.credential.account_id, step_up, at: new.event.at };
+        self.write(step_up.before(move |connection| {
             let NewPasskey { credential, event, .. } = &new;
             credentials::add(connection, credential, limits, event)?;
             if !insert(connection, &new)? {
                 return Err(AddPasskeyError::IdTaken);
             }
-            spend(connection, new.challenge).map(drop).map_err(AddPasskeyError::Challenge)?;
-            spend_step_up(connection, credential.account_id, step_up, event.at)
-                .map_err(AddCredentialError::from)?;
-            Ok(())
-        })
-        .await
+            spend(connection, new.challenge).map(drop).map_err(AddPasskeyError::Challenge)
+        }))
+        .await?
     }
 
-    async fn passkeys_of_others(&self, rp_id: &RpId) -> Result<Option<(String, u64)>, StoreError> {
-        let rp_id = rp_id.clone();
+    async fn passkeys_of_others(
+        &self,
+        rp_id: Option<&RpId>,
+    ) -> Result<Option<(String, u64)>, StoreError> {
+        let rp_id = rp_id.cloned();
         self.read(move |connection| {
             let select = "SELECT p.rp_id, count(*) FROM passkeys AS p
                 JOIN credentials AS c ON c.thumbprint = p.thumbprint
-                WHERE p.rp_id <> ? AND c.revoked_at IS NULL GROUP BY p.rp_id LIMIT 1";
+                WHERE p.rp_id IS NOT ? AND c.revoked_at IS NULL GROUP BY p.rp_id LIMIT 1";
             let other = |row: &Row<'_>| {
                 let count = row.get::<_, i64>(1)?;
                 Ok((row.get(0)?, count.unsigned_abs()))
             };
-            Ok(rows::first(connection, select, [rp_id.as_str()], other)?)
+            Ok(rows::first(connection, select, [rp_id.as_ref().map(RpId::as_str)], other)?)
         })
         .await
     }

@@ -1,8 +1,11 @@
 //! Where keys are used: the present client network of each, and the latest few before.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
-use countersign_authority::model::audit::{AuditEvent, EventKind};
+use countersign_authority::model::{
+    audit::{AuditEvent, EventKind, Fact},
+    credential_kind::CredentialKind,
+};
 use countersign_protocol::{AccountId, ClientNetwork, UnixTime, keys::Thumbprint};
 use rusqlite::Connection;
 
@@ -50,6 +53,8 @@ pub(super) fn arrive(
     }
     let event = AuditEvent::new(this.at, EventKind::KeyUsedFromNewPlace).account(this.account_id);
     let event = event.key(this.thumbprint).from(this.address);
+    let event = event.fact(Fact::Network, here.to_string());
+    let event = event.fact(Fact::NetworkBefore, last.to_string());
     audit::record(connection, &event.detail(format!("{here}; before from {last}")))
 }
 
@@ -65,24 +70,53 @@ fn leave(connection: &Connection, this: Use, last: ClientNetwork) -> Result<(), 
     rows::execute(connection, beyond, (thumbprint, REMEMBERED)).map(drop)
 }
 
-/// Notes where a key was used without a login, as the trail tells it.
+/// How exact the time of last use is, when a key is used without a login: a key that signs all the
+/// time costs a page of its own once in this time, and not with each batch.
+const USE_RESOLUTION: Duration = Duration::from_mins(10);
+
+/// What is known of a key that was used.
+struct Seen {
+    used_at: Option<UnixTime>,
+    address: Option<IpAddr>,
+    kind: CredentialKind,
+}
+
+/// Notes when and where a key was used without a login, as the trail tells it.
 pub(super) fn note(connection: &Connection, event: &AuditEvent) -> Result<(), DbError> {
     let AuditEvent { account_id: Some(account_id), thumbprint: Some(thumbprint), .. } = *event
     else {
         return Ok(());
     };
-    let Some(here) = event.address else { return Ok(()) };
-    let select = "SELECT last_address FROM credentials WHERE thumbprint = ? AND revoked_at IS NULL";
-    let found = rows::first(connection, select, [thumbprint.as_bytes()], |row| {
-        Ok(Columns::new(row, "credentials", 0).optional_bytes("last_address")?.map(address))
-    })?;
-    let Some(last) = found else { return Ok(()) };
-    let network = Some(ClientNetwork::from(here));
-    if last.map(ClientNetwork::from) == network {
+    let Some(seen) = seen(connection, &thumbprint)? else { return Ok(()) };
+    let at = event.last_at();
+    let network = |address: Option<IpAddr>| address.map(ClientNetwork::from);
+    let moved = event.address.filter(|_| network(event.address) != network(seen.address));
+    if let Some(address) = moved {
+        arrive(connection, Use { account_id, thumbprint, address, at }, seen.address)?;
+    }
+    // With a token that a passkey got, the key of the browser signs, and nobody touched the passkey.
+    let signed = seen.kind != CredentialKind::Passkey;
+    let used_at = signed.then(|| seen.used_at.map_or(at, |before| before.max(at)));
+    let is_news = signed && seen.used_at.is_none_or(|before| before + USE_RESOLUTION <= at);
+    if moved.is_none() && !is_news {
         return Ok(());
     }
-    let this = Use { account_id, thumbprint, address: here, at: event.last_at() };
-    arrive(connection, this, last)?;
-    let update = "UPDATE credentials SET last_address = ? WHERE thumbprint = ?";
-    rows::execute(connection, update, (address_bytes(here), thumbprint.as_bytes())).map(drop)
+    let update = "UPDATE credentials SET last_address = coalesce(?, last_address),
+        last_used_at = coalesce(?, last_used_at) WHERE thumbprint = ?";
+    let address = event.address.map(address_bytes);
+    let values = (address, used_at.map(millis), thumbprint.as_bytes());
+    rows::execute(connection, update, values).map(drop)
+}
+
+fn seen(connection: &Connection, thumbprint: &Thumbprint) -> Result<Option<Seen>, DbError> {
+    let select = "SELECT last_used_at, last_address, kind FROM credentials
+        WHERE thumbprint = ? AND revoked_at IS NULL";
+    rows::first(connection, select, [thumbprint.as_bytes()], |row| {
+        let mut columns = Columns::new(row, "credentials", 0);
+        Ok(Seen {
+            used_at: columns.optional_time("last_used_at")?,
+            address: columns.optional_bytes("last_address")?.map(address),
+            kind: columns.parse("kind")?,
+        })
+    })
 }

@@ -1,7 +1,7 @@
 //! How a browser finds a place among those that an account may have.
 
 use countersign_authority::model::{
-    audit::{AuditEvent, EventKind},
+    audit::{AuditEvent, EventKind, Reason},
     credential::Credential,
     credential_kind::CredentialKind,
 };
@@ -42,6 +42,7 @@ pub(super) fn make_room(
             "another browser signed in, and of {limit} that may be remembered this one was used longest ago"
         );
         let event = AuditEvent { address: browser.last_address, ..event };
+        let event = event.because(Reason::TooManyBrowsers);
         audit::record(connection, &event.key(*thumbprint).detail(detail))?;
     }
     shorten(connection, user_id)?;

@@ -3,6 +3,7 @@
 pub(super) mod accounts;
 pub(super) mod credentials;
 pub(super) mod invitations;
+pub(super) mod keyrings;
 pub(super) mod passkeys;
 
 use std::{fmt::Display, str::FromStr};

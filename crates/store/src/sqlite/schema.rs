@@ -7,13 +7,14 @@ use countersign_protocol::{UnixTime, digest::sha256};
 use rusqlite::{Connection, TransactionBehavior};
 
 mod mistakable_names;
+mod passkey_hashes;
 mod unused_accounts;
 
 /// Marks the file as ours in its header: `CSGN`.
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 20;
+pub(super) const VERSION: u32 = 29;
 
 /// The first version that has the table `native_keys`.
 pub(super) const WITH_NATIVE_KEYS: u32 = 15;
@@ -51,6 +52,31 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     ),
     Migration::new("0019_issuer", include_str!("../../migrations/0019_issuer.sql")),
     Migration::new("0020_passkeys", include_str!("../../migrations/0020_passkeys.sql")),
+    Migration::new("0021_mutual_keys", include_str!("../../migrations/0021_mutual_keys.sql")),
+    Migration::new(
+        "0022_passkeys_by_hash",
+        include_str!("../../migrations/0022_passkeys_by_hash.sql"),
+    )
+    .and_then(passkey_hashes::take_over),
+    Migration::new(
+        "0023_online_keyrings",
+        include_str!("../../migrations/0023_online_keyrings.sql"),
+    ),
+    Migration::new(
+        "0024_keyring_history",
+        include_str!("../../migrations/0024_keyring_history.sql"),
+    ),
+    Migration::new("0025_keyring_bytes", include_str!("../../migrations/0025_keyring_bytes.sql")),
+    Migration::new(
+        "0026_unvouched_passkeys",
+        include_str!("../../migrations/0026_unvouched_passkeys.sql"),
+    ),
+    Migration::new(
+        "0027_keyring_bytes_by_day",
+        include_str!("../../migrations/0027_keyring_bytes_by_day.sql"),
+    ),
+    Migration::new("0028_audit_facts", include_str!("../../migrations/0028_audit_facts.sql")),
+    Migration::new("0029_events_by_kind", include_str!("../../migrations/0029_events_by_kind.sql")),
 ];
 
 struct Migration {
@@ -145,6 +171,8 @@ fn checksum(migration: &Migration) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use countersign_authority::model::audit::{AuditEvent, EventKind, Facts, Reason};
+
     use super::*;
 
     const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
@@ -219,6 +247,27 @@ mod tests {
     }
 
     #[test]
+    fn what_pages_warn_of_has_its_reason_after_an_upgrade() {
+        let mut connection = of_version(25);
+        let rows = "INSERT INTO audit_events(at, kind, detail) VALUES
+            (1, 'token.refused', 'the token is bound to another key'),
+            (2, 'token.refused', 'the token has been revoked'),
+            (3, 'login.refused', 'the key is revoked'),
+            (4, 'login.refused', 'something else'),
+            (5, 'key.renamed', 'the key is revoked')";
+        connection.execute_batch(rows).unwrap();
+        upgrade(&mut connection, NOW).unwrap();
+        let mut statement =
+            connection.prepare("SELECT facts FROM audit_events ORDER BY at").unwrap();
+        let facts = statement.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
+        let found = facts.map(|facts| facts.unwrap().map(|text| text.parse::<Facts>().unwrap()));
+        let event = |reason| AuditEvent::new(NOW, EventKind::LoginRefused).because(reason).facts;
+        let reasons =
+            [Reason::OtherKey, Reason::TokenEnded, Reason::KeyRevoked].map(event).map(Some);
+        assert_eq!(found.collect::<Vec<_>>(), [&reasons[..], &[None, None]].concat());
+    }
+
+    #[test]
     fn unproven_keys_become_claims_and_a_revoked_one_blocks_nobody() {
         let mut connection = of_version(4);
         let rows = "INSERT INTO users VALUES (7, 'mallory', '!', NULL, '2023-11-14 22:13:20', NULL);
@@ -258,6 +307,41 @@ mod tests {
         assert_eq!(count("SELECT min(revoked_at) FROM credentials"), 69);
         assert_eq!(count("SELECT count(*) FROM revoked_thumbprints"), 67);
         assert_eq!(count("SELECT max(revoked_at) FROM revoked_thumbprints"), 68);
+    }
+
+    #[test]
+    fn passkeys_are_found_by_the_hash_of_their_id_and_every_kind_of_key_stays_what_it_was() {
+        let mut connection = of_version(20);
+        connection.pragma_update(None, "foreign_keys", true).unwrap();
+        let rows = "INSERT INTO users VALUES (7, 'alice', '!', NULL, '2023-11-14 22:13:20', NULL);
+            INSERT INTO accounts(user_id, account_id, username_folded, status, scopes, registered_at)
+                VALUES (7, x'07', 'alice', 'active', '', 1);
+            INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label, created_at, kind) VALUES
+                (x'01', 7, x'0a', 'EdDSA', 'a', 1, 'key'), (x'02', 7, x'0b', 'EdDSA', 'b', 2, 'browser'),
+                (x'03', 7, x'0c', 'EdDSA', 'c', 3, 'passkey');
+            INSERT INTO key_places VALUES (x'02', '192.0.2.1', 5);
+            INSERT INTO claimed_keys VALUES (7, x'04', x'0d', 'EdDSA', 'd', 4);
+            INSERT INTO passkeys VALUES (x'abcd', x'03', 'example.com', x'09', 5, 1, 0, x'0f', 'usb')";
+        connection.execute_batch(rows).unwrap();
+        upgrade(&mut connection, NOW).unwrap();
+        let text =
+            |select: &str| connection.query_row(select, [], |row| row.get::<_, String>(0)).unwrap();
+        let kinds = "SELECT group_concat(label || kind ORDER BY label) FROM credentials";
+        assert_eq!(text(kinds), "akey,bbrowser,cpasskey");
+        assert_eq!(text("SELECT kind FROM claimed_keys"), "key");
+        assert_eq!(text("SELECT network FROM key_places"), "192.0.2.1");
+        let passkey =
+            "SELECT hex(id_hash) || hex(credential_id) || hex(thumbprint) || rp_id || sign_count
+            || backup_eligible || backed_up || transports FROM passkeys";
+        let hash = sha256(&[&[0xab, 0xcd]]).into_iter().map(|byte| format!("{byte:02X}"));
+        assert_eq!(text(passkey), hash.collect::<String>() + "ABCD03example.com510usb");
+        assert_eq!(altered(&connection, VERSION), Ok(None));
+        // A credential still takes its passkey along.
+        connection.execute("DELETE FROM credentials WHERE thumbprint = x'03'", []).unwrap();
+        assert_eq!(text("SELECT count(*) || '' FROM passkeys"), "0");
+        let mutual = "UPDATE credentials SET kind = 'mutual' WHERE thumbprint = x'01'";
+        assert_eq!(connection.execute(mutual, []), Ok(1));
+        assert!(connection.execute("UPDATE credentials SET kind = 'other'", []).is_err());
     }
 
     #[test]

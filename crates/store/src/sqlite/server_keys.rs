@@ -1,4 +1,4 @@
-//! The key pairs that the server made for single accounts, and the one for sealed registrations.
+//! Secrets of the server: the key pairs that it made for single accounts, and those that there is one of.
 
 use async_trait::async_trait;
 use countersign_authority::{
@@ -52,25 +52,46 @@ pub(super) fn replace_all(
     Ok(())
 }
 
-/// The key pair of sealed registrations.
-pub(super) fn for_registrations(
-    connection: &Connection,
-) -> Result<Option<SealedServerKey>, DbError> {
-    let select = "SELECT ciphertext, nonce FROM registration_key";
-    rows::first(connection, select, [], |row| read(&mut Columns::new(row, "registration_key", 0)))
-}
+/// A table of one row: a secret of the server that there is one of.
+pub(super) struct OneSecret(&'static str);
 
-/// Makes `key` the key of sealed registrations.
-pub(super) fn replace_for_registrations(
-    connection: &Connection,
-    key: Option<&SealedServerKey>,
-) -> Result<(), DbError> {
-    rows::execute(connection, "DELETE FROM registration_key", [])?;
-    if let Some(key) = key {
-        let insert = "INSERT INTO registration_key(id, ciphertext, nonce) VALUES (1, ?, ?)";
-        rows::execute(connection, insert, (&key.ciphertext, key.nonce))?;
+/// The key pair of sealed registrations.
+pub(super) const REGISTRATION_KEY: OneSecret = OneSecret("registration_key");
+/// The server's part in the passwords of online keyrings.
+pub(super) const OPAQUE_SETUP: OneSecret = OneSecret("opaque_setup");
+
+impl OneSecret {
+    /// The secret, if it was made.
+    pub(super) fn read(&self, connection: &Connection) -> Result<Option<SealedServerKey>, DbError> {
+        let select = format!("SELECT ciphertext, nonce FROM {}", self.0);
+        rows::first(connection, &select, [], |row| read(&mut Columns::new(row, self.0, 0)))
     }
-    Ok(())
+
+    /// Keeps the first one. `false` when there is one already.
+    pub(super) fn create(
+        &self,
+        connection: &Connection,
+        secret: &SealedServerKey,
+    ) -> Result<bool, DbError> {
+        let insert = format!(
+            "INSERT INTO {}(id, ciphertext, nonce) VALUES (1, ?, ?) ON CONFLICT DO NOTHING",
+            self.0
+        );
+        Ok(rows::execute(connection, &insert, (&secret.ciphertext, secret.nonce))? > 0)
+    }
+
+    /// Makes `secret` the one that there is.
+    pub(super) fn replace(
+        &self,
+        connection: &Connection,
+        secret: Option<&SealedServerKey>,
+    ) -> Result<(), DbError> {
+        rows::execute(connection, &format!("DELETE FROM {}", self.0), [])?;
+        if let Some(secret) = secret {
+            self.create(connection, secret)?;
+        }
+        Ok(())
+    }
 }
 
 fn read(columns: &mut Columns<'_>) -> Result<SealedServerKey, DbError> {

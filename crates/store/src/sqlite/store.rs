@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use countersign_authority::ports::RoomKept;
 use countersign_protocol::ports::Clock;
 use rusqlite::Connection;
 
@@ -150,7 +151,8 @@ impl SqliteStore {
             && let Ok(Disk { free_bytes: free, .. }) = Disk::of(&self.path)
             && free < self.reserve
         {
-            return Err(DbError::from(Unavailable::LowSpace { free, reserve: self.reserve }).into());
+            let kept = RoomKept { free, reserve: self.reserve };
+            return Err(DbError::from(Unavailable::LowSpace(kept)).into());
         }
         self.write(work).await
     }

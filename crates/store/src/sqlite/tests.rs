@@ -4,6 +4,7 @@ mod commit;
 mod corruption;
 mod failure;
 mod shape;
+mod size;
 
 use std::{path::PathBuf, pin::Pin, task::Poll, time::Duration};
 

@@ -2,18 +2,16 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    model::{
-        audit::AuditEvent,
-        key_life::{SealedServerKey, SealedSigningKey},
-    },
-    ports::{StoreError, VaultRecord, VaultStore},
+    model::{audit::AuditEvent, key_life::SealedServerKey},
+    ports::{SealedSecrets, StoreError, VaultRecord, VaultStore},
 };
 use countersign_protocol::AccountId;
 
 use super::{
     SqliteStore, audit,
     rows::{self, Columns},
-    server_keys, signing_keys,
+    server_keys::{self, OPAQUE_SETUP, REGISTRATION_KEY},
+    signing_keys,
 };
 
 #[async_trait]
@@ -49,36 +47,40 @@ impl VaultStore for SqliteStore {
     }
 
     async fn registration_key(&self) -> Result<Option<SealedServerKey>, StoreError> {
-        self.read(|connection| Ok(server_keys::for_registrations(connection)?)).await
+        self.read(|connection| Ok(REGISTRATION_KEY.read(connection)?)).await
     }
 
     async fn create_registration_key(&self, key: &SealedServerKey) -> Result<bool, StoreError> {
         let key = key.clone();
-        self.write(move |connection| {
-            let insert = "INSERT INTO registration_key(id, ciphertext, nonce) VALUES (1, ?, ?)
-                ON CONFLICT DO NOTHING";
-            Ok(rows::execute(connection, insert, (&key.ciphertext, key.nonce))? > 0)
-        })
-        .await
+        self.write(move |connection| Ok(REGISTRATION_KEY.create(connection, &key)?)).await
+    }
+
+    async fn opaque_setup(&self) -> Result<Option<SealedServerKey>, StoreError> {
+        self.read(|connection| Ok(OPAQUE_SETUP.read(connection)?)).await
+    }
+
+    async fn create_opaque_setup(&self, setup: &SealedServerKey) -> Result<bool, StoreError> {
+        let setup = setup.clone();
+        self.write(move |connection| Ok(OPAQUE_SETUP.create(connection, &setup)?)).await
     }
 
     async fn replace_vault(
         &self,
         record: &VaultRecord,
-        signing_keys: &[SealedSigningKey],
-        server_keys: &[(AccountId, SealedServerKey)],
-        registration_key: Option<&SealedServerKey>,
+        secrets: &SealedSecrets,
         event: AuditEvent,
     ) -> Result<(), StoreError> {
-        let (record, keys) = (record.clone(), signing_keys.to_vec());
-        let (server_keys, registration_key) = (server_keys.to_vec(), registration_key.cloned());
+        let (record, secrets) = (record.clone(), secrets.clone());
         self.write(move |connection| {
             let replace =
                 "INSERT OR REPLACE INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)";
             rows::execute(connection, replace, (record.salt, record.nonce, &record.check))?;
-            signing_keys::replace_all(connection, &keys)?;
-            server_keys::replace_all(connection, &server_keys)?;
-            server_keys::replace_for_registrations(connection, registration_key.as_ref())?;
+            let SealedSecrets { signing_keys, server_keys, registration_key, opaque_setup } =
+                &secrets;
+            signing_keys::replace_all(connection, signing_keys)?;
+            server_keys::replace_all(connection, server_keys)?;
+            REGISTRATION_KEY.replace(connection, registration_key.as_ref())?;
+            OPAQUE_SETUP.replace(connection, opaque_setup.as_ref())?;
             Ok(audit::record(connection, &event)?)
         })
         .await

@@ -2,7 +2,9 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use countersign_authority::model::audit::{AuditEvent, AuditFilter, Budget, EventKind};
+use countersign_authority::model::audit::{
+    AuditEvent, AuditFilter, Budget, EventKind, Fact, Reason,
+};
 use countersign_protocol::{UnixTime, keys::Thumbprint};
 
 use super::{Backend, Stores};
@@ -22,6 +24,8 @@ pub async fn an_event_comes_back_as_it_was(backend: &impl Backend) {
             .key(keys::ed25519_public(1).thumbprint())
             .from(address)
             .detail("Jürgens Handy — 'quoted' \"text\"")
+            .because(Reason::OtherKey)
+            .fact(Fact::Label, "Jürgens Handy — 'quoted' \"text\"")
     }));
     stores.append(events.clone()).await.unwrap();
     stores.append(Vec::new()).await.unwrap();
@@ -101,14 +105,19 @@ pub async fn events_are_filtered_by_every_condition(backend: &impl Backend) {
     assert_eq!(seconds(&stores, of_alice.clone()).await, [2, 1, 0]);
     let of_laptop = AuditFilter { thumbprint: Some(laptop), ..all() };
     assert_eq!(seconds(&stores, of_laptop).await, [1, 0]);
-    let logins = AuditFilter { kind: Some(login), ..all() };
+    let logins = AuditFilter { kinds: vec![login], ..all() };
     assert_eq!(seconds(&stores, logins).await, [4, 3, 2, 1]);
+    let kinds = vec![EventKind::AccountRegistered, EventKind::KeyRevoked];
+    let registrations = AuditFilter { kinds: kinds.clone(), ..all() };
+    assert_eq!(seconds(&stores, registrations).await, [0]);
+    let either = AuditFilter { kinds: [kinds, vec![login]].concat(), ..of_alice.clone() };
+    assert_eq!(seconds(&stores, either).await, [2, 1, 0]);
     let since = AuditFilter { since: second(3), ..all() };
     assert_eq!(seconds(&stores, since).await, [4, 3]);
     let until = AuditFilter { until: second(3), ..all() };
     assert_eq!(seconds(&stores, until).await, [2, 1, 0]);
     let together = AuditFilter {
-        kind: Some(login),
+        kinds: vec![login],
         since: second(1),
         until: second(3),
         thumbprint: Some(phone),
@@ -187,7 +196,7 @@ pub async fn what_the_schedule_did_can_be_left_out(backend: &impl Backend) {
     let found = stores.events(&filter, 100).await.unwrap();
     assert_eq!(found.len() + EventKind::OF_SCHEDULE.len(), EventKind::ALL.len());
     assert!(found.iter().all(|entry| !EventKind::OF_SCHEDULE.contains(&entry.event.kind)));
-    let filter = AuditFilter { kind: Some(EventKind::SigningKeyRotated), ..filter };
+    let filter = AuditFilter { kinds: vec![EventKind::SigningKeyRotated], ..filter };
     assert_eq!(stores.events(&filter, 100).await.unwrap().len(), 1);
 }
 

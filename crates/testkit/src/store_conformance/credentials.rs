@@ -299,6 +299,31 @@ pub async fn of_many_revoked_keys_the_thumbprints_stay_taken(backend: &impl Back
     assert_eq!(shut_out.keys.len(), 33, "the others are covered by a moment of the account");
 }
 
+/// A thief who adds a key by the one that he has stolen, and with that one another, does not break the
+/// chain by revoking so many keys that the one in between is no longer kept.
+pub async fn what_a_forgotten_key_has_added_is_told_of_the_key_before_it(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = samples::new_account(1, "alice");
+    stores.create(&alice).await;
+    let between = added_by_first(&alice, keys::ed25519_public(100));
+    add(&stores, &between).await.unwrap();
+    let last = Credential {
+        added_by: Some(between.thumbprint()),
+        ..added_by_first(&alice, keys::ed25519_public(101))
+    };
+    add(&stores, &last).await.unwrap();
+    revoke(&stores, alice.id, &between.thumbprint(), true).await.unwrap();
+    for number in 102..162 {
+        let key = added_by_first(&alice, keys::ed25519_public(number));
+        add(&stores, &key).await.unwrap();
+        revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
+    }
+    let listed = stores.credentials_of(alice.id).await.unwrap();
+    assert!(listed.iter().all(|key| key.thumbprint() != between.thumbprint()), "it is forgotten");
+    let last = listed.iter().find(|key| key.thumbprint() == last.thumbprint()).unwrap();
+    assert_eq!(last.added_by, Some(alice.credential.thumbprint()));
+}
+
 /// No account revokes more keys than are remembered.
 pub async fn the_limit_of_revoked_keys_holds(backend: &impl Backend) {
     let stores = backend.open().await;

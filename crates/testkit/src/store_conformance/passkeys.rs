@@ -9,7 +9,8 @@ use countersign_authority::{
     },
     ports::{
         AddPasskeyError, CreateAccountError, LoginRecord, NewAccount, NewPasskey, RecordLoginError,
-        RenameCredentialError, SignIn, SignInError, SpentStepUp, UsePasskeyError,
+        RenameCredentialError, RevokeCredentialError, SignIn, SignInError, SpentStepUp,
+        UsePasskeyError,
     },
 };
 use countersign_protocol::keys::Thumbprint;
@@ -132,6 +133,38 @@ pub async fn a_change_spends_its_step_up_or_does_not_happen(backend: &impl Backe
     rename("tablet", step_up(&new, 2, 4)).await.unwrap();
 }
 
+/// A touch counts for one request, done or refused: what a refused change has written is undone, and the
+/// step-up that came with it allows nothing any more.
+pub async fn a_refused_change_uses_its_step_up_up_and_is_undone(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (alice, new) = alice_with_passkey(&stores).await;
+    let revoke = |key: Thumbprint, assertion| {
+        let (stores, id, step_up) = (stores.clone(), alice.id, step_up(&new, assertion, 0));
+        async move {
+            let event = samples::event(EventKind::KeyRevoked).key(key);
+            stores.revoke_credential(id, &key, true, event, Some(step_up)).await
+        }
+    };
+    let unknown = samples::new_passkey(alice.id, 9, None).credential.thumbprint();
+    let refused = revoke(unknown, 1).await;
+    assert!(matches!(refused, Err(RevokeCredentialError::NotFound)));
+    let later = revoke(alice.credential.thumbprint(), 1).await;
+    assert!(matches!(
+        later,
+        Err(RevokeCredentialError::StepUp(UsePasskeyError::Record(RecordLoginError::AlreadyUsed)))
+    ));
+    revoke(alice.credential.thumbprint(), 2).await.unwrap();
+    // The last key is revoked before the store finds that it was the last.
+    let refused = revoke(new.credential.thumbprint(), 3).await;
+    assert!(matches!(refused, Err(RevokeCredentialError::LastKey)));
+    assert!(listed(&stores, &alice).await[0].1, "the revocation is undone");
+    let later = revoke(new.credential.thumbprint(), 3).await;
+    assert!(matches!(
+        later,
+        Err(RevokeCredentialError::StepUp(UsePasskeyError::Record(RecordLoginError::AlreadyUsed)))
+    ));
+}
+
 /// A passkey that was revoked, or another account's, allows nothing.
 pub async fn a_step_up_is_by_a_live_passkey_of_the_account(backend: &impl Backend) {
     let stores = backend.open().await;
@@ -172,12 +205,15 @@ pub async fn live_passkeys_for_another_relying_party_are_found(backend: &impl Ba
     let (alice, new) = alice_with_passkey(&stores).await;
     let others = |rp_id: &'static str| {
         let stores = stores.clone();
-        async move { stores.passkeys_of_others(&rp_id.parse().unwrap()).await.unwrap() }
+        async move { stores.passkeys_of_others(Some(&rp_id.parse().unwrap())).await.unwrap() }
     };
     assert_eq!(others("auth.example").await, None);
     assert_eq!(others("example").await, Some(("auth.example".to_owned(), 1)));
+    let any = stores.passkeys_of_others(None).await.unwrap();
+    assert_eq!(any, Some(("auth.example".to_owned(), 1)));
     revoke(&stores, &alice, &new.credential.thumbprint(), None).await;
     assert_eq!(others("example").await, None);
+    assert_eq!(stores.passkeys_of_others(None).await.unwrap(), None);
 }
 
 /// Alice, with a key and a passkey.

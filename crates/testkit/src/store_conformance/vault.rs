@@ -2,7 +2,7 @@
 
 use countersign_authority::{
     model::{audit::EventKind, key_life::SealedServerKey},
-    ports::CreateAccountError,
+    ports::{CreateAccountError, SealedSecrets},
 };
 
 use super::{Backend, at_once};
@@ -34,8 +34,9 @@ pub async fn replacing_the_vault_replaces_all_signing_keys(backend: &impl Backen
     let mut resealed = signing_key(2);
     resealed.ciphertext = vec![7; 70];
     let event = samples::event(EventKind::MasterKeyChanged);
-    let keys = [resealed, signing_key(3)];
-    stores.replace_vault(&vault_record(2), &keys, &[], None, event.clone()).await.unwrap();
+    let keys = vec![resealed, signing_key(3)];
+    let secrets = SealedSecrets { signing_keys: keys.clone(), ..SealedSecrets::default() };
+    stores.replace_vault(&vault_record(2), &secrets, event.clone()).await.unwrap();
     assert_eq!(stores.vault().await.unwrap(), Some(vault_record(2)));
     assert_eq!(stores.signing_keys().await.unwrap(), keys);
     assert_eq!(stores.trail().await[0].event, event);
@@ -74,9 +75,10 @@ pub async fn replacing_the_vault_replaces_all_key_pairs_for_accounts(backend: &i
         stores.create(&new).await;
         ids.push(new.id);
     }
-    let resealed = [(ids[0], server_key(7)), (ids[1], server_key(8))];
+    let resealed = vec![(ids[0], server_key(7)), (ids[1], server_key(8))];
     let event = samples::event(EventKind::MasterKeyChanged);
-    stores.replace_vault(&vault_record(2), &[], &resealed, None, event).await.unwrap();
+    let secrets = SealedSecrets { server_keys: resealed.clone(), ..SealedSecrets::default() };
+    stores.replace_vault(&vault_record(2), &secrets, event).await.unwrap();
     assert_eq!(stores.server_keys().await.unwrap(), resealed);
     assert_eq!(stores.server_key(ids[1]).await.unwrap(), Some(server_key(8)));
 }
@@ -99,8 +101,34 @@ pub async fn the_registration_key_is_created_once_and_resealed(backend: &impl Ba
     assert_eq!(stores.registration_key().await.unwrap().as_ref(), winners.first());
     let event = samples::event(EventKind::MasterKeyChanged);
     let resealed = server_key(99);
-    stores.replace_vault(&vault_record(2), &[], &[], Some(&resealed), event).await.unwrap();
+    let secrets =
+        SealedSecrets { registration_key: Some(resealed.clone()), ..SealedSecrets::default() };
+    stores.replace_vault(&vault_record(2), &secrets, event).await.unwrap();
     assert_eq!(stores.registration_key().await.unwrap(), Some(resealed));
+}
+
+/// Of many first uses at the same time, one makes the secret of online keyrings, which then stays until
+/// it is sealed with a new master key.
+pub async fn the_opaque_setup_is_created_once_and_resealed(backend: &impl Backend) {
+    let stores = backend.open().await;
+    assert_eq!(stores.opaque_setup().await.unwrap(), None);
+    assert!(stores.create_vault(&vault_record(1)).await.unwrap());
+    let created = at_once(backend, 20, |number, vault| {
+        let setup = server_key(u8::try_from(number).unwrap());
+        async move { vault.create_opaque_setup(&setup).await.unwrap().then_some(setup) }
+    })
+    .await;
+    let winners: Vec<_> = created.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1);
+    drop(stores);
+    let stores = backend.open().await;
+    assert_eq!(stores.opaque_setup().await.unwrap().as_ref(), winners.first());
+    let resealed = server_key(98);
+    let secrets =
+        SealedSecrets { opaque_setup: Some(resealed.clone()), ..SealedSecrets::default() };
+    let event = samples::event(EventKind::MasterKeyChanged);
+    stores.replace_vault(&vault_record(2), &secrets, event).await.unwrap();
+    assert_eq!(stores.opaque_setup().await.unwrap(), Some(resealed));
 }
 
 fn server_key(number: u8) -> SealedServerKey {

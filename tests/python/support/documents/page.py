@@ -212,6 +212,7 @@ class Page:
             except Stuck as error:
                 raise Stuck(f"{command}\n{error}; there is no sign of {sign!r}, but\n{terminal.output}") from error
         self.printed = terminal.output.replace(self.home, "~")
+        terminal.leave()
 
     def _look_at_what_runs(self):
         for command, terminal in self.running:

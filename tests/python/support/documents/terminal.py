@@ -11,6 +11,7 @@ import struct
 import subprocess
 import tempfile
 import termios
+import threading
 import time
 
 PASSPHRASE = "correct horse battery staple"
@@ -38,6 +39,8 @@ class Terminal:
         self._statuses, statuses = os.pipe()
         self._files = tempfile.TemporaryDirectory(prefix="countersign-commands-")
         self._count = 0
+        self._reader = None
+        self._ends = threading.Event()
         self.output = ""
         self.password = password
         self.shell = subprocess.Popen(
@@ -78,8 +81,21 @@ class Terminal:
                 self._read_rest()
                 raise Stuck("it has ended, and should go on")
 
+    def leave(self):
+        """Goes on reading by itself: a program whose terminal is full stands still until somebody reads."""
+        self._reader = threading.Thread(target=self._read_on, daemon=True)
+        self._reader.start()
+
+    def _read_on(self):
+        while not self._ends.is_set():
+            if select.select([self._screen], [], [], 0.05)[0] and not self._read():
+                return
+
     def end(self):
         """Ends the shell and everything that it has started."""
+        self._ends.set()
+        if self._reader:
+            self._reader.join()
         group = self.shell.pid
         for number, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
             _kill_group(group, number)

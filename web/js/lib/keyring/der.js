@@ -6,6 +6,7 @@ import { sameBytes } from "./bytes.js";
 
 const INTEGER = 0x02;
 const OCTET_STRING = 0x04;
+const IDENTIFIER = 0x06;
 const SEQUENCE = 0x30;
 const CONTEXT_0 = 0xa0;
 
@@ -23,6 +24,31 @@ const ALGORITHMS = /** @type {const} */ ({
 });
 
 /** @typedef {keyof typeof ALGORITHMS} KeyType */
+
+/** Kinds of keys, and curves, that the server does not take, by their object identifiers. */
+const REFUSED = /** @type {Record<string, string>} */ ({
+  "1.2.840.10040.4.1": "DSA",
+  "1.2.840.113549.1.1.10": "RSA-PSS",
+  "1.2.840.113549.1.3.1": "Diffie-Hellman",
+  "1.3.101.110": "X25519",
+  "1.3.101.111": "X448",
+  "1.3.101.113": "Ed448",
+  "1.3.132.0.10": "EC secp256k1",
+  "1.3.132.0.33": "EC P-224",
+  "1.3.132.0.35": "EC P-521",
+});
+
+/** id-ecPublicKey (RFC 5480 §2.1.1). */
+const EC = "1.2.840.10045.2.1";
+
+/** Ed25519, P-256, P-384 and RSA: where one of them is not taken, something else is wrong with it. */
+const TAKEN = ["1.3.101.112", "1.2.840.10045.3.1.7", "1.3.132.0.34", "1.2.840.113549.1.1.1"];
+
+/**
+ * What DER is that no private key of a supported kind is. `explicit` is an EC key that spells out its
+ * curve. `kind` is the name of a kind that is not supported.
+ * @typedef {"private" | "public" | "certificate" | "encrypted" | "explicit" | "unknown"} Form
+ */
 
 /**
  * @typedef {{tag: number, content: Bytes, rest: Bytes}} Element
@@ -63,6 +89,91 @@ export function toPkcs8(der) {
     if (sameBytes(curve.content, identifier)) return { type, pkcs8: wrap(type, der) };
   }
   return null;
+}
+
+/**
+ * Tells what DER is that {@link toPkcs8} does not take.
+ * @param {Bytes} der
+ * @returns {{form: Form, kind?: string | undefined}}
+ */
+export function kindOfKey(der) {
+  const outer = whole(der, SEQUENCE);
+  if (!outer) return { form: der[0] === SEQUENCE ? "private" : "unknown" };
+  const version = element(outer, INTEGER);
+  if (!version) return { form: formWithoutVersion(outer) };
+  const algorithm = element(version.rest, SEQUENCE);
+  if (algorithm) return refused(algorithm.content);
+  const secret = element(version.rest, OCTET_STRING);
+  const curve = secret && element(secret.rest, CONTEXT_0);
+  if (!curve) return { form: "private" };
+  return curve.content[0] === SEQUENCE
+    ? { form: "explicit" }
+    : { form: "private", kind: nameOf(element(curve.content, IDENTIFIER)) };
+}
+
+/**
+ * The modulus and the exponent of an RSA key.
+ * @param {Bytes} pkcs8
+ * @returns {[Bytes, Bytes] | null}
+ */
+export function rsaNumbers(pkcs8) {
+  const version = element(whole(pkcs8, SEQUENCE) ?? pkcs8, INTEGER);
+  const algorithm = version && element(version.rest, SEQUENCE);
+  const key = algorithm && element(algorithm.rest, OCTET_STRING);
+  const numbers = key && whole(key.content, SEQUENCE);
+  const first = numbers && element(numbers, INTEGER);
+  const modulus = first && element(first.rest, INTEGER);
+  const exponent = modulus && element(modulus.rest, INTEGER);
+  return exponent ? [modulus.content, exponent.content] : null;
+}
+
+/**
+ * @param {Bytes} outer the content of a sequence that does not begin with a version
+ * @returns {Form}
+ */
+function formWithoutVersion(outer) {
+  const first = element(outer, SEQUENCE);
+  if (!first) return "unknown";
+  const [inner, next] = [first.content[0], first.rest[0]];
+  if (inner === IDENTIFIER) return next === OCTET_STRING ? "encrypted" : "public";
+  return inner === CONTEXT_0 || inner === INTEGER ? "certificate" : "unknown";
+}
+
+/**
+ * @param {Bytes} algorithm the content of an AlgorithmIdentifier
+ * @returns {{form: Form, kind?: string | undefined}}
+ */
+function refused(algorithm) {
+  const identifier = element(algorithm, IDENTIFIER);
+  if (!identifier) return { form: "private" };
+  if (dotted(identifier.content) !== EC) return { form: "private", kind: nameOf(identifier) };
+  if (identifier.rest[0] === SEQUENCE) return { form: "explicit" };
+  return { form: "private", kind: nameOf(element(identifier.rest, IDENTIFIER)) };
+}
+
+/** @param {Element | null} identifier */
+function nameOf(identifier) {
+  if (!identifier) return undefined;
+  const name = dotted(identifier.content);
+  return TAKEN.includes(name) ? undefined : (REFUSED[name] ?? name);
+}
+
+/**
+ * An object identifier with dots (X.690 §8.19). Its first byte stands for two numbers.
+ * @param {Uint8Array} content
+ */
+function dotted(content) {
+  const numbers = [];
+  let number = 0;
+  for (const byte of content) {
+    number = number * 128 + (byte & 0x7f);
+    if (byte >= 0x80) continue;
+    numbers.push(number);
+    number = 0;
+  }
+  const [first = 0, ...rest] = numbers;
+  const top = Math.min(Math.floor(first / 40), 2);
+  return [top, first - 40 * top, ...rest].join(".");
 }
 
 /**

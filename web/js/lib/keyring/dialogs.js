@@ -16,8 +16,8 @@ import {
 } from "./fields.js";
 import { download } from "./file.js";
 
-/** @import { EntryView } from "./keyring.js" */
-/** @import { OpenedKeyring, Secret } from "./opened.js" */
+/** @import { EntryView } from "./entries.js" */
+/** @import { Opened, OpenedKeyring, Secret } from "./opened.js" */
 /** @import { KeyType } from "./der.js" */
 
 const NAME = { required: true, maxlength: 64 };
@@ -30,7 +30,7 @@ export const isHere = ({ url }) => withoutSlash(url) === withoutSlash(issuer);
 
 const withoutSlash = (/** @type {string} */ url) => url.replace(/\/+$/, "");
 
-/** @param {OpenedKeyring} keyring */
+/** @param {Opened} keyring */
 export async function addEntry(keyring) {
   const text = h("textarea", { spellcheck: "false", autocomplete: "off", rows: 6 });
   const types = /** @type {const} */ (["Ed25519", "P-256", "P-384", "RSA"]);
@@ -75,7 +75,7 @@ export async function addEntry(keyring) {
 }
 
 /**
- * @param {OpenedKeyring} keyring
+ * @param {Opened} keyring
  * @param {EntryView} entry
  */
 export async function renameEntry(keyring, { name }) {
@@ -91,7 +91,7 @@ export async function renameEntry(keyring, { name }) {
 }
 
 /**
- * @param {OpenedKeyring} keyring
+ * @param {Opened} keyring
  * @param {EntryView} entry
  */
 export async function removeEntry(keyring, { name, username, url }) {
@@ -117,7 +117,7 @@ export async function changePassphrase(keyring) {
 
 /**
  * Shows a secret to somebody who asks for it, and says first what that means.
- * @param {OpenedKeyring} keyring
+ * @param {Opened} keyring
  * @param {EntryView} entry
  */
 export async function revealSecret(keyring, { name, hasPassword, serverSidePublicKey }) {
@@ -169,7 +169,7 @@ async function showSecret(name, { what, secret }) {
 
 /**
  * Makes the account of an entry at this server.
- * @param {OpenedKeyring} keyring
+ * @param {Opened} keyring
  * @param {EntryView} entry
  */
 export async function registerEntry(keyring, { name, username }) {
@@ -185,13 +185,15 @@ export async function registerEntry(keyring, { name, username }) {
   const question = { title: t("keyring.register"), body, submit: t("keyring.register.button") };
   const done = await ask(question, async (form) => {
     const key = await keyring.use(name);
-    const code = String(form.get("code")).trim();
+    const enrolmentCode = String(form.get("code")).trim();
     if (form.get("way") === "mutual") {
-      const { account, serverKey } = await registerMutually(key.jwk, username, code);
+      const { account, serverKey } = await registerMutually(key.jwk, username, {
+        enrolmentCode,
+      });
       await keyring.update(name, { accountId: account, serverSidePublicKey: serverKey });
     } else {
       const label = t("keyring.register.label");
-      const accountId = await registerKey(key, { username, label, enrolmentCode: code });
+      const accountId = await registerKey(key, { username, label, enrolmentCode });
       await keyring.update(name, { accountId });
     }
   });
@@ -200,7 +202,7 @@ export async function registerEntry(keyring, { name, username }) {
 
 /**
  * Signs this browser in with a key of its own, which the entry's key lets in.
- * @param {OpenedKeyring} keyring
+ * @param {Opened} keyring
  * @param {EntryView} entry
  * @returns {Promise<string | null>} the username; null when it was not done
  */
@@ -227,7 +229,7 @@ export async function signInHere(keyring, { name, username, accountId }) {
     const remember = form.get("remember") === "visit" ? "visit" : "browser";
     const who = await enrolThisBrowser(key, accountId ?? username, remember);
     signedIn = who.username;
-    if (!accountId) await keyring.update(name, { accountId: who.account });
+    if (!accountId) await keyring.note(name, { accountId: who.account });
   });
   return done ? signedIn : null;
 }

@@ -2,11 +2,16 @@
 // files.
 
 /**
- * @typedef {"changed-elsewhere" | "content" | "cost" | "cost-here" | "damaged" | "empty"
- *   | "key-encrypted" | "key-halves" | "key-openssh" | "key-public" | "key-unknown" | "key-unsupported"
- *   | "key-unusable" | "key-weak" | "login-object" | "memory" | "name-invalid" | "name-taken" | "newer"
- *   | "no-entry" | "not-a-keyring" | "not-open" | "not-written" | "passphrase-empty" | "passphrase-long"
- *   | "passphrase-short" | "token-foreign" | "too-large" | "truncated" | "url-invalid"
+ * @typedef {"changed-elsewhere" | "code-form" | "code-wrong" | "content" | "cost" | "cost-here"
+ *   | "damaged" | "empty" | "entries-differ"
+ *   | "key-alg" | "key-certificate" | "key-curve" | "key-damaged" | "key-empty" | "key-encrypted" | "key-exponent"
+ *   | "key-halves" | "key-json" | "key-jwk" | "key-jwks" | "key-keystore" | "key-kind" | "key-openssh"
+ *   | "key-openssh-cipher" | "key-openssh-rounds" | "key-pgp" | "key-pkcs12" | "key-public" | "key-putty"
+ *   | "key-several" | "key-sshcom" | "key-unknown" | "key-unsupported" | "key-unusable" | "key-use" | "key-weak"
+ *   | "login-object" | "memory" | "name-invalid" | "name-taken" | "newer"
+ *   | "no-entry" | "not-a-keyring" | "not-open" | "not-written" | "online-damaged" | "online-foreign"
+ *   | "passphrase-empty" | "passphrase-long" | "passphrase-short" | "password-short" | "password-wrong" | "prf-differs"
+ *   | "prf-none" | "token-foreign" | "too-large" | "truncated" | "url-invalid"
  *   | "username-empty" | "worker-failed" | "wrong-or-damaged"} KeyringErrorCode
  */
 

@@ -3,23 +3,25 @@
 import { t } from "../i18n.js";
 import { h } from "../ui.js";
 import { keyringProblem } from "./opened.js";
+import { PASSPHRASE_BYTES } from "./passphrase.js";
 
 /** @import { Child, Props } from "../ui.js" */
 
 /**
  * A control with its label and a hint.
- * @param {string} id also the name of the control; `keyring.field.ID` is its label
+ * @param {string} id also the name of the control
  * @param {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} control
  * @param {string} [hint]
+ * @param {string} [label] the last part of its key, `keyring.field.LABEL`
  */
-export function labelled(id, control, hint) {
+export function labelled(id, control, hint, label = id) {
   control.id = id;
   control.name = id;
   if (hint) control.setAttribute("aria-describedby", `${id}-hint`);
   return h(
     "div",
     { class: "field" },
-    h("label", { for: id }, t(`keyring.field.${id}`)),
+    h("label", { for: id }, t(`keyring.field.${label}`)),
     control,
     hint && h("p", { id: `${id}-hint`, class: "hint" }, hint),
   );
@@ -55,6 +57,9 @@ export const newPassphraseFields = () => [
 export function newPassphrase(form) {
   const passphrase = String(form.get("new-passphrase"));
   if (passphrase !== String(form.get("again"))) throw keyringProblem("different");
+  const { min } = PASSPHRASE_BYTES;
+  const { length } = new TextEncoder().encode(passphrase);
+  if (length < min) throw keyringProblem("passphrase-new", { min });
   return passphrase;
 }
 

@@ -1,8 +1,10 @@
 // The keys of entries: read, checked, made, and imported so that WebCrypto does not give them out.
 
-import { fromBase64, toBase64, toBase64Url, toUtf8 } from "./bytes.js";
-import { toPkcs8, typeOfPublicKey } from "./der.js";
+import { fromBase64, fromBase64Url, toBase64, toBase64Url, toUtf8 } from "./bytes.js";
+import { rsaNumbers, toPkcs8, typeOfPublicKey } from "./der.js";
 import { KeyringError } from "./error.js";
+import { derOfText, whyNotDer } from "./key-text.js";
+import { checkRsa, RSA_BITS } from "./rsa.js";
 import { isObject, parseJson } from "./strict-json.js";
 
 /** @import { KeyType } from "./der.js" */
@@ -16,10 +18,6 @@ import { isObject, parseJson } from "./strict-json.js";
  * A key to sign with. It leaves the worker, but WebCrypto does not give out what is in it.
  * @typedef {{alg: "EdDSA" | "ES256" | "ES384" | "RS256", privateKey: CryptoKey, jwk: Record<string, string>, thumbprint: string}} SigningKey
  */
-
-/** What the server demands of RSA keys, in bits. */
-const RSA_BITS = { min: 2048, max: 4096 };
-const RSA_EXPONENT = "AQAB";
 
 /** How WebCrypto calls each kind, and JWS (RFC 7518 §3.1, RFC 8037). */
 const KINDS = /** @type {const} */ ({
@@ -41,6 +39,14 @@ const PUBLIC_MEMBERS = /** @type {const} */ ({
   RSA: ["e", "kty", "n"],
 });
 
+/** What `alg` of a JWK may name: with what the server takes signatures by the key. */
+const ALGORITHMS = /** @type {Record<KeyType, string[]>} */ ({
+  Ed25519: ["EdDSA", "Ed25519"],
+  "P-256": ["ES256"],
+  "P-384": ["ES384"],
+  RSA: ["RS256", "PS256"],
+});
+
 /** The private members of a JWK (RFC 7518 §6, RFC 8037 §2). */
 const PRIVATE_MEMBERS = ["d", "p", "q", "dp", "dq", "qi"];
 
@@ -57,7 +63,7 @@ export async function readPublicKey(base64) {
     crypto.subtle.importKey("spki", der, KINDS[type].parameters, true, ["verify"]),
   );
   const jwk = await publicJwk(type, key);
-  const bits = type === "RSA" ? checkRsa(jwk) : undefined;
+  const bits = type === "RSA" ? checkRsaJwk(jwk) : undefined;
   const named = toUtf8(JSON.stringify(jwk));
   const thumbprint = toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", named)));
   return { type, ...(bits === undefined ? {} : { bits }), jwk, thumbprint, key };
@@ -109,13 +115,12 @@ export async function generatePair(type) {
 export async function parsePrivateKey(text) {
   const trimmed = text.trim();
   if (trimmed.startsWith("{")) return pairOfJwk(parseObject(trimmed));
-  const der = trimmed.includes("-----BEGIN")
-    ? derOfPem(trimmed)
-    : fromBase64(trimmed.replace(/\s/g, ""));
-  if (der && typeOfPublicKey(der)) throw new KeyringError("key-public");
-  const read = der && toPkcs8(der);
-  if (!read) throw new KeyringError("key-unknown");
+  const der = derOfText(trimmed);
+  const read = toPkcs8(der);
+  if (!read) throw whyNotDer(der);
   const { type, pkcs8 } = read;
+  // Before a browser refuses it, which would not say why.
+  if (type === "RSA") checkRsa(...(rsaNumbers(pkcs8) ?? damaged()));
   const privateKey = await imported(() =>
     crypto.subtle.importKey("pkcs8", pkcs8, KINDS[type].parameters, true, ["sign"]),
   );
@@ -134,7 +139,7 @@ export function parseObject(text) {
   } catch {
     // Told below: the cause has a place in a text that is a secret.
   }
-  throw new KeyringError("key-unknown");
+  throw new KeyringError("key-json");
 }
 
 /**
@@ -147,29 +152,24 @@ export function toPem(pair) {
   return ["-----BEGIN PRIVATE KEY-----", ...lines, "-----END PRIVATE KEY-----", ""].join("\n");
 }
 
-/** @param {string} text */
-function derOfPem(text) {
-  if (text.includes("ENCRYPTED")) throw new KeyringError("key-encrypted");
-  if (text.includes("OPENSSH")) throw new KeyringError("key-openssh");
-  const blocks = [...text.matchAll(/-----BEGIN ([A-Z ]+)-----([^-]*)-----END \1-----/g)];
-  const [only, more] = blocks.filter(([, label]) => label?.endsWith("PRIVATE KEY"));
-  if (!only || more)
-    throw new KeyringError(text.includes("PUBLIC KEY") ? "key-public" : "key-unknown");
-  return fromBase64((only[2] ?? "").replace(/\s/g, ""));
+/** @returns {never} */
+function damaged() {
+  throw new KeyringError("key-damaged");
 }
 
 /** @param {JsonObject} members */
 async function pairOfJwk(members) {
   const type = typeOfJwk(members);
-  if (!type) throw new KeyringError("key-unknown");
+  checkPurpose(type, members);
   if (members.d === undefined) throw new KeyringError("key-public");
   /** @type {Record<string, string>} */
   const jwk = {};
-  // Without `use`, `key_ops` and `alg`, which may forbid what is done here.
+  // Without `use`, `key_ops` and `alg`, which may forbid WebCrypto what is done here.
   for (const name of [...PUBLIC_MEMBERS[type], ...PRIVATE_MEMBERS]) {
     const value = members[name];
     if (typeof value === "string") jwk[name] = value;
   }
+  if (type === "RSA") checkRsaJwk(jwk);
   const key = await imported(() =>
     crypto.subtle.importKey("jwk", jwk, KINDS[type].parameters, true, ["sign"]),
   );
@@ -177,14 +177,31 @@ async function pairOfJwk(members) {
 }
 
 /**
+ * What the JWK says that the key is for (RFC 7517 §4.2, §4.4) must be signing, by an algorithm that fits it; the
+ * command line refuses the same. Neither of them looks at `key_ops`, whose values depend on the half that is meant.
+ * @param {KeyType} type
  * @param {JsonObject} members
- * @returns {KeyType | null}
+ * @throws {KeyringError}
  */
-function typeOfJwk({ kty, crv }) {
+function checkPurpose(type, { use, alg }) {
+  if (use !== undefined && use !== "sig") throw new KeyringError("key-use");
+  if (alg === undefined) return;
+  if (typeof alg !== "string" || !ALGORITHMS[type].includes(alg))
+    throw new KeyringError("key-alg", { algs: ALGORITHMS[type].join(", ") });
+}
+
+/**
+ * @param {JsonObject} members
+ * @returns {KeyType}
+ * @throws {KeyringError}
+ */
+function typeOfJwk({ kty, crv, keys }) {
   if (kty === "RSA") return "RSA";
   if (kty === "OKP" && crv === "Ed25519") return "Ed25519";
   if (kty === "EC" && (crv === "P-256" || crv === "P-384")) return crv;
-  return null;
+  if (kty === undefined) throw new KeyringError(keys ? "key-jwks" : "key-jwk");
+  const kind = [kty, crv].filter((name) => typeof name === "string").join(" ");
+  throw new KeyringError("key-kind", { kind });
 }
 
 /**
@@ -233,22 +250,10 @@ async function publicJwk(type, key) {
 /**
  * @param {Record<string, string>} jwk
  * @returns {number} the bits of the modulus
+ * @throws {KeyringError}
  */
-function checkRsa(jwk) {
-  const modulus = BigInt(`0x${hex(jwk.n ?? "")}`);
-  const bits = modulus.toString(2).length;
-  const { min, max } = RSA_BITS;
-  if (bits < min || bits > max || jwk.e !== RSA_EXPONENT)
-    throw new KeyringError("key-weak", { bits, min, max });
-  return bits;
-}
-
-/** @param {string} base64url */
-function hex(base64url) {
-  const binary = atob(base64url.replaceAll("-", "+").replaceAll("_", "/"));
-  return (
-    [...binary].map((byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("") || "0"
-  );
+function checkRsaJwk({ n = "", e = "" }) {
+  return checkRsa(fromBase64Url(n) ?? damaged(), fromBase64Url(e) ?? damaged());
 }
 
 /**

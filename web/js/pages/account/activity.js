@@ -1,11 +1,13 @@
 // What happened in the account, by key, so that a key that leaked stands out; and the one button for
 // that case.
 
-import { alarmOf, groupBy, groupEvents, isUrgent, loadEvents } from "../../lib/events.js";
+import { factsInWords } from "../../lib/activity/facts.js";
+import { alarmOf, groupBy, groupEvents, isUrgent, loadDeeds, loadTrail } from "../../lib/events.js";
 import { has, moment, relative, t, tn } from "../../lib/i18n.js";
 import { details, loadKeys, origin } from "../../lib/keys.js";
 import { startSignedIn } from "../../lib/page.js";
 import { offerToRevoke, revoke } from "../../lib/revoke.js";
+import { serverNow } from "../../lib/store.js";
 import { ask, button, byId, fill, h, notice } from "../../lib/ui.js";
 
 /** @import { Event, Group } from "../../lib/events.js" */
@@ -15,7 +17,10 @@ import { ask, button, byId, fill, h, notice } from "../../lib/ui.js";
 
 startSignedIn(import.meta.url, async (here) => show(here, 2));
 
-/** What keys are called, by their thumbprints: details of events name keys by these. */
+/**
+ * What keys are called, by their thumbprints: facts of events name keys by these.
+ * @type {Map<string, string>}
+ */
 const labels = new Map();
 
 /**
@@ -23,25 +28,40 @@ const labels = new Map();
  * @param {number} pages how many pages of events to read
  */
 async function show(here, pages) {
-  const [keys, { events, nextBefore }] = await Promise.all([loadKeys(here), loadEvents({ pages })]);
+  const { account } = here.session;
+  const [keys, trail] = await Promise.all([loadKeys(here), loadTrail(account, pages)]);
+  const { events, backTo, alarmsBackTo } = trail;
   for (const { thumbprint, label } of [...keys.revoked, ...keys.live])
     labels.set(thumbprint, label);
   const groups = groupEvents(events, keys);
   const urgent = groups.filter(isUrgent);
-  const oldest = events.at(-1);
+  const oldest = backTo ?? events.at(-1)?.at;
+  const mayBeMore = backTo !== undefined || alarmsBackTo !== undefined;
   fill(
     byId("content"),
-    urgent.length > 0
-      ? notice(
-          "danger",
-          tn("activity.alarms", urgent.length),
-          h("p", null, t("activity.alarms.what")),
-        )
-      : notice("good", t("activity.quiet"), h("p", null, t("activity.quiet.what"))),
+    verdict(urgent.length, alarmsBackTo),
     groups.map((group) => card(here, keys, group, () => show(here, pages))),
-    oldest && h("p", { class: "small" }, t("activity.since", { when: moment(oldest.at) })),
-    nextBefore !== undefined && button(t("activity.older"), () => show(here, pages * 2)),
+    oldest !== undefined &&
+      h("p", { class: "small" }, t("activity.since", { when: moment(oldest) })),
+    mayBeMore && button(t("activity.older"), () => show(here, pages * 2)),
   );
+}
+
+/**
+ * Whether something deserves a look. That nothing does is said without a limit only if there was none.
+ * @param {number} urgent how many keys
+ * @param {number | undefined} backTo how far back it was looked, if not to the beginning
+ */
+function verdict(urgent, backTo) {
+  const when = backTo === undefined ? "" : moment(backTo);
+  if (urgent > 0) {
+    const what = h("p", null, t("activity.alarms.what"));
+    const limit = when && h("p", null, t("activity.alarms.since", { when }));
+    return notice("danger", tn("activity.alarms", urgent), what, limit);
+  }
+  if (!when) return notice("good", t("activity.quiet"), h("p", null, t("activity.quiet.what")));
+  const what = h("p", null, t("activity.quiet.since.what"));
+  return notice("warning", t("activity.quiet.since", { when }), what);
 }
 
 /**
@@ -105,7 +125,9 @@ function alarmList(alarms, isLive) {
       h(
         "span",
         { class: "small" },
-        [tn("activity.times", times), relative(last), ...from].join(" · "),
+        [tn("activity.times", times), t("activity.last", { when: relative(last) }), ...from].join(
+          " · ",
+        ),
       ),
     );
   });
@@ -162,15 +184,15 @@ function eventTable(events, label) {
 }
 
 /** @param {Event} event */
-function words({ event, detail, times, actor, reason }) {
+function words({ event, facts = {}, times, actor, reason }) {
   const more = [
     times && times > 1 && tn("activity.times", times),
+    ...factsInWords(facts, (thumbprint) => labels.get(thumbprint) ?? thumbprint),
     actor && t("activity.by", { actor }),
     reason,
-    detail?.replace(/[\w-]{43}/g, (thumbprint) => labels.get(thumbprint) ?? thumbprint),
   ];
   const small = more.filter((text) => text).join(" · ");
-  const name = has(`event.${event}`) ? t(`event.${event}`) : event;
+  const name = has(`event.${event}`) ? t(`event.${event}`) : t("event.unknown", { code: event });
   return h("span", null, name, small && h("span", { class: "small" }, h("br"), small));
 }
 
@@ -185,11 +207,11 @@ function words({ event, detail, times, actor, reason }) {
 function isolateButton(here, keys, group, again) {
   const isolate = async () => {
     const { key } = group;
-    const done = key && (await revoke(key, here));
+    const done = key && (await revoke(key, here, keys));
     if (!done) return;
     await offerToRevoke(done.added, here, true);
     await again();
-    await showDeeds(group);
+    await showDeeds(here, group);
   };
   const isMine = group.key === keys.mine;
   const props = {
@@ -200,26 +222,30 @@ function isolateButton(here, keys, group, again) {
     "div",
     { class: "actions" },
     button(t(isMine ? "isolate.this-browser" : "isolate.button"), isolate, props),
-    h("span", { class: "hint" }, t("isolate.what")),
+    h("span", { class: "hint" }, t(isMine ? "isolate.this-browser.what" : "isolate.what")),
   );
 }
 
 /**
  * What an isolated key did since a time that the person chooses.
+ * @param {Here} here
  * @param {Group} group
  */
-async function showDeeds({ id, label, alarms }) {
-  const first = Math.min(Date.now() / 1000 - 7 * 86_400, ...alarms.map(({ at }) => at));
+async function showDeeds({ session }, { id, label, alarms }) {
+  const first = Math.min(serverNow() - 7 * 86_400, ...alarms.map(({ at }) => at));
   const value = new Date(first * 1000).toISOString().slice(0, 10);
   const date = h("input", { id: "since", type: "date", value });
   const place = h("div", { role: "status" });
   const read = async () => {
     const since = Math.floor((date.valueAsNumber || 0) / 1000);
-    const { events } = await loadEvents({ key: id, since, pages: 5 });
+    const { events, backTo, signInsBackTo } = await loadDeeds(session.account, { key: id, since });
     const none = h("p", null, t("isolate.nothing"));
     fill(
       place,
       h("p", null, tn("activity.events", events.length)),
+      backTo !== undefined && h("p", null, t("isolate.back-to", { when: moment(backTo) })),
+      signInsBackTo !== undefined &&
+        h("p", null, t("isolate.sign-ins-back-to", { when: moment(signInsBackTo) })),
       events.length > 0 ? eventTable(events, label) : none,
     );
   };

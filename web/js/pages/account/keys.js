@@ -1,11 +1,19 @@
 // Everything that can get into the account, in three groups, and what can be done with it.
 
-import { call } from "../../lib/api.js";
-import { t, tn } from "../../lib/i18n.js";
-import { details, expiry, history, isProbablyOldSelf, loadKeys, origin } from "../../lib/keys.js";
+import { call, mayBeDone } from "../../lib/api.js";
+import { moment, t, tn } from "../../lib/i18n.js";
+import {
+  details,
+  expiry,
+  history,
+  loadKeys,
+  mayBeOldSelf,
+  origin,
+  removableUntil,
+} from "../../lib/keys.js";
 import { addPasskey, makeKeyFile, pasteProof } from "../../lib/new-key.js";
 import { startSignedIn } from "../../lib/page.js";
-import { available, serverTakesPasskeys } from "../../lib/passkey.js";
+import { available, whyNoPasskeys } from "../../lib/passkey.js";
 import { offerToRevoke, revoke } from "../../lib/revoke.js";
 import { ask, button, byId, fill, h, showStatus } from "../../lib/ui.js";
 
@@ -17,30 +25,49 @@ startSignedIn(import.meta.url, show);
 /** @param {Here} here */
 async function show(here) {
   const keys = await loadKeys(here);
-  const again = () => show(here);
   fill(
     byId("content"),
-    group(here, keys, "passkey", passkeyActions(again)),
+    group(here, keys, "passkey", passkeyActions(here)),
     group(here, keys, "browser", []),
     group(here, keys, "key", [
-      button(t("keys.new-file"), () => makeKeyFile(here).then(again)),
-      button(t("keys.paste"), () => pasteProof().then(again)),
+      button(
+        t("keys.new-file"),
+        changing(here, () => makeKeyFile(here)),
+      ),
+      button(
+        t("keys.paste"),
+        changing(here, () => pasteProof(here)),
+      ),
     ]),
+    keys.live.some(({ kind }) => kind === "mutual") && group(here, keys, "mutual", []),
     removed(keys),
   );
 }
 
-/** @param {() => Promise<void>} again */
-function passkeyActions(again) {
+/**
+ * Changes the keys. That it is done is said when the page shows them as they are now: buttons of an older
+ * list would vanish under the person's hand.
+ * @param {Here} here
+ * @param {() => Promise<string | undefined>} change what to say; nothing when nothing was done
+ */
+const changing = (here, change) => async () => {
+  const said = await change().catch(async (error) => {
+    // It may have been done: the list says it.
+    if (mayBeDone(error)) await show(here).catch(() => {});
+    throw error;
+  });
+  if (said === undefined) return;
+  await show(here);
+  showStatus(said);
+};
+
+/** @param {Here} here */
+function passkeyActions(here) {
   if (available()) {
-    const add = async () => {
-      await addPasskey();
-      await again();
-    };
+    const add = changing(here, () => addPasskey(here));
     return [button(t("keys.add-passkey"), add, { class: "primary" })];
   }
-  const why = serverTakesPasskeys() ? "no-passkeys.browser" : "no-passkeys.server";
-  return [h("p", { class: "hint" }, t(why))];
+  return [h("p", { class: "hint" }, t(whyNoPasskeys()))];
 }
 
 /**
@@ -80,14 +107,21 @@ function group(here, keys, kind, actions) {
 function item(here, keys, key) {
   const { label } = key;
   const isMine = key === keys.mine;
+  const isOld = mayBeOldSelf(key, keys);
   const ends = expiry(key);
-  const again = () => show(here);
+  const inDoubt = removableUntil(key, keys);
   const remove = async () => {
-    const done = await revoke(key, here);
-    if (!done) return;
-    await again();
-    await offerToRevoke(done.added, here, false);
-    if (done.added.length > 0) await again();
+    /** @type {Key[]} */
+    let added = [];
+    await changing(here, async () => {
+      const done = await revoke(key, here, keys);
+      added = done?.added ?? [];
+      return done && t("revoke.done", { label });
+    })();
+    const said = await offerToRevoke(added, here, false);
+    // Some may be gone even if not all of them are.
+    if (added.length > 0) await show(here);
+    if (said) showStatus(said);
   };
   return h(
     "li",
@@ -97,8 +131,11 @@ function item(here, keys, key) {
       null,
       label,
       isMine && h("span", { class: "badge good" }, t("key.this-browser")),
-      isProbablyOldSelf(key, keys) && h("span", { class: "badge warning" }, t("key.old-self")),
+      isOld && h("span", { class: "badge warning" }, t("key.old-self")),
+      inDoubt && h("span", { class: "badge warning" }, t("key.in-doubt")),
     ),
+    isOld && h("p", { class: "small" }, t("key.old-self.why")),
+    inDoubt && h("p", { class: "small" }, t("key.in-doubt.why", { when: moment(inDoubt) })),
     h("p", { class: "small" }, [origin(key), history(key)].join(" · ")),
     ends &&
       h("p", { class: "small" }, t(ends.soon ? "key.ends-soon" : "key.ends", { when: ends.text })),
@@ -106,9 +143,13 @@ function item(here, keys, key) {
     h(
       "div",
       { class: "row" },
-      button(t("keys.rename"), () => rename(key).then(again), {
-        "aria-label": t("keys.rename.of", { label }),
-      }),
+      button(
+        t("keys.rename"),
+        changing(here, () => rename(here, key)),
+        {
+          "aria-label": t("keys.rename.of", { label }),
+        },
+      ),
       button(t(isMine ? "nav.sign-out" : "keys.remove"), remove, {
         "aria-label": isMine ? undefined : t("keys.remove.of", { label }),
       }),
@@ -116,9 +157,14 @@ function item(here, keys, key) {
   );
 }
 
-/** @param {Key} key */
-async function rename(key) {
+/**
+ * @param {Here} here
+ * @param {Key} key
+ * @returns {Promise<string | undefined>} what to say when it is done
+ */
+async function rename({ session }, key) {
   const { label } = key;
+  let said;
   const input = h("input", {
     id: "label",
     name: "label",
@@ -133,9 +179,10 @@ async function rename(key) {
   };
   await ask(question, async (form) => {
     const json = { label: String(form.get("label")).trim() };
-    await call("PATCH", `/v1/keys/${key.thumbprint}`, { json, confirm: true });
-    showStatus(t("keys.renamed", json));
+    await call(session.account, "PATCH", `/v1/keys/${key.thumbprint}`, { json, confirm: true });
+    said = t("keys.renamed", json);
   });
+  return said;
 }
 
 /** @param {Keys} keys */

@@ -77,8 +77,8 @@ function registerForm(accounts) {
       const values = new FormData(form);
       const username = String(values.get("username")).trim();
       const { key } = await newBrowserKey();
-      const code = String(values.get("code")).trim();
-      const made = await registerMutually(key.jwk, username, code);
+      const enrolmentCode = String(values.get("code")).trim();
+      const made = await registerMutually(key.jwk, username, { enrolmentCode, kind: "mutual" });
       await write("mutual", [...accounts, { username, key, ...made }]);
       await show();
       showStatus(t("mutual.registered", { username }));

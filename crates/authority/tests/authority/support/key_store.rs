@@ -14,7 +14,7 @@ use countersign_authority::{
         audit::{AuditEvent, EventKind},
         key_life::{KeySchedule, Schedule, SealedServerKey, SealedSigningKey, Signs},
     },
-    ports::{SigningKeyStore, StoreError, VaultRecord, VaultStore},
+    ports::{SealedSecrets, SigningKeyStore, StoreError, VaultRecord, VaultStore},
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use countersign_testkit::random::SeededRandom;
@@ -154,19 +154,25 @@ impl VaultStore for KeyStore {
         unreachable!("nobody registers in these tests")
     }
 
+    async fn opaque_setup(&self) -> Result<Option<SealedServerKey>, StoreError> {
+        self.check().map(|()| None)
+    }
+
+    async fn create_opaque_setup(&self, _: &SealedServerKey) -> Result<bool, StoreError> {
+        unreachable!("nobody has a keyring in these tests")
+    }
+
     async fn replace_vault(
         &self,
         record: &VaultRecord,
-        signing_keys: &[SealedSigningKey],
-        _server_keys: &[(AccountId, SealedServerKey)],
-        _registration_key: Option<&SealedServerKey>,
+        secrets: &SealedSecrets,
         event: AuditEvent,
     ) -> Result<(), StoreError> {
         yield_now().await;
         self.check()?;
         fails_if(*self.failing_to_replace.lock())?;
         *self.record.lock() = Some(record.clone());
-        *self.rows.lock() = signing_keys.to_vec();
+        self.rows.lock().clone_from(&secrets.signing_keys);
         self.events.lock().push(event);
         Ok(())
     }

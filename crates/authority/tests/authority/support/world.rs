@@ -47,6 +47,7 @@ pub(crate) const ISSUER: &str = "https://auth.example.org";
 /// How much short-lived state there is.
 const CAPACITY: Capacity = Capacity {
     limited: 1000,
+    keyring_tries: 1000,
     used_proofs: 1000,
     used_proofs_share: 1000,
     sessions: 1000,
@@ -104,7 +105,7 @@ impl World {
         let mut world_ports = Ports {
             clock: Arc::clone(&clock) as _,
             random: Arc::new(SeededRandom::new(1)),
-            state: countersign_memory::state(&CAPACITY),
+            state: countersign_memory::state(&CAPACITY, Duration::ZERO),
             store: Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap()),
         };
         ports(&mut world_ports);

@@ -115,6 +115,14 @@ fn a_header_of_a_list_of_names_is_no_name() {
         let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(names, ["alice", "bob"], "{list:?}");
     }
+    for like in ["name", "Names", "user_name", "user-id", "Usernames"] {
+        let wrong = read_names(format!("{like}\nalice\n").as_bytes()).err().unwrap();
+        let told = wrong[0].to_string();
+        assert!(told.starts_with(&format!("line 1: {like:?} looks like a header")), "{told}");
+        let named = format!("username\n{like}\nalice\n");
+        assert!(read_names(named.as_bytes()).is_ok(), "{named}");
+        assert!(read_names(format!("alice\n{like}\n").as_bytes()).is_ok(), "not the first line");
+    }
     let wrong = read_names(b"eve,Eve Smith\n").err().unwrap();
     assert!(wrong[0].to_string().contains("one name a line is needed, and no columns"));
 }

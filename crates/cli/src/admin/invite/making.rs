@@ -25,10 +25,20 @@ pub(super) async fn command(
     verb: &str,
     name: &str,
 ) -> String {
-    // A server that listens on every address, or on a port chosen by the system, has no URL here.
-    let origin = issuer::known(settings, &data_dir.store).await.ok();
-    let origin = origin.filter(|_| settings.issuer.is_some() || settings.listen.port() != 0);
-    said(origin.as_ref(), verb, name)
+    said(origin(settings, data_dir).await.as_ref(), verb, name)
+}
+
+/// The address of the page that registers with `code`, if there are web pages at a known URL. What
+/// follows the `#` is not sent to anybody.
+pub(super) async fn page(settings: &Settings, data_dir: &DataDir, code: &str) -> Option<String> {
+    let origin = origin(settings, data_dir).await.filter(|_| settings.web.enabled)?;
+    Some(format!("{}/register#code={code}", origin.origin()))
+}
+
+/// The server's URL. A server that has not started yet, and is to listen on every address or on a port
+/// chosen by the system, has none here.
+async fn origin(settings: &Settings, data_dir: &DataDir) -> Option<TargetUri> {
+    issuer::known(settings, &data_dir.store).await.ok().flatten()
 }
 
 fn said(origin: Option<&TargetUri>, verb: &str, name: &str) -> String {

@@ -1,6 +1,9 @@
 //! `countersign admin invite` for one person.
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
 use anyhow::ensure;
 use countersign_authority::{
@@ -17,7 +20,7 @@ use countersign_system::SystemRandom;
 use super::{
     super::{database::open_to_change, words::explain},
     making::{
-        command, has_account, invite_all, open_codes, remark_on_earlier, warn_if_closed,
+        command, has_account, invite_all, open_codes, page, remark_on_earlier, warn_if_closed,
         what_else_happens,
     },
 };
@@ -47,16 +50,23 @@ pub(super) async fn invite(
     let until = to_rfc3339(expires_at);
     output::remark(format!("registers {whom}, once, until {until}; it is not shown again"));
     output::remark(format!("use it with: {command}"));
+    // Where the code goes into a file or a variable, it goes nowhere else.
+    let shown = if io::stdout().is_terminal() { code.reveal() } else { "CODE" };
+    if let Some(page) = page(settings, &data_dir, shown).await {
+        output::remark(format!("or in a browser: {page}"));
+    }
     remark_on_earlier(&earlier);
     warn_if_closed(settings);
     output::after(made(&code.hash()), said)
 }
 
+/// Makes a one-time password. `command` is what it is used with.
 pub(super) async fn invite_with_password(
     settings: &Settings,
     username: Username,
     scopes: &Scopes,
     expires: Duration,
+    command: &str,
 ) -> anyhow::Result<()> {
     let (_claim, data_dir) = open_to_change(settings)?;
     refuse_registered(&*data_dir.ports.store, &username).await?;
@@ -69,6 +79,7 @@ pub(super) async fn invite_with_password(
         "registers {username}, once, until {}; it is not shown again",
         to_rfc3339(until)
     ));
+    output::remark(format!("use it with: {command}"));
     output::after(format!("the invitation of {username} is made ({UNKNOWN})"), said)
 }
 

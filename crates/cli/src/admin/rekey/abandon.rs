@@ -154,6 +154,13 @@ async fn tell_what_is_lost(data_dir: &DataDir) -> anyhow::Result<()> {
             count(unused_invitations(data_dir).await?, "invitation")
         ));
     }
+    if lost.has_opaque_setup {
+        output::remark(
+            "- the server's part in the passwords and recovery codes of online keyrings: none of them opens \
+             any more; a passkey still does, and so does the file that somebody has. Who has either \
+             stores the keyring anew",
+        );
+    }
     output::remark("Accounts, their keys, passwords, scopes and the audit trail stay as they are.");
     Ok(())
 }

@@ -3,12 +3,17 @@
 use anyhow::{bail, ensure};
 use countersign_client::{
     Client, ClientError, NewAccount, Password, PasswordlessAccount, Refusal, Registration,
-    gradecoin_fingerprint,
+    gradecoin_fingerprint, keyring::Keyring,
 };
-use countersign_protocol::keys::{PrivateKey, PublicKey};
+use countersign_protocol::keys::{KeyPolicy, PrivateKey, PublicKey};
 
 use super::Dialect;
-use crate::client::{enrolment::Accepted, key_file::KeyType};
+use crate::client::{
+    connection::named_if_off,
+    enrolment::{Accepted, Enrolled},
+    key_file::KeyType,
+    text::argument,
+};
 
 /// What the help says of the kind of key.
 pub(crate) const KEY_TYPE_TO_REGISTER: &str = "The kind of key to make [default: p256, which every server and \
@@ -48,6 +53,29 @@ impl Dialect {
         }
     }
 
+    /// Refuses to call that a registration which cannot log in by this dialect: in *passwordless* the
+    /// server gives its key for the account once, and that answer may have been lost.
+    pub(crate) fn check_registered(
+        self,
+        enrolled: &Enrolled,
+        (username, server): (&str, &str),
+        keyring: &Keyring,
+    ) -> anyhow::Result<()> {
+        let server_key = keyring
+            .get(enrolled.entry.as_str())
+            .map(|entry| entry.server_side_public_key(&KeyPolicy::default()));
+        ensure!(
+            self != Self::Passwordless || !matches!(server_key, None | Some(Ok(None))),
+            "{username} was registered already at {server}, but the server's key for the account is not \
+             here, and the server gives it once: in its answer to the registration, which was lost if that \
+             was an earlier try of yours\n  \
+             with --dialect passwordless it cannot log in; without, it can: countersign login {}\n  \
+             for an account that logs in with --dialect passwordless, register another name",
+            argument(enrolled.entry.as_str())
+        );
+        Ok(())
+    }
+
     /// The address of an account whose first key is `key`, where the dialect has such.
     pub(crate) fn address_of(self, key: &PublicKey) -> Option<String> {
         (self == Self::Gradecoin).then(|| gradecoin_fingerprint(key))
@@ -56,6 +84,20 @@ impl Dialect {
 
 /// Makes an account that `key` logs in to; by the server's own API without a dialect.
 pub(crate) async fn register(
+    client: &Client,
+    key: &PrivateKey,
+    account: &NewAccount<'_>,
+    dialect: Option<Dialect>,
+    one_time_password: Option<&Password>,
+) -> Result<Accepted, ClientError> {
+    let registered = register_by(client, key, account, dialect, one_time_password).await;
+    registered.map_err(|error| match dialect {
+        Some(dialect) => named_if_off(dialect.setting(), error),
+        None => error,
+    })
+}
+
+async fn register_by(
     client: &Client,
     key: &PrivateKey,
     account: &NewAccount<'_>,

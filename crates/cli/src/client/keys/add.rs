@@ -1,17 +1,20 @@
 //! `countersign keys add`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::anyhow;
-use clap::Args;
-use countersign_client::{Client, Login, TransportOptions, keyring::Keyring};
+use clap::{ArgGroup, Args};
+use countersign_client::{Client, KeyFileError, Login, TransportOptions, keyring::Keyring};
 use countersign_protocol::keys::{KeyError, PrivateKey};
 
 use crate::{
     client::{
         actor::{Actor, Places},
         connection::explain_in,
-        enrolment::{Accepted, Enrolment, Plan},
+        enrolment::{Accepted, Enrolment, InFile, Plan},
         entry_choice::Naming,
         key_file::{self, KeyType},
         text,
@@ -20,16 +23,16 @@ use crate::{
 };
 
 #[derive(Args)]
-#[command(after_help = "\
+#[command(group(ArgGroup::new("added").args(["key", "new"]).required(true)), after_help = "\
 A key is added together with a proof that its holder agrees, so the private half is needed here: run \
 this where it is, or make a new key with --new. It is kept in the keyring under a name of its own.")]
 pub(super) struct Options {
-    /// The private key to add (PEM or PKCS#8, - for standard input)
-    #[arg(long, value_name = "FILE", required_unless_present = "new")]
+    /// The private key to add (PEM, DER, JWK or OpenSSH, - for standard input)
+    #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 
     /// Make a new key
-    #[arg(long, conflicts_with = "key")]
+    #[arg(long)]
     new: bool,
 
     /// The kind of key to make
@@ -48,7 +51,7 @@ pub(super) struct Options {
     #[arg(long = "as", value_name = "ENTRY", conflicts_with = "signing_key")]
     entry: Option<String>,
 
-    /// Sign with this key (PEM or PKCS#8) of the account in place of the keyring
+    /// Sign with this key (PEM, DER, JWK or OpenSSH) of the account in place of the keyring
     #[arg(long, value_name = "FILE", requires = "username")]
     signing_key: Option<PathBuf>,
 
@@ -69,11 +72,15 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
         if let Some(key) = given {
             // A user who keeps keys in files has this one in a file already.
             let label = options.label.as_deref();
-            let thumbprint = login
-                .add_key(username, &key, label)
-                .await
-                .map_err(|error| explain_in(&login, error))?;
-            return Ok(output::line(format!("{thumbprint} now logs in to {username} too"))?);
+            let (key, client) = (Arc::new(key), actor.client());
+            let outcome = login.add_key(username, &key, label).await;
+            let explained = |error| explain_in(&login, error);
+            let verb = match InFile::conclude((client, &key), username, outcome, explained).await? {
+                InFile::New(_) => "now logs in to",
+                InFile::Known { .. } => "already logs in to",
+            };
+            let thumbprint = key.public_key().thumbprint();
+            return Ok(output::line(format!("{thumbprint} {verb} {username} too"))?);
         }
         let mut keyring = options.places.keyring.open_or_create()?;
         let owner = Owner { client: actor.client(), login: &login };
@@ -98,7 +105,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<()> {
 /// Reads the key to add. Explains why a public key is not enough.
 fn read_key(path: &Path) -> anyhow::Result<PrivateKey> {
     key_file::read(path).map_err(|error| match error.downcast_ref() {
-        Some(KeyError::PublicKey) => anyhow!(
+        Some(KeyFileError(KeyError::PublicKey)) => anyhow!(
             "{} is a public key, and a new key must prove itself: give its private half, or run \
              this where that is, or make another key with --new",
             path.display()

@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::form::Bounds, *};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
@@ -124,7 +124,7 @@ fn every_variable_names_a_setting_that_exists() {
             ("listen", _) => "127.0.0.1:1",
             ("log.format", _) => "json",
             (_, Kind::Flag) => "on",
-            (_, Kind::Number) => "1",
+            (_, Kind::Number(_)) => "1",
             (_, Kind::Text | Kind::List) => "a",
         };
         let both =
@@ -200,6 +200,10 @@ fn variables_for_other_commands_and_programs_are_left_alone() {
         ("COUNTERSIGN_PASSPHRASE", "x"),
         ("COUNTERSIGN_PASSWORD", "x"),
         ("COUNTERSIGN_PASSWORD_FILE", "x"),
+        ("COUNTERSIGN_ONLINE_PASSWORD", "x"),
+        ("COUNTERSIGN_ONLINE_PASSWORD_FILE", "x"),
+        ("COUNTERSIGN_RECOVERY_CODE", "x"),
+        ("COUNTERSIGN_RECOVERY_CODE_FILE", "x"),
         ("PATH", "/bin"),
         ("NOT_MY_KEY", "k"),
     ]);
@@ -221,4 +225,94 @@ fn a_value_of_the_wrong_kind_is_an_error_that_names_its_place() {
     let error = merge(Some(file("listen = \"nowhere\"").path()), Vec::new(), Table::new());
     assert!(format!("{:#}", error.unwrap_err()).contains("line 1"));
     assert!(merge(Some(Path::new("no/such.toml")), Vec::new(), Table::new()).is_err());
+}
+
+#[test]
+fn an_allowance_from_everywhere_is_no_less_than_the_one_of_each_network() {
+    let tries = |each, all| {
+        let text = format!(
+            "[rate_limits]\nkeyring_tries = {each}\nkeyring_tries_from_everywhere = {all}\n"
+        );
+        let settings = merge(Some(file(&text).path()), Vec::new(), Table::new()).unwrap();
+        settings.transport().map(drop)
+    };
+    tries(30, 30).unwrap();
+    let error = tries(31, 30).unwrap_err().to_string();
+    for named in ["rate_limits.keyring_tries (31", "rate_limits.keyring_tries_from_everywhere (30"]
+    {
+        assert!(error.contains(named), "{error}");
+    }
+}
+
+/// The error of these layers: a file, variables and options.
+fn error(text: &str, pairs: &[(&str, &str)], options: &str) -> String {
+    let options = toml::from_str(options).unwrap();
+    format!("{:#}", merge(Some(file(text).path()), variables(pairs), options).unwrap_err())
+}
+
+#[test]
+fn a_value_of_another_type_is_refused_with_setting_bounds_and_unit() {
+    let lifetime = "tokens.lifetime is a whole number, 10 to 86400 seconds, not \"15m\"";
+    let of_variable = error("", &[("COUNTERSIGN_TOKENS_LIFETIME", "15m")], "");
+    assert_eq!(of_variable, format!("COUNTERSIGN_TOKENS_LIFETIME is \"15m\": {lifetime}"));
+    let of_file = error("enrolment = \"open\"\n[tokens]\nlifetime = \"15m\"", &[], "");
+    assert!(of_file.ends_with(&format!("in line 3: {lifetime}")), "{of_file}");
+    for (variable, value, told) in [
+        ("RATE_LIMITS_REQUESTS", "1000000000000", "1 to 4294967295 a minute, not 1000000000000"),
+        ("RATE_LIMITS_REQUESTS", "99999999999999999999", "1 to 4294967295 a minute, not \"999"),
+        ("RATE_LIMITS_KEYRING_TRIES", "-1", "1 to 1000 an hour, not -1"),
+        ("LIMITS_CLIENT_SHARE", "300", "1 to 100 percent, not 300"),
+        ("LIMITS_BODY_BYTES", "64k", "1024 to 2097152 bytes, not \"64k\""),
+        ("LIMITS_DISK_RESERVE_BYTES", "1.5", "0 to 9223372036854775807 bytes, not \"1.5\""),
+    ] {
+        let told_is = error("", &[(&format!("{PREFIX}{variable}"), value)], "");
+        assert!(told_is.contains(told), "{told_is}");
+    }
+    let list = error("resources = \"https://a.example\"", &[], "");
+    assert!(list.contains("resources is a list of texts, not \"https://a.example\""), "{list}");
+    let flag = error("insecure_http = \"yes\"", &[], "");
+    assert!(flag.contains("insecure_http is true or false, not \"yes\""), "{flag}");
+}
+
+#[test]
+fn an_option_that_is_refused_is_named() {
+    let told = error("", &[], "[log]\nformat = \"xml\"");
+    assert!(told.starts_with("log.format cannot be \"xml\": "), "{told}");
+    assert!(told.contains("`human` or `json`"), "{told}");
+}
+
+#[test]
+fn no_rate_limit_is_zero() {
+    for (path, kind) in Settings::FORM.settings("") {
+        let (true, Kind::Number(_)) = (path.starts_with("rate_limits."), kind) else { continue };
+        let mut table = Table::new();
+        insert(&mut table, &path, 0.into());
+        let settings: Settings = Value::Table(table).try_into().unwrap();
+        let told = settings.check_bounds().unwrap_err().to_string();
+        assert!(told.starts_with(&format!("{path} is 1 to ")), "{told}");
+    }
+}
+
+/// A number as the page of settings writes it, with a space between groups of three digits from 10 000 on.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    if digits.len() < 5 {
+        return digits;
+    }
+    let (first, rest) = digits.split_at((digits.len() - 1) % 3 + 1);
+    let groups = rest.as_bytes().chunks(3).map(|group| str::from_utf8(group).unwrap());
+    std::iter::once(first).chain(groups).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_page_of_settings_says_the_bounds_of_each_number() {
+    assert_eq!([999, 3650, 86_400, 1_048_576].map(grouped), ["999", "3650", "86 400", "1 048 576"]);
+    for (path, kind) in Settings::FORM.settings("") {
+        let Kind::Number(Bounds { least, most }) = kind else { continue };
+        let bounds = format!("{} to {}", grouped(least), grouped(most));
+        let is_of_all = most == i64::from(u32::MAX) || most == i64::MAX;
+        let line = PAGE.lines().find(|line| line.starts_with(&format!("| `{path}` |"))).unwrap();
+        assert!(line.contains(&bounds) || is_of_all, "{path}: {bounds}");
+    }
+    assert!(PAGE.contains("Each number is 1 to 4 294 967 295 unless"));
 }

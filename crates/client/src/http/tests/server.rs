@@ -51,7 +51,7 @@ pub(super) fn claims(token: &str) -> Value {
     serde_json::from_slice(&base64url::decode(payload).unwrap()).unwrap()
 }
 
-/// An answer: status, header fields, body.
+/// An answer: status, header fields, body. One with the status 0 gets lost: the connection ends.
 pub(super) struct Answer(pub(super) u16, pub(super) Vec<(&'static str, String)>, pub(super) String);
 
 pub(super) fn json(status: u16, body: &Value) -> Answer {
@@ -135,6 +135,9 @@ fn serve(
     while let Some(request) = read_request(&mut reader)? {
         let Answer(status, headers, body) = answer(origin, &request);
         asked.lock().unwrap().push(request);
+        if status == 0 {
+            return Ok(());
+        }
         let mut head = format!("HTTP/1.1 {status} X\r\n");
         if !headers.iter().any(|(name, _)| *name == "transfer-encoding") {
             write!(head, "content-length: {}\r\n", body.len()).unwrap();

@@ -78,8 +78,32 @@ proptest! {
     }
 
     #[test]
+    fn a_file_of_rfc_4716_has_one_key_whatever_its_headers_and_lines(
+        tag in "[A-Za-z-]{1,64}",
+        values in prop::collection::vec("( |[ -~]{0,60}[ -Z])", 0..4),
+        width in 1..100_usize,
+        end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
+    ) {
+        let x = KEYS[0].public_key().to_spki_der()[12..].to_vec();
+        let blob = [b"\0\0\0\x0bssh-ed25519\0\0\0 ", x.as_slice()].concat();
+        let base64 = crate::strict::base64::encode(&blob);
+        let mut lines = vec!["---- BEGIN SSH2 PUBLIC KEY ----".to_owned()];
+        if !values.is_empty() {
+            lines.push(format!("{tag}: {}", values.join(&format!("\\{end}"))));
+        }
+        lines.extend(base64.as_bytes().chunks(width).map(|line| str::from_utf8(line).unwrap().to_owned()));
+        lines.push("---- END SSH2 PUBLIC KEY ----".to_owned());
+        let key = PublicKey::parse(&lines.join(end), &KeyPolicy::default()).unwrap();
+        prop_assert_eq!(key.thumbprint(), KEYS[0].public_key().thumbprint());
+    }
+
+    #[test]
     fn arbitrary_input_does_not_panic(text: String, bytes: Vec<u8>) {
         let policy = KeyPolicy::ANY;
+        drop(PublicKey::parse(&format!("---- BEGIN SSH2 PUBLIC KEY ----\n{text}"), &policy));
+        drop(PrivateKey::from_file(&bytes, &policy));
+        drop(PrivateKey::from_file(text.as_bytes(), &policy));
+        drop(PrivateKey::from_file(&[b"openssh-key-v1\0", bytes.as_slice()].concat(), &policy));
         drop(PublicKey::parse(&text, &policy));
         drop(PublicKey::from_spki_der(&bytes, &policy));
         drop(PrivateKey::from_pkcs8_der(&bytes, &policy));

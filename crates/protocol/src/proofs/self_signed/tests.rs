@@ -144,7 +144,8 @@ fn an_assertion_is_no_self_signed_jwt_and_the_other_way_round() {
     let for_both = json!(["https://api.example", SERVER]);
     for aud in [json!(SERVER), for_both] {
         let text = sign(json!({ "iss": "alice", "aud": aud, "jti": "1" }));
-        assert_eq!(verdict(&text, &api).unwrap_err(), SelfSignedError::Audience);
+        let expected = "https://api.example".to_owned();
+        assert_eq!(verdict(&text, &api).unwrap_err(), SelfSignedError::Audience { expected });
     }
 }
 
@@ -153,7 +154,9 @@ fn the_audience_is_this_server_and_nobody_else() {
     assert!(verdict(&sign(json!({ "aud": SERVER })), &expected()).is_ok());
     assert!(verdict(&sign(json!({ "aud": [SERVER] })), &expected()).is_ok());
     for other in [json!("https://evil.example"), json!([SERVER, "https://other.example"])] {
-        assert_eq!(refused(json!({ "aud": other })), SelfSignedError::Audience);
+        let told = refused(json!({ "aud": other }));
+        assert_eq!(told, SelfSignedError::Audience { expected: SERVER.to_owned() });
+        assert!(told.to_string().contains(SERVER), "{told}");
     }
     for malformed in [json!([]), json!(1), json!("")] {
         let error = refused(json!({ "aud": malformed }));

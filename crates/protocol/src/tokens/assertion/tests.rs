@@ -92,15 +92,15 @@ fn verdicts(draft: &Draft, now: UnixTime) -> [Result<(), AssertionError>; 2] {
     BOTH_USES.map(|purpose| draft.verify(purpose, now).map(drop))
 }
 
-const fn refused(error: AssertionError) -> [Result<(), AssertionError>; 2] {
-    [Err(error), Err(error)]
+fn refused(error: AssertionError) -> [Result<(), AssertionError>; 2] {
+    [Err(error.clone()), Err(error)]
 }
 
-const fn malformed(claim: &'static str) -> [Result<(), AssertionError>; 2] {
+fn malformed(claim: &'static str) -> [Result<(), AssertionError>; 2] {
     refused(AssertionError::Claim(ClaimError::Malformed(claim)))
 }
 
-const fn missing(claim: &'static str) -> [Result<(), AssertionError>; 2] {
+fn missing(claim: &'static str) -> [Result<(), AssertionError>; 2] {
     refused(AssertionError::Claim(ClaimError::Missing(claim)))
 }
 

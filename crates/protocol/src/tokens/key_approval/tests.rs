@@ -73,7 +73,7 @@ fn what_an_approval_must_say() {
     let after = |secs| (NOW + Duration::from_secs(secs)).as_secs();
     assert!(verify(&changed(json!({})), key.public_key()).is_ok());
     for audience in [json!("https://evil.example"), json!([ISSUER, "https://evil.example"])] {
-        assert_eq!(refused(json!({ "aud": audience })), E::Audience);
+        assert_eq!(refused(json!({ "aud": audience })), E::Audience { issuer: ISSUER.to_owned() });
     }
     for name in ["aud", "exp", "jti", "new_key"] {
         let missing = refused(json!({ (name): null }));

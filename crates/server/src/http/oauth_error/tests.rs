@@ -15,7 +15,7 @@ async fn an_oauth_error_follows_rfc_6749() {
     assert!(!response.headers().contains_key(RETRY_AFTER));
     assert_eq!(response.extensions().get(), Some(&RefusalReason("invalid_grant")));
     let expected =
-        json!({"error": "invalid_grant", "error_description": "the ?assertion? ? is?old ?"});
+        json!({"error": "invalid_grant", "error_description": "the 'assertion' ? is?old ?"});
     assert_eq!(json_body(response).await, expected);
 }
 

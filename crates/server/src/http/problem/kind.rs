@@ -34,6 +34,8 @@ problem_types! {
     InvalidJson = "invalid-json", BAD_REQUEST, "The JSON is not valid.";
     /// The public key cannot be read, is too weak or is of a kind that is not supported.
     InvalidKey = "invalid-key", BAD_REQUEST, "The key cannot be used.";
+    /// The keyring breaks a rule of its form, or a slot of it is not the account's.
+    InvalidKeyring = "invalid-keyring", BAD_REQUEST, "The keyring cannot be stored.";
     /// The proof of possession does not hold.
     InvalidProof = "invalid-proof", BAD_REQUEST, "The proof of possession does not hold.";
     /// The request lacks something or contradicts itself.
@@ -44,20 +46,30 @@ problem_types! {
     KeyLimit = "key-limit", CONFLICT, "The account has too many keys.";
     /// The key belongs to an account already.
     KeyTaken = "key-taken", CONFLICT, "The key is registered already.";
+    /// The online keyring is another one than the request is about.
+    KeyringChanged = "keyring-changed", PRECONDITION_FAILED, "The keyring has changed.";
+    /// The password or recovery code is wrong, or that login is over.
+    KeyringNotOpened = "keyring-not-opened", UNAUTHORIZED, "The keyring was not opened.";
     /// The last key of an account cannot be revoked by itself.
     LastKey = "last-key", CONFLICT, "The last key cannot be revoked.";
     /// The resource exists, but not for this method.
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here.";
     /// The request names another host than this server.
     MisdirectedRequest = "misdirected-request", MISDIRECTED_REQUEST, "The request is not for this server.";
+    /// The account has no online keyring.
+    NoKeyring = "no-keyring", NOT_FOUND, "There is no online keyring.";
     /// The proof must carry the nonce that came with this answer (RFC 9449 §8).
     NonceRequired = "nonce-required", BAD_REQUEST, "The proof must carry the server's nonce.";
     /// There is no such resource.
     NotFound = "not-found", NOT_FOUND, "There is nothing here.";
+    /// The request means another account than the one whose key has signed it.
+    OtherAccount = "other-account", CONFLICT, "The request is meant for another account.";
     /// The server has more requests at once than it takes.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "The server is busy; try again.";
     /// The body is larger than the server takes.
     PayloadTooLarge = "payload-too-large", PAYLOAD_TOO_LARGE, "The body is too large.";
+    /// The request must say which version of the resource it is about.
+    PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED, "The request must say which version it is about.";
     /// This client has sent too many requests.
     RateLimited = "rate-limited", TOO_MANY_REQUESTS, "Too many requests; wait a while.";
     /// The recovery code is unknown, used or expired, or not for that account.

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use countersign_authority::ports::{RoomKept, StoreError};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use serde_json::json;
@@ -50,6 +51,17 @@ async fn the_cause_of_a_failure_is_only_in_the_extension() {
         assert!(!format!("{:?}", response.headers()).contains("fire"));
         assert!(!json_body(response).await.to_string().contains("fire"));
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_is_for_its_operator() {
+    let kept = RoomKept { free: 1, reserve: 2 };
+    let response = Problem::from(StoreError::Unavailable(Box::new(kept))).into_response();
+    assert_eq!(response.headers()[RETRY_AFTER], "300");
+    let body = json_body(response).await;
+    assert_eq!(body["lack"], "disk-space");
+    let detail = body["detail"].as_str().unwrap();
+    assert!(detail.contains("must make room (limits.disk_reserve_bytes)"), "{detail}");
 }
 
 #[test]

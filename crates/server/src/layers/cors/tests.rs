@@ -40,12 +40,12 @@ async fn a_listed_origin_may_ask_and_read_the_nonce() {
     assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://a.example");
     assert!(headers[ACCESS_CONTROL_ALLOW_METHODS].to_str().unwrap().contains("POST"));
     let allowed = headers[ACCESS_CONTROL_ALLOW_HEADERS].to_str().unwrap();
-    assert_eq!(allowed, "accept,authorization,content-type,dpop,passkey-assertion,signed-message");
+    assert!(allowed.split(',').any(|name| name == "dpop"), "{allowed}");
 
     let headers = from_origin(&origins, Method::POST, "http://localhost:3000").await;
     assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
     let exposed = headers[ACCESS_CONTROL_EXPOSE_HEADERS].to_str().unwrap();
-    assert_eq!(exposed, "dpop-nonce,signjwt-nonce,www-authenticate,retry-after,x-request-id");
+    assert!(exposed.split(',').any(|name| name == "dpop-nonce"), "{exposed}");
     assert!(headers[VARY].to_str().unwrap().contains("origin"));
 
     let headers = from_origin(&origins, Method::POST, "https://evil.example").await;

@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use hyper::body::Frame;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tower::ServiceExt;
 
 use super::*;
@@ -18,6 +19,9 @@ use crate::http::refusal::RefusalReason;
 
 const LIMITS: RequestLimits = RequestLimits {
     body_bytes: 16,
+    large_body_bytes: 64,
+    large_uploads: 2,
+    large_uploads_each: 1,
     body_grace: Duration::from_secs(5),
     body_bytes_per_second: 1,
     time: Duration::from_secs(30),
@@ -25,6 +29,8 @@ const LIMITS: RequestLimits = RequestLimits {
     uploads_each: 1,
     concurrency: 2,
     concurrency_each: 1,
+    answer_bytes: 64 * 1024,
+    answer_bytes_each: 32 * 1024,
     retry_after: Duration::from_secs(3),
 };
 
@@ -212,4 +218,52 @@ async fn a_dropped_request_gives_its_place_back() {
     drop(first);
     let response = app.oneshot(get_request("/ping")).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+/// Work that says when it has begun, and ends when it may.
+async fn work(begun: Arc<Notify>, may_end: Arc<Notify>, done: Arc<Notify>) -> Result<(), Problem> {
+    begun.notify_one();
+    may_end.notified().await;
+    done.notify_one();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_whose_client_leaves_is_done_to_its_end_and_keeps_its_place_until_then() {
+    let gate = Gate::new(&LIMITS);
+    let client = network(&get_request("/"));
+    let [begun, may_end, done] = [(); 3].map(|()| Arc::new(Notify::new()));
+    let of_work = work(Arc::clone(&begun), Arc::clone(&may_end), Arc::clone(&done));
+    let mut change = Box::pin(gate.admit_to_the_end(client, of_work));
+    tokio::select! {
+        _ = &mut change => panic!("it does not wait"),
+        () = begun.notified() => {}
+    }
+    drop(change);
+    let next = async { Ok(()) };
+    assert_eq!(gate.admit(client, next).await.unwrap_err().kind(), ProblemType::RateLimited);
+    may_end.notify_one();
+    done.notified().await;
+    tokio::task::yield_now().await;
+    gate.admit(client, async { Ok(()) }).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_takes_too_long_is_503_and_done_to_its_end() {
+    let gate = Gate::new(&LIMITS);
+    let client = network(&get_request("/"));
+    let [begun, may_end, done] = [(); 3].map(|()| Arc::new(Notify::new()));
+    let of_work = work(begun, Arc::clone(&may_end), Arc::clone(&done));
+    let refused = gate.admit_to_the_end(client, of_work).await.unwrap_err();
+    assert_eq!(refused.kind(), ProblemType::Timeout);
+    may_end.notify_one();
+    done.notified().await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "a fault")]
+async fn a_change_that_panics_is_a_panic_of_its_request() {
+    let gate = Gate::new(&LIMITS);
+    let client = network(&get_request("/"));
+    let _: Result<(), Problem> = gate.admit_to_the_end(client, async { panic!("a fault") }).await;
 }

@@ -1,12 +1,17 @@
 //! An account's own audit trail.
 
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+
 use axum::{
     Extension, Json,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{RawQuery, State},
 };
-use countersign_authority::{accounts::own_records::OwnEvents, model::audit::RecordedEvent};
+use countersign_authority::{
+    accounts::own_records::OwnEvents,
+    model::audit::{EventKind, RecordedEvent},
+};
 use countersign_protocol::{Principal, UnixTime, keys::Thumbprint, wire};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -17,18 +22,57 @@ use crate::{
 const MAX_PAGE: u32 = 200;
 const DEFAULT_PAGE: u32 = 50;
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     /// Only events with a smaller number: the `next_before` of the page before.
     before: Option<u64>,
     /// Only events about this key, by its thumbprint.
-    key: Option<String>,
+    #[param(value_type = Option<String>)]
+    key: Option<Thumbprint>,
     /// Only events at this time or later. Seconds since 1970.
     since: Option<u64>,
+    /// Only events of this kind; may be given several times.
+    #[param(value_type = Vec<String>, example = json!(["proof.replayed"]))]
+    event: Vec<EventKind>,
     /// How many, 1 to 200; 50 when left out.
     limit: Option<u32>,
+}
+
+impl EventsQuery {
+    /// Reads the query of a URL. Only `event` may come several times.
+    fn read(query: &str) -> Result<Self, String> {
+        let mut read = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "before" => once(&name, &value, &mut read.before)?,
+                "key" => once(&name, &value, &mut read.key)?,
+                "since" => once(&name, &value, &mut read.since)?,
+                "limit" => once(&name, &value, &mut read.limit)?,
+                "event" => {
+                    let kind = value.parse().map_err(|error| format!("event: {error}"))?;
+                    read.event.push(kind);
+                }
+                _ => return Err(format!("there is no parameter {name:?} here")),
+            }
+        }
+        if read.event.len() > EventKind::ALL.len() {
+            return Err("event: one or several, each kind once".to_owned());
+        }
+        Ok(read)
+    }
+}
+
+/// Reads a parameter that may come once.
+fn once<T>(name: &str, value: &str, place: &mut Option<T>) -> Result<(), String>
+where
+    T: FromStr<Err: Display>,
+{
+    let value = value.parse().map_err(|error| format!("{name}: {error}"))?;
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("{name}: send it once")),
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -59,7 +103,13 @@ pub(crate) struct EventBody {
     reason: Option<String>,
     /// The client's address.
     address: Option<String>,
+    /// In English words, for people.
     detail: Option<String>,
+    /// The same for programs, by stable names: why (`reason`), which key did it (`by`, a thumbprint), which
+    /// passkey allowed it (`allowed_by`) and so on; absent where there is nothing to say.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(example = json!({"by": "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}))]
+    facts: BTreeMap<&'static str, String>,
     /// How often it happened, where refusals, or uses of a key, that are alike are told together; absent
     /// where once.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +119,8 @@ pub(crate) struct EventBody {
     last_at: Option<u64>,
 }
 
-/// Read one's own audit trail, newest first. With `key` or `since`, the newest 10 000 events are looked at.
+/// Read one's own audit trail, newest first. With `key`, `since` or `event=login.succeeded`, the newest 10 000
+/// events are looked at; those of other kinds are found however many events there are.
 #[utoipa::path(
     get,
     path = wire::path::EVENTS,
@@ -85,18 +136,17 @@ pub(crate) struct EventBody {
 pub(crate) async fn events(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
-    query: Result<Query<EventsQuery>, QueryRejection>,
+    RawQuery(query): RawQuery,
 ) -> Result<Json<EventsBody>, Problem> {
     let invalid = |detail: String| Problem::new(ProblemType::InvalidRequest).detail(detail);
-    let Query(query) = query.map_err(|rejection| invalid(rejection.body_text()))?;
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
+    let query = EventsQuery::read(query.as_deref().unwrap_or_default()).map_err(invalid)?;
+    let EventsQuery { before, key, since, event, limit } = query;
+    let limit = limit.unwrap_or(DEFAULT_PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(invalid(format!("limit is 1 to {MAX_PAGE}")));
     }
-    let key = query.key.as_deref().map(str::parse::<Thumbprint>).transpose();
-    let key = key.map_err(|error| invalid(format!("key: {error}")))?;
-    let since = query.since.map(UnixTime::from_secs);
-    let which = OwnEvents { before: query.before, key, since };
+    let since = since.map(UnixTime::from_secs);
+    let which = OwnEvents { before, key, since, kinds: event };
     let events = app.authority.accounts.own_events(&principal, which, limit).await?;
     let full = events.len() == limit as usize;
     let next_before = events.last().filter(|_| full).map(|last| last.id);
@@ -114,6 +164,7 @@ fn to_body(RecordedEvent { id, event, label, by }: RecordedEvent) -> EventBody {
         actor,
         reason,
         address: event.address.map(|address| address.to_string()),
+        facts: event.facts.iter().map(|(name, value)| (name, value.to_owned())).collect(),
         detail: event.detail,
         times: event.repeated.map(|repeated| repeated.times),
         last_at: event.repeated.map(|repeated| repeated.last_at.as_secs()),

@@ -22,7 +22,8 @@ pub(crate) struct KeyBody {
     /// The public key, as a JWK.
     public_key: Map<String, Value>,
     /// Where the private key is: `key` in a file or a program, `browser` in a browser that is
-    /// remembered, `passkey` in an authenticator.
+    /// remembered, `mutual` in a page that logs in mutually and by nothing else, `passkey` in an
+    /// authenticator.
     #[schema(example = "key")]
     kind: &'static str,
     /// Seconds since 1970, as all times here.
@@ -60,6 +61,10 @@ pub(crate) struct PasskeyBody {
     transports: Vec<String>,
     /// How often it has signed, by its own count; 0 where it does not count.
     sign_count: u32,
+    /// Until when a browser of the account that was there before it removes it with a fresh login in
+    /// place of a passkey: no passkey beyond doubt has vouched for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_doubt_until: Option<u64>,
 }
 
 /// Makes the bodies of the keys of one account.
@@ -115,6 +120,7 @@ impl From<&OwnPasskey> for PasskeyBody {
             aaguid: passkey.aaguid.to_string(),
             transports: passkey.transports.iter().map(ToString::to_string).collect(),
             sign_count: passkey.sign_count,
+            in_doubt_until: passkey.in_doubt_until().map(UnixTime::as_secs),
         }
     }
 }

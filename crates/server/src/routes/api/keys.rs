@@ -9,7 +9,7 @@ use axum::{
 use countersign_authority::{
     accounts::{
         own_keys::{AddedBrowser, NewKeyProof, RenameKey, RevokeKey},
-        step_up::SignedRequest,
+        signed_request::SignedRequest,
     },
     model::credential::InvalidLabel,
 };

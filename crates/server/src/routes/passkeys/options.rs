@@ -6,19 +6,24 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use countersign_authority::{core::dpop::PresentedDpop, passkeys::options::OptionsRequest};
 use countersign_protocol::{
-    Principal, challenges::passkeys::RequestDigest, proofs::body_hash::parse_sha256, wire,
+    Principal,
+    challenges::request_digest::{Conditions, RequestDigest},
+    keys::Thumbprint,
+    proofs::body_hash::parse_sha256,
+    wire,
 };
-use http::{HeaderMap, Method};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::options_body::{CreationOptionsBody, RequestOptionsBody};
+use super::{
+    options_body::{CreationOptionsBody, RequestOptionsBody},
+    step_up_operations,
+};
 use crate::{
     http::{
         address::ClientAddress,
-        body::{StrictJson, dpop_fields},
+        body::StrictJson,
         problem::{Problem, ProblemType},
     },
     state::App,
@@ -29,12 +34,21 @@ use crate::{
 #[serde(tag = "purpose", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum OptionsBody {
     /// Signing in with any passkey.
-    SignIn,
+    SignIn {
+        /// The thumbprint (RFC 7638) of the key of the browser.
+        #[schema(example = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")]
+        dpop_jkt: String,
+    },
     /// Making the first passkey of an account that does not exist yet.
     Register {
+        /// The thumbprint (RFC 7638) of the key of the browser.
+        #[schema(example = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")]
+        dpop_jkt: String,
         /// The name that the account is to have.
         #[schema(example = "alice")]
         username: String,
+        /// The one-time code of an invitation, if there is one.
+        enrolment_code: Option<String>,
     },
 }
 
@@ -55,23 +69,27 @@ pub(crate) struct OperationBody {
     path: String,
     /// SHA-256 of the body in lower-case hexadecimal; null where there is no body.
     body_sha256: Option<String>,
+    /// The header field `If-Match` of the request; null where there is none.
+    #[schema(example = "\"7\"")]
+    if_match: Option<String>,
+    /// The header field `If-None-Match` of the request; null where there is none.
+    if_none_match: Option<String>,
 }
 
 /// Options for signing in, or for registering, with a passkey.
 ///
-/// The `DPoP` header carries a proof by the key of the browser; the challenge works for that key
-/// alone. The answer is `PublicKeyCredentialRequestOptionsJSON` or
+/// The challenge works for the key of the browser alone, which `dpop_jkt` names (as in RFC 9449 §10) and
+/// which proves the request that follows. The answer is `PublicKeyCredentialRequestOptionsJSON` or
 /// `PublicKeyCredentialCreationOptionsJSON`.
 #[utoipa::path(
     post,
     path = wire::path::PASSKEY_OPTIONS,
     tag = "passkeys",
-    params(("DPoP" = String, Header, description = "A DPoP proof by the key of the browser")),
     request_body = OptionsBody,
     responses(
         (status = 200, body = RequestOptionsBody, description = "For `sign-in`; for `register`, `CreationOptionsBody`"),
-        (status = 400, description = "invalid-json, invalid-proof, invalid-username or nonce-required"),
-        (status = 403, description = "enrolment-closed"),
+        (status = 400, description = "invalid-json, invalid-request (dpop_jkt) or invalid-username"),
+        (status = 403, description = "enrolment-closed or enrolment-code"),
         (status = 404, description = "not-found: there are no passkeys here"),
         (status = 409, description = "username-taken"),
     )
@@ -79,23 +97,26 @@ pub(crate) struct OperationBody {
 pub(crate) async fn options(
     State(app): State<App>,
     Extension(client): Extension<ClientAddress>,
-    headers: HeaderMap,
     StrictJson(body): StrictJson<OptionsBody>,
 ) -> Result<Response, Problem> {
-    let origin = &app.authority.core.policy().origin;
-    let uri = origin.join(wire::path::PASSKEY_OPTIONS).map_err(Problem::internal)?;
-    let (fields, method) = (&dpop_fields(&headers), Method::POST.as_str());
-    let proof = PresentedDpop { fields, method, uri: &uri };
-    let request = OptionsRequest { proof, address: client.0 };
     let passkeys = &app.authority.passkeys;
     Ok(match body {
-        OptionsBody::SignIn => {
-            Json(RequestOptionsBody::from(passkeys.to_sign_in(request).await?)).into_response()
+        OptionsBody::SignIn { dpop_jkt } => {
+            let options = passkeys.to_sign_in(read_thumbprint(&dpop_jkt)?)?;
+            Json(RequestOptionsBody::from(options)).into_response()
         }
-        OptionsBody::Register { username } => {
-            let options = passkeys.to_register(request, &username).await?;
+        OptionsBody::Register { dpop_jkt, username, enrolment_code } => {
+            let key = read_thumbprint(&dpop_jkt)?;
+            let (accounts, code) = (&app.authority.accounts, enrolment_code.as_deref());
+            let options = accounts.options_to_register(key, &username, code, client.0).await?;
             Json(CreationOptionsBody::from(options)).into_response()
         }
+    })
+}
+
+fn read_thumbprint(text: &str) -> Result<Thumbprint, Problem> {
+    text.parse().map_err(|error| {
+        Problem::new(ProblemType::InvalidRequest).detail(format!("dpop_jkt: {error}"))
     })
 }
 
@@ -121,7 +142,8 @@ pub(crate) async fn options_to_add(
 /// Options for allowing one request, which changes one's account, with a passkey.
 ///
 /// The answer of the passkey goes into the header `Passkey-Assertion` of that request, as base64url of
-/// its JSON. It works once, with the key that signs this request, and with that very request.
+/// its JSON. It works once, with the key that signs this request, and with that very request. An
+/// operation that no passkey allows is refused.
 #[utoipa::path(
     post,
     path = wire::path::PASSKEY_OPTIONS_STEP_UP,
@@ -130,7 +152,7 @@ pub(crate) async fn options_to_add(
     request_body = StepUpBody,
     responses(
         (status = 200, body = RequestOptionsBody),
-        (status = 400, description = "invalid-json or invalid-request"),
+        (status = 400, description = "invalid-json, or invalid-request: no passkey is needed for that operation"),
         (status = 403, description = "step-up-needed: the account has no passkey, or the token is bound to no key"),
         (status = 404, description = "not-found: there are no passkeys here"),
     )
@@ -140,9 +162,18 @@ pub(crate) async fn options_to_step_up(
     Extension(principal): Extension<Principal>,
     StrictJson(StepUpBody { operation }): StrictJson<StepUpBody>,
 ) -> Result<Json<RequestOptionsBody>, Problem> {
+    step_up_operations::check(&operation.method, &operation.path)?;
     let hash = operation.body_sha256.as_deref().map(read_hash).transpose()?;
-    let request = RequestDigest::of(&operation.method, &operation.path, hash);
+    let conditions = Conditions {
+        if_match: operation.if_match.as_deref().map(trimmed),
+        if_none_match: operation.if_none_match.as_deref().map(trimmed),
+    };
+    let request = RequestDigest::of(&operation.method, &operation.path, conditions, hash);
     Ok(Json(app.authority.passkeys.to_step_up(&principal, request).await?.into()))
+}
+
+const fn trimmed(field: &str) -> &[u8] {
+    field.as_bytes().trim_ascii()
 }
 
 fn read_hash(text: &str) -> Result<[u8; 32], Problem> {

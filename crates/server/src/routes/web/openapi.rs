@@ -26,6 +26,7 @@ use crate::http::{oauth_error::OAuthErrorBody, problem::ProblemBody};
         (name = "accounts", description = "Registration"),
         (name = "oauth", description = "Tokens"),
         (name = "passkeys", description = "Passkeys of people in browsers"),
+        (name = "keyring", description = "The sealed keyring of an account"),
         (name = "account", description = "Protected resources of one's own account"),
         (name = "metadata", description = "What clients and resource servers must know"),
         (name = "operations", description = "For those who run the server"),

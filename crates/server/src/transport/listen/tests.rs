@@ -27,6 +27,7 @@ use crate::{
     },
 };
 
+mod unfetched;
 mod unread_bodies;
 mod who_connects;
 

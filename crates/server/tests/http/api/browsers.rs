@@ -95,6 +95,22 @@ async fn each_login_puts_the_end_of_a_browser_off() {
 }
 
 #[tokio::test]
+async fn requests_are_uses_of_the_key_that_signs_them() {
+    let (app, key) = alice_in_browser("browser").await;
+    let token = app.login("alice", &key).await;
+    let login_at = app.now().as_secs();
+    let last_used_at = async || {
+        app.whoami(&key, &token).await.is(200);
+        app.write_key_uses().await;
+        keys(&app, &key, &token).await[0]["last_used_at"].clone()
+    };
+    app.advance(Duration::from_mins(9));
+    assert_eq!(last_used_at().await, login_at, "it is exact to ten minutes");
+    app.advance(Duration::from_mins(1));
+    assert_eq!(last_used_at().await, app.now().as_secs());
+}
+
+#[tokio::test]
 async fn an_expired_key_is_refused_everywhere_before_housekeeping_as_after() {
     let (app, browser) = alice_in_browser("browser").await;
     let token = app.login("alice", &browser).await;

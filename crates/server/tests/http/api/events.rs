@@ -1,5 +1,6 @@
 //! `GET /v1/events`: one's own audit trail.
 
+use countersign_authority::model::audit::{AuditEvent, EventKind};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, TestApp, TestKey};
@@ -92,14 +93,48 @@ async fn a_query_that_is_not_understood_is_refused() {
         "?before=-1",
         "?account=bob",
         "?unheard=of",
+        "?event=",
+        "?event=nothing.of-the-kind",
+        "?event=key.added,key.revoked",
+        "?key=short",
     ] {
         read(&app, &key, &token, query).await.is_problem(400, "invalid-request");
     }
-    for query in ["?limit=1", "?limit=200", "?before=1000000", "?before=0", "?"] {
+    for query in [
+        "?event=key.added&event=key.added",
+        "?limit=1",
+        "?limit=200",
+        "?before=1000000",
+        "?before=0",
+        "?",
+    ] {
         read(&app, &key, &token, query).await.is(200);
     }
     let far = read(&app, &key, &token, "?before=18446744073709551615").await;
     assert_eq!(names(&far).len(), 2);
+}
+
+/// A thief who logs in again and again hides nothing by that.
+#[tokio::test]
+async fn events_of_some_kinds_are_found_however_many_logins_there_are() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let id = app.register("alice", &key).await.parse().unwrap();
+    let event = |kind| AuditEvent::new(app.now(), kind).account(id);
+    let mut events = vec![event(EventKind::ProofReplayed), event(EventKind::KeyUsedFromNewPlace)];
+    events.resize_with(10_050, || event(EventKind::LoginSucceeded));
+    app.ports().store.append(events).await.unwrap();
+    let token = app.login("alice", &key).await;
+    let path = "/v1/events?event=proof.replayed&event=key.used-from-new-place&limit=1";
+    let alarms = app.resource_request(&key, &token, "GET", path).send().await;
+    assert_eq!(names(&alarms), ["key.used-from-new-place"]);
+    let next = alarms.json()["next_before"].as_u64().unwrap();
+    let path = format!("/v1/events?event=proof.replayed&before={next}");
+    let alarms = app.resource_request(&key, &token, "GET", &path).send().await;
+    assert_eq!(names(&alarms), ["proof.replayed"]);
+    let with_logins = "/v1/events?event=proof.replayed&event=login.succeeded&limit=200";
+    let logins = app.resource_request(&key, &token, "GET", with_logins).send().await;
+    assert_eq!(names(&logins).len(), 200);
 }
 
 #[tokio::test]
@@ -146,4 +181,22 @@ async fn a_login_from_a_new_network_is_told() {
     app.write_key_uses().await;
     let events = app.event_names(&key, &token).await;
     assert_eq!(events.iter().filter(|event| *event == "key.used-from-new-place").count(), 2);
+}
+
+#[tokio::test]
+async fn an_event_says_to_programs_why_and_by_which_key() {
+    let app = TestApp::start().await;
+    let [owner, second, thief] = [1, 2, 3].map(TestKey::number);
+    let token = app.enrol("alice", &owner).await;
+    app.key_addition(&owner, &token, &second).send().await.is(201);
+    app.resource_request(&thief, &token, "GET", "/v1/whoami").send().await.is(401);
+    app.resource_request(&owner, &token, "GET", "/v1/whoami").send().await.is(200);
+    let events = read(&app, &owner, &token, "").await.is(200).json()["events"].clone();
+    let facts = |kind: &str| {
+        let event = events.as_array().unwrap().iter().find(|event| event["event"] == kind);
+        event.unwrap_or_else(|| panic!("no {kind}"))["facts"].clone()
+    };
+    assert_eq!(facts("token.refused"), json!({ "reason": "other-key" }));
+    assert_eq!(facts("key.added"), json!({ "by": owner.thumbprint() }));
+    assert_eq!(facts("login.succeeded"), Value::Null);
 }

@@ -340,7 +340,7 @@ async fn wrong_tries_beyond_the_allowance_leave_no_entry() {
         recovery(&app, &TestKey::number(2), "csr_wrong").send().await.is(status);
     }
     app.write_trail().await;
-    let refused = AuditFilter { kind: Some(EventKind::RecoveryRefused), ..AuditFilter::default() };
+    let refused = AuditFilter { kinds: vec![EventKind::RecoveryRefused], ..AuditFilter::default() };
     let events = app.admin().events(&refused, 9).await.unwrap();
     assert_eq!(events.iter().map(|recorded| recorded.event.times()).sum::<u64>(), 3);
 }

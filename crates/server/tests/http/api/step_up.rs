@@ -76,8 +76,8 @@ async fn a_hash_of_the_body_that_is_none_is_refused() {
 async fn a_refusal_says_what_to_present_and_costs_nothing() {
     let app = TestApp::start_with(|setup| {
         let limits = Limits::default();
-        let account = RateLimit { burst: 3, ..limits.account };
-        setup.policy.limits = Some(Limits { account, ..limits });
+        let key = RateLimit { burst: 3, ..limits.key };
+        setup.policy.limits = Some(Limits { key, ..limits });
     });
     let app = app.await;
     let key = TestKey::number(1);

@@ -8,7 +8,7 @@ use countersign_authority::{
         account::AccountStatus,
         audit::{AuditEvent, EventKind},
         credential::Credential,
-        credential_kind::CredentialKind,
+        credential_kind::{Act, CredentialKind},
         policy::{Enrolment, Policy},
     },
 };
@@ -21,10 +21,10 @@ use countersign_protocol::{
 };
 use countersign_testkit::{keys, samples::KEY_LIMITS};
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::server::{Answer, Server};
-use crate::support::MASTER_KEY;
+use super::server::{Answer, ISSUER, Server};
+use crate::support::{MASTER_KEY, TestApp, TestKey};
 
 const OTHER_MASTER_KEY: &str = "the second passphrase";
 const ELSEWHERE: &str = "192.0.2.2";
@@ -50,12 +50,7 @@ impl MutualServer {
         let body = json!({ "username": name, "clientSidePublicKey": spki });
         let Answer { status, body, .. } = self.post("/register", body).await;
         assert_eq!(status, StatusCode::OK, "{body}");
-        let server_key = body["serverSidePublicKey"].as_str().unwrap();
-        User {
-            id: body["id"].as_str().unwrap().to_owned(),
-            key,
-            server_key: PublicKey::parse(server_key, &KeyPolicy::default()).unwrap(),
-        }
+        User::of(&body, key)
     }
 
     async fn number(&self, user: &User) -> Vec<u8> {
@@ -78,6 +73,16 @@ struct User {
 }
 
 impl User {
+    /// Who has registered `key` and got this answer.
+    fn of(registered: &Value, key: PrivateKey) -> Self {
+        let server_key = registered["serverSidePublicKey"].as_str().unwrap();
+        Self {
+            id: registered["id"].as_str().unwrap().to_owned(),
+            key,
+            server_key: PublicKey::parse(server_key, &KeyPolicy::default()).unwrap(),
+        }
+    }
+
     /// The number in the raw form.
     fn propose(&self, number: &[u8]) -> Vec<u8> {
         let raw = RawRsaPrivateKey::from_pkcs8_der(&self.key.to_pkcs8_der()).unwrap();
@@ -108,7 +113,7 @@ async fn a_number_works_for_a_minute() {
 }
 
 #[tokio::test]
-async fn a_browser_and_a_passkey_answer_no_challenge() {
+async fn browsers_and_passkeys_answer_no_challenge() {
     for kind in CredentialKind::ALL {
         let server = MutualServer::start(|_| ()).await;
         let alice = server.register("alice", rsa()).await;
@@ -126,12 +131,75 @@ async fn a_browser_and_a_passkey_answer_no_challenge() {
         server.ports().store.add_credential(&second, KEY_LIMITS, event, None).await.unwrap();
         let other = User { key, ..alice };
         let expected =
-            if kind == CredentialKind::Key { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+            if kind.may(Act::LogInMutually) { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
         let raw = other.propose(&server.number(&other).await);
         assert_eq!(server.authenticate(&other, &raw).await, expected, "{kind}, raw");
         let hashed = other.sign(&server.number(&other).await);
         assert_eq!(server.authenticate(&other, &hashed).await, expected, "{kind}, hashed");
     }
+}
+
+/// A page keeps the key where a stranger's script reaches it, so that it is good for this login alone.
+#[tokio::test]
+async fn the_key_of_a_page_logs_in_mutually_and_does_nothing_that_lasts() {
+    let server = MutualServer::start(|_| ()).await;
+    let (private, key) = (keys::ed25519(1), TestKey::number(1));
+    let spki = base64::encode(&private.public_key().to_spki_der());
+    let body = json!({ "username": "alice", "clientSidePublicKey": spki, "kind": "mutual" });
+    let alice = server.post("/register", body).await;
+    assert_eq!(alice.status, StatusCode::OK, "{}", alice.body);
+    let alice = User::of(&alice.body, private);
+    let app = &server.0.0;
+    // While the key is only claimed, and when it has proven itself.
+    for round in ["first", "second"] {
+        app.login_request("alice", &key).send().await.is_oauth_error(400, "invalid_grant");
+        let proposal = base64::encode(&alice.sign(&server.number(&alice).await));
+        let path = format!("/authenticate/{}", alice.id);
+        let answer = server.post(&path, json!({ "proposal": proposal })).await;
+        let token = answer.body["jwtToken"].as_str().expect(round).to_owned();
+        app.whoami(&key, &token).await.is(200);
+        let listed = app.resource_request(&key, &token, "GET", "/v1/keys").send().await;
+        assert_eq!(listed.is(200).json()["keys"][0]["kind"], "mutual");
+        let added = app.key_addition(&key, &token, &TestKey::number(2)).send().await;
+        assert_eq!(added.is_problem(403, "step-up-needed").json()["lack"], "mutual-key");
+        assert_eq!(self_signed(app, &key, round).await.status, 401);
+        let jwks = server.get("/v1/accounts/alice/jwks.json").await;
+        assert_eq!(jwks.body["keys"], json!([]));
+        let logout = server.call("POST", "/logout");
+        logout.header("authorization", format!("Bearer {token}")).send().await.is(200);
+        assert_eq!(app.whoami(&key, &token).await.status, 401);
+    }
+}
+
+/// A JWT of Alice's key alone.
+async fn self_signed(app: &TestApp, key: &TestKey, jti: &str) -> crate::support::Answer {
+    let now = app.now().as_secs();
+    let jwt = key.jwt().claim("sub", "alice").claim("aud", ISSUER).claim("iat", now);
+    let jwt = jwt.claim("exp", now + 60).claim("jti", jti).sign();
+    app.call("GET", "/v1/whoami").header("authorization", format!("Bearer {jwt}")).send().await
+}
+
+#[tokio::test]
+async fn a_registration_says_where_the_key_is_or_nothing() {
+    let server = MutualServer::start(|_| ()).await;
+    let kinds = [
+        ("key", StatusCode::OK),
+        ("mutual", StatusCode::OK),
+        ("browser", StatusCode::BAD_REQUEST),
+        ("passkey", StatusCode::BAD_REQUEST),
+        ("stick", StatusCode::BAD_REQUEST),
+    ];
+    for ((kind, expected), number) in kinds.into_iter().zip(1..) {
+        let spki = base64::encode(&keys::ed25519(number).public_key().to_spki_der());
+        let body = json!({ "username": kind, "clientSidePublicKey": spki, "kind": kind });
+        let answer = server.post("/register", body).await;
+        assert_eq!(answer.status, expected, "{kind}: {}", answer.body);
+        let detail = answer.body["detail"].as_str().unwrap_or("kind");
+        assert!(detail.contains("kind"), "{detail}");
+    }
+    // A key that the body says nothing about is its owner's for everything, as it always was.
+    server.register("alice", keys::ed25519(9)).await;
+    server.0.0.login("alice", &TestKey::number(9)).await;
 }
 
 #[tokio::test]

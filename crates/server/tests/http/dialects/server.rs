@@ -96,7 +96,7 @@ impl Server {
     pub(super) async fn events(&self, kind: EventKind) -> u64 {
         self.0.write_trail().await;
         let audit = &self.ports().store;
-        let filter = AuditFilter { kind: Some(kind), ..AuditFilter::default() };
+        let filter = AuditFilter { kinds: vec![kind], ..AuditFilter::default() };
         let events = audit.events(&filter, 1_000).await.unwrap();
         events.into_iter().map(|recorded| recorded.event.times()).sum()
     }
@@ -105,7 +105,7 @@ impl Server {
     pub(super) async fn key_uses(&self) -> Vec<AuditEvent> {
         self.0.write_key_uses().await;
         let audit = &self.ports().store;
-        let filter = AuditFilter { kind: Some(EventKind::KeyUsed), ..AuditFilter::default() };
+        let filter = AuditFilter { kinds: vec![EventKind::KeyUsed], ..AuditFilter::default() };
         let events = audit.events(&filter, 1_000).await.unwrap();
         events.into_iter().rev().map(|recorded| recorded.event).collect()
     }

@@ -192,7 +192,7 @@ async fn the_first_request_is_the_login_and_the_trail_says_so() {
     }
     assert_eq!(server.events(EventKind::LoginSucceeded).await, 1);
     let audit = &server.ports().store;
-    let logins = AuditFilter { kind: Some(EventKind::LoginSucceeded), ..AuditFilter::default() };
+    let logins = AuditFilter { kinds: vec![EventKind::LoginSucceeded], ..AuditFilter::default() };
     let login = audit.events(&logins, 1).await.unwrap().remove(0).event;
     assert!(login.address.is_some(), "it says from where: {login:?}");
     assert_eq!(session.whoami(&server).await.status, StatusCode::OK);

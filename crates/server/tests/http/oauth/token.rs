@@ -183,6 +183,17 @@ async fn a_nonce_does_not_stretch_the_age_of_a_proof() {
 }
 
 #[tokio::test]
+async fn a_scope_that_was_granted_a_moment_ago_is_given() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    app.enrol("alice", &key).await;
+    let asked = || app.login_request("alice", &key).param("scope", "read");
+    asked().send().await.is_oauth_error(400, "invalid_scope");
+    app.admin().grant_scopes(&"alice".parse().unwrap(), &scopes("read write")).await.unwrap();
+    assert_eq!(asked().send().await.is(200).text("scope"), "read");
+}
+
+#[tokio::test]
 async fn the_scopes_are_those_of_the_account_or_fewer() {
     let app = TestApp::start_with(|setup| {
         setup.policy.default_scopes = scopes("read write");

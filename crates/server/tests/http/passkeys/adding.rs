@@ -92,6 +92,21 @@ async fn a_passkey_that_was_made_for_one_account_or_browser_serves_no_other() {
 }
 
 #[tokio::test]
+async fn a_challenge_makes_one_passkey_and_no_second() {
+    let app = TestApp::start().await;
+    let token = app.enrol("alice", &browser()).await;
+    let options = app.addition_options(&browser(), &token).await;
+    let session = (&browser(), &*token);
+    let add = |mut new: Authenticator| {
+        let body = json!({ "passkey": new.create(&options) });
+        app.covering_request(session, "POST", "/v1/passkeys", &body).send()
+    };
+    add(synced(1)).await.is(201);
+    let detail = add(synced(2)).await.is_problem(400, "invalid-proof").text("detail");
+    assert!(detail.contains("answered before"), "{detail}");
+}
+
+#[tokio::test]
 async fn a_key_in_a_file_adds_a_passkey_by_its_signature_alone() {
     let app = TestApp::start().await;
     let token = app.enrol("alice", &browser()).await;

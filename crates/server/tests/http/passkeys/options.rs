@@ -1,10 +1,16 @@
 //! What a page gets before it makes or uses a passkey.
 
-use countersign_authority::model::{
-    limits::RateLimit,
-    policy::{Enrolment, Limits},
+use std::time::Duration;
+
+use countersign_authority::{
+    accounts::administration::NewInvitation,
+    model::{
+        limits::RateLimit,
+        policy::{Enrolment, Limits},
+    },
 };
-use serde_json::json;
+use countersign_testkit::samples::scopes;
+use serde_json::{Value, json};
 
 use crate::support::{TestApp, TestKey, synced};
 
@@ -54,7 +60,9 @@ async fn a_name_that_is_not_to_be_had_is_told_before_a_passkey_is_made_for_it() 
         app.options_request(&TestKey::number(2), &body).send()
     };
     ask("Alice").await.is_problem(409, "username-taken");
-    ask("no name").await.is_problem(400, "invalid-username");
+    for none in ["no name", &"a".repeat(65), "admin", "alice@victim.example"] {
+        ask(none).await.is_problem(400, "invalid-username");
+    }
     let closed = TestApp::start_with(|setup| setup.policy.enrolment = Enrolment::Closed).await;
     let body = json!({ "purpose": "register", "username": "bob" });
     let answer = closed.options_request(&key, &body).send().await;
@@ -62,27 +70,56 @@ async fn a_name_that_is_not_to_be_had_is_told_before_a_passkey_is_made_for_it() 
 }
 
 #[tokio::test]
-async fn by_invitation_nobody_learns_here_which_names_are_taken() {
-    let app = TestApp::start().await;
+async fn by_invitation_there_are_options_for_a_working_code_and_nobody_else_learns_who_is_there() {
+    let mut app = TestApp::start().await;
     app.register("alice", &TestKey::number(1)).await;
-    let mut app = app;
     app.restart_with(|setup| setup.policy.enrolment = Enrolment::Invited).await;
-    app.registration_options(&TestKey::number(2), "alice").await;
+    let ask = |name: &str, code: Option<&str>| {
+        let mut body = json!({ "purpose": "register", "username": name });
+        if let Some(code) = code {
+            body["enrolment_code"] = code.into();
+        }
+        app.options_request(&TestKey::number(2), &body).send()
+    };
+    for name in ["alice", "bob"] {
+        let refused = ask(name, None).await;
+        refused.is_problem(403, "enrolment-closed");
+        assert_eq!(refused.json()["lack"], "enrolment-code");
+        ask(name, Some("csi_nonsense")).await.is_problem(403, "enrolment-code");
+    }
+    let expires_at = app.now() + Duration::from_hours(1);
+    let invitation = NewInvitation { username: None, scopes: scopes(""), expires_at };
+    let code = app.admin().invite(invitation).await.unwrap().reveal().to_owned();
+    ask("alice", Some(&code)).await.is_problem(409, "username-taken");
+    ask("bob", Some(&code)).await.is(200);
+    ask("bob", Some(&code)).await.is(200);
 }
 
 #[tokio::test]
-async fn options_are_for_who_proves_a_key_and_count_like_logins() {
+async fn options_are_for_a_key_and_come_with_a_nonce_for_its_proof() {
+    let app = TestApp::start().await;
+    let ask = |body: Value| app.call("POST", "/v1/passkeys/options").json(&body).send();
+    ask(json!({ "purpose": "sign-in" })).await.is_problem(400, "invalid-json");
+    let of_nothing = ask(json!({ "purpose": "sign-in", "dpop_jkt": "x" })).await;
+    let detail = of_nothing.is_problem(400, "invalid-request").text("detail");
+    assert!(detail.contains("dpop_jkt"), "{detail}");
+    let body = json!({ "purpose": "sign-in" });
+    let options = app.options_request(&TestKey::number(1), &body).send().await;
+    assert!(!options.is(200).header("dpop-nonce").is_empty());
+}
+
+#[tokio::test]
+async fn who_asks_for_names_is_counted_like_who_registers_them() {
     let app = TestApp::start_with(|setup| {
-        let logins = RateLimit { burst: 2, ..Limits::default().logins };
-        setup.policy.limits = Some(Limits { logins, ..Limits::default() });
+        let registrations = RateLimit { burst: 1, ..Limits::default().registrations };
+        setup.policy.limits = Some(Limits { registrations, ..Limits::default() });
     })
     .await;
-    let key = TestKey::number(1);
-    let body = json!({ "purpose": "sign-in" });
-    let unproven = app.options_request(&key, &body).without_header("dpop").send().await;
-    unproven.is_problem(400, "invalid-proof");
-    app.sign_in_options(&key).await;
-    app.options_request(&key, &body).send().await.is_problem(429, "rate-limited");
+    app.registration_options(&TestKey::number(1), "alice").await;
+    let body = json!({ "purpose": "register", "username": "bob" });
+    let answer = app.options_request(&TestKey::number(1), &body).send().await;
+    answer.is_problem(429, "rate-limited");
+    app.sign_in_options(&TestKey::number(1)).await;
 }
 
 #[tokio::test]
@@ -96,7 +133,7 @@ async fn ten_thousand_requests_for_options_leave_nothing_behind() {
     for _ in 0..10_000 {
         request.clone().send().await.is(200);
     }
-    assert_eq!(entries(), before, "not even the proofs are remembered");
+    assert_eq!(entries(), before);
 }
 
 #[tokio::test]

@@ -67,6 +67,24 @@ async fn a_passkey_of_one_device_says_so() {
 }
 
 #[tokio::test]
+async fn a_browser_that_signs_in_was_used_and_its_requests_are_no_uses_of_the_passkey() {
+    let (app, mut passkey) = alice().await;
+    let token = app.sign_in_to_stay(&second(), &mut passkey).await;
+    let signed_in_at = app.now().as_secs();
+    app.advance(Duration::from_mins(10));
+    for _ in 0..2 {
+        let answer = app.resource_request(&second(), &token, "GET", "/v1/keys").send().await;
+        for key in answer.is(200).json()["keys"].as_array().unwrap() {
+            let is_passkey = key["kind"] == "passkey";
+            if is_passkey || key["thumbprint"] == second().thumbprint() {
+                assert_eq!(key["last_used_at"], signed_in_at, "{key}");
+            }
+        }
+        app.write_key_uses().await;
+    }
+}
+
+#[tokio::test]
 async fn every_kind_of_key_that_is_offered_signs_in() {
     let app = TestApp::start().await;
     let kinds = [
@@ -235,7 +253,7 @@ async fn a_disabled_account_stays_out_and_its_passkey_is_not_forgotten() {
     app.notice_changes().await;
     let body = refused(&app.sign_in(&second(), &mut passkey).await);
     assert_eq!(body.get("reason"), None, "or the browser would delete the passkey");
-    assert!(body["error_description"].as_str().unwrap().contains("disabled"), "{body}");
+    assert_eq!(body["error_description"], "the account of the passkey is disabled");
 }
 
 #[tokio::test]
@@ -332,6 +350,34 @@ async fn a_browser_that_is_not_remembered_is_not_known() {
 }
 
 #[tokio::test]
+async fn the_browser_that_makes_room_for_another_is_out_at_once() {
+    let (mut app, mut passkey) = alice().await;
+    app.restart_with(|setup| setup.policy.max_browsers_per_account = 2).await;
+    app.advance(Duration::from_secs(1));
+    let oldest = app.login("alice", &first()).await;
+    app.whoami(&first(), &oldest).await.is(200);
+    for browser in [second(), TestKey::number(3)] {
+        app.advance(Duration::from_secs(1));
+        app.sign_in_to_stay(&browser, &mut passkey).await;
+    }
+    app.whoami(&first(), &oldest).await.is(401);
+}
+
+#[tokio::test]
+async fn a_proof_works_once_whatever_the_passkey_has_signed() {
+    let (app, mut passkey) = alice().await;
+    let proof = app.token_proof(&second()).sign();
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let options = app.sign_in_options(&second()).await;
+        let request = app.passkey_token_request(&second(), &passkey.answer(&options));
+        answers.push(request.without_header("dpop").dpop(&proof).send().await);
+    }
+    answers[0].is(200);
+    answers[1].is_oauth_error(400, "invalid_dpop_proof");
+}
+
+#[tokio::test]
 async fn a_browser_that_is_revoked_is_out_at_once_also_with_the_token_of_the_passkey() {
     let (app, mut passkey) = alice().await;
     let lost = app.sign_in_to_stay(&second(), &mut passkey).await;
@@ -348,13 +394,36 @@ async fn a_browser_that_is_revoked_is_out_at_once_also_with_the_token_of_the_pas
 #[tokio::test]
 async fn the_key_of_something_else_is_no_key_of_a_browser() {
     let (app, mut passkey) = alice().await;
-    let (program, bobs) = (TestKey::number(5), TestKey::number(6));
-    app.register("bob", &bobs).await;
-    app.register("carol", &program).await;
-    for key in [program, bobs] {
+    let [own_file, own_old_browser, others_file, others_browser] =
+        [5, 6, 7, 8].map(TestKey::number);
+    let token = app.sign_in(&first(), &mut passkey).await.is(200).text("access_token");
+    let body = app.new_key("alice", &own_file);
+    let session = (&first(), &*token);
+    let add = app.stepped_up_request(session, &mut passkey, ("POST", "/v1/keys", &body)).await;
+    add.send().await.is(201);
+    let token = app.sign_in_to_stay(&own_old_browser, &mut passkey).await;
+    app.revoke_key(&own_old_browser, &token, &own_old_browser).await.is(204);
+    app.register("bob", &others_file).await;
+    app.register_with_passkey("carol", &others_browser, &mut synced(2)).await;
+    for key in [own_file, own_old_browser, others_file, others_browser] {
         let answer = app.sign_in(&key, &mut passkey).await;
         answer.is_oauth_error(400, "invalid_dpop_proof");
     }
+}
+
+#[tokio::test]
+async fn a_browser_that_stays_after_all_ends_later_at_once() {
+    let (app, mut passkey) = alice().await;
+    let options = app.sign_in_options(&second()).await;
+    let request = app.passkey_token_request(&second(), &passkey.answer(&options));
+    request.param("remember", "visit").send().await.is(200);
+    app.advance(Duration::from_hours(12) - Duration::from_mins(1));
+    let answer = app.sign_in(&second(), &mut passkey).await.is(200).json();
+    assert_eq!(answer["expires_in"], 60, "the token ends with its browser");
+    app.login("alice", &second()).await;
+    app.sign_in_to_stay(&second(), &mut passkey).await;
+    app.advance(Duration::from_hours(12));
+    app.login("alice", &second()).await;
 }
 
 #[tokio::test]
@@ -389,13 +458,26 @@ async fn texts_that_are_no_answers_of_passkeys_are_refused() {
 async fn sign_ins_count_like_other_logins() {
     let (mut app, mut passkey) = alice().await;
     app.restart_with(|setup| {
-        let logins = RateLimit { burst: 2, ..Limits::default().logins };
+        let logins = RateLimit { burst: 1, ..Limits::default().logins };
         setup.policy.limits = Some(Limits { logins, ..Limits::default() });
     })
     .await;
     app.sign_in(&second(), &mut passkey).await.is(200);
     let request = app.passkey_token_request(&second(), "x").send().await;
     request.is_oauth_error(429, "temporarily_unavailable");
+}
+
+#[tokio::test]
+async fn sign_ins_count_against_the_allowance_of_the_account() {
+    let (mut app, mut passkey) = alice().await;
+    app.restart_with(|setup| {
+        let account = RateLimit { burst: 1, ..Limits::default().account };
+        setup.policy.limits = Some(Limits { account, ..Limits::default() });
+    })
+    .await;
+    app.sign_in(&second(), &mut passkey).await.is(200);
+    let answer = app.sign_in(&second(), &mut passkey).await;
+    answer.is_oauth_error(429, "temporarily_unavailable");
 }
 
 /// Or a thief of a passkey could fill the account's list of revoked keys, and the disk.

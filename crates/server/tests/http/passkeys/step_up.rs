@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use countersign_authority::model::passkey::SyncedPasskeys;
+use countersign_protocol::strict::base64url;
 use countersign_testkit::{authenticator::Authenticator, keys};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, ISSUER, TestApp, TestKey, many_at_once, synced};
+use crate::support::{Answer, ISSUER, Setup, TestApp, TestKey, many_at_once, synced};
 
 fn browser() -> TestKey {
     TestKey::number(11)
@@ -73,6 +75,109 @@ async fn a_touch_allows_the_one_request_that_it_was_for_and_no_other() {
     let request = app.covering_request(session, "POST", "/v1/keys", &wanted);
     let added = request.header("passkey-assertion", &word).send().await.is(201).json();
     assert_eq!(added["added_by"], browser().thumbprint(), "what a browser lets in bears its name");
+}
+
+/// Its owner sees that it came to nothing.
+#[tokio::test]
+async fn a_touch_for_what_is_refused_as_too_much_serves_nothing_later() {
+    let app = TestApp::start_with(|setup: &mut Setup| {
+        setup.policy.limits.as_mut().unwrap().key_changes_of_network_per_day.burst = 1;
+    })
+    .await;
+    let mut passkey = synced(1);
+    app.register_with_passkey("alice", &browser(), &mut passkey).await;
+    let token = app.login("alice", &browser()).await;
+    let session = (&browser(), &*token);
+    let path = format!("/v1/keys/{}", browser().thumbprint());
+    let rename = ("PATCH", &*path, &json!({ "label": "renamed" }));
+    app.stepped_up_request(session, &mut passkey, rename).await.send().await.is(200);
+    let rename = ("PATCH", &*path, &json!({ "label": "again" }));
+    let word = app.step_up(session, &mut passkey, (rename.0, rename.1, Some(rename.2))).await;
+    let request = || {
+        let request = app.covering_request(session, rename.0, rename.1, rename.2);
+        request.header("passkey-assertion", &word)
+    };
+    request().send().await.is_problem(429, "rate-limited");
+    let elsewhere = request().peer("198.51.100.7").send().await;
+    lacks_a_passkey(&elsewhere);
+}
+
+/// Alice with a keyring of revision 1, and the body that gives it another password.
+async fn alice_with_a_keyring() -> (TestApp, Authenticator, String, Value) {
+    let (app, mut passkey, [token, _]) = alice().await;
+    let session = (&browser(), &*token);
+    let first = app.password_keyring(session, "entries").await;
+    let place = ("/v1/keyring", &first);
+    let word = app.step_up_to_replace(session, &mut passkey, place, None).await;
+    let store = app.storing(session, &first, None).header("passkey-assertion", &word);
+    store.send().await.is(201);
+    let body = app.password_keyring(session, "entries, with another password").await;
+    (app, passkey, token, body)
+}
+
+#[tokio::test]
+async fn a_touch_allows_a_request_under_its_condition_and_no_other() {
+    let (app, mut passkey, token, body) = alice_with_a_keyring().await;
+    let session = (&browser(), &*token);
+    let place = ("/v1/keyring", &body);
+    let word = app.step_up_to_replace(session, &mut passkey, place, Some(1)).await;
+    // The touch for the first keyring, for another revision, and for a request without a condition.
+    for replaced in [None, Some(2)] {
+        let store = app.storing(session, &body, replaced).header("passkey-assertion", &word);
+        let refused = store.send().await;
+        lacks_a_passkey(&refused);
+        assert!(refused.text("detail").contains("If-Match"), "{}", refused.body);
+    }
+    let blind = app.step_up(session, &mut passkey, ("PUT", "/v1/keyring", Some(&body))).await;
+    let store = app.storing(session, &body, Some(1)).header("passkey-assertion", &blind);
+    lacks_a_passkey(&store.send().await);
+    let store = app.storing(session, &body, Some(1)).header("passkey-assertion", &word);
+    store.send().await.is(200);
+}
+
+#[tokio::test]
+async fn a_touch_whose_request_is_refused_serves_nobody_later() {
+    let (app, mut passkey, token, body) = alice_with_a_keyring().await;
+    let session = (&browser(), &*token);
+    let place = ("/v1/keyring", &body);
+    // For a revision that is to come, so that the condition is met later.
+    let word = app.step_up_to_replace(session, &mut passkey, place, Some(2)).await;
+    let store = || app.storing(session, &body, Some(2)).header("passkey-assertion", &word);
+    store().send().await.is_problem(412, "keyring-changed");
+    app.content_change(session, "saved meanwhile", 1).send().await.is(200);
+    let later = store().send().await;
+    lacks_a_passkey(&later);
+    assert!(later.text("detail").contains("used before"), "{}", later.body);
+
+    let path = format!("/v1/keys/{}", TestKey::number(77).thumbprint());
+    let word = app.step_up(session, &mut passkey, ("DELETE", &path, None)).await;
+    let revoke = || {
+        let request = app.resource_request(&browser(), &token, "DELETE", &path);
+        request.header("passkey-assertion", &word)
+    };
+    revoke().send().await.is_problem(404, "not-found");
+    lacks_a_passkey(&revoke().send().await);
+}
+
+#[tokio::test]
+async fn an_authenticator_need_not_name_the_account_that_the_request_is_of() {
+    let (app, mut passkey, [token, _]) = alice().await;
+    let mut others = synced(2);
+    app.register_with_passkey("bob", &TestKey::number(13), &mut others).await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let options = app.step_up_options_request((&browser(), &token), "DELETE", &path, None);
+    let options = options.send().await.is(200).json();
+    for authenticator in [&mut others, &mut passkey] {
+        authenticator.user_handle = None;
+    }
+    let revoke = |word: String| {
+        let request = app.resource_request(&browser(), &token, "DELETE", &path);
+        request.header("passkey-assertion", word)
+    };
+    lacks_a_passkey(&revoke(others.answer(&options)).send().await);
+    revoke(passkey.answer(&options)).send().await.is(204);
+    // Where nothing else says whose it is, the authenticator must.
+    app.sign_in(&browser(), &mut passkey).await.is_oauth_error(400, "invalid_grant");
 }
 
 #[tokio::test]
@@ -192,6 +297,43 @@ async fn an_account_without_passkeys_is_told_to_log_in_anew() {
     assert_eq!(body["lack"], "fresh-login");
 }
 
+/// Or the loss of the only passkey would lock the account as it is.
+#[tokio::test]
+async fn a_passkey_that_is_revoked_is_neither_offered_nor_demanded() {
+    let (app, mut passkey, [token, _]) = alice().await;
+    let session = (&browser(), &*token);
+    let path = format!("/v1/keys/{}", passkey.thumbprint());
+    let word = app.step_up(session, &mut passkey, ("DELETE", &path, None)).await;
+    let request = app.resource_request(&browser(), &token, "DELETE", &path);
+    request.header("passkey-assertion", word).send().await.is(204);
+    let options = app.step_up_options_request(session, "POST", "/v1/keys", None).send().await;
+    assert_eq!(options.is_problem(403, "step-up-needed").json()["lack"], "fresh-login");
+    let options = app.addition_options(&browser(), &token).await;
+    assert_eq!(options["excludeCredentials"], json!([]));
+    app.key_addition(&browser(), &token, &TestKey::number(50)).send().await.is(201);
+}
+
+/// One key of a browser may be bound to the tokens of two accounts, as long as neither remembers it.
+#[tokio::test]
+async fn what_was_asked_for_one_account_serves_no_other_with_the_same_browser() {
+    let (app, mut passkey, _) = alice().await;
+    let mut bobs = synced(3);
+    app.register_with_passkey("bob", &TestKey::number(14), &mut bobs).await;
+    let shared = TestKey::number(15);
+    let token = app.sign_in(&shared, &mut passkey).await.is(200).text("access_token");
+    let bobs_token = app.sign_in(&shared, &mut bobs).await.is(200).text("access_token");
+    let body = json!({ "passkey": synced(4).create(&app.addition_options(&shared, &token).await) });
+    let bobs_session = (&shared, &*bobs_token);
+    let request = app.stepped_up_request(bobs_session, &mut bobs, ("POST", "/v1/passkeys", &body));
+    let answer = request.await.send().await;
+    let detail = answer.is_problem(400, "invalid-proof").text("detail");
+    assert!(detail.contains("another account"), "{detail}");
+    let path = format!("/v1/keys/{}", TestKey::number(14).thumbprint());
+    let word = app.step_up((&shared, &token), &mut bobs, ("DELETE", &path, None)).await;
+    let request = app.resource_request(&shared, &bobs_token, "DELETE", &path);
+    lacks_a_passkey(&request.header("passkey-assertion", word).send().await);
+}
+
 #[tokio::test]
 async fn a_copy_of_a_passkey_allows_nothing_and_is_noticed() {
     let app = TestApp::start().await;
@@ -206,6 +348,54 @@ async fn a_copy_of_a_passkey_allows_nothing_and_is_noticed() {
     lacks_a_passkey(&request.header("passkey-assertion", &word).send().await);
     let events = app.event_names(&browser(), &token).await;
     assert!(events.contains(&"passkey.counter-regressed".to_owned()), "{events:?}");
+}
+
+/// A passkey of before, which can be on several devices, allows nothing any more; and the account is not
+/// treated as one that has none, for which a fresh login would do.
+#[tokio::test]
+async fn a_synced_passkey_allows_no_change_where_the_operator_refuses_them() {
+    let (mut app, mut passkey, [token, _]) = alice().await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let word = app.step_up((&browser(), &token), &mut passkey, ("DELETE", &path, None)).await;
+    let refuse = |setup: &mut Setup| {
+        setup.policy.passkeys.as_mut().unwrap().synced = SyncedPasskeys::Refuse;
+    };
+    app.restart_with(refuse).await;
+    let token = app.login("alice", &browser()).await;
+    lacks_a_passkey(&app.revoke_key(&browser(), &token, &victim()).await);
+    let removal = app.resource_request(&browser(), &token, "DELETE", &path);
+    let answer = removal.header("passkey-assertion", &word).send().await;
+    lacks_a_passkey(&answer);
+    assert!(answer.text("detail").contains("passkeys.synced"), "{}", answer.body);
+    let options = app.step_up_options_request((&browser(), &token), "DELETE", &path, None);
+    let options = options.send().await;
+    lacks_a_passkey(&options);
+    assert!(options.text("detail").contains("recovery code"), "{}", options.body);
+}
+
+/// Beside a passkey that stays on one device, the browser is told of that one alone.
+#[tokio::test]
+async fn a_passkey_of_one_device_allows_changes_where_synced_ones_are_refused() {
+    let (mut app, mut passkey, [token, _]) = alice().await;
+    let mut second = Authenticator::with_key(keys::ed25519(2), ISSUER);
+    let body = json!({ "passkey": second.create(&app.addition_options(&browser(), &token).await) });
+    let session = (&browser(), token.as_str());
+    let word = app.step_up(session, &mut passkey, ("POST", "/v1/passkeys", Some(&body))).await;
+    let added = app.covering_request(session, "POST", "/v1/passkeys", &body);
+    added.header("passkey-assertion", &word).send().await.is(201);
+    app.restart_with(|setup| {
+        setup.policy.passkeys.as_mut().unwrap().synced = SyncedPasskeys::Refuse;
+    })
+    .await;
+    let token = app.login("alice", &browser()).await;
+    let path = format!("/v1/keys/{}", victim().thumbprint());
+    let options = app.step_up_options_request((&browser(), &token), "DELETE", &path, None);
+    let allowed = options.send().await.is(200).json()["allowCredentials"].clone();
+    assert_eq!(allowed.as_array().unwrap().len(), 1, "{allowed}");
+    assert_eq!(allowed[0]["id"], base64url::encode(&second.id));
+    let word = app.step_up((&browser(), &token), &mut second, ("DELETE", &path, None)).await;
+    let removal = app.resource_request(&browser(), &token, "DELETE", &path);
+    removal.header("passkey-assertion", &word).send().await.is(204);
 }
 
 #[tokio::test]

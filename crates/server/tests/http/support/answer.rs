@@ -5,6 +5,8 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
+use super::readable::check_headers;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -17,6 +19,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) async fn of(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
+        check_headers(&parts.headers);
         let bytes = body.collect().await.unwrap().to_bytes();
         Self {
             status: parts.status.as_u16(),

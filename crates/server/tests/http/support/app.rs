@@ -11,7 +11,7 @@ use countersign_authority::{
         vault::{MasterKey, Vault},
     },
     model::{key_life::Signs, policy::Policy},
-    ports::Ports,
+    ports::{Clock as _, Ports},
 };
 use countersign_guard::SelfSignedPolicy;
 use countersign_memory::Capacity;
@@ -84,6 +84,8 @@ pub(crate) struct TestApp {
     setup: Setup,
     pub(crate) clock: Arc<FixedClock>,
     starts: u64,
+    /// When what it keeps in memory began, by the monotonic clock. At the first start that was an hour ago.
+    started: Duration,
     running: Option<Running>,
     data_dir: TempDir,
 }
@@ -110,6 +112,7 @@ impl TestApp {
             setup,
             clock: Arc::new(FixedClock::default()),
             starts: 0,
+            started: Duration::ZERO,
             running: None,
             data_dir: tempfile::tempdir().unwrap(),
         };
@@ -122,6 +125,9 @@ impl TestApp {
     pub(crate) async fn restart(&mut self) {
         self.running = None;
         self.starts += 1;
+        if self.starts > 1 {
+            self.started = self.clock.monotonic();
+        }
         let ports = self.open_ports(self.starts);
         let vault = self.vault(&ports).await;
         let policy = self.setup.policy.clone();
@@ -224,6 +230,12 @@ impl TestApp {
         &self.running().ports
     }
 
+    /// How long the files of the database are, in bytes.
+    pub(crate) fn database_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(self.data_dir.path()).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
     }
@@ -238,6 +250,7 @@ impl TestApp {
         let path = self.data_dir.path().join("countersign.db");
         let capacity = Capacity {
             limited: 1_000,
+            keyring_tries: 1 << 20,
             used_proofs: self.setup.replay_log_capacity,
             used_proofs_share: self.setup.replay_log_share,
             sessions: 1_000,
@@ -246,7 +259,7 @@ impl TestApp {
         let ports = Ports {
             clock: Arc::clone(&self.clock) as _,
             random: Arc::new(SeededRandom::new(seed)),
-            state: countersign_memory::state(&capacity),
+            state: countersign_memory::state(&capacity, self.started),
             store: Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap()),
         };
         match &self.setup.faults {

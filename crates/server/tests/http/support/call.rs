@@ -1,12 +1,27 @@
 //! One request to the application.
 
-use std::net::SocketAddr;
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    fmt::Write as _,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+};
 use countersign_server::PeerAddress;
 use http::{HeaderName, HeaderValue, Request, Uri, header};
+use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::{JoinHandle, JoinSet},
+};
 use tower::ServiceExt;
 
 use super::Answer;
@@ -84,8 +99,42 @@ impl Call {
     }
 
     pub(crate) async fn send(self) -> Answer {
+        let sent = format!(
+            "{} {:?} {:?}",
+            self.uri,
+            self.headers,
+            self.body.as_deref().map(String::from_utf8_lossy)
+        );
         let (router, request) = self.build();
-        Answer::of(router.oneshot(request).await.unwrap()).await
+        let answer = Answer::of(router.oneshot(request).await.unwrap()).await;
+        WIRE.with_borrow_mut(|wire| {
+            if let Some(wire) = wire {
+                wire.push_str(&sent);
+                let _ = write!(wire, "{:?} {}", answer.headers, answer.body);
+            }
+        });
+        answer
+    }
+
+    /// Sends its head, as a client that says that `bytes` follow and sends none of them.
+    pub(crate) fn stall(self, bytes: u64) -> Stalled {
+        self.send_later(bytes, Vec::new())
+    }
+
+    /// Sends its head, and its body when [`Stalled::resume`] is called.
+    pub(crate) fn pause(mut self) -> Stalled {
+        let body = self.body.take().unwrap();
+        self.send_later(body.len() as u64, body)
+    }
+
+    fn send_later(self, bytes: u64, rest: Vec<u8>) -> Stalled {
+        let (reads, (resume, resumed)) = (Arc::new(Notify::new()), mpsc::unbounded_channel());
+        let body =
+            StalledBody { bytes, rest: Some(rest.into()), resumed, reads: Arc::clone(&reads) };
+        let (router, request) = self.build();
+        let request = request.map(|_| Body::new(body));
+        let sending = async { Answer::of(router.oneshot(request).await.unwrap()).await };
+        Stalled { answer: tokio::spawn(sending), reads, resume }
     }
 
     fn build(mut self) -> (Router, Request<Body>) {
@@ -105,6 +154,68 @@ impl Call {
         request.extensions_mut().insert(PeerAddress(self.peer));
         (self.router, request)
     }
+}
+
+/// A request whose body does not arrive.
+pub(crate) struct Stalled {
+    /// What it gets all the same.
+    pub(crate) answer: JoinHandle<Answer>,
+    /// Notified when the server begins to read the body.
+    pub(crate) reads: Arc<Notify>,
+    resume: mpsc::UnboundedSender<()>,
+}
+
+impl Stalled {
+    /// Sends the body.
+    pub(crate) fn resume(&self) {
+        self.resume.send(()).unwrap();
+    }
+}
+
+struct StalledBody {
+    bytes: u64,
+    /// `None` once it was sent.
+    rest: Option<Bytes>,
+    resumed: mpsc::UnboundedReceiver<()>,
+    reads: Arc<Notify>,
+}
+
+impl HttpBody for StalledBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.reads.notify_one();
+        if self.rest.is_none() {
+            return Poll::Ready(None);
+        }
+        match self.resumed.poll_recv(context) {
+            Poll::Ready(Some(())) => Poll::Ready(self.rest.take().map(Frame::data).map(Ok)),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes)
+    }
+}
+
+thread_local! {
+    /// What was sent and answered on this thread, once somebody listens.
+    static WIRE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Listens to what this thread sends and receives from now on.
+pub(crate) fn listen_on_the_wire() {
+    WIRE.set(Some(String::new()));
+}
+
+/// What was heard.
+pub(crate) fn wire_log() -> String {
+    WIRE.take().unwrap_or_default()
 }
 
 /// Sends all calls at once, each in a task of its own.

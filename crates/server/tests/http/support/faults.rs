@@ -1,6 +1,12 @@
 //! Ports that fail when a test says so.
 
-use std::{future::ready, sync::Arc};
+use std::{
+    future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use countersign_authority::ports::{Ports, StoreError};
 use countersign_protocol::{
@@ -27,7 +33,7 @@ pub(crate) enum Fault {
 
 /// The switch by which ports fail; its clones are one switch.
 #[derive(Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<Option<Fault>>>);
+pub(crate) struct Faults(Arc<Mutex<Option<Fault>>>, Arc<AtomicU64>);
 
 impl Faults {
     pub(crate) fn set(&self, fault: Fault) {
@@ -49,7 +55,13 @@ impl Faults {
         ports
     }
 
+    /// How often the store was called.
+    pub(crate) fn store_calls(&self) -> u64 {
+        self.1.load(Relaxed)
+    }
+
     fn check_store(&self) -> Result<(), StoreError> {
+        self.1.fetch_add(1, Relaxed);
         match *self.0.lock() {
             Some(Fault::Unavailable) => Err(StoreError::Unavailable(CAUSE.into())),
             Some(Fault::Corrupt) => {

@@ -14,11 +14,11 @@ pub(crate) fn synced(number: u64) -> Authenticator {
 }
 
 impl TestApp {
-    /// A request for options by the browser whose key is `key`.
+    /// A request for options for the browser whose key is `key`.
     pub(crate) fn options_request(&self, key: &TestKey, body: &Value) -> Call {
-        let path = "/v1/passkeys/options";
-        let proof = self.proof(key, "POST", path).claim("nonce", self.token_nonce());
-        self.call("POST", path).json(body).dpop(&proof.sign())
+        let mut body = body.clone();
+        body["dpop_jkt"] = key.thumbprint().into();
+        self.call("POST", "/v1/passkeys/options").json(&body)
     }
 
     /// Options for signing in.
@@ -117,6 +117,50 @@ impl TestApp {
     ) -> String {
         let request = self.step_up_options_request(session, method, path, body);
         passkey.answer(&request.send().await.is(200).json())
+    }
+
+    /// The value of `Passkey-Assertion` for a request with `body` that takes the place of the keyring of that
+    /// revision, or of none.
+    pub(crate) async fn step_up_to_replace(
+        &self,
+        session: (&TestKey, &str),
+        passkey: &mut Authenticator,
+        (path, body): (&str, &Value),
+        replaced: Option<u64>,
+    ) -> String {
+        let (field, value) = match replaced {
+            None => ("if_none_match", "*".to_owned()),
+            Some(revision) => ("if_match", format!("\"{revision}\"")),
+        };
+        let hash = hex::encode(&sha256(&[body.to_string().as_bytes()]));
+        let mut operation = json!({ "method": "PUT", "path": path, "body_sha256": hash });
+        operation[field] = value.into();
+        self.touch(session, passkey, &operation).await
+    }
+
+    /// The value of `Passkey-Assertion` for a request without a body for the keyring of that revision.
+    pub(crate) async fn step_up_on_revision(
+        &self,
+        session: (&TestKey, &str),
+        passkey: &mut Authenticator,
+        (method, path): (&str, &str),
+        revision: u64,
+    ) -> String {
+        let tag = format!("\"{revision}\"");
+        let operation = json!({ "method": method, "path": path, "if_match": tag });
+        self.touch(session, passkey, &operation).await
+    }
+
+    async fn touch(
+        &self,
+        (key, token): (&TestKey, &str),
+        passkey: &mut Authenticator,
+        operation: &Value,
+    ) -> String {
+        let options = "/v1/passkeys/options/step-up";
+        let request = self.resource_request(key, token, "POST", options);
+        let options = request.json(&json!({ "operation": operation })).send().await;
+        passkey.answer(&options.is(200).json())
     }
 
     /// A request whose proof covers the body, with the word of a passkey.

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, TestKey, synced};
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Everything that is served.
-const SERVED: [(&str, &[&str]); 24] = [
+const SERVED: [(&str, &[&str]); 32] = [
     ("/", &["GET"]),
     ("/.well-known/jwks.json", &["GET"]),
     ("/.well-known/oauth-authorization-server", &["GET"]),
@@ -25,6 +25,14 @@ const SERVED: [(&str, &[&str]); 24] = [
     ("/v1/accounts/{username}/jwks.json", &["GET"]),
     ("/v1/accounts/{username}/recover", &["POST"]),
     ("/v1/events", &["GET"]),
+    ("/v1/keyring", &["GET", "PUT", "DELETE"]),
+    ("/v1/keyring/content", &["PUT"]),
+    ("/v1/keyring/open", &["POST"]),
+    ("/v1/keyring/open/finish", &["POST"]),
+    ("/v1/keyring/open/prf", &["POST"]),
+    ("/v1/keyring/revisions", &["GET"]),
+    ("/v1/keyring/revisions/{revision}/restore", &["POST"]),
+    ("/v1/keyring/slots", &["POST"]),
     ("/v1/keys", &["GET", "POST"]),
     ("/v1/keys/{thumbprint}", &["PATCH", "DELETE"]),
     ("/v1/passkeys", &["POST"]),
@@ -160,5 +168,28 @@ async fn the_protected_resources_name_their_scheme() {
         let url = path.replace("{thumbprint}", "x").replace("{username}", "x");
         let status = app.call(&method, &url).send().await.status;
         assert_eq!(protected, status == 401 && path.starts_with("/v1/"), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn options_to_allow_an_operation_are_given_for_those_that_a_passkey_allows() {
+    let app = TestApp::start().await;
+    let (browser, mut passkey) = (TestKey::number(1), synced(1));
+    app.register_with_passkey("alice", &browser, &mut passkey).await;
+    let token = app.login("alice", &browser).await;
+    for (path, method, operation) in operations(&document(&app).await) {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let takes_one = parameters.into_iter().any(|parameter| {
+            parameter["name"] == "Passkey-Assertion" && parameter["in"] == "header"
+        });
+        let url = path.replace("{thumbprint}", "x").replace("{revision}", "7");
+        let answer = app.step_up_options_request((&browser, &token), &method, &url, None);
+        let answer = answer.send().await;
+        if takes_one {
+            answer.is(200);
+        } else {
+            let told = answer.is_problem(400, "invalid-request").text("detail");
+            assert!(told.starts_with("operation: this one needs no passkey"), "{told}");
+        }
     }
 }

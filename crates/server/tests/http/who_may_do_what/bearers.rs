@@ -2,13 +2,26 @@
 
 use std::time::Duration;
 
-use countersign_authority::model::policy::PasswordPolicy;
-use countersign_protocol::{proofs::body_hash::sha256_hex, strict::base64};
+use countersign_authority::model::{
+    audit::{AuditEvent, EventKind},
+    credential::Credential,
+    policy::PasswordPolicy,
+};
+use countersign_protocol::{
+    keys::{KeyPolicy, PublicKey, raw_rsa},
+    proofs::body_hash::sha256_hex,
+    strict::base64,
+};
 use countersign_server::Dialects;
-use countersign_testkit::authenticator::Authenticator;
+use countersign_testkit::{
+    authenticator::Authenticator, keys::ed25519_public, samples::KEY_LIMITS,
+};
 use serde_json::{Value, json};
 
-use super::operations::Operation;
+use super::{
+    keyrings::{self, Stored},
+    operations::Operation,
+};
 use crate::support::{Answer, Call, ISSUER, JWT_BEARER, TestApp, TestKey, synced};
 
 /// What a client presents, with the column that names its proof and the one that names its token.
@@ -63,6 +76,8 @@ enum Token {
     OfCredential,
     /// Of a browser that is remembered.
     OfBrowser,
+    /// Of a key that a page keeps for the mutual login.
+    OfMutualLogin,
     OfSessionKey,
     Narrowed,
     Expired,
@@ -120,6 +135,7 @@ impl Bearer {
         dpop_by_credential("DPoP with the `tha` of another body", Covers::OtherBody, false),
         dpop_by_credential("DPoP, and an approval", Covers::Nothing, true),
         dpop("of a browser", Token::OfBrowser),
+        dpop("of a page's key, logged in mutually", Token::OfMutualLogin),
         dpop("of a session key", Token::OfSessionKey),
         of(
             "DPoP, and an approval",
@@ -261,6 +277,7 @@ impl Client {
             Token::OfPassword | Token::OfPasswordBesideKeys | Token::Unbound => {
                 client.prepare_password(kind).await;
             }
+            Token::OfMutualLogin => client.prepare_mutual_login().await,
             _ => client.prepare_key(kind).await,
         }
         client
@@ -307,6 +324,7 @@ impl Client {
                 app.revoke_key(&own, &token, &self.key).await.is(204);
             }
             Token::OfCredential
+            | Token::OfMutualLogin
             | Token::OfPassword
             | Token::OfPasswordBesideKeys
             | Token::Unbound => self.token = token,
@@ -346,6 +364,30 @@ impl Client {
         }
     }
 
+    /// Alice has the key of a page, which has logged in mutually, and another key.
+    async fn prepare_mutual_login(&mut self) {
+        let (app, own) = (&self.app, own());
+        let body = json!({
+            "username": "alice", "clientSidePublicKey": own.spki_base64(), "kind": "mutual",
+        });
+        let registered = app.call("POST", "/register").json(&body).send().await;
+        let server_key = registered.is(200).text("serverSidePublicKey");
+        let server_key = PublicKey::parse(&server_key, &KeyPolicy::default()).unwrap();
+        let challenge = app.call("GET", "/challenge/alice").send().await.is(200).text("challenge");
+        let number = base64::decode(&challenge).unwrap();
+        let number = raw_rsa::recover(&server_key, &number).unwrap();
+        let body = json!({ "proposal": base64::encode(&own.sign(&number)) });
+        let login = app.call("POST", "/authenticate/alice").json(&body);
+        self.token = login.send().await.is(200).text("jwtToken");
+        let id = registered.text("id").parse().unwrap();
+        let victim = Credential {
+            added_by: Some(ed25519_public(1).thumbprint()),
+            ..Credential::new(id, ed25519_public(2), "the second".parse().unwrap(), app.now())
+        };
+        let event = AuditEvent::new(app.now(), EventKind::KeyAdded);
+        app.ports().store.add_credential(&victim, KEY_LIMITS, event, None).await.unwrap();
+    }
+
     /// Alice has a password, and a key where the token says so.
     async fn prepare_password(&mut self, kind: Token) {
         let body = json!({ "username": "alice", "email": "alice@example.com" });
@@ -371,18 +413,25 @@ impl Client {
         call.send().await.is(200).text("token")
     }
 
-    /// Asks for `operation`.
+    /// Asks for `operation`. What is asked of the keyring is asked of a new one each time.
     pub(super) async fn try_to(&mut self, operation: Operation) -> Answer {
         self.added += 1;
         let body = self.body(operation).unwrap_or_default();
-        let (method, path) = (operation.method(), operation.path(&victim().thumbprint()));
-        let mut call = self.app.call(method, &path);
+        let is_on_keyring = Operation::ON_KEYRING.contains(&operation);
+        let stored = if is_on_keyring { Some(keyrings::store_anew(&self.app).await) } else { None };
+        let revision = stored.map_or(0, |Stored { earlier, .. }| earlier);
+        let path = operation.path(&victim().thumbprint(), revision);
+        let mut call = self.app.call(operation.method(), &path);
+        let replaced = stored.filter(|_| operation.names_revision()).map(|stored| stored.present);
+        if let Some(present) = replaced {
+            call = call.header("if-match", format!("\"{present}\""));
+        }
         if !body.is_empty() {
             let is_json = body.starts_with('{');
             let form = "application/x-www-form-urlencoded";
             call = call.body(if is_json { "application/json" } else { form }, body.clone());
         }
-        self.prove(call, method, &path, &body).await.send().await
+        self.prove(call, operation, (&path, &body), replaced).await.send().await
     }
 
     fn body(&self, operation: Operation) -> Option<String> {
@@ -404,11 +453,7 @@ impl Client {
                 ("client_assertion", &assertion),
             ]),
             Operation::Introspect | Operation::RevokeToken => form(&[("token", &self.token)]),
-            Operation::WhoAmI
-            | Operation::ListKeys
-            | Operation::Events
-            | Operation::RevokeKey
-            | Operation::LogOut => None,
+            _ => keyrings::body(operation).map(|body| body.to_string()),
         }
     }
 
@@ -438,7 +483,15 @@ impl Client {
     }
 
     /// Adds to `call` what the bearer presents.
-    async fn prove(&self, call: Call, method: &str, path: &str, body: &str) -> Call {
+    /// `replaced` is the revision that the request is to replace, if it replaces one.
+    async fn prove(
+        &self,
+        call: Call,
+        operation: Operation,
+        (path, body): (&str, &str),
+        replaced: Option<u64>,
+    ) -> Call {
+        let method = operation.method();
         match self.presents {
             Presents::Nothing => call,
             Presents::Assertion => call.dpop(&self.app.token_proof(&self.key).sign()),
@@ -470,15 +523,26 @@ impl Client {
                 let proof = proof.claim("tha", sha256_hex(body.as_bytes())).sign();
                 let call = call.header("authorization", format!("DPoP {}", self.token));
                 let call = call.dpop(&proof);
-                let changes_keys = path.starts_with("/v1/keys") && method != "GET";
-                if !(answers && changes_keys) {
+                if !(answers && operation.takes_passkey()) {
                     return call;
                 }
                 let value = serde_json::from_str(body).ok();
                 let request = (method, path, value.as_ref());
                 let mut passkey = self.passkey.clone();
-                let word = self.app.step_up((&self.key, &self.token), &mut passkey, request);
-                call.header("passkey-assertion", word.await)
+                let session = (&self.key, &*self.token);
+                let word = match (&value, replaced) {
+                    (Some(body), Some(_)) => {
+                        let place = (path, body);
+                        self.app.step_up_to_replace(session, &mut passkey, place, replaced).await
+                    }
+                    (None, Some(revision)) => {
+                        let operation = (method, path);
+                        let app = &self.app;
+                        app.step_up_on_revision(session, &mut passkey, operation, revision).await
+                    }
+                    (_, None) => self.app.step_up(session, &mut passkey, request).await,
+                };
+                call.header("passkey-assertion", word)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Keys that ended by themselves.
 
-use countersign_authority::model::audit::{AuditEvent, EventKind};
+use countersign_authority::model::audit::{AuditEvent, EventKind, Reason};
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 use rusqlite::Connection;
 
@@ -51,7 +51,11 @@ pub(super) fn expire(
 }
 
 fn event(key: &Expired, now: UnixTime) -> AuditEvent {
-    let why = if key.is_visit { "the visit is over" } else { "it has not logged in for long" };
+    let (reason, words) = if key.is_visit {
+        (Reason::VisitOver, "the visit is over")
+    } else {
+        (Reason::LongUnused, "it has not logged in for long")
+    };
     let event = AuditEvent::new(now, EventKind::KeyExpired).account(key.account_id);
-    event.key(key.thumbprint).detail(why)
+    event.key(key.thumbprint).because(reason).detail(words)
 }

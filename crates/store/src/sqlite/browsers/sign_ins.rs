@@ -53,7 +53,9 @@ fn remember_browser(
             return Ok(Vec::new());
         }
         Some(CredentialKind::Key) => return Ok(Vec::new()),
-        Some(CredentialKind::Passkey) => return Err(BrowserError::KeyTaken.into()),
+        Some(CredentialKind::Mutual | CredentialKind::Passkey) => {
+            return Err(BrowserError::KeyTaken.into());
+        }
         None => {}
     }
     if is_taken(connection, &thumbprint)? {

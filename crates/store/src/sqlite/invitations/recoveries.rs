@@ -5,7 +5,7 @@ use std::time::Duration;
 use countersign_authority::{
     model::{
         account::AccountStatus,
-        audit::{AuditEvent, EventKind},
+        audit::{AuditEvent, EventKind, Means},
         credential::Credential,
         invitation::{Invitation, Purpose},
     },
@@ -97,7 +97,8 @@ fn shut_out(
     let revoked = live_keys::revoke_all(connection, user_id, *account_id, event.at)?;
     for thumbprint in &revoked {
         let event = AuditEvent { kind: EventKind::KeyRevoked, ..event.clone() };
-        audit::record(connection, &event.key(*thumbprint).detail("by a recovery code"))?;
+        let event = event.key(*thumbprint).by_means(Means::RecoveryCode);
+        audit::record(connection, &event.detail("by a recovery code"))?;
     }
     let forget = "UPDATE users SET password_hash = '!' WHERE id = ?";
     rows::execute(connection, forget, [user_id])?;
@@ -133,7 +134,8 @@ fn add_key(
         return Err(RecoverError::KeyTaken);
     }
     let event = AuditEvent { kind: EventKind::KeyAdded, ..event.clone() };
-    let event = event.key(credential.thumbprint()).detail("by a recovery code");
+    let event = event.key(credential.thumbprint()).by_means(Means::RecoveryCode);
+    let event = event.detail("by a recovery code");
     Ok(audit::record(connection, &event)?)
 }
 

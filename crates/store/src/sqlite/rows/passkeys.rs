@@ -12,7 +12,7 @@ use crate::sqlite::error::DbError;
 
 /// What [`read`] expects, from `passkeys AS p`.
 pub(in crate::sqlite) const COLUMNS: &str = "p.credential_id, p.rp_id, p.user_handle, p.sign_count,
-    p.backup_eligible, p.backed_up, p.aaguid, p.transports";
+    p.backup_eligible, p.backed_up, p.aaguid, p.transports, p.unvouched_since";
 
 /// Reads [`COLUMNS`] from the column at index `start` on.
 pub(in crate::sqlite) fn read(row: &Row<'_>, start: usize) -> Result<Passkey, DbError> {
@@ -28,6 +28,7 @@ pub(in crate::sqlite) fn read(row: &Row<'_>, start: usize) -> Result<Passkey, Db
         transports: columns.read("transports", |words: String| {
             words.split_ascii_whitespace().map(str::parse::<Transport>).collect()
         })?,
+        unvouched_since: columns.optional_time("unvouched_since")?,
     })
 }
 

@@ -51,6 +51,7 @@ async fn every_impossible_value_is_reported_where_it_stands() {
         ("audit_events", "account_id", "x'01'"),
         ("audit_events", "thumbprint", "x'01'"),
         ("audit_events", "address", "'localhost'"),
+        ("audit_events", "facts", "'{\"odd\":\"fact\"}'"),
     ] {
         let fixture = filled().await;
         let update = format!("UPDATE {table} SET {column} = {value}");

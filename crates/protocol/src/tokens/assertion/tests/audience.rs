@@ -3,7 +3,9 @@
 
 use super::*;
 
-const GRANT_ONLY: [Result<(), AssertionError>; 2] = [Ok(()), Err(AssertionError::AudienceNotAlone)];
+fn grant_only() -> [Result<(), AssertionError>; 2] {
+    [Ok(()), Err(AssertionError::AudienceNotAlone { issuer: ISSUER.to_owned() })]
+}
 
 #[test]
 fn the_issuer_is_an_audience_for_both_uses() {
@@ -13,16 +15,16 @@ fn the_issuer_is_an_audience_for_both_uses() {
 
 #[test]
 fn the_token_endpoint_is_an_audience_for_a_grant_only() {
-    assert_eq!(with("aud", json!(TOKEN_ENDPOINT)), GRANT_ONLY);
-    assert_eq!(with("aud", json!([TOKEN_ENDPOINT])), GRANT_ONLY);
-    assert_eq!(with("aud", json!([ISSUER, TOKEN_ENDPOINT])), GRANT_ONLY);
+    assert_eq!(with("aud", json!(TOKEN_ENDPOINT)), grant_only());
+    assert_eq!(with("aud", json!([TOKEN_ENDPOINT])), grant_only());
+    assert_eq!(with("aud", json!([ISSUER, TOKEN_ENDPOINT])), grant_only());
 }
 
 #[test]
 fn a_further_audience_is_for_a_grant_only() {
-    assert_eq!(with("aud", json!([ISSUER, "https://other.example"])), GRANT_ONLY);
-    assert_eq!(with("aud", json!(["https://other.example", ISSUER])), GRANT_ONLY);
-    assert_eq!(with("aud", json!([ISSUER, ISSUER])), GRANT_ONLY);
+    assert_eq!(with("aud", json!([ISSUER, "https://other.example"])), grant_only());
+    assert_eq!(with("aud", json!(["https://other.example", ISSUER])), grant_only());
+    assert_eq!(with("aud", json!([ISSUER, ISSUER])), grant_only());
 }
 
 #[test]
@@ -30,7 +32,8 @@ fn a_client_learns_that_the_issuer_must_stand_alone() {
     for audience in [json!(TOKEN_ENDPOINT), json!([ISSUER, TOKEN_ENDPOINT])] {
         let [_, client] = with("aud", audience);
         let told = client.unwrap_err();
-        assert_eq!(told, AssertionError::AudienceNotAlone);
+        assert_eq!(told, AssertionError::AudienceNotAlone { issuer: ISSUER.to_owned() });
+        assert!(told.to_string().contains(ISSUER), "{told}");
         assert!(told.to_string().contains("not the token endpoint"), "{told}");
     }
 }
@@ -51,7 +54,12 @@ fn another_audience_is_refused() {
         json!("alice"),
     ] {
         let verdicts = with("aud", audience.clone());
-        assert_eq!(verdicts, refused(AssertionError::Audience), "{audience}");
+        let told = AssertionError::Audience {
+            issuer: ISSUER.to_owned(),
+            token_endpoint: TOKEN_ENDPOINT.to_owned(),
+        };
+        assert!(told.to_string().contains(TOKEN_ENDPOINT), "{told}");
+        assert_eq!(verdicts, refused(told), "{audience}");
     }
 }
 

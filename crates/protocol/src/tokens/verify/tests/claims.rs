@@ -69,7 +69,8 @@ fn the_audience_must_contain_the_resource() {
         json!(format!("{AUDIENCE} https://other.example")),
     ] {
         let verdict = with("aud", audience.clone());
-        assert_eq!(verdict, Err(AccessTokenError::Audience), "{audience}");
+        let expected = AUDIENCE.to_owned();
+        assert_eq!(verdict, Err(AccessTokenError::Audience { expected }), "{audience}");
     }
 }
 

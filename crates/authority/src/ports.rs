@@ -32,8 +32,8 @@ pub use self::accounts::{AccountStore, CreateAccountError, NewAccount};
 pub use self::audit::AuditStore;
 pub use self::browsers::{BrowserError, BrowserStore, NewBrowser, SignIn, SignInError, SignedIn};
 pub use self::credentials::{
-    AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RenameCredentialError, Renewal,
-    RevokeCredentialError,
+    AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordedLogin,
+    RenameCredentialError, Renewal, RevokeCredentialError,
 };
 pub use self::error::{RoomKept, StoreError};
 pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, RecoverError};

@@ -157,6 +157,7 @@ macro_rules! store_conformance {
                 an_assertion_stays_used_after_reopening
                 an_assertion_works_for_one_of_many_at_once
                 an_assertion_works_once_whatever_for
+                a_login_says_the_scopes_of_its_moment
             }
             passkeys {
                 a_change_spends_its_step_up_or_does_not_happen

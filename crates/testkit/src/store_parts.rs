@@ -18,11 +18,11 @@ use countersign_authority::{
         CredentialStore, DeleteKeyringError, InvitationStore, KeyLimits, KeyringHolder,
         KeyringStore, KnowledgeSlot, KnownPasskey, LoginRecord, NewAccount, NewContent, NewKeyring,
         NewPasskey, NewPasswordAccount, OpenKeyringError, OpenedBy, OwnPasskey, PasskeyStore,
-        PasswordLogin, PasswordStore, RecordLoginError, RecoverError, RenameCredentialError,
-        Restoration, Retention, RevocationStore, RevokeCredentialError, RevokedToken,
-        RevokedTokenList, SealedSecrets, ServerKeyStore, ShutOut, SignIn, SignInError, SignedIn,
-        SigningKeyStore, SpentStepUp, Store, StoreCondition, StoreError, StoreKeyringError,
-        StoreUpkeep, VaultRecord, VaultStore,
+        PasswordLogin, PasswordStore, RecordLoginError, RecordedLogin, RecoverError,
+        RenameCredentialError, Restoration, Retention, RevocationStore, RevokeCredentialError,
+        RevokedToken, RevokedTokenList, SealedSecrets, ServerKeyStore, ShutOut, SignIn,
+        SignInError, SignedIn, SigningKeyStore, SpentStepUp, Store, StoreCondition, StoreError,
+        StoreKeyringError, StoreUpkeep, VaultRecord, VaultStore,
     },
 };
 use countersign_protocol::{
@@ -135,7 +135,7 @@ delegate! { CredentialStore to credentials {
         -> (Credential, RenameCredentialError);
     fn note_use(id: AccountId, key: &Thumbprint, now: UnixTime) -> ((), StoreError);
     fn note_uses(uses: Vec<AuditEvent>) -> ((), StoreError);
-    fn record_login(login: LoginRecord) -> (SpentReceipt, RecordLoginError);
+    fn record_login(login: LoginRecord) -> (RecordedLogin, RecordLoginError);
     fn spend_assertion(assertion: ReplayEntry) -> (SpentReceipt, RecordLoginError);
 } }
 

@@ -235,8 +235,8 @@ impl Passwordless {
                 event: event.account(account.id).key(thumbprint).from(address),
                 renewal: None,
             };
-            let receipt = self.core.ports.store.record_login(record).await?;
-            number.redeem(&receipt).ok_or(MutualLoginError::Used)?;
+            let recorded = self.core.ports.store.record_login(record).await?;
+            number.redeem(&recorded.receipt).ok_or(MutualLoginError::Used)?;
             let (binding, with) = (Some(Binding::to(thumbprint)), SignedWith::AccessTokenKey);
             let who = (account, AuthenticationContext::by_key(now));
             Ok(self.tokens.issue(Issuance::at_home(who, binding, with, &self.core), now)?)

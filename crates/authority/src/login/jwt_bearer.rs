@@ -1,6 +1,6 @@
 //! Login: an assertion by a credential and a proof by the key to be bound become an access token.
 
-use std::{net::IpAddr, pin::pin, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, pin::pin, sync::Arc};
 
 use countersign_protocol::{
     AuthenticationContext, UnixTime, Unspent,
@@ -23,12 +23,13 @@ use crate::{
         assertion::{CallerError, ToVerify, VerifiedAssertion, names_account_of},
     },
     model::{
+        account::Account,
         audit::{AuditEvent, EventKind, Reason},
         credential::Credential,
         credential_kind::{Act, NotForThisKind},
         limits::RateLimited,
     },
-    ports::{LoginRecord, RecordLoginError, StoreError},
+    ports::{LoginRecord, RecordLoginError, RecordedLogin, StoreError},
     tokens::issuance::{Binding, Grant, Issuance, SignedWith},
 };
 
@@ -102,7 +103,7 @@ impl Login {
         check_binding(assertion.peek(), &signer.credential, key.thumbprint())?;
         self.check_session_key(credential, key.thumbprint()).await?;
         let signer = self.with_latest_scopes(signer, request.scope).await?;
-        let scopes = asked::scopes(request.scope, &signer.account.scopes)?;
+        asked::scopes(request.scope, &signer.account.scopes)?;
         let audience = asked::audience(request.resources, &self.core.policy)?;
         let login = pin!(async {
             self.core.ensure_signing_keys(now).await?;
@@ -121,11 +122,12 @@ impl Login {
                 let receipt = spent.map_err(CallerError::from)?;
                 client.redeem(&receipt).ok_or(LoginError::Client(CallerError::Replayed))?;
             }
-            self.record_login(assertion, &signer, request, now).await?;
+            let account = self.record_login(assertion, &signer, request, now).await?;
+            let scopes = asked::scopes(request.scope, &account.scopes)?;
             let expiry = signer.credential.expiry.after_login(now, self.core.policy.browser_lives);
             let binding = Binding { credential, bound_to: key.thumbprint(), ends_at: expiry.at() };
             let issuance = Issuance {
-                account: &signer.account,
+                account: &account,
                 login: AuthenticationContext::by_key(now),
                 binding: Some(binding),
                 audience,
@@ -194,13 +196,14 @@ impl Login {
         Ok(latest.unwrap_or(signer))
     }
 
-    async fn record_login(
+    /// Returns the account with the scopes that it has when the login is recorded.
+    async fn record_login<'s>(
         &self,
         assertion: Unspent<Assertion>,
-        signer: &KnownCredential,
+        signer: &'s KnownCredential,
         request: &TokenRequest<'_>,
         now: UnixTime,
-    ) -> Result<(), LoginError> {
+    ) -> Result<Cow<'s, Account>, LoginError> {
         let address = request.address;
         let (account_id, thumbprint) = (signer.account.id, signer.credential.thumbprint());
         let event = AuditEvent::new(now, EventKind::LoginSucceeded);
@@ -218,8 +221,13 @@ impl Login {
             // It ends later now, also if the store has done it and failed to say so.
             self.core.credentials.forget(&thumbprint);
         }
-        let receipt = recorded?;
-        assertion.redeem(&receipt).map(drop).ok_or(LoginError::AssertionReplayed)
+        let RecordedLogin { receipt, scopes } = recorded?;
+        assertion.redeem(&receipt).ok_or(LoginError::AssertionReplayed)?;
+        if scopes == signer.account.scopes {
+            return Ok(Cow::Borrowed(&signer.account));
+        }
+        self.core.credentials.forget(&thumbprint);
+        Ok(Cow::Owned(Account { scopes, ..signer.account.clone() }))
     }
 }
 

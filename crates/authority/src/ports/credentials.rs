@@ -1,7 +1,9 @@
 //! Credentials and logins.
 
 use async_trait::async_trait;
-use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys::Thumbprint};
+use countersign_protocol::{
+    AccountId, ReplayEntry, Scopes, SpentReceipt, UnixTime, keys::Thumbprint,
+};
 use thiserror::Error;
 
 use super::{
@@ -99,7 +101,7 @@ pub trait CredentialStore: Send + Sync {
     /// Records a login: the assertion as used (durably, so that no restart revives it), the times
     /// of last use, and the event. The credential must be live and its account active. It counts as
     /// a use, as in [`Self::note_use`].
-    async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError>;
+    async fn record_login(&self, login: LoginRecord) -> Result<RecordedLogin, RecordLoginError>;
 
     /// Records an assertion as used, durably, without a login: it authenticated one call. Shares
     /// its memory with [`Self::record_login`], so no assertion works once for each.
@@ -134,6 +136,16 @@ pub struct LoginRecord {
     pub event: AuditEvent,
     /// What changes about the key of a browser that logs in by itself.
     pub renewal: Option<Renewal>,
+}
+
+/// A login that was recorded.
+#[derive(Debug)]
+pub struct RecordedLogin {
+    /// That the assertion is used up.
+    pub receipt: SpentReceipt,
+    /// The scopes of the account at that moment: an administrator may have changed them since the account
+    /// was read.
+    pub scopes: Scopes,
 }
 
 /// A login of a browser by its own key.

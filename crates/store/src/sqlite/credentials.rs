@@ -10,7 +10,7 @@ use countersign_authority::{
     },
     ports::{
         AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
-        RenameCredentialError, RevokeCredentialError, SpentStepUp, StoreError,
+        RecordedLogin, RenameCredentialError, RevokeCredentialError, SpentStepUp, StoreError,
     },
 };
 use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys::Thumbprint};
@@ -192,8 +192,12 @@ impl CredentialStore for SqliteStore {
         .await
     }
 
-    async fn record_login(&self, login: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
-        self.write(move |connection| Ok(log_in(connection, &login)?.0)).await
+    async fn record_login(&self, login: LoginRecord) -> Result<RecordedLogin, RecordLoginError> {
+        self.write(move |connection| {
+            let (receipt, signer) = log_in(connection, &login)?;
+            Ok(RecordedLogin { receipt, scopes: signer.scopes })
+        })
+        .await
     }
 
     async fn spend_assertion(

@@ -6,7 +6,7 @@ use countersign_authority::{
     model::{account::AccountStatus, user_agent::UserAgent},
     ports::{LoginRecord, RecordLoginError, Renewal},
 };
-use countersign_protocol::{AccountId, SpentReceipt, UnixTime, keys::Thumbprint};
+use countersign_protocol::{AccountId, Scopes, SpentReceipt, UnixTime, keys::Thumbprint};
 use rusqlite::Connection;
 
 use super::{
@@ -64,6 +64,7 @@ pub(super) fn renew(
 /// A live key, as a login needs it.
 pub(super) struct Signer {
     status: AccountStatus,
+    pub(super) scopes: Scopes,
     pub(super) user_id: i64,
     /// The row of the key.
     row: i64,
@@ -79,7 +80,7 @@ pub(super) fn signer(
     thumbprint: &Thumbprint,
     now: UnixTime,
 ) -> Result<Option<Signer>, DbError> {
-    let select = "SELECT a.status, c.user_id, c.rowid, c.last_address
+    let select = "SELECT a.status, a.scopes, c.user_id, c.rowid, c.last_address
         FROM credentials AS c JOIN accounts AS a ON a.user_id = c.user_id
         WHERE c.thumbprint = ?2 AND a.account_id = ?3
             AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > ?1)";
@@ -87,9 +88,10 @@ pub(super) fn signer(
         let values = (millis(now), thumbprint.as_bytes(), id.as_bytes());
         rows::first(connection, select, values, |row| {
             let status = |name: String| rows::status(&name);
-            let status = Columns::new(row, "accounts", 0).read("status", status)?;
-            let last_address = row.get::<_, Option<[u8; 16]>>(3)?.map(address);
-            Ok(Signer { status, user_id: row.get(1)?, row: row.get(2)?, last_address })
+            let mut account = Columns::new(row, "accounts", 0);
+            let (status, scopes) = (account.read("status", status)?, account.parse("scopes")?);
+            let last_address = row.get::<_, Option<[u8; 16]>>(4)?.map(address);
+            Ok(Signer { status, scopes, user_id: row.get(2)?, row: row.get(3)?, last_address })
         })
     };
     match find()? {

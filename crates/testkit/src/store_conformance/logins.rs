@@ -58,6 +58,19 @@ pub async fn an_assertion_works_once_whatever_for(backend: &impl Backend) {
     }
 }
 
+/// A login says which scopes its account has at that moment.
+pub async fn a_login_says_the_scopes_of_its_moment(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = alice(&stores).await;
+    let before = stores.record_login(samples::login(&alice, 1)).await.unwrap();
+    assert_eq!(before.scopes, alice.scopes);
+    let more = samples::scopes("read write");
+    let event = samples::event(EventKind::AccountScopesChanged);
+    assert!(stores.set_scopes(alice.id, &more, event).await.unwrap());
+    let after = stores.record_login(samples::login(&alice, 2)).await.unwrap();
+    assert_eq!(after.scopes, more);
+}
+
 /// What was used before a restart is used after it.
 pub async fn an_assertion_stays_used_after_reopening(backend: &impl Backend) {
     let stores = backend.open().await;

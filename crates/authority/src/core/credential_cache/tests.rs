@@ -18,8 +18,8 @@ use super::*;
 use crate::{
     model::{audit::AuditEvent, credential::Label},
     ports::{
-        AddCredentialError, KeyLimits, LoginRecord, RecordLoginError, RenameCredentialError,
-        RevokeCredentialError, SpentStepUp,
+        AddCredentialError, KeyLimits, LoginRecord, RecordLoginError, RecordedLogin,
+        RenameCredentialError, RevokeCredentialError, SpentStepUp,
     },
 };
 
@@ -148,7 +148,7 @@ impl CredentialStore for Store {
         unreachable!("the cache only reads")
     }
 
-    async fn record_login(&self, _: LoginRecord) -> Result<SpentReceipt, RecordLoginError> {
+    async fn record_login(&self, _: LoginRecord) -> Result<RecordedLogin, RecordLoginError> {
         unreachable!("the cache only reads")
     }
 

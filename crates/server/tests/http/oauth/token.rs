@@ -194,6 +194,21 @@ async fn a_scope_that_was_granted_a_moment_ago_is_given() {
 }
 
 #[tokio::test]
+async fn all_scopes_are_those_of_the_moment_of_the_login() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    app.enrol("alice", &key).await;
+    app.login_request("alice", &key).send().await.is(200);
+    let login = async || app.login_request("alice", &key).send().await.is(200).text("access_token");
+    app.admin().grant_scopes(&"alice".parse().unwrap(), &scopes("read write")).await.unwrap();
+    let all = Jwt::claims_of(&login().await);
+    assert_eq!(all["scope"], "read write");
+    assert!(all.get("narrowed").is_none());
+    app.admin().withdraw_scopes(&"alice".parse().unwrap(), &scopes("write")).await.unwrap();
+    assert_eq!(Jwt::claims_of(&login().await)["scope"], "read");
+}
+
+#[tokio::test]
 async fn the_scopes_are_those_of_the_account_or_fewer() {
     let app = TestApp::start_with(|setup| {
         setup.policy.default_scopes = scopes("read write");

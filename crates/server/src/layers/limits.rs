@@ -3,7 +3,11 @@
 use std::{fmt::Display, hash::Hash, panic::resume_unwind, pin::pin, sync::Arc, time::Duration};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::{extract::Request, response::Response};
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderValue, header::TRANSFER_ENCODING},
+    response::Response,
+};
 use countersign_protocol::{
     AccountId, ClientNetwork,
     shares::{NoPlace, Place, Shares},
@@ -122,6 +126,16 @@ fn check_declared(body: &Body, max_bytes: usize) -> Result<(), Problem> {
     fits.then_some(()).ok_or_else(|| too_large(max_bytes))
 }
 
+/// Hyper undoes `chunked` and would hand over what is coded in another manner too as if it were the body
+/// (RFC 9112 §6.1).
+fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_known = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let detail = "the only transfer coding that is read here is chunked";
+    let unknown = || Problem::new(ProblemType::UnknownTransferCoding).detail(detail);
+    codings.all(is_known).then_some(()).ok_or_else(unknown)
+}
+
 fn too_large(max_bytes: usize) -> Problem {
     let detail = format!("a body has at most {max_bytes} bytes here");
     Problem::new(ProblemType::PayloadTooLarge).detail(detail)
@@ -202,6 +216,7 @@ impl Gate {
 
     async fn read(&self, request: Request, max_bytes: usize) -> Result<Request, Problem> {
         let (parts, body) = request.into_parts();
+        check_transfer_coding(&parts.headers)?;
         check_declared(&body, max_bytes)?;
         let bytes = self.read_in_time(body, max_bytes).await?;
         Ok(Request::from_parts(parts, Body::from(bytes)))

@@ -57,6 +57,7 @@ const fn error_code(kind: ProblemType) -> &'static str {
         | ProblemType::RequestTimeout
         | ProblemType::StepUpNeeded
         | ProblemType::Unauthenticated
+        | ProblemType::UnknownTransferCoding
         | ProblemType::UnsupportedMediaType
         | ProblemType::UsernameTaken => "invalid_request",
         ProblemType::Internal => "server_error",

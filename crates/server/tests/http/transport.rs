@@ -343,3 +343,16 @@ async fn json_answers_are_json_objects() {
         assert_eq!(answer.header("cache-control"), "no-store", "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_body_with_a_transfer_coding_that_is_not_undone_is_refused() {
+    let app = TestApp::start().await;
+    let send = |coding| {
+        let call = app.call("POST", "/v1/accounts").header("transfer-encoding", coding);
+        call.body("text/plain", "{}")
+    };
+    for coding in ["gzip, chunked", "chunked, chunked", "identity", "chunked;q=1"] {
+        send(coding).send().await.is_problem(501, "unknown-transfer-coding");
+    }
+    send("Chunked").send().await.is_problem(415, "unsupported-media-type");
+}

@@ -85,6 +85,8 @@ problem_types! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "The request must prove who makes it.";
     /// A part that the server needs does not answer.
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The server cannot do this now.";
+    /// The body is coded for its way in another manner than `chunked`.
+    UnknownTransferCoding = "unknown-transfer-coding", NOT_IMPLEMENTED, "The transfer coding is not supported.";
     /// The body's media type is not one that the resource takes.
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The media type is not supported.";
     /// Another account has this username.

@@ -122,6 +122,17 @@ fn the_passphrase_may_come_from_a_private_file() {
 }
 
 #[test]
+fn two_variables_for_one_secret_are_refused() {
+    let user = user();
+    let mut command = user.command(&["keyring", "list"]);
+    command.env("COUNTERSIGN_PASSPHRASE_FILE", "passphrase");
+    let said = Said::of(command);
+    assert_eq!(said.status, 1);
+    let expected = "COUNTERSIGN_PASSPHRASE and COUNTERSIGN_PASSPHRASE_FILE are both set";
+    assert!(said.stderr.contains(expected), "{}", said.stderr);
+}
+
+#[test]
 fn without_a_terminal_the_error_says_what_to_set() {
     let user = user();
     // Without a session of its own, the test would ask the developer.

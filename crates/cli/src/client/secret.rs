@@ -39,15 +39,20 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// The option, else the environment, else the terminal.
+    /// The option, else the environment, else the terminal. Two variables at once are refused: somebody
+    /// who sets one would wonder why the other counts.
     pub(super) fn find(kind: &Kind, option: Option<&Path>) -> anyhow::Result<Self> {
         if let Some(path) = option {
             return Ok(Self::File(path.to_owned()));
         }
-        if variable(kind.variable)?.is_some() {
-            return Ok(Self::Variable);
+        match (variable(kind.variable)?, variable(kind.file_variable)?) {
+            (Some(_), Some(_)) => {
+                bail!("{} and {} are both set: unset one", kind.variable, kind.file_variable)
+            }
+            (Some(_), None) => Ok(Self::Variable),
+            (None, Some(path)) => Ok(Self::File(path.into())),
+            (None, None) => Ok(Self::Terminal),
         }
-        Ok(variable(kind.file_variable)?.map_or(Self::Terminal, |path| Self::File(path.into())))
     }
 
     /// Where the secret comes from, for a sentence.

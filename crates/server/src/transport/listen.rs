@@ -30,7 +30,7 @@ mod tests;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServeError {
     /// Requests were still under way when the time to finish them was over.
-    #[error("{connections} connections were cut because they did not finish in {waited:?}")]
+    #[error("connections that did not finish in {waited:?} were cut: {connections}")]
     Cut {
         /// How many connections were cut.
         connections: usize,

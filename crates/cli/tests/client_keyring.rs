@@ -6,7 +6,7 @@ mod user;
 
 use std::{
     fs,
-    io::Write as _,
+    io::{BufReader, Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
 };
@@ -172,13 +172,56 @@ fn a_person_is_asked_for_the_passphrase_at_the_terminal() {
     let key = user.path("key.pem");
     let import = format!("keyring import alice {} --server https://auth.example", key.display());
     // A new one is asked for until it was typed twice.
-    let screen = typed(&user, &import, &format!("one\ntwo\n{PASSPHRASE}\n{PASSPHRASE}\n"));
-    assert!(screen.contains("New passphrase for") && screen.contains("not the same"), "{screen}");
+    let screen =
+        typed(&user, &import, &format!("a\none thing\nanother\n{PASSPHRASE}\n{PASSPHRASE}\n"));
+    assert!(screen.contains("New passphrase for") && screen.contains("too short"), "{screen}");
+    assert!(screen.contains("not the same"), "{screen}");
     assert!(screen.contains("alice now holds the key"), "{screen}");
     // One that is wrong may be typed again.
     let screen = typed(&user, "keyring list", &format!("wrong\n{PASSPHRASE}\n"));
     assert!(screen.contains("Once more") && screen.contains("https://auth.example"), "{screen}");
     assert!(user.does(&["keyring", "list"]).contains("alice"));
+}
+
+#[test]
+fn who_interrupts_the_question_has_a_terminal_that_shows_what_is_typed() {
+    let user = User::of("https://auth.example");
+    user.openssl("genpkey -algorithm ED25519 -out key.pem");
+    let program = countersign([""]).get_program().to_str().unwrap().to_owned();
+    let ask = format!("{program} keyring import alice key.pem --server https://auth.example");
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command"]);
+    // The terminal sends the signal for a typed ^C to both; the shell goes on.
+    script.arg(format!("sh -c 'trap : INT; {ask}; stty -a'")).arg("/dev/null");
+    script.env_remove("COUNTERSIGN_PASSPHRASE").env("HOME", user.path(""));
+    script.current_dir(user.path(""));
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut screen = String::new();
+    let mut seen = BufReader::new(child.stdout.take().unwrap());
+    let mut byte = [0];
+    while !screen.contains("New passphrase") {
+        seen.read_exact(&mut byte).unwrap();
+        screen.push(char::from(byte[0]));
+    }
+    child.stdin.take().unwrap().write_all(b"\x03").unwrap();
+    seen.read_to_string(&mut screen).unwrap();
+    child.wait().unwrap();
+    assert!(screen.contains(" echo ") && !screen.contains("-echo "), "{screen}");
+}
+
+#[test]
+fn a_new_passphrase_is_one_that_the_account_app_can_use() {
+    let user = User::of("https://auth.example");
+    user.openssl("genpkey -algorithm ED25519 -out key.pem");
+    let mut command = user.command(&["keyring", "import", "alice", "key.pem"]);
+    command.env("COUNTERSIGN_PASSPHRASE", "seven77");
+    let said = Said::of(command);
+    assert!(
+        said.stderr.contains("COUNTERSIGN_PASSPHRASE: a new passphrase has at least 8"),
+        "{}",
+        said.stderr
+    );
+    assert!(!user.keyring().exists(), "nothing was made");
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use countersign_client::keyring::Passphrase;
 use zeroize::Zeroizing;
 
 use super::secret::{Kind, Source};
 use crate::output;
+
+/// The shortest passphrase that a keyring is given, in bytes of UTF-8: the account app cannot open one with a
+/// shorter one.
+const MIN_BYTES: usize = 8;
 
 pub(super) const PASSPHRASE: Kind = Kind {
     name: "passphrase",
@@ -24,12 +28,23 @@ pub(super) fn get(source: &Source, keyring: &Path) -> anyhow::Result<Passphrase>
 
 /// A passphrase for a keyring that is to be made or sealed anew; it is typed twice.
 pub(super) fn choose(source: &Source, keyring: &Path) -> anyhow::Result<Passphrase> {
+    let prompt = format!("New passphrase for {}: ", keyring.display());
+    let too_short = format!("a new passphrase has at least {MIN_BYTES} bytes");
     if !source.is_terminal() {
-        return get(source, keyring);
+        let text = source.read(&PASSPHRASE, &prompt)?;
+        ensure!(
+            text.is_empty() || text.len() >= MIN_BYTES,
+            "{}: {too_short}",
+            source.place(&PASSPHRASE)
+        );
+        return parse(source, text);
     }
     loop {
-        let first =
-            source.read(&PASSPHRASE, &format!("New passphrase for {}: ", keyring.display()))?;
+        let first = source.read(&PASSPHRASE, &prompt)?;
+        if first.len() < MIN_BYTES {
+            output::remark(format!("That was too short: {too_short}."));
+            continue;
+        }
         let again = source.read(&PASSPHRASE, "The same again: ")?;
         if first == again {
             return parse(source, first);

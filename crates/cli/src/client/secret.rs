@@ -10,8 +10,11 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use zeroize::Zeroizing;
 
+use self::hidden_input::HiddenInput;
 use super::connection::variable;
 use crate::secret_file::{self, Keeper};
+
+mod hidden_input;
 
 /// No secret is longer, in bytes.
 const MAX_BYTES: usize = 1024;
@@ -85,10 +88,12 @@ impl Source {
 
 /// Reads a line from the terminal, unseen. Standard input may be something else.
 fn ask(kind: &Kind, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
-    let Kind { name: _, option, variable, file_variable } = kind;
-    match rpassword::prompt_password(prompt) {
+    let Kind { name, option, variable, file_variable } = kind;
+    let typed = HiddenInput::begin().and_then(|_hidden| rpassword::prompt_password(prompt));
+    match typed {
         Ok(line) => Ok(line.into()),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => bail!("interrupted"),
+        Err(error) if error.kind() == ErrorKind::Interrupted => bail!("interrupted"),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => bail!("no {name} was typed"),
         Err(error) => {
             let option = option.map_or_else(String::new, |option| format!(" (or give {option})"));
             bail!(

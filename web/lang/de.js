@@ -60,7 +60,7 @@ export default {
   "sign-in.other-device": "Mein Passkey ist auf dem Telefon: Nimm den Knopf und wähle ein anderes Gerät. Dein Browser zeigt einen Code für die Kamera des Telefons.",
   "sign-in.keyring": "Ich habe eine Schlüsselbund-Datei",
   "sign-in.online-keyring": "Meinen Online-Schlüsselbund öffnen",
-  "sign-in.recover": "Ich habe alles verloren: Bitte, wer diesen Server betreibt, um einen Wiederherstellungscode. Keine Seite nimmt ihn an; er ist für die Kommandozeile:",
+  "sign-in.recover": "Ich habe alles verloren: Wer diesen Server betreibt, kann dir einen Wiederherstellungscode geben. Keine Seite nimmt ihn an; er ist für die Kommandozeile:",
   "sign-in.command-line": "Auf der Kommandozeile",
   "remember.legend": "Danach",
   "remember.browser": "Diesen Browser merken",
@@ -153,7 +153,7 @@ export default {
   "agent.on": "{browser} auf {system}",
 
   "keys.title": "Schlüssel",
-  "keys.lead": "Alles, was in dein Konto kommt. Entferne, was du nicht kennst.",
+  "keys.lead": "Alles, womit man in dein Konto kommt. Entferne, was du nicht kennst.",
   "keys.group.passkey": "Passkeys",
   "keys.group.passkey.what": "Damit meldest du dich überall an und bestätigst, was wichtig ist.",
   "keys.group.passkey.none": "Du hast noch keinen Passkey.",
@@ -187,7 +187,7 @@ export default {
   "keys.proof.hint": "Drei Teile mit Punkten dazwischen. Er gilt eine Minute. Ein öffentlicher Schlüssel allein genügt nicht, denn den könnte jeder kopiert haben.",
   "keys.proof.malformed": "Das ist kein solcher Beweis.",
   "keys.proof.public-key": "Das ist ein Schlüssel und kein Beweis. Ein öffentlicher Schlüssel allein lässt sich nicht hinzufügen, denn den könnte jeder kopiert haben: Das Programm unterschreibt mit der privaten Hälfte einen Beweis.",
-  "keys.added": "„{label}“ kommt von jetzt an in dein Konto.",
+  "keys.added": "Mit „{label}“ kommt man von jetzt an in dein Konto.",
   "keys.details": "Einzelheiten",
   "keys.name": "Name",
   "keys.name.hint": "Damit du ihn später erkennst, zum Beispiel „Backup-Skript“.",
@@ -289,5 +289,5 @@ export default {
   "account.keyring.title": "Schlüsselbund",
   "account.passwordless.title": "Gegenseitige Anmeldung",
 
-  "passwordless.lead": "Zuerst beweist der Server, dass er der ist, bei dem du dich angemeldet hast. Erst dann unterschreibt dieser Browser etwas."
+  "passwordless.lead": "Zuerst beweist der Server, dass er der ist, bei dem du dich registriert hast. Erst dann unterschreibt dieser Browser etwas."
 };

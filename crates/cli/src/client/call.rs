@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read as _},
+    io::{self, IsTerminal as _, Read as _},
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -228,7 +228,13 @@ impl Options {
             Some(path) => {
                 fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
             }
-            None => Ok(output::bytes(&bytes)?),
+            None => {
+                // What is said next begins a line of its own, and so does the shell.
+                if io::stdout().is_terminal() && !bytes.ends_with(b"\n") {
+                    bytes.push(b'\n');
+                }
+                Ok(output::bytes(&bytes)?)
+            }
         }
     }
 }

@@ -74,7 +74,8 @@ pub(super) fn choose<'a>(entries: &'a [Entry], wanted: &Wanted<'_>) -> anyhow::R
         [entry] => Ok(entry),
         [] => match server {
             Some(server) if !entries.is_empty() => bail!(
-                "the keyring has no entry for {server}; it has:\n{}",
+                "the keyring has no entry for {server}{}; it has:\n{}",
+                if server.contains("://") { "" } else { ", which lacks https:// or http://" },
                 list(entries.iter().collect())
             ),
             _ => bail!("the keyring has no entries; `countersign register NAME` makes one"),

@@ -57,7 +57,7 @@ pub enum KeyringError {
     )]
     Mounted(PathBuf),
     /// Another entry has that name.
-    #[error("the keyring already has an entry named {0}")]
+    #[error("the keyring already has an entry named {0}: name this one otherwise")]
     NameTaken(EntryName),
     /// A later version of this program wrote the file.
     #[error("the keyring file has version {0}, which needs a newer countersign")]

@@ -165,7 +165,10 @@ fn names_are_unique_and_must_exist() {
     let before = fs::read(&path).unwrap();
 
     let taken = keyring.add(entry("a")).unwrap_err();
-    assert_eq!(taken.to_string(), "the keyring already has an entry named a");
+    assert_eq!(
+        taken.to_string(),
+        "the keyring already has an entry named a: name this one otherwise"
+    );
     let taken = keyring.rename("a", "b".parse().unwrap()).unwrap_err();
     assert!(matches!(taken, KeyringError::NameTaken(_)));
     let missing = |result: Result<(), KeyringError>| {

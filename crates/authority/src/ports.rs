@@ -57,7 +57,7 @@ pub use self::session_nonces::{
     InvalidSessionId, PutNonceError, SessionId, SessionNonce, SessionNonces,
 };
 pub use self::signing_keys::SigningKeyStore;
-pub use self::step_up::{SpentStepUp, UsePasskeyError};
+pub use self::step_up::{Permit, SpentStepUp, UsePasskeyError};
 pub use self::upkeep::{StoreCondition, StoreUpkeep};
 pub use self::vault::{SealedSecrets, VaultRecord, VaultStore};
 pub use crate::model::limits::{LimitKey, RateLimit, RateLimited, Retention};

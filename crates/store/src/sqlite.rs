@@ -39,6 +39,7 @@ mod options;
 mod passkey_records;
 mod passkeys;
 mod passwords;
+mod permitted;
 mod place;
 mod places;
 mod pruning;

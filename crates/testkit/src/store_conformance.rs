@@ -79,6 +79,7 @@ macro_rules! store_conformance {
                 what_is_known_of_a_browser_comes_back
             }
             credentials {
+                a_change_is_signed_by_a_key_that_still_may
                 a_key_is_revoked_once_and_by_its_own_account
                 a_key_keeps_the_one_algorithm_it_is_for
                 a_key_stays_taken_after_its_revocation
@@ -143,6 +144,7 @@ macro_rules! store_conformance {
                 a_keyring_comes_back_as_it_was
                 a_keyring_replaces_what_it_names
                 a_login_opens_a_keyring_once
+                what_was_written_is_found_and_nothing_else
                 a_slot_is_found_while_somebody_can_log_in
                 a_slot_of_a_revoked_passkey_is_marked
                 of_many_keyrings_at_once_one_is_stored

@@ -18,10 +18,10 @@ use countersign_authority::{
         CredentialStore, DeleteKeyringError, InvitationStore, KeyLimits, KeyringHolder,
         KeyringStore, KnowledgeSlot, KnownPasskey, LoginRecord, NewAccount, NewContent, NewKeyring,
         NewPasskey, NewPasswordAccount, OpenKeyringError, OpenedBy, OwnPasskey, PasskeyStore,
-        PasswordLogin, PasswordStore, RecordLoginError, RecordedLogin, RecoverError,
+        PasswordLogin, PasswordStore, Permit, RecordLoginError, RecordedLogin, RecoverError,
         RenameCredentialError, Restoration, Retention, RevocationStore, RevokeCredentialError,
         RevokedToken, RevokedTokenList, SealedSecrets, ServerKeyStore, ShutOut, SignIn,
-        SignInError, SignedIn, SigningKeyStore, SpentStepUp, Store, StoreCondition, StoreError,
+        SignInError, SignedIn, SigningKeyStore, Store, StoreCondition, StoreError,
         StoreKeyringError, StoreUpkeep, VaultRecord, VaultStore,
     },
 };
@@ -123,15 +123,15 @@ delegate! { BrowserStore to browsers {
 
 delegate! { CredentialStore to credentials {
     fn add_credential(
-        credential: &Credential, limits: KeyLimits, event: AuditEvent, step_up: Option<SpentStepUp>
+        credential: &Credential, limits: KeyLimits, event: AuditEvent, permit: Permit
     ) -> (Vec<Thumbprint>, AddCredentialError);
     fn credential(thumbprint: &Thumbprint) -> (Option<(Credential, Account)>, StoreError);
     fn is_taken(thumbprint: &Thumbprint) -> (bool, StoreError);
     fn live_credentials(id: AccountId) -> (Option<(Account, Vec<Credential>)>, StoreError);
     fn credentials_of(id: AccountId) -> (Vec<Credential>, StoreError);
-    fn revoke_credential(id: AccountId, key: &Thumbprint, keep_last: bool, event: AuditEvent, step_up: Option<SpentStepUp>)
+    fn revoke_credential(id: AccountId, key: &Thumbprint, keep_last: bool, event: AuditEvent, permit: Permit)
         -> ((), RevokeCredentialError);
-    fn rename_credential(id: AccountId, key: &Thumbprint, label: &Label, event: AuditEvent, step_up: Option<SpentStepUp>)
+    fn rename_credential(id: AccountId, key: &Thumbprint, label: &Label, event: AuditEvent, permit: Permit)
         -> (Credential, RenameCredentialError);
     fn note_use(id: AccountId, key: &Thumbprint, now: UnixTime) -> ((), StoreError);
     fn note_uses(uses: Vec<AuditEvent>) -> ((), StoreError);
@@ -153,7 +153,7 @@ delegate! { InvitationStore to invitations {
 delegate! { PasskeyStore to passkeys {
     fn passkey(id: &CredentialId) -> (Option<KnownPasskey>, StoreError);
     fn passkeys_of(id: AccountId) -> (Vec<OwnPasskey>, StoreError);
-    fn add_passkey(new: NewPasskey, limits: KeyLimits, step_up: Option<SpentStepUp>)
+    fn add_passkey(new: NewPasskey, limits: KeyLimits, permit: Permit)
         -> ((), AddPasskeyError);
     fn passkeys_of_others(rp_id: Option<&RpId>) -> (Option<(String, u64)>, StoreError);
 } }
@@ -166,10 +166,12 @@ delegate! { KeyringStore to keyrings {
         name: &Username, knowledge: Knowledge, now: UnixTime
     ) -> (Option<KnowledgeSlot>, StoreError);
     fn store_keyring(new: NewKeyring) -> (Revision, StoreKeyringError);
+    fn stored_keyring(new: &NewKeyring) -> (Option<Revision>, StoreError);
+    fn changed_keyring(change: &NewContent) -> (Option<Revision>, StoreError);
     fn change_keyring(change: NewContent) -> (Revision, ChangeKeyringError);
     fn restore_keyring(restoration: Restoration) -> (Revision, ChangeKeyringError);
     fn delete_keyring(
-        id: AccountId, replaces: Revision, event: AuditEvent, step_up: Option<SpentStepUp>
+        id: AccountId, replaces: Revision, event: AuditEvent, permit: Permit
     ) -> (bool, DeleteKeyringError);
     fn open_keyring(
         id: AccountId, by: OpenedBy, event: AuditEvent

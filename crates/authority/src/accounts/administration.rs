@@ -15,7 +15,7 @@ use crate::{
         credential::Credential,
         invitation::{CodeHash, EnrolmentCode, Invitation, OneTimePassword, Purpose, RecoveryCode},
     },
-    ports::{Ports, Random, RevokeCredentialError, Store, StoreError},
+    ports::{Permit, Ports, Random, RevokeCredentialError, Store, StoreError},
 };
 
 /// Administrative acts at one moment.
@@ -144,7 +144,9 @@ impl Administration {
         let account = self.account(name).await?;
         let event = self.event(EventKind::KeyRevoked, account.id).key(*thumbprint);
         let event = event.detail("by an administrator");
-        self.store.revoke_credential(account.id, thumbprint, false, event, None).await?;
+        self.store
+            .revoke_credential(account.id, thumbprint, false, event, Permit::ADMINISTRATOR)
+            .await?;
         let keys = self.store.credentials_of(account.id).await?;
         Ok(live_keys_added_by(*thumbprint, &keys))
     }

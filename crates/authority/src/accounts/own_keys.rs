@@ -253,7 +253,7 @@ impl Accounts {
             password_token_of: change.author.token_issued_at,
         };
         let store = &self.core.ports.store;
-        let added = store.add_credential(&credential, limits, event, change.step_up).await;
+        let added = store.add_credential(&credential, limits, event, change.permit).await;
         self.core.credentials.forget(&credential.thumbprint());
         self.core.credentials.forget_keys_of(account_id);
         self.tokens.note_revoked(&added?);
@@ -288,7 +288,7 @@ impl Accounts {
         let account_id = change.author.account_id;
         let store = &self.core.ports.store;
         let renamed =
-            store.rename_credential(account_id, thumbprint, label, event, change.step_up).await;
+            store.rename_credential(account_id, thumbprint, label, event, change.permit).await;
         self.core.credentials.forget(thumbprint);
         self.core.settle_key_change((account_id, change.address), &renamed).await;
         renamed
@@ -311,7 +311,7 @@ impl Accounts {
         let event = change.event(EventKind::KeyRevoked, thumbprint, detail);
         let store = &self.core.ports.store;
         let result =
-            store.revoke_credential(account_id, &thumbprint, true, event, change.step_up).await;
+            store.revoke_credential(account_id, &thumbprint, true, event, change.permit).await;
         // Also after a failure: the store may have done it and failed to say so.
         self.core.credentials.forget(&thumbprint);
         if matches!(result, Ok(()) | Err(RevokeCredentialError::Store(_))) {

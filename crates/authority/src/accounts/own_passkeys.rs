@@ -85,7 +85,7 @@ impl Accounts {
         let unvouched_since = self.in_doubt_since(&change).await?;
         let passkey = Passkey { unvouched_since, ..new.passkey };
         let new = NewPasskey { credential: credential.clone(), passkey, challenge, event };
-        self.core.ports.store.add_passkey(new, limits, change.step_up).await?;
+        self.core.ports.store.add_passkey(new, limits, change.permit).await?;
         self.core.credentials.forget(&credential.thumbprint());
         self.core.credentials.forget_keys_of(account_id);
         Ok(credential)
@@ -97,7 +97,7 @@ impl Accounts {
         &self,
         change: &Change<AddPasskey>,
     ) -> Result<Option<UnixTime>, AddCredentialError> {
-        let Some(step_up) = &change.step_up else { return Ok(Some(change.at)) };
+        let Some(step_up) = &change.permit.step_up else { return Ok(Some(change.at)) };
         let voucher = step_up.passkey.thumbprint;
         let known = self.core.ports.store.passkeys_of(change.author.account_id).await?;
         let voucher = known.iter().find(|own| own.thumbprint == voucher);

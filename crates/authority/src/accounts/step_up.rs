@@ -37,7 +37,7 @@ use crate::{
         credential::Credential,
         credential_kind::{Act, CredentialKind},
     },
-    ports::{SpentStepUp, StoreError},
+    ports::{Permit, StoreError},
 };
 
 /// Something that changes an account in a way that outlasts the session: which credentials it has, what
@@ -71,8 +71,9 @@ pub struct Change<O> {
     pub(crate) address: IpAddr,
     /// To be recorded as used when everything else is as it must be.
     pub(crate) approval: Option<Unspent<KeyApproval>>,
-    /// The answer of a passkey that allows it, to be recorded as used with the change.
-    pub(crate) step_up: Option<SpentStepUp>,
+    /// The keys that signed, and the answer of a passkey that allows it, to be recorded as used with the
+    /// change.
+    pub(crate) permit: Permit,
     /// Whether a passkey in doubt is removed, for which no other one was asked.
     pub(crate) contests: bool,
 }
@@ -91,7 +92,7 @@ enum Demand<'a> {
 /// What allows a change, and counts once.
 struct Permits {
     approval: Option<Unspent<KeyApproval>>,
-    step_up: Option<SpentStepUp>,
+    permit: Permit,
     contests: bool,
 }
 
@@ -120,7 +121,7 @@ impl<O> Change<O> {
     /// An event of that kind about something other than keys, with the author, `detail` in words, and the
     /// key that the author has signed with, if it is a credential.
     pub(crate) fn own_event(&self, kind: EventKind, detail: Option<&str>) -> AuditEvent {
-        let passkey = self.step_up.as_ref().map(|step_up| step_up.passkey.thumbprint);
+        let passkey = self.permit.step_up.map(|step_up| step_up.passkey.thumbprint);
         let event = AuditEvent::new(self.at, kind).account(self.author.account_id);
         let event = AuditEvent { thumbprint: self.author.credential, ..event }.from(self.address);
         let (by, event) = match (self.author.credential, passkey) {
@@ -155,17 +156,17 @@ impl Accounts {
         {
             self.note_refused_change::<O>(&request, operation.key(), error, now);
         }
-        let (author, Permits { approval, step_up, contests }) = decided?;
+        let (author, Permits { approval, permit, contests }) = decided?;
         // Counted last, so that no refusal takes anything from the day's allowance.
         if O::COUNTS_BY_DAY {
             let counted = self.core.admit_key_change(author.account_id, request.address).await;
             if counted.is_err() {
-                self.core.use_up(step_up).await;
+                self.core.use_up(permit.step_up.map(|step_up| step_up.challenge)).await;
             }
             counted?;
         }
         let address = request.address;
-        Ok(Change { operation, author, at: now, address, approval, step_up, contests })
+        Ok(Change { operation, author, at: now, address, approval, permit, contests })
     }
 
     async fn author<O: Operation>(
@@ -182,11 +183,16 @@ impl Accounts {
         if request.approval.is_none() {
             check_body(request, O::MUST_SIGN)?;
         }
-        if O::WITHDRAWS {
-            self.core.admit_withdrawal(key.thumbprint).await?;
+        let admitted = if O::WITHDRAWS {
+            self.core.admit_withdrawal(key.thumbprint).await
         } else {
-            self.core.admit_key(key.thumbprint).await?;
+            self.core.admit_key(key.thumbprint).await
+        };
+        if let (Err(_), Demand::Passkey(answer)) = (&admitted, &demand) {
+            let answer = request.answer(answer, key.thumbprint);
+            self.passkeys.use_up_unverified(answer, now).await;
         }
+        admitted?;
         let contests = matches!(demand, Demand::Contest);
         let (credential, step_up) = match demand {
             Demand::Key | Demand::Contest => {
@@ -199,13 +205,14 @@ impl Accounts {
                 (Some(browser.unwrap_or(answer.passkey.thumbprint)), Some(answer))
             }
         };
+        let permit = Permit { signer: Some(key), step_up };
         let author = |credential| Author { account_id, credential, token_issued_at };
         let Some(text) = request.approval else {
-            return Ok((author(credential), Permits { approval: None, step_up, contests }));
+            return Ok((author(credential), Permits { approval: None, permit, contests }));
         };
         let new_key = operation.key().ok_or(StepUpError::Approver)?;
         let (approver, approval) = self.verify_approval(text, account_id, new_key, now).await?;
-        Ok((author(Some(approver)), Permits { approval: Some(approval), step_up, contests }))
+        Ok((author(Some(approver)), Permits { approval: Some(approval), permit, contests }))
     }
 
     /// What must allow the operation besides the proof of the request.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use countersign_protocol::{AccountId, keys::Thumbprint};
+use countersign_protocol::{AccountId, ReplayEntry, keys::Thumbprint};
 
 use crate::{
     core::Core,
@@ -10,7 +10,6 @@ use crate::{
         limits::{LimitKey, RateLimit, RateLimited},
         policy::Limits,
     },
-    ports::SpentStepUp,
 };
 
 impl Core {
@@ -173,8 +172,8 @@ impl Core {
 
     /// Uses up the answer of a passkey whose request is refused before the store does that: a touch that
     /// came to nothing must not serve later.
-    pub(crate) async fn use_up(&self, step_up: Option<SpentStepUp>) {
-        let Some(SpentStepUp { challenge, .. }) = step_up else { return };
+    pub(crate) async fn use_up(&self, challenge: Option<ReplayEntry>) {
+        let Some(challenge) = challenge else { return };
         if let Err(error) = self.ports.store.spend_assertion(challenge).await {
             tracing::debug!(%error, "the answer of a refused request was not used up");
         }

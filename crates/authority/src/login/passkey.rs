@@ -4,7 +4,7 @@
 use std::{net::IpAddr, pin::pin};
 
 use countersign_protocol::{
-    AuthenticationContext, UnixTime, Unspent,
+    AuthenticationContext, Scopes, UnixTime, Unspent,
     challenges::passkeys::Expected,
     keys::{PublicKey, Thumbprint},
     proofs::dpop::{DpopError, DpopProof, NonceRule},
@@ -24,6 +24,7 @@ use crate::{
         assertion::names_account,
     },
     model::{
+        account::Account,
         audit::{AuditEvent, EventKind, Fact, Reason},
         credential::{Credential, InvalidLabel, Label, Remember},
         credential_kind::CredentialKind,
@@ -33,7 +34,7 @@ use crate::{
     passkeys::answer::{AnswerError, PresentedAnswer, VerifiedAnswer},
     ports::{
         BrowserError, KeyLimits, LoginRecord, NewBrowser, RecordLoginError, SignIn, SignInError,
-        StoreError,
+        SignedIn, StoreError,
     },
     tokens::issuance::{Binding, Grant, Issuance, SignedWith},
 };
@@ -112,7 +113,7 @@ impl Login {
             return Err(PasskeyLoginError::ClientId);
         }
         let ends_at = self.check_browser_key(&answer, key.thumbprint(), now).await?;
-        let scopes = asked::scopes(request.scope, &account.scopes)?;
+        asked::scopes(request.scope, &account.scopes)?;
         let audience = asked::audience(request.resources, &self.core.policy)?;
         let browser = self.browser_to_remember(request, &answer, key, now)?;
         let login = pin!(async {
@@ -133,9 +134,10 @@ impl Login {
             if is_new {
                 self.core.settle_key_change((account.id, request.address), &recorded).await;
             }
-            recorded?;
+            let account = Account { scopes: recorded?, ..account.clone() };
+            let scopes = asked::scopes(request.scope, &account.scopes)?;
             let issuance = Issuance {
-                account,
+                account: &account,
                 login: AuthenticationContext::by_passkey(now, answer.known.passkey.storage()),
                 binding: Some(Binding { credential: passkey, bound_to: key.thumbprint(), ends_at }),
                 audience,
@@ -209,13 +211,14 @@ impl Login {
         }))
     }
 
+    /// Returns the scopes of the account as they are when the login is recorded.
     async fn record_passkey_login(
         &self,
         request: &PasskeyTokenRequest<'_>,
         answer: &VerifiedAnswer,
         remember: Option<NewBrowser>,
         now: UnixTime,
-    ) -> Result<(), PasskeyLoginError> {
+    ) -> Result<Scopes, PasskeyLoginError> {
         let (account, passkey) = (answer.known.account.id, answer.used.thumbprint);
         let event = AuditEvent::new(now, EventKind::LoginSucceeded).account(account);
         let login = LoginRecord {
@@ -237,8 +240,9 @@ impl Login {
             self.core.credentials.forget(&browser);
             self.core.credentials.forget_keys_of(account);
         }
-        self.tokens.note_revoked(&recorded?.revoked);
-        Ok(())
+        let SignedIn { scopes, revoked, .. } = recorded?;
+        self.tokens.note_revoked(&revoked);
+        Ok(scopes)
     }
 }
 

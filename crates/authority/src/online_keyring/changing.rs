@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use countersign_protocol::{Principal, ProvenKey, keys::Thumbprint};
 use thiserror::Error;
 
-use super::{OnlineKeyring, storing::TooLarge, writing::ToWrite};
+use super::{OnlineKeyring, storing::TooLarge};
 use crate::{
     accounts::{
         signed_request::{MustSign, check_own_request},
@@ -24,7 +24,7 @@ use crate::{
         keyring_growth::KeyringTooLarge,
         limits::RateLimited,
     },
-    ports::{ChangeKeyringError, NewContent, Replaces, Restoration, StoreError},
+    ports::{ChangeKeyringError, NewContent, Permit, Restoration, StoreError},
 };
 
 /// Replaces the content of one's keyring where that needs a step-up: [`OnlineKeyring::change_content`] says
@@ -92,8 +92,6 @@ impl OnlineKeyring {
         let account_id = principal.account_id;
         self.core.admit_key(key.thumbprint).await?;
         let now = self.core.now();
-        let replaced = (Replaces::Revision(replaces), &content);
-        let to_write = ToWrite::new((account_id, address), replaced, now);
         let event = AuditEvent::new(now, EventKind::KeyringContentChanged);
         let event = event.account(account_id).key(key.thumbprint).from(address);
         let KeyringPolicy { keeping, growth, .. } = self.core.policy.keyrings;
@@ -106,10 +104,9 @@ impl OnlineKeyring {
             forgets_up_to: self.core.forgets_up_to(),
             leave: Leave::Lacking,
             event,
-            step_up: None,
+            permit: Permit { signer: Some(key), step_up: None },
         };
-        let write = self.core.ports.store.change_keyring(change);
-        match self.write_counted(to_write, write).await {
+        match self.write_counted(change, address).await {
             Err(ChangeContentError::Refused(ChangeKeyringError::HistoryFull(keeping))) => {
                 Err(WhyStepUp::HistoryFull(keeping).into())
             }
@@ -134,12 +131,9 @@ impl OnlineKeyring {
         change: Change<ReplaceContent>,
     ) -> Result<Revision, ChangeContentError> {
         let event = change.own_event(EventKind::KeyringContentChanged, None);
-        let Change { operation, author, address, step_up, .. } = change;
+        let Change { operation, author, address, permit, .. } = change;
         let ReplaceContent { replaces, content } = operation;
         self.check_size(&content)?;
-        let replaced = (Replaces::Revision(replaces), &content);
-        let to_write =
-            ToWrite::new((author.account_id, address), replaced, event.at).after(step_up);
         let KeyringPolicy { keeping, growth, .. } = self.core.policy.keyrings;
         let change = NewContent {
             account_id: author.account_id,
@@ -150,9 +144,9 @@ impl OnlineKeyring {
             forgets_up_to: self.core.forgets_up_to(),
             leave: Leave::Given,
             event,
-            step_up,
+            permit,
         };
-        self.write_counted(to_write, self.core.ports.store.change_keyring(change)).await
+        self.write_counted(change, address).await
     }
 
     /// Whether `key` is itself the credential of a program or a browser, and not a key that some other
@@ -180,7 +174,7 @@ impl OnlineKeyring {
         let detail = format!("revision {revision}");
         let event = change.own_event(EventKind::KeyringRestored, Some(&detail));
         let event = event.fact(Fact::Revision, revision.to_string());
-        let Change { author, address, step_up, .. } = change;
+        let Change { author, address, permit, .. } = change;
         let account_id = author.account_id;
         let KeyringPolicy { keeping, growth, .. } = self.core.policy.keyrings;
         let restoration = Restoration {
@@ -191,7 +185,7 @@ impl OnlineKeyring {
             growth,
             forgets_up_to: self.core.forgets_up_to(),
             event,
-            step_up,
+            permit,
         };
         let restored = self.core.ports.store.restore_keyring(restoration).await;
         self.core.settle_key_change((account_id, address), &restored).await;

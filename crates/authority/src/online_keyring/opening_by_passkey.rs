@@ -34,7 +34,11 @@ impl OnlineKeyring {
         }
         let text = request.passkey.ok_or(OpenByPasskeyError::PasskeyNeeded)?;
         let account_id = principal.account_id;
-        self.core.admit_key(key).await.map_err(StepUpError::from)?;
+        let admitted = self.core.admit_key(key).await;
+        if admitted.is_err() {
+            self.passkeys.use_up_unverified(request.answer(text, key), now).await;
+        }
+        admitted.map_err(StepUpError::from)?;
         let answer = self.passkeys.verify_answer(request.answer(text, key), now).await;
         let spent = answer.map_err(StepUpError::from)?.to_step_up();
         let event = AuditEvent::new(now, EventKind::KeyringOpened).account(account_id).key(key);

@@ -4,7 +4,7 @@ use countersign_opaque::{Malformed, server::Record};
 use countersign_protocol::{AccountId, keyring_document::MAX_SLOTS, keys::Thumbprint};
 use thiserror::Error;
 
-use super::{OnlineKeyring, offering::Ticket, writing::ToWrite};
+use super::{OnlineKeyring, offering::Ticket};
 use crate::{
     accounts::{
         signed_request::MustSign,
@@ -124,11 +124,9 @@ impl OnlineKeyring {
         let detail = format!("slots: {}", kinds.join(", "));
         let event = change.own_event(EventKind::KeyringStored, Some(&detail));
         let event = event.fact(Fact::Slots, kinds.join(" "));
-        let Change { operation, author, address, step_up, .. } = change;
+        let Change { operation, author, address, permit, .. } = change;
         let StoreKeyring { replaces, slots, content } = operation;
         let account_id = author.account_id;
-        let to_write = ToWrite::new((account_id, address), (replaces, &content), event.at);
-        let to_write = to_write.after(step_up);
         let KeyringPolicy { keeping, growth, .. } = self.core.policy.keyrings;
         let forgets_up_to = self.core.forgets_up_to();
         let new = NewKeyring {
@@ -140,10 +138,9 @@ impl OnlineKeyring {
             growth,
             forgets_up_to,
             event,
-            step_up,
+            permit,
         };
-        let write = self.core.ports.store.store_keyring(new);
-        let stored = self.write_counted(to_write, write).await;
+        let stored = self.write_counted(new, address).await;
         self.core.settle_key_change((account_id, address), &stored).await;
         stored
     }
@@ -154,9 +151,9 @@ impl OnlineKeyring {
     /// When there is none, it is another one than was to be deleted, or the store fails.
     pub async fn delete(&self, change: Change<DeleteKeyring>) -> Result<(), DeletingError> {
         let event = change.own_event(EventKind::KeyringDeleted, None);
-        let Change { operation: DeleteKeyring { replaces }, author, step_up, .. } = change;
+        let Change { operation: DeleteKeyring { replaces }, author, permit, .. } = change;
         let deletion =
-            self.core.ports.store.delete_keyring(author.account_id, replaces, event, step_up);
+            self.core.ports.store.delete_keyring(author.account_id, replaces, event, permit);
         let is_deleted = deletion.await?;
         is_deleted.then_some(()).ok_or(DeletingError::NoKeyring)
     }

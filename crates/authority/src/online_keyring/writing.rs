@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use async_trait::async_trait;
 use countersign_protocol::{AccountId, UnixTime};
 use thiserror::Error;
 
@@ -13,80 +14,123 @@ use crate::{
         limits::RateLimited,
     },
     ports::{
-        ChangeKeyringError, KeyringHolder, Replaces, SpentStepUp, StoreError, StoreKeyringError,
+        ChangeKeyringError, KeyringHolder, NewContent, NewKeyring, Permit, Replaces, Store,
+        StoreError, StoreKeyringError,
     },
 };
 
 /// What is to be written.
-#[derive(Clone, Copy)]
-pub(super) struct ToWrite {
-    pub(super) account_id: AccountId,
-    pub(super) address: IpAddr,
-    pub(super) replaces: Replaces,
-    /// The length of the ciphertext.
-    bytes: usize,
-    pub(super) at: UnixTime,
-    /// The passkey that has allowed it.
-    step_up: Option<SpentStepUp>,
+#[async_trait]
+pub(super) trait ToWrite: Send + Sync {
+    /// Why the store refuses it.
+    type Refused: From<Foreseen> + From<StoreError>;
+
+    fn facts(&self) -> Facts<'_>;
+
+    /// The number of the present content, if that is what has been written already: the answer was lost, and
+    /// it comes again. Nothing is written.
+    async fn find_done(&self, store: &dyn Store) -> Result<Option<Revision>, StoreError>;
+
+    async fn write(self, store: &dyn Store) -> Result<Revision, Self::Refused>;
 }
 
-impl ToWrite {
-    /// `content` for the account, sent from `address`, in the place of `replaces`.
-    pub(super) const fn new(
-        (account_id, address): (AccountId, IpAddr),
-        (replaces, content): (Replaces, &KeyringContent),
-        at: UnixTime,
-    ) -> Self {
-        let bytes = content.ciphertext.len();
-        Self { account_id, address, replaces, bytes, at, step_up: None }
+/// What counts of something to be written.
+#[derive(Clone, Copy)]
+pub(super) struct Facts<'a> {
+    account_id: AccountId,
+    replaces: Replaces,
+    content: &'a KeyringContent,
+    permit: Permit,
+    at: UnixTime,
+}
+
+#[async_trait]
+impl ToWrite for NewKeyring {
+    type Refused = StoreKeyringError;
+
+    fn facts(&self) -> Facts<'_> {
+        let Self { account_id, replaces, content, permit, .. } = self;
+        let (account_id, replaces, permit) = (*account_id, *replaces, *permit);
+        Facts { account_id, replaces, content, permit, at: self.event.at }
     }
 
-    /// The same, after this answer of a passkey.
-    pub(super) const fn after(self, step_up: Option<SpentStepUp>) -> Self {
-        Self { step_up, ..self }
+    async fn find_done(&self, store: &dyn Store) -> Result<Option<Revision>, StoreError> {
+        store.stored_keyring(self).await
     }
 
-    /// Whether it may be what is there, under the number `present`: its answer was lost, and it comes again.
+    async fn write(self, store: &dyn Store) -> Result<Revision, StoreKeyringError> {
+        store.store_keyring(self).await
+    }
+}
+
+#[async_trait]
+impl ToWrite for NewContent {
+    type Refused = ChangeKeyringError;
+
+    fn facts(&self) -> Facts<'_> {
+        let Self { account_id, replaces, content, permit, .. } = self;
+        let (account_id, replaces, permit) = (*account_id, Replaces::Revision(*replaces), *permit);
+        Facts { account_id, replaces, content, permit, at: self.event.at }
+    }
+
+    async fn find_done(&self, store: &dyn Store) -> Result<Option<Revision>, StoreError> {
+        store.changed_keyring(self).await
+    }
+
+    async fn write(self, store: &dyn Store) -> Result<Revision, ChangeKeyringError> {
+        store.change_keyring(self).await
+    }
+}
+
+impl Facts<'_> {
+    /// Whether it may be what is there, under the number `present`.
     fn may_be_done(self, present: Revision) -> bool {
         self.replaces != Replaces::Revision(present) && self.replaces.may_be_done(present)
     }
 
+    fn bytes(self) -> usize {
+        self.content.ciphertext.len()
+    }
+
     /// What counts of it.
     fn kib(self) -> u32 {
-        u32::try_from(self.bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
+        u32::try_from(self.bytes().div_ceil(1024).max(1)).unwrap_or(u32::MAX)
     }
 }
 
 impl OnlineKeyring {
-    /// Counts what is to be written, and writes it. What the store refuses for a cheap reason is refused
-    /// before it is counted, so that it takes nothing from others even for a moment; whatever else the
-    /// store refuses is given back. The answer of a passkey is used up in any case: by the store, or here
-    /// where too much was written.
-    pub(super) async fn write_counted<E, R>(
+    /// Counts what is to be written from `address`, and writes it. What the store refuses for a cheap reason
+    /// is refused before it is counted, so that it takes nothing from others even for a moment; whatever else
+    /// the store refuses is given back. What is done already is only found. The answer of a passkey is used
+    /// up in any case: by the store, or here where too much was written.
+    pub(super) async fn write_counted<E, W>(
         &self,
-        to_write: ToWrite,
-        write: impl Future<Output = Result<Revision, R>> + Send,
+        to_write: W,
+        address: IpAddr,
     ) -> Result<Revision, E>
     where
-        E: From<RateLimited> + From<R>,
-        R: From<Foreseen> + From<StoreError>,
+        W: ToWrite,
+        E: From<RateLimited> + From<W::Refused>,
     {
-        if to_write.step_up.is_none() {
-            let holder = self.core.ports.store.keyring_holder(to_write.account_id).await;
-            let holder = holder.map_err(R::from)?;
+        let (facts, store) = (to_write.facts(), &*self.core.ports.store);
+        let step_up = facts.permit.step_up;
+        if step_up.is_none() {
+            let holder = store.keyring_holder(facts.account_id).await.map_err(W::Refused::from)?;
             let present = holder.and_then(|holder| holder.present);
-            if present.is_some_and(|present| to_write.may_be_done(present)) {
-                // The store knows whether it is. It writes nothing in any case.
-                return Ok(write.await?);
+            if present.is_some_and(|present| facts.may_be_done(present)) {
+                let done = to_write.find_done(store).await.map_err(W::Refused::from)?;
+                if let Some(revision) = done {
+                    return Ok(revision);
+                }
             }
-            self.foresee(to_write, holder).map_err(R::from)?;
+            self.foresee(facts, holder).map_err(W::Refused::from)?;
         }
-        let (whose, kib) = ((to_write.account_id, to_write.address), to_write.kib());
+        let (whose, kib) = ((facts.account_id, address), facts.kib());
         if let Err(limited) = self.core.admit_keyring_kib(whose, kib).await {
-            self.core.use_up(to_write.step_up).await;
+            self.core.use_up(step_up.map(|step_up| step_up.challenge)).await;
             return Err(limited.into());
         }
-        let written = write.await;
+        let written = to_write.write(store).await;
         if written.is_err() {
             self.core.give_back_keyring_kib(whose, kib).await;
         }
@@ -94,17 +138,17 @@ impl OnlineKeyring {
     }
 
     /// Why the store will refuse it, by what `holder` has now.
-    fn foresee(&self, to_write: ToWrite, holder: Option<KeyringHolder>) -> Result<(), Foreseen> {
+    fn foresee(&self, facts: Facts<'_>, holder: Option<KeyringHolder>) -> Result<(), Foreseen> {
         let KeyringHolder { registered_at, present } = holder.ok_or(Foreseen::NoKeyring)?;
-        match (present, to_write.replaces) {
+        match (present, facts.replaces) {
             (None, Replaces::Nothing) => {}
             (Some(present), Replaces::Revision(replaced)) if present == replaced => {}
             (Some(present), _) => return Err(Foreseen::Changed { present }),
             (None, Replaces::Revision(_)) => return Err(Foreseen::NoKeyring),
         }
         let growth = self.core.policy.keyrings.growth;
-        let is_young = to_write.at.since(registered_at) < growth.young;
-        let bytes = to_write.bytes as u64;
+        let is_young = facts.at.since(registered_at) < growth.young;
+        let bytes = facts.bytes() as u64;
         if is_young && bytes > growth.young_bytes {
             return Err(Foreseen::TooLarge(KeyringTooLarge::YoungAccount { bytes, growth }));
         }

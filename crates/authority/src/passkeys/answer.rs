@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use countersign_protocol::{
-    UnixTime, Unspent,
+    UnixTime, Unspent, Unverified,
     challenges::passkeys::{Ceremony, ChallengeError, Expected},
     keys::Thumbprint,
     proofs::webauthn::{
@@ -66,13 +66,9 @@ impl Passkeys {
         now: UnixTime,
     ) -> Result<VerifiedAnswer, AnswerError> {
         let policy = self.policy()?;
-        let json = base64url::decode(presented.text).ok();
-        let json =
-            json.and_then(|json| String::from_utf8(json).ok()).ok_or(AnswerError::Encoding)?;
-        let response = AuthenticationResponse::parse(&json)?;
+        let (response, spent_with) = self.recognise(&presented, now)?;
         let challenge = response.challenge().clone();
-        let PresentedAnswer { wanted, key, address, .. } = presented;
-        let spent_with = self.challenges.recognise(challenge.as_bytes(), &wanted, key, now)?;
+        let PresentedAnswer { wanted, address, .. } = presented;
         let known = self.core.ports.store.passkey(response.credential_id()).await?;
         let known = known.ok_or(AnswerError::Unknown)?;
         if !is_of_account(&wanted, &known) {
@@ -101,6 +97,29 @@ impl Passkeys {
                 Err(error)
             }
         }
+    }
+
+    /// Uses up the challenge of an answer that is not looked at any further, because its request is refused
+    /// for now: what came to nothing must not serve later.
+    pub(crate) async fn use_up_unverified(&self, presented: PresentedAnswer<'_>, now: UnixTime) {
+        let Ok((_, challenge)) = self.recognise(&presented, now) else { return };
+        self.core.use_up(Some(challenge.entry())).await;
+    }
+
+    /// The answer, and its challenge if that is one of this server for the key and for what is wanted.
+    fn recognise(
+        &self,
+        presented: &PresentedAnswer<'_>,
+        now: UnixTime,
+    ) -> Result<(Unverified<AuthenticationResponse>, Unspent<Ceremony>), AnswerError> {
+        let json = base64url::decode(presented.text).ok();
+        let json =
+            json.and_then(|json| String::from_utf8(json).ok()).ok_or(AnswerError::Encoding)?;
+        let response = AuthenticationResponse::parse(&json)?;
+        let challenge = response.challenge().as_bytes();
+        let unspent =
+            self.challenges.recognise(challenge, &presented.wanted, presented.key, now)?;
+        Ok((response, unspent))
     }
 
     /// An answer that comes again has the counter of the first time, which tells of no copy. So the

@@ -2,7 +2,7 @@
 //! what ends by itself.
 
 use async_trait::async_trait;
-use countersign_protocol::{SpentReceipt, UnixTime, keys::Thumbprint};
+use countersign_protocol::{Scopes, SpentReceipt, UnixTime, keys::Thumbprint};
 use thiserror::Error;
 
 use super::{KeyLimits, LoginRecord, RecordLoginError, StoreError, UsePasskeyError};
@@ -57,6 +57,9 @@ pub struct NewBrowser {
 pub struct SignedIn {
     /// That the assertion was not used before.
     pub receipt: SpentReceipt,
+    /// The scopes of the account at that moment, as of
+    /// [`RecordedLogin::scopes`](super::RecordedLogin::scopes).
+    pub scopes: Scopes,
     /// The browsers that were revoked to make room.
     pub revoked: Vec<Thumbprint>,
 }

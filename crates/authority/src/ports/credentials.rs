@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::{
     StoreError,
     record_login::RecordLoginError,
-    step_up::{SpentStepUp, UsePasskeyError, refused_by_step_up},
+    step_up::{Permit, UsePasskeyError, refused_by_step_up},
 };
 use crate::model::{
     account::Account,
@@ -20,8 +20,8 @@ use crate::model::{
 
 /// Credentials and logins.
 ///
-/// A change that a passkey has allowed takes its answer as `step_up`, and records it as used: the
-/// passkey must be a live one of the account.
+/// A change is made by a [`Permit`]: its keys must not have been revoked, and the answer of its passkey is
+/// recorded as used, which must be a live one of the account.
 #[async_trait]
 pub trait CredentialStore: Send + Sync {
     /// Adds a key to an account that has fewer live keys of its kind than `limits` say. A browser takes
@@ -35,7 +35,7 @@ pub trait CredentialStore: Send + Sync {
         credential: &Credential,
         limits: KeyLimits,
         event: AuditEvent,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<Vec<Thumbprint>, AddCredentialError>;
 
     /// The key of that thumbprint, live or revoked, and the account that has proven it. Of a key
@@ -69,7 +69,7 @@ pub trait CredentialStore: Send + Sync {
         thumbprint: &Thumbprint,
         keep_last: bool,
         event: AuditEvent,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<(), RevokeCredentialError>;
 
     /// Gives a live key of an account another name, and returns it. Where it has that name already,
@@ -80,7 +80,7 @@ pub trait CredentialStore: Send + Sync {
         thumbprint: &Thumbprint,
         label: &Label,
         event: AuditEvent,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<Credential, RenameCredentialError>;
 
     /// Notes that a live key of an account has signed something good at `now`. A key that the

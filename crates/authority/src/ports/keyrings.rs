@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{
     StoreError,
-    step_up::{SpentStepUp, UsePasskeyError, refused_by_step_up},
+    step_up::{Permit, SpentStepUp, UsePasskeyError, refused_by_step_up},
 };
 use crate::model::{
     account::Username,
@@ -49,6 +49,10 @@ pub trait KeyringStore: Send + Sync {
     /// [`Self::change_keyring`] with the leave of the owner. Else no earlier content is kept.
     async fn store_keyring(&self, new: NewKeyring) -> Result<Revision, StoreKeyringError>;
 
+    /// The number of the present content, if [`Self::store_keyring`] has stored `new` already and nothing has
+    /// changed since. Who sends a keyring again whose answer was lost is told that it is there.
+    async fn stored_keyring(&self, new: &NewKeyring) -> Result<Option<Revision>, StoreError>;
+
     /// Replaces the content and keeps the slots. The present content is kept as an earlier one, and
     /// [`Room`](crate::model::keyring_history::Room) says which make room for it. How many bytes there are
     /// for the account, [`Bound`](crate::model::keyring_growth::Bound) says.
@@ -56,6 +60,10 @@ pub trait KeyringStore: Send + Sync {
     /// Without the leave of the owner it is refused if an earlier content would go that was replaced lately,
     /// or if the content is one of the earlier ones. A content opens with its nonce alone, so the nonce tells.
     async fn change_keyring(&self, change: NewContent) -> Result<Revision, ChangeKeyringError>;
+
+    /// The number of the present content, if [`Self::change_keyring`] has made `change` already and nothing
+    /// has changed since.
+    async fn changed_keyring(&self, change: &NewContent) -> Result<Option<Revision>, StoreError>;
 
     /// Makes an earlier content the content again, under a new number, if the present one is the one that it
     /// takes the place of. It stays among the earlier ones. The present content is kept as [`Self::change_keyring`] keeps it without leave; if there is no room for
@@ -75,7 +83,7 @@ pub trait KeyringStore: Send + Sync {
         id: AccountId,
         replaces: Revision,
         event: AuditEvent,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<bool, DeleteKeyringError>;
 
     /// Gives out the keyring of an account that is active, and records what has opened it as used.
@@ -127,8 +135,8 @@ pub struct NewKeyring {
     pub forgets_up_to: UnixTime,
     /// What the audit trail says; its time is the time of the change.
     pub event: AuditEvent,
-    /// The passkey that has allowed it.
-    pub step_up: Option<SpentStepUp>,
+    /// By what it is made.
+    pub permit: Permit,
 }
 
 /// What a new keyring takes the place of.
@@ -181,8 +189,8 @@ pub struct NewContent {
     pub leave: Leave,
     /// What the audit trail says; its time is the time of the change.
     pub event: AuditEvent,
-    /// The passkey that has allowed it.
-    pub step_up: Option<SpentStepUp>,
+    /// By what it is made.
+    pub permit: Permit,
 }
 
 /// An earlier content to be restored.
@@ -203,8 +211,8 @@ pub struct Restoration {
     pub forgets_up_to: UnixTime,
     /// What the audit trail says; its time is the time of the change.
     pub event: AuditEvent,
-    /// The passkey that has allowed it.
-    pub step_up: Option<SpentStepUp>,
+    /// By what it is made.
+    pub permit: Permit,
 }
 
 /// What has opened a keyring, to be recorded as used.

@@ -12,7 +12,7 @@ use super::{
     StoreError,
     credentials::{AddCredentialError, KeyLimits},
     record_login::RecordLoginError,
-    step_up::{SpentStepUp, UsePasskeyError},
+    step_up::{Permit, UsePasskeyError},
 };
 use crate::model::{account::Account, audit::AuditEvent, credential::Credential, passkey::Passkey};
 
@@ -33,7 +33,7 @@ pub trait PasskeyStore: Send + Sync {
         &self,
         new: NewPasskey,
         limits: KeyLimits,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<(), AddPasskeyError>;
 
     /// A relying party other than `rp_id`, or any if that is `None`, that live passkeys were made for, and

@@ -1,10 +1,25 @@
-//! Passkeys that allow changes.
+//! What permits a change of an account, judged in the transaction of the change.
 
-use countersign_protocol::ReplayEntry;
+use countersign_protocol::{ProvenKey, ReplayEntry};
 use thiserror::Error;
 
 use super::{StoreError, record_login::RecordLoginError};
 use crate::model::passkey::PasskeyUse;
+
+/// By what a change of an account is made. What was seen before the transaction may have ended since.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Permit {
+    /// The keys that signed the request: neither may have been revoked, or have ended, and the account must
+    /// be active. `None` for a command of an administrator.
+    pub signer: Option<ProvenKey>,
+    /// The answer of a passkey that allowed it.
+    pub step_up: Option<SpentStepUp>,
+}
+
+impl Permit {
+    /// An administrator's.
+    pub const ADMINISTRATOR: Self = Self { signer: None, step_up: None };
+}
 
 /// The answer of a passkey that allowed a change, to be recorded with the change.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +36,7 @@ pub enum UsePasskeyError {
     /// Its counter is not larger than before.
     #[error("the signature counter of the passkey has not grown: there may be a copy of it")]
     CounterRegressed,
-    /// The challenge was answered before, or the key is not live.
+    /// The challenge was answered before, or the passkey, or a key that signed, is not live.
     #[error(transparent)]
     Record(#[from] RecordLoginError),
 }

@@ -1,5 +1,6 @@
 //! Who may log in, with which key bound, for which resource.
 
+use countersign_authority::ports::Permit;
 use std::sync::Arc;
 
 use countersign_authority::{
@@ -169,7 +170,12 @@ async fn a_registered_key_is_no_session_key_not_even_a_revoked_one() {
     let id = world.claims(&grant.access_token).account_id;
     let revoke = event(EventKind::KeyRevoked).account(id);
     let key = bob.public_key().thumbprint();
-    world.ports.store.revoke_credential(id, &key, false, revoke, None).await.unwrap();
+    world
+        .ports
+        .store
+        .revoke_credential(id, &key, false, revoke, Permit::ADMINISTRATOR)
+        .await
+        .unwrap();
     let error = world.login(&alice, &attempt).await.unwrap_err();
     assert!(matches!(error, LoginError::SessionKey), "{error:?}");
 }

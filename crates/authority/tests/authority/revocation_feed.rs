@@ -16,8 +16,8 @@ use countersign_authority::{
         audit::{AuditEvent, EventKind},
     },
     ports::{
-        DisabledAccount, RevocationStore, RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
-        StoreError,
+        DisabledAccount, Permit, RevocationStore, RevokedKey, RevokedToken, RevokedTokenList,
+        ShutOut, StoreError,
     },
     tokens::{latest_feed::FEED_MAX_AGE, standing::RevokingClient},
 };
@@ -69,7 +69,11 @@ impl World {
         let (_, claims) = self.token().await;
         let event = AuditEvent::new(self.authority.core.now(), EventKind::KeyRevoked);
         let (account, key) = (claims.account_id, claims.credential);
-        self.ports.store.revoke_credential(account, &key, false, event, None).await.unwrap();
+        self.ports
+            .store
+            .revoke_credential(account, &key, false, event, Permit::ADMINISTRATOR)
+            .await
+            .unwrap();
         key
     }
 }

@@ -11,7 +11,7 @@ use countersign_authority::{
         credential_kind::CredentialKind,
         passkey::Passkey,
     },
-    ports::{AccountStore as _, Clock as _, KeyLimits, NewPasskey, PasskeyStore as _},
+    ports::{AccountStore as _, Clock as _, KeyLimits, NewPasskey, PasskeyStore as _, Permit},
 };
 use countersign_protocol::{
     ReplayEntry,
@@ -63,7 +63,11 @@ async fn add_passkey(dir: &Path, person: &Person) -> Thumbprint {
     let challenge = ReplayEntry { digest: [1; 32], forget_at: now, epoch: 0 };
     let limits = KeyLimits { live: 16, revoked: 1000, password_token_of: None };
     store
-        .add_passkey(NewPasskey { credential, passkey, challenge, event }, limits, None)
+        .add_passkey(
+            NewPasskey { credential, passkey, challenge, event },
+            limits,
+            Permit::ADMINISTRATOR,
+        )
         .await
         .unwrap();
     thumbprint

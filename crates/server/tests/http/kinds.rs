@@ -9,6 +9,7 @@ use countersign_authority::model::{
         CredentialKind::{self, Browser, Key, Mutual, Passkey},
     },
 };
+use countersign_authority::ports::Permit;
 use countersign_protocol::strict::base64;
 use countersign_server::Dialects;
 use countersign_testkit::{keys::ed25519_public, samples::KEY_LIMITS};
@@ -41,7 +42,11 @@ impl Alice {
         };
         let key = Credential { added_by: Some(ed25519_public(1).thumbprint()), ..key };
         let event = AuditEvent::new(app.now(), EventKind::KeyAdded).account(id);
-        app.ports().store.add_credential(&key, KEY_LIMITS, event, None).await.unwrap();
+        app.ports()
+            .store
+            .add_credential(&key, KEY_LIMITS, event, Permit::ADMINISTRATOR)
+            .await
+            .unwrap();
         Self { app, first, second, kind }
     }
 

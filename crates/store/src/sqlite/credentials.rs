@@ -9,8 +9,8 @@ use countersign_authority::{
         credential_kind::CredentialKind,
     },
     ports::{
-        AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordLoginError,
-        RecordedLogin, RenameCredentialError, RevokeCredentialError, SpentStepUp, StoreError,
+        AddCredentialError, CredentialStore, KeyLimits, LoginRecord, Permit, RecordLoginError,
+        RecordedLogin, RenameCredentialError, RevokeCredentialError, StoreError,
     },
 };
 use countersign_protocol::{AccountId, ReplayEntry, SpentReceipt, UnixTime, keys::Thumbprint};
@@ -24,7 +24,7 @@ use super::{
         count_live, count_revoked, has_lasting, has_live, is_live, is_visit, revoke, shorten,
     },
     logins::{log_in, note_login, signer},
-    passkey_records::StepUpOf,
+    permitted::Permitted,
     places, revocations,
     room_for_browsers::make_room,
     rows::{
@@ -41,11 +41,11 @@ impl CredentialStore for SqliteStore {
         credential: &Credential,
         limits: KeyLimits,
         event: AuditEvent,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<Vec<Thumbprint>, AddCredentialError> {
         let credential = credential.clone();
-        let step_up = StepUpOf { account: credential.account_id, step_up, at: event.at };
-        self.write(step_up.before(move |connection| add(connection, &credential, limits, &event)))
+        let permitted = Permitted { account: credential.account_id, permit, at: event.at };
+        self.write(permitted.before(move |connection| add(connection, &credential, limits, &event)))
             .await?
     }
 
@@ -114,12 +114,12 @@ impl CredentialStore for SqliteStore {
         thumbprint: &Thumbprint,
         keep_last: bool,
         event: AuditEvent,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<(), RevokeCredentialError> {
         let thumbprint = *thumbprint;
         // Used up before the revocation: a passkey may allow its own.
-        let step_up = StepUpOf { account: id, step_up, at: event.at };
-        self.write(step_up.before(move |connection| {
+        let permitted = Permitted { account: id, permit, at: event.at };
+        self.write(permitted.before(move |connection| {
             let user_id = accounts::user_id(connection, id)?;
             let user_id = user_id.ok_or(RevokeCredentialError::NotFound)?;
             let is_visit = is_visit(connection, &thumbprint)?;
@@ -142,11 +142,11 @@ impl CredentialStore for SqliteStore {
         thumbprint: &Thumbprint,
         label: &Label,
         event: AuditEvent,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<Credential, RenameCredentialError> {
         let (thumbprint, label) = (*thumbprint, label.clone());
-        let step_up = StepUpOf { account: id, step_up, at: event.at };
-        self.write(step_up.before(move |connection| {
+        let permitted = Permitted { account: id, permit, at: event.at };
+        self.write(permitted.before(move |connection| {
             let select = format!(
                 "SELECT {COLUMNS} FROM credentials AS c
                  JOIN accounts AS a ON a.user_id = c.user_id

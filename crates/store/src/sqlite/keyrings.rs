@@ -13,8 +13,8 @@ use countersign_authority::{
     },
     ports::{
         ChangeKeyringError, DeleteKeyringError, KeyringHolder, KeyringStore, KnowledgeSlot,
-        NewContent, NewKeyring, OpenKeyringError, OpenedBy, RecordLoginError, Replaces,
-        Restoration, SpentStepUp, StoreError, StoreKeyringError,
+        NewContent, NewKeyring, OpenKeyringError, OpenedBy, Permit, RecordLoginError, Replaces,
+        Restoration, StoreError, StoreKeyringError,
     },
 };
 use countersign_protocol::{AccountId, UnixTime};
@@ -28,7 +28,7 @@ use super::{
     keyring_growth::bound,
     keyring_history as history,
     keyring_rows::{self as keyrings, Holder},
-    passkey_records::StepUpOf,
+    permitted::Permitted,
     rows::{self, Columns, keyrings as row, millis},
 };
 
@@ -82,26 +82,41 @@ impl KeyringStore for SqliteStore {
     }
 
     async fn store_keyring(&self, new: NewKeyring) -> Result<Revision, StoreKeyringError> {
-        let NewKeyring { account_id: account, step_up, event: AuditEvent { at, .. }, .. } = new;
-        let step_up = StepUpOf { account, step_up, at };
-        self.write_growing(step_up.before(move |connection| store(connection, &new))).await?
+        let NewKeyring { account_id: account, permit, event: AuditEvent { at, .. }, .. } = new;
+        let permitted = Permitted { account, permit, at };
+        self.write_growing(permitted.before(move |connection| store(connection, &new))).await?
+    }
+
+    async fn stored_keyring(&self, new: &NewKeyring) -> Result<Option<Revision>, StoreError> {
+        let new = new.clone();
+        self.read(move |connection| Ok(stored(connection, &new)?)).await
     }
 
     async fn change_keyring(&self, change: NewContent) -> Result<Revision, ChangeKeyringError> {
-        let NewContent { account_id: account, step_up, event: AuditEvent { at, .. }, .. } = change;
-        let step_up = StepUpOf { account, step_up, at };
-        self.write_growing(step_up.before(move |connection| change_content(connection, &change)))
+        let NewContent { account_id: account, permit, event: AuditEvent { at, .. }, .. } = change;
+        let permitted = Permitted { account, permit, at };
+        self.write_growing(permitted.before(move |connection| change_content(connection, &change)))
             .await?
+    }
+
+    async fn changed_keyring(&self, change: &NewContent) -> Result<Option<Revision>, StoreError> {
+        let NewContent { account_id, replaces, content, .. } = change.clone();
+        let replaces = Replaces::Revision(replaces);
+        self.read(move |connection| {
+            let done = done(connection, account_id, replaces, &content)?;
+            Ok(done.map(|done| done.revision))
+        })
+        .await
     }
 
     async fn restore_keyring(
         &self,
         restoration: Restoration,
     ) -> Result<Revision, ChangeKeyringError> {
-        let Restoration { account_id: account, step_up, event: AuditEvent { at, .. }, .. } =
+        let Restoration { account_id: account, permit, event: AuditEvent { at, .. }, .. } =
             restoration;
-        let step_up = StepUpOf { account, step_up, at };
-        self.write_growing(step_up.before(move |connection| restore(connection, &restoration)))
+        let permitted = Permitted { account, permit, at };
+        self.write_growing(permitted.before(move |connection| restore(connection, &restoration)))
             .await?
     }
 
@@ -110,10 +125,10 @@ impl KeyringStore for SqliteStore {
         id: AccountId,
         replaces: Revision,
         event: AuditEvent,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<bool, DeleteKeyringError> {
-        let step_up = StepUpOf { account: id, step_up, at: event.at };
-        self.write(step_up.before(move |connection| delete(connection, id, replaces, &event)))
+        let permitted = Permitted { account: id, permit, at: event.at };
+        self.write(permitted.before(move |connection| delete(connection, id, replaces, &event)))
             .await?
     }
 
@@ -127,8 +142,9 @@ impl KeyringStore for SqliteStore {
             OpenedBy::Knowledge { .. } => None,
             OpenedBy::Passkey(spent) => Some(spent),
         };
-        let step_up = StepUpOf { account: id, step_up, at: event.at };
-        self.write(step_up.before(move |connection| open(connection, id, by, &event))).await?
+        let permit = Permit { signer: None, step_up };
+        let permitted = Permitted { account: id, permit, at: event.at };
+        self.write(permitted.before(move |connection| open(connection, id, by, &event))).await?
     }
 }
 
@@ -248,13 +264,19 @@ fn restore(
     Ok(revision)
 }
 
+/// The number of the keyring, if `new` is it.
+fn stored(connection: &Connection, new: &NewKeyring) -> Result<Option<Revision>, DbError> {
+    let NewKeyring { account_id, replaces, slots, content, .. } = new;
+    let Some(done) = done(connection, *account_id, *replaces, content)? else { return Ok(None) };
+    let is_same = keyrings::have_same_slots(connection, done.user_id, slots)?;
+    Ok(is_same.then_some(done.revision))
+}
+
 fn store(connection: &Connection, new: &NewKeyring) -> Result<Revision, StoreKeyringError> {
-    let NewKeyring { account_id, replaces, slots, content, event, .. } = new;
-    if let Some(done) = done(connection, *account_id, *replaces, content)?
-        && keyrings::have_same_slots(connection, done.user_id, slots)?
-    {
-        return Ok(done.revision);
+    if let Some(revision) = stored(connection, new)? {
+        return Ok(revision);
     }
+    let NewKeyring { account_id, replaces, slots, content, event, .. } = new;
     let holder = keyrings::holder(connection, *account_id)?.ok_or(StoreKeyringError::NoKeyring)?;
     match (holder.present, replaces) {
         (None, Replaces::Nothing) => {}

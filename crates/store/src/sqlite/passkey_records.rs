@@ -1,18 +1,14 @@
 //! What is written down about passkeys: that there is one, and that one was used.
-//!
-//! The answer of a passkey counts for one request, done or refused. A touch whose request was refused for what
-//! was there then must not serve somebody later, when something else is there.
 
 use countersign_authority::{
     model::passkey::{Passkey, PasskeyUse},
-    ports::{NewPasskey, RecordLoginError, SpentStepUp, UsePasskeyError},
+    ports::{NewPasskey, RecordLoginError, UsePasskeyError},
 };
-use countersign_protocol::{AccountId, UnixTime, digest::sha256, proofs::webauthn::CredentialId};
+use countersign_protocol::{digest::sha256, proofs::webauthn::CredentialId};
 use rusqlite::Connection;
 
 use super::{
-    assertions::spend,
-    error::{DbError, JobError},
+    error::DbError,
     rows::{self, millis, passkeys::transports_column},
 };
 
@@ -42,74 +38,6 @@ pub(super) fn insert(connection: &Connection, new: &NewPasskey) -> Result<bool, 
 /// By what a passkey is found: an id may have 1023 bytes, which would fill a page of the index.
 pub(super) fn id_hash(id: &CredentialId) -> [u8; 32] {
     sha256(&[id.as_bytes()])
-}
-
-/// The leave of a passkey to change the account at a time, if one gave it.
-#[derive(Clone, Copy)]
-pub(super) struct StepUpOf {
-    pub(super) account: AccountId,
-    pub(super) step_up: Option<SpentStepUp>,
-    pub(super) at: UnixTime,
-}
-
-impl StepUpOf {
-    /// `work` for [`SqliteStore::write`](super::SqliteStore::write), a change that a passkey may have
-    /// allowed. The answer is used up first, and stays used when `work` is refused and undone. When the
-    /// database fails, it is not.
-    ///
-    /// The outer result is an error when nothing is to be kept, the inner one when the use is.
-    pub(super) fn before<T, E>(
-        self,
-        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> impl Fn(&Connection) -> Result<Result<T, E>, E> + Send + 'static
-    where
-        E: JobError + From<UsePasskeyError>,
-    {
-        move |connection| self.spend_on(connection, &work)
-    }
-
-    fn spend_on<T, E>(
-        self,
-        connection: &Connection,
-        work: impl Fn(&Connection) -> Result<T, E>,
-    ) -> Result<Result<T, E>, E>
-    where
-        E: JobError + From<UsePasskeyError>,
-    {
-        let Some(step_up) = self.step_up else { return work(connection).map(Ok) };
-        spend_step_up(connection, self.account, step_up, self.at)?;
-        rows::execute(connection, "SAVEPOINT change", [])?;
-        let done = work(connection);
-        if let Err(error) = &done {
-            if !error.is_refusal() {
-                // The whole transaction is rolled back, if it still is one.
-                return done.map(Ok);
-            }
-            rows::execute(connection, "ROLLBACK TO change", [])?;
-        }
-        rows::execute(connection, "RELEASE change", [])?;
-        Ok(done)
-    }
-}
-
-/// Records that a passkey of the account has allowed a change: it must be live, its challenge unused and its
-/// counter larger than before.
-fn spend_step_up(
-    connection: &Connection,
-    account: AccountId,
-    step_up: SpentStepUp,
-    now: UnixTime,
-) -> Result<(), UsePasskeyError> {
-    let thumbprint = &step_up.passkey.thumbprint;
-    let update = "UPDATE credentials SET last_used_at = ?1
-        WHERE thumbprint = ?2 AND revoked_at IS NULL
-            AND user_id = (SELECT user_id FROM accounts WHERE account_id = ?3)";
-    let values = (millis(now), thumbprint.as_bytes(), account.as_bytes());
-    if rows::execute(connection, update, values)? == 0 {
-        return Err(RecordLoginError::NotLive.into());
-    }
-    let _receipt = spend(connection, step_up.challenge)?;
-    note_use(connection, &step_up.passkey)
 }
 
 /// Writes down the counter and the backup state that a passkey has shown.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use countersign_authority::ports::{
-    AddPasskeyError, KeyLimits, KnownPasskey, NewPasskey, OwnPasskey, PasskeyStore, SpentStepUp,
+    AddPasskeyError, KeyLimits, KnownPasskey, NewPasskey, OwnPasskey, PasskeyStore, Permit,
     StoreError,
 };
 use countersign_protocol::{
@@ -16,7 +16,8 @@ use super::{
     SqliteStore,
     assertions::spend,
     credentials,
-    passkey_records::{StepUpOf, id_hash, insert},
+    passkey_records::{id_hash, insert},
+    permitted::Permitted,
     rows::{
         self, Columns, accounts,
         credentials::{COLUMN_COUNT, COLUMNS},
@@ -71,10 +72,10 @@ impl PasskeyStore for SqliteStore {
         &self,
         new: NewPasskey,
         limits: KeyLimits,
-        step_up: Option<SpentStepUp>,
+        permit: Permit,
     ) -> Result<(), AddPasskeyError> {
-        let step_up = StepUpOf { account: new.credential.account_id, step_up, at: new.event.at };
-        self.write(step_up.before(move |connection| {
+        let permitted = Permitted { account: new.credential.account_id, permit, at: new.event.at };
+        self.write(permitted.before(move |connection| {
             let NewPasskey { credential, event, .. } = &new;
             credentials::add(connection, credential, limits, event)?;
             if !insert(connection, &new)? {

@@ -10,7 +10,7 @@ use countersign_authority::{
         user_agent::UserAgent,
     },
     ports::{
-        AddCredentialError, BrowserError, KeyLimits, LoginRecord, NewAccount, NewBrowser,
+        AddCredentialError, BrowserError, KeyLimits, LoginRecord, NewAccount, NewBrowser, Permit,
         RecordLoginError, Renewal, RevokeCredentialError, SignIn, SignInError, SignedIn,
     },
 };
@@ -155,14 +155,18 @@ pub async fn an_expired_key_does_nothing_and_takes_no_room(backend: &impl Backen
     let event = AuditEvent::new(end, EventKind::KeyRenamed);
     let label = "other".parse().unwrap();
     assert!(
-        stores.rename_credential(alice.id, &thumbprint(10), &label, event, None).await.is_err()
+        stores
+            .rename_credential(alice.id, &thumbprint(10), &label, event, Permit::ADMINISTRATOR)
+            .await
+            .is_err()
     );
     let added = Credential {
         added_by: Some(thumbprint(10)),
         ..samples::credential(alice.id, keys::ed25519_public(20))
     };
     let event = AuditEvent::new(end, EventKind::KeyAdded);
-    let added = stores.add_credential(&added, samples::KEY_LIMITS, event, None).await;
+    let added =
+        stores.add_credential(&added, samples::KEY_LIMITS, event, Permit::ADMINISTRATOR).await;
     assert!(matches!(added, Err(AddCredentialError::AdderNotLive)), "{added:?}");
     let signed_in = remember(&stores, &alice, 13, end).await.unwrap();
     assert!(signed_in.revoked.is_empty(), "three of the three places are free again");
@@ -250,14 +254,20 @@ pub async fn a_key_that_was_revoked_or_belongs_to_others_is_no_browser(backend: 
     stores.create(&bob).await;
     let _signed_in = remember(&stores, &alice, 10, NOW).await.unwrap();
     let event = samples::event(EventKind::KeyRevoked);
-    stores.revoke_credential(alice.id, &thumbprint(10), true, event, None).await.unwrap();
+    stores
+        .revoke_credential(alice.id, &thumbprint(10), true, event, Permit::ADMINISTRATOR)
+        .await
+        .unwrap();
     let passkey = Credential {
         kind: CredentialKind::Passkey,
         added_by: Some(alice.credential.thumbprint()),
         ..samples::credential(alice.id, keys::ed25519_public(11))
     };
     let event = samples::event(EventKind::KeyAdded);
-    stores.add_credential(&passkey, samples::KEY_LIMITS, event, None).await.unwrap();
+    stores
+        .add_credential(&passkey, samples::KEY_LIMITS, event, Permit::ADMINISTRATOR)
+        .await
+        .unwrap();
     let before = stores.trail().await.len();
     for number in [2, 10, 11] {
         let refused = remember(&stores, &alice, number, NOW + minutes(1)).await;
@@ -301,7 +311,14 @@ pub async fn each_kind_of_credential_has_a_limit_of_its_own(backend: &impl Backe
             ..samples::credential(alice.id, keys::ed25519_public(number))
         };
         let limits = KeyLimits { live, ..samples::KEY_LIMITS };
-        stores.add_credential(&credential, limits, samples::event(EventKind::KeyAdded), None).await
+        stores
+            .add_credential(
+                &credential,
+                limits,
+                samples::event(EventKind::KeyAdded),
+                Permit::ADMINISTRATOR,
+            )
+            .await
     };
     let is_full = |result| matches!(result, Err(AddCredentialError::LimitReached));
     add(20, CredentialKind::Key, 2).await.unwrap();
@@ -321,7 +338,7 @@ pub async fn a_visit_may_end_though_it_is_the_last_key(backend: &impl Backend) {
     let _signed_in = stores.sign_in(sign_in(&alice, 10, visit)).await.unwrap();
     let revoke = async |key| {
         let event = samples::event(EventKind::KeyRevoked);
-        stores.revoke_credential(alice.id, &key, true, event, None).await
+        stores.revoke_credential(alice.id, &key, true, event, Permit::ADMINISTRATOR).await
     };
     let first = revoke(alice.credential.thumbprint()).await;
     assert!(matches!(first, Err(RevokeCredentialError::LastKey)), "{first:?}");
@@ -332,7 +349,7 @@ pub async fn a_visit_may_end_though_it_is_the_last_key(backend: &impl Backend) {
     stores.create(&bob).await;
     let event = samples::event(EventKind::KeyRevoked);
     let key = bob.credential.thumbprint();
-    stores.revoke_credential(bob.id, &key, true, event, None).await.unwrap();
+    stores.revoke_credential(bob.id, &key, true, event, Permit::ADMINISTRATOR).await.unwrap();
 }
 
 /// However many sign in at the same time, no more browsers are live than may be.

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use countersign_authority::{
     model::{
-        account::AccountName,
+        account::{AccountName, AccountStatus},
         audit::EventKind,
         credential::{Credential, Label},
     },
     ports::{
-        AddCredentialError, CreateAccountError, KeyLimits, NewAccount, RenameCredentialError,
-        RevokeCredentialError,
+        AddCredentialError, CreateAccountError, KeyLimits, NewAccount, Permit, RecordLoginError,
+        RenameCredentialError, RevokeCredentialError, UsePasskeyError,
     },
 };
 use countersign_protocol::{
-    AccountId,
+    AccountId, ProvenKey,
     keys::{Algorithm, KeyPolicy, PublicKey, Thumbprint},
 };
 
@@ -133,7 +133,11 @@ pub async fn without_a_key_that_adds_it_one_of_many_is_the_first(backend: &impl 
     let results = at_once(backend, 8, |number, credentials| {
         let key = without_adder(100 + number);
         let event = samples::event(EventKind::KeyAdded);
-        async move { credentials.add_credential(&key, samples::KEY_LIMITS, event, None).await }
+        async move {
+            credentials
+                .add_credential(&key, samples::KEY_LIMITS, event, Permit::ADMINISTRATOR)
+                .await
+        }
     })
     .await;
     let added = results.iter().filter(|result| result.is_ok()).count();
@@ -150,7 +154,8 @@ pub async fn a_rename_to_the_same_name_writes_nothing(backend: &impl Backend) {
     let before = stores.trail().await.len();
     let label = &alice.credential.label;
     let event = samples::event(EventKind::KeyRenamed).account(alice.id).key(thumbprint);
-    let renamed = stores.rename_credential(alice.id, &thumbprint, label, event, None).await;
+    let renamed =
+        stores.rename_credential(alice.id, &thumbprint, label, event, Permit::ADMINISTRATOR).await;
     assert_same(&renamed.unwrap(), &alice.credential);
     assert_eq!(stores.trail().await.len(), before);
 }
@@ -165,7 +170,7 @@ pub async fn a_renamed_key_keeps_all_else(backend: &impl Backend) {
     let label: Label = "tablet".parse().unwrap();
     let rename = async |id| {
         let event = samples::event(EventKind::KeyRenamed).account(id).key(thumbprint);
-        stores.rename_credential(id, &thumbprint, &label, event, None).await
+        stores.rename_credential(id, &thumbprint, &label, event, Permit::ADMINISTRATOR).await
     };
     let before = stores.trail().await.len();
     let renamed = rename(alice.id).await.unwrap();
@@ -216,8 +221,9 @@ pub async fn a_refused_key_leaves_nothing(backend: &impl Backend) {
     let refusal = add(&stores, &key).await;
     assert!(matches!(refusal, Err(AddCredentialError::NoAccount)), "{refusal:?}");
     let key = added_by_first(&alice, keys::ed25519_public(11));
-    let refusal =
-        stores.add_credential(&key, live(1), samples::event(EventKind::KeyAdded), None).await;
+    let refusal = stores
+        .add_credential(&key, live(1), samples::event(EventKind::KeyAdded), Permit::ADMINISTRATOR)
+        .await;
     assert!(matches!(refusal, Err(AddCredentialError::LimitReached)), "{refusal:?}");
     assert!(stores.credential(&key.thumbprint()).await.unwrap().is_none());
     assert_eq!(stores.trail().await.len(), 1);
@@ -233,7 +239,7 @@ pub async fn the_limit_of_keys_holds_when_many_are_added_at_once(backend: &impl 
     let results = at_once(backend, 20, |number, credentials| {
         let key = added_by_first(&alice, keys::ed25519_public(100 + number));
         let event = samples::event(EventKind::KeyAdded);
-        async move { credentials.add_credential(&key, live(5), event, None).await }
+        async move { credentials.add_credential(&key, live(5), event, Permit::ADMINISTRATOR).await }
     })
     .await;
     let added = results.iter().filter(|result| result.is_ok()).count();
@@ -253,7 +259,14 @@ pub async fn revoked_keys_do_not_count_against_the_limit(backend: &impl Backend)
         added_by: Some(keys::ed25519_public(11).thumbprint()),
         ..samples::credential(alice.id, keys::ed25519_public(12))
     };
-    let add = || stores.add_credential(&key, live(2), samples::event(EventKind::KeyAdded), None);
+    let add = || {
+        stores.add_credential(
+            &key,
+            live(2),
+            samples::event(EventKind::KeyAdded),
+            Permit::ADMINISTRATOR,
+        )
+    };
     assert!(matches!(add().await, Err(AddCredentialError::LimitReached)));
     revoke(&stores, alice.id, &alice.credential.thumbprint(), true).await.unwrap();
     add().await.unwrap();
@@ -333,11 +346,11 @@ pub async fn the_limit_of_revoked_keys_holds(backend: &impl Backend) {
     let event = || samples::event(EventKind::KeyAdded);
     for number in 100..140 {
         let key = added_by_first(&alice, keys::ed25519_public(number));
-        stores.add_credential(&key, limits, event(), None).await.unwrap();
+        stores.add_credential(&key, limits, event(), Permit::ADMINISTRATOR).await.unwrap();
         revoke(&stores, alice.id, &key.thumbprint(), true).await.unwrap();
     }
     let key = added_by_first(&alice, keys::ed25519_public(140));
-    let refusal = stores.add_credential(&key, limits, event(), None).await;
+    let refusal = stores.add_credential(&key, limits, event(), Permit::ADMINISTRATOR).await;
     let expected = matches!(refusal, Err(AddCredentialError::TooManyRevoked { limit: 40 }));
     assert!(expected, "{refusal:?}");
 }
@@ -386,7 +399,11 @@ pub async fn the_last_key_stays_when_two_are_revoked_at_once(backend: &impl Back
     let results = at_once(backend, 2, |number, credentials| {
         let thumbprint = keys::ed25519_public(1 + 10 * number).thumbprint();
         let event = samples::event(EventKind::KeyRevoked);
-        async move { credentials.revoke_credential(alice.id, &thumbprint, true, event, None).await }
+        async move {
+            credentials
+                .revoke_credential(alice.id, &thumbprint, true, event, Permit::ADMINISTRATOR)
+                .await
+        }
     })
     .await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
@@ -412,7 +429,10 @@ fn added_by_first(account: &NewAccount, public_key: PublicKey) -> Credential {
 
 async fn add(stores: &Stores, credential: &Credential) -> Result<(), AddCredentialError> {
     let event = samples::event(EventKind::KeyAdded).account(credential.account_id);
-    stores.add_credential(credential, samples::KEY_LIMITS, event, None).await.map(drop)
+    stores
+        .add_credential(credential, samples::KEY_LIMITS, event, Permit::ADMINISTRATOR)
+        .await
+        .map(drop)
 }
 
 const fn live(live: usize) -> KeyLimits {
@@ -426,7 +446,7 @@ async fn revoke(
     keep_last: bool,
 ) -> Result<(), RevokeCredentialError> {
     let event = samples::event(EventKind::KeyRevoked).account(id).key(*thumbprint);
-    stores.revoke_credential(id, thumbprint, keep_last, event, None).await
+    stores.revoke_credential(id, thumbprint, keep_last, event, Permit::ADMINISTRATOR).await
 }
 
 fn assert_same(found: &Credential, expected: &Credential) {
@@ -441,4 +461,56 @@ fn assert_same(found: &Credential, expected: &Credential) {
     assert_eq!((found.kind, found.expiry), (expected.kind, expected.expiry));
     assert_eq!(found.user_agent, expected.user_agent);
     assert_eq!(found.last_address, expected.last_address);
+}
+
+/// What was seen of a key before the change may have ended since: a key that is revoked, has ended, is another
+/// account's or of a disabled account changes nothing any more. A session's key has none of that.
+pub async fn a_change_is_signed_by_a_key_that_still_may(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (alice, bob) = (samples::new_account(1, "alice"), samples::new_account(2, "bob"));
+    stores.create(&alice).await;
+    stores.create(&bob).await;
+    let (first, session) = (alice.credential.thumbprint(), keys::ed25519_public(9).thumbprint());
+    let second = samples::credential(alice.id, keys::ed25519_public(10));
+    let second = Credential { added_by: Some(first), ..second };
+    let event = samples::event(EventKind::KeyAdded);
+    let added = Permit::ADMINISTRATOR;
+    stores.add_credential(&second, samples::KEY_LIMITS, event, added).await.unwrap();
+    let rename = |credential, thumbprint, label: &'static str| {
+        let (stores, signer) = (stores.clone(), ProvenKey { credential, thumbprint });
+        async move {
+            let (event, label) = (samples::event(EventKind::KeyRenamed), label.parse().unwrap());
+            let permit = Permit { signer: Some(signer), step_up: None };
+            stores.rename_credential(alice.id, &first, &label, event, permit).await
+        }
+    };
+    let second = second.thumbprint();
+    let others = bob.credential.thumbprint();
+    rename(first, session, "by a session").await.unwrap();
+    rename(second, second, "by another key").await.unwrap();
+    assert!(is_not_live(rename(others, others, "x").await));
+    assert!(is_not_live(rename(first, others, "x").await));
+
+    let revoked = samples::event(EventKind::KeyRevoked);
+    stores.revoke_credential(alice.id, &second, true, revoked, added).await.unwrap();
+    assert!(is_not_live(rename(second, second, "x").await));
+    assert!(is_not_live(rename(second, session, "x").await));
+    assert!(
+        is_not_live(rename(first, second, "x").await),
+        "signed by a browser that was signed in"
+    );
+    rename(first, first, "by the first").await.unwrap();
+
+    let event = samples::event(EventKind::AccountDisabled);
+    assert!(stores.set_status(alice.id, AccountStatus::Disabled, event).await.unwrap());
+    assert!(is_not_live(rename(first, first, "x").await));
+    let (key, _) = stores.credential(&first).await.unwrap().unwrap();
+    assert_eq!(key.label, "by the first".parse().unwrap());
+}
+
+fn is_not_live<T>(result: Result<T, RenameCredentialError>) -> bool {
+    let Err(RenameCredentialError::StepUp(UsePasskeyError::Record(error))) = result else {
+        return false;
+    };
+    matches!(error, RecordLoginError::NotLive)
 }

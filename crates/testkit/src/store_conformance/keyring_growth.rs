@@ -9,7 +9,7 @@ use countersign_authority::{
         keyring_growth::KeyringTooLarge,
     },
     ports::{
-        ChangeKeyringError, NewAccount, NewContent, NewKeyring, Replaces, Restoration,
+        ChangeKeyringError, NewAccount, NewContent, NewKeyring, Permit, Replaces, Restoration,
         StoreKeyringError,
     },
 };
@@ -17,7 +17,7 @@ use countersign_authority::{
 use super::{
     Backend,
     keyrings::{
-        GROWTH, KEEPING, alice, at, by, change, kept, keyring, long, password, restoration, step_up,
+        GROWTH, KEEPING, alice, at, by, change, kept, keyring, long, password, restoration, touched,
     },
 };
 use crate::samples;
@@ -72,8 +72,8 @@ pub async fn a_clock_that_is_behind_makes_no_history_shorter(backend: &impl Back
     let behind = change(7, samples::NOW);
     let refused = stores.change_keyring(behind.clone()).await;
     assert!(matches!(refused, Err(ChangeKeyringError::HistoryFull(Keeping { bytes: 120, .. }))));
-    let step_up = Some(step_up(&passkey, 1));
-    stores.change_keyring(NewContent { leave: Leave::Given, step_up, ..behind }).await.unwrap();
+    let permit = touched(&passkey, 1);
+    stores.change_keyring(NewContent { leave: Leave::Given, permit, ..behind }).await.unwrap();
     assert_eq!(kept(&stores, &alice).await.len(), 6);
 }
 
@@ -100,10 +100,14 @@ pub async fn all_keyrings_together_have_a_bound(backend: &impl Backend) {
         assert!(matches!(refused, Err(ChangeKeyringError::NoGrowth(error)) if error == full));
     }
     let event = || samples::event(EventKind::KeyringDeleted);
-    assert!(stores.delete_keyring(alice.id, Revision(2), event(), None).await.unwrap());
+    assert!(
+        stores.delete_keyring(alice.id, Revision(2), event(), Permit::ADMINISTRATOR).await.unwrap()
+    );
     change(&bob, 1).await.unwrap();
     store(&alice).await.unwrap();
-    assert!(stores.delete_keyring(alice.id, Revision(3), event(), None).await.unwrap());
+    assert!(
+        stores.delete_keyring(alice.id, Revision(3), event(), Permit::ADMINISTRATOR).await.unwrap()
+    );
     // With another password the earlier contents go.
     let renewed = keyring(&bob, Replaces::Revision(Revision(2)), vec![password(2)], 1);
     stores.store_keyring(NewKeyring { growth, ..renewed }).await.unwrap();
@@ -193,11 +197,15 @@ pub async fn recent_accounts_have_half_together(backend: &impl Backend) {
     assert!(matches!(refused, Err(ChangeKeyringError::NoGrowth(error)) if error == full));
     // What one of them deletes, others may have.
     let event = samples::event(EventKind::KeyringDeleted);
-    assert!(stores.delete_keyring(bob.id, Revision(2), event, None).await.unwrap());
+    assert!(
+        stores.delete_keyring(bob.id, Revision(2), event, Permit::ADMINISTRATOR).await.unwrap()
+    );
     store(&carol, 3, later).await.unwrap();
     change(&carol, 1, later).await.unwrap();
     let event = samples::event(EventKind::KeyringDeleted);
-    assert!(stores.delete_keyring(alice.id, Revision(3), event, None).await.unwrap());
+    assert!(
+        stores.delete_keyring(alice.id, Revision(3), event, Permit::ADMINISTRATOR).await.unwrap()
+    );
     // They are not recent for ever.
     change(&carol, 2, later + GROWTH.recent).await.unwrap();
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use countersign_authority::{
     model::keyring::{Keeping, Leave, Revision},
-    ports::{ChangeKeyringError, NewContent, NewKeyring, NewSlot, Replaces, Restoration},
+    ports::{ChangeKeyringError, NewContent, NewKeyring, NewSlot, Permit, Replaces, Restoration},
 };
 
 use super::{
     Backend,
     keyrings::{
         KEEPING, alice, at, by, change, content, kept, keyring, long, password, prf, recovery,
-        restoration, step_up,
+        restoration, touched,
     },
 };
 use crate::samples;
@@ -35,12 +35,12 @@ pub async fn no_content_that_was_replaced_lately_goes_by_itself(backend: &impl B
     assert_eq!(kept(&stores, &alice).await, [3, 2, 1], "nothing has changed");
     let leave = |revision, now| NewContent {
         leave: Leave::Given,
-        step_up: Some(step_up(&passkey, revision)),
+        permit: touched(&passkey, revision),
         ..change(&alice, revision, 1, now)
     };
     stores.change_keyring(leave(4, minutes(36))).await.unwrap();
     assert_eq!(kept(&stores, &alice).await, [4, 3, 1]);
-    let again = NewContent { step_up: Some(step_up(&passkey, 4)), ..leave(5, minutes(37)) };
+    let again = NewContent { permit: touched(&passkey, 4), ..leave(5, minutes(37)) };
     let again = stores.change_keyring(again).await;
     assert!(matches!(again, Err(ChangeKeyringError::StepUp(_))));
     // The content that is replaced may be the one that goes.
@@ -95,25 +95,28 @@ pub async fn a_restored_content_is_still_kept(backend: &impl Backend) {
         stores.change_keyring(change(&alice, revision, 8, now)).await.unwrap();
     }
     now = now + Duration::from_mins(4);
-    let restore = |which, now, step_up| {
-        let restoration = Restoration { step_up, ..restoration(&alice, which, now) };
+    let restore = |which, now, permit| {
+        let restoration = Restoration { permit, ..restoration(&alice, which, now) };
         stores.restore_keyring(restoration)
     };
-    assert!(matches!(restore((4, 4), now, None).await, Err(ChangeKeyringError::NoRevision)));
-    assert_eq!(restore((1, 4), now, Some(step_up(&passkey, 1))).await.unwrap(), Revision(5));
-    let again = restore((1, 5), now, Some(step_up(&passkey, 1))).await;
+    assert!(matches!(
+        restore((4, 4), now, Permit::ADMINISTRATOR).await,
+        Err(ChangeKeyringError::NoRevision)
+    ));
+    assert_eq!(restore((1, 4), now, touched(&passkey, 1)).await.unwrap(), Revision(5));
+    let again = restore((1, 5), now, touched(&passkey, 1)).await;
     assert!(matches!(again, Err(ChangeKeyringError::StepUp(_))));
     assert_eq!(kept(&stores, &alice).await, [3, 2, 1]);
     let (revision, document) = stores.open_keyring(alice.id, by(1, 1), at(now)).await.unwrap();
     assert_eq!((revision, document.content), (Revision(5), content(1)));
     for (tried, revision) in [(2, 6), (3, 7), (1, 8)] {
-        let restored = restore((tried, revision - 1), now, None).await;
+        let restored = restore((tried, revision - 1), now, Permit::ADMINISTRATOR).await;
         assert_eq!(restored.unwrap(), Revision(revision));
         assert_eq!(kept(&stores, &alice).await, [3, 2, 1], "going back and forth loses none");
     }
     // After a day the oldest makes room, but the restored one.
     let next_day = now + Duration::from_hours(24);
-    assert_eq!(restore((1, 8), next_day, None).await.unwrap(), Revision(9));
+    assert_eq!(restore((1, 8), next_day, Permit::ADMINISTRATOR).await.unwrap(), Revision(9));
     assert_eq!(kept(&stores, &alice).await, [8, 3, 1]);
 }
 
@@ -124,14 +127,14 @@ pub async fn no_earlier_content_comes_back_by_itself(backend: &impl Backend) {
     let new = keyring(&alice, Replaces::Nothing, vec![password(1)], 1);
     stores.store_keyring(new).await.unwrap();
     stores.change_keyring(change(&alice, 1, 2, samples::NOW)).await.unwrap();
-    let again = |leave, step_up| {
+    let again = |leave, permit| {
         let changed = change(&alice, 2, 1, samples::NOW);
-        stores.change_keyring(NewContent { content: content(1), leave, step_up, ..changed })
+        stores.change_keyring(NewContent { content: content(1), leave, permit, ..changed })
     };
-    let refused = again(Leave::Lacking, None).await;
+    let refused = again(Leave::Lacking, Permit::ADMINISTRATOR).await;
     assert!(matches!(refused, Err(ChangeKeyringError::Known(Revision(1)))));
     assert_eq!(kept(&stores, &alice).await, [1], "nothing has changed");
-    let allowed = again(Leave::Given, Some(step_up(&passkey, 1))).await;
+    let allowed = again(Leave::Given, touched(&passkey, 1)).await;
     assert_eq!(allowed.unwrap(), Revision(3));
     // The content of another account is no earlier one of this.
     let bob = samples::new_account(2, "bob");

@@ -14,8 +14,8 @@ use countersign_authority::{
     },
     ports::{
         ChangeKeyringError, DeleteKeyringError, KnowledgeSlot, NewAccount, NewContent, NewKeyring,
-        NewPasskey, NewSlot, OpenKeyringError, OpenedBy, Replaces, Restoration, SpentStepUp,
-        StoreKeyringError,
+        NewPasskey, NewSlot, OpenKeyringError, OpenedBy, Permit, Replaces, Restoration,
+        SpentStepUp, StoreKeyringError,
     },
 };
 use countersign_protocol::UnixTime;
@@ -168,7 +168,7 @@ pub async fn a_slot_of_a_revoked_passkey_is_marked(backend: &impl Backend) {
     let new = keyring(&alice, Replaces::Nothing, vec![prf(3, &passkey)], 1);
     stores.store_keyring(new).await.unwrap();
     let (key, event) = (passkey.credential.thumbprint(), samples::event(EventKind::KeyRevoked));
-    stores.revoke_credential(alice.id, &key, false, event, None).await.unwrap();
+    stores.revoke_credential(alice.id, &key, false, event, Permit::ADMINISTRATOR).await.unwrap();
     let slots = stores.keyring(alice.id).await.unwrap().unwrap().slots;
     assert!(slots[0].passkey_revoked);
     let again = keyring(&alice, Replaces::Revision(Revision(1)), vec![prf(3, &passkey)], 1);
@@ -181,7 +181,9 @@ pub async fn a_deleted_keyring_is_gone(backend: &impl Backend) {
     let stores = backend.open().await;
     let (alice, _) = alice(&stores).await;
     let event = || samples::event(EventKind::KeyringDeleted);
-    let delete = |revision| stores.delete_keyring(alice.id, Revision(revision), event(), None);
+    let delete = |revision| {
+        stores.delete_keyring(alice.id, Revision(revision), event(), Permit::ADMINISTRATOR)
+    };
     assert!(!delete(1).await.unwrap());
     let new = |number| keyring(&alice, Replaces::Nothing, vec![password(number)], number);
     stores.store_keyring(new(1)).await.unwrap();
@@ -210,13 +212,13 @@ pub async fn a_touch_is_for_the_keyring_that_it_names(backend: &impl Backend) {
     stores.change_keyring(change(&alice, 1, 2, samples::NOW)).await.unwrap();
     let restore = |replaces, touch| {
         let restoration = restoration(&alice, (1, replaces), samples::NOW);
-        let step_up = Some(step_up(&passkey, touch));
-        stores.restore_keyring(Restoration { step_up, ..restoration })
+        let permit = touched(&passkey, touch);
+        stores.restore_keyring(Restoration { permit, ..restoration })
     };
     let delete = |replaces, touch| {
         let event = samples::event(EventKind::KeyringDeleted);
-        let step_up = Some(step_up(&passkey, touch));
-        stores.delete_keyring(alice.id, Revision(replaces), event, step_up)
+        let permit = touched(&passkey, touch);
+        stores.delete_keyring(alice.id, Revision(replaces), event, permit)
     };
     let present = Revision(2);
     for (wrong, touch) in [(1, 1), (3, 2)] {
@@ -235,6 +237,34 @@ pub async fn a_touch_is_for_the_keyring_that_it_names(backend: &impl Backend) {
     stores.store_keyring(new(3)).await.unwrap();
     let later = delete(3, 14).await;
     assert!(matches!(later, Err(DeleteKeyringError::Changed { present: Revision(4) })));
+}
+
+/// What has been written already is found by who sends it again, and nothing is written by that.
+pub async fn what_was_written_is_found_and_nothing_else(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (alice, _) = alice(&stores).await;
+    let new = keyring(&alice, Replaces::Nothing, vec![password(1)], 1);
+    assert_eq!(stores.stored_keyring(&new).await.unwrap(), None);
+    stores.store_keyring(new.clone()).await.unwrap();
+    assert_eq!(stores.stored_keyring(&new).await.unwrap(), Some(Revision(1)));
+    let others = [
+        keyring(&alice, Replaces::Nothing, vec![password(1)], 2),
+        keyring(&alice, Replaces::Nothing, vec![password(2)], 1),
+        keyring(&alice, Replaces::Revision(Revision(1)), vec![password(1)], 1),
+    ];
+    for other in &others {
+        assert_eq!(stores.stored_keyring(other).await.unwrap(), None);
+    }
+    let change = change(&alice, 1, 2, samples::NOW);
+    assert_eq!(stores.changed_keyring(&change).await.unwrap(), None);
+    stores.change_keyring(change.clone()).await.unwrap();
+    assert_eq!(stores.changed_keyring(&change).await.unwrap(), Some(Revision(2)));
+    assert_eq!(stores.stored_keyring(&new).await.unwrap(), None);
+    let (replaces, event) = (Revision(2), at(samples::NOW));
+    let by = Permit::ADMINISTRATOR;
+    assert!(stores.delete_keyring(alice.id, replaces, event, by).await.unwrap());
+    assert_eq!(stores.changed_keyring(&change).await.unwrap(), None);
+    assert_eq!(stores.keyring(alice.id).await.unwrap(), None);
 }
 
 /// What opens a keyring does so once, and only while its slot is there and the account active.
@@ -280,7 +310,10 @@ pub async fn a_slot_is_found_while_somebody_can_log_in(backend: &impl Backend) {
     for key in [alice.credential.thumbprint(), passkey.credential.thumbprint()] {
         assert!(find(&stores, Knowledge::Password).await.is_some());
         let event = samples::event(EventKind::KeyRevoked);
-        stores.revoke_credential(alice.id, &key, false, event, None).await.unwrap();
+        stores
+            .revoke_credential(alice.id, &key, false, event, Permit::ADMINISTRATOR)
+            .await
+            .unwrap();
     }
     assert_eq!(find(&stores, Knowledge::Password).await, None);
 }
@@ -290,7 +323,7 @@ pub(super) async fn alice(stores: &Stores) -> (NewAccount, NewPasskey) {
     let alice = samples::new_account(1, "alice");
     stores.create(&alice).await;
     let passkey = samples::new_passkey(alice.id, 1, Some(alice.credential.thumbprint()));
-    stores.add_passkey(passkey.clone(), samples::KEY_LIMITS, None).await.unwrap();
+    stores.add_passkey(passkey.clone(), samples::KEY_LIMITS, Permit::ADMINISTRATOR).await.unwrap();
     (alice, passkey)
 }
 
@@ -358,7 +391,7 @@ pub(super) fn keyring(
         growth: GROWTH,
         forgets_up_to: samples::NOW,
         event: samples::event(EventKind::KeyringStored),
-        step_up: None,
+        permit: Permit::ADMINISTRATOR,
     }
 }
 
@@ -372,7 +405,7 @@ pub(super) fn change(account: &NewAccount, replaces: u64, number: u8, now: UnixT
         forgets_up_to: now,
         leave: Leave::Lacking,
         event: at(now),
-        step_up: None,
+        permit: Permit::ADMINISTRATOR,
     }
 }
 
@@ -395,7 +428,7 @@ pub(super) fn restoration(
         growth: GROWTH,
         forgets_up_to: now,
         event: at(now),
-        step_up: None,
+        permit: Permit::ADMINISTRATOR,
     }
 }
 
@@ -407,7 +440,12 @@ pub(super) fn by(slot: u8, login: u64) -> OpenedBy {
     OpenedBy::Knowledge { slot: slot_id(slot), state: samples::replay_entry(login) }
 }
 
-pub(super) fn step_up(passkey: &NewPasskey, assertion: u64) -> SpentStepUp {
+/// What a touch of the passkey permits.
+pub(super) fn touched(passkey: &NewPasskey, assertion: u64) -> Permit {
+    Permit { signer: None, step_up: Some(step_up(passkey, assertion)) }
+}
+
+fn step_up(passkey: &NewPasskey, assertion: u64) -> SpentStepUp {
     let thumbprint = passkey.credential.thumbprint();
     SpentStepUp {
         challenge: samples::replay_entry(100 + assertion),

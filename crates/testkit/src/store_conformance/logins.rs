@@ -5,7 +5,7 @@ use countersign_authority::{
         account::{AccountName, AccountStatus},
         audit::EventKind,
     },
-    ports::{LoginRecord, NewAccount, RecordLoginError},
+    ports::{LoginRecord, NewAccount, Permit, RecordLoginError},
 };
 
 use super::{Backend, Stores, at_once};
@@ -87,7 +87,10 @@ pub async fn a_revoked_key_cannot_log_in(backend: &impl Backend) {
     let alice = alice(&stores).await;
     let event = samples::event(EventKind::KeyRevoked);
     let thumbprint = alice.credential.thumbprint();
-    stores.revoke_credential(alice.id, &thumbprint, false, event, None).await.unwrap();
+    stores
+        .revoke_credential(alice.id, &thumbprint, false, event, Permit::ADMINISTRATOR)
+        .await
+        .unwrap();
     assert_not_live(&stores, samples::login(&alice, 1)).await;
 }
 

@@ -8,9 +8,9 @@ use countersign_authority::{
         passkey::{Passkey, PasskeyUse},
     },
     ports::{
-        AddPasskeyError, CreateAccountError, LoginRecord, NewAccount, NewPasskey, RecordLoginError,
-        RenameCredentialError, RevokeCredentialError, SignIn, SignInError, SpentStepUp,
-        UsePasskeyError,
+        AddPasskeyError, CreateAccountError, LoginRecord, NewAccount, NewPasskey, Permit,
+        RecordLoginError, RenameCredentialError, RevokeCredentialError, SignIn, SignInError,
+        SpentStepUp, UsePasskeyError,
     },
 };
 use countersign_protocol::keys::Thumbprint;
@@ -29,7 +29,7 @@ pub async fn a_passkey_comes_back_whole_with_its_key_and_account(backend: &impl 
     assert_eq!(known.account.id, alice.id);
     assert!(stores.passkey(&samples::passkey(9).id).await.unwrap().is_none());
     assert_eq!(listed(&stores, &alice).await, [(new.passkey.clone(), true)]);
-    revoke(&stores, &alice, &new.credential.thumbprint(), None).await;
+    revoke(&stores, &alice, &new.credential.thumbprint(), Permit::ADMINISTRATOR).await;
     assert_eq!(listed(&stores, &alice).await, [(new.passkey.clone(), false)]);
     let known = stores.passkey(&new.passkey.id).await.unwrap().unwrap();
     assert!(known.credential.revoked_at.is_some());
@@ -40,7 +40,7 @@ pub async fn a_passkey_is_added_with_its_challenge_or_not_at_all(backend: &impl 
     let stores = backend.open().await;
     let (alice, first) = alice_with_passkey(&stores).await;
     let adder = Some(alice.credential.thumbprint());
-    let add = |new: NewPasskey| stores.add_passkey(new, samples::KEY_LIMITS, None);
+    let add = |new: NewPasskey| stores.add_passkey(new, samples::KEY_LIMITS, Permit::ADMINISTRATOR);
     let other = samples::new_passkey(alice.id, 2, adder);
     let same_id = NewPasskey { passkey: first.passkey.clone(), ..other.clone() };
     assert!(matches!(add(same_id).await, Err(AddPasskeyError::IdTaken)));
@@ -113,7 +113,7 @@ pub async fn a_change_spends_its_step_up_or_does_not_happen(backend: &impl Backe
         let (stores, id) = (stores.clone(), alice.id);
         async move {
             let event = samples::event(EventKind::KeyRenamed);
-            stores.rename_credential(id, &key, &label, event, Some(step_up)).await
+            stores.rename_credential(id, &key, &label, event, step_up).await
         }
     };
     rename("phone", step_up(&new, 1, 3)).await.unwrap();
@@ -142,7 +142,7 @@ pub async fn a_refused_change_uses_its_step_up_up_and_is_undone(backend: &impl B
         let (stores, id, step_up) = (stores.clone(), alice.id, step_up(&new, assertion, 0));
         async move {
             let event = samples::event(EventKind::KeyRevoked).key(key);
-            stores.revoke_credential(id, &key, true, event, Some(step_up)).await
+            stores.revoke_credential(id, &key, true, event, step_up).await
         }
     };
     let unknown = samples::new_passkey(alice.id, 9, None).credential.thumbprint();
@@ -176,7 +176,7 @@ pub async fn a_step_up_is_by_a_live_passkey_of_the_account(backend: &impl Backen
         let (stores, id, step_up) = (stores.clone(), account.id, step_up(&new, assertion, 0));
         async move {
             let event = samples::event(EventKind::KeyRenamed);
-            stores.rename_credential(id, &key, &label, event, Some(step_up)).await
+            stores.rename_credential(id, &key, &label, event, step_up).await
         }
     };
     let not_live = |result| {
@@ -186,7 +186,7 @@ pub async fn a_step_up_is_by_a_live_passkey_of_the_account(backend: &impl Backen
         )
     };
     assert!(not_live(rename(&bob, 1).await));
-    revoke(&stores, &alice, &new.credential.thumbprint(), None).await;
+    revoke(&stores, &alice, &new.credential.thumbprint(), Permit::ADMINISTRATOR).await;
     assert!(not_live(rename(&alice, 1).await));
 }
 
@@ -194,7 +194,7 @@ pub async fn a_step_up_is_by_a_live_passkey_of_the_account(backend: &impl Backen
 pub async fn a_passkey_may_allow_its_own_revocation(backend: &impl Backend) {
     let stores = backend.open().await;
     let (alice, new) = alice_with_passkey(&stores).await;
-    revoke(&stores, &alice, &new.credential.thumbprint(), Some(step_up(&new, 1, 0))).await;
+    revoke(&stores, &alice, &new.credential.thumbprint(), step_up(&new, 1, 0)).await;
     let used = Passkey { backed_up: true, ..new.passkey };
     assert_eq!(listed(&stores, &alice).await, [(used, false)]);
 }
@@ -211,7 +211,7 @@ pub async fn live_passkeys_for_another_relying_party_are_found(backend: &impl Ba
     assert_eq!(others("example").await, Some(("auth.example".to_owned(), 1)));
     let any = stores.passkeys_of_others(None).await.unwrap();
     assert_eq!(any, Some(("auth.example".to_owned(), 1)));
-    revoke(&stores, &alice, &new.credential.thumbprint(), None).await;
+    revoke(&stores, &alice, &new.credential.thumbprint(), Permit::ADMINISTRATOR).await;
     assert_eq!(others("example").await, None);
     assert_eq!(stores.passkeys_of_others(None).await.unwrap(), None);
 }
@@ -221,7 +221,7 @@ async fn alice_with_passkey(stores: &Stores) -> (NewAccount, NewPasskey) {
     let alice = samples::new_account(1, "alice");
     stores.create(&alice).await;
     let new = samples::new_passkey(alice.id, 1, Some(alice.credential.thumbprint()));
-    stores.add_passkey(new.clone(), samples::KEY_LIMITS, None).await.unwrap();
+    stores.add_passkey(new.clone(), samples::KEY_LIMITS, Permit::ADMINISTRATOR).await.unwrap();
     (alice, new)
 }
 
@@ -235,8 +235,10 @@ fn used(new: &NewPasskey, sign_count: u32) -> PasskeyUse {
     PasskeyUse { thumbprint: new.credential.thumbprint(), sign_count, backed_up: true }
 }
 
-fn step_up(new: &NewPasskey, assertion: u64, sign_count: u32) -> SpentStepUp {
-    SpentStepUp { challenge: samples::replay_entry(assertion), passkey: used(new, sign_count) }
+fn step_up(new: &NewPasskey, assertion: u64, sign_count: u32) -> Permit {
+    let challenge = samples::replay_entry(assertion);
+    let step_up = SpentStepUp { challenge, passkey: used(new, sign_count) };
+    Permit { signer: None, step_up: Some(step_up) }
 }
 
 fn login(account: &NewAccount, new: &NewPasskey, assertion: u64, sign_count: u32) -> SignIn {
@@ -245,12 +247,7 @@ fn login(account: &NewAccount, new: &NewPasskey, assertion: u64, sign_count: u32
     SignIn { login, passkey: Some(used(new, sign_count)), remember: None }
 }
 
-async fn revoke(
-    stores: &Stores,
-    account: &NewAccount,
-    key: &Thumbprint,
-    step_up: Option<SpentStepUp>,
-) {
+async fn revoke(stores: &Stores, account: &NewAccount, key: &Thumbprint, permit: Permit) {
     let event = samples::event(EventKind::KeyRevoked);
-    stores.revoke_credential(account.id, key, true, event, step_up).await.unwrap();
+    stores.revoke_credential(account.id, key, true, event, permit).await.unwrap();
 }

@@ -10,7 +10,7 @@ use countersign_authority::{
     },
     ports::{
         AccountRecovery, AddCredentialError, CreatePasswordAccountError, KeyLimits,
-        NewPasswordAccount, NewSecret, PasswordLogin,
+        NewPasswordAccount, NewSecret, PasswordLogin, Permit,
     },
 };
 use countersign_protocol::{AccountId, UnixTime};
@@ -202,7 +202,7 @@ pub async fn a_new_password_ends_the_tokens_of_all_logins_before_it(backend: &im
     let key = samples::credential(id, keys::ed25519_public(1));
     let add = async |password_token_of| {
         let limits = KeyLimits { password_token_of, ..samples::KEY_LIMITS };
-        stores.add_credential(&key, limits, event(EventKind::KeyAdded), None).await
+        stores.add_credential(&key, limits, event(EventKind::KeyAdded), Permit::ADMINISTRATOR).await
     };
     let refused = add(Some(last)).await;
     assert!(matches!(refused, Err(AddCredentialError::PasswordReplaced)), "{refused:?}");

@@ -7,7 +7,9 @@ use countersign_authority::{
         account::AccountStatus,
         audit::{AuditEvent, EventKind},
     },
-    ports::{DisabledAccount, NewAccount, RevokedKey, RevokedToken, RevokedTokenList, ShutOut},
+    ports::{
+        DisabledAccount, NewAccount, Permit, RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
+    },
 };
 use countersign_protocol::UnixTime;
 
@@ -151,7 +153,7 @@ impl Stores {
     async fn revoke(&self, new: &NewAccount, at: UnixTime) {
         let event = AuditEvent::new(at, EventKind::KeyRevoked);
         let key = new.credential.thumbprint();
-        self.revoke_credential(new.id, &key, false, event, None).await.unwrap();
+        self.revoke_credential(new.id, &key, false, event, Permit::ADMINISTRATOR).await.unwrap();
     }
 
     async fn set(&self, new: &NewAccount, status: AccountStatus, at: UnixTime) {

@@ -9,7 +9,8 @@ use countersign_authority::{
         credential::Credential,
     },
     ports::{
-        AddCredentialError, CreateAccountError, NewAccount, RecordLoginError, RevokeCredentialError,
+        AddCredentialError, CreateAccountError, NewAccount, Permit, RecordLoginError,
+        RevokeCredentialError,
     },
 };
 use countersign_protocol::{AccountId, keys::Thumbprint};
@@ -120,9 +121,9 @@ pub async fn a_claimed_key_can_be_added_with_a_proof(backend: &impl Backend) {
     };
     let event = samples::event(EventKind::KeyAdded);
     let limits = samples::KEY_LIMITS;
-    stores.add_credential(&credential, limits, event.clone(), None).await.unwrap();
+    stores.add_credential(&credential, limits, event.clone(), Permit::ADMINISTRATOR).await.unwrap();
     assert_eq!(owner(&stores, &credential.thumbprint()).await, owner_of_key.id);
-    let again = stores.add_credential(&credential, limits, event, None).await;
+    let again = stores.add_credential(&credential, limits, event, Permit::ADMINISTRATOR).await;
     assert!(matches!(again, Err(AddCredentialError::KeyTaken)));
 }
 
@@ -157,7 +158,9 @@ pub async fn a_revoked_claim_blocks_nobody(backend: &impl Backend) {
     let thumbprint = new.credential.thumbprint();
     claim(&stores, &new).await;
     let event = samples::event(EventKind::KeyRevoked);
-    let revoke = |event, last| stores.revoke_credential(new.id, &thumbprint, last, event, None);
+    let revoke = |event, last| {
+        stores.revoke_credential(new.id, &thumbprint, last, event, Permit::ADMINISTRATOR)
+    };
     let refused = revoke(event.clone(), true).await;
     assert!(matches!(refused, Err(RevokeCredentialError::LastKey)), "{refused:?}");
     assert_eq!(keys(&stores, new.id).await.len(), 1);

@@ -18,8 +18,8 @@ use super::*;
 use crate::{
     model::{audit::AuditEvent, credential::Label},
     ports::{
-        AddCredentialError, KeyLimits, LoginRecord, RecordLoginError, RecordedLogin,
-        RenameCredentialError, RevokeCredentialError, SpentStepUp,
+        AddCredentialError, KeyLimits, LoginRecord, Permit, RecordLoginError, RecordedLogin,
+        RenameCredentialError, RevokeCredentialError,
     },
 };
 
@@ -92,7 +92,7 @@ impl CredentialStore for Store {
         _: &Credential,
         _: KeyLimits,
         _: AuditEvent,
-        _: Option<SpentStepUp>,
+        _: Permit,
     ) -> Result<Vec<Thumbprint>, AddCredentialError> {
         unreachable!("the cache only reads")
     }
@@ -124,7 +124,7 @@ impl CredentialStore for Store {
         _: &Thumbprint,
         _: &Label,
         _: AuditEvent,
-        _: Option<SpentStepUp>,
+        _: Permit,
     ) -> Result<Credential, RenameCredentialError> {
         unreachable!("the cache only reads")
     }
@@ -135,7 +135,7 @@ impl CredentialStore for Store {
         _: &Thumbprint,
         _: bool,
         _: AuditEvent,
-        _: Option<SpentStepUp>,
+        _: Permit,
     ) -> Result<(), RevokeCredentialError> {
         unreachable!("the cache only reads")
     }

@@ -1,5 +1,6 @@
 //! *gradecoin*.
 
+use countersign_authority::ports::Permit;
 use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{
@@ -117,7 +118,12 @@ async fn the_key_of_a_browser_or_a_passkey_is_registered_for_nobody_else() {
             ..Credential::new(id, key.public_key().clone(), label, now)
         };
         let event = AuditEvent::new(now, EventKind::KeyAdded);
-        server.ports().store.add_credential(&second, KEY_LIMITS, event, None).await.unwrap();
+        server
+            .ports()
+            .store
+            .add_credential(&second, KEY_LIMITS, event, Permit::ADMINISTRATOR)
+            .await
+            .unwrap();
         let answer = register_as(&server, "e123456", PASSWORD, &pem(&key)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
         let message = answer.body["message"].as_str().unwrap();

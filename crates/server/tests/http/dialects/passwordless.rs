@@ -1,5 +1,6 @@
 //! *passwordless*.
 
+use countersign_authority::ports::Permit;
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use countersign_authority::{
@@ -128,7 +129,12 @@ async fn browsers_and_passkeys_answer_no_challenge() {
             ..Credential::new(id, key.public_key().clone(), label, now)
         };
         let event = AuditEvent::new(now, EventKind::KeyAdded);
-        server.ports().store.add_credential(&second, KEY_LIMITS, event, None).await.unwrap();
+        server
+            .ports()
+            .store
+            .add_credential(&second, KEY_LIMITS, event, Permit::ADMINISTRATOR)
+            .await
+            .unwrap();
         let other = User { key, ..alice };
         let expected =
             if kind.may(Act::LogInMutually) { StatusCode::OK } else { StatusCode::UNAUTHORIZED };

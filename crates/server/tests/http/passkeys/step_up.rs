@@ -102,6 +102,36 @@ async fn a_touch_for_what_is_refused_as_too_much_serves_nothing_later() {
     lacks_a_passkey(&elsewhere);
 }
 
+/// Neither where the request is refused before the answer of the passkey is looked at.
+#[tokio::test]
+async fn a_touch_whose_key_has_asked_too_much_serves_nothing_later() {
+    for (method, path) in [("DELETE", None), ("PATCH", Some(json!({ "label": "renamed" })))] {
+        let app = TestApp::start_with(|setup: &mut Setup| {
+            let limits = setup.policy.limits.as_mut().unwrap();
+            (limits.withdrawals.burst, limits.key.burst) = (1, 4);
+        })
+        .await;
+        let mut passkey = synced(1);
+        app.register_with_passkey("alice", &browser(), &mut passkey).await;
+        let token = app.login("alice", &browser()).await;
+        let (session, body) = ((&browser(), &*token), path);
+        let path = format!("/v1/keys/{}", victim().thumbprint());
+        let word = app.step_up(session, &mut passkey, (method, &path, body.as_ref())).await;
+        let ask = |word: &str| {
+            let request = match &body {
+                Some(body) => app.covering_request(session, method, &path, body),
+                None => app.resource_request(&browser(), &token, method, &path),
+            };
+            request.header("passkey-assertion", word)
+        };
+        // What a script sends has no touch that counts.
+        while ask("AAAA").send().await.status != 429 {}
+        ask(&word).send().await.is_problem(429, "rate-limited");
+        app.advance(Duration::from_mins(2));
+        lacks_a_passkey(&ask(&word).send().await);
+    }
+}
+
 /// Alice with a keyring of revision 1, and the body that gives it another password.
 async fn alice_with_a_keyring() -> (TestApp, Authenticator, String, Value) {
     let (app, mut passkey, [token, _]) = alice().await;

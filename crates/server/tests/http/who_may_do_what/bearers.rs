@@ -1,5 +1,6 @@
 //! Who asks: the kinds of proof, and the kinds of token that they come with.
 
+use countersign_authority::ports::Permit;
 use std::time::Duration;
 
 use countersign_authority::model::{
@@ -385,7 +386,11 @@ impl Client {
             ..Credential::new(id, ed25519_public(2), "the second".parse().unwrap(), app.now())
         };
         let event = AuditEvent::new(app.now(), EventKind::KeyAdded);
-        app.ports().store.add_credential(&victim, KEY_LIMITS, event, None).await.unwrap();
+        app.ports()
+            .store
+            .add_credential(&victim, KEY_LIMITS, event, Permit::ADMINISTRATOR)
+            .await
+            .unwrap();
     }
 
     /// Alice has a password, and a key where the token says so.

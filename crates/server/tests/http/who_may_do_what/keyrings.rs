@@ -8,7 +8,7 @@ use countersign_authority::{
             KeyringContent, KeyringPolicy, KnowledgeRecord, Leave, Opener, Revision, Slot, SlotId,
         },
     },
-    ports::{NewContent, NewKeyring, NewSlot, Replaces},
+    ports::{NewContent, NewKeyring, NewSlot, Permit, Replaces},
 };
 use countersign_opaque::client::Registration;
 use countersign_protocol::strict::base64url::encode;
@@ -40,7 +40,10 @@ pub(super) async fn store_anew(app: &TestApp) -> Stored {
     let event = |kind| AuditEvent::new(app.now(), kind).account(account_id);
     if let Some(there) = store.keyring(account_id).await.unwrap() {
         let deleted = event(EventKind::KeyringDeleted);
-        store.delete_keyring(account_id, there.revision, deleted, None).await.unwrap();
+        store
+            .delete_keyring(account_id, there.revision, deleted, Permit::ADMINISTRATOR)
+            .await
+            .unwrap();
     }
     let slot = Slot { id: SlotId::from_bytes(SLOT), opener: Opener::Password, wrapped: WRAPPED };
     let record = KnowledgeRecord { user: [1; 32], record: vec![1; 192] };
@@ -54,7 +57,7 @@ pub(super) async fn store_anew(app: &TestApp) -> Stored {
         growth,
         forgets_up_to: app.now(),
         event: event(EventKind::KeyringStored),
-        step_up: None,
+        permit: Permit::ADMINISTRATOR,
     };
     let Revision(earlier) = store.store_keyring(keyring).await.unwrap();
     let change = NewContent {
@@ -66,7 +69,7 @@ pub(super) async fn store_anew(app: &TestApp) -> Stored {
         forgets_up_to: app.now(),
         leave: Leave::Lacking,
         event: event(EventKind::KeyringContentChanged),
-        step_up: None,
+        permit: Permit::ADMINISTRATOR,
     };
     let Revision(present) = store.change_keyring(change).await.unwrap();
     Stored { earlier, present }

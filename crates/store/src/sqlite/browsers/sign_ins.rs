@@ -36,7 +36,7 @@ pub(super) fn sign_in(
         Some(browser) => remember_browser(connection, signer.user_id, browser, now)?,
         None => Vec::new(),
     };
-    Ok(SignedIn { receipt, revoked })
+    Ok(SignedIn { receipt, scopes: signer.scopes, revoked })
 }
 
 fn remember_browser(

@@ -9,6 +9,7 @@ mod rotation;
 pub mod sealed_secret;
 mod sealing;
 pub mod signing;
+mod upkeep;
 pub mod vault;
 
 pub use self::error::SigningKeyError;

@@ -56,7 +56,9 @@ pub use self::server_keys::ServerKeyStore;
 pub use self::session_nonces::{
     InvalidSessionId, PutNonceError, SessionId, SessionNonce, SessionNonces,
 };
-pub use self::signing_keys::SigningKeyStore;
+pub use self::signing_keys::{
+    ChangeSigningKeysError, SigningKeyChange, SigningKeyStore, SigningKeyVersion, StoredSigningKeys,
+};
 pub use self::step_up::{Permit, SpentStepUp, UsePasskeyError};
 pub use self::upkeep::{StoreCondition, StoreUpkeep};
 pub use self::vault::{SealedSecrets, VaultRecord, VaultStore};

@@ -13,7 +13,7 @@ use std::{
 
 use countersign_authority::{
     model::account::AccountName,
-    ports::{AccountStore, CredentialStore, SigningKeyStore},
+    ports::{AccountStore, CredentialStore, SigningKeyChange, SigningKeyStore},
 };
 use countersign_store::sqlite::{
     BackupError, DatabaseSummary, LockError, OpenError, RestoreError, ServerLock, SqliteOptions,
@@ -69,11 +69,13 @@ async fn a_backup_holds_everything_and_is_for_its_owner_only() {
     let alice = samples::new_account(1, "alice");
     store.create_account(alice.clone()).await.unwrap();
     let _receipt = store.record_login(samples::login(&alice, 1)).await.unwrap();
-    store.change_signing_keys(&[samples::signing_key(1)], &[], Vec::new()).await.unwrap();
+    let put = vec![samples::signing_key(1)];
+    let change = SigningKeyChange { put, ..SigningKeyChange::default() };
+    store.change_signing_keys(change).await.unwrap();
 
     let summary = store.backup(&place.backup).unwrap();
     let expected = DatabaseSummary {
-        schema_version: 29,
+        schema_version: 30,
         accounts: 1,
         credentials: 1,
         invitations: 0,
@@ -87,7 +89,7 @@ async fn a_backup_holds_everything_and_is_for_its_owner_only() {
     assert_eq!(names.len(), 2, "{names:?}");
 
     let copy = SqliteStore::open(&place.backup, &SqliteOptions::default()).unwrap();
-    assert_eq!(copy.signing_keys().await.unwrap(), [samples::signing_key(1)]);
+    assert_eq!(copy.signing_keys().await.unwrap().keys, [samples::signing_key(1)]);
     let again = copy.record_login(samples::login(&alice, 1)).await;
     assert!(again.is_err());
 }

@@ -207,9 +207,12 @@ macro_rules! store_conformance {
                 the_sequence_of_revocations_grows_with_each
             }
             signing_keys {
+                a_stale_change_of_signing_keys_leaves_nothing
+                of_changes_on_one_version_at_once_one_is_made
                 reopening_keeps_signing_keys
                 signing_keys_are_put_replaced_and_removed
                 signing_keys_come_by_time_of_activation
+                starts_and_rotations_at_once_make_one_key_each
             }
             unproven {
                 a_claim_counts_for_its_own_account_alone
@@ -234,6 +237,7 @@ macro_rules! store_conformance {
             }
             vault {
                 a_key_pair_for_an_account_comes_with_the_account
+                no_signing_key_that_was_put_meanwhile_is_lost_with_the_old_vault
                 replacing_the_vault_replaces_all_key_pairs_for_accounts
                 replacing_the_vault_replaces_all_signing_keys
                 the_opaque_setup_is_created_once_and_resealed

@@ -9,20 +9,21 @@ use countersign_authority::{
         audit::{AuditEvent, AuditFilter, RecordedEvent},
         credential::{Credential, Label},
         invitation::{CodeHash, Invitation},
-        key_life::{SealedServerKey, SealedSigningKey},
+        key_life::SealedServerKey,
         keyring::{KeptRevision, KeyringDocument, KeyringSummary, Knowledge, Revision},
     },
     ports::{
         AccountRecovery, AccountStore, AddCredentialError, AddPasskeyError, AuditStore,
-        BrowserStore, ChangeKeyringError, CreateAccountError, CreatePasswordAccountError,
-        CredentialStore, DeleteKeyringError, InvitationStore, KeyLimits, KeyringHolder,
-        KeyringStore, KnowledgeSlot, KnownPasskey, LoginRecord, NewAccount, NewContent, NewKeyring,
-        NewPasskey, NewPasswordAccount, OpenKeyringError, OpenedBy, OwnPasskey, PasskeyStore,
-        PasswordLogin, PasswordStore, Permit, RecordLoginError, RecordedLogin, RecoverError,
-        RenameCredentialError, Restoration, Retention, RevocationStore, RevokeCredentialError,
-        RevokedToken, RevokedTokenList, SealedSecrets, ServerKeyStore, ShutOut, SignIn,
-        SignInError, SignedIn, SigningKeyStore, Store, StoreCondition, StoreError,
-        StoreKeyringError, StoreUpkeep, VaultRecord, VaultStore,
+        BrowserStore, ChangeKeyringError, ChangeSigningKeysError, CreateAccountError,
+        CreatePasswordAccountError, CredentialStore, DeleteKeyringError, InvitationStore,
+        KeyLimits, KeyringHolder, KeyringStore, KnowledgeSlot, KnownPasskey, LoginRecord,
+        NewAccount, NewContent, NewKeyring, NewPasskey, NewPasswordAccount, OpenKeyringError,
+        OpenedBy, OwnPasskey, PasskeyStore, PasswordLogin, PasswordStore, Permit, RecordLoginError,
+        RecordedLogin, RecoverError, RenameCredentialError, Restoration, Retention,
+        RevocationStore, RevokeCredentialError, RevokedToken, RevokedTokenList, SealedSecrets,
+        ServerKeyStore, ShutOut, SignIn, SignInError, SignedIn, SigningKeyChange, SigningKeyStore,
+        SigningKeyVersion, Store, StoreCondition, StoreError, StoreKeyringError, StoreUpkeep,
+        StoredSigningKeys, VaultRecord, VaultStore,
     },
 };
 use countersign_protocol::{
@@ -195,10 +196,8 @@ delegate! { ServerKeyStore to server_keys {
 } }
 
 delegate! { SigningKeyStore to signing_keys {
-    fn signing_keys() -> (Vec<SealedSigningKey>, StoreError);
-    fn change_signing_keys(
-        put: &[SealedSigningKey], remove: &[Thumbprint], events: Vec<AuditEvent>
-    ) -> ((), StoreError);
+    fn signing_keys() -> (StoredSigningKeys, StoreError);
+    fn change_signing_keys(change: SigningKeyChange) -> ((), ChangeSigningKeysError);
 } }
 
 delegate! { VaultStore to vault {
@@ -212,8 +211,9 @@ delegate! { VaultStore to vault {
     fn replace_vault(
         record: &VaultRecord,
         secrets: &SealedSecrets,
+        decided_on: SigningKeyVersion,
         event: AuditEvent
-    ) -> ((), StoreError);
+    ) -> ((), ChangeSigningKeysError);
 } }
 
 impl ReplayLog for StoreParts {

@@ -8,6 +8,9 @@ use crate::ports::StoreError;
 /// Why signing keys cannot be used.
 #[derive(Debug, Error)]
 pub enum SigningKeyError {
+    /// Other processes changed the keys again and again in between.
+    #[error("other processes change the signing keys at the same time; try again")]
+    Contended,
     /// A row was altered, or belongs to another master key.
     #[error("the signing key {0} is damaged: it does not open with the master key")]
     Damaged(Thumbprint),

@@ -16,7 +16,10 @@ use crate::{
         audit::{AuditEvent, EventKind},
         key_life::SealedServerKey,
     },
-    ports::{SealedSecrets, SigningKeyStore, StoreError, VaultStore},
+    ports::{
+        ChangeSigningKeysError, SealedSecrets, SigningKeyStore, StoreError, StoredSigningKeys,
+        VaultStore,
+    },
 };
 
 /// A change of the master key of a store.
@@ -45,7 +48,8 @@ impl Rekey<'_> {
         let old = Vault::open_record(&record, old)?;
         let (new, record) = Vault::create(new, random)?;
         let mut secrets = SealedSecrets::default();
-        for key in self.signing_keys.signing_keys().await? {
+        let StoredSigningKeys { version, keys } = self.signing_keys.signing_keys().await?;
+        for key in keys {
             secrets.signing_keys.push(reseal(&key, &old, &new, random)?);
         }
         let reseal = |kind: SecretKind, key: &SealedServerKey| kind.reseal(key, &old, &new, random);
@@ -59,7 +63,7 @@ impl Rekey<'_> {
             secrets.opaque_setup = Some(reseal(SecretKind::Opaque, &setup)?);
         }
         let event = AuditEvent::new(self.now, EventKind::MasterKeyChanged);
-        Ok(vaults.replace_vault(&record, &secrets, event).await?)
+        Ok(vaults.replace_vault(&record, &secrets, version, event).await?)
     }
 
     /// What the store has that only its master key opens.
@@ -67,9 +71,14 @@ impl Rekey<'_> {
     /// # Errors
     /// When the store fails.
     pub async fn contents(self) -> Result<VaultContents, StoreError> {
+        let signing_keys = self.signing_keys.signing_keys().await?.keys.len();
+        self.contents_beside(signing_keys).await
+    }
+
+    async fn contents_beside(self, signing_keys: usize) -> Result<VaultContents, StoreError> {
         let server_keys = self.vaults.server_keys().await?;
         Ok(VaultContents {
-            signing_keys: self.signing_keys.signing_keys().await?.len(),
+            signing_keys,
             server_keys: server_keys.into_iter().map(|(account, _)| account).collect(),
             has_registration_key: self.vaults.registration_key().await?.is_some(),
             has_opaque_setup: self.vaults.opaque_setup().await?.is_some(),
@@ -83,11 +92,13 @@ impl Rekey<'_> {
     /// When there is no vault, or the store fails; then nothing has changed.
     pub async fn abandon(self, new: &MasterKey) -> Result<(), RekeyError> {
         self.vaults.vault().await?.ok_or(RekeyError::Empty)?;
-        let lost = self.contents().await?;
+        let StoredSigningKeys { version, keys } = self.signing_keys.signing_keys().await?;
+        let lost = self.contents_beside(keys.len()).await?;
         let (_, record) = Vault::create(new, self.random)?;
         let event = AuditEvent::new(self.now, EventKind::MasterKeyAbandoned);
         let event = event.detail(format!("by an administrator; lost: {lost}"));
-        Ok(self.vaults.replace_vault(&record, &SealedSecrets::default(), event).await?)
+        let nothing = SealedSecrets::default();
+        Ok(self.vaults.replace_vault(&record, &nothing, version, event).await?)
     }
 }
 
@@ -131,10 +142,24 @@ pub enum RekeyError {
     /// A signing key could not be sealed anew.
     #[error(transparent)]
     SigningKey(#[from] SigningKeyError),
+    /// The signing keys were changed after they were read.
+    #[error(
+        "another process changed the signing keys at the same time; the master key is the old one"
+    )]
+    Stale,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The vault does not open, or cannot be made.
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+impl From<ChangeSigningKeysError> for RekeyError {
+    fn from(error: ChangeSigningKeysError) -> Self {
+        match error {
+            ChangeSigningKeysError::Stale => Self::Stale,
+            ChangeSigningKeysError::Store(error) => Self::Store(error),
+        }
+    }
 }

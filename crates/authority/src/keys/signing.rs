@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::{
     keys::{
         error::SigningKeyError,
-        loaded::{LoadedKey, Signer, jwk_set, life, life_that_ended, published},
+        loaded::{LoadedKey, Signer, jwk_set, published},
         published::PublishedKeys,
         sealing::{PURPOSE, open, seal, unseal},
         vault::Vault,
@@ -29,7 +29,10 @@ use crate::{
         audit::{AuditEvent, EventKind},
         key_life::{KeyLife, KeySchedule, KeyState, Schedule, SealedSigningKey, Signs},
     },
-    ports::SigningKeyStore,
+    ports::{
+        ChangeSigningKeysError, SigningKeyChange, SigningKeyStore, SigningKeyVersion,
+        StoredSigningKeys,
+    },
 };
 
 /// The signing keys of a server.
@@ -41,9 +44,14 @@ pub struct SigningKeys {
     pub(super) loaded: ArcSwap<Vec<LoadedKey>>,
     published: ArcSwapOption<PublishedKeys>,
     withdrawals: AtomicU64,
-    /// Held while keys are changed or read anew, so that two changes cannot both make a successor.
-    pub(super) changing: tokio::sync::Mutex<()>,
+    /// The version of `loaded`. Locked while keys are changed or read anew, so that this process does
+    /// not make two keys where one is needed.
+    pub(super) changing: tokio::sync::Mutex<SigningKeyVersion>,
 }
+
+/// How often a change is decided in all, when another process is faster each time. Each time it has
+/// done something that need not be done again.
+pub(super) const ATTEMPTS: usize = 8;
 
 /// How many keys may be published before no more are made ahead of time. Verifiers elsewhere take 64
 /// at most.
@@ -81,25 +89,9 @@ impl SigningKeys {
             loaded: ArcSwap::default(),
             published: ArcSwapOption::empty(),
             withdrawals: AtomicU64::new(0),
-            changing: tokio::sync::Mutex::new(()),
+            changing: tokio::sync::Mutex::default(),
         };
         keys.reload().await?;
-        Ok(keys)
-    }
-
-    /// The same, and makes the first key of each of `schedules` that has none to sign at `now`.
-    ///
-    /// # Errors
-    /// When a key cannot be opened or made, or the store fails.
-    pub async fn load(
-        store: Arc<dyn SigningKeyStore>,
-        vault: &Vault,
-        schedules: impl IntoIterator<Item = Schedule>,
-        now: UnixTime,
-        random: &dyn Random,
-    ) -> Result<Self, SigningKeyError> {
-        let keys = Self::open(store, vault, schedules).await?;
-        keys.maintain(now, random).await?;
         Ok(keys)
     }
 
@@ -108,14 +100,13 @@ impl SigningKeys {
     /// # Errors
     /// When a key cannot be opened or the store fails; the keys in memory then stay.
     pub async fn reload(&self) -> Result<(), SigningKeyError> {
-        let _changing = self.changing.lock().await;
-        self.read().await
+        self.read(&mut *self.changing.lock().await).await
     }
 
-    /// Reads all keys, while `changing` is held: what was read before a change must not replace
-    /// what was read after it.
-    pub(super) async fn read(&self) -> Result<(), SigningKeyError> {
-        let sealed = self.store.signing_keys().await?;
+    /// Reads all keys and their version, while `changing` is locked: what was read before a change
+    /// must not replace what was read after it.
+    async fn read(&self, version: &mut SigningKeyVersion) -> Result<(), SigningKeyError> {
+        let StoredSigningKeys { version: stored, keys: sealed } = self.store.signing_keys().await?;
         let present = self.loaded.load();
         let open = |sealed: SealedSigningKey| match present.iter().find(|key| key.kid == sealed.kid)
         {
@@ -134,6 +125,7 @@ impl SigningKeys {
         };
         let is_withdrawal = !present.iter().all(lasts);
         self.loaded.store(Arc::new(keys));
+        *version = stored;
         // Afterwards, so that whoever sees the new number verifies by the new keys.
         if is_withdrawal {
             self.withdrawals.fetch_add(1, SeqCst);
@@ -141,78 +133,28 @@ impl SigningKeys {
         Ok(())
     }
 
+    /// Makes a change that was decided on the keys in memory, whose version is `version`, and reads
+    /// them anew. Returns `false` when another process has changed them: then nothing was done, and
+    /// the change is to be decided anew.
+    pub(super) async fn commit(
+        &self,
+        version: &mut SigningKeyVersion,
+        change: SigningKeyChange,
+    ) -> Result<bool, SigningKeyError> {
+        let change = SigningKeyChange { decided_on: *version, ..change };
+        let is_made = match self.store.change_signing_keys(change).await {
+            Ok(()) => true,
+            Err(ChangeSigningKeysError::Stale) => false,
+            Err(ChangeSigningKeysError::Store(error)) => return Err(error.into()),
+        };
+        self.read(version).await?;
+        Ok(is_made)
+    }
+
     /// How often keys were withdrawn, removed, or given an earlier end, here or by another process:
     /// what verified before may verify no longer.
     pub fn withdrawals(&self) -> u64 {
         self.withdrawals.load(SeqCst)
-    }
-
-    /// Does what the schedule demands at `now`: makes a key when none signs, makes the successor
-    /// in time, and removes what is gone. Returns whether anything changed.
-    ///
-    /// # Errors
-    /// When a key cannot be made or the store fails; then nothing has changed.
-    pub async fn maintain(
-        &self,
-        now: UnixTime,
-        random: &dyn Random,
-    ) -> Result<bool, SigningKeyError> {
-        let _changing = self.changing.lock().await;
-        let loaded = self.loaded.load_full();
-        let mut new = Vec::new();
-        for schedule in &self.schedules {
-            let end = schedule.signed_until(&loaded, now);
-            if end <= now + schedule.lives.publish_ahead {
-                let life = life(&schedule.lives, now, end);
-                new.push(self.new_key(schedule, life, random).await?);
-            }
-            if schedule.keep_expired && schedule.last_gone(&loaded, now).is_none() {
-                let life = life_that_ended(&schedule.lives, now);
-                new.push(self.new_key(schedule, life, random).await?);
-            }
-        }
-        let kept: Vec<_> = self
-            .schedules
-            .iter()
-            .filter(|schedule| schedule.keep_expired)
-            .filter_map(|schedule| schedule.last_gone(&loaded, now))
-            .map(|key| key.kid)
-            .collect();
-        let is_over = |key: &&LoadedKey| key.life.state(now) == KeyState::Gone;
-        let gone: Vec<_> = loaded
-            .iter()
-            .filter(is_over)
-            .map(|key| key.kid)
-            .filter(|kid| !kept.contains(kid))
-            .collect();
-        if new.is_empty() && gone.is_empty() {
-            return Ok(false);
-        }
-        let created = new.iter().map(|key| event(now, EventKind::SigningKeyCreated, key.kid));
-        let removed = gone.iter().map(|kid| event(now, EventKind::SigningKeyRemoved, *kid));
-        let events = created.chain(removed).collect();
-        self.store.change_signing_keys(&new, &gone, events).await?;
-        self.read().await?;
-        Ok(true)
-    }
-
-    /// Does at once what [`Self::maintain`] does in time, if a key is lacking at `now`: the clock may
-    /// have jumped. Those who ask while one is at it wait for the same outcome.
-    ///
-    /// # Errors
-    /// When a key is still lacking.
-    pub async fn ensure(&self, now: UnixTime, random: &dyn Random) -> Result<(), SigningKeyError> {
-        if self.check(now).is_ok() {
-            return Ok(());
-        }
-        match self.changing.try_lock() {
-            Ok(free) => {
-                drop(free);
-                self.maintain(now, random).await?;
-            }
-            Err(_) => drop(self.changing.lock().await),
-        }
-        self.check(now)
     }
 
     /// Whether a key of every schedule is there to sign at `now`.

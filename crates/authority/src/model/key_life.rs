@@ -142,6 +142,8 @@ pub struct Schedule {
     pub keep_expired: bool,
     /// How long after its last signature the last token by a key ends for every verifier.
     pub tokens_live: Duration,
+    /// By how much the clocks of two servers may differ that share the keys.
+    pub clock_tolerance: Duration,
 }
 
 #[cfg(test)]

@@ -115,17 +115,20 @@ impl Policy {
     pub fn key_schedules(&self) -> impl Iterator<Item = Schedule> + use<> {
         // A minute more than any verifier's clock should be off.
         let tokens_live = self.tokens.lifetime + self.skew + Duration::from_mins(1);
+        let clock_tolerance = self.skew;
         let native = Schedule {
             signs: Signs::AccessTokens,
             lives: self.signing_keys,
             keep_expired: false,
             tokens_live,
+            clock_tolerance,
         };
         let passwords = self.passwords.as_ref().map(|passwords| Schedule {
             signs: Signs::PasswordTokens,
             lives: passwords.signing_keys,
             keep_expired: true,
             tokens_live,
+            clock_tolerance,
         });
         std::iter::once(native).chain(passwords)
     }

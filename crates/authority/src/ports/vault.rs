@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use countersign_protocol::AccountId;
 
-use super::StoreError;
+use super::{ChangeSigningKeysError, SigningKeyVersion, StoreError};
 use crate::model::{
     audit::AuditEvent,
     key_life::{SealedServerKey, SealedSigningKey},
@@ -35,13 +35,16 @@ pub trait VaultStore: Send + Sync {
     /// Keeps the first secret of online keyrings. `false` when there is one already, which then stays.
     async fn create_opaque_setup(&self, setup: &SealedServerKey) -> Result<bool, StoreError>;
 
-    /// Replaces the record and everything that is sealed at once: the master key has changed.
+    /// Replaces the record and everything that is sealed at once: the master key has changed. The
+    /// signing keys were `decided_on` at that version, and have another one afterwards, so that no
+    /// key comes to them that was sealed with the old master key.
     async fn replace_vault(
         &self,
         record: &VaultRecord,
         secrets: &SealedSecrets,
+        decided_on: SigningKeyVersion,
         event: AuditEvent,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), ChangeSigningKeysError>;
 }
 
 /// Everything that is sealed with the master key.

@@ -24,7 +24,7 @@ use countersign_testkit::{random::SeededRandom, samples::NOW};
 
 use crate::{
     signing_keys::{claims, kinds, published, sign_claims, states, verifies},
-    support::{KeyStore, World},
+    support::{CLOCK_TOLERANCE, KeyStore, World},
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -118,8 +118,44 @@ async fn a_withdrawal_reaches_keys_that_retired_before() {
     rotate(&keys, false, one).await;
     assert!(verifies(&keys, &first, one));
     rotate(&keys, true, two).await;
-    assert_eq!(kinds(&keys, two), [Gone, Gone, Active]);
+    // It signs from a moment before on, for servers whose clocks are behind.
+    assert_eq!(kinds(&keys, two), [Gone, Active, Gone]);
     assert!(!verifies(&keys, &first, two));
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_has_ended_where_the_clock_is_behind() {
+    for successor in [true, false] {
+        let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+        let (keys, now) = if successor {
+            with_successor(&store).await
+        } else {
+            (store.start(schedule, NOW).await.unwrap(), NOW + Duration::from_hours(1))
+        };
+        let behind = now - CLOCK_TOLERANCE;
+        let token = sign_claims(&keys, &claims(behind, schedule.keep_after), behind).unwrap();
+        rotate(&keys, true, now).await;
+        let elsewhere = store.start(schedule, behind).await.unwrap();
+        assert!(!verifies(&elsewhere, &token, behind));
+        let new = sign_claims(&elsewhere, &claims(behind, schedule.keep_after), behind).unwrap();
+        assert!(verifies(&keys, &new, now), "with the key that there is, and no other");
+    }
+}
+
+#[tokio::test]
+async fn two_who_rotate_at_once_make_one_key_also_if_one_withdraws() {
+    for (first, second) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+        let one = store.start(schedule, NOW).await.unwrap();
+        let other = store.start(schedule, NOW).await.unwrap();
+        let now = NOW + Duration::from_hours(1);
+        rotate(&one, first, now).await;
+        rotate(&other, second, now).await;
+        let old = if first || second { Gone } else { Retired };
+        assert_eq!(kinds(&other, now), [old, Active], "{first} {second}");
+        one.reload().await.unwrap();
+        assert_eq!(states(&one, now), states(&other, now));
+    }
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use countersign_testkit::{
 use serde_json::Value;
 use tokio::task::yield_now;
 
-use crate::support::{ISSUER, KeyStore};
+use crate::support::{CLOCK_TOLERANCE, ISSUER, KeyStore};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -94,7 +94,7 @@ async fn the_first_start_makes_one_active_key() {
     assert_eq!(kinds(&keys, NOW), [KeyState::Active]);
     let [key] = keys.summaries(NOW)[..] else { panic!("one key") };
     assert_eq!(key.algorithm, schedule.algorithm);
-    assert_eq!((key.life.created_at, key.life.active_from), (NOW, NOW));
+    assert_eq!((key.life.created_at, key.life.active_from), (NOW, NOW - CLOCK_TOLERANCE));
     assert_eq!(key.life.retired_from, NOW + schedule.active);
     assert_eq!(key.life.expires_at, NOW + schedule.active + schedule.keep_after);
     assert_eq!(published(&keys, NOW), [key.kid]);
@@ -212,6 +212,50 @@ async fn many_turns_at_once_make_one_successor() {
     assert_eq!(store.rows.lock().len(), 2);
 }
 
+#[tokio::test]
+async fn many_servers_at_once_make_one_successor() {
+    let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+    let start = || async { store.start(schedule, NOW).await.unwrap() };
+    let (a, b, c) = tokio::join!(start(), start(), start());
+    assert_eq!(store.rows.lock().len(), 1);
+    let due = NOW + schedule.active - schedule.publish_ahead;
+    let changed = tokio::join!(maintain(&a, due), maintain(&b, due), maintain(&c, due));
+    assert_eq!([changed.0, changed.1, changed.2].into_iter().filter(|changed| *changed).count(), 1);
+    assert_eq!(store.rows.lock().len(), 2);
+    for server in [a, b, c] {
+        assert_eq!(kinds(&server, due), [KeyState::Active, KeyState::Next]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_signs_at_once_with_the_first_key_of_one_whose_clock_is_ahead() {
+    let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+    let ahead = store.start(schedule, NOW).await.unwrap();
+    let behind = NOW - CLOCK_TOLERANCE;
+    let server = store.start(schedule, behind).await.unwrap();
+    let token = sign(&server, behind);
+    assert!(verifies(&ahead, &token, NOW));
+    assert_eq!(store.rows.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn who_is_always_too_late_gives_up() {
+    let (store, schedule) = (KeyStore::new(), KeySchedule::default());
+    let keys = store.start(schedule, NOW).await.unwrap();
+    let (due, random) = (NOW + schedule.active - schedule.publish_ahead, SeededRandom::new(1));
+    store.outrun(100);
+    let error = keys.maintain(due, &random).await.unwrap_err();
+    assert!(matches!(error, SigningKeyError::Contended), "{error}");
+    let error = keys.rotate(false, due, &random).await.unwrap_err();
+    assert!(matches!(error, SigningKeyError::Contended), "{error}");
+    assert_eq!((store.rows.lock().len(), store.events.lock().len()), (1, 1));
+    assert_eq!(kinds(&keys, due), [KeyState::Active]);
+
+    store.outrun(7);
+    assert!(maintain(&keys, due).await, "the eighth time is early enough");
+    assert_eq!(kinds(&keys, due), [KeyState::Active, KeyState::Next]);
+}
+
 /// Lets the others go on that many times.
 async fn turns(number: usize) {
     for _ in 0..number {
@@ -251,7 +295,7 @@ async fn a_server_that_slept_past_retirement_signs_with_a_new_key() {
     assert!(matches!(keys.check(awake), Err(SigningKeyError::NoneActive)));
     assert!(maintain(&keys, awake).await);
     assert_eq!(kinds(&keys, awake), [KeyState::Retired, KeyState::Active]);
-    assert_eq!(keys.summaries(awake)[1].life.active_from, awake);
+    assert_eq!(keys.summaries(awake)[1].life.active_from, awake - CLOCK_TOLERANCE);
     assert!(verifies(&keys, &sign(&keys, awake), awake));
 
     let last = old.life.expires_at - MILLI;

@@ -17,7 +17,7 @@ use countersign_authority::{
 use countersign_protocol::strict::{base64, base64url};
 use countersign_testkit::{random::SeededRandom, samples::NOW};
 
-use crate::support::KeyStore;
+use crate::support::{CLOCK_TOLERANCE, KeyStore};
 
 /// Bytes whose two forms of base64 differ.
 const BYTES: [u8; 32] = [0xfb; 32];
@@ -182,7 +182,8 @@ async fn jwks(store: &Arc<KeyStore>, master: &str) -> Result<serde_json::Value, 
     let vault = open(store, &parse(master)).await.unwrap();
     let (lives, random) = (KeySchedule::default(), SeededRandom::new(1));
     let (signs, tokens_live) = (Signs::AccessTokens, lives.keep_after);
-    let schedules = [Schedule { signs, lives, keep_expired: false, tokens_live }];
+    let clock_tolerance = CLOCK_TOLERANCE;
+    let schedules = [Schedule { signs, lives, keep_expired: false, tokens_live, clock_tolerance }];
     let keys = SigningKeys::load(Arc::clone(store) as _, &vault, schedules, NOW, &random).await?;
     Ok(keys.jwks(NOW))
 }

@@ -91,14 +91,14 @@ async fn rotate(
 ) -> anyhow::Result<()> {
     require_data_dir(settings)?;
     make_room_if_full(settings);
-    // Alone, since a change of the master key must not come between opening and sealing.
-    let _claim = Claim::alone(&settings.data_dir)?;
+    // Shared: the store refuses a change that was decided on other keys, or on another master key.
+    let _claim = Claim::shared(&settings.data_dir)?;
     let data_dir = open(settings)?;
     let (vault, _) = open_vault(settings, &data_dir).await?;
     let policy = policy(settings)?;
     let now = data_dir.ports.clock.now();
     let store = Arc::clone(&data_dir.ports.store) as Arc<dyn SigningKeyStore>;
-    require_algorithm(&store.signing_keys().await?, &policy.signing_keys, now)?;
+    require_algorithm(&store.signing_keys().await?.keys, &policy.signing_keys, now)?;
     let schedules = policy.key_schedules();
     let keys = SigningKeys::load(store, &vault, schedules, now, &SystemRandom).await?;
     match algorithm {
@@ -168,7 +168,7 @@ fn require_algorithm(
 
 async fn print(settings: &Settings, data_dir: &DataDir, json: bool) -> anyhow::Result<()> {
     let now = data_dir.ports.clock.now();
-    let keys = data_dir.ports.store.signing_keys().await?;
+    let keys = data_dir.ports.store.signing_keys().await?.keys;
     if json {
         for key in &keys {
             output::json(&to_json(key, now).to_string())?;

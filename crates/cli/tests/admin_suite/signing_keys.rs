@@ -1,12 +1,15 @@
 //! `admin signing-keys`.
 
-use std::path::Path;
+use std::{path::Path, process::Stdio};
 
 use countersign_client::Login;
 use countersign_protocol::strict::base64url;
 use serde_json::Value;
 
-use super::{Person, Server, admin, admin_with, event_kinds, eventually, is_accepted, json_lines};
+use super::{
+    Person, Server, admin, admin_command, admin_with, event_kinds, eventually, is_accepted,
+    json_lines,
+};
 
 #[tokio::test]
 async fn after_a_rotation_another_key_signs_and_old_tokens_stay_good() {
@@ -40,6 +43,23 @@ async fn the_tokens_of_a_withdrawn_key_die() {
     let after = alice.login(None).await.unwrap();
     assert!(is_accepted(&after).await);
     assert_ne!(kid(&after), kid(&before));
+}
+
+#[test]
+fn rotations_by_several_processes_at_once_leave_one_key_that_signs() {
+    let server = Server::start(&[]);
+    let rotate = || {
+        let mut command = admin_command(server.data_dir(), &["signing-keys", "rotate"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let commands: Vec<_> = (0..4).map(|_| rotate()).collect();
+    for command in commands {
+        let output = command.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(kids(server.data_dir(), "active").len(), 1);
+    let retired = kids(server.data_dir(), "retired").len();
+    assert!((1..=4).contains(&retired), "{retired}");
 }
 
 #[test]

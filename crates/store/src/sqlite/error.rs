@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use countersign_authority::ports::{
-    AddCredentialError, AddPasskeyError, ChangeKeyringError, CreateAccountError,
-    CreatePasswordAccountError, DeleteKeyringError, OpenKeyringError, RecordLoginError,
-    RecoverError, RenameCredentialError, RevokeCredentialError, RoomKept, SignInError, StoreError,
-    StoreKeyringError, UsePasskeyError,
+    AddCredentialError, AddPasskeyError, ChangeKeyringError, ChangeSigningKeysError,
+    CreateAccountError, CreatePasswordAccountError, DeleteKeyringError, OpenKeyringError,
+    RecordLoginError, RecoverError, RenameCredentialError, RevokeCredentialError, RoomKept,
+    SignInError, StoreError, StoreKeyringError, UsePasskeyError,
 };
 use thiserror::Error;
 
@@ -128,6 +128,7 @@ macro_rules! wraps_store_error {
 wraps_store_error!(
     AddCredentialError,
     ChangeKeyringError,
+    ChangeSigningKeysError,
     CreateAccountError,
     CreatePasswordAccountError,
     DeleteKeyringError,

@@ -14,7 +14,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 29;
+pub(super) const VERSION: u32 = 30;
 
 /// The first version that has the table `native_keys`.
 pub(super) const WITH_NATIVE_KEYS: u32 = 15;
@@ -77,6 +77,10 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     ),
     Migration::new("0028_audit_facts", include_str!("../../migrations/0028_audit_facts.sql")),
     Migration::new("0029_events_by_kind", include_str!("../../migrations/0029_events_by_kind.sql")),
+    Migration::new(
+        "0030_signing_key_version",
+        include_str!("../../migrations/0030_signing_key_version.sql"),
+    ),
 ];
 
 struct Migration {

@@ -3,11 +3,11 @@
 
 use async_trait::async_trait;
 use countersign_authority::{
-    model::{
-        audit::AuditEvent,
-        key_life::{KeyLife, SealedSigningKey, Signs},
+    model::key_life::{KeyLife, SealedSigningKey, Signs},
+    ports::{
+        ChangeSigningKeysError, SigningKeyChange, SigningKeyStore, SigningKeyVersion, StoreError,
+        StoredSigningKeys,
     },
-    ports::{SigningKeyStore, StoreError},
 };
 use countersign_protocol::keys::{Algorithm, Thumbprint};
 use rusqlite::{Connection, Row};
@@ -20,8 +20,11 @@ use super::{
 
 #[async_trait]
 impl SigningKeyStore for SqliteStore {
-    async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError> {
+    async fn signing_keys(&self) -> Result<StoredSigningKeys, StoreError> {
         self.read(|connection| {
+            // First, because another process may change the keys between these statements. What is
+            // decided on keys that are newer than their version is refused, and decided anew.
+            let version = version(connection)?;
             let native = "SELECT thumbprint, algorithm, created_at, active_from, retired_from,
                 expires_at, key, iv FROM native_keys ORDER BY active_from, id";
             let of_passwords = "SELECT s.thumbprint, s.algorithm, s.created_at, s.active_from,
@@ -31,25 +34,47 @@ impl SigningKeyStore for SqliteStore {
             let mut keys = rows::all(connection, native, [], |row| read(row, &NATIVE))?;
             keys.extend(rows::all(connection, of_passwords, [], |row| read(row, &OF_PASSWORDS))?);
             keys.sort_by_key(|key| key.life.active_from);
-            Ok(keys)
+            Ok(StoredSigningKeys { version, keys })
         })
         .await
     }
 
     async fn change_signing_keys(
         &self,
-        put: &[SealedSigningKey],
-        remove: &[Thumbprint],
-        events: Vec<AuditEvent>,
-    ) -> Result<(), StoreError> {
-        let (put, remove) = (put.to_vec(), remove.to_vec());
+        change: SigningKeyChange,
+    ) -> Result<(), ChangeSigningKeysError> {
+        let SigningKeyChange { decided_on, put, remove, events } = change;
         self.write(move |connection| {
+            succeed(connection, decided_on)?;
             put.iter().try_for_each(|key| insert_or_replace(connection, key))?;
             remove.iter().try_for_each(|kid| delete(connection, kid))?;
             Ok(events.iter().try_for_each(|event| audit::record(connection, event))?)
         })
         .await
     }
+}
+
+fn version(connection: &Connection) -> Result<SigningKeyVersion, DbError> {
+    let select = "SELECT version FROM signing_key_version";
+    let (table, column) = ("signing_key_version", "version");
+    let version = rows::first(connection, select, [], |row| {
+        let number = |version: i64| u64::try_from(version).map_err(|_| "negative");
+        Columns::new(row, table, 0).read(column, number)
+    })?;
+    let missing = || DbError::Corrupt { table, column, reason: "it is missing".to_owned() };
+    version.map(SigningKeyVersion).ok_or_else(missing)
+}
+
+/// Makes the version that follows `decided_on`, if that is the present one.
+pub(super) fn succeed(
+    connection: &Connection,
+    decided_on: SigningKeyVersion,
+) -> Result<(), ChangeSigningKeysError> {
+    let update = "UPDATE signing_key_version SET version = version + 1 WHERE version = ?";
+    // No row has a version that large.
+    let decided_on = i64::try_from(decided_on.0).map_err(|_| ChangeSigningKeysError::Stale)?;
+    let is_present = rows::execute(connection, update, [decided_on])? > 0;
+    is_present.then_some(()).ok_or(ChangeSigningKeysError::Stale)
 }
 
 /// Makes `keys` the only ones.

@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use countersign_authority::{
     model::{audit::AuditEvent, key_life::SealedServerKey},
-    ports::{SealedSecrets, StoreError, VaultRecord, VaultStore},
+    ports::{
+        ChangeSigningKeysError, SealedSecrets, SigningKeyVersion, StoreError, VaultRecord,
+        VaultStore,
+    },
 };
 use countersign_protocol::AccountId;
 
@@ -68,10 +71,12 @@ impl VaultStore for SqliteStore {
         &self,
         record: &VaultRecord,
         secrets: &SealedSecrets,
+        decided_on: SigningKeyVersion,
         event: AuditEvent,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ChangeSigningKeysError> {
         let (record, secrets) = (record.clone(), secrets.clone());
         self.write(move |connection| {
+            signing_keys::succeed(connection, decided_on)?;
             let replace =
                 "INSERT OR REPLACE INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)";
             rows::execute(connection, replace, (record.salt, record.nonce, &record.check))?;

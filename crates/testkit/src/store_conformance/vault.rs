@@ -1,11 +1,17 @@
 //! Rules about the record of the master key.
 
 use countersign_authority::{
-    model::{audit::EventKind, key_life::SealedServerKey},
-    ports::{CreateAccountError, SealedSecrets},
+    model::{
+        audit::{AuditEvent, EventKind},
+        key_life::SealedServerKey,
+    },
+    ports::{
+        ChangeSigningKeysError, CreateAccountError, SealedSecrets, SigningKeyChange,
+        StoredSigningKeys,
+    },
 };
 
-use super::{Backend, at_once};
+use super::{Backend, Stores, at_once};
 use crate::samples::{self, signing_key, vault_record};
 
 /// Of many first starts at the same time, one makes the record, which then stays.
@@ -28,18 +34,49 @@ pub async fn the_vault_is_created_once(backend: &impl Backend) {
 pub async fn replacing_the_vault_replaces_all_signing_keys(backend: &impl Backend) {
     let stores = backend.open().await;
     assert!(stores.create_vault(&vault_record(1)).await.unwrap());
-    let old = [signing_key(1), signing_key(2)];
-    stores.change_signing_keys(&old, &[], Vec::new()).await.unwrap();
+    let put = vec![signing_key(1), signing_key(2)];
+    let change = SigningKeyChange { put, ..SigningKeyChange::default() };
+    stores.change_signing_keys(change).await.unwrap();
 
     let mut resealed = signing_key(2);
     resealed.ciphertext = vec![7; 70];
     let event = samples::event(EventKind::MasterKeyChanged);
     let keys = vec![resealed, signing_key(3)];
     let secrets = SealedSecrets { signing_keys: keys.clone(), ..SealedSecrets::default() };
-    stores.replace_vault(&vault_record(2), &secrets, event.clone()).await.unwrap();
+    replace(&stores, &secrets, event.clone()).await;
     assert_eq!(stores.vault().await.unwrap(), Some(vault_record(2)));
-    assert_eq!(stores.signing_keys().await.unwrap(), keys);
+    assert_eq!(stores.signing_keys().await.unwrap().keys, keys);
     assert_eq!(stores.trail().await[0].event, event);
+}
+
+/// A signing key that was put after the old ones were read, to be sealed anew, stays: nothing is
+/// replaced. Nor is a key put that was sealed for the vault before.
+pub async fn no_signing_key_that_was_put_meanwhile_is_lost_with_the_old_vault(
+    backend: &impl Backend,
+) {
+    let stores = backend.open().await;
+    assert!(stores.create_vault(&vault_record(1)).await.unwrap());
+    let decided_on = stores.signing_keys().await.unwrap().version;
+    let put = |number| SigningKeyChange {
+        decided_on,
+        put: vec![signing_key(number)],
+        ..SigningKeyChange::default()
+    };
+    stores.change_signing_keys(put(1)).await.unwrap();
+    let (secrets, event) = (SealedSecrets::default(), samples::event(EventKind::MasterKeyChanged));
+    let replaced =
+        stores.replace_vault(&vault_record(2), &secrets, decided_on, event.clone()).await;
+    assert!(matches!(replaced, Err(ChangeSigningKeysError::Stale)), "{replaced:?}");
+    assert_eq!(stores.vault().await.unwrap(), Some(vault_record(1)));
+    let StoredSigningKeys { version, keys } = stores.signing_keys().await.unwrap();
+    assert_eq!(keys, [signing_key(1)]);
+    assert!(stores.trail().await.is_empty());
+
+    replace(&stores, &secrets, event).await;
+    let late = SigningKeyChange { decided_on: version, ..put(2) };
+    let late = stores.change_signing_keys(late).await;
+    assert!(matches!(late, Err(ChangeSigningKeysError::Stale)), "{late:?}");
+    assert!(stores.signing_keys().await.unwrap().keys.is_empty());
 }
 
 /// The key pair that was made for an account is found by the account's id; an account that was
@@ -78,7 +115,7 @@ pub async fn replacing_the_vault_replaces_all_key_pairs_for_accounts(backend: &i
     let resealed = vec![(ids[0], server_key(7)), (ids[1], server_key(8))];
     let event = samples::event(EventKind::MasterKeyChanged);
     let secrets = SealedSecrets { server_keys: resealed.clone(), ..SealedSecrets::default() };
-    stores.replace_vault(&vault_record(2), &secrets, event).await.unwrap();
+    replace(&stores, &secrets, event).await;
     assert_eq!(stores.server_keys().await.unwrap(), resealed);
     assert_eq!(stores.server_key(ids[1]).await.unwrap(), Some(server_key(8)));
 }
@@ -103,7 +140,7 @@ pub async fn the_registration_key_is_created_once_and_resealed(backend: &impl Ba
     let resealed = server_key(99);
     let secrets =
         SealedSecrets { registration_key: Some(resealed.clone()), ..SealedSecrets::default() };
-    stores.replace_vault(&vault_record(2), &secrets, event).await.unwrap();
+    replace(&stores, &secrets, event).await;
     assert_eq!(stores.registration_key().await.unwrap(), Some(resealed));
 }
 
@@ -127,8 +164,14 @@ pub async fn the_opaque_setup_is_created_once_and_resealed(backend: &impl Backen
     let secrets =
         SealedSecrets { opaque_setup: Some(resealed.clone()), ..SealedSecrets::default() };
     let event = samples::event(EventKind::MasterKeyChanged);
-    stores.replace_vault(&vault_record(2), &secrets, event).await.unwrap();
+    replace(&stores, &secrets, event).await;
     assert_eq!(stores.opaque_setup().await.unwrap(), Some(resealed));
+}
+
+/// Replaces the vault, whose signing keys nobody else changes.
+async fn replace(stores: &Stores, secrets: &SealedSecrets, event: AuditEvent) {
+    let version = stores.signing_keys().await.unwrap().version;
+    stores.replace_vault(&vault_record(2), secrets, version, event).await.unwrap();
 }
 
 fn server_key(number: u8) -> SealedServerKey {

@@ -1,7 +1,7 @@
 //! Signing keys and the vault's record in memory. Rows can be tampered with, and the store can fail
 //! or stop at the wrong moment.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use countersign_authority::{
@@ -14,17 +14,25 @@ use countersign_authority::{
         audit::{AuditEvent, EventKind},
         key_life::{KeySchedule, Schedule, SealedServerKey, SealedSigningKey, Signs},
     },
-    ports::{SealedSecrets, SigningKeyStore, StoreError, VaultRecord, VaultStore},
+    ports::{
+        ChangeSigningKeysError, SealedSecrets, SigningKeyChange, SigningKeyStore,
+        SigningKeyVersion, StoreError, StoredSigningKeys, VaultRecord, VaultStore,
+    },
 };
-use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
+use countersign_protocol::{AccountId, UnixTime};
 use countersign_testkit::random::SeededRandom;
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, task::yield_now};
+
+/// By how much the clocks of servers with this store may differ.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// A store of signing keys and of one vault.
 #[derive(Default)]
 pub(crate) struct KeyStore {
     pub(crate) rows: Mutex<Vec<SealedSigningKey>>,
+    version: Mutex<SigningKeyVersion>,
+    outrun: Mutex<u64>,
     pub(crate) record: Mutex<Option<VaultRecord>>,
     pub(crate) events: Mutex<Vec<AuditEvent>>,
     failing: Mutex<bool>,
@@ -43,6 +51,11 @@ impl KeyStore {
     /// Fails every call from now on, or none.
     pub(crate) fn fail(&self, failing: bool) {
         *self.failing.lock() = failing;
+    }
+
+    /// Lets another process be faster at the next `times` changes.
+    pub(crate) fn outrun(&self, times: u64) {
+        *self.outrun.lock() = times;
     }
 
     /// Fails every replacement of the vault from now on, or none.
@@ -80,8 +93,22 @@ impl KeyStore {
             lives: schedule,
             keep_expired: false,
             tokens_live: schedule.keep_after,
+            clock_tolerance: CLOCK_TOLERANCE,
         }];
         SigningKeys::load(Arc::clone(self) as _, &self.vault().await, schedules, now, &random).await
+    }
+
+    /// Makes the version after `decided_on`, if that is the present one.
+    fn succeed(&self, decided_on: SigningKeyVersion) -> Result<(), ChangeSigningKeysError> {
+        let (mut version, mut outrun) = (self.version.lock(), self.outrun.lock());
+        if let Some(rest) = outrun.checked_sub(1) {
+            (*outrun, version.0) = (rest, version.0 + 1);
+        }
+        if *version != decided_on {
+            return Err(ChangeSigningKeysError::Stale);
+        }
+        version.0 += 1;
+        Ok(())
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -95,30 +122,30 @@ fn fails_if(failing: bool) -> Result<(), StoreError> {
 
 #[async_trait]
 impl SigningKeyStore for KeyStore {
-    async fn signing_keys(&self) -> Result<Vec<SealedSigningKey>, StoreError> {
+    async fn signing_keys(&self) -> Result<StoredSigningKeys, StoreError> {
         yield_now().await;
         self.check()?;
-        let mut rows = self.rows.lock().clone();
-        rows.sort_by_key(|row| row.life.active_from);
+        let (version, mut keys) = (*self.version.lock(), self.rows.lock().clone());
+        keys.sort_by_key(|row| row.life.active_from);
         let hold = self.hold.lock().take();
         if let Some(held) = hold {
             held.await.unwrap_err();
         }
         yield_now().await;
-        Ok(rows)
+        Ok(StoredSigningKeys { version, keys })
     }
 
     async fn change_signing_keys(
         &self,
-        put: &[SealedSigningKey],
-        remove: &[Thumbprint],
-        events: Vec<AuditEvent>,
-    ) -> Result<(), StoreError> {
+        change: SigningKeyChange,
+    ) -> Result<(), ChangeSigningKeysError> {
+        let SigningKeyChange { decided_on, put, remove, events } = change;
         yield_now().await;
         self.check()?;
+        self.succeed(decided_on)?;
         let mut rows = self.rows.lock();
         rows.retain(|row| !remove.contains(&row.kid) && put.iter().all(|new| new.kid != row.kid));
-        rows.extend_from_slice(put);
+        rows.extend(put);
         self.events.lock().extend(events);
         Ok(())
     }
@@ -166,11 +193,13 @@ impl VaultStore for KeyStore {
         &self,
         record: &VaultRecord,
         secrets: &SealedSecrets,
+        decided_on: SigningKeyVersion,
         event: AuditEvent,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ChangeSigningKeysError> {
         yield_now().await;
         self.check()?;
         fails_if(*self.failing_to_replace.lock())?;
+        self.succeed(decided_on)?;
         *self.record.lock() = Some(record.clone());
         self.rows.lock().clone_from(&secrets.signing_keys);
         self.events.lock().push(event);

@@ -4,6 +4,6 @@ mod key_store;
 mod world;
 
 pub(crate) use self::{
-    key_store::KeyStore,
+    key_store::{CLOCK_TOLERANCE, KeyStore},
     world::{ADDRESS, ISSUER, Login, World, uri},
 };

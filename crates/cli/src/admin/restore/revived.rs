@@ -163,10 +163,10 @@ async fn revived_signing_keys(
     newest: UnixTime,
 ) -> anyhow::Result<Vec<String>> {
     let now = copy.clock.now();
-    let known = present.store.signing_keys().await?;
+    let known = present.store.signing_keys().await?.keys;
     let removed = all_since(present, newest, EventKind::SigningKeyRemoved).await?;
     let mut revived = Vec::new();
-    for key in copy.store.signing_keys().await? {
+    for key in copy.store.signing_keys().await?.keys {
         let gone_at = match known.iter().find(|known| known.kid == key.kid) {
             Some(known) => {
                 (known.life.state(now) == KeyState::Gone).then_some(known.life.expires_at)

@@ -3,7 +3,8 @@
 use countersign_authority::{
     model::audit::{AuditFilter, EventKind},
     ports::{
-        AuditStore, CredentialStore, InvitationStore, RevocationStore, SigningKeyStore, VaultStore,
+        AuditStore, CredentialStore, InvitationStore, RevocationStore, SigningKeyChange,
+        SigningKeyStore, VaultStore,
     },
 };
 use countersign_protocol::UnixTime;
@@ -42,6 +43,7 @@ async fn every_impossible_value_is_reported_where_it_stands() {
         ("native_keys", "algorithm", "'none'"),
         ("native_keys", "active_from", "-1"),
         ("native_keys", "iv", "x'0102'"),
+        ("signing_key_version", "version", "-1"),
         ("keys", "key", "'text'"),
         ("keys", "iv", "x'0102'"),
         ("vault", "salt", "x'01'"),
@@ -92,8 +94,9 @@ async fn filled() -> Fixture {
     let ended = "INSERT INTO ended_tokens(account_id, issued_at, expires_at)
         VALUES (zeroblob(16), 1, 9)";
     fixture.other_program().execute(ended, []).unwrap();
-    let signing_keys = [1, 2].map(samples::signing_key);
-    store.change_signing_keys(&signing_keys, &[], Vec::new()).await.unwrap();
+    let put = [1, 2].map(samples::signing_key).to_vec();
+    let change = SigningKeyChange { put, ..SigningKeyChange::default() };
+    store.change_signing_keys(change).await.unwrap();
     assert!(store.create_vault(&samples::vault_record(1)).await.unwrap());
     fixture
 }

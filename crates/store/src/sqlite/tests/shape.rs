@@ -1,6 +1,6 @@
 //! The tables that other programs read.
 
-use countersign_authority::ports::{CredentialStore, SigningKeyStore};
+use countersign_authority::ports::{CredentialStore, SigningKeyChange, SigningKeyStore};
 use countersign_testkit::samples;
 
 use super::*;
@@ -56,7 +56,8 @@ async fn other_programs_read_accounts_and_keys_while_the_store_is_open() {
     let key = samples::signing_key(2);
     // The first is for access tokens: those are no business of other programs.
     let keys = &[samples::signing_key(1), key.clone()];
-    fixture.store.change_signing_keys(keys, &[], Vec::new()).await.unwrap();
+    let change = SigningKeyChange { put: keys.to_vec(), ..SigningKeyChange::default() };
+    fixture.store.change_signing_keys(change).await.unwrap();
 
     let reader = fixture.other_program();
     let select = "SELECT username, password_hash, email, date_registered, last_login

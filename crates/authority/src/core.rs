@@ -18,7 +18,10 @@ pub(crate) mod turns;
 use std::{hash::RandomState, sync::Arc};
 
 use countersign_protocol::{
-    UnixTime, challenges::sealed::NonceSealer, proofs::known_keys::KnownProofKeys,
+    UnixTime,
+    challenges::sealed::NonceSealer,
+    keys::{PublicKey, Thumbprint},
+    proofs::known_keys::KnownProofKeys,
 };
 
 use self::{
@@ -151,6 +154,27 @@ impl Core {
             tracing::error!(%error, "a signing key is lacking");
         }
         self.signing_keys.published(now)
+    }
+
+    /// The public key `kid`, if it is published at `now`, also when another process made it a moment ago
+    /// ([`SigningKeys::find_public_key`]).
+    ///
+    /// # Errors
+    /// When that cannot be known.
+    pub async fn issuer_key(
+        &self,
+        kid: &Thumbprint,
+        now: UnixTime,
+    ) -> Result<Option<PublicKey>, StoreError> {
+        if let Some(key) = self.signing_keys.public_key(kid, now) {
+            return Ok(Some(key));
+        }
+        let monotonic = self.ports.clock.monotonic();
+        let found = self.signing_keys.find_public_key(kid, now, monotonic).await;
+        found.map_err(|error| match error {
+            SigningKeyError::Store(error) => error,
+            error => StoreError::Unavailable(Box::new(error)),
+        })
     }
 
     /// Makes the signing keys that are lacking at `now`, before anything depends on them.

@@ -9,6 +9,7 @@ mod rotation;
 pub mod sealed_secret;
 mod sealing;
 pub mod signing;
+mod unknown_kid;
 mod upkeep;
 pub mod vault;
 

@@ -24,7 +24,8 @@ impl IssuerKeys for InProcessGuardPorts {
         kid: &Thumbprint,
         now: UnixTime,
     ) -> Result<Option<PublicKey>, PortUnavailable> {
-        Ok(self.0.core.signing_keys().public_key(kid, now))
+        let key = self.0.core.issuer_key(kid, now).await;
+        key.map_err(|error| PortUnavailable(error.to_string()))
     }
 
     fn generation(&self) -> u64 {

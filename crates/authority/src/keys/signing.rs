@@ -47,6 +47,16 @@ pub struct SigningKeys {
     /// The version of `loaded`. Locked while keys are changed or read anew, so that this process does
     /// not make two keys where one is needed.
     pub(super) changing: tokio::sync::Mutex<SigningKeyVersion>,
+    /// Locked during a look.
+    pub(super) look: tokio::sync::Mutex<Look>,
+}
+
+/// The last reading of the keys that an unknown key caused.
+#[derive(Default)]
+pub(super) struct Look {
+    /// When it began, by the clock that does not jump.
+    pub(super) at: Option<Duration>,
+    pub(super) has_failed: bool,
 }
 
 /// How often a change is decided in all, when another process is faster each time. Each time it has
@@ -90,6 +100,7 @@ impl SigningKeys {
             published: ArcSwapOption::empty(),
             withdrawals: AtomicU64::new(0),
             changing: tokio::sync::Mutex::default(),
+            look: tokio::sync::Mutex::default(),
         };
         keys.reload().await?;
         Ok(keys)
@@ -196,6 +207,11 @@ impl SigningKeys {
         let loaded = self.loaded.load();
         let key = published(&loaded, now).find(|key| key.kid == *kid)?;
         Some(key.key.public_key().clone())
+    }
+
+    /// Whether there is a key `kid`, published or not.
+    pub(super) fn knows(&self, kid: &Thumbprint) -> bool {
+        self.loaded.load().iter().any(|key| key.kid == *kid)
     }
 
     /// The JWK Set of all keys that are published at `now` (RFC 7517 §5).

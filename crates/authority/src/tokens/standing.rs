@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_protocol::{
     AccountId, Principal, ProvenKey, Scopes, UnixTime,
-    keys::Thumbprint,
+    keys::{PublicKey, Thumbprint},
     tokens::{
         issue::AccessTokenClaims,
         unbound::{UnboundClaims, UnboundToken},
@@ -227,7 +227,7 @@ impl Tokens {
         caller: &Caller,
     ) -> Result<Introspection, StoreError> {
         let now = self.core.now();
-        let Some(token) = self.issued_token(token, now) else {
+        let Some(token) = self.issued_token(token, now).await? else {
             return Ok(Introspection::Inactive);
         };
         if !self.may_ask(caller, &token).await? {
@@ -269,7 +269,7 @@ impl Tokens {
         address: IpAddr,
     ) -> Result<(), RevokeTokenError> {
         let now = self.core.now();
-        let Some(issued) = self.issued_token(token, now) else {
+        let Some(issued) = self.issued_token(token, now).await? else {
             let is_session = self.sessions.verify(token, now).is_ok();
             return if is_session { Err(RevokeTokenError::Session) } else { Ok(()) };
         };
@@ -328,15 +328,26 @@ impl Tokens {
     }
 
     /// `text` as a token of this server, if it verifies.
-    fn issued_token(&self, text: &str, now: UnixTime) -> Option<IssuedToken> {
+    async fn issued_token(
+        &self,
+        text: &str,
+        now: UnixTime,
+    ) -> Result<Option<IssuedToken>, StoreError> {
+        let kid = UnboundToken::parse(text).ok().and_then(|token| token.kid());
+        let Some(kid) = kid else { return Ok(None) };
+        let key = self.core.issuer_key(&kid, now).await?;
+        Ok(key.and_then(|key| self.verified(text, &key, now)))
+    }
+
+    /// `text` as a token that the owner of `key` signed, if it verifies.
+    fn verified(&self, text: &str, key: &PublicKey, now: UnixTime) -> Option<IssuedToken> {
         let (issuer, skew) = (self.core.policy.issuer(), self.core.policy.skew);
         let token = UnboundToken::parse(text).ok()?;
-        let key = self.core.signing_keys.public_key(&token.kid()?, now)?;
         if token.claims_to_be_an_access_token() {
-            let claims = AccessToken::parse(text).ok()?.verify_as_issuer(&key, issuer, skew, now);
+            let claims = AccessToken::parse(text).ok()?.verify_as_issuer(key, issuer, skew, now);
             return claims.ok().map(|claims| IssuedToken::Bound(Box::new(claims)));
         }
-        let claims = token.verify(&key, issuer, skew, now).ok()?;
+        let claims = token.verify(key, issuer, skew, now).ok()?;
         Some(IssuedToken::Unbound(Box::new(claims)))
     }
 }

@@ -11,4 +11,5 @@ mod revocation_feed;
 mod rotation;
 mod signing_keys;
 mod support;
+mod unknown_kid;
 mod vault;

@@ -123,6 +123,25 @@ async fn tokens_survive_the_rotation_of_the_signing_key() {
 }
 
 #[tokio::test]
+async fn a_token_by_a_key_that_another_process_made_counts_at_once() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    let elsewhere = app.admin_signing_keys().await;
+    let newer = async |number| {
+        let random = countersign_testkit::random::SeededRandom::new(number);
+        elsewhere.rotate(false, app.now(), &random).await.unwrap();
+        app.advance(Duration::from_secs(1));
+        app.token_by(&elsewhere, &token)
+    };
+    app.whoami(&key, &newer(1).await).await.is(200);
+    let answer = app.introspect("alice", &key, &newer(2).await).await;
+    assert_eq!(answer.json()["active"], true);
+    app.revoke_token(&newer(3).await).await.is(200);
+    app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
+}
+
+#[tokio::test]
 async fn withdrawing_the_signing_key_kills_its_tokens() {
     let app = TestApp::start().await;
     let key = TestKey::number(1);

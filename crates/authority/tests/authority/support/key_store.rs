@@ -1,7 +1,13 @@
 //! Signing keys and the vault's record in memory. Rows can be tampered with, and the store can fail
 //! or stop at the wrong moment.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use countersign_authority::{
@@ -33,6 +39,7 @@ pub(crate) struct KeyStore {
     pub(crate) rows: Mutex<Vec<SealedSigningKey>>,
     version: Mutex<SigningKeyVersion>,
     outrun: Mutex<u64>,
+    reads: AtomicU64,
     pub(crate) record: Mutex<Option<VaultRecord>>,
     pub(crate) events: Mutex<Vec<AuditEvent>>,
     failing: Mutex<bool>,
@@ -51,6 +58,11 @@ impl KeyStore {
     /// Fails every call from now on, or none.
     pub(crate) fn fail(&self, failing: bool) {
         *self.failing.lock() = failing;
+    }
+
+    /// How often the signing keys were read.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Relaxed)
     }
 
     /// Lets another process be faster at the next `times` changes.
@@ -123,6 +135,7 @@ fn fails_if(failing: bool) -> Result<(), StoreError> {
 #[async_trait]
 impl SigningKeyStore for KeyStore {
     async fn signing_keys(&self) -> Result<StoredSigningKeys, StoreError> {
+        self.reads.fetch_add(1, Relaxed);
         yield_now().await;
         self.check()?;
         let (version, mut keys) = (*self.version.lock(), self.rows.lock().clone());

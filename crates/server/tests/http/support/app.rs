@@ -164,12 +164,24 @@ impl TestApp {
 
     /// What `token` would be if its account had logged in by `login`.
     pub(crate) fn token_after(&self, login: AuthenticationContext, token: &str) -> String {
+        let claims = AccessTokenClaims { authentication: Some(login), ..self.claims_of(token) };
+        self.sign(&claims, self.authority().core.signing_keys())
+    }
+
+    /// What `token` would be if the process that has `keys` had issued it.
+    pub(crate) fn token_by(&self, keys: &SigningKeys, token: &str) -> String {
+        self.sign(&self.claims_of(token), keys)
+    }
+
+    fn claims_of(&self, token: &str) -> AccessTokenClaims {
         let (now, keys) = (self.now(), self.authority().core.signing_keys());
         let token = AccessToken::parse(token).unwrap();
         let key = keys.public_key(&token.kid().unwrap(), now).unwrap();
-        let claims = token.verify_as_issuer(&key, ISSUER, Duration::ZERO, now).unwrap();
-        let claims = AccessTokenClaims { authentication: Some(login), ..claims };
-        keys.signer(Signs::AccessTokens, now).unwrap().access_token(&claims).unwrap()
+        token.verify_as_issuer(&key, ISSUER, Duration::ZERO, now).unwrap()
+    }
+
+    fn sign(&self, claims: &AccessTokenClaims, keys: &SigningKeys) -> String {
+        keys.signer(Signs::AccessTokens, self.now()).unwrap().access_token(claims).unwrap()
     }
 
     /// Lets time pass.

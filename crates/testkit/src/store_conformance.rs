@@ -48,6 +48,7 @@ macro_rules! store_conformance {
                 a_refused_registration_leaves_nothing
                 accounts_are_listed_by_name_in_pages
                 an_account_is_found_by_id_and_by_name_in_any_case
+                no_scope_is_lost_of_many_that_are_added_at_once
                 reopening_keeps_accounts_keys_and_events
                 scopes_are_replaced_with_their_event
                 the_name_goes_to_one_of_many_at_once

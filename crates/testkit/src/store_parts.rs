@@ -108,7 +108,8 @@ delegate! { AccountStore to accounts {
     fn accounts(after: Option<&Username>, limit: u32) -> (Vec<Account>, StoreError);
     fn expire_unused(before: UnixTime, limit: u32, now: UnixTime) -> ((u64, bool), StoreError);
     fn set_status(id: AccountId, status: AccountStatus, event: AuditEvent) -> (bool, StoreError);
-    fn set_scopes(id: AccountId, scopes: &Scopes, event: AuditEvent) -> (bool, StoreError);
+    fn replace_scopes(id: AccountId, present: &Scopes, scopes: &Scopes, event: AuditEvent)
+        -> (bool, StoreError);
 } }
 
 delegate! { AuditStore to audit {

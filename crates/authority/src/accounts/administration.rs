@@ -18,6 +18,10 @@ use crate::{
     ports::{Permit, Ports, Random, RevokeCredentialError, Store, StoreError},
 };
 
+/// How often a change of scopes is tried, when others are faster each time. Each time one of them has
+/// succeeded.
+const ATTEMPTS: usize = 64;
+
 /// Administrative acts at one moment.
 pub struct Administration {
     store: Arc<dyn Store>,
@@ -99,27 +103,26 @@ impl Administration {
     /// Adds scopes to an account. Tokens that it has already keep theirs.
     ///
     /// # Errors
-    /// When there is no such account, it would have too many scopes, or the store fails.
+    /// When there is no such account, it would have too many scopes, others change its scopes again and
+    /// again, or the store fails.
     pub async fn grant_scopes(
         &self,
         name: &AccountName,
         scopes: &Scopes,
     ) -> Result<Scopes, AdminError> {
-        let account = self.account(name).await?;
-        self.replace_scopes(&account, account.scopes.union(scopes)?).await
+        self.change_scopes(name, |present| Ok(present.union(scopes)?)).await
     }
 
     /// Takes scopes from an account. Tokens that it has already keep theirs until they end.
     ///
     /// # Errors
-    /// When there is no such account, or the store fails.
+    /// When there is no such account, others change its scopes again and again, or the store fails.
     pub async fn withdraw_scopes(
         &self,
         name: &AccountName,
         scopes: &Scopes,
     ) -> Result<Scopes, AdminError> {
-        let account = self.account(name).await?;
-        self.replace_scopes(&account, account.scopes.without(scopes)).await
+        self.change_scopes(name, |present| Ok(present.without(scopes))).await
     }
 
     /// The keys of an account: the live ones, and those that were revoked last, oldest first.
@@ -309,15 +312,24 @@ impl Administration {
         (invitation, event)
     }
 
-    async fn replace_scopes(
+    /// Changes the scopes that an account has at that moment, and returns the new ones. When others
+    /// change them in between, the change is made to theirs.
+    async fn change_scopes(
         &self,
-        account: &Account,
-        scopes: Scopes,
+        name: &AccountName,
+        change: impl Fn(&Scopes) -> Result<Scopes, AdminError>,
     ) -> Result<Scopes, AdminError> {
-        let event = self.event(EventKind::AccountScopesChanged, account.id);
-        let event = event.detail(format!("now: {scopes}")).fact(Fact::Scopes, scopes.to_string());
-        existing(self.store.set_scopes(account.id, &scopes, event).await?)?;
-        Ok(scopes)
+        for _ in 0..ATTEMPTS {
+            let Account { id, scopes: present, .. } = self.account(name).await?;
+            let scopes = change(&present)?;
+            let event = self.event(EventKind::AccountScopesChanged, id);
+            let event =
+                event.detail(format!("now: {scopes}")).fact(Fact::Scopes, scopes.to_string());
+            if self.store.replace_scopes(id, &present, &scopes, event).await? {
+                return Ok(scopes);
+            }
+        }
+        Err(AdminError::Contended)
     }
 
     /// The event that an invitation was made: which one, and for whom if it is for one name only.
@@ -352,6 +364,9 @@ fn existing(found: bool) -> Result<(), AdminError> {
 /// Why an administrative act fails.
 #[derive(Debug, Error)]
 pub enum AdminError {
+    /// Others changed the account again and again in between.
+    #[error("others change the account at the same time; try again")]
+    Contended,
     /// The account is disabled, so nobody shall get into it.
     #[error("the account is disabled")]
     Disabled,

@@ -56,10 +56,12 @@ pub trait AccountStore: Send + Sync {
         event: AuditEvent,
     ) -> Result<bool, StoreError>;
 
-    /// Replaces the scopes. `false` when there is no such account.
-    async fn set_scopes(
+    /// Replaces the scopes `present` of an account. Returns `false` and does nothing when there is no
+    /// such account, or it has other scopes by now: somebody else has changed them.
+    async fn replace_scopes(
         &self,
         id: AccountId,
+        present: &Scopes,
         scopes: &Scopes,
         event: AuditEvent,
     ) -> Result<bool, StoreError>;

@@ -2,6 +2,7 @@
 //! fail at the wrong moment, races, and whose allowance an act uses up.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod administration;
 mod caller;
 mod key_schedule;
 mod limits;

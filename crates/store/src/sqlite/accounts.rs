@@ -22,7 +22,7 @@ use super::{
     error::DbError,
     invitations, passkey_records, revocations,
     rows::{
-        self,
+        self, Columns,
         accounts::{COLUMNS, find, read},
         millis, timestamp,
     },
@@ -104,20 +104,23 @@ impl AccountStore for SqliteStore {
         .await
     }
 
-    async fn set_scopes(
+    async fn replace_scopes(
         &self,
         id: AccountId,
+        present: &Scopes,
         scopes: &Scopes,
         event: AuditEvent,
     ) -> Result<bool, StoreError> {
-        let scopes = scopes.to_string();
+        let (present, scopes) = (present.clone(), scopes.to_string());
         let update = "UPDATE accounts SET scopes = ? WHERE account_id = ?";
         self.write(move |connection| {
-            let changed = rows::execute(connection, update, (&scopes, id.as_bytes()))? > 0;
-            if changed {
-                audit::record(connection, &event)?;
+            // Compared as sets: the text may be somebody else's, in another order.
+            if scopes_of(connection, id)?.as_ref() != Some(&present) {
+                return Ok(false);
             }
-            Ok(changed)
+            rows::execute(connection, update, (&scopes, id.as_bytes()))?;
+            audit::record(connection, &event)?;
+            Ok(true)
         })
         .await
     }
@@ -208,6 +211,13 @@ fn insert(
         millis(now),
     );
     Ok((rows::execute(connection, account, values)? > 0).then_some(user_id))
+}
+
+fn scopes_of(connection: &Connection, id: AccountId) -> Result<Option<Scopes>, DbError> {
+    let select = "SELECT scopes FROM accounts WHERE account_id = ?";
+    rows::first(connection, select, [id.as_bytes()], |row| {
+        Columns::new(row, "accounts", 0).parse("scopes")
+    })
 }
 
 fn is_disabled(connection: &Connection, id: AccountId) -> Result<bool, DbError> {

@@ -9,7 +9,7 @@ use countersign_authority::{
 };
 use countersign_protocol::Scopes;
 
-use super::{Backend, at_once};
+use super::{Backend, Stores, at_once};
 use crate::samples::{self, NOW};
 
 /// An account is found by its id, and by its name in any case; what is not there is not found.
@@ -129,7 +129,8 @@ pub async fn the_status_changes_with_its_event(backend: &impl Backend) {
     assert_eq!(stores.trail().await[1].event, event);
 }
 
-/// A change of scopes is made and recorded together; for an unknown account, neither happens.
+/// A change of scopes is made and recorded together; for an unknown account, or one that has other scopes
+/// by now, neither happens.
 pub async fn scopes_are_replaced_with_their_event(backend: &impl Backend) {
     let stores = backend.open().await;
     let mut new = samples::new_account(1, "alice");
@@ -137,15 +138,47 @@ pub async fn scopes_are_replaced_with_their_event(backend: &impl Backend) {
     stores.create(&new).await;
     let event = samples::event(EventKind::AccountScopesChanged).account(new.id);
 
+    let mut present = new.scopes.clone();
     for scopes in [samples::scopes("admin"), Scopes::none()] {
-        let set = |id| stores.set_scopes(id, &scopes, event.clone());
-        assert!(!set(samples::account_id(2)).await.unwrap());
-        assert!(set(new.id).await.unwrap());
-        let account = stores.account(&AccountName::Id(new.id)).await.unwrap().unwrap();
-        assert_eq!(account.scopes, scopes);
+        let set = async |id, present: &Scopes| {
+            stores.replace_scopes(id, present, &scopes, event.clone()).await.unwrap()
+        };
+        assert!(!set(samples::account_id(2), &present).await);
+        assert!(!set(new.id, &samples::scopes("read")).await);
+        assert!(set(new.id, &present).await);
+        assert!(!set(new.id, &present).await, "it has others by now");
+        assert_eq!(scopes_of(&stores).await, scopes);
+        present = scopes;
     }
     let trail: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
     assert_eq!(trail, [new.event, event.clone(), event]);
+}
+
+/// Many who add a scope at once, each to those that it has read, lose none of another's.
+pub async fn no_scope_is_lost_of_many_that_are_added_at_once(backend: &impl Backend) {
+    const ADMINISTRATORS: u64 = 16;
+    let stores = backend.open().await;
+    stores.create(&samples::new_account(1, "alice")).await;
+    at_once(backend, ADMINISTRATORS, |number, stores| async move {
+        let own = samples::scopes(&format!("scope-{number}"));
+        let event = samples::event(EventKind::AccountScopesChanged);
+        loop {
+            let present = scopes_of(&stores).await;
+            let scopes = present.union(&own).unwrap();
+            let id = samples::account_id(1);
+            if stores.replace_scopes(id, &present, &scopes, event.clone()).await.unwrap() {
+                break;
+            }
+        }
+    })
+    .await;
+    let added = scopes_of(&stores).await.iter().filter(|scope| scope.starts_with("scope-")).count();
+    assert_eq!(added as u64, ADMINISTRATORS);
+    assert_eq!(stores.trail().await.len() as u64, 1 + ADMINISTRATORS);
+}
+
+async fn scopes_of(stores: &Stores) -> Scopes {
+    stores.account(&AccountName::Id(samples::account_id(1))).await.unwrap().unwrap().scopes
 }
 
 /// What was acknowledged is there after the last handle was closed and another one opened.

@@ -66,7 +66,7 @@ pub async fn a_login_says_the_scopes_of_its_moment(backend: &impl Backend) {
     assert_eq!(before.scopes, alice.scopes);
     let more = samples::scopes("read write");
     let event = samples::event(EventKind::AccountScopesChanged);
-    assert!(stores.set_scopes(alice.id, &more, event).await.unwrap());
+    assert!(stores.replace_scopes(alice.id, &alice.scopes, &more, event).await.unwrap());
     let after = stores.record_login(samples::login(&alice, 2)).await.unwrap();
     assert_eq!(after.scopes, more);
 }

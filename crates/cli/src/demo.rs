@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     config::{Listen, Settings},
@@ -33,12 +33,9 @@ pub(crate) async fn run(_options: Options) -> anyhow::Result<()> {
         ..Settings::default()
     };
     let (started, listening) = oneshot::channel();
-    let (stop, stopping) = oneshot::channel::<()>();
+    let (stop, stopping) = mpsc::channel(1);
     let server = tokio::spawn(async move {
-        let stopped = async {
-            let _ = stopping.await;
-        };
-        serve::serve(&settings, Allowed::default(), stopped, |server| {
+        serve::serve(&settings, Allowed::default(), stopping, |server| {
             drop(started.send(server.issuer));
         })
         .await
@@ -50,7 +47,7 @@ pub(crate) async fn run(_options: Options) -> anyhow::Result<()> {
     };
     let mut stage = Stage::open(issuer)?;
     let played = story::play(&mut stage).await;
-    let _ = stop.send(());
+    let _ = stop.send(()).await;
     server.await??;
     played?;
     ensure!(stage.thieves_refused() == story::THIEVES, "a thief is missing from the story");

@@ -1,6 +1,7 @@
 //! `countersign serve`.
 
 mod announcement;
+mod draining;
 mod listeners;
 mod signals;
 
@@ -19,7 +20,11 @@ use countersign_authority::Maintenance;
 use countersign_server::{AccessLog, App, ServerTls, router};
 use tokio::runtime::Handle;
 
-use self::announcement::{Started, announce};
+pub(crate) use self::draining::StopRequests;
+use self::{
+    announcement::{Started, announce},
+    draining::until_drained,
+};
 use crate::{
     config::{self, Listen, Location, Settings},
     hardening, logging,
@@ -136,7 +141,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let _log = logging::start(&settings.log)?;
     hardening::keep_memory_private();
     signals::ignore_others()?;
-    let stop = signals::until_asked_to_stop()?;
+    let stop = signals::requests_to_stop()?;
     let allowed = Allowed { anew: options.new, loss: options.accept_loss };
     let started = |started: Started| {
         announce(&settings, &started);
@@ -145,11 +150,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     serve(&settings, allowed, stop, started).await
 }
 
-/// Serves until `stop` is ready; calls `started` when it listens.
+/// Serves until `stop` has a request; calls `started` when it listens.
 pub(crate) async fn serve(
     settings: &Settings,
     allowed: Allowed,
-    stop: impl Future<Output = ()>,
+    stop: StopRequests,
     started: impl FnOnce(Started),
 ) -> anyhow::Result<()> {
     settings.check_transport()?;
@@ -184,6 +189,8 @@ pub(crate) async fn serve(
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
     let acceptor = tls.map(|tls| tls.acceptor());
     let router = router(&app);
+    let drain_delay = Duration::from_secs(settings.cluster.drain_delay);
+    let stop = until_drained(stop, drain_delay, || app.drain());
     let served = countersign_server::serve(listeners, acceptor, router, &limits, &log, stop).await;
     housekeeping.abort();
     reloading.inspect(tokio::task::JoinHandle::abort);

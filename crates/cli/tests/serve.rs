@@ -127,6 +127,40 @@ fn the_service_manager_learns_when_the_server_is_ready_and_when_it_stops() {
 }
 
 #[test]
+fn a_server_that_drains_answers_but_is_not_ready_and_a_second_signal_ends_it() {
+    for second in [Signal::TERM, Signal::INT] {
+        let dir = tempfile::tempdir().unwrap();
+        let delay = ("COUNTERSIGN_CLUSTER_DRAIN_DELAY", "300");
+        let mut server = Server::spawn(serve(dir.path(), &[delay]));
+        let port = port(&server.says("listening on "));
+        let address = format!("127.0.0.1:{port}");
+        assert!(healthcheck(&["--listen", &address]).status.success());
+        server.send(Signal::TERM);
+        server.says("not ready any more");
+        // By new connections, as a load balancer makes them.
+        for _ in 0..2 {
+            let asked = healthcheck(&["--listen", &address]);
+            assert_eq!(asked.status.code(), Some(1), "{asked:?}");
+            assert!(String::from_utf8_lossy(&asked.stderr).contains("answers 503"), "{asked:?}");
+        }
+        server.send(second);
+        server.says("requests under way may finish");
+        assert!(server.child.wait().unwrap().success());
+        assert!(TcpStream::connect(&address).is_err());
+    }
+}
+
+#[test]
+fn a_server_without_a_delay_stops_at_the_first_signal() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(serve(dir.path(), &[]));
+    server.send(Signal::TERM);
+    let said = server.says("requests under way may finish");
+    assert!(!said.contains("not ready"), "{said}");
+    assert!(server.child.wait().unwrap().success());
+}
+
+#[test]
 fn a_start_whose_standard_error_is_full_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");

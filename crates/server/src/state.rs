@@ -1,6 +1,12 @@
 //! What the handlers share: the authority, the guards, the metrics and the settings.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use countersign_authority::{
     Authority,
@@ -37,6 +43,7 @@ pub struct Shared {
     /// Counts.
     pub metrics: Arc<Metrics>,
     pub(crate) jwks: JwksAnswer,
+    draining: AtomicBool,
     /// The account app, if there is one.
     pub(crate) site: Option<Site>,
     /// The transport's settings.
@@ -95,10 +102,21 @@ impl App {
             guard: guard_of(&authority.core.policy().origin, proofs.clone()),
             metrics: Arc::new(Metrics::new()),
             jwks: JwksAnswer::default(),
+            draining: AtomicBool::new(false),
             site: settings.web.as_ref().map(|files| site(files, authority.core.policy())),
             settings,
             authority,
         }))
+    }
+
+    /// From now on the server says that it is not ready, and serves on: it is about to stop, and requests
+    /// shall go to another one.
+    pub fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
     }
 }
 

@@ -59,7 +59,9 @@ pub(super) fn unit(path: &str) -> &'static str {
         "rate_limits" if is("_per_day") => " a day",
         "rate_limits" if name.starts_with("keyring_tries") => " an hour",
         "rate_limits" => " a minute",
-        _ if is("lifetime") || is("proof_max_age") || is("_seconds") => " seconds",
+        _ if is("lifetime") || is("proof_max_age") || is("_seconds") || is("drain_delay") => {
+            " seconds"
+        }
         _ if is("_hours") => " hours",
         _ if is("_days") => " days",
         _ if is("bytes_per_second") => " bytes a second",

@@ -118,6 +118,8 @@ settings! {
         signjwt: SignjwtSettings = SignjwtSettings::default(),
         /// About the account app, which people see in a browser.
         web: WebSettings = WebSettings::default(),
+        /// About servers that serve together.
+        cluster: ClusterSettings = ClusterSettings::default(),
     }
 
     /// Accounts.
@@ -318,6 +320,12 @@ settings! {
         enabled: bool = true,
         /// Where its files lie; without it they are those within the binary.
         directory: Option<PathBuf> = None,
+    }
+
+    /// Servers that serve together, behind a load balancer.
+    struct ClusterSettings {
+        /// For how many seconds a server that was asked to stop serves on and says that it is not ready.
+        drain_delay: u64 = 0 => 0..=300,
     }
 
     /// Cross-origin requests.

@@ -1,21 +1,31 @@
 //! What signals mean to a server.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 
+use super::draining::StopRequests;
 use crate::notify::{self, State};
 
-/// Ready at SIGTERM or SIGINT.
-pub(super) fn until_asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+/// A request to stop for each SIGTERM and SIGINT.
+pub(super) fn requests_to_stop() -> anyhow::Result<StopRequests> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (ask, requests) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            notify::service_manager(State::Stopping);
+            if ask.send(()).await.is_err() {
+                return;
+            }
         }
-        notify::service_manager(State::Stopping);
-        tracing::info!("stopping: requests under way may finish");
-    })
+    });
+    Ok(requests)
 }
 
 /// Signals that mean "reload" or "reopen" to other servers, but end a process by default.

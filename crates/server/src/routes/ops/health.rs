@@ -1,9 +1,14 @@
 //! For those who run the server: is it alive, and is it ready?
 
+use std::time::Duration;
+
 use axum::{extract::State, http::header, response::IntoResponse};
 use countersign_protocol::wire;
 
-use crate::{http::problem::Problem, state::App};
+use crate::{
+    http::problem::{Problem, ProblemType},
+    state::App,
+};
 
 /// Whether the server answers at all.
 #[utoipa::path(
@@ -17,7 +22,7 @@ pub(crate) async fn alive() -> impl IntoResponse {
 }
 
 /// Whether the server can do its work: the store reads and writes as much as a login does, no write
-/// has failed in the last seconds, and a key is there to sign.
+/// has failed in the last seconds, a key is there to sign, and the server is not about to stop.
 #[utoipa::path(
     get,
     path = wire::path::READY,
@@ -28,6 +33,10 @@ pub(crate) async fn alive() -> impl IntoResponse {
     )
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
+    if app.is_draining() {
+        let problem = Problem::new(ProblemType::Unavailable).retry_after(Duration::from_secs(1));
+        return Err(problem.detail("the server is about to stop; it still answers requests"));
+    }
     app.authority.health.check().await.map_err(Problem::unavailable)?;
     Ok(([(header::CACHE_CONTROL, "no-store")], "ready\n"))
 }

@@ -30,6 +30,22 @@ async fn a_server_without_its_store_is_alive_but_not_ready() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_about_to_stop_is_not_ready_and_serves_on() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    app.call("GET", "/readyz").send().await.is(200);
+    app.drain();
+    // At once: a good answer of before does not count.
+    let answer = app.call("GET", "/readyz").send().await;
+    answer.is_problem(503, "unavailable");
+    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(app.call("GET", "/healthz").send().await.is(200).body, "ok\n");
+    app.whoami(&key, &token).await.is(200);
+    app.login("alice", &key).await;
+}
+
+#[tokio::test]
 async fn a_good_answer_about_the_store_holds_for_a_second() {
     let faults = Faults::default();
     let app = TestApp::start_with(|setup| setup.faults = Some(faults.clone())).await;

@@ -92,7 +92,7 @@ pub(crate) struct TestApp {
 
 struct Running {
     authority: Arc<Authority>,
-    guard: countersign_guard::Guard,
+    app: App,
     maintenance: Maintenance,
     ports: Ports,
     router: Router,
@@ -133,10 +133,9 @@ impl TestApp {
         let policy = self.setup.policy.clone();
         let authority = Arc::new(Authority::start(policy, ports.clone(), vault).await.unwrap());
         let app = App::new(Arc::clone(&authority), self.setup.settings.clone());
-        let guard = app.guard.clone();
         let maintenance = Maintenance::new(Arc::clone(&authority));
         let router = router(&app);
-        self.running = Some(Running { authority, guard, maintenance, ports, router });
+        self.running = Some(Running { authority, app, maintenance, ports, router });
     }
 
     /// Restarts with other settings.
@@ -189,6 +188,11 @@ impl TestApp {
         self.clock.advance(by);
     }
 
+    /// Lets the server be about to stop.
+    pub(crate) fn drain(&self) {
+        self.running().app.drain();
+    }
+
     /// Sets the clock, forward or back.
     pub(crate) fn set_clock(&self, now: UnixTime) {
         self.clock.set(now);
@@ -201,7 +205,7 @@ impl TestApp {
 
     /// A fresh nonce for the protected resources.
     pub(crate) fn resource_nonce(&self) -> String {
-        self.running().guard.fresh_nonce()
+        self.running().app.guard.fresh_nonce()
     }
 
     /// What an administrator does in another process, on the same database.

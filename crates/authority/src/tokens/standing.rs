@@ -148,14 +148,18 @@ impl Tokens {
     /// # Errors
     /// When the store fails.
     pub async fn still_stands(&self, principal: &Principal) -> Result<bool, StoreError> {
-        let Principal { account_id, key, token_id, issued_at, .. } = principal;
+        let Principal { account_id, key, token_id, issued_at, expires_at, .. } = principal;
+        let now = self.core.now();
+        if now >= *expires_at + self.core.policy.skew {
+            return Ok(false);
+        }
         if let (Some(token_id), Some(issued_at)) = (token_id, issued_at)
             && self.revoked.contains(token_id, *account_id, *issued_at)
         {
             return Ok(false);
         }
         Ok(match key {
-            Some(key) => self.holder(*account_id, *key, self.core.now()).await?.is_some(),
+            Some(key) => self.holder(*account_id, *key, now).await?.is_some(),
             None => self.active_account(*account_id).await?.is_some(),
         })
     }

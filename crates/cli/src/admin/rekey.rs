@@ -2,7 +2,10 @@
 
 pub(super) mod abandon;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -15,6 +18,7 @@ use super::{
     database::{make_room_if_full, open_for, rekey, require_data_dir, require_vault},
 };
 use crate::{
+    client::terminal::confirm,
     config::Settings,
     data_dir::{DataDir, Purpose},
     master_key::{self, Found, Source},
@@ -39,8 +43,8 @@ pub(super) struct Options {
     #[arg(long, conflicts_with = "keep_old")]
     abandon_signing_keys: bool,
 
-    /// Do not ask whether all that shall be given up
-    #[arg(long, requires = "abandon_signing_keys")]
+    /// Do not ask whether the old key, or what only a lost one opens, shall be given up
+    #[arg(long)]
     yes: bool,
 }
 
@@ -54,6 +58,11 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let data_dir = open_for(settings, Purpose::Alone)?;
     if options.abandon_signing_keys {
         return abandon::run(directory, &data_dir, given, options.yes).await;
+    }
+    if options.keep_old.is_none() && io::stdin().is_terminal() {
+        let question = "the old master key is not kept (--keep-old FILE keeps it), and backups that \
+                        were made before open with no other: go on";
+        confirm(question, options.yes)?;
     }
     let old = present_key(directory, &data_dir).await?;
     let place = Place::choose(&old.source, given.is_some(), directory)?;

@@ -193,6 +193,9 @@ pub(super) fn explain_call(
 
 fn advice(error: &ClientError) -> Option<String> {
     let advice = match error {
+        ClientError::IssuerMismatch { asked, found } if asked.eq_ignore_ascii_case(found) => {
+            format!("small letters: --server {found}")
+        }
         ClientError::IssuerMismatch { asked, found } => other_name(asked, found),
         ClientError::Unreachable { reason, .. } if reason.contains("CaUsedAsEndEntity") => {
             "the server shows the certificate of a certificate authority (CA) as its own, as \

@@ -1,8 +1,11 @@
 //! What opens an online keyring: its password or its recovery code.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use countersign_client::{
     Unlock,
@@ -124,9 +127,10 @@ impl UnlockOptions {
 pub(super) fn choose_another(file: Option<&PathBuf>, whose: &str) -> anyhow::Result<Passphrase> {
     let source = file.map_or(Source::Terminal, |file| Source::File(file.clone()));
     let chosen = choose(&source, whose);
-    if source.is_terminal() {
-        return chosen
-            .context("without a terminal, --new-password-file FILE says the new password");
+    if source.is_terminal() && !io::stdin().is_terminal() {
+        return chosen.map_err(|_| {
+            anyhow!("without a terminal, --new-password-file FILE says the new password")
+        });
     }
     chosen
 }

@@ -270,7 +270,10 @@ pub enum SelfSignedError {
     #[error("the JWT has expired by the clock here, which the Date header tells; check the clock")]
     Expired,
     /// It names the server as its issuer.
-    #[error("iss names the server, which has not signed this JWT")]
+    #[error(
+        "iss names the server, whose tokens count here only if they are bound to a key, and with the \
+         DPoP scheme; a JWT of the client's own names another issuer, or none"
+    )]
     Issuer,
     /// It is no JWT.
     #[error(transparent)]

@@ -120,6 +120,9 @@ pub(crate) fn client_address(
 ) -> IpAddr {
     let peer = peer.to_canonical();
     if !trusted.contains(peer) {
+        if peer.is_loopback() && has_forwarding_header(headers) {
+            tell_of_untrusted(peer);
+        }
         return peer;
     }
     let client = match trusted.header {
@@ -148,6 +151,22 @@ pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
 
 const OF_PROXIES: [&str; 5] =
     ["forwarded", "via", "x-real-ip", "x-client-ip", "x-original-forwarded-for"];
+
+fn has_forwarding_header(headers: &HeaderMap) -> bool {
+    headers.contains_key(&X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
+}
+
+/// Logs once that a proxy on this machine names clients, and is not believed.
+fn tell_of_untrusted(peer: IpAddr) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(
+            %peer,
+            "a proxy says whose request it passes on, and trusted_proxies does not name it: all its \
+             clients count as one, for limits and in the audit trail"
+        );
+    });
+}
 
 /// Logs once, and not for each request, that a proxy is not configured like this server.
 fn nobody(peer: IpAddr, header: ForwardedHeader) -> IpAddr {

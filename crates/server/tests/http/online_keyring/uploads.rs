@@ -164,10 +164,10 @@ async fn set_status(app: &TestApp, status: AccountStatus) {
 }
 
 /// A body may take minutes to arrive. The owner revokes the key meanwhile, or the token, or an
-/// administrator disables the account.
+/// administrator disables the account; or the token ends.
 #[tokio::test]
 async fn what_is_revoked_while_its_body_arrives_changes_nothing() {
-    for ends in ["key", "token", "account"] {
+    for ends in ["key", "token", "account", "time"] {
         let app = TestApp::start_with(two_places).await;
         let token = app.enrol("alice", &alice()).await;
         app.store_keyring((&alice(), &token), "entries").await;
@@ -183,6 +183,7 @@ async fn what_is_revoked_while_its_body_arrives_changes_nothing() {
             "token" => {
                 app.revoke_token(&of_thief).await.is(200);
             }
+            "time" => app.advance(Duration::from_mins(20)),
             _ => set_status(&app, AccountStatus::Disabled).await,
         }
         arriving.resume();

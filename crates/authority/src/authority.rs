@@ -47,7 +47,7 @@ impl Authority {
     pub async fn start(policy: Policy, ports: Ports, vault: Vault) -> Result<Self, StartError> {
         let core = Arc::new(Core::open(policy, ports, vault).await?);
         let sessions = Arc::new(session_sealer(&core));
-        let tokens = Arc::new(Tokens::load(Arc::clone(&core), Arc::clone(&sessions)).await?);
+        let tokens = Arc::new(Tokens::new(Arc::clone(&core), Arc::clone(&sessions)));
         let passkeys = Arc::new(Passkeys::open(Arc::clone(&core)).await?);
         let shared = || (Arc::clone(&core), Arc::clone(&tokens), Arc::clone(&passkeys));
         let accounts = Arc::new(Accounts::new(shared()));

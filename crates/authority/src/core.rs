@@ -9,10 +9,13 @@ pub(crate) mod effort;
 mod epoch;
 mod forgetting;
 pub(crate) mod key_uses;
+pub mod latest_feed;
 pub mod password_hasher;
 mod passwords;
 pub(crate) mod pending_events;
+pub(crate) mod revoked;
 mod signers;
+mod take_over;
 pub(crate) mod turns;
 
 use std::{hash::RandomState, sync::Arc};
@@ -25,9 +28,15 @@ use countersign_protocol::{
 };
 
 use self::{
-    comparisons::Comparisons, credential_cache::CredentialCache, epoch::Epoch,
-    forgetting::Forgetting, key_uses::KeyUses, password_hasher::PasswordHasher,
+    comparisons::Comparisons,
+    credential_cache::CredentialCache,
+    epoch::Epoch,
+    forgetting::Forgetting,
+    key_uses::KeyUses,
+    latest_feed::RevocationFeed,
+    password_hasher::PasswordHasher,
     pending_events::PendingEvents,
+    revoked::{READ, RevokedTokens},
 };
 use crate::{
     keys::{SigningKeyError, published::PublishedKeys, signing::SigningKeys, vault::Vault},
@@ -35,7 +44,7 @@ use crate::{
         audit::{AuditFilter, RecordedEvent},
         policy::Policy,
     },
-    ports::{AuditStore, Clock, Ports, Random, ReplayLog, StoreError},
+    ports::{AuditStore, ChangeCursor, Clock, Ports, Random, ReplayLog, StoreError},
 };
 
 /// How many keys of proofs are known again, by the headers that carry them.
@@ -51,6 +60,10 @@ pub struct Core {
     pub(crate) vault: Vault,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) credentials: CredentialCache,
+    pub(crate) revoked: RevokedTokens,
+    pub(crate) feed: RevocationFeed,
+    /// Up to where changes by others were taken over; `None` when anything may have changed.
+    heard_up_to: tokio::sync::Mutex<Option<ChangeCursor>>,
     pub(crate) pending_events: PendingEvents,
     pub(crate) key_uses: KeyUses,
     pub(crate) passwords: PasswordHasher,
@@ -67,13 +80,16 @@ pub struct Core {
 }
 
 impl Core {
-    /// Loads the signing keys, and finds out since when everything is remembered.
+    /// Loads what must be in memory, the signing keys and the revoked tokens, and finds out since when
+    /// everything is remembered.
     pub(crate) async fn open(
         policy: Policy,
         ports: Ports,
         vault: Vault,
     ) -> Result<Self, SigningKeyError> {
         let now = ports.clock.now();
+        // Before anything is read: what is changed meanwhile is taken over later.
+        let heard = ports.store.changes(None).await?.cursor;
         let signing_keys = SigningKeys::load(
             Arc::clone(&ports.store) as _,
             &vault,
@@ -89,10 +105,16 @@ impl Core {
         } else {
             last_event(&*ports.store).await?.map_or(now, |last| last.max(now))
         };
+        let revoked = RevokedTokens::default();
+        let ended = forgetting.up_to(&*ports.clock);
+        revoked.add(ports.store.revoked_tokens(ended, READ).await?);
         let epoch = Epoch::begin(&ports);
         let turns = policy.passwords.unwrap_or_default().turns;
         Ok(Self {
             credentials: CredentialCache::new(policy.credential_cache),
+            revoked,
+            feed: RevocationFeed::new(ports.clock.monotonic()),
+            heard_up_to: tokio::sync::Mutex::new(Some(heard)),
             pending_events: PendingEvents::default(),
             key_uses: KeyUses::default(),
             passwords: PasswordHasher::new(turns, &*ports.random),

@@ -17,11 +17,13 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use crate::{
     authority::Authority,
-    core::Core,
+    core::{
+        Core,
+        revoked::{LateRevocation, READ},
+    },
     keys::SigningKeyError,
     model::audit::AuditEvent,
     ports::StoreError,
-    tokens::revoked::{LateRevocation, READ},
 };
 
 /// How often the store is asked whether another process changed it: the longest time that an
@@ -42,8 +44,6 @@ const GATHER: Duration = Duration::from_millis(50);
 /// The housekeeping of an [`Authority`].
 pub struct Maintenance {
     authority: Arc<Authority>,
-    /// Whether a change was noticed that could not be taken over yet.
-    behind: AtomicBool,
     clock: ClockWatch,
     /// Whether it was set back when it was last looked at.
     went_back: AtomicBool,
@@ -58,7 +58,6 @@ impl Maintenance {
         Self {
             clock: ClockWatch::new(clock.now(), clock.monotonic()),
             authority,
-            behind: AtomicBool::new(false),
             went_back: AtomicBool::new(false),
             moments_are_ahead: AtomicBool::new(false),
         }
@@ -168,12 +167,12 @@ impl Maintenance {
     /// # Errors
     /// When the store fails.
     pub async fn tidy(&self) -> Result<(), SigningKeyError> {
-        let Authority { core, tokens, health, .. } = &*self.authority;
-        let ports = &core.ports;
-        for late in tokens.revoked.unwritten(core.forgets_up_to()) {
+        let Authority { core, health, .. } = &*self.authority;
+        let Core { ports, revoked, .. } = &**core;
+        for late in revoked.unwritten(core.forgets_up_to()) {
             let LateRevocation { token, event } = late;
             ports.store.revoke_token(token.clone(), event).await?;
-            tokens.revoked.written(&token.token_id);
+            revoked.written(&token.token_id);
         }
         if ports.store.tidy().await? {
             health.store.note_tidy(ports.clock.monotonic());
@@ -181,31 +180,13 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Takes over what another process, such as an administrator's command, changed in the store.
+    /// Takes over what another process, such as an administrator's command or another server, changed in
+    /// the store.
     ///
     /// # Errors
     /// When the store fails or a signing key does not open.
     pub async fn take_over_changes(&self) -> Result<(), SigningKeyError> {
-        let Authority { core, tokens, .. } = &*self.authority;
-        let Core { ports, credentials, signing_keys, .. } = &**core;
-        if ports.store.changed_elsewhere().await? {
-            self.behind.store(true, Ordering::Relaxed);
-        }
-        if !self.behind.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        // Before the accounts: one that is enabled again is read as active, and its tokens of before have
-        // ended.
-        let revoked = ports.store.revoked_tokens(core.forgets_up_to(), READ).await;
-        let revoked = revoked.map(|revoked| tokens.revoked.add(revoked));
-        credentials.forget_all();
-        tokens.feed.forget();
-        // Last, for it waits while a key is made.
-        let reloaded = signing_keys.reload().await;
-        revoked?;
-        reloaded?;
-        self.behind.store(false, Ordering::Relaxed);
-        Ok(())
+        self.authority.core.take_over_changes().await
     }
 
     /// Checks whether the time of day has jumped, as it does when a machine wakes up or its clock
@@ -236,9 +217,9 @@ impl Maintenance {
     /// the store fails, they stay until the next look, so that no revoked token counts.
     async fn lower_moments(&self, now: UnixTime) -> Result<(), StoreError> {
         if self.moments_are_ahead.load(Ordering::Relaxed) {
-            let Authority { core, tokens, .. } = &*self.authority;
+            let core = &self.authority.core;
             let stored = core.ports.store.revoked_tokens(now, READ).await?;
-            tokens.revoked.clock_was_set_back(now, stored);
+            core.revoked.clock_was_set_back(now, stored);
             self.moments_are_ahead.store(false, Ordering::Relaxed);
         }
         Ok(())
@@ -249,15 +230,15 @@ impl Maintenance {
     /// # Errors
     /// When the store fails or a key cannot be made.
     pub async fn maintain(&self) -> Result<(), SigningKeyError> {
-        let Authority { core, tokens, .. } = &*self.authority;
-        let Core { ports, policy, signing_keys, .. } = &**core;
+        let core = &self.authority.core;
+        let Core { ports, policy, signing_keys, revoked, .. } = &**core;
         let now = ports.clock.now();
         core.passwords.free_idle_memory(ports.clock.monotonic());
         if signing_keys.maintain(now, &*ports.random).await? {
             tracing::info!("signing keys were rotated");
         }
         let ended = core.forgets_up_to();
-        tokens.revoked.forget_ended(ended);
+        revoked.forget_ended(ended);
         self.expire_accounts(ended, now).await?;
         self.expire_credentials(ended, now).await?;
         let pruned = ports.store.prune(ended, &policy.retention).await?;

@@ -7,6 +7,7 @@
 mod accounts;
 mod audit;
 mod browsers;
+mod changes;
 mod credentials;
 mod error;
 mod invitations;
@@ -31,6 +32,7 @@ pub use countersign_protocol::ports::{Clock, Random, ReplayError, ReplayLog};
 pub use self::accounts::{AccountStore, CreateAccountError, NewAccount};
 pub use self::audit::AuditStore;
 pub use self::browsers::{BrowserError, BrowserStore, NewBrowser, SignIn, SignInError, SignedIn};
+pub use self::changes::{ChangeCursor, Changed, ChangedKey, Changes, ChangesSince};
 pub use self::credentials::{
     AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordedLogin,
     RenameCredentialError, Renewal, RevokeCredentialError,

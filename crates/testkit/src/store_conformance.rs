@@ -21,6 +21,7 @@ use crate::rules;
 pub mod accounts;
 pub mod audit;
 pub mod browsers;
+pub mod changes;
 pub mod credentials;
 pub mod invitations;
 pub mod keyring_growth;
@@ -78,6 +79,12 @@ macro_rules! store_conformance {
                 the_browser_that_was_used_longest_ago_makes_room
                 the_limit_of_browsers_holds_when_many_sign_in_at_once
                 what_is_known_of_a_browser_comes_back
+            }
+            changes {
+                a_memory_that_follows_is_never_behind
+                every_change_by_others_is_told
+                own_changes_are_not_everything
+                what_was_told_is_told_again
             }
             credentials {
                 a_change_is_signed_by_a_key_that_still_may
@@ -233,7 +240,6 @@ macro_rules! store_conformance {
                 unused_accounts_go_in_batches
             }
             upkeep {
-                changes_by_others_are_noticed_once
                 the_check_passes
             }
             vault {

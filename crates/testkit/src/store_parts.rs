@@ -14,16 +14,16 @@ use countersign_authority::{
     },
     ports::{
         AccountRecovery, AccountStore, AddCredentialError, AddPasskeyError, AuditStore,
-        BrowserStore, ChangeKeyringError, ChangeSigningKeysError, CreateAccountError,
-        CreatePasswordAccountError, CredentialStore, DeleteKeyringError, InvitationStore,
-        KeyLimits, KeyringHolder, KeyringStore, KnowledgeSlot, KnownPasskey, LoginRecord,
-        NewAccount, NewContent, NewKeyring, NewPasskey, NewPasswordAccount, OpenKeyringError,
-        OpenedBy, OwnPasskey, PasskeyStore, PasswordLogin, PasswordStore, Permit, RecordLoginError,
-        RecordedLogin, RecoverError, RenameCredentialError, Restoration, Retention,
-        RevocationStore, RevokeCredentialError, RevokedToken, RevokedTokenList, SealedSecrets,
-        ServerKeyStore, ShutOut, SignIn, SignInError, SignedIn, SigningKeyChange, SigningKeyStore,
-        SigningKeyVersion, Store, StoreCondition, StoreError, StoreKeyringError, StoreUpkeep,
-        StoredSigningKeys, VaultRecord, VaultStore,
+        BrowserStore, ChangeCursor, ChangeKeyringError, ChangeSigningKeysError, ChangesSince,
+        CreateAccountError, CreatePasswordAccountError, CredentialStore, DeleteKeyringError,
+        InvitationStore, KeyLimits, KeyringHolder, KeyringStore, KnowledgeSlot, KnownPasskey,
+        LoginRecord, NewAccount, NewContent, NewKeyring, NewPasskey, NewPasswordAccount,
+        OpenKeyringError, OpenedBy, OwnPasskey, PasskeyStore, PasswordLogin, PasswordStore, Permit,
+        RecordLoginError, RecordedLogin, RecoverError, RenameCredentialError, Restoration,
+        Retention, RevocationStore, RevokeCredentialError, RevokedToken, RevokedTokenList,
+        SealedSecrets, ServerKeyStore, ShutOut, SignIn, SignInError, SignedIn, SigningKeyChange,
+        SigningKeyStore, SigningKeyVersion, Store, StoreCondition, StoreError, StoreKeyringError,
+        StoreUpkeep, StoredSigningKeys, VaultRecord, VaultStore,
     },
 };
 use countersign_protocol::{
@@ -238,9 +238,9 @@ impl ReplayLog for StoreParts {
 
 #[async_trait]
 impl StoreUpkeep for StoreParts {
-    async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
+    async fn changes(&self, since: Option<ChangeCursor>) -> Result<ChangesSince, StoreError> {
         (self.fault)()?;
-        self.upkeep.changed_elsewhere().await
+        self.upkeep.changes(since).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

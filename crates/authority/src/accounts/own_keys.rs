@@ -315,7 +315,7 @@ impl Accounts {
         // Also after a failure: the store may have done it and failed to say so.
         self.core.credentials.forget(&thumbprint);
         if matches!(result, Ok(()) | Err(RevokeCredentialError::Store(_))) {
-            self.tokens.feed.forget();
+            self.core.feed.forget();
         }
         result?;
         // Read after the revocation, since when it adds no key any more.

@@ -218,9 +218,9 @@ impl Accounts {
                 // too.
                 let issued_at = self.core.now();
                 let before = RevokedBefore { issued_at, expires_at: issued_at + LONGEST_TOKEN };
-                self.tokens.revoked.end_account(account_id, before);
+                self.core.revoked.end_account(account_id, before);
             }
-            self.tokens.feed.forget();
+            self.core.feed.forget();
         }
         let revoked = outcome?;
         for key in &revoked {

@@ -1,6 +1,6 @@
 //! Credentials kept in memory, so that a request need not ask the store.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use countersign_protocol::{
     AccountId, UnixTime,
@@ -16,7 +16,7 @@ use crate::{
         credential_kind::{Act, CredentialKind},
         user_agent::UserAgent,
     },
-    ports::{AccountStore, CredentialStore, Renewal, StoreError},
+    ports::{AccountStore, ChangedKey, CredentialStore, Renewal, StoreError},
 };
 
 /// A credential and the account that it belongs to, as the store has them.
@@ -69,7 +69,7 @@ pub(crate) enum KeyHolder {
 /// A bounded cache of credentials.
 pub(crate) struct CredentialCache {
     known: Cache<Thumbprint, Arc<KnownCredential>>,
-    /// Ids by folded username. An account keeps both for ever.
+    /// Ids by folded username. An account keeps both for as long as there is one.
     names: Cache<String, AccountId>,
     /// The keys that were live when they were read.
     keys: Cache<AccountId, Arc<[Thumbprint]>>,
@@ -182,9 +182,13 @@ impl CredentialCache {
         if let Some(id) = self.names.get(&folded) {
             return Ok(Some(id));
         }
+        let changes_before = *self.changes.lock();
         let account = store.account(name).await?;
+        let changes = self.changes.lock();
         Ok(account.map(|account| {
-            self.names.insert(folded, account.id);
+            if *changes == changes_before {
+                self.names.insert(folded, account.id);
+            }
             account.id
         }))
     }
@@ -257,6 +261,29 @@ impl CredentialCache {
         *changes += 1;
         self.known.remove(thumbprint);
         self.strangers.remove(thumbprint);
+    }
+
+    /// Forgets what others have changed, and nothing else.
+    pub(crate) fn forget_changed(&self, keys: &[ChangedKey], accounts: Vec<AccountId>) {
+        if keys.is_empty() && accounts.is_empty() {
+            return;
+        }
+        let mut changes = self.changes.lock();
+        *changes += 1;
+        for ChangedKey { thumbprint, account_id } in keys {
+            self.known.remove(thumbprint);
+            self.strangers.remove(thumbprint);
+            self.keys.remove(account_id);
+        }
+        if accounts.is_empty() {
+            return;
+        }
+        // Nothing says which keys of an account are here. It is rare, and one pass does for all accounts.
+        let accounts: HashSet<_> = accounts.into_iter().collect();
+        self.keys.retain(|id, _| !accounts.contains(id));
+        self.known.retain(|_, known| !accounts.contains(&known.account.id));
+        // The name of an account that is gone may belong to another one.
+        self.names.retain(|_, id| !accounts.contains(id));
     }
 
     /// Forgets all: anything may have changed.

@@ -70,6 +70,13 @@ pub struct RevokedTokenList {
     pub others: Option<RevokedBefore>,
 }
 
+impl RevokedTokenList {
+    /// Whether it lists and covers nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Keys and accounts that may no longer act.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutOut {

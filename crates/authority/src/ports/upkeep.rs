@@ -3,14 +3,19 @@
 use async_trait::async_trait;
 use countersign_protocol::UnixTime;
 
-use super::StoreError;
+use super::{ChangeCursor, ChangesSince, StoreError};
 use crate::model::limits::Retention;
 
 /// The durable store as a whole.
 #[async_trait]
 pub trait StoreUpkeep: Send + Sync {
-    /// Whether another process changed the store since this was last asked.
-    async fn changed_elsewhere(&self) -> Result<bool, StoreError>;
+    /// What others changed since this handle gave the cursor `since`; everything without one. Nothing that
+    /// was acknowledged before the question is left out, and whoever asks with the same cursor again is
+    /// told at least the same again.
+    ///
+    /// What this handle changed itself may be told too, but never by [`Changes::Everything`](super::Changes::Everything):
+    /// then each login here would empty the caches.
+    async fn changes(&self, since: Option<ChangeCursor>) -> Result<ChangesSince, StoreError>;
 
     /// Reads and writes as much as a login does, to see that both work.
     async fn check(&self) -> Result<(), StoreError>;

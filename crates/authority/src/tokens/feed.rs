@@ -12,13 +12,11 @@ use thiserror::Error;
 
 use self::shut_out::ShutOutToList;
 use crate::{
+    core::latest_feed::{Arrival, COSTLY, FEED_MAX_AGE, LARGE, SignedFeed},
     keys::SigningKeyError,
     model::key_life::Signs,
     ports::StoreError,
-    tokens::{
-        Tokens,
-        latest_feed::{Arrival, COSTLY, FEED_MAX_AGE, LARGE, SignedFeed},
-    },
+    tokens::Tokens,
 };
 
 /// How long a feed speaks for the present.
@@ -44,14 +42,14 @@ impl Tokens {
     pub async fn revocation_feed(&self) -> Result<Arc<str>, RevocationFeedError> {
         let clock = &self.core.ports.clock;
         // Read before the wait: this caller need not hear of revocations during the wait.
-        let changes = self.feed.changes();
+        let changes = self.core.feed.changes();
         let arrival = Arrival { at: clock.monotonic(), changes };
-        let mut signed = self.feed.signed.lock().await;
+        let mut signed = self.core.feed.signed.lock().await;
         let began = clock.monotonic();
         if let Some(feed) = signed.as_ref().filter(|feed| feed.answers(arrival, began)) {
             return Ok(Arc::clone(&feed.text));
         }
-        let changes = self.feed.changes();
+        let changes = self.core.feed.changes();
         let now = self.core.now();
         self.core.ensure_signing_keys(now).await?;
         let (revocations, read) = self.revocations(now).await?;
@@ -68,7 +66,7 @@ impl Tokens {
         let sequence = shut_out.sequence;
         let read = shut_out.keys.len() + shut_out.accounts.len();
         // After the store, so that nothing of up to its sequence is missing.
-        let tokens = self.revoked.to_list(self.core.forgets_up_to());
+        let tokens = self.core.revoked.to_list(self.core.forgets_up_to());
         let read = read + tokens.tokens.len() + tokens.accounts_before.len();
         let ShutOutToList { keys, accounts, accounts_before, before: keys_before } =
             ShutOutToList::of(shut_out);
@@ -90,7 +88,7 @@ impl Tokens {
     /// For how long after a key was revoked, or an account disabled, a resource server may meet a
     /// token of it that has not ended.
     fn longest_life_after_revocation(&self) -> Duration {
-        let uptime = self.core.ports.clock.monotonic().saturating_sub(self.feed.started);
+        let uptime = self.core.ports.clock.monotonic().saturating_sub(self.core.feed.started);
         let margin = self.core.policy.skew + FEED_MAX_AGE;
         let lifetime = self.core.policy.tokens.lifetime.max(LISTED_AT_LEAST);
         let is_new = uptime < LONGEST_TOKEN_LIFETIME + margin;

@@ -210,7 +210,7 @@ impl Tokens {
     /// The `iat` of a token that `account` gets at `now`: later than the account's ended tokens. An
     /// `iat` is in whole seconds, so it may lie a second ahead, which every verifier tolerates.
     fn issue_time(&self, account: AccountId, now: UnixTime) -> UnixTime {
-        let ended = self.revoked.ended_up_to(account);
+        let ended = self.core.revoked.ended_up_to(account);
         let next = ended.map(|ended| UnixTime::from_secs(ended.as_secs() + 1));
         next.filter(|next| *next > now && *next <= now + self.core.policy.skew).unwrap_or(now)
     }

@@ -14,7 +14,7 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    core::credential_cache::KnownCredential,
+    core::{credential_cache::KnownCredential, revoked::LateRevocation},
     login::assertion::Caller,
     model::{
         account::{Account, AccountName, AccountStatus, Username},
@@ -22,7 +22,6 @@ use crate::{
     },
     ports::{RevokedToken, StoreError},
     tokens::Tokens,
-    tokens::revoked::LateRevocation,
 };
 
 /// The scope that lets an account introspect the tokens of others. Followed by a colon and a resource
@@ -135,7 +134,7 @@ impl Tokens {
         claims: &AccessTokenClaims,
         now: UnixTime,
     ) -> Result<Option<LoggedIn>, StoreError> {
-        if self.revoked.contains(&claims.token_id, claims.account_id, claims.issued_at) {
+        if self.core.revoked.contains(&claims.token_id, claims.account_id, claims.issued_at) {
             return Ok(None);
         }
         let key = ProvenKey { credential: claims.credential, thumbprint: claims.bound_to };
@@ -154,7 +153,7 @@ impl Tokens {
             return Ok(false);
         }
         if let (Some(token_id), Some(issued_at)) = (token_id, issued_at)
-            && self.revoked.contains(token_id, *account_id, *issued_at)
+            && self.core.revoked.contains(token_id, *account_id, *issued_at)
         {
             return Ok(false);
         }
@@ -209,7 +208,7 @@ impl Tokens {
     /// The account of an unbound token that is still good.
     async fn unbound_account(&self, claims: &UnboundClaims) -> Result<Option<Account>, StoreError> {
         let UnboundClaims { token_id, account_id, issued_at, .. } = claims;
-        if self.revoked.contains(token_id, *account_id, *issued_at) {
+        if self.core.revoked.contains(token_id, *account_id, *issued_at) {
             return Ok(None);
         }
         self.active_account(*account_id).await
@@ -285,15 +284,15 @@ impl Tokens {
         };
         // In memory first: from now on the token is refused, even if the store fails.
         let token = issued.to_revoke(self.core.policy.skew);
-        if self.revoked.insert(token.clone()) {
-            self.feed.forget();
+        if self.core.revoked.insert(token.clone()) {
+            self.core.feed.forget();
         }
         let revocations = &self.core.ports.store;
         let event = event.from(address);
         let written = revocations.revoke_token(token.clone(), event.clone()).await;
         if written.is_err() {
             // Housekeeping tries again, because the token must be refused after a restart too.
-            self.revoked.write_later(LateRevocation { token, event });
+            self.core.revoked.write_later(LateRevocation { token, event });
         }
         Ok(written?)
     }

@@ -20,8 +20,9 @@ use countersign_authority::{
         audit::{AuditEvent, AuditFilter, EventKind, Reason, RecordedEvent},
     },
     ports::{
-        AuditStore, Retention, RevocationStore, RevokedToken, RevokedTokenList, ShutOut,
-        StoreCondition, StoreError, StoreUpkeep,
+        AuditStore, ChangeCursor, Changed, ChangedKey, Changes, ChangesSince, Retention,
+        RevocationStore, RevokedToken, RevokedTokenList, ShutOut, StoreCondition, StoreError,
+        StoreUpkeep,
     },
     tokens::standing::RevokingClient,
 };
@@ -37,7 +38,10 @@ use crate::support::{ADDRESS, KeyStore, Login, World, uri};
 /// Everything but the signing keys, as a test wants it.
 #[derive(Default)]
 struct Fake {
-    changed: AtomicBool,
+    /// What others have changed, one after another. A look is told one at a time.
+    told: Mutex<Vec<Changes>>,
+    /// Whether looks for changes fail.
+    deaf: AtomicBool,
     failing: AtomicBool,
     hanging: AtomicBool,
     reads_hang: AtomicBool,
@@ -55,6 +59,11 @@ impl Fake {
         self.failing.store(failing, SeqCst);
     }
 
+    /// Others have changed something.
+    fn tell(&self, changes: Changes) {
+        self.told.lock().push(changes);
+    }
+
     fn done<T>(&self, value: T) -> Result<T, StoreError> {
         if self.failing.load(SeqCst) {
             return Err(StoreError::Unavailable("away".into()));
@@ -65,8 +74,20 @@ impl Fake {
 
 #[async_trait]
 impl StoreUpkeep for Fake {
-    async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
-        Ok(self.changed.swap(false, SeqCst))
+    async fn changes(&self, since: Option<ChangeCursor>) -> Result<ChangesSince, StoreError> {
+        if self.deaf.load(SeqCst) {
+            return Err(StoreError::Unavailable("deaf".into()));
+        }
+        let told = self.told.lock();
+        let cursor = ChangeCursor::new(u64::try_from(told.len()).unwrap());
+        let changes = match since {
+            None => Changes::Everything,
+            Some(since) if since == cursor => Changes::none(),
+            Some(since) => told[usize::try_from(since.number()).unwrap()].clone(),
+        };
+        let cursor = since
+            .map_or(cursor, |since| ChangeCursor::new((since.number() + 1).min(cursor.number())));
+        Ok(ChangesSince { changes, cursor })
     }
 
     async fn check(&self) -> Result<(), StoreError> {
@@ -164,7 +185,7 @@ impl Setting {
         let (store, random) = (Arc::clone(&self.keys) as _, SeededRandom::new(9));
         let keys = SigningKeys::load(store, &vault, schedules, now, &random).await.unwrap();
         keys.rotate(false, now, &random).await.unwrap();
-        self.fake.changed.store(true, SeqCst);
+        self.fake.tell(Changes::Everything);
     }
 
     /// Another process revokes a token, and nothing says so.
@@ -187,9 +208,27 @@ impl Setting {
     }
 
     async fn token(&self) -> AccessTokenClaims {
-        self.world.register("alice", &ed25519(1)).await.unwrap();
-        let grant = self.world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
+        self.token_of("alice", 1).await
+    }
+
+    async fn token_of(&self, name: &str, number: u64) -> AccessTokenClaims {
+        let key = ed25519(number);
+        self.world.register(name, &key).await.unwrap();
+        let grant = self.world.login(&key, &Login::of(name)).await.unwrap();
         self.world.claims(&grant.access_token)
+    }
+
+    /// Revokes the key of a token, and nothing says so.
+    async fn revoke_key_elsewhere(&self, token: &AccessTokenClaims) {
+        let event = AuditEvent::new(NOW, EventKind::KeyRevoked);
+        let revoked = self.world.ports.store.revoke_credential(
+            token.account_id,
+            &token.credential,
+            false,
+            event,
+            None,
+        );
+        revoked.await.unwrap();
     }
 
     async fn stands(&self, token: &AccessTokenClaims) -> bool {
@@ -234,7 +273,7 @@ async fn a_revocation_by_another_process_reaches_the_server() {
     setting.revoke_elsewhere(&token);
     maintenance.take_over_changes().await.unwrap();
     assert!(setting.stands(&token).await, "nothing said that it changed");
-    setting.fake.changed.store(true, SeqCst);
+    setting.fake.tell(Changes::Everything);
     maintenance.take_over_changes().await.unwrap();
     assert!(!setting.stands(&token).await);
 }
@@ -247,7 +286,7 @@ async fn a_token_stays_refused_while_it_is_taken_over_that_its_account_is_enable
     let change = async |status| {
         let event = AuditEvent::new(NOW, EventKind::AccountDisabled);
         setting.world.ports.store.set_status(token.account_id, status, event).await.unwrap();
-        setting.fake.changed.store(true, SeqCst);
+        setting.fake.tell(Changes::Everything);
     };
     change(AccountStatus::Disabled).await;
     maintenance.take_over_changes().await.unwrap();
@@ -272,10 +311,85 @@ async fn a_change_elsewhere_waits_for_no_other_housekeeping() {
     sleep(Duration::from_millis(10)).await;
     assert_eq!(setting.fake.pruned.lock().len(), 1, "it is being done");
     setting.revoke_elsewhere(&token);
-    setting.fake.changed.store(true, SeqCst);
+    setting.fake.tell(Changes::Everything);
     sleep(Duration::from_millis(250)).await;
     assert!(!setting.stands(&token).await);
     work.abort();
+}
+
+#[tokio::test]
+async fn of_single_changes_nothing_else_is_forgotten() {
+    let setting = Setting::new().await;
+    let maintenance = setting.maintenance();
+    let (alice, bob) = (setting.token_of("alice", 1).await, setting.token_of("bob", 2).await);
+    assert!(setting.stands(&alice).await && setting.stands(&bob).await);
+    setting.revoke_key_elsewhere(&alice).await;
+    setting.revoke_key_elsewhere(&bob).await;
+    // Neither the revoked tokens nor the signing keys are read.
+    setting.fake.fail(true);
+    setting.keys.fail(true);
+    let keys = vec![ChangedKey { thumbprint: alice.credential, account_id: alice.account_id }];
+    setting.fake.tell(Changes::These(Changed { keys, ..Changed::default() }));
+    maintenance.take_over_changes().await.unwrap();
+    assert!(!setting.stands(&alice).await);
+    assert!(setting.stands(&bob).await, "nobody said that this key changed");
+
+    let accounts = vec![bob.account_id];
+    setting.fake.tell(Changes::These(Changed { accounts, ..Changed::default() }));
+    maintenance.take_over_changes().await.unwrap();
+    assert!(!setting.stands(&bob).await, "an account is forgotten with all of its keys");
+}
+
+#[tokio::test]
+async fn a_single_token_is_taken_over_alone() {
+    let setting = Setting::new().await;
+    let maintenance = setting.maintenance();
+    let (alice, bob) = (setting.token_of("alice", 1).await, setting.token_of("bob", 2).await);
+    setting.fake.fail(true);
+    let tokens = vec![RevokedToken {
+        token_id: alice.token_id.clone(),
+        account_id: alice.account_id,
+        issued_at: alice.issued_at,
+        expires_at: alice.expires_at,
+    }];
+    let tokens = RevokedTokenList { tokens, ..RevokedTokenList::default() };
+    // Twice does no harm.
+    for _ in 0..2 {
+        let tokens = tokens.clone();
+        setting.fake.tell(Changes::These(Changed { tokens, ..Changed::default() }));
+        maintenance.take_over_changes().await.unwrap();
+    }
+    assert!(!setting.stands(&alice).await);
+    assert!(setting.stands(&bob).await);
+}
+
+#[tokio::test]
+async fn signing_keys_are_read_anew_only_when_they_changed() {
+    let setting = Setting::new().await;
+    let (token, maintenance) = (setting.token().await, setting.maintenance());
+    setting.rotate_elsewhere().await;
+    setting.fake.told.lock().clear();
+    setting
+        .fake
+        .tell(Changes::These(Changed { accounts: vec![token.account_id], ..Changed::default() }));
+    maintenance.take_over_changes().await.unwrap();
+    assert_eq!((setting.known_keys(), setting.withdrawals()), (1, 0));
+    setting.fake.tell(Changes::These(Changed { signing_keys: true, ..Changed::default() }));
+    maintenance.take_over_changes().await.unwrap();
+    assert_eq!((setting.known_keys(), setting.withdrawals()), (2, 1));
+}
+
+#[tokio::test]
+async fn after_a_look_that_failed_anything_may_have_changed() {
+    let setting = Setting::new().await;
+    let (token, maintenance) = (setting.token().await, setting.maintenance());
+    assert!(setting.stands(&token).await);
+    setting.revoke_key_elsewhere(&token).await;
+    setting.fake.deaf.store(true, SeqCst);
+    assert!(maintenance.take_over_changes().await.is_err());
+    setting.fake.deaf.store(false, SeqCst);
+    maintenance.take_over_changes().await.unwrap();
+    assert!(!setting.stands(&token).await);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_authority::{
+    core::latest_feed::FEED_MAX_AGE,
     model::{
         account::AccountStatus,
         audit::{AuditEvent, EventKind},
@@ -19,7 +20,7 @@ use countersign_authority::{
         DisabledAccount, Permit, RevocationStore, RevokedKey, RevokedToken, RevokedTokenList,
         ShutOut, StoreError,
     },
-    tokens::{latest_feed::FEED_MAX_AGE, standing::RevokingClient},
+    tokens::standing::RevokingClient,
 };
 use countersign_protocol::{
     AccountId, UnixTime,

@@ -103,6 +103,8 @@ pub(super) fn fold(connection: &Connection, how: &'static str) -> rusqlite::Resu
 }
 
 /// A number that changes whenever another connection commits.
-pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<u64> {
+    let number: u32 =
+        connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+    Ok(number.into())
 }

@@ -3,10 +3,7 @@
 use std::{
     fs::{File, TryLockError},
     path::Path,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicI64},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -15,7 +12,7 @@ use rusqlite::{Connection, config::DbConfig};
 
 use super::{
     acting,
-    connection::{self, Access, connect, connect_immutable},
+    connection::{Access, connect, connect_immutable},
     disk::Disk,
     files,
     installation_id::{self, InstallationId},
@@ -74,7 +71,6 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
     if let Some(administrator) = &options.administrator {
         acting::act_as(&writer, administrator).map_err(failed)?;
     }
-    let data_version = connection::data_version(&writer).map_err(failed)?;
     let connect_readers = |count: usize, access| {
         let connections = (0..count).map(|_| connect(&path, access, options.busy_timeout));
         connections.collect::<Result<Vec<_>, _>>().map_err(failed)
@@ -93,7 +89,6 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
         writer: Writer::start(writer, Arc::clone(&place), options.write_queue, options.is_server)
             .map_err(unusable)?,
         _claim: claim,
-        data_version: AtomicI64::new(data_version),
         busy_timeout: options.busy_timeout,
         stopwatch: OnceLock::new(),
         reserve: options.disk_reserve,
@@ -108,7 +103,6 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
 
 /// Opens a database on a disk that cannot be written: reading works.
 fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> {
-    let failed = |error| classify(path, error);
     let started = |source| OpenError::Io { path: path.to_owned(), source };
     let mut connections = Vec::new();
     for _ in 0..=options.readers.max(1) {
@@ -118,7 +112,6 @@ fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, O
     check_identity(&writer, path, OpenMode::Existing)?;
     check_pages(&writer, path)?;
     check_migrations(&writer, path)?;
-    let data_version = connection::data_version(&writer).map_err(failed)?;
     let installation = read_installation(&writer, path)?;
     let place = Arc::new(Place::of(path));
     let readers = Threads::readers("sqlite-reader", options.read_queue, connections);
@@ -128,7 +121,6 @@ fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, O
         writer: Writer::start(writer, Arc::clone(&place), options.write_queue, false)
             .map_err(started)?,
         _claim: None,
-        data_version: AtomicI64::new(data_version),
         busy_timeout: options.busy_timeout,
         stopwatch: OnceLock::new(),
         reserve: 0,

@@ -3,10 +3,7 @@
 use std::{
     fs::File,
     path::PathBuf,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicI64},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -45,8 +42,6 @@ pub struct SqliteStore {
     pub(super) lacked_log: bool,
     /// Whether the log was larger than it should be when it was last folded.
     pub(super) log_is_large: AtomicBool,
-    /// The writer connection's `data_version` when [`upkeep`](super::upkeep) last looked.
-    pub(super) data_version: AtomicI64,
     pub(super) busy_timeout: Duration,
     pub(super) stopwatch: OnceLock<Stopwatch>,
 }

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering::{AcqRel, Release};
 
 use async_trait::async_trait;
-use countersign_authority::ports::{Retention, StoreCondition, StoreError, StoreUpkeep};
+use countersign_authority::ports::{
+    ChangeCursor, Changes, ChangesSince, Retention, StoreCondition, StoreError, StoreUpkeep,
+};
 use countersign_protocol::UnixTime;
 
 use super::{
@@ -16,13 +18,17 @@ use super::{
 
 #[async_trait]
 impl StoreUpkeep for SqliteStore {
-    async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
+    /// SQLite tells that somebody has written, and not what. Others write rarely: they are
+    /// administrators.
+    async fn changes(&self, since: Option<ChangeCursor>) -> Result<ChangesSince, StoreError> {
         // `data_version` ignores changes by the same connection, and all our writes go through this
         // one.
         let now =
             self.write_unmeasured(|c| Ok::<_, StoreError>(data_version(c).map_err(DbError::from)?));
-        let now = now.await?;
-        Ok(self.data_version.swap(now, AcqRel) != now)
+        let cursor = ChangeCursor::new(now.await?);
+        let is_same = since == Some(cursor);
+        let changes = if is_same { Changes::none() } else { Changes::Everything };
+        Ok(ChangesSince { changes, cursor })
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -226,6 +226,36 @@ async fn forgetting_all_reads_all_anew() {
     assert_eq!(store.reads(), 4);
 }
 
+#[tokio::test]
+async fn of_single_changes_only_those_are_read_anew() {
+    let (store, live) = (Store::with(1..4), CredentialCache::new(100));
+    for number in 1..4 {
+        assert!(is_live(&live, number, &store).await);
+    }
+    let keys = async || live.of_account(account_id(1), &store, NOW).await.unwrap().len();
+    assert_eq!(keys().await, 3);
+    let reads = store.reads();
+    live.forget_changed(&[], vec![account_id(9)]);
+    assert!(is_live(&live, 1, &store).await);
+    assert_eq!((keys().await, store.reads()), (3, reads), "nobody's of that account are here");
+
+    store.put(2, AccountStatus::Active, true);
+    live.forget_changed(&[changed(2)], Vec::new());
+    assert!(is_live(&live, 1, &store).await && !is_live(&live, 2, &store).await);
+    assert_eq!(store.reads(), reads + 1, "the others were still known");
+    assert_eq!(keys().await, 2, "the account's keys are counted anew");
+
+    (1..4).for_each(|number| store.put(number, AccountStatus::Disabled, false));
+    live.forget_changed(&[], vec![account_id(1)]);
+    for number in 1..4 {
+        assert!(!is_live(&live, number, &store).await);
+    }
+}
+
+fn changed(number: u64) -> ChangedKey {
+    ChangedKey { thumbprint: thumbprint(number), account_id: account_id(1) }
+}
+
 /// A revocation comes after the store has answered "live" and before the answer is kept.
 async fn live_after_a_change_during_the_read(change: impl Fn(&CredentialCache)) -> bool {
     let (store, live) = (Store::with(1..2), CredentialCache::new(100));
@@ -245,6 +275,10 @@ async fn live_after_a_change_during_the_read(change: impl Fn(&CredentialCache)) 
 async fn a_revocation_during_a_read_leaves_no_live_copy() {
     assert!(!live_after_a_change_during_the_read(|live| live.forget(&thumbprint(1))).await);
     assert!(!live_after_a_change_during_the_read(CredentialCache::forget_all).await);
+    let by_key = |live: &CredentialCache| live.forget_changed(&[changed(1)], Vec::new());
+    assert!(!live_after_a_change_during_the_read(by_key).await);
+    let by_account = |live: &CredentialCache| live.forget_changed(&[], vec![account_id(1)]);
+    assert!(!live_after_a_change_during_the_read(by_account).await);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{body::Bytes, extract::State, http::header, response::IntoResponse};
-use countersign_authority::tokens::latest_feed::FEED_MAX_AGE;
+use countersign_authority::core::latest_feed::FEED_MAX_AGE;
 use countersign_protocol::wire;
 
 use crate::{http::problem::Problem, state::App};

@@ -18,42 +18,42 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A feed for which more entries were read, or that took longer than [`COSTLY`] to make, is not
 /// made again for each revocation, but only when it is too old.
-pub(super) const LARGE: usize = 1_000;
+pub(crate) const LARGE: usize = 1_000;
 
 /// See [`LARGE`].
-pub(super) const COSTLY: Duration = Duration::from_millis(20);
+pub(crate) const COSTLY: Duration = Duration::from_millis(20);
 
 /// The feed that was signed last.
 pub(crate) struct RevocationFeed {
-    pub(super) signed: Mutex<Option<SignedFeed>>,
+    pub(crate) signed: Mutex<Option<SignedFeed>>,
     /// Counts revocations. A feed signed before a revocation is handed out after it only for
     /// [`SHORTEST_INTERVAL`], or for [`FEED_MAX_AGE`] if it is costly to make.
-    pub(super) changes: AtomicU64,
+    pub(crate) changes: AtomicU64,
     /// When the process started, by the monotonic clock.
-    pub(super) started: Duration,
+    pub(crate) started: Duration,
 }
 
-pub(super) struct SignedFeed {
-    pub(super) text: Arc<str>,
+pub(crate) struct SignedFeed {
+    pub(crate) text: Arc<str>,
     /// When it began to be made, by the monotonic clock.
-    pub(super) began: Duration,
+    pub(crate) began: Duration,
     /// The revocations that were counted by then.
-    pub(super) changes: u64,
-    pub(super) is_costly: bool,
+    pub(crate) changes: u64,
+    pub(crate) is_costly: bool,
 }
 
 /// A request for a feed.
 #[derive(Clone, Copy)]
-pub(super) struct Arrival {
+pub(crate) struct Arrival {
     /// When, by the monotonic clock.
-    pub(super) at: Duration,
+    pub(crate) at: Duration,
     /// The revocations that were counted by then.
-    pub(super) changes: u64,
+    pub(crate) changes: u64,
 }
 
 impl SignedFeed {
     /// Whether it answers a request that came with `arrival`, at `monotonic`.
-    pub(super) fn answers(&self, arrival: Arrival, monotonic: Duration) -> bool {
+    pub(crate) fn answers(&self, arrival: Arrival, monotonic: Duration) -> bool {
         let knows_all = self.changes >= arrival.changes;
         let age = if knows_all || self.is_costly { FEED_MAX_AGE } else { SHORTEST_INTERVAL };
         // A feed that was begun after the arrival has everything that was revoked by then, however
@@ -72,7 +72,7 @@ impl RevocationFeed {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(super) fn changes(&self) -> u64 {
+    pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
     }
 }

@@ -119,17 +119,13 @@ impl Refused {
     pub(crate) fn new(guard: &Guard, refused: &guard::Refused) -> Self {
         let (mut parts, body) = guard.answer(refused).into_parts();
         guard.add_nonce(&mut parts.headers);
-        let cause = match &refused.refusal {
-            Refusal::Unavailable(cause) => Some(cause.clone()),
-            _ => None,
-        };
         Self {
             status: parts.status.as_u16(),
             headers: fields(&parts.headers),
             body,
             reason: refused.refusal.reason(),
             message: refused.refusal.to_string(),
-            cause,
+            cause: refused.refusal.cause().map(str::to_owned),
         }
     }
 

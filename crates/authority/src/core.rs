@@ -10,6 +10,7 @@ mod epoch;
 mod forgetting;
 pub(crate) mod key_uses;
 pub mod latest_feed;
+pub(crate) mod news;
 pub mod password_hasher;
 mod passwords;
 pub(crate) mod pending_events;
@@ -34,6 +35,7 @@ use self::{
     forgetting::Forgetting,
     key_uses::KeyUses,
     latest_feed::RevocationFeed,
+    news::{Moment, News},
     password_hasher::PasswordHasher,
     pending_events::PendingEvents,
     revoked::{READ, RevokedTokens},
@@ -44,7 +46,7 @@ use crate::{
         audit::{AuditFilter, RecordedEvent},
         policy::Policy,
     },
-    ports::{AuditStore, ChangeCursor, Clock, Ports, Random, ReplayLog, StoreError},
+    ports::{AuditStore, Clock, Ports, Random, ReplayLog, StoreError},
 };
 
 /// How many keys of proofs are known again, by the headers that carry them.
@@ -62,8 +64,7 @@ pub struct Core {
     pub(crate) credentials: CredentialCache,
     pub(crate) revoked: RevokedTokens,
     pub(crate) feed: RevocationFeed,
-    /// Up to where changes by others were taken over; `None` when anything may have changed.
-    heard_up_to: tokio::sync::Mutex<Option<ChangeCursor>>,
+    news: News,
     pub(crate) pending_events: PendingEvents,
     pub(crate) key_uses: KeyUses,
     pub(crate) passwords: PasswordHasher,
@@ -89,6 +90,7 @@ impl Core {
     ) -> Result<Self, SigningKeyError> {
         let now = ports.clock.now();
         // Before anything is read: what is changed meanwhile is taken over later.
+        let looked_at = Moment::now(&*ports.clock);
         let heard = ports.store.changes(None).await?.cursor;
         let signing_keys = SigningKeys::load(
             Arc::clone(&ports.store) as _,
@@ -114,7 +116,7 @@ impl Core {
             credentials: CredentialCache::new(policy.credential_cache),
             revoked,
             feed: RevocationFeed::new(ports.clock.monotonic()),
-            heard_up_to: tokio::sync::Mutex::new(Some(heard)),
+            news: News::new(policy.max_staleness, looked_at, heard),
             pending_events: PendingEvents::default(),
             key_uses: KeyUses::default(),
             passwords: PasswordHasher::new(turns, &*ports.random),

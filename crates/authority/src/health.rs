@@ -55,7 +55,8 @@ impl Health {
     }
 
     /// Whether the server can do its work: the store reads and writes as much as a login does, no
-    /// write has failed in the last seconds, and keys are there to sign whatever it signs.
+    /// write has failed in the last seconds, what others changed has been heard of, and keys are there to sign
+    /// whatever it signs.
     /// A good answer holds for a second, so that asking often costs no writes.
     ///
     /// # Errors
@@ -70,6 +71,7 @@ impl Health {
             self.core.ports.store.check().await?;
             *checked = Some(now);
         }
+        self.core.up_to_date().await?;
         self.core.ensure_signing_keys(self.core.now()).await
     }
 }

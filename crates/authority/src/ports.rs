@@ -37,7 +37,7 @@ pub use self::credentials::{
     AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordedLogin,
     RenameCredentialError, Renewal, RevokeCredentialError,
 };
-pub use self::error::{RoomKept, StoreError};
+pub use self::error::{OutOfDate, RoomKept, StoreError};
 pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, RecoverError};
 pub use self::keyrings::{
     ChangeKeyringError, DeleteKeyringError, KeyringHolder, KeyringStore, KnowledgeSlot, NewContent,

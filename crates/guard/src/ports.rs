@@ -162,10 +162,16 @@ pub enum MessageError {
     /// Session, nonce or signature is wrong. Which of them is not told.
     Refused,
     /// A port that is needed to decide cannot answer.
-    Unavailable(String),
+    Unavailable(PortUnavailable),
 }
 
 /// A port cannot answer, so the guard refuses.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct PortUnavailable(pub String);
+pub enum PortUnavailable {
+    /// It does not answer, for this cause.
+    #[error("{0}")]
+    Away(String),
+    /// It answers, but has not heard for too long what was revoked, for this cause.
+    #[error("{0}")]
+    OutOfDate(String),
+}

@@ -110,6 +110,12 @@ pub enum Refusal {
     /// The request presents nothing.
     #[error("authentication is needed")]
     Missing,
+    /// A port that is needed to decide has not heard for too long what was revoked.
+    #[error(
+        "the server has not heard for too long what was revoked elsewhere, and so cannot say whether this \
+         still counts: try again in a moment"
+    )]
+    OutOfDate(String),
     /// The proof does not verify.
     #[error(transparent)]
     Proof(#[from] DpopError),
@@ -221,6 +227,7 @@ impl Refusal {
             Self::ShareUsedUp(_) => (StatusCode::TOO_MANY_REQUESTS, None),
             Self::JustStarted
             | Self::MadeAhead { .. }
+            | Self::OutOfDate(_)
             | Self::StartedLately { .. }
             | Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
         };
@@ -239,6 +246,7 @@ impl Refusal {
             Self::MadeAhead { .. } => "made-ahead",
             Self::Malformed => "malformed",
             Self::Missing => "missing",
+            Self::OutOfDate(_) => "out-of-date",
             Self::Proof(DpopError::Nonce) => "nonce",
             Self::Proof(DpopError::OtherKey) => "other-key",
             Self::Proof(_) => "proof",
@@ -259,8 +267,21 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Why a port cannot answer, for the log alone.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::OutOfDate(cause) | Self::Unavailable(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
 impl From<PortUnavailable> for Refusal {
-    fn from(PortUnavailable(cause): PortUnavailable) -> Self {
-        Self::Unavailable(cause)
+    fn from(port: PortUnavailable) -> Self {
+        match port {
+            PortUnavailable::Away(cause) => Self::Unavailable(cause),
+            PortUnavailable::OutOfDate(cause) => Self::OutOfDate(cause),
+        }
     }
 }

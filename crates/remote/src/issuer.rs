@@ -96,7 +96,7 @@ impl AskError {
 
 impl From<AskError> for PortUnavailable {
     fn from(error: AskError) -> Self {
-        Self(error.to_string())
+        Self::Away(error.to_string())
     }
 }
 

@@ -227,5 +227,5 @@ impl Feed {
 
 /// What is answered while [`Feed::current`] has no list that counts.
 pub(crate) fn stale() -> PortUnavailable {
-    PortUnavailable("what is known of revocations is too old".to_owned())
+    PortUnavailable::Away("what is known of revocations is too old".to_owned())
 }

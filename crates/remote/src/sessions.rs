@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_client::{Request, Response};
-use countersign_guard::ports::{CheckedMessage, MessageError, Sessions, SignedMessage};
+use countersign_guard::ports::{
+    CheckedMessage, MessageError, PortUnavailable, Sessions, SignedMessage,
+};
 use countersign_protocol::{
     ClientNetwork, Coverage, Principal, ProofKind, ProvenKey, Scopes, UnixTime,
     digest::sha256,
@@ -88,7 +90,7 @@ impl Sessions for RemoteSessions {
 }
 
 fn unavailable(error: &AskError) -> MessageError {
-    MessageError::Unavailable(error.to_string())
+    MessageError::Unavailable(PortUnavailable::Away(error.to_string()))
 }
 
 /// A message that the issuer has accepted already.

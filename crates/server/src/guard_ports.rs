@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign_authority::{Authority, core::credential_cache::KnownCredential};
+use countersign_authority::{
+    Authority, core::credential_cache::KnownCredential, ports::StoreError,
+};
 use countersign_guard::ports::{
     AccountKey, AccountKeys, IssuerKeys, PortUnavailable, Standing, TokenStanding, VerifiedToken,
 };
@@ -13,6 +15,16 @@ use countersign_protocol::{
     proofs::body_hash::BodyHashes,
     tokens::{issue::AccessTokenClaims, unbound::UnboundClaims},
 };
+
+/// What a guard hears of a store that does not answer.
+pub(crate) fn unavailable(error: &StoreError) -> PortUnavailable {
+    let cause = error.to_string();
+    if error.is_out_of_date() {
+        PortUnavailable::OutOfDate(cause)
+    } else {
+        PortUnavailable::Away(cause)
+    }
+}
 
 /// The ports of a guard that stands in the same process as the authority.
 pub(crate) struct InProcessGuardPorts(pub(crate) Arc<Authority>);
@@ -25,7 +37,7 @@ impl IssuerKeys for InProcessGuardPorts {
         now: UnixTime,
     ) -> Result<Option<PublicKey>, PortUnavailable> {
         let key = self.0.core.issuer_key(kid, now).await;
-        key.map_err(|error| PortUnavailable(error.to_string()))
+        key.map_err(|error| unavailable(&error))
     }
 
     fn generation(&self) -> u64 {
@@ -41,7 +53,7 @@ impl Standing for InProcessGuardPorts {
         now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         let known = self.0.tokens.standing(token.claims, now).await;
-        let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
+        let known = known.map_err(|error| unavailable(&error))?;
         Ok(known.map_or(TokenStanding::Revoked, |_| TokenStanding::Good))
     }
 
@@ -55,7 +67,7 @@ impl Standing for InProcessGuardPorts {
         _now: UnixTime,
     ) -> Result<TokenStanding, PortUnavailable> {
         let good = self.0.tokens.unbound_standing(token.claims).await;
-        let good = good.map_err(|error| PortUnavailable(error.to_string()))?;
+        let good = good.map_err(|error| unavailable(&error))?;
         Ok(if good { TokenStanding::Good } else { TokenStanding::Revoked })
     }
 }
@@ -70,7 +82,7 @@ impl AccountKeys for InProcessGuardPorts {
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
         let now = self.0.core.now();
         let known = self.0.core.signers(name, kid, now).await;
-        let known = known.map_err(|error| PortUnavailable(error.to_string()))?;
+        let known = known.map_err(|error| unavailable(&error))?;
         let key = |known: &KnownCredential| AccountKey {
             account_id: known.account.id,
             username: Some(known.account.username.clone()),

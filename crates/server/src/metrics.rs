@@ -35,6 +35,7 @@ pub struct Metrics {
     replay_log_entries: Gauge,
     store_duration: Family<NamedLabel, Histogram>,
     audit_events_dropped: Counter,
+    changes_age: Gauge,
     store_condition: StoreMetrics,
 }
 
@@ -60,6 +61,7 @@ impl Metrics {
             replay_log_entries: Gauge::default(),
             store_duration: Family::new_with_constructor(store_histogram),
             audit_events_dropped: Counter::default(),
+            changes_age: Gauge::default(),
             store_condition: StoreMetrics::default(),
         };
         metrics.register();
@@ -92,6 +94,11 @@ impl Metrics {
             "audit_events_dropped",
             "Audit events that could not be recorded",
             self.audit_events_dropped.clone(),
+        );
+        registry.register(
+            "changes_age_seconds",
+            "Time since the server last heard what others changed in the database",
+            self.changes_age.clone(),
         );
         self.store_condition.register(registry);
     }
@@ -135,6 +142,11 @@ impl Metrics {
     /// Sets the number of audit events that could not be recorded since the start.
     pub fn set_audit_events_dropped(&self, events: u64) {
         self.audit_events_dropped.inner().store(events, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Sets how long ago the server last heard what others changed in the store.
+    pub fn set_changes_age(&self, age: Duration) {
+        self.changes_age.set(gauge_bytes(age.as_secs()));
     }
 
     /// Sets the condition of the store, and how long ago all of its log was folded in.

@@ -135,7 +135,8 @@ impl Accounts {
         principal: &Principal,
     ) -> Result<(Username, Option<Fingerprint>), StoreError> {
         if let Some(key) = principal.key {
-            let known = self.core.credentials.get(&key.credential, &*self.core.ports.store).await?;
+            let known =
+                self.core.credentials.get(&key.credential, self.core.up_to_date().await?).await?;
             if let Some(known) = known.filter(|known| known.account.id == principal.account_id) {
                 return Ok((known.account.username.clone(), known.account.fingerprint));
             }

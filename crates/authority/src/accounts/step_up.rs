@@ -223,8 +223,8 @@ impl Accounts {
         key: ProvenKey,
         now: UnixTime,
     ) -> Result<Demand<'a>, StepUpError> {
-        let store = &*self.core.ports.store;
-        let known = self.core.credentials.get(&key.credential, store).await?;
+        let current = self.core.up_to_date().await?;
+        let known = self.core.credentials.get(&key.credential, current).await?;
         let kind = known.as_ref().map(|known| known.credential.kind);
         let by_passkey = kind == Some(CredentialKind::Passkey);
         if key.credential != key.thumbprint && !by_passkey {
@@ -281,7 +281,7 @@ impl Accounts {
         key: Thumbprint,
         now: UnixTime,
     ) -> Result<Option<Thumbprint>, StepUpError> {
-        let known = self.core.credentials.get(&key, &*self.core.ports.store).await?;
+        let known = self.core.credentials.get(&key, self.core.up_to_date().await?).await?;
         let is_own =
             known.is_some_and(|known| known.is_live(now) && known.account.id == account_id);
         Ok(is_own.then_some(key))
@@ -295,9 +295,9 @@ impl Accounts {
         key: Thumbprint,
         now: UnixTime,
     ) -> Result<Option<Thumbprint>, StepUpError> {
-        let store = &*self.core.ports.store;
-        let Some(known) = self.core.credentials.get(&key, store).await? else {
-            let live = self.core.credentials.of_account(account_id, store, now).await?;
+        let current = self.core.up_to_date().await?;
+        let Some(known) = self.core.credentials.get(&key, current).await? else {
+            let live = self.core.credentials.of_account(account_id, current, now).await?;
             let has_none = live.is_empty();
             return has_none.then_some(None).ok_or(StepUpError::Password);
         };
@@ -314,7 +314,8 @@ impl Accounts {
         now: UnixTime,
     ) -> Result<(Thumbprint, Unspent<KeyApproval>), StepUpError> {
         let presented = PresentedKeyApproval::parse(text)?;
-        let signer = self.core.credentials.get(&presented.kid()?, &*self.core.ports.store).await?;
+        let signer =
+            self.core.credentials.get(&presented.kid()?, self.core.up_to_date().await?).await?;
         let signer = signer.filter(|known| {
             let is_own = known.is_live(now) && known.account.id == account_id;
             is_own && self.core.policy.admits(&known.credential.public_key)

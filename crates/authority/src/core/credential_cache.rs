@@ -10,13 +10,14 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use crate::{
+    core::news::UpToDate,
     model::{
         account::{Account, AccountName, AccountStatus},
         credential::{BrowserLives, Credential},
         credential_kind::{Act, CredentialKind},
         user_agent::UserAgent,
     },
-    ports::{AccountStore, ChangedKey, CredentialStore, Renewal, StoreError},
+    ports::{AccountStore, ChangedKey, Renewal, StoreError},
 };
 
 /// A credential and the account that it belongs to, as the store has them.
@@ -94,13 +95,13 @@ impl CredentialCache {
     pub(crate) async fn get(
         &self,
         thumbprint: &Thumbprint,
-        store: &dyn CredentialStore,
+        current: UpToDate<'_>,
     ) -> Result<Option<Arc<KnownCredential>>, StoreError> {
         if let Some(known) = self.known.get(thumbprint) {
             return Ok(Some(known));
         }
         let changes_before = *self.changes.lock();
-        let Some((credential, account)) = store.credential(thumbprint).await? else {
+        let Some((credential, account)) = current.store.credential(thumbprint).await? else {
             return Ok(None);
         };
         let known = Arc::new(KnownCredential { credential, account });
@@ -115,10 +116,10 @@ impl CredentialCache {
     pub(crate) async fn read_anew(
         &self,
         thumbprint: &Thumbprint,
-        store: &dyn CredentialStore,
+        current: UpToDate<'_>,
     ) -> Result<Option<Arc<KnownCredential>>, StoreError> {
         self.forget(thumbprint);
-        self.get(thumbprint, store).await
+        self.get(thumbprint, current).await
     }
 
     /// Whether the key of that thumbprint is, or was, a credential that may not act at `now`. A key that
@@ -126,10 +127,10 @@ impl CredentialCache {
     pub(crate) async fn is_shut_out(
         &self,
         thumbprint: &Thumbprint,
-        store: &dyn CredentialStore,
+        current: UpToDate<'_>,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        Ok(match self.holder(thumbprint, store).await? {
+        Ok(match self.holder(thumbprint, current).await? {
             KeyHolder::Nobody => false,
             KeyHolder::Credential(known) => !known.credential.is_live(now),
             KeyHolder::Gone => true,
@@ -140,7 +141,7 @@ impl CredentialCache {
     pub(crate) async fn holder(
         &self,
         thumbprint: &Thumbprint,
-        store: &dyn CredentialStore,
+        current: UpToDate<'_>,
     ) -> Result<KeyHolder, StoreError> {
         if let Some(known) = self.known.get(thumbprint) {
             return Ok(KeyHolder::Credential(known));
@@ -149,8 +150,8 @@ impl CredentialCache {
             return Ok(KeyHolder::Nobody);
         }
         let changes_before = *self.changes.lock();
-        if store.is_taken(thumbprint).await? {
-            let known = self.get(thumbprint, store).await?;
+        if current.store.is_taken(thumbprint).await? {
+            let known = self.get(thumbprint, current).await?;
             return Ok(known.map_or(KeyHolder::Gone, KeyHolder::Credential));
         }
         let changes = self.changes.lock();
@@ -199,12 +200,12 @@ impl CredentialCache {
     pub(crate) async fn of_account(
         &self,
         id: AccountId,
-        store: &dyn CredentialStore,
+        current: UpToDate<'_>,
         now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
         let mut live = match self.keys.get(&id) {
-            Some(keys) => self.get_all(&keys, store).await?,
-            None => self.read_all(id, store).await?,
+            Some(keys) => self.get_all(&keys, current).await?,
+            None => self.read_all(id, current).await?,
         };
         live.retain(|known| known.credential.is_live(now) && known.account.id == id);
         live.sort_by_key(|known| std::cmp::Reverse(known.credential.last_seen_at()));
@@ -214,11 +215,11 @@ impl CredentialCache {
     async fn get_all(
         &self,
         keys: &[Thumbprint],
-        store: &dyn CredentialStore,
+        current: UpToDate<'_>,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
         let mut all = Vec::with_capacity(keys.len());
         for key in keys {
-            all.extend(self.get(key, store).await?);
+            all.extend(self.get(key, current).await?);
         }
         Ok(all)
     }
@@ -226,10 +227,10 @@ impl CredentialCache {
     async fn read_all(
         &self,
         id: AccountId,
-        store: &dyn CredentialStore,
+        current: UpToDate<'_>,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
         let changes_before = *self.changes.lock();
-        let Some((account, credentials)) = store.live_credentials(id).await? else {
+        let Some((account, credentials)) = current.store.live_credentials(id).await? else {
             return Ok(Vec::new());
         };
         let all: Vec<_> = credentials

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::{
     core::{Core, credential_cache::KnownCredential},
     model::credential_kind::{Act, NotForThisKind},
-    ports::ReplayError,
+    ports::{ReplayError, StoreError},
 };
 
 /// The proof of a request, nothing in it trusted.
@@ -95,8 +95,9 @@ impl Core {
         &self,
         key: &Thumbprint,
     ) -> Result<Option<Arc<KnownCredential>>, ProofError> {
-        let known = self.credentials.get(key, &*self.ports.store).await;
-        let known = known.map_err(|error| ProofError::Unavailable(error.to_string().into()))?;
+        let unavailable = |error: StoreError| ProofError::Unavailable(error.to_string().into());
+        let current = self.up_to_date().await.map_err(unavailable)?;
+        let known = self.credentials.get(key, current).await.map_err(unavailable)?;
         if let Some(known) = &known {
             known.credential.kind.check(Act::ProveRequests)?;
         }

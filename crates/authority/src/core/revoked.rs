@@ -85,7 +85,7 @@ impl RevokedTokens {
     }
 
     /// Whether the token `id` of `account`, issued at `issued_at`, counts as revoked.
-    pub(crate) fn contains(&self, id: &str, account: AccountId, issued_at: UnixTime) -> bool {
+    pub(super) fn contains(&self, id: &str, account: AccountId, issued_at: UnixTime) -> bool {
         self.revoked.read().contains(id, account, issued_at)
     }
 

@@ -29,9 +29,8 @@ impl Core {
         now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
         let Some(id) = self.account_id_of(name).await? else { return Ok(Vec::new()) };
-        let store = &*self.ports.store;
         if let Some(kid) = kid
-            && let Some(known) = self.credentials.get(kid, store).await?
+            && let Some(known) = self.credentials.get(kid, self.up_to_date().await?).await?
             && known.account.id == id
         {
             return Ok(if self.may_sign_jwts(&known) { vec![known] } else { Vec::new() });
@@ -48,7 +47,7 @@ impl Core {
         id: AccountId,
         now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.credentials.of_account(id, &*self.ports.store, now).await?;
+        let mut live = self.credentials.of_account(id, self.up_to_date().await?, now).await?;
         live.retain(|known| self.may_sign_jwts(known));
         Ok(live)
     }
@@ -61,7 +60,7 @@ impl Core {
         act: Act,
         now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.credentials.of_account(id, &*self.ports.store, now).await?;
+        let mut live = self.credentials.of_account(id, self.up_to_date().await?, now).await?;
         live.retain(|known| known.may(act) && self.policy.admits(&known.credential.public_key));
         Ok(live)
     }
@@ -70,7 +69,8 @@ impl Core {
     /// the key, it now has it as a credential, unless another account was faster.
     pub async fn key_used(&self, id: AccountId, thumbprint: &Thumbprint, now: UnixTime) {
         let store = &*self.ports.store;
-        let Ok(known) = self.credentials.get(thumbprint, store).await else { return };
+        let Ok(current) = self.up_to_date().await else { return };
+        let Ok(known) = self.credentials.get(thumbprint, current).await else { return };
         let is_recent = |last: UnixTime| now < last + USE_RESOLUTION;
         let last_used_at = known.as_ref().and_then(|known| known.credential.last_used_at);
         if last_used_at.is_some_and(is_recent) {

@@ -1,20 +1,81 @@
 //! Takes over what others changed in the store: administrators' commands, and other servers.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::{
-    core::{Core, revoked::READ},
+    core::{
+        Core,
+        news::{Moment, UpToDate},
+        revoked::READ,
+    },
     keys::SigningKeyError,
-    ports::{Changed, Changes},
+    ports::{ChangeCursor, Changed, Changes, OutOfDate, StoreError},
 };
 
+/// How long a request waits for a look that it finds to be overdue: as after a machine was stopped for a
+/// while.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 impl Core {
+    /// What memory and store say about what still counts. If the last look for changes is too long ago,
+    /// there is another one first, unless it is known that none comes to anything.
+    ///
+    /// # Errors
+    /// [`OutOfDate`] when memory cannot be brought up to date.
+    pub(crate) async fn up_to_date(&self) -> Result<UpToDate<'_>, StoreError> {
+        if !self.news.are_fresh(Moment::now(&*self.ports.clock)) {
+            self.catch_up().await?;
+        }
+        Ok(UpToDate { store: &*self.ports.store, revoked: &self.revoked })
+    }
+
+    /// How long ago the last look for changes by others began that came to something.
+    pub fn age_of_news(&self) -> Duration {
+        self.news.age(Moment::now(&*self.ports.clock))
+    }
+
+    #[cold]
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        let out_of_date = OutOfDate { limit: self.news.max_staleness() };
+        let out_of_date = || StoreError::Unavailable(Box::new(out_of_date));
+        // Housekeeping goes on looking; requests do not queue up behind a store that does not answer.
+        if self.news.are_missing() {
+            return Err(out_of_date());
+        }
+        let looked = timeout(PATIENCE, self.take_over_if_overdue()).await;
+        if matches!(looked, Ok(Ok(()))) && self.news.are_fresh(Moment::now(&*self.ports.clock)) {
+            return Ok(());
+        }
+        self.news.did_not_come();
+        Err(out_of_date())
+    }
+
+    async fn take_over_if_overdue(&self) -> Result<(), SigningKeyError> {
+        let mut heard = self.news.heard_up_to.lock().await;
+        // Somebody else may have looked during the wait.
+        if self.news.are_fresh(Moment::now(&*self.ports.clock)) {
+            return Ok(());
+        }
+        self.take_over_since(&mut heard).await
+    }
+
     /// Takes over what others changed in the store since this was last done. What could not be taken over
     /// is told by the store again, and after a look that failed anything may have changed.
     ///
     /// # Errors
     /// When the store fails or a signing key does not open.
     pub(crate) async fn take_over_changes(&self) -> Result<(), SigningKeyError> {
-        // Held until all is done, so that nobody who looks meanwhile takes memory for up to date.
-        let mut heard = self.heard_up_to.lock().await;
+        let mut heard = self.news.heard_up_to.lock().await;
+        self.take_over_since(&mut heard).await
+    }
+
+    async fn take_over_since(
+        &self,
+        heard: &mut Option<ChangeCursor>,
+    ) -> Result<(), SigningKeyError> {
+        let began = Moment::now(&*self.ports.clock);
         let answer = self.ports.store.changes(*heard).await;
         let answer = answer.inspect_err(|_| *heard = None)?;
         match answer.changes {
@@ -22,6 +83,7 @@ impl Core {
             Changes::These(changed) => self.take_over(changed).await?,
         }
         *heard = Some(answer.cursor);
+        self.news.came(began);
         Ok(())
     }
 

@@ -159,7 +159,7 @@ impl Passwordless {
         let mut effort = Effort::new(&self.core, login.address);
         let proposal = Proposal::new(login.proposal);
         let mut live =
-            self.core.credentials.of_account(account, &*self.core.ports.store, now).await?;
+            self.core.credentials.of_account(account, self.core.up_to_date().await?, now).await?;
         live.retain(|known| known.may(Act::LogInMutually));
         let live = live.iter().filter(|known| proposal.may_be_by(&known.credential.public_key));
         let recognise = |number: &Number| self.challenges.recognise(number, account, now);

@@ -229,7 +229,7 @@ impl Signjwt {
         let mut budget = Verifications::default();
         let mut tried = None;
         if let Some(KnownSession { signer: last, account, .. }) = known {
-            let known = self.core.credentials.get(last, &*self.core.ports.store).await?;
+            let known = self.core.credentials.get(last, self.core.up_to_date().await?).await?;
             let again = known.filter(|known| known.is_live(now) && known.account.id == *account);
             if let Some(signer) =
                 again.filter(|known| self.core.policy.admits(&known.credential.public_key))

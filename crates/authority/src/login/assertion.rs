@@ -152,13 +152,13 @@ impl Login {
         now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, CallerError> {
         let Some(subject) = presented.subject() else { return Ok(Vec::new()) };
-        let store = &*self.core.ports.store;
+        let current = self.core.up_to_date().await?;
         let belongs = |known: &Arc<KnownCredential>| names_account_of(subject, known);
         let named = presented.kid()?.or(subject.parse().ok());
         // Where a key is named, no other can have signed.
         if let Some(thumbprint) = named.or_else(|| likely.map(PublicKey::thumbprint))
             && let Some(known) =
-                self.core.credentials.get(&thumbprint, store).await?.filter(belongs)
+                self.core.credentials.get(&thumbprint, current).await?.filter(belongs)
         {
             known.credential.public_key.meets(&self.core.policy.keys)?;
             return Ok(vec![known]);

@@ -191,8 +191,8 @@ impl Login {
         if asked.is_none_or(|asked| asked::scopes(Some(asked), &signer.account.scopes).is_ok()) {
             return Ok(signer);
         }
-        let (thumbprint, store) = (signer.credential.thumbprint(), &*self.core.ports.store);
-        let latest = self.core.credentials.read_anew(&thumbprint, store).await?;
+        let (thumbprint, current) = (signer.credential.thumbprint(), self.core.up_to_date().await?);
+        let latest = self.core.credentials.read_anew(&thumbprint, current).await?;
         Ok(latest.unwrap_or(signer))
     }
 

@@ -159,7 +159,7 @@ impl Login {
         key: Thumbprint,
         now: UnixTime,
     ) -> Result<Option<UnixTime>, PasskeyLoginError> {
-        let known = match self.core.credentials.holder(&key, &*self.core.ports.store).await? {
+        let known = match self.core.credentials.holder(&key, self.core.up_to_date().await?).await? {
             KeyHolder::Nobody => return Ok(None),
             KeyHolder::Credential(known) => known,
             KeyHolder::Gone => return Err(PasskeyLoginError::BrowserKey),

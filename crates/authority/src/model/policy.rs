@@ -72,6 +72,9 @@ pub struct Policy {
     pub limits: Option<Limits>,
     /// How many credentials are kept in memory.
     pub credential_cache: usize,
+    /// How long ago what others changed may have been heard of for the last time, for memory to say what
+    /// still counts.
+    pub max_staleness: Duration,
 }
 
 impl Policy {
@@ -107,6 +110,7 @@ impl Policy {
             },
             limits: Some(Limits::default()),
             credential_cache: 100_000,
+            max_staleness: Duration::from_secs(10),
         }
     }
 

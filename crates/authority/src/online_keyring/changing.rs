@@ -152,7 +152,8 @@ impl OnlineKeyring {
     /// Whether `key` is itself the credential of a program or a browser, and not a key that some other
     /// credential has vouched for.
     async fn is_key_or_browser(&self, key: ProvenKey) -> Result<bool, StoreError> {
-        let known = self.core.credentials.get(&key.credential, &*self.core.ports.store).await?;
+        let known =
+            self.core.credentials.get(&key.credential, self.core.up_to_date().await?).await?;
         let is_own_kind = known.is_some_and(|known| match known.credential.kind {
             CredentialKind::Key | CredentialKind::Browser => true,
             CredentialKind::Mutual | CredentialKind::Passkey => false,

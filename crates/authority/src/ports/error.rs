@@ -1,5 +1,7 @@
 //! Why a store did not answer.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 /// Little room is left on the disk of a store, and it is kept for what protects accounts. Nothing was
@@ -16,6 +18,18 @@ pub struct RoomKept {
     pub reserve: u64,
 }
 
+/// What others changed has not been heard of for too long, so nobody here can say what still counts. It is the
+/// cause of a [`StoreError::Unavailable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "what others changed in the database has not been heard of for {} s (cluster.max_staleness)",
+    limit.as_secs()
+)]
+pub struct OutOfDate {
+    /// How long that may be.
+    pub limit: Duration,
+}
+
 /// The store could not do what was asked. The caller is not at fault.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -28,4 +42,11 @@ pub enum StoreError {
         /// Where, and why it is impossible; never the value itself.
         what: String,
     },
+}
+
+impl StoreError {
+    /// Whether the cause is that memory is [`OutOfDate`].
+    pub fn is_out_of_date(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if cause.is::<OutOfDate>())
+    }
 }

@@ -14,7 +14,7 @@ use countersign_protocol::{
 use thiserror::Error;
 
 use crate::{
-    core::{credential_cache::KnownCredential, revoked::LateRevocation},
+    core::{credential_cache::KnownCredential, news::UpToDate, revoked::LateRevocation},
     login::assertion::Caller,
     model::{
         account::{Account, AccountName, AccountStatus, Username},
@@ -134,11 +134,12 @@ impl Tokens {
         claims: &AccessTokenClaims,
         now: UnixTime,
     ) -> Result<Option<LoggedIn>, StoreError> {
-        if self.core.revoked.contains(&claims.token_id, claims.account_id, claims.issued_at) {
+        let current = self.core.up_to_date().await?;
+        if current.has_revoked(&claims.token_id, claims.account_id, claims.issued_at) {
             return Ok(None);
         }
         let key = ProvenKey { credential: claims.credential, thumbprint: claims.bound_to };
-        self.holder(claims.account_id, key, now).await
+        self.holder(claims.account_id, key, current, now).await
     }
 
     /// Whether `principal` could still be let in: for a request that was let in, and that takes minutes
@@ -152,13 +153,14 @@ impl Tokens {
         if now >= *expires_at + self.core.policy.skew {
             return Ok(false);
         }
+        let current = self.core.up_to_date().await?;
         if let (Some(token_id), Some(issued_at)) = (token_id, issued_at)
-            && self.core.revoked.contains(token_id, *account_id, *issued_at)
+            && current.has_revoked(token_id, *account_id, *issued_at)
         {
             return Ok(false);
         }
         Ok(match key {
-            Some(key) => self.holder(*account_id, *key, now).await?.is_some(),
+            Some(key) => self.holder(*account_id, *key, current, now).await?.is_some(),
             None => self.active_account(*account_id).await?.is_some(),
         })
     }
@@ -169,16 +171,16 @@ impl Tokens {
         &self,
         account_id: AccountId,
         key: ProvenKey,
+        current: UpToDate<'_>,
         now: UnixTime,
     ) -> Result<Option<LoggedIn>, StoreError> {
-        let store = &*self.core.ports.store;
-        if let Some(known) = self.core.credentials.get(&key.credential, store).await? {
+        if let Some(known) = self.core.credentials.get(&key.credential, current).await? {
             let is_good = known.is_live(now)
                 && known.account.id == account_id
-                && !self.prover_is_shut_out(key, now).await?;
+                && !self.prover_is_shut_out(key, current, now).await?;
             return Ok(is_good.then_some(LoggedIn::WithCredential(known)));
         }
-        if store.is_taken(&key.credential).await? {
+        if self.core.ports.store.is_taken(&key.credential).await? {
             return Ok(None);
         }
         let active = self.active_account(account_id).await?;
@@ -188,12 +190,16 @@ impl Tokens {
     /// Whether the key that has signed is not the one that logged in, but a credential itself that may
     /// not act any more: such as a browser that was remembered when somebody signed in from it with a
     /// passkey.
-    async fn prover_is_shut_out(&self, key: ProvenKey, now: UnixTime) -> Result<bool, StoreError> {
+    async fn prover_is_shut_out(
+        &self,
+        key: ProvenKey,
+        current: UpToDate<'_>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
         if key.thumbprint == key.credential {
             return Ok(false);
         }
-        let store = &*self.core.ports.store;
-        self.core.credentials.is_shut_out(&key.thumbprint, store, now).await
+        self.core.credentials.is_shut_out(&key.thumbprint, current, now).await
     }
 
     /// Whether a token that is bound to no key, and that verified, is still good: neither it has
@@ -208,7 +214,7 @@ impl Tokens {
     /// The account of an unbound token that is still good.
     async fn unbound_account(&self, claims: &UnboundClaims) -> Result<Option<Account>, StoreError> {
         let UnboundClaims { token_id, account_id, issued_at, .. } = claims;
-        if self.core.revoked.contains(token_id, *account_id, *issued_at) {
+        if self.core.up_to_date().await?.has_revoked(token_id, *account_id, *issued_at) {
             return Ok(None);
         }
         self.active_account(*account_id).await

@@ -11,6 +11,7 @@ mod maintenance;
 mod revocation_feed;
 mod rotation;
 mod signing_keys;
+mod staleness;
 mod support;
 mod unknown_kid;
 mod vault;

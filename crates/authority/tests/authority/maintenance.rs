@@ -20,7 +20,7 @@ use countersign_authority::{
         audit::{AuditEvent, AuditFilter, EventKind, Reason, RecordedEvent},
     },
     ports::{
-        AuditStore, ChangeCursor, Changed, ChangedKey, Changes, ChangesSince, Retention,
+        AuditStore, ChangeCursor, Changed, ChangedKey, Changes, ChangesSince, Permit, Retention,
         RevocationStore, RevokedToken, RevokedTokenList, ShutOut, StoreCondition, StoreError,
         StoreUpkeep,
     },
@@ -226,7 +226,7 @@ impl Setting {
             &token.credential,
             false,
             event,
-            None,
+            Permit::ADMINISTRATOR,
         );
         revoked.await.unwrap();
     }

@@ -58,6 +58,7 @@ impl Settings {
             sessions: self.signjwt.policy(),
             mutual: self.mutual(),
             retention: self.audit.retention(),
+            max_staleness: Duration::from_secs(self.cluster.max_staleness),
             limits: self.rate_limits.enabled.then(|| self.rate_limits.to_limits()),
             ..Policy::new(origin)
         })

@@ -106,6 +106,8 @@ settings! {
         audit: AuditSettings = AuditSettings::default(),
         /// Which networks may read `/metrics`.
         metrics: MetricsSettings = MetricsSettings::default(),
+        /// About servers that serve together, and others that change the database.
+        cluster: ClusterSettings = ClusterSettings::default(),
         /// Which web pages may call.
         cors: CorsSettings = CorsSettings::default(),
         /// About proxies that ask this server whether a request may pass.
@@ -118,8 +120,6 @@ settings! {
         signjwt: SignjwtSettings = SignjwtSettings::default(),
         /// About the account app, which people see in a browser.
         web: WebSettings = WebSettings::default(),
-        /// About servers that serve together.
-        cluster: ClusterSettings = ClusterSettings::default(),
     }
 
     /// Accounts.
@@ -326,6 +326,8 @@ settings! {
     struct ClusterSettings {
         /// For how many seconds a server that was asked to stop serves on and says that it is not ready.
         drain_delay: u64 = 0 => 0..=300,
+        /// For how many seconds a server goes on without hearing what others change in the database.
+        max_staleness: u64 = 10 => 1..=300,
     }
 
     /// Cross-origin requests.

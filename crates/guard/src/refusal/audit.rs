@@ -70,6 +70,7 @@ impl Refusal {
             | Self::ShareUsedUp(_)
             | Self::Token(_)
             | Self::TokenFormat(_)
+            | Self::OutOfDate(_)
             | Self::Unavailable(_)
             | Self::UnknownSigningKey => None,
         }

@@ -57,7 +57,7 @@ impl From<MessageError> for Refusal {
     fn from(refusal: MessageError) -> Self {
         match refusal {
             MessageError::Refused => SignedMessageError::Refused.into(),
-            MessageError::Unavailable(cause) => Self::Unavailable(cause),
+            MessageError::Unavailable(port) => port.into(),
         }
     }
 }

@@ -152,7 +152,7 @@ impl AccountKeys for FakeKeys {
     ) -> Result<Vec<AccountKey>, PortUnavailable> {
         self.asked.fetch_add(1, SeqCst);
         if self.away.load(SeqCst) {
-            return Err(PortUnavailable("the database has caught fire".to_owned()));
+            return Err(PortUnavailable::Away("the database has caught fire".to_owned()));
         }
         Ok(self.keys.lock().unwrap().get(name).cloned().unwrap_or_default())
     }

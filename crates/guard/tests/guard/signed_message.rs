@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use countersign_guard::{
     Guard, GuardLayer, GuardPolicy, GuardPorts, Proofs, Refusal, SignedMessageError,
-    ports::{CheckedMessage, MessageError, Sessions, SignedMessage},
+    ports::{CheckedMessage, MessageError, PortUnavailable, Sessions, SignedMessage},
 };
 use countersign_protocol::{
     Coverage, Principal, ProofKind, ProvenKey, UnixTime, proofs::target_uri::TargetUri,
@@ -62,7 +62,9 @@ impl Sessions for FakeSessions {
                 };
                 Ok(Box::new(Checked(Arc::clone(&self.0), principal)))
             }
-            ("outage", _) => Err(MessageError::Unavailable("fire".to_owned())),
+            ("outage", _) => {
+                Err(MessageError::Unavailable(PortUnavailable::Away("fire".to_owned())))
+            }
             _ => Err(MessageError::Refused),
         }
     }

@@ -295,7 +295,7 @@ impl IssuerKeys for FakeIssuerKeys {
     ) -> Result<Option<PublicKey>, PortUnavailable> {
         self.asked.fetch_add(1, SeqCst);
         if self.away.load(SeqCst) {
-            return Err(PortUnavailable("the key server has caught fire".to_owned()));
+            return Err(PortUnavailable::Away("the key server has caught fire".to_owned()));
         }
         Ok(self.keys.lock().unwrap().get(kid).cloned())
     }
@@ -325,7 +325,7 @@ impl FakeStanding {
     fn of(&self, token_id: &str) -> Result<TokenStanding, PortUnavailable> {
         self.asked.fetch_add(1, SeqCst);
         if self.away.load(SeqCst) {
-            return Err(PortUnavailable("the database has caught fire".to_owned()));
+            return Err(PortUnavailable::Away("the database has caught fire".to_owned()));
         }
         let revoked = self.revoked.lock().unwrap().contains(token_id);
         Ok(if revoked { TokenStanding::Revoked } else { TokenStanding::Good })

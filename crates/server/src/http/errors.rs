@@ -30,6 +30,10 @@ const UNTIL_ENTRIES_END: Duration = Duration::from_secs(ReplayShareUsedUp::RETRY
 /// How long somebody waits at least until an operator has made room on a disk.
 const UNTIL_THERE_IS_ROOM: Duration = Duration::from_mins(5);
 
+/// What a client learns of a server that cannot say what still counts.
+const OUT_OF_DATE: &str = "the server has not heard for too long what was revoked elsewhere, and so cannot say \
+    what still counts: try again in a moment";
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
@@ -40,6 +44,9 @@ impl From<StoreError> for Problem {
                 )
                 .with("lack", "disk-space")
                 .retry_after(UNTIL_THERE_IS_ROOM),
+            StoreError::Unavailable(_) if error.is_out_of_date() => {
+                Self::unavailable(error).detail(OUT_OF_DATE)
+            }
             StoreError::Unavailable(_) => Self::unavailable(error),
             StoreError::Corrupt { .. } => Self::internal(error),
         }
@@ -235,6 +242,9 @@ pub(super) fn step_up_needed(lack: &'static str, error: &impl std::fmt::Display)
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         match &error {
+            StoreError::Unavailable(_) if error.is_out_of_date() => {
+                unavailable(&error).description(OUT_OF_DATE)
+            }
             StoreError::Unavailable(_) => unavailable(&error),
             StoreError::Corrupt { .. } => Self::internal(error),
         }

@@ -4,7 +4,7 @@
 
 use axum::response::Response;
 use countersign_authority::model::audit::Reason;
-use countersign_guard::{AuditKind, Refusal, Refused, Signer};
+use countersign_guard::{AuditKind, Refused, Signer};
 use countersign_protocol::Actor;
 
 use crate::{
@@ -25,8 +25,8 @@ pub(crate) fn record(app: &App, client: Option<ClientAddress>, mut response: Res
         return response;
     };
     response.extensions_mut().insert(RefusalReason(refusal.reason()));
-    if let Refusal::Unavailable(cause) = &refusal {
-        response.extensions_mut().insert(Cause(cause.clone()));
+    if let Some(cause) = refusal.cause() {
+        response.extensions_mut().insert(Cause(cause.to_owned()));
     }
     if let Some(Signer { account_id, key }) = signer {
         let key = Some(key);

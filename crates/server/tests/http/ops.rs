@@ -4,3 +4,4 @@ mod health;
 mod logs;
 mod outages;
 mod restart;
+mod staleness;

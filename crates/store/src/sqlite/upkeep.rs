@@ -21,11 +21,7 @@ impl StoreUpkeep for SqliteStore {
     /// SQLite tells that somebody has written, and not what. Others write rarely: they are
     /// administrators.
     async fn changes(&self, since: Option<ChangeCursor>) -> Result<ChangesSince, StoreError> {
-        // `data_version` ignores changes by the same connection, and all our writes go through this
-        // one.
-        let now =
-            self.write_unmeasured(|c| Ok::<_, StoreError>(data_version(c).map_err(DbError::from)?));
-        let cursor = ChangeCursor::new(now.await?);
+        let cursor = ChangeCursor::new(self.version().await?);
         let is_same = since == Some(cursor);
         let changes = if is_same { Changes::none() } else { Changes::Everything };
         Ok(ChangesSince { changes, cursor })
@@ -83,6 +79,25 @@ impl StoreUpkeep for SqliteStore {
 }
 
 impl SqliteStore {
+    /// The version of the database, which changes whenever others write. It ignores changes by the same
+    /// connection, and all our writes go through this one.
+    ///
+    /// While the writer is in a transaction nobody else can write, so its version is that of the present
+    /// moment: also when the disk lets it wait.
+    async fn version(&self) -> Result<u64, StoreError> {
+        let mut held = self.writer.held_version();
+        let look =
+            self.write_unmeasured(|c| Ok::<_, StoreError>(data_version(c).map_err(DbError::from)?));
+        tokio::select! {
+            biased;
+            Ok(version) = held.wait_for(Option::is_some) => match *version {
+                Some(version) => Ok(version),
+                None => Err(DbError::from(Unavailable::Closed).into()),
+            },
+            version = look => version,
+        }
+    }
+
     /// Logs once that the log grows although it should have been folded.
     fn warn_of_large_log(&self, is_folded: bool) {
         let bytes = files::length(&files::with_suffix(&self.path, "-wal"));

@@ -10,8 +10,10 @@ use std::{
 };
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 use super::{
+    connection::data_version,
     error::Unavailable,
     job::{Job, Outcome},
     place::Place,
@@ -40,7 +42,11 @@ pub struct Statistics {
 pub(super) struct Writer {
     threads: Threads,
     counters: Arc<Counters>,
+    held: watch::Receiver<HeldVersion>,
 }
+
+/// The version of the database (`data_version`) while a transaction keeps everybody else from writing.
+type HeldVersion = Option<u64>;
 
 #[derive(Default)]
 struct Counters {
@@ -69,10 +75,18 @@ impl Writer {
     ) -> io::Result<Self> {
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);
+        let (hold, held) = watch::channel(None);
         let serve = move |queue: &Queue| {
             let counters = &*shared;
-            let mut transactions =
-                Transactions { connection, place, queue, give_way, counters, in_company: false };
+            let mut transactions = Transactions {
+                connection,
+                place,
+                queue,
+                give_way,
+                counters,
+                hold,
+                in_company: false,
+            };
             while let Some(job) = queue.next() {
                 transactions.commit_together(job);
             }
@@ -81,12 +95,17 @@ impl Writer {
                 serving::settle(connection, place.check().is_ok());
             }
         };
-        Ok(Self { threads: Threads::start("sqlite-writer", capacity, [serve])?, counters })
+        Ok(Self { threads: Threads::start("sqlite-writer", capacity, [serve])?, counters, held })
     }
 
     /// Queues `job`, without waiting.
     pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), Unavailable> {
         self.threads.submit(job)
+    }
+
+    /// The version of the database for as long as nobody else can write.
+    pub(super) fn held_version(&self) -> watch::Receiver<HeldVersion> {
+        self.held.clone()
     }
 
     pub(super) fn statistics(&self) -> Statistics {
@@ -106,6 +125,7 @@ struct Transactions<'a, Y> {
     /// Lets other threads run that wait for the processor. Returns at once if there are none.
     give_way: Y,
     counters: &'a Counters,
+    hold: watch::Sender<HeldVersion>,
     /// Whether more than one write shared the last transaction.
     in_company: bool,
 }
@@ -128,6 +148,7 @@ impl<Y: Fn()> Transactions<'_, Y> {
                 Some(failure)
             }
         };
+        self.hold.send_replace(None);
         self.in_company = batch.len() > 1;
         for job in batch {
             job.answer(failure.as_ref());
@@ -145,12 +166,15 @@ impl<Y: Fn()> Transactions<'_, Y> {
             batch.extend(std::iter::from_fn(|| self.queue.next_waiting()).take(MAX_BATCH));
             return Err(error);
         }
+        self.hold_version();
         let before = self.connection.total_changes();
         let (mut run_one, mut at, mut pauses): (RunOne, _, _) = (run_bare, 0, 0);
         while at < batch.len() {
             if batch[at].is_wanted() && run_one(&self.connection, batch, at)? == After::Spoiled {
+                self.hold.send_replace(None);
                 execute(&self.connection, "ROLLBACK")?;
                 execute(&self.connection, "BEGIN IMMEDIATE")?;
+                self.hold_version();
                 (run_one, at) = (run_in_savepoint, 0);
                 continue;
             }
@@ -168,6 +192,11 @@ impl<Y: Fn()> Transactions<'_, Y> {
             self.place.check()?;
         }
         execute(&self.connection, "COMMIT")
+    }
+
+    /// Tells which version of the database the transaction has, which nobody else changes until it ends.
+    fn hold_version(&self) {
+        self.hold.send_replace(data_version(&self.connection).ok());
     }
 
     /// Whether a transaction of this many writes yields before it commits. Threads that wait for

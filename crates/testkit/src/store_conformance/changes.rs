@@ -10,7 +10,7 @@ use countersign_authority::{
         account::AccountStatus,
         audit::{AuditEvent, EventKind},
     },
-    ports::{ChangeCursor, Changed, Changes, NewAccount},
+    ports::{ChangeCursor, Changed, Changes, NewAccount, Permit, SigningKeyChange},
 };
 use countersign_protocol::keys::Thumbprint;
 
@@ -29,7 +29,7 @@ pub async fn every_change_by_others_is_told(backend: &impl Backend) {
     ours.is_told(&mut cursor, "a registration", has_key).await;
 
     let event = || samples::event(EventKind::AccountScopesChanged);
-    theirs.set_scopes(id, &scopes("read"), event()).await.unwrap();
+    theirs.replace_scopes(id, &new.scopes, &scopes("read"), event()).await.unwrap();
     ours.is_told(&mut cursor, "scopes", |told| told.accounts.contains(&id)).await;
     for status in [AccountStatus::Disabled, AccountStatus::Active] {
         theirs.set_status(id, status, event()).await.unwrap();
@@ -40,8 +40,12 @@ pub async fn every_change_by_others_is_told(backend: &impl Backend) {
     theirs.revoke_token(token.clone(), samples::event(EventKind::TokenRevoked)).await.unwrap();
     ours.is_told(&mut cursor, "a revoked token", |told| told.tokens.tokens.contains(&token)).await;
 
-    let made = vec![samples::event(EventKind::SigningKeyCreated)];
-    theirs.change_signing_keys(&[signing_key(1)], &[], made).await.unwrap();
+    let change = SigningKeyChange {
+        put: vec![signing_key(1)],
+        events: vec![samples::event(EventKind::SigningKeyCreated)],
+        ..SigningKeyChange::default()
+    };
+    theirs.change_signing_keys(change).await.unwrap();
     ours.is_told(&mut cursor, "a signing key", |told| told.signing_keys).await;
 
     theirs.revoke_key_of(&new).await;
@@ -167,6 +171,6 @@ impl Stores {
     async fn revoke_key_of(&self, new: &NewAccount) {
         let event = AuditEvent::new(NOW, EventKind::KeyRevoked);
         let key = new.credential.thumbprint();
-        self.revoke_credential(new.id, &key, false, event, None).await.unwrap();
+        self.revoke_credential(new.id, &key, false, event, Permit::ADMINISTRATOR).await.unwrap();
     }
 }

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
 };
 
 use async_trait::async_trait;
@@ -16,10 +19,11 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
+    core::revoked::RevokedTokens,
     model::{audit::AuditEvent, credential::Label},
     ports::{
-        AddCredentialError, KeyLimits, LoginRecord, Permit, RecordLoginError, RecordedLogin,
-        RenameCredentialError, RevokeCredentialError,
+        AddCredentialError, CredentialStore, KeyLimits, LoginRecord, Permit, RecordLoginError,
+        RecordedLogin, RenameCredentialError, RevokeCredentialError,
     },
 };
 
@@ -66,6 +70,11 @@ impl Store {
     fn reads(&self) -> u64 {
         self.reads.load(SeqCst)
     }
+}
+
+fn current(store: &Store) -> UpToDate<'_> {
+    static NONE: LazyLock<RevokedTokens> = LazyLock::new(RevokedTokens::default);
+    UpToDate { store, revoked: &NONE }
 }
 
 #[async_trait]
@@ -162,7 +171,7 @@ fn thumbprint(number: u64) -> Thumbprint {
 }
 
 async fn is_live(live: &CredentialCache, number: u64, store: &Store) -> bool {
-    live.get(&thumbprint(number), store).await.unwrap().unwrap().is_live(NOW)
+    live.get(&thumbprint(number), current(store)).await.unwrap().unwrap().is_live(NOW)
 }
 
 #[tokio::test]
@@ -185,7 +194,7 @@ async fn a_credential_is_read_once_until_it_is_forgotten() {
 #[tokio::test]
 async fn the_keys_of_an_account_are_read_once_and_a_claim_each_time() {
     let (store, live) = (Store::with(1..4), CredentialCache::new(100));
-    let keys = async || live.of_account(account_id(1), &store, NOW).await.unwrap().len();
+    let keys = async || live.of_account(account_id(1), current(&store), NOW).await.unwrap().len();
     assert_eq!((keys().await, keys().await), (3, 3));
     assert_eq!(store.reads(), 1);
     store.put(2, AccountStatus::Active, true);
@@ -194,7 +203,7 @@ async fn the_keys_of_an_account_are_read_once_and_a_claim_each_time() {
 
     let (store, live) = (Store::with(1..2), CredentialCache::new(100));
     store.rows.lock().get_mut(&thumbprint(1)).unwrap().0.is_proven = false;
-    let keys = async || live.of_account(account_id(1), &store, NOW).await.unwrap().len();
+    let keys = async || live.of_account(account_id(1), current(&store), NOW).await.unwrap().len();
     assert_eq!((keys().await, keys().await), (1, 1));
     assert_eq!(store.reads(), 2);
     assert!(live.known_key(&thumbprint(1)).is_none(), "a claim is nobody else's business");
@@ -209,7 +218,7 @@ async fn the_keys_that_were_used_last_come_first() {
     };
     used(1, 5);
     used(3, 9);
-    let live = live.of_account(account_id(1), &store, NOW).await.unwrap();
+    let live = live.of_account(account_id(1), current(&store), NOW).await.unwrap();
     let order: Vec<_> = live.iter().map(|known| known.credential.thumbprint()).collect();
     assert_eq!(order, [3, 1, 2].map(thumbprint));
 }
@@ -232,7 +241,7 @@ async fn of_single_changes_only_those_are_read_anew() {
     for number in 1..4 {
         assert!(is_live(&live, number, &store).await);
     }
-    let keys = async || live.of_account(account_id(1), &store, NOW).await.unwrap().len();
+    let keys = async || live.of_account(account_id(1), current(&store), NOW).await.unwrap().len();
     assert_eq!(keys().await, 3);
     let reads = store.reads();
     live.forget_changed(&[], vec![account_id(9)]);
@@ -289,7 +298,7 @@ async fn the_fake_store_would_leave_a_live_copy_without_the_cache_being_told() {
 #[tokio::test]
 async fn an_unknown_key_is_asked_for_again() {
     let (store, live) = (Store::default(), CredentialCache::new(100));
-    assert!(live.get(&thumbprint(1), &store).await.unwrap().is_none());
+    assert!(live.get(&thumbprint(1), current(&store)).await.unwrap().is_none());
     store.put(1, AccountStatus::Active, false);
     assert!(is_live(&live, 1, &store).await, "it was registered since");
 }
@@ -298,7 +307,7 @@ async fn an_unknown_key_is_asked_for_again() {
 async fn a_failure_is_not_remembered() {
     let (store, live) = (Store::with(1..2), CredentialCache::new(100));
     *store.failing.lock() = true;
-    assert!(live.get(&thumbprint(1), &store).await.is_err());
+    assert!(live.get(&thumbprint(1), current(&store)).await.is_err());
     *store.failing.lock() = false;
     assert!(is_live(&live, 1, &store).await);
 }

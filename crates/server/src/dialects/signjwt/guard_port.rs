@@ -7,6 +7,8 @@ use countersign_authority::{Authority, dialects::signjwt::SessionError};
 use countersign_guard::ports::{CheckedMessage, MessageError, Sessions, SignedMessage};
 use countersign_protocol::{Principal, UnixTime};
 
+use crate::guard_ports::unavailable;
+
 /// The sessions of this server.
 pub(in crate::dialects) struct InProcessSessions(pub(in crate::dialects) Arc<Authority>);
 
@@ -48,6 +50,6 @@ impl CheckedMessage for Checked {
 fn refusal(error: SessionError) -> MessageError {
     match error {
         SessionError::Refused => MessageError::Refused,
-        SessionError::Store(error) => MessageError::Unavailable(error.to_string()),
+        SessionError::Store(error) => MessageError::Unavailable(unavailable(&error)),
     }
 }

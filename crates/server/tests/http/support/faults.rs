@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use countersign_authority::ports::{Ports, StoreError};
+use async_trait::async_trait;
+use countersign_authority::ports::{
+    ChangeCursor, ChangesSince, Ports, Retention, StoreCondition, StoreError, StoreUpkeep,
+};
 use countersign_protocol::{
     ReplayEntry, UnixTime,
     ports::{Recording, ReplayError, ReplayLog},
@@ -29,6 +32,8 @@ pub(crate) enum Fault {
     Corrupt,
     /// It works, but the replay log does not.
     ReplayLog,
+    /// It works, but does not say what others changed.
+    Deaf,
 }
 
 /// The switch by which ports fail; its clones are one switch.
@@ -48,6 +53,8 @@ impl Faults {
     pub(super) fn around(&self, mut ports: Ports) -> Ports {
         let faults = self.clone();
         StoreParts::replace(&mut ports.store, |parts| {
+            parts.upkeep =
+                Arc::new(DeafUpkeep { faults: faults.clone(), upkeep: Arc::clone(&parts.upkeep) });
             parts.fault = Arc::new(move || faults.check_store());
         });
         let log = FailingLog { faults: self.clone(), log: ports.state.replay_log };
@@ -67,8 +74,39 @@ impl Faults {
             Some(Fault::Corrupt) => {
                 Err(StoreError::Corrupt { what: format!("accounts.status: {CAUSE}") })
             }
-            Some(Fault::ReplayLog) | None => Ok(()),
+            Some(Fault::Deaf | Fault::ReplayLog) | None => Ok(()),
         }
+    }
+}
+
+struct DeafUpkeep {
+    faults: Faults,
+    upkeep: Arc<dyn StoreUpkeep>,
+}
+
+#[async_trait]
+impl StoreUpkeep for DeafUpkeep {
+    async fn changes(&self, since: Option<ChangeCursor>) -> Result<ChangesSince, StoreError> {
+        if matches!(*self.faults.0.lock(), Some(Fault::Deaf)) {
+            return Err(StoreError::Unavailable(CAUSE.into()));
+        }
+        self.upkeep.changes(since).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.upkeep.check().await
+    }
+
+    fn condition(&self) -> StoreCondition {
+        self.upkeep.condition()
+    }
+
+    async fn tidy(&self) -> Result<bool, StoreError> {
+        self.upkeep.tidy().await
+    }
+
+    async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
+        self.upkeep.prune(now, retention).await
     }
 }
 

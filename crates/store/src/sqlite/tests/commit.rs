@@ -1,7 +1,10 @@
 //! Group commit: what shares a transaction, and what does not.
 
-use countersign_authority::ports::{CreateAccountError, StoreUpkeep};
+use std::sync::mpsc;
+
+use countersign_authority::ports::{Changes, CreateAccountError, StoreUpkeep};
 use countersign_testkit::samples;
+use parking_lot::Mutex;
 
 use super::{super::job, *};
 
@@ -155,4 +158,42 @@ async fn a_write_that_nobody_waits_for_any_more_is_not_done() {
     calls.remove(0).await.unwrap();
     fixture.store.check().await.unwrap();
     assert_eq!(fixture.accounts().await, 1);
+}
+
+/// Nobody else can write while a transaction is open, so nothing has changed: not even when the disk lets
+/// its commit wait for a minute.
+#[tokio::test]
+async fn a_writer_that_is_stuck_keeps_nobody_from_looking_for_changes() {
+    let fixture = Fixture::new();
+    let before = fixture.store.changes(None).await.unwrap().cursor;
+    let (mut stuck, go_on) = fixture.stall().await;
+    assert!(fixture.store.changes(Some(before)).await.unwrap().changes.is_empty());
+    assert!(start(&mut stuck).await.is_empty(), "it is stuck still");
+    go_on.send(()).unwrap();
+    stuck.remove(0).await.unwrap();
+
+    // What was written before the transaction began is told while it is open.
+    fixture.other_program().execute_batch("UPDATE health SET checks = 7").unwrap();
+    let (mut stuck, go_on) = fixture.stall().await;
+    let told = fixture.store.changes(Some(before)).await.unwrap();
+    assert_eq!(told.changes, Changes::Everything);
+    assert!(start(&mut stuck).await.is_empty(), "it is stuck still");
+    go_on.send(()).unwrap();
+    stuck.remove(0).await.unwrap();
+    assert!(fixture.store.changes(Some(told.cursor)).await.unwrap().changes.is_empty());
+}
+
+impl Fixture {
+    /// A transaction that ends when the sender says so.
+    async fn stall(&self) -> (Pending<'_, Result<(), StoreError>>, mpsc::Sender<()>) {
+        let (go_on, held) = mpsc::channel();
+        let held = Mutex::new(held);
+        let write = self.store.write(move |_| {
+            held.lock().recv().unwrap();
+            Ok(())
+        });
+        let mut stuck: Pending<'_, _> = vec![Box::pin(write)];
+        start(&mut stuck).await;
+        (stuck, go_on)
+    }
 }

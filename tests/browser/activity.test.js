@@ -191,7 +191,8 @@ async function hideBehindSignIns(page, count) {
         const id = before - 1 - place;
         return { id, at, event: "login.succeeded", thumbprint, address: "203.0.113.66" };
       });
-      return new Response(JSON.stringify({ events, next_before: before - sent }));
+      const answer = { events, next_before: before - sent, looked_back_to: at };
+      return new Response(JSON.stringify(answer));
     };
   }, count);
 }
@@ -266,7 +267,8 @@ async function fillsWithRefusals(page, count) {
         };
       });
       const left = before - sent;
-      return new Response(JSON.stringify({ events, ...(left > 1 && { next_before: left }) }));
+      const older = left > 1 && { next_before: left, looked_back_to: 1_700_000_000 + left };
+      return new Response(JSON.stringify({ events, ...older }));
     };
   }, count);
 }
@@ -285,6 +287,36 @@ test("that nothing is suspicious is said with its limit where the trail was not 
   assert.ok(!shown.includes(text("activity.quiet.what")), shown);
   await click(page, text("activity.older"));
   await sees(page, text("activity.quiet.what"));
+});
+
+/**
+ * A server that has looked through as much of the trail as it does for one request, and found nothing so far.
+ * @param {Page} page
+ */
+async function looksInVain(page) {
+  await page.evaluateOnNewDocument(() => {
+    const { fetch } = globalThis;
+    globalThis.fetch = async (url, init) => {
+      const { pathname, searchParams: query } = new URL(String(url), location.href);
+      if (pathname !== "/v1/events" || !query.has("event")) return fetch(url, init);
+      const before = Number(query.get("before") ?? 1_000_000) - 10_000;
+      const answer = { events: [], next_before: before, looked_back_to: 1_700_000_000 };
+      return new Response(JSON.stringify(answer));
+    };
+  });
+}
+
+test("that nothing is suspicious is said with its limit where only pages without events were read", async () => {
+  const home = await (await newVisitor(chromium)).addAuthenticator({ synced: true });
+  await register(home, server.origin);
+  const { page } = home;
+  await looksInVain(page);
+  await page.goto(server.origin + ACTIVITY);
+  await arrives(page, ACTIVITY);
+  const [limited = ""] = text("activity.quiet.since").split("{when}");
+  await sees(page, limited);
+  const shown = await page.$eval("main", (main) => main.innerText);
+  assert.ok(!shown.includes(text("activity.quiet.what")), shown);
 });
 
 test("the own browser's button says that it signs out, and does", async () => {

@@ -14,19 +14,28 @@ pub mod step_up_error;
 
 use std::sync::Arc;
 
-use crate::{core::Core, passkeys::Passkeys, tokens::Tokens};
+use countersign_protocol::AccountId;
+
+use crate::{
+    core::{Core, turns::Turns},
+    model::limits::TurnLimits,
+    passkeys::Passkeys,
+    tokens::Tokens,
+};
 
 /// Accounts and their keys: registration, recovery, and what owners change.
 pub struct Accounts {
     core: Arc<Core>,
     tokens: Arc<Tokens>,
     passkeys: Arc<Passkeys>,
+    /// Turns at reading audit trails, which accounts take.
+    trail_turns: Arc<Turns<AccountId>>,
 }
 
 impl Accounts {
     /// Over what the wings share; `tokens` learns of what is revoked, `passkeys` verifies what passkeys
     /// are and answer.
     pub(crate) fn new((core, tokens, passkeys): (Arc<Core>, Arc<Tokens>, Arc<Passkeys>)) -> Self {
-        Self { core, tokens, passkeys }
+        Self { core, tokens, passkeys, trail_turns: Arc::new(Turns::new(TurnLimits::OF_TRAILS)) }
     }
 }

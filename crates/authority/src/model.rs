@@ -14,4 +14,5 @@ pub mod limits;
 pub mod names;
 pub mod passkey;
 pub mod policy;
+pub mod trail;
 pub mod user_agent;

@@ -43,6 +43,7 @@ mod permitted;
 mod place;
 mod places;
 mod pruning;
+mod readers;
 mod restore;
 mod revocations;
 mod room_for_browsers;

@@ -57,7 +57,8 @@ macro_rules! store_conformance {
             }
             audit {
                 an_event_comes_back_as_it_was
-                among_the_newest_events_of_an_account_alone
+                a_page_of_a_trail_looks_at_no_more_than_it_may
+                a_trail_has_every_event_that_fits_once
                 changes_and_logins_are_never_told_together
                 events_are_filtered_by_every_condition
                 events_are_read_newest_first_in_pages

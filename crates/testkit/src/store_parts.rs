@@ -11,6 +11,7 @@ use countersign_authority::{
         invitation::{CodeHash, Invitation},
         key_life::SealedServerKey,
         keyring::{KeptRevision, KeyringDocument, KeyringSummary, Knowledge, Revision},
+        trail::{TrailPage, TrailQuery},
     },
     ports::{
         AccountRecovery, AccountStore, AddCredentialError, AddPasskeyError, AuditStore,
@@ -114,6 +115,7 @@ delegate! { AccountStore to accounts {
 
 delegate! { AuditStore to audit {
     fn append(events: Vec<AuditEvent>) -> ((), StoreError);
+    fn trail_page(query: &TrailQuery) -> (TrailPage, StoreError);
     fn events(filter: &AuditFilter, limit: u32) -> (Vec<RecordedEvent>, StoreError);
 } }
 

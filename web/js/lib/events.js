@@ -40,7 +40,7 @@ import { keysBelow } from "./i18n.js";
 const PAGE = 200;
 
 /**
- * Events, newest first. `backTo`: the time of the last one, if there are older ones.
+ * Events, newest first. `backTo`: how far back the server has looked for them, if not to the beginning.
  * @typedef {{ events: Event[], backTo: number | undefined }} Listing
  */
 
@@ -52,7 +52,7 @@ const PAGE = 200;
 export async function loadEvents(account, { key, since, kinds = [], pages }) {
   /** @type {Event[]} */
   const events = [];
-  let next;
+  let next, backTo;
   for (let page = 0; page < pages; page += 1) {
     const query = new URLSearchParams({ limit: String(PAGE) });
     if (next !== undefined) query.set("before", String(next));
@@ -61,10 +61,10 @@ export async function loadEvents(account, { key, since, kinds = [], pages }) {
     for (const kind of kinds) query.append("event", kind);
     const answer = await call(account, "GET", `/v1/events?${query}`);
     events.push(...answer.events);
-    next = answer.next_before;
+    ({ next_before: next, looked_back_to: backTo } = answer);
     if (next === undefined) break;
   }
-  return { events, backTo: next === undefined ? undefined : events.at(-1)?.at };
+  return { events, backTo };
 }
 
 /**

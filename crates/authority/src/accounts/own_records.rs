@@ -1,19 +1,22 @@
 //! What an account reads about itself: its keys, and what happened to it.
 
-use countersign_protocol::{CoveredTarget, Principal, ProofKind, UnixTime, keys::Thumbprint};
+use countersign_protocol::{
+    CoveredTarget, Principal, ProofKind, UnixTime, keys::Thumbprint, shares::NoPlace,
+};
 use thiserror::Error;
 
 use crate::{
     accounts::Accounts,
     model::{
-        audit::{AuditFilter, EventKind, RecordedEvent},
+        audit::EventKind,
         credential::Credential,
+        trail::{TrailPage, TrailQuery},
     },
     ports::StoreError,
 };
 
-/// How many of an account's events are looked at for those of one key or time: a bound of the work that
-/// a request can cause.
+/// How many of an account's events are looked at for one page, whichever of them are asked for: a bound of
+/// the work that a request can cause.
 pub const LOOKED_AT: u32 = 10_000;
 
 /// Which of one's own events to read.
@@ -35,6 +38,9 @@ pub enum OwnRecordsError {
     /// The self-signed JWT is for any server.
     #[error("the JWT works at any server: sign one with aud, this server alone")]
     NoAudience,
+    /// The account reads its events too often at once.
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,32 +71,23 @@ impl Accounts {
         Ok(self.core.ports.store.credentials_of(principal.account_id).await?)
     }
 
-    /// The principal's own audit trail, newest first. With a filter besides `before`, only the newest
-    /// [`LOOKED_AT`] events are looked at, unless it is by kinds, without logins: those are found however
-    /// many others there are.
+    /// A page of the principal's own audit trail, newest first. At most [`LOOKED_AT`] events are looked at
+    /// for it. The events of an account are read in turns with those of others, a few at once.
     ///
     /// # Errors
-    /// When the proof was not made for this server, or the store fails.
+    /// When the proof was not made for this server, the account has too many such requests under way, or the
+    /// store fails.
     pub async fn own_events(
         &self,
         principal: &Principal,
         OwnEvents { before, key, since, kinds }: OwnEvents,
         limit: u32,
-    ) -> Result<Vec<RecordedEvent>, OwnRecordsError> {
+    ) -> Result<TrailPage, OwnRecordsError> {
         check_made_for_server(principal)?;
-        let are_few = !kinds.is_empty() && !kinds.contains(&EventKind::LoginSucceeded);
-        let is_filtered = key.is_some() || since.is_some() || !kinds.is_empty();
-        let among_newest = (is_filtered && !are_few).then_some(LOOKED_AT);
-        let account_id = Some(principal.account_id);
-        let filter = AuditFilter {
-            account_id,
-            before,
-            thumbprint: key,
-            since,
-            kinds,
-            among_newest,
-            ..AuditFilter::default()
-        };
-        Ok(self.core.ports.store.events(&filter, limit).await?)
+        let account_id = principal.account_id;
+        let look_at = LOOKED_AT;
+        let query = TrailQuery { account_id, key, kinds, since, before, limit, look_at };
+        let _turn = self.trail_turns.take(account_id).await?;
+        Ok(self.core.ports.store.trail_page(&query).await?)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::Hash,
     sync::Arc,
 };
 
@@ -16,34 +17,34 @@ use crate::model::limits::TurnLimits;
 
 /// Lets a few clients at once do something costly, while the others wait for their turn.
 ///
-/// Client networks take turns: a network that sends a hundred requests waits for its own hundred,
-/// and the next network only for the one under way. Each network has a share of the places to wait
+/// Owners, such as client networks, take turns: an owner that sends a hundred requests waits for its own
+/// hundred, and the next owner only for the one under way. Each owner has a share of the places to wait
 /// in. A client that goes away gives its place back at once.
 #[derive(Debug)]
-pub(crate) struct Turns {
-    places: Arc<Shares<ClientNetwork>>,
-    state: Mutex<State>,
+pub(crate) struct Turns<K: Eq + Hash + Clone = ClientNetwork> {
+    places: Arc<Shares<K>>,
+    state: Mutex<State<K>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct State<K> {
     free: usize,
     /// Tells those who wait apart.
     next: u64,
-    /// The networks that somebody waits for, in the order of their turns.
-    order: VecDeque<ClientNetwork>,
-    waiting: HashMap<ClientNetwork, VecDeque<(u64, oneshot::Sender<()>)>>,
+    /// The owners that somebody waits for, in the order of their turns.
+    order: VecDeque<K>,
+    waiting: HashMap<K, VecDeque<(u64, oneshot::Sender<()>)>>,
 }
 
 /// A turn, which ends when it is dropped.
 #[derive(Debug)]
 #[must_use = "the turn ends when this is dropped"]
-pub(crate) struct Turn {
-    turns: Arc<Turns>,
-    _place: Place<ClientNetwork>,
+pub(crate) struct Turn<K: Eq + Hash + Clone = ClientNetwork> {
+    turns: Arc<Turns<K>>,
+    _place: Place<K>,
 }
 
-impl Turns {
+impl<K: Eq + Hash + Clone> Turns<K> {
     pub(crate) fn new(limits: TurnLimits) -> Self {
         let places = limits.at_once.saturating_add(limits.waiting);
         let state = State {
@@ -55,15 +56,15 @@ impl Turns {
         Self { places: Arc::new(Shares::new(places, limits.each)), state: Mutex::new(state) }
     }
 
-    /// Waits until it is the turn of `network`.
+    /// Waits until it is the turn of `owner`.
     ///
     /// # Errors
-    /// At once, when all places are taken, or the network's share is used up.
-    pub(crate) async fn take(self: &Arc<Self>, network: ClientNetwork) -> Result<Turn, NoPlace> {
-        let place = self.places.take(network)?;
-        let waiting = self.state.lock().begin_or_wait(network);
+    /// At once, when all places are taken, or the owner's share is used up.
+    pub(crate) async fn take(self: &Arc<Self>, owner: K) -> Result<Turn<K>, NoPlace> {
+        let place = self.places.take(owner.clone())?;
+        let waiting = self.state.lock().begin_or_wait(&owner);
         if let Some((number, turn)) = waiting {
-            Waiting { turns: self, network, number, turn }.wait().await;
+            Waiting { turns: self, owner, number, turn }.wait().await;
         }
         Ok(Turn { turns: Arc::clone(self), _place: place })
     }
@@ -75,9 +76,9 @@ impl Turns {
     }
 }
 
-impl State {
+impl<K: Eq + Hash + Clone> State<K> {
     /// Nothing when the turn has begun, and otherwise what tells when it does.
-    fn begin_or_wait(&mut self, network: ClientNetwork) -> Option<(u64, oneshot::Receiver<()>)> {
+    fn begin_or_wait(&mut self, owner: &K) -> Option<(u64, oneshot::Receiver<()>)> {
         if self.free > 0 {
             self.free -= 1;
             return None;
@@ -85,23 +86,23 @@ impl State {
         let (begin, turn) = oneshot::channel();
         let number = self.next;
         self.next = self.next.wrapping_add(1);
-        let queue = self.waiting.entry(network).or_default();
+        let queue = self.waiting.entry(owner.clone()).or_default();
         if queue.is_empty() {
-            self.order.push_back(network);
+            self.order.push_back(owner.clone());
         }
         queue.push_back((number, begin));
         Some((number, turn))
     }
 
-    /// A turn has ended: the next network's turn begins.
+    /// A turn has ended: the next owner's turn begins.
     fn pass_on(&mut self) {
-        while let Some(network) = self.order.pop_front() {
-            let Some(queue) = self.waiting.get_mut(&network) else { continue };
+        while let Some(owner) = self.order.pop_front() {
+            let Some(queue) = self.waiting.get_mut(&owner) else { continue };
             let first = queue.pop_front();
             if queue.is_empty() {
-                self.waiting.remove(&network);
+                self.waiting.remove(&owner);
             } else {
-                self.order.push_back(network);
+                self.order.push_back(owner);
             }
             if first.is_some_and(|(_, begin)| begin.send(()).is_ok()) {
                 return;
@@ -110,31 +111,31 @@ impl State {
         self.free += 1;
     }
 
-    fn leave(&mut self, network: ClientNetwork, number: u64) {
-        let Some(queue) = self.waiting.get_mut(&network) else { return };
+    fn leave(&mut self, owner: &K, number: u64) {
+        let Some(queue) = self.waiting.get_mut(owner) else { return };
         queue.retain(|(own, _)| *own != number);
         if queue.is_empty() {
-            self.waiting.remove(&network);
-            self.order.retain(|own| *own != network);
+            self.waiting.remove(owner);
+            self.order.retain(|own| own != owner);
         }
     }
 }
 
-impl Drop for Turn {
+impl<K: Eq + Hash + Clone> Drop for Turn<K> {
     fn drop(&mut self) {
         self.turns.state.lock().pass_on();
     }
 }
 
 /// A waiting client, which may go away.
-struct Waiting<'a> {
-    turns: &'a Turns,
-    network: ClientNetwork,
+struct Waiting<'a, K: Eq + Hash + Clone> {
+    turns: &'a Turns<K>,
+    owner: K,
     number: u64,
     turn: oneshot::Receiver<()>,
 }
 
-impl Waiting<'_> {
+impl<K: Eq + Hash + Clone> Waiting<'_, K> {
     /// Once it has returned, nothing is left in the channel, so dropping this passes nothing on.
     async fn wait(mut self) {
         // The sender lies in the state, which lives at least as long as this.
@@ -142,14 +143,14 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl<K: Eq + Hash + Clone> Drop for Waiting<'_, K> {
     fn drop(&mut self) {
         let mut state = self.turns.state.lock();
         if self.turn.try_recv().is_ok() {
             // It had begun in the very moment in which its client went away.
             state.pass_on();
         } else {
-            state.leave(self.network, self.number);
+            state.leave(&self.owner, self.number);
         }
     }
 }

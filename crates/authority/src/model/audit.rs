@@ -390,9 +390,6 @@ pub struct AuditFilter {
     pub until: Option<UnixTime>,
     /// Only those with a smaller number: the next page.
     pub before: Option<u64>,
-    /// Only those among the newest of the account: so many of its events are looked at, from `before`
-    /// on, so that the work for a filter that fits few of them has a bound. Needs `account_id`.
-    pub among_newest: Option<u32>,
     /// Not what the schedule of signing keys did by itself ([`EventKind::OF_SCHEDULE`]).
     pub without_schedule: bool,
 }

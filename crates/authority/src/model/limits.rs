@@ -69,6 +69,12 @@ pub struct TurnLimits {
     pub at_once: usize,
     /// How many may wait for their turn, of all clients together. More are refused at once.
     pub waiting: usize,
-    /// How many one client network may have of both together.
+    /// How many one client network, or account where accounts take turns, may have of both together.
     pub each: usize,
+}
+
+impl TurnLimits {
+    /// Turns of accounts at reading their audit trails. To look through as much as one request may takes
+    /// some milliseconds, and the account app asks for two pages at once.
+    pub const OF_TRAILS: Self = Self { at_once: 1, waiting: 512, each: 8 };
 }

@@ -18,6 +18,7 @@ use countersign_authority::{
     model::{
         account::AccountStatus,
         audit::{AuditEvent, AuditFilter, EventKind, Reason, RecordedEvent},
+        trail::{TrailPage, TrailQuery},
     },
     ports::{
         AuditStore, ChangeCursor, Changed, ChangedKey, Changes, ChangesSince, Permit, Retention,
@@ -121,6 +122,10 @@ impl AuditStore for Fake {
         self.done(())?;
         self.appended.lock().extend(events);
         Ok(())
+    }
+
+    async fn trail_page(&self, _: &TrailQuery) -> Result<TrailPage, StoreError> {
+        self.done(TrailPage::default())
     }
 
     async fn events(&self, asked: &AuditFilter, _: u32) -> Result<Vec<RecordedEvent>, StoreError> {

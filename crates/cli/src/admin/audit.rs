@@ -72,7 +72,6 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         Some(name) => Some(administration.account(name).await.map_err(explain(name))?),
     };
     let filter = AuditFilter {
-        among_newest: None,
         account_id: account.map(|account| account.id),
         thumbprint: options.key,
         since: options.since.map(|moment| moment.from(now)),

@@ -16,7 +16,7 @@ use countersign_authority::{
     },
     tokens::{feed::RevocationFeedError, standing::RevokeTokenError},
 };
-use countersign_protocol::{proofs::dpop::DpopError, replay::ReplayShareUsedUp};
+use countersign_protocol::{proofs::dpop::DpopError, replay::ReplayShareUsedUp, shares::NoPlace};
 use http::StatusCode;
 
 use super::{
@@ -220,6 +220,12 @@ impl From<OwnRecordsError> for Problem {
     fn from(error: OwnRecordsError) -> Self {
         match error {
             OwnRecordsError::NoAudience => step_up_needed("no-audience", &error),
+            OwnRecordsError::NoPlace(NoPlace::AllTaken) => {
+                Self::new(ProblemType::Overloaded).retry_after(Duration::from_secs(1))
+            }
+            OwnRecordsError::NoPlace(NoPlace::ShareUsedUp) => {
+                share_used_up(&"this account reads its events too often at once, which takes turns")
+            }
             OwnRecordsError::Store(error) => error.into(),
         }
     }

@@ -4,18 +4,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_authority::{
-    model::audit::{Administrator, AuditEvent, AuditFilter, EventKind, RecordedEvent, Repeated},
+    model::{
+        audit::{AuditEvent, AuditFilter, EventKind, RecordedEvent},
+        trail::{TrailPage, TrailQuery},
+    },
     ports::{AuditStore, StoreError},
 };
 use countersign_protocol::{AccountId, digest::sha256, keys::Thumbprint};
-use rusqlite::{Connection, Row, params_from_iter, types::Value};
+use rusqlite::{Connection, params_from_iter, types::Value};
 
+mod recorded;
 mod retention;
+mod trail;
 
+use self::recorded::{SELECT, read};
 use super::{
     SqliteStore,
     error::DbError,
-    rows::{self, Columns, millis},
+    rows::{self, millis},
 };
 
 #[async_trait]
@@ -30,13 +36,18 @@ impl AuditStore for SqliteStore {
         .await
     }
 
+    async fn trail_page(&self, query: &TrailQuery) -> Result<TrailPage, StoreError> {
+        let query = query.clone();
+        self.read_trail(move |connection| Ok(trail::page(connection, &query)?)).await
+    }
+
     async fn events(
         &self,
         filter: &AuditFilter,
         limit: u32,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
         let (select, values) = select(filter, limit);
-        self.read(move |connection| {
+        self.read_trail(move |connection| {
             Ok(rows::all(connection, &select, params_from_iter(&values), read)?)
         })
         .await
@@ -120,19 +131,7 @@ fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
         ("at < ?", filter.until.map(time)),
         ("id < ?", filter.before.map(before)),
     ];
-    // The name of a key is the one given by the account that the event is about.
-    let mut select = "SELECT id, at, kind, account_id, thumbprint, address, detail, facts, times,
-        last_at, actor, reason,
-        coalesce(
-            (SELECT c.label FROM credentials c JOIN accounts a ON a.user_id = c.user_id
-             WHERE c.thumbprint = e.thumbprint AND a.account_id = e.account_id),
-            (SELECT c.label FROM claimed_keys c JOIN accounts a ON a.user_id = c.user_id
-             WHERE c.thumbprint = e.thumbprint AND a.account_id = e.account_id))
-        FROM "
-        .to_owned();
-    let (source, mut values) = source(filter);
-    select += source;
-    select += " AS e WHERE 1";
+    let (mut select, mut values) = (format!("{SELECT} WHERE 1"), Vec::new());
     for (condition, value) in conditions {
         if let Some(value) = value {
             select += " AND ";
@@ -161,44 +160,7 @@ fn select(filter: &AuditFilter, limit: u32) -> (String, Vec<Value>) {
     (select, values)
 }
 
-/// The events that are looked at for `filter`.
-fn source(filter: &AuditFilter) -> (&'static str, Vec<Value>) {
-    let (Some(account_id), Some(newest)) = (filter.account_id, filter.among_newest) else {
-        return ("audit_events", Vec::new());
-    };
-    let newest_of_account = "(SELECT * FROM audit_events WHERE account_id = ? AND id < ?
-        ORDER BY id DESC LIMIT ?)";
-    let before = filter.before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
-    let account_id = Value::from(account_id.as_bytes().to_vec());
-    (newest_of_account, vec![account_id, Value::from(before), Value::from(newest)])
-}
-
-fn read(row: &Row<'_>) -> Result<RecordedEvent, DbError> {
-    let mut columns = Columns::new(row, "audit_events", 0);
-    let id = columns.read("id", |id: i64| u64::try_from(id))?;
-    let event = AuditEvent {
-        at: columns.time("at")?,
-        kind: columns.parse("kind")?,
-        account_id: columns.optional_bytes("account_id")?.map(AccountId::from_bytes),
-        thumbprint: columns.optional_bytes("thumbprint")?.map(Thumbprint::from_bytes),
-        address: columns.parse_optional("address")?,
-        detail: columns.plain("detail")?,
-        facts: columns.parse_optional("facts")?.unwrap_or_default(),
-        repeated: repeated(&mut columns)?,
-    };
-    let actor: Option<String> = columns.plain("actor")?;
-    let reason = columns.plain("reason")?;
-    let by = actor.map(|name| Administrator { name, reason });
-    Ok(RecordedEvent { id, event, label: columns.plain("label")?, by })
-}
-
 /// A list of kinds, as SQL.
 fn kinds(kinds: impl Iterator<Item = EventKind>) -> String {
     kinds.map(|kind| format!("'{}'", kind.name())).collect::<Vec<_>>().join(", ")
-}
-
-fn repeated(columns: &mut Columns<'_>) -> Result<Option<Repeated>, DbError> {
-    let times = columns.read("times", |times: Option<i64>| times.map(u64::try_from).transpose())?;
-    let last_at = columns.optional_time("last_at")?;
-    Ok(times.zip(last_at).map(|(times, last_at)| Repeated { times, last_at }))
 }

@@ -21,6 +21,7 @@ use super::{
     open_error::{OpenError, classify},
     options::{OpenMode, SqliteOptions},
     place::Place,
+    readers::Readers,
     schema::{self, Identity},
     serving, staged,
     store::SqliteStore,
@@ -71,19 +72,15 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
     if let Some(administrator) = &options.administrator {
         acting::act_as(&writer, administrator).map_err(failed)?;
     }
-    let connect_readers = |count: usize, access| {
-        let connections = (0..count).map(|_| connect(&path, access, options.busy_timeout));
-        connections.collect::<Result<Vec<_>, _>>().map_err(failed)
-    };
-    let readers = connect_readers(options.readers.max(1), Access::Read)?;
-    let folders = connect_readers(usize::from(options.is_server), Access::Write)?;
+    let connect_as = |access| connect(&path, access, options.busy_timeout).map_err(failed);
+    let readers = Readers::start(options, || connect_as(Access::Read), unusable)?;
+    let folder = options.is_server.then(|| connect_as(Access::Write)).transpose()?;
     let installation = read_installation(&writer, &path)?;
     let place = Arc::new(Place::of(&path));
     Ok(SqliteStore {
-        readers: Threads::readers("sqlite-reader", options.read_queue, readers)
-            .map_err(unusable)?,
-        folder: (!folders.is_empty())
-            .then(|| Threads::readers("sqlite-folder", 1, folders))
+        readers,
+        folder: folder
+            .map(|folder| Threads::readers("sqlite-folder", 1, vec![folder]))
             .transpose()
             .map_err(unusable)?,
         writer: Writer::start(writer, Arc::clone(&place), options.write_queue, options.is_server)
@@ -104,19 +101,15 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
 /// Opens a database on a disk that cannot be written: reading works.
 fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> {
     let started = |source| OpenError::Io { path: path.to_owned(), source };
-    let mut connections = Vec::new();
-    for _ in 0..=options.readers.max(1) {
-        connections.push(connect_to_read(path, options.busy_timeout)?);
-    }
-    let writer = connections.remove(0);
+    let connect_one = || connect_to_read(path, options.busy_timeout);
+    let writer = connect_one()?;
     check_identity(&writer, path, OpenMode::Existing)?;
     check_pages(&writer, path)?;
     check_migrations(&writer, path)?;
     let installation = read_installation(&writer, path)?;
     let place = Arc::new(Place::of(path));
-    let readers = Threads::readers("sqlite-reader", options.read_queue, connections);
     Ok(SqliteStore {
-        readers: readers.map_err(started)?,
+        readers: Readers::start(options, connect_one, started)?,
         folder: None,
         writer: Writer::start(writer, Arc::clone(&place), options.write_queue, false)
             .map_err(started)?,

@@ -39,7 +39,7 @@ impl RevocationStore for SqliteStore {
         now: UnixTime,
         limit: u32,
     ) -> Result<RevokedTokenList, StoreError> {
-        self.read(move |connection| {
+        self.read_own(move |connection| {
             let select = "SELECT jti, account_id, issued_at, expires_at FROM revoked_tokens
                 WHERE expires_at > ? AND account_id IS NOT NULL
                 ORDER BY expires_at DESC LIMIT ?";

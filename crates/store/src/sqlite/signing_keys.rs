@@ -21,7 +21,7 @@ use super::{
 #[async_trait]
 impl SigningKeyStore for SqliteStore {
     async fn signing_keys(&self) -> Result<StoredSigningKeys, StoreError> {
-        self.read(|connection| {
+        self.read_own(|connection| {
             // First, because another process may change the keys between these statements. What is
             // decided on keys that are newer than their version is refused, and decided anew.
             let version = version(connection)?;

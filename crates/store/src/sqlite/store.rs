@@ -18,6 +18,7 @@ use super::{
     job,
     log::LogReport,
     place::Place,
+    readers::Readers,
     threads::Threads,
     writer::{Statistics, Writer},
 };
@@ -25,7 +26,7 @@ use super::{
 /// The durable store. Dropping it finishes the queued writes and ends its threads, which blocks.
 pub struct SqliteStore {
     // Fields are dropped in this order, so that the writer closes the file last and tidies it up.
-    pub(super) readers: Threads,
+    pub(super) readers: Readers,
     /// Folds the log into the database beside the writer's back. Only a server has it.
     pub(super) folder: Option<Threads>,
     pub(super) writer: Writer,
@@ -152,7 +153,7 @@ impl SqliteStore {
         self.write(work).await
     }
 
-    /// Runs `work`, one query, on a reader thread.
+    /// Runs `work`, one query, on a reader thread. It looks at few rows, whatever a client asks.
     pub(super) async fn read<T, E>(
         &self,
         work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
@@ -161,9 +162,45 @@ impl SqliteStore {
         T: Send + 'static,
         E: JobError,
     {
+        self.read_on(&self.readers.few_rows, work).await
+    }
+
+    /// The same for the audit trail, which can have a million rows.
+    pub(super) async fn read_trail<T, E>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: JobError,
+    {
+        self.read_on(&self.readers.trail, work).await
+    }
+
+    /// The same for what the server reads for its own safety, such as what administrators have revoked.
+    pub(super) async fn read_own<T, E>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: JobError,
+    {
+        self.read_on(&self.readers.own, work).await
+    }
+
+    async fn read_on<T, E>(
+        &self,
+        threads: &Threads,
+        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: JobError,
+    {
         let (job, result) = job::new(work);
         self.measured(Operation::Read, async {
-            self.readers.submit(job).map_err(DbError::from)?;
+            threads.submit(job).map_err(DbError::from)?;
             result.await
         })
         .await

@@ -3,6 +3,7 @@
 mod commit;
 mod corruption;
 mod failure;
+mod readers;
 mod shape;
 mod size;
 

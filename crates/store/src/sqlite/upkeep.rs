@@ -39,7 +39,7 @@ impl StoreUpkeep for SqliteStore {
         let update = "UPDATE health SET checks = checks + 1, padding = randomblob(40000)";
         self.write(move |c| Ok::<_, StoreError>(rows::execute(c, update, [])?)).await?;
         let select = "SELECT checks FROM health";
-        self.read(move |c| {
+        self.read_own(move |c| {
             Ok(rows::first(c, select, [], |row| Ok(row.get::<_, i64>(0)?)).map(drop)?)
         })
         .await

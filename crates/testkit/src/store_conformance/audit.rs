@@ -2,10 +2,11 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use countersign_authority::model::audit::{
-    AuditEvent, AuditFilter, Budget, EventKind, Fact, Reason,
+use countersign_authority::model::{
+    audit::{AuditEvent, AuditFilter, Budget, EventKind, Fact, Reason},
+    trail::{OlderEvents, TrailPage, TrailQuery},
 };
-use countersign_protocol::{UnixTime, keys::Thumbprint};
+use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 
 use super::{Backend, Stores};
 use crate::{
@@ -37,31 +38,79 @@ pub async fn an_event_comes_back_as_it_was(backend: &impl Backend) {
     assert_eq!(found, events);
 }
 
-/// A filter that looks at the newest events of an account alone finds nothing older, and nobody else's.
-pub async fn among_the_newest_events_of_an_account_alone(backend: &impl Backend) {
+/// A page of a trail says where it stopped, whether something fits or not, and nothing of other accounts
+/// counts.
+pub async fn a_page_of_a_trail_looks_at_no_more_than_it_may(backend: &impl Backend) {
+    use EventKind::{KeyAdded, KeyRevoked, LoginSucceeded, TokenRevoked};
     let stores = backend.open().await;
     let [alice, bob] = [1, 2].map(samples::account_id);
     let [old, new] = [1, 2].map(|number| keys::ed25519_public(number).thumbprint());
-    let by = |account, key| samples::event(EventKind::LoginSucceeded).account(account).key(key);
-    let of_alice = [by(alice, old), by(alice, new), by(alice, new), by(alice, old)];
-    let of_bob = vec![by(bob, old); 5];
-    stores.append([of_alice.to_vec(), of_bob].concat()).await.unwrap();
-    let count = async |key, newest, before| {
-        let filter = AuditFilter {
-            account_id: Some(alice),
-            thumbprint: Some(key),
-            among_newest: Some(newest),
-            before,
-            ..AuditFilter::default()
-        };
-        let found = stores.events(&filter, 10).await.unwrap();
-        assert!(found.iter().all(|entry| entry.event.account_id == Some(alice)));
-        found.len()
+    let event = |second, kind, key| AuditEvent { kind, ..at(second) }.account(alice).key(key);
+    let mut events = vec![event(0, KeyAdded, old)];
+    events.extend((1..=4).map(|second| event(second, LoginSucceeded, new)));
+    events.extend((5..=8).map(|second| event(second, TokenRevoked, new)));
+    events.extend((9..=20).map(|second| at(second).account(bob).key(old)));
+    stores.append(events).await.unwrap();
+    let ids: Vec<_> = stores.trail().await.iter().map(|entry| entry.id).collect();
+    let look = async |look_at, key, since, kinds: &[EventKind]| {
+        let since = Some(NOW + Duration::from_secs(since));
+        let kinds = kinds.to_vec();
+        let query = TrailQuery { key, since, kinds, look_at, ..of_account(alice) };
+        let TrailPage { events, older } = stores.trail_page(&query).await.unwrap();
+        let found = events.iter().map(|entry| entry.event.at.since(NOW).as_secs()).collect();
+        let older = older.map(|OlderEvents { before, at }| {
+            let second = at.since(NOW).as_secs();
+            assert_eq!(
+                Some(before),
+                ids.iter().copied().zip(0..).find(|of| of.1 == second).map(|of| of.0)
+            );
+            second
+        });
+        (found, older)
     };
-    assert_eq!((count(old, 4, None).await, count(old, 3, None).await), (2, 1));
-    assert_eq!((count(new, 4, None).await, count(new, 1, None).await), (2, 0));
-    let last = stores.trail().await[3].id;
-    assert_eq!((count(old, 3, Some(last)).await, count(old, 2, Some(last)).await), (1, 0));
+    let none = Vec::<u64>::new();
+    for kinds in [&[][..], &[LoginSucceeded, TokenRevoked, KeyAdded]] {
+        assert_eq!(look(9, Some(old), 0, kinds).await, (vec![0], None));
+        assert_eq!(look(8, Some(old), 0, kinds).await, (none.clone(), Some(1)));
+        assert_eq!(look(2, None, 8, kinds).await, (vec![8], Some(7)));
+        assert_eq!(look(3, None, 99, kinds).await, (none.clone(), Some(6)));
+    }
+    // Logins are not looked at where nobody asks for them.
+    let kinds = [KeyAdded, TokenRevoked, KeyRevoked, TokenRevoked];
+    assert_eq!(look(5, Some(old), 0, &kinds).await, (vec![0], None));
+    assert_eq!(look(4, Some(old), 0, &kinds).await, (none.clone(), Some(5)));
+    assert_eq!(look(3, None, 99, &[TokenRevoked]).await, (none, Some(6)));
+    assert_eq!(look(1, None, 0, &[KeyAdded]).await, (vec![0], None));
+}
+
+/// Whoever follows the pages of a trail finds every event that fits, and each once.
+pub async fn a_trail_has_every_event_that_fits_once(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let alice = samples::account_id(1);
+    let every_kind = EventKind::ALL.iter().cycle().zip(0..150);
+    let event = |(kind, second): (&EventKind, u64)| AuditEvent { kind: *kind, ..at(second) };
+    stores.append(every_kind.map(|of| event(of).account(alice)).collect()).await.unwrap();
+    let mut kept = stores.trail().await;
+    kept.reverse();
+    let most = |kind: &EventKind| *kind != EventKind::LoginSucceeded;
+    let without_logins: Vec<_> = EventKind::ALL.iter().copied().filter(most).collect();
+    for kinds in [vec![], EventKind::ALL.to_vec(), without_logins] {
+        for (limit, look_at) in [(1, 1), (7, 3), (3, 7), (200, 200)] {
+            let kinds = kinds.clone();
+            let mut query = TrailQuery { kinds, limit, look_at, ..of_account(alice) };
+            let mut found = Vec::new();
+            loop {
+                let page = stores.trail_page(&query).await.unwrap();
+                assert!(page.events.len() <= limit.min(look_at) as usize);
+                found.extend(page.events);
+                let Some(older) = page.older else { break };
+                query.before = Some(older.before);
+            }
+            let asked = |kind| query.kinds.is_empty() || query.kinds.contains(&kind);
+            let fit = kept.iter().filter(|entry| asked(entry.event.kind)).cloned();
+            assert_eq!(found, fit.collect::<Vec<_>>());
+        }
+    }
 }
 
 /// The newest events come first; the smallest number of a page leads to the next one.
@@ -221,6 +270,19 @@ pub async fn changes_and_logins_are_never_told_together(backend: &impl Backend) 
     stores.append(events.clone()).await.unwrap();
     let found: Vec<_> = stores.trail().await.into_iter().map(|entry| entry.event).collect();
     assert_eq!(found, events);
+}
+
+/// All of the account's trail, on one page.
+fn of_account(account_id: AccountId) -> TrailQuery {
+    TrailQuery {
+        account_id,
+        key: None,
+        kinds: Vec::new(),
+        since: None,
+        before: None,
+        limit: 200,
+        look_at: 10_000,
+    }
 }
 
 /// The events that fit `filter`, by how many seconds after the present they happened.

@@ -79,9 +79,13 @@ where
 pub(crate) struct EventsBody {
     /// Newest first.
     events: Vec<EventBody>,
-    /// What `before` must be for the next page; absent on the last one.
+    /// What `before` must be for the next page; absent on the last one. A page that is not the last may have
+    /// fewer events than `limit`, and none.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_before: Option<u64>,
+    /// With `next_before`: when the last event happened that was looked at for this page. Seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looked_back_to: Option<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -119,8 +123,8 @@ pub(crate) struct EventBody {
     last_at: Option<u64>,
 }
 
-/// Read one's own audit trail, newest first. With `key`, `since` or `event=login.succeeded`, the newest 10 000
-/// events are looked at; those of other kinds are found however many events there are.
+/// Read one's own audit trail, newest first. For one page at most 10 000 events are looked at: of the kinds
+/// asked for, or of all kinds where `login.succeeded` is among them. `next_before` leads to those before.
 #[utoipa::path(
     get,
     path = wire::path::EVENTS,
@@ -147,10 +151,12 @@ pub(crate) async fn events(
     }
     let since = since.map(UnixTime::from_secs);
     let which = OwnEvents { before, key, since, kinds: event };
-    let events = app.authority.accounts.own_events(&principal, which, limit).await?;
-    let full = events.len() == limit as usize;
-    let next_before = events.last().filter(|_| full).map(|last| last.id);
-    Ok(Json(EventsBody { events: events.into_iter().map(to_body).collect(), next_before }))
+    let page = app.authority.accounts.own_events(&principal, which, limit).await?;
+    Ok(Json(EventsBody {
+        events: page.events.into_iter().map(to_body).collect(),
+        next_before: page.older.map(|older| older.before),
+        looked_back_to: page.older.map(|older| older.at.as_secs()),
+    }))
 }
 
 fn to_body(RecordedEvent { id, event, label, by }: RecordedEvent) -> EventBody {

@@ -137,6 +137,34 @@ async fn events_of_some_kinds_are_found_however_many_logins_there_are() {
     assert_eq!(names(&logins).len(), 200);
 }
 
+/// One request looks at no more than it may, and says so, whatever kinds it asks for. What is behind that is
+/// on the next page.
+#[tokio::test]
+async fn a_page_stops_after_ten_thousand_events_of_whatever_kind() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let id = app.register("alice", &key).await.parse().unwrap();
+    let event = |kind| AuditEvent::new(app.now(), kind).account(id);
+    let mut events = vec![event(EventKind::ProofReplayed).key(key.thumbprint().parse().unwrap())];
+    events.resize_with(10_011, || event(EventKind::TokenRevoked));
+    app.ports().store.append(events).await.unwrap();
+    app.advance(std::time::Duration::from_mins(1));
+    let token = app.login("alice", &key).await;
+    let kinds = "event=proof.replayed&event=token.revoked";
+    let far_ahead = format!("since={}", app.now().as_secs() + 1);
+    for filter in [far_ahead, format!("key={}", key.thumbprint())] {
+        let path = format!("/v1/events?{kinds}&{filter}");
+        let page = app.resource_request(&key, &token, "GET", &path).send().await;
+        assert_eq!(names(&page), [""; 0]);
+        let (next, back_to) = (&page.json()["next_before"], &page.json()["looked_back_to"]);
+        assert_eq!(back_to.as_u64(), Some(app.now().as_secs() - 60));
+        let path = format!("{path}&before={next}");
+        let rest = app.resource_request(&key, &token, "GET", &path).send().await;
+        assert_eq!(names(&rest).len(), usize::from(filter.starts_with("key")));
+        assert_eq!(rest.json().get("next_before"), None);
+    }
+}
+
 #[tokio::test]
 async fn events_are_read_by_key_and_from_a_time_on() {
     let app = TestApp::start().await;

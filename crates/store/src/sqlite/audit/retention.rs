@@ -52,7 +52,7 @@ impl SqliteStore {
         let kinds = kinds(EventKind::ALL.iter().copied().filter(|kind| kind.budget() == budget));
         let of_budget = format!("kind IN ({kinds}) AND {condition}");
         let all = of_budget.clone();
-        let groups = self.read(move |connection| {
+        let groups = self.read_trail(move |connection| {
             // Logins have no index of their own, so they are counted only when they may be too
             // many.
             let at_most = if is_folded {

@@ -177,7 +177,7 @@ pub(crate) async fn serve(
     let web_hash = transport.web.as_ref().map(|web| web.hash());
     let app = App::new(Arc::clone(&opened.authority), transport);
     let store_metrics = Arc::clone(&app.metrics);
-    let log = AccessLog::of(&app);
+    let log = AccessLog::of(&app.authority, &app.metrics, &app.settings.proxies);
     opened.store.measure(opened.authority.core.clock(), move |operation, took| {
         store_metrics.store_operation(operation.name(), took);
     });

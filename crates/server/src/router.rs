@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::{Router, extract::Request, handler::Handler as _, response::Response};
+use countersign_authority::Authority;
 use countersign_guard::GuardLayer;
-use countersign_protocol::wire;
+use countersign_protocol::{Principal, wire};
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 use tower::util::{MapResponseLayer, option_layer};
 use utoipa::OpenApi;
@@ -46,7 +47,7 @@ use crate::{
 /// Each route has one layer, a tuple with the outermost first: every level of the router costs a
 /// request several allocations.
 pub fn router(app: &App) -> Router {
-    let log = AccessLog::of(app);
+    let log = AccessLog::of(&app.authority, &app.metrics, &app.settings.proxies);
     let log_requests = on_exchange(move |request: &mut Request| log_request(&log, request));
     let around_answer = (log_requests, AnswerPanics);
     let https = app.authority.core.policy().issuer().starts_with("https://");
@@ -58,10 +59,12 @@ pub fn router(app: &App) -> Router {
     let gate = Gate::new(&app.settings.limits);
     let admit = Admission::new(gate, Arc::clone(&app.authority), pages);
     let recording = app.clone();
-    let record = on_exchange(move |request: &mut Request| record_verdict(&recording, request));
+    let record = on_exchange(move |request: &mut Request| record_refusal(&recording, request));
     let guard = GuardLayer::new(app.guard.clone());
     let large_bodies = LargeBodies::new(&admit, guard.clone());
-    let guard = (record.clone(), guard, ShareRoute);
+    let authority = Arc::clone(&app.authority);
+    let note = on_exchange(move |request: &mut Request| note_accepted(&authority, request));
+    let guard = (record.clone(), guard, note, ShareRoute);
     let nonces = app.clone();
     let add_nonce = MapResponseLayer::new(move |response| add_nonce(&nonces, response));
 
@@ -110,11 +113,22 @@ fn groups(app: &App) -> Groups {
     Groups { protected, keyrings, token, public, upkeep, unlimited, for_proxies }
 }
 
-/// Records what a guard decides about a request.
-fn record_verdict(app: &App, request: &Request) -> impl FnOnce(Response) -> Response + use<> {
+/// Records that a guard has let a request in.
+fn note_accepted(
+    authority: &Authority,
+    request: &Request,
+) -> impl FnOnce(Response) -> Response + use<> {
+    if let Some(principal) = request.extensions().get::<Principal>() {
+        verdicts::record_accepted(authority, request.extensions(), principal);
+    }
+    |response| response
+}
+
+/// Records that a guard refuses a request.
+fn record_refusal(app: &App, request: &Request) -> impl FnOnce(Response) -> Response + use<> {
     let client = request.extensions().get::<ClientAddress>().copied();
     let app = app.clone();
-    move |response| verdicts::record(&app, client, response)
+    move |response| verdicts::record_refused(&app, client, response)
 }
 
 /// Routes by the layers around them.

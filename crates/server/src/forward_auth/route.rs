@@ -29,6 +29,7 @@ use crate::{
         problem::{Problem, ProblemType},
         refusal::RefusalReason,
     },
+    layers::verdicts::record_accepted,
     state::App,
 };
 
@@ -179,15 +180,22 @@ async fn answer(
                 // Proxies ask without the body, so a proof that covers it cannot be verified.
                 ..guard::Request::from(asked)
             };
-            decide(app, guard, request).await
+            decide(app, asked, (guard, request)).await
         }
         Err(error) => not_understood(&error, peer),
     }
 }
 
-async fn decide(app: &App, guard: &Guard, request: guard::Request<'_>) -> Response {
+async fn decide(
+    app: &App,
+    asked: &Parts,
+    (guard, request): (&Guard, guard::Request<'_>),
+) -> Response {
     let mut response = match guard.verify_request(request).await {
-        Ok(verdict) => accepted(app, verdict).await.unwrap_or_else(Problem::into_response),
+        Ok(verdict) => {
+            record_accepted(&app.authority, &asked.extensions, &verdict.principal);
+            accepted(app, verdict).await.unwrap_or_else(Problem::into_response)
+        }
         Err(refused) => refusal(guard, refused),
     };
     guard.add_nonce(response.headers_mut());

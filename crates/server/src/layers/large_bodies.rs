@@ -15,6 +15,7 @@ use crate::{
         admission::{Admission, network_of},
         around::{Around, Handler, Surrounded},
         limits::{BodySize, Signer, Uploader},
+        verdicts::record_accepted,
     },
 };
 
@@ -93,6 +94,9 @@ impl Around for LargeBodies {
             Ok(let_in) => let_in,
             Err(refused) => return Ok(self.guard.refuse(refused)),
         };
+        if let Some(principal) = request.extensions().get::<Principal>() {
+            record_accepted(self.admission.authority(), request.extensions(), principal);
+        }
         let answered = match self.receive(network, request).await {
             Ok(request) => gate.answer(inner, network, request).await,
             Err(NotReceived::Problem(problem)) => Err(problem),

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     http::problem::{Problem, ProblemType},
-    layers::around::Handler,
+    layers::{access_log::Line, around::Handler},
 };
 
 #[cfg(test)]
@@ -255,13 +255,20 @@ impl Gate {
         client: ClientNetwork,
         request: Request,
     ) -> Result<Response, Problem> {
-        let changes_nothing = request.method().is_safe();
-        let work = async move { inner.call(request).await.map_err(|never| match never {}) };
-        if changes_nothing {
-            self.admit(client, work).await
-        } else {
-            self.admit_to_the_end(client, work).await
+        if request.method().is_safe() {
+            let work = async move { inner.call(request).await.map_err(|never| match never {}) };
+            return self.admit(client, work).await;
         }
+        let line = request.extensions().get::<Line>().cloned();
+        let work = async move {
+            let Ok(answer) = inner.call(request).await;
+            // Perhaps nobody else gets the answer to see.
+            if let Some(line) = line {
+                line.learn(&answer);
+            }
+            Ok(answer)
+        };
+        self.admit_to_the_end(client, work).await
     }
 
     /// Does `work`, within the limits.

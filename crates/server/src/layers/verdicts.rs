@@ -1,26 +1,44 @@
 //! Records the guard's decision. For a refused request: a count in the metrics, the cause in the
 //! log, and, if somebody misused a genuine token, an entry in the audit trail. For an accepted
-//! request: the use of the key.
+//! request: the use of the key, and whose request it is, before anything is done for it. A client that
+//! leaves before the answer hides nothing by that.
 
 use axum::response::Response;
-use countersign_authority::model::audit::Reason;
+use countersign_authority::{Authority, model::audit::Reason};
 use countersign_guard::{AuditKind, Refused, Signer};
-use countersign_protocol::Actor;
+use countersign_protocol::{Actor, Principal};
+use http::Extensions;
 
 use crate::{
     http::{
         address::ClientAddress,
         refusal::{Cause, RefusalReason},
     },
+    layers::access_log::Line,
     state::App,
 };
 
-/// Records it, if `response` is the answer to a request of `client` that a guard has decided about.
-pub(crate) fn record(app: &App, client: Option<ClientAddress>, mut response: Response) -> Response {
-    if let (Some(actor), Some(client)) = (response.extensions().get::<Actor>(), client) {
-        app.authority.core.note_key_use(actor, client.0);
-        return response;
+/// Records that a request with these extensions was accepted, as soon as that is known.
+pub(crate) fn record_accepted(
+    authority: &Authority,
+    extensions: &Extensions,
+    principal: &Principal,
+) {
+    let actor = Actor::from(principal);
+    if let Some(line) = extensions.get::<Line>() {
+        line.proven_by(&actor);
     }
+    if let Some(ClientAddress(client)) = extensions.get() {
+        authority.core.note_key_use(&actor, *client);
+    }
+}
+
+/// Records a refusal, if `response` is one by a guard to a request of `client`.
+pub(crate) fn record_refused(
+    app: &App,
+    client: Option<ClientAddress>,
+    mut response: Response,
+) -> Response {
     let Some(Refused { refusal, signer, .. }) = response.extensions_mut().remove() else {
         return response;
     };

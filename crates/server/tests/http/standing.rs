@@ -4,8 +4,9 @@ use std::{future::poll_fn, task::Poll, time::Duration};
 
 use countersign_authority::model::account::AccountStatus;
 use countersign_testkit::keys;
+use serde_json::Value;
 
-use crate::support::{ISSUER, Jwt, TestApp, TestKey};
+use crate::support::{ISSUER, Jwt, TestApp, TestKey, captured_log};
 
 #[tokio::test]
 async fn a_token_ends_at_its_time() {
@@ -224,4 +225,35 @@ async fn a_revocation_whose_client_leaves_before_the_answer_counts() {
         app.resource_request(&key, &token, "GET", "/v1/keys").send().await.is(200);
     }
     app.whoami(&old, &doomed).await.is_refusal(401, "invalid_token");
+}
+
+/// A thief does not want the owner to see from where a key was used, and resets the stream at once.
+#[tokio::test]
+async fn a_change_whose_client_leaves_before_the_answer_is_in_the_log_and_the_trail() {
+    let log = captured_log();
+    let TwoKeys { app, key, token, old, doomed: _ } = TwoKeys::of_alice().await;
+    app.write_key_uses().await;
+    let (client, path) = ("198.51.100.232", format!("/v1/keys/{}", old.thumbprint()));
+    let revoking = app.resource_request(&key, &token, "DELETE", &path).peer(client);
+    let mut revoking = Box::pin(revoking.send());
+    let begun = poll_fn(|context| Poll::Ready(revoking.as_mut().poll(context).is_pending()));
+    assert!(begun.await, "nothing of it is done yet");
+    drop(revoking);
+    let mut turns = 0..1000;
+    let line = loop {
+        let lines = log.text();
+        if let Some(line) = lines.lines().find(|line| line.contains(client)) {
+            break serde_json::from_str::<Value>(line).unwrap();
+        }
+        turns.next().expect("there is never a line");
+        // The test waits for the store, too.
+        app.resource_request(&key, &token, "GET", "/v1/keys").send().await.is(200);
+    };
+    assert_eq!(line["fields"]["status"], 499);
+    assert_eq!(line["fields"]["key"], key.thumbprint());
+    app.write_key_uses().await;
+    let events = app.event_names(&key, &token).await;
+    for event in ["key.revoked", "key.used-from-new-place"] {
+        assert!(events.contains(&event.to_owned()), "{event} is not in {events:?}");
+    }
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use countersign_protocol::{UnixTime, ports::Random};
+use countersign_protocol::{AccountId, UnixTime, ports::Random};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -213,6 +213,27 @@ async fn a_client_that_leaves_is_a_line_too() {
 
     let [line] = &lines.values()[..] else { panic!("{}", lines.text()) };
     assert_eq!((&line["path"], &line["status"]), (&json!("/slow"), &json!(CLIENT_LEFT)));
+}
+
+/// A change goes on when its client leaves. Whose it is becomes known after that, perhaps.
+#[tokio::test]
+async fn the_line_of_a_client_that_left_waits_for_what_becomes_known() {
+    let (lines, _guard) = Lines::capture();
+    let metrics = Arc::new(Metrics::new());
+    let (mut request, account_id) = (Request::new(Body::empty()), AccountId::from_bytes([7; 16]));
+    let entry = Entry::begin(log_with(&metrics), &mut request);
+    let work: Line = request.extensions().get().cloned().unwrap();
+    drop((entry, request));
+    assert_eq!(lines.text(), "");
+    work.proven_by(&Actor { account_id, username: None, key: None, proof: None });
+    work.learn(&Problem::internal("disk on fire").into_response());
+    drop(work);
+
+    let [line] = &lines.values()[..] else { panic!("{}", lines.text()) };
+    assert_eq!((&line["status"], &line["level"]), (&json!(CLIENT_LEFT), &json!("ERROR")));
+    assert_eq!(line["account"], account_id.to_string());
+    assert_eq!(line["cause"], "disk on fire");
+    assert!(metrics.encode().unwrap().contains(r#"refusals_total{reason="internal"} 1"#));
 }
 
 /// Polls once; the result if it is there already.

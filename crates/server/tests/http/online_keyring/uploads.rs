@@ -7,9 +7,10 @@ use countersign_authority::model::account::AccountStatus;
 use countersign_protocol::proofs::body_hash::sha256_hex;
 use countersign_server::{Dialects, RequestLimits};
 use http::HeaderValue;
+use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::support::{Jwt, Setup, TestApp, TestKey};
+use crate::support::{Jwt, Setup, TestApp, TestKey, captured_log};
 
 /// Longer than a body of the usual size is here.
 const LARGE: u64 = 6000;
@@ -140,6 +141,30 @@ async fn neither_young_neighbours_nor_sessions_take_the_places_of_an_account() {
         stalled.reads.notified().await;
     }
     app.content_change((&alice(), &token), &large_text(), 1).send().await.is(200);
+}
+
+/// The log and the trail name a client that leaves while its body arrives.
+#[tokio::test]
+async fn the_use_of_a_key_is_noted_although_the_client_leaves_before_its_body_is_there() {
+    let log = captured_log();
+    let app = TestApp::start_with(two_places).await;
+    let token = app.enrol("alice", &alice()).await;
+    app.store_keyring((&alice(), &token), "entries").await;
+    app.write_key_uses().await;
+    let client = "198.51.100.231";
+    let change = app.content_change((&alice(), &token), &large_text(), 1).peer(client);
+    let stalled = change.stall(LARGE);
+    stalled.reads.notified().await;
+    stalled.answer.abort();
+    assert!(stalled.answer.await.is_err());
+    app.write_key_uses().await;
+    let events = app.event_names(&alice(), &token).await;
+    assert!(events.contains(&"key.used-from-new-place".to_owned()), "{events:?}");
+    let lines = log.text();
+    let mut of_client = lines.lines().filter(|line| line.contains(client));
+    let line: Value = serde_json::from_str(of_client.next().unwrap()).unwrap();
+    assert_eq!((of_client.next(), &line["fields"]["status"]), (None, &Value::from(499)));
+    assert_eq!(line["fields"]["key"], alice().thumbprint());
 }
 
 #[tokio::test]

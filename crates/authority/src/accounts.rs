@@ -2,6 +2,7 @@
 
 pub mod administration;
 pub(crate) mod enrolment;
+pub mod large_body;
 pub mod own_keys;
 pub mod own_passkeys;
 pub mod own_records;

@@ -5,12 +5,16 @@ use axum::{
     extract::Request,
     response::{IntoResponse as _, Response},
 };
+use countersign_authority::accounts::large_body::BodySender;
 use countersign_guard::{GuardLayer, Refused};
-use countersign_protocol::{ClientNetwork, Principal};
+use countersign_protocol::{ClientNetwork, Principal, wire};
 use tower::Layer;
 
 use crate::{
-    http::problem::Problem,
+    http::{
+        address::{ClientAddress, NOBODY},
+        problem::Problem,
+    },
     layers::{
         admission::{Admission, network_of},
         around::{Around, Handler, Surrounded},
@@ -33,8 +37,9 @@ impl LargeBodies {
         Self { admission: admission.of_large_bodies(), guard }
     }
 
-    /// `request`, which is proven, with its body. A large one can take minutes to arrive, so afterwards
-    /// the principal must still be in good standing: no key that was revoked meanwhile changes anything.
+    /// `request`, which is proven, with its body. Before a large one is taken in, everything about the
+    /// principal is judged that can be. It can take minutes to arrive, so afterwards the principal must
+    /// still be in good standing: no key that was revoked meanwhile changes anything.
     async fn receive(
         &self,
         network: ClientNetwork,
@@ -47,7 +52,12 @@ impl LargeBodies {
         let principal = request.extensions().get::<Principal>().cloned();
         let unproven = || Problem::internal("a request without a principal was let in");
         let principal = principal.ok_or_else(unproven)?;
-        let request = gate.receive_large(request, self.uploader(&principal, network)).await?;
+        let has_answer = request.headers().contains_key(wire::header::PASSKEY_ASSERTION);
+        let address = request.extensions().get().copied().unwrap_or(ClientAddress(NOBODY)).0;
+        let accounts = &self.admission.authority().accounts;
+        let sender = accounts.sender_of_large_body(&principal, has_answer, address).await;
+        let uploader = self.uploader(&principal, sender.map_err(Problem::from)?, network);
+        let request = gate.receive_large(request, uploader).await?;
         let stands = self.admission.authority().tokens.still_stands(&principal).await;
         let stands = stands.map_err(Problem::from)?;
         stands.then_some(request).ok_or_else(|| Refused::shut_out(&principal).into())
@@ -55,10 +65,17 @@ impl LargeBodies {
 
     /// Whose places count: those of the account, apart for its keys and for others that act for it, which
     /// may be allowed nothing; and, where anybody could have made the account, those of the network.
-    fn uploader(&self, principal: &Principal, network: ClientNetwork) -> Uploader {
+    fn uploader(
+        &self,
+        principal: &Principal,
+        sender: BodySender,
+        network: ClientNetwork,
+    ) -> Uploader {
         let account = principal.account_id;
-        let is_own = principal.key.is_some_and(|key| key.credential == key.thumbprint);
-        let signer = if is_own { Signer::OwnKey } else { Signer::OtherKey };
+        let signer = match sender {
+            BodySender::Key => Signer::OwnKey,
+            BodySender::WithPasskey => Signer::OtherKey,
+        };
         let is_young = self.admission.authority().core.is_young(account);
         Uploader { account, signer, network: is_young.then_some(network) }
     }

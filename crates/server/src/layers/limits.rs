@@ -40,7 +40,7 @@ pub struct RequestLimits {
     pub large_body_bytes: usize,
     /// How many bodies larger than `body_bytes` may be arriving at once.
     pub large_uploads: usize,
-    /// How many of those one account may have, for its keys and as many for its sessions, and how many the
+    /// How many of those one account may have, for its keys and as many for what needs a passkey, and how many the
     /// young accounts of one client network.
     pub large_uploads_each: usize,
     /// How many bodies may be arriving at once, over all connections. Memory holds no more than
@@ -104,7 +104,7 @@ pub(crate) struct Uploader {
 /// By what a request of an account was proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Signer {
-    /// A key of the account.
+    /// A key of the account, by a proof and a token that allow what keys may do.
     OwnKey,
     /// Another one, such as that of a session: it takes no place of the account's keys.
     OtherKey,

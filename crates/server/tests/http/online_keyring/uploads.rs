@@ -10,7 +10,7 @@ use http::HeaderValue;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::support::{Jwt, Setup, TestApp, TestKey, captured_log};
+use crate::support::{ISSUER, Jwt, Setup, TestApp, TestKey, captured_log, synced};
 
 /// Longer than a body of the usual size is here.
 const LARGE: u64 = 6000;
@@ -119,7 +119,8 @@ async fn an_account_has_only_its_share_of_the_places_wherever_it_comes_from() {
     app.content_change((&alice(), &token), &large_text(), 2).send().await.is(200);
 }
 
-/// Anybody can make accounts, and get a session of an account that may change nothing.
+/// Anybody can make accounts, and a page that has signed in with a passkey changes something only with an
+/// answer of the passkey, which can be verified only with the body.
 #[tokio::test]
 async fn neither_young_neighbours_nor_sessions_take_the_places_of_an_account() {
     let app = TestApp::start_with(|setup| {
@@ -127,20 +128,71 @@ async fn neither_young_neighbours_nor_sessions_take_the_places_of_an_account() {
         setup.settings.limits.large_uploads = 4;
     })
     .await;
-    app.enrol("alice", &alice()).await;
+    let mut passkey = synced(1);
+    let browser = TestKey::number(5);
+    app.register_with_passkey("alice", &browser, &mut passkey).await;
     app.advance(Duration::from_hours(24 * 7));
-    let token = app.login("alice", &alice()).await;
-    app.store_keyring((&alice(), &token), "entries").await;
     let session = TestKey::number(4);
-    let of_session = app.login_with_session_key("alice", &alice(), &session).await;
+    let of_session = app.sign_in(&session, &mut passkey).await.is(200).text("access_token");
+    let of_browser = app.login("alice", &browser).await;
     let of_bob = app.enrol("bob", &bob()).await;
     app.store_keyring((&bob(), &of_bob), "entries").await;
-    let held = [(&session, &of_session), (&bob(), &of_bob)]
-        .map(|(key, token)| app.content_change((key, token), &large_text(), 1).stall(LARGE));
+    let by_session = app.content_change((&session, &of_session), &large_text(), 1);
+    let by_bob = app.content_change((&bob(), &of_bob), &large_text(), 1);
+    let held =
+        [by_session.header("passkey-assertion", "AAAA"), by_bob].map(|change| change.stall(LARGE));
     for stalled in &held {
         stalled.reads.notified().await;
     }
-    app.content_change((&alice(), &token), &large_text(), 1).send().await.is(200);
+    let change = app.content_change((&browser, &of_browser), &large_text(), 1).send().await;
+    change.is_problem(404, "no-keyring");
+}
+
+/// An API that received a JWT of the owner's for itself, or a program that has a narrowed token, changes no
+/// keyring, whatever its body says.
+#[tokio::test]
+async fn who_has_less_than_a_key_gets_no_place_for_a_large_body() {
+    let app = TestApp::start_with(|setup| {
+        two_places(setup);
+        setup.settings.dialects = Dialects { self_signed: true, ..setup.settings.dialects };
+        setup.policy.default_scopes = "read write".parse().unwrap();
+    })
+    .await;
+    let token = app.enrol("alice", &alice()).await;
+    app.store_keyring((&alice(), &token), "entries").await;
+    let narrowed = app.login_request("alice", &alice()).param("scope", "read").send().await;
+    let narrowed = narrowed.is(200).text("access_token");
+    let session = TestKey::number(4);
+    let of_session = app.login_with_session_key("alice", &alice(), &session).await;
+    let expires_at = app.now().as_secs() + 60;
+    let jwt = || Jwt::by(alice()).claim("sub", "alice").claim("exp", expires_at);
+    for path in ["/v1/keyring", "/v1/keyring/content"] {
+        let put = || app.call("PUT", path).body("application/json", "").header("if-match", "\"1\"");
+        let bearer = |jwt: Jwt| put().header("authorization", format!("Bearer {}", jwt.sign()));
+        let bound = |key, token| {
+            let request = app.resource_request(key, token, "PUT", path);
+            request.body("application/json", "").header("if-match", "\"1\"")
+        };
+        for (call, lack) in [
+            (bearer(jwt().claim("jti", format!("{path} anywhere"))), "url-unsigned"),
+            (
+                bearer(jwt().claim("jti", format!("{path} here")).claim("aud", ISSUER)),
+                "url-unsigned",
+            ),
+            (bound(&alice(), &narrowed), "narrowed-token"),
+            (bound(&session, &of_session), "session-key"),
+        ] {
+            let stalled = call.stall(LARGE);
+            let refused = stalled.answer.await.unwrap();
+            assert_eq!(refused.is_problem(403, "step-up-needed").text("lack"), lack, "{path}");
+            assert_eq!(Arc::strong_count(&stalled.reads), 1, "the body is gone");
+            let read = timeout(Duration::ZERO, stalled.reads.notified()).await;
+            assert!(read.is_err(), "{lack}: the body was read");
+        }
+    }
+    app.write_trail().await;
+    let events = app.event_names(&alice(), &token).await;
+    assert!(events.contains(&"key.change-refused".to_owned()), "{events:?}");
 }
 
 /// The log and the trail name a client that leaves while its body arrives.

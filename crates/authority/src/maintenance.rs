@@ -218,6 +218,7 @@ impl Maintenance {
     async fn lower_moments(&self, now: UnixTime) -> Result<(), StoreError> {
         if self.moments_are_ahead.load(Ordering::Relaxed) {
             let core = &self.authority.core;
+            let _reading = core.revoked.read_up_to.lock().await;
             let stored = core.ports.store.revoked_tokens(now, READ).await?;
             core.revoked.clock_was_set_back(now, stored);
             self.moments_are_ahead.store(false, Ordering::Relaxed);

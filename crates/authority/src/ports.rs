@@ -51,8 +51,8 @@ pub use self::rate_limits::{RateLimiter, WindowLimiter};
 pub use self::recent_numbers::{NUMBERS_OF_EACH_CLIENT, RecentNumbers};
 pub use self::record_login::RecordLoginError;
 pub use self::revocations::{
-    DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore, RevokedBefore,
-    RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
+    AskedRevocations, DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore,
+    Revocations, RevokedBefore, RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
 };
 pub use self::server_keys::ServerKeyStore;
 pub use self::session_nonces::{

@@ -65,7 +65,7 @@ pub(crate) struct Known {
     /// Keys revoked and accounts disabled up to this moment may be missing from the lists.
     keys_before: Option<Moment>,
     issued_at: UnixTime,
-    sequence: u64,
+    sequence: Option<u64>,
     /// When the list was requested: it has everything that was revoked before.
     as_of: Duration,
 }
@@ -218,6 +218,7 @@ impl Feed {
         if last.as_ref().is_some_and(|last| list.issued_at + MAX_CACHED < last.issued_at) {
             return Err(reject(&"a list that is older than the last one"));
         }
+        // One without a number may lack anything, so `None` is less than each.
         if last.is_some_and(|last| list.sequence < last.sequence) {
             return Err(reject(&"a list that lacks what the last one had"));
         }

@@ -214,6 +214,7 @@ macro_rules! store_conformance {
                 revoked_tokens_beyond_the_number_are_covered_by_a_moment
                 revoking_twice_changes_nothing
                 the_sequence_of_revocations_grows_with_each
+                what_was_revoked_after_a_number_is_told_with_the_next
             }
             signing_keys {
                 a_stale_change_of_signing_keys_leaves_nothing

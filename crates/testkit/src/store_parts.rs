@@ -14,17 +14,18 @@ use countersign_authority::{
         trail::{TrailPage, TrailQuery},
     },
     ports::{
-        AccountRecovery, AccountStore, AddCredentialError, AddPasskeyError, AuditStore,
-        BrowserStore, ChangeCursor, ChangeKeyringError, ChangeSigningKeysError, ChangesSince,
-        CreateAccountError, CreatePasswordAccountError, CredentialStore, DeleteKeyringError,
-        InvitationStore, KeyLimits, KeyringHolder, KeyringStore, KnowledgeSlot, KnownPasskey,
-        LoginRecord, NewAccount, NewContent, NewKeyring, NewPasskey, NewPasswordAccount,
-        OpenKeyringError, OpenedBy, OwnPasskey, PasskeyStore, PasswordLogin, PasswordStore, Permit,
-        RecordLoginError, RecordedLogin, RecoverError, RenameCredentialError, Restoration,
-        Retention, RevocationStore, RevokeCredentialError, RevokedToken, RevokedTokenList,
-        SealedSecrets, ServerKeyStore, ShutOut, SignIn, SignInError, SignedIn, SigningKeyChange,
-        SigningKeyStore, SigningKeyVersion, Store, StoreCondition, StoreError, StoreKeyringError,
-        StoreUpkeep, StoredSigningKeys, VaultRecord, VaultStore,
+        AccountRecovery, AccountStore, AddCredentialError, AddPasskeyError, AskedRevocations,
+        AuditStore, BrowserStore, ChangeCursor, ChangeKeyringError, ChangeSigningKeysError,
+        ChangesSince, CreateAccountError, CreatePasswordAccountError, CredentialStore,
+        DeleteKeyringError, InvitationStore, KeyLimits, KeyringHolder, KeyringStore, KnowledgeSlot,
+        KnownPasskey, LoginRecord, NewAccount, NewContent, NewKeyring, NewPasskey,
+        NewPasswordAccount, OpenKeyringError, OpenedBy, OwnPasskey, PasskeyStore, PasswordLogin,
+        PasswordStore, Permit, RecordLoginError, RecordedLogin, RecoverError,
+        RenameCredentialError, Restoration, Retention, RevocationStore, Revocations,
+        RevokeCredentialError, RevokedToken, RevokedTokenList, SealedSecrets, ServerKeyStore,
+        SignIn, SignInError, SignedIn, SigningKeyChange, SigningKeyStore, SigningKeyVersion, Store,
+        StoreCondition, StoreError, StoreKeyringError, StoreUpkeep, StoredSigningKeys, VaultRecord,
+        VaultStore,
     },
 };
 use countersign_protocol::{
@@ -191,7 +192,7 @@ delegate! { PasswordStore to passwords {
 delegate! { RevocationStore to revocations {
     fn revoke_token(token: RevokedToken, event: AuditEvent) -> ((), StoreError);
     fn revoked_tokens(now: UnixTime, limit: u32) -> (RevokedTokenList, StoreError);
-    fn shut_out(since: UnixTime, limit: u32) -> (ShutOut, StoreError);
+    fn revocations(asked: AskedRevocations) -> (Revocations, StoreError);
 } }
 
 delegate! { ServerKeyStore to server_keys {

@@ -34,6 +34,8 @@ pub(crate) struct RevokedTokens {
     capacity: usize,
     /// Those that the store does not know yet.
     late: Mutex<Vec<LateRevocation>>,
+    /// Up to which sequence number of the store all of them are here. Locked while they are read.
+    pub(crate) read_up_to: tokio::sync::Mutex<u64>,
 }
 
 /// A revocation that could not be written when it came.
@@ -63,6 +65,8 @@ struct Listed {
     id: Box<str>,
     issued_at: UnixTime,
     expires_at: UnixTime,
+    /// Whether the store has told it.
+    is_stored: bool,
 }
 
 /// The part of a feed about revoked tokens.
@@ -81,7 +85,12 @@ impl Default for RevokedTokens {
 
 impl RevokedTokens {
     fn with_capacity(capacity: usize) -> Self {
-        Self { revoked: RwLock::default(), capacity, late: Mutex::default() }
+        Self {
+            revoked: RwLock::default(),
+            capacity,
+            late: Mutex::default(),
+            read_up_to: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Whether the token `id` of `account`, issued at `issued_at`, counts as revoked.
@@ -89,10 +98,10 @@ impl RevokedTokens {
         self.revoked.read().contains(id, account, issued_at)
     }
 
-    /// Adds one. Returns whether it was not revoked already.
+    /// Adds one that the store does not know yet. Returns whether it was not revoked already.
     pub(crate) fn insert(&self, token: RevokedToken) -> bool {
         let mut revoked = self.revoked.write();
-        let is_new = revoked.insert(token);
+        let is_new = revoked.insert(token, false);
         revoked.shrink_to(self.capacity);
         is_new
     }
@@ -108,7 +117,7 @@ impl RevokedTokens {
             revoked.shrink_to(self.capacity);
         }
         for token in tokens {
-            revoked.insert(token);
+            revoked.insert(token, true);
             revoked.shrink_to(self.capacity);
         }
     }
@@ -178,16 +187,20 @@ impl RevokedTokens {
         }
         let listed = revoked.accounts.values().flat_map(|of| &of.tokens);
         let mut known: HashSet<String> = listed.map(|token| token.id.to_string()).collect();
-        for token in stored.tokens.into_iter().chain(late) {
+        let late = late.into_iter().map(|token| (token, false));
+        for (token, is_stored) in stored.tokens.into_iter().map(|token| (token, true)).chain(late) {
             if known.insert(token.token_id.clone()) && !revoked.covers(&token) {
-                revoked.list(token);
+                revoked.list(token, is_stored);
                 revoked.shrink_to(self.capacity);
             }
         }
     }
 
-    /// Those that have not ended at `now`.
-    pub(crate) fn to_list(&self, now: UnixTime) -> TokensToList {
+    /// Those that have not ended at `now`. One whose revocation is being written is not among them: it has
+    /// no sequence number yet, and a feed of another server with the same number would lack it. One that
+    /// could not be written is, if it was among `late` when the store was read: no other server tells it.
+    pub(crate) fn to_list(&self, now: UnixTime, late: &[LateRevocation]) -> TokensToList {
+        let late: HashSet<_> = late.iter().map(|late| late.token.token_id.as_str()).collect();
         let revoked = self.revoked.read();
         let live = |before: Option<RevokedBefore>| {
             before.filter(|before| before.expires_at > now).map(|before| before.issued_at)
@@ -196,6 +209,7 @@ impl RevokedTokens {
         for (id, of) in &revoked.accounts {
             list.accounts_before.extend(live(of.before).map(|before| (*id, before)));
             let tokens = of.tokens.iter().filter(|token| token.expires_at > now);
+            let tokens = tokens.filter(|token| token.is_stored || late.contains(&*token.id));
             list.tokens.extend(tokens.map(|token| token.id.to_string()));
         }
         list
@@ -213,16 +227,17 @@ impl Revoked {
     }
 
     /// Returns whether `token` did not count as revoked.
-    fn insert(&mut self, token: RevokedToken) -> bool {
+    fn insert(&mut self, token: RevokedToken, is_stored: bool) -> bool {
         if self.covers(&token) {
             return false;
         }
         let id = &*token.token_id;
-        let known = self.accounts.get(&token.account_id);
-        if known.is_some_and(|of| of.tokens.iter().any(|own| *own.id == *id)) {
+        let known = self.accounts.get_mut(&token.account_id);
+        if let Some(known) = known.and_then(|of| of.tokens.iter_mut().find(|own| *own.id == *id)) {
+            known.is_stored |= is_stored;
             return false;
         }
-        let of = self.list(token);
+        let of = self.list(token, is_stored);
         let had = of.entries();
         if of.tokens.len() > OF_ONE_ACCOUNT
             && let Some(oldest) = of.tokens.iter().map(|token| token.issued_at).min()
@@ -258,13 +273,14 @@ impl Revoked {
     }
 
     /// Lists `token`. Returns the revocations of its account.
-    fn list(&mut self, token: RevokedToken) -> &mut OfAccount {
+    fn list(&mut self, token: RevokedToken, is_stored: bool) -> &mut OfAccount {
         self.entries += 1;
         let of = self.accounts.entry(token.account_id).or_default();
         of.tokens.push(Listed {
             id: token.token_id.into(),
             issued_at: token.issued_at,
             expires_at: token.expires_at,
+            is_stored,
         });
         of
     }

@@ -90,8 +90,7 @@ impl Core {
     async fn take_over_everything(&self) -> Result<(), SigningKeyError> {
         // Before the accounts: one that is enabled again is read as active, and its tokens of before have
         // ended.
-        let revoked = self.ports.store.revoked_tokens(self.forgets_up_to(), READ).await;
-        let revoked = revoked.map(|revoked| self.revoked.add(revoked));
+        let revoked = self.take_over_revoked().await;
         self.credentials.forget_all();
         self.feed.forget();
         // Last, for it waits while a key is made.
@@ -100,11 +99,20 @@ impl Core {
         reloaded
     }
 
+    async fn take_over_revoked(&self) -> Result<(), StoreError> {
+        let _reading = self.revoked.read_up_to.lock().await;
+        let revoked = self.ports.store.revoked_tokens(self.forgets_up_to(), READ).await?;
+        self.revoked.add(revoked);
+        Ok(())
+    }
+
     /// In the same order, and for the same reasons.
     async fn take_over(&self, changed: Changed) -> Result<(), SigningKeyError> {
         let Changed { keys, accounts, tokens, signing_keys } = changed;
         let is_feed_good = keys.is_empty() && accounts.is_empty() && tokens.is_empty();
+        let reading = self.revoked.read_up_to.lock().await;
         self.revoked.add(tokens);
+        drop(reading);
         self.credentials.forget_changed(&keys, accounts);
         if !is_feed_good {
             self.feed.forget();

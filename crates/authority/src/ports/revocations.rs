@@ -28,11 +28,9 @@ pub trait RevocationStore: Send + Sync {
         limit: u32,
     ) -> Result<RevokedTokenList, StoreError>;
 
-    /// Whose tokens died by a revocation after `since`: at most `limit` keys and as many accounts.
-    /// Of each account there are the latest [`KEYS_OF_EACH_ACCOUNT`] keys. First comes the latest
-    /// key of each account, then the second latest of each, and so on, so that a `limit` cuts off
-    /// keys of those who revoked most; among these, and among the accounts, the latest comes first.
-    async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError>;
+    /// What a feed says, all of one moment: two answers with one sequence number say the same, and one with
+    /// a larger number lacks nothing of what the other has, as far as it has not ended.
+    async fn revocations(&self, asked: AskedRevocations) -> Result<Revocations, StoreError>;
 }
 
 /// A token that was revoked.
@@ -55,6 +53,36 @@ pub struct RevokedBefore {
     pub issued_at: UnixTime,
     /// From then on the revoked ones among them have ended.
     pub expires_at: UnixTime,
+}
+
+/// What a feed asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AskedRevocations {
+    /// Keys and accounts whose tokens died by a revocation after that time.
+    pub since: UnixTime,
+    /// At most so many keys and as many accounts. Of each account there are the latest
+    /// [`KEYS_OF_EACH_ACCOUNT`] keys. First comes the latest key of each account, then the second latest of
+    /// each, and so on, so that the limit cuts off keys of those who revoked most; among these, and among
+    /// the accounts, the latest comes first.
+    pub limit: u32,
+    /// Tokens, as [`RevocationStore::revoked_tokens`] tells them, that would not have ended at this time,
+    pub now: UnixTime,
+    /// and whose revocation came after this sequence number;
+    pub after: u64,
+    /// at most so many one by one.
+    pub token_limit: u32,
+}
+
+/// What was revoked, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revocations {
+    /// Grows with each revocation. All that was revoked up to this value is here, or was there to be asked
+    /// for with a smaller [`AskedRevocations::after`], and nothing else.
+    pub sequence: u64,
+    /// Keys and accounts.
+    pub shut_out: ShutOut,
+    /// Tokens.
+    pub tokens: RevokedTokenList,
 }
 
 /// The revoked tokens of a store.
@@ -80,9 +108,7 @@ impl RevokedTokenList {
 /// Keys and accounts that may no longer act.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutOut {
-    /// Grows with each revocation. This value covers everything that was revoked up to it.
-    pub sequence: u64,
-    /// The keys that were revoked, in the order of [`RevocationStore::shut_out`].
+    /// The keys that were revoked, in the order of [`AskedRevocations::limit`].
     pub keys: Vec<RevokedKey>,
     /// The accounts that were disabled, and still are.
     pub accounts: Vec<DisabledAccount>,

@@ -12,10 +12,13 @@ use thiserror::Error;
 
 use self::shut_out::ShutOutToList;
 use crate::{
-    core::latest_feed::{Arrival, COSTLY, FEED_MAX_AGE, LARGE, SignedFeed},
+    core::{
+        latest_feed::{Arrival, COSTLY, FEED_MAX_AGE, LARGE, SignedFeed},
+        revoked::READ,
+    },
     keys::SigningKeyError,
     model::key_life::Signs,
-    ports::StoreError,
+    ports::{AskedRevocations, Revocations as StoredRevocations, StoreError},
     tokens::Tokens,
 };
 
@@ -61,12 +64,24 @@ impl Tokens {
 
     /// The revocations at `now`, and how many entries were read for them.
     async fn revocations(&self, now: UnixTime) -> Result<(Revocations, usize), StoreError> {
-        let since = self.core.forgets_up_to() - self.longest_life_after_revocation();
-        let shut_out = self.core.ports.store.shut_out(since, shut_out::READ).await?;
-        let sequence = shut_out.sequence;
+        let ended = self.core.forgets_up_to();
+        // Held until all is listed: nothing of after the sequence number may come in between.
+        let mut read_up_to = self.core.revoked.read_up_to.lock().await;
+        let asked = AskedRevocations {
+            since: ended - self.longest_life_after_revocation(),
+            limit: shut_out::READ,
+            now: ended,
+            after: *read_up_to,
+            token_limit: READ,
+        };
+        let late = self.core.revoked.unwritten(ended);
+        let stored = self.core.ports.store.revocations(asked).await?;
+        let StoredRevocations { sequence, shut_out, tokens } = stored;
+        self.core.revoked.add(tokens);
+        *read_up_to = sequence;
+        let tokens = self.core.revoked.to_list(ended, &late);
+        drop(read_up_to);
         let read = shut_out.keys.len() + shut_out.accounts.len();
-        // After the store, so that nothing of up to its sequence is missing.
-        let tokens = self.core.revoked.to_list(self.core.forgets_up_to());
         let read = read + tokens.tokens.len() + tokens.accounts_before.len();
         let ShutOutToList { keys, accounts, accounts_before, before: keys_before } =
             ShutOutToList::of(shut_out);
@@ -74,7 +89,7 @@ impl Tokens {
             issuer: self.core.policy.issuer().to_owned(),
             issued_at: now,
             expires_at: now + LIFETIME,
-            sequence,
+            sequence: Some(sequence),
             before: tokens.before.max(keys_before),
             keys_before,
             tokens: tokens.tokens,

@@ -21,9 +21,9 @@ use countersign_authority::{
         trail::{TrailPage, TrailQuery},
     },
     ports::{
-        AuditStore, ChangeCursor, Changed, ChangedKey, Changes, ChangesSince, Permit, Retention,
-        RevocationStore, RevokedToken, RevokedTokenList, ShutOut, StoreCondition, StoreError,
-        StoreUpkeep,
+        AskedRevocations, AuditStore, ChangeCursor, Changed, ChangedKey, Changes, ChangesSince,
+        Permit, Retention, RevocationStore, Revocations, RevokedToken, RevokedTokenList,
+        StoreCondition, StoreError, StoreUpkeep,
     },
     tokens::standing::RevokingClient,
 };
@@ -149,8 +149,8 @@ impl RevocationStore for Fake {
         self.done(RevokedTokenList { tokens, ..RevokedTokenList::default() })
     }
 
-    async fn shut_out(&self, _: UnixTime, _: u32) -> Result<ShutOut, StoreError> {
-        self.done(ShutOut::default())
+    async fn revocations(&self, _: AskedRevocations) -> Result<Revocations, StoreError> {
+        self.done(Revocations::default())
     }
 }
 

@@ -11,14 +11,16 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_authority::{
+    Authority,
     core::latest_feed::FEED_MAX_AGE,
     model::{
         account::AccountStatus,
         audit::{AuditEvent, EventKind},
     },
     ports::{
-        DisabledAccount, Permit, RevocationStore, RevokedKey, RevokedToken, RevokedTokenList,
-        ShutOut, StoreError,
+        AskedRevocations, DisabledAccount, Permit, RevocationStore,
+        Revocations as StoredRevocations, RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
+        StoreError,
     },
     tokens::standing::RevokingClient,
 };
@@ -51,8 +53,13 @@ async fn world_of_alice() -> World {
 impl World {
     /// The feed as a resource server reads it.
     async fn feed(&self) -> Revocations {
+        self.feed_of(&self.authority).await
+    }
+
+    /// That of another server of the same world.
+    async fn feed_of(&self, authority: &Authority) -> Revocations {
         let now = self.authority.core.now();
-        let text = self.authority.tokens.revocation_feed().await.unwrap();
+        let text = authority.tokens.revocation_feed().await.unwrap();
         let feed = SignedRevocations::parse(&text).unwrap();
         let key = self.authority.core.signing_keys().public_key(&feed.kid().unwrap(), now).unwrap();
         feed.verify(&key, ISSUER, Duration::ZERO, now).unwrap()
@@ -87,7 +94,7 @@ async fn a_feed_of_nothing_is_signed_for_a_minute() {
         issuer: ISSUER.to_owned(),
         issued_at: now,
         expires_at: now + Duration::from_mins(1),
-        sequence: 0,
+        sequence: Some(0),
         before: None,
         keys_before: None,
         tokens: Vec::new(),
@@ -106,6 +113,27 @@ async fn a_revocation_by_this_process_is_in_the_next_feed() {
     world.authority.tokens.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
     world.clock.advance(SHORTEST_INTERVAL);
     assert_eq!(world.feed().await.tokens, [claims.token_id]);
+}
+
+/// The other server has not heard of it yet: what the feed lacks, it reads of one moment with the number.
+#[tokio::test]
+async fn a_feed_of_one_server_lacks_nothing_that_an_earlier_one_of_another_had() {
+    let world = world_of_alice().await;
+    let other = world.restarted().await;
+    let mut ids = Vec::new();
+    for server in [&world.authority, &other, &other, &world.authority] {
+        let (text, claims) = world.token().await;
+        server.tokens.revoke_token(&text, RevokingClient::default(), ADDRESS).await.unwrap();
+        ids.push(claims.token_id);
+        world.clock.advance(FEED_MAX_AGE);
+        let (first, second) = (world.feed().await, world.feed_of(&other).await);
+        assert_eq!(first.sequence, Some(u64::try_from(ids.len()).unwrap()));
+        for mut feed in [first, second] {
+            feed.tokens.sort_unstable();
+            ids.sort_unstable();
+            assert_eq!(feed.tokens, ids);
+        }
+    }
 }
 
 #[tokio::test]
@@ -242,7 +270,7 @@ impl RevocationStore for MuchRevoked {
         Ok(RevokedTokenList { tokens, ..RevokedTokenList::default() })
     }
 
-    async fn shut_out(&self, _: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {
+    async fn revocations(&self, asked: AskedRevocations) -> Result<StoredRevocations, StoreError> {
         let key = |number| {
             let mut thumbprint = [7; 32];
             thumbprint[..8].copy_from_slice(&u64::to_be_bytes(number));
@@ -254,9 +282,11 @@ impl RevocationStore for MuchRevoked {
         };
         let disabled =
             |number| DisabledAccount { account_id: account(number), disabled_at: moment(number) };
-        let numbers = 0..MANY.min(limit.into());
+        let numbers = 0..MANY.min(asked.limit.into());
         let accounts = numbers.clone().map(disabled).collect();
-        Ok(ShutOut { sequence: 1, keys: numbers.map(key).collect(), accounts })
+        let shut_out = ShutOut { keys: numbers.map(key).collect(), accounts };
+        let tokens = self.revoked_tokens(asked.now, asked.token_limit).await?;
+        Ok(StoredRevocations { sequence: 1, shut_out, tokens })
     }
 }
 
@@ -331,7 +361,7 @@ impl RevocationStore for Slow {
         Ok(RevokedTokenList::default())
     }
 
-    async fn shut_out(&self, _: UnixTime, _: u32) -> Result<ShutOut, StoreError> {
+    async fn revocations(&self, _: AskedRevocations) -> Result<StoredRevocations, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         // The others come meanwhile.
         tokio::task::yield_now().await;
@@ -340,7 +370,7 @@ impl RevocationStore for Slow {
             millis => Duration::from_millis(millis),
         };
         self.clock.get().unwrap().advance(pause);
-        Ok(ShutOut::default())
+        Ok(StoredRevocations::default())
     }
 }
 
@@ -428,5 +458,5 @@ async fn one_account_that_revokes_many_tokens_fills_nothing_and_harms_nobody_els
     let feed = world.feed().await;
     assert!(feed.tokens.len() < 40 && feed.before.is_none());
     assert_eq!(feed.accounts_before[0].0, later.account_id);
-    assert_eq!(feed.sequence, 100);
+    assert_eq!(feed.sequence, Some(100));
 }

@@ -37,8 +37,9 @@ pub struct Revocations {
     pub issued_at: UnixTime,
     /// `exp`: from then on this says nothing about the present.
     pub expires_at: UnixTime,
-    /// `seq`: grows with what is revoked. A feed with a smaller one lacks something.
-    pub sequence: u64,
+    /// `seq`: grows with what is revoked. A feed with a smaller one lacks something. Older servers do not
+    /// say it.
+    pub sequence: Option<u64>,
     /// `before`: every token that was issued up to then, in whole seconds, counts as revoked, because
     /// more was revoked than can be listed.
     pub before: Option<UnixTime>,
@@ -97,7 +98,8 @@ struct Payload<'a> {
     keys: &'a [Thumbprint],
     #[serde(skip_serializing_if = "Option::is_none")]
     keys_before: Option<u64>,
-    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
     tokens: &'a [String],
 }
 
@@ -161,7 +163,7 @@ fn read(payload: &Object) -> Result<Revocations, ClaimError> {
         issuer: claims.string("iss")?.to_owned(),
         issued_at: claims.date("iat")?,
         expires_at: claims.date("exp")?,
-        sequence: whole_number(payload, "seq")?,
+        sequence: optional_whole_number(payload, "seq")?,
         before: claims.optional_date("before")?,
         keys_before: claims.optional_date("keys_before")?,
         tokens: list(payload, "tokens", |id| id.as_str().filter(is_token_id).map(str::to_owned))?,
@@ -171,12 +173,14 @@ fn read(payload: &Object) -> Result<Revocations, ClaimError> {
     })
 }
 
-fn whole_number(payload: &Object, name: &'static str) -> Result<u64, ClaimError> {
-    match payload.get(name).ok_or(ClaimError::Missing(name))? {
-        Member::Other(Value::Number(number)) => number.as_u64(),
-        _ => None,
+fn optional_whole_number(payload: &Object, name: &'static str) -> Result<Option<u64>, ClaimError> {
+    match payload.get(name) {
+        None => Ok(None),
+        Some(Member::Other(Value::Number(number))) => {
+            number.as_u64().map(Some).ok_or(ClaimError::Malformed(name))
+        }
+        Some(_) => Err(ClaimError::Malformed(name)),
     }
-    .ok_or(ClaimError::Malformed(name))
 }
 
 fn account(id: &Value) -> Option<AccountId> {

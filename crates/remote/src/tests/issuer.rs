@@ -98,7 +98,7 @@ impl Shared {
                 issuer: origin.to_owned(),
                 issued_at: NOW,
                 expires_at: NOW,
-                sequence: 0,
+                sequence: Some(0),
                 before: None,
                 keys_before: None,
                 tokens: Vec::new(),

@@ -49,15 +49,33 @@ async fn a_moment_covers_no_token_that_was_issued_later_and_none_of_other_accoun
 async fn a_list_that_lacks_what_the_last_one_had_does_not_count_while_that_does() {
     let world = World::new().await;
     let caller = Caller::new(&world);
-    world.issuer.state.list.lock().sequence = 7;
+    world.issuer.state.list.lock().sequence = Some(7);
     world.refresh().await.unwrap();
-    world.issuer.state.list.lock().sequence = 6;
+    world.issuer.state.list.lock().sequence = Some(6);
     assert!(world.refresh().await.unwrap_err().contains("lacks"));
     world.verify(&caller.request(&world)).await.unwrap();
     world.clock.advance(Duration::from_secs(11));
     assert!(matches!(world.verify(&caller.request(&world)).await, Err(Refusal::Unavailable(_))));
     world.refresh().await.unwrap();
     world.verify(&caller.request(&world)).await.unwrap();
+}
+
+#[tokio::test]
+async fn lists_without_a_number_count_until_one_has_a_number() {
+    let world = World::new().await;
+    let set = |sequence| world.issuer.state.list.lock().sequence = sequence;
+    set(None);
+    // The one that the world begins with has a number.
+    assert!(world.refresh().await.unwrap_err().contains("lacks"));
+    world.clock.advance(Duration::from_secs(11));
+    world.refresh().await.unwrap();
+    world.refresh().await.unwrap();
+    set(Some(3));
+    world.refresh().await.unwrap();
+    set(None);
+    assert!(world.refresh().await.unwrap_err().contains("lacks"));
+    set(Some(3));
+    world.refresh().await.unwrap();
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use countersign_authority::{
     model::audit::AuditEvent,
     ports::{
-        DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore, RevokedBefore,
-        RevokedKey, RevokedToken, RevokedTokenList, ShutOut, StoreError,
+        AskedRevocations, DisabledAccount, KEYS_OF_EACH_ACCOUNT, LONGEST_TOKEN, RevocationStore,
+        Revocations, RevokedBefore, RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
+        StoreError,
     },
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
@@ -40,46 +41,88 @@ impl RevocationStore for SqliteStore {
         limit: u32,
     ) -> Result<RevokedTokenList, StoreError> {
         self.read_own(move |connection| {
-            let select = "SELECT jti, account_id, issued_at, expires_at FROM revoked_tokens
-                WHERE expires_at > ? AND account_id IS NOT NULL
-                ORDER BY expires_at DESC LIMIT ?";
-            let tokens = rows::all(connection, select, (millis(now), limit), revoked_token)?;
-            let others = others(connection, &tokens, limit, now)?;
-            let select = "SELECT account_id, issued_at, expires_at FROM ended_tokens
-                WHERE expires_at > ?";
-            let accounts = rows::all(connection, select, [millis(now)], ended_tokens)?;
-            Ok(RevokedTokenList { tokens, accounts, others })
+            Ok(tokens(connection, TokensAsked { now, after: NEVER, limit })?)
         })
         .await
     }
 
-    async fn shut_out(&self, since: UnixTime, limit: u32) -> Result<ShutOut, StoreError> {
-        self.read(move |connection| {
-            // Read first, so that the rows below belong to this sequence number or a later one.
-            let sequence =
-                rows::first(connection, "SELECT sequence FROM revocations", [], |row| {
-                    Columns::new(row, "revocations", 0).read("sequence", |sequence: i64| {
-                        u64::try_from(sequence).map_err(|_| "negative")
-                    })
-                })?;
-            let keys = "SELECT thumbprint, revoked_at, account_id FROM
-                (SELECT thumbprint, revoked_at, user_id, row_number() OVER
-                    (PARTITION BY user_id ORDER BY revoked_at DESC) AS place FROM
-                    (SELECT thumbprint, revoked_at, user_id FROM credentials WHERE revoked_at > ?1
-                     UNION ALL SELECT thumbprint, revoked_at, user_id FROM revoked_thumbprints
-                     WHERE revoked_at > ?1))
-                JOIN accounts USING(user_id) WHERE place <= ?2
-                ORDER BY place, revoked_at DESC LIMIT ?3";
-            let values = (millis(since), KEYS_OF_EACH_ACCOUNT, limit);
-            let keys = rows::all(connection, keys, values, revoked_key)?;
-            let accounts = "SELECT account_id, disabled_at FROM accounts
-                WHERE disabled_at > ? ORDER BY disabled_at DESC LIMIT ?";
-            let accounts =
-                rows::all(connection, accounts, (millis(since), limit), disabled_account)?;
-            Ok(ShutOut { sequence: sequence.unwrap_or_default(), keys, accounts })
+    async fn revocations(&self, asked: AskedRevocations) -> Result<Revocations, StoreError> {
+        self.read_own(move |connection| {
+            // All that is read belongs to one moment.
+            let moment = connection.unchecked_transaction().map_err(DbError::from)?;
+            let after = i64::try_from(asked.after).unwrap_or(i64::MAX);
+            let AskedRevocations { now, token_limit: limit, .. } = asked;
+            // Tokens of before they had a number have none, and are new to whoever knows of none.
+            let after = if after == 0 { NEVER } else { after };
+            let tokens = tokens(&moment, TokensAsked { now, after, limit })?;
+            let shut_out = shut_out(&moment, asked.since, asked.limit)?;
+            let sequence = sequence(&moment)?;
+            moment.finish().map_err(DbError::from)?;
+            Ok(Revocations { sequence, shut_out, tokens })
         })
         .await
     }
+}
+
+/// Less than each sequence number.
+const NEVER: i64 = -1;
+
+/// Which revoked tokens are read.
+#[derive(Clone, Copy)]
+struct TokensAsked {
+    /// Those that would not have ended then,
+    now: UnixTime,
+    /// whose revocation came after that number,
+    after: i64,
+    /// at most so many one by one.
+    limit: u32,
+}
+
+fn sequence(connection: &Connection) -> Result<u64, DbError> {
+    let select = "SELECT sequence FROM revocations";
+    let sequence = rows::first(connection, select, [], |row| {
+        Columns::new(row, "revocations", 0)
+            .read("sequence", |sequence: i64| u64::try_from(sequence).map_err(|_| "negative"))
+    })?;
+    Ok(sequence.unwrap_or_default())
+}
+
+fn tokens(connection: &Connection, asked: TokensAsked) -> Result<RevokedTokenList, DbError> {
+    let TokensAsked { now, after, limit } = asked;
+    // Few are new to a feed, and all are to a start.
+    let select = if after == NEVER {
+        "SELECT jti, account_id, issued_at, expires_at FROM revoked_tokens
+            WHERE expires_at > ?1 AND account_id IS NOT NULL AND ?2 < 0
+            ORDER BY expires_at DESC LIMIT ?3"
+    } else {
+        "SELECT jti, account_id, issued_at, expires_at FROM revoked_tokens
+                INDEXED BY revoked_tokens_by_sequence
+            WHERE sequence > ?2 AND expires_at > ?1 AND account_id IS NOT NULL
+            ORDER BY expires_at DESC LIMIT ?3"
+    };
+    let tokens = rows::all(connection, select, (millis(now), after, limit), revoked_token)?;
+    let others = others(connection, &tokens, asked)?;
+    let select = "SELECT account_id, issued_at, expires_at FROM ended_tokens
+        WHERE sequence > ?2 AND expires_at > ?1";
+    let accounts = rows::all(connection, select, (millis(now), after), ended_tokens)?;
+    Ok(RevokedTokenList { tokens, accounts, others })
+}
+
+fn shut_out(connection: &Connection, since: UnixTime, limit: u32) -> Result<ShutOut, DbError> {
+    let keys = "SELECT thumbprint, revoked_at, account_id FROM
+        (SELECT thumbprint, revoked_at, user_id, row_number() OVER
+            (PARTITION BY user_id ORDER BY revoked_at DESC) AS place FROM
+            (SELECT thumbprint, revoked_at, user_id FROM credentials WHERE revoked_at > ?1
+             UNION ALL SELECT thumbprint, revoked_at, user_id FROM revoked_thumbprints
+             WHERE revoked_at > ?1))
+        JOIN accounts USING(user_id) WHERE place <= ?2
+        ORDER BY place, revoked_at DESC LIMIT ?3";
+    let values = (millis(since), KEYS_OF_EACH_ACCOUNT, limit);
+    let keys = rows::all(connection, keys, values, revoked_key)?;
+    let accounts = "SELECT account_id, disabled_at FROM accounts
+        WHERE disabled_at > ? ORDER BY disabled_at DESC LIMIT ?";
+    let accounts = rows::all(connection, accounts, (millis(since), limit), disabled_account)?;
+    Ok(ShutOut { keys, accounts })
 }
 
 /// Ends the tokens of an account that were issued up to `at`.
@@ -111,14 +154,19 @@ pub(super) fn has_ended(
 fn others(
     connection: &Connection,
     tokens: &[RevokedToken],
-    limit: u32,
-    now: UnixTime,
+    TokensAsked { now, after, limit }: TokensAsked,
 ) -> Result<Option<RevokedBefore>, DbError> {
     let is_full = u32::try_from(tokens.len()).map_or(true, |count| count >= limit);
     let last = tokens.last().filter(|_| is_full).map_or(-1, |last| millis(last.expires_at));
-    let select = "SELECT max(coalesce(issued_at, ?1)), max(expires_at) FROM revoked_tokens
-        WHERE expires_at > ?1 AND (account_id IS NULL OR expires_at <= ?2)";
-    let times = rows::first(connection, select, (millis(now), last), |row| {
+    let select = if after == NEVER {
+        "SELECT max(coalesce(issued_at, ?1)), max(expires_at) FROM revoked_tokens
+            WHERE expires_at > ?1 AND (account_id IS NULL OR expires_at <= ?2) AND ?3 < 0"
+    } else {
+        "SELECT max(coalesce(issued_at, ?1)), max(expires_at) FROM revoked_tokens
+                INDEXED BY revoked_tokens_by_sequence
+            WHERE sequence > ?3 AND expires_at > ?1 AND (account_id IS NULL OR expires_at <= ?2)"
+    };
+    let times = rows::first(connection, select, (millis(now), last, after), |row| {
         Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
     })?;
     let time = |millis: Option<i64>| Some(UnixTime::from_millis(u64::try_from(millis?).ok()?));

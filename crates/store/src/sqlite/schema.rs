@@ -14,7 +14,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 30;
+pub(super) const VERSION: u32 = 31;
 
 /// The first version that has the table `native_keys`.
 pub(super) const WITH_NATIVE_KEYS: u32 = 15;
@@ -80,6 +80,10 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
     Migration::new(
         "0030_signing_key_version",
         include_str!("../../migrations/0030_signing_key_version.sql"),
+    ),
+    Migration::new(
+        "0031_revocations_in_order",
+        include_str!("../../migrations/0031_revocations_in_order.sql"),
     ),
 ];
 

@@ -8,7 +8,8 @@ use countersign_authority::{
         audit::{AuditEvent, EventKind},
     },
     ports::{
-        DisabledAccount, NewAccount, Permit, RevokedKey, RevokedToken, RevokedTokenList, ShutOut,
+        AskedRevocations, DisabledAccount, NewAccount, Permit, RevokedKey, RevokedToken,
+        RevokedTokenList, ShutOut,
     },
 };
 use countersign_protocol::UnixTime;
@@ -43,7 +44,7 @@ pub async fn revoking_twice_changes_nothing(backend: &impl Backend) {
     }
     assert_eq!(stores.revoked(NOW, 10).await.tokens.len(), 1);
     assert_eq!(stores.trail().await.len(), 1);
-    assert_eq!(stores.all_shut_out(NOW).await.sequence, 1);
+    assert_eq!(stores.sequence().await, 1);
 }
 
 /// Of more revoked tokens than were asked for, those that end last are listed, and a moment covers
@@ -115,7 +116,7 @@ pub async fn no_more_are_shut_out_than_asked_for(backend: &impl Backend) {
     }
     let all = stores.all_shut_out(NOW).await;
     assert_eq!((&all.keys, &all.accounts), (&keys, &accounts));
-    let some = stores.shut_out(NOW, 2).await.unwrap();
+    let some = stores.shut_out(NOW, 2).await;
     assert_eq!((&some.keys[..], &some.accounts[..]), (&keys[..2], &accounts[..2]));
 }
 
@@ -125,20 +126,57 @@ pub async fn the_sequence_of_revocations_grows_with_each(backend: &impl Backend)
     let stores = backend.open().await;
     let new = samples::new_account(1, "alice");
     stores.create(&new).await;
-    assert_eq!(stores.all_shut_out(NOW).await.sequence, 0);
+    assert_eq!(stores.sequence().await, 0);
     stores.set(&new, AccountStatus::Disabled, NOW).await;
-    assert_eq!(stores.all_shut_out(NOW).await.sequence, 1);
+    assert_eq!(stores.sequence().await, 1);
     stores.set(&new, AccountStatus::Active, NOW).await;
-    let enabled = stores.all_shut_out(NOW).await.sequence;
+    let enabled = stores.sequence().await;
     stores.revoke(&new, NOW).await;
-    assert_eq!(stores.all_shut_out(NOW).await.sequence, enabled + 1);
+    assert_eq!(stores.sequence().await, enabled + 1);
     drop(stores);
-    assert_eq!(backend.open().await.all_shut_out(NOW).await.sequence, enabled + 1);
+    assert_eq!(backend.open().await.sequence().await, enabled + 1);
 }
 
 fn revoked_key(new: &NewAccount, revoked_at: UnixTime) -> RevokedKey {
     let thumbprint = new.credential.thumbprint();
     RevokedKey { thumbprint, account_id: new.id, revoked_at }
+}
+
+/// A token is told with the number of its revocation: to whoever asks what came after an earlier one, once
+/// and in one moment with that number. So whoever adds up what he is told has all of it.
+pub async fn what_was_revoked_after_a_number_is_told_with_the_next(backend: &impl Backend) {
+    let (ours, theirs) = (backend.open().await, backend.open().await);
+    let asked = |after| AskedRevocations { after, ..everything(NOW) };
+    let token = |number: u64| {
+        samples::revoked_token(&format!("token-{number}"), NOW + Duration::from_secs(60 + number))
+    };
+    let revoke = async |stores: &Stores, number| {
+        let event = samples::event(EventKind::TokenRevoked);
+        stores.revoke_token(token(number), event).await.unwrap();
+    };
+    revoke(&ours, 1).await;
+    let first = ours.revocations(asked(0)).await.unwrap();
+    assert_eq!((first.sequence, &first.tokens.tokens[..]), (1, &[token(1)][..]));
+    revoke(&theirs, 2).await;
+    revoke(&ours, 3).await;
+    let next = ours.revocations(asked(first.sequence)).await.unwrap();
+    assert_eq!((next.sequence, next.tokens.tokens), (3, vec![token(3), token(2)]));
+    let none = ours.revocations(asked(next.sequence)).await.unwrap();
+    assert_eq!((none.sequence, none.tokens), (3, RevokedTokenList::default()));
+    let all = theirs.revocations(asked(0)).await.unwrap();
+    assert_eq!(all.tokens.tokens, [token(3), token(2), token(1)]);
+
+    // Those beyond the limit are covered, and only by what is new.
+    let few = AskedRevocations { token_limit: 1, ..asked(1) };
+    let few = ours.revocations(few).await.unwrap().tokens;
+    assert_eq!(few.tokens, [token(3)]);
+    let covered = few.others.unwrap();
+    assert_eq!((covered.issued_at, covered.expires_at), (NOW, token(3).expires_at));
+}
+
+/// What was revoked after `since`.
+fn everything(since: UnixTime) -> AskedRevocations {
+    AskedRevocations { since, limit: u32::MAX, now: NOW, after: 0, token_limit: 1000 }
 }
 
 impl Stores {
@@ -147,7 +185,18 @@ impl Stores {
     }
 
     async fn all_shut_out(&self, since: UnixTime) -> ShutOut {
-        self.shut_out(since, u32::MAX).await.unwrap()
+        self.shut_out(since, u32::MAX).await
+    }
+
+    /// At most so many keys and accounts that were shut out after `since`.
+    pub(super) async fn shut_out(&self, since: UnixTime, limit: u32) -> ShutOut {
+        let asked = AskedRevocations { limit, ..everything(since) };
+        self.revocations(asked).await.unwrap().shut_out
+    }
+
+    /// The number of the latest revocation.
+    pub(super) async fn sequence(&self) -> u64 {
+        self.revocations(everything(NOW)).await.unwrap().sequence
     }
 
     async fn revoke(&self, new: &NewAccount, at: UnixTime) {

@@ -168,7 +168,7 @@ pub async fn a_revoked_claim_blocks_nobody(backend: &impl Backend) {
     assert!(matches!(revoke(event, false).await, Err(RevokeCredentialError::NotFound)));
     stores.note_use(new.id, &thumbprint, NOW).await.unwrap();
     assert!(!stores.is_taken(&thumbprint).await.unwrap());
-    let shut_out = stores.shut_out(NOW - Duration::from_secs(1), 10).await.unwrap();
+    let shut_out = stores.shut_out(NOW - Duration::from_secs(1), 10).await;
     assert!(shut_out.keys.is_empty(), "others may have proven the key");
     stores.create(&with_the_same_key(2, "alice")).await;
 }

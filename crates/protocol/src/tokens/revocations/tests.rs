@@ -15,7 +15,7 @@ fn revocations() -> Revocations {
         issuer: ISSUER.to_owned(),
         issued_at: NOW,
         expires_at: NOW + Duration::from_mins(1),
-        sequence: 7,
+        sequence: Some(7),
         before: Some(NOW - Duration::from_hours(1)),
         keys_before: Some(NOW - Duration::from_hours(2)),
         tokens: vec!["token 1".to_owned(), "token 2".to_owned()],
@@ -98,6 +98,14 @@ fn an_empty_feed_is_a_feed() {
 }
 
 #[test]
+fn a_feed_of_an_older_server_has_no_sequence() {
+    let mut payload = object(payload());
+    payload.remove("seq");
+    let read = verdict(REVOCATIONS_TYPE, Value::Object(payload), NOW);
+    assert_eq!(read, Ok(Revocations { sequence: None, ..revocations() }));
+}
+
+#[test]
 fn another_key_is_refused() {
     let text = sign(&revocations(), &ed25519(1), Algorithm::EdDsa).unwrap();
     let feed = SignedRevocations::parse(&text).unwrap();
@@ -139,7 +147,7 @@ fn a_feed_counts_within_its_time_and_the_skew() {
 
 #[test]
 fn every_claim_must_be_there_and_well_formed() {
-    for name in ["iss", "iat", "exp", "seq", "tokens", "keys", "accounts", "accounts_before"] {
+    for name in ["iss", "iat", "exp", "tokens", "keys", "accounts", "accounts_before"] {
         let mut without = object(payload());
         without.remove(name);
         let verdict = verdict(REVOCATIONS_TYPE, Value::Object(without), NOW);

@@ -8,7 +8,7 @@ use countersign_authority::{
         audit::{AuditFilter, EventKind},
         policy::Enrolment,
     },
-    ports::RevokedTokenList,
+    ports::{AskedRevocations, RevokedTokenList},
 };
 use countersign_protocol::{
     UnixTime,
@@ -209,7 +209,9 @@ async fn the_first_request_is_the_login_and_the_trail_says_so() {
 async fn sessions_that_ended_are_nothing_that_anybody_must_remember_or_be_told() {
     let server = Server::start_with(|policy| policy.limits = None).await;
     let mut session = Session::of_new_user(&server).await;
-    let before = server.ports().store.shut_out(UnixTime::EPOCH, 1).await;
+    let (since, now) = (UnixTime::EPOCH, UnixTime::EPOCH);
+    let all = AskedRevocations { since, limit: 1, now, after: 0, token_limit: 100 };
+    let before = server.ports().store.revocations(all).await;
     for _ in 0..50 {
         assert_eq!(session.protected(&server).await, StatusCode::OK);
         assert_eq!(server.post("/logout", session.message()).await.status, StatusCode::OK);
@@ -217,10 +219,9 @@ async fn sessions_that_ended_are_nothing_that_anybody_must_remember_or_be_told()
         session = Session::open(&server, "alice", ed25519(1)).await;
     }
     let revocations = &server.ports().store;
-    let known = revocations.revoked_tokens(UnixTime::EPOCH, 100).await.unwrap();
-    assert_eq!(known, RevokedTokenList::default());
-    let after = revocations.shut_out(UnixTime::EPOCH, 1).await;
-    assert_eq!(after.unwrap(), before.unwrap());
+    let after = revocations.revocations(all).await.unwrap();
+    assert_eq!(after.tokens, RevokedTokenList::default());
+    assert_eq!(after, before.unwrap());
 }
 
 #[tokio::test]

@@ -99,6 +99,9 @@ async fn what_hot_paths_ask_is_found_by_index() {
         "SELECT digest FROM used_assertions WHERE digest > ? AND forget_at <= ?
             ORDER BY digest LIMIT 9",
         "SELECT jti FROM revoked_tokens WHERE expires_at > ? ORDER BY expires_at DESC LIMIT 9",
+        "SELECT jti FROM revoked_tokens INDEXED BY revoked_tokens_by_sequence
+            WHERE sequence > ? AND expires_at > ?",
+        "SELECT account_id FROM ended_tokens WHERE sequence > ? AND expires_at > ?",
         "SELECT thumbprint, revoked_at, user_id FROM credentials WHERE revoked_at > ?1
             UNION ALL SELECT thumbprint, revoked_at, user_id FROM revoked_thumbprints
             WHERE revoked_at > ?1",

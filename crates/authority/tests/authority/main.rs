@@ -13,5 +13,6 @@ mod rotation;
 mod signing_keys;
 mod staleness;
 mod support;
+mod trails;
 mod unknown_kid;
 mod vault;

@@ -47,6 +47,8 @@ pub struct SigningKeys {
     /// The version of `loaded`. Locked while keys are changed or read anew, so that this process does
     /// not make two keys where one is needed.
     pub(super) changing: tokio::sync::Mutex<SigningKeyVersion>,
+    /// Locked while [`Self::ensure`] makes what is lacking.
+    pub(super) ensuring: tokio::sync::Mutex<()>,
     /// Locked during a look.
     pub(super) look: tokio::sync::Mutex<Look>,
 }
@@ -100,6 +102,7 @@ impl SigningKeys {
             published: ArcSwapOption::empty(),
             withdrawals: AtomicU64::new(0),
             changing: tokio::sync::Mutex::default(),
+            ensuring: tokio::sync::Mutex::default(),
             look: tokio::sync::Mutex::default(),
         };
         keys.reload().await?;

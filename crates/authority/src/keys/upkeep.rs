@@ -68,12 +68,9 @@ impl SigningKeys {
         if self.check(now).is_ok() {
             return Ok(());
         }
-        match self.changing.try_lock() {
-            Ok(free) => {
-                drop(free);
-                self.maintain(now, random).await?;
-            }
-            Err(_) => drop(self.changing.lock().await),
+        match self.ensuring.try_lock() {
+            Ok(_first) => drop(self.maintain(now, random).await?),
+            Err(_) => drop(self.ensuring.lock().await),
         }
         self.check(now)
     }

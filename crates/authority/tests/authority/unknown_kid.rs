@@ -9,6 +9,8 @@ use countersign_authority::{
 use countersign_protocol::keys::Thumbprint;
 use countersign_testkit::{random::SeededRandom, samples::NOW};
 
+use tokio::task::yield_now;
+
 use crate::support::KeyStore;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -75,6 +77,24 @@ async fn those_who_ask_at_once_wait_for_one_reading() {
 }
 
 #[tokio::test]
+async fn a_reading_keeps_nobody_from_making_the_key_that_is_lacking() {
+    let (store, server, _) = server_and_other().await;
+    let (later, random) = (NOW + Duration::from_hours(24 * 365), SeededRandom::new(1));
+    let held = store.hold_next_read();
+    let release = async {
+        for _ in 0..20 {
+            yield_now().await;
+        }
+        drop(held);
+    };
+    let made_up = made_up(1);
+    let found = is_found(&server, &made_up, SECOND);
+    let (found, ensured, ()) = tokio::join!(found, server.ensure(later, &random), release);
+    assert!(!found);
+    ensured.unwrap();
+}
+
+#[tokio::test]
 async fn a_key_that_is_known_to_be_gone_causes_no_reading() {
     let (store, server, other) = server_and_other().await;
     let old = server.summaries(NOW)[0].kid;
@@ -108,7 +128,7 @@ async fn a_reading_that_nobody_waits_for_any_more_says_nothing() {
     tokio::select! {
         biased;
         _ = server.find_public_key(&kid, NOW, SECOND) => unreachable!("the reading is held"),
-        () = async { for _ in 0..20 { tokio::task::yield_now().await } } => {}
+        () = async { for _ in 0..20 { yield_now().await } } => {}
     }
     drop(held);
     assert!(server.find_public_key(&kid, NOW, SECOND).await.is_err());

@@ -224,18 +224,15 @@ impl Options {
             bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(&answer.body);
-        match &self.output {
-            Some(path) => {
-                fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-            }
-            None => {
-                // What is said next begins a line of its own, and so does the shell.
-                if io::stdout().is_terminal() && !bytes.ends_with(b"\n") {
-                    bytes.push(b'\n');
-                }
-                Ok(output::bytes(&bytes)?)
-            }
+        if let Some(path) = &self.output {
+            return fs::write(path, bytes)
+                .with_context(|| format!("cannot write {}", path.display()));
         }
+        // What is said next begins a line of its own, and so does the shell.
+        if io::stdout().is_terminal() && !bytes.ends_with(b"\n") {
+            bytes.push(b'\n');
+        }
+        Ok(output::bytes(&bytes)?)
     }
 }
 

@@ -39,8 +39,8 @@ pub(crate) struct News {
 /// A moment by both clocks.
 #[derive(Clone, Copy)]
 pub(super) struct Moment {
-    time: UnixTime,
-    monotonic: Duration,
+    pub(super) time: UnixTime,
+    pub(super) monotonic: Duration,
 }
 
 impl Moment {
@@ -99,7 +99,7 @@ impl News {
 }
 
 /// What memory and store say while memory is up to date. Whoever asks whether something still counts needs
-/// one, and only [`Core::up_to_date`](crate::core::Core::up_to_date) gives it.
+/// one, and only [`Core::up_to_date`](crate::core::Core::up_to_date) and its like give it.
 #[derive(Clone, Copy)]
 pub(crate) struct UpToDate<'a> {
     pub(super) store: &'a dyn CredentialStore,

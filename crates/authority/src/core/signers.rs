@@ -30,7 +30,7 @@ impl Core {
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
         let Some(id) = self.account_id_of(name).await? else { return Ok(Vec::new()) };
         if let Some(kid) = kid
-            && let Some(known) = self.credentials.get(kid, self.up_to_date().await?).await?
+            && let Some(known) = self.credentials.get(kid, self.up_to_date_at(now).await?).await?
             && known.account.id == id
         {
             return Ok(if self.may_sign_jwts(&known) { vec![known] } else { Vec::new() });
@@ -47,7 +47,7 @@ impl Core {
         id: AccountId,
         now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.credentials.of_account(id, self.up_to_date().await?, now).await?;
+        let mut live = self.credentials.of_account(id, self.up_to_date_at(now).await?, now).await?;
         live.retain(|known| self.may_sign_jwts(known));
         Ok(live)
     }
@@ -60,7 +60,7 @@ impl Core {
         act: Act,
         now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, StoreError> {
-        let mut live = self.credentials.of_account(id, self.up_to_date().await?, now).await?;
+        let mut live = self.credentials.of_account(id, self.up_to_date_at(now).await?, now).await?;
         live.retain(|known| known.may(act) && self.policy.admits(&known.credential.public_key));
         Ok(live)
     }
@@ -69,7 +69,7 @@ impl Core {
     /// the key, it now has it as a credential, unless another account was faster.
     pub async fn key_used(&self, id: AccountId, thumbprint: &Thumbprint, now: UnixTime) {
         let store = &*self.ports.store;
-        let Ok(current) = self.up_to_date().await else { return };
+        let Ok(current) = self.up_to_date_at(now).await else { return };
         let Ok(known) = self.credentials.get(thumbprint, current).await else { return };
         let is_recent = |last: UnixTime| now < last + USE_RESOLUTION;
         let last_used_at = known.as_ref().and_then(|known| known.credential.last_used_at);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use countersign_protocol::UnixTime;
 use tokio::time::timeout;
 
 use crate::{
@@ -25,7 +26,16 @@ impl Core {
     /// # Errors
     /// [`OutOfDate`] when memory cannot be brought up to date.
     pub(crate) async fn up_to_date(&self) -> Result<UpToDate<'_>, StoreError> {
-        if !self.news.are_fresh(Moment::now(&*self.ports.clock)) {
+        self.up_to_date_at(self.now()).await
+    }
+
+    /// The same where the time of day, `now`, has been read already.
+    ///
+    /// # Errors
+    /// As [`Self::up_to_date`].
+    pub(crate) async fn up_to_date_at(&self, now: UnixTime) -> Result<UpToDate<'_>, StoreError> {
+        let now = Moment { time: now, monotonic: self.ports.clock.monotonic() };
+        if !self.news.are_fresh(now) {
             self.catch_up().await?;
         }
         Ok(UpToDate { store: &*self.ports.store, revoked: &self.revoked })

@@ -229,11 +229,11 @@ impl Signjwt {
         let mut budget = Verifications::default();
         let mut tried = None;
         if let Some(KnownSession { signer: last, account, .. }) = known {
-            let known = self.core.credentials.get(last, self.core.up_to_date().await?).await?;
+            let current = self.core.up_to_date_at(now).await?;
+            let known = self.core.credentials.get(last, current).await?;
             let again = known.filter(|known| known.is_live(now) && known.account.id == *account);
-            if let Some(signer) =
-                again.filter(|known| self.core.policy.admits(&known.credential.public_key))
-            {
+            let admits = |key: &PublicKey| self.core.policy.admits(key);
+            if let Some(signer) = again.filter(|known| admits(&known.credential.public_key)) {
                 budget.afford(&signer.credential.public_key, nonce_pss::FORMS);
                 if has_signed(&signer.credential.public_key) {
                     return Ok(signer);

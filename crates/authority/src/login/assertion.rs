@@ -152,7 +152,7 @@ impl Login {
         now: UnixTime,
     ) -> Result<Vec<Arc<KnownCredential>>, CallerError> {
         let Some(subject) = presented.subject() else { return Ok(Vec::new()) };
-        let current = self.core.up_to_date().await?;
+        let current = self.core.up_to_date_at(now).await?;
         let belongs = |known: &Arc<KnownCredential>| names_account_of(subject, known);
         let named = presented.kid()?.or(subject.parse().ok());
         // Where a key is named, no other can have signed.

@@ -134,7 +134,7 @@ impl Tokens {
         claims: &AccessTokenClaims,
         now: UnixTime,
     ) -> Result<Option<LoggedIn>, StoreError> {
-        let current = self.core.up_to_date().await?;
+        let current = self.core.up_to_date_at(now).await?;
         if current.has_revoked(&claims.token_id, claims.account_id, claims.issued_at) {
             return Ok(None);
         }

@@ -18,12 +18,12 @@ use countersign_authority::{
 use countersign_protocol::{
     AccountId, ReplayEntry,
     digest::sha256,
-    replay::{MemoryReplayLog, ReplayOwner},
+    replay::{FoundNew, MemoryReplayLog, ReplayOwner},
 };
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use countersign_testkit::{
     keys,
-    samples::{self, NOW},
+    samples::{self, EPOCH, NOW},
 };
 use divan::{Bencher, counter::ItemsCount};
 use tempfile::TempDir;
@@ -44,22 +44,26 @@ fn fresh() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+const BY_NONCE: FoundNew = FoundNew::ByNonce(EPOCH.id);
+
 const OWNER: ReplayOwner = ReplayOwner::Account(AccountId::from_bytes([1; 16]));
 
 #[divan::bench(threads = [1, 2])]
 fn replay_log_records(bencher: Bencher<'_, '_>) {
-    let log = MemoryReplayLog::new(100_000_000, 100_000_000, RandomState::new());
+    let log = MemoryReplayLog::new(EPOCH, 100_000_000, 100_000_000, RandomState::new());
     let forget_at = NOW + Duration::from_mins(1);
-    let entry = || ReplayEntry { digest: sha256(&[&fresh().to_be_bytes()]), forget_at, epoch: 0 };
-    bencher.with_inputs(entry).bench_values(|entry| log.record(entry, OWNER, NOW).unwrap());
+    let entry = || ReplayEntry { digest: sha256(&[&fresh().to_be_bytes()]), forget_at };
+    bencher
+        .with_inputs(entry)
+        .bench_values(|entry| log.record(entry, BY_NONCE, OWNER, NOW).unwrap());
 }
 
 #[divan::bench(threads = [1, 2])]
 fn replay_log_refuses(bencher: Bencher<'_, '_>) {
-    let log = MemoryReplayLog::new(100_000_000, 100_000_000, RandomState::new());
+    let log = MemoryReplayLog::new(EPOCH, 100_000_000, 100_000_000, RandomState::new());
     let entry = samples::replay_entry(1);
-    let _receipt = log.record(entry, OWNER, NOW).unwrap();
-    bencher.bench(|| log.record(black_box(entry), OWNER, NOW).unwrap_err());
+    let _receipt = log.record(entry, BY_NONCE, OWNER, NOW).unwrap();
+    bencher.bench(|| log.record(black_box(entry), BY_NONCE, OWNER, NOW).unwrap_err());
 }
 
 /// A store on disk, with accounts.

@@ -15,13 +15,14 @@ use countersign_guard::ports::{
 use countersign_guard::{
     Guard, GuardPolicy, GuardPorts, Proofs, Request, SelfSignedPolicy, SelfSignedProofs,
 };
-use countersign_protocol::challenges::sealed::NonceSealer;
+use countersign_protocol::challenges::sealed::{EpochNonces, NonceSealer};
 use countersign_protocol::envelope::aes_gcm::SealingKey;
 use countersign_protocol::keys::{KeyPolicy, PublicKey, Thumbprint};
 use countersign_protocol::proofs::{body_hash::BodyHashes, target_uri::TargetUri};
 use countersign_protocol::tokens::{issue::AccessTokenClaims, unbound::UnboundClaims};
 use countersign_protocol::{
-    AccountId, ClientNetwork, ReplayEntry, Scopes, UnixTime, replay::ReplayOwner,
+    AccountId, ClientNetwork, ReplayEntry, Scopes, UnixTime,
+    replay::{EpochId, FoundNew, LogEpoch, ReplayOwner},
 };
 use http::{HeaderName, HeaderValue};
 
@@ -77,8 +78,20 @@ impl Standing for World {
     }
 }
 
+const EPOCH: LogEpoch = LogEpoch { id: EpochId::from_bytes([1; 16]), since: UnixTime::EPOCH };
+
 impl ReplayLog for World {
-    fn check_and_insert(&self, _: ReplayEntry, _: ReplayOwner, _: UnixTime) -> Recording<'_> {
+    fn epoch(&self) -> LogEpoch {
+        EPOCH
+    }
+
+    fn check_and_insert(
+        &self,
+        _: ReplayEntry,
+        _: FoundNew,
+        _: ReplayOwner,
+        _: UnixTime,
+    ) -> Recording<'_> {
         unreachable!("nothing verifies that nobody has signed");
     }
 }
@@ -137,6 +150,7 @@ static GUARD: LazyLock<Guard> = LazyLock::new(|| {
     };
     let origin = TargetUri::parse(ISSUER).expect("it is a URI");
     let nonces = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_secs(60));
+    let nonces = EpochNonces::new(nonces, EPOCH);
     Guard::accepting(proofs, GuardPolicy::new(ISSUER, ISSUER, origin), ports, nonces)
 });
 

@@ -5,7 +5,7 @@ use std::hash::RandomState;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use countersign_protocol::challenges::sealed::NonceSealer;
+use countersign_protocol::challenges::sealed::{EpochNonces, NonceSealer};
 use countersign_protocol::envelope::aes_gcm::SealingKey;
 use countersign_protocol::keys::{KeyPolicy, PrivateKey};
 use countersign_protocol::proofs::dpop::{
@@ -13,6 +13,7 @@ use countersign_protocol::proofs::dpop::{
 };
 use countersign_protocol::proofs::known_keys::KnownProofKeys;
 use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_protocol::replay::{EpochId, LogEpoch};
 use countersign_protocol::tokens::jws;
 use countersign_protocol::{UnixTime, strict::json};
 use serde_json::{Map, Value};
@@ -23,8 +24,11 @@ static KEY: LazyLock<PrivateKey> = LazyLock::new(|| {
     let pem = include_str!("../corpus/private_key/ed25519.pkcs8");
     PrivateKey::from_pem(pem, &KeyPolicy::default()).expect("the corpus has a key")
 });
-static NONCES: LazyLock<NonceSealer> =
-    LazyLock::new(|| NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_secs(60)));
+static NONCES: LazyLock<EpochNonces> = LazyLock::new(|| {
+    let epoch = LogEpoch { id: EpochId::from_bytes([1; 16]), since: UnixTime::EPOCH };
+    let sealer = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_secs(60));
+    EpochNonces::new(sealer, epoch)
+});
 // After the first good proof its header is known.
 static KNOWN: LazyLock<KnownProofKeys> =
     LazyLock::new(|| KnownProofKeys::new(8, KeyPolicy::default(), RandomState::new()));

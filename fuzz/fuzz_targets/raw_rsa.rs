@@ -7,7 +7,7 @@ use countersign_protocol::challenges::mutual::{MutualChallenges, Number, Proposa
 use countersign_protocol::envelope::aes_gcm::SealingKey;
 use countersign_protocol::keys::raw_rsa::{self, RawRsaError, RawRsaPrivateKey};
 use countersign_protocol::keys::{KeyPolicy, PrivateKey, PublicKey};
-use countersign_protocol::{AccountId, UnixTime};
+use countersign_protocol::{AccountId, UnixTime, replay::EpochId};
 
 /// What the padding takes at least.
 const PADDING: usize = 11;
@@ -40,7 +40,8 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
             assert!(message.len() + PADDING <= input.len());
         }
         let number = Proposal::new(input).recover(key).or_else(|| Number::parse(input));
-        let good = |number| CHALLENGES.recognise(&number, AccountId::from_bytes([1; 16]), NOW);
+        let (account, epoch) = (AccountId::from_bytes([1; 16]), EpochId::from_bytes([2; 16]));
+        let good = |number| CHALLENGES.recognise(&number, account, epoch, NOW);
         assert!(number.and_then(good).is_none());
     }
     if let Ok(message) = raw_rsa::recover(KEY.public_key(), input) {

@@ -7,7 +7,7 @@ use countersign_protocol::{
     AccountId, ReplayEntry, UnixTime,
     digest::sha256,
     keys::{Algorithm, NewKey},
-    replay::{MemoryReplayLog, ReplayOwner},
+    replay::{EpochId, FoundNew, LogEpoch, MemoryReplayLog, ReplayOwner},
 };
 use serde_json::json;
 
@@ -106,7 +106,8 @@ fn replay_log(bench: &Bench) -> anyhow::Result<Row> {
 /// prints by how many bytes the process has grown at most.
 #[expect(clippy::print_stdout, reason = "the result, for the process that started this one")]
 pub(crate) fn flood_replay_log(count: u64) -> anyhow::Result<()> {
-    let log = MemoryReplayLog::new(REPLAY_CAPACITY, REPLAY_CAPACITY, RandomState::new());
+    let epoch = LogEpoch { id: EpochId::from_bytes([1; 16]), since: UnixTime::EPOCH };
+    let log = MemoryReplayLog::new(epoch, REPLAY_CAPACITY, REPLAY_CAPACITY, RandomState::new());
     let begun = UnixTime::from_secs(now());
     let before = resident("self")?;
     let mut most = before;
@@ -115,8 +116,10 @@ pub(crate) fn flood_replay_log(count: u64) -> anyhow::Result<()> {
         let millis = Duration::from_millis(number * 1000 / PROOFS_PER_SECOND);
         let digest = sha256(&[&number.to_be_bytes()]);
         let at = begun + millis;
-        let entry = ReplayEntry { digest, forget_at: at + Duration::from_secs(75), epoch: 0 };
-        let _receipt = log.record(entry, owner, at).context("a proof was refused")?;
+        let entry = ReplayEntry { digest, forget_at: at + Duration::from_secs(75) };
+        let _receipt = log
+            .record(entry, FoundNew::ByNonce(epoch.id), owner, at)
+            .context("a proof was refused")?;
         if number % 100_000 == 0 {
             most = most.max(resident("self")?);
         }

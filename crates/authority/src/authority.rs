@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use countersign_protocol::tokens::session::SessionSealer;
 use thiserror::Error;
 
 use crate::{
     accounts::Accounts,
-    core::Core,
+    core::{Core, session_sealers::SessionSealers},
     dialects::Dialects,
     health::Health,
     keys::{SigningKeyError, vault::Vault},
@@ -46,7 +45,7 @@ impl Authority {
     /// When the store fails or a signing key does not open.
     pub async fn start(policy: Policy, ports: Ports, vault: Vault) -> Result<Self, StartError> {
         let core = Arc::new(Core::open(policy, ports, vault).await?);
-        let sessions = Arc::new(session_sealer(&core));
+        let sessions = Arc::new(SessionSealers::new(&core.vault, &core.policy, core.epoch().id));
         let tokens = Arc::new(Tokens::new(Arc::clone(&core), Arc::clone(&sessions)));
         let passkeys = Arc::new(Passkeys::open(Arc::clone(&core)).await?);
         let shared = || (Arc::clone(&core), Arc::clone(&tokens), Arc::clone(&passkeys));
@@ -57,12 +56,6 @@ impl Authority {
         let health = Health::new(Arc::clone(&core));
         Ok(Self { core, accounts, login, passkeys, online_keyring, tokens, health, dialects })
     }
-}
-
-/// What issues and verifies sessions whose requests are signed messages.
-fn session_sealer(core: &Core) -> SessionSealer {
-    let key = core.vault.key(&format!("sessions/{}", core.epoch.name()));
-    SessionSealer::new(&key, core.policy.issuer(), core.policy.sessions.lifetime)
 }
 
 /// Why the authority does not start.

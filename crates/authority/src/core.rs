@@ -6,7 +6,6 @@ mod comparisons;
 pub mod credential_cache;
 pub mod dpop;
 pub(crate) mod effort;
-mod epoch;
 mod forgetting;
 pub(crate) mod key_uses;
 pub mod latest_feed;
@@ -15,6 +14,7 @@ pub mod password_hasher;
 mod passwords;
 pub(crate) mod pending_events;
 pub(crate) mod revoked;
+pub(crate) mod session_sealers;
 mod signers;
 mod take_over;
 pub(crate) mod turns;
@@ -23,15 +23,15 @@ use std::{hash::RandomState, sync::Arc};
 
 use countersign_protocol::{
     UnixTime,
-    challenges::sealed::NonceSealer,
+    challenges::sealed::{LogNonces, NonceSealer, Nonces as _},
     keys::{PublicKey, Thumbprint},
     proofs::known_keys::KnownProofKeys,
+    replay::LogEpoch,
 };
 
 use self::{
     comparisons::Comparisons,
     credential_cache::CredentialCache,
-    epoch::Epoch,
     forgetting::Forgetting,
     key_uses::KeyUses,
     latest_feed::RevocationFeed,
@@ -52,7 +52,8 @@ use crate::{
 /// How many keys of proofs are known again, by the headers that carry them.
 const PROOF_KEYS: usize = 4096;
 
-/// What the nonces of the server's own protected resources are for.
+/// What the nonces are for. Those of the token endpoint and those of resources are apart (RFC 9449 §9).
+const TOKEN_ENDPOINT: &str = "token endpoint";
 const RESOURCES: &str = "resources";
 
 /// What the wings of an authority share.
@@ -69,15 +70,15 @@ pub struct Core {
     pub(crate) key_uses: KeyUses,
     pub(crate) passwords: PasswordHasher,
     pub(crate) comparisons: Comparisons,
-    /// The nonces of the token endpoint; those of resources are apart (RFC 9449 §9).
-    pub(crate) nonces: NonceSealer,
+    /// The nonces of the token endpoint.
+    pub(crate) nonces: LogNonces,
     /// The nonces of the server's own protected resources.
-    pub(crate) resource_nonces: NonceSealer,
-    pub(crate) epoch: Epoch,
+    pub(crate) resource_nonces: LogNonces,
     /// The keys of proofs by credentials.
     proof_keys: KnownProofKeys,
     forgetting: Forgetting,
-    remembers_since: UnixTime,
+    /// The newest event that was in the trail at the start; the clock may be behind it.
+    last_event: UnixTime,
 }
 
 impl Core {
@@ -102,15 +103,10 @@ impl Core {
         .await?;
         let forgetting =
             Forgetting::since_start(&*ports.clock, &*ports.store, vault.is_new()).await?;
-        let remembers_since = if vault.is_new() {
-            UnixTime::EPOCH
-        } else {
-            last_event(&*ports.store).await?.map_or(now, |last| last.max(now))
-        };
+        let last_event = if vault.is_new() { None } else { last_event(&*ports.store).await? };
         let revoked = RevokedTokens::default();
         let ended = forgetting.up_to(&*ports.clock);
         revoked.add(ports.store.revoked_tokens(ended, READ).await?);
-        let epoch = Epoch::begin(&ports);
         let turns = policy.passwords.unwrap_or_default().turns;
         Ok(Self {
             credentials: CredentialCache::new(policy.credential_cache),
@@ -121,16 +117,15 @@ impl Core {
             key_uses: KeyUses::default(),
             passwords: PasswordHasher::new(turns, &*ports.random),
             comparisons: Comparisons::default(),
-            nonces: epoch.nonces(&vault, "token endpoint", &policy),
-            resource_nonces: epoch.nonces(&vault, RESOURCES, &policy),
+            nonces: nonces(TOKEN_ENDPOINT, &vault, &policy, &ports),
+            resource_nonces: nonces(RESOURCES, &vault, &policy, &ports),
             proof_keys: KnownProofKeys::new(PROOF_KEYS, policy.keys.clone(), RandomState::new()),
             policy,
             ports,
             vault,
             signing_keys,
-            epoch,
             forgetting,
-            remembers_since,
+            last_event: last_event.unwrap_or(UnixTime::EPOCH),
         })
     }
 
@@ -164,11 +159,15 @@ impl Core {
         &self.signing_keys
     }
 
-    /// From when on a volatile replay log knows everything that was used: the start, or the last
-    /// event before it if that is later, because the clock was behind at the start. Before the very
-    /// first start there was nothing to be used.
-    pub const fn remembers_since(&self) -> UnixTime {
-        self.remembers_since
+    /// The epoch that the replay log is in. What is handed out in it counts in no other.
+    pub fn epoch(&self) -> LogEpoch {
+        self.ports.state.replay_log.epoch()
+    }
+
+    /// Before then the replay log knows nothing, whatever it says: up to then there were events before
+    /// the start, so its clock may have been behind when it began.
+    pub const fn last_event_before_start(&self) -> UnixTime {
+        self.last_event
     }
 
     /// The JWK Set as it is published now.
@@ -222,15 +221,21 @@ impl Core {
         self.nonces.issue(self.now())
     }
 
-    /// A sealer of the nonces of the protected resources, for the guard in front of them.
-    pub fn resource_nonces(&self) -> NonceSealer {
-        self.epoch.nonces(&self.vault, RESOURCES, &self.policy)
+    /// The nonces of the protected resources, for the guard in front of them.
+    pub fn resource_nonces(&self) -> LogNonces {
+        nonces(RESOURCES, &self.vault, &self.policy, &self.ports)
     }
 
     /// How many seconds verifiers may cache the JWKS.
     pub fn jwks_max_age(&self) -> u64 {
         self.signing_keys.jwks_max_age().as_secs()
     }
+}
+
+/// The nonces for `purpose`, which follow the epoch of the replay log.
+fn nonces(purpose: &str, vault: &Vault, policy: &Policy, ports: &Ports) -> LogNonces {
+    let sealer = NonceSealer::new(vault.key(&format!("nonces/{purpose}")), policy.nonce_lifetime);
+    LogNonces::new(sealer, Arc::clone(&ports.state.replay_log))
 }
 
 /// When the newest event of the trail happened last.

@@ -7,12 +7,14 @@ pub mod signjwt;
 
 use std::sync::Arc;
 
-use countersign_protocol::tokens::session::SessionSealer;
-
 use self::{
     gradecoin::Gradecoin, jwks_server::JwksServer, passwordless::Passwordless, signjwt::Signjwt,
 };
-use crate::{accounts::Accounts, core::Core, tokens::Tokens};
+use crate::{
+    accounts::Accounts,
+    core::{Core, session_sealers::SessionSealers},
+    tokens::Tokens,
+};
 
 /// One wing for each dialect.
 pub struct Dialects {
@@ -32,7 +34,7 @@ impl Dialects {
         core: &Arc<Core>,
         accounts: &Arc<Accounts>,
         tokens: &Arc<Tokens>,
-        sessions: Arc<SessionSealer>,
+        sessions: Arc<SessionSealers>,
     ) -> Self {
         Self {
             gradecoin: Gradecoin::new(Arc::clone(core), Arc::clone(accounts)),

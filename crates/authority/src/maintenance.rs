@@ -202,7 +202,7 @@ impl Maintenance {
         let went_back = matches!(jump, Some(Jump::Back(_)));
         // Once more at the next look: a request that began before may have told the time of then.
         if self.went_back.swap(went_back, Ordering::Relaxed) || went_back {
-            self.authority.core.epoch.clock_was_set_back(&self.authority.core.ports, now);
+            self.authority.core.ports.state.replay_log.clock_was_set_back(now);
             self.moments_are_ahead.store(true, Ordering::Relaxed);
         }
         let lowered = self.lower_moments(now).await;

@@ -6,19 +6,19 @@ pub mod standing;
 
 use std::sync::Arc;
 
-use countersign_protocol::{keys::Thumbprint, tokens::session::SessionSealer};
+use countersign_protocol::keys::Thumbprint;
 
-use crate::core::Core;
+use crate::core::{Core, session_sealers::SessionSealers};
 
 /// Tokens that were issued.
 pub struct Tokens {
     core: Arc<Core>,
     /// Tells sessions from tokens: they end otherwise.
-    sessions: Arc<SessionSealer>,
+    sessions: Arc<SessionSealers>,
 }
 
 impl Tokens {
-    pub(crate) const fn new(core: Arc<Core>, sessions: Arc<SessionSealer>) -> Self {
+    pub(crate) const fn new(core: Arc<Core>, sessions: Arc<SessionSealers>) -> Self {
         Self { core, sessions }
     }
 

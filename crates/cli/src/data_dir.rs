@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::ensure;
 use countersign_authority::ports::{Clock, Ports};
 use countersign_memory::Capacity;
+use countersign_protocol::{UnixTime, replay::LogEpoch};
 use countersign_store::sqlite::{
     InstallationId, Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, installation_in_file,
 };
@@ -80,7 +81,7 @@ pub(crate) fn open_accepting(
     let store = SqliteStore::open(&database_path(settings), &options)
         .map_err(|error| ownership::explain(&settings.data_dir, error.into()))?;
     let store = Arc::new(store);
-    let ports = ports(&store, settings);
+    let ports = ports(&store, settings, purpose);
     Ok(DataDir { store, ports })
 }
 
@@ -101,7 +102,7 @@ pub(crate) fn check_installation(settings: &Settings, found: InstallationId) -> 
     Ok(())
 }
 
-fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
+fn ports(store: &Arc<SqliteStore>, settings: &Settings, purpose: Purpose) -> Ports {
     let limits = &settings.limits;
     let used_proofs = limits.replay_log();
     let capacity = Capacity {
@@ -112,12 +113,11 @@ fn ports(store: &Arc<SqliteStore>, settings: &Settings) -> Ports {
         sessions: limits.sessions,
         sessions_share: limits.share(limits.sessions),
     };
-    let clock = SystemClock::new();
-    let state = countersign_memory::state(&capacity, clock.monotonic());
-    Ports {
-        clock: Arc::new(clock),
-        random: Arc::new(SystemRandom),
-        state,
-        store: Arc::clone(store) as _,
-    }
+    let (clock, random) = (SystemClock::new(), SystemRandom);
+    // Before a first start there was nothing to be used.
+    let is_first = purpose == Purpose::FirstStart;
+    let since = if is_first { UnixTime::EPOCH } else { clock.now() };
+    let epoch = LogEpoch::begin(&random, since);
+    let state = countersign_memory::state(&capacity, epoch, clock.monotonic());
+    Ports { clock: Arc::new(clock), random: Arc::new(random), state, store: Arc::clone(store) as _ }
 }

@@ -10,7 +10,7 @@ mod window_limiter;
 use std::{hash::RandomState, sync::Arc, time::Duration};
 
 use countersign_authority::ports::State;
-use countersign_protocol::replay::MemoryReplayLog;
+use countersign_protocol::replay::{LogEpoch, MemoryReplayLog};
 
 pub use self::lasting_rate_limiter::LastingRateLimiter;
 pub use self::rate_limiter::MemoryRateLimiter;
@@ -35,8 +35,9 @@ pub struct Capacity {
     pub sessions_share: usize,
 }
 
-/// All short-lived state, in this process' memory. It begins at `started` by the monotonic clock.
-pub fn state(capacity: &Capacity, started: Duration) -> State {
+/// All short-lived state, in this process' memory. It begins at `started` by the monotonic clock, and
+/// with the epoch `epoch`, which must be another at each start.
+pub fn state(capacity: &Capacity, epoch: LogEpoch, started: Duration) -> State {
     let Capacity {
         limited,
         keyring_tries,
@@ -50,7 +51,7 @@ pub fn state(capacity: &Capacity, started: Duration) -> State {
         keyring_tries: Arc::new(LastingRateLimiter::new(keyring_tries, started)),
         rate_limiter: Arc::new(MemoryRateLimiter::new(limited)),
         recent_numbers: Arc::new(MemoryRecentNumbers::default()),
-        replay_log: Arc::new(MemoryReplayLog::new(used_proofs, used_proofs_share, hashing)),
+        replay_log: Arc::new(MemoryReplayLog::new(epoch, used_proofs, used_proofs_share, hashing)),
         session_nonces: Arc::new(MemorySessionNonces::new(sessions, sessions_share)),
         window_limiter: Arc::new(MemoryWindowLimiter::new(limited)),
     }

@@ -124,7 +124,7 @@ mod tests {
     use std::net::IpAddr;
 
     use countersign_protocol::{
-        challenges::mutual::MutualChallenges, envelope::aes_gcm::SealingKey,
+        challenges::mutual::MutualChallenges, envelope::aes_gcm::SealingKey, replay::EpochId,
     };
 
     use super::*;
@@ -141,7 +141,7 @@ mod tests {
 
     fn number(salt: u8) -> Number {
         let challenges = MutualChallenges::new(SealingKey::from_bytes(&[1; 32]));
-        challenges.issue(client(0, 0).0, [0, 0, salt], NOW)
+        challenges.issue(client(0, 0).0, [0, 0, salt], EpochId::from_bytes([1; 16]), NOW)
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! State in memory keeps every rule for short-lived state.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use countersign_authority::ports::State;
 use countersign_memory::Capacity;
-use countersign_testkit::state_conformance::CAPACITY;
+use countersign_testkit::{
+    samples::{EPOCH, NOW},
+    state_conformance::{CAPACITY, replay_epochs::ForgettingLogs},
+};
 
 /// Two handles on one state: what is in memory is shared by reference.
 async fn fresh() -> [State; 2] {
@@ -19,11 +22,20 @@ async fn fresh() -> [State; 2] {
         sessions: usize(CAPACITY.sessions),
         sessions_share: usize(CAPACITY.sessions_share),
     };
-    let state = countersign_memory::state(&capacity, Duration::ZERO);
+    let state = countersign_memory::state(&capacity, EPOCH, Duration::ZERO);
     [state.clone(), state]
 }
 
 countersign_testkit::state_conformance!(fresh);
+
+/// In memory, what a clock has left behind is forgotten when it is set back.
+async fn forgetting() -> ForgettingLogs {
+    let logs = fresh().await.map(|state| state.replay_log);
+    let log = logs[0].clone();
+    ForgettingLogs { logs, forget: Arc::new(move || log.clock_was_set_back(NOW)) }
+}
+
+countersign_testkit::replay_epoch_conformance!(forgetting);
 
 /// The limiter that forgets nobody keeps the rules of all limiters.
 mod keyring_tries {

@@ -1,15 +1,30 @@
 //! Fixed keys and hand-made tokens for the unit tests of this crate.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::{
     UnixTime,
+    challenges::sealed::{EpochNonces, NonceSealer},
+    envelope::aes_gcm::SealingKey,
     keys::{Algorithm, KeyPolicy, PrivateKey},
+    replay::{EpochId, LogEpoch},
     strict::{base64url, hex, json::Object},
 };
 
 /// The present of the tests.
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+/// The epoch of the replay logs of the tests.
+pub(crate) const EPOCH: LogEpoch =
+    LogEpoch { id: EpochId::from_bytes([0xe0; 16]), since: UnixTime::EPOCH };
+
+/// Nonces under a key of 32 times `key`, in that epoch.
+pub(crate) fn nonces(key: u8, lifetime: Duration) -> EpochNonces {
+    let sealer = NonceSealer::new(SealingKey::from_bytes(&[key; 32]), lifetime);
+    EpochNonces::new(sealer, EPOCH)
+}
 
 /// The Ed25519 key whose seed (RFC 8032 §5.1.5) is 32 times `seed`.
 pub(crate) fn ed25519(seed: u8) -> PrivateKey {

@@ -1,15 +1,14 @@
 //! One kind of token must not pass for another (RFC 8725 §2.8, §3.11, §3.12).
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod nonces;
 mod support;
 
 use std::time::Duration;
 
 use countersign_protocol::{
     AccountId, Scopes, UnixTime,
-    challenges::sealed::NonceSealer,
     digest::sha256,
-    envelope::aes_gcm::SealingKey,
     keys::{Algorithm, PrivateKey, Thumbprint},
     proofs::{
         dpop::{DpopError, DpopExpectations, NonceRule, PresentedProof, ProofWindow, TokenBinding},
@@ -69,7 +68,7 @@ fn verdict(token: &str, key: &PrivateKey, issuer: &str, place: &Place) -> Result
         Place::Grant => assertion(AssertionUse::Grant),
         Place::ClientAuthentication => assertion(AssertionUse::ClientAuthentication),
         Place::Proof => {
-            let nonces = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), max_lifetime);
+            let nonces = nonces::nonces(max_lifetime);
             let ath = sha256(&[ACCESS_TOKEN.as_bytes()]);
             let expected = DpopExpectations {
                 method: "POST",

@@ -1,14 +1,13 @@
 //! Whoever changes a signed text, however little, holds nothing.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod nonces;
 mod support;
 
 use std::time::Duration;
 
 use countersign_protocol::{
     ReplayEntry, UnixTime,
-    challenges::sealed::NonceSealer,
-    envelope::aes_gcm::SealingKey,
     keys::{KeyPolicy, PrivateKey, PublicKey},
     proofs::{
         dpop::{DpopError, DpopExpectations, NonceRule, PresentedProof, ProofWindow},
@@ -45,7 +44,7 @@ fn proof(key: &PrivateKey) -> Vec<u8> {
 fn verify(field: &[u8]) -> Result<ReplayEntry, DpopError> {
     let presented = PresentedProof::from_fields([field])?;
     let key = PublicKey::from_presented(presented.jwk(), None, &KeyPolicy::default())?;
-    let nonces = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_mins(5));
+    let nonces = nonces::nonces(Duration::from_mins(5));
     let expected = DpopExpectations {
         method: "POST",
         uri: &TargetUri::parse(URI).unwrap(),

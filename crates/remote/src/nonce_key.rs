@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_protocol::{
-    UnixTime, challenges::sealed::NonceSealer, digest::sha256, envelope::aes_gcm::SealingKey,
+    challenges::sealed::NonceSealer, digest::sha256, envelope::aes_gcm::SealingKey,
 };
 
 /// For how long a nonce works.
@@ -24,12 +24,12 @@ impl NonceKey {
         Self { secret, skew }
     }
 
-    /// Nonces of a memory that has begun at `since`; `own` is a secret that nobody had before.
-    pub(crate) fn sealer(&self, own: SealingKey, since: UnixTime) -> NonceSealer {
+    /// What makes nonces; `own` is a secret that nobody had before.
+    pub(crate) fn sealer(&self, own: SealingKey) -> NonceSealer {
         match &self.secret {
             None => NonceSealer::new(own, NONCE_LIFETIME),
             Some(secret) => NonceSealer::new(secret.derive("machines"), NONCE_LIFETIME)
-                .made_after(since, self.skew),
+                .of_several_machines(self.skew),
         }
     }
 }

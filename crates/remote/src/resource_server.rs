@@ -9,7 +9,7 @@ use countersign_guard::{
     ports::{Clock, ReplayLog},
 };
 use countersign_protocol::{
-    AuthenticationClass,
+    AuthenticationClass, UnixTime,
     keys::PrivateKey,
     ports::Random,
     proofs::target_uri::{InvalidUri, TargetUri},
@@ -224,7 +224,7 @@ impl ResourceServer {
     }
 
     /// The log of used proofs, in place of this process' memory and of the [shared
-    /// state](Self::shared_state).
+    /// state](Self::shared_state). Nonces are those of the epoch that it is in.
     pub fn replay_log(mut self, log: Arc<dyn ReplayLog>) -> Self {
         self.replay_log = Some(log);
         self
@@ -279,7 +279,7 @@ impl ResourceServer {
         let origin = self.policy.origin.origin();
         self.policy.metadata_url = metadata_path.map(|path| format!("{origin}{path}"));
         let (clock, random) = (self.clock, self.random);
-        let SingleUse { log, nonces, since } = SingleUse::new(SingleUseSettings {
+        let SingleUse { log, nonces } = SingleUse::new(SingleUseSettings {
             service: (self.policy.issuer.clone(), self.policy.origin.origin().to_owned()),
             log: self.replay_log,
             shared: self.shared_state,
@@ -293,10 +293,11 @@ impl ResourceServer {
             Arc::clone(&clock),
             self.freshness.outage,
         );
+        let across = || AcrossRestarts { not_before: UnixTime::EPOCH, durable: None };
         let self_signed = self.self_signed.map(|policy| SelfSignedProofs {
             policy,
             keys: Arc::new(account_keys),
-            across_restarts: since.map(|since| AcrossRestarts { since, durable: None }),
+            across_restarts: log.is_volatile().then(across),
         });
         let sessions = || Arc::new(RemoteSessions::new(Arc::clone(issuer))) as _;
         let proofs = Proofs {

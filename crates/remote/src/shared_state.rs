@@ -18,10 +18,7 @@ use std::{
     process,
     sync::{
         Arc,
-        atomic::{
-            AtomicBool, AtomicU64,
-            Ordering::{AcqRel, Acquire, Relaxed},
-        },
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
     time::Duration,
@@ -33,7 +30,9 @@ use countersign_protocol::{
     ReplayEntry, SpentReceipt, UnixTime,
     challenges::sealed::Nonces,
     ports::Random,
-    replay::{MemoryReplayLog, NotRecorded, ReplayOwner, ReplayShareUsedUp},
+    replay::{
+        EpochId, FoundNew, LogEpoch, MemoryReplayLog, NotRecorded, ReplayOwner, ReplayShareUsedUp,
+    },
 };
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -62,7 +61,6 @@ pub(crate) struct Shared {
     nonce_key: NonceKey,
     memory: MemoryReplayLog,
     epoch: ArcSwap<Epoch>,
-    generation: AtomicU64,
     file: Mutex<OpenFile>,
     works: AtomicBool,
     clock: Arc<dyn Clock>,
@@ -73,8 +71,6 @@ struct OpenFile {
     ring: Option<Ring>,
     /// A fork shares its parent's lock, so it must open the file itself.
     process: u32,
-    /// Requests that began up to then may have been verified by nonces of an earlier epoch.
-    refuse_until: Option<UnixTime>,
 }
 
 /// Why there is no answer.
@@ -157,14 +153,14 @@ impl Shared {
             boot_id,
             room,
             nonce_key,
-            memory: MemoryReplayLog::new(room.entries, room.share, RandomState::new()),
+            memory: MemoryReplayLog::new(
+                epoch.of_log,
+                room.entries,
+                room.share,
+                RandomState::new(),
+            ),
             epoch: ArcSwap::from_pointee(epoch),
-            generation: AtomicU64::new(0),
-            file: Mutex::new(OpenFile {
-                ring: Some(ring),
-                process: process::id(),
-                refuse_until: None,
-            }),
+            file: Mutex::new(OpenFile { ring: Some(ring), process: process::id() }),
             works: AtomicBool::new(true),
             clock,
             random,
@@ -178,36 +174,37 @@ impl Shared {
         Ok(shared)
     }
 
-    /// From when on it remembers.
-    pub(crate) fn since(&self) -> UnixTime {
-        self.epoch.load().since
-    }
-
     /// Checks whether the file is still the same; `false` if that cannot be found out now.
     fn look(&self) -> bool {
-        self.file.try_lock().is_some_and(|mut file| self.with(&mut file, |_, _| Ok(())).is_ok())
+        self.file.try_lock().is_some_and(|mut file| self.with(&mut file, |_| Ok(())).is_ok())
     }
 
-    /// Writes `record` to the file, unless it is there.
-    fn record(&self, record: Record, now: UnixTime) -> Result<SpentReceipt, Trouble> {
-        self.with(&mut self.file.lock(), |ring, refuse_until| {
-            if refuse_until.is_some_and(|until| now <= until) {
+    /// Writes `record`, which was `found` to be new, to the file, unless it is there.
+    fn record(
+        &self,
+        record: Record,
+        found: FoundNew,
+        now: UnixTime,
+    ) -> Result<SpentReceipt, Trouble> {
+        self.with(&mut self.file.lock(), |ring| {
+            if found.epoch() != self.epoch.load().of_log.id {
                 return Err(Trouble::BegunAnew);
             }
             if !ring.unseen(|seen| self.memory.learn(seen.entry, seen.owner, now))? {
                 // The file was damaged, so used proofs may be missing from it.
-                self.begin(ring, refuse_until)?;
+                self.begin(ring)?;
                 return Err(Trouble::BegunAnew);
             }
-            let receipt =
-                self.memory.record(record.entry, record.owner, now).map_err(
-                    |error| match error {
-                        NotRecorded::Used => Trouble::Used,
-                        NotRecorded::ShareUsedUp(error) => Trouble::ShareUsedUp(error),
-                        NotRecorded::Full => Trouble::Full(self.room.entries),
-                        NotRecorded::Forgotten => Trouble::Forgotten,
-                    },
-                )?;
+            // This memory is emptied by nothing, so its own epoch is always the first.
+            let known = FoundNew::ByTime(self.memory.epoch().id);
+            let recorded = self.memory.record(record.entry, known, record.owner, now);
+            let receipt = recorded.map_err(|error| match error {
+                NotRecorded::Used => Trouble::Used,
+                NotRecorded::ShareUsedUp(error) => Trouble::ShareUsedUp(error),
+                NotRecorded::Full => Trouble::Full(self.room.entries),
+                NotRecorded::OtherEpoch => Trouble::BegunAnew,
+                NotRecorded::Forgotten => Trouble::Forgotten,
+            })?;
             match ring.append(&record, self.room.entries, now)? {
                 Appended::Recorded => Ok(receipt),
                 Appended::Full => Err(Trouble::Full(self.room.entries)),
@@ -220,20 +217,18 @@ impl Shared {
     fn with<T>(
         &self,
         file: &mut OpenFile,
-        work: impl FnOnce(&mut Locked<'_>, &mut Option<UnixTime>) -> Result<T, Trouble>,
+        work: impl FnOnce(&mut Locked<'_>) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let process = process::id();
         if file.process != process {
-            *file = OpenFile { ring: None, process, ..*file };
+            *file = OpenFile { ring: None, process };
         }
         let ring = match &mut file.ring {
             Some(ring) => ring,
             none => none.insert(open(&self.directory)?),
         };
         let result = match ring.try_lock(self.directory.file())? {
-            Attempt::Locked(mut locked) => self
-                .agree(&mut locked, &mut file.refuse_until)
-                .and_then(|()| work(&mut locked, &mut file.refuse_until)),
+            Attempt::Locked(mut locked) => self.agree(&mut locked).and_then(|()| work(&mut locked)),
             Attempt::Busy => Err(Trouble::Busy),
             Attempt::Elsewhere => Err(Trouble::Elsewhere),
         };
@@ -244,46 +239,40 @@ impl Shared {
     }
 
     /// Makes sure that the file is valid and that this process is in the file's epoch.
-    fn agree(
-        &self,
-        ring: &mut Locked<'_>,
-        refuse_until: &mut Option<UnixTime>,
-    ) -> Result<(), Trouble> {
+    fn agree(&self, ring: &mut Locked<'_>) -> Result<(), Trouble> {
         if !epoch::is_of(ring.identity(), ring.inode(), &self.boot_id) {
-            return self.begin(ring, refuse_until);
+            return self.begin(ring);
         }
         if *ring.identity() != self.epoch.load().identity {
             ring.read_anew();
-            self.adopt(*ring.identity(), refuse_until);
+            self.adopt(*ring.identity());
         }
         Ok(())
     }
 
     /// Empties the file and gives it a new secret for nonces.
-    fn begin(
-        &self,
-        ring: &mut Locked<'_>,
-        refuse_until: &mut Option<UnixTime>,
-    ) -> Result<(), Trouble> {
+    fn begin(&self, ring: &mut Locked<'_>) -> Result<(), Trouble> {
         let identity =
             epoch::identity(ring.inode(), &self.boot_id, self.clock.now(), &*self.random);
         ring.begin(identity)?;
-        self.adopt(identity, refuse_until);
+        self.adopt(identity);
         Ok(())
     }
 
-    fn adopt(&self, identity: Identity, refuse_until: &mut Option<UnixTime>) {
-        let is_first = self.generation.fetch_add(1, AcqRel) == 0;
+    /// From here on, nothing is recorded that was found to be new by the nonces of before.
+    fn adopt(&self, identity: Identity) {
         self.epoch.store(Arc::new(Epoch::of(identity, &self.nonce_key)));
-        // The clock is read after the old nonces stopped working: requests that were verified by
-        // them began earlier.
-        *refuse_until = (!is_first).then(|| self.clock.now());
     }
 
     /// Writes `record` to the file as soon as no other process holds its lock.
-    async fn spend(&self, record: Record, now: UnixTime) -> Result<SpentReceipt, ReplayError> {
+    async fn spend(
+        &self,
+        record: Record,
+        found: FoundNew,
+        now: UnixTime,
+    ) -> Result<SpentReceipt, ReplayError> {
         for _ in 0..QUICK_TRIES {
-            match self.record(record, now) {
+            match self.record(record, found, now) {
                 Err(Trouble::Busy | Trouble::Elsewhere) => thread::yield_now(),
                 result => return self.answer(result),
             }
@@ -291,7 +280,7 @@ impl Shared {
         let mut tries = QUICK_TRIES..TRIES;
         loop {
             tokio::time::sleep(PAUSE).await;
-            match self.record(record, now) {
+            match self.record(record, found, now) {
                 Err(Trouble::Busy | Trouble::Elsewhere) if tries.next().is_some() => {}
                 result => return self.answer(result),
             }
@@ -309,7 +298,7 @@ impl Shared {
             }
             Err(Trouble::ShareUsedUp(error)) => return Err(ReplayError::ShareUsedUp(error)),
             Err(Trouble::Used) => return Err(ReplayError::Used),
-            Err(Trouble::BegunAnew) => return Err(ReplayError::BegunAnew),
+            Err(Trouble::BegunAnew) => return Err(ReplayError::Forgot),
             Err(error) => error,
         };
         if self.works.swap(false, Relaxed) {
@@ -327,39 +316,39 @@ fn open(directory: &Directory) -> Result<Ring, SharedStateError> {
 }
 
 impl ReplayLog for Shared {
+    fn epoch(&self) -> LogEpoch {
+        self.epoch.load().of_log
+    }
+
     fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        found: FoundNew,
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Recording<'_> {
-        Box::pin(self.spend(Record { entry, owner }, now))
-    }
-
-    fn began_anew(&self) -> Option<UnixTime> {
-        Some(self.since())
+        Box::pin(self.spend(Record { entry, owner }, found, now))
     }
 }
 
 impl Nonces for Shared {
+    fn epoch(&self) -> EpochId {
+        self.epoch.load().of_log.id
+    }
+
     fn issue(&self, now: UnixTime) -> String {
         self.look();
         self.epoch.load().nonces.issue(now)
     }
 
-    fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
+    fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<EpochId> {
         let epoch = self.epoch.load();
-        if epoch.nonces.recognises(nonce, now) {
-            return true;
-        }
-        // It may be a nonce of another process, which has made a new file.
-        self.look();
-        let fresh = self.epoch.load();
-        !Arc::ptr_eq(&fresh, &epoch) && fresh.nonces.recognises(nonce, now)
-    }
-
-    fn generation(&self) -> u64 {
-        self.generation.load(Acquire)
+        epoch.nonces.epoch_of(nonce, now).or_else(|| {
+            // It may be a nonce of another process, which has made a new file.
+            self.look();
+            let fresh = self.epoch.load();
+            if Arc::ptr_eq(&fresh, &epoch) { None } else { fresh.nonces.epoch_of(nonce, now) }
+        })
     }
 }
 

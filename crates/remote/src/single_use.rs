@@ -5,11 +5,10 @@ use std::{hash::RandomState, path::PathBuf, sync::Arc};
 
 use countersign_guard::ports::{Clock, ReplayLog};
 use countersign_protocol::{
-    UnixTime,
-    challenges::sealed::Nonces,
+    challenges::sealed::{LogNonces, Nonces},
     envelope::aes_gcm::{SealingKey, SecretBytes},
     ports::Random,
-    replay::MemoryReplayLog,
+    replay::{LogEpoch, MemoryReplayLog},
 };
 
 use crate::{
@@ -53,8 +52,6 @@ impl SharedState {
 pub(crate) struct SingleUse {
     pub(crate) log: Arc<dyn ReplayLog>,
     pub(crate) nonces: Arc<dyn Nonces>,
-    /// The moment from which it remembers, if a restart makes it forget.
-    pub(crate) since: Option<UnixTime>,
 }
 
 /// What [`SingleUse::new`] is told.
@@ -73,11 +70,11 @@ impl SingleUse {
         let Settings { service, log, shared, nonce_key, clock, random } = settings;
         let (directory, boot_id) = match (&log, shared, boot_id()) {
             (Some(_), _, _) | (None, SharedState::Alone, _) => {
-                return Ok(Self::alone(log, &nonce_key, clock.now(), &*random));
+                return Ok(Self::alone(log, &nonce_key, &*clock, &*random));
             }
             (None, SharedState::Chosen, Err(error)) => {
                 tracing::warn!(%error, "each process guards for itself");
-                return Ok(Self::alone(log, &nonce_key, clock.now(), &*random));
+                return Ok(Self::alone(log, &nonce_key, &*clock, &*random));
             }
             (None, SharedState::Chosen, Ok(boot_id)) => (None, boot_id),
             (None, SharedState::Directory(path), boot_id) => (Some(path), boot_id?),
@@ -85,23 +82,25 @@ impl SingleUse {
         let room = Room { entries: REPLAY_ENTRIES, share: REPLAY_SHARE };
         let sharing = Sharing { directory, service, boot_id, room, nonce_key, clock, random };
         let shared = Arc::new(Shared::new(sharing)?);
-        let since = Some(shared.since());
-        Ok(Self { log: Arc::<Shared>::clone(&shared), nonces: shared, since })
+        Ok(Self { log: Arc::<Shared>::clone(&shared), nonces: shared })
     }
 
     /// In this process' memory, or in a log from the caller.
     fn alone(
         log: Option<Arc<dyn ReplayLog>>,
         nonce_key: &NonceKey,
-        now: UnixTime,
+        clock: &dyn Clock,
         random: &dyn Random,
     ) -> Self {
         let own = SealingKey::from_bytes(SecretBytes::filled(|place| random.fill(place)).reveal());
-        let since = log.is_none().then_some(now);
         // Enough for one process, which makes the nonces too: a proof that was used before a restart,
         // or at another process, carries a nonce that is unknown here.
-        let new_log = || MemoryReplayLog::new(REPLAY_ENTRIES, REPLAY_SHARE, RandomState::new());
+        let new_log = || {
+            let epoch = LogEpoch::begin(random, clock.now());
+            MemoryReplayLog::new(epoch, REPLAY_ENTRIES, REPLAY_SHARE, RandomState::new())
+        };
         let log = log.unwrap_or_else(|| Arc::new(new_log()));
-        Self { log, nonces: Arc::new(nonce_key.sealer(own, now)), since }
+        let nonces = LogNonces::new(nonce_key.sealer(own), Arc::clone(&log));
+        Self { log, nonces: Arc::new(nonces) }
     }
 }

@@ -27,7 +27,7 @@ mod durable_log {
     use countersign_protocol::{
         ReplayEntry, UnixTime,
         ports::{Recording, ReplayLog},
-        replay::ReplayOwner,
+        replay::{FoundNew, LogEpoch, ReplayOwner},
     };
 
     use super::*;
@@ -36,13 +36,18 @@ mod durable_log {
     struct Handle(SqliteStore, #[expect(dead_code, reason = "held")] Arc<TempDir>);
 
     impl ReplayLog for Handle {
+        fn epoch(&self) -> LogEpoch {
+            self.0.epoch()
+        }
+
         fn check_and_insert(
             &self,
             entry: ReplayEntry,
+            found: FoundNew,
             owner: ReplayOwner,
             now: UnixTime,
         ) -> Recording<'_> {
-            self.0.check_and_insert(entry, owner, now)
+            self.0.check_and_insert(entry, found, owner, now)
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod authenticator;
 pub mod clock;
+pub mod forgetful_log;
 pub mod keys;
 pub mod random;
 mod rules;

@@ -19,12 +19,17 @@ use countersign_protocol::{
     challenges::passkeys::AccountHandle,
     keys::{Algorithm, PublicKey, Thumbprint},
     proofs::webauthn::{Aaguid, CredentialId},
+    replay::{EpochId, LogEpoch},
 };
 
 use crate::keys;
 
 /// The present of the samples: 2023-11-14T22:13:20Z.
 pub const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+/// The epoch of replay logs.
+pub const EPOCH: LogEpoch =
+    LogEpoch { id: EpochId::from_bytes([0xe0; 16]), since: UnixTime::EPOCH };
 
 /// The account id of that number.
 pub fn account_id(number: u64) -> AccountId {
@@ -101,7 +106,7 @@ pub fn revoked_token(token_id: &str, expires_at: UnixTime) -> RevokedToken {
 pub fn replay_entry(number: u64) -> ReplayEntry {
     let mut digest = [0xa5; 32];
     digest[..8].copy_from_slice(&number.to_le_bytes());
-    ReplayEntry { digest, forget_at: NOW + Duration::from_mins(5), epoch: 0 }
+    ReplayEntry { digest, forget_at: NOW + Duration::from_mins(5) }
 }
 
 /// A login of the account `new` with its first key, one minute after [`NOW`], with the assertion

@@ -18,7 +18,9 @@ pub use countersign_protocol::ports::ReplayLog;
 
 pub mod rate_limiter;
 pub mod recent_numbers;
+pub mod replay_epochs;
 pub mod replay_log;
+pub mod replay_outages;
 pub mod replay_shares;
 pub mod session_nonces;
 pub mod window_limiter;
@@ -110,6 +112,7 @@ macro_rules! replay_log_conformance {
             a_value_is_used_once
             of_concurrent_uses_one_succeeds
             values_are_told_apart
+            what_was_found_new_in_another_epoch_is_not_recorded
         }
     };
     (@module $module:ident $fresh:path; $($rule:ident)+) => {
@@ -119,6 +122,30 @@ macro_rules! replay_log_conformance {
             async fn $rule() {
                 $crate::state_conformance::$module::$rule($fresh().await).await;
             })+
+        }
+    };
+}
+
+/// Makes a test of every rule for replay logs that may forget. `$fresh` returns two handles, and what
+/// makes their engine forget what it may ([`ForgettingLogs`](state_conformance::replay_epochs::ForgettingLogs)).
+#[macro_export]
+macro_rules! replay_epoch_conformance {
+    ($fresh:path) => {
+        $crate::replay_log_conformance! { @module replay_epochs $fresh;
+            after_an_epoch_the_next_one_is_known_and_records
+            an_epoch_that_ends_between_finding_and_recording_is_noticed
+            nothing_is_recorded_twice_in_one_epoch_while_epochs_end
+        }
+    };
+}
+
+/// Makes a test of every rule for replay logs whose engine is away. `$away` returns two handles on one
+/// that is.
+#[macro_export]
+macro_rules! replay_outage_conformance {
+    ($away:path) => {
+        $crate::replay_log_conformance! { @module replay_outages $away;
+            a_log_that_is_away_says_so_and_knows_its_epoch
         }
     };
 }

@@ -33,7 +33,7 @@ use countersign_protocol::{
     keys::Thumbprint,
     ports::{Recording, ReplayError, ReplayLog},
     proofs::webauthn::{CredentialId, RpId},
-    replay::ReplayOwner,
+    replay::{FoundNew, LogEpoch, ReplayOwner},
 };
 
 /// A store by its parts.
@@ -221,9 +221,14 @@ delegate! { VaultStore to vault {
 } }
 
 impl ReplayLog for StoreParts {
+    fn epoch(&self) -> LogEpoch {
+        self.replay_log.epoch()
+    }
+
     fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        found: FoundNew,
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Recording<'_> {
@@ -231,7 +236,7 @@ impl ReplayLog for StoreParts {
             let unavailable = ReplayError::Unavailable(error.to_string().into());
             return Box::pin(ready(Err(unavailable)));
         }
-        self.replay_log.check_and_insert(entry, owner, now)
+        self.replay_log.check_and_insert(entry, found, owner, now)
     }
 
     fn is_volatile(&self) -> bool {

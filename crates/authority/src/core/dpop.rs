@@ -9,7 +9,7 @@ use countersign_protocol::{
         dpop::{DpopError, DpopExpectations, DpopProof, NonceRule, PresentedProof},
         target_uri::TargetUri,
     },
-    replay::{ReplayOwner, ReplayShareUsedUp},
+    replay::{FoundNew, ReplayOwner, ReplayShareUsedUp},
 };
 use thiserror::Error;
 
@@ -104,15 +104,18 @@ impl Core {
         Ok(known)
     }
 
-    /// Records a verified proof as used, counted against the share of `owner`, and opens it.
+    /// Records a verified proof as used, counted against the share of `owner`, and opens it. A proof
+    /// without a nonce must be for something that works once anyhow: the log may have forgotten it.
     pub(crate) async fn spend_proof(
         &self,
         proof: Unspent<DpopProof>,
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<DpopProof, ProofError> {
-        let receipt =
-            self.ports.state.replay_log.check_and_insert(proof.entry(), owner, now).await?;
+        let log = &self.ports.state.replay_log;
+        let by_time = || FoundNew::ByTime(log.epoch().id);
+        let found = proof.peek().nonce_of.map_or_else(by_time, FoundNew::ByNonce);
+        let receipt = log.check_and_insert(proof.entry(), found, owner, now).await?;
         proof.redeem(&receipt).ok_or(ProofError::Replayed)
     }
 }
@@ -140,8 +143,8 @@ pub enum ProofError {
 impl From<ReplayError> for ProofError {
     fn from(error: ReplayError) -> Self {
         match error {
-            // The nonce was good for a log that is gone.
-            ReplayError::BegunAnew => Self::Invalid(DpopError::Nonce),
+            // The nonce was of another epoch of the log.
+            ReplayError::Forgot => Self::Invalid(DpopError::Nonce),
             ReplayError::ShareUsedUp(error) => Self::ShareUsedUp(error),
             ReplayError::Used => Self::Replayed,
             ReplayError::Unavailable(cause) => Self::Unavailable(cause),

@@ -70,7 +70,7 @@ pub struct MutualLogin<'a> {
 impl Passwordless {
     /// Over what the wings share.
     pub(crate) fn new(core: Arc<Core>, accounts: Arc<Accounts>, tokens: Arc<Tokens>) -> Self {
-        let key = core.vault.key(&format!("mutual challenges/{}", core.epoch.name()));
+        let key = core.vault.key("mutual challenges");
         Self {
             challenges: MutualChallenges::new(key),
             server_keys: ServerKeys::new(&core.vault, core.policy.mutual),
@@ -104,7 +104,7 @@ impl Passwordless {
         let account = found.unwrap_or(NOBODY);
         let sealed = self.core.ports.store.server_key(account).await?;
         let Self { challenges, server_keys, pretence, .. } = self;
-        let number = challenges.issue(account, random_bytes(random), now);
+        let number = challenges.issue(account, random_bytes(random), self.core.epoch().id, now);
         if found.is_some() {
             let recent = &self.core.ports.state.recent_numbers;
             recent.remember(account, address.into(), number.clone(), now).await;
@@ -162,7 +162,8 @@ impl Passwordless {
             self.core.credentials.of_account(account, self.core.up_to_date().await?, now).await?;
         live.retain(|known| known.may(Act::LogInMutually));
         let live = live.iter().filter(|known| proposal.may_be_by(&known.credential.public_key));
-        let recognise = |number: &Number| self.challenges.recognise(number, account, now);
+        let epoch = self.core.epoch().id;
+        let recognise = |number: &Number| self.challenges.recognise(number, account, epoch, now);
         if login.number.is_none() {
             // A number that was signed in the raw form is in the proposal.
             let policy = self.mutual_key_policy();

@@ -1,6 +1,8 @@
 //! The sessions of *signjwt*: a key registered without proof, a login that proves nothing (an unknown
 //! name gets a session too, of no use to anybody), and requests each signed over a fresh nonce.
 
+mod error;
+
 use std::{net::IpAddr, sync::Arc};
 
 use countersign_protocol::{
@@ -9,11 +11,12 @@ use countersign_protocol::{
     keys::{Algorithm, KeyError, PublicKey, Thumbprint, Verifications, decoy},
     ports::{DrawnAhead, random_bytes},
     proofs::nonce_pss,
-    tokens::session::{SessionClaims, SessionSealer},
+    replay::EpochId,
+    tokens::session::SessionClaims,
 };
 use quick_cache::sync::Cache;
-use thiserror::Error;
 
+pub use self::error::{OpenSessionError, SessionError};
 use crate::{
     accounts::{
         Accounts,
@@ -21,13 +24,12 @@ use crate::{
         registration::{PresentedKey, Registered},
         registration_error::RegistrationError,
     },
-    core::{Core, credential_cache::KnownCredential},
+    core::{Core, credential_cache::KnownCredential, session_sealers::SessionSealers},
     model::{
-        account::{AccountName, InvalidUsername, Username},
+        account::{AccountName, Username},
         audit::{AuditEvent, EventKind, Means},
-        limits::RateLimited,
     },
-    ports::{PutNonceError, SessionId, SessionNonce, StoreError},
+    ports::{SessionId, SessionNonce},
 };
 
 /// How many sessions are remembered by their text. Each takes about 300 bytes.
@@ -36,6 +38,8 @@ const KNOWN_SESSIONS: usize = 40_000;
 /// A session in which somebody has signed something.
 struct KnownSession {
     id: SessionId,
+    /// The epoch in which it was opened, and in which alone it counts.
+    epoch: EpochId,
     claims: Arc<SessionClaims>,
     /// Who has. Whether they still may is asked each time.
     signer: Thumbprint,
@@ -46,7 +50,7 @@ struct KnownSession {
 pub struct Signjwt {
     core: Arc<Core>,
     accounts: Arc<Accounts>,
-    sessions: Arc<SessionSealer>,
+    sessions: Arc<SessionSealers>,
     /// Sessions in which somebody has signed something, by the SHA-256 of their text.
     known: Cache<[u8; 32], Arc<KnownSession>>,
     nonces: DrawnAhead<16>,
@@ -102,6 +106,8 @@ pub struct CheckedMessage {
     key: Thumbprint,
     session: SessionId,
     nonce: SessionNonce,
+    /// The epoch in which the session was recognised.
+    epoch: EpochId,
     /// Whether it is the first of its session, which makes it the login.
     is_first: bool,
 }
@@ -111,7 +117,7 @@ impl Signjwt {
     pub(crate) fn new(
         core: Arc<Core>,
         accounts: Arc<Accounts>,
-        sessions: Arc<SessionSealer>,
+        sessions: Arc<SessionSealers>,
     ) -> Self {
         let nonces = DrawnAhead::new(Arc::clone(&core.ports.random));
         Self { core, accounts, sessions, known: Cache::new(KNOWN_SESSIONS), nonces }
@@ -153,11 +159,12 @@ impl Signjwt {
         let now = self.core.now();
         self.core.admit_login(address).await?;
         name.parse::<AccountName>()?;
+        let epoch = self.core.epoch().id;
         let session = SessionId::from_bytes(random_bytes(&*self.core.ports.random));
         let nonce = self.new_nonce(now);
         self.core.ports.state.session_nonces.put(&session, nonce, address.into(), now).await?;
         let nonce = nonce.text();
-        let jwt = self.sessions.issue(name, &session.to_string(), &nonce, now);
+        let jwt = self.sessions.of(epoch).issue(name, &session.to_string(), &nonce, now);
         Ok(OpenedSession { jwt, nonce })
     }
 
@@ -173,11 +180,12 @@ impl Signjwt {
         now: UnixTime,
     ) -> Result<CheckedMessage, SessionError> {
         let text = sha256(&[message.jwt.as_bytes()]);
+        let epoch = self.core.epoch().id;
         let known = self.known.get(&text);
-        let known = known.filter(|known| now < known.claims.expires_at);
+        let known = known.filter(|known| known.epoch == epoch && now < known.claims.expires_at);
         let (claims, session) = match &known {
             Some(known) => (Arc::clone(&known.claims), known.id),
-            None => self.read_session(message.jwt, now)?,
+            None => self.read_session(message.jwt, epoch, now)?,
         };
         let nonce = self.core.ports.state.session_nonces.outstanding(&session, now).await?;
         let nonce = nonce.ok_or(SessionError::Refused)?;
@@ -192,6 +200,7 @@ impl Signjwt {
         if known.is_none() {
             let known = KnownSession {
                 id: session,
+                epoch,
                 claims: Arc::clone(&claims),
                 signer: signer.credential.thumbprint(),
                 account: signer.account.id,
@@ -203,6 +212,7 @@ impl Signjwt {
             key: signer.credential.thumbprint(),
             session,
             nonce,
+            epoch,
             is_first: claims.nonce == nonce_text,
         })
     }
@@ -210,9 +220,10 @@ impl Signjwt {
     fn read_session(
         &self,
         jwt: &str,
+        epoch: EpochId,
         now: UnixTime,
     ) -> Result<(Arc<SessionClaims>, SessionId), SessionError> {
-        let claims = self.sessions.verify(jwt, now).map_err(|_| SessionError::Refused)?;
+        let claims = self.sessions.of(epoch).verify(jwt, now).map_err(|_| SessionError::Refused)?;
         let session = claims.session_id.parse().map_err(|_| SessionError::Refused)?;
         Ok((Arc::new(claims), session))
     }
@@ -322,13 +333,15 @@ impl Signjwt {
 
     async fn use_up(
         &self,
-        CheckedMessage { session, nonce, .. }: &CheckedMessage,
+        CheckedMessage { session, nonce, epoch, .. }: &CheckedMessage,
         next: Option<SessionNonce>,
         now: UnixTime,
     ) -> Result<(), SessionError> {
         let first =
             self.core.ports.state.session_nonces.exchange(session, nonce, next, now).await?;
-        first.then_some(()).ok_or(SessionError::Refused)
+        // Asked last: what was forgotten meanwhile may have been the use of this nonce.
+        let is_same = self.core.epoch().id == *epoch;
+        (first && is_same).then_some(()).ok_or(SessionError::Refused)
     }
 
     fn new_nonce(&self, now: UnixTime) -> SessionNonce {
@@ -360,41 +373,4 @@ fn principal(signer: &KnownCredential, claims: &SessionClaims) -> Principal {
         issued_at: None,
         expires_at: claims.expires_at,
     }
-}
-
-/// Why no session is opened.
-#[derive(Debug, Error)]
-pub enum OpenSessionError {
-    /// No account could have this name.
-    #[error(transparent)]
-    Name(#[from] InvalidUsername),
-    /// There were too many logins from that address.
-    #[error(transparent)]
-    RateLimited(#[from] RateLimited),
-    /// The client network has as many sessions as it may.
-    #[error("this client network has as many sessions as one may; try again when some have ended")]
-    ShareUsedUp,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<PutNonceError> for OpenSessionError {
-    fn from(error: PutNonceError) -> Self {
-        match error {
-            PutNonceError::ShareUsedUp => Self::ShareUsedUp,
-            PutNonceError::Store(error) => Self::Store(error),
-        }
-    }
-}
-
-/// Why a signed message is refused.
-#[derive(Debug, Error)]
-pub enum SessionError {
-    /// Session, nonce or signature is not good.
-    #[error("no key of the session's account has signed its nonce and the JWT")]
-    Refused,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }

@@ -174,7 +174,7 @@ impl OnlineKeyring {
             return Err(FinishError::NotOpened);
         }
         let digest = sha256(&[b"keyring login\0", finish.state.as_bytes()]);
-        let state = ReplayEntry { digest, forget_at: now + LIFETIME, epoch: 0 };
+        let state = ReplayEntry { digest, forget_at: now + LIFETIME };
         let by = OpenedBy::Knowledge { slot, state };
         let event = AuditEvent::new(now, EventKind::KeyringOpened).account(account_id).key(key);
         let event = event.from(finish.address);
@@ -222,7 +222,7 @@ impl OnlineKeyring {
         // use it again. The proof of a stranger says only by whom the login will be finished, and is not
         // worth a place.
         if let Some(known) = &live {
-            if !proof.peek().has_nonce {
+            if proof.peek().nonce_of.is_none() {
                 return Err(DpopError::Nonce.into());
             }
             let owner = ReplayOwner::account(known.account.id, Some(address.into()));

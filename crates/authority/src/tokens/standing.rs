@@ -279,7 +279,8 @@ impl Tokens {
     ) -> Result<(), RevokeTokenError> {
         let now = self.core.now();
         let Some(issued) = self.issued_token(token, now).await? else {
-            let is_session = self.sessions.verify(token, now).is_ok();
+            let sessions = self.sessions.of(self.core.epoch().id);
+            let is_session = sessions.verify(token, now).is_ok();
             return if is_session { Err(RevokeTokenError::Session) } else { Ok(()) };
         };
         self.check_revoking(client, &issued).await?;

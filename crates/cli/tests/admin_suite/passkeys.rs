@@ -60,7 +60,7 @@ async fn add_passkey(dir: &Path, person: &Person) -> Thumbprint {
         unvouched_since: None,
     };
     let event = AuditEvent::new(now, EventKind::KeyAdded).account(account.id).key(thumbprint);
-    let challenge = ReplayEntry { digest: [1; 32], forget_at: now, epoch: 0 };
+    let challenge = ReplayEntry { digest: [1; 32], forget_at: now };
     let limits = KeyLimits { live: 16, revoked: 1000, password_token_of: None };
     store
         .add_passkey(

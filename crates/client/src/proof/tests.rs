@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_protocol::challenges::sealed::NonceSealer;
+use countersign_protocol::challenges::sealed::{EpochNonces, NonceSealer, Nonces as _};
 use countersign_protocol::envelope::aes_gcm::SealingKey;
 use countersign_protocol::keys::{Algorithm, KeyPolicy, NewKey, PublicKey};
 use countersign_protocol::proofs::body_hash::BodyHashes;
@@ -13,6 +13,7 @@ use countersign_protocol::proofs::self_signed::{
     PresentedSelfSigned, SelfSignedError, SelfSignedExpectations,
 };
 use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_protocol::replay::{EpochId, LogEpoch};
 use countersign_protocol::tokens::assertion::{
     AssertionExpectations, AssertionUse, PresentedAssertion,
 };
@@ -143,8 +144,10 @@ fn an_assertion_says_what_rfc_7523_asks_for() {
 #[test]
 fn the_server_accepts_what_the_client_signs() {
     let token = AccessToken::new("aaa.bbb.ccc".to_owned()).unwrap();
+    let epoch = LogEpoch { id: EpochId::from_bytes([1; 16]), since: UnixTime::EPOCH };
     let sealer = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_mins(5));
-    let nonce = sealer.issue(NOW);
+    let nonces = EpochNonces::new(sealer, epoch);
+    let nonce = nonces.issue(NOW);
     let uri = uri("https://auth.example/v1/whoami");
     let random = CountingRandom::default();
     for (kind, _) in KINDS {
@@ -162,13 +165,13 @@ fn the_server_accepts_what_the_client_signs() {
             method: "GET",
             uri: &uri,
             access_token: Some(TokenBinding { ath: sha256(&[b"aaa.bbb.ccc"]), jkt: thumbprint }),
-            nonce: NonceRule::Required(&sealer),
+            nonce: NonceRule::Required(&nonces),
             window: ProofWindow::default(),
         };
         let presented = PresentedProof::parse(&proof).unwrap();
         let verified = presented.verify(key.public_key(), &expected, NOW).unwrap();
         let expected =
-            DpopProof { thumbprint, body_hash: Some(sha256(&[b"abc"])), has_nonce: true };
+            DpopProof { thumbprint, body_hash: Some(sha256(&[b"abc"])), nonce_of: Some(epoch.id) };
         assert_eq!(*verified.peek(), expected);
 
         let issuer = "https://auth.example";

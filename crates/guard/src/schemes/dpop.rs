@@ -15,6 +15,7 @@ use countersign_protocol::{
         known_keys::KnownProofKeys,
         target_uri::TargetUri,
     },
+    replay::{EpochId, FoundNew},
     tokens::{
         issue::AccessTokenClaims,
         verify::{AccessToken, AccessTokenExpectations, check_time},
@@ -40,9 +41,9 @@ pub(crate) fn challenge() -> String {
 /// Verifies tokens and proofs, and knows again what it has verified.
 pub(crate) struct Dpop {
     nonces: Box<dyn Nonces>,
-    /// The nonce that answers carry in this second, together with the second and the generation of
-    /// nonces. One nonce may serve any number of proofs.
-    nonce: Mutex<Option<((u64, u64), HeaderValue)>>,
+    /// The nonce that answers carry in this second, together with the second and the epoch of the nonce.
+    /// One nonce may serve any number of proofs.
+    nonce: Mutex<Option<((u64, EpochId), HeaderValue)>>,
     /// Verified tokens by the SHA-256 of their text, each with the generation of keys that verified
     /// it. Their time and standing are still checked at every use.
     tokens: Cache<[u8; 32], (u64, Arc<AccessTokenClaims>)>,
@@ -77,7 +78,7 @@ impl Dpop {
     pub(crate) fn nonce_of_second(&self, now: UnixTime) -> Option<HeaderValue> {
         let second = now.as_secs();
         let mut made = self.nonce.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = (second, self.nonces.generation());
+        let of = (second, self.nonces.epoch());
         if let Some((made_for, nonce)) = &*made
             && *made_for == of
         {
@@ -159,12 +160,13 @@ impl Dpop {
         case.check_requirements(&claims.scopes, claims.authentication)?;
         // Recorded last, so that a proof that is refused for another reason is not used up.
         let owner = request.replay_owner(claims.account_id);
-        let receipt = ports.replay_log.check_and_insert(proof.entry(), owner, *now).await;
+        let found = FoundNew::ByNonce(proof.peek().nonce_of.ok_or(DpopError::Nonce)?);
+        let receipt = ports.replay_log.check_and_insert(proof.entry(), found, owner, *now).await;
         let receipt = receipt.map_err(|error| match error {
             ReplayError::ShareUsedUp(error) => error.into(),
             ReplayError::Used => Refusal::Replayed,
-            // The nonce was for a log that has lost its memory.
-            ReplayError::BegunAnew => DpopError::Nonce.into(),
+            // The nonce was of another epoch of the log.
+            ReplayError::Forgot => DpopError::Nonce.into(),
             ReplayError::Unavailable(_) => Refusal::Unavailable(error.to_string()),
         })?;
         proof.redeem(&receipt).ok_or(Refusal::Replayed)

@@ -10,7 +10,7 @@ use countersign_protocol::{
     proofs::self_signed::{
         PresentedSelfSigned, SelfSigned, SelfSignedError, SelfSignedExpectations,
     },
-    replay::ReplayOwner,
+    replay::{FoundNew, LogEpoch, ReplayOwner},
     strict::json,
     wire::scheme::BEARER,
 };
@@ -22,7 +22,7 @@ pub use self::{
 };
 use crate::{
     case::Case,
-    ports::{AccountKey, ReplayError, TokenStanding},
+    ports::{AccountKey, ReplayError, ReplayLog, TokenStanding},
     refusal::{Refusal, Refused, Signer},
     request::{Accepted, Verdict},
 };
@@ -149,8 +149,9 @@ impl SelfSignedProofs {
         let (ports, now) = (case.ports(), case.now);
         let log = &*ports.replay_log;
         let ahead = case.policy().skew.max(CLIENT_CLOCK_AHEAD);
+        let epoch = log.epoch();
         let since = self.across_restarts.as_ref().map(|across| {
-            let since = log.began_anew().map_or(across.since, |anew| anew.max(across.since));
+            let since = epoch.since.max(across.not_before);
             case.wiring.memory_start.not_before(since, &*ports.clock)
         });
         let memory = since.map_or(Memory::Volatile, |since| {
@@ -167,13 +168,14 @@ impl SelfSignedProofs {
             (Memory::Durable, Some(durable)) => Some(durable),
             (Memory::Volatile, _) => None,
         };
-        let mut receipt =
-            log.check_and_insert(jwt.entry(), owner, now).await.map_err(|error| used(&error))?;
+        let record = async |log: &dyn ReplayLog, epoch: LogEpoch| {
+            let found = FoundNew::ByTime(epoch.id);
+            let recorded = log.check_and_insert(jwt.entry(), found, owner, now).await;
+            recorded.map_err(|error| used(&error))
+        };
+        let mut receipt = record(log, epoch).await?;
         if let Some(durable) = durable {
-            receipt = durable
-                .check_and_insert(jwt.entry(), owner, now)
-                .await
-                .map_err(|error| used(&error))?;
+            receipt = record(durable, durable.epoch()).await?;
         }
         jwt.redeem(&receipt).ok_or(Refusal::JwtUsed)
     }
@@ -201,7 +203,7 @@ fn used(error: &ReplayError) -> Refusal {
     match error {
         ReplayError::ShareUsedUp(error) => (*error).into(),
         ReplayError::Used => Refusal::JwtUsed,
-        ReplayError::BegunAnew => Refusal::JustStarted,
+        ReplayError::Forgot => Refusal::JustStarted,
         ReplayError::Unavailable(_) => Refusal::Unavailable(error.to_string()),
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use countersign_guard::Refusal;
 use countersign_protocol::{
+    challenges::sealed::Nonces as _,
     keys::{KeyError, KeyPolicy},
     proofs::dpop::DpopError,
     tokens::{claims::ClaimError, jws::JwsError},
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::world::{
     AUDIENCE, Client, INVALID_PROOF, INVALID_TOKEN, MILLISECOND, NONCE_LIFETIME, PATH, Proof, Told,
-    USE_NONCE, World, request, sealer,
+    USE_NONCE, World, nonces, request,
 };
 
 /// Fails unless a good proof is accepted, and refused for that reason with one alteration.
@@ -270,7 +271,7 @@ async fn a_proof_without_a_nonce_is_told_to_use_one() {
 
 #[tokio::test]
 async fn a_foreign_nonce_is_refused() {
-    let foreign = sealer(8).issue(NOW);
+    let foreign = nonces(8).issue(NOW);
     refuses(|proof| proof.set("nonce", foreign), DpopError::Nonce, USE_NONCE).await;
     refuses(|proof| proof.set("nonce", "made up"), DpopError::Nonce, USE_NONCE).await;
 }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, sync::atomic::Ordering::SeqCst, time::Duration};
 
 use countersign_guard::{ClientAddress, Refusal};
-use countersign_protocol::replay::ReplayOwner;
+use countersign_protocol::{proofs::dpop::DpopError, replay::ReplayOwner};
 use countersign_testkit::{
     keys::ed25519,
     samples::{NOW, account_id},
@@ -11,7 +11,7 @@ use countersign_testkit::{
 use http::StatusCode;
 use tokio::sync::Barrier;
 
-use crate::world::{Client, INVALID_PROOF, MILLISECOND, PATH, Proof, World, request};
+use crate::world::{Client, INVALID_PROOF, MILLISECOND, PATH, Proof, USE_NONCE, World, request};
 
 /// Fails unless the request is refused as a replay.
 async fn is_replayed(world: &World, parts: &http::request::Parts) {
@@ -29,6 +29,18 @@ async fn a_proof_works_once() {
     world.accepts(&request).await;
     is_replayed(&world, &request).await;
     is_replayed(&world, &request).await;
+    world.accepts(&client.request(&world)).await;
+}
+
+#[tokio::test]
+async fn a_proof_whose_log_has_forgotten_meanwhile_must_be_made_again_with_a_fresh_nonce() {
+    let (world, client) = (World::new(), Client::new());
+    world.replay_log.forgets.store(true, SeqCst);
+    let refused = world.guard.verify(&client.request(&world)).await.unwrap_err();
+    assert_eq!(refused.refusal, DpopError::Nonce.into());
+    let challenge = refused.refusal.challenge();
+    assert_eq!((challenge.status, challenge.error), USE_NONCE);
+    world.replay_log.forgets.store(false, SeqCst);
     world.accepts(&client.request(&world)).await;
 }
 

@@ -35,7 +35,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::world::{
     AUDIENCE, Client, FakeIssuerKeys, FakeReplayLog, FakeStanding, ISSUER, PATH, issuer_key,
-    object, request, sealer,
+    nonces, object, request,
 };
 
 const SKEW: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ impl World {
         let proofs = Proofs { self_signed: Some(self_signed), ..Proofs::default() };
         let origin = TargetUri::parse(AUDIENCE).unwrap();
         let policy = GuardPolicy::new(ISSUER, AUDIENCE, origin);
-        let guard = Guard::accepting(proofs, policy, ports, sealer(7));
+        let guard = Guard::accepting(proofs, policy, ports, nonces(7));
         Self { clock, keys, replay_log, durable, guard }
     }
 
@@ -342,7 +342,8 @@ async fn nothing_works_again_after_a_restart() {
     let volatile = |since: UnixTime, durable: &Arc<FakeReplayLog>| {
         let durable: Arc<FakeReplayLog> = Arc::clone(durable);
         move |proofs: &mut SelfSignedProofs| {
-            proofs.across_restarts = Some(AcrossRestarts { since, durable: Some(durable) });
+            proofs.across_restarts =
+                Some(AcrossRestarts { not_before: since, durable: Some(durable) });
         }
     };
     let first = World::new();
@@ -381,11 +382,25 @@ async fn nothing_works_again_after_a_restart() {
     third.verify(&signed(json!({ "iat": NOW.as_secs() + 1 }))).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_jwt_whose_log_has_forgotten_meanwhile_is_refused() {
+    let world = World::new();
+    let world = started_at(NOW - Duration::from_secs(100), world.keys, world.durable);
+    world.clock.set(NOW);
+    let undated = signed(json!({ "iat": null }));
+    for log in [&world.replay_log, &world.durable] {
+        log.forgets.store(true, SeqCst);
+        assert_eq!(world.verify(&undated).await, Err(Refusal::JustStarted));
+        log.forgets.store(false, SeqCst);
+    }
+    world.verify(&signed(json!({ "iat": null, "jti": "another" }))).await.unwrap();
+}
+
 /// A start at `now`, of a server whose replay log forgets.
 fn started_at(now: UnixTime, keys: Arc<FakeKeys>, durable: Arc<FakeReplayLog>) -> World {
     let remembers = Some(Arc::clone(&durable) as _);
     World::over(keys, durable, now, |proofs| {
-        proofs.across_restarts = Some(AcrossRestarts { since: now, durable: remembers });
+        proofs.across_restarts = Some(AcrossRestarts { not_before: now, durable: remembers });
     })
 }
 
@@ -410,7 +425,7 @@ async fn nothing_works_again_after_a_start_with_a_clock_that_was_behind() {
 #[tokio::test]
 async fn whoever_comes_too_soon_after_a_start_is_told_when_to_come() {
     let world = World::with(|proofs| {
-        proofs.across_restarts = Some(AcrossRestarts { since: NOW, durable: None });
+        proofs.across_restarts = Some(AcrossRestarts { not_before: NOW, durable: None });
     });
     let made = |ahead: u64| signed(json!({ "iat": NOW.as_secs() + ahead, "jti": "new" }));
     assert_eq!(world.verify(&made(0)).await, Err(Refusal::StartedLately { seconds: 16 }));
@@ -455,7 +470,7 @@ async fn outages_accept_nothing() {
     durable.away.store(true, SeqCst);
     let world = World::with(|proofs| {
         let since = NOW - Duration::from_secs(100);
-        proofs.across_restarts = Some(AcrossRestarts { since, durable: Some(durable) });
+        proofs.across_restarts = Some(AcrossRestarts { not_before: since, durable: Some(durable) });
     });
     let refusal = world.verify(&signed(json!({ "iat": null }))).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Unavailable(_)));

@@ -28,7 +28,7 @@ use http_body_util::Full;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::world::{
-    AUDIENCE, FakeIssuerKeys, FakeReplayLog, FakeStanding, ISSUER, PATH, request, sealer,
+    AUDIENCE, FakeIssuerKeys, FakeReplayLog, FakeStanding, ISSUER, PATH, nonces, request,
 };
 
 /// Accepts the session `session` with the signature `signature`, once.
@@ -95,7 +95,7 @@ fn guard() -> (Guard, Arc<AtomicUsize>) {
     };
     let proofs = Proofs { signed_messages: Some(Arc::new(sessions)), ..Proofs::default() };
     let policy = GuardPolicy::new(ISSUER, AUDIENCE, TargetUri::parse(AUDIENCE).unwrap());
-    (Guard::accepting(proofs, policy, ports, sealer(7)), redeemed)
+    (Guard::accepting(proofs, policy, ports, nonces(7)), redeemed)
 }
 
 fn signed(jwt: &str, signature: &[u8]) -> Parts {

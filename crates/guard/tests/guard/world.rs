@@ -20,12 +20,12 @@ use countersign_guard::{
 };
 use countersign_protocol::{
     AuthenticationContext, Principal, ReplayEntry, SpentReceipt, UnixTime,
-    challenges::sealed::NonceSealer,
+    challenges::sealed::{EpochNonces, NonceSealer},
     digest::sha256,
     envelope::aes_gcm::SealingKey,
     keys::{PrivateKey, PublicKey, Thumbprint},
     proofs::target_uri::TargetUri,
-    replay::{ReplayOwner, ReplayShareUsedUp, ShareHolder},
+    replay::{FoundNew, LogEpoch, ReplayOwner, ReplayShareUsedUp, ShareHolder},
     strict::base64url,
     tokens::{
         issue::{self, AccessTokenClaims},
@@ -36,7 +36,7 @@ use countersign_protocol::{
 use countersign_testkit::{
     clock::FixedClock,
     keys::ed25519,
-    samples::{NOW, account_id, scopes},
+    samples::{EPOCH, NOW, account_id, scopes},
 };
 use http::{Request, StatusCode, request::Parts};
 use serde_json::{Map, Value, json};
@@ -87,7 +87,7 @@ impl World {
         let origin = TargetUri::parse(AUDIENCE).unwrap();
         let mut policy = GuardPolicy::new(ISSUER, AUDIENCE, origin);
         alter(&mut policy);
-        let guard = Guard::accepting(proofs, policy, ports, sealer(7));
+        let guard = Guard::accepting(proofs, policy, ports, nonces(7));
         Self { clock, issuer_keys, replay_log, standing, guard }
     }
 
@@ -246,8 +246,9 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-pub(crate) fn sealer(key: u8) -> NonceSealer {
-    NonceSealer::new(SealingKey::from_bytes(&[key; 32]), NONCE_LIFETIME)
+pub(crate) fn nonces(key: u8) -> EpochNonces {
+    let sealer = NonceSealer::new(SealingKey::from_bytes(&[key; 32]), NONCE_LIFETIME);
+    EpochNonces::new(sealer, EPOCH)
 }
 
 pub(crate) fn issuer_key() -> PrivateKey {
@@ -357,6 +358,8 @@ pub(crate) struct FakeReplayLog {
     used: Mutex<HashMap<[u8; 32], UnixTime>>,
     asked: AtomicUsize,
     pub(crate) away: AtomicBool,
+    /// Forgets whenever something is to be recorded.
+    pub(crate) forgets: AtomicBool,
     /// Hands out the receipt for another entry, as a broken log might.
     pub(crate) broken: AtomicBool,
     /// Whether everybody's share is used up.
@@ -373,10 +376,15 @@ impl FakeReplayLog {
     fn record(
         &self,
         entry: ReplayEntry,
+        found: FoundNew,
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, ReplayError> {
         self.asked.fetch_add(1, SeqCst);
+        assert_eq!(found.epoch(), EPOCH.id);
+        if self.forgets.load(SeqCst) {
+            return Err(ReplayError::Forgot);
+        }
         if self.away.load(SeqCst) {
             return Err(ReplayError::Unavailable("it is away".into()));
         }
@@ -399,12 +407,17 @@ impl FakeReplayLog {
 }
 
 impl ReplayLog for FakeReplayLog {
+    fn epoch(&self) -> LogEpoch {
+        EPOCH
+    }
+
     fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        found: FoundNew,
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Recording<'_> {
-        Box::pin(ready(self.record(entry, owner, now)))
+        Box::pin(ready(self.record(entry, found, owner, now)))
     }
 }

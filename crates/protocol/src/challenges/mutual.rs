@@ -11,6 +11,7 @@ use crate::{
     digest::sha256,
     envelope::aes_gcm::SealingKey,
     keys::{Algorithm, KeyType, PublicKey, raw_rsa},
+    replay::EpochId,
 };
 
 /// Decimal digits of a number. It fits into a raw block of an RSA key of 512 bits.
@@ -38,24 +39,31 @@ impl MutualChallenges {
         Self { key }
     }
 
-    /// A number for `account`, made at `now`: [`DIGITS`] digits, the first of which is never 0,
+    /// A number of `epoch` for `account`, made at `now`: [`DIGITS`] digits, the first of which is never 0,
     /// so that it is the same whether it is read as a text or as a number. 128 of its bits depend
     /// on the key. `salt` is random; it makes two numbers of one moment differ.
-    pub fn issue(&self, account: AccountId, salt: [u8; SALT], now: UnixTime) -> Number {
+    pub fn issue(
+        &self,
+        account: AccountId,
+        salt: [u8; SALT],
+        epoch: EpochId,
+        now: UnixTime,
+    ) -> Number {
         let [.., high, low] = now.as_millis().to_be_bytes();
         let mut bytes = [0; LENGTH];
         bytes[..TIME].copy_from_slice(&[high, low]);
         bytes[TIME..TIME + SALT].copy_from_slice(&salt);
-        bytes[TIME + SALT..].copy_from_slice(&self.tag(account, salt, now));
+        bytes[TIME + SALT..].copy_from_slice(&self.tag(account, salt, epoch, now));
         Number::write(bytes)
     }
 
-    /// Whether `number` was made here for `account` and may still come back at `now`; it is good
-    /// for one use.
+    /// Whether `number` was made here in `epoch` for `account` and may still come back at `now`; it is
+    /// good for one use.
     pub fn recognise(
         &self,
         number: &Number,
         account: AccountId,
+        epoch: EpochId,
         now: UnixTime,
     ) -> Option<Unspent<Number>> {
         let bytes = number.read()?;
@@ -65,18 +73,25 @@ impl MutualChallenges {
         let age = u16::from_be_bytes([high, low]).wrapping_sub(u16::from_be_bytes(*time));
         let age = Duration::from_millis(age.into());
         let made = now - age;
-        let genuine = subtle::ConstantTimeEq::ct_eq(&self.tag(account, *salt, made)[..], tag);
+        let genuine =
+            subtle::ConstantTimeEq::ct_eq(&self.tag(account, *salt, epoch, made)[..], tag);
         if !bool::from(genuine) || age >= LIFETIME {
             return None;
         }
         let digest = sha256(&[b"countersign mutual challenge\0", &account.as_bytes()[..], &bytes]);
-        let entry = ReplayEntry { digest, forget_at: made + LIFETIME, epoch: 0 };
+        let entry = ReplayEntry { digest, forget_at: made + LIFETIME };
         Some(Unspent::new(number.clone(), entry))
     }
 
-    fn tag(&self, account: AccountId, salt: [u8; SALT], made: UnixTime) -> [u8; TAG] {
+    fn tag(
+        &self,
+        account: AccountId,
+        salt: [u8; SALT],
+        epoch: EpochId,
+        made: UnixTime,
+    ) -> [u8; TAG] {
         let time = made.as_millis().to_be_bytes();
-        let mac = self.key.mac(&[&account.as_bytes()[..], &salt, &time]);
+        let mac = self.key.mac(&[&account.as_bytes()[..], &salt, epoch.as_bytes(), &time]);
         std::array::from_fn(|place| mac[place])
     }
 }
@@ -194,6 +209,7 @@ mod tests {
 
     const ALICE: AccountId = AccountId::from_bytes([1; 16]);
     const BOB: AccountId = AccountId::from_bytes([2; 16]);
+    const EPOCH: EpochId = EpochId::from_bytes([3; 16]);
 
     fn challenges(key: u8) -> MutualChallenges {
         MutualChallenges::new(SealingKey::from_bytes(&[key; 32]))
@@ -203,29 +219,32 @@ mod tests {
     fn a_number_is_recognised_for_its_account_until_its_minute_is_over() {
         for offset in [0, 1, 30_000, 65_535, 65_536] {
             let made = NOW + Duration::from_millis(offset);
-            let number = challenges(1).issue(ALICE, [7; 3], made);
+            let number = challenges(1).issue(ALICE, [7; 3], EPOCH, made);
             let known = |age: u64| {
                 let now = made + Duration::from_millis(age);
-                challenges(1).recognise(&number, ALICE, now).is_some()
+                challenges(1).recognise(&number, ALICE, EPOCH, now).is_some()
             };
             assert!(known(0) && known(1) && known(59_999));
             assert!(!known(60_000) && !known(65_535) && !known(65_536) && !known(131_072));
-            assert!(challenges(1).recognise(&number, BOB, made).is_none());
-            assert!(challenges(2).recognise(&number, ALICE, made).is_none());
+            assert!(challenges(1).recognise(&number, BOB, EPOCH, made).is_none());
+            assert!(challenges(2).recognise(&number, ALICE, EPOCH, made).is_none());
+            let other = EpochId::from_bytes([4; 16]);
+            assert!(challenges(1).recognise(&number, ALICE, other, made).is_none());
             let before = made - Duration::from_millis(1);
-            assert!(challenges(1).recognise(&number, ALICE, before).is_none());
+            assert!(challenges(1).recognise(&number, ALICE, EPOCH, before).is_none());
         }
     }
 
     #[test]
     fn one_use_is_remembered_as_long_as_the_number_lives() {
-        let number = challenges(1).issue(ALICE, [7; 3], NOW);
-        let entry = |age| challenges(1).recognise(&number, ALICE, NOW + age).unwrap().entry();
+        let number = challenges(1).issue(ALICE, [7; 3], EPOCH, NOW);
+        let entry =
+            |age| challenges(1).recognise(&number, ALICE, EPOCH, NOW + age).unwrap().entry();
         let (early, late) = (entry(Duration::ZERO), entry(Duration::from_secs(59)));
         assert_eq!(early, late);
         assert_eq!(early.forget_at, NOW + LIFETIME);
-        let other = challenges(1).issue(ALICE, [8; 3], NOW);
-        let other = challenges(1).recognise(&other, ALICE, NOW).unwrap().entry();
+        let other = challenges(1).issue(ALICE, [8; 3], EPOCH, NOW);
+        let other = challenges(1).recognise(&other, ALICE, EPOCH, NOW).unwrap().entry();
         assert_ne!(early.digest, other.digest);
     }
 
@@ -247,7 +266,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_numbers() {
-        let number = challenges(1).issue(ALICE, [7; 3], NOW);
+        let number = challenges(1).issue(ALICE, [7; 3], EPOCH, NOW);
         let text = number.as_str();
         for other in [
             "",
@@ -264,20 +283,20 @@ mod tests {
 
     #[test]
     fn no_altered_number_is_recognised() {
-        let number = challenges(1).issue(ALICE, [7; 3], NOW);
+        let number = challenges(1).issue(ALICE, [7; 3], EPOCH, NOW);
         for place in 1..DIGITS {
             let mut altered = number.as_str().as_bytes().to_vec();
             altered[place] = if altered[place] == b'9' { b'0' } else { altered[place] + 1 };
             let altered = Number::parse(&altered).unwrap();
-            assert!(challenges(1).recognise(&altered, ALICE, NOW).is_none());
+            assert!(challenges(1).recognise(&altered, ALICE, EPOCH, NOW).is_none());
         }
     }
 
     #[test]
     fn a_proposal_is_raw_or_a_signature_by_any_algorithm() {
-        let number = challenges(1).issue(ALICE, [7; 3], NOW);
+        let number = challenges(1).issue(ALICE, [7; 3], EPOCH, NOW);
         let text = number.as_str().as_bytes();
-        let other = challenges(1).issue(ALICE, [8; 3], NOW);
+        let other = challenges(1).issue(ALICE, [8; 3], EPOCH, NOW);
         for (algorithm, key) in every_algorithm() {
             let signature = key.sign(algorithm, text).unwrap();
             let proposal = Proposal::new(&signature);

@@ -260,7 +260,7 @@ impl PasskeyChallenges {
             return Err(ChallengeError::OtherKey);
         }
         let digest = sha256(&[b"passkey challenge\0", challenge]);
-        Ok(Unspent::new(ceremony, ReplayEntry { digest, forget_at: ends, epoch: 0 }))
+        Ok(Unspent::new(ceremony, ReplayEntry { digest, forget_at: ends }))
     }
 
     /// Time, key and purpose of a challenge whose tag is right.

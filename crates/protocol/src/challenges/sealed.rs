@@ -1,134 +1,159 @@
 //! Sealed nonces: the server recognises what it handed out without having stored it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use subtle::ConstantTimeEq as _;
 
-use crate::{UnixTime, envelope::aes_gcm::SealingKey, strict::base64url};
+use crate::{
+    UnixTime,
+    envelope::aes_gcm::SealingKey,
+    ports::ReplayLog,
+    replay::{EpochId, LogEpoch},
+    strict::base64url,
+};
 
 const TIME_LEN: usize = 8;
 const TAG_LEN: usize = 16;
+/// What nonces say in place of an epoch, where each machine that makes them is in one of its own.
+const NO_EPOCH: EpochId = EpochId::from_bytes([0; 16]);
 
 /// Makes and recognises nonces (RFC 9449 §8, §9).
 pub trait Nonces: Send + Sync {
+    /// The epoch of the nonces that are made now. What is kept of a nonce is good for this epoch only.
+    fn epoch(&self) -> EpochId;
+
     /// A nonce made at `now`.
     fn issue(&self, now: UnixTime) -> String;
 
-    /// Whether `nonce` was made here and is still fresh at `now`.
-    fn recognises(&self, nonce: &str, now: UnixTime) -> bool;
-
-    /// The present epoch, if `nonce` was made here in it and is still fresh at `now`.
-    fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<u64> {
-        self.recognises(nonce, now).then_some(0)
-    }
-
-    /// Changes when nonces from before are no longer recognised.
-    fn generation(&self) -> u64 {
-        0
-    }
+    /// The present epoch of the replay log, if `nonce` was made in it and is still fresh at `now`.
+    /// What carries the nonce is recorded under this epoch.
+    fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<EpochId>;
 }
 
 /// Makes and recognises the nonces of one purpose (RFC 9449 §8, §9).
 ///
 /// A nonce is `base64url(time ‖ tag)`: the milliseconds of its making in 8 bytes, big-endian, and
-/// the first 16 bytes of an HMAC-SHA-256 over them and the number of the epoch. Nobody without the
-/// key can predict or make one.
-///
-/// An epoch ends when the clock is set back. The same times then come a second time, and nonces
-/// that were made the first time must not seem fresh again.
+/// the first 16 bytes of an HMAC-SHA-256 over them and the epoch of the replay log. Nobody without the
+/// key can predict or make one. When the log has forgotten what was used, it is in another epoch, and
+/// every nonce of before is unknown, with all that carries one.
 pub struct NonceSealer {
     key: SealingKey,
     lifetime: Duration,
-    made_after: Option<UnixTime>,
-    ahead: Duration,
-    epoch: Arc<AtomicU64>,
+    /// How far the clocks of others may be ahead who make nonces with this key, if there are any.
+    others_ahead: Option<Duration>,
 }
 
 impl NonceSealer {
     /// With a key that is used for nothing else; nonces live for `lifetime`.
-    pub fn new(key: SealingKey, lifetime: Duration) -> Self {
-        Self { key, lifetime, made_after: None, ahead: Duration::ZERO, epoch: Arc::default() }
+    pub const fn new(key: SealingKey, lifetime: Duration) -> Self {
+        Self { key, lifetime, others_ahead: None }
     }
 
-    /// The same, where several sealers share the counter `epoch`.
-    pub fn in_epoch(self, epoch: Arc<AtomicU64>) -> Self {
-        Self { epoch, ..self }
-    }
-
-    /// For a key that other processes have too, or that outlives the memory of used proofs. Nonces
-    /// made up to `since` are not recognised; those of other processes may be dated `ahead` of the
-    /// clock here.
+    /// For a key that several machines have, each with a replay log and thus an epoch of its own. Here
+    /// no nonce counts that was made up to the beginning of the epoch here; those of others may be
+    /// dated `ahead` of the clock here.
     #[must_use]
-    pub fn made_after(mut self, since: UnixTime, ahead: Duration) -> Self {
-        (self.made_after, self.ahead) = (Some(since), ahead);
+    pub const fn of_several_machines(mut self, ahead: Duration) -> Self {
+        self.others_ahead = Some(ahead);
         self
     }
 
-    /// A nonce made at `now`: 32 characters.
-    pub fn issue(&self, now: UnixTime) -> String {
-        let first = self.made_after.map(|since| since + Duration::from_millis(1));
+    /// A nonce of `epoch`, made at `now`: 32 characters.
+    pub fn issue(&self, epoch: &LogEpoch, now: UnixTime) -> String {
+        let first = self.others_ahead.map(|_| epoch.since + Duration::from_millis(1));
         let now = first.map_or(now, |first| now.max(first));
         let time = now.as_millis().to_be_bytes();
         let mut nonce = [0; TIME_LEN + TAG_LEN];
         nonce[..TIME_LEN].copy_from_slice(&time);
-        nonce[TIME_LEN..].copy_from_slice(&self.tag(time, self.epoch.load(SeqCst)));
+        nonce[TIME_LEN..].copy_from_slice(&self.tag(time, epoch.id));
         base64url::encode(&nonce)
     }
 
-    /// Whether `nonce` was made here and is still fresh at `now`.
-    pub fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
-        self.epoch_of(nonce, now).is_some()
-    }
-
-    /// The present epoch, if `nonce` was made here in it and is still fresh at `now`.
-    pub fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<u64> {
-        let nonce = <[u8; TIME_LEN + TAG_LEN]>::try_from(base64url::decode(nonce).ok()?).ok()?;
-        let (time, tag) = nonce.split_first_chunk()?;
-        let epoch = self.epoch.load(SeqCst);
+    /// Whether `nonce` was made with this key in `epoch` and is still fresh at `now`.
+    pub fn recognises(&self, nonce: &str, epoch: &LogEpoch, now: UnixTime) -> bool {
+        let Ok(nonce) = base64url::decode(nonce) else { return false };
+        let Ok(nonce) = <[u8; TIME_LEN + TAG_LEN]>::try_from(nonce) else { return false };
+        let Some((time, tag)) = nonce.split_first_chunk() else { return false };
         let issued = UnixTime::from_millis(u64::from_be_bytes(*time));
-        let is_of_time = issued <= now + self.ahead
+        let is_of_time = issued <= now + self.others_ahead.unwrap_or_default()
             && now < issued + self.lifetime
-            && self.made_after.is_none_or(|since| issued > since);
-        (is_of_time && self.tag(*time, epoch).ct_eq(tag).into()).then_some(epoch)
+            && (self.others_ahead.is_none() || issued > epoch.since);
+        is_of_time && self.tag(*time, epoch.id).ct_eq(tag).into()
     }
 
-    fn tag(&self, time: [u8; TIME_LEN], epoch: u64) -> [u8; TAG_LEN] {
-        let mac = self.key.mac(&[&time, &epoch.to_be_bytes()]);
+    fn tag(&self, time: [u8; TIME_LEN], epoch: EpochId) -> [u8; TAG_LEN] {
+        let epoch = if self.others_ahead.is_some() { NO_EPOCH } else { epoch };
+        let mac = self.key.mac(&[&time, epoch.as_bytes()]);
         std::array::from_fn(|place| mac[place])
     }
 }
 
-impl Nonces for NonceSealer {
+/// The nonces of one epoch.
+pub struct EpochNonces {
+    sealer: NonceSealer,
+    epoch: LogEpoch,
+}
+
+impl EpochNonces {
+    /// Nonces of `epoch` by `sealer`.
+    pub const fn new(sealer: NonceSealer, epoch: LogEpoch) -> Self {
+        Self { sealer, epoch }
+    }
+}
+
+impl Nonces for EpochNonces {
+    fn epoch(&self) -> EpochId {
+        self.epoch.id
+    }
+
     fn issue(&self, now: UnixTime) -> String {
-        Self::issue(self, now)
+        self.sealer.issue(&self.epoch, now)
     }
 
-    fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
-        Self::recognises(self, nonce, now)
+    fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<EpochId> {
+        self.sealer.recognises(nonce, &self.epoch, now).then_some(self.epoch.id)
+    }
+}
+
+/// The nonces of whichever epoch a replay log is in.
+pub struct LogNonces {
+    sealer: NonceSealer,
+    log: Arc<dyn ReplayLog>,
+}
+
+impl LogNonces {
+    /// Nonces by `sealer` for proofs that `log` records.
+    pub const fn new(sealer: NonceSealer, log: Arc<dyn ReplayLog>) -> Self {
+        Self { sealer, log }
+    }
+}
+
+impl Nonces for LogNonces {
+    fn epoch(&self) -> EpochId {
+        self.log.epoch().id
     }
 
-    fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<u64> {
-        Self::epoch_of(self, nonce, now)
+    fn issue(&self, now: UnixTime) -> String {
+        self.sealer.issue(&self.log.epoch(), now)
+    }
+
+    fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<EpochId> {
+        let epoch = self.log.epoch();
+        self.sealer.recognises(nonce, &epoch, now).then_some(epoch.id)
     }
 }
 
 impl<N: Nonces + ?Sized> Nonces for Arc<N> {
+    fn epoch(&self) -> EpochId {
+        (**self).epoch()
+    }
+
     fn issue(&self, now: UnixTime) -> String {
         (**self).issue(now)
     }
 
-    fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
-        (**self).recognises(nonce, now)
-    }
-
-    fn generation(&self) -> u64 {
-        (**self).generation()
+    fn epoch_of(&self, nonce: &str, now: UnixTime) -> Option<EpochId> {
+        (**self).epoch_of(nonce, now)
     }
 }
 
@@ -138,8 +163,26 @@ mod tests {
 
     const LIFETIME: Duration = Duration::from_mins(5);
 
-    fn sealer(key: u8) -> NonceSealer {
-        NonceSealer::new(SealingKey::from_bytes(&[key; 32]), LIFETIME)
+    /// Nonces by one key in one epoch.
+    struct Sealer(NonceSealer, LogEpoch);
+
+    impl Sealer {
+        fn in_epoch(self, id: u8, since: UnixTime) -> Self {
+            Self(self.0, LogEpoch { id: EpochId::from_bytes([id; 16]), since })
+        }
+
+        fn issue(&self, now: UnixTime) -> String {
+            self.0.issue(&self.1, now)
+        }
+
+        fn recognises(&self, nonce: &str, now: UnixTime) -> bool {
+            self.0.recognises(nonce, &self.1, now)
+        }
+    }
+
+    fn sealer(key: u8) -> Sealer {
+        let epoch = LogEpoch { id: EpochId::from_bytes([1; 16]), since: UnixTime::EPOCH };
+        Sealer(NonceSealer::new(SealingKey::from_bytes(&[key; 32]), LIFETIME), epoch)
     }
 
     #[test]
@@ -175,8 +218,11 @@ mod tests {
     fn a_nonce_under_a_key_of_several_is_known_only_if_it_was_made_after_the_start() {
         let start = UnixTime::from_millis(1_000_400);
         let skew = Duration::from_secs(5);
-        let here = sealer(1).made_after(start, skew);
-        let there = sealer(1);
+        let machine = |id, since| {
+            let Sealer(sealer, epoch) = sealer(1);
+            Sealer(sealer.of_several_machines(skew), epoch).in_epoch(id, since)
+        };
+        let (here, there) = (machine(1, start), machine(2, UnixTime::EPOCH));
         let now = start + Duration::from_secs(1);
         assert!(here.recognises(&there.issue(now), now));
         assert!(here.recognises(&there.issue(now + skew), now), "its clock is ahead");
@@ -185,18 +231,17 @@ mod tests {
             assert!(!here.recognises(&there.issue(before), now));
             assert!(here.recognises(&here.issue(before), start), "what it makes, it knows");
         }
+        let later = machine(3, now);
+        assert!(!later.recognises(&here.issue(now), now), "the log here has forgotten");
     }
 
     #[test]
-    fn a_nonce_of_an_earlier_epoch_is_unknown_for_good() {
-        let epoch = Arc::new(AtomicU64::new(0));
-        let sealer = sealer(1).in_epoch(Arc::clone(&epoch));
+    fn a_nonce_of_another_epoch_is_unknown() {
         let made = UnixTime::from_secs(1_000);
-        let old = sealer.issue(made);
-        assert_eq!(sealer.epoch_of(&old, made), Some(0));
-        epoch.store(1, SeqCst);
-        assert!(!sealer.recognises(&old, made), "although it was recognised before");
-        assert_eq!(sealer.epoch_of(&sealer.issue(made), made), Some(1));
+        let (before, after) = (sealer(1), sealer(1).in_epoch(2, UnixTime::EPOCH));
+        assert!(after.recognises(&after.issue(made), made));
+        assert!(!after.recognises(&before.issue(made), made), "however young it is");
+        assert!(!before.recognises(&after.issue(made), made));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::{
         body_hash,
         target_uri::{self, TargetUri},
     },
+    replay::EpochId,
     strict::base64url::Encoded32,
     tokens::{
         claims::{ClaimError, Claims},
@@ -96,8 +97,9 @@ pub struct DpopProof {
     /// `tha`: the SHA-256 of the body that it was made for, if it says so. It is not compared
     /// here: most resources do not ask for it.
     pub body_hash: Option<[u8; 32]>,
-    /// Whether it carries a nonce, which then is fresh: only then is it known to be made now.
-    pub has_nonce: bool,
+    /// The epoch of the nonce that it carries, which is fresh; `None` without a nonce. Only with one is
+    /// it known to be made now.
+    pub nonce_of: Option<EpochId>,
 }
 
 impl<'a> PresentedProof<'a> {
@@ -196,15 +198,14 @@ impl<'a> PresentedProof<'a> {
             check_binding(claims, binding, thumbprint)?;
         }
         let nonce = read_nonce(claims)?;
-        let has_nonce = nonce.is_some();
-        let epoch = check_nonce(nonce, expected.nonce, now)?;
+        let nonce_of = check_nonce(nonce, expected.nonce, now)?;
         let body_hash = body_hash(claims)?;
         let digest = replay_digest(thumbprint, expected, jti);
         self.jws.verify(key).map_err(|_| DpopError::Signature)?;
-        let proof = DpopProof { thumbprint, body_hash, has_nonce };
+        let proof = DpopProof { thumbprint, body_hash, nonce_of };
         // One second more than the window, because `iat` was cut to whole seconds.
         let forget_at = issued_at + expected.window.past + Duration::from_secs(1);
-        Ok(Unspent::new(proof, ReplayEntry { digest, forget_at, epoch }))
+        Ok(Unspent::new(proof, ReplayEntry { digest, forget_at }))
     }
 }
 
@@ -272,12 +273,16 @@ fn read_nonce(claims: Claims<'_>) -> Result<Option<&str>, DpopError> {
     })
 }
 
-/// The epoch of the nonce; 0 where there is none and need not be.
-fn check_nonce(nonce: Option<&str>, rule: NonceRule<'_>, now: UnixTime) -> Result<u64, DpopError> {
+/// The epoch of the nonce; `None` where there is no nonce and need not be.
+fn check_nonce(
+    nonce: Option<&str>,
+    rule: NonceRule<'_>,
+    now: UnixTime,
+) -> Result<Option<EpochId>, DpopError> {
     match (nonce, rule) {
-        (None, NonceRule::IfPresent(_)) => Ok(0),
+        (None, NonceRule::IfPresent(_)) => Ok(None),
         (Some(nonce), NonceRule::Required(nonces) | NonceRule::IfPresent(nonces)) => {
-            nonces.epoch_of(nonce, now).ok_or(DpopError::Nonce)
+            nonces.epoch_of(nonce, now).map(Some).ok_or(DpopError::Nonce)
         }
         (None, NonceRule::Required(_)) => Err(DpopError::Nonce),
     }

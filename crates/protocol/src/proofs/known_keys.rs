@@ -139,14 +139,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        challenges::sealed::NonceSealer,
-        envelope::aes_gcm::SealingKey,
         keys::PrivateKey,
         proofs::{
             dpop::{NonceRule, ProofWindow, TYPE},
             target_uri::TargetUri,
         },
-        test_support::{NOW, ed25519, object},
+        test_support::{NOW, ed25519, nonces, object},
         tokens::jws,
     };
 
@@ -168,7 +166,7 @@ mod tests {
     }
 
     fn verify(known: &KnownProofKeys, text: &str) -> Result<(), DpopError> {
-        let nonces = NonceSealer::new(SealingKey::from_bytes(&[7; 32]), Duration::from_mins(5));
+        let nonces = nonces(7, Duration::from_mins(5));
         let expected = DpopExpectations {
             method: "GET",
             uri: &TargetUri::parse(URI).unwrap(),

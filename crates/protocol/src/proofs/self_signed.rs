@@ -145,7 +145,7 @@ impl<'a> PresentedSelfSigned<'a> {
             SelfSigned { thumbprint, issued_at, expires_at, names_server, body_hash, body_sha256 };
         // Without the signature: from an ECDSA signature anybody can make another valid one.
         let digest = sha256(&[b"self-signed\0", thumbprint.as_bytes(), signed.as_bytes()]);
-        let entry = ReplayEntry { digest, forget_at: expires_at + expected.skew, epoch: 0 };
+        let entry = ReplayEntry { digest, forget_at: expires_at + expected.skew };
         Ok(Unspent::new(jwt, entry))
     }
 

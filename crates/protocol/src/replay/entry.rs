@@ -9,10 +9,6 @@ pub struct ReplayEntry {
     pub digest: [u8; 32],
     /// From this moment on, the value is refused for its age, so the log need not know it.
     pub forget_at: UnixTime,
-    /// The epoch of the nonce that the value carries
-    /// ([`NonceSealer`](crate::challenges::sealed::NonceSealer)). The value was made in that epoch,
-    /// so it cannot have been used before it. 0 for a value without a nonce.
-    pub epoch: u64,
 }
 
 /// A verified value that has not been recorded as used.

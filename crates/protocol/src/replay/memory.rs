@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use super::{
     entry::{ReplayEntry, SpentReceipt},
+    epoch::{EpochId, FoundNew, LogEpoch},
     owners::{BUCKET_MILLIS, Owners, ReplayOwner, ReplayShareUsedUp},
 };
 use crate::{
@@ -48,7 +49,13 @@ const KEY_LEN: usize = 16;
 /// many entries and owners there are. Entries lie in buckets by the time of their end; a bucket whose
 /// time has come is freed as a whole, at the first call in each span of 16 seconds. There are no
 /// timers and no threads.
+///
+/// *Epochs.* It has its memory from `begun.since` on, and is in another epoch whenever the clock was set
+/// back: what it has freed may seem to be young again.
 pub struct MemoryReplayLog {
+    begun: LogEpoch,
+    /// How often the clock was set back.
+    set_backs: AtomicU64,
     capacity: u64,
     len: AtomicU64,
     /// The span of time, counted in bucket widths, in which expired buckets were last freed.
@@ -65,9 +72,9 @@ struct Shard {
     buckets: BTreeMap<u64, Bucket>,
     /// Entries that ended up to then may have been forgotten.
     forgotten_until: UnixTime,
-    /// The present epoch of nonces.
-    epoch: u64,
-    /// Entries of this epoch that ended up to then may have been forgotten.
+    /// How often the clock had been set back when this part last heard of it.
+    set_backs: u64,
+    /// Entries that were made since and ended up to then may have been forgotten.
     forgotten_in_epoch: UnixTime,
 }
 
@@ -78,10 +85,12 @@ struct Bucket {
 }
 
 impl MemoryReplayLog {
-    /// An empty memory with room for `capacity` entries. One owner may hold `share` of them.
-    /// `hashing` is keyed at random.
-    pub fn new(capacity: u64, share: u64, hashing: RandomState) -> Self {
+    /// An empty memory that begins with the epoch `begun`, with room for `capacity` entries. One owner
+    /// may hold `share` of them. `hashing` is keyed at random.
+    pub fn new(begun: LogEpoch, capacity: u64, share: u64, hashing: RandomState) -> Self {
         Self {
+            begun,
+            set_backs: AtomicU64::new(0),
             capacity,
             len: AtomicU64::new(0),
             freed_in: AtomicU64::new(0),
@@ -91,21 +100,38 @@ impl MemoryReplayLog {
         }
     }
 
-    /// Records `entry` as used at `now`, and counts it against the share of `owner`. Of concurrent
-    /// calls with the same digest exactly one succeeds.
+    /// The epoch that it is in. The name of the first comes with it; the others count on from there.
+    pub fn epoch(&self) -> LogEpoch {
+        LogEpoch { id: self.epoch_after(self.set_backs.load(Acquire)), since: self.begun.since }
+    }
+
+    fn epoch_after(&self, set_backs: u64) -> EpochId {
+        let mut id = *self.begun.id.as_bytes();
+        if let Some(count) = id.last_chunk_mut() {
+            *count = u64::from_be_bytes(*count).wrapping_add(set_backs).to_be_bytes();
+        }
+        EpochId::from_bytes(id)
+    }
+
+    /// Records `entry`, which was `found` to be new, as used at `now`, and counts it against the share
+    /// of `owner`. Of concurrent calls with the same digest exactly one succeeds.
     ///
     /// # Errors
     /// When it was used before, when that is not known, or when the owner's share is used up.
     pub fn record(
         &self,
         entry: ReplayEntry,
+        found: FoundNew,
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, NotRecorded> {
         self.free_expired(now);
         let key = key_of(&entry);
         let mut shard = lock(&self.shards[usize::from(key[0]) % SHARDS]);
-        if shard.may_have_forgotten(&entry) {
+        if found.epoch() != self.epoch_after(shard.set_backs) {
+            return Err(NotRecorded::OtherEpoch);
+        }
+        if shard.may_have_forgotten(&entry, found) {
             return Err(NotRecorded::Forgotten);
         }
         if shard.buckets.values().any(|bucket| bucket.keys.contains(&key)) {
@@ -131,7 +157,7 @@ impl MemoryReplayLog {
         let key = key_of(&entry);
         let mut shard = lock(&self.shards[usize::from(key[0]) % SHARDS]);
         let is_known = || shard.buckets.values().any(|bucket| bucket.keys.contains(&key));
-        if !shard.may_have_forgotten(&entry) && !is_known() {
+        if entry.forget_at > shard.forgotten_until && !is_known() {
             self.len.fetch_add(1, AcqRel);
             let bucket = bucket_of(entry.forget_at, now);
             lock(&self.owners).count(owner, bucket, entry.forget_at);
@@ -139,14 +165,16 @@ impl MemoryReplayLog {
         }
     }
 
-    /// The clock was set back to `now`, and nonces are of the epoch `epoch` from now on. A value
-    /// with such a nonce cannot have been used before, whatever was forgotten, so it can be
-    /// recorded. Every other value is refused until the clock has passed the time up to which
-    /// entries were forgotten. Nothing is forgotten by this call.
-    pub fn begin_epoch(&self, epoch: u64, now: UnixTime) {
+    /// The clock was set back to `now`, and another epoch begins. A value with a nonce of that epoch
+    /// cannot have been used before, whatever was forgotten, so it can be recorded. Every other value
+    /// is refused until the clock has passed the time up to which entries were forgotten. Nothing is
+    /// forgotten by this call.
+    pub fn clock_was_set_back(&self, now: UnixTime) {
+        let set_backs = self.set_backs.fetch_add(1, AcqRel) + 1;
+        // Until a part has been reached, it refuses what was found to be new in the epoch to come.
         for shard in &self.shards {
             let mut shard = lock(shard);
-            shard.epoch = epoch;
+            shard.set_backs = shard.set_backs.max(set_backs);
             shard.forgotten_in_epoch = now;
         }
         self.freed_in.store(now.as_millis() / BUCKET_MILLIS, Release);
@@ -177,17 +205,22 @@ impl MemoryReplayLog {
 }
 
 impl ReplayLog for MemoryReplayLog {
+    fn epoch(&self) -> LogEpoch {
+        self.epoch()
+    }
+
     fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        found: FoundNew,
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Recording<'_> {
-        Box::pin(future::ready(self.record(entry, owner, now).map_err(ReplayError::from)))
+        Box::pin(future::ready(self.record(entry, found, owner, now).map_err(ReplayError::from)))
     }
 
-    fn begin_epoch(&self, epoch: u64, now: UnixTime) {
-        self.begin_epoch(epoch, now);
+    fn clock_was_set_back(&self, now: UnixTime) {
+        self.clock_was_set_back(now);
     }
 
     fn entries(&self) -> Option<u64> {
@@ -196,9 +229,11 @@ impl ReplayLog for MemoryReplayLog {
 }
 
 impl Shard {
-    fn may_have_forgotten(&self, entry: &ReplayEntry) -> bool {
-        let is_of_epoch = entry.epoch == self.epoch;
-        let until = if is_of_epoch { self.forgotten_in_epoch } else { self.forgotten_until };
+    fn may_have_forgotten(&self, entry: &ReplayEntry, found: FoundNew) -> bool {
+        let until = match found {
+            FoundNew::ByNonce(_) => self.forgotten_in_epoch,
+            FoundNew::ByTime(_) => self.forgotten_until,
+        };
         entry.forget_at <= until
     }
 
@@ -243,6 +278,9 @@ pub enum NotRecorded {
     /// Its owner holds as many entries as one may.
     #[error(transparent)]
     ShareUsedUp(#[from] ReplayShareUsedUp),
+    /// It was found to be new in another epoch.
+    #[error("what was used may have been forgotten since")]
+    OtherEpoch,
     /// It would have been forgotten already.
     #[error("the entry has ended, or the clock has gone back")]
     Forgotten,
@@ -252,6 +290,7 @@ impl From<NotRecorded> for ReplayError {
     fn from(error: NotRecorded) -> Self {
         match error {
             NotRecorded::Used => Self::Used,
+            NotRecorded::OtherEpoch => Self::Forgot,
             NotRecorded::ShareUsedUp(error) => Self::ShareUsedUp(error),
             NotRecorded::Full => Self::Unavailable(Cow::Borrowed("it is full")),
             NotRecorded::Forgotten => {

@@ -160,7 +160,6 @@ impl SignedAssertion<'_> {
         let entry = ReplayEntry {
             digest: sha256(&[b"assertion\0", signer.as_bytes(), jti.as_bytes()]),
             forget_at: expires_at + expected.skew,
-            epoch: 0,
         };
         Ok(Unspent::new(assertion, entry))
     }

@@ -92,7 +92,6 @@ impl<'a> PresentedKeyApproval<'a> {
         let entry = ReplayEntry {
             digest: sha256(&[b"key-approval\0", key.thumbprint().as_bytes(), jti.as_bytes()]),
             forget_at: expires_at + expected.skew,
-            epoch: 0,
         };
         self.0.verify(key).map_err(|_| KeyApprovalError::Signature)?;
         Ok(Unspent::new(KeyApproval { new_key: expected.new_key }, entry))

@@ -9,9 +9,11 @@ use std::array;
 
 use countersign_protocol::{
     UnixTime,
-    challenges::sealed::NonceSealer,
+    challenges::sealed::EpochNonces,
+    digest::sha256,
     envelope::aes_gcm::SealingKey,
     ports::{Random, random_bytes},
+    replay::{EpochId, LogEpoch},
 };
 
 use super::ring::{IDENTITY, Identity};
@@ -25,9 +27,9 @@ const BEGUN_AT: usize = 64;
 /// The time in which one file remembers everything.
 pub(super) struct Epoch {
     pub(super) identity: Identity,
-    /// From when on.
-    pub(super) since: UnixTime,
-    pub(super) nonces: NonceSealer,
+    /// Which it is for the replay log, and from when on.
+    pub(super) of_log: LogEpoch,
+    pub(super) nonces: EpochNonces,
 }
 
 impl Epoch {
@@ -36,8 +38,11 @@ impl Epoch {
         let secret = array::from_fn(|place| identity[SECRET + place]);
         let begun_at = array::from_fn(|place| identity[BEGUN_AT + place]);
         let since = UnixTime::from_millis(u64::from_le_bytes(begun_at));
-        let nonces = nonce_key.sealer(SealingKey::from_bytes(&secret), since);
-        Self { identity, since, nonces }
+        let digest = sha256(&[b"countersign shared state\0", &identity]);
+        let id = EpochId::from_bytes(array::from_fn(|place| digest[place]));
+        let of_log = LogEpoch { id, since };
+        let sealer = nonce_key.sealer(SealingKey::from_bytes(&secret));
+        Self { identity, of_log, nonces: EpochNonces::new(sealer, of_log) }
     }
 }
 

@@ -36,7 +36,7 @@ impl Record {
         };
         let mut digest = [0; 32];
         digest[..DIGEST].copy_from_slice(&bytes[..DIGEST]);
-        Some(Self { entry: ReplayEntry { digest, forget_at: end(bytes), epoch: 0 }, owner })
+        Some(Self { entry: ReplayEntry { digest, forget_at: end(bytes) }, owner })
     }
 
     pub(super) fn write(&self, bytes: &mut [u8; SLOT]) {
@@ -87,8 +87,7 @@ mod tests {
         for owner in owners {
             let mut digest = [0; 32];
             digest[..DIGEST].fill(9);
-            let entry =
-                ReplayEntry { digest, forget_at: UnixTime::from_secs(1_700_000_000), epoch: 0 };
+            let entry = ReplayEntry { digest, forget_at: UnixTime::from_secs(1_700_000_000) };
             let mut bytes = [0; SLOT];
             Record { entry, owner }.write(&mut bytes);
             assert_eq!(Record::read(&bytes), Some(Record { entry, owner }));

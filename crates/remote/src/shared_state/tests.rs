@@ -25,6 +25,16 @@ fn by_alice(entry: ReplayEntry) -> Record {
     Record { entry, owner: ALICE }
 }
 
+/// What the process finds to be new in the epoch that it knows of.
+fn found(process: &Shared) -> FoundNew {
+    FoundNew::ByNonce(ReplayLog::epoch(process).id)
+}
+
+/// Uses `entry`, found to be new just now.
+fn spend(process: &Shared, entry: ReplayEntry, now: UnixTime) -> Result<SpentReceipt, Trouble> {
+    process.record(by_alice(entry), found(process), now)
+}
+
 fn used(result: Result<SpentReceipt, Trouble>) -> Result<(), String> {
     result.map(|_receipt| ()).map_err(|error| error.to_string())
 }
@@ -38,12 +48,12 @@ fn what_one_process_has_used_another_refuses() {
     let machine = Machine::new();
     let [one, other] = [machine.process(), machine.process()];
     let entry = machine.entry(1);
-    used(one.record(by_alice(entry), machine.now())).unwrap();
+    used(spend(&one, entry, machine.now())).unwrap();
     for process in [&other, &one, &machine.process()] {
-        assert!(is(process.record(by_alice(entry), machine.now()), &Trouble::Used));
+        assert!(is(spend(process, entry, machine.now()), &Trouble::Used));
     }
-    used(other.record(by_alice(machine.entry(2)), machine.now())).unwrap();
-    assert!(is(one.record(by_alice(machine.entry(2)), machine.now()), &Trouble::Used));
+    used(spend(&other, machine.entry(2), machine.now())).unwrap();
+    assert!(is(spend(&one, machine.entry(2), machine.now()), &Trouble::Used));
 }
 
 #[test]
@@ -52,13 +62,17 @@ fn the_nonces_of_one_process_are_known_to_another_and_to_the_next() {
     let one = machine.process();
     let nonce = one.issue(machine.now());
     let other = machine.process();
-    assert!(other.recognises(&nonce, machine.now()));
-    assert!(one.recognises(&other.issue(machine.now()), machine.now()));
+    assert!(other.epoch_of(&nonce, machine.now()).is_some());
+    assert!(one.epoch_of(&other.issue(machine.now()), machine.now()).is_some());
     drop((one, other));
     machine.clock.advance(SECOND);
     let next = machine.process();
-    assert!(next.recognises(&nonce, machine.now()));
-    assert_eq!(next.since(), NOW, "it remembers what was used before it was started");
+    assert!(next.epoch_of(&nonce, machine.now()).is_some());
+    assert_eq!(
+        ReplayLog::epoch(&next).since,
+        NOW,
+        "it remembers what was used before it was started"
+    );
 }
 
 #[test]
@@ -71,7 +85,7 @@ fn of_many_threads_and_processes_exactly_one_may_use_a_proof() {
             scope.spawn(|| {
                 for number in 0..200 {
                     loop {
-                        match process.record(by_alice(machine.entry(number)), machine.now()) {
+                        match spend(process, machine.entry(number), machine.now()) {
                             Ok(_receipt) => accepted.fetch_add(1, Relaxed),
                             Err(Trouble::Busy) => {
                                 thread::yield_now();
@@ -95,11 +109,14 @@ async fn while_a_stopped_process_holds_the_lock_requests_are_refused() {
     let process = machine.process();
     let stopped = File::open(machine.file()).unwrap();
     stopped.lock().unwrap();
-    let refused = process.check_and_insert(machine.entry(1), ALICE, machine.now()).await;
+    let refused =
+        process.check_and_insert(machine.entry(1), found(&process), ALICE, machine.now()).await;
     assert!(matches!(refused.unwrap_err(), ReplayError::Unavailable(_)));
     stopped.unlock().unwrap();
-    let _: SpentReceipt =
-        process.check_and_insert(machine.entry(1), ALICE, machine.now()).await.unwrap();
+    let _: SpentReceipt = process
+        .check_and_insert(machine.entry(1), found(&process), ALICE, machine.now())
+        .await
+        .unwrap();
 }
 
 #[test]
@@ -110,8 +127,8 @@ fn a_process_starts_while_a_stopped_one_holds_the_lock() {
     stopped.lock().unwrap();
     let second = machine.process();
     stopped.unlock().unwrap();
-    assert!(second.recognises(&first.issue(machine.now()), machine.now()));
-    used(second.record(by_alice(machine.entry(1)), machine.now())).unwrap();
+    assert!(second.epoch_of(&first.issue(machine.now()), machine.now()).is_some());
+    used(spend(&second, machine.entry(1), machine.now())).unwrap();
 }
 
 /// Destroys the memory of two processes in some way: nothing that was used works again, both go on
@@ -120,28 +137,24 @@ fn nothing_works_again_after(destroy: impl FnOnce(&Machine)) {
     let machine = Machine::new();
     let [one, other] = [machine.process(), machine.process()];
     let (entry, nonce) = (machine.entry(1), one.issue(machine.now()));
-    used(one.record(by_alice(entry), machine.now())).unwrap();
+    let found_before = found(&other);
+    used(spend(&one, entry, machine.now())).unwrap();
     destroy(&machine);
-    // A request that began before and is still on its way.
-    let began = machine.now();
     machine.clock.advance(SECOND);
     while !other.look() {}
-    assert!(is(other.record(by_alice(entry), began), &Trouble::BegunAnew));
-    assert!(!other.recognises(&nonce, machine.now()));
-    assert!(
-        is(other.record(by_alice(machine.entry(2)), machine.now()), &Trouble::BegunAnew),
-        "as early"
-    );
-    machine.clock.advance(SECOND);
+    // A request that began before and is still on its way.
+    let on_its_way = other.record(by_alice(entry), found_before, machine.now());
+    assert!(is(on_its_way, &Trouble::BegunAnew));
+    assert!(other.epoch_of(&nonce, machine.now()).is_none());
     let fresh = other.issue(machine.now());
-    used(other.record(by_alice(machine.entry(2)), machine.now())).unwrap();
-    assert_eq!(other.since(), NOW + SECOND);
+    used(spend(&other, machine.entry(2), machine.now())).unwrap();
+    assert_eq!(ReplayLog::epoch(&other).since, NOW + SECOND);
     while !one.look() {}
-    assert!(one.recognises(&fresh, machine.now()));
-    assert!(!one.recognises(&nonce, machine.now()));
-    assert!(one.recognises(&one.issue(machine.now()), machine.now()));
+    assert!(one.epoch_of(&fresh, machine.now()).is_some());
+    assert!(one.epoch_of(&nonce, machine.now()).is_none());
+    assert!(one.epoch_of(&one.issue(machine.now()), machine.now()).is_some());
     machine.clock.advance(SECOND);
-    assert!(is(one.record(by_alice(machine.entry(2)), machine.now()), &Trouble::Used));
+    assert!(is(spend(&one, machine.entry(2), machine.now()), &Trouble::Used));
 }
 
 #[test]
@@ -178,27 +191,27 @@ fn a_record_that_nobody_wrote_makes_all_begin_anew() {
     let machine = Machine::new();
     let [one, other] = [machine.process(), machine.process()];
     let entry = machine.entry(1);
-    used(one.record(by_alice(entry), machine.now())).unwrap();
+    used(spend(&one, entry, machine.now())).unwrap();
     let file = OpenOptions::new().write(true).open(machine.file()).unwrap();
     file.write_all_at(&[0; 64], machine.length() - 64).unwrap();
     let nonce = one.issue(machine.now());
-    assert!(is(other.record(by_alice(entry), machine.now()), &Trouble::BegunAnew));
-    assert!(!other.recognises(&nonce, machine.now()));
+    assert!(is(spend(&other, entry, machine.now()), &Trouble::BegunAnew));
+    assert!(other.epoch_of(&nonce, machine.now()).is_none());
 }
 
 #[test]
 fn an_entry_that_a_dying_process_left_unfinished_does_not_count() {
     let machine = Machine::new();
     let [one, other] = [machine.process(), machine.process()];
-    used(one.record(by_alice(machine.entry(1)), machine.now())).unwrap();
+    used(spend(&one, machine.entry(1), machine.now())).unwrap();
     // It died after half of the entry, before the place was moved on.
     let file = OpenOptions::new().write(true).open(machine.file()).unwrap();
     file.write_all_at(&[0xff; 30], machine.length()).unwrap();
     let nonce = one.issue(machine.now());
-    used(other.record(by_alice(machine.entry(2)), machine.now())).unwrap();
-    assert!(other.recognises(&nonce, machine.now()));
-    assert!(is(one.record(by_alice(machine.entry(2)), machine.now()), &Trouble::Used));
-    assert!(is(one.record(by_alice(machine.entry(1)), machine.now()), &Trouble::Used));
+    used(spend(&other, machine.entry(2), machine.now())).unwrap();
+    assert!(other.epoch_of(&nonce, machine.now()).is_some());
+    assert!(is(spend(&one, machine.entry(2), machine.now()), &Trouble::Used));
+    assert!(is(spend(&one, machine.entry(1), machine.now()), &Trouble::Used));
 }
 
 #[test]
@@ -210,8 +223,8 @@ fn after_a_start_of_the_machine_the_nonces_of_before_are_unknown() {
     machine.boot_id = [2; 16];
     machine.clock.advance(SECOND);
     let after = machine.process();
-    assert!(!after.recognises(&nonce, machine.now()));
-    assert_eq!(after.since(), machine.now());
+    assert!(after.epoch_of(&nonce, machine.now()).is_none());
+    assert_eq!(ReplayLog::epoch(&after).since, machine.now());
 }
 
 #[test]
@@ -221,39 +234,36 @@ fn the_file_is_as_long_as_there_are_entries_that_have_not_ended() {
     let mut longest = 0;
     for number in 0..2_000 {
         let entry = machine.entry(number);
-        used(one.record(by_alice(entry), machine.now())).unwrap();
+        used(spend(&one, entry, machine.now())).unwrap();
         if number % 7 == 0 {
-            assert!(is(other.record(by_alice(entry), machine.now()), &Trouble::Used));
+            assert!(is(spend(&other, entry, machine.now()), &Trouble::Used));
         }
         if number % 10 == 0 {
             let late = machine.entry_for(1_000_000 + number, 3 * MINUTE);
-            used(other.record(by_alice(late), machine.now())).unwrap();
-            assert!(is(one.record(by_alice(late), machine.now()), &Trouble::Used));
+            used(spend(&other, late, machine.now())).unwrap();
+            assert!(is(spend(&one, late, machine.now()), &Trouble::Used));
         }
         machine.clock.advance(SECOND);
         longest = longest.max(machine.length());
     }
     assert!(longest < 64 * 200, "60 and 18 of them have not ended at any time: {longest}");
     machine.clock.advance(4 * MINUTE);
-    used(other.record(by_alice(machine.entry(9_999_999)), machine.now())).unwrap();
+    used(spend(&other, machine.entry(9_999_999), machine.now())).unwrap();
     assert_eq!(machine.length(), 192 + 64, "it gives memory back");
-    assert!(is(one.record(by_alice(machine.entry(9_999_999)), machine.now()), &Trouble::Used));
+    assert!(is(spend(&one, machine.entry(9_999_999), machine.now()), &Trouble::Used));
 }
 
 #[test]
 fn who_missed_a_whole_lap_reads_all_that_has_not_ended() {
     let machine = Machine::new();
     let [one, late] = [machine.process(), machine.process()];
-    used(late.record(by_alice(machine.entry(0)), machine.now())).unwrap();
+    used(spend(&late, machine.entry(0), machine.now())).unwrap();
     for number in 1..400 {
         machine.clock.advance(SECOND);
-        used(one.record(by_alice(machine.entry(number)), machine.now())).unwrap();
+        used(spend(&one, machine.entry(number), machine.now())).unwrap();
         if number % 97 == 0 {
             for known in (number - 50)..=number {
-                assert!(is(
-                    late.record(by_alice(machine.entry(known)), machine.now()),
-                    &Trouble::Used
-                ));
+                assert!(is(spend(&late, machine.entry(known), machine.now()), &Trouble::Used));
             }
         }
     }
@@ -264,11 +274,11 @@ fn a_full_file_refuses_until_an_entry_has_ended() {
     let machine = Machine { room: Room { entries: 10, share: 10 }, ..Machine::new() };
     let process = machine.process();
     for number in 0..10 {
-        used(process.record(by_alice(machine.entry(number)), machine.now())).unwrap();
+        used(spend(&process, machine.entry(number), machine.now())).unwrap();
     }
-    assert!(is(process.record(by_alice(machine.entry(10)), machine.now()), &Trouble::Full(10)));
+    assert!(is(spend(&process, machine.entry(10), machine.now()), &Trouble::Full(10)));
     machine.clock.advance(2 * MINUTE);
-    used(process.record(by_alice(machine.entry(10)), machine.now())).unwrap();
+    used(spend(&process, machine.entry(10), machine.now())).unwrap();
 }
 
 #[test]
@@ -277,15 +287,15 @@ fn a_share_counts_what_was_used_at_every_process() {
     let processes = [machine.process(), machine.process()];
     for number in 0..10 {
         let process = &processes[usize::from(number % 2 == 1)];
-        used(process.record(by_alice(machine.entry(number)), machine.now())).unwrap();
+        used(spend(process, machine.entry(number), machine.now())).unwrap();
     }
     for process in &processes {
-        let refused = process.record(by_alice(machine.entry(10)), machine.now());
+        let refused = spend(process, machine.entry(10), machine.now());
         assert!(matches!(refused, Err(Trouble::ShareUsedUp(_))));
         let owner = ReplayOwner::Account(AccountId::from_bytes([2; 16]));
         let number = 20 + u64::from(std::ptr::eq(process, &raw const processes[0]));
         let entry = machine.entry(number);
-        used(process.record(Record { entry, owner }, machine.now())).unwrap();
+        used(process.record(Record { entry, owner }, found(process), machine.now())).unwrap();
     }
 }
 
@@ -294,11 +304,11 @@ fn what_was_overwritten_is_refused_when_the_clock_goes_back() {
     let machine = Machine::new();
     let process = machine.process();
     let entry = machine.entry(1);
-    used(process.record(by_alice(entry), machine.now())).unwrap();
+    used(spend(&process, entry, machine.now())).unwrap();
     machine.clock.advance(2 * MINUTE);
-    used(process.record(by_alice(machine.entry(2)), machine.now())).unwrap();
+    used(spend(&process, machine.entry(2), machine.now())).unwrap();
     let next = machine.process();
-    assert!(is(next.record(by_alice(entry), NOW), &Trouble::Forgotten));
+    assert!(is(spend(&next, entry, NOW), &Trouble::Forgotten));
 }
 
 #[test]
@@ -308,14 +318,14 @@ fn a_secret_of_several_machines_makes_their_nonces_known() {
     let [one, other] = [&here, &there].map(|machine| machine.try_process(Some(secret)).unwrap());
     here.clock.advance(SECOND);
     there.clock.advance(SECOND);
-    assert!(one.recognises(&other.issue(there.now()), here.now()));
+    assert!(one.epoch_of(&other.issue(there.now()), here.now()).is_some());
     // What was used here is forgotten, so the nonces of then are too.
     let nonce = one.issue(here.now());
     fs::remove_dir_all(&here.path).unwrap();
     here.clock.advance(SECOND);
     let next = here.try_process(Some(secret)).unwrap();
-    assert!(!next.recognises(&nonce, here.now()));
-    assert!(other.recognises(&nonce, here.now()));
+    assert!(next.epoch_of(&nonce, here.now()).is_none());
+    assert!(other.epoch_of(&nonce, here.now()).is_some());
 }
 
 #[test]

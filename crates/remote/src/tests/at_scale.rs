@@ -25,7 +25,10 @@ use countersign_server::{
     App, CorsOrigins, Dialects, PeerAddress, RequestLimits, Settings, TrustedProxies, router,
 };
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
-use countersign_testkit::{keys::ed25519, samples::scopes};
+use countersign_testkit::{
+    keys::ed25519,
+    samples::{EPOCH, scopes},
+};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -151,7 +154,7 @@ fn ports(data_dir: &TempDir, clock: &Arc<FixedClock>) -> Ports {
     Ports {
         clock: Arc::clone(clock) as _,
         random: Arc::new(SeededRandom::new(1)),
-        state: countersign_memory::state(&capacity, Duration::ZERO),
+        state: countersign_memory::state(&capacity, EPOCH, Duration::ZERO),
         store: Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap()),
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn proofs(
         ..policy
     };
     let across_restarts = authority.core.replay_log().is_volatile().then(|| AcrossRestarts {
-        since: authority.core.remembers_since(),
+        not_before: authority.core.last_event_before_start(),
         durable: Some(authority.core.durable_replay_log()),
     });
     Some(SelfSignedProofs { policy, keys: Arc::clone(ports) as _, across_restarts })

@@ -3,7 +3,9 @@
 
 use countersign_authority::ports::{RecordLoginError, ReplayError, ReplayLog};
 use countersign_protocol::{
-    ReplayEntry, SpentReceipt, UnixTime, ports::Recording, replay::ReplayOwner,
+    ReplayEntry, SpentReceipt, UnixTime,
+    ports::Recording,
+    replay::{EpochId, FoundNew, LogEpoch, ReplayOwner},
 };
 use rusqlite::Connection;
 
@@ -12,10 +14,25 @@ use super::{
     rows::{self, millis},
 };
 
-/// Each entry costs a write. There are no shares: what may be recorded here is bounded elsewhere.
+/// Each entry costs a write. There are no shares: what may be recorded here is bounded elsewhere. It
+/// forgets nothing before its time, so one epoch lasts as long as the installation.
 impl ReplayLog for SqliteStore {
-    fn check_and_insert(&self, entry: ReplayEntry, _: ReplayOwner, _: UnixTime) -> Recording<'_> {
+    fn epoch(&self) -> LogEpoch {
+        let id = EpochId::from_bytes(*self.installation().as_bytes());
+        LogEpoch { id, since: UnixTime::EPOCH }
+    }
+
+    fn check_and_insert(
+        &self,
+        entry: ReplayEntry,
+        found: FoundNew,
+        _: ReplayOwner,
+        _: UnixTime,
+    ) -> Recording<'_> {
         Box::pin(async move {
+            if found.epoch() != self.epoch().id {
+                return Err(ReplayError::Forgot);
+            }
             let spent = self.write(move |connection| spend(connection, entry)).await;
             spent.map_err(|error| match error {
                 RecordLoginError::AlreadyUsed => ReplayError::Used,

@@ -11,14 +11,14 @@ use countersign_protocol::{
 
 use crate::{
     rules::at_once,
-    samples::{NOW, account_id},
+    samples::{EPOCH, NOW, account_id},
 };
 
 type Numbers = [Arc<dyn RecentNumbers>; 2];
 
 fn number(salt: u8) -> Number {
     let challenges = MutualChallenges::new(SealingKey::from_bytes(&[1; 32]));
-    challenges.issue(account_id(0), [0, 0, salt], NOW)
+    challenges.issue(account_id(0), [0, 0, salt], EPOCH.id, NOW)
 }
 
 fn network(number: u16, host: u16) -> ClientNetwork {

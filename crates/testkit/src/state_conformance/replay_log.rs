@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_protocol::ports::{ReplayError, ReplayLog};
-use countersign_protocol::{ReplayEntry, UnixTime, replay::ReplayOwner};
+use countersign_protocol::{
+    ReplayEntry, UnixTime,
+    replay::{EpochId, FoundNew, ReplayOwner},
+};
 
 use crate::{
     rules::at_once,
@@ -23,7 +26,8 @@ pub(super) async fn spend(
     of: u64,
     now: UnixTime,
 ) -> Result<(), ReplayError> {
-    log.check_and_insert(entry, owner(of), now).await.map(|_receipt| ())
+    let found = FoundNew::ByTime(log.epoch().id);
+    log.check_and_insert(entry, found, owner(of), now).await.map(|_receipt| ())
 }
 
 /// A value works once, at whichever handle, and for whomever it counts.
@@ -77,5 +81,24 @@ pub async fn a_used_value_stays_used_when_the_clock_goes_back([here, there]: Log
     }
     for log in [&here, &there] {
         spend(log, replay_entry(1), 1, NOW).await.unwrap_err();
+    }
+}
+
+/// All handles are in one epoch. What was found to be new in another is not recorded, whichever way it
+/// was found, and counts as new when it is found so in this one.
+pub async fn what_was_found_new_in_another_epoch_is_not_recorded([here, there]: Logs) {
+    assert_eq!(here.epoch(), there.epoch());
+    let other = EpochId::from_bytes([0x0e; 16]);
+    for (number, log) in [(1, &here), (2, &there)] {
+        for found in [FoundNew::ByNonce(other), FoundNew::ByTime(other)] {
+            let refused = log.check_and_insert(replay_entry(number), found, owner(1), NOW).await;
+            assert_eq!(refused.map(|_receipt| ()), Err(ReplayError::Forgot));
+        }
+    }
+    for (log, number) in [(&here, 2), (&there, 1)] {
+        let found = FoundNew::ByNonce(log.epoch().id);
+        let recorded = log.check_and_insert(replay_entry(number), found, owner(1), NOW).await;
+        assert!(recorded.is_ok(), "{recorded:?}");
+        assert_eq!(spend(log, replay_entry(number), 1, NOW).await, Err(ReplayError::Used));
     }
 }

@@ -34,10 +34,11 @@ use countersign_protocol::{
     AccountId,
     keys::PrivateKey,
     proofs::target_uri::TargetUri,
+    replay::LogEpoch,
     tokens::{issue::AccessTokenClaims, jws, verify::AccessToken},
 };
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
-use countersign_testkit::{clock::FixedClock, random::SeededRandom};
+use countersign_testkit::{clock::FixedClock, random::SeededRandom, samples::EPOCH};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -105,7 +106,7 @@ impl World {
         let mut world_ports = Ports {
             clock: Arc::clone(&clock) as _,
             random: Arc::new(SeededRandom::new(1)),
-            state: countersign_memory::state(&CAPACITY, Duration::ZERO),
+            state: countersign_memory::state(&CAPACITY, EPOCH, Duration::ZERO),
             store: Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap()),
         };
         ports(&mut world_ports);
@@ -123,9 +124,11 @@ impl World {
         open_vault(&self.ports).await
     }
 
-    /// The server of this world, started once more.
+    /// The server of this world, started once more: what it remembered of used proofs is gone.
     pub(crate) async fn restarted(&self) -> Arc<Authority> {
-        let (policy, ports) = (self.authority.core.policy().clone(), self.ports.clone());
+        let (policy, mut ports) = (self.authority.core.policy().clone(), self.ports.clone());
+        let epoch = LogEpoch::begin(&*ports.random, ports.clock.now());
+        ports.state = countersign_memory::state(&CAPACITY, epoch, Duration::ZERO);
         Arc::new(Authority::start(policy, ports, self.vault().await).await.unwrap())
     }
 

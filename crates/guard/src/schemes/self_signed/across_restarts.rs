@@ -1,4 +1,4 @@
-//! Where the use of a JWT is recorded, so that a restart does not make it work again.
+//! Where the use of a JWT is recorded, so that it does not work again after the replay log has forgotten.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,24 +6,27 @@ use countersign_protocol::UnixTime;
 
 use crate::ports::ReplayLog;
 
-/// Keeps a JWT that was used before a restart from being used again after it.
+/// Keeps a JWT that was used before the replay log forgot, at a restart or otherwise, from being used
+/// again after it.
 ///
 /// Writing every use to disk would cost each request a write. So most uses are recorded only in the
-/// guard's replay log, which forgets them at a restart. The JWT's `iat`, the time at which the
-/// client says it made the JWT, decides where a use is recorded:
+/// guard's replay log, which says since when it remembers
+/// ([`LogEpoch::since`](countersign_protocol::replay::LogEpoch)). The JWT's `iat`, the time at which
+/// the client says it made the JWT, decides where a use is recorded:
 ///
 /// - A JWT with an `iat` up to `since` is refused, because it may have been used before. `since` is
-///   the start, or the moment at which the clock last jumped forward (it may have been behind at
-///   the start). The client signs another JWT. Within the second of the start it is told to wait
-///   until that second ends, because `iat` is in whole seconds.
-/// - A JWT without `iat`, or from a clock ahead of this one, could be taken for a new one after the
-///   next start. Its use is also recorded in `durable`, which survives restarts.
+///   the beginning of the log's epoch, or the moment at which the clock last jumped forward (it may
+///   have been behind at that beginning). The client signs another JWT. Within the second of `since`
+///   it is told to wait until that second ends, because `iat` is in whole seconds.
+/// - A JWT without `iat`, or from a clock ahead of this one, could be taken for a new one in the next
+///   epoch. Its use is also recorded in `durable`, which survives restarts.
 /// - A JWT whose `iat` is only shortly after `since` may have been made before `since` by a clock
 ///   ahead of this one. It is looked up in `durable`.
 #[derive(Clone)]
 pub struct AcrossRestarts {
-    /// The moment from which the replay log remembers.
-    pub since: UnixTime,
+    /// What was made up to then is refused, also where the replay log says that it remembers more: the
+    /// clock may have been behind when it began.
+    pub not_before: UnixTime,
     /// Remembers across restarts. It refuses entries that it may have removed as expired when the
     /// clock was ahead. Without it, JWTs that would have to be recorded there are refused.
     pub durable: Option<Arc<dyn ReplayLog>>,
@@ -70,24 +73,7 @@ mod tests {
 
     use super::*;
 
-    struct NoLog;
-
-    impl ReplayLog for NoLog {
-        fn check_and_insert(
-            &self,
-            _: countersign_protocol::ReplayEntry,
-            _: countersign_protocol::replay::ReplayOwner,
-            _: UnixTime,
-        ) -> crate::ports::Recording<'_> {
-            unreachable!("nothing is recorded here");
-        }
-    }
-
     const SKEW: Duration = Duration::from_secs(5);
-
-    fn started_at(since: UnixTime) -> AcrossRestarts {
-        AcrossRestarts { since, durable: Some(Arc::new(NoLog)) }
-    }
 
     /// Uses one JWT at two moments, with or without a start between them. Says whether both uses
     /// were accepted.
@@ -95,22 +81,22 @@ mod tests {
         let time = UnixTime::from_millis;
         let issued_at = issued_at.map(time);
         let (mut volatile, mut durable) = (HashSet::new(), HashSet::new());
-        let mut accepted = |now: u64, run: &AcrossRestarts, volatile: &mut HashSet<u8>| {
+        let mut accepted = |now: u64, since: UnixTime, volatile: &mut HashSet<u8>| {
             if issued_at.is_some_and(|issued_at| issued_at > time(now) + SKEW) {
                 return false;
             }
-            match AcrossRestarts::memory_for(run.since, issued_at, SKEW, time(now)) {
+            match AcrossRestarts::memory_for(since, issued_at, SKEW, time(now)) {
                 Memory::NotYet | Memory::Unknown => false,
                 Memory::Volatile => volatile.insert(1),
                 Memory::Durable => volatile.insert(1) && durable.insert(1),
             }
         };
-        let run = started_at(time(1_000));
-        if !accepted(first, &run, &mut volatile) {
+        let since = time(1_000);
+        if !accepted(first, since, &mut volatile) {
             return false;
         }
-        let Some(restart) = restart else { return accepted(second, &run, &mut volatile) };
-        accepted(second, &started_at(time(restart)), &mut HashSet::new())
+        let Some(restart) = restart else { return accepted(second, since, &mut volatile) };
+        accepted(second, time(restart), &mut HashSet::new())
     }
 
     #[test]
@@ -131,13 +117,12 @@ mod tests {
 
     #[test]
     fn honest_clients_are_served_right_after_a_start() {
-        let run = started_at(UnixTime::from_millis(10_400));
+        let since = UnixTime::from_millis(10_400);
         let memory = |issued_at: u64, now| {
             let issued_at = Some(UnixTime::from_secs(issued_at));
-            AcrossRestarts::memory_for(run.since, issued_at, SKEW, UnixTime::from_millis(now))
+            AcrossRestarts::memory_for(since, issued_at, SKEW, UnixTime::from_millis(now))
         };
-        let undated =
-            AcrossRestarts::memory_for(run.since, None, SKEW, UnixTime::from_millis(10_400));
+        let undated = AcrossRestarts::memory_for(since, None, SKEW, UnixTime::from_millis(10_400));
         assert_eq!(undated, Memory::Durable);
         assert_eq!(memory(11, 11_000), Memory::Durable);
         assert_eq!(memory(16, 16_500), Memory::Volatile, "the ordinary case");

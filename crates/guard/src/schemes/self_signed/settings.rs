@@ -14,7 +14,7 @@ pub struct SelfSignedProofs {
     pub policy: SelfSignedPolicy,
     /// The keys that may sign them.
     pub keys: Arc<dyn AccountKeys>,
-    /// Set if a restart makes the guard's replay log forget.
+    /// Set if the guard's replay log can forget.
     pub across_restarts: Option<AcrossRestarts>,
 }
 

@@ -15,12 +15,11 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
-    challenges::sealed::NonceSealer,
-    envelope::aes_gcm::SealingKey,
+    challenges::sealed::EpochNonces,
     keys::{KeyError, KeyPolicy, PrivateKey},
     proofs::known_keys::KnownProofKeys,
     strict::base64url,
-    test_support::{NOW, ec_p256, ed25519, every_algorithm, object, rsa},
+    test_support::{NOW, ec_p256, ed25519, every_algorithm, nonces, object, rsa},
     tokens::jws,
 };
 
@@ -192,10 +191,10 @@ fn binding(key: &PrivateKey) -> TokenBinding {
     TokenBinding { ath: sha256(&[TOKEN.as_bytes()]), jkt: key.public_key().thumbprint() }
 }
 
-fn sealer() -> NonceSealer {
+fn sealer() -> EpochNonces {
     sealer_of(7)
 }
 
-fn sealer_of(key: u8) -> NonceSealer {
-    NonceSealer::new(SealingKey::from_bytes(&[key; 32]), NONCE_LIFETIME)
+fn sealer_of(key: u8) -> EpochNonces {
+    nonces(key, NONCE_LIFETIME)
 }

@@ -8,18 +8,18 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::{ids::AccountId, replay::ShareHolder};
+use crate::{ids::AccountId, replay::ShareHolder, test_support::EPOCH};
 
 const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 
 fn entry(number: u64, forget_at: UnixTime) -> ReplayEntry {
     let mut digest = [0; 32];
     digest[..8].copy_from_slice(&number.to_le_bytes());
-    ReplayEntry { digest, forget_at, epoch: 0 }
+    ReplayEntry { digest, forget_at }
 }
 
 fn memory(capacity: u64) -> MemoryReplayLog {
-    MemoryReplayLog::new(capacity, capacity, RandomState::new())
+    MemoryReplayLog::new(EPOCH, capacity, capacity, RandomState::new())
 }
 
 fn owner(number: u8) -> ReplayOwner {
@@ -27,7 +27,8 @@ fn owner(number: u8) -> ReplayOwner {
 }
 
 fn record(memory: &MemoryReplayLog, entry: ReplayEntry, now: UnixTime) -> Result<(), NotRecorded> {
-    memory.record(entry, owner(1), now).map(|_receipt| ())
+    let by_time = FoundNew::ByTime(memory.epoch().id);
+    memory.record(entry, by_time, owner(1), now).map(|_receipt| ())
 }
 
 fn is_used(result: Result<(), NotRecorded>) -> bool {
@@ -118,29 +119,55 @@ fn what_was_forgotten_is_refused_when_the_clock_goes_back() {
 fn what_carries_a_nonce_of_a_new_epoch_is_recorded_after_the_clock_was_set_back() {
     let log = memory(100);
     let (end, leap) = (START + Duration::from_mins(1), START + Duration::from_hours(1));
-    let of_epoch = |number, forget_at| ReplayEntry { epoch: 1, ..entry(number, forget_at) };
+    let with_nonce = |epoch: LogEpoch, number, forget_at, now| {
+        let found = FoundNew::ByNonce(epoch.id);
+        log.record(entry(number, forget_at), found, owner(1), now).map(|_receipt| ())
+    };
     record(&log, entry(1, end), START).unwrap();
     record(&log, entry(2, leap + Duration::from_mins(1)), leap).unwrap();
-    assert!(is_unavailable(record(&log, of_epoch(3, end), START)), "the epoch has not begun");
-    log.begin_epoch(1, START);
-    record(&log, of_epoch(3, end), START).unwrap();
-    assert!(is_used(record(&log, of_epoch(3, end), START)));
+    let before = log.epoch();
+    assert!(is_unavailable(with_nonce(before, 3, end, START)), "it may have been forgotten");
+    log.clock_was_set_back(START);
+    let after = log.epoch();
+    assert_ne!(before.id, after.id);
+    assert_eq!(with_nonce(before, 3, end, START), Err(NotRecorded::OtherEpoch));
+    with_nonce(after, 3, end, START).unwrap();
+    assert!(is_used(with_nonce(after, 3, end, START)));
     for forgotten in [entry(1, end), entry(4, end)] {
         assert!(is_unavailable(record(&log, forgotten, START)), "it may have been used before");
     }
     let kept = leap + Duration::from_mins(1);
-    assert!(is_used(record(&log, of_epoch(2, kept), START)), "nothing was forgotten by that");
+    assert!(is_used(with_nonce(after, 2, kept, START)), "nothing was forgotten by that");
     let later = end + Duration::from_secs(20);
-    record(&log, of_epoch(5, later + Duration::from_mins(1)), later).unwrap();
-    assert!(is_unavailable(record(&log, of_epoch(3, end), later)), "it has ended");
+    with_nonce(after, 5, later + Duration::from_mins(1), later).unwrap();
+    assert!(is_unavailable(with_nonce(after, 3, end, later)), "it has ended");
     assert_eq!(log.len(), 2, "its room was given back");
 }
 
 #[test]
+fn whoever_sets_the_clock_back_at_the_same_time_all_parts_are_in_the_last_epoch() {
+    let log = memory(1000);
+    let mut epochs = HashSet::from([log.epoch().id]);
+    for round in 1..=50 {
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| log.clock_was_set_back(START));
+            }
+        });
+        assert!(epochs.insert(log.epoch().id));
+        for shard in &log.shards {
+            assert_eq!(lock(shard).set_backs, round * 4);
+        }
+    }
+}
+
+#[test]
 fn an_owner_beyond_its_share_is_refused_and_nobody_else() {
-    let log = MemoryReplayLog::new(1000, 50, RandomState::new());
+    let log = MemoryReplayLog::new(EPOCH, 1000, 50, RandomState::new());
     let end = START + Duration::from_mins(1);
-    let used_by = |number, by| log.record(entry(number, end), owner(by), START).map(|_| ());
+    let by_time = FoundNew::ByTime(log.epoch().id);
+    let used_by =
+        |number, by| log.record(entry(number, end), by_time, owner(by), START).map(|_| ());
     for number in 0..50 {
         used_by(number, 1).unwrap();
     }
@@ -152,19 +179,19 @@ fn an_owner_beyond_its_share_is_refused_and_nobody_else() {
 
     let later = end + Duration::from_secs(20);
     let next = entry(51, later + Duration::from_mins(1));
-    let _: SpentReceipt = log.record(next, owner(1), later).unwrap();
+    let _: SpentReceipt = log.record(next, by_time, owner(1), later).unwrap();
 }
 
 #[test]
 fn what_another_memory_recorded_is_used_here_and_counts_against_its_share() {
-    let log = MemoryReplayLog::new(2, 2, RandomState::new());
+    let log = MemoryReplayLog::new(EPOCH, 2, 2, RandomState::new());
     let end = START + Duration::from_mins(1);
     for number in [1, 2, 3, 3] {
         log.learn(entry(number, end), owner(1), START);
     }
     assert!(is_used(record(&log, entry(3, end), START)));
     assert!(is_unavailable(record(&log, entry(4, end), START)));
-    let roomy = MemoryReplayLog::new(100, 2, RandomState::new());
+    let roomy = MemoryReplayLog::new(EPOCH, 100, 2, RandomState::new());
     for number in [1, 2] {
         roomy.learn(entry(number, end), owner(1), START);
     }

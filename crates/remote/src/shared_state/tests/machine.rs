@@ -68,7 +68,7 @@ impl Machine {
     pub(super) fn entry_for(&self, number: u64, lifetime: Duration) -> ReplayEntry {
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&number.to_le_bytes());
-        ReplayEntry { digest, forget_at: self.now() + lifetime, epoch: 0 }
+        ReplayEntry { digest, forget_at: self.now() + lifetime }
     }
 
     pub(super) fn length(&self) -> u64 {

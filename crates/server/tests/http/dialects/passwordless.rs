@@ -114,6 +114,28 @@ async fn a_number_works_for_a_minute() {
 }
 
 #[tokio::test]
+async fn no_number_outlives_the_memory_of_used_proofs() {
+    let server = MutualServer::start(|_| ()).await;
+    let alice = server.register("alice", rsa()).await;
+    let bob = server.register("bob", keys::ed25519(1)).await;
+    let proposals = async || {
+        let raw = alice.propose(&server.number(&alice).await);
+        [(&alice, raw), (&bob, bob.sign(&server.number(&bob).await))]
+    };
+    let (used, unused) = (proposals().await, proposals().await);
+    for (user, proposal) in &used {
+        assert_eq!(server.authenticate(user, proposal).await, StatusCode::OK);
+    }
+    server.forget_used_proofs();
+    for (user, proposal) in used.iter().chain(&unused) {
+        assert_eq!(server.authenticate(user, proposal).await, StatusCode::UNAUTHORIZED);
+    }
+    for (user, proposal) in &proposals().await {
+        assert_eq!(server.authenticate(user, proposal).await, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn browsers_and_passkeys_answer_no_challenge() {
     for kind in CredentialKind::ALL {
         let server = MutualServer::start(|_| ()).await;

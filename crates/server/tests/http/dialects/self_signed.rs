@@ -119,6 +119,47 @@ async fn a_restart_revives_nothing() {
 }
 
 #[tokio::test]
+async fn a_log_that_forgets_while_the_server_runs_revives_nothing() {
+    let server = server_with_alice().await;
+    server.advance(SECOND);
+    let now = server.seconds();
+    let tokens: Vec<String> =
+        [json!({}), json!({ "iat": null }), json!({ "iat": now + 4 }), json!({ "iat": now - 30 })]
+            .into_iter()
+            .map(|changes| signed(&server, changes))
+            .collect();
+    for token in &tokens {
+        assert_eq!(call(&server, token).await.status, StatusCode::OK);
+    }
+    let refusals = [StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE];
+    for _ in 0..3 {
+        server.forget_used_proofs();
+        let early = call(&server, &signed(&server, json!({}))).await;
+        assert_eq!(early.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(early.header("retry-after"), Some("1"));
+        for _ in 0..6 {
+            for token in &tokens {
+                assert!(refusals.contains(&call(&server, token).await.status));
+            }
+            server.advance(SECOND);
+        }
+        assert_eq!(call(&server, &signed(&server, json!({}))).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_under_way_while_the_log_forgets_is_refused() {
+    let server = server_with_alice().await;
+    server.advance(SECOND);
+    server.0.forget_used_proofs_in_next_request();
+    let token = signed(&server, json!({}));
+    assert_eq!(call(&server, &token).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    server.advance(SECOND);
+    assert_eq!(call(&server, &token).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(call(&server, &signed(&server, json!({}))).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_used_one_that_was_forgotten_is_refused_after_a_start_with_a_clock_that_is_behind() {
     let mut server = server_with_alice().await;
     let used_at = server.0.now();

@@ -110,6 +110,11 @@ impl Server {
         events.into_iter().rev().map(|recorded| recorded.event).collect()
     }
 
+    /// Empties the log of used proofs while the server runs.
+    pub(super) fn forget_used_proofs(&self) {
+        self.0.forget_used_proofs();
+    }
+
     pub(super) fn advance(&self, by: Duration) {
         self.0.advance(by);
     }

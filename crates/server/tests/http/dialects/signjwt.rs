@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use countersign_authority::{
+    dialects::signjwt::{SessionError, SignedMessage},
     model::{
         account::AccountStatus,
         audit::{AuditFilter, EventKind},
@@ -160,6 +161,39 @@ async fn nothing_survives_a_restart() {
     assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
     let mut session = Session::open(&server, "alice", ed25519(1)).await;
     assert_eq!(session.protected(&server).await, StatusCode::OK);
+}
+
+/// Whether somebody has signed in it or nobody yet.
+#[tokio::test]
+async fn no_session_outlives_the_memory_of_used_proofs() {
+    let server = Server::start().await;
+    let mut used = Session::of_new_user(&server).await;
+    let mut unused = Session::open(&server, "alice", ed25519(1)).await;
+    assert_eq!(used.protected(&server).await, StatusCode::OK);
+    server.forget_used_proofs();
+    for session in [&mut used, &mut unused] {
+        assert_eq!(session.protected(&server).await, StatusCode::FORBIDDEN);
+        assert_eq!(session.whoami(&server).await.status, StatusCode::UNAUTHORIZED);
+    }
+    let mut session = Session::open(&server, "alice", ed25519(1)).await;
+    for _ in 0..3 {
+        assert_eq!(session.protected(&server).await, StatusCode::OK);
+        assert_eq!(session.whoami(&server).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_under_way_while_the_log_forgets_is_refused() {
+    let server = Server::start().await;
+    let session = Session::of_new_user(&server).await;
+    let (signjwt, now) = (&server.authority().dialects.signjwt, server.0.now());
+    let message = session.message();
+    let signature = base64::decode(message["signed_message"].as_str().unwrap()).unwrap();
+    let message = SignedMessage { jwt: &session.jwt, signature: &signature };
+    let checked = signjwt.check_message(message, now).await.unwrap();
+    server.forget_used_proofs();
+    let refused = signjwt.redeem_message(&checked, None, now).await;
+    assert!(matches!(refused, Err(SessionError::Refused)), "{refused:?}");
 }
 
 #[tokio::test]

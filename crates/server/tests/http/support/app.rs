@@ -24,7 +24,9 @@ use countersign_server::{
     App, CorsOrigins, Dialects, RequestLimits, Settings, TrustedProxies, WebFiles, router,
 };
 use countersign_store::sqlite::{SqliteOptions, SqliteStore};
-use countersign_testkit::{clock::FixedClock, random::SeededRandom};
+use countersign_testkit::{
+    clock::FixedClock, forgetful_log::ForgetfulLog, random::SeededRandom, samples::EPOCH,
+};
 use tempfile::TempDir;
 
 use super::{Call, Faults};
@@ -86,6 +88,8 @@ pub(crate) struct TestApp {
     starts: u64,
     /// When what it keeps in memory began, by the monotonic clock. At the first start that was an hour ago.
     started: Duration,
+    /// What remembers the proofs that were used, since the last start.
+    replay_log: Option<Arc<ForgetfulLog>>,
     running: Option<Running>,
     data_dir: TempDir,
 }
@@ -113,6 +117,7 @@ impl TestApp {
             clock: Arc::new(FixedClock::default()),
             starts: 0,
             started: Duration::ZERO,
+            replay_log: None,
             running: None,
             data_dir: tempfile::tempdir().unwrap(),
         };
@@ -128,7 +133,13 @@ impl TestApp {
         if self.starts > 1 {
             self.started = self.clock.monotonic();
         }
-        let ports = self.open_ports(self.starts);
+        let mut ports = self.open_ports(self.starts);
+        let log = self.fresh_replay_log();
+        self.replay_log = Some(Arc::clone(&log));
+        ports.state.replay_log = log;
+        if let Some(faults) = &self.setup.faults {
+            ports = faults.around(ports);
+        }
         let vault = self.vault(&ports).await;
         let policy = self.setup.policy.clone();
         let authority = Arc::new(Authority::start(policy, ports.clone(), vault).await.unwrap());
@@ -252,6 +263,24 @@ impl TestApp {
         files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
     }
 
+    /// Empties the log of used proofs while the application runs, as may happen to one on another
+    /// machine.
+    pub(crate) fn forget_used_proofs(&self) {
+        self.replay_log.as_ref().unwrap().forget(self.now());
+    }
+
+    /// Does so in the middle of the next request, when its proof was found to be new already.
+    pub(crate) fn forget_used_proofs_in_next_request(&self) {
+        self.replay_log.as_ref().unwrap().forget_before_next_use(self.now());
+    }
+
+    /// That of a start. Before the first, there was nothing to be used.
+    fn fresh_replay_log(&self) -> Arc<ForgetfulLog> {
+        let Setup { replay_log_capacity: capacity, replay_log_share: share, .. } = self.setup;
+        let since = if self.starts == 1 { UnixTime::EPOCH } else { self.clock.now() };
+        Arc::new(ForgetfulLog::new(capacity, share, since, self.starts))
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
     }
@@ -272,15 +301,11 @@ impl TestApp {
             sessions: 1_000,
             sessions_share: 500,
         };
-        let ports = Ports {
+        Ports {
             clock: Arc::clone(&self.clock) as _,
             random: Arc::new(SeededRandom::new(seed)),
-            state: countersign_memory::state(&capacity, self.started),
+            state: countersign_memory::state(&capacity, EPOCH, self.started),
             store: Arc::new(SqliteStore::open(&path, &SqliteOptions::default()).unwrap()),
-        };
-        match &self.setup.faults {
-            Some(faults) => faults.around(ports),
-            None => ports,
         }
     }
 }

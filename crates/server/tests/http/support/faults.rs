@@ -15,7 +15,7 @@ use countersign_authority::ports::{
 use countersign_protocol::{
     ReplayEntry, UnixTime,
     ports::{Recording, ReplayError, ReplayLog},
-    replay::ReplayOwner,
+    replay::{FoundNew, LogEpoch, ReplayOwner},
 };
 use countersign_testkit::store_parts::StoreParts;
 use parking_lot::Mutex;
@@ -116,16 +116,21 @@ struct FailingLog {
 }
 
 impl ReplayLog for FailingLog {
+    fn epoch(&self) -> LogEpoch {
+        self.log.epoch()
+    }
+
     fn check_and_insert(
         &self,
         entry: ReplayEntry,
+        found: FoundNew,
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Recording<'_> {
         if matches!(*self.faults.0.lock(), Some(Fault::ReplayLog)) {
             return Box::pin(ready(Err(ReplayError::Unavailable(CAUSE.into()))));
         }
-        self.log.check_and_insert(entry, owner, now)
+        self.log.check_and_insert(entry, found, owner, now)
     }
 
     fn entries(&self) -> Option<u64> {

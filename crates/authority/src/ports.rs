@@ -64,7 +64,7 @@ pub use self::signing_keys::{
 pub use self::step_up::{Permit, SpentStepUp, UsePasskeyError};
 pub use self::upkeep::{StoreCondition, StoreUpkeep};
 pub use self::vault::{SealedSecrets, VaultRecord, VaultStore};
-pub use crate::model::limits::{LimitKey, RateLimit, RateLimited, Retention};
+pub use crate::model::limits::{LimitKey, NotAdmitted, RateLimit, Retention};
 
 /// Everything that the authority needs, wired together by the binary.
 #[derive(Clone)]
@@ -124,6 +124,8 @@ pub struct State {
     pub rate_limiter: Arc<dyn RateLimiter>,
     pub recent_numbers: Arc<dyn RecentNumbers>,
     pub replay_log: Arc<dyn ReplayLog>,
+    /// Counts requests of any kind, at this server alone, so that to answer needs nobody else.
+    pub request_limiter: Arc<dyn RateLimiter>,
     pub session_nonces: Arc<dyn SessionNonces>,
     pub window_limiter: Arc<dyn WindowLimiter>,
 }

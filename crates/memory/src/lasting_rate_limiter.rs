@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign_authority::ports::{LimitKey, RateLimit, RateLimited, RateLimiter};
+use countersign_authority::ports::{LimitKey, NotAdmitted, RateLimit, RateLimiter};
 
 use super::rate_limiter::{cost, nanos, take};
 
@@ -71,7 +71,7 @@ impl RateLimiter for LastingRateLimiter {
         key: LimitKey,
         count: u32,
         now: Duration,
-    ) -> Result<(), RateLimited> {
+    ) -> Result<(), NotAdmitted> {
         let place = self.place(limit.name, key);
         let half_used = self.started.saturating_add(nanos(limit.period) / 2);
         let mut answer = Ok(());

@@ -47,11 +47,13 @@ pub fn state(capacity: &Capacity, epoch: LogEpoch, started: Duration) -> State {
         sessions_share,
     } = *capacity;
     let hashing = RandomState::new();
+    let rate_limiter = Arc::new(MemoryRateLimiter::new(limited));
     State {
         keyring_tries: Arc::new(LastingRateLimiter::new(keyring_tries, started)),
-        rate_limiter: Arc::new(MemoryRateLimiter::new(limited)),
+        rate_limiter: Arc::<MemoryRateLimiter>::clone(&rate_limiter),
         recent_numbers: Arc::new(MemoryRecentNumbers::default()),
         replay_log: Arc::new(MemoryReplayLog::new(epoch, used_proofs, used_proofs_share, hashing)),
+        request_limiter: rate_limiter,
         session_nonces: Arc::new(MemorySessionNonces::new(sessions, sessions_share)),
         window_limiter: Arc::new(MemoryWindowLimiter::new(limited)),
     }

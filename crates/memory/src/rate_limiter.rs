@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign_authority::ports::{LimitKey, RateLimit, RateLimited, RateLimiter};
+use countersign_authority::ports::{LimitKey, NotAdmitted, RateLimit, RateLimiter};
 use parking_lot::Mutex;
 
 /// How many keys share a set. When the set is full, one of them is forgotten to make room.
@@ -64,7 +64,7 @@ impl RateLimiter for MemoryRateLimiter {
         key: LimitKey,
         count: u32,
         now: Duration,
-    ) -> Result<(), RateLimited> {
+    ) -> Result<(), NotAdmitted> {
         let mut set = self.set_of(limit.name, key).lock();
         let is_it = |allowance: &Allowance| allowance.limit == limit.name && allowance.key == key;
         let known = set.iter().flatten().find(|allowance| is_it(allowance));
@@ -97,16 +97,16 @@ pub(super) fn take(
     full_at: u64,
     count: u32,
     now: u64,
-) -> Result<u64, RateLimited> {
+) -> Result<u64, NotAdmitted> {
     if limit.burst == 0 {
         // An allowance of none.
-        return Err(RateLimited { retry_after: limit.period });
+        return Err(NotAdmitted::TooMany { retry_after: limit.period });
     }
     let empty = cost(limit, limit.burst);
     let next = full_at.max(now).saturating_add(cost(limit, count));
     match next.saturating_sub(now).saturating_sub(empty) {
         0 => Ok(next),
-        excess => Err(RateLimited { retry_after: Duration::from_nanos(excess) }),
+        excess => Err(NotAdmitted::TooMany { retry_after: Duration::from_nanos(excess) }),
     }
 }
 

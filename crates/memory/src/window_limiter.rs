@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use countersign_authority::ports::{LimitKey, RateLimited, WindowLimiter};
+use countersign_authority::ports::{LimitKey, NotAdmitted, WindowLimiter};
 use parking_lot::Mutex;
 
 use super::rate_limiter::nanos;
@@ -68,7 +68,7 @@ impl MemoryWindowLimiter {
 }
 
 impl WindowLimiter for MemoryWindowLimiter {
-    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited> {
+    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted> {
         let now = later(now);
         let mut set = self.set_of(key).lock();
         let place = set.iter_mut().min_by_key(|slot| match slot {
@@ -100,7 +100,7 @@ impl Requests {
         Self { key, under_way: 0, stopped_at: 0, stopped_for: 0, answered, next: 0 }
     }
 
-    fn enter(&mut self, now: u64) -> Result<(), RateLimited> {
+    fn enter(&mut self, now: u64) -> Result<(), NotAdmitted> {
         let clock = self.clock(now);
         let is_taken = |answered: &&u64| **answered + WINDOW > clock;
         let taken = self.answered.iter().filter(is_taken);
@@ -146,8 +146,8 @@ fn later(now: Duration) -> u64 {
     nanos(now).saturating_add(WINDOW)
 }
 
-fn refusal(retry_after: u64) -> RateLimited {
-    RateLimited { retry_after: Duration::from_nanos(retry_after) }
+fn refusal(retry_after: u64) -> NotAdmitted {
+    NotAdmitted::TooMany { retry_after: Duration::from_nanos(retry_after) }
 }
 
 #[cfg(test)]
@@ -162,7 +162,7 @@ mod tests {
         LimitKey::Network(IpAddr::from([192, 0, 2, number]).into())
     }
 
-    fn enter(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> Result<(), RateLimited> {
+    fn enter(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> Result<(), NotAdmitted> {
         limiter.enter(key, Duration::from_millis(millis))
     }
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     /// A request that is answered at once.
-    fn take(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> Result<(), RateLimited> {
+    fn take(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> Result<(), NotAdmitted> {
         enter(limiter, key, millis)?;
         answered(limiter, key, millis);
         Ok(())

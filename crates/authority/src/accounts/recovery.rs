@@ -29,7 +29,7 @@ use crate::{
         audit::{AuditEvent, EventKind},
         credential::{Credential, InvalidLabel, Label},
         invitation::{CodeHash, Invitation, Purpose, RecoveryCode},
-        limits::{LimitKey, RateLimited},
+        limits::{LimitKey, NotAdmitted},
     },
     ports::{AccountRecovery, LONGEST_TOKEN, NewSecret, RecoverError, RevokedBefore, StoreError},
 };
@@ -289,7 +289,7 @@ pub enum RecoveryError {
     Proof(#[from] ProofError),
     /// There were too many wrong codes from this network, and this code is wrong as well.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::{
     core::dpop::ProofError,
-    model::{account::InvalidUsername, credential::InvalidLabel, limits::RateLimited},
+    model::{account::InvalidUsername, credential::InvalidLabel, limits::NotAdmitted},
     passkeys::{options::OptionsError, registration::NewPasskeyError},
     ports::{CreateAccountError, StoreError},
 };
@@ -45,7 +45,7 @@ pub enum RegistrationError {
     Proof(#[from] ProofError),
     /// There were too many registrations from that address.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

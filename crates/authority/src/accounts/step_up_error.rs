@@ -6,7 +6,7 @@ use countersign_protocol::{tokens::key_approval::KeyApprovalError, wire};
 use thiserror::Error;
 
 use crate::{
-    model::{audit::Reason, credential_kind::NotForThisKind, limits::RateLimited},
+    model::{audit::Reason, credential_kind::NotForThisKind, limits::NotAdmitted},
     passkeys::answer::AnswerError,
     ports::StoreError,
 };
@@ -74,7 +74,7 @@ pub enum StepUpError {
     Password,
     /// There were too many changes.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The token is bound to a session key.
     #[error(
         "the token is bound to a session key: log in with a key of the account and bind the token to that"
@@ -121,7 +121,7 @@ impl StepUpError {
             Self::Approval(_)
             | Self::Approver
             | Self::Kind(_)
-            | Self::RateLimited(_)
+            | Self::NotAdmitted(_)
             | Self::Store(_)
             | Self::UnexpectedBody => None,
         }
@@ -147,7 +147,7 @@ impl StepUpError {
             Self::Unbound => Some(Reason::UnboundToken),
             Self::UnexpectedBody => Some(Reason::UnexpectedBody),
             Self::UrlUnsigned => Some(Reason::UrlUnsigned),
-            Self::RateLimited(_) | Self::Store(_) => None,
+            Self::NotAdmitted(_) | Self::Store(_) => None,
         }
     }
 
@@ -155,7 +155,7 @@ impl StepUpError {
     pub(crate) const fn is_of_consequence(&self) -> bool {
         match self {
             // A page asks for the passkey after it was told so.
-            Self::PasskeyNeeded | Self::RateLimited(_) | Self::Store(_) | Self::UnexpectedBody => {
+            Self::PasskeyNeeded | Self::NotAdmitted(_) | Self::Store(_) | Self::UnexpectedBody => {
                 false
             }
             Self::Approval(_)

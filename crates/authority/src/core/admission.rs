@@ -7,7 +7,7 @@ use countersign_protocol::{AccountId, ReplayEntry, keys::Thumbprint};
 use crate::{
     core::Core,
     model::{
-        limits::{LimitKey, RateLimit, RateLimited},
+        limits::{LimitKey, NotAdmitted, RateLimit},
         policy::Limits,
     },
 };
@@ -17,26 +17,37 @@ impl Core {
     ///
     /// # Errors
     /// When there were too many.
-    pub async fn admit_request(&self, address: IpAddr) -> Result<(), RateLimited> {
-        self.take(|limits| &limits.requests, LimitKey::Network(address.into())).await
+    pub async fn admit_request(&self, address: IpAddr) -> Result<(), NotAdmitted> {
+        self.admit_here(|limits| &limits.requests, address).await
     }
 
     /// Counts one request for what guards elsewhere need.
     ///
     /// # Errors
     /// When there were too many.
-    pub async fn admit_upkeep(&self, address: IpAddr) -> Result<(), RateLimited> {
-        self.take(|limits| &limits.upkeep, LimitKey::Network(address.into())).await
+    pub async fn admit_upkeep(&self, address: IpAddr) -> Result<(), NotAdmitted> {
+        self.admit_here(|limits| &limits.upkeep, address).await
     }
 
-    pub(crate) async fn admit_registration(&self, address: IpAddr) -> Result<(), RateLimited> {
+    /// Counts what is counted at this server alone.
+    async fn admit_here(
+        &self,
+        limit: impl Fn(&Limits) -> &RateLimit + Send,
+        address: IpAddr,
+    ) -> Result<(), NotAdmitted> {
+        let Some(limits) = &self.policy.limits else { return Ok(()) };
+        let (key, now) = (LimitKey::Network(address.into()), self.ports.clock.monotonic());
+        self.ports.state.request_limiter.take(limit(limits), key, now).await
+    }
+
+    pub(crate) async fn admit_registration(&self, address: IpAddr) -> Result<(), NotAdmitted> {
         let client = LimitKey::Network(address.into());
         self.take(|limits| &limits.registrations, client).await?;
         self.take(|limits| &limits.registrations_per_day, client).await
     }
 
     /// Counts a question whether a name is taken, as a registration that would tell it.
-    pub(crate) async fn admit_name_check(&self, address: IpAddr) -> Result<(), RateLimited> {
+    pub(crate) async fn admit_name_check(&self, address: IpAddr) -> Result<(), NotAdmitted> {
         self.take(|limits| &limits.registrations, LimitKey::Network(address.into())).await
     }
 
@@ -44,12 +55,12 @@ impl Core {
     pub(crate) async fn admit_costly_registration(
         &self,
         address: IpAddr,
-    ) -> Result<(), RateLimited> {
+    ) -> Result<(), NotAdmitted> {
         self.admit_registration(address).await?;
         self.take(|limits| &limits.costly_registrations, LimitKey::Network(address.into())).await
     }
 
-    pub(crate) async fn admit_login(&self, address: IpAddr) -> Result<(), RateLimited> {
+    pub(crate) async fn admit_login(&self, address: IpAddr) -> Result<(), NotAdmitted> {
         self.take(|limits| &limits.logins, LimitKey::Network(address.into())).await
     }
 
@@ -59,7 +70,7 @@ impl Core {
         &self,
         address: IpAddr,
         count: u32,
-    ) -> Result<(), RateLimited> {
+    ) -> Result<(), NotAdmitted> {
         let Some(limits) = self.policy.limits.as_ref().filter(|_| count > 0) else {
             return Ok(());
         };
@@ -69,7 +80,7 @@ impl Core {
 
     /// Does `login`, which the account has proven, and counts it. One that comes to nothing is not counted:
     /// who has seen a login can send it again, and must not use up what the owner needs to log in.
-    pub(crate) async fn counted_login<T, E: From<RateLimited>>(
+    pub(crate) async fn counted_login<T, E: From<NotAdmitted>>(
         &self,
         account: AccountId,
         login: impl Future<Output = Result<T, E>> + Send,
@@ -85,12 +96,12 @@ impl Core {
 
     /// Counts a request that `key` has signed, which may be that of one session. It takes nothing from what
     /// the logins of the account need.
-    pub(crate) async fn admit_key(&self, key: Thumbprint) -> Result<(), RateLimited> {
+    pub(crate) async fn admit_key(&self, key: Thumbprint) -> Result<(), NotAdmitted> {
         self.take(|limits| &limits.key, LimitKey::Key(key)).await
     }
 
     /// Counts an act that only removes something, signed by a key.
-    pub(crate) async fn admit_withdrawal(&self, key: Thumbprint) -> Result<(), RateLimited> {
+    pub(crate) async fn admit_withdrawal(&self, key: Thumbprint) -> Result<(), NotAdmitted> {
         self.take(|limits| &limits.withdrawals, LimitKey::Key(key)).await
     }
 
@@ -111,7 +122,7 @@ impl Core {
         &self,
         account: AccountId,
         address: IpAddr,
-    ) -> Result<(), RateLimited> {
+    ) -> Result<(), NotAdmitted> {
         let own = LimitKey::Account(account);
         self.take(|limits| &limits.key_changes_per_day, own).await?;
         let Some(network) = self.shared_by(account, address) else { return Ok(()) };
@@ -142,7 +153,7 @@ impl Core {
         &self,
         (account, address): (AccountId, IpAddr),
         kib: u32,
-    ) -> Result<(), RateLimited> {
+    ) -> Result<(), NotAdmitted> {
         let Some(limits) = &self.policy.limits else { return Ok(()) };
         let (limiter, now) = (&self.ports.state.rate_limiter, self.ports.clock.monotonic());
         let (own, limit) = (LimitKey::Account(account), &limits.keyring_kib_per_day);
@@ -184,7 +195,7 @@ impl Core {
         &self,
         limit: impl Fn(&Limits) -> &RateLimit + Send,
         key: LimitKey,
-    ) -> Result<(), RateLimited> {
+    ) -> Result<(), NotAdmitted> {
         let Some(limits) = &self.policy.limits else { return Ok(()) };
         self.ports.state.rate_limiter.take(limit(limits), key, self.ports.clock.monotonic()).await
     }

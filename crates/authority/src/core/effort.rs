@@ -6,7 +6,7 @@ use countersign_protocol::keys::{PublicKey, Verifications};
 
 use crate::{
     core::{Core, comparisons::Turn},
-    model::limits::RateLimited,
+    model::limits::NotAdmitted,
 };
 
 /// The verifications of one login. Each but the first, which [`Core::admit_login`] has counted,
@@ -33,7 +33,7 @@ impl<'a> Effort<'a> {
         &mut self,
         key: &PublicKey,
         forms: u32,
-    ) -> Result<Option<Turn<'a>>, RateLimited> {
+    ) -> Result<Option<Turn<'a>>, NotAdmitted> {
         let is_first = self.is_unspent();
         if !self.budget.afford(key, forms) {
             return Ok(None);

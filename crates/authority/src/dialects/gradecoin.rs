@@ -31,7 +31,7 @@ use crate::{
         account::{Fingerprint, Username},
         audit::{AuditEvent, EventKind, Means},
         invitation::{CodeHash, Invitation},
-        limits::{LimitKey, RateLimited},
+        limits::{LimitKey, NotAdmitted},
         policy::Enrolment,
     },
     ports::{CreateAccountError, StoreError},
@@ -187,13 +187,11 @@ impl Gradecoin {
         let everywhere = LimitKey::Name(sha256(&[name.as_bytes()]));
         let network = ClientNetwork::from(address).to_string();
         let here = LimitKey::NameAt(sha256(&[network.as_bytes(), b"\0", name.as_bytes()]));
-        let admitted = self.core.take(|limits| &limits.guesses_at_name, here).await.is_ok();
-        if self
-            .core
-            .take(|limits| &limits.guesses_at_name_from_everywhere, everywhere)
-            .await
-            .is_err()
-        {
+        let taken = self.core.take(|limits| &limits.guesses_at_name, here).await;
+        let admitted = NotAdmitted::is_within(taken)?;
+        let from_everywhere =
+            self.core.take(|limits| &limits.guesses_at_name_from_everywhere, everywhere).await;
+        if !NotAdmitted::is_within(from_everywhere)? {
             sleep(MANY_GUESSES).await;
         }
         let code_hash = key.hash(&name, &opened.password);
@@ -233,7 +231,7 @@ pub enum SealedRegistrationError {
     KeyTaken,
     /// There were too many attempts from that address.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// It does not open, or there is no unused invitation for name and password, or there were too
     /// many wrong ones.
     #[error(

@@ -23,7 +23,7 @@ use crate::{
         account::{Account, AccountName, AccountStatus},
         audit::{AuditEvent, EventKind, Means, Reason},
         email::{Email, InvalidEmail},
-        limits::{LimitKey, RateLimited},
+        limits::{LimitKey, NotAdmitted},
     },
     ports::{PasswordLogin, Ports, StoreError, WindowLimiter},
     tokens::{
@@ -50,7 +50,7 @@ pub struct PasswordAttempt {
 }
 
 impl PasswordAttempt {
-    fn begin(key: LimitKey, ports: &Ports) -> Result<Self, RateLimited> {
+    fn begin(key: LimitKey, ports: &Ports) -> Result<Self, NotAdmitted> {
         ports.state.window_limiter.enter(key, ports.clock.monotonic())?;
         let (limiter, clock) = (Arc::clone(&ports.state.window_limiter), Arc::clone(&ports.clock));
         Ok(Self { key, limiter, clock })
@@ -127,7 +127,7 @@ impl JwksServer {
     pub async fn admit_password(
         &self,
         address: IpAddr,
-    ) -> Result<Option<PasswordAttempt>, RateLimited> {
+    ) -> Result<Option<PasswordAttempt>, NotAdmitted> {
         let limited = self.core.policy.passwords.is_some_and(|policy| policy.rate_limit);
         let key = LimitKey::Network(address.into());
         let attempt = limited.then(|| PasswordAttempt::begin(key, &self.core.ports)).transpose()?;

@@ -26,7 +26,7 @@ use crate::{
         audit::{AuditEvent, EventKind, Reason},
         credential::Credential,
         credential_kind::Act,
-        limits::RateLimited,
+        limits::NotAdmitted,
     },
     ports::{LoginRecord, RecordLoginError, StoreError},
     tokens::{
@@ -262,7 +262,7 @@ fn stand_in_for_a_verification(proposal: Proposal<'_>) {
 pub enum ChallengeError {
     /// There were too many.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The key pair for the account cannot be used.
     #[error(transparent)]
     ServerKey(#[from] ServerKeyError),
@@ -279,7 +279,7 @@ pub enum MutualLoginError {
     Disabled,
     /// There were too many attempts.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// It is not the number of a fresh challenge for that account, signed by a key of that account.
     #[error("the proposal is not a fresh number of the named account, signed by its key")]
     Refused,
@@ -305,7 +305,7 @@ impl MutualLoginError {
             Self::Used => Some((EventKind::ProofReplayed, Reason::UsedBefore)),
             Self::Disabled => Some((EventKind::LoginRefused, Reason::AccountDisabled)),
             Self::Revoked => Some((EventKind::LoginRefused, Reason::KeyRevoked)),
-            Self::RateLimited(_) | Self::Refused | Self::SigningKey(_) | Self::Store(_) => None,
+            Self::NotAdmitted(_) | Self::Refused | Self::SigningKey(_) | Self::Store(_) => None,
         }
     }
 }

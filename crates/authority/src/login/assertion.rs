@@ -21,7 +21,7 @@ use crate::{
         account::Account,
         audit::{AuditEvent, EventKind, Reason},
         credential_kind::{Act, NotForThisKind},
-        limits::RateLimited,
+        limits::NotAdmitted,
     },
     ports::{RecordLoginError, StoreError},
 };
@@ -234,7 +234,7 @@ pub enum CallerError {
     Kind(#[from] NotForThisKind),
     /// There were too many attempts.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// No live credential of the account that it names has signed it.
     #[error(
         "no live key of the named account has signed the assertion; where it has many, name one \
@@ -259,7 +259,7 @@ impl CallerError {
             Self::Assertion(_)
             | Self::Format(_)
             | Self::Key(_)
-            | Self::RateLimited(_)
+            | Self::NotAdmitted(_)
             | Self::Refused
             | Self::Store(_) => Reason::Assertion,
         }

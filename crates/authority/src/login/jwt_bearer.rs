@@ -27,7 +27,7 @@ use crate::{
         audit::{AuditEvent, EventKind, Reason},
         credential::Credential,
         credential_kind::{Act, NotForThisKind},
-        limits::RateLimited,
+        limits::NotAdmitted,
     },
     ports::{LoginRecord, RecordLoginError, RecordedLogin, StoreError},
     tokens::issuance::{Binding, Grant, Issuance, SignedWith},
@@ -280,7 +280,7 @@ pub enum LoginError {
     Proof(#[from] ProofError),
     /// There were too many attempts.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The session key is a registered key.
     #[error("a session key must be a new key, not one that is registered")]
     SessionKey,
@@ -306,7 +306,7 @@ impl LoginError {
             Self::ClientId | Self::OtherClient => Reason::OtherClient,
             Self::Kind(_) => Reason::WrongKind,
             Self::SessionKey => Reason::SessionKey,
-            Self::Proof(_) | Self::RateLimited(_) | Self::SigningKey(_) | Self::Store(_) => {
+            Self::Proof(_) | Self::NotAdmitted(_) | Self::SigningKey(_) | Self::Store(_) => {
                 return None;
             }
         };
@@ -322,7 +322,7 @@ impl LoginError {
 impl From<CallerError> for LoginError {
     fn from(error: CallerError) -> Self {
         match error {
-            CallerError::RateLimited(error) => Self::RateLimited(error),
+            CallerError::NotAdmitted(error) => Self::NotAdmitted(error),
             CallerError::Replayed => Self::AssertionReplayed,
             CallerError::Store(error) => Self::Store(error),
             CallerError::Assertion(_)

@@ -28,7 +28,7 @@ use crate::{
         audit::{AuditEvent, EventKind, Fact, Reason},
         credential::{Credential, InvalidLabel, Label, Remember},
         credential_kind::CredentialKind,
-        limits::RateLimited,
+        limits::NotAdmitted,
         user_agent::UserAgent,
     },
     passkeys::answer::{AnswerError, PresentedAnswer, VerifiedAnswer},
@@ -275,7 +275,7 @@ pub enum PasskeyLoginError {
     Proof(#[from] ProofError),
     /// There were too many attempts.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// No token could be signed.
     #[error(transparent)]
     SigningKey(#[from] SigningKeyError),
@@ -299,7 +299,7 @@ impl PasskeyLoginError {
             | Self::ClientId => Some(EventKind::LoginRefused),
             Self::Label(_)
             | Self::Proof(_)
-            | Self::RateLimited(_)
+            | Self::NotAdmitted(_)
             | Self::SigningKey(_)
             | Self::Store(_) => None,
         }
@@ -316,7 +316,7 @@ impl PasskeyLoginError {
             Self::Proof(ProofError::Replayed) => Some(Reason::UsedBefore),
             Self::Label(_)
             | Self::Proof(_)
-            | Self::RateLimited(_)
+            | Self::NotAdmitted(_)
             | Self::SigningKey(_)
             | Self::Store(_) => None,
         }

@@ -1,6 +1,6 @@
 //! How much and how often: allowances, places to wait in, and how long records are kept.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use countersign_protocol::{AccountId, ClientNetwork, keys::Thumbprint};
 use thiserror::Error;
@@ -31,16 +31,32 @@ pub enum LimitKey {
     NameAt([u8; 32]),
 }
 
-/// The allowance is used up.
+/// Why somebody is not let in who is counted before anything is done for him.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub struct RateLimited {
-    /// When the next one will be allowed.
-    pub retry_after: Duration,
+pub enum NotAdmitted {
+    /// The allowance is used up.
+    #[error("too many requests; try again in {} s", .retry_after.as_secs() + 1)]
+    TooMany {
+        /// When the next one will be allowed.
+        retry_after: Duration,
+    },
+    /// What counts is away. Nobody knows how many there were, so there may have been too many.
+    #[error("requests cannot be counted for now")]
+    Unavailable,
 }
 
-impl fmt::Display for RateLimited {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "too many requests; try again in {} s", self.retry_after.as_secs() + 1)
+impl NotAdmitted {
+    /// Whether what was `taken` was there, for an act that an empty allowance makes slower and does not
+    /// stop.
+    ///
+    /// # Errors
+    /// When nobody knows.
+    pub fn is_within(taken: Result<(), Self>) -> Result<bool, Self> {
+        match taken {
+            Ok(()) => Ok(true),
+            Err(Self::TooMany { .. }) => Ok(false),
+            Err(Self::Unavailable) => Err(Self::Unavailable),
+        }
     }
 }
 

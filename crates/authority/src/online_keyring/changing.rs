@@ -22,7 +22,7 @@ use crate::{
         credential_kind::CredentialKind,
         keyring::{Keeping, KeyringContent, KeyringPolicy, Leave, Revision},
         keyring_growth::KeyringTooLarge,
-        limits::RateLimited,
+        limits::NotAdmitted,
     },
     ports::{ChangeKeyringError, NewContent, Permit, Restoration, StoreError},
 };
@@ -199,7 +199,7 @@ impl OnlineKeyring {
 pub enum ChangeContentError {
     /// There was too much to write.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The store refuses or failed.
     #[error(transparent)]
     Refused(#[from] ChangeKeyringError),

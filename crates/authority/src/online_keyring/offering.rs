@@ -16,7 +16,7 @@ use crate::{
     accounts::{signed_request::check_own_request, step_up_error::StepUpError},
     model::{
         keyring::{Knowledge, SlotId},
-        limits::RateLimited,
+        limits::NotAdmitted,
     },
 };
 
@@ -118,7 +118,7 @@ pub enum OfferSlotError {
     Malformed(#[from] Malformed),
     /// There were too many.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The proof is too weak.
     #[error(transparent)]
     StepUp(#[from] StepUpError),

@@ -35,7 +35,7 @@ use crate::{
         account::Username,
         audit::{AuditEvent, EventKind, Fact},
         keyring::{KeyringDocument, Knowledge, Revision, SlotId},
-        limits::RateLimited,
+        limits::NotAdmitted,
     },
     ports::{KnowledgeSlot, OpenKeyringError, OpenedBy, StoreError},
 };
@@ -108,7 +108,7 @@ impl OnlineKeyring {
             None => Tries::of_stranger(claim.username, claim.knowledge, claim.address),
         };
         // Up to here nothing was looked up that tells whether there is such an account or slot.
-        self.count(tries, key).await?;
+        self.count::<BeginError>(tries, key).await?;
         let answered = self.answer(&claim, request, (key, tries), now).await;
         if answered.is_err() {
             self.give_back(tries, key).await;
@@ -303,7 +303,7 @@ pub enum BeginError {
     Proof(#[from] ProofError),
     /// There were too many logins.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -327,7 +327,7 @@ pub enum FinishError {
     Proof(#[from] ProofError),
     /// There were too many logins.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

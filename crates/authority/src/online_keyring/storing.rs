@@ -15,7 +15,7 @@ use crate::{
         keyring::{
             KeyringContent, KeyringDocument, KeyringPolicy, KnowledgeRecord, Revision, Slot, SlotId,
         },
-        limits::RateLimited,
+        limits::NotAdmitted,
     },
     ports::{DeleteKeyringError, NewKeyring, NewSlot, Replaces, StoreKeyringError},
 };
@@ -222,7 +222,7 @@ pub enum PresentKeyringError {
 pub enum StoringError {
     /// Too much was written lately.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The store refuses or failed.
     #[error(transparent)]
     Refused(#[from] StoreKeyringError),

@@ -15,7 +15,7 @@ use crate::{
     core::credential_cache::KnownCredential,
     model::{
         keyring::Knowledge,
-        limits::{LimitKey, RateLimit, RateLimited},
+        limits::{LimitKey, NotAdmitted, RateLimit},
         policy::Limits,
     },
     ports::RateLimiter,
@@ -53,8 +53,11 @@ impl OnlineKeyring {
     /// Counts a try by `key`.
     ///
     /// # Errors
-    /// When there were too many; then it is not counted.
-    pub(super) async fn count(&self, tries: Tries, key: Thumbprint) -> Result<(), TooManyTries> {
+    /// When there were too many, or nobody knows; then it is not counted.
+    pub(super) async fn count<E>(&self, tries: Tries, key: Thumbprint) -> Result<(), E>
+    where
+        E: From<NotAdmitted> + From<TooManyTries>,
+    {
         let Some(limits) = &self.core.policy.limits else { return Ok(()) };
         let now = self.core.ports.clock.monotonic();
         let counts = tries.counts(key);
@@ -62,7 +65,12 @@ impl OnlineKeyring {
             let (limit, limit_key) = count.allowance(limits);
             if let Err(refused) = self.counter(count).take(limit, limit_key, now).await {
                 self.uncount(&counts[..place]).await;
-                return Err(count.refusal(limit.burst, refused));
+                return Err(match refused {
+                    NotAdmitted::TooMany { retry_after } => {
+                        count.refusal(limit.burst, retry_after).into()
+                    }
+                    NotAdmitted::Unavailable => refused.into(),
+                });
             }
         }
         Ok(())
@@ -191,7 +199,7 @@ impl Count {
         }
     }
 
-    const fn refusal(self, burst: u32, refused: RateLimited) -> TooManyTries {
+    const fn refusal(self, burst: u32, retry_after: Duration) -> TooManyTries {
         let by = match self {
             Self::Network(_) => TriedBy::Network,
             Self::NameAtNetwork(_) => TriedBy::NameAtNetwork,
@@ -200,7 +208,7 @@ impl Count {
             Self::NewKeys(_) => TriedBy::NewKeys,
             Self::Account(_) => TriedBy::Account,
         };
-        TooManyTries { by, burst, refused }
+        TooManyTries { by, burst, retry_after }
     }
 }
 
@@ -217,7 +225,7 @@ pub struct TooManyTries {
     /// How many an hour there may be.
     pub burst: u32,
     /// When the next one will be allowed.
-    pub refused: RateLimited,
+    pub retry_after: Duration,
 }
 
 /// Who has tried too often.

@@ -11,7 +11,7 @@ use crate::{
     model::{
         keyring::{KeyringContent, Revision},
         keyring_growth::KeyringTooLarge,
-        limits::RateLimited,
+        limits::NotAdmitted,
     },
     ports::{
         ChangeKeyringError, KeyringHolder, NewContent, NewKeyring, Permit, Replaces, Store,
@@ -110,7 +110,7 @@ impl OnlineKeyring {
     ) -> Result<Revision, E>
     where
         W: ToWrite,
-        E: From<RateLimited> + From<W::Refused>,
+        E: From<NotAdmitted> + From<W::Refused>,
     {
         let (facts, store) = (to_write.facts(), &*self.core.ports.store);
         let step_up = facts.permit.step_up;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::limits::{LimitKey, RateLimit, RateLimited};
+use crate::model::limits::{LimitKey, NotAdmitted, RateLimit};
 
 /// Counts events per key and says when there were too many.
 ///
-/// When it runs out of room, it forgets the keys that have the least to remember.
+/// When it runs out of room, it forgets the keys that have the least to remember. One that cannot count,
+/// because what it counts with is away, lets nobody pass ([`NotAdmitted::Unavailable`]).
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
     /// Takes one from the allowance of `key` under `limit`; `now` is the monotonic clock.
@@ -17,7 +18,7 @@ pub trait RateLimiter: Send + Sync {
         limit: &RateLimit,
         key: LimitKey,
         now: Duration,
-    ) -> Result<(), RateLimited> {
+    ) -> Result<(), NotAdmitted> {
         self.take_many(limit, key, 1, now).await
     }
 
@@ -29,7 +30,7 @@ pub trait RateLimiter: Send + Sync {
         key: LimitKey,
         count: u32,
         now: Duration,
-    ) -> Result<(), RateLimited>;
+    ) -> Result<(), NotAdmitted>;
 
     /// Gives back one that was taken.
     async fn give_back(&self, limit: &RateLimit, key: LimitKey) {
@@ -47,13 +48,13 @@ pub trait RateLimiter: Send + Sync {
 /// how fast the machine answers.
 ///
 /// This is stricter than [`RateLimiter`], whose allowance refills while it is used. Refused
-/// requests do not count. Without room it refuses, rather than forget a key.
+/// requests do not count. Without room it refuses, rather than forget a key; and where it cannot count.
 pub trait WindowLimiter: Send + Sync {
     /// Lets one request of `key` pass, which is answered from `now` on, by the monotonic clock.
     ///
     /// # Errors
-    /// When ten have their places.
-    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), RateLimited>;
+    /// When ten have their places, or nobody knows how many.
+    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted>;
 
     /// One request of `key` that had passed is answered at `now`.
     fn answered(&self, key: LimitKey, now: Duration);

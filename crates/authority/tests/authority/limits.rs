@@ -13,7 +13,7 @@ use countersign_authority::{
         step_up_error::StepUpError,
     },
     login::{assertion::CallerError, jwt_bearer::LoginError},
-    ports::{LimitKey, RateLimit, RateLimited, RateLimiter},
+    ports::{LimitKey, NotAdmitted, RateLimit, RateLimiter},
 };
 use countersign_protocol::{
     AccountId, AuthenticationContext, Coverage, CoveredTarget, Principal, ProofKind, ProvenKey,
@@ -42,10 +42,10 @@ impl RateLimiter for Counter {
         key: LimitKey,
         count: u32,
         _: Duration,
-    ) -> Result<(), RateLimited> {
+    ) -> Result<(), NotAdmitted> {
         self.taken.lock().extend((0..count).map(|_| (limit.name, key)));
         if *self.empty.lock() == Some(limit.name) {
-            return Err(RateLimited { retry_after: Duration::from_secs(7) });
+            return Err(NotAdmitted::TooMany { retry_after: Duration::from_secs(7) });
         }
         Ok(())
     }
@@ -66,7 +66,10 @@ async fn alice(limited: bool) -> (World, Arc<Counter>, AccountId) {
     let counter = Arc::new(Counter::default());
     let world = World::with(
         |policy| policy.limits = policy.limits.filter(|_| limited),
-        |ports| ports.state.rate_limiter = Arc::clone(&counter) as _,
+        |ports| {
+            ports.state.rate_limiter = Arc::clone(&counter) as _;
+            ports.state.request_limiter = Arc::clone(&counter) as _;
+        },
     );
     let world = world.await;
     let id = world.register("alice", &ed25519(1)).await.unwrap().account_id;
@@ -198,19 +201,19 @@ async fn an_empty_allowance_stops_its_own_act_only_and_uses_nothing_up() {
         let request = world.authority.core.admit_request(ADDRESS).await;
         assert_eq!(request.is_err(), name == "requests", "{name}");
         let error = world.register(name, &ed25519(1)).await.unwrap_err();
-        let limited = matches!(error, RegistrationError::RateLimited(_));
+        let limited = matches!(error, RegistrationError::NotAdmitted(_));
         assert_eq!(limited, name.starts_with("registrations"), "{name}: {error:?}");
         let granted = world.login(&ed25519(1), &login(name)).await;
-        let limited = matches!(granted, Err(LoginError::RateLimited(_)));
+        let limited = matches!(granted, Err(LoginError::NotAdmitted(_)));
         assert_eq!(limited, ["logins", "account"].contains(&name), "{name}: {granted:?}");
         let called = world.call(&ed25519(1), &Login::of("alice"), None).await;
-        let limited = matches!(called, Err(CallerError::RateLimited(_)));
+        let limited = matches!(called, Err(CallerError::NotAdmitted(_)));
         assert_eq!(limited, name == "logins", "{name}: {called:?}");
         let added = add_key(&world, id, 1).await;
-        let limited = matches!(added, Err(StepUpError::RateLimited(_)));
+        let limited = matches!(added, Err(StepUpError::NotAdmitted(_)));
         assert_eq!(limited, name == "key", "{name}: {added:?}");
         let revoked = revoke_key(&world, id, 77).await;
-        let limited = matches!(revoked, Err(StepUpError::RateLimited(_)));
+        let limited = matches!(revoked, Err(StepUpError::NotAdmitted(_)));
         assert!(!limited, "{name}: {revoked:?}");
     }
     *counter.empty.lock() = None;
@@ -227,9 +230,9 @@ async fn without_key_changes_left_for_the_day_keys_are_still_revoked() {
         *counter.empty.lock() = Some(name);
         counter.since_last_asked();
         let added = add_key(&world, id, 4).await;
-        assert!(matches!(added, Err(StepUpError::RateLimited(_))), "{name}: {added:?}");
+        assert!(matches!(added, Err(StepUpError::NotAdmitted(_))), "{name}: {added:?}");
         let renamed = rename_key(&world, id, 3).await;
-        assert!(matches!(renamed, Err(StepUpError::RateLimited(_))), "{name}: {renamed:?}");
+        assert!(matches!(renamed, Err(StepUpError::NotAdmitted(_))), "{name}: {renamed:?}");
     }
     let of_account = ("key-changes-per-day", LimitKey::Account(id));
     assert!(!counter.since_last_asked().contains(&of_account), "given back");
@@ -256,7 +259,7 @@ async fn no_use_of_a_stolen_key_keeps_another_key_from_revoking_it() {
     assert!(add_key(&world, id, 3).await.unwrap());
     *counter.empty.lock() = Some("account");
     let login = world.login(&ed25519(3), &Login::of("alice")).await;
-    assert!(matches!(login, Err(LoginError::RateLimited(_))), "{login:?}");
+    assert!(matches!(login, Err(LoginError::NotAdmitted(_))), "{login:?}");
     assert!(revoke_key(&world, id, 3).await.unwrap());
     let by_thief = LimitKey::Key(ed25519_public(3).thumbprint());
     assert!(counter.since_last_asked().iter().all(|(_, key)| *key != by_thief));

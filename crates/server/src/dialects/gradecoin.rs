@@ -79,7 +79,7 @@ fn failure(error: SealedRegistrationError) -> Result<Response, Problem> {
         | SealedRegistrationError::UsernameTaken => {
             Ok(answer(StatusCode::BAD_REQUEST, "Error", &error.to_string()))
         }
-        SealedRegistrationError::RateLimited(error) => Err(error.into()),
+        SealedRegistrationError::NotAdmitted(error) => Err(error.into()),
         SealedRegistrationError::RegistrationKey(error) => Err(error.into()),
         SealedRegistrationError::Store(error) => Err(error.into()),
     }

@@ -284,7 +284,7 @@ impl From<ServerKeyError> for Problem {
 impl From<ChallengeError> for Problem {
     fn from(error: ChallengeError) -> Self {
         match error {
-            ChallengeError::RateLimited(error) => error.into(),
+            ChallengeError::NotAdmitted(error) => error.into(),
             ChallengeError::ServerKey(error) => error.into(),
             ChallengeError::Store(error) => error.into(),
         }
@@ -312,7 +312,7 @@ impl From<MutualLoginError> for Problem {
             | MutualLoginError::Revoked
             | MutualLoginError::Used => Self::new(ProblemType::Unauthenticated)
                 .detail("the proposal is not the number of a fresh challenge, signed by a key of the account"),
-            MutualLoginError::RateLimited(error) => error.into(),
+            MutualLoginError::NotAdmitted(error) => error.into(),
             MutualLoginError::SigningKey(error) => Self::internal(error),
             MutualLoginError::Store(error) => error.into(),
         }

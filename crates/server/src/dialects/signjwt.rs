@@ -250,7 +250,7 @@ impl From<OpenSessionError> for Problem {
             OpenSessionError::Name(error) => {
                 Self::new(ProblemType::InvalidUsername).detail(error.to_string())
             }
-            OpenSessionError::RateLimited(error) => error.into(),
+            OpenSessionError::NotAdmitted(error) => error.into(),
             OpenSessionError::ShareUsedUp => share_used_up(&error),
             OpenSessionError::Store(error) => error.into(),
         }

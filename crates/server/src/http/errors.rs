@@ -11,7 +11,7 @@ use countersign_authority::{
     core::dpop::ProofError,
     login::{assertion::CallerError, jwt_bearer::LoginError},
     ports::{
-        AddCredentialError, RateLimited, RenameCredentialError, RevokeCredentialError, RoomKept,
+        AddCredentialError, NotAdmitted, RenameCredentialError, RevokeCredentialError, RoomKept,
         StoreError,
     },
     tokens::{feed::RevocationFeedError, standing::RevokeTokenError},
@@ -53,9 +53,14 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl From<RateLimited> for Problem {
-    fn from(limited: RateLimited) -> Self {
-        Self::new(ProblemType::RateLimited).retry_after(limited.retry_after)
+impl From<NotAdmitted> for Problem {
+    fn from(refused: NotAdmitted) -> Self {
+        match refused {
+            NotAdmitted::TooMany { retry_after } => {
+                Self::new(ProblemType::RateLimited).retry_after(retry_after)
+            }
+            NotAdmitted::Unavailable => Self::unavailable(refused),
+        }
     }
 }
 
@@ -91,7 +96,7 @@ impl From<RegistrationError> for Problem {
             RegistrationError::Label(_) => ProblemType::InvalidRequest,
             RegistrationError::Passkey(error) => return error.into(),
             RegistrationError::Proof(error) => return error.into(),
-            RegistrationError::RateLimited(error) => return error.into(),
+            RegistrationError::NotAdmitted(error) => return error.into(),
             RegistrationError::Store(error) => return error.into(),
             RegistrationError::NameReserved | RegistrationError::Username(_) => {
                 ProblemType::InvalidUsername
@@ -113,7 +118,7 @@ impl From<RecoveryError> for Problem {
             RecoveryError::Label(_) | RecoveryError::NoPassword => ProblemType::InvalidRequest,
             RecoveryError::LimitReached => ProblemType::KeyLimit,
             RecoveryError::Proof(error) => return error.into(),
-            RecoveryError::RateLimited(error) => return error.into(),
+            RecoveryError::NotAdmitted(error) => return error.into(),
             RecoveryError::Store(error) => return error.into(),
         };
         Self::new(kind).detail(error.to_string())
@@ -191,7 +196,7 @@ impl From<StepUpError> for Problem {
             return step_up_needed(lack, &error);
         }
         let kind = match error {
-            StepUpError::RateLimited(error) => return error.into(),
+            StepUpError::NotAdmitted(error) => return error.into(),
             StepUpError::Store(error) => return error.into(),
             StepUpError::UnexpectedBody => ProblemType::InvalidRequest,
             StepUpError::Approval(_) | StepUpError::Approver | StepUpError::Kind(_) => {
@@ -257,12 +262,15 @@ impl From<StoreError> for OAuthError {
     }
 }
 
-impl From<RateLimited> for OAuthError {
-    fn from(limited: RateLimited) -> Self {
-        Self::new("temporarily_unavailable")
-            .status(StatusCode::TOO_MANY_REQUESTS)
-            .description("too many requests")
-            .retry_after(limited.retry_after)
+impl From<NotAdmitted> for OAuthError {
+    fn from(refused: NotAdmitted) -> Self {
+        match refused {
+            NotAdmitted::TooMany { retry_after } => Self::new("temporarily_unavailable")
+                .status(StatusCode::TOO_MANY_REQUESTS)
+                .description("too many requests")
+                .retry_after(retry_after),
+            NotAdmitted::Unavailable => unavailable(&refused),
+        }
     }
 }
 
@@ -280,7 +288,7 @@ impl From<LoginError> for OAuthError {
             }
             LoginError::Binding | LoginError::SessionKey => "invalid_dpop_proof",
             LoginError::Proof(error) => return error.into(),
-            LoginError::RateLimited(error) => return error.into(),
+            LoginError::NotAdmitted(error) => return error.into(),
             LoginError::SigningKey(error) => return Self::internal(error),
             LoginError::Store(error) => return error.into(),
         };
@@ -310,7 +318,7 @@ impl From<ProofError> for OAuthError {
 impl From<CallerError> for OAuthError {
     fn from(error: CallerError) -> Self {
         match error {
-            CallerError::RateLimited(error) => error.into(),
+            CallerError::NotAdmitted(error) => error.into(),
             CallerError::Store(error) => error.into(),
             CallerError::Assertion(_)
             | CallerError::ClientId

@@ -97,7 +97,7 @@ impl From<OfferSlotError> for Problem {
             OfferSlotError::Malformed(_) => {
                 Self::new(ProblemType::InvalidRequest).detail(error.to_string())
             }
-            OfferSlotError::RateLimited(error) => error.into(),
+            OfferSlotError::NotAdmitted(error) => error.into(),
             OfferSlotError::StepUp(error) => error.into(),
         }
     }
@@ -121,7 +121,7 @@ impl From<PresentKeyringError> for Problem {
 impl From<StoringError> for Problem {
     fn from(error: StoringError) -> Self {
         match error {
-            StoringError::RateLimited(error) => error.into(),
+            StoringError::NotAdmitted(error) => error.into(),
             StoringError::Refused(error) => error.into(),
         }
     }
@@ -147,7 +147,7 @@ impl From<StoreKeyringError> for Problem {
 impl From<ChangeContentError> for Problem {
     fn from(error: ChangeContentError) -> Self {
         match error {
-            ChangeContentError::RateLimited(error) => error.into(),
+            ChangeContentError::NotAdmitted(error) => error.into(),
             ChangeContentError::Refused(error) => error.into(),
             ChangeContentError::StepUp(error) => error.into(),
             ChangeContentError::StepUpNeeded(error) => {
@@ -203,7 +203,7 @@ impl From<BeginError> for Problem {
                 Self::new(ProblemType::InvalidRequest).detail(error.to_string())
             }
             BeginError::Proof(error) => error.into(),
-            BeginError::RateLimited(error) => error.into(),
+            BeginError::NotAdmitted(error) => error.into(),
             BeginError::Store(error) => error.into(),
             BeginError::TooManyTries(error) => error.into(),
         }
@@ -212,7 +212,7 @@ impl From<BeginError> for Problem {
 
 impl From<TooManyTries> for Problem {
     fn from(error: TooManyTries) -> Self {
-        Self::from(error.refused).detail(error.to_string())
+        Self::new(ProblemType::RateLimited).retry_after(error.retry_after).detail(error.to_string())
     }
 }
 
@@ -223,7 +223,7 @@ impl From<FinishError> for Problem {
                 Self::new(ProblemType::KeyringNotOpened).detail(error.to_string())
             }
             FinishError::Proof(error) => error.into(),
-            FinishError::RateLimited(error) => error.into(),
+            FinishError::NotAdmitted(error) => error.into(),
             FinishError::Store(error) => error.into(),
         }
     }

@@ -97,7 +97,7 @@ impl From<PasskeyLoginError> for OAuthError {
             PasskeyLoginError::ClientId => "invalid_grant",
             PasskeyLoginError::Label(_) => "invalid_request",
             PasskeyLoginError::Proof(error) => return error.into(),
-            PasskeyLoginError::RateLimited(error) => return error.into(),
+            PasskeyLoginError::NotAdmitted(error) => return error.into(),
             PasskeyLoginError::SigningKey(error) => return Self::internal(error),
             PasskeyLoginError::Store(error) => return error.into(),
         };

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use countersign_authority::ports::{LimitKey, RateLimit, RateLimited, RateLimiter};
+use countersign_authority::ports::{LimitKey, NotAdmitted, RateLimit, RateLimiter};
 
 use super::MONOTONIC;
 use crate::{rules::at_once, samples::account_id};
@@ -24,7 +24,10 @@ async fn take(
 ) -> Result<(), u64> {
     let now = MONOTONIC + Duration::from_secs(seconds);
     let taken = limiter.take_many(limit, key, count, now).await;
-    taken.map_err(|RateLimited { retry_after }| retry_after.as_secs())
+    taken.map_err(|refused| match refused {
+        NotAdmitted::TooMany { retry_after } => retry_after.as_secs(),
+        NotAdmitted::Unavailable => u64::MAX,
+    })
 }
 
 /// A burst is allowed, and then one each time an interval has passed.

@@ -14,7 +14,7 @@ use crate::{
     },
     model::{
         credential_kind::{Act, CredentialKind, NotForThisKind},
-        limits::RateLimited,
+        limits::NotAdmitted,
     },
     ports::StoreError,
 };
@@ -92,8 +92,8 @@ pub enum MutualRegistrationError {
     ServerKey(#[from] ServerKeyError),
 }
 
-impl From<RateLimited> for MutualRegistrationError {
-    fn from(error: RateLimited) -> Self {
+impl From<NotAdmitted> for MutualRegistrationError {
+    fn from(error: NotAdmitted) -> Self {
         Self::Registration(error.into())
     }
 }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    model::{account::InvalidUsername, limits::RateLimited},
+    model::{account::InvalidUsername, limits::NotAdmitted},
     ports::{PutNonceError, StoreError},
 };
 
@@ -15,7 +15,7 @@ pub enum OpenSessionError {
     Name(#[from] InvalidUsername),
     /// There were too many logins from that address.
     #[error(transparent)]
-    RateLimited(#[from] RateLimited),
+    NotAdmitted(#[from] NotAdmitted),
     /// The client network has as many sessions as it may.
     #[error("this client network has as many sessions as one may; try again when some have ended")]
     ShareUsedUp,

@@ -26,6 +26,7 @@ use countersign_protocol::{
     strict::base64,
     tokens::jws,
 };
+use countersign_server::Dialects;
 use countersign_testkit::keys::{
     OTHER_RSA_2048_PEM, RSA_1024_PUBLIC_PEM, RSA_2047_PUBLIC_PEM, RSA_2048_PEM, ed25519, from_pem,
 };
@@ -35,7 +36,7 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
 use super::server::{Answer, ISSUER, Server};
-use crate::support::{MASTER_KEY, TestKey};
+use crate::support::{Fault, Faults, MASTER_KEY, Setup, TestApp, TestKey};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "15 char secret!";
@@ -287,6 +288,26 @@ async fn of_twenty_at_once_one_registers() {
     statuses.sort();
     assert_eq!(statuses[0], StatusCode::CREATED);
     assert_eq!(statuses[1..], [StatusCode::BAD_REQUEST; 19]);
+}
+
+#[tokio::test]
+async fn a_guess_that_cannot_be_counted_is_not_compared() {
+    let faults = Faults::default();
+    let start = |setup: &mut Setup| {
+        setup.faults = Some(faults.clone());
+        setup.settings.dialects = Dialects::default();
+    };
+    let server = Server(TestApp::start_with(start).await);
+    invite(&server, "e123456", PASSWORD).await;
+    faults.set(Fault::Guesses);
+    for password in [PASSWORD, "another secret!"] {
+        let answer = register_as(&server, "e123456", password, &pem(&ed25519(1))).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    faults.clear();
+    let answer = register_as(&server, "e123456", PASSWORD, &pem(&ed25519(1))).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
 }
 
 #[tokio::test]

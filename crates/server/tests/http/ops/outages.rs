@@ -1,5 +1,6 @@
 //! When the store or the replay log fails: nothing opens, and nobody learns why.
 
+use countersign_server::Dialects;
 use countersign_testkit::samples::scopes;
 
 use crate::support::{Answer, CAUSE, Call, Fault, Faults, TestApp, TestKey};
@@ -128,6 +129,43 @@ async fn without_a_replay_log_no_proof_is_accepted() {
     }
     faults.clear();
     app.register("bob", &TestKey::number(2)).await;
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_counted_nobody_logs_in_or_registers_and_tokens_work_on() {
+    let (app, faults, key, token) = with_token().await;
+    faults.set(Fault::Limiters);
+    let login = app.login_request("alice", &key).send().await;
+    login.is_oauth_error(503, "server_error");
+    let registration = app.registration("bob", &TestKey::number(2)).send().await;
+    registration.is_problem(503, "unavailable");
+    let addition = app.key_addition(&key, &token, &TestKey::number(3)).send().await;
+    addition.is_problem(503, "unavailable");
+    for answer in [&login, &registration, &addition] {
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    app.whoami(&key, &token).await.is(200);
+    app.call("GET", "/.well-known/jwks.json").send().await.is(200);
+    faults.clear();
+    app.login("alice", &key).await;
+    app.register("bob", &TestKey::number(2)).await;
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_counted_no_password_is_compared() {
+    let faults = Faults::default();
+    let app = TestApp::start_with(|setup| {
+        setup.faults = Some(faults.clone());
+        setup.settings.dialects = Dialects::default();
+    })
+    .await;
+    let guess = || app.call("POST", "/auth").header("authorization", "Basic YWxpY2U6Z3Vlc3M=");
+    assert_eq!(guess().send().await.status, 401);
+    faults.set(Fault::Limiters);
+    let refused = guess().send().await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+    faults.clear();
+    assert_eq!(guess().send().await.status, 401);
 }
 
 #[tokio::test]

@@ -6,11 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use countersign_authority::ports::{
-    ChangeCursor, ChangesSince, Ports, Retention, StoreCondition, StoreError, StoreUpkeep,
+    ChangeCursor, ChangesSince, LimitKey, NotAdmitted, Ports, RateLimit, RateLimiter, Retention,
+    StoreCondition, StoreError, StoreUpkeep, WindowLimiter,
 };
 use countersign_protocol::{
     ReplayEntry, UnixTime,
@@ -34,6 +36,10 @@ pub(crate) enum Fault {
     ReplayLog,
     /// It works, but does not say what others changed.
     Deaf,
+    /// It works, but nothing can be counted, save requests at this server.
+    Limiters,
+    /// It works, but guesses at one name from everywhere cannot be counted.
+    Guesses,
 }
 
 /// The switch by which ports fail; its clones are one switch.
@@ -59,12 +65,27 @@ impl Faults {
         });
         let log = FailingLog { faults: self.clone(), log: ports.state.replay_log };
         ports.state.replay_log = Arc::new(log);
+        let failing = |limiter| Arc::new(FailingLimiter { faults: self.clone(), limiter });
+        ports.state.rate_limiter = failing(ports.state.rate_limiter);
+        ports.state.keyring_tries = failing(ports.state.keyring_tries);
+        let limiter = ports.state.window_limiter;
+        ports.state.window_limiter = Arc::new(FailingWindow { faults: self.clone(), limiter });
         ports
     }
 
     /// How often the store was called.
     pub(crate) fn store_calls(&self) -> u64 {
         self.1.load(Relaxed)
+    }
+
+    fn check_limiters(&self, limit: &str) -> Result<(), NotAdmitted> {
+        match *self.0.lock() {
+            Some(Fault::Limiters) => Err(NotAdmitted::Unavailable),
+            Some(Fault::Guesses) if limit == "guesses-from-everywhere" => {
+                Err(NotAdmitted::Unavailable)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn check_store(&self) -> Result<(), StoreError> {
@@ -74,7 +95,9 @@ impl Faults {
             Some(Fault::Corrupt) => {
                 Err(StoreError::Corrupt { what: format!("accounts.status: {CAUSE}") })
             }
-            Some(Fault::Deaf | Fault::ReplayLog) | None => Ok(()),
+            Some(Fault::Deaf | Fault::ReplayLog | Fault::Limiters | Fault::Guesses) | None => {
+                Ok(())
+            }
         }
     }
 }
@@ -107,6 +130,45 @@ impl StoreUpkeep for DeafUpkeep {
 
     async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
         self.upkeep.prune(now, retention).await
+    }
+}
+
+struct FailingLimiter {
+    faults: Faults,
+    limiter: Arc<dyn RateLimiter>,
+}
+
+#[async_trait]
+impl RateLimiter for FailingLimiter {
+    async fn take_many(
+        &self,
+        limit: &RateLimit,
+        key: LimitKey,
+        count: u32,
+        now: Duration,
+    ) -> Result<(), NotAdmitted> {
+        self.faults.check_limiters(limit.name)?;
+        self.limiter.take_many(limit, key, count, now).await
+    }
+
+    async fn give_back_many(&self, limit: &RateLimit, key: LimitKey, count: u32) {
+        self.limiter.give_back_many(limit, key, count).await;
+    }
+}
+
+struct FailingWindow {
+    faults: Faults,
+    limiter: Arc<dyn WindowLimiter>,
+}
+
+impl WindowLimiter for FailingWindow {
+    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted> {
+        self.faults.check_limiters("passwords")?;
+        self.limiter.enter(key, now)
+    }
+
+    fn answered(&self, key: LimitKey, now: Duration) {
+        self.limiter.answered(key, now);
     }
 }
 

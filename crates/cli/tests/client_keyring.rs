@@ -203,7 +203,9 @@ fn who_interrupts_the_question_has_a_terminal_that_shows_what_is_typed() {
         seen.read_exact(&mut byte).unwrap();
         screen.push(char::from(byte[0]));
     }
-    child.stdin.take().unwrap().write_all(b"\x03").unwrap();
+    // Open to the end: `script` changes the terminal when nobody types any more.
+    let mut typing = child.stdin.take().unwrap();
+    typing.write_all(b"\x03").unwrap();
     seen.read_to_string(&mut screen).unwrap();
     child.wait().unwrap();
     assert!(screen.contains(" echo ") && !screen.contains("-echo "), "{screen}");

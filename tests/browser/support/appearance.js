@@ -133,7 +133,8 @@ export async function lookAtAll(context, language) {
       if (!stays) await visitor.close();
     });
   }
-  for (const { visitor } of scene.staying.values()) await visitor.close();
+  const stayed = new Set([...scene.staying.values()].map(({ visitor }) => visitor));
+  for (const visitor of stayed) await visitor.close();
 }
 
 /**

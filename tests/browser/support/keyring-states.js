@@ -1,6 +1,6 @@
 // The page of the keyrings in every state, with the way to it: see states.js.
 import { click, fillIn, find, sees } from "./app.js";
-import { accountPage, closeDialogs, newMember, publicPage, staying } from "./scene.js";
+import { accountPage, closeDialogs, newMember, newStranger, publicPage, staying } from "./scene.js";
 
 /** @import { Scene, Then, Visitor, Way } from "./scene.js" */
 
@@ -14,11 +14,8 @@ async function makeOnline({ page }, { t }) {
   await find(page, "checkbox", t("online.code.saved"));
 }
 
-/** An online keyring that is open, with an entry. @type {(visitor: Visitor, scene: Scene) => Promise<void>} */
-async function openOnline(visitor, scene) {
-  const { page } = visitor;
-  const { t } = scene;
-  await makeOnline(visitor, scene);
+/** An online keyring in the making is made, and has an entry. @type {(visitor: Visitor, scene: Scene) => Promise<void>} */
+async function storeOnline({ page }, { t }) {
   await click(page, t("online.code.saved"), "checkbox");
   await click(page, t("online.code.store"));
   await find(page, "heading", t("online.ways"));
@@ -34,23 +31,48 @@ async function openOnline(visitor, scene) {
  */
 const keyringPage = (then) => accountPage("/account/keyring", then, newMember);
 
-/** Somebody whose online keyring stays open. */
-const onlineHolder = staying(async (scene) => ({
-  visitor: await keyringPage(openOnline)(scene),
+/** Somebody whose online keyring is in the making. */
+const onlineMaker = staying(async (scene) => ({
+  visitor: await keyringPage(makeOnline)(scene),
 }));
+
+/** The same, with the keyring made, which stays open. */
+const onlineHolder = staying(async (scene) => {
+  const { visitor } = await onlineMaker(scene);
+  await storeOnline(visitor, scene);
+  return { visitor };
+});
+
+/** The same, with a passkey that opens it, and closed. */
+const passkeyHolder = staying(async (scene) => {
+  const { visitor } = await onlineHolder(scene);
+  const { page } = visitor;
+  const { t } = scene;
+  await closeDialogs(page);
+  await click(page, t("online.passkey"));
+  await click(page, t("online.passkey.button"));
+  await find(page, "button", t("online.passkey.remove"));
+  await click(page, t("keyring.close"));
+  await find(page, "button", t("online.open.passkey"));
+  return { visitor };
+});
 
 /** Somebody without an account here, with a keyring file that stays open. */
 const fileHolder = staying(async (scene) => ({
-  visitor: await publicPage("/account/keyring", async ({ page }, { t }) => {
-    await click(page, t("keyring.create.title"), "DisclosureTriangle");
-    await fillIn(page, t("keyring.field.new-passphrase"), PASSWORD);
-    await fillIn(page, t("keyring.field.again"), PASSWORD);
-    await click(page, t("keyring.create"));
-    await click(page, t("keyring.add"));
-    await fillIn(page, t("keyring.field.entry-name"), "PC");
-    await click(page, t("keyring.add.button"));
-    await find(page, "button", t("keyring.rename.of", { name: "PC" }));
-  })(scene),
+  visitor: await publicPage(
+    "/account/keyring",
+    async ({ page }, { t }) => {
+      await click(page, t("keyring.create.title"), "DisclosureTriangle");
+      await fillIn(page, t("keyring.field.new-passphrase"), PASSWORD);
+      await fillIn(page, t("keyring.field.again"), PASSWORD);
+      await click(page, t("keyring.create"));
+      await click(page, t("keyring.add"));
+      await fillIn(page, t("keyring.field.entry-name"), "PC");
+      await click(page, t("keyring.add.button"));
+      await find(page, "button", t("keyring.rename.of", { name: "PC" }));
+    },
+    newStranger,
+  )(scene),
 }));
 
 /**
@@ -132,7 +154,7 @@ export const KEYRING_STATES = {
     "keyring.passphrase.button",
   ),
   "keyring file, closing it unsaved": dialog(fileHolder, "keyring.close", "keyring.close.lose"),
-  "online keyring, recovery code": keyringPage(makeOnline),
+  "online keyring, recovery code": async (scene) => (await onlineMaker(scene)).visitor,
   "online keyring, open": above(onlineHolder, (page, t) => sees(page, t("keyring.unsaved"))),
   "online keyring, changing the password": dialog(
     onlineHolder,
@@ -147,25 +169,12 @@ export const KEYRING_STATES = {
     await click(page, t("online.revisions"));
     await sees(page, t("online.revisions.none"));
   }),
-  "online keyring, opens with a passkey": keyringPage(async (visitor, scene) => {
-    const { page } = visitor;
-    const { t } = scene;
-    await openOnline(visitor, scene);
-    await click(page, t("online.passkey"));
-    await click(page, t("online.passkey.button"));
-    await find(page, "button", t("online.passkey.remove"));
-    await click(page, t("keyring.close"));
-    await find(page, "button", t("online.open.passkey"));
-  }),
-  "online keyring, wrong password": keyringPage(async (visitor, scene) => {
-    const { page } = visitor;
-    const { t } = scene;
-    await makeOnline(visitor, scene);
-    await click(page, t("online.code.saved"), "checkbox");
-    await click(page, t("online.code.store"));
-    await click(page, t("keyring.close"));
-    await fillIn(page, t("keyring.field.online-password"), "something else");
-    await click(page, t("online.open"));
-    await sees(page, t("keyring.error.password-wrong"));
-  }),
+  "online keyring, opens with a passkey": async (scene) => (await passkeyHolder(scene)).visitor,
+  "online keyring, wrong password": async (scene) => {
+    const { visitor } = await passkeyHolder(scene);
+    await fillIn(visitor.page, scene.t("keyring.field.online-password"), "something else");
+    await click(visitor.page, scene.t("online.open"));
+    await sees(visitor.page, scene.t("keyring.error.password-wrong"));
+    return visitor;
+  },
 };

@@ -56,19 +56,30 @@ export const staying = (come) => async (/** @type {Scene} */ scene) => {
 /** The one with an account, who goes from state to state. */
 export const member = staying(newMember);
 
+/** Somebody without an account, in a browser of their own. @param {Scene} scene */
+export const newStranger = async (scene) => ({ visitor: await somebody(scene) });
+
+/** The one without an account, who goes from state to state. */
+const stranger = staying(newStranger);
+
 /**
  * A page that needs no account.
  * @param {string} path
  * @param {Then} [then]
+ * @param {(scene: Scene) => Promise<{ visitor: Visitor }>} [who] somebody new where the state stays in the browser
  * @returns {Way}
  */
-export const publicPage = (path, then) => async (scene) => {
-  const visitor = await somebody(scene);
-  await visitor.page.goto(scene.origin + path);
-  await arrives(visitor.page, new URL(path, scene.origin).pathname);
-  await then?.(visitor, scene);
-  return visitor;
-};
+export const publicPage =
+  (path, then, who = stranger) =>
+  async (scene) => {
+    const { visitor } = await who(scene);
+    // Another fragment alone would load nothing.
+    if (path.includes("#")) await visitor.page.goto("about:blank");
+    await visitor.page.goto(scene.origin + path);
+    await arrives(visitor.page, new URL(path, scene.origin).pathname);
+    await then?.(visitor, scene);
+    return visitor;
+  };
 
 /**
  * A page of an account.

@@ -5,6 +5,7 @@ import {
   accountPage,
   member,
   newMember,
+  newStranger,
   pressFirst,
   publicPage,
   somebody,
@@ -170,6 +171,7 @@ export const STATES = {
       await click(page, t("mutual.use"));
       await page.waitForFunction(() => document.querySelector("[data-whoami]")?.textContent);
     },
+    newStranger,
   ),
   "account, waiting for the server": async (scene) => {
     const { visitor } = await newMember(scene);

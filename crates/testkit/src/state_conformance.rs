@@ -127,7 +127,7 @@ macro_rules! replay_log_conformance {
 }
 
 /// Makes a test of every rule for replay logs that may forget. `$fresh` returns two handles, and what
-/// makes their engine forget what it may ([`ForgettingLogs`](state_conformance::replay_epochs::ForgettingLogs)).
+/// makes their engine forget what it may (`ForgettingLogs`).
 #[macro_export]
 macro_rules! replay_epoch_conformance {
     ($fresh:path) => {

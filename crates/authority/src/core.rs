@@ -93,6 +93,8 @@ impl Core {
         // Before anything is read: what is changed meanwhile is taken over later.
         let looked_at = Moment::now(&*ports.clock);
         let heard = ports.store.changes(None).await?.cursor;
+        // Before the start writes events of its own, by a clock that may be behind.
+        let last_event = if vault.is_new() { None } else { last_event(&*ports.store).await? };
         let signing_keys = SigningKeys::load(
             Arc::clone(&ports.store) as _,
             &vault,
@@ -103,7 +105,6 @@ impl Core {
         .await?;
         let forgetting =
             Forgetting::since_start(&*ports.clock, &*ports.store, vault.is_new()).await?;
-        let last_event = if vault.is_new() { None } else { last_event(&*ports.store).await? };
         let revoked = RevokedTokens::default();
         let ended = forgetting.up_to(&*ports.clock);
         revoked.add(ports.store.revoked_tokens(ended, READ).await?);
@@ -238,10 +239,15 @@ fn nonces(purpose: &str, vault: &Vault, policy: &Policy, ports: &Ports) -> LogNo
     LogNonces::new(sealer, Arc::clone(&ports.state.replay_log))
 }
 
-/// When the newest event of the trail happened last.
+/// How many of the newest events are looked at for the last one in time. An event that comes again within an
+/// hour is told with the first, so the newest entry may be older than what another one tells.
+const NEWEST: u32 = 1000;
+
+/// When something that the trail tells happened last.
 async fn last_event(trail: &dyn AuditStore) -> Result<Option<UnixTime>, StoreError> {
-    let newest = trail.events(&AuditFilter::default(), 1).await?.into_iter().next();
-    Ok(newest.map(|RecordedEvent { event, .. }| {
+    let newest = trail.events(&AuditFilter::default(), NEWEST).await?;
+    let last_at = |RecordedEvent { event, .. }: RecordedEvent| {
         event.repeated.map_or(event.at, |repeated| repeated.last_at.max(event.at))
-    }))
+    };
+    Ok(newest.into_iter().map(last_at).max())
 }

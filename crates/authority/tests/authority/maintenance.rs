@@ -17,7 +17,7 @@ use countersign_authority::{
     keys::{SigningKeyError, signing::SigningKeys},
     model::{
         account::AccountStatus,
-        audit::{AuditEvent, AuditFilter, EventKind, Reason, RecordedEvent},
+        audit::{AuditEvent, AuditFilter, EventKind, Reason, RecordedEvent, Repeated},
         trail::{TrailPage, TrailQuery},
     },
     ports::{
@@ -546,9 +546,13 @@ async fn a_clock_that_is_ahead_at_a_start_prunes_nothing_for_an_hour() {
 #[tokio::test]
 async fn a_clock_that_is_behind_at_a_start_dates_no_memory_before_the_last_event() {
     let setting = Setting::new().await;
-    let event = AuditEvent::new(NOW, EventKind::LoginSucceeded);
-    *setting.fake.recorded.lock() = vec![RecordedEvent { id: 1, event, label: None, by: None }];
     let hour = Duration::from_hours(1);
+    let recorded = |id, event| RecordedEvent { id, event, label: None, by: None };
+    // The use of a key that was told with an earlier one, and an entry between them.
+    let mut used = AuditEvent::new(NOW - hour, EventKind::KeyUsed);
+    used.repeated = Some(Repeated { times: 2, last_at: NOW });
+    let between = AuditEvent::new(NOW - hour / 2, EventKind::LoginSucceeded);
+    *setting.fake.recorded.lock() = vec![recorded(2, between), recorded(1, used)];
     for (started_at, since) in [(NOW - hour, NOW), (NOW + hour, NOW + hour)] {
         setting.world.clock.set(started_at);
         let core = &setting.world.restarted().await.core;

@@ -83,17 +83,13 @@ impl SqliteStore {
     /// connection, and all our writes go through this one.
     ///
     /// While the writer is in a transaction nobody else can write, so its version is that of the present
-    /// moment: also when the disk lets it wait.
+    /// moment: also when the disk lets it wait for a while.
     async fn version(&self) -> Result<u64, StoreError> {
-        let mut held = self.writer.held_version();
         let look =
             self.write_unmeasured(|c| Ok::<_, StoreError>(data_version(c).map_err(DbError::from)?));
         tokio::select! {
             biased;
-            Ok(version) = held.wait_for(Option::is_some) => match *version {
-                Some(version) => Ok(version),
-                None => Err(DbError::from(Unavailable::Closed).into()),
-            },
+            Some(version) = self.writer.held_version() => Ok(version),
             version = look => version,
         }
     }

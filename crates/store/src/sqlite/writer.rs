@@ -1,6 +1,7 @@
 //! The one thread that writes: group commit.
 
 use std::{
+    cell::Cell,
     io,
     sync::{
         Arc,
@@ -9,6 +10,7 @@ use std::{
     thread,
 };
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -43,10 +45,25 @@ pub(super) struct Writer {
     threads: Threads,
     counters: Arc<Counters>,
     held: watch::Receiver<HeldVersion>,
+    /// The transaction that answered the last look, and how many it has answered.
+    looks: Mutex<(u64, u32)>,
 }
 
-/// The version of the database (`data_version`) while a transaction keeps everybody else from writing.
-type HeldVersion = Option<u64>;
+/// The version of the database while a transaction keeps everybody else from writing.
+type HeldVersion = Option<Held>;
+
+/// Such a version.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// SQLite's `data_version`.
+    version: u64,
+    /// Another one for each transaction.
+    transaction: u64,
+}
+
+/// How many looks one transaction answers. At its end SQLite may fold the log, for as long as the disk
+/// likes, and then others can write already: what they write must not stay unseen for that long.
+const MAX_LOOKS: u32 = 20;
 
 #[derive(Default)]
 struct Counters {
@@ -85,6 +102,7 @@ impl Writer {
                 give_way,
                 counters,
                 hold,
+                transaction: Cell::new(1),
                 in_company: false,
             };
             while let Some(job) = queue.next() {
@@ -95,7 +113,8 @@ impl Writer {
                 serving::settle(connection, place.check().is_ok());
             }
         };
-        Ok(Self { threads: Threads::start("sqlite-writer", capacity, [serve])?, counters, held })
+        let threads = Threads::start("sqlite-writer", capacity, [serve])?;
+        Ok(Self { threads, counters, held, looks: Mutex::default() })
     }
 
     /// Queues `job`, without waiting.
@@ -103,9 +122,19 @@ impl Writer {
         self.threads.submit(job)
     }
 
-    /// The version of the database for as long as nobody else can write.
-    pub(super) fn held_version(&self) -> watch::Receiver<HeldVersion> {
-        self.held.clone()
+    /// The version of the database, as soon as nobody else can write. One transaction answers [`MAX_LOOKS`]
+    /// times.
+    pub(super) async fn held_version(&self) -> Option<u64> {
+        let mut held = self.held.clone();
+        let held = held.wait_for(|held| held.is_some_and(|held| self.answers(held))).await;
+        held.ok().and_then(|held| held.map(|held| held.version))
+    }
+
+    fn answers(&self, held: Held) -> bool {
+        let mut looks = self.looks.lock();
+        let answered = if looks.0 == held.transaction { looks.1 } else { 0 };
+        *looks = (held.transaction, answered.saturating_add(1));
+        answered < MAX_LOOKS
     }
 
     pub(super) fn statistics(&self) -> Statistics {
@@ -126,6 +155,8 @@ struct Transactions<'a, Y> {
     give_way: Y,
     counters: &'a Counters,
     hold: watch::Sender<HeldVersion>,
+    /// The number of the next transaction.
+    transaction: Cell<u64>,
     /// Whether more than one write shared the last transaction.
     in_company: bool,
 }
@@ -196,7 +227,9 @@ impl<Y: Fn()> Transactions<'_, Y> {
 
     /// Tells which version of the database the transaction has, which nobody else changes until it ends.
     fn hold_version(&self) {
-        self.hold.send_replace(data_version(&self.connection).ok());
+        let version = data_version(&self.connection).ok();
+        let transaction = self.transaction.replace(self.transaction.get().wrapping_add(1));
+        self.hold.send_replace(version.map(|version| Held { version, transaction }));
     }
 
     /// Whether a transaction of this many writes yields before it commits. Threads that wait for

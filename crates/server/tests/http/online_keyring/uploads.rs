@@ -240,11 +240,17 @@ async fn set_status(app: &TestApp, status: AccountStatus) {
     app.notice_changes().await;
 }
 
+async fn withdraw_signing_keys(app: &TestApp) {
+    let random = countersign_testkit::random::SeededRandom::new(77);
+    app.admin_signing_keys().await.rotate(true, app.now(), &random).await.unwrap();
+    app.notice_changes().await;
+}
+
 /// A body may take minutes to arrive. The owner revokes the key meanwhile, or the token, or an
 /// administrator disables the account; or the token ends.
 #[tokio::test]
 async fn what_is_revoked_while_its_body_arrives_changes_nothing() {
-    for ends in ["key", "token", "account", "time"] {
+    for ends in ["key", "token", "account", "time", "signing key"] {
         let app = TestApp::start_with(two_places).await;
         let token = app.enrol("alice", &alice()).await;
         app.store_keyring((&alice(), &token), "entries").await;
@@ -260,6 +266,7 @@ async fn what_is_revoked_while_its_body_arrives_changes_nothing() {
             "token" => {
                 app.revoke_token(&of_thief).await.is(200);
             }
+            "signing key" => withdraw_signing_keys(&app).await,
             "time" => app.advance(Duration::from_mins(20)),
             _ => set_status(&app, AccountStatus::Disabled).await,
         }

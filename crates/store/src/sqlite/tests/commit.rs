@@ -183,6 +183,26 @@ async fn a_writer_that_is_stuck_keeps_nobody_from_looking_for_changes() {
     assert!(fixture.store.changes(Some(told.cursor)).await.unwrap().changes.is_empty());
 }
 
+/// Its end may fold the log for as long as the disk likes, while others write already.
+#[tokio::test]
+async fn a_transaction_that_does_not_end_answers_only_so_many_looks() {
+    let fixture = Fixture::new();
+    let before = fixture.store.changes(None).await.unwrap().cursor;
+    let (mut stuck, go_on) = fixture.stall().await;
+    for _ in 0..20 {
+        assert!(fixture.store.changes(Some(before)).await.unwrap().changes.is_empty());
+    }
+    let mut look: Pending<'_, _> = vec![Box::pin(fixture.store.changes(Some(before)))];
+    assert!(start(&mut look).await.is_empty(), "it waits for the end of the transaction");
+    go_on.send(()).unwrap();
+    stuck.remove(0).await.unwrap();
+    assert!(look.remove(0).await.unwrap().changes.is_empty());
+    let (mut stuck, go_on) = fixture.stall().await;
+    assert!(fixture.store.changes(Some(before)).await.unwrap().changes.is_empty());
+    go_on.send(()).unwrap();
+    stuck.remove(0).await.unwrap();
+}
+
 impl Fixture {
     /// A transaction that ends when the sender says so.
     async fn stall(&self) -> (Pending<'_, Result<(), StoreError>>, mpsc::Sender<()>) {

@@ -125,7 +125,14 @@ impl MemoryReplayLog {
         owner: ReplayOwner,
         now: UnixTime,
     ) -> Result<SpentReceipt, NotRecorded> {
-        self.free_expired(now);
+        // A request that began before the clock was set back must not have anything forgotten by its time.
+        if found.epoch() != self.epoch().id {
+            return Err(NotRecorded::OtherEpoch);
+        }
+        self.free_expired(match found {
+            FoundNew::ByNonce(_) => now,
+            FoundNew::ByTime(_) => now.min(self.a_little_later()),
+        });
         let key = key_of(&entry);
         let mut shard = lock(&self.shards[usize::from(key[0]) % SHARDS]);
         if found.epoch() != self.epoch_after(shard.set_backs) {
@@ -188,6 +195,16 @@ impl MemoryReplayLog {
     /// Whether it remembers nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Where the clock was set back: the end of the span after the one in which expired buckets were freed
+    /// last. No further does a value have anything forgotten that does not say in which epoch it was made.
+    fn a_little_later(&self) -> UnixTime {
+        if self.set_backs.load(Acquire) == 0 {
+            return UnixTime::from_millis(u64::MAX);
+        }
+        let next = self.freed_in.load(Acquire).saturating_add(1);
+        UnixTime::from_millis(next.saturating_mul(BUCKET_MILLIS))
     }
 
     /// Frees the buckets that have expired at `now`, once in every span of a bucket's width.

@@ -161,6 +161,22 @@ fn whoever_sets_the_clock_back_at_the_same_time_all_parts_are_in_the_last_epoch(
     }
 }
 
+/// It began while the clock was ahead, and is recorded after the clock was set right.
+#[test]
+fn a_late_request_makes_the_log_forget_nothing_of_its_time() {
+    let log = memory(1000);
+    let ahead = START + Duration::from_hours(1);
+    let of_before = FoundNew::ByNonce(log.epoch().id);
+    let end = |now: UnixTime| now + Duration::from_mins(1);
+    log.record(entry(1, end(ahead)), of_before, owner(1), ahead).map(drop).unwrap();
+    log.clock_was_set_back(START);
+    let late = log.record(entry(2, end(ahead)), of_before, owner(1), ahead);
+    assert!(matches!(late, Err(NotRecorded::OtherEpoch)));
+    record(&log, entry(3, end(ahead)), ahead).unwrap();
+    let by_nonce = FoundNew::ByNonce(log.epoch().id);
+    log.record(entry(4, end(START)), by_nonce, owner(1), START).map(drop).unwrap();
+}
+
 #[test]
 fn an_owner_beyond_its_share_is_refused_and_nobody_else() {
     let log = MemoryReplayLog::new(EPOCH, 1000, 50, RandomState::new());

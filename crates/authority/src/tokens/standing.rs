@@ -142,15 +142,22 @@ impl Tokens {
         self.holder(claims.account_id, key, current, now).await
     }
 
-    /// Whether `principal` could still be let in: for a request that was let in, and that takes minutes
-    /// to arrive.
+    /// Whether `principal` could still be let in: for a request that was let in when
+    /// [`SigningKeys::withdrawals`](crate::keys::signing::SigningKeys::withdrawals) said `withdrawals`, and that
+    /// takes minutes to arrive. A token counts no longer if a signing key was withdrawn since: that may be its own.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn still_stands(&self, principal: &Principal) -> Result<bool, StoreError> {
+    pub async fn still_stands(
+        &self,
+        principal: &Principal,
+        withdrawals: u64,
+    ) -> Result<bool, StoreError> {
         let Principal { account_id, key, token_id, issued_at, expires_at, .. } = principal;
         let now = self.core.now();
-        if now >= *expires_at + self.core.policy.skew {
+        let may_be_withdrawn =
+            token_id.is_some() && self.core.signing_keys.withdrawals() != withdrawals;
+        if may_be_withdrawn || now >= *expires_at + self.core.policy.skew {
             return Ok(false);
         }
         let current = self.core.up_to_date().await?;

@@ -52,17 +52,15 @@ impl LargeBodies {
         let principal = request.extensions().get::<Principal>().cloned();
         let unproven = || Problem::internal("a request without a principal was let in");
         let principal = principal.ok_or_else(unproven)?;
-        let signing_keys = self.admission.authority().core.signing_keys();
-        let withdrawals = signing_keys.withdrawals();
+        let withdrawals = self.admission.authority().core.signing_keys().withdrawals();
         let has_answer = request.headers().contains_key(wire::header::PASSKEY_ASSERTION);
         let address = request.extensions().get().copied().unwrap_or(ClientAddress(NOBODY)).0;
         let accounts = &self.admission.authority().accounts;
         let sender = accounts.sender_of_large_body(&principal, has_answer, address).await;
         let uploader = self.uploader(&principal, sender.map_err(Problem::from)?, network);
         let request = gate.receive_large(request, uploader).await?;
-        let stands = self.admission.authority().tokens.still_stands(&principal).await;
-        // What a withdrawn key has signed is not known to be the server's; the client logs in again.
-        let stands = stands.map_err(Problem::from)? && signing_keys.withdrawals() == withdrawals;
+        let stands = self.admission.authority().tokens.still_stands(&principal, withdrawals).await;
+        let stands = stands.map_err(Problem::from)?;
         stands.then_some(request).ok_or_else(|| Refused::shut_out(&principal).into())
     }
 

@@ -1,5 +1,6 @@
 // The real binary as a process, under the name that passkeys need: `localhost` is a domain, an IP address is none.
 import { execFile, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -28,13 +29,20 @@ function environment(settings = {}) {
   return { ...Object.fromEntries(kept), ...settings };
 }
 
-/** A port where nobody listens now. */
+/**
+ * A port where nobody listens now, and that no outgoing connection gets before somebody does: it lies
+ * below the range that systems take those from.
+ */
 export async function freePort() {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await new Promise((done) => listener.once("listening", done));
-  const { port } = /** @type {import("node:net").AddressInfo} */ (listener.address());
-  await new Promise((done) => listener.close(done));
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_768);
+    const listener = createServer();
+    const outcome = await new Promise((done) => {
+      listener.once("error", done);
+      listener.listen(port, "127.0.0.1", () => listener.close(done));
+    });
+    if (outcome === undefined) return port;
+  }
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import socket
 import subprocess
 import time
@@ -19,10 +20,16 @@ ITEMS = "/items"
 
 
 def free_origin():
-    """An origin on this machine where nobody listens now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    """An origin on this machine where nobody listens now, and whose port no outgoing connection gets before
+    somebody does: it lies below the range that systems take those from."""
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return f"http://127.0.0.1:{port}"
 
 
 class Api:

@@ -11,6 +11,7 @@ mod changes;
 mod credentials;
 mod error;
 mod invitations;
+mod issuer;
 mod keyrings;
 mod passkeys;
 mod passwords;
@@ -39,6 +40,7 @@ pub use self::credentials::{
 };
 pub use self::error::{OutOfDate, RoomKept, StoreError};
 pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, RecoverError};
+pub use self::issuer::IssuerStore;
 pub use self::keyrings::{
     ChangeKeyringError, DeleteKeyringError, KeyringHolder, KeyringStore, KnowledgeSlot, NewContent,
     NewKeyring, NewSlot, OpenKeyringError, OpenedBy, Replaces, Restoration, StoreKeyringError,
@@ -84,6 +86,7 @@ pub trait Store:
     + BrowserStore
     + CredentialStore
     + InvitationStore
+    + IssuerStore
     + KeyringStore
     + PasskeyStore
     + PasswordStore
@@ -102,6 +105,8 @@ impl<S> Store for S where
         + BrowserStore
         + CredentialStore
         + InvitationStore
+        + IssuerStore
+        + IssuerStore
         + KeyringStore
         + PasskeyStore
         + PasswordStore

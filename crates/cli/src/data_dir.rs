@@ -6,8 +6,9 @@ use anyhow::ensure;
 use countersign_authority::ports::{Clock, Ports};
 use countersign_memory::Capacity;
 use countersign_protocol::{UnixTime, replay::LogEpoch};
-use countersign_store::sqlite::{
-    InstallationId, Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, installation_in_file,
+use countersign_store::{
+    InstallationId,
+    sqlite::{Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, installation_in_file},
 };
 use countersign_system::{SystemClock, SystemRandom};
 

@@ -4,8 +4,8 @@
 //! passkeys need a name. To clients that would be another server, so an installation of an earlier
 //! version keeps its address.
 
+use countersign_authority::ports::IssuerStore;
 use countersign_protocol::proofs::target_uri::TargetUri;
-use countersign_store::sqlite::SqliteStore;
 
 use crate::config::{Listen, Settings};
 
@@ -23,7 +23,7 @@ pub(crate) struct Issuer {
 /// database was made just now.
 pub(crate) async fn settle(
     settings: &Settings,
-    store: &SqliteStore,
+    store: &dyn IssuerStore,
     derived: TargetUri,
     is_new: bool,
 ) -> anyhow::Result<Issuer> {
@@ -36,7 +36,11 @@ pub(crate) async fn settle(
 
 impl Issuer {
     /// Keeps it for the next start, and says so if it is another one than before.
-    pub(crate) async fn keep(self, settings: &Settings, store: &SqliteStore) -> anyhow::Result<()> {
+    pub(crate) async fn keep(
+        self,
+        settings: &Settings,
+        store: &dyn IssuerStore,
+    ) -> anyhow::Result<()> {
         let Self { origin, kept, is_new } = self;
         if kept.as_deref() == Some(origin.origin()) {
             return Ok(());
@@ -64,7 +68,7 @@ impl Issuer {
 /// it, unless the system is to choose the port.
 pub(crate) async fn known(
     settings: &Settings,
-    store: &SqliteStore,
+    store: &dyn IssuerStore,
 ) -> anyhow::Result<Option<TargetUri>> {
     if let Some(kept) = store.issuer().await? {
         return Ok(Some(TargetUri::parse(&kept)?));
@@ -112,7 +116,7 @@ fn choose(
 
 #[cfg(test)]
 mod tests {
-    use countersign_store::sqlite::SqliteOptions;
+    use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 
     use super::*;
 

@@ -64,12 +64,12 @@ pub(crate) async fn start(
     let found = master_key::settle(&settings.data_dir, found)?;
     master_key::warn_if_weak(&found);
     let is_new = purpose == Purpose::FirstStart;
-    let issuer = issuer::settle(settings, &store, derived, is_new).await?;
+    let issuer = issuer::settle(settings, &*store, derived, is_new).await?;
     let policy = settings.policy(issuer.origin.clone())?;
     lost_passkeys::check(settings, &policy, &*store).await?;
     let authority = Arc::new(Authority::start(policy, ports, vault).await?);
     // Only now: a start that is refused changes nothing.
-    issuer.keep(settings, &store).await?;
+    issuer.keep(settings, &*store).await?;
     lock.remember(Memory::Installation(store.installation()))?;
     Ok(Opened { authority, store, master_key: found.source, is_new, lock })
 }

@@ -8,71 +8,54 @@
 //! Other processes may use the file at the same time; only one of them may be a server, which a
 //! [`ServerLock`] ensures.
 
-mod accounts;
 mod acting;
-mod assertions;
-mod audit;
 mod backup;
-mod browsers;
-mod claims;
 mod connection;
-mod credentials;
-mod disk;
-mod error;
+pub(crate) mod disk;
 mod files;
 mod installation;
-mod installation_id;
-mod invitations;
-mod issuer;
-mod job;
-mod keyring_growth;
-mod keyring_history;
-mod keyring_rows;
-mod keyrings;
-mod live_keys;
+mod installation_in_file;
 mod lock;
 mod log;
-mod logins;
 mod open;
 mod open_error;
 mod options;
-mod passkey_records;
-mod passkeys;
-mod passwords;
-mod permitted;
 mod place;
-mod places;
-mod pruning;
 mod readers;
 mod restore;
-mod revocations;
-mod room_for_browsers;
-mod rows;
+mod row;
 mod schema;
-mod server_keys;
 mod serving;
-mod signing_keys;
 mod staged;
 mod store;
-mod threads;
 mod upkeep;
-mod vault;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+/// A database of the present version, with nothing in it.
+#[cfg(test)]
+pub(crate) fn empty_database() -> rusqlite::Connection {
+    let mut connection = rusqlite::Connection::open_in_memory().unwrap();
+    schema::upgrade(&mut connection, countersign_protocol::UnixTime::EPOCH).unwrap();
+    connection
+}
+
+use crate::{error, installation_id, job, rows, threads};
+
+pub(crate) use self::place::Misplaced;
 pub use self::{
     backup::{BackupError, DatabaseSummary, verify_backup},
     disk::{Disk, give_up_ballast},
     files::create_private_dir,
     installation::{Presence, make_room, presence},
-    installation_id::{InstallationId, InvalidInstallationId, installation_in_file},
+    installation_in_file::installation_in_file,
     lock::{LockError, Memory, ServerLock},
     log::{LogReport, inspect as inspect_log},
     open_error::OpenError,
     options::{OpenMode, SqliteOptions},
     restore::{RestoreError, Restored, restore},
-    store::{Operation, SqliteStore},
+    store::{Sqlite, SqliteStore},
     writer::Statistics,
 };

@@ -17,8 +17,8 @@ use countersign_authority::{
         AccountRecovery, AccountStore, AddCredentialError, AddPasskeyError, AskedRevocations,
         AuditStore, BrowserStore, ChangeCursor, ChangeKeyringError, ChangeSigningKeysError,
         ChangesSince, CreateAccountError, CreatePasswordAccountError, CredentialStore,
-        DeleteKeyringError, InvitationStore, KeyLimits, KeyringHolder, KeyringStore, KnowledgeSlot,
-        KnownPasskey, LoginRecord, NewAccount, NewContent, NewKeyring, NewPasskey,
+        DeleteKeyringError, InvitationStore, IssuerStore, KeyLimits, KeyringHolder, KeyringStore,
+        KnowledgeSlot, KnownPasskey, LoginRecord, NewAccount, NewContent, NewKeyring, NewPasskey,
         NewPasswordAccount, OpenKeyringError, OpenedBy, OwnPasskey, PasskeyStore, PasswordLogin,
         PasswordStore, Permit, RecordLoginError, RecordedLogin, RecoverError,
         RenameCredentialError, Restoration, Retention, RevocationStore, Revocations,
@@ -45,6 +45,7 @@ pub struct StoreParts {
     pub browsers: Arc<dyn BrowserStore>,
     pub credentials: Arc<dyn CredentialStore>,
     pub invitations: Arc<dyn InvitationStore>,
+    pub issuer: Arc<dyn IssuerStore>,
     pub keyrings: Arc<dyn KeyringStore>,
     pub passkeys: Arc<dyn PasskeyStore>,
     pub passwords: Arc<dyn PasswordStore>,
@@ -67,6 +68,7 @@ impl StoreParts {
             browsers: store.clone(),
             credentials: store.clone(),
             invitations: store.clone(),
+            issuer: store.clone(),
             keyrings: store.clone(),
             passkeys: store.clone(),
             passwords: store.clone(),
@@ -153,6 +155,11 @@ delegate! { InvitationStore to invitations {
     fn create_recovery(recovery: &Invitation, event: AuditEvent) -> ((), StoreError);
     fn recovery(username: &Username) -> (Option<Invitation>, StoreError);
     fn recover(recovery: AccountRecovery) -> (Vec<Thumbprint>, RecoverError);
+} }
+
+delegate! { IssuerStore to issuer {
+    fn issuer() -> (Option<String>, StoreError);
+    fn keep_issuer(origin: &str) -> ((), StoreError);
 } }
 
 delegate! { PasskeyStore to passkeys {

@@ -1,9 +1,9 @@
 //! `countersign admin check`.
 
 use anyhow::{anyhow, ensure};
-use countersign_authority::model::key_life::KeyState;
+use countersign_authority::{model::key_life::KeyState, ports::IssuerStore};
 use countersign_protocol::proofs::target_uri::TargetUri;
-use countersign_store::sqlite::{ServerLock, SqliteStore, inspect_log};
+use countersign_store::sqlite::{ServerLock, inspect_log};
 
 use super::{backup::describe, database::open, signing_keys, words::count};
 use crate::{config::Settings, data_dir::database_path, issuer, output};
@@ -29,7 +29,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
             }),
         )?;
     }
-    failures += report("issuer", issuer(&data_dir.store).await)?;
+    failures += report("issuer", issuer(&*data_dir.store).await)?;
     let is_running = ServerLock::is_held(&settings.data_dir)?;
     let running = if is_running { "runs" } else { "does not run" };
     output::line(format!("{:<14}{running}", "server"))?;
@@ -38,7 +38,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// By which name the server went, and what that means for passkeys.
-async fn issuer(store: &SqliteStore) -> anyhow::Result<String> {
+async fn issuer(store: &dyn IssuerStore) -> anyhow::Result<String> {
     let Some(last) = store.issuer().await? else {
         return Ok("none yet, for no server of this version has started".to_owned());
     };

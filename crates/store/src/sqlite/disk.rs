@@ -77,7 +77,7 @@ impl Disk {
 }
 
 /// The reason why SQLite cannot write, with advice, if its error says that the disk is to blame.
-pub(super) fn trouble_behind(error: &rusqlite::Error) -> Option<&'static str> {
+pub(crate) fn trouble_behind(error: &rusqlite::Error) -> Option<&'static str> {
     let error = error.sqlite_error()?;
     match error.code {
         ErrorCode::ReadOnly if error.extended_code != SQLITE_READONLY_DBMOVED => Some(READ_ONLY),

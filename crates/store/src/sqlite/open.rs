@@ -24,10 +24,11 @@ use super::{
     readers::Readers,
     schema::{self, Identity},
     serving, staged,
-    store::SqliteStore,
+    store::{Sqlite, SqliteStore},
     threads::Threads,
     writer::Writer,
 };
+use crate::stored::Stored;
 
 /// A file up to this size, in bytes, is checked page by page whenever it is opened (0.1 s or less).
 const CHECKED_WHEN_OPENED: u64 = 64 << 20;
@@ -77,7 +78,7 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
     let folder = options.is_server.then(|| connect_as(Access::Write)).transpose()?;
     let installation = read_installation(&writer, &path)?;
     let place = Arc::new(Place::of(&path));
-    Ok(SqliteStore {
+    Ok(Stored::over(Sqlite {
         readers,
         folder: folder
             .map(|folder| Threads::readers("sqlite-folder", 1, vec![folder]))
@@ -95,7 +96,7 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
         lacked_log,
         place,
         path: path.clone(),
-    })
+    }))
 }
 
 /// Opens a database on a disk that cannot be written: reading works.
@@ -108,7 +109,7 @@ fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, O
     check_migrations(&writer, path)?;
     let installation = read_installation(&writer, path)?;
     let place = Arc::new(Place::of(path));
-    Ok(SqliteStore {
+    Ok(Stored::over(Sqlite {
         readers: Readers::start(options, connect_one, started)?,
         folder: None,
         writer: Writer::start(writer, Arc::clone(&place), options.write_queue, false)
@@ -123,7 +124,7 @@ fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, O
         installation,
         place,
         path: path.to_owned(),
-    })
+    }))
 }
 
 /// Connects for reading, even where SQLite cannot make its files beside the database.

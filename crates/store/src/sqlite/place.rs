@@ -35,7 +35,7 @@ struct FileId {
 
 /// Something else, or nothing, lies where the database was.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum Misplaced {
+pub(crate) enum Misplaced {
     #[error(
         "{}: the file was moved or deleted while the server uses it; nothing is written until it \
          is back. Stop the server, put the file back or restore a backup, and start it again",

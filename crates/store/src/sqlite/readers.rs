@@ -9,11 +9,11 @@ use super::{options::SqliteOptions, threads::Threads};
 /// Three queues of reads, each with threads of its own.
 pub(super) struct Readers {
     /// Reads that look at few rows, whatever a client asks.
-    pub(super) few_rows: Threads,
+    pub(super) few_rows: Threads<Connection>,
     /// Reads of the audit trail, which may look at thousands of rows.
-    pub(super) trail: Threads,
+    pub(super) trail: Threads<Connection>,
     /// What the server reads to shut somebody out. That waits for nothing that a client asks.
-    pub(super) own: Threads,
+    pub(super) own: Threads<Connection>,
 }
 
 impl Readers {

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    future::ready,
     path::PathBuf,
     sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
@@ -13,22 +14,28 @@ use rusqlite::Connection;
 
 use super::{
     disk::Disk,
-    error::{DbError, JobError, Unavailable},
-    installation_id::InstallationId,
-    job,
     log::LogReport,
     place::Place,
     readers::Readers,
-    threads::Threads,
     writer::{Statistics, Writer},
 };
+use crate::{
+    engine::{Engine, Outcome, Reads},
+    error::{DbError, JobError, Unavailable},
+    installation_id::InstallationId,
+    job,
+    operation::Operation,
+    sql::{self, Alone},
+    stored::Stored,
+    threads::Threads,
+};
 
-/// The durable store. Dropping it finishes the queued writes and ends its threads, which blocks.
-pub struct SqliteStore {
+/// The durable store in one SQLite file. Dropping it finishes the queued writes and ends its threads, which blocks.
+pub struct Sqlite {
     // Fields are dropped in this order, so that the writer closes the file last and tidies it up.
     pub(super) readers: Readers,
     /// Folds the log into the database beside the writer's back. Only a server has it.
-    pub(super) folder: Option<Threads>,
+    pub(super) folder: Option<Threads<Connection>>,
     pub(super) writer: Writer,
     /// Closed after all connections: closing it takes their locks away.
     pub(super) _claim: Option<File>,
@@ -53,26 +60,10 @@ pub(super) struct Stopwatch {
     report: Box<dyn Fn(Operation, Duration) + Send + Sync>,
 }
 
-/// The kinds of operation whose durations are reported apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// A query.
-    Read,
-    /// A change, until it is durable.
-    Write,
-}
+/// The store in one SQLite file.
+pub type SqliteStore = Stored<Sqlite>;
 
-impl Operation {
-    /// The stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        }
-    }
-}
-
-impl SqliteStore {
+impl Sqlite {
     /// From now on calls `report` with the time that each operation took, waiting included. Only the
     /// first call counts.
     pub fn measure(
@@ -105,21 +96,7 @@ impl SqliteStore {
         self.writer.statistics()
     }
 
-    /// Runs `work` on the writer thread, in a transaction that it may share with other writes.
-    /// When it returns an error, none of its changes are kept. It may be undone and run again.
-    pub(super) async fn write<T, E>(
-        &self,
-        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: JobError,
-    {
-        self.measured(Operation::Write, self.write_unmeasured(work)).await
-    }
-
-    /// The same for the store's own work, whose duration is not reported because no caller waits
-    /// for it.
+    /// Makes a change whose duration is not reported because no caller waits for it.
     pub(super) async fn write_unmeasured<T, E>(
         &self,
         work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
@@ -133,77 +110,14 @@ impl SqliteStore {
         result.await
     }
 
-    /// The same for writes that strangers can cause without limit. Fails when little of the disk is
-    /// left.
-    pub(super) async fn write_growing<T, E>(
-        &self,
-        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: JobError,
-    {
+    fn check_room(&self) -> Result<(), Unavailable> {
         if self.reserve > 0
             && let Ok(Disk { free_bytes: free, .. }) = Disk::of(&self.path)
             && free < self.reserve
         {
-            let kept = RoomKept { free, reserve: self.reserve };
-            return Err(DbError::from(Unavailable::LowSpace(kept)).into());
+            return Err(Unavailable::LowSpace(RoomKept { free, reserve: self.reserve }));
         }
-        self.write(work).await
-    }
-
-    /// Runs `work`, one query, on a reader thread. It looks at few rows, whatever a client asks.
-    pub(super) async fn read<T, E>(
-        &self,
-        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: JobError,
-    {
-        self.read_on(&self.readers.few_rows, work).await
-    }
-
-    /// The same for the audit trail, which can have a million rows.
-    pub(super) async fn read_trail<T, E>(
-        &self,
-        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: JobError,
-    {
-        self.read_on(&self.readers.trail, work).await
-    }
-
-    /// The same for what the server reads for its own safety, such as what administrators have revoked.
-    pub(super) async fn read_own<T, E>(
-        &self,
-        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: JobError,
-    {
-        self.read_on(&self.readers.own, work).await
-    }
-
-    async fn read_on<T, E>(
-        &self,
-        threads: &Threads,
-        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: JobError,
-    {
-        let (job, result) = job::new(work);
-        self.measured(Operation::Read, async {
-            threads.submit(job).map_err(DbError::from)?;
-            result.await
-        })
-        .await
+        Ok(())
     }
 
     async fn measured<T>(&self, operation: Operation, work: impl Future<Output = T>) -> T {
@@ -212,5 +126,62 @@ impl SqliteStore {
         let result = work.await;
         report(operation, clock.monotonic().saturating_sub(started));
         result
+    }
+}
+
+/// One thread writes, so every change is alone.
+impl Engine for Sqlite {
+    /// Runs `work` on the writer thread, in a transaction that it may share with other writes.
+    fn write<T, E>(
+        &self,
+        _: impl Into<Vec<Alone>>,
+        work: impl Fn(&sql::Connection) -> Result<T, E> + Send + 'static,
+    ) -> Outcome<'_, T, E>
+    where
+        T: Send + 'static,
+        E: JobError,
+    {
+        let written = self.write_unmeasured(move |connection| work(connection));
+        Box::pin(self.measured(Operation::Write, written))
+    }
+
+    fn write_growing<T, E>(
+        &self,
+        alone: impl Into<Vec<Alone>>,
+        work: impl Fn(&sql::Connection) -> Result<T, E> + Send + 'static,
+    ) -> Outcome<'_, T, E>
+    where
+        T: Send + 'static,
+        E: JobError,
+    {
+        match self.check_room() {
+            Ok(()) => self.write(alone, work),
+            Err(error) => Box::pin(ready(Err(DbError::from(error).into()))),
+        }
+    }
+
+    fn read_from<T, E>(
+        &self,
+        from: Reads,
+        work: impl Fn(&sql::Connection) -> Result<T, E> + Send + 'static,
+    ) -> Outcome<'_, T, E>
+    where
+        T: Send + 'static,
+        E: JobError,
+    {
+        let threads = match from {
+            Reads::FewRows => &self.readers.few_rows,
+            Reads::Trail => &self.readers.trail,
+            Reads::Own => &self.readers.own,
+        };
+        let (job, result) = job::new(move |connection: &Connection| work(connection));
+        Box::pin(self.measured(Operation::Read, async {
+            threads.submit(job).map_err(DbError::from)?;
+            result.await
+        }))
+    }
+
+    fn installation(&self) -> InstallationId {
+        self.installation
     }
 }

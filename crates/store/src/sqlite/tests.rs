@@ -54,7 +54,7 @@ impl Fixture {
 
     /// Runs `sql` on the writer connection, outside of all ports.
     async fn execute(&self, sql: &'static str) -> Result<(), StoreError> {
-        self.store.write(move |c| Ok(c.execute_batch(sql).map_err(DbError::from)?)).await
+        self.store.write_unmeasured(move |c| Ok(c.execute_batch(sql).map_err(DbError::from)?)).await
     }
 
     async fn accounts(&self) -> usize {

@@ -9,12 +9,13 @@ use countersign_authority::ports::{
 use countersign_protocol::UnixTime;
 
 use super::{
-    SqliteStore,
+    Sqlite, SqliteStore,
     connection::{MAX_LOG_BYTES, data_version, fold},
     disk::{self, Disk, LEAST_FREE_BYTES},
     error::{DbError, Unavailable},
     files, job, rows,
 };
+use crate::{engine::Engine as _, rules::pruning::Pruning, sql::Connection};
 
 #[async_trait]
 impl StoreUpkeep for SqliteStore {
@@ -37,12 +38,13 @@ impl StoreUpkeep for SqliteStore {
         }
         // As many pages as a login writes: a smaller write might work when logins no longer do.
         let update = "UPDATE health SET checks = checks + 1, padding = randomblob(40000)";
-        self.write(move |c| Ok::<_, StoreError>(rows::execute(c, update, [])?)).await?;
+        let work = move |c: &Connection| Ok::<_, StoreError>(rows::execute(c, update, ())?);
+        self.write([], work).await?;
         let select = "SELECT checks FROM health";
-        self.read_own(move |c| {
-            Ok(rows::first(c, select, [], |row| Ok(row.get::<_, i64>(0)?)).map(drop)?)
-        })
-        .await
+        let work = move |c: &Connection| {
+            Ok::<_, StoreError>(rows::first(c, select, (), |row| row.get::<i64>(0)).map(drop)?)
+        };
+        self.read_own(work).await
     }
 
     fn condition(&self) -> StoreCondition {
@@ -57,7 +59,7 @@ impl StoreUpkeep for SqliteStore {
     }
 
     async fn prune(&self, now: UnixTime, retention: &Retention) -> Result<u64, StoreError> {
-        self.prune_rows(now, retention).await
+        Pruning::of(&**self).run(now, retention).await
     }
 
     async fn tidy(&self) -> Result<bool, StoreError> {
@@ -78,7 +80,7 @@ impl StoreUpkeep for SqliteStore {
     }
 }
 
-impl SqliteStore {
+impl Sqlite {
     /// The version of the database, which changes whenever others write. It ignores changes by the same
     /// connection, and all our writes go through this one.
     ///

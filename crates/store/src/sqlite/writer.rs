@@ -42,7 +42,7 @@ pub struct Statistics {
 
 /// The writer thread and its queue.
 pub(super) struct Writer {
-    threads: Threads,
+    threads: Threads<Connection>,
     counters: Arc<Counters>,
     held: watch::Receiver<HeldVersion>,
     /// The transaction that answered the last look, and how many it has answered.
@@ -93,7 +93,7 @@ impl Writer {
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);
         let (hold, held) = watch::channel(None);
-        let serve = move |queue: &Queue| {
+        let serve = move |queue: &Queue<Connection>| {
             let counters = &*shared;
             let mut transactions = Transactions {
                 connection,
@@ -118,7 +118,7 @@ impl Writer {
     }
 
     /// Queues `job`, without waiting.
-    pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), Unavailable> {
+    pub(super) fn submit(&self, job: Box<dyn Job<Connection>>) -> Result<(), Unavailable> {
         self.threads.submit(job)
     }
 
@@ -150,7 +150,7 @@ impl Writer {
 struct Transactions<'a, Y> {
     connection: Connection,
     place: Arc<Place>,
-    queue: &'a Queue,
+    queue: &'a Queue<Connection>,
     /// Lets other threads run that wait for the processor. Returns at once if there are none.
     give_way: Y,
     counters: &'a Counters,
@@ -164,7 +164,7 @@ struct Transactions<'a, Y> {
 impl<Y: Fn()> Transactions<'_, Y> {
     /// Runs `first` and the jobs queued behind it in one transaction, commits, and only then
     /// answers.
-    fn commit_together(&mut self, first: Box<dyn Job>) {
+    fn commit_together(&mut self, first: Box<dyn Job<Connection>>) {
         let mut batch = vec![first];
         let failure = match self.run_batch(&mut batch) {
             Ok(()) => {
@@ -191,7 +191,7 @@ impl<Y: Fn()> Transactions<'_, Y> {
     /// With savepoints SQLite copies each page before each job that changes it, and jobs hardly
     /// ever fail after a change. So savepoints are used only after such a failure: the transaction
     /// is rolled back and all jobs run again, with savepoints.
-    fn run_batch(&self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), Unavailable> {
+    fn run_batch(&self, batch: &mut Vec<Box<dyn Job<Connection>>>) -> Result<(), Unavailable> {
         if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
             // Another process held the lock for too long. The queued jobs have waited just as long.
             batch.extend(std::iter::from_fn(|| self.queue.next_waiting()).take(MAX_BATCH));
@@ -250,12 +250,13 @@ enum After {
     Spoiled,
 }
 
-type RunOne = fn(&Connection, &mut Vec<Box<dyn Job>>, usize) -> Result<After, Unavailable>;
+type RunOne =
+    fn(&Connection, &mut Vec<Box<dyn Job<Connection>>>, usize) -> Result<After, Unavailable>;
 
 /// Runs the job `at`, and keeps its changes.
 fn run_bare(
     connection: &Connection,
-    batch: &mut Vec<Box<dyn Job>>,
+    batch: &mut Vec<Box<dyn Job<Connection>>>,
     at: usize,
 ) -> Result<After, Unavailable> {
     let before = connection.total_changes();
@@ -271,7 +272,7 @@ fn run_bare(
 /// Runs the job `at`. Its failure undoes only its own changes.
 fn run_in_savepoint(
     connection: &Connection,
-    batch: &mut Vec<Box<dyn Job>>,
+    batch: &mut Vec<Box<dyn Job<Connection>>>,
     at: usize,
 ) -> Result<After, Unavailable> {
     execute(connection, "SAVEPOINT job")?;
@@ -288,7 +289,7 @@ fn run_in_savepoint(
 /// and reports it; the others are told that they were rolled back.
 fn check_transaction(
     connection: &Connection,
-    batch: &mut Vec<Box<dyn Job>>,
+    batch: &mut Vec<Box<dyn Job<Connection>>>,
     at: usize,
 ) -> Result<(), Unavailable> {
     if connection.is_autocommit() {

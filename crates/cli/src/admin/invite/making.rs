@@ -38,7 +38,7 @@ pub(super) async fn page(settings: &Settings, data_dir: &DataDir, code: &str) ->
 /// The server's URL. A server that has not started yet, and is to listen on every address or on a port
 /// chosen by the system, has none here.
 async fn origin(settings: &Settings, data_dir: &DataDir) -> Option<TargetUri> {
-    issuer::known(settings, &data_dir.store).await.ok().flatten()
+    issuer::known(settings, &*data_dir.store).await.ok().flatten()
 }
 
 fn said(origin: Option<&TargetUri>, verb: &str, name: &str) -> String {

@@ -6,12 +6,14 @@ use countersign_authority::{
 };
 use countersign_testkit::samples;
 
+use crate::{engine::Engine as _, sql};
+
 use super::*;
 
 #[tokio::test]
 async fn an_acknowledged_write_is_on_disk() {
     let fixture = Fixture::new();
-    let settings = fixture.store.write(|c| {
+    let settings = fixture.store.write_unmeasured(|c| {
         let pragma = |name| c.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let journal = c.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
         let settings = (|| Ok((journal?, pragma("synchronous")?, pragma("foreign_keys")?)))();
@@ -94,13 +96,13 @@ async fn a_full_queue_refuses_instead_of_growing() {
 async fn a_panic_is_an_error_of_its_own_job_only() {
     let fixture = Fixture::new();
     for _ in 0..3 {
-        let panics = fixture.store.write(|c| -> Result<(), StoreError> {
+        let panics = fixture.store.write_unmeasured(|c| -> Result<(), StoreError> {
             let insert = "INSERT INTO revoked_tokens(jti, expires_at) VALUES ('half', 0)";
             c.execute(insert, []).unwrap();
             panic!("a bug in a write");
         });
         assert!(matches!(panics.await, Err(StoreError::Unavailable(_))));
-        let panics = fixture.store.read(|_| -> Result<(), StoreError> {
+        let panics = fixture.store.read(|_: &sql::Connection| -> Result<(), StoreError> {
             panic!("a bug in a read");
         });
         assert!(matches!(panics.await, Err(StoreError::Unavailable(_))));

@@ -26,7 +26,7 @@ struct Busy {
 }
 
 /// Keeps `threads`, of which there are `count`, busy, and fills their queue besides.
-fn keep_busy(threads: &Threads, count: usize) -> Busy {
+fn keep_busy(threads: &Threads<Connection>, count: usize) -> Busy {
     let (end, ended) = channel();
     let (begin, begun) = channel();
     let ended: Arc<Mutex<Receiver<()>>> = Arc::new(Mutex::new(ended));

@@ -126,13 +126,12 @@ async fn what_hot_paths_ask_is_found_by_index() {
 /// The steps in which the store's own connection would answer `query`.
 async fn plan(store: &SqliteStore, query: &str) -> Vec<String> {
     let explain = format!("EXPLAIN QUERY PLAN {query}");
-    store
-        .read(move |connection| {
-            let mut statement = connection.prepare(&explain).map_err(DbError::from)?;
-            let values = rusqlite::params_from_iter(vec![1; statement.parameter_count()]);
-            let steps = statement.query_map(values, |row| row.get(3)).map_err(DbError::from)?;
-            Ok::<_, StoreError>(steps.collect::<Result<_, _>>().map_err(DbError::from)?)
-        })
-        .await
-        .unwrap()
+    let (job, result) = super::super::job::new(move |connection: &Connection| {
+        let mut statement = connection.prepare(&explain).map_err(DbError::from)?;
+        let values = rusqlite::params_from_iter(vec![1; statement.parameter_count()]);
+        let steps = statement.query_map(values, |row| row.get(3)).map_err(DbError::from)?;
+        Ok::<_, StoreError>(steps.collect::<Result<_, _>>().map_err(DbError::from)?)
+    });
+    store.readers.few_rows.submit(job).unwrap();
+    result.await.unwrap()
 }

@@ -235,7 +235,8 @@ impl Core {
 
 /// The nonces for `purpose`, which follow the epoch of the replay log.
 fn nonces(purpose: &str, vault: &Vault, policy: &Policy, ports: &Ports) -> LogNonces {
-    let sealer = NonceSealer::new(vault.key(&format!("nonces/{purpose}")), policy.nonce_lifetime);
+    let key = vault.key(&format!("nonces/{purpose}"));
+    let sealer = NonceSealer::new(key, policy.nonce_lifetime).of_nodes(policy.skew);
     LogNonces::new(sealer, Arc::clone(&ports.state.replay_log))
 }
 

@@ -18,6 +18,8 @@ use crate::{
 pub const DIGITS: usize = 52;
 /// For how long the server accepts a number after making it.
 pub const LIFETIME: Duration = Duration::from_mins(1);
+/// How far the clock of the node that has made a number may be ahead of another's that recognises it.
+const AHEAD: Duration = Duration::from_secs(5);
 
 /// The part of the time that a number carries: milliseconds, modulo 65 536. That is enough to tell
 /// when it was made, because no number lives that long.
@@ -71,8 +73,13 @@ impl MutualChallenges {
         let (salt, tag) = rest.split_first_chunk::<SALT>()?;
         let [.., high, low] = now.as_millis().to_be_bytes();
         let age = u16::from_be_bytes([high, low]).wrapping_sub(u16::from_be_bytes(*time));
-        let age = Duration::from_millis(age.into());
-        let made = now - age;
+        let ahead = Duration::from_millis(age.wrapping_neg().into());
+        let (age, made) = if ahead <= AHEAD {
+            (Duration::ZERO, now + ahead)
+        } else {
+            let age = Duration::from_millis(age.into());
+            (age, now - age)
+        };
         let genuine =
             subtle::ConstantTimeEq::ct_eq(&self.tag(account, *salt, epoch, made)[..], tag);
         if !bool::from(genuine) || age >= LIFETIME {
@@ -230,8 +237,17 @@ mod tests {
             assert!(challenges(2).recognise(&number, ALICE, EPOCH, made).is_none());
             let other = EpochId::from_bytes([4; 16]);
             assert!(challenges(1).recognise(&number, ALICE, other, made).is_none());
-            let before = made - Duration::from_millis(1);
-            assert!(challenges(1).recognise(&number, ALICE, EPOCH, before).is_none());
+        }
+    }
+
+    #[test]
+    fn a_number_of_a_node_whose_clock_is_ahead_is_known_within_the_skew() {
+        for made in [NOW, NOW + Duration::from_millis(2_345)] {
+            let number = challenges(1).issue(ALICE, [7; 3], EPOCH, made);
+            let at = |behind| challenges(1).recognise(&number, ALICE, EPOCH, made - behind);
+            assert_eq!(at(AHEAD).unwrap().entry().forget_at, made + LIFETIME);
+            assert!(at(Duration::from_millis(1)).is_some());
+            assert!(at(AHEAD + Duration::from_millis(1)).is_none());
         }
     }
 

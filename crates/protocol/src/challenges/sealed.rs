@@ -39,14 +39,24 @@ pub trait Nonces: Send + Sync {
 pub struct NonceSealer {
     key: SealingKey,
     lifetime: Duration,
-    /// How far the clocks of others may be ahead who make nonces with this key, if there are any.
-    others_ahead: Option<Duration>,
+    /// How far the clocks of others may be ahead who make nonces with this key.
+    ahead: Duration,
+    /// Whether each of them is in an epoch of its own.
+    own_epochs: bool,
 }
 
 impl NonceSealer {
     /// With a key that is used for nothing else; nonces live for `lifetime`.
     pub const fn new(key: SealingKey, lifetime: Duration) -> Self {
-        Self { key, lifetime, others_ahead: None }
+        Self { key, lifetime, ahead: Duration::ZERO, own_epochs: false }
+    }
+
+    /// For nodes that share the key and the replay log: nonces of others may be dated `ahead` of the clock
+    /// here.
+    #[must_use]
+    pub const fn of_nodes(mut self, ahead: Duration) -> Self {
+        self.ahead = ahead;
+        self
     }
 
     /// For a key that several machines have, each with a replay log and thus an epoch of its own. Here
@@ -54,14 +64,15 @@ impl NonceSealer {
     /// dated `ahead` of the clock here.
     #[must_use]
     pub const fn of_several_machines(mut self, ahead: Duration) -> Self {
-        self.others_ahead = Some(ahead);
+        self.ahead = ahead;
+        self.own_epochs = true;
         self
     }
 
     /// A nonce of `epoch`, made at `now`: 32 characters.
     pub fn issue(&self, epoch: &LogEpoch, now: UnixTime) -> String {
-        let first = self.others_ahead.map(|_| epoch.since + Duration::from_millis(1));
-        let now = first.map_or(now, |first| now.max(first));
+        let first = epoch.since + Duration::from_millis(1);
+        let now = if self.own_epochs { now.max(first) } else { now };
         let time = now.as_millis().to_be_bytes();
         let mut nonce = [0; TIME_LEN + TAG_LEN];
         nonce[..TIME_LEN].copy_from_slice(&time);
@@ -75,14 +86,14 @@ impl NonceSealer {
         let Ok(nonce) = <[u8; TIME_LEN + TAG_LEN]>::try_from(nonce) else { return false };
         let Some((time, tag)) = nonce.split_first_chunk() else { return false };
         let issued = UnixTime::from_millis(u64::from_be_bytes(*time));
-        let is_of_time = issued <= now + self.others_ahead.unwrap_or_default()
+        let is_of_time = issued <= now + self.ahead
             && now < issued + self.lifetime
-            && (self.others_ahead.is_none() || issued > epoch.since);
+            && (!self.own_epochs || issued > epoch.since);
         is_of_time && self.tag(*time, epoch.id).ct_eq(tag).into()
     }
 
     fn tag(&self, time: [u8; TIME_LEN], epoch: EpochId) -> [u8; TAG_LEN] {
-        let epoch = if self.others_ahead.is_some() { NO_EPOCH } else { epoch };
+        let epoch = if self.own_epochs { NO_EPOCH } else { epoch };
         let mac = self.key.mac(&[&time, epoch.as_bytes()]);
         std::array::from_fn(|place| mac[place])
     }
@@ -233,6 +244,19 @@ mod tests {
         }
         let later = machine(3, now);
         assert!(!later.recognises(&here.issue(now), now), "the log here has forgotten");
+    }
+
+    #[test]
+    fn a_nonce_of_a_node_whose_clock_is_ahead_is_known_within_the_skew() {
+        let (made, skew) = (UnixTime::from_secs(1_000), Duration::from_secs(5));
+        let node = || {
+            let Sealer(sealer, epoch) = sealer(1);
+            Sealer(sealer.of_nodes(skew), epoch)
+        };
+        let nonce = node().issue(made + skew);
+        assert!(node().recognises(&nonce, made));
+        assert!(!node().recognises(&nonce, made - Duration::from_millis(1)));
+        assert!(!node().in_epoch(2, UnixTime::EPOCH).recognises(&nonce, made), "of another epoch");
     }
 
     #[test]

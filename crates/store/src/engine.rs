@@ -80,6 +80,18 @@ pub(crate) trait Engine: Send + Sync + 'static {
         self.read_from(Reads::Own, work)
     }
 
+    /// Runs queries on whole tables.
+    fn read_whole<T, E>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Outcome<'_, T, E>
+    where
+        T: Send + 'static,
+        E: JobError,
+    {
+        self.read_from(Reads::Whole, work)
+    }
+
     /// Which installation the database belongs to.
     fn installation(&self) -> InstallationId;
 }
@@ -89,8 +101,11 @@ pub(crate) trait Engine: Send + Sync + 'static {
 pub(crate) enum Reads {
     /// Of few rows, whatever a client asks.
     FewRows,
-    /// Of the audit trail, which can have a million rows.
+    /// Of the audit trail, as much of it as one page is made of.
     Trail,
+    /// Of whole tables, which can have millions of rows. Nobody waits for them but housekeeping and
+    /// administrators.
+    Whole,
     /// Of what the server reads for its own safety, such as what administrators have revoked.
     Own,
 }

@@ -10,7 +10,10 @@ use countersign_authority::ports::{
 };
 use thiserror::Error;
 
-use crate::sqlite::{Misplaced, disk};
+use crate::{
+    postgres::Failure,
+    sqlite::{Misplaced, disk},
+};
 
 /// Why a job has no result of its own.
 #[derive(Debug)]
@@ -38,6 +41,9 @@ pub(crate) enum Unavailable {
     /// The database is no longer where it was.
     #[error(transparent)]
     Misplaced(#[from] Misplaced),
+    /// PostgreSQL did not do it.
+    #[error(transparent)]
+    Postgres(#[from] Failure),
     /// The rest of the disk is kept for changes that protect somebody.
     #[error(transparent)]
     LowSpace(RoomKept),

@@ -1,8 +1,9 @@
 //! The authority's durable ports made real. What a store does is written once, in `rules`, for any
-//! database that knows the part of SQL that [`sqlite`] and PostgreSQL have in common. An engine brings
+//! database that knows the part of SQL that [`sqlite`] and [`postgres`] have in common. An engine brings
 //! connections, transactions and durability. Nothing here decides anything, reads a clock, or sees a
 //! secret in the clear.
 
+pub mod postgres;
 pub mod sqlite;
 
 mod engine;

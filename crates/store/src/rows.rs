@@ -216,7 +216,12 @@ impl Param for Timestamp {
 pub(crate) fn timestamp(time: UnixTime) -> Timestamp {
     let secs = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let time = EPOCH.saturating_add(SignedDuration::from_secs(secs));
-    Timestamp(AS_SQLITE.datetime_to_string(&time))
+    Timestamp(as_timestamp(time))
+}
+
+/// `moment` in the form of the table `users`.
+pub(crate) fn as_timestamp(moment: DateTime) -> String {
+    AS_SQLITE.datetime_to_string(&moment)
 }
 
 /// The moment that [`timestamp`] writes as `text`.

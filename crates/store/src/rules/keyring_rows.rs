@@ -65,7 +65,8 @@ pub(super) fn put(
     now: UnixTime,
 ) -> Result<Revision, DbError> {
     let count = "INSERT INTO keyring_counters(user_id, revision) VALUES (?, 1)
-        ON CONFLICT(user_id) DO UPDATE SET revision = revision + 1 RETURNING revision";
+        ON CONFLICT(user_id) DO UPDATE SET revision = keyring_counters.revision + 1
+        RETURNING revision";
     let user_id = holder.user_id;
     let next = rows::first(connection, count, [user_id], |row| {
         Columns::new(row, "keyring_counters", 0).read("revision", revision)

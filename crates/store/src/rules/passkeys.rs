@@ -93,7 +93,7 @@ impl<E: Engine> PasskeyStore for Stored<E> {
         rp_id: Option<&RpId>,
     ) -> Result<Option<(String, u64)>, StoreError> {
         let rp_id = rp_id.cloned();
-        self.read(move |connection| {
+        self.read_whole(move |connection| {
             let select = "SELECT p.rp_id, count(*) FROM passkeys AS p
                 JOIN credentials AS c ON c.thumbprint = p.thumbprint
                 WHERE p.rp_id IS DISTINCT FROM ? AND c.revoked_at IS NULL GROUP BY p.rp_id LIMIT 1";

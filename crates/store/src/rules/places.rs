@@ -62,7 +62,7 @@ pub(super) fn arrive(
 fn leave(connection: &Connection, this: Use, last: ClientNetwork) -> Result<(), DbError> {
     let thumbprint = this.thumbprint.as_bytes();
     let upsert = "INSERT INTO key_places(thumbprint, network, left_at) VALUES (?, ?, ?)
-        ON CONFLICT DO UPDATE SET left_at = excluded.left_at";
+        ON CONFLICT(thumbprint, network) DO UPDATE SET left_at = excluded.left_at";
     rows::execute(connection, upsert, (thumbprint, last.to_string(), millis(this.at)))?;
     let beyond = "DELETE FROM key_places WHERE thumbprint = ?1 AND network IN
         (SELECT network FROM key_places WHERE thumbprint = ?1 ORDER BY left_at DESC, network

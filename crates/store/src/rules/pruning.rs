@@ -83,7 +83,7 @@ impl<'a, E: Engine> Pruning<'a, E> {
         loop {
             let ended = self
                 .0
-                .read(move |connection| {
+                .read_whole(move |connection| {
                     let select = "SELECT digest, forget_at FROM used_assertions
                         WHERE digest > ? AND forget_at <= ? ORDER BY digest LIMIT ?";
                     let values = (&after, millis(now), PRUNE_BATCH);
@@ -92,18 +92,23 @@ impl<'a, E: Engine> Pruning<'a, E> {
                 })
                 .await?;
             let last_end: Option<i64> = ended.iter().map(|(_, forget_at)| *forget_at).max();
-            let Some((last, _)) = ended.last().cloned() else { return Ok(pruned) };
-            after = last;
+            let first_and_last = ended.first().cloned().zip(ended.last().cloned());
+            let Some(((first, _), (last, _))) = first_and_last else { return Ok(pruned) };
             pruned += ended.len() as u64;
             let forget = "UPDATE forgotten SET assertions_until = ?1 WHERE assertions_until < ?1";
-            let delete = "DELETE FROM used_assertions WHERE digest = ?";
+            // Whoever uses something up from here on knows that these may have been. Only then they go.
             self.0
                 .write([Alone::Assertions], move |connection| {
-                    rows::execute(connection, forget, [last_end])?;
-                    ended.iter().try_for_each(|(digest, _)| {
-                        rows::execute(connection, delete, [digest])?;
-                        Ok::<_, StoreError>(())
-                    })
+                    Ok::<_, StoreError>(rows::execute(connection, forget, [last_end]).map(drop)?)
+                })
+                .await?;
+            let delete = "DELETE FROM used_assertions
+                WHERE digest >= ? AND digest <= ? AND forget_at <= ?";
+            after = last.clone();
+            self.0
+                .write([Alone::Upkeep], move |connection| {
+                    let values = (&first, &last, last_end);
+                    Ok::<_, StoreError>(rows::execute(connection, delete, values).map(drop)?)
                 })
                 .await?;
         }
@@ -116,7 +121,7 @@ impl<'a, E: Engine> Pruning<'a, E> {
             (SELECT id FROM audit_events WHERE at >= ? ORDER BY id LIMIT 1),
             (SELECT max(id) + 1 FROM audit_events))";
         self.0
-            .read(move |connection| {
+            .read_whole(move |connection| {
                 let first = |row: &Row<'_>| row.get::<Option<i64>>(0);
                 Ok(rows::first(connection, select, [oldest], first)?.flatten())
             })
@@ -127,7 +132,7 @@ impl<'a, E: Engine> Pruning<'a, E> {
     async fn last_surplus(&self, table: &'static str, max: u64) -> Result<Option<i64>, StoreError> {
         let max = i64::try_from(max).unwrap_or(i64::MAX);
         self.0
-            .read(move |connection| {
+            .read_whole(move |connection| {
                 // Numbers are never given twice, so they span at least as many as there are rows.
                 let span =
                     format!("SELECT (SELECT max(id) FROM {table}) - (SELECT min(id) FROM {table})");

@@ -46,7 +46,7 @@ impl<E: Engine> VaultStore for Stored<E> {
     }
 
     async fn server_keys(&self) -> Result<Vec<(AccountId, SealedServerKey)>, StoreError> {
-        self.read(|connection| Ok(server_keys::all(connection)?)).await
+        self.read_whole(|connection| Ok(server_keys::all(connection)?)).await
     }
 
     async fn registration_key(&self) -> Result<Option<SealedServerKey>, StoreError> {

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, TryLockError},
     path::Path,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -28,7 +28,7 @@ use super::{
     threads::Threads,
     writer::Writer,
 };
-use crate::stored::Stored;
+use crate::{operation::Stopwatch, stored::Stored};
 
 /// A file up to this size, in bytes, is checked page by page whenever it is opened (0.1 s or less).
 const CHECKED_WHEN_OPENED: u64 = 64 << 20;
@@ -88,7 +88,7 @@ fn open(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, OpenError> 
             .map_err(unusable)?,
         _claim: claim,
         busy_timeout: options.busy_timeout,
-        stopwatch: OnceLock::new(),
+        stopwatch: Stopwatch::default(),
         reserve: options.disk_reserve,
         log_is_large: AtomicBool::new(false),
         installation,
@@ -116,7 +116,7 @@ fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<SqliteStore, O
             .map_err(started)?,
         _claim: None,
         busy_timeout: options.busy_timeout,
-        stopwatch: OnceLock::new(),
+        stopwatch: Stopwatch::default(),
         reserve: 0,
         log_is_large: AtomicBool::new(false),
         log: LogReport::default(),

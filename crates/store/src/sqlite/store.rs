@@ -4,7 +4,7 @@ use std::{
     fs::File,
     future::ready,
     path::PathBuf,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ use crate::{
     error::{DbError, JobError, Unavailable},
     installation_id::InstallationId,
     job,
-    operation::Operation,
+    operation::{Operation, Stopwatch},
     sql::{self, Alone},
     stored::Stored,
     threads::Threads,
@@ -51,13 +51,7 @@ pub struct Sqlite {
     /// Whether the log was larger than it should be when it was last folded.
     pub(super) log_is_large: AtomicBool,
     pub(super) busy_timeout: Duration,
-    pub(super) stopwatch: OnceLock<Stopwatch>,
-}
-
-/// Gets the duration of each operation.
-pub(super) struct Stopwatch {
-    clock: Arc<dyn Clock>,
-    report: Box<dyn Fn(Operation, Duration) + Send + Sync>,
+    pub(super) stopwatch: Stopwatch,
 }
 
 /// The store in one SQLite file.
@@ -71,8 +65,7 @@ impl Sqlite {
         clock: Arc<dyn Clock>,
         report: impl Fn(Operation, Duration) + Send + Sync + 'static,
     ) {
-        let _: Result<(), Stopwatch> =
-            self.stopwatch.set(Stopwatch { clock, report: Box::new(report) });
+        self.stopwatch.start(clock, report);
     }
 
     /// Which installation the database belongs to.
@@ -119,14 +112,6 @@ impl Sqlite {
         }
         Ok(())
     }
-
-    async fn measured<T>(&self, operation: Operation, work: impl Future<Output = T>) -> T {
-        let Some(Stopwatch { clock, report }) = self.stopwatch.get() else { return work.await };
-        let started = clock.monotonic();
-        let result = work.await;
-        report(operation, clock.monotonic().saturating_sub(started));
-        result
-    }
 }
 
 /// One thread writes, so every change is alone.
@@ -142,7 +127,7 @@ impl Engine for Sqlite {
         E: JobError,
     {
         let written = self.write_unmeasured(move |connection| work(connection));
-        Box::pin(self.measured(Operation::Write, written))
+        Box::pin(self.stopwatch.measured(Operation::Write, written))
     }
 
     fn write_growing<T, E>(
@@ -171,11 +156,11 @@ impl Engine for Sqlite {
     {
         let threads = match from {
             Reads::FewRows => &self.readers.few_rows,
-            Reads::Trail => &self.readers.trail,
+            Reads::Trail | Reads::Whole => &self.readers.trail,
             Reads::Own => &self.readers.own,
         };
         let (job, result) = job::new(move |connection: &Connection| work(connection));
-        Box::pin(self.measured(Operation::Read, async {
+        Box::pin(self.stopwatch.measured(Operation::Read, async {
             threads.submit(job).map_err(DbError::from)?;
             result.await
         }))

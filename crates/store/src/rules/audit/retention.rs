@@ -52,7 +52,7 @@ impl<E: Engine> Pruning<'_, E> {
         let kinds = kinds(EventKind::ALL.iter().copied().filter(|kind| kind.budget() == budget));
         let of_budget = format!("kind IN ({kinds}) AND {condition}");
         let all = of_budget.clone();
-        let groups = self.0.read_trail(move |connection| {
+        let groups = self.0.read_whole(move |connection| {
             // Logins have no index of their own, so they are counted only when they may be too
             // many.
             let at_most = if is_folded {

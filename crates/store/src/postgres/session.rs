@@ -1,0 +1,293 @@
+//! A connection on a thread of its own, which comes back by itself after it was lost.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    ops::ControlFlow,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::{Sleep, sleep, timeout},
+};
+use tokio_postgres::Error;
+
+use super::{
+    connector::Connector,
+    failure::{Class, Failure},
+    live::Live,
+    locks::Lock,
+    values::Columns,
+};
+use crate::{
+    error::{DbError, Unavailable},
+    sql::{Alone, Bound, Connection, Each, Row, Sql},
+};
+
+/// How long a change waits for a lock: less than its caller waits for it, so that the server ends the wait and
+/// not the client, whose connection it would cost.
+const LOCK_TIMEOUT: &str = "1500ms";
+/// After that, the server undoes a change whose program is silent, as one on a machine that was stopped is.
+const SILENCE: &str = "5s";
+/// How long a connection that is doubted has to answer.
+const ANSWER: Duration = Duration::from_millis(500);
+
+/// A connection, the runtime that drives it, and the job that has it.
+pub(super) struct Session {
+    connector: Arc<Connector>,
+    live: RefCell<Option<Live>>,
+    /// Ends when the job must have ended.
+    patience: RefCell<Option<Pin<Box<Sleep>>>>,
+    is_in_transaction: Cell<bool>,
+    /// What has failed in the job, if anything has.
+    trouble: Cell<Option<Class>>,
+    /// Last, because the connection needs it when it is dropped.
+    runtime: Runtime,
+}
+
+impl Session {
+    /// A session without a connection yet.
+    pub(super) fn new(connector: Arc<Connector>) -> io::Result<Self> {
+        Ok(Self {
+            connector,
+            live: RefCell::new(None),
+            patience: RefCell::new(None),
+            is_in_transaction: Cell::new(false),
+            trouble: Cell::new(None),
+            runtime: Builder::new_current_thread().enable_all().build()?,
+        })
+    }
+
+    /// Gives the next job that much time, beginning now.
+    pub(super) fn allow(&self, time: Duration) {
+        let _entered = self.runtime.enter();
+        *self.patience.borrow_mut() = Some(Box::pin(sleep(time)));
+    }
+
+    /// Sees that there is a connection.
+    pub(super) fn be_ready(&self) -> Result<(), Failure> {
+        let is_good = match self.live.borrow().as_ref() {
+            Some(live) => self.runtime.block_on(self.is_good(live)),
+            None => false,
+        };
+        if is_good {
+            return Ok(());
+        }
+        self.close();
+        self.connector.check()?;
+        let live = self.runtime.block_on(self.connector.connect());
+        let live = live.map_err(|error| self.connector.went_away(&error))?;
+        *self.live.borrow_mut() = Some(live);
+        Ok(())
+    }
+
+    /// Whether a connection may be used.
+    async fn is_good(&self, live: &Live) -> bool {
+        // The runtime sees what has arrived, and the connection that the server has closed it.
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        if live.is_closed() || !self.connector.is_current(live.since.generation) {
+            return false;
+        }
+        let doubts = self.connector.doubts();
+        if live.since.doubts.get() != doubts {
+            if !matches!(timeout(ANSWER, live.batch("")).await, Ok(Ok(()))) {
+                return false;
+            }
+            live.since.doubts.set(doubts);
+        }
+        true
+    }
+
+    /// What has failed since this was last asked.
+    pub(super) fn take_trouble(&self) -> Option<Class> {
+        self.trouble.take()
+    }
+
+    /// Begins a transaction with `locks`, in one round trip.
+    pub(super) fn begin(&self, locks: &[Lock]) -> Result<(), DbError> {
+        let (select, values) = self.opening(locks);
+        let values: Vec<_> = values.iter().map(Opening::bound).collect();
+        self.is_in_transaction.set(true);
+        self.run(async |live| {
+            let begin = live.batch("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+            let (begun, locked) = tokio::join!(begin, live.query(&select, &values));
+            begun.and(locked)
+        })?;
+        Ok(())
+    }
+
+    /// The first query of a transaction, and its parameters. Settings last for the transaction, so that a
+    /// pooler may give the next one another connection.
+    fn opening(&self, locks: &[Lock]) -> (String, Vec<Opening<'_>>) {
+        let mut settings =
+            vec![("lock_timeout", LOCK_TIMEOUT), ("idle_in_transaction_session_timeout", SILENCE)];
+        if let Some(administrator) = &self.connector.administrator {
+            settings.push(("countersign.actor", &administrator.name));
+            settings
+                .push(("countersign.reason", administrator.reason.as_deref().unwrap_or_default()));
+        }
+        let set = settings.iter().map(|(name, _)| format!("set_config('{name}', ?, true)"));
+        let lock = locks.iter().map(|lock| lock.sql().to_owned());
+        let select = format!("SELECT {}", set.chain(lock).collect::<Vec<_>>().join(", "));
+        let values = settings.iter().map(|(_, value)| Opening::Setting(value));
+        (select, values.chain(locks.iter().map(|lock| Opening::Lock(*lock))).collect())
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when nothing was kept, [`Failure::Unknown`] when nobody knows. The class of the
+    /// trouble is noted.
+    pub(super) fn commit(&self) -> Result<(), Failure> {
+        self.is_in_transaction.set(false);
+        self.take_warning();
+        let committed = self.run(async |live| live.batch("COMMIT").await);
+        let unknown = |reason: &str| {
+            self.close();
+            Failure::Unknown(reason.into())
+        };
+        match committed {
+            // It has stopped waiting for its standby.
+            Ok(()) if self.take_warning() => Err(unknown("it warned of something")),
+            Ok(()) => Ok(()),
+            Err(failure) if self.trouble.get() == Some(Class::Contended) => Err(failure),
+            Err(failure) => {
+                self.trouble.set(None);
+                Err(unknown(&failure.to_string()))
+            }
+        }
+    }
+
+    fn take_warning(&self) -> bool {
+        self.live.borrow().as_ref().is_some_and(Live::take_warning)
+    }
+
+    /// Undoes the transaction, if there is one. If that fails, the server undoes it when it finds the
+    /// connection closed.
+    pub(super) fn roll_back(&self) {
+        if self.is_in_transaction.replace(false)
+            && self.live.borrow().is_some()
+            && self.run(async |live| live.batch("ROLLBACK").await).is_err()
+        {
+            self.close();
+        }
+    }
+
+    /// Runs statements in the time that is left for the job. When that has passed, the connection is closed:
+    /// nothing is cancelled, because to cancel a commit is to acknowledge it.
+    fn run<T>(&self, work: impl AsyncFnOnce(&Live) -> Result<T, Error>) -> Result<T, Failure> {
+        let done = {
+            let live = self.live.borrow();
+            let Some(live) = live.as_ref() else {
+                return Err(Failure::Lost("it was closed before".into()));
+            };
+            let mut patience = self.patience.borrow_mut();
+            self.runtime.block_on(async {
+                let Some(patience) = patience.as_mut() else { return Some(work(live).await) };
+                tokio::select! {
+                    biased;
+                    done = work(live) => Some(done),
+                    () = patience.as_mut() => None,
+                }
+            })
+        };
+        let (class, failure) = match done {
+            Some(Ok(value)) => return Ok(value),
+            Some(Err(error)) => {
+                let class = Class::of(&error);
+                (class, class.failure(&error))
+            }
+            None => (Class::Late, Failure::Late),
+        };
+        self.note(class);
+        Err(failure)
+    }
+
+    fn note(&self, class: Class) {
+        if self.trouble.get().is_none_or(|known| !known.ends_connection()) {
+            self.trouble.set(Some(class));
+        }
+        if class.ends_connection() {
+            let generation = self.live.borrow().as_ref().map(|live| live.since.generation);
+            match (class, generation) {
+                (Class::Gone, Some(generation)) => self.connector.give_up(generation),
+                (Class::Late, _) => self.connector.doubt(),
+                _ => {}
+            }
+            self.close();
+        }
+    }
+
+    /// Closes the connection, if there is one.
+    fn close(&self) {
+        if let Some(live) = self.live.take() {
+            self.runtime.block_on(live.close());
+        }
+    }
+}
+
+/// A value for the first query of a transaction.
+enum Opening<'a> {
+    Setting(&'a str),
+    Lock(Lock),
+}
+
+impl Opening<'_> {
+    const fn bound(&self) -> Bound<'_> {
+        match self {
+            Self::Setting(value) => Bound::Text(Some(value)),
+            Self::Lock(lock) => Bound::Int(Some(lock.number)),
+        }
+    }
+}
+
+impl From<Failure> for DbError {
+    fn from(failure: Failure) -> Self {
+        Self::Unavailable(Unavailable::Postgres(failure))
+    }
+}
+
+impl Sql for Session {
+    fn execute(&self, sql: &str, values: &[Bound<'_>]) -> Result<usize, DbError> {
+        let changed = self.run(async |live| live.execute(sql, values).await)?;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn query(&self, sql: &str, values: &[Bound<'_>], each: Each<'_>) -> Result<(), DbError> {
+        // All of them first: what is done with a row may be another query.
+        let rows = self.run(async |live| live.query(sql, values).await)?;
+        for row in &rows {
+            if let ControlFlow::Break(()) = each(&Row::new(&Columns(row)))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn alone_with(&self, alone: Alone) -> Result<(), DbError> {
+        let lock = Lock::alone(alone);
+        let select = format!("SELECT {}", lock.sql());
+        let values = [Bound::Int(Some(lock.number))];
+        self.run(async |live| live.query(&select, &values).await)?;
+        Ok(())
+    }
+
+    fn at_one_moment(
+        &self,
+        queries: &mut dyn FnMut(&Connection) -> Result<(), DbError>,
+    ) -> Result<(), DbError> {
+        if self.is_in_transaction.replace(true) {
+            return queries(self);
+        }
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let read = self.run(async |live| live.batch(begin).await).map_err(DbError::from);
+        let read = read.and_then(|()| queries(self));
+        // Nothing was changed.
+        self.roll_back();
+        read
+    }
+}

@@ -1,0 +1,217 @@
+//! The threads that work on the database, each with a session of its own.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::runtime::Builder;
+
+use super::{
+    connector::Connector,
+    failure::{Class, Failure},
+    options::PostgresOptions,
+    session::Session,
+};
+use crate::{
+    engine::Reads,
+    error::Unavailable,
+    job::{Job, Outcome},
+    sql::Alone,
+    threads::{Queue, Threads},
+};
+
+/// How often a job is run at most, if others get in its way or connections break.
+const ATTEMPTS: u32 = 4;
+
+/// How long work may take, from when somebody asks for it until its caller is told that it took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// A change, or a page of the audit trail.
+    Usual,
+    /// A read of few rows.
+    Short,
+    /// What looks at whole tables, or removes what has outlived its use.
+    Long,
+}
+
+impl Patience {
+    /// The time.
+    pub(super) const fn time(self) -> Duration {
+        match self {
+            Self::Short => Duration::from_secs(1),
+            Self::Usual => Duration::from_secs(2),
+            Self::Long => Duration::from_secs(30),
+        }
+    }
+
+    /// The part of it that a thread has for the work: less than all, so that it is the thread that gives the
+    /// connection up, and its caller hears why.
+    pub(super) const fn for_work(self) -> Duration {
+        self.time().saturating_sub(Duration::from_millis(200))
+    }
+
+    /// For a read.
+    pub(super) const fn of_read(reads: Reads) -> Self {
+        match reads {
+            Reads::FewRows | Reads::Own => Self::Short,
+            Reads::Trail => Self::Usual,
+            Reads::Whole => Self::Long,
+        }
+    }
+
+    /// For a change.
+    pub(super) fn of_change(alone: &[Alone]) -> Self {
+        if alone.contains(&Alone::Upkeep) { Self::Long } else { Self::Usual }
+    }
+}
+
+/// The threads, apart by what waits for what.
+pub(super) struct Workers {
+    pub(super) writers: Threads<Session>,
+    pub(super) few_rows: Threads<Session>,
+    pub(super) trail: Threads<Session>,
+    pub(super) own: Threads<Session>,
+    pub(super) whole: Threads<Session>,
+    pub(super) failed_writes: Arc<AtomicU64>,
+    // Last: it ends when the others have ended.
+    _returning: Returning,
+}
+
+impl Workers {
+    /// Starts them. Connections are made when they are needed.
+    pub(super) fn start(connector: &Arc<Connector>, options: &PostgresOptions) -> io::Result<Self> {
+        let sessions = |count: usize| {
+            let session = |_| Session::new(Arc::clone(connector));
+            (0..count.max(1)).map(session).collect::<io::Result<Vec<_>>>()
+        };
+        let failed_writes = Arc::new(AtomicU64::new(0));
+        let writer = |session: Session| {
+            let failed_writes = Arc::clone(&failed_writes);
+            move |queue: &Queue<Session>| serve_writes(&session, queue, &failed_writes)
+        };
+        let readers = |name, count| {
+            let reader =
+                |session: Session| move |queue: &Queue<Session>| serve_reads(&session, queue);
+            Threads::start(name, options.read_queue, sessions(count)?.into_iter().map(reader))
+        };
+        let writers = sessions(options.writers)?.into_iter().map(writer);
+        Ok(Self {
+            writers: Threads::start("postgres-writer", options.write_queue, writers)?,
+            few_rows: readers("postgres-reader", options.readers)?,
+            trail: readers("postgres-trail", 1)?,
+            own: readers("postgres-own", 1)?,
+            whole: readers("postgres-whole", 1)?,
+            failed_writes,
+            _returning: Returning::start(Arc::clone(connector))?,
+        })
+    }
+}
+
+/// The thread that tries to connect while the database is away.
+struct Returning {
+    connector: Arc<Connector>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Returning {
+    fn start(connector: Arc<Connector>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let shared = Arc::clone(&connector);
+        let work = move || runtime.block_on(shared.bring_back());
+        let thread = thread::Builder::new().name("postgres-return".to_owned()).spawn(work)?;
+        Ok(Self { connector, thread: Some(thread) })
+    }
+}
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        self.connector.close();
+        if let Some(thread) = self.thread.take() {
+            // If it has panicked, there is nothing to wait for.
+            let _: Result<_, _> = thread.join();
+        }
+    }
+}
+
+fn serve_writes(session: &Session, queue: &Queue<Session>, failed: &AtomicU64) {
+    while let Some(mut job) = queue.next() {
+        if !job.is_wanted() {
+            continue;
+        }
+        let failure = write(session, &mut *job);
+        if let Some(failure) = &failure {
+            failed.fetch_add(1, Relaxed);
+            // That the database is away was said when it went.
+            if !matches!(failure, Failure::Away(_)) {
+                tracing::error!(%failure, "a write to the database failed");
+            }
+        }
+        job.answer(failure.map(Unavailable::from).as_ref());
+    }
+}
+
+/// Runs `job` in a transaction and commits. Returns why it was not kept, unless the job knows.
+fn write(session: &Session, job: &mut dyn Job<Session>) -> Option<Failure> {
+    let mut attempts = 0;
+    loop {
+        if let Err(failure) = session.be_ready() {
+            return Some(failure);
+        }
+        let (failure, trouble) = write_once(session, job);
+        attempts += 1;
+        let may_pass = trouble.is_some_and(Class::is_passing) && job.is_wanted();
+        if attempts == ATTEMPTS || !may_pass {
+            return failure;
+        }
+    }
+}
+
+/// Why it was not kept, unless the job knows; and what has failed.
+fn write_once(session: &Session, job: &mut dyn Job<Session>) -> (Option<Failure>, Option<Class>) {
+    let outcome = job.run(session);
+    let trouble = session.take_trouble();
+    let failure = match (outcome, trouble) {
+        (Outcome::Done, None) => match session.commit() {
+            Ok(()) => return (None, None),
+            Err(failure) => Some(failure),
+        },
+        (Outcome::Done, Some(_)) => Some(Failure::Spoiled),
+        (Outcome::Refused | Outcome::Failed, _) => None,
+    };
+    let trouble = trouble.or_else(|| session.take_trouble());
+    session.roll_back();
+    // Whatever failed there is settled: the connection is closed then.
+    session.take_trouble();
+    (failure, trouble)
+}
+
+fn serve_reads(session: &Session, queue: &Queue<Session>) {
+    while let Some(mut job) = queue.next() {
+        if job.is_wanted() {
+            let failure = read(session, &mut *job);
+            job.answer(failure.map(Unavailable::from).as_ref());
+        }
+    }
+}
+
+/// Runs `job`, which changes nothing.
+fn read(session: &Session, job: &mut dyn Job<Session>) -> Option<Failure> {
+    for _ in 0..ATTEMPTS {
+        if let Err(failure) = session.be_ready() {
+            return Some(failure);
+        }
+        job.run(session);
+        // A job that panicked may have left one.
+        session.roll_back();
+        if !(session.take_trouble().is_some_and(Class::is_passing) && job.is_wanted()) {
+            break;
+        }
+    }
+    None
+}

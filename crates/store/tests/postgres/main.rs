@@ -1,0 +1,88 @@
+//! The PostgreSQL store keeps every rule of the conformance suite, and goes on through what happens to
+//! connections and servers.
+//!
+//! Run it beside a server: `scripts/with-postgres cargo nextest run -p countersign-store`.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod changes;
+mod databases;
+mod faults;
+mod opening;
+mod proxy;
+
+/// Every rule.
+mod rules {
+    use super::databases::Database;
+
+    async fn fresh() -> Database {
+        Database::fresh().await
+    }
+
+    countersign_testkit::store_conformance!(fresh);
+}
+
+/// What must stay used across restarts keeps the rules for replay logs, also where nothing is prepared on
+/// the server.
+mod durable_log {
+    use std::sync::Arc;
+
+    use countersign_protocol::{
+        ReplayEntry, UnixTime,
+        ports::{Recording, ReplayLog},
+        replay::{FoundNew, LogEpoch, ReplayOwner},
+    };
+    use countersign_store::postgres::{PostgresOptions, PostgresStore};
+
+    use super::databases::{Database, few};
+
+    /// A handle, and the database for as long as there is one.
+    struct Handle(PostgresStore, #[expect(dead_code, reason = "held")] Arc<Database>);
+
+    impl ReplayLog for Handle {
+        fn epoch(&self) -> LogEpoch {
+            self.0.epoch()
+        }
+
+        fn check_and_insert(
+            &self,
+            entry: ReplayEntry,
+            found: FoundNew,
+            owner: ReplayOwner,
+            now: UnixTime,
+        ) -> Recording<'_> {
+            self.0.check_and_insert(entry, found, owner, now)
+        }
+    }
+
+    async fn fresh() -> [Arc<dyn ReplayLog>; 2] {
+        let database = Arc::new(Database::fresh().await);
+        [true, false].map(|prepared| {
+            let store = database.open_as(&PostgresOptions { prepared, ..few() });
+            Arc::new(Handle(store, Arc::clone(&database))) as _
+        })
+    }
+
+    countersign_testkit::replay_log_conformance!(fresh);
+}
+
+/// Every rule once more, as through a pooler that knows no prepared statements.
+mod unprepared {
+    use countersign_store::postgres::PostgresOptions;
+    use countersign_testkit::store_conformance::{Backend, Stores};
+
+    use super::databases::{Database, few};
+
+    struct Unprepared(Database);
+
+    impl Backend for Unprepared {
+        async fn open(&self) -> Stores {
+            Stores::of(self.0.open_as(&PostgresOptions { prepared: false, ..few() }))
+        }
+    }
+
+    async fn fresh() -> Unprepared {
+        Unprepared(Database::fresh().await)
+    }
+
+    countersign_testkit::store_conformance!(fresh);
+}

@@ -12,6 +12,7 @@ use countersign_authority::ports::{
 };
 use countersign_protocol::{
     ClientNetwork, UnixTime,
+    replay::EpochId,
     shares::{Place, Shares},
 };
 use parking_lot::Mutex;
@@ -26,6 +27,8 @@ const SHARDS: usize = 32;
 /// it, and its client logs in again. So a flood of logins from many networks shortens the life of
 /// nonces, unused ones first. It does not keep anybody from logging in, and it does not let a nonce
 /// work twice.
+///
+/// Nonces are lost with the process alone, and its epochs with them.
 ///
 /// *Memory.* About 190 bytes per session with a nonce that has not expired. Expired ones are freed
 /// by the calls that follow; there are no timers and no threads.
@@ -105,8 +108,8 @@ impl SessionNonces for MemorySessionNonces {
     async fn exchange(
         &self,
         session: &SessionId,
-        used: &SessionNonce,
-        next: Option<SessionNonce>,
+        (used, next): (&SessionNonce, Option<SessionNonce>),
+        _: EpochId,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let mut shard = self.shard_of(session).lock();

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use countersign_authority::ports::{LimitKey, NotAdmitted, WindowLimiter};
 use parking_lot::Mutex;
 
@@ -67,8 +68,19 @@ impl MemoryWindowLimiter {
     }
 }
 
+#[async_trait]
 impl WindowLimiter for MemoryWindowLimiter {
-    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted> {
+    async fn enter(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted> {
+        self.begin(key, now)
+    }
+
+    async fn answered(&self, key: LimitKey, now: Duration) {
+        self.end(key, now);
+    }
+}
+
+impl MemoryWindowLimiter {
+    fn begin(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted> {
         let now = later(now);
         let mut set = self.set_of(key).lock();
         let place = set.iter_mut().min_by_key(|slot| match slot {
@@ -86,7 +98,7 @@ impl WindowLimiter for MemoryWindowLimiter {
         }
     }
 
-    fn answered(&self, key: LimitKey, now: Duration) {
+    fn end(&self, key: LimitKey, now: Duration) {
         let mut set = self.set_of(key).lock();
         if let Some(requests) = set.iter_mut().flatten().find(|requests| requests.key == key) {
             requests.answered(later(now));
@@ -163,11 +175,11 @@ mod tests {
     }
 
     fn enter(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) -> Result<(), NotAdmitted> {
-        limiter.enter(key, Duration::from_millis(millis))
+        limiter.begin(key, Duration::from_millis(millis))
     }
 
     fn answered(limiter: &MemoryWindowLimiter, key: LimitKey, millis: u64) {
-        limiter.answered(key, Duration::from_millis(millis));
+        limiter.end(key, Duration::from_millis(millis));
     }
 
     /// A request that is answered at once.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_authority::ports::State;
 use countersign_memory::Capacity;
+use countersign_protocol::ports::ReplayLog;
 use countersign_testkit::{
     samples::{EPOCH, NOW},
     state_conformance::{CAPACITY, replay_epochs::ForgettingLogs},
@@ -27,6 +28,12 @@ async fn fresh() -> [State; 2] {
 }
 
 countersign_testkit::state_conformance!(fresh);
+
+async fn logs() -> [Arc<dyn ReplayLog>; 2] {
+    fresh().await.map(|state| state.replay_log)
+}
+
+countersign_testkit::replay_share_conformance!(logs);
 
 /// In memory, what a clock has left behind is forgotten when it is set back.
 async fn forgetting() -> ForgettingLogs {

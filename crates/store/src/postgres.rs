@@ -17,6 +17,7 @@ mod options;
 mod schema;
 mod session;
 mod startup;
+mod state;
 mod tls;
 mod translation;
 mod upkeep;
@@ -29,5 +30,6 @@ pub use self::{
     engine::{Postgres, PostgresStore},
     error::PostgresError,
     options::{PostgresOptions, SchemaMode},
+    state::{PostgresState, StateOptions},
     url::{DatabaseUrl, InvalidDatabaseUrl},
 };

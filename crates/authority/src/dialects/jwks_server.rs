@@ -1,11 +1,16 @@
 //! Passwords: accounts that have one instead of a key, and the tokens that they get for it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use countersign_protocol::{
     AuthenticationContext, UnixTime, ports::Clock, proofs::dpop::NonceRule, replay::ReplayOwner,
 };
 use thiserror::Error;
+use tokio::runtime::Handle;
 
 use crate::{
     accounts::{
@@ -50,8 +55,8 @@ pub struct PasswordAttempt {
 }
 
 impl PasswordAttempt {
-    fn begin(key: LimitKey, ports: &Ports) -> Result<Self, NotAdmitted> {
-        ports.state.window_limiter.enter(key, ports.clock.monotonic())?;
+    async fn begin(key: LimitKey, ports: &Ports) -> Result<Self, NotAdmitted> {
+        ports.state.window_limiter.enter(key, ports.clock.monotonic()).await?;
         let (limiter, clock) = (Arc::clone(&ports.state.window_limiter), Arc::clone(&ports.clock));
         Ok(Self { key, limiter, clock })
     }
@@ -59,7 +64,13 @@ impl PasswordAttempt {
 
 impl Drop for PasswordAttempt {
     fn drop(&mut self) {
-        self.limiter.answered(self.key, self.clock.monotonic());
+        let (limiter, key, now) = (Arc::clone(&self.limiter), self.key, self.clock.monotonic());
+        let mut noted = Box::pin(async move { limiter.answered(key, now).await });
+        // In memory it is noted at once. Where others count along, they are told, and nobody waits for that.
+        let is_pending = noted.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+        if is_pending && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(noted);
+        }
     }
 }
 
@@ -130,7 +141,8 @@ impl JwksServer {
     ) -> Result<Option<PasswordAttempt>, NotAdmitted> {
         let limited = self.core.policy.passwords.is_some_and(|policy| policy.rate_limit);
         let key = LimitKey::Network(address.into());
-        let attempt = limited.then(|| PasswordAttempt::begin(key, &self.core.ports)).transpose()?;
+        let begin = PasswordAttempt::begin(key, &self.core.ports);
+        let attempt = if limited { Some(begin.await?) } else { None };
         self.core.admit_login(address).await?;
         Ok(attempt)
     }

@@ -337,8 +337,8 @@ impl Signjwt {
         next: Option<SessionNonce>,
         now: UnixTime,
     ) -> Result<(), SessionError> {
-        let first =
-            self.core.ports.state.session_nonces.exchange(session, nonce, next, now).await?;
+        let nonces = &self.core.ports.state.session_nonces;
+        let first = nonces.exchange(session, (nonce, next), *epoch, now).await?;
         // Asked last: what was forgotten meanwhile may have been the use of this nonce.
         let is_same = self.core.epoch().id == *epoch;
         (first && is_same).then_some(()).ok_or(SessionError::Refused)

@@ -10,9 +10,12 @@ use crate::model::limits::{LimitKey, NotAdmitted, RateLimit};
 ///
 /// When it runs out of room, it forgets the keys that have the least to remember. One that cannot count,
 /// because what it counts with is away, lets nobody pass ([`NotAdmitted::Unavailable`]).
+///
+/// All times are of the monotonic clock of this process, so that a time of day that jumps changes no limit.
+/// One that several servers share finds out by itself by how much their clocks differ.
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
-    /// Takes one from the allowance of `key` under `limit`; `now` is the monotonic clock.
+    /// Takes one from the allowance of `key` under `limit` at `now`.
     async fn take(
         &self,
         limit: &RateLimit,
@@ -49,13 +52,16 @@ pub trait RateLimiter: Send + Sync {
 ///
 /// This is stricter than [`RateLimiter`], whose allowance refills while it is used. Refused
 /// requests do not count. Without room it refuses, rather than forget a key; and where it cannot count.
+/// Times are as for [`RateLimiter`].
+#[async_trait]
 pub trait WindowLimiter: Send + Sync {
-    /// Lets one request of `key` pass, which is answered from `now` on, by the monotonic clock.
+    /// Lets one request of `key` pass, which is answered from `now` on.
     ///
     /// # Errors
     /// When ten have their places, or nobody knows how many.
-    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted>;
+    async fn enter(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted>;
 
-    /// One request of `key` that had passed is answered at `now`.
-    fn answered(&self, key: LimitKey, now: Duration);
+    /// One request of `key` that had passed is answered at `now`. Where that cannot be noted, the place is
+    /// held for longer.
+    async fn answered(&self, key: LimitKey, now: Duration);
 }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
-use countersign_protocol::{ClientNetwork, UnixTime, strict::base64url};
+use countersign_protocol::{ClientNetwork, UnixTime, replay::EpochId, strict::base64url};
 use thiserror::Error;
 
 use super::StoreError;
@@ -32,11 +32,14 @@ pub trait SessionNonces: Send + Sync {
     /// Uses up `used` and puts `next` in its place, atomically. `false`, and nothing has changed,
     /// when `used` is not the nonce of the session or has expired: of any number of concurrent
     /// calls with the same `used` exactly one gets `true`.
+    ///
+    /// `epoch` is the one of the replay log in which the session was recognised. An engine that can lose
+    /// nonces, or bring back old ones, compares it in the step that exchanges: `false` in any other epoch.
     async fn exchange(
         &self,
         session: &SessionId,
-        used: &SessionNonce,
-        next: Option<SessionNonce>,
+        (used, next): (&SessionNonce, Option<SessionNonce>),
+        epoch: EpochId,
         now: UnixTime,
     ) -> Result<bool, StoreError>;
 }
@@ -60,6 +63,11 @@ impl SessionId {
     /// From 16 random bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
     }
 }
 

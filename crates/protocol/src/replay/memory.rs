@@ -323,7 +323,7 @@ fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The bucket of an entry that is recorded at `now`.
-fn bucket_of(forget_at: UnixTime, now: UnixTime) -> u64 {
+pub(super) fn bucket_of(forget_at: UnixTime, now: UnixTime) -> u64 {
     let last_near = now.as_millis() / BUCKET_MILLIS + NEAR_BUCKETS;
     let bucket = forget_at.as_millis() / BUCKET_MILLIS;
     if bucket > last_near { FAR } else { bucket }

@@ -160,6 +160,17 @@ impl Owners {
         }
     }
 
+    /// Gives back one entry that was counted and is not kept.
+    pub(super) fn give_back(&mut self, owner: ReplayOwner, bucket: u64) {
+        for holder in owner.holders() {
+            let places = self.places(holder);
+            if let Some(ending) = self.buckets.get_mut(&bucket) {
+                ending.counters.take_away(&places);
+                self.total.take_away(&places);
+            }
+        }
+    }
+
     /// Gives back what ended before `now`.
     pub(super) fn free_expired(&mut self, now: UnixTime) {
         let total = &mut self.total;
@@ -193,6 +204,12 @@ impl Counters {
     fn add(&mut self, places: &Places) {
         for place in places {
             self.0[*place] = self.0[*place].saturating_add(1);
+        }
+    }
+
+    fn take_away(&mut self, places: &Places) {
+        for place in places {
+            self.0[*place] = self.0[*place].saturating_sub(1);
         }
     }
 

@@ -6,7 +6,10 @@ use countersign_authority::ports::{PutNonceError, SessionId, SessionNonce, Sessi
 use countersign_protocol::{ClientNetwork, UnixTime};
 
 use super::CAPACITY;
-use crate::{rules::at_once, samples::NOW};
+use crate::{
+    rules::at_once,
+    samples::{EPOCH, NOW},
+};
 
 type Nonces = [Arc<dyn SessionNonces>; 2];
 
@@ -49,7 +52,7 @@ pub async fn a_nonce_is_exchanged_once(nonces: Nonces) {
     begin(here, 1, 1, NOW).await.unwrap();
     assert_eq!(outstanding(&nonces, 1, NOW).await, Some(nonce(1)));
     let exchange = async |at: &Arc<dyn SessionNonces>, used, next: Option<u8>| {
-        at.exchange(&session(1), &nonce(used), next.map(nonce), NOW).await.unwrap()
+        at.exchange(&session(1), (&nonce(used), next.map(nonce)), EPOCH.id, NOW).await.unwrap()
     };
     assert!(exchange(there, 1, Some(2)).await);
     assert!(!exchange(here, 1, Some(3)).await);
@@ -64,7 +67,7 @@ pub async fn a_nonce_of_another_session_is_none([here, there]: Nonces) {
     begin(&here, 1, 1, NOW).await.unwrap();
     begin(&there, 2, 1, NOW).await.unwrap();
     for (of, used) in [(1, 2), (2, 1), (3, 1)] {
-        assert!(!here.exchange(&session(of), &nonce(used), None, NOW).await.unwrap());
+        assert!(!here.exchange(&session(of), (&nonce(used), None), EPOCH.id, NOW).await.unwrap());
     }
 }
 
@@ -74,7 +77,9 @@ pub async fn a_nonce_expires(nonces: Nonces) {
     let end = NOW + LIFETIME;
     assert!(outstanding(&nonces, 1, end - Duration::from_millis(1)).await.is_some());
     assert_eq!(outstanding(&nonces, 1, end).await, None);
-    assert!(!nonces[1].exchange(&session(1), &nonce(1), Some(nonce(2)), end).await.unwrap());
+    assert!(
+        !nonces[1].exchange(&session(1), (&nonce(1), Some(nonce(2))), EPOCH.id, end).await.unwrap()
+    );
 }
 
 /// A session that begins anew has its new nonce alone.
@@ -83,7 +88,7 @@ pub async fn a_new_nonce_takes_the_place_of_the_one_before(nonces: Nonces) {
     begin(here, 1, 1, NOW).await.unwrap();
     there.put(&session(1), nonce(2), network(1), NOW).await.unwrap();
     assert_eq!(outstanding(&nonces, 1, NOW).await, Some(nonce(2)));
-    assert!(!here.exchange(&session(1), &nonce(1), None, NOW).await.unwrap());
+    assert!(!here.exchange(&session(1), (&nonce(1), None), EPOCH.id, NOW).await.unwrap());
 }
 
 /// Of many exchanges of one nonce at the same time, at both handles, one succeeds.
@@ -92,7 +97,9 @@ pub async fn of_concurrent_exchanges_one_succeeds(nonces: Nonces) {
     let results = at_once(20, |number| {
         let nonces = Arc::clone(&nonces[usize::from(number % 2 == 0)]);
         let next = nonce(100 + u8::try_from(number).unwrap());
-        async move { nonces.exchange(&session(1), &nonce(1), Some(next), NOW).await.unwrap() }
+        async move {
+            nonces.exchange(&session(1), (&nonce(1), Some(next)), EPOCH.id, NOW).await.unwrap()
+        }
     })
     .await;
     assert_eq!(results.iter().filter(|exchanged| **exchanged).count(), 1);
@@ -112,7 +119,10 @@ pub async fn a_network_beyond_its_share_gets_no_session_and_takes_nobody_elses(n
     }
     begin(there, 101, 2, NOW).await.unwrap();
     assert_eq!(outstanding(&nonces, 100, NOW).await, Some(nonce(100)));
-    assert!(here.exchange(&session(0), &nonce(0), None, NOW).await.unwrap(), "one has ended");
+    assert!(
+        here.exchange(&session(0), (&nonce(0), None), EPOCH.id, NOW).await.unwrap(),
+        "one has ended"
+    );
     begin(there, share, 1, NOW).await.unwrap();
     assert!(matches!(begin(here, 102, 1, NOW).await, Err(PutNonceError::ShareUsedUp)));
     begin(here, 102, 1, NOW + LIFETIME).await.unwrap();

@@ -161,14 +161,15 @@ struct FailingWindow {
     limiter: Arc<dyn WindowLimiter>,
 }
 
+#[async_trait]
 impl WindowLimiter for FailingWindow {
-    fn enter(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted> {
+    async fn enter(&self, key: LimitKey, now: Duration) -> Result<(), NotAdmitted> {
         self.faults.check_limiters("passwords")?;
-        self.limiter.enter(key, now)
+        self.limiter.enter(key, now).await
     }
 
-    fn answered(&self, key: LimitKey, now: Duration) {
-        self.limiter.answered(key, now);
+    async fn answered(&self, key: LimitKey, now: Duration) {
+        self.limiter.answered(key, now).await;
     }
 }
 

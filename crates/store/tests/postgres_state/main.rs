@@ -1,0 +1,8 @@
+//! Short-lived state in PostgreSQL goes on through what happens to connections and servers, and accepts nothing
+//! twice. Each test starts a server of its own.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod connections;
+mod crashes;
+mod nodes;
+mod server;

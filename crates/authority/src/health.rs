@@ -1,5 +1,7 @@
 //! How the store has been lately, as far as its present condition does not say it.
 
+mod clock_witness;
+
 use std::{
     sync::{
         Arc,
@@ -11,6 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use self::clock_witness::{ClockWitness, Look};
 use crate::{
     core::Core,
     keys::SigningKeyError,
@@ -28,6 +31,7 @@ pub struct Health {
     core: Arc<Core>,
     /// How the store has been lately.
     pub(crate) store: StoreHealth,
+    clock: ClockWitness,
     /// When the store was last found well, by the monotonic clock.
     checked: tokio::sync::Mutex<Option<Duration>>,
 }
@@ -35,8 +39,14 @@ pub struct Health {
 impl Health {
     /// Of a server that starts.
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core, store: StoreHealth::default(), checked: tokio::sync::Mutex::new(None) }
+        Self {
+            core,
+            store: StoreHealth::default(),
+            clock: ClockWitness::default(),
+            checked: tokio::sync::Mutex::new(None),
+        }
     }
+
     /// How the store is, and how long ago all of it was in its place.
     pub fn store_condition(&self) -> (StoreCondition, Option<Duration>) {
         let untidy_for = self.store.untidy_for(self.core.ports.clock.monotonic());
@@ -49,14 +59,33 @@ impl Health {
         self.store.note(&condition, self.core.ports.clock.monotonic());
     }
 
+    /// Compares the own clock with that of the machine that keeps the store, if that may be another one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn compare_clocks(&self) -> Result<(), StoreError> {
+        let clock = &self.core.ports.clock;
+        let (asked_at, began) = (clock.now(), clock.monotonic());
+        if let Some(answer) = self.core.ports.store.clock().await? {
+            let took = clock.monotonic().saturating_sub(began);
+            self.clock.note(&Look { asked_at, answer, took });
+        }
+        Ok(())
+    }
+
+    /// How far the own clock is ahead of that of the store's machine, in milliseconds, if that is known.
+    pub fn clock_ahead_millis(&self) -> Option<i64> {
+        self.clock.ahead_millis()
+    }
+
     /// How many refusals could not be written to the audit trail.
     pub fn dropped_events(&self) -> u64 {
         self.core.pending_events.dropped()
     }
 
     /// Whether the server can do its work: the store reads and writes as much as a login does, no
-    /// write has failed in the last seconds, what others changed has been heard of, and keys are there to sign
-    /// whatever it signs.
+    /// write has failed in the last seconds, what others changed has been heard of, the clock is not far from
+    /// the store's, and keys are there to sign whatever it signs.
     /// A good answer holds for a second, so that asking often costs no writes.
     ///
     /// # Errors
@@ -67,6 +96,7 @@ impl Health {
         self.note_condition();
         let failing = |error| StoreError::Unavailable(Box::new(error));
         self.store.check(now).map_err(failing)?;
+        self.clock.check().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         if checked.is_none_or(|last| now >= last + CHECK_HOLDS) {
             self.core.ports.store.check().await?;
             *checked = Some(now);

@@ -29,6 +29,8 @@ use crate::{
 /// How often the store is asked whether another process changed it: the longest time that an
 /// administrator's change takes to reach a running server.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// How often the own clock is compared with the store's.
+const COMPARE_EVERY: Duration = Duration::from_secs(10);
 const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
 /// How many accounts, or credentials, are looked at in one transaction.
 const EXPIRE_BATCH: u32 = 200;
@@ -70,6 +72,7 @@ impl Maintenance {
         tokio::join!(
             self.keep_up(),
             self.keep_time(),
+            self.keep_clocks_compared(),
             self.keep_tidy(),
             self.keep_house(),
             self.keep_trail(),
@@ -91,6 +94,15 @@ impl Maintenance {
         loop {
             watch.tick().await;
             report("clock", self.watch_clock().await);
+        }
+    }
+
+    async fn keep_clocks_compared(&self) {
+        let mut turn = every(COMPARE_EVERY);
+        loop {
+            turn.tick().await;
+            let compared = self.authority.health.compare_clocks().await;
+            report("comparing clocks", compared.map_err(Into::into));
         }
     }
 

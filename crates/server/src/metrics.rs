@@ -36,6 +36,7 @@ pub struct Metrics {
     store_duration: Family<NamedLabel, Histogram>,
     audit_events_dropped: Counter,
     changes_age: Gauge,
+    clock_ahead: Gauge,
     store_condition: StoreMetrics,
 }
 
@@ -62,6 +63,7 @@ impl Metrics {
             store_duration: Family::new_with_constructor(store_histogram),
             audit_events_dropped: Counter::default(),
             changes_age: Gauge::default(),
+            clock_ahead: Gauge::default(),
             store_condition: StoreMetrics::default(),
         };
         metrics.register();
@@ -99,6 +101,11 @@ impl Metrics {
             "changes_age_seconds",
             "Time since the server last heard what others changed in the database",
             self.changes_age.clone(),
+        );
+        registry.register(
+            "clock_ahead_milliseconds",
+            "How far the clock is ahead of that of the machine with the database, if that may be another",
+            self.clock_ahead.clone(),
         );
         self.store_condition.register(registry);
     }
@@ -147,6 +154,11 @@ impl Metrics {
     /// Sets how long ago the server last heard what others changed in the store.
     pub fn set_changes_age(&self, age: Duration) {
         self.changes_age.set(gauge_bytes(age.as_secs()));
+    }
+
+    /// Sets how far the clock is ahead of that of the machine with the database, in milliseconds.
+    pub fn set_clock_ahead(&self, millis: i64) {
+        self.clock_ahead.set(millis);
     }
 
     /// Sets the condition of the store, and how long ago all of its log was folded in.

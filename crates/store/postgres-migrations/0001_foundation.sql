@@ -492,3 +492,19 @@ CREATE TABLE health(
     padding BYTEA
 );
 ALTER TABLE health ALTER COLUMN padding SET STORAGE EXTERNAL;
+
+-- The servers that work on the database, as they say of themselves every few seconds. Moments are in
+-- milliseconds since 1970 by the clock of the database, because the clocks of the servers may differ.
+CREATE TABLE nodes(
+    node_id TEXT COLLATE "C" PRIMARY KEY,
+    version TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    -- A digest of the settings that all servers should share.
+    settings BYTEA NOT NULL,
+    -- How far its clock is ahead of that of the database, in milliseconds, when it last could compare them.
+    clock_ahead BIGINT,
+    -- How long ago it heard what others changed, in milliseconds.
+    news_age BIGINT NOT NULL,
+    started_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL
+);

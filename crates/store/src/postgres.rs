@@ -12,8 +12,10 @@ mod error;
 mod failure;
 mod live;
 mod locks;
+mod nodes;
 mod open;
 mod options;
+mod report;
 mod schema;
 mod session;
 mod startup;
@@ -29,7 +31,9 @@ pub(crate) use self::failure::Failure;
 pub use self::{
     engine::{Postgres, PostgresStore},
     error::PostgresError,
+    nodes::{Node, SeenNode},
     options::{PostgresOptions, SchemaMode},
+    report::{SchemaReport, ServerReport, Standby},
     state::{PostgresState, StateOptions},
     url::{DatabaseUrl, InvalidDatabaseUrl},
 };

@@ -20,6 +20,11 @@ pub trait StoreUpkeep: Send + Sync {
     /// Reads and writes as much as a login does, to see that both work.
     async fn check(&self) -> Result<(), StoreError>;
 
+    /// The time by the clock of the machine that keeps the store, if that may be another one than this.
+    async fn clock(&self) -> Result<Option<UnixTime>, StoreError> {
+        Ok(None)
+    }
+
     /// How the store is. Only looks, and costs next to nothing.
     fn condition(&self) -> StoreCondition;
 

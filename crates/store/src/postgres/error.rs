@@ -58,7 +58,7 @@ pub enum PostgresError {
     /// Acknowledged changes could be lost.
     #[error(
         "acknowledged changes could be lost when the database server fails: {reason}. Change that, or \
-         accept it with database.allow_asynchronous"
+         accept it with postgres.allow_asynchronous"
     )]
     Asynchronous { reason: String },
     /// There are no tables.

@@ -14,7 +14,7 @@ use crate::{rows::millis, sql::Bound};
 const APPLICATION: &str = "countersign";
 
 /// The version of the schema that this program knows.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// How long a migration waits for the turn, and for tables that are in use. Others queue up behind it
 /// meanwhile.

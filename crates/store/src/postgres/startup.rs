@@ -68,20 +68,29 @@ async fn ask(live: &Live) -> Result<Server, PostgresError> {
 }
 
 impl Server {
-    /// Why a change may be lost after it was acknowledged.
     fn may_lose(&self) -> Option<&'static str> {
-        let names_standbys = !self.synchronous_standby_names.trim().is_empty();
-        match &*self.synchronous_commit {
-            "off" => Some("synchronous_commit is off, so it acknowledges before it has written"),
-            "local" if names_standbys => {
-                Some("synchronous_commit is local, so it does not wait for its standbys")
-            }
-            _ if self.standbys > 0 && !names_standbys => Some(
-                "it has standbys and waits for none: synchronous_standby_names is empty, and should \
-                 be 'ANY 1 (*)' or the like",
-            ),
-            _ => None,
+        may_lose(&self.synchronous_commit, &self.synchronous_standby_names, self.standbys > 0)
+    }
+}
+
+/// Why a change may be lost after a server with these settings acknowledged it. `has_standbys` says whether
+/// any follow it.
+pub(super) fn may_lose(
+    synchronous_commit: &str,
+    synchronous_standby_names: &str,
+    has_standbys: bool,
+) -> Option<&'static str> {
+    let names_standbys = !synchronous_standby_names.trim().is_empty();
+    match synchronous_commit {
+        "off" => Some("synchronous_commit is off, so it acknowledges before it has written"),
+        "local" if names_standbys => {
+            Some("synchronous_commit is local, so it does not wait for its standbys")
         }
+        _ if has_standbys && !names_standbys => Some(
+            "it has standbys and waits for none: synchronous_standby_names is empty, and should \
+                 be 'ANY 1 (*)' or the like",
+        ),
+        _ => None,
     }
 }
 

@@ -34,6 +34,10 @@ impl StoreUpkeep for PostgresStore {
         Ok(())
     }
 
+    async fn clock(&self) -> Result<Option<UnixTime>, StoreError> {
+        self.time().await.map(Some)
+    }
+
     fn condition(&self) -> StoreCondition {
         StoreCondition {
             failed_writes: self.workers.failed_writes.load(Relaxed),

@@ -137,6 +137,11 @@ fn is_this_machine(config: &Config) -> bool {
 }
 
 impl DatabaseUrl {
+    /// Whether a password stands in it.
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// Whether anything may be sent in the clear.
     pub(super) fn is_encrypted(&self) -> bool {
         self.config.get_ssl_mode() != SslMode::Disable

@@ -7,6 +7,7 @@
 mod changes;
 mod databases;
 mod faults;
+mod nodes;
 mod opening;
 mod proxy;
 

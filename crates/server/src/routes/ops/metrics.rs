@@ -39,6 +39,7 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Respons
     }
     app.metrics.set_audit_events_dropped(app.authority.health.dropped_events());
     app.metrics.set_changes_age(app.authority.core.age_of_news());
+    app.metrics.set_clock_ahead(app.authority.health.clock_ahead_millis().unwrap_or(0));
     let (condition, log_age) = app.authority.health.store_condition();
     app.metrics.set_store_condition(&condition, log_age);
     match app.metrics.encode() {

@@ -1,0 +1,150 @@
+//! The servers that work on one database, as they say of themselves.
+//!
+//! Their moments are by the clock of the database, because those of the servers may differ.
+
+use std::time::Duration;
+
+use countersign_authority::ports::StoreError;
+use countersign_protocol::UnixTime;
+
+use super::engine::PostgresStore;
+use crate::{
+    engine::Engine as _,
+    rows::{self, Columns},
+    sql::Row,
+};
+
+/// The present moment by the clock of the database, in milliseconds.
+const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+/// For how long a server is remembered that is silent, in milliseconds.
+const REMEMBERED: i64 = 86_400_000;
+
+/// What a server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name, which no other server on the database has.
+    pub id: String,
+    /// The version of its program.
+    pub version: String,
+    /// Its issuer identifier.
+    pub issuer: String,
+    /// A digest of the settings that all servers should share.
+    pub settings: [u8; 32],
+    /// How far its clock is ahead of that of the database, in milliseconds. `None` before it could compare
+    /// them.
+    pub clock_ahead_millis: Option<i64>,
+    /// How long ago it heard what others changed, in milliseconds.
+    pub news_age: Duration,
+}
+
+/// A server that has said something within a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenNode {
+    /// What it said last.
+    pub node: Node,
+    /// When it started, by the clock of the database.
+    pub started_at: UnixTime,
+    /// How long ago it said something.
+    pub silent_for: Duration,
+}
+
+impl PostgresStore {
+    /// Keeps what a server says of itself, and forgets those that have been silent for a day. `is_start` says
+    /// that it has just started.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn beat(&self, node: &Node, is_start: bool) -> Result<(), StoreError> {
+        let node = node.clone();
+        let upsert = format!(
+            "INSERT INTO nodes AS n
+                (node_id, version, issuer, settings, clock_ahead, news_age, started_at, seen_at)
+            VALUES (?, ?, ?, ?, ?, ?, {NOW}, {NOW})
+            ON CONFLICT(node_id) DO UPDATE SET version = excluded.version, issuer = excluded.issuer,
+                settings = excluded.settings, clock_ahead = excluded.clock_ahead,
+                news_age = excluded.news_age, seen_at = excluded.seen_at,
+                started_at = CASE WHEN ? = 1 THEN excluded.started_at ELSE n.started_at END"
+        );
+        let forget = format!("DELETE FROM nodes WHERE seen_at < {NOW} - {REMEMBERED}");
+        self.write([], move |connection| {
+            let Node { id, version, issuer, settings, clock_ahead_millis, news_age } = &node;
+            let news_age = i64::try_from(news_age.as_millis()).unwrap_or(i64::MAX);
+            let values =
+                (id, version, issuer, settings, *clock_ahead_millis, news_age, i64::from(is_start));
+            rows::execute(connection, &upsert, values)?;
+            rows::execute(connection, &forget, ())?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Forgets a server, which stops.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_node(&self, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.write([], move |connection| {
+            rows::execute(connection, "DELETE FROM nodes WHERE node_id = ?", [&id])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// All servers that have said something within a day, by their names.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn nodes(&self) -> Result<Vec<SeenNode>, StoreError> {
+        let select = format!(
+            "SELECT node_id, version, issuer, settings, clock_ahead, news_age, started_at,
+                greatest({NOW} - seen_at, 0) FROM nodes ORDER BY node_id"
+        );
+        self.read_own(move |connection| Ok(rows::all(connection, &select, (), seen)?)).await
+    }
+
+    /// The issuer that all servers of the database have: the one that was kept, or else `origin`, which is kept
+    /// now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claim_issuer(&self, origin: &str) -> Result<String, StoreError> {
+        let origin = origin.to_owned();
+        self.write([], move |connection| {
+            // In two statements: the second sees what another server has kept meanwhile.
+            let insert = "INSERT INTO issuer(id, origin) VALUES (1, ?) ON CONFLICT DO NOTHING";
+            rows::execute(connection, insert, [&origin])?;
+            let kept = rows::first(connection, "SELECT origin FROM issuer", (), |row| row.get(0))?;
+            Ok(kept.unwrap_or_else(|| origin.clone()))
+        })
+        .await
+    }
+
+    /// The time by the clock of the database.
+    pub(super) async fn time(&self) -> Result<UnixTime, StoreError> {
+        let select = format!("SELECT {NOW}");
+        let read = |row: &Row<'_>| Columns::new(row, "a query", 0).time("now");
+        self.read_own(move |connection| {
+            Ok(rows::first(connection, &select, (), read)?.unwrap_or_default())
+        })
+        .await
+    }
+}
+
+fn seen(row: &Row<'_>) -> Result<SeenNode, crate::error::DbError> {
+    let mut columns = Columns::new(row, "nodes", 0);
+    let node = Node {
+        id: columns.plain("node_id")?,
+        version: columns.plain("version")?,
+        issuer: columns.plain("issuer")?,
+        settings: columns.bytes("settings")?,
+        clock_ahead_millis: columns.plain("clock_ahead")?,
+        news_age: columns.read("news_age", millis)?,
+    };
+    let started_at = columns.time("started_at")?;
+    Ok(SeenNode { node, started_at, silent_for: columns.read("seen_at", millis)? })
+}
+
+fn millis(number: i64) -> Result<Duration, &'static str> {
+    u64::try_from(number).map(Duration::from_millis).map_err(|_| "less than nothing")
+}

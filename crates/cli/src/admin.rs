@@ -8,9 +8,12 @@ mod check;
 mod claim;
 mod class_list;
 mod database;
+mod init;
 mod invitations;
 mod invite;
+mod issuer;
 mod keys;
+mod migrate;
 mod rekey;
 mod restore;
 mod signing_keys;
@@ -25,7 +28,7 @@ use crate::config::{self, Location};
 /// The commands of administrators.
 #[derive(Args)]
 #[command(
-    after_help = "These commands work on the database itself: they need its files, and no server. \
+    after_help = "These commands work on the database itself: they need its files or its URL, and no server. \
                   A running server takes over what they change within a quarter of a second."
 )]
 pub(crate) struct Options {
@@ -61,7 +64,15 @@ enum Command {
     /// they logged in.
     Backup(backup::Options),
     /// See whether database, master key and signing keys are sound
+    ///
+    /// Of a database that servers share it says too how its server and the standbys are, and which of ours
+    /// run on it, with their clocks.
     Check,
+    /// Make a PostgreSQL database ready for servers, once
+    ///
+    /// Makes tables, a master key unless one is given, and the first signing keys, and keeps the issuer if it
+    /// is set. Servers make nothing of this themselves. In a database that is ready it changes nothing.
+    Init,
     /// Manage invitations
     #[command(subcommand)]
     Invitations(invitations::Command),
@@ -78,9 +89,18 @@ enum Command {
     /// With --one-time-password, or --import for a whole class, the invited register by name and
     /// password, as the gradecoin dialect has it.
     Invite(invite::Options),
+    /// Change the issuer of all servers on a PostgreSQL database; they must be stopped
+    ///
+    /// They all go by one name, and refuse to start with another. Every token ends, and clients must be told.
+    Issuer(issuer::Options),
     /// List and revoke the keys of an account
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Bring the tables of a PostgreSQL database up to date, while servers run
+    ///
+    /// Run it with the new program, before the first server of the new version starts. Servers of the version
+    /// before go on.
+    Migrate,
     /// Change the master key; the server must be stopped
     ///
     /// Seals every signing key anew, in one transaction; accounts and tokens are not concerned.
@@ -123,9 +143,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Audit(options) => audit::run(&settings, options).await,
         Command::Backup(options) => backup::run(&settings, &options).await,
         Command::Check => check::run(&settings).await,
+        Command::Init => init::run(&settings).await,
         Command::Invitations(command) => invitations::run(&settings, command).await,
         Command::Invite(options) => invite::run(&settings, options).await,
+        Command::Issuer(options) => issuer::run(&settings, options).await,
         Command::Keys(command) => keys::run(&settings, command).await,
+        Command::Migrate => migrate::run(&settings).await,
         Command::Rekey(options) => rekey::run(&settings, options).await,
         Command::Restore(options) => restore::run(&settings, options).await,
         Command::SigningKeys(command) => signing_keys::run(&settings, command).await,

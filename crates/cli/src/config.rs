@@ -1,5 +1,6 @@
 //! The configuration of a server: option > environment > file > default.
 
+mod database_url;
 mod form;
 mod layers;
 mod listen;
@@ -8,8 +9,10 @@ mod origins;
 mod passkeys;
 mod policy;
 mod settings;
+mod shared_digest;
 mod shares;
 mod transport;
+mod values;
 
 use std::path::PathBuf;
 
@@ -18,7 +21,8 @@ use clap::Args;
 
 pub(crate) use self::{
     listen::Listen,
-    settings::{LogFormat, LogSettings, Settings},
+    settings::{LogSettings, Settings},
+    values::{LogFormat, StatePlace},
 };
 
 /// The options that `serve` and `admin` share.
@@ -31,6 +35,11 @@ pub(crate) struct Location {
     /// The database, in the data directory or with an absolute path [default: countersign.db]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) database: Option<PathBuf>,
+
+    /// The PostgreSQL database, in place of the file: <postgres://USER@HOST/DATABASE>. Whoever may see the
+    /// processes of this machine sees it, so a password is better in `COUNTERSIGN_DATABASE_URL`
+    #[arg(long, value_name = "URL", global = true, conflicts_with = "database")]
+    pub(crate) database_url: Option<String>,
 
     /// The configuration file [default: ./countersign.toml if it exists]
     #[arg(long, value_name = "FILE", global = true)]
@@ -46,6 +55,10 @@ pub(crate) fn load(location: &Location, mut options: toml::Table) -> anyhow::Res
     if let Some(database) = &location.database {
         let database = database.to_str().context("--database is not UTF-8")?;
         options.insert("database".to_owned(), database.into());
+    }
+    if let Some(url) = &location.database_url {
+        database_url::warn_if_others_see(url);
+        options.insert("database_url".to_owned(), url.as_str().into());
     }
     let variables = std::env::vars_os().collect();
     layers::merge(location.config.as_deref(), variables, options)

@@ -1,24 +1,22 @@
-//! Opens the database of a data directory, with everything that an authority needs of the outside.
+//! Opens the database of a data directory.
 
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::ensure;
-use countersign_authority::ports::{Clock, Ports};
-use countersign_memory::Capacity;
-use countersign_protocol::{UnixTime, replay::LogEpoch};
+use countersign_authority::ports::Clock as _;
+use countersign_protocol::UnixTime;
 use countersign_store::{
     InstallationId,
     sqlite::{Memory, OpenMode, ServerLock, SqliteOptions, SqliteStore, installation_in_file},
 };
-use countersign_system::{SystemClock, SystemRandom};
+use countersign_system::SystemClock;
 
-use crate::{administrator::administrator, config::Settings, ownership};
-
-/// An opened data directory.
-pub(crate) struct DataDir {
-    pub(crate) store: Arc<SqliteStore>,
-    pub(crate) ports: Ports,
-}
+use crate::{
+    administrator::administrator,
+    config::Settings,
+    database::{Database, Engine},
+    ownership,
+};
 
 /// The path of the database of `settings`: in the data directory, unless it is an absolute one.
 pub(crate) fn database_path(settings: &Settings) -> PathBuf {
@@ -41,8 +39,8 @@ pub(crate) enum Purpose {
 }
 
 /// Opens the database; makes it for a first start.
-pub(crate) fn open(settings: &Settings, purpose: Purpose) -> anyhow::Result<DataDir> {
-    open_accepting(settings, purpose, false)
+pub(crate) fn open(settings: &Settings, purpose: Purpose) -> anyhow::Result<Database> {
+    open_accepting(settings, purpose, false).map(|(_, database)| database)
 }
 
 /// The same; `accept_loss` says that a missing write-ahead log is accepted.
@@ -50,7 +48,7 @@ pub(crate) fn open_accepting(
     settings: &Settings,
     purpose: Purpose,
     accept_loss: bool,
-) -> anyhow::Result<DataDir> {
+) -> anyhow::Result<(Arc<SqliteStore>, Database)> {
     let (mode, is_server) = match purpose {
         Purpose::Alone => (OpenMode::Existing, true),
         Purpose::Command => (OpenMode::Existing, false),
@@ -82,8 +80,10 @@ pub(crate) fn open_accepting(
     let store = SqliteStore::open(&database_path(settings), &options)
         .map_err(|error| ownership::explain(&settings.data_dir, error.into()))?;
     let store = Arc::new(store);
-    let ports = ports(&store, settings, purpose);
-    Ok(DataDir { store, ports })
+    // Before a first start there was nothing to be used.
+    let since = if purpose == Purpose::FirstStart { UnixTime::EPOCH } else { now };
+    let database = Database::of(Engine::Sqlite(Arc::clone(&store)), settings, since);
+    Ok((store, database))
 }
 
 /// Refuses a database of another installation than the one that was used here before.
@@ -101,24 +101,4 @@ pub(crate) fn check_installation(settings: &Settings, found: InstallationId) -> 
         settings.data_dir.display(),
     );
     Ok(())
-}
-
-fn ports(store: &Arc<SqliteStore>, settings: &Settings, purpose: Purpose) -> Ports {
-    let limits = &settings.limits;
-    let used_proofs = limits.replay_log();
-    let capacity = Capacity {
-        limited: limits.rate_limit_clients,
-        keyring_tries: limits.keyring_try_places,
-        used_proofs,
-        used_proofs_share: limits.share_of(used_proofs),
-        sessions: limits.sessions,
-        sessions_share: limits.share(limits.sessions),
-    };
-    let (clock, random) = (SystemClock::new(), SystemRandom);
-    // Before a first start there was nothing to be used.
-    let is_first = purpose == Purpose::FirstStart;
-    let since = if is_first { UnixTime::EPOCH } else { clock.now() };
-    let epoch = LogEpoch::begin(&random, since);
-    let state = countersign_memory::state(&capacity, epoch, clock.monotonic());
-    Ports { clock: Arc::new(clock), random: Arc::new(random), state, store: Arc::clone(store) as _ }
 }

@@ -4,8 +4,10 @@
 //! passkeys need a name. To clients that would be another server, so an installation of an earlier
 //! version keeps its address.
 
+use anyhow::ensure;
 use countersign_authority::ports::IssuerStore;
 use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_store::postgres::PostgresStore;
 
 use crate::config::{Listen, Settings};
 
@@ -61,6 +63,26 @@ impl Issuer {
         }
         Ok(store.keep_issuer(origin.origin()).await?)
     }
+}
+
+/// Sees that a server by the name `origin` fits to the others of its database, which all have one.
+pub(crate) async fn fit(store: &dyn IssuerStore, origin: &str) -> anyhow::Result<()> {
+    compare(&store.issuer().await?.unwrap_or_else(|| origin.to_owned()), origin)
+}
+
+/// The same, and if there are no others yet, all that come will have this one.
+pub(crate) async fn claim(store: &PostgresStore, origin: &str) -> anyhow::Result<()> {
+    compare(&store.claim_issuer(origin).await?, origin)
+}
+
+fn compare(kept: &str, origin: &str) -> anyhow::Result<()> {
+    ensure!(
+        kept == origin,
+        "the servers of this database go by {kept}, and this one would go by {origin}: clients of the others \
+         would be refused. Set issuer = {kept:?} here too; to give all of them the other name, stop them, \
+         and run `countersign admin issuer {origin}`"
+    );
+    Ok(())
 }
 
 /// The issuer of a server whose database is there already, for a command that only reads. The last start

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use countersign_authority::Maintenance;
+use countersign_authority::{Authority, Maintenance};
 use countersign_server::{AccessLog, App, ServerTls, router};
 use tokio::runtime::Handle;
 
@@ -31,7 +31,7 @@ use crate::{
     notify::{self, State},
     output,
     secret_file::{self, Keeper},
-    startup::{self, Allowed, Opened},
+    startup::{self, Allowed, Opened, Presence},
 };
 
 /// How often the certificate files are looked at.
@@ -172,32 +172,44 @@ pub(crate) async fn serve(
         .map_err(|error| startup::running_already(settings).unwrap_or(error))?;
     let origin = settings.origin(bound)?;
     let limits = settings.connections(&origin)?;
-    let opened = on_a_thread_of_its_own(|| startup::start(settings, allowed, bound))?;
-    let issuer = opened.authority.core.policy().issuer().to_owned();
+    let Opened { authority, engine, place, master_key, is_new, presence } =
+        on_a_thread_of_its_own(|| startup::start(settings, allowed, bound))?;
+    let issuer = authority.core.policy().issuer().to_owned();
     let web_hash = transport.web.as_ref().map(|web| web.hash());
-    let app = App::new(Arc::clone(&opened.authority), transport);
+    let app = App::new(Arc::clone(&authority), transport);
     let store_metrics = Arc::clone(&app.metrics);
     let log = AccessLog::of(&app.authority, &app.metrics, &app.settings.proxies);
-    opened.store.measure(opened.authority.core.clock(), move |operation, took| {
+    engine.measure(authority.core.clock(), move |operation, took| {
         store_metrics.store_operation(operation.name(), took);
     });
-    let maintenance = || Maintenance::new(Arc::clone(&opened.authority));
-    let Opened { master_key, is_new, .. } = &opened;
-    let (master_key, is_new) = (master_key.clone(), *is_new);
-    started(Started { bound, issuer, master_key, is_new, web_hash });
+    let maintenance = || Maintenance::new(Arc::clone(&authority));
+    started(Started { bound, issuer, place, master_key, is_new, web_hash });
     let housekeeping = tokio::spawn(maintenance().run());
     let reloading = tls.clone().map(|tls| tokio::spawn(tls.keep_current(TLS_CHECK_EVERY)));
     let acceptor = tls.map(|tls| tls.acceptor());
     let router = router(&app);
     let drain_delay = Duration::from_secs(settings.cluster.drain_delay);
     let stop = until_drained(stop, drain_delay, || app.drain());
-    let served = countersign_server::serve(listeners, acceptor, router, &limits, &log, stop).await;
+    let serving = countersign_server::serve(listeners, acceptor, router, &limits, &log, stop);
+    let served = while_known(&presence, &authority, serving).await;
     housekeeping.abort();
     reloading.inspect(tokio::task::JoinHandle::abort);
     maintenance().finish().await;
-    drop(opened.lock);
+    presence.end().await;
     tracing::info!("stopped");
     Ok(served?)
+}
+
+/// Serves, and lets others know that this server runs for as long as it does.
+async fn while_known<T>(
+    presence: &Presence,
+    authority: &Authority,
+    serving: impl Future<Output = T>,
+) -> T {
+    tokio::select! {
+        served = serving => served,
+        never = presence.keep_up(authority) => match never {},
+    }
 }
 
 /// A key that others can read is no reason to be away: it often comes so from what renews or mounts it.

@@ -1,4 +1,7 @@
-//! Opens everything that a server needs: data directory, master key, authority.
+//! Opens everything that a server needs: database, master key, authority.
+
+mod opened;
+mod shared;
 
 use std::sync::Arc;
 
@@ -7,36 +10,17 @@ use countersign_authority::{
     Authority,
     model::audit::{AuditEvent, EventKind},
 };
-use countersign_store::sqlite::{Memory, ServerLock, SqliteStore, create_private_dir};
+use countersign_protocol::proofs::target_uri::TargetUri;
+use countersign_store::sqlite::{Memory, ServerLock, create_private_dir};
 use countersign_system::SystemRandom;
 
+pub(crate) use self::opened::{Allowed, Opened, Presence};
 use crate::{
     config::{Listen, Settings},
-    data_dir::{DataDir, Purpose, check_installation, open_accepting},
-    first_start, issuer, lost_passkeys,
-    master_key::{self, Source},
-    ownership,
+    data_dir::{Purpose, check_installation, open_accepting},
+    database::{Database, Place},
+    first_start, issuer, lost_passkeys, master_key, ownership,
 };
-
-/// All that a server holds while it runs.
-pub(crate) struct Opened {
-    pub(crate) authority: Arc<Authority>,
-    pub(crate) store: Arc<SqliteStore>,
-    pub(crate) master_key: Source,
-    /// Whether the database was made just now.
-    pub(crate) is_new: bool,
-    /// Keeps a second server out of the data directory.
-    pub(crate) lock: ServerLock,
-}
-
-/// Permissions by the operator for steps that a start refuses by default.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Allowed {
-    /// To make a new database where there may have been one.
-    pub(crate) anew: bool,
-    /// To go on without the write-ahead log that belongs to the database.
-    pub(crate) loss: bool,
-}
 
 /// Opens everything that a server needs that listens on `bound`.
 pub(crate) async fn start(
@@ -47,11 +31,25 @@ pub(crate) async fn start(
     // Whatever is wrong with the settings is said before anything is made.
     let derived = settings.origin(bound)?;
     settings.policy(derived.clone())?;
+    let state_place = settings.state_place()?;
+    match settings.database_url()? {
+        Some(url) => shared::start(settings, allowed, url, derived, state_place).await,
+        None => alone(settings, allowed, derived).await,
+    }
+}
+
+/// Opens everything that the one server of a data directory needs.
+async fn alone(
+    settings: &Settings,
+    allowed: Allowed,
+    derived: TargetUri,
+) -> anyhow::Result<Opened> {
     let lock = lock(settings).map_err(|error| ownership::explain(&settings.data_dir, error))?;
     let purpose = first_start::decide(settings, &lock, allowed.anew)?;
     let may_make_key = purpose == Purpose::FirstStart;
     let keys = master_key::find(&settings.data_dir, may_make_key, &SystemRandom)?;
-    let DataDir { ports, store } = open_accepting(settings, purpose, allowed.loss)?;
+    let (store, database) = open_accepting(settings, purpose, allowed.loss)?;
+    let Database { engine, ports } = database;
     check_installation(settings, store.installation())?;
     if store.lacked_log() {
         let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseLossAccepted)
@@ -71,7 +69,9 @@ pub(crate) async fn start(
     // Only now: a start that is refused changes nothing.
     issuer.keep(settings, &*store).await?;
     lock.remember(Memory::Installation(store.installation()))?;
-    Ok(Opened { authority, store, master_key: found.source, is_new, lock })
+    let place = Place::DataDir(settings.data_dir.clone());
+    let presence = Presence::Alone(lock);
+    Ok(Opened { authority, engine, place, master_key: found.source, is_new, presence })
 }
 
 /// The error of a start while another server runs on the same data directory, which then has the port too;

@@ -89,8 +89,8 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 }
 
 async fn list(settings: &Settings, options: List) -> anyhow::Result<()> {
-    let data_dir = open(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let database = open(settings)?;
+    let administration = Administration::new(&database.ports);
     let limit = options.limit.and_one();
     let mut accounts = administration.accounts(options.after.as_ref(), limit).await?;
     let more = options.limit.cut(&mut accounts);
@@ -109,8 +109,8 @@ async fn list(settings: &Settings, options: List) -> anyhow::Result<()> {
 }
 
 async fn show(settings: &Settings, options: Show) -> anyhow::Result<()> {
-    let data_dir = open(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let database = open(settings)?;
+    let administration = Administration::new(&database.ports);
     let account = administration.account(&options.name).await.map_err(explain(&options.name))?;
     let keys = administration.keys(&AccountName::Id(account.id)).await?;
     if options.json {
@@ -130,7 +130,7 @@ async fn show(settings: &Settings, options: Show) -> anyhow::Result<()> {
         ("scopes", scopes_text(&account.scopes)),
         ("registered", to_rfc3339(account.registered_at)),
         ("last login", keys::time_text(account.last_login_at)),
-        ("keys", keys_text(&keys, data_dir.ports.clock.now())),
+        ("keys", keys_text(&keys, database.ports.clock.now())),
     ] {
         output::line(format!("{name:<12}{value}"))?;
     }
@@ -143,8 +143,8 @@ async fn set_status(
     name: &AccountName,
     status: AccountStatus,
 ) -> anyhow::Result<()> {
-    let (_claim, data_dir) = open_to_change(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let (_claim, database) = open_to_change(settings)?;
+    let administration = Administration::new(&database.ports);
     let account = administration.account(name).await.map_err(explain(name))?;
     if account.status == status {
         output::remark(format!("{} is {} already", account.username, status.name()));
@@ -161,8 +161,8 @@ async fn set_status(
 }
 
 async fn grant(settings: &Settings, change: Change) -> anyhow::Result<()> {
-    let (_claim, data_dir) = open_to_change(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let (_claim, database) = open_to_change(settings)?;
+    let administration = Administration::new(&database.ports);
     let Change { name, scopes } = change;
     let scopes = union(&scopes)?;
     let account = administration.account(&name).await.map_err(explain(&name))?;
@@ -180,8 +180,8 @@ async fn grant(settings: &Settings, change: Change) -> anyhow::Result<()> {
 }
 
 async fn withdraw(settings: &Settings, change: Change) -> anyhow::Result<()> {
-    let (_claim, data_dir) = open_to_change(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let (_claim, database) = open_to_change(settings)?;
+    let administration = Administration::new(&database.ports);
     let Change { name, scopes } = change;
     let scopes = union(&scopes)?;
     let account = administration.account(&name).await.map_err(explain(&name))?;

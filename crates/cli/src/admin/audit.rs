@@ -24,7 +24,7 @@ use thiserror::Error;
 use super::{arguments::Limit, database::open, table, words::explain};
 use crate::{
     config::Settings,
-    data_dir::DataDir,
+    database::Database,
     output,
     time::{parse_duration, parse_rfc3339, to_rfc3339, to_rfc3339_millis},
 };
@@ -64,9 +64,9 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
-    let data_dir = open(settings)?;
-    let administration = Administration::new(&data_dir.ports);
-    let now = data_dir.ports.clock.now();
+    let database = open(settings)?;
+    let administration = Administration::new(&database.ports);
+    let now = database.ports.clock.now();
     let account = match &options.account {
         None => None,
         Some(name) => Some(administration.account(name).await.map_err(explain(name))?),
@@ -83,7 +83,7 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let mut events = administration.events(&filter, options.limit.and_one()).await?;
     let more = options.limit.cut(&mut events);
     events.reverse();
-    let names = usernames(&data_dir, &events).await?;
+    let names = usernames(&database, &events).await?;
     if more {
         output::remark("there are older ones too: raise --limit, or narrow down what is asked for");
     }
@@ -134,7 +134,7 @@ fn kinds() -> impl TypedValueParser<Value = EventKind> {
 
 /// The usernames of the accounts in `events` that still exist.
 async fn usernames(
-    data_dir: &DataDir,
+    database: &Database,
     events: &[RecordedEvent],
 ) -> anyhow::Result<HashMap<AccountId, String>> {
     let mut names = HashMap::new();
@@ -142,7 +142,7 @@ async fn usernames(
         if names.contains_key(&id) {
             continue;
         }
-        if let Some(account) = data_dir.ports.store.account(&AccountName::Id(id)).await? {
+        if let Some(account) = database.ports.store.account(&AccountName::Id(id)).await? {
             names.insert(id, account.username.to_string());
         }
     }

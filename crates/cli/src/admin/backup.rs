@@ -11,8 +11,11 @@ use countersign_authority::model::audit::{AuditEvent, EventKind};
 use countersign_store::sqlite::DatabaseSummary;
 use countersign_system::SystemRandom;
 
-use super::{database::open, words::count};
-use crate::{config::Settings, master_key, output};
+use super::{
+    database::{open_file, require_file},
+    words::count,
+};
+use crate::{config::Settings, data_dir::Purpose, master_key, output};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -21,8 +24,13 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
-    let data_dir = open(settings)?;
-    let summary = data_dir.store.backup(&options.file).context("there is no backup")?;
+    require_file(
+        settings,
+        "copy it with pg_basebackup and archived WAL, or with pg_dump; see \"Many nodes\" in \
+         docs/operations.md",
+    )?;
+    let (store, database) = open_file(settings, Purpose::Command)?;
+    let summary = store.backup(&options.file).context("there is no backup")?;
     let path = options.file.display();
     let said = output::line(format!("{path}: {}", describe(&summary)));
     output::remark("the backup is whole");
@@ -31,7 +39,7 @@ pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Resul
     output::remark(format!(
         "the master key is not in it, and a restore needs it: keep a copy of {place}, elsewhere"
     ));
-    let ports = &data_dir.ports;
+    let ports = &database.ports;
     let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseBackedUp);
     let noted = ports.store.append(vec![event]).await;
     let done = format!("the backup {path} is whole");

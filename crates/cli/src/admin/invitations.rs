@@ -46,9 +46,9 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 }
 
 async fn list(settings: &Settings, limit: &Limit, json: bool) -> anyhow::Result<()> {
-    let data_dir = open(settings)?;
-    let now = data_dir.ports.clock.now();
-    let administration = Administration::new(&data_dir.ports);
+    let database = open(settings)?;
+    let now = database.ports.clock.now();
+    let administration = Administration::new(&database.ports);
     let mut invitations = administration.invitations(limit.and_one()).await?;
     let more = limit.cut(&mut invitations);
     if json {
@@ -71,8 +71,8 @@ async fn withdraw(settings: &Settings, prefix: &str) -> anyhow::Result<()> {
     let is_prefix =
         (4..=64).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_hexdigit());
     ensure!(is_prefix, "the first digits of a hash are needed, at least four of 0-9 and a-f");
-    let (_claim, data_dir) = open_to_change(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let (_claim, database) = open_to_change(settings)?;
+    let administration = Administration::new(&database.ports);
     let mut found = administration.invitations(u32::MAX).await?;
     found.retain(|invitation| invitation.used_at.is_none());
     found.retain(|invitation| hex::encode(&invitation.code_hash.0).starts_with(&prefix));

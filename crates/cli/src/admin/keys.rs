@@ -53,8 +53,8 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 }
 
 async fn list(settings: &Settings, name: &AccountName, json: bool) -> anyhow::Result<()> {
-    let data_dir = open(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let database = open(settings)?;
+    let administration = Administration::new(&database.ports);
     let keys = administration.keys(name).await.map_err(explain(name))?;
     if !json {
         return print_table(&keys);
@@ -71,8 +71,8 @@ async fn revoke(
     thumbprint: &Thumbprint,
     with_added: bool,
 ) -> anyhow::Result<()> {
-    let (_claim, data_dir) = open_to_change(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let (_claim, database) = open_to_change(settings)?;
+    let administration = Administration::new(&database.ports);
     let added = administration.revoke_key(name, thumbprint).await.map_err(|error| match error {
         AdminError::RevokeKey(RevokeCredentialError::NotFound) => anyhow!(
             "{name} has no live key {thumbprint}: `countersign admin keys list {name}` shows its keys"

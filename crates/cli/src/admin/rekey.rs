@@ -5,24 +5,29 @@ pub(super) mod abandon;
 use std::{
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use countersign_authority::keys::vault::{MasterKey, Vault};
-use countersign_store::sqlite::ServerLock;
+use countersign_store::{
+    postgres::PostgresStore,
+    sqlite::{ServerLock, create_private_dir},
+};
 use countersign_system::SystemRandom;
 
 use super::{
     claim::Claim,
-    database::{make_room_if_full, open_for, rekey, require_data_dir, require_vault},
+    database::{make_room_if_full, open_file, open_shared, rekey, require_data_dir, require_vault},
 };
 use crate::{
     client::terminal::confirm,
     config::Settings,
-    data_dir::{DataDir, Purpose},
+    data_dir::Purpose,
+    database::Database,
     master_key::{self, Found, Source},
-    output,
+    node, output, shared_database,
 };
 
 #[derive(Args)]
@@ -49,22 +54,20 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
-    require_data_dir(settings)?;
     let given = given_key(&options)?;
     let directory = &settings.data_dir;
-    make_room_if_full(settings);
-    let _claim = Claim::alone(directory)?;
-    let _lock = ServerLock::acquire(directory).context("stop the server first")?;
-    let data_dir = open_for(settings, Purpose::Alone)?;
+    let held = Held::take(settings).await?;
+    let database = &held.database;
     if options.abandon_signing_keys {
-        return abandon::run(directory, &data_dir, given, options.yes).await;
+        abandon::run(directory, database, given, options.yes).await?;
+        return held.let_go().await;
     }
     if options.keep_old.is_none() && io::stdin().is_terminal() {
         let question = "the old master key is not kept (--keep-old FILE keeps it), and backups that \
                         were made before open with no other: go on";
         confirm(question, options.yes)?;
     }
-    let old = present_key(directory, &data_dir).await?;
+    let old = present_key(directory, database).await?;
     let place = Place::choose(&old.source, given.is_some(), directory)?;
     let new = given.unwrap_or_else(|| MasterKey::generate(&SystemRandom));
     ensure!(*old.key.reveal() != *new.reveal(), "this is the present master key already");
@@ -72,11 +75,54 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         master_key::write_new(path, &old.key)?;
     }
     match place {
-        Place::Environment => change(&data_dir, &old.key, &new).await?,
-        Place::File => change_with_file(directory, &data_dir, &old.key, &new).await?,
+        Place::Environment => change(database, &old.key, &new).await?,
+        Place::File => change_with_file(directory, database, &old.key, &new).await?,
     }
     tell(directory, place, &old.source, options.keep_old.as_deref());
-    Ok(())
+    held.let_go().await
+}
+
+/// The database, while no server works on it. Fields are dropped in this order.
+struct Held {
+    database: Database,
+    /// If other machines have it too.
+    shared: Option<Arc<PostgresStore>>,
+    _lock: Option<ServerLock>,
+    _claim: Claim,
+}
+
+impl Held {
+    async fn take(settings: &Settings) -> anyhow::Result<Self> {
+        let directory = &settings.data_dir;
+        if settings.database_url()?.is_none() {
+            require_data_dir(settings)?;
+            make_room_if_full(settings);
+            let claim = Claim::alone(directory)?;
+            let lock = ServerLock::acquire(directory).context("stop the server first")?;
+            let (_, database) = open_file(settings, Purpose::Alone)?;
+            return Ok(Self { database, shared: None, _lock: Some(lock), _claim: claim });
+        }
+        create_private_dir(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let claim = Claim::alone(directory)?;
+        let (_, store, database) = open_shared(settings, shared_database::Purpose::Command)?;
+        node::refuse_while_running(&store).await?;
+        Ok(Self { database, shared: Some(store), _lock: None, _claim: claim })
+    }
+
+    /// Says what is left to do. A server says that it runs before it reads the vault, so one that has read the
+    /// old vault is seen here.
+    async fn let_go(self) -> anyhow::Result<()> {
+        let Some(store) = &self.shared else { return Ok(()) };
+        output::remark("every server needs the new master key before it starts");
+        for started in node::running(store).await? {
+            output::remark(format!(
+                "WARNING: {} has started meanwhile, with the old key: stop it",
+                started.node.id
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Where the new key will be.
@@ -124,8 +170,8 @@ fn given_key(options: &Options) -> anyhow::Result<Option<MasterKey>> {
 }
 
 /// The key that opens the vault. If an earlier change was interrupted, it is completed first.
-async fn present_key(directory: &Path, data_dir: &DataDir) -> anyhow::Result<Found> {
-    let vaults = &*data_dir.ports.store;
+async fn present_key(directory: &Path, database: &Database) -> anyhow::Result<Found> {
+    let vaults = &*database.ports.store;
     require_vault(vaults).await?;
     let keys = master_key::find(directory, false, &SystemRandom)?;
     let (_, found) = master_key::open_vault(directory, keys, vaults, master_key::IF_LOST).await?;
@@ -136,20 +182,20 @@ async fn present_key(directory: &Path, data_dir: &DataDir) -> anyhow::Result<Fou
 /// old key is removed last.
 async fn change_with_file(
     directory: &Path,
-    data_dir: &DataDir,
+    database: &Database,
     old: &MasterKey,
     new: &MasterKey,
 ) -> anyhow::Result<()> {
     let next = master_key::next_file_in(directory);
     master_key::write_new(&next, new)?;
-    change(data_dir, old, new).await.with_context(|| {
+    change(database, old, new).await.with_context(|| {
         format!("leave {} as it is: the next start finds out whether it counts", next.display())
     })?;
     master_key::adopt_next(directory)
 }
 
-async fn change(data_dir: &DataDir, old: &MasterKey, new: &MasterKey) -> anyhow::Result<()> {
-    let (ports, now) = (&data_dir.ports, data_dir.ports.clock.now());
+async fn change(database: &Database, old: &MasterKey, new: &MasterKey) -> anyhow::Result<()> {
+    let (ports, now) = (&database.ports, database.ports.clock.now());
     rekey(ports, now).change_master_key(old, new).await?;
     Vault::open(&*ports.store, new, &SystemRandom).await?;
     Ok(())

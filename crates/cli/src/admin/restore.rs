@@ -20,7 +20,7 @@ use self::{
     rehearsal::{IF_LOST, Opened, Rehearsal},
     revived::Revived,
 };
-use super::backup::describe;
+use super::{backup::describe, database::require_file};
 use crate::{
     config::Settings,
     data_dir::database_path,
@@ -49,6 +49,11 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
+    require_file(
+        settings,
+        "restore it with the tools of PostgreSQL, while all servers are stopped; see \"Many nodes\" in \
+         docs/operations.md",
+    )?;
     refuse_while_running(&settings.data_dir)?;
     ensure!(
         !options.file.is_dir(),

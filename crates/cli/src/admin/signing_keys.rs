@@ -20,13 +20,12 @@ use countersign_system::SystemRandom;
 use serde_json::{Value, json};
 
 use super::{
-    claim::Claim,
-    database::{make_room_if_full, open, require_data_dir, require_vault},
+    database::{open, open_to_change, require_vault},
     table,
 };
 use crate::{
     config::Settings,
-    data_dir::DataDir,
+    database::Database,
     master_key::{self, Source},
     output,
     time::to_rfc3339,
@@ -76,8 +75,8 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 }
 
 async fn list(settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let data_dir = open(settings)?;
-    print(settings, &data_dir, json).await
+    let database = open(settings)?;
+    print(settings, &database, json).await
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, &'static str> {
@@ -89,15 +88,12 @@ async fn rotate(
     algorithm: Option<Algorithm>,
     withdraw: bool,
 ) -> anyhow::Result<()> {
-    require_data_dir(settings)?;
-    make_room_if_full(settings);
-    // Shared: the store refuses a change that was decided on other keys, or on another master key.
-    let _claim = Claim::shared(&settings.data_dir)?;
-    let data_dir = open(settings)?;
-    let (vault, _) = open_vault(settings, &data_dir).await?;
+    // The claim is shared: the store refuses a change that was decided on other keys, or on another master key.
+    let (_claim, database) = open_to_change(settings)?;
+    let (vault, _) = open_vault(settings, &database).await?;
     let policy = policy(settings)?;
-    let now = data_dir.ports.clock.now();
-    let store = Arc::clone(&data_dir.ports.store) as Arc<dyn SigningKeyStore>;
+    let now = database.ports.clock.now();
+    let store = Arc::clone(&database.ports.store) as Arc<dyn SigningKeyStore>;
     require_algorithm(&store.signing_keys().await?.keys, &policy.signing_keys, now)?;
     let schedules = policy.key_schedules();
     let keys = SigningKeys::load(store, &vault, schedules, now, &SystemRandom).await?;
@@ -110,15 +106,15 @@ async fn rotate(
     } else {
         "another key signs now; the tokens of the key before it are good until they end"
     });
-    output::after("another key signs", print(settings, &data_dir, false).await)
+    output::after("another key signs", print(settings, &database, false).await)
 }
 
 /// Opens the vault with the present master key, as a server would.
 pub(super) async fn open_vault(
     settings: &Settings,
-    data_dir: &DataDir,
+    database: &Database,
 ) -> anyhow::Result<(Vault, Source)> {
-    let vaults = &*data_dir.ports.store;
+    let vaults = &*database.ports.store;
     require_vault(vaults).await?;
     let keys = master_key::find(&settings.data_dir, false, &SystemRandom)?;
     let (vault, found) =
@@ -129,17 +125,17 @@ pub(super) async fn open_vault(
 /// Opens every signing key, and changes none.
 pub(super) async fn open_all(
     settings: &Settings,
-    data_dir: &DataDir,
+    database: &Database,
     vault: &Vault,
 ) -> anyhow::Result<Vec<KeySummary>> {
     let schedules = policy(settings)?.key_schedules();
-    let store = Arc::clone(&data_dir.ports.store);
+    let store = Arc::clone(&database.ports.store);
     let keys = SigningKeys::open(store, vault, schedules).await?;
-    Ok(keys.summaries(data_dir.ports.clock.now()))
+    Ok(keys.summaries(database.ports.clock.now()))
 }
 
 /// The server's policy, which says how its keys are scheduled.
-fn policy(settings: &Settings) -> anyhow::Result<Policy> {
+pub(super) fn policy(settings: &Settings) -> anyhow::Result<Policy> {
     // The server's name plays no part in that.
     settings.policy(TargetUri::parse("http://localhost")?)
 }
@@ -166,9 +162,9 @@ fn require_algorithm(
     Ok(())
 }
 
-async fn print(settings: &Settings, data_dir: &DataDir, json: bool) -> anyhow::Result<()> {
-    let now = data_dir.ports.clock.now();
-    let keys = data_dir.ports.store.signing_keys().await?.keys;
+async fn print(settings: &Settings, database: &Database, json: bool) -> anyhow::Result<()> {
+    let now = database.ports.clock.now();
+    let keys = database.ports.store.signing_keys().await?.keys;
     if json {
         for key in &keys {
             output::json(&to_json(key, now).to_string())?;

@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Flag,
     List,
     Number(Bounds),
+    /// A text that no message may show.
+    Secret,
     Text,
 }
 
@@ -45,6 +47,7 @@ impl Kind {
             Self::Number(bounds) => {
                 format!("{path} is a whole number, {bounds}{}, not {value}", unit(path))
             }
+            Self::Secret => format!("{path} is a text"),
             Self::Text => format!("{path} cannot be {value}: {reason}"),
         }
     }
@@ -97,7 +100,9 @@ impl Form {
     pub(super) const fn within(self, least: i64, most: i64) -> Self {
         match self {
             Self::Value(Kind::Number(_)) => Self::Value(Kind::Number(Bounds::new(least, most))),
-            Self::Value(Kind::Flag | Kind::List | Kind::Text) | Self::Section(_) => self,
+            Self::Value(Kind::Flag | Kind::List | Kind::Secret | Kind::Text) | Self::Section(_) => {
+                self
+            }
         }
     }
 }

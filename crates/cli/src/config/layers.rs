@@ -37,6 +37,13 @@ const NOT_SETTINGS: [&str; 14] = [
     "COUNTERSIGN_SERVER",
 ];
 
+/// Pairs of settings that say the same in different ways.
+const ALTERNATIVES: [(&str, &str); 3] = [
+    ("database", "database_url"),
+    ("database", "database_url_file"),
+    ("database_url", "database_url_file"),
+];
+
 /// A short name for the setting that is used most.
 const RATE_LIMITS_SWITCH: &str = "COUNTERSIGN_RATE_LIMITS";
 
@@ -49,9 +56,9 @@ pub(super) fn merge(
     let environment = from_environment(variables)?;
     let file = file.map(Path::to_owned).or_else(|| environment.config_file.clone());
     let mut merged = from_file(file.as_deref())?;
-    overlay(&mut merged, environment.settings);
+    lay_over(&mut merged, environment.settings)?;
     check_each(&options)?;
-    overlay(&mut merged, options);
+    lay_over(&mut merged, options)?;
     check_tls(&merged)?;
     Value::Table(merged).try_into().map_err(|error: toml::de::Error| {
         anyhow::anyhow!("the configuration is not valid: {}", error.message())
@@ -66,16 +73,34 @@ fn from_file(path: Option<&Path>) -> anyhow::Result<Table> {
         Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
     };
     let invalid = || format!("{} is not a valid configuration", path.display());
-    let table: Table = toml::from_str(&text).with_context(invalid)?;
+    let table: Table = toml::from_str(&text)
+        .map_err(|error| without_secrets(error, &text))
+        .with_context(invalid)?;
+    check_alternatives(&table).with_context(invalid)?;
     // Parsed as settings from the text, because those errors show the place in the file.
     if let Err(error) = toml::from_str::<Settings>(&text) {
         check_each(&table).with_context(|| match error.span() {
             Some(place) => format!("{}, in line {}", invalid(), line_of(&text, place.start)),
             None => invalid(),
         })?;
-        return Err(error).with_context(invalid);
+        return Err(without_secrets(error, &text)).with_context(invalid);
     }
     Ok(table)
+}
+
+/// `error`, which shows the line of `text` that it is about, unless that line has a secret.
+fn without_secrets(error: toml::de::Error, text: &str) -> anyhow::Error {
+    let Some(place) = error.span() else { return anyhow::anyhow!("{}", error.message()) };
+    let line = line_of(text, place.start);
+    let is_secret = |line: &str| {
+        let all = Settings::FORM.settings("");
+        let mut secrets = all.iter().filter(|(_, kind)| matches!(kind, Kind::Secret));
+        secrets.any(|(path, _)| line.contains(path.as_str()))
+    };
+    if text.lines().nth(line.saturating_sub(1)).is_some_and(is_secret) {
+        return anyhow::anyhow!("line {line}: {}", error.message());
+    }
+    error.into()
 }
 
 /// The line in which the byte `at` of `text` is.
@@ -183,7 +208,7 @@ fn setting_of(variable: &str) -> Option<(String, Kind)> {
 
 fn parse(text: &str, path: &str, kind: Kind) -> anyhow::Result<Value> {
     Ok(match kind {
-        Kind::Text => text.into(),
+        Kind::Secret | Kind::Text => text.into(),
         Kind::Number(_) => match text.parse::<i64>() {
             Ok(number) => number.into(),
             Err(error) => bail!(kind.refusal(path, &text.into(), &error.to_string())),
@@ -219,6 +244,32 @@ fn insert(table: &mut Table, path: &str, value: Value) {
             }
         }
     }
+}
+
+/// Lays a layer over those below it. Of two settings that say the same in different ways, the higher layer's
+/// counts.
+fn lay_over(merged: &mut Table, layer: Table) -> anyhow::Result<()> {
+    check_alternatives(&layer)?;
+    for (one, other) in ALTERNATIVES {
+        for (given, below) in [(one, other), (other, one)] {
+            if layer.contains_key(given) {
+                merged.remove(below);
+            }
+        }
+    }
+    overlay(merged, layer);
+    Ok(())
+}
+
+/// Refuses two ways to say the same in one layer: somebody who sets one would wonder why the other counts.
+fn check_alternatives(layer: &Table) -> anyhow::Result<()> {
+    for (one, other) in ALTERNATIVES {
+        ensure!(
+            !layer.contains_key(one) || !layer.contains_key(other),
+            "{one} and {other} are both set, in one place: leave one out"
+        );
+    }
+    Ok(())
 }
 
 fn overlay(base: &mut Table, over: Table) {

@@ -12,8 +12,9 @@ use countersign_protocol::{Scopes, keys::KeyPolicy};
 use serde::Deserialize;
 
 use super::{
-    form::{Bounds, Form, Kind, Setting, unit},
+    form::{Bounds, Form, Setting, unit},
     listen::Listen,
+    values::{LogFormat, Secret, StatePlace, TlsSettings},
 };
 
 /// Declares sections of settings. A field is `name: type = default`, and `=> least..=most` where a number
@@ -68,6 +69,12 @@ settings! {
         data_dir: PathBuf = PathBuf::from("countersign-data"),
         /// The database, in `data_dir` unless the path is absolute.
         database: PathBuf = PathBuf::from("countersign.db"),
+        /// The PostgreSQL database, in place of the file.
+        database_url: Option<Secret> = None,
+        /// A file that holds it.
+        database_url_file: Option<PathBuf> = None,
+        /// How it is used.
+        postgres: PostgresSettings = PostgresSettings::default(),
         /// Certificate chain and key, PEM.
         tls: Option<TlsSettings> = None,
         /// Whether plain HTTP may be spoken to the network.
@@ -322,8 +329,22 @@ settings! {
         directory: Option<PathBuf> = None,
     }
 
+    /// The use of a PostgreSQL database.
+    struct PostgresSettings {
+        /// Whether statements are prepared on its server.
+        prepared: bool = true,
+        /// Whether its server may lose acknowledged changes when it fails.
+        allow_asynchronous: bool = false,
+        /// How many connections change something.
+        connections: usize = 8 => 1..=200,
+    }
+
     /// Servers that serve together, behind a load balancer.
     struct ClusterSettings {
+        /// The name of this server among them.
+        node_id: Option<String> = None,
+        /// Where used proofs, limits and sessions are. Left out, they are where accounts are.
+        state: Option<StatePlace> = None,
         /// For how many seconds a server that was asked to stop serves on and says that it is not ready.
         drain_delay: u64 = 0 => 0..=300,
         /// For how many seconds a server goes on without hearing what others change in the database.
@@ -340,33 +361,6 @@ settings! {
         /// The origins of the APIs that proxies protect by asking this server.
         origins: Vec<String> = Vec::new(),
     }
-}
-
-/// Certificate chain and private key.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TlsSettings {
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
-}
-
-impl Setting for TlsSettings {
-    const FORM: Form =
-        Form::Section(&[("cert", <PathBuf as Setting>::FORM), ("key", <PathBuf as Setting>::FORM)]);
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    /// For people.
-    Human,
-    /// One JSON object a line.
-    Json,
-}
-
-impl Setting for LogFormat {
-    const FORM: Form = Form::Value(Kind::Text);
 }
 
 impl Settings {

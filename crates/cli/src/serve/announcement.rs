@@ -5,7 +5,8 @@ use std::path::Path;
 use countersign_store::sqlite::Disk;
 
 use crate::{
-    config::{Listen, Settings},
+    config::{Listen, Settings, StatePlace},
+    database::Place,
     master_key::Source,
     output,
 };
@@ -16,6 +17,8 @@ pub(crate) struct Started {
     pub(crate) bound: Listen,
     /// Its issuer identifier.
     pub(crate) issuer: String,
+    /// Where its database is.
+    pub(crate) place: Place,
     /// Where its master key came from.
     pub(crate) master_key: Source,
     /// Whether its database was made just now.
@@ -26,7 +29,7 @@ pub(crate) struct Started {
 
 /// A few lines for the person who started the server.
 pub(super) fn announce(settings: &Settings, started: &Started) {
-    for line in beginning(&settings.data_dir, started) {
+    for line in beginning(started) {
         output::remark(line);
     }
     output::remark(whereabouts(settings, started));
@@ -39,15 +42,15 @@ pub(super) fn announce(settings: &Settings, started: &Started) {
             settings.trusted_proxies.join(", ")
         ));
     }
-    warn(settings);
+    warn(settings, &started.place);
     output::remark(first_step(&settings.enrolment, &started.issuer));
 }
 
 /// Whether the database was made or opened, in words.
-fn beginning(data_dir: &Path, started: &Started) -> Vec<String> {
-    let data_dir = data_dir.display();
-    let made = format!("made the data directory {data_dir}, a database and signing keys");
-    let opened = format!("opened the data directory {data_dir}");
+fn beginning(started: &Started) -> Vec<String> {
+    let place = &started.place;
+    let made = format!("made {place}, a database and signing keys");
+    let opened = format!("opened {place}");
     let done = if started.is_new { made } else { opened };
     match &started.master_key {
         Source::NewFile(path) => vec![
@@ -74,7 +77,7 @@ fn whereabouts(settings: &Settings, Started { bound, issuer, .. }: &Started) -> 
     format!("listening on {listens}{called}, enrolment is {}", settings.enrolment)
 }
 
-fn warn(settings: &Settings) {
+fn warn(settings: &Settings, place: &Place) {
     if !settings.rate_limits.enabled {
         output::remark(
             "WARNING: rate limits are OFF; every client may do everything as often as it likes",
@@ -84,14 +87,31 @@ fn warn(settings: &Settings) {
     if settings.insecure_http && settings.tls.is_none() {
         output::remark("WARNING: plain HTTP; whoever is in between reads along");
     }
+    match place {
+        Place::DataDir(path) => warn_of_full_disk(settings, path),
+        Place::Postgres(_) => warn_of_own_state(settings),
+    }
+}
+
+fn warn_of_own_state(settings: &Settings) {
+    if settings.cluster.state == Some(StatePlace::Memory) {
+        output::remark(
+            "WARNING: used proofs, sessions and rate limits are in the memory of this server: where there are \
+             several, the load balancer must send each client to the same one, by its Authorization or its \
+             address",
+        );
+    }
+}
+
+fn warn_of_full_disk(settings: &Settings, data_dir: &Path) {
     let reserve = settings.limits.disk_reserve_bytes;
-    if let Ok(Disk { free_bytes: free, .. }) = Disk::of(&settings.data_dir)
+    if let Ok(Disk { free_bytes: free, .. }) = Disk::of(data_dir)
         && free < reserve
     {
         output::remark(format!(
             "WARNING: {free} bytes are free on the disk of {}, less than limits.disk_reserve_bytes \
              ({reserve}): nobody can register until there is more",
-            settings.data_dir.display()
+            data_dir.display()
         ));
         tracing::warn!(free, reserve, "the disk is nearly full: registrations are refused");
     }
@@ -113,7 +133,8 @@ mod tests {
 
     fn started(bound: &str, issuer: &str, master_key: Source, is_new: bool) -> Started {
         let bound = bound.parse().unwrap();
-        Started { bound, issuer: issuer.to_owned(), master_key, is_new, web_hash: None }
+        let place = Place::DataDir("data".into());
+        Started { bound, issuer: issuer.to_owned(), place, master_key, is_new, web_hash: None }
     }
 
     #[test]
@@ -138,7 +159,7 @@ mod tests {
     #[test]
     fn what_was_made_is_not_called_opened() {
         let said = |key: Source, is_new| {
-            beginning(Path::new("data"), &started("127.0.0.1:1", "http://a", key, is_new)).concat()
+            beginning(&started("127.0.0.1:1", "http://a", key, is_new)).concat()
         };
         let environment = Source::Environment("NOT_MY_KEY");
         assert_eq!(

@@ -12,6 +12,7 @@ mod passkeys;
 mod recovery;
 mod rekey;
 mod restore;
+mod shared;
 mod signing_keys;
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,7 +23,7 @@ mod user;
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use countersign_client::{
-    Client, ClientError, Login, LoginRequest, NewAccount, Transport, TransportOptions,
+    Client, ClientError, Login, LoginRequest, NewAccount, SavedToken, Transport, TransportOptions,
 };
 use countersign_protocol::keys::{NewKey, PrivateKey, Thumbprint};
 use countersign_system::{SystemClock, SystemRandom};
@@ -143,10 +144,26 @@ impl Person {
     }
 
     async fn with_key(server: &Server, name: &str, key: PrivateKey) -> Self {
+        Self::with_key_at(server.url(), name, Arc::new(key)).await
+    }
+
+    /// Somebody who knows the server, or servers, by the name `url`.
+    async fn at_url(url: &str, name: &str) -> Self {
+        let key = PrivateKey::generate(NewKey::Ed25519).unwrap();
+        Self::with_key_at(url, name, Arc::new(key)).await
+    }
+
+    async fn registered_at(url: &str, name: &str) -> Self {
+        let person = Self::at_url(url, name).await;
+        person.register(None).await.unwrap();
+        person
+    }
+
+    async fn with_key_at(url: &str, name: &str, key: Arc<PrivateKey>) -> Self {
         let transport = Transport::new(TransportOptions::default()).unwrap();
         let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
-        let client = Client::discover(server.url(), transport, clock, random).await.unwrap();
-        Self { name: name.to_owned(), client, key: Arc::new(key) }
+        let client = Client::discover(url, transport, clock, random).await.unwrap();
+        Self { name: name.to_owned(), client, key }
     }
 
     async fn registered(server: &Server, name: &str) -> Self {
@@ -157,8 +174,7 @@ impl Person {
 
     /// The same, at another server.
     async fn at(&self, server: &Server) -> Self {
-        let key = Arc::clone(&self.key);
-        Self { key, ..Self::new(server, &self.name).await }
+        Self::with_key_at(server.url(), &self.name, Arc::clone(&self.key)).await
     }
 
     async fn register(&self, enrolment_code: Option<&str>) -> Result<(), ClientError> {
@@ -172,7 +188,12 @@ impl Person {
         let request =
             LoginRequest { subject: &self.name, scope, resource: None, session_key: None };
         let login = self.client.login(&self.key, &request).await?;
-        Ok(self.client.resume(Arc::clone(&self.key), login.save()))
+        Ok(self.resume(login.save()))
+    }
+
+    /// Goes on with what was saved of a login.
+    fn resume(&self, saved: SavedToken) -> Login {
+        self.client.resume(Arc::clone(&self.key), saved)
     }
 
     fn thumbprint(&self) -> Thumbprint {
@@ -196,9 +217,12 @@ fn every_command_explains_itself() {
         &["audit"],
         &["backup"],
         &["check"],
+        &["init"],
         &["invitations"],
         &["invite"],
+        &["issuer"],
         &["keys"],
+        &["migrate"],
         &["rekey"],
         &["restore"],
         &["signing-keys", "rotate"],

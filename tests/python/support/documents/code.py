@@ -80,18 +80,40 @@ def dependencies(crates):
     return None
 
 
+def haproxy(text, path):
+    """What HAProxy says against a part of its configuration."""
+    with tempfile.TemporaryDirectory(prefix="countersign-haproxy-") as name:
+        directory = pathlib.Path(name)
+        certificate(directory)
+        pem = directory / "both.pem"
+        pem.write_text((directory / "cert.pem").read_text() + (directory / "key.pem").read_text())
+        text = re.sub(r"(crt +)\S+", rf"\1{pem}", text)
+        # Whoever has no place to listen does not start.
+        around = "defaults\n    mode http\n    timeout connect 5s\n    timeout client 75s\n    timeout server 75s\n"
+        around += "frontend of-the-test\n    bind 127.0.0.1:1\n"
+        (directory / "haproxy.cfg").write_text(f"{around}\n{text}\n")
+        command = [shutil.which("haproxy", path=path), "-c", "-f", directory / "haproxy.cfg"]
+        tried = subprocess.run(command, capture_output=True, text=True, check=False)
+        return None if tried.returncode == 0 else tried.stderr
+
+
+def certificate(directory):
+    """Makes cert.pem and key.pem there."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"]
+        + ["/CN=auth.example.com", "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=directory,
+        check=True,
+        capture_output=True,
+    )
+
+
 def nginx(text, path):
     """What nginx says against a part of its configuration, wherever it may belong."""
     errors = []
     with tempfile.TemporaryDirectory(prefix="countersign-nginx-") as name:
         directory = pathlib.Path(name)
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"]
-            + ["/CN=auth.example.com", "-keyout", "key.pem", "-out", "cert.pem"],
-            cwd=directory,
-            check=True,
-            capture_output=True,
-        )
+        certificate(directory)
         text = re.sub(r"(ssl_certificate +)\S+;", rf"\1{directory}/cert.pem;", text)
         text = re.sub(r"(ssl_certificate_key +)\S+;", rf"\1{directory}/key.pem;", text)
         for context in (

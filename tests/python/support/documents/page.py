@@ -113,6 +113,8 @@ class Page:
                 self._settings(block)
             case "nginx":
                 check(code.nginx(block.text, self.environment["PATH"]))
+            case "haproxy":
+                check(code.haproxy(block.text, self.environment["PATH"]))
             case "ini":
                 check(code.unit(block.text, self.environment["PATH"]))
             case "mermaid":

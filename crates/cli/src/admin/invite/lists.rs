@@ -48,11 +48,11 @@ pub(super) async fn import(
 ) -> anyhow::Result<()> {
     let invited = class_list::read(&read_list(path)?)
         .map_err(|wrong| anyhow::anyhow!(nobody(path, &wrong)))?;
-    let (_claim, data_dir) = open_to_change(settings)?;
+    let (_claim, database) = open_to_change(settings)?;
     let names = invited.iter().map(|person| (person.line, &person.username));
-    refuse_all_registered(&*data_dir.ports.store, path, names).await?;
+    refuse_all_registered(&*database.ports.store, path, names).await?;
     let invited: Vec<_> = invited.into_iter().map(|one| (one.username, one.password)).collect();
-    let until = invite_all(settings, &data_dir, &invited, scopes, expires).await?;
+    let until = invite_all(settings, &database, &invited, scopes, expires).await?;
     let how_many = count(invited.len() as u64, "invitation");
     output::remark(format!("made {how_many}, each good once, until {}", to_rfc3339(until)));
     Ok(())
@@ -66,13 +66,13 @@ pub(super) async fn invite_each(
     expires: Duration,
 ) -> anyhow::Result<()> {
     let named = read_names(path)?;
-    let (_claim, data_dir) = open_to_change(settings)?;
+    let (_claim, database) = open_to_change(settings)?;
     let names = named.iter().map(|(line, username)| (*line, username));
-    refuse_all_registered(&*data_dir.ports.store, path, names).await?;
+    refuse_all_registered(&*database.ports.store, path, names).await?;
     let usernames: Vec<_> = named.into_iter().map(|(_, username)| username).collect();
-    let expires_at = data_dir.ports.clock.now() + expires;
-    let earlier = open_codes(&data_dir, &usernames).await?;
-    let administration = Administration::new(&data_dir.ports);
+    let expires_at = database.ports.clock.now() + expires;
+    let earlier = open_codes(&database, &usernames).await?;
+    let administration = Administration::new(&database.ports);
     let codes = administration.invite_each(&usernames, scopes, expires_at).await?;
     let rows: Vec<_> = usernames.iter().zip(codes.iter().map(EnrolmentCode::reveal)).collect();
     let said = write_codes(&rows, expires_at);
@@ -80,7 +80,7 @@ pub(super) async fn invite_each(
     output::remark(format!("made {how_many}, each good once, until {}", to_rfc3339(expires_at)));
     output::remark(format!(
         "each is used with: {}",
-        command(settings, &data_dir, "register", "USERNAME").await
+        command(settings, &database, "register", "USERNAME").await
     ));
     remark_on_earlier(&earlier);
     warn_if_closed(settings);
@@ -99,10 +99,10 @@ pub(super) async fn recover_each(
     expires: Duration,
 ) -> anyhow::Result<()> {
     let named = read_names(path)?;
-    let (_claim, data_dir) = open_to_change(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let (_claim, database) = open_to_change(settings)?;
+    let administration = Administration::new(&database.ports);
     let usernames = accounts_on(path, &administration, named).await?;
-    let expires_at = data_dir.ports.clock.now() + expires;
+    let expires_at = database.ports.clock.now() + expires;
     let mut codes = Vec::with_capacity(usernames.len());
     for username in &usernames {
         let name = AccountName::Username(username.clone());
@@ -121,7 +121,7 @@ pub(super) async fn recover_each(
     ));
     output::remark(format!(
         "each is used with: {}",
-        command(settings, &data_dir, "recover", "USERNAME").await
+        command(settings, &database, "recover", "USERNAME").await
     ));
     output::remark(what_else_happens(revoke_others));
     output::after(format!("{how_many} made (nobody knows them: {AGAIN})"), said)

@@ -15,30 +15,30 @@ use countersign_protocol::{Scopes, UnixTime, proofs::target_uri::TargetUri};
 use countersign_system::SystemRandom;
 
 use super::super::signing_keys;
-use crate::{config::Settings, data_dir::DataDir, issuer, output};
+use crate::{config::Settings, database::Database, issuer, output};
 
 /// The command that uses a code, with the server's URL if this configuration knows it. The code
 /// itself is printed only once, to standard output.
 pub(super) async fn command(
     settings: &Settings,
-    data_dir: &DataDir,
+    database: &Database,
     verb: &str,
     name: &str,
 ) -> String {
-    said(origin(settings, data_dir).await.as_ref(), verb, name)
+    said(origin(settings, database).await.as_ref(), verb, name)
 }
 
 /// The address of the page that registers with `code`, if there are web pages at a known URL. What
 /// follows the `#` is not sent to anybody.
-pub(super) async fn page(settings: &Settings, data_dir: &DataDir, code: &str) -> Option<String> {
-    let origin = origin(settings, data_dir).await.filter(|_| settings.web.enabled)?;
+pub(super) async fn page(settings: &Settings, database: &Database, code: &str) -> Option<String> {
+    let origin = origin(settings, database).await.filter(|_| settings.web.enabled)?;
     Some(format!("{}/register#code={code}", origin.origin()))
 }
 
 /// The server's URL. A server that has not started yet, and is to listen on every address or on a port
 /// chosen by the system, has none here.
-async fn origin(settings: &Settings, data_dir: &DataDir) -> Option<TargetUri> {
-    issuer::known(settings, &*data_dir.store).await.ok().flatten()
+async fn origin(settings: &Settings, database: &Database) -> Option<TargetUri> {
+    issuer::known(settings, &*database.ports.store).await.ok().flatten()
 }
 
 fn said(origin: Option<&TargetUri>, verb: &str, name: &str) -> String {
@@ -48,10 +48,10 @@ fn said(origin: Option<&TargetUri>, verb: &str, name: &str) -> String {
 
 /// Those of `usernames` that already have a working code to register.
 pub(super) async fn open_codes(
-    data_dir: &DataDir,
+    database: &Database,
     usernames: &[Username],
 ) -> anyhow::Result<Vec<Username>> {
-    let ports = &data_dir.ports;
+    let ports = &database.ports;
     let now = ports.clock.now();
     let mut all = ports.store.invitations(u32::MAX).await?;
     all.retain(|one| one.purpose == Purpose::Register && one.is_usable(now));
@@ -63,13 +63,13 @@ pub(super) async fn open_codes(
 /// Makes invitations with passwords. Returns when they expire.
 pub(super) async fn invite_all(
     settings: &Settings,
-    data_dir: &DataDir,
+    database: &Database,
     invited: &[(Username, OneTimePassword)],
     scopes: &Scopes,
     expires: Duration,
 ) -> anyhow::Result<UnixTime> {
-    let ports = &data_dir.ports;
-    let (vault, _) = signing_keys::open_vault(settings, data_dir).await?;
+    let ports = &database.ports;
+    let (vault, _) = signing_keys::open_vault(settings, database).await?;
     let key = RegistrationKey::open(&*ports.store, &vault, &SystemRandom).await?;
     let expires_at = ports.clock.now() + expires;
     let administration = Administration::new(ports);

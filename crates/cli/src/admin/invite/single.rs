@@ -35,24 +35,24 @@ pub(super) async fn invite(
     scopes: Scopes,
     expires: Duration,
 ) -> anyhow::Result<()> {
-    let (_claim, data_dir) = open_to_change(settings)?;
+    let (_claim, database) = open_to_change(settings)?;
     if let Some(username) = &username {
-        refuse_registered(&*data_dir.ports.store, username).await?;
+        refuse_registered(&*database.ports.store, username).await?;
     }
-    let expires_at = data_dir.ports.clock.now() + expires;
+    let expires_at = database.ports.clock.now() + expires;
     let whom = username.as_ref().map_or("anybody".to_owned(), ToString::to_string);
     let name = username.as_ref().map_or("NAME", Username::as_str);
-    let command = command(settings, &data_dir, "register", name).await;
-    let earlier = open_codes(&data_dir, username.as_slice()).await?;
+    let command = command(settings, &database, "register", name).await;
+    let earlier = open_codes(&database, username.as_slice()).await?;
     let new = NewInvitation { username, scopes, expires_at };
-    let code = Administration::new(&data_dir.ports).invite(new).await?;
+    let code = Administration::new(&database.ports).invite(new).await?;
     let said = output::only_copy(code.reveal());
     let until = to_rfc3339(expires_at);
     output::remark(format!("registers {whom}, once, until {until}; it is not shown again"));
     output::remark(format!("use it with: {command}"));
     // Where the code goes into a file or a variable, it goes nowhere else.
     let shown = if io::stdout().is_terminal() { code.reveal() } else { "CODE" };
-    if let Some(page) = page(settings, &data_dir, shown).await {
+    if let Some(page) = page(settings, &database, shown).await {
         output::remark(format!("or in a browser: {page}"));
     }
     remark_on_earlier(&earlier);
@@ -68,12 +68,12 @@ pub(super) async fn invite_with_password(
     expires: Duration,
     command: &str,
 ) -> anyhow::Result<()> {
-    let (_claim, data_dir) = open_to_change(settings)?;
-    refuse_registered(&*data_dir.ports.store, &username).await?;
+    let (_claim, database) = open_to_change(settings)?;
+    refuse_registered(&*database.ports.store, &username).await?;
     let password = OneTimePassword::generate(&SystemRandom);
     let text = password.reveal().to_owned();
     let invited = [(username.clone(), password)];
-    let until = invite_all(settings, &data_dir, &invited, scopes, expires).await?;
+    let until = invite_all(settings, &database, &invited, scopes, expires).await?;
     let said = output::only_copy(&text);
     output::remark(format!(
         "registers {username}, once, until {}; it is not shown again",
@@ -90,12 +90,12 @@ pub(super) async fn allow_recovery(
     revoke_others: bool,
     expires: Duration,
 ) -> anyhow::Result<()> {
-    let (_claim, data_dir) = open_to_change(settings)?;
-    let administration = Administration::new(&data_dir.ports);
+    let (_claim, database) = open_to_change(settings)?;
+    let administration = Administration::new(&database.ports);
     let name = AccountName::Username(username);
     let account = administration.account(&name).await.map_err(explain(&name))?;
     let earlier = administration.recovery(&account).await?;
-    let expires_at = data_dir.ports.clock.now() + expires;
+    let expires_at = database.ports.clock.now() + expires;
     let new = NewRecovery { name: name.clone(), revoke_others, expires_at };
     let code = administration.allow_recovery(new).await.map_err(explain(&name))?;
     let said = output::only_copy(code.reveal());
@@ -104,7 +104,7 @@ pub(super) async fn allow_recovery(
         "lets whoever has it into the account of {username}, once, until {}; it is not shown again",
         to_rfc3339(expires_at)
     ));
-    let command = command(settings, &data_dir, "recover", username.as_str()).await;
+    let command = command(settings, &database, "recover", username.as_str()).await;
     output::remark(format!("use it with: {command}"));
     if administration.has_password(&account).await? {
         output::remark("for a new password in place of a key: add --dialect password");

@@ -19,7 +19,7 @@ use super::super::{
 };
 use crate::{
     client::terminal::confirm,
-    data_dir::DataDir,
+    database::{Database, Engine},
     master_key::{self, Source},
     output,
 };
@@ -31,13 +31,13 @@ const NAMED: usize = 20;
 /// random one.
 pub(super) async fn run(
     directory: &Path,
-    data_dir: &DataDir,
+    database: &Database,
     given: Option<MasterKey>,
     yes: bool,
 ) -> anyhow::Result<()> {
-    let ports = &data_dir.ports;
+    let ports = &database.ports;
     require_vault(&*ports.store).await?;
-    let variable = refuse_if_found(directory, data_dir).await?;
+    let variable = refuse_if_found(directory, database).await?;
     // An operator who keeps the present key outside keeps the given one outside too.
     let in_file = given.is_none() || variable.is_none();
     let (path, next) = (master_key::file_in(directory), master_key::next_file_in(directory));
@@ -50,8 +50,11 @@ pub(super) async fn run(
             );
         }
     }
-    output::remark("make a copy first: countersign admin backup FILE");
-    tell_what_is_lost(data_dir).await?;
+    output::remark(match database.engine {
+        Engine::Sqlite(_) => "make a copy first: countersign admin backup FILE",
+        Engine::Postgres(_) => "make a copy first: pg_dump",
+    });
+    tell_what_is_lost(database).await?;
     confirm("give that up for good, and make a new master key", yes)?;
     let new = given.unwrap_or_else(|| MasterKey::generate(&SystemRandom));
     if in_file {
@@ -78,7 +81,7 @@ pub(super) async fn run(
     }
     output::remark(
         "the next start makes new signing keys, and everybody logs in anew; earlier backups open \
-         only with the lost key: make a new one then (`countersign admin backup`)",
+         only with the lost key: make a new one then",
     );
     Ok(())
 }
@@ -87,7 +90,7 @@ pub(super) async fn run(
 /// with a new one if there is none. Returns where that key is.
 pub(crate) async fn of_backup(
     directory: &Path,
-    copy: &DataDir,
+    copy: &Database,
     yes: bool,
 ) -> anyhow::Result<Source> {
     let ports = &copy.ports;
@@ -108,11 +111,11 @@ pub(crate) async fn of_backup(
 /// there is one.
 async fn refuse_if_found(
     directory: &Path,
-    data_dir: &DataDir,
+    database: &Database,
 ) -> anyhow::Result<Option<&'static str>> {
     let mut variable = None;
     for found in master_key::all(directory)? {
-        match Vault::open(&*data_dir.ports.store, &found.key, &SystemRandom).await {
+        match Vault::open(&*database.ports.store, &found.key, &SystemRandom).await {
             Ok(_) => bail!(
                 "the master key is not lost: the one in {} opens the database. To change it, leave \
                  out --abandon-signing-keys",
@@ -128,8 +131,8 @@ async fn refuse_if_found(
     Ok(variable)
 }
 
-async fn tell_what_is_lost(data_dir: &DataDir) -> anyhow::Result<()> {
-    let ports = &data_dir.ports;
+async fn tell_what_is_lost(database: &Database) -> anyhow::Result<()> {
+    let ports = &database.ports;
     let lost = &rekey(ports, ports.clock.now()).contents().await?;
     output::remark("this is lost:");
     output::remark(format!(
@@ -143,7 +146,7 @@ async fn tell_what_is_lost(data_dir: &DataDir) -> anyhow::Result<()> {
              key by every other way (`countersign login` without --dialect), and no more by \
              passwordless",
             count(lost.server_keys.len() as u64, "key pair"),
-            names(data_dir, lost).await?
+            names(database, lost).await?
         ));
     }
     if lost.has_registration_key {
@@ -151,7 +154,7 @@ async fn tell_what_is_lost(data_dir: &DataDir) -> anyhow::Result<()> {
             "- the key pair for which gradecoin's clients seal registrations, and with it every \
              one-time password of an invitation: {} for a certain name are unused; those with a code \
              (csi_) stay good",
-            count(unused_invitations(data_dir).await?, "invitation")
+            count(unused_invitations(database).await?, "invitation")
         ));
     }
     if lost.has_opaque_setup {
@@ -166,10 +169,10 @@ async fn tell_what_is_lost(data_dir: &DataDir) -> anyhow::Result<()> {
 }
 
 /// The names of the accounts for which the server's key pair is lost.
-async fn names(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<String> {
+async fn names(database: &Database, lost: &VaultContents) -> anyhow::Result<String> {
     let mut names = Vec::new();
     for id in lost.server_keys.iter().take(NAMED) {
-        let account = data_dir.ports.store.account(&AccountName::Id(*id)).await?;
+        let account = database.ports.store.account(&AccountName::Id(*id)).await?;
         names.push(account.map_or_else(|| id.to_string(), |account| account.username.to_string()));
     }
     if lost.server_keys.len() > NAMED {
@@ -180,9 +183,9 @@ async fn names(data_dir: &DataDir, lost: &VaultContents) -> anyhow::Result<Strin
 
 /// The number of unused invitations for a certain name. They do not say whether they are used with
 /// a password or a code.
-async fn unused_invitations(data_dir: &DataDir) -> anyhow::Result<u64> {
-    let now = data_dir.ports.clock.now();
-    let all = data_dir.ports.store.invitations(u32::MAX).await?;
+async fn unused_invitations(database: &Database) -> anyhow::Result<u64> {
+    let now = database.ports.clock.now();
+    let all = database.ports.store.invitations(u32::MAX).await?;
     let waits = |invitation: &&countersign_authority::model::invitation::Invitation| {
         let is_named = invitation.username.is_some() && invitation.purpose == Purpose::Register;
         is_named && invitation.is_usable(now)

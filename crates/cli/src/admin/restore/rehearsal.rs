@@ -21,7 +21,8 @@ use countersign_store::sqlite::Restored;
 use super::super::{claim::Claim, database::require_vault, rekey::abandon, signing_keys};
 use crate::{
     config::Settings,
-    data_dir::{self, DataDir, Purpose, database_path},
+    data_dir::{self, Purpose, database_path},
+    database::Database,
     master_key::{self, Found, Source},
     time::to_rfc3339,
 };
@@ -62,21 +63,21 @@ impl<'a> Rehearsal<'a> {
 
     /// Opens the copy as a server would, which brings it up to date.
     pub(super) async fn open(&self, keys: Vec<Found>) -> anyhow::Result<Opened> {
-        let data_dir = data_dir::open(&self.copied, Purpose::Rehearsal)?;
-        let vaults = &*data_dir.ports.store;
+        let database = data_dir::open(&self.copied, Purpose::Rehearsal)?;
+        let vaults = &*database.ports.store;
         require_vault(vaults).await?;
         let directory = &self.settings.data_dir;
         let (vault, found) = master_key::open_vault(directory, keys, vaults, IF_LOST).await?;
-        signing_keys::open_all(self.settings, &data_dir, &vault).await?;
-        Opened::of(data_dir, found.source).await
+        signing_keys::open_all(self.settings, &database, &vault).await?;
+        Opened::of(database, found.source).await
     }
 
     /// Opens the copy without the lost master key.
     pub(super) async fn abandon(&self, yes: bool) -> anyhow::Result<Opened> {
-        let data_dir = data_dir::open(&self.copied, Purpose::Rehearsal)?;
-        require_vault(&*data_dir.ports.store).await?;
-        let source = abandon::of_backup(&self.settings.data_dir, &data_dir, yes).await?;
-        Opened::of(data_dir, source).await
+        let database = data_dir::open(&self.copied, Purpose::Rehearsal)?;
+        require_vault(&*database.ports.store).await?;
+        let source = abandon::of_backup(&self.settings.data_dir, &database, yes).await?;
+        Opened::of(database, source).await
     }
 
     pub(super) fn perform(&self) -> anyhow::Result<Restored> {
@@ -94,7 +95,7 @@ impl Drop for Rehearsal<'_> {
 
 /// The opened copy.
 pub(super) struct Opened {
-    pub(super) data_dir: DataDir,
+    pub(super) database: Database,
     /// Where the key was that opens it.
     pub(super) source: Source,
     /// The time of its newest audit event: the backup was made then or later.
@@ -102,14 +103,14 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    async fn of(data_dir: DataDir, source: Source) -> anyhow::Result<Self> {
-        let newest = data_dir.ports.store.events(&AuditFilter::default(), 1).await?;
+    async fn of(database: Database, source: Source) -> anyhow::Result<Self> {
+        let newest = database.ports.store.events(&AuditFilter::default(), 1).await?;
         let newest = newest.first().map_or(UnixTime::EPOCH, |recorded| recorded.event.at);
-        Ok(Self { data_dir, source, newest })
+        Ok(Self { database, source, newest })
     }
 
     pub(super) async fn record_restore(&self, backup: &Path) -> anyhow::Result<()> {
-        let ports = &self.data_dir.ports;
+        let ports = &self.database.ports;
         let newest = to_rfc3339(self.newest);
         let detail = format!("from {}, whose newest event is of {newest}", backup.display());
         let event = AuditEvent::new(ports.clock.now(), EventKind::DatabaseRestored).detail(detail);
@@ -122,7 +123,7 @@ impl Opened {
     /// Enrolment codes stay: accounts registered with them since are gone, so their owners need the
     /// codes again.
     pub(super) async fn withdraw_recovery_codes(&self) -> anyhow::Result<Vec<String>> {
-        let ports = &self.data_dir.ports;
+        let ports = &self.database.ports;
         let administration = Administration::new(ports);
         let mut withdrawn = Vec::new();
         for made in ports.store.invitations(u32::MAX).await? {

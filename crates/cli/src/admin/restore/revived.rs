@@ -32,7 +32,7 @@ pub(super) struct Revived {
 /// What was in force when the backup was made and is not so any more. Fails when the present database
 /// cannot be read, which may be the reason for the restore.
 pub(super) async fn revived(settings: &Settings, opened: &Opened) -> anyhow::Result<Revived> {
-    let (present, copy) = (&open(settings)?.ports, &opened.data_dir.ports);
+    let (present, copy) = (&open(settings)?.ports, &opened.database.ports);
     let keys_and_accounts = revived_keys_and_accounts(present, copy, opened.newest).await?;
     let keyrings = revived_keyrings(present, copy, opened.newest).await?;
     Ok(Revived { keys_and_accounts, keyrings })

@@ -123,13 +123,57 @@ fn every_variable_names_a_setting_that_exists() {
         let text = match (&*path, kind) {
             ("listen", _) => "127.0.0.1:1",
             ("log.format", _) => "json",
+            ("cluster.state", _) => "memory",
             (_, Kind::Flag) => "on",
             (_, Kind::Number(_)) => "1",
-            (_, Kind::Text | Kind::List) => "a",
+            (_, Kind::Secret | Kind::Text | Kind::List) => "a",
         };
         let both =
             [(name.as_str(), text), ("COUNTERSIGN_TLS_CERT", "a"), ("COUNTERSIGN_TLS_KEY", "b")];
         merge(Some(file("").path()), variables(&both), Table::new()).expect(&path);
+    }
+}
+
+#[test]
+fn of_a_database_and_another_the_one_that_is_said_nearer_counts() {
+    let file = file("database = \"a.db\"");
+    let url = [("COUNTERSIGN_DATABASE_URL", "postgres://db/auth")];
+    let below = || merge(Some(file.path()), variables(&url), Table::new()).unwrap();
+    assert!(below().database_url().unwrap().is_some());
+    let option = Table::from_iter([("database".to_owned(), "b.db".into())]);
+    let nearer = merge(Some(file.path()), variables(&url), option).unwrap();
+    assert!(nearer.database_url().unwrap().is_none());
+    assert_eq!(nearer.database, Path::new("b.db"));
+}
+
+#[test]
+fn two_databases_in_one_place_are_refused() {
+    let both = [
+        ("COUNTERSIGN_DATABASE_URL", "postgres://alice:s3cret@db/auth"),
+        ("COUNTERSIGN_DATABASE_URL_FILE", "/etc/url"),
+    ];
+    let error = merge(Some(file("").path()), variables(&both), Table::new()).unwrap_err();
+    assert!(error.to_string().starts_with("database_url and database_url_file are both set"));
+    let both = "database = \"a.db\"\ndatabase_url = \"postgres://alice:s3cret@db/auth\"";
+    let error = merge(Some(file(both).path()), Vec::new(), Table::new()).unwrap_err();
+    let told = format!("{error:#}");
+    assert!(told.contains("database and database_url are both set"), "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn no_mistake_in_the_file_shows_the_url_of_the_database() {
+    for line in [
+        "database_url = postgres://alice:s3cret@db/auth",
+        "database_url = [\"postgres://alice:s3cret@db/auth\"]",
+        "database_url = { url = \"s3cret\" }",
+        "database_url = \"postgres://alice:s3cret@db/auth",
+    ] {
+        let text = format!("listen = \"localhost:1\"\n{line}\n");
+        let error = merge(Some(file(&text).path()), Vec::new(), Table::new()).unwrap_err();
+        let told = format!("{error:#}");
+        assert!(told.contains("line 2") || told.contains("database_url"), "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
     }
 }
 

@@ -1,0 +1,126 @@
+//! This server among those that share its database: what it says of itself, and hears of the others.
+
+use std::{convert::Infallible, fs, sync::Arc, time::Duration};
+
+use anyhow::ensure;
+use countersign_authority::{Authority, ports::StoreError};
+use countersign_protocol::ports::random_bytes;
+use countersign_store::postgres::{self, PostgresStore, SeenNode};
+use countersign_system::SystemRandom;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::config::Settings;
+
+/// How often a server says that it runs.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// A server that has been silent for longer has ended, or cannot reach the database.
+const SILENT_AFTER: Duration = Duration::from_secs(15);
+/// Longer names are refused, in characters.
+const MAX_ID: usize = 100;
+
+/// This server.
+pub(crate) struct Node {
+    store: Arc<PostgresStore>,
+    said: postgres::Node,
+}
+
+impl Node {
+    /// The server with these settings, which goes by `issuer`.
+    pub(crate) fn new(
+        settings: &Settings,
+        store: Arc<PostgresStore>,
+        issuer: &str,
+    ) -> anyhow::Result<Self> {
+        let said = postgres::Node {
+            id: id(settings)?,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            issuer: issuer.to_owned(),
+            settings: settings.shared_digest(),
+            clock_ahead_millis: None,
+            news_age: Duration::ZERO,
+        };
+        Ok(Self { store, said })
+    }
+
+    /// Says for the first time that it runs, and warns if others run with other settings.
+    pub(crate) async fn begin(&self) -> Result<(), StoreError> {
+        self.store.beat(&self.said, true).await?;
+        for other in running(&self.store).await? {
+            let other = other.node;
+            if other.version == self.said.version && other.settings != self.said.settings {
+                tracing::warn!(
+                    node = other.id,
+                    "another server of this database has other settings: clients that come to both get \
+                     different answers"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Says again and again that it runs, and how. Failures are logged, and tried again at the next turn.
+    pub(crate) async fn run(&self, authority: &Authority) -> Infallible {
+        let mut turns = interval(BEAT_EVERY);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            let said = postgres::Node {
+                clock_ahead_millis: authority.health.clock_ahead_millis(),
+                news_age: authority.core.age_of_news(),
+                ..self.said.clone()
+            };
+            if let Err(error) = self.store.beat(&said, false).await {
+                tracing::error!(%error, "the database does not take notice of this server");
+            }
+        }
+    }
+
+    /// Says that it stops.
+    pub(crate) async fn end(&self) {
+        if let Err(error) = self.store.forget_node(&self.said.id).await {
+            tracing::warn!(%error, "the database takes this server for a running one, for some seconds");
+        }
+    }
+}
+
+/// Whether the server ran a moment ago.
+pub(crate) fn is_running(node: &SeenNode) -> bool {
+    node.silent_for <= SILENT_AFTER
+}
+
+/// The servers that run on the database.
+pub(crate) async fn running(store: &PostgresStore) -> Result<Vec<SeenNode>, StoreError> {
+    let mut nodes = store.nodes().await?;
+    nodes.retain(is_running);
+    Ok(nodes)
+}
+
+/// Refuses while servers run on the database.
+pub(crate) async fn refuse_while_running(store: &PostgresStore) -> anyhow::Result<()> {
+    let running = running(store).await?;
+    let names: Vec<_> = running.iter().map(|seen| seen.node.id.as_str()).collect();
+    ensure!(
+        running.is_empty(),
+        "stop the servers first: {}. One that was killed counts for {} seconds more",
+        names.join(", "),
+        SILENT_AFTER.as_secs()
+    );
+    Ok(())
+}
+
+/// The configured name, or that of the machine and something that no other server has.
+fn id(settings: &Settings) -> anyhow::Result<String> {
+    if let Some(id) = &settings.cluster.node_id {
+        let length = id.chars().count();
+        ensure!(
+            (1..=MAX_ID).contains(&length) && !id.contains(char::is_control),
+            "cluster.node_id has 1 to {MAX_ID} characters and is one line"
+        );
+        return Ok(id.clone());
+    }
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "server" } else { host };
+    let [a, b, c, d] = random_bytes(&SystemRandom);
+    Ok(format!("{host}-{a:02x}{b:02x}{c:02x}{d:02x}"))
+}

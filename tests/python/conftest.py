@@ -2,15 +2,25 @@
 
 import pytest
 
+from support import databases
 from support.client import Client
 from support.doors import DOORS
 from support.server import Server, close_clients
+
+
+def pytest_collection_modifyitems(items):
+    """Leaves out, with the reason, what is about databases of the other kind."""
+    for item in items:
+        for kind in {"sqlite", "postgres"} - {databases.KIND}:
+            if mark := item.get_closest_marker(kind):
+                item.add_marker(pytest.mark.skip(reason=mark.args[0]))
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """One server for all tests that leave it as they found it."""
     running = Server(tmp_path_factory.mktemp("server")).start()
+    running.outlive_the_beginning()
     yield running
     assert running.process.poll() is None, f"the server ended during the tests:\n{running.output}"
     assert running.stop() == 0, running.output

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import sqlite3
 import threading
 import time
 import uuid
@@ -11,7 +10,7 @@ import jwt as pyjwt
 import pytest
 from jose import jwt as jose_jwt
 
-from support import dpop
+from support import databases, dpop
 from support.client import Client, new_name
 from support.keys import Key
 from support.server import Server
@@ -49,7 +48,12 @@ def jwks_server(tmp_path_factory):
     """A server with the names of the original protocol, whose passwords may be tried at any rate."""
     directory = tmp_path_factory.mktemp("jwks-server")
     settings = {"NOT_MY_KEY": "a passphrase of the operator", "COUNTERSIGN_DIALECTS_AUTH_RATE_LIMIT": "off"}
-    running = Server(directory, "--database", DATABASE, **settings).start()
+    if databases.KIND == "sqlite":
+        running = Server(directory, "--database", DATABASE, **settings)
+        running.database = databases.File(os.path.join(directory, DATABASE))
+    else:
+        running = Server(directory, **settings)
+    running.start()
     yield running
     assert running.stop() == 0, running.output
 
@@ -95,12 +99,7 @@ def user(jwks_server):
 
 def rows(server, query, *values):
     """What another process reads while the server runs."""
-    path = os.path.join(server.data_directory, DATABASE)
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        return connection.execute(query, values).fetchall()
-    finally:
-        connection.close()
+    return server.database.rows(query, *values)
 
 
 def logged(server, username):
@@ -116,12 +115,14 @@ def verified(user, token):
 # --- tables and keys ---
 
 
+@pytest.mark.sqlite("the store's own tests compare the columns of PostgreSQL")
 @pytest.mark.parametrize("table", SCHEMA)
 def test_the_tables_are_those_of_the_original_protocol(jwks_server, table):
     [(sql,)] = rows(jwks_server, "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", table)
     assert " ".join(sql.split()) == " ".join(SCHEMA[table].split())
 
 
+@pytest.mark.sqlite("it is about the name of a file")
 def test_the_database_has_the_name_that_was_given(jwks_server):
     assert os.path.exists(os.path.join(jwks_server.data_directory, DATABASE))
     assert not os.path.exists(os.path.join(jwks_server.data_directory, "countersign.db"))
@@ -131,12 +132,8 @@ def test_the_database_has_the_name_that_was_given(jwks_server):
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
 def test_two_rsa_keys_and_no_others_are_there_at_the_start(tmp_path, algorithm):
     running = Server(tmp_path, COUNTERSIGN_SIGNING_KEYS_ALGORITHM=algorithm).start()
-    connection = sqlite3.connect(tmp_path / "countersign.db")
-    (kids,) = zip(*connection.execute("SELECT kid FROM keys ORDER BY kid").fetchall(), strict=True)
-    (expired, _, _), (valid, sealed, nonce) = connection.execute(
-        "SELECT exp, key, length(iv) FROM keys ORDER BY exp"
-    ).fetchall()
-    connection.close()
+    (kids,) = zip(*rows(running, "SELECT kid FROM keys ORDER BY kid"), strict=True)
+    (expired, _, _), (valid, sealed, nonce) = rows(running, "SELECT exp, key, length(iv) FROM keys ORDER BY exp")
     assert running.stop() == 0, running.output
     assert kids == (1, 2)
     assert expired < time.time()
@@ -483,9 +480,7 @@ def test_a_dialect_that_is_off_is_absent(tmp_path):
         assert http.post("/register", json={"username": "a", "email": "a@b"}).status_code == 400
         assert "/auth" not in http.get("/openapi.json").json()["paths"]
         assert {key["kty"] for key in http.get(JWKS).json()["keys"]} == {"EC"}
-        connection = sqlite3.connect(os.path.join(server.data_directory, "countersign.db"))
-        assert connection.execute("SELECT count(*) FROM keys").fetchall() == [(0,)]
-        assert connection.execute("SELECT count(*) FROM native_keys").fetchall() == [(1,)]
-        connection.close()
+        assert rows(server, "SELECT count(*) FROM keys") == [(0,)]
+        assert rows(server, "SELECT count(*) FROM native_keys") == [(1,)]
     finally:
         server.stop()

@@ -398,6 +398,7 @@ def test_a_revoked_key_logs_in_no_more(user):
     assert user.authentication(added.signature(user.number())).status_code == 200
 
 
+@pytest.mark.sqlite("short-lived state that servers share survives a restart of one")
 def test_a_number_from_before_a_restart_is_refused(own_server):
     user = User(own_server).register()
     number = user.number()

@@ -259,6 +259,7 @@ def test_of_concurrent_uses_one_succeeds(server, client, changes):
     assert sorted(answers) == [200] + [401] * 19
 
 
+@pytest.mark.sqlite("short-lived state that servers share survives a restart of one")
 def test_nothing_works_again_after_a_restart(own_server):
     client = Client(own_server).register()
     now = int(time.time())
@@ -331,7 +332,9 @@ def test_a_body_larger_than_the_limit(client):
 
 def configured(tmp_path, **settings):
     names = {f"COUNTERSIGN_{name.upper()}": value for name, value in settings.items()}
-    return Server(tmp_path, **names).start()
+    server = Server(tmp_path, **names).start()
+    server.outlive_the_beginning()
+    return server
 
 
 def test_md5_does_not_count_for_accounts_that_came_otherwise(client):

@@ -406,6 +406,7 @@ def test_revoking_the_key_ends_its_sessions(user):
     problem(user.protected(), 403, "forbidden")
 
 
+@pytest.mark.sqlite("short-lived state that servers share survives a restart of one")
 def test_nothing_survives_a_restart(own_server):
     client = SignJwtClient(own_server)
     client.register()

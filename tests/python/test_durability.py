@@ -94,6 +94,7 @@ def test_a_token_lives_on_because_the_signing_keys_do(own_server):
     assert client.call().status_code == 200
 
 
+@pytest.mark.sqlite("short-lived state that servers share survives a restart of one")
 def test_a_nonce_from_before_a_restart_is_refused(own_server):
     client = Client(own_server).register()
     client.log_in()
@@ -162,6 +163,7 @@ def test_a_login_works_right_after_a_restart(own_server):
     assert client.call().status_code == 200
 
 
+@pytest.mark.sqlite("a server with a database elsewhere makes no directory")
 def test_the_names_of_new_directories_are_brought_to_the_disk(tmp_path):
     """Without that a loss of power may take the whole data directory, and what it held with it."""
     trace = tmp_path / "trace"
@@ -180,6 +182,7 @@ def test_the_names_of_new_directories_are_brought_to_the_disk(tmp_path):
         assert re.search(rf"fsync\(\d+<{re.escape(str(made.parent))}>\) += 0", afterwards), calls
 
 
+@pytest.mark.sqlite("--new is about a file; the tests of `countersign admin` change the key of a shared database")
 def test_a_wrong_master_key_refuses_to_start_and_harms_nothing(tmp_path):
     right, wrong = ({"COUNTERSIGN_MASTER_KEY": byte * 32} for byte in ("a1", "b2"))
     server = Server(tmp_path, "--new", **right).start()

@@ -1,8 +1,6 @@
 """Earlier contents of an online keyring, as the command line lists and restores them."""
 
 import json
-import os
-import sqlite3
 import subprocess
 
 import pytest
@@ -85,16 +83,15 @@ def test_an_earlier_content_is_restored(alice, own_server, tmp_path):
 def fill_history(server):
     """As if 20 contents had been replaced just now."""
     server.stop()
-    with sqlite3.connect(os.path.join(server.data_directory, "countersign.db")) as database:
-        database.execute("UPDATE keyrings SET revision = 21")
-        database.execute("UPDATE keyring_counters SET revision = 21")
-        for revision in range(1, 21):
-            database.execute(
-                "INSERT INTO keyring_revisions(user_id, revision, nonce, ciphertext, updated_at, replaced_at)"
-                " SELECT user_id, ?, nonce, ciphertext, updated_at, updated_at FROM keyrings",
-                [revision],
-            )
-    database.close()
+    database = server.database
+    database.change("UPDATE keyrings SET revision = 21")
+    database.change("UPDATE keyring_counters SET revision = 21")
+    for revision in range(1, 21):
+        database.change(
+            "INSERT INTO keyring_revisions(user_id, revision, nonce, ciphertext, updated_at, replaced_at)"
+            " SELECT user_id, ?, nonce, ciphertext, updated_at, updated_at FROM keyrings",
+            revision,
+        )
     server.start()
 
 

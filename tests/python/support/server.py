@@ -1,5 +1,6 @@
 """The real binary as a process."""
 
+import math
 import os
 import pathlib
 import queue
@@ -11,8 +12,14 @@ import time
 
 import httpx
 
+from support import databases
+
 BUILT = pathlib.Path(__file__).parents[3] / "target/debug/countersign"
 """Where `cargo build --bin countersign` puts the binary."""
+
+BEGINNING = 7
+"""Seconds until short-lived state that servers share is old enough for JWTs of its age: as far as clocks may differ, and the second
+in which it began."""
 
 PATIENCE = 60
 """Seconds until a start or a stop has failed; a debug build on a busy machine is slow."""
@@ -34,13 +41,16 @@ class Server:
         self.options = options
         defaults = {"COUNTERSIGN_RATE_LIMITS": "off", "COUNTERSIGN_CORS_ORIGINS": "https://app.example"}
         self.settings = defaults | settings
+        self.database = databases.of(self.data_directory)
         self.listen = "127.0.0.1:0"
         self.launcher = ()
         self.working_directory = self.data_directory
         self.lines = []
         self.process = None
+        self.began_at = None
 
     def start(self):
+        self._make_ready()
         self.process = subprocess.Popen(
             [*self.launcher, self.binary, "serve", *self.arguments],
             stdin=subprocess.DEVNULL,
@@ -48,14 +58,32 @@ class Server:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self.working_directory,
-            env=clean_environment(**self.settings),
+            env=clean_environment(**self.settings, **self.database.environment),
         )
         said = queue.Queue()
         threading.Thread(target=self._read, args=(self.process.stdout, said), daemon=True).start()
         self.origin = self._origin(said)
         # After a restart the same clients come back to the same place.
         self.listen = self.origin.removeprefix("http://")
+        if self.began_at == math.inf:
+            self.began_at = time.monotonic()
         return self
+
+    def _make_ready(self):
+        """Makes a database ready that servers do not make themselves."""
+        if self.database.needs_init:
+            made = [self.binary, "admin", "init", "--data-dir", self.data_directory]
+            environment = clean_environment(**self.settings, **self.database.environment)
+            ran = subprocess.run(made, capture_output=True, text=True, check=False, timeout=PATIENCE, env=environment)
+            assert ran.returncode == 0, ran.stderr
+            self.database.needs_init = False
+            self.began_at = math.inf
+
+    def outlive_the_beginning(self):
+        """Waits until self-signed JWTs work: a server that did not make its database cannot know what was used before, so
+        it refuses those of the beginning."""
+        if self.began_at is not None:
+            time.sleep(max(0, self.began_at + BEGINNING - time.monotonic()))
 
     @property
     def arguments(self):
@@ -106,7 +134,7 @@ class Server:
             check=True,
             timeout=PATIENCE,
             cwd=self.data_directory,
-            env=clean_environment(),
+            env=clean_environment(**self.database.environment),
         ).stdout
 
     def http(self):

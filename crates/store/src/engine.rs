@@ -2,6 +2,8 @@
 
 use std::pin::Pin;
 
+use countersign_authority::ports::{LoginRecord, RecordLoginError, RecordedLogin};
+
 use crate::{
     error::JobError,
     installation_id::InstallationId,
@@ -33,6 +35,15 @@ pub(crate) trait Engine: Send + Sync + 'static {
     where
         T: Send + 'static,
         E: JobError;
+
+    /// Records an ordinary login by itself, where this engine is quicker than the rules are. `None` is the
+    /// answer where it is not ordinary: then nothing has changed.
+    fn log_in_at_once(
+        &self,
+        _login: &LoginRecord,
+    ) -> Option<Outcome<'_, Option<RecordedLogin>, RecordLoginError>> {
+        None
+    }
 
     /// Runs queries.
     fn read_from<T, E>(

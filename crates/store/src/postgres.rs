@@ -12,6 +12,8 @@ mod error;
 mod failure;
 mod live;
 mod locks;
+mod login;
+mod moving;
 mod nodes;
 mod open;
 mod options;
@@ -31,6 +33,7 @@ pub(crate) use self::failure::Failure;
 pub use self::{
     engine::{Postgres, PostgresStore},
     error::PostgresError,
+    moving::{MoveError, MovedTable},
     nodes::{Node, SeenNode},
     options::{PostgresOptions, SchemaMode},
     report::{SchemaReport, ServerReport, Standby},

@@ -2,7 +2,7 @@
 
 mod accounts;
 mod assertions;
-mod audit;
+pub(crate) mod audit;
 mod browsers;
 mod claims;
 mod credentials;

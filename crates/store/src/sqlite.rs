@@ -49,7 +49,7 @@ pub use self::{
     backup::{BackupError, DatabaseSummary, verify_backup},
     disk::{Disk, give_up_ballast},
     files::create_private_dir,
-    installation::{Presence, make_room, presence},
+    installation::{Presence, make_room, presence, set_aside_moved},
     installation_in_file::installation_in_file,
     lock::{LockError, Memory, ServerLock},
     log::{LogReport, inspect as inspect_log},

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use countersign_authority::ports::{LoginRecord, RecordLoginError, RecordedLogin};
 use countersign_protocol::ports::Clock;
 use tokio::time::timeout;
 
@@ -9,17 +10,18 @@ use super::{
     changes::Cursors,
     failure::Failure,
     locks,
+    login::Ordinary,
     session::Session,
     workers::{Patience, Workers},
 };
 use crate::{
     InstallationId, Operation, Stored,
     engine::{Engine, Outcome, Reads},
-    error::{DbError, JobError},
+    error::{DbError, JobError, Unavailable},
     job::{self, Job},
     operation::Stopwatch,
     sql::{Alone, Connection},
-    threads::Threads,
+    threads::JobThreads,
 };
 
 /// The engine of a store in a PostgreSQL database. Dropping it finishes the queued writes and ends its
@@ -29,6 +31,8 @@ pub struct Postgres {
     pub(super) installation: InstallationId,
     pub(super) cursors: Cursors,
     pub(super) stopwatch: Stopwatch,
+    /// Whether an administrator's command uses it, which may change as much as it likes.
+    pub(super) is_command: bool,
 }
 
 /// The store in a PostgreSQL database, which many servers share.
@@ -63,7 +67,7 @@ impl Engine for Postgres {
         E: JobError,
     {
         let alone = alone.into();
-        let patience = Patience::of_change(&alone);
+        let patience = if self.is_command { Patience::Long } else { Patience::of_change(&alone) };
         let locks = locks::of_change(&alone);
         let (job, result) = job::new(move |session: &Session| {
             session.allow(patience.for_work());
@@ -85,6 +89,21 @@ impl Engine for Postgres {
         E: JobError,
     {
         self.write(alone, work)
+    }
+
+    fn log_in_at_once(
+        &self,
+        login: &LoginRecord,
+    ) -> Option<Outcome<'_, Option<RecordedLogin>, RecordLoginError>> {
+        let (ordinary, answer) = Ordinary::new(login)?;
+        let recorded = async {
+            self.workers.logins.submit(ordinary).map_err(DbError::from)?;
+            let answer = timeout(Patience::Usual.time(), answer).await;
+            let answer = answer.map_err(|_| DbError::from(Failure::TookTooLong))?;
+            let closed = |_| DbError::from(Unavailable::Closed);
+            Ok(answer.map_err(closed)?.map_err(DbError::from)?)
+        };
+        Some(Box::pin(self.stopwatch.measured(Operation::Write, recorded)))
     }
 
     fn read_from<T, E>(
@@ -118,7 +137,7 @@ impl Engine for Postgres {
 
 /// Hands `job` to `threads` and waits for its result, as long as that may take.
 async fn ask<T, E: JobError>(
-    threads: &Threads<Session>,
+    threads: &JobThreads<Session>,
     job: Box<dyn Job<Session>>,
     result: impl Future<Output = Result<T, E>>,
     patience: Patience,

@@ -9,9 +9,10 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio_postgres::{
-    Client, Error, Row, Statement,
+    Client, CopyInSink, Error, Row, RowStream, Statement,
     types::{ToSql, Type},
 };
 
@@ -84,6 +85,16 @@ impl Live {
         self.client.batch_execute(sql).await
     }
 
+    /// Begins to copy rows into a table.
+    pub(super) async fn copy_in(&self, sql: &str) -> Result<CopyInSink<Bytes>, Error> {
+        self.client.copy_in(sql).await
+    }
+
+    /// The rows of a query of this engine, one by one.
+    pub(super) async fn stream(&self, sql: &str) -> Result<RowStream, Error> {
+        self.client.query_raw(sql, std::iter::empty::<&str>()).await
+    }
+
     /// Runs a statement of the rules and returns how many rows it changed.
     pub(super) async fn execute(&self, sql: &str, values: &[Bound<'_>]) -> Result<u64, Error> {
         let values: Vec<_> = values.iter().copied().map(Value).collect();
@@ -104,9 +115,34 @@ impl Live {
         }
     }
 
+    /// Sees that a statement of the rules can be run without another round trip.
+    pub(super) async fn prepare(&self, sql: &str, values: &[Bound<'_>]) -> Result<(), Error> {
+        let values: Vec<_> = values.iter().copied().map(Value).collect();
+        self.known(sql, &values).await.map(drop)
+    }
+
+    /// A query of this engine, which needs no translation, ready to be run without another round trip.
+    pub(super) async fn native<'a>(
+        &'a self,
+        sql: &'a str,
+        params: &'a [(&'a (dyn ToSql + Sync), Type)],
+    ) -> Result<Native<'a>, Error> {
+        let types = params.iter().map(|(_, sql_type)| sql_type.clone());
+        let known = self.remembered(sql, types, str::to_owned).await?;
+        Ok(Native { client: &self.client, sql, params, prepared: known.prepared })
+    }
+
     /// Translates and prepares a statement, once.
     async fn known(&self, sql: &str, values: &[Value<'_>]) -> Result<Known, Error> {
-        let types = values.iter().map(|value| value.sql_type());
+        self.remembered(sql, values.iter().map(|value| value.sql_type()), translate).await
+    }
+
+    async fn remembered(
+        &self,
+        sql: &str,
+        types: impl Iterator<Item = Type> + Clone,
+        translate: impl FnOnce(&str) -> String,
+    ) -> Result<Known, Error> {
         if let Some(known) = self.known.borrow().get(sql)
             && known.types.iter().cloned().eq(types.clone())
         {
@@ -125,6 +161,25 @@ impl Live {
         }
         all.insert(sql.into(), known.clone());
         Ok(known)
+    }
+}
+
+/// A query that is ready.
+pub(super) struct Native<'a> {
+    client: &'a Client,
+    sql: &'a str,
+    params: &'a [(&'a (dyn ToSql + Sync), Type)],
+    prepared: Option<Statement>,
+}
+
+impl Native<'_> {
+    /// All of its rows.
+    pub(super) async fn query(&self) -> Result<Vec<Row>, Error> {
+        let Some(statement) = &self.prepared else {
+            return self.client.query_typed(self.sql, self.params).await;
+        };
+        let values: Vec<_> = self.params.iter().map(|(value, _)| *value).collect();
+        self.client.query(statement, &values).await
     }
 }
 

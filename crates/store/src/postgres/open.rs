@@ -52,6 +52,7 @@ fn open(url: &DatabaseUrl, options: &PostgresOptions) -> Result<PostgresStore, P
         installation,
         cursors: Cursors::default(),
         stopwatch: Stopwatch::default(),
+        is_command: options.administrator.is_some(),
     }))
 }
 

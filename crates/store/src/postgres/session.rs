@@ -9,17 +9,21 @@ use std::{
     time::Duration,
 };
 
+use countersign_authority::ports::StoreError;
 use tokio::{
     runtime::{Builder, Runtime},
     time::{Sleep, sleep, timeout},
 };
-use tokio_postgres::Error;
+use tokio_postgres::{
+    Error,
+    types::{ToSql, Type},
+};
 
 use super::{
     connector::Connector,
     failure::{Class, Failure},
     live::Live,
-    locks::Lock,
+    locks::{self, Lock},
     values::Columns,
 };
 use crate::{
@@ -30,6 +34,7 @@ use crate::{
 /// How long a change waits for a lock: less than its caller waits for it, so that the server ends the wait and
 /// not the client, whose connection it would cost.
 const LOCK_TIMEOUT: &str = "1500ms";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 /// After that, the server undoes a change whose program is silent, as one on a machine that was stopped is.
 const SILENCE: &str = "5s";
 /// How long a connection that is doubted has to answer.
@@ -113,8 +118,8 @@ impl Session {
         let values: Vec<_> = values.iter().map(Opening::bound).collect();
         self.is_in_transaction.set(true);
         self.run(async |live| {
-            let begin = live.batch("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-            let (begun, locked) = tokio::join!(begin, live.query(&select, &values));
+            let (begun, locked) =
+                tokio::join!(biased; live.batch(BEGIN), live.query(&select, &values));
             begun.and(locked)
         })?;
         Ok(())
@@ -146,20 +151,62 @@ impl Session {
         self.is_in_transaction.set(false);
         self.take_warning();
         let committed = self.run(async |live| live.batch("COMMIT").await);
+        self.sure(committed)
+    }
+
+    /// What was committed, if that is sure.
+    fn sure<T>(&self, committed: Result<T, Failure>) -> Result<T, Failure> {
         let unknown = |reason: &str| {
             self.close();
             Failure::Unknown(reason.into())
         };
         match committed {
             // It has stopped waiting for its standby.
-            Ok(()) if self.take_warning() => Err(unknown("it warned of something")),
-            Ok(()) => Ok(()),
-            Err(failure) if self.trouble.get() == Some(Class::Contended) => Err(failure),
+            Ok(_) if self.take_warning() => Err(unknown("it warned of something")),
+            Ok(value) => Ok(value),
+            Err(failure)
+                if matches!(self.trouble.get(), Some(Class::Contended | Class::Refused)) =>
+            {
+                Err(failure)
+            }
             Err(failure) => {
                 self.trouble.set(None);
                 Err(unknown(&failure.to_string()))
             }
         }
+    }
+
+    /// Runs one statement in a transaction of its own, in one round trip: when this returns, it is durable.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]. The class of the trouble is noted if nothing was kept.
+    pub(super) fn at_once(
+        &self,
+        sql: &str,
+        params: &[(&(dyn ToSql + Sync), Type)],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<(), DbError>,
+    ) -> Result<(), Failure> {
+        self.take_warning();
+        let (select, values) = self.opening(&locks::of_change(&[]));
+        let values: Vec<_> = values.iter().map(Opening::bound).collect();
+        let done = self.run(async |live| {
+            // Known before, since what is sent at once must be sent in its order.
+            live.prepare(&select, &values).await?;
+            let statement = live.native(sql, params).await?;
+            let (begun, opened, rows, committed) = tokio::join!(
+                biased;
+                live.batch(BEGIN),
+                live.query(&select, &values),
+                statement.query(),
+                live.batch("COMMIT")
+            );
+            // After an error the server undoes what it is told to commit.
+            begun.and(opened).and(rows).and_then(|rows| committed.map(|()| rows))
+        });
+        let rows = self.sure(done)?;
+        rows.iter()
+            .try_for_each(|row| each(&Row::new(&Columns(row))))
+            .map_err(|error| Failure::Unknown(StoreError::from(error).to_string().into()))
     }
 
     fn take_warning(&self) -> bool {

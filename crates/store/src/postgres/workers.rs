@@ -15,6 +15,7 @@ use tokio::runtime::Builder;
 use super::{
     connector::Connector,
     failure::{Class, Failure},
+    login::{self, Ordinary},
     options::PostgresOptions,
     session::Session,
 };
@@ -23,7 +24,7 @@ use crate::{
     error::Unavailable,
     job::{Job, Outcome},
     sql::Alone,
-    threads::{Queue, Threads},
+    threads::{JobQueue, JobThreads, Queue, Threads},
 };
 
 /// How often a job is run at most, if others get in its way or connections break.
@@ -71,13 +72,17 @@ impl Patience {
     }
 }
 
+/// How many threads record ordinary logins: one does while the other's commit is on its way to the disk.
+const LOGIN_THREADS: usize = 2;
+
 /// The threads, apart by what waits for what.
 pub(super) struct Workers {
-    pub(super) writers: Threads<Session>,
-    pub(super) few_rows: Threads<Session>,
-    pub(super) trail: Threads<Session>,
-    pub(super) own: Threads<Session>,
-    pub(super) whole: Threads<Session>,
+    pub(super) writers: JobThreads<Session>,
+    pub(super) few_rows: JobThreads<Session>,
+    pub(super) trail: JobThreads<Session>,
+    pub(super) own: JobThreads<Session>,
+    pub(super) whole: JobThreads<Session>,
+    pub(super) logins: Threads<Ordinary>,
     pub(super) failed_writes: Arc<AtomicU64>,
     // Last: it ends when the others have ended.
     _returning: Returning,
@@ -93,15 +98,22 @@ impl Workers {
         let failed_writes = Arc::new(AtomicU64::new(0));
         let writer = |session: Session| {
             let failed_writes = Arc::clone(&failed_writes);
-            move |queue: &Queue<Session>| serve_writes(&session, queue, &failed_writes)
+            move |queue: &JobQueue<Session>| serve_writes(&session, queue, &failed_writes)
         };
         let readers = |name, count| {
             let reader =
-                |session: Session| move |queue: &Queue<Session>| serve_reads(&session, queue);
+                |session: Session| move |queue: &JobQueue<Session>| serve_reads(&session, queue);
             Threads::start(name, options.read_queue, sessions(count)?.into_iter().map(reader))
         };
         let writers = sessions(options.writers)?.into_iter().map(writer);
+        let logins = sessions(LOGIN_THREADS)?.into_iter().map(|session: Session| {
+            let failed = Arc::clone(&failed_writes);
+            move |queue: &Queue<Ordinary>| {
+                login::serve(&session, queue, Patience::Usual.time(), &failed);
+            }
+        });
         Ok(Self {
+            logins: Threads::start("postgres-login", options.write_queue, logins)?,
             writers: Threads::start("postgres-writer", options.write_queue, writers)?,
             few_rows: readers("postgres-reader", options.readers)?,
             trail: readers("postgres-trail", 1)?,
@@ -139,7 +151,7 @@ impl Drop for Returning {
     }
 }
 
-fn serve_writes(session: &Session, queue: &Queue<Session>, failed: &AtomicU64) {
+fn serve_writes(session: &Session, queue: &JobQueue<Session>, failed: &AtomicU64) {
     while let Some(mut job) = queue.next() {
         if !job.is_wanted() {
             continue;
@@ -191,7 +203,7 @@ fn write_once(session: &Session, job: &mut dyn Job<Session>) -> (Option<Failure>
     (failure, trouble)
 }
 
-fn serve_reads(session: &Session, queue: &Queue<Session>) {
+fn serve_reads(session: &Session, queue: &JobQueue<Session>) {
     while let Some(mut job) = queue.next() {
         if job.is_wanted() {
             let failure = read(session, &mut *job);

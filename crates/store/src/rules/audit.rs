@@ -107,7 +107,7 @@ fn record_folded(
 }
 
 /// Null for an event without facts, as most logins are.
-fn facts(event: &AuditEvent) -> Option<String> {
+pub(crate) fn facts(event: &AuditEvent) -> Option<String> {
     (!event.facts.is_empty()).then(|| event.facts.to_string())
 }
 

@@ -108,7 +108,16 @@ pub(super) fn insert_proven(
     now: UnixTime,
 ) -> Result<bool, DbError> {
     let thumbprint = credential.thumbprint();
-    if is_taken(connection, &thumbprint)? {
+    // One query, because most keys are new to everybody.
+    let select = "SELECT EXISTS (SELECT 1 FROM credentials WHERE thumbprint = ?1)
+            OR EXISTS (SELECT 1 FROM revoked_thumbprints WHERE thumbprint = ?1),
+        EXISTS (SELECT 1 FROM claimed_keys WHERE thumbprint = ?1)
+            OR EXISTS (SELECT 1 FROM account_aliases WHERE thumbprint = ?1)";
+    let known = rows::first(connection, select, [thumbprint.as_bytes()], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    let (is_taken, is_claimed) = known.unwrap_or((true, true));
+    if is_taken {
         return Ok(false);
     }
     let insert = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label, added_by,
@@ -132,7 +141,9 @@ pub(super) fn insert_proven(
         credential.last_address.map(address_bytes),
     );
     rows::execute(connection, insert, values)?;
-    settle(connection, user_id, &thumbprint, now)?;
+    if is_claimed {
+        settle(connection, user_id, &thumbprint, now)?;
+    }
     Ok(true)
 }
 
@@ -153,7 +164,7 @@ pub(super) fn withdraw(
 
 /// The account with this row id has proven the key. All other accounts lose their claims to it, and
 /// the names that come with the claims.
-pub(super) fn settle(
+fn settle(
     connection: &Connection,
     winner: i64,
     thumbprint: &Thumbprint,

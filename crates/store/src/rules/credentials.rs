@@ -194,6 +194,11 @@ impl<E: Engine> CredentialStore for Stored<E> {
     }
 
     async fn record_login(&self, login: LoginRecord) -> Result<RecordedLogin, RecordLoginError> {
+        if let Some(recording) = self.log_in_at_once(&login)
+            && let Some(recorded) = recording.await?
+        {
+            return Ok(recorded);
+        }
         let alone = [Alone::Account(login.account_id), Alone::Key(login.thumbprint)];
         self.write(alone, move |connection| {
             let (receipt, signer) = log_in(connection, &login)?;

@@ -70,7 +70,16 @@ pub fn make_room(database: &Path) -> Result<Option<PathBuf>, OpenError> {
     if files::length(&database) > 0 && !is_without_tables(&database)? {
         return Err(OpenError::Exists { path: database });
     }
-    set_aside(&database).map_err(failed)
+    set_aside(&database, "before-new").map_err(failed)
+}
+
+/// Puts the database at `database` aside, whose content has moved: its files are renamed to `*.moved-N`, never
+/// deleted. Nobody may have it open. Returns the new path, if there was one.
+///
+/// # Errors
+/// When a file cannot be renamed.
+pub fn set_aside_moved(database: &Path) -> io::Result<Option<PathBuf>> {
+    set_aside(&std::path::absolute(database)?, "moved")
 }
 
 /// Whether the file is a database without anything in it. Leaves all files as they are.
@@ -81,12 +90,12 @@ fn is_without_tables(database: &Path) -> Result<bool, OpenError> {
     Ok(schema::identify(&connection).map_err(failed)? == Identity::Empty)
 }
 
-fn set_aside(database: &Path) -> io::Result<Option<PathBuf>> {
+fn set_aside(database: &Path, why: &str) -> io::Result<Option<PathBuf>> {
     let named = |suffix| files::with_suffix(database, suffix);
     if !database.exists() && !named("-wal").exists() {
         return Ok(None);
     }
-    let name = |n: u32| files::with_suffix(database, &format!(".before-new-{n}"));
+    let name = |n: u32| files::with_suffix(database, &format!(".{why}-{n}"));
     let is_taken = |n| name(n).exists() || files::with_suffix(&name(n), "-wal").exists();
     let mut n = 1;
     while is_taken(n) {

@@ -146,6 +146,13 @@ pub(super) fn connect_to_read(
     works(&connection).then_some(connection).ok_or(OpenError::UnfoldedLog { path: path.to_owned() })
 }
 
+impl Sqlite {
+    /// A connection that reads, for the thread that asks for it.
+    pub(crate) fn reading(&self) -> Result<Connection, OpenError> {
+        connect_to_read(&self.path, self.busy_timeout)
+    }
+}
+
 /// Keeps every other server out of the database, even one that finds no `server.lock`.
 fn claim(path: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::Io { path: path.to_owned(), source };

@@ -4,16 +4,16 @@ use std::io;
 
 use rusqlite::Connection;
 
-use super::{options::SqliteOptions, threads::Threads};
+use super::{options::SqliteOptions, threads::JobThreads};
 
 /// Three queues of reads, each with threads of its own.
 pub(super) struct Readers {
     /// Reads that look at few rows, whatever a client asks.
-    pub(super) few_rows: Threads<Connection>,
+    pub(super) few_rows: JobThreads<Connection>,
     /// Reads of the audit trail, which may look at thousands of rows.
-    pub(super) trail: Threads<Connection>,
+    pub(super) trail: JobThreads<Connection>,
     /// What the server reads to shut somebody out. That waits for nothing that a client asks.
-    pub(super) own: Threads<Connection>,
+    pub(super) own: JobThreads<Connection>,
 }
 
 impl Readers {
@@ -28,7 +28,7 @@ impl Readers {
     ) -> Result<Self, E> {
         let start = |name, count: usize| {
             let connections = (0..count).map(|_| connect()).collect::<Result<_, _>>()?;
-            Threads::readers(name, options.read_queue, connections).map_err(&failed)
+            JobThreads::readers(name, options.read_queue, connections).map_err(&failed)
         };
         Ok(Self {
             few_rows: start("sqlite-reader", options.readers.max(1))?,

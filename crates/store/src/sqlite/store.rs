@@ -27,7 +27,7 @@ use crate::{
     operation::{Operation, Stopwatch},
     sql::{self, Alone},
     stored::Stored,
-    threads::Threads,
+    threads::JobThreads,
 };
 
 /// The durable store in one SQLite file. Dropping it finishes the queued writes and ends its threads, which blocks.
@@ -35,7 +35,7 @@ pub struct Sqlite {
     // Fields are dropped in this order, so that the writer closes the file last and tidies it up.
     pub(super) readers: Readers,
     /// Folds the log into the database beside the writer's back. Only a server has it.
-    pub(super) folder: Option<Threads<Connection>>,
+    pub(super) folder: Option<JobThreads<Connection>>,
     pub(super) writer: Writer,
     /// Closed after all connections: closing it takes their locks away.
     pub(super) _claim: Option<File>,

@@ -20,7 +20,7 @@ use super::{
     job::{Job, Outcome},
     place::Place,
     serving,
-    threads::{Queue, Threads},
+    threads::{JobQueue, JobThreads, Threads},
 };
 
 /// At most this many jobs share a transaction, which bounds how long the first of them waits.
@@ -42,7 +42,7 @@ pub struct Statistics {
 
 /// The writer thread and its queue.
 pub(super) struct Writer {
-    threads: Threads<Connection>,
+    threads: JobThreads<Connection>,
     counters: Arc<Counters>,
     held: watch::Receiver<HeldVersion>,
     /// The transaction that answered the last look, and how many it has answered.
@@ -93,7 +93,7 @@ impl Writer {
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);
         let (hold, held) = watch::channel(None);
-        let serve = move |queue: &Queue<Connection>| {
+        let serve = move |queue: &JobQueue<Connection>| {
             let counters = &*shared;
             let mut transactions = Transactions {
                 connection,
@@ -150,7 +150,7 @@ impl Writer {
 struct Transactions<'a, Y> {
     connection: Connection,
     place: Arc<Place>,
-    queue: &'a Queue<Connection>,
+    queue: &'a JobQueue<Connection>,
     /// Lets other threads run that wait for the processor. Returns at once if there are none.
     give_way: Y,
     counters: &'a Counters,

@@ -17,7 +17,7 @@ use countersign_testkit::{keys, samples};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::{super::threads::Threads, *};
+use super::{super::threads::JobThreads, *};
 
 /// Keeps all threads that serve a queue busy until it is dropped.
 struct Busy {
@@ -26,7 +26,7 @@ struct Busy {
 }
 
 /// Keeps `threads`, of which there are `count`, busy, and fills their queue besides.
-fn keep_busy(threads: &Threads<Connection>, count: usize) -> Busy {
+fn keep_busy(threads: &JobThreads<Connection>, count: usize) -> Busy {
     let (end, ended) = channel();
     let (begin, begun) = channel();
     let ended: Arc<Mutex<Receiver<()>>> = Arc::new(Mutex::new(ended));

@@ -14,6 +14,7 @@ mod invite;
 mod issuer;
 mod keys;
 mod migrate;
+mod moving;
 mod rekey;
 mod restore;
 mod signing_keys;
@@ -101,6 +102,11 @@ enum Command {
     /// Run it with the new program, before the first server of the new version starts. Servers of the version
     /// before go on.
     Migrate,
+    /// Move everything out of the data directory into a PostgreSQL database; the server must be stopped
+    ///
+    /// The database must be empty; its tables are made. All of it moves in one transaction and is read back
+    /// and compared before that ends. Then the file is put aside. The master key stays the same.
+    Move(moving::Options),
     /// Change the master key; the server must be stopped
     ///
     /// Seals every signing key anew, in one transaction; accounts and tokens are not concerned.
@@ -149,6 +155,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Issuer(options) => issuer::run(&settings, options).await,
         Command::Keys(command) => keys::run(&settings, command).await,
         Command::Migrate => migrate::run(&settings).await,
+        Command::Move(options) => moving::run(&settings, options).await,
         Command::Rekey(options) => rekey::run(&settings, options).await,
         Command::Restore(options) => restore::run(&settings, options).await,
         Command::SigningKeys(command) => signing_keys::run(&settings, command).await,

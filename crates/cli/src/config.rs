@@ -1,6 +1,6 @@
 //! The configuration of a server: option > environment > file > default.
 
-mod database_url;
+pub(crate) mod database_url;
 mod form;
 mod layers;
 mod listen;
@@ -57,7 +57,10 @@ pub(crate) fn load(location: &Location, mut options: toml::Table) -> anyhow::Res
         options.insert("database".to_owned(), database.into());
     }
     if let Some(url) = &location.database_url {
-        database_url::warn_if_others_see(url);
+        if let Ok(url) = url.parse() {
+            let instead = "COUNTERSIGN_DATABASE_URL_FILE";
+            database_url::warn_if_others_see(&url, "--database-url", instead);
+        }
         options.insert("database_url".to_owned(), url.as_str().into());
     }
     let variables = std::env::vars_os().collect();

@@ -235,6 +235,8 @@ event_kinds! {
     DatabaseBackedUp = "database.backed-up",
     /// The server went on without the write-ahead log of its database: changes may be lost.
     DatabaseLossAccepted = "database.loss-accepted",
+    /// Everything in the file of one server was moved into a database that several share.
+    DatabaseMoved = "database.moved",
     /// The database was restored from a backup.
     DatabaseRestored = "database.restored",
     /// An administrator made an invitation.
@@ -320,6 +322,7 @@ impl EventKind {
             | Self::AccountsExpired
             | Self::DatabaseBackedUp
             | Self::DatabaseLossAccepted
+            | Self::DatabaseMoved
             | Self::DatabaseRestored
             | Self::InvitationCreated
             | Self::InvitationWithdrawn

@@ -40,7 +40,7 @@ impl Settings {
 }
 
 /// Reads the URL in the file at `path`.
-fn read(path: &Path) -> anyhow::Result<DatabaseUrl> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<DatabaseUrl> {
     let describe = || format!("database_url_file {}", path.display());
     let file = fs::metadata(path).with_context(describe)?;
     secret_file::check(path, &file, Keeper::Service, "set COUNTERSIGN_DATABASE_URL instead")?;
@@ -48,12 +48,12 @@ fn read(path: &Path) -> anyhow::Result<DatabaseUrl> {
 }
 
 /// Warns of a password on the command line.
-pub(super) fn warn_if_others_see(url: &str) {
-    if url.parse().is_ok_and(|url: DatabaseUrl| url.has_password()) {
-        output::remark(
-            "WARNING: whoever may see the processes of this machine sees the password in --database-url; put \
-             the URL into a file and name that with COUNTERSIGN_DATABASE_URL_FILE",
-        );
+pub(crate) fn warn_if_others_see(url: &DatabaseUrl, option: &str, instead: &str) {
+    if url.has_password() {
+        output::remark(format!(
+            "WARNING: whoever may see the processes of this machine sees the password in {option}; put the URL \
+             into a file and name that with {instead}"
+        ));
     }
 }
 

@@ -3,6 +3,7 @@
 mod balancer;
 mod databases;
 mod failures;
+mod moving;
 
 use std::{
     fs,

@@ -43,10 +43,11 @@ fn every_text_says_the_same_values_in_every_language() {
 }
 
 /// Kinds of event that are about no account, so that no page shows them.
-const OF_NO_ACCOUNT: [EventKind; 11] = [
+const OF_NO_ACCOUNT: [EventKind; 12] = [
     EventKind::AccountsExpired,
     EventKind::DatabaseBackedUp,
     EventKind::DatabaseLossAccepted,
+    EventKind::DatabaseMoved,
     EventKind::DatabaseRestored,
     EventKind::MasterKeyAbandoned,
     EventKind::MasterKeyChanged,

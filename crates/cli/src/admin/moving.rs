@@ -1,0 +1,122 @@
+//! `countersign admin move`: out of the file of one server, into a database that several share.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use countersign_authority::{
+    model::audit::{AuditEvent, EventKind},
+    ports::{AuditStore as _, Clock as _},
+};
+use countersign_protocol::ports::random_bytes;
+use countersign_store::{
+    postgres::{DatabaseUrl, MovedTable, PostgresOptions, PostgresStore},
+    sqlite::{ServerLock, set_aside_moved},
+};
+use countersign_system::{SystemClock, SystemRandom};
+
+use super::{
+    claim::Claim,
+    database::{open_file, require_data_dir, require_vault},
+    words::count,
+};
+use crate::{
+    administrator::administrator,
+    config::{Settings, database_url},
+    data_dir::{Purpose, database_path},
+    master_key, output,
+};
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// Where to: an empty database, <postgres://USER@HOST/DATABASE>. Without it, where the setting
+    /// `database_url` says
+    #[arg(long, value_name = "URL")]
+    to: Option<DatabaseUrl>,
+
+    /// A file with that URL, if it has a password
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    to_file: Option<PathBuf>,
+}
+
+pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
+    let url = target(settings, options)?;
+    require_data_dir(settings)?;
+    let directory = &settings.data_dir;
+    let _claim = Claim::alone(directory)?;
+    let _lock = ServerLock::acquire(directory).context("stop the server first")?;
+    let (store, _) = open_file(settings, Purpose::Alone)?;
+    require_vault(&*store).await?;
+    let target = target_options(settings)?;
+    let moved = store.move_to(&url, &target).with_context(|| url.to_string())?;
+    drop(store);
+    let path = database_path(settings);
+    let aside = set_aside_moved(&path);
+    note(&url, &target).await?;
+    tell(&url, &moved)?;
+    match aside {
+        Ok(Some(aside)) => output::remark(format!(
+            "the file is {} now, as it was; delete it when you have a backup of the new database",
+            aside.display()
+        )),
+        Ok(None) => {}
+        Err(error) => output::remark(format!(
+            "WARNING: {} could not be put aside ({error}): do it yourself, for a server that starts with it \
+             knows nothing of what happens from now on",
+            path.display()
+        )),
+    }
+    output::remark(format!(
+        "every server needs the master key, which is {} or that of the environment; start them with \
+         database_url, and all with the issuer of before",
+        master_key::file_in(directory).display()
+    ));
+    Ok(())
+}
+
+fn target(settings: &Settings, options: Options) -> anyhow::Result<DatabaseUrl> {
+    match options {
+        Options { to: Some(url), .. } => {
+            database_url::warn_if_others_see(&url, "--to", "--to-file FILE");
+            Ok(url)
+        }
+        Options { to_file: Some(path), .. } => database_url::read(&path),
+        Options { to: None, to_file: None } => {
+            settings.database_url()?.context("where to? give --to postgres://USER@HOST/DATABASE")
+        }
+    }
+}
+
+fn target_options(settings: &Settings) -> anyhow::Result<PostgresOptions> {
+    Ok(PostgresOptions {
+        writers: 1,
+        readers: 1,
+        prepared: settings.postgres.prepared,
+        allow_asynchronous: settings.postgres.allow_asynchronous,
+        administrator: Some(administrator(settings)?),
+        now: SystemClock::new().now(),
+        spread: u64::from_be_bytes(random_bytes(&SystemRandom)),
+        ..PostgresOptions::default()
+    })
+}
+
+/// Says so in the trail that has moved.
+async fn note(url: &DatabaseUrl, options: &PostgresOptions) -> anyhow::Result<()> {
+    let store = PostgresStore::open(url, options)?;
+    let event = AuditEvent::new(SystemClock::new().now(), EventKind::DatabaseMoved);
+    Ok(store.append(vec![event.detail("from a file of one server")]).await?)
+}
+
+fn tell(url: &DatabaseUrl, moved: &[MovedTable]) -> anyhow::Result<()> {
+    let rows = |name| moved.iter().find(|table| table.name == name).map_or(0, |table| table.rows);
+    let all: u64 = moved.iter().map(|table| table.rows).sum();
+    ensure!(all > 0, "nothing has moved");
+    Ok(output::line(format!(
+        "moved {}, {} and {} to {url}: {} of {}, read back and compared",
+        count(rows("accounts"), "account"),
+        count(rows("credentials"), "key"),
+        count(rows("audit_events"), "event"),
+        count(all, "row"),
+        count(moved.len() as u64, "table"),
+    ))?)
+}

@@ -1,0 +1,52 @@
+//! A house moves out of a data directory.
+
+use super::super::{Person, Server, admin, eventually, is_accepted, run};
+use super::{Balancer, Shared};
+
+#[tokio::test]
+async fn a_house_moves_with_everything_in_it() {
+    let shared = Shared::empty();
+    let balancer = Balancer::start();
+    let mut server = Server::start_in(shared.directory(), &["--issuer", balancer.url()]);
+    balancer.lead_to(server.url());
+    let alice = Person::registered_at(balancer.url(), "alice").await;
+    let bob = Person::registered_at(balancer.url(), "bob").await;
+    let (login, revoked) = (alice.login(None).await.unwrap(), bob.login(None).await.unwrap());
+    admin(shared.directory(), &["keys", "revoke", "bob", &bob.thumbprint().to_string()]).result();
+    eventually("bob is out", async || !is_accepted(&revoked).await).await;
+
+    let to = ["move", "--to", shared.database.url()];
+    let refusal = admin(shared.directory(), &to).refusal();
+    assert!(refusal.contains("stop the server first"), "{refusal}");
+    server.kill();
+    let moved = admin(shared.directory(), &to);
+    assert!(moved.stderr.contains("countersign.db.moved-1"), "{}", moved.stderr);
+    assert!(moved.stdout.starts_with("moved 2 accounts, 2 keys and "), "{}", moved.stdout);
+    assert!(!shared.directory().join("countersign.db").exists());
+
+    let server = shared.server(balancer.url());
+    balancer.lead_to(server.url());
+    let alice = Person::with_key_at(balancer.url(), "alice", alice.key.clone()).await;
+    assert!(is_accepted(&alice.resume(login.save())).await, "its token lives on");
+    alice.login(None).await.unwrap();
+    let bob = Person::with_key_at(balancer.url(), "bob", bob.key.clone()).await;
+    assert!(!is_accepted(&bob.resume(revoked.save())).await, "his does not");
+    assert!(bob.login(None).await.is_err());
+    assert!(shared.admin(&["audit", "--all"]).result().contains("database.moved"));
+}
+
+#[test]
+fn a_house_that_has_moved_is_not_served_from_its_file_and_moves_once() {
+    let shared = Shared::empty();
+    Server::start_in(shared.directory(), &[]).kill();
+    admin(shared.directory(), &["move", "--to", shared.database.url()]).result();
+    let mut serve = super::countersign(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+    let refusal = run(serve.arg(shared.directory())).refusal();
+    assert!(refusal.contains("countersign.db"), "{refusal}");
+    let other = Shared::empty();
+    Server::start_in(other.directory(), &[]).kill();
+    let refusal = admin(other.directory(), &["move", "--to", shared.database.url()]).refusal();
+    assert!(refusal.contains("in use already"), "{refusal}");
+    let refusal = admin(other.directory(), &["move"]).refusal();
+    assert!(refusal.contains("--to postgres://"), "{refusal}");
+}

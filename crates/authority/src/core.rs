@@ -150,6 +150,11 @@ impl Core {
         Arc::clone(&self.ports.state.replay_log)
     }
 
+    /// Whether other servers on the same store remember used proofs by themselves.
+    pub const fn has_neighbours(&self) -> bool {
+        self.ports.state.has_neighbours
+    }
+
     /// What remembers across restarts; each entry costs a write.
     pub fn durable_replay_log(&self) -> Arc<dyn ReplayLog> {
         Arc::clone(&self.ports.store) as _

@@ -126,6 +126,9 @@ impl<S> Store for S where
 pub struct State {
     /// Counts tries at online keyrings. It never forgets one within its hour.
     pub keyring_tries: Arc<dyn RateLimiter>,
+    /// Whether other servers on the same store have such state of their own. Then what carries no nonce of this
+    /// server, and works once, is recorded in the store too.
+    pub has_neighbours: bool,
     pub rate_limiter: Arc<dyn RateLimiter>,
     pub recent_numbers: Arc<dyn RecentNumbers>,
     pub replay_log: Arc<dyn ReplayLog>,

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use countersign_authority::ports::{Clock, Ports, Store};
+use countersign_authority::ports::{Clock, Ports, State, Store};
 use countersign_memory::Capacity;
 use countersign_protocol::{UnixTime, replay::LogEpoch};
 use countersign_store::{
@@ -66,7 +66,10 @@ impl Database {
         };
         let (clock, random) = (SystemClock::new(), SystemRandom);
         let epoch = LogEpoch::begin(&random, since);
-        let state = countersign_memory::state(&capacity, epoch, clock.monotonic());
+        let state = State {
+            has_neighbours: matches!(engine, Engine::Postgres(_)),
+            ..countersign_memory::state(&capacity, epoch, clock.monotonic())
+        };
         let store = engine.store();
         let ports = Ports { clock: Arc::new(clock), random: Arc::new(random), state, store };
         Self { engine, ports }

@@ -49,6 +49,7 @@ pub fn state(capacity: &Capacity, epoch: LogEpoch, started: Duration) -> State {
     let hashing = RandomState::new();
     let rate_limiter = Arc::new(MemoryRateLimiter::new(limited));
     State {
+        has_neighbours: false,
         keyring_tries: Arc::new(LastingRateLimiter::new(keyring_tries, started)),
         rate_limiter: Arc::<MemoryRateLimiter>::clone(&rate_limiter),
         recent_numbers: Arc::new(MemoryRecentNumbers::default()),

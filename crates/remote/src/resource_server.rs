@@ -293,7 +293,8 @@ impl ResourceServer {
             Arc::clone(&clock),
             self.freshness.outage,
         );
-        let across = || AcrossRestarts { not_before: UnixTime::EPOCH, durable: None };
+        let across =
+            || AcrossRestarts { not_before: UnixTime::EPOCH, durable: None, others: false };
         let self_signed = self.self_signed.map(|policy| SelfSignedProofs {
             policy,
             keys: Arc::new(account_keys),

@@ -157,6 +157,8 @@ impl SelfSignedProofs {
         let memory = since.map_or(Memory::Volatile, |since| {
             AcrossRestarts::memory_for(since, jwt.peek().issued_at, ahead, now)
         });
+        let has_others = self.across_restarts.as_ref().is_some_and(|across| across.others);
+        let memory = if has_others { memory.for_all() } else { memory };
         let memory_is_sure = since.map_or(UnixTime::EPOCH, |since| since + ahead);
         let durable = self.across_restarts.as_ref().and_then(|across| across.durable.as_deref());
         let durable = match (memory, durable) {

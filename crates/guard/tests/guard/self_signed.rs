@@ -343,7 +343,7 @@ async fn nothing_works_again_after_a_restart() {
         let durable: Arc<FakeReplayLog> = Arc::clone(durable);
         move |proofs: &mut SelfSignedProofs| {
             proofs.across_restarts =
-                Some(AcrossRestarts { not_before: since, durable: Some(durable) });
+                Some(AcrossRestarts { not_before: since, durable: Some(durable), others: false });
         }
     };
     let first = World::new();
@@ -383,6 +383,26 @@ async fn nothing_works_again_after_a_restart() {
 }
 
 #[tokio::test]
+async fn at_servers_with_logs_of_their_own_a_jwt_works_once() {
+    let beside = |durable: &Arc<FakeReplayLog>| {
+        let durable: Arc<FakeReplayLog> = Arc::clone(durable);
+        move |proofs: &mut SelfSignedProofs| {
+            let not_before = NOW - Duration::from_secs(100);
+            proofs.across_restarts =
+                Some(AcrossRestarts { not_before, durable: Some(durable), others: true });
+        }
+    };
+    let one = World::new();
+    let alter = beside(&one.durable);
+    let one = World::over(one.keys, one.durable, NOW, alter);
+    let alter = beside(&one.durable);
+    let other = World::over(Arc::clone(&one.keys), Arc::clone(&one.durable), NOW, alter);
+    let parts = signed(json!({}));
+    one.verify(&parts).await.unwrap();
+    assert_eq!(other.verify(&parts).await, Err(Refusal::JwtUsed));
+}
+
+#[tokio::test]
 async fn a_jwt_whose_log_has_forgotten_meanwhile_is_refused() {
     let world = World::new();
     let world = started_at(NOW - Duration::from_secs(100), world.keys, world.durable);
@@ -400,7 +420,8 @@ async fn a_jwt_whose_log_has_forgotten_meanwhile_is_refused() {
 fn started_at(now: UnixTime, keys: Arc<FakeKeys>, durable: Arc<FakeReplayLog>) -> World {
     let remembers = Some(Arc::clone(&durable) as _);
     World::over(keys, durable, now, |proofs| {
-        proofs.across_restarts = Some(AcrossRestarts { not_before: now, durable: remembers });
+        proofs.across_restarts =
+            Some(AcrossRestarts { not_before: now, durable: remembers, others: false });
     })
 }
 
@@ -425,7 +446,8 @@ async fn nothing_works_again_after_a_start_with_a_clock_that_was_behind() {
 #[tokio::test]
 async fn whoever_comes_too_soon_after_a_start_is_told_when_to_come() {
     let world = World::with(|proofs| {
-        proofs.across_restarts = Some(AcrossRestarts { not_before: NOW, durable: None });
+        proofs.across_restarts =
+            Some(AcrossRestarts { not_before: NOW, durable: None, others: false });
     });
     let made = |ahead: u64| signed(json!({ "iat": NOW.as_secs() + ahead, "jti": "new" }));
     assert_eq!(world.verify(&made(0)).await, Err(Refusal::StartedLately { seconds: 16 }));
@@ -470,7 +492,8 @@ async fn outages_accept_nothing() {
     durable.away.store(true, SeqCst);
     let world = World::with(|proofs| {
         let since = NOW - Duration::from_secs(100);
-        proofs.across_restarts = Some(AcrossRestarts { not_before: since, durable: Some(durable) });
+        proofs.across_restarts =
+            Some(AcrossRestarts { not_before: since, durable: Some(durable), others: false });
     });
     let refusal = world.verify(&signed(json!({ "iat": null }))).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Unavailable(_)));

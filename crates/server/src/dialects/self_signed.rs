@@ -36,6 +36,7 @@ pub(super) fn proofs(
     let across_restarts = authority.core.replay_log().is_volatile().then(|| AcrossRestarts {
         not_before: authority.core.last_event_before_start(),
         durable: Some(authority.core.durable_replay_log()),
+        others: authority.core.has_neighbours(),
     });
     Some(SelfSignedProofs { policy, keys: Arc::clone(ports) as _, across_restarts })
 }

@@ -69,6 +69,7 @@ impl PostgresState {
         let Self { engine, options } = self;
         let limiter = |is_lasting| PostgresRateLimiter::new(Arc::clone(&engine), is_lasting);
         State {
+            has_neighbours: false,
             keyring_tries: Arc::new(limiter(true)),
             rate_limiter: Arc::new(limiter(false)),
             recent_numbers: Arc::new(PostgresRecentNumbers::new(Arc::clone(&engine))),

@@ -30,6 +30,9 @@ pub struct AcrossRestarts {
     /// Remembers across restarts. It refuses entries that it may have removed as expired when the
     /// clock was ahead. Without it, JWTs that would have to be recorded there are refused.
     pub durable: Option<Arc<dyn ReplayLog>>,
+    /// Whether other processes take the same JWTs, each with a replay log of its own. Then every use is
+    /// recorded in `durable` too.
+    pub others: bool,
 }
 
 /// Where the use of a self-signed JWT must be recorded.
@@ -44,6 +47,16 @@ pub(crate) enum Memory {
     Volatile,
     /// In the replay log and the durable log.
     Durable,
+}
+
+impl Memory {
+    /// The same, where others must know of the use.
+    pub(crate) const fn for_all(self) -> Self {
+        match self {
+            Self::Volatile => Self::Durable,
+            Self::NotYet | Self::Unknown | Self::Durable => self,
+        }
+    }
 }
 
 impl AcrossRestarts {

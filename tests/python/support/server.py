@@ -14,7 +14,7 @@ import httpx
 
 from support import databases
 
-BUILT = pathlib.Path(__file__).parents[3] / "target/debug/countersign"
+BUILT = pathlib.Path(__file__).resolve().parents[3] / "target/debug/countersign"
 """Where `cargo build --bin countersign` puts the binary."""
 
 BEGINNING = 7

@@ -1,0 +1,85 @@
+"""A database server, and houses over databases of it."""
+
+import itertools
+
+import pytest
+
+from house.balancer import AFFINITY, ROUND_ROBIN, Balancer
+from house.nodes import Door, House
+from house.postgres import Postgres
+from support.server import close_clients
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def primary():
+    """A database server for all tests that leave it as they found it."""
+    server = Postgres.primary()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(autouse=True)
+def connections_are_closed():
+    """A test's connections end with it."""
+    yield
+    close_clients()
+
+
+def new_database(server):
+    """The URL of a new, empty database."""
+    name = f"house_{next(_numbers)}"
+    server.query(f"CREATE DATABASE {name}")
+    return f"postgres://postgres@127.0.0.1:{server.port}/{name}"
+
+
+WAYS = {"round-robin": ("postgres", ROUND_ROBIN), "affinity": ("memory", AFFINITY)}
+"""The two ways to put nodes behind a balancer: where short-lived state is, and who decides which node answers."""
+
+
+class Behind:
+    """A house behind its balancer."""
+
+    def __init__(self, house, balancer):
+        self.house = house
+        self.balancer = balancer
+
+    @property
+    def nodes(self):
+        return self.house.nodes
+
+    @property
+    def door(self):
+        """The balancer's."""
+        return Door(self.house.issuer, self.balancer.origin)
+
+
+def open_house(directory, url, way, **settings):
+    """Three nodes over a ready database, behind a balancer."""
+    state, balance = WAYS[way]
+    balancer = Balancer(directory, balance)
+    house = House(directory, url, balancer.origin, state, **settings).make_ready().start()
+    return Behind(house, balancer.start(house.nodes))
+
+
+def close_house(behind):
+    behind.balancer.stop()
+    behind.house.stop()
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def house(request, tmp_path_factory, primary):
+    """Three nodes behind a balancer, in either way."""
+    behind = open_house(tmp_path_factory.mktemp("house"), new_database(primary), request.param)
+    behind.way = request.param
+    yield behind
+    close_house(behind)
+
+
+@pytest.fixture
+def round_robin(tmp_path, primary):
+    """A house of the test's own, whose nodes share all of their state."""
+    behind = open_house(tmp_path, new_database(primary), "round-robin")
+    yield behind
+    close_house(behind)

@@ -1,0 +1,1 @@
+"""A house of several nodes: the database and its standby, the nodes, and the balancer in front of them."""

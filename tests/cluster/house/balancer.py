@@ -1,0 +1,65 @@
+"""HAProxy in front of the nodes, as docs/operations.md has it."""
+
+import pathlib
+import subprocess
+
+from house.processes import PATIENCE, free_port, until
+
+ROUND_ROBIN = "balance roundrobin"
+AFFINITY = """\
+# Who has a token stays at one node, and so does who has none yet, by the address.
+    http-request set-var(txn.who) src
+    http-request set-var(txn.who) req.hdr(authorization) if { req.hdr(authorization) -m found }
+    balance hash var(txn.who)"""
+
+CONFIGURATION = """\
+global
+    maxconn 2000
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 30s
+    timeout server 30s
+    option httpchk GET /readyz
+    # A request that no node has got goes to another one.
+    option redispatch 1
+    retries 3
+    retry-on conn-failure
+frontend all
+    bind 127.0.0.1:{port}
+    default_backend nodes
+backend nodes
+    {balance}
+    option forwardfor
+    default-server check inter 200ms fall 1 rise 1
+{servers}
+"""
+
+
+class Balancer:
+    """The one address of the house."""
+
+    def __init__(self, directory, balance):
+        self.directory = pathlib.Path(directory)
+        self.balance = balance
+        self.port = free_port()
+        self.origin = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self, nodes):
+        servers = "\n".join(f"    server {node.name} {node.listen}" for node in nodes)
+        text = CONFIGURATION.format(port=self.port, balance=self.balance, servers=servers)
+        configuration = self.directory / "haproxy.cfg"
+        configuration.write_text(text)
+        self.process = subprocess.Popen(
+            ["/usr/sbin/haproxy", "-db", "-f", str(configuration)], stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        return self
+
+    def stop(self):
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+
+
+__all__ = ["AFFINITY", "ROUND_ROBIN", "Balancer", "until"]

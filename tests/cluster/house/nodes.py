@@ -1,0 +1,103 @@
+"""Nodes: servers that share one database, and doors to one of them or to all."""
+
+import pathlib
+import shutil
+import subprocess
+
+import httpx
+
+from house.processes import PATIENCE, free_port, until
+from support.server import Server, clean_environment, http_client
+
+
+class Shared:
+    """The database of all nodes."""
+
+    needs_init = False
+
+    def __init__(self, url):
+        self.environment = {"COUNTERSIGN_DATABASE_URL": url}
+
+
+class Node(Server):
+    """`countersign serve` over the database of all."""
+
+    def __init__(self, number, directory, house):
+        settings = {"COUNTERSIGN_ISSUER": house.issuer, "COUNTERSIGN_CLUSTER_STATE": house.state}
+        super().__init__(directory, **settings, **house.settings)
+        self.name = f"node-{number}"
+        self.database = Shared(house.url)
+        self.listen = f"127.0.0.1:{free_port()}"
+        self.issuer = house.issuer
+
+    def is_ready(self):
+        try:
+            return httpx.get(f"http://{self.listen}/readyz", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def door(self):
+        """This node for a client, who takes it for the house."""
+        return Door(self.issuer, f"http://{self.listen}")
+
+    def admin(self, *arguments):
+        ran = subprocess.run(
+            [self.binary, "admin", *arguments, "--data-dir", self.data_directory],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+            env=clean_environment(**self.settings, **self.database.environment),
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+
+class Door:
+    """Where a client sends what it has to say to the house called `origin`."""
+
+    def __init__(self, origin, address):
+        self.origin = origin
+        self.address = address
+
+    def http(self):
+        return http_client(self.address)
+
+
+class House:
+    """Some nodes over one database."""
+
+    def __init__(self, directory, url, issuer, state="postgres", count=3, **settings):
+        self.url = url
+        self.issuer = issuer
+        self.state = state
+        self.settings = settings
+        directory = pathlib.Path(directory)
+        self.nodes = [Node(number, self._home(directory, number), self) for number in range(count)]
+
+    @staticmethod
+    def _home(directory, number):
+        home = directory / f"node-{number}"
+        home.mkdir()
+        return home
+
+    def make_ready(self):
+        """Makes the database ready, and gives all nodes the master key."""
+        first, *others = self.nodes
+        first.admin("init")
+        for node in others:
+            shutil.copy2(f"{first.data_directory}/master.key", node.data_directory)
+        return self
+
+    def start(self):
+        for node in self.nodes:
+            node.start()
+        for node in self.nodes:
+            until(f"{node.name}", node.is_ready)
+        return self
+
+    def stop(self):
+        for node in self.nodes:
+            if node.process is not None and node.process.poll() is None:
+                node.kill()

@@ -1,0 +1,88 @@
+"""Clients who write all the time, and remember what was acknowledged."""
+
+import threading
+import time
+
+import httpx
+
+from support.client import Client
+from support.keys import Key
+
+
+class Writers:
+    """Some threads that register, log in and revoke through a door, until they are told to stop."""
+
+    def __init__(self, door, count=4):
+        self.door = door
+        self.accounts = []
+        """Names of accounts whose registration was acknowledged."""
+        self.revoked = []
+        """Clients whose key is dead, as was acknowledged."""
+        self.spent = []
+        """Clients and assertions that logged somebody in."""
+        self.failures = []
+        """Moments at which something failed, and how long that took."""
+        self.successes = []
+        """Moments at which something was acknowledged."""
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
+
+    def start(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def stop(self):
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a writer waits for ever"
+
+    def _work(self):
+        with httpx.Client(base_url=self.door.address, trust_env=False, timeout=10) as http:
+            while not self._stopping.is_set():
+                begun = time.monotonic()
+                try:
+                    self._write(http)
+                except (httpx.TransportError, Refused) as failure:
+                    now = time.monotonic()
+                    self.failures.append((now, now - begun, repr(failure)))
+                    # A client that is told to come back waits a little.
+                    self._stopping.wait(0.05)
+
+    def _write(self, http):
+        client = Client(_Connected(self.door.origin, http), Key.generate())
+        acknowledged(client.registration(), 201)
+        self.accounts.append(client.username)
+        self.successes.append(time.monotonic())
+        assertion = client.assertion()
+        client.token_request(client.assertion(), [])
+        if client.token_nonce is None:
+            raise Refused("no nonce")
+        answer = acknowledged(client.token_request(assertion, [client.token_proof()]), 200)
+        client.token = answer.json()["access_token"]
+        self.spent.append((client, assertion))
+        spare = Key.generate()
+        acknowledged(client.add_key(spare), 201)
+        acknowledged(client.call("DELETE", f"/v1/keys/{client.key.thumbprint}"), 204)
+        self.revoked.append(client)
+
+
+class Refused(Exception):
+    """The house did not do what it was asked for."""
+
+
+def acknowledged(response, status):
+    """The response, if it has the status of success."""
+    if response.status_code != status:
+        raise Refused(f"{response.status_code} {response.text[:200]}")
+    return response
+
+
+class _Connected:
+    def __init__(self, origin, http):
+        self.origin = origin
+        self._http = http
+
+    def http(self):
+        return self._http

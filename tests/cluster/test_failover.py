@@ -1,0 +1,96 @@
+"""What was acknowledged is never lost, whatever is taken away."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from conftest import close_house, new_database, open_house
+from house.postgres import Postgres
+from house.processes import until
+from house.writers import Writers
+from support.client import Client
+
+ROUNDS = int(os.environ.get("COUNTERSIGN_CLUSTER_ROUNDS", "2"))
+"""How often each disaster happens."""
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A primary and the standby that it waits for, and a house that knows both."""
+    primary = Postgres.primary()
+    standby = Postgres.standby_of(primary)
+    primary.query("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
+    primary.query("SELECT pg_reload_conf()")
+    until("the standby", lambda: primary.query("SELECT sync_state FROM pg_stat_replication") == "quorum")
+    name = new_database(primary).rpartition("/")[2]
+    url = f"postgres://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/{name}"
+    behind = open_house(tmp_path, url, "round-robin")
+    yield primary, standby, behind
+    close_house(behind)
+    standby.remove()
+    primary.remove()
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_promoted_standby_has_all_that_was_acknowledged(pair, number):
+    primary, standby, behind = pair
+    writers = Writers(behind.door).start()
+    until("enough writes", lambda: len(writers.revoked) > 10)
+    primary.kill()
+    killed = time.monotonic()
+    acknowledged = list(writers.accounts), list(writers.spent), list(writers.revoked)
+    # The new primary has no standby of its own yet, and must not wait for one.
+    standby.query("ALTER SYSTEM SET synchronous_standby_names = ''")
+    standby.query("SELECT pg_reload_conf()")
+    standby.promote()
+    promoted = time.monotonic()
+    until("writes", lambda: any(moment > promoted for moment in list(writers.successes)), 30)
+    back = min(moment for moment in writers.successes if moment > promoted) - promoted
+    until("more writes", lambda: sum(moment > promoted for moment in list(writers.successes)) > 10)
+    writers.stop()
+    assert back < 5, f"writes came back {back:.1f} s after the promotion (round {number})"
+    check(behind, *acknowledged)
+    check(behind, writers.accounts, writers.spent, writers.revoked)
+    assert all(took < 2.5 + 0.5 for moment, took, _ in writers.failures if moment > killed), writers.failures
+
+
+def check(behind, accounts, spent, revoked):
+    """Every account is there, every key that was revoked is dead, and no assertion works again."""
+    known = behind.nodes[0].admin("accounts", "list", "--json")
+    missing = [name for name in accounts if f'"{name}"' not in known]
+    assert not missing, f"lost: {missing}"
+    for client, assertion in spent[:30]:
+        visitor = Client(behind.door, client.key, client.username)
+        assert visitor.token_request(assertion, [visitor.token_proof()]).status_code == 400
+    for client in revoked[:30]:
+        visitor = Client(behind.door, client.key, client.username)
+        answer = visitor.token_request(visitor.assertion(), [visitor.token_proof()])
+        assert answer.status_code in (400, 401), answer.text
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_node_that_is_killed_loses_nothing(round_robin, number):
+    victim = round_robin.nodes[number % 3]
+    writers = Writers(round_robin.door).start()
+    until("enough writes", lambda: len(writers.revoked) > 10)
+    victim.kill()
+    until("writes without it", lambda: sum(moment > time.monotonic() - 1 for moment in list(writers.successes)) > 5)
+    victim.start()
+    until("it is back", victim.is_ready)
+    writers.stop()
+    check(round_robin, writers.accounts, writers.spent, writers.revoked)
+
+
+def test_a_rolling_restart_fails_no_request(round_robin):
+    writers = Writers(round_robin.door, 2).start()
+    until("enough writes", lambda: len(writers.revoked) > 5)
+    for node in round_robin.nodes:
+        node.stop()
+        node.start()
+        until("it is back", node.is_ready)
+        until("the balancer has seen it", lambda: len(writers.successes) > 5)
+    writers.stop()
+    assert not writers.failures
+    assert signal.SIGTERM

@@ -1,0 +1,114 @@
+"""What cannot be known is refused, soon and in so many words, and all is well again by itself."""
+
+import signal
+import time
+
+import pytest
+
+from conftest import close_house, new_database, open_house
+from house.postgres import Postgres
+from house.processes import until
+from support.client import Client
+
+SOON = 2.5
+"""Seconds that no request takes longer than."""
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A database server of the test's own, and a house over it."""
+    server = Postgres.primary()
+    behind = open_house(tmp_path, new_database(server), "round-robin", COUNTERSIGN_CLUSTER_MAX_STALENESS="3")
+    yield server, behind
+    close_house(behind)
+    server.remove()
+
+
+def frozen(server):
+    server.signal(signal.SIGSTOP)
+    return lambda: server.signal(signal.SIGCONT)
+
+
+def stopped(server):
+    server.stop()
+    return server.start
+
+
+def killed(server):
+    server.kill()
+    return server.start
+
+
+def read_only(server):
+    server.query("ALTER SYSTEM SET default_transaction_read_only = on")
+    server.query("SELECT pg_reload_conf()")
+
+    def writable():
+        statement = "SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only"
+        for part in statement.split("; ")[1:]:
+            server.run(
+                "psql", "-XqAt", "-h", "127.0.0.1", "-p", server.port, "-U", "postgres",
+                "-c", "SET default_transaction_read_only = off", "-c", part, "-c", "SELECT pg_reload_conf()",
+            )
+
+    return writable
+
+
+def without_connections(server):
+    """Nobody gets a connection any more, and those of the nodes are cut."""
+    names = server.query("SELECT datname FROM pg_database WHERE datname LIKE 'house%'").split()
+    for name in names:
+        server.query(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    server.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'house%'")
+
+    def free():
+        for name in names:
+            server.query(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    return free
+
+
+OUTAGES = [frozen, stopped, killed, read_only, without_connections]
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_an_outage_is_answered_soon_and_is_over_by_itself(alone, outage):
+    server, behind = alone
+    door = behind.nodes[0].door()
+    client = Client(door).register()
+    client.log_in()
+    mend = outage(server)
+    try:
+        for path, asked in (("registration", lambda: Client(door).registration()), ("login", lambda: log_in(client))):
+            begun = time.monotonic()
+            answer = asked()
+            took = time.monotonic() - begun
+            assert answer.status_code == 503, (path, answer.status_code, answer.text)
+            assert "retry-after" in answer.headers
+            assert took < SOON, f"{path} took {took:.1f} s"
+    finally:
+        mend()
+    until("registrations", lambda: Client(door).registration().status_code == 201, 15)
+    until("logins", lambda: log_in(client).status_code == 200, 15)
+
+
+def log_in(client):
+    """One attempt, whatever the answer."""
+    visitor = Client(client.server, client.key, client.username)
+    bare = visitor.token_request(visitor.assertion(), [])
+    return visitor.token_request(visitor.assertion(), [visitor.token_proof()]) if visitor.token_nonce else bare
+
+
+def test_a_node_that_hears_nothing_refuses_after_the_bound_and_never_lets_in_who_was_revoked(alone):
+    server, behind = alone
+    client = Client(behind.nodes[0].door()).register()
+    client.log_in()
+    client.call()
+    frozen_at = time.monotonic()
+    mend = frozen(server)
+    try:
+        until("a refusal", lambda: client.call().status_code == 503, 10)
+        assert time.monotonic() - frozen_at < 3 + SOON
+    finally:
+        mend()
+    until("an answer", lambda: client.call().status_code == 200, 15)

@@ -73,7 +73,7 @@ enum Command {
     ///
     /// Makes tables, a master key unless one is given, and the first signing keys, and keeps the issuer if it
     /// is set. Servers make nothing of this themselves. In a database that is ready it changes nothing.
-    Init,
+    Init(init::Options),
     /// Manage invitations
     #[command(subcommand)]
     Invitations(invitations::Command),
@@ -149,7 +149,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Audit(options) => audit::run(&settings, options).await,
         Command::Backup(options) => backup::run(&settings, &options).await,
         Command::Check => check::run(&settings).await,
-        Command::Init => init::run(&settings).await,
+        Command::Init(options) => init::run(&settings, options).await,
         Command::Invitations(command) => invitations::run(&settings, command).await,
         Command::Invite(options) => invite::run(&settings, options).await,
         Command::Issuer(options) => issuer::run(&settings, options).await,

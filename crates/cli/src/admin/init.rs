@@ -4,6 +4,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
+use clap::Args;
 use countersign_authority::{
     keys::{signing::SigningKeys, vault::Vault},
     ports::SigningKeyStore,
@@ -24,7 +25,17 @@ use crate::{
     shared_database::{self, Purpose},
 };
 
-pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
+#[derive(Args)]
+pub(super) struct Options {
+    /// The origin by which clients know the servers, such as <https://auth.example.com>, which all servers
+    /// must have then [default: that of the first server that starts]
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+}
+
+pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result<()> {
+    let issuer = options.issuer.or_else(|| settings.issuer.clone());
+    let settings = &Settings { issuer, ..settings.clone() };
     let url = require_url(settings)?;
     // What is wrong with the settings is said before anything is made.
     let policy = policy(settings)?;

@@ -28,7 +28,8 @@ impl Settings {
         } = self;
         let admission = (enrolment, accounts, default_scopes, resources, passkeys);
         let keys = (tokens, signing_keys, dialects, self_signed, signjwt);
-        let rest = (limits, rate_limits, audit, cors, forward_auth, self.web.enabled);
+        let state = self.state_place().ok();
+        let rest = (state, limits, rate_limits, audit, cors, forward_auth, self.web.enabled);
         sha256(&[format!("{admission:?}{keys:?}{rest:?}").as_bytes()])
     }
 }
@@ -48,7 +49,7 @@ mod tests {
             "listen = \"127.0.0.1:1\"\ndata_dir = \"elsewhere\"",
             "[cluster]\nnode_id = \"a\"",
             "[log]\nlevel = \"debug\"",
-            "database_url = \"postgres://a\"",
+            "database = \"other.db\"",
         ] {
             assert_eq!(digest(own), usual, "{own}");
         }
@@ -57,5 +58,10 @@ mod tests {
         {
             assert_ne!(digest(shared), usual, "{shared}");
         }
+        let shared_state = "database_url = \"postgres://a\"";
+        assert_ne!(
+            digest(shared_state),
+            digest(&format!("{shared_state}\n[cluster]\nstate = \"memory\""))
+        );
     }
 }

@@ -10,6 +10,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
+    thread,
 };
 
 use tempfile::TempDir;
@@ -113,6 +114,16 @@ fn of_several_who_make_it_ready_at_once_one_has_the_key_and_the_others_have_none
 }
 
 #[test]
+fn servers_may_start_for_the_first_time_at_once() {
+    let shared = Shared::new();
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| shared.server("http://localhost:1"));
+        }
+    });
+}
+
+#[test]
 fn what_was_interrupted_is_finished_with_the_same_key() {
     let shared = Shared::new();
     let key = fs::read(shared.directory().join("master.key")).unwrap();
@@ -195,9 +206,20 @@ fn servers_of_one_database_have_one_issuer_until_all_of_them_get_another() {
     server.kill();
     shared.forget_servers();
     shared.admin(&["issuer", "http://localhost:2"]).remark();
+    let said = shared.admin(&["init", "--issuer", "http://localhost:3"]).remark();
+    assert!(said.contains("is ready already"), "{said}");
     let refusal = shared.refused_start(&["--issuer", "http://localhost:1"]);
     assert!(refusal.contains("go by http://localhost:2"), "{refusal}");
     shared.server("http://localhost:2");
+}
+
+#[test]
+fn the_issuer_may_be_decided_before_any_server_starts() {
+    let shared = Shared::empty();
+    shared.admin(&["init", "--issuer", "http://localhost:1"]).remark();
+    let refusal = shared.refused_start(&["--issuer", "http://localhost:2"]);
+    assert!(refusal.contains("go by http://localhost:1"), "{refusal}");
+    shared.server("http://localhost:1");
 }
 
 #[test]

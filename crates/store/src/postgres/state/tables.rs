@@ -25,6 +25,7 @@ pub(super) async fn prepare(client: &Client) -> Result<(), PostgresError> {
 }
 
 async fn are_there(client: &Client) -> Result<bool, tokio_postgres::Error> {
-    let select = "SELECT to_regnamespace('countersign_state_1') IS NOT NULL";
+    // Not `to_regnamespace`: it may remember from before the turn that there is none.
+    let select = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'countersign_state_1')";
     client.query_one(select, &[]).await?.try_get(0)
 }

@@ -1,15 +1,28 @@
 //! This server among those that share its database: what it says of itself, and hears of the others.
 
-use std::{convert::Infallible, fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use anyhow::ensure;
-use countersign_authority::{Authority, ports::StoreError};
+use anyhow::{anyhow, ensure};
+use countersign_authority::{
+    Authority,
+    ports::{StoreError, VaultRecord, VaultStore as _},
+};
 use countersign_protocol::ports::random_bytes;
 use countersign_store::postgres::{self, PostgresStore, SeenNode};
 use countersign_system::SystemRandom;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::config::Settings;
+use crate::{
+    config::{Settings, StatePlace},
+    output,
+};
 
 /// How often a server says that it runs.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
@@ -22,6 +35,11 @@ const MAX_ID: usize = 100;
 pub(crate) struct Node {
     store: Arc<PostgresStore>,
     said: postgres::Node,
+    /// What proves which master key this server has.
+    vault: VaultRecord,
+    /// Whether the operator accepts that the database server may lose changes.
+    accepts_losses: bool,
+    has_warned: AtomicBool,
 }
 
 impl Node {
@@ -30,23 +48,38 @@ impl Node {
         settings: &Settings,
         store: Arc<PostgresStore>,
         issuer: &str,
+        state: StatePlace,
+        vault: VaultRecord,
     ) -> anyhow::Result<Self> {
         let said = postgres::Node {
             id: id(settings)?,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             issuer: issuer.to_owned(),
+            state: state.name().to_owned(),
             settings: settings.shared_digest(),
             clock_ahead_millis: None,
             news_age: Duration::ZERO,
         };
-        Ok(Self { store, said })
+        let accepts_losses = settings.postgres.allow_asynchronous;
+        Ok(Self { store, said, vault, accepts_losses, has_warned: AtomicBool::new(false) })
     }
 
     /// Says for the first time that it runs, and warns if others run with other settings.
-    pub(crate) async fn begin(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// When others keep used proofs elsewhere: what was used at one would work again at the other.
+    pub(crate) async fn begin(&self) -> anyhow::Result<()> {
         self.store.beat(&self.said, true).await?;
         for other in running(&self.store).await? {
             let other = other.node;
+            ensure!(
+                other.state == self.said.state,
+                "{} keeps used proofs elsewhere (cluster.state = {:?}) than this server would ({:?}), so what \
+                 was used there would work again here: stop all servers, then start them with one setting",
+                other.id,
+                other.state,
+                self.said.state
+            );
             if other.version == self.said.version && other.settings != self.said.settings {
                 tracing::warn!(
                     node = other.id,
@@ -59,7 +92,8 @@ impl Node {
     }
 
     /// Says again and again that it runs, and how. Failures are logged, and tried again at the next turn.
-    pub(crate) async fn run(&self, authority: &Authority) -> Infallible {
+    /// Returns why this server must end, if it must.
+    pub(crate) async fn run(&self, authority: &Authority) -> anyhow::Error {
         let mut turns = interval(BEAT_EVERY);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -70,8 +104,33 @@ impl Node {
                 ..self.said.clone()
             };
             if let Err(error) = self.store.beat(&said, false).await {
-                tracing::error!(%error, "the database does not take notice of this server");
+                tracing::error!(%error, "this server could not say in the database that it runs");
             }
+            // What it would seal with the key of before, nobody could open.
+            if let Ok(Some(vault)) = self.store.vault().await
+                && vault != self.vault
+            {
+                return anyhow!(
+                    "the master key was changed by `countersign admin rekey` while this server ran: bring the new \
+                     master.key here, and start it again"
+                );
+            }
+            self.warn_of_losses().await;
+        }
+    }
+
+    /// Says so when the database server stops waiting for standbys: a failover may bring that about.
+    async fn warn_of_losses(&self) {
+        let Ok(reason) = self.store.may_lose().await else { return };
+        if let Some(reason) = reason.filter(|_| !self.accepts_losses)
+            && !self.has_warned.swap(true, Relaxed)
+        {
+            tracing::error!(
+                reason,
+                "the database server may lose changes that were acknowledged: a revoked key may come back"
+            );
+        } else if reason.is_none() {
+            self.has_warned.store(false, Relaxed);
         }
     }
 
@@ -97,7 +156,13 @@ pub(crate) async fn running(store: &PostgresStore) -> Result<Vec<SeenNode>, Stor
 
 /// Refuses while servers run on the database.
 pub(crate) async fn refuse_while_running(store: &PostgresStore) -> anyhow::Result<()> {
-    let running = running(store).await?;
+    let mut running = running(store).await?;
+    if running.is_empty() && !store.nodes().await?.is_empty() {
+        // One that could not reach the database until now says so soon.
+        output::remark("waiting whether a server that was silent still runs");
+        sleep(BEAT_EVERY + Duration::from_secs(2)).await;
+        running = self::running(store).await?;
+    }
     let names: Vec<_> = running.iter().map(|seen| seen.node.id.as_str()).collect();
     ensure!(
         running.is_empty(),

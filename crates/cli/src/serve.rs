@@ -197,18 +197,18 @@ pub(crate) async fn serve(
     maintenance().finish().await;
     presence.end().await;
     tracing::info!("stopped");
-    Ok(served?)
+    served
 }
 
 /// Serves, and lets others know that this server runs for as long as it does.
-async fn while_known<T>(
+async fn while_known<E: Into<anyhow::Error>>(
     presence: &Presence,
     authority: &Authority,
-    serving: impl Future<Output = T>,
-) -> T {
+    serving: impl Future<Output = Result<(), E>>,
+) -> anyhow::Result<()> {
     tokio::select! {
-        served = serving => served,
-        never = presence.keep_up(authority) => match never {},
+        served = serving => served.map_err(Into::into),
+        reason = presence.keep_up(authority) => Err(reason),
     }
 }
 

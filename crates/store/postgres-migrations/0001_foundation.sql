@@ -499,6 +499,8 @@ CREATE TABLE nodes(
     node_id TEXT COLLATE "C" PRIMARY KEY,
     version TEXT NOT NULL,
     issuer TEXT NOT NULL,
+    -- Where it keeps used proofs: all must keep them in one way.
+    state TEXT NOT NULL,
     -- A digest of the settings that all servers should share.
     settings BYTEA NOT NULL,
     -- How far its clock is ahead of that of the database, in milliseconds, when it last could compare them.

@@ -32,7 +32,7 @@ pub(super) struct Options {
     /// Where to: an empty database, <postgres://USER@HOST/DATABASE>. Without it, where the setting
     /// `database_url` says
     #[arg(long, value_name = "URL")]
-    to: Option<DatabaseUrl>,
+    to: Option<String>,
 
     /// A file with that URL, if it has a password
     #[arg(long, value_name = "FILE", conflicts_with = "to")]
@@ -76,7 +76,8 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
 
 fn target(settings: &Settings, options: Options) -> anyhow::Result<DatabaseUrl> {
     match options {
-        Options { to: Some(url), .. } => {
+        Options { to: Some(text), .. } => {
+            let url = text.parse().context("--to")?;
             database_url::warn_if_others_see(&url, "--to", "--to-file FILE");
             Ok(url)
         }

@@ -50,6 +50,16 @@ pub(crate) enum StatePlace {
     Postgres,
 }
 
+impl StatePlace {
+    /// As the setting names it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
 impl Setting for StatePlace {
     const FORM: Form = Form::Value(Kind::Text);
 }

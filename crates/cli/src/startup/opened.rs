@@ -1,6 +1,6 @@
 //! What a start opens, and what it may do for that.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use countersign_authority::Authority;
 use countersign_store::sqlite::ServerLock;
@@ -31,8 +31,8 @@ pub(crate) enum Presence {
 }
 
 impl Presence {
-    /// Lets others know for as long as `authority` works.
-    pub(crate) async fn keep_up(&self, authority: &Authority) -> Infallible {
+    /// Lets others know for as long as `authority` works. Returns why it must end, if it must.
+    pub(crate) async fn keep_up(&self, authority: &Authority) -> anyhow::Error {
         match self {
             // The system does it.
             Self::Alone(_) => std::future::pending().await,

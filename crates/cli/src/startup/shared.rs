@@ -36,19 +36,20 @@ pub(super) async fn start(
     );
     let (store, Database { engine, ports }) =
         shared_database::open(settings, &url, Purpose::Serve)?;
-    ensure!(
-        ports.store.vault().await?.is_some(),
-        "{url}: the database has no vault yet; make it with `countersign admin init`, once"
-    );
+    let vault = ports.store.vault().await?.with_context(|| {
+        format!("{url}: the database has no vault yet; make it with `countersign admin init`, once")
+    })?;
     issuer::fit(&*store, issuer.origin()).await?;
     let ports = match state_place {
         StatePlace::Memory => ports,
         StatePlace::Postgres => with_shared_state(settings, &url, ports).await?,
     };
-    let node = Node::new(settings, Arc::clone(&store), issuer.origin())?;
+    let node = Node::new(settings, Arc::clone(&store), issuer.origin(), state_place, vault)?;
     // Before the vault is opened: whoever changes the master key sees that this server may have the old one.
-    node.begin().await?;
-    let started = open(settings, &store, ports, issuer).await;
+    let started = match node.begin().await {
+        Ok(()) => open(settings, &store, ports, issuer).await,
+        Err(error) => Err(error),
+    };
     let (authority, master_key) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -91,7 +92,7 @@ async fn open(
     let directory = &settings.data_dir;
     let keys = master_key::find(directory, false, &SystemRandom).context(
         "every server of a database needs its master key, which `countersign admin init` has made or was \
-         given",
+         given: copy master.key from the data directory of another server",
     )?;
     let (vault, found) =
         master_key::open_vault(directory, keys, store, master_key::IF_LOST).await?;

@@ -28,8 +28,14 @@ pub enum PostgresError {
     /// There is no such database.
     #[error("{server}: {reason}; make it with `createdb`, with the encoding UTF8")]
     NoSuchDatabase { server: String, reason: String },
+    /// A pooler is between, which does not take what is needed.
+    #[error(
+        "{server}: {reason}: a pooler such as pgbouncer seems to be in between; set postgres.prepared = false \
+         and cluster.state = \"memory\", or connect without it"
+    )]
+    Pooler { server: String, reason: String },
     /// The server has no connection left.
-    #[error("{server}: {reason}; raise max_connections, or put a pooler between")]
+    #[error("{server}: {reason}; raise max_connections, or lower postgres.connections")]
     TooManyConnections { server: String, reason: String },
     /// The server is a standby, or takes no writes for another reason.
     #[error(
@@ -130,6 +136,9 @@ impl PostgresError {
                 Self::NotLetIn { server, reason }
             }
             SqlState::INVALID_CATALOG_NAME => Self::NoSuchDatabase { server, reason },
+            SqlState::PROTOCOL_VIOLATION if reason.contains("unsupported startup parameter") => {
+                Self::Pooler { server, reason }
+            }
             SqlState::TOO_MANY_CONNECTIONS => Self::TooManyConnections { server, reason },
             SqlState::READ_ONLY_SQL_TRANSACTION => Self::TakesNoWrites { server },
             _ => Self::CannotConnect { server, reason },

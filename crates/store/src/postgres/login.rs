@@ -34,7 +34,7 @@ const TOGETHER: usize = 128;
 /// How often a statement is run at most, if others get in its way.
 const ATTEMPTS: u32 = 4;
 
-/// The rows of the keys are locked, always in one order, so of a login and a revocation the second sees what
+/// The rows of keys and users are locked, always in one order, so of a login and a revocation the second sees what
 /// the first did, and two statements never wait for each other. What is used up decides about the rest.
 const LOG_IN: &str = "WITH asked AS (
         SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[],
@@ -45,12 +45,13 @@ const LOG_IN: &str = "WITH asked AS (
     ), signer AS MATERIALIZED (
         SELECT q.*, c.user_id, a.scopes FROM asked AS q
         JOIN credentials AS c ON c.thumbprint = q.thumbprint
+        JOIN users AS u ON u.id = c.user_id
         JOIN accounts AS a ON a.user_id = c.user_id
         WHERE a.account_id = q.account_id AND a.status = 'active' AND c.revoked_at IS NULL
             AND (c.expires_at IS NULL OR c.expires_at > q.at)
             AND (c.last_address IS NULL OR q.network IS NULL
                 OR substring(c.last_address FROM 1 FOR length(q.network)) = q.network)
-        ORDER BY c.thumbprint FOR NO KEY UPDATE OF c
+        ORDER BY c.user_id, c.thumbprint FOR NO KEY UPDATE OF c, u
     ), spent AS (
         INSERT INTO used_assertions(digest, forget_at) SELECT digest, forget_at FROM signer
         WHERE forget_at > (SELECT assertions_until FROM forgotten WHERE id = 1)
@@ -62,7 +63,7 @@ const LOG_IN: &str = "WITH asked AS (
             last_address = coalesce(done.last_address, credentials.last_address)
         FROM done WHERE credentials.thumbprint = done.thumbprint
     ), last_login AS (
-        UPDATE users SET last_login = CAST(done.last_login AS TIMESTAMP)
+        UPDATE users SET last_login = greatest(users.last_login, CAST(done.last_login AS TIMESTAMP))
         FROM done WHERE users.id = done.user_id
     ), event AS (
         INSERT INTO audit_events(at, kind, account_id, thumbprint, address, detail, facts)

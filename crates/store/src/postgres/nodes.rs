@@ -28,6 +28,8 @@ pub struct Node {
     pub version: String,
     /// Its issuer identifier.
     pub issuer: String,
+    /// Where it keeps used proofs, as `cluster.state` names it.
+    pub state: String,
     /// A digest of the settings that all servers should share.
     pub settings: [u8; 32],
     /// How far its clock is ahead of that of the database, in milliseconds. `None` before it could compare
@@ -58,19 +60,19 @@ impl PostgresStore {
         let node = node.clone();
         let upsert = format!(
             "INSERT INTO nodes AS n
-                (node_id, version, issuer, settings, clock_ahead, news_age, started_at, seen_at)
-            VALUES (?, ?, ?, ?, ?, ?, {NOW}, {NOW})
+                (node_id, version, issuer, state, settings, clock_ahead, news_age, started_at, seen_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?, {NOW}, {NOW})
             ON CONFLICT(node_id) DO UPDATE SET version = excluded.version, issuer = excluded.issuer,
-                settings = excluded.settings, clock_ahead = excluded.clock_ahead,
+                state = excluded.state, settings = excluded.settings, clock_ahead = excluded.clock_ahead,
                 news_age = excluded.news_age, seen_at = excluded.seen_at,
                 started_at = CASE WHEN ? = 1 THEN excluded.started_at ELSE n.started_at END"
         );
         let forget = format!("DELETE FROM nodes WHERE seen_at < {NOW} - {REMEMBERED}");
         self.write([], move |connection| {
-            let Node { id, version, issuer, settings, clock_ahead_millis, news_age } = &node;
+            let Node { id, version, issuer, state, settings, clock_ahead_millis, news_age } = &node;
             let news_age = i64::try_from(news_age.as_millis()).unwrap_or(i64::MAX);
-            let values =
-                (id, version, issuer, settings, *clock_ahead_millis, news_age, i64::from(is_start));
+            let (ahead, is_start) = (*clock_ahead_millis, i64::from(is_start));
+            let values = (id, version, issuer, state, settings, ahead, news_age, is_start);
             rows::execute(connection, &upsert, values)?;
             rows::execute(connection, &forget, ())?;
             Ok(())
@@ -97,7 +99,7 @@ impl PostgresStore {
     /// When the store fails.
     pub async fn nodes(&self) -> Result<Vec<SeenNode>, StoreError> {
         let select = format!(
-            "SELECT node_id, version, issuer, settings, clock_ahead, news_age, started_at,
+            "SELECT node_id, version, issuer, state, settings, clock_ahead, news_age, started_at,
                 greatest({NOW} - seen_at, 0) FROM nodes ORDER BY node_id"
         );
         self.read_own(move |connection| Ok(rows::all(connection, &select, (), seen)?)).await
@@ -137,6 +139,7 @@ fn seen(row: &Row<'_>) -> Result<SeenNode, crate::error::DbError> {
         id: columns.plain("node_id")?,
         version: columns.plain("version")?,
         issuer: columns.plain("issuer")?,
+        state: columns.plain("state")?,
         settings: columns.bytes("settings")?,
         clock_ahead_millis: columns.plain("clock_ahead")?,
         news_age: columns.read("news_age", millis)?,

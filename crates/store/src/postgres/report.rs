@@ -69,6 +69,14 @@ impl PostgresStore {
         self.read_trail(|connection| Ok(report(connection)?)).await
     }
 
+    /// Why a change may be lost that the server acknowledged, if its settings allow that.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn may_lose(&self) -> Result<Option<&'static str>, StoreError> {
+        self.read_own(|connection| Ok(may_lose(connection)?)).await
+    }
+
     /// The versions of the tables.
     ///
     /// # Errors
@@ -102,6 +110,15 @@ fn report(connection: &Connection) -> Result<ServerReport, DbError> {
         schema,
         summary: summarize(connection, schema.version)?,
     })
+}
+
+fn may_lose(connection: &Connection) -> Result<Option<&'static str>, DbError> {
+    let select = "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names')";
+    let said = rows::first(connection, select, (), |row| {
+        Ok((row.get::<String>(0)?, row.get::<String>(1)?))
+    })?;
+    let (commit, names) = said.ok_or_else(|| missing("a query"))?;
+    Ok(startup::may_lose(&commit, &names, !standbys(connection)?.is_empty()))
 }
 
 fn versions(connection: &Connection) -> Result<SchemaReport, DbError> {

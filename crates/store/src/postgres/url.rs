@@ -42,6 +42,15 @@ pub enum InvalidDatabaseUrl {
     /// There must be one port for all servers, or one for each.
     #[error("the URL of the database has another number of ports than of servers")]
     Ports,
+    /// It names no database.
+    #[error("the URL names no database: postgres://USER@HOST:PORT/DATABASE")]
+    NoDatabase,
+    /// The password, or another part, has a letter that ends a part of a URL.
+    #[error(
+        "the URL of the database is more than one, or a part of it has a letter that ends the part: in a user \
+         or a password write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
+    )]
+    Unencoded,
     /// A part of it says nothing that is known.
     #[error("the URL of the database cannot be read: {0}")]
     Syntax(String),
@@ -71,6 +80,9 @@ impl FromStr for DatabaseUrl {
             return Err(InvalidDatabaseUrl::Scheme);
         }
         let (place, options) = text.split_once('?').unwrap_or((text, ""));
+        if !is_well_parted(place) || options.contains(['@', '#', '\n', ' ']) {
+            return Err(InvalidDatabaseUrl::Unencoded);
+        }
         let (mut kept, mut root_certificates, mut says_tls) = (Vec::new(), None, false);
         for option in options.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
@@ -93,12 +105,23 @@ impl FromStr for DatabaseUrl {
         }
         match (config.get_hosts().len().max(config.get_hostaddrs().len()), config.get_ports()) {
             (0, _) => Err(InvalidDatabaseUrl::NoServer),
+            _ if config.get_dbname().is_none() => Err(InvalidDatabaseUrl::NoDatabase),
             (servers, ports) if ports.len() > 1 && ports.len() != servers => {
                 Err(InvalidDatabaseUrl::Ports)
             }
             _ => Ok(Self { config, root_certificates }),
         }
     }
+}
+
+/// Whether user and password end at the only `@`, before the only `/`, so that no part of a password is taken for a
+/// server or a database, and shown as one.
+fn is_well_parted(place: &str) -> bool {
+    let place = place.split_once("://").map_or(place, |(_, place)| place);
+    let (authority, database) = place.split_once('/').unwrap_or((place, ""));
+    authority.matches('@').count() <= 1
+        && !database.contains(['@', '/'])
+        && !place.contains(|letter: char| letter == '#' || letter.is_whitespace())
 }
 
 fn syntax(error: &tokio_postgres::Error) -> InvalidDatabaseUrl {
@@ -269,6 +292,12 @@ mod tests {
         for (text, expected) in [
             ("host=db user=alice", InvalidDatabaseUrl::Scheme),
             ("https://db/auth", InvalidDatabaseUrl::Scheme),
+            ("postgres://alice:p@ss@db/auth", InvalidDatabaseUrl::Unencoded),
+            ("postgres://alice:S3cret/P@w#x@db:5432/auth", InvalidDatabaseUrl::Unencoded),
+            ("postgres://alice:p?ss@db/auth", InvalidDatabaseUrl::Unencoded),
+            ("postgres://a@db/auth\npostgres://a:s3cret@db/auth", InvalidDatabaseUrl::Unencoded),
+            ("postgres://alice@db", InvalidDatabaseUrl::NoDatabase),
+            ("postgres://alice@db/", InvalidDatabaseUrl::NoDatabase),
             ("postgres:///auth", InvalidDatabaseUrl::NoServer),
             ("postgres://a,b,c/auth?port=1,2", InvalidDatabaseUrl::Ports),
         ] {

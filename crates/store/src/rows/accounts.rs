@@ -55,13 +55,15 @@ pub(crate) fn read(row: &Row<'_>, start: usize) -> Result<Account, DbError> {
     })
 }
 
-/// Records that the account with this row id has just logged in.
+/// Records that the account with this row id has just logged in. The time never goes back: another node's clock may
+/// be behind.
 pub(crate) fn note_login(
     connection: &Connection,
     user_id: i64,
     now: UnixTime,
 ) -> Result<(), DbError> {
-    let update = "UPDATE users SET last_login = ? WHERE id = ?";
+    let update = "UPDATE users SET last_login = ?1
+        WHERE id = ?2 AND (last_login IS NULL OR last_login < ?1)";
     execute(connection, update, (timestamp(now), user_id)).map(drop)
 }
 

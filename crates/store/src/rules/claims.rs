@@ -75,6 +75,15 @@ pub(super) fn of_account(
     })
 }
 
+/// Adds to the credentials of an account what it `claimed` a moment before, unless it has proven it since.
+pub(super) fn extend(credentials: &mut Vec<Credential>, claimed: Vec<Credential>) {
+    for claim in claimed {
+        if credentials.iter().all(|proven| proven.thumbprint() != claim.thumbprint()) {
+            credentials.push(claim);
+        }
+    }
+}
+
 /// How many claims that account has.
 pub(super) fn count(connection: &Connection, user_id: i64) -> Result<usize, DbError> {
     let select = format!("SELECT count(*) {FROM} WHERE k.user_id = ? AND {IS_OPEN}");

@@ -86,8 +86,10 @@ impl<E: Engine> CredentialStore for Stored<E> {
                  JOIN accounts AS a ON a.user_id = c.user_id
                  WHERE a.account_id = ? AND c.revoked_at IS NULL ORDER BY c.created_at, c.rowid"
             );
+            // First, because a claim may become a credential in between, and never the reverse.
+            let claimed = claims::of_account(connection, id)?;
             let mut live = rows::all(connection, &select, [id.as_bytes()], read)?;
-            live.extend(claims::of_account(connection, id)?);
+            claims::extend(&mut live, claimed);
             Ok(Some((account, live)))
         })
         .await
@@ -102,8 +104,9 @@ impl<E: Engine> CredentialStore for Stored<E> {
                  JOIN accounts AS a ON a.user_id = c.user_id
                  WHERE a.account_id = ? ORDER BY c.created_at, c.rowid"
             );
+            let claimed = claims::of_account(connection, id)?;
             let mut all = rows::all(connection, &select, [id.as_bytes()], read)?;
-            all.extend(claims::of_account(connection, id)?);
+            claims::extend(&mut all, claimed);
             Ok(all)
         })
         .await

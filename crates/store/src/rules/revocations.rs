@@ -1,6 +1,8 @@
 //! Revocations: tokens, keys and accounts that ended before their time.
 
 use crate::sql::{Connection, Row};
+use std::time::Duration;
+
 use async_trait::async_trait;
 use countersign_authority::{
     model::audit::AuditEvent,
@@ -126,12 +128,23 @@ fn shut_out(connection: &Connection, since: UnixTime, limit: u32) -> Result<Shut
     Ok(ShutOut { keys, accounts })
 }
 
-/// Ends the tokens of an account that were issued up to `at`.
+/// The last login of an account may be dated so much later than what ends its tokens: that began earlier, while a
+/// new password was being hashed, or the node that it came to has a clock that is ahead.
+const LOGINS_AHEAD: Duration = Duration::from_mins(1);
+
+/// Ends the tokens of an account that were issued up to `at`, and those of its last login.
 pub(super) fn end_tokens(
     connection: &Connection,
     account_id: AccountId,
     at: UnixTime,
 ) -> Result<(), DbError> {
+    let select = "SELECT u.last_login FROM users AS u JOIN accounts AS a ON a.user_id = u.id
+        WHERE a.account_id = ?";
+    let last_login = rows::first(connection, select, [account_id.as_bytes()], |row| {
+        Columns::new(row, "users", 0).optional_timestamp("last_login")
+    })?;
+    let last_login = last_login.flatten().unwrap_or(at);
+    let at = last_login.min(at + LOGINS_AHEAD).max(at);
     let upsert = "INSERT INTO ended_tokens(account_id, issued_at, expires_at) VALUES (?, ?, ?)
         ON CONFLICT(account_id) DO UPDATE SET
             issued_at = CASE WHEN excluded.issued_at > ended_tokens.issued_at

@@ -34,7 +34,7 @@ pub enum OpenError {
     Exists { path: PathBuf },
     /// There was a database, and now it is missing or empty.
     #[error(
-        "{}: the database is gone{}. Put it back, with its -wal file if it has one, or restore a \
+        "{}: the database is gone{}. If `countersign admin move` has moved it, set database_url. Else put it back, with its -wal file if it has one, or restore a \
          backup with `countersign admin restore`. Only to begin anew, with no account and new \
          signing keys: `countersign serve --new`",
         path.display(),

@@ -12,6 +12,7 @@ fn node(id: &str) -> Node {
         id: id.to_owned(),
         version: "1.2.3".to_owned(),
         issuer: "https://auth.example.com".to_owned(),
+        state: "postgres".to_owned(),
         settings: [7; 32],
         clock_ahead_millis: None,
         news_age: Duration::from_millis(20),

@@ -60,6 +60,10 @@ fn standbys(told: &ServerReport, is_accepted: bool) -> anyhow::Result<String> {
         Some(reason) if is_accepted => {
             Ok(format!("{waits}; {reason}, which postgres.allow_asynchronous accepts"))
         }
+        None if !names.is_empty() && told.standbys.is_empty() => Err(anyhow!(
+            "{waits}, and none is connected, so every change waits: start a standby, or empty \
+             synchronous_standby_names"
+        )),
         Some(reason) => Err(anyhow!("acknowledged changes could be lost: {reason}")),
         None => Ok(format!("{}, {waits}", count(told.standbys.len() as u64, "standby"))),
     }

@@ -1,7 +1,5 @@
 //! Invitations that recover an account.
 
-use std::time::Duration;
-
 use crate::sql::Connection;
 use countersign_authority::{
     model::{
@@ -12,7 +10,7 @@ use countersign_authority::{
     },
     ports::{AccountRecovery, NewSecret, RecoverError},
 };
-use countersign_protocol::{UnixTime, keys::Thumbprint};
+use countersign_protocol::keys::Thumbprint;
 
 use crate::rules::{
     audit, claims,
@@ -23,10 +21,6 @@ use crate::rules::{
         invitations::{RECOVERS, find, insert, use_up},
     },
 };
-
-/// The longest time between the beginning of a recovery and its commit. Logins in between count as
-/// earlier.
-const LONGEST_RECOVERY: Duration = Duration::from_mins(1);
 
 /// Stores the code, in place of an unused one for the same account.
 pub(super) fn create(
@@ -54,7 +48,7 @@ pub(super) fn recover(
     audit::record(connection, &recovery.event)?;
     let revoked = if revoke_others { shut_out(connection, user_id, recovery)? } else { Vec::new() };
     if revoke_others || matches!(recovery.secret, NewSecret::Password(_)) {
-        end_tokens(connection, user_id, recovery)?;
+        revocations::end_tokens(connection, recovery.account_id, recovery.event.at)?;
     }
     match &recovery.secret {
         NewSecret::Key(credential) => add_key(connection, user_id, recovery, credential)?,
@@ -103,22 +97,6 @@ fn shut_out(
     let forget = "UPDATE users SET password_hash = '!' WHERE id = ?";
     rows::execute(connection, forget, [user_id])?;
     Ok(revoked)
-}
-
-/// Ends the tokens of all logins up to now: the last login may have come while the new password was
-/// being hashed.
-fn end_tokens(
-    connection: &Connection,
-    user_id: i64,
-    AccountRecovery { account_id, event, .. }: &AccountRecovery,
-) -> Result<(), DbError> {
-    let select = "SELECT last_login FROM users WHERE id = ?";
-    let last_login: Option<Option<UnixTime>> = rows::first(connection, select, [user_id], |row| {
-        Columns::new(row, "users", 0).optional_timestamp("last_login")
-    })?;
-    let last_login = last_login.flatten().unwrap_or(event.at);
-    let at = last_login.min(event.at + LONGEST_RECOVERY).max(event.at);
-    revocations::end_tokens(connection, *account_id, at)
 }
 
 fn add_key(

@@ -1,6 +1,7 @@
 """HAProxy in front of the nodes, as docs/operations.md has it."""
 
 import pathlib
+import socket
 import subprocess
 
 from house.processes import PATIENCE, free_port, until
@@ -54,12 +55,15 @@ class Balancer:
         self.process = subprocess.Popen(
             ["/usr/sbin/haproxy", "-db", "-f", str(configuration)], stdin=subprocess.DEVNULL, start_new_session=True
         )
+        until("the balancer", self.listens)
         return self
+
+    def listens(self):
+        assert self.process.poll() is None, "HAProxy has ended"
+        with socket.socket() as visitor:
+            return visitor.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self):
         if self.process is not None:
             self.process.terminate()
             self.process.wait(PATIENCE)
-
-
-__all__ = ["AFFINITY", "ROUND_ROBIN", "Balancer", "until"]

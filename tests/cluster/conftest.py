@@ -3,7 +3,6 @@
 import itertools
 
 import pytest
-
 from house.balancer import AFFINITY, ROUND_ROBIN, Balancer
 from house.nodes import Door, House
 from house.postgres import Postgres

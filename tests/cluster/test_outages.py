@@ -4,7 +4,6 @@ import signal
 import time
 
 import pytest
-
 from conftest import close_house, new_database, open_house
 from house.postgres import Postgres
 from house.processes import until

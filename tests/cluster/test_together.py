@@ -6,7 +6,6 @@ import uuid
 
 import jwt as pyjwt
 import pytest
-
 from house.processes import until
 from support import dpop
 from support.client import Client
@@ -76,7 +75,7 @@ def test_a_proof_works_once_of_all_nodes(house):
     for _ in range(5):
         client.call()
         headers = client.authorization(client.resource_proof())
-        answers = everywhere(house, lambda http: http.get("/v1/whoami", headers=headers))
+        answers = everywhere(house, lambda http, headers=headers: http.get("/v1/whoami", headers=headers))
         assert statuses(answers) == [200] + [401] * (AT_ONCE - 1)
 
 
@@ -113,8 +112,8 @@ def test_a_self_signed_jwt_works_once_of_all_nodes(house):
         return {"Authorization": f"Bearer {token}"}
 
     # Right after the start nobody can tell which were used before.
-    settled = [lambda door=node.door(): door.http().get("/v1/whoami", headers=headers()) for node in house.nodes]
-    until("an answer", lambda: all(ask().status_code == 200 for ask in settled), 20)
+    doors = [node.door().http() for node in house.nodes]
+    until("an answer", lambda: all(door.get("/v1/whoami", headers=headers()).status_code == 200 for door in doors), 20)
     for _ in range(5):
         once = headers()
         answers = everywhere(house, lambda http, once=once: http.get("/v1/whoami", headers=once))

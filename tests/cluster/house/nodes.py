@@ -5,9 +5,9 @@ import shutil
 import subprocess
 
 import httpx
+from support.server import Server, clean_environment, http_client
 
 from house.processes import PATIENCE, free_port, until
-from support.server import Server, clean_environment, http_client
 
 
 class Shared:

@@ -4,7 +4,6 @@ import threading
 import time
 
 import httpx
-
 from support.client import Client
 from support.keys import Key
 

@@ -1,5 +1,7 @@
 //! Connections to the server that takes writes, and what is known of whether there is one.
 
+pub(super) mod history;
+
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
@@ -28,6 +30,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::history::{Admitted, Histories, History};
 use super::{
     error::PostgresError,
     failure::Failure,
@@ -54,6 +57,7 @@ pub(super) struct Connector {
     first: AtomicUsize,
     /// Connections of an earlier generation must not be used any more.
     generation: AtomicU64,
+    histories: Histories,
     doubts: AtomicU64,
     state: watch::Sender<State>,
 }
@@ -84,13 +88,14 @@ impl Connector {
             spread,
             first: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
+            histories: Histories::default(),
             doubts: AtomicU64::new(0),
             state: watch::Sender::new(State::There),
         })
     }
 
     /// Connects to a server that takes writes: all are asked, the one that last did a little earlier, so that
-    /// one that stands still holds up nobody.
+    /// one that stands still holds up nobody. One that another has replaced is not taken, although it takes writes.
     ///
     /// # Errors
     /// What one of the servers said, rather one that is no standby.
@@ -107,12 +112,18 @@ impl Connector {
         }
         let mut failure = None;
         while let Some(attempt) = attempts.join_next().await {
+            let attempt = attempt.map(|(index, made)| {
+                let admit = |made: Made| Ok((self.admit(index, &made.history, generation)?, made));
+                (index, made.and_then(admit))
+            });
             match attempt {
-                Ok((index, Ok((client, connection)))) => {
+                Ok((index, Ok((generation, Made { client, connection, .. })))) => {
                     attempts.shutdown().await;
                     self.first.store(index, Relaxed);
                     let was_warned = Arc::new(AtomicBool::new(false));
-                    let driver = tokio::spawn(drive(connection, Arc::clone(&was_warned)));
+                    let warned = Arc::clone(&was_warned);
+                    let mut connection = connection;
+                    let driver = tokio::spawn(async move { drive(&mut connection, &warned).await });
                     let since = Since { generation, doubts: Cell::new(doubts) };
                     return Ok(Live::new(client, driver, since, was_warned, self.prepared));
                 }
@@ -124,6 +135,24 @@ impl Connector {
         }
         let nobody = || PostgresError::Refused { reason: "no server could be asked".to_owned() };
         Err(failure.unwrap_or_else(nobody))
+    }
+
+    /// The generation of a new connection. If its server has replaced the one that was known, all older
+    /// connections end.
+    fn admit(
+        &self,
+        server: usize,
+        history: &History,
+        generation: u64,
+    ) -> Result<u64, PostgresError> {
+        let name = self.servers.get(server).map_or("", |server| &server.name);
+        Ok(match self.histories.admit(name, history)? {
+            Admitted::Known => generation,
+            Admitted::Newer => {
+                tracing::warn!(server = name, "another database server has replaced the old one");
+                self.generation.fetch_add(1, AcqRel).wrapping_add(1)
+            }
+        })
     }
 
     /// Whether a connection of `generation` may still be used.
@@ -243,25 +272,39 @@ async fn unless<T>(end: impl Future<Output = T>, work: impl Future<Output = ()>)
     }
 }
 
-/// Connects to one server.
-async fn connect_to(
-    server: &Server,
-    tls: MakeRustlsConnect,
-) -> Result<
-    (Client, Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>),
-    PostgresError,
-> {
+/// A connection to a server that takes writes.
+struct Made {
+    client: Client,
+    connection: Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
+    history: History,
+}
+
+/// Connects to one server, and asks for its history.
+async fn connect_to(server: &Server, tls: MakeRustlsConnect) -> Result<Made, PostgresError> {
     let patience = server.patience();
+    let making = async {
+        let connected = server.config.connect(tls).await;
+        let (client, mut connection) =
+            connected.map_err(|error| PostgresError::connecting(&server.name, &error))?;
+        let unheeded = AtomicBool::new(false);
+        let history = tokio::select! {
+            history = History::of(&client) => history?,
+            () = drive(&mut connection, &unheeded) => {
+                let reason = "it ended the connection".to_owned();
+                return Err(PostgresError::CannotConnect { server: server.name.clone(), reason });
+            }
+        };
+        Ok(Made { client, connection, history })
+    };
     let too_slow =
         |_| PostgresError::TooSlow { server: server.name.clone(), seconds: patience.as_secs() };
-    let connected = timeout(patience, server.config.connect(tls)).await.map_err(too_slow)?;
-    connected.map_err(|error| PostgresError::connecting(&server.name, &error))
+    timeout(patience, making).await.map_err(too_slow)?
 }
 
 /// Carries messages between the client and the server, until the connection ends.
 async fn drive(
-    mut connection: Connection<Socket, impl TlsStream + Unpin>,
-    was_warned: Arc<AtomicBool>,
+    connection: &mut Connection<Socket, impl TlsStream + Unpin>,
+    was_warned: &AtomicBool,
 ) {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
         // So the server says that it has stopped waiting for a standby, and then that it has committed.

@@ -13,7 +13,11 @@ use super::{
     statements::{SETTINGS, Statements},
     tables,
 };
-use crate::postgres::{error::PostgresError, url::Server};
+use crate::postgres::{
+    connector::history::{Histories, History},
+    error::PostgresError,
+    url::Server,
+};
 
 /// An open connection.
 pub(super) struct Link {
@@ -21,6 +25,8 @@ pub(super) struct Link {
     pub(super) statements: Statements,
     /// How many answers came.
     answers: AtomicU64,
+    /// What its server has written when the connection was made.
+    pub(super) history: History,
     driver: AbortHandle,
     /// Its sender goes with the connection.
     ended: watch::Receiver<()>,
@@ -35,14 +41,17 @@ pub(super) struct Candidate {
 }
 
 impl Link {
-    /// Connects to `server`, sees that the tables are there, and asks for the epoch.
+    /// Connects to `server`, sees that no other has replaced it and that the tables are there, and asks for the
+    /// epoch.
     pub(super) async fn open(
         server: &Server,
         tls: MakeRustlsConnect,
+        histories: &Histories,
         candidate: &Candidate,
     ) -> Result<(Self, LogEpoch), PostgresError> {
         let patience = server.patience();
-        let opened = timeout(patience, Self::open_patiently(server, tls, candidate)).await;
+        let opened =
+            timeout(patience, Self::open_patiently(server, tls, histories, candidate)).await;
         opened.unwrap_or_else(|_| {
             let seconds = patience.as_secs();
             Err(PostgresError::TooSlow { server: server.name.clone(), seconds })
@@ -52,6 +61,7 @@ impl Link {
     async fn open_patiently(
         server: &Server,
         tls: MakeRustlsConnect,
+        histories: &Histories,
         candidate: &Candidate,
     ) -> Result<(Self, LogEpoch), PostgresError> {
         let mut config = server.config.clone();
@@ -67,10 +77,12 @@ impl Link {
             }
         });
         let failed = |error| PostgresError::of_statement(&error);
+        let history = History::of(&client).await?;
+        histories.admit(&server.name, &history)?;
         tables::prepare(&client).await?;
         let statements = Statements::prepare(&client).await.map_err(failed)?;
         let (answers, driver) = (AtomicU64::new(0), driver.abort_handle());
-        let link = Self { client, statements, answers, driver, ended };
+        let link = Self { client, statements, answers, history, driver, ended };
         let epoch = link.epoch(candidate).await?;
         Ok((link, epoch))
     }

@@ -30,6 +30,7 @@ use super::{
     under_way::UnderWay,
 };
 use crate::postgres::{
+    connector::history::Histories,
     error::PostgresError,
     failure::{Class, said},
     tls,
@@ -51,6 +52,8 @@ pub(super) struct Links {
     in_flight: Arc<Semaphore>,
     /// The last is for upkeep.
     slots: Vec<RwLock<Option<Arc<Link>>>>,
+    /// Which server counts, if one has replaced another.
+    histories: Histories,
     /// Which connection is asked next.
     next: AtomicUsize,
     pub(super) clock: NodeClock,
@@ -67,15 +70,15 @@ impl Links {
     ) -> Result<Self, PostgresError> {
         let (servers, tls) = (url.servers(), tls::connector(url)?);
         let clock = NodeClock::new(Arc::clone(&options.clock));
-        let (mut slots, mut last) = (Vec::new(), None);
+        let (mut slots, mut last, histories) = (Vec::new(), None, Histories::default());
         for _ in 0..=options.connections.max(1) {
             let candidate = candidate(&*options.random, &clock, options.clock_skew);
-            let (link, epoch) = connect(&servers, &tls, &candidate).await?;
+            let (link, epoch) = connect(&servers, &tls, &histories, &candidate).await?;
             slots.push(RwLock::new(Some(Arc::new(link))));
             last = Some(epoch);
         }
         let none = || PostgresError::Damaged { reason: "the epoch of the state".to_owned() };
-        Ok(Self {
+        let links = Self {
             servers,
             tls,
             random: Arc::clone(&options.random),
@@ -83,11 +86,14 @@ impl Links {
             answer_within: options.answer_within,
             in_flight: Arc::new(Semaphore::new(options.in_flight.min(Semaphore::MAX_PERMITS))),
             slots,
+            histories,
             next: AtomicUsize::new(0),
             clock,
             epoch: KnownEpoch::new(last.ok_or_else(none)?),
             connected: Notify::new(),
-        })
+        };
+        links.give_up_replaced();
+        Ok(links)
     }
 
     /// How many connections there are to be.
@@ -106,13 +112,16 @@ impl Links {
                 attempt = 0;
                 sleep(self.pause(attempt)).await;
             }
-            match connect(&self.servers, &self.tls, &self.candidate()).await {
+            match connect(&self.servers, &self.tls, &self.histories, &self.candidate()).await {
+                // Its server may have been replaced meanwhile.
+                Ok((link, _)) if !self.counts(&link) => link.give_up(),
                 Ok((link, epoch)) => {
                     if slot == 0 && attempt > 0 {
                         tracing::info!("the database of short-lived state can be reached again");
                     }
                     self.epoch.take_over(epoch);
                     *self.slots[slot].write() = Some(Arc::new(link));
+                    self.give_up_replaced();
                     self.connected.notify_one();
                 }
                 Err(error) => {
@@ -158,7 +167,19 @@ impl Links {
     }
 
     fn open_link(&self, slot: usize) -> Option<Arc<Link>> {
-        self.slots[slot].read().as_ref().filter(|link| !link.is_closed()).cloned()
+        let is_of_use = |link: &&Arc<Link>| !link.is_closed() && self.counts(link);
+        self.slots[slot].read().as_ref().filter(is_of_use).cloned()
+    }
+
+    /// Whether what its server says still counts.
+    fn counts(&self, link: &Link) -> bool {
+        self.histories.is_latest(&link.history)
+    }
+
+    /// Ends the connections to servers that another one has replaced. What waits on them fails at once.
+    fn give_up_replaced(&self) {
+        let links = self.slots.iter().filter_map(|slot| slot.read().clone());
+        links.filter(|link| !self.counts(link)).for_each(|link| link.give_up());
     }
 
     async fn ask_over<T, A>(
@@ -188,6 +209,9 @@ impl Links {
             }
             return Err(Away::Late);
         };
+        if !self.counts(&link) {
+            return Err(Away::Failed("another server has replaced it".into()));
+        }
         answer.map_err(|error| self.failed(&link, &error))
     }
 
@@ -241,11 +265,12 @@ fn candidate(random: &dyn Random, clock: &NodeClock, skew: Duration) -> Candidat
 async fn connect(
     servers: &[Server],
     tls: &MakeRustlsConnect,
+    histories: &Histories,
     candidate: &Candidate,
 ) -> Result<(Link, LogEpoch), PostgresError> {
     let mut failure = None;
     for server in servers {
-        match Link::open(server, tls.clone(), candidate).await {
+        match Link::open(server, tls.clone(), histories, candidate).await {
             Ok(opened) => return Ok(opened),
             // That a standby takes no writes is known. Why the primary does not answer is news.
             Err(PostgresError::TakesNoWrites { .. }) if failure.is_some() => {}

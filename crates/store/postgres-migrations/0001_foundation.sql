@@ -421,6 +421,13 @@ CREATE TABLE changes_forgotten(
 );
 INSERT INTO changes_forgotten(id, at) VALUES (1, 0);
 
+-- The name of the time since the last crash or failover, which empties this table. Numbers of transactions
+-- that reached no disk are given again after a crash, so a snapshot from before says nothing of them.
+CREATE UNLOGGED TABLE crash_epoch(
+    id BIGINT PRIMARY KEY CHECK(id = 1),
+    name BYTEA NOT NULL
+);
+
 CREATE FUNCTION tell_of_key() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     told RECORD;

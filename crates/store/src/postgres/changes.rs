@@ -3,14 +3,20 @@
 //! A cursor stands for a snapshot: which transactions a reader has seen. The next look finds the changes
 //! whose transactions were not among them, however late those committed. A time or a number could not say
 //! that: transactions do not commit in the order in which they take either.
+//!
+//! A crash of the database server gives numbers of transactions again that it had given before and not kept. So
+//! a snapshot counts within one epoch, whose name is in an unlogged table, which a crash empties.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use countersign_authority::ports::{
     ChangeCursor, Changed, ChangedKey, Changes, ChangesSince, RevokedBefore, RevokedToken,
+    StoreError,
 };
 use countersign_protocol::{AccountId, keys::Thumbprint};
 use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     error::DbError,
@@ -34,6 +40,8 @@ const BATCH: usize = 1000;
 pub(super) struct Position {
     /// Which history of which database: another one may lack what this one had.
     lineage: String,
+    /// Whether the time since the last crash has a name, which is part of the lineage.
+    is_named: bool,
     /// Which transactions were visible.
     snapshot: String,
     /// When, in microseconds by the clock of the database.
@@ -65,13 +73,65 @@ impl Cursors {
     /// The answer to whoever asked with a cursor for `asked`.
     pub(super) fn answer(&self, asked: Option<&Position>, look: Look) -> ChangesSince {
         let Look { position, keeps_all, told } = look;
-        let follows = |asked: &Position| asked.lineage == position.lineage;
+        let follows = |asked: &Position| position.is_named && asked.lineage == position.lineage;
         let changes = match (asked, told) {
             (Some(asked), Some(changed)) if keeps_all && follows(asked) => Changes::These(changed),
             _ => Changes::Everything,
         };
         ChangesSince { changes, cursor: self.note(position) }
     }
+}
+
+/// For how long after its last heartbeat a server may take what it reads for news.
+const CONFIRMED_FOR: Duration = Duration::from_secs(12);
+
+/// When a server last saw that the database still keeps what it is told.
+///
+/// A primary that was replaced while it stood still answers reads for ever, and has no news. But it commits
+/// nothing when it must wait for a standby which follows another one now.
+#[derive(Default)]
+pub(super) struct Beats(Mutex<Option<Instant>>);
+
+/// The database may be one that was replaced.
+#[derive(Debug, Error)]
+#[error(
+    "the database has kept no heartbeat of this server for {} seconds: it may have been replaced by another \
+     one, so what it tells is no news",
+    CONFIRMED_FOR.as_secs()
+)]
+struct Unconfirmed;
+
+impl Beats {
+    /// Does `beat`, which surely writes, and takes note if it was kept. It counts from when it began.
+    pub(super) async fn of<T, E>(&self, beat: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let begun = moment();
+        let kept = beat.await;
+        // A server begins to count with its first.
+        if kept.is_ok() {
+            self.note(begun);
+        }
+        kept
+    }
+
+    fn note(&self, begun: Instant) {
+        let mut last = self.0.lock();
+        *last = (*last).max(Some(begun));
+    }
+
+    /// Whether what is read at `now` counts as news: always for who has no heartbeat, as commands.
+    pub(super) fn confirm(&self, now: Instant) -> Result<(), StoreError> {
+        match *self.0.lock() {
+            Some(last) if now.duration_since(last) >= CONFIRMED_FOR => {
+                Err(StoreError::Unavailable(Box::new(Unconfirmed)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The present one, as a timer has it: how long ago something was is all that matters, and no rule hears of it.
+pub(super) fn moment() -> Instant {
+    sleep(Duration::ZERO).deadline()
 }
 
 /// What one look at the table found.
@@ -83,16 +143,31 @@ pub(super) struct Look {
     told: Option<Changed>,
 }
 
+impl Look {
+    /// Whether [`begin_epoch`] must be called, and somebody look again.
+    pub(super) const fn is_nameless(&self) -> bool {
+        !self.position.is_named
+    }
+}
+
+/// Names the time since the last crash, unless somebody else has.
+pub(super) fn begin_epoch(connection: &Connection) -> Result<(), DbError> {
+    let insert = "INSERT INTO crash_epoch(id, name) VALUES (1, uuid_send(gen_random_uuid()))
+        ON CONFLICT DO NOTHING";
+    rows::execute(connection, insert, ()).map(drop)
+}
+
 /// Looks for what has been changed since `asked`.
 pub(super) fn look(connection: &Connection, asked: Option<&Position>) -> Result<Look, DbError> {
     // One statement, so all of it belongs to one snapshot. The upper bound holds for all that is visible, and
     // tells the planner that few rows are meant.
     let select = format!(
-        "SELECT s.lineage, s.snapshot, s.at, s.keeps_all,
+        "SELECT s.lineage, s.snapshot, s.at, s.keeps_all, s.is_named,
             c.kind, c.account_id, c.thumbprint, c.jti, c.issued_at, c.expires_at
         FROM (SELECT {LINEAGE} AS lineage, CAST(pg_current_snapshot() AS TEXT) AS snapshot,
                 CAST(extract(epoch FROM now()) * 1000000 AS BIGINT) AS at,
-                ?2 > (SELECT at FROM changes_forgotten) + {LONGEST_TRANSACTION} AS keeps_all) AS s
+                ?2 > (SELECT at FROM changes_forgotten) + {LONGEST_TRANSACTION} AS keeps_all,
+                EXISTS (SELECT 1 FROM crash_epoch) AS is_named) AS s
         LEFT JOIN changes AS c ON c.xid >= pg_snapshot_xmin(CAST(?1 AS pg_snapshot))
             AND c.xid < pg_snapshot_xmax(pg_current_snapshot())
             AND NOT pg_visible_in_snapshot(c.xid, CAST(?1 AS pg_snapshot))
@@ -112,13 +187,17 @@ pub(super) fn look(connection: &Connection, asked: Option<&Position>) -> Result<
     Ok(Look { position, keeps_all, told: told.flatten() })
 }
 
-/// The cluster, its history since the last failover or restore, and the database in it.
+/// The cluster, its history since the last failover or restore, the database in it, and its time since the last
+/// crash.
 const LINEAGE: &str = "(SELECT system_identifier FROM pg_control_system())
     || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
-    || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())";
+    || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
+    || '/' || coalesce((SELECT encode(name, 'hex') FROM crash_epoch), 'none')";
 
 fn head(row: &Row<'_>) -> Result<(Position, bool), DbError> {
-    let position = Position { lineage: row.get(0)?, snapshot: row.get(1)?, at: row.get(2)? };
+    let is_named = row.get(4)?;
+    let (lineage, snapshot, at) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let position = Position { lineage, is_named, snapshot, at };
     Ok((position, row.get::<Option<bool>>(3)?.unwrap_or_default()))
 }
 
@@ -135,23 +214,23 @@ enum Change {
 }
 
 fn change(row: &Row<'_>) -> Result<Option<Change>, DbError> {
-    let Some(kind) = row.get::<Option<String>>(4)? else { return Ok(None) };
-    let account = || Columns::new(row, "changes", 5).bytes("account_id").map(AccountId::from_bytes);
+    let Some(kind) = row.get::<Option<String>>(5)? else { return Ok(None) };
+    let account = || Columns::new(row, "changes", 6).bytes("account_id").map(AccountId::from_bytes);
     let times = || {
-        let mut columns = Columns::new(row, "changes", 8);
+        let mut columns = Columns::new(row, "changes", 9);
         let (issued_at, expires_at) = (columns.time("issued_at")?, columns.time("expires_at")?);
         Ok::<_, DbError>(RevokedBefore { issued_at, expires_at })
     };
     Ok(Some(match kind.as_str() {
         "key" => {
-            let thumbprint = Columns::new(row, "changes", 6).bytes("thumbprint")?;
+            let thumbprint = Columns::new(row, "changes", 7).bytes("thumbprint")?;
             let thumbprint = Thumbprint::from_bytes(thumbprint);
             Change::Key(ChangedKey { thumbprint, account_id: account()? })
         }
         "account" => Change::Account(account()?),
         "token" => {
             let RevokedBefore { issued_at, expires_at } = times()?;
-            let token_id = Columns::new(row, "changes", 7).plain("jti")?;
+            let token_id = Columns::new(row, "changes", 8).plain("jti")?;
             Change::Token(RevokedToken { token_id, account_id: account()?, issued_at, expires_at })
         }
         "tokens" => Change::Tokens(account()?, times()?),
@@ -194,7 +273,8 @@ mod tests {
 
     fn position(lineage: &str, number: u32) -> Position {
         let snapshot = format!("{number}:{number}:");
-        Position { lineage: lineage.to_owned(), snapshot, at: number.into() }
+        let is_named = !lineage.ends_with("none");
+        Position { lineage: lineage.to_owned(), is_named, snapshot, at: number.into() }
     }
 
     fn look(lineage: &str, keeps_all: bool, told: Option<Changed>) -> Look {
@@ -204,6 +284,7 @@ mod tests {
     #[test]
     fn only_who_followed_this_history_without_a_gap_is_told_singly() {
         let (cursors, asked) = (Cursors::default(), position("a/1/5", 8));
+        let nameless = position("a/1/none", 8);
         let some = Changed { signing_keys: true, ..Changed::default() };
         let answer = |asked, look| cursors.answer(asked, look).changes;
         let told = answer(Some(&asked), look("a/1/5", true, Some(some.clone())));
@@ -215,6 +296,8 @@ mod tests {
             (Some(&asked), look("b/1/5", true, Some(some.clone()))),
             (Some(&asked), look("a/1/5", false, Some(some))),
             (Some(&asked), look("a/1/5", true, None)),
+            // After a crash, before somebody has named the time since then.
+            (Some(&nameless), look("a/1/none", true, Some(Changed::default()))),
         ] {
             assert_eq!(answer(asked, look), Changes::Everything);
         }
@@ -228,5 +311,20 @@ mod tests {
         assert_eq!(cursors.position(noted[100 - CURSORS]), Some(position("a", 100 - 64)));
         assert_eq!(cursors.position(noted[99 - CURSORS]), None);
         assert_eq!(cursors.position(ChangeCursor::new(1000)), None);
+    }
+
+    #[tokio::test]
+    async fn news_count_for_a_while_after_a_heartbeat_and_for_who_has_none() {
+        let (beats, start) = (Beats::default(), moment());
+        beats.confirm(start + CONFIRMED_FOR).unwrap();
+        beats.note(start + Duration::from_secs(1));
+        // One that began before, and was kept later.
+        beats.note(start);
+        beats.confirm(start + CONFIRMED_FOR).unwrap();
+        let late = start + CONFIRMED_FOR + Duration::from_secs(1);
+        let refused = beats.confirm(late).unwrap_err().to_string();
+        assert!(refused.contains("it may have been replaced"), "{refused}");
+        beats.note(late);
+        beats.confirm(late).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use countersign_protocol::ports::Clock;
 use tokio::time::timeout;
 
 use super::{
-    changes::Cursors,
+    changes::{Beats, Cursors},
     failure::Failure,
     locks,
     login::Ordinary,
@@ -30,6 +30,7 @@ pub struct Postgres {
     pub(super) workers: Workers,
     pub(super) installation: InstallationId,
     pub(super) cursors: Cursors,
+    pub(super) beats: Beats,
     pub(super) stopwatch: Stopwatch,
     /// Whether an administrator's command uses it, which may change as much as it likes.
     pub(super) is_command: bool,

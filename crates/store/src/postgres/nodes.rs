@@ -68,7 +68,7 @@ impl PostgresStore {
                 started_at = CASE WHEN ? = 1 THEN excluded.started_at ELSE n.started_at END"
         );
         let forget = format!("DELETE FROM nodes WHERE seen_at < {NOW} - {REMEMBERED}");
-        self.write([], move |connection| {
+        let beat = self.write([], move |connection| {
             let Node { id, version, issuer, state, settings, clock_ahead_millis, news_age } = &node;
             let news_age = i64::try_from(news_age.as_millis()).unwrap_or(i64::MAX);
             let (ahead, is_start) = (*clock_ahead_millis, i64::from(is_start));
@@ -76,8 +76,8 @@ impl PostgresStore {
             rows::execute(connection, &upsert, values)?;
             rows::execute(connection, &forget, ())?;
             Ok(())
-        })
-        .await
+        });
+        self.beats.of(beat).await
     }
 
     /// Forgets a server, which stops.

@@ -5,7 +5,7 @@ use std::{sync::Arc, thread};
 use tokio::runtime::Builder;
 
 use super::{
-    changes::Cursors,
+    changes::{Beats, Cursors},
     connector::Connector,
     engine::{Postgres, PostgresStore},
     error::PostgresError,
@@ -51,6 +51,7 @@ fn open(url: &DatabaseUrl, options: &PostgresOptions) -> Result<PostgresStore, P
         workers,
         installation,
         cursors: Cursors::default(),
+        beats: Beats::default(),
         stopwatch: Stopwatch::default(),
         is_command: options.administrator.is_some(),
     }))

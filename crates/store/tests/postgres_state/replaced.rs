@@ -1,9 +1,10 @@
-//! Servers that are replaced, as the store and the state see them: nobody asks one that another has replaced.
+//! Servers that crash or are replaced, as the store and the state see them: whoever was revoked is heard of, and
+//! nobody asks a server that another one has replaced.
 
 use std::time::Duration;
 
 use countersign_authority::ports::{
-    AccountStore as _, ChangeCursor, ChangesSince, StoreUpkeep as _,
+    AccountStore as _, ChangeCursor, Changed, Changes, ChangesSince, StoreUpkeep as _,
 };
 use countersign_protocol::ports::ReplayError;
 use countersign_store::postgres::{PostgresOptions, PostgresStore, SchemaMode};
@@ -46,6 +47,27 @@ async fn changes(store: &PostgresStore, since: Option<ChangeCursor>) -> ChangesS
 async fn exists(store: &PostgresStore, number: u64) -> bool {
     let login = account_id(number).to_string().parse().unwrap();
     when_there(async || store.account(&login).await).await.is_some()
+}
+
+/// Numbers of transactions come again after a crash.
+#[tokio::test]
+async fn after_a_crash_anything_may_have_changed_and_after_a_restart_nothing_has() {
+    let mut server = Server::start().await;
+    let store = open(&server.url());
+    let mut heard = changes(&store, None).await.cursor;
+    for _ in 0..2 {
+        server.kill();
+        server.go().await;
+        let told = changes(&store, Some(heard)).await;
+        assert_eq!(told.changes, Changes::Everything);
+        let told = changes(&store, Some(told.cursor)).await;
+        assert_eq!(told.changes, Changes::These(Changed::default()));
+        server.stop();
+        server.go().await;
+        let told = changes(&store, Some(told.cursor)).await;
+        assert_eq!(told.changes, Changes::These(Changed::default()));
+        heard = told.cursor;
+    }
 }
 
 /// A primary, a standby that has all of it, and both in one URL.

@@ -215,6 +215,7 @@ macro_rules! store_conformance {
                 revoking_twice_changes_nothing
                 the_sequence_of_revocations_grows_with_each
                 what_was_revoked_after_a_number_is_told_with_the_next
+                who_is_enabled_again_has_no_token_of_before_by_any_clock
             }
             signing_keys {
                 a_stale_change_of_signing_keys_leaves_nothing

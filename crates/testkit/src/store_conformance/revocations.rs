@@ -101,6 +101,27 @@ pub async fn a_disabled_account_is_shut_out_until_it_is_enabled(backend: &impl B
     assert_eq!(stores.all_shut_out(NOW).await.accounts, []);
 }
 
+/// The tokens of an account that is enabled again are ended up to its last login, also where that came to a node
+/// whose clock is ahead; and a node whose clock is behind does not take the time of that login back.
+pub async fn who_is_enabled_again_has_no_token_of_before_by_any_clock(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let new = samples::new_account(1, "alice");
+    stores.create(&new).await;
+    let ahead = NOW + Duration::from_secs(2);
+    for (number, at) in [(1, ahead), (2, NOW)] {
+        let mut login = samples::login(&new, number);
+        login.event.at = at;
+        let _receipt = stores.record_login(login).await.unwrap();
+    }
+    let (_, account) = stores.credential(&new.credential.thumbprint()).await.unwrap().unwrap();
+    assert_eq!(account.last_login_at, Some(ahead));
+    stores.set(&new, AccountStatus::Disabled, NOW).await;
+    stores.set(&new, AccountStatus::Active, NOW).await;
+    let ended = stores.revoked(NOW, 10).await.accounts;
+    assert_eq!(ended.len(), 1);
+    assert_eq!((ended[0].0, ended[0].1.issued_at), (new.id, ahead));
+}
+
 /// There are at most as many as were asked for, and they are the latest.
 pub async fn no_more_are_shut_out_than_asked_for(backend: &impl Backend) {
     let stores = backend.open().await;

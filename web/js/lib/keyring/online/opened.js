@@ -97,6 +97,8 @@ export class OpenedOnline extends Opened {
   revision = 0;
   /** What had no answer: the server may have stored it. @type {Put | undefined} */
   #unanswered;
+  /** Who finds that out now. @type {Promise<Put | undefined> | undefined} */
+  #settling;
 
   /**
    * Whose keyring it is. Only that account's key ever sends it anywhere.
@@ -249,9 +251,18 @@ export class OpenedOnline extends Opened {
   /**
    * Finds out whether what had no answer is stored. A content is sent once more, byte for byte, for the server knows
    * it again; a document, which needs a touch, is looked for by its slots.
+   * Whoever asks meanwhile gets the same answer.
    * @returns {Promise<Put | undefined>} what was in doubt and is stored
    */
-  async settle() {
+  settle() {
+    this.#settling ??= this.#settleOnce().finally(() => {
+      this.#settling = undefined;
+    });
+    return this.#settling;
+  }
+
+  /** @returns {Promise<Put | undefined>} */
+  async #settleOnce() {
     const put = this.#unanswered;
     if (!put) return undefined;
     if (put.what === "content") {

@@ -3,8 +3,10 @@
 mod error;
 mod loaded;
 pub mod published;
+pub(crate) mod purpose_keys;
 pub mod registration_key;
 pub mod rekey;
+mod roots;
 mod rotation;
 pub mod sealed_secret;
 mod sealing;

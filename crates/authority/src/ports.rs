@@ -65,7 +65,7 @@ pub use self::signing_keys::{
 };
 pub use self::step_up::{Permit, SpentStepUp, UsePasskeyError};
 pub use self::upkeep::{StoreCondition, StoreUpkeep};
-pub use self::vault::{SealedSecrets, VaultRecord, VaultStore};
+pub use self::vault::{ServerKeyOwners, VaultRecord, VaultStore};
 pub use crate::model::limits::{LimitKey, NotAdmitted, RateLimit, Retention};
 
 /// Everything that the authority needs, wired together by the binary.

@@ -106,7 +106,7 @@ impl Node {
             if let Err(error) = self.store.beat(&said, false).await {
                 tracing::error!(%error, "this server could not say in the database that it runs");
             }
-            // What it would seal with the key of before, nobody could open.
+            // What others seal from now on, such as the next signing key, does not open here.
             if let Ok(Some(vault)) = self.store.vault().await
                 && vault != self.vault
             {

@@ -38,7 +38,7 @@ CREATE TABLE vault(
     id BIGINT PRIMARY KEY CHECK(id = 1),
     salt BYTEA NOT NULL,
     nonce BYTEA NOT NULL,
-    sealed_check BYTEA NOT NULL
+    sealed_roots BYTEA NOT NULL
 );
 
 CREATE TABLE keys(

@@ -148,7 +148,7 @@ pub fn signing_key(number: u8) -> SealedSigningKey {
 
 /// The record of vault `number`.
 pub fn vault_record(number: u8) -> VaultRecord {
-    VaultRecord { salt: [number; 16], nonce: [number; 12], check: vec![number; 40] }
+    VaultRecord { salt: [number; 16], nonce: [number; 12], sealed_roots: vec![number; 48] }
 }
 
 /// What is known of passkey `number` besides its key: a synced one, for `auth.example`.

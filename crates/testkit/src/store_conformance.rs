@@ -247,11 +247,13 @@ macro_rules! store_conformance {
             }
             vault {
                 a_key_pair_for_an_account_comes_with_the_account
+                abandoning_the_vault_deletes_what_is_sealed
+                changing_the_vault_leaves_what_is_sealed
                 no_signing_key_that_was_put_meanwhile_is_lost_with_the_old_vault
-                replacing_the_vault_replaces_all_key_pairs_for_accounts
-                replacing_the_vault_replaces_all_signing_keys
-                the_opaque_setup_is_created_once_and_resealed
-                the_registration_key_is_created_once_and_resealed
+                of_changes_of_one_vault_one_counts
+                the_opaque_setup_is_created_once
+                the_owners_of_key_pairs_are_counted_and_some_are_named
+                the_registration_key_is_created_once
                 the_vault_is_created_once
             }
         }

@@ -22,7 +22,7 @@ use countersign_authority::{
         NewPasswordAccount, OpenKeyringError, OpenedBy, OwnPasskey, PasskeyStore, PasswordLogin,
         PasswordStore, Permit, RecordLoginError, RecordedLogin, RecoverError,
         RenameCredentialError, Restoration, Retention, RevocationStore, Revocations,
-        RevokeCredentialError, RevokedToken, RevokedTokenList, SealedSecrets, ServerKeyStore,
+        RevokeCredentialError, RevokedToken, RevokedTokenList, ServerKeyOwners, ServerKeyStore,
         SignIn, SignInError, SignedIn, SigningKeyChange, SigningKeyStore, SigningKeyVersion, Store,
         StoreCondition, StoreError, StoreKeyringError, StoreUpkeep, StoredSigningKeys, VaultRecord,
         VaultStore,
@@ -214,17 +214,21 @@ delegate! { SigningKeyStore to signing_keys {
 delegate! { VaultStore to vault {
     fn vault() -> (Option<VaultRecord>, StoreError);
     fn create_vault(record: &VaultRecord) -> (bool, StoreError);
-    fn server_keys() -> (Vec<(AccountId, SealedServerKey)>, StoreError);
+    fn change_vault(
+        present: &VaultRecord,
+        next: &VaultRecord,
+        event: AuditEvent
+    ) -> (bool, StoreError);
+    fn abandon_vault(
+        record: &VaultRecord,
+        decided_on: SigningKeyVersion,
+        event: AuditEvent
+    ) -> ((), ChangeSigningKeysError);
+    fn server_key_owners(at_most: u32) -> (ServerKeyOwners, StoreError);
     fn registration_key() -> (Option<SealedServerKey>, StoreError);
     fn create_registration_key(key: &SealedServerKey) -> (bool, StoreError);
     fn opaque_setup() -> (Option<SealedServerKey>, StoreError);
     fn create_opaque_setup(setup: &SealedServerKey) -> (bool, StoreError);
-    fn replace_vault(
-        record: &VaultRecord,
-        secrets: &SealedSecrets,
-        decided_on: SigningKeyVersion,
-        event: AuditEvent
-    ) -> ((), ChangeSigningKeysError);
 } }
 
 impl ReplayLog for StoreParts {

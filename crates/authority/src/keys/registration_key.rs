@@ -50,7 +50,7 @@ impl RegistrationKey {
         }
         let made = tokio::task::spawn_blocking(|| PrivateKey::generate(NewKey::Rsa2048)).await;
         let document = made.map_err(|_| KeyError::GenerationFailed)??.to_pkcs8_der();
-        store.create_registration_key(&KIND.seal(&KIND.key(vault), &document, random)).await?;
+        store.create_registration_key(&KIND.seal(&KIND.keys(vault), &document, random)).await?;
         // Another process may have been faster; what the store has is the one.
         let sealed = store.registration_key().await?.ok_or(DamagedSecret::Registration)?;
         Self::unseal(&sealed, vault)
@@ -72,7 +72,7 @@ impl RegistrationKey {
     }
 
     fn unseal(sealed: &SealedServerKey, vault: &Vault) -> Result<Self, RegistrationKeyError> {
-        let document = KIND.open(&KIND.key(vault), sealed)?;
+        let document = KIND.open(&KIND.keys(vault), sealed)?;
         let key = PrivateKey::from_pkcs8_der(&document, &KeyPolicy::default())?;
         let secret = sha256(&[b"countersign one-time passwords\0", &document]);
         Ok(Self {

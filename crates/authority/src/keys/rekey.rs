@@ -1,4 +1,4 @@
-//! Another master key for a store: everything that is sealed is sealed anew, or given up.
+//! Another master key for a store, or a new start where it is lost.
 
 use std::fmt;
 
@@ -6,21 +6,16 @@ use countersign_protocol::{AccountId, UnixTime, ports::Random};
 use thiserror::Error;
 
 use crate::{
-    keys::{
-        error::SigningKeyError,
-        sealed_secret::{DamagedSecret, SecretKind},
-        sealing::reseal,
-        vault::{MasterKey, Vault, VaultError},
-    },
-    model::{
-        audit::{AuditEvent, EventKind},
-        key_life::SealedServerKey,
-    },
+    keys::vault::{MasterKey, Vault, VaultError},
+    model::audit::{AuditEvent, EventKind},
     ports::{
-        ChangeSigningKeysError, SealedSecrets, SigningKeyStore, StoreError, StoredSigningKeys,
+        ChangeSigningKeysError, ServerKeyOwners, SigningKeyStore, StoreError, StoredSigningKeys,
         VaultStore,
     },
 };
+
+/// How many accounts are named whose key pairs are lost.
+const NAMED: u32 = 20;
 
 /// A change of the master key of a store.
 #[derive(Clone, Copy)]
@@ -33,8 +28,9 @@ pub struct Rekey<'a> {
 }
 
 impl Rekey<'_> {
-    /// Changes the master key: seals every signing key, every account's key pair, that of sealed
-    /// registrations and the secret of online keyrings anew, in one transaction.
+    /// Changes the master key: seals the roots of the vault with `new`, and another root with them, from
+    /// which the keys follow for what is sealed from now on. What is sealed already stays as it is, and
+    /// opens as before, however much there is.
     ///
     /// # Errors
     /// When `old` is not the present master key, or the store fails; then nothing has changed.
@@ -42,28 +38,18 @@ impl Rekey<'_> {
         self,
         old: &MasterKey,
         new: &MasterKey,
-    ) -> Result<(), RekeyError> {
-        let Self { vaults, random, .. } = self;
-        let record = vaults.vault().await?.ok_or(RekeyError::Empty)?;
-        let old = Vault::open_record(&record, old)?;
-        let (new, record) = Vault::create(new, random)?;
-        let mut secrets = SealedSecrets::default();
-        let StoredSigningKeys { version, keys } = self.signing_keys.signing_keys().await?;
-        for key in keys {
-            secrets.signing_keys.push(reseal(&key, &old, &new, random)?);
-        }
-        let reseal = |kind: SecretKind, key: &SealedServerKey| kind.reseal(key, &old, &new, random);
-        for (id, key) in vaults.server_keys().await? {
-            secrets.server_keys.push((id, reseal(SecretKind::OfAccount(id), &key)?));
-        }
-        if let Some(key) = vaults.registration_key().await? {
-            secrets.registration_key = Some(reseal(SecretKind::Registration, &key)?);
-        }
-        if let Some(setup) = vaults.opaque_setup().await? {
-            secrets.opaque_setup = Some(reseal(SecretKind::Opaque, &setup)?);
-        }
+    ) -> Result<OldMasterKey, RekeyError> {
+        let present = self.vaults.vault().await?.ok_or(RekeyError::Empty)?;
+        let vault = Vault::open_record(&present, old)?;
+        let left = if vault.is_first_form() {
+            OldMasterKey::OpensWhatWasSealedBefore
+        } else {
+            OldMasterKey::OpensNothing
+        };
+        let next = vault.succeed(new, self.random)?;
         let event = AuditEvent::new(self.now, EventKind::MasterKeyChanged);
-        Ok(vaults.replace_vault(&record, &secrets, version, event).await?)
+        let changed = self.vaults.change_vault(&present, &next, event).await?;
+        changed.then_some(left).ok_or(RekeyError::Stale)
     }
 
     /// What the store has that only its master key opens.
@@ -76,10 +62,11 @@ impl Rekey<'_> {
     }
 
     async fn contents_beside(self, signing_keys: usize) -> Result<VaultContents, StoreError> {
-        let server_keys = self.vaults.server_keys().await?;
+        let ServerKeyOwners { count, first } = self.vaults.server_key_owners(NAMED).await?;
         Ok(VaultContents {
             signing_keys,
-            server_keys: server_keys.into_iter().map(|(account, _)| account).collect(),
+            server_keys: count,
+            some_with_server_key: first,
             has_registration_key: self.vaults.registration_key().await?.is_some(),
             has_opaque_setup: self.vaults.opaque_setup().await?.is_some(),
         })
@@ -97,9 +84,18 @@ impl Rekey<'_> {
         let (_, record) = Vault::create(new, self.random)?;
         let event = AuditEvent::new(self.now, EventKind::MasterKeyAbandoned);
         let event = event.detail(format!("by an administrator; lost: {lost}"));
-        let nothing = SealedSecrets::default();
-        Ok(self.vaults.replace_vault(&record, &nothing, version, event).await?)
+        Ok(self.vaults.abandon_vault(&record, version, event).await?)
     }
+}
+
+/// What the old master key is worth after a change, to somebody who gets the database as it is then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldMasterKey {
+    /// Nothing.
+    OpensNothing,
+    /// The vault had the first form, in which the master key was the root itself: whatever was sealed
+    /// before the change still opens with it.
+    OpensWhatWasSealedBefore,
 }
 
 /// The parts that only the master key opens. Accounts, their keys and their passwords are not among
@@ -108,8 +104,10 @@ impl Rekey<'_> {
 pub struct VaultContents {
     /// How many signing keys.
     pub signing_keys: usize,
-    /// The accounts that the server has a key pair of their own for.
-    pub server_keys: Vec<AccountId>,
+    /// How many accounts the server has a key pair of their own for.
+    pub server_keys: usize,
+    /// Some of them: 20 at most.
+    pub some_with_server_key: Vec<AccountId>,
     /// Whether there is a key pair for sealed registrations.
     pub has_registration_key: bool,
     /// Whether there is a secret of online keyrings.
@@ -118,8 +116,8 @@ pub struct VaultContents {
 
 impl fmt::Display for VaultContents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { signing_keys, server_keys, has_registration_key, has_opaque_setup } = self;
-        write!(f, "{signing_keys} signing keys, {} key pairs for accounts", server_keys.len())?;
+        let Self { signing_keys, server_keys, has_registration_key, has_opaque_setup, .. } = self;
+        write!(f, "{signing_keys} signing keys, {server_keys} key pairs for accounts")?;
         if *has_registration_key {
             f.write_str(", the key pair for sealed registrations")?;
         }
@@ -136,16 +134,8 @@ pub enum RekeyError {
     /// There is no vault whose master key could be changed.
     #[error("this data directory has no master key yet; start the server once")]
     Empty,
-    /// A key pair of the server could not be sealed anew.
-    #[error(transparent)]
-    Secret(#[from] DamagedSecret),
-    /// A signing key could not be sealed anew.
-    #[error(transparent)]
-    SigningKey(#[from] SigningKeyError),
-    /// The signing keys were changed after they were read.
-    #[error(
-        "another process changed the signing keys at the same time; the master key is the old one"
-    )]
+    /// Another process changed the master key or the signing keys after they were read.
+    #[error("another process changed the vault or the signing keys at the same time; try again")]
     Stale,
     /// The store failed.
     #[error(transparent)]

@@ -2,13 +2,15 @@
 
 use countersign_protocol::{
     AccountId,
-    envelope::aes_gcm::SealingKey,
     ports::{Random, random_bytes},
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{keys::vault::Vault, model::key_life::SealedServerKey};
+use crate::{
+    keys::{purpose_keys::PurposeKeys, vault::Vault},
+    model::key_life::SealedServerKey,
+};
 
 /// Which secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +25,9 @@ pub(crate) enum SecretKind {
 }
 
 impl SecretKind {
-    /// The key that it is sealed with.
-    pub(crate) fn key(self, vault: &Vault) -> SealingKey {
-        vault.key(match self {
+    /// The keys that it is sealed with.
+    pub(crate) fn keys(self, vault: &Vault) -> PurposeKeys {
+        vault.keys(match self {
             Self::OfAccount(_) => "server keys",
             Self::Registration => "registration key",
             Self::Opaque => "opaque setup",
@@ -35,12 +37,12 @@ impl SecretKind {
     /// Seals `document`: PKCS#8 of a key pair, or the bytes of the OPAQUE setup.
     pub(crate) fn seal(
         self,
-        key: &SealingKey,
+        keys: &PurposeKeys,
         document: &[u8],
         random: &dyn Random,
     ) -> SealedServerKey {
         let nonce = random_bytes(random);
-        SealedServerKey { ciphertext: key.seal(nonce, &self.identity(), document), nonce }
+        SealedServerKey { ciphertext: keys.seal(nonce, &self.identity(), document), nonce }
     }
 
     /// Opens what [`Self::seal`] sealed as the same kind.
@@ -49,28 +51,14 @@ impl SecretKind {
     /// When it was altered, or sealed otherwise.
     pub(crate) fn open(
         self,
-        key: &SealingKey,
+        keys: &PurposeKeys,
         sealed: &SealedServerKey,
     ) -> Result<Zeroizing<Vec<u8>>, DamagedSecret> {
-        key.open(sealed.nonce, &self.identity(), &sealed.ciphertext).map_err(|_| match self {
+        keys.open(sealed.nonce, &self.identity(), &sealed.ciphertext).map_err(|_| match self {
             Self::OfAccount(account) => DamagedSecret::OfAccount(account),
             Self::Registration => DamagedSecret::Registration,
             Self::Opaque => DamagedSecret::Opaque,
         })
-    }
-
-    /// Opens `sealed` with the old vault and seals it for the new one.
-    ///
-    /// # Errors
-    /// Those of [`Self::open`].
-    pub(crate) fn reseal(
-        self,
-        sealed: &SealedServerKey,
-        old: &Vault,
-        new: &Vault,
-        random: &dyn Random,
-    ) -> Result<SealedServerKey, DamagedSecret> {
-        Ok(self.seal(&self.key(new), &self.open(&self.key(old), sealed)?, random))
     }
 
     /// What binds a ciphertext to its use: secrets cannot be exchanged in the database.

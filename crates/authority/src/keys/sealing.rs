@@ -3,35 +3,23 @@
 use std::sync::Arc;
 
 use countersign_protocol::{
-    envelope::aes_gcm::SealingKey,
     keys::{Algorithm, KeyPolicy, PrivateKey, Thumbprint},
     ports::{Random, random_bytes},
 };
 
 use crate::{
-    keys::{error::SigningKeyError, loaded::LoadedKey, vault::Vault},
+    keys::{error::SigningKeyError, loaded::LoadedKey, purpose_keys::PurposeKeys},
     model::key_life::{KeyLife, SealedSigningKey},
 };
 
-/// The name of their key in the vault.
+/// The name of their keys in the vault.
 pub(super) const PURPOSE: &str = "signing keys";
-
-/// Opens `sealed` with the old vault and seals it for the new one.
-pub(crate) fn reseal(
-    sealed: &SealedSigningKey,
-    old: &Vault,
-    new: &Vault,
-    random: &dyn Random,
-) -> Result<SealedSigningKey, SigningKeyError> {
-    let key = open(sealed, &old.key(PURPOSE))?;
-    Ok(seal(&key, key.life, &new.key(PURPOSE), random))
-}
 
 /// Seals `key` for the `life` that it is to have.
 pub(super) fn seal(
     &LoadedKey { kid, signs, algorithm, ref key, .. }: &LoadedKey,
     life: KeyLife,
-    sealing: &SealingKey,
+    sealing: &PurposeKeys,
     random: &dyn Random,
 ) -> SealedSigningKey {
     let nonce = random_bytes(random);
@@ -41,7 +29,7 @@ pub(super) fn seal(
 
 pub(super) fn unseal(
     sealed: &SealedSigningKey,
-    sealing: &SealingKey,
+    sealing: &PurposeKeys,
 ) -> Result<zeroize::Zeroizing<Vec<u8>>, SigningKeyError> {
     let identity = identity(sealed.kid, sealed.algorithm, sealed.life);
     let opened = sealing.open(sealed.nonce, &identity, &sealed.ciphertext);
@@ -50,7 +38,7 @@ pub(super) fn unseal(
 
 pub(super) fn open(
     sealed: &SealedSigningKey,
-    sealing: &SealingKey,
+    sealing: &PurposeKeys,
 ) -> Result<LoadedKey, SigningKeyError> {
     let document = unseal(sealed, sealing)?;
     let key = PrivateKey::from_pkcs8_der(&document, &KeyPolicy::default())?;

@@ -11,7 +11,6 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use countersign_protocol::{
     UnixTime,
-    envelope::aes_gcm::SealingKey,
     keys::{Algorithm, KeyError, NewKey, PrivateKey, PublicKey, Thumbprint},
     ports::Random,
 };
@@ -22,6 +21,7 @@ use crate::{
         error::SigningKeyError,
         loaded::{LoadedKey, Signer, jwk_set, published},
         published::PublishedKeys,
+        purpose_keys::PurposeKeys,
         sealing::{PURPOSE, open, seal, unseal},
         vault::Vault,
     },
@@ -38,7 +38,7 @@ use crate::{
 /// The signing keys of a server.
 pub struct SigningKeys {
     pub(super) store: Arc<dyn SigningKeyStore>,
-    pub(super) sealing: SealingKey,
+    pub(super) sealing: PurposeKeys,
     /// That of access tokens first.
     pub(super) schedules: Vec<Schedule>,
     pub(super) loaded: ArcSwap<Vec<LoadedKey>>,
@@ -96,7 +96,7 @@ impl SigningKeys {
     ) -> Result<Self, SigningKeyError> {
         let keys = Self {
             store,
-            sealing: vault.key(PURPOSE),
+            sealing: vault.keys(PURPOSE),
             schedules: schedules.into_iter().collect(),
             loaded: ArcSwap::default(),
             published: ArcSwapOption::empty(),

@@ -1,4 +1,4 @@
-//! The vault: one master key, from which every other secret of the server follows.
+//! The vault: what every other secret of the server follows from, and the master key that opens it.
 
 use std::num::ParseIntError;
 
@@ -11,9 +11,16 @@ use countersign_protocol::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::ports::{StoreError, VaultRecord, VaultStore};
+use crate::{
+    keys::{purpose_keys::PurposeKeys, roots::Roots},
+    ports::{StoreError, VaultRecord, VaultStore},
+};
 
-const CHECK_TEXT: &[u8] = b"countersign vault, version 1";
+/// The name of the master key's key that seals the roots.
+const ROOTS: &str = "vault roots";
+/// In the first form of the record, the master key itself was the root, and sealed a known text.
+const FIRST_FORM: &str = "vault check";
+const FIRST_FORM_TEXT: &[u8] = b"countersign vault, version 1";
 
 /// A master key as the operator gave it.
 pub struct MasterKey(Form);
@@ -113,8 +120,11 @@ fn from_hex(text: &str) -> Option<SecretBytes> {
 
 /// The open vault.
 pub struct Vault {
-    root: RootKey,
+    roots: Roots,
+    /// Whether the store had none before.
     is_new: bool,
+    /// Whether the record has the first form.
+    is_first_form: bool,
 }
 
 impl Vault {
@@ -144,32 +154,62 @@ impl Vault {
         self.is_new
     }
 
-    /// The key for one purpose.
+    /// Whether the master key itself is the root, as in the first form of the record.
+    pub(super) const fn is_first_form(&self) -> bool {
+        self.is_first_form
+    }
+
+    /// The key for one purpose, which lasts until the master key is changed.
     pub fn key(&self, purpose: &str) -> SealingKey {
-        self.root.derive(purpose)
+        self.roots.newest().derive(purpose)
+    }
+
+    /// The keys for secrets at rest of one purpose, which open them whenever they were sealed.
+    pub(crate) fn keys(&self, purpose: &str) -> PurposeKeys {
+        self.roots.keys(purpose)
     }
 
     pub(super) fn create(
         master: &MasterKey,
         random: &dyn Random,
     ) -> Result<(Self, VaultRecord), VaultError> {
-        let salt = random_bytes(random);
-        let nonce = random_bytes(random);
-        let vault = Self { root: master.stretch(&salt)?, is_new: true };
-        let check = vault.key("vault check").seal(nonce, &salt, CHECK_TEXT);
-        Ok((vault, VaultRecord { salt, nonce, check }))
+        let vault = Self { roots: Roots::fresh(random), is_new: true, is_first_form: false };
+        let record = vault.record(master, random)?;
+        Ok((vault, record))
+    }
+
+    /// The record of this vault with another master key, and with another root for whatever is sealed from
+    /// now on: who knows the roots of before knows nothing of that.
+    pub(super) fn succeed(
+        self,
+        master: &MasterKey,
+        random: &dyn Random,
+    ) -> Result<VaultRecord, VaultError> {
+        let roots = self.roots.with_another(random);
+        Self { roots, ..self }.record(master, random)
     }
 
     pub(super) fn open_record(
         record: &VaultRecord,
         master: &MasterKey,
     ) -> Result<Self, VaultError> {
-        let vault = Self { root: master.stretch(&record.salt)?, is_new: false };
-        let check = vault.key("vault check").open(record.nonce, &record.salt, &record.check);
-        match check {
-            Ok(text) if *text == CHECK_TEXT => Ok(vault),
+        let VaultRecord { salt, nonce, sealed_roots } = record;
+        let master = master.stretch(salt)?;
+        if let Some(roots) = Roots::open(&master.derive(ROOTS), *nonce, salt, sealed_roots) {
+            return Ok(Self { roots, is_new: false, is_first_form: false });
+        }
+        match master.derive(FIRST_FORM).open(*nonce, salt, sealed_roots) {
+            Ok(text) if *text == FIRST_FORM_TEXT => {
+                Ok(Self { roots: Roots::one(master), is_new: false, is_first_form: true })
+            }
             Ok(_) | Err(_) => Err(VaultError::WrongMasterKey),
         }
+    }
+
+    fn record(&self, master: &MasterKey, random: &dyn Random) -> Result<VaultRecord, VaultError> {
+        let (salt, nonce) = (random_bytes(random), random_bytes(random));
+        let key = master.stretch(&salt)?.derive(ROOTS);
+        Ok(VaultRecord { salt, nonce, sealed_roots: self.roots.seal(&key, nonce, &salt) })
     }
 }
 

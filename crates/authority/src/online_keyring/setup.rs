@@ -23,12 +23,12 @@ pub(super) async fn open(
     random: &dyn Random,
 ) -> Result<Arc<ServerSetup>, OpenSetupError> {
     if store.opaque_setup().await?.is_none() {
-        let made = KIND.seal(&KIND.key(vault), &ServerSetup::generate(random).reveal(), random);
+        let made = KIND.seal(&KIND.keys(vault), &ServerSetup::generate(random).reveal(), random);
         store.create_opaque_setup(&made).await?;
     }
     // Another process may have been faster; what the store has is the one.
     let sealed = store.opaque_setup().await?.ok_or(DamagedSecret::Opaque)?;
-    let bytes = KIND.open(&KIND.key(vault), &sealed)?;
+    let bytes = KIND.open(&KIND.keys(vault), &sealed)?;
     Ok(Arc::new(ServerSetup::from_bytes(&bytes)?))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use countersign_authority::{
     keys::{
         SigningKeyError,
-        rekey::{Rekey, RekeyError},
+        rekey::{OldMasterKey, Rekey, RekeyError},
         signing::SigningKeys,
         vault::{EmptyMasterKey, MasterKey, Vault, VaultError},
     },
@@ -13,8 +13,12 @@ use countersign_authority::{
         audit::EventKind,
         key_life::{KeySchedule, Schedule, Signs},
     },
+    ports::VaultRecord,
 };
-use countersign_protocol::strict::{base64, base64url};
+use countersign_protocol::{
+    envelope::aes_gcm::{RootKey, SecretBytes},
+    strict::{base64, base64url},
+};
 use countersign_testkit::{random::SeededRandom, samples::NOW};
 
 use crate::support::{CLOCK_TOLERANCE, KeyStore};
@@ -112,11 +116,11 @@ async fn another_key_does_not_open_the_vault() {
 
 #[tokio::test]
 async fn a_tampered_record_does_not_open() {
-    let changes: [fn(&mut countersign_authority::ports::VaultRecord); 4] = [
+    let changes: [fn(&mut VaultRecord); 4] = [
         |record| record.salt[0] ^= 1,
         |record| record.nonce[0] ^= 1,
-        |record| record.check[0] ^= 1,
-        |record| record.check.clear(),
+        |record| record.sealed_roots[0] ^= 1,
+        |record| record.sealed_roots.clear(),
     ];
     for change in changes {
         let (store, master) = (KeyStore::new(), parse(&"5e".repeat(32)));
@@ -172,38 +176,39 @@ async fn installation() -> Arc<KeyStore> {
     store
 }
 
-async fn change(store: &KeyStore, old: &str, new: &str) -> Result<(), RekeyError> {
+async fn change(store: &KeyStore, old: &str, new: &str) -> Result<OldMasterKey, RekeyError> {
     let (old, new, random) = (parse(old), parse(new), SeededRandom::new(8));
     let rekey = Rekey { vaults: store, signing_keys: store, now: NOW, random: &random };
     rekey.change_master_key(&old, &new).await
 }
 
-async fn jwks(store: &Arc<KeyStore>, master: &str) -> Result<serde_json::Value, SigningKeyError> {
-    let vault = open(store, &parse(master)).await.unwrap();
+async fn keys(store: &Arc<KeyStore>, vault: &Vault) -> Result<SigningKeys, SigningKeyError> {
     let (lives, random) = (KeySchedule::default(), SeededRandom::new(1));
     let (signs, tokens_live) = (Signs::AccessTokens, lives.keep_after);
     let clock_tolerance = CLOCK_TOLERANCE;
     let schedules = [Schedule { signs, lives, keep_expired: false, tokens_live, clock_tolerance }];
-    let keys = SigningKeys::load(Arc::clone(store) as _, &vault, schedules, NOW, &random).await?;
-    Ok(keys.jwks(NOW))
+    SigningKeys::load(Arc::clone(store) as _, vault, schedules, NOW, &random).await
+}
+
+async fn jwks(store: &Arc<KeyStore>, master: &str) -> Result<serde_json::Value, SigningKeyError> {
+    let vault = open(store, &parse(master)).await.unwrap();
+    Ok(keys(store, &vault).await?.jwks(NOW))
 }
 
 #[tokio::test]
-async fn changing_the_master_key_seals_everything_anew() {
+async fn changing_the_master_key_leaves_what_is_sealed_and_opens_it() {
     let store = installation().await;
     let before = jwks(&store, OLD).await.unwrap();
     let rows = store.rows.lock().clone();
-    change(&store, OLD, NEW).await.unwrap();
+    assert_eq!(change(&store, OLD, NEW).await.unwrap(), OldMasterKey::OpensNothing);
+    assert_eq!(*store.rows.lock(), rows);
 
     assert_eq!(jwks(&store, NEW).await.unwrap(), before);
     let error = open(&store, &parse(OLD)).await.err();
     assert!(matches!(error, Some(VaultError::WrongMasterKey)));
-    for (old, new) in rows.iter().zip(&*store.rows.lock()) {
-        assert_eq!((old.kid, old.algorithm, old.life), (new.kid, new.algorithm, new.life));
-        assert!(old.ciphertext != new.ciphertext && old.nonce != new.nonce);
-    }
     assert_eq!(store.count(EventKind::MasterKeyChanged), 1);
-    change(&store, NEW, "a passphrase").await.unwrap();
+    let old = change(&store, NEW, "a passphrase").await.unwrap();
+    assert_eq!(old, OldMasterKey::OpensNothing);
     assert_eq!(jwks(&store, "a passphrase").await.unwrap(), before);
 }
 
@@ -239,10 +244,65 @@ async fn a_change_that_fails_changes_nothing() {
     });
     assert!(matches!(error.await, RekeyError::Store(_)));
     assert!(jwks(&store, OLD).await.is_ok(), "the old master key still works");
+}
 
-    store.rows.lock()[1].ciphertext[0] ^= 1;
-    let error = is_untouched(&store, async || change(&store, OLD, NEW).await.unwrap_err()).await;
-    assert!(matches!(error, RekeyError::SigningKey(SigningKeyError::Damaged(_))), "{error:?}");
+#[tokio::test]
+async fn of_two_changes_at_once_one_is_refused() {
+    let store = installation().await;
+    let third = "a third key, which is a passphrase";
+    let (one, other) = tokio::join!(change(&store, OLD, NEW), change(&store, OLD, third));
+    assert!(one.is_ok(), "{one:?}");
+    assert!(matches!(other, Err(RekeyError::Stale)), "{other:?}");
+    assert_eq!(store.count(EventKind::MasterKeyChanged), 1);
+    assert!(open(&store, &parse(NEW)).await.is_ok() && open(&store, &parse(third)).await.is_err());
+}
+
+/// Who has the old master key and the database of that time can open what was sealed then, and nothing
+/// that is sealed after a change.
+#[tokio::test]
+async fn what_is_sealed_after_a_change_does_not_follow_from_the_roots_of_before() {
+    let store = installation().await;
+    let stolen = open(&store, &parse(OLD)).await.unwrap();
+    let of_before = store.rows.lock().clone();
+    change(&store, OLD, NEW).await.unwrap();
+    let vault = open(&store, &parse(NEW)).await.unwrap();
+    assert!(!are_one(&stolen, &vault));
+    let signing_keys = keys(&store, &vault).await.unwrap();
+    signing_keys.rotate(false, NOW, &SeededRandom::new(2)).await.unwrap();
+    let new: Vec<_> = store.rows.lock().iter().map(|key| key.kid).collect();
+    let new = new.into_iter().filter(|kid| of_before.iter().all(|key| key.kid != *kid));
+    assert_eq!(new.count(), 1);
+    let error = keys(&store, &stolen).await.err();
+    assert!(matches!(error, Some(SigningKeyError::Damaged(_))), "{error:?}");
+}
+
+/// A record as it was before the vault held roots of its own: made with the master key [`OLD`] by that
+/// version of the program.
+fn record_of_the_first_form() -> VaultRecord {
+    let salt = [3; 16];
+    let root = RootKey::new(SecretBytes::filled(|place| place.fill(0x5e)));
+    let check = root.derive("vault check");
+    let sealed_roots = check.seal([4; 12], &salt, b"countersign vault, version 1");
+    VaultRecord { salt, nonce: [4; 12], sealed_roots }
+}
+
+#[tokio::test]
+async fn a_vault_of_the_first_form_opens_and_outlives_a_change() {
+    let store = KeyStore::new();
+    *store.record.lock() = Some(record_of_the_first_form());
+    let root = RootKey::new(SecretBytes::filled(|place| place.fill(0x5e)));
+    let sealed = root.derive("purpose").seal([1; 12], b"", b"text");
+    let vault = open(&store, &parse(OLD)).await.unwrap();
+    assert!(vault.key("purpose").open([1; 12], b"", &sealed).is_ok());
+    let wrong = open(&store, &parse(NEW)).await.err();
+    assert!(matches!(wrong, Some(VaultError::WrongMasterKey)), "{wrong:?}");
+
+    keys(&store, &vault).await.unwrap();
+    let before = jwks(&store, OLD).await.unwrap();
+    let old = change(&store, OLD, NEW).await.unwrap();
+    assert_eq!(old, OldMasterKey::OpensWhatWasSealedBefore);
+    assert_eq!(jwks(&store, NEW).await.unwrap(), before);
+    assert!(open(&store, &parse(OLD)).await.is_err());
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use countersign_authority::keys::vault::{MasterKey, Vault};
+use countersign_authority::keys::{
+    rekey::OldMasterKey,
+    vault::{MasterKey, Vault},
+};
 use countersign_store::{
     postgres::PostgresStore,
     sqlite::{ServerLock, create_private_dir},
@@ -74,11 +77,12 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     if let Some(path) = &options.keep_old {
         master_key::write_new(path, &old.key)?;
     }
-    match place {
+    let left = match place {
         Place::Environment => change(database, &old.key, &new).await?,
         Place::File => change_with_file(directory, database, &old.key, &new).await?,
-    }
+    };
     tell(directory, place, &old.source, options.keep_old.as_deref());
+    warn_of(left);
     held.let_go().await
 }
 
@@ -185,20 +189,37 @@ async fn change_with_file(
     database: &Database,
     old: &MasterKey,
     new: &MasterKey,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<OldMasterKey> {
     let next = master_key::next_file_in(directory);
     master_key::write_new(&next, new)?;
-    change(database, old, new).await.with_context(|| {
+    let left = change(database, old, new).await.with_context(|| {
         format!("leave {} as it is: the next start finds out whether it counts", next.display())
     })?;
-    master_key::adopt_next(directory)
+    master_key::adopt_next(directory)?;
+    Ok(left)
 }
 
-async fn change(database: &Database, old: &MasterKey, new: &MasterKey) -> anyhow::Result<()> {
+async fn change(
+    database: &Database,
+    old: &MasterKey,
+    new: &MasterKey,
+) -> anyhow::Result<OldMasterKey> {
     let (ports, now) = (&database.ports, database.ports.clock.now());
-    rekey(ports, now).change_master_key(old, new).await?;
+    let left = rekey(ports, now).change_master_key(old, new).await?;
     Vault::open(&*ports.store, new, &SystemRandom).await?;
-    Ok(())
+    Ok(left)
+}
+
+/// A database from before the vault had roots of its own needs more than another master key.
+fn warn_of(left: OldMasterKey) {
+    match left {
+        OldMasterKey::OpensNothing => {}
+        OldMasterKey::OpensWhatWasSealedBefore => output::remark(
+            "WARNING: this database was made by an early version, in which everything was sealed with the master \
+             key itself. With the database, the old key still opens what was sealed until now. If it is in the \
+             wrong hands: countersign admin signing-keys rotate --withdraw, after the start",
+        ),
+    }
 }
 
 fn tell(directory: &Path, place: Place, old: &Source, kept: Option<&Path>) {

@@ -10,7 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use countersign_protocol::strict::base64;
+use countersign_authority::ports::{VaultRecord, VaultStore as _};
+use countersign_protocol::{
+    envelope::aes_gcm::{RootKey, SecretBytes},
+    strict::base64,
+};
+use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 
 use super::Server;
 use crate::support::countersign;
@@ -53,26 +58,37 @@ fn copies_in(region: &[u8], secret: &[u8]) -> usize {
     used.map(|page| page.filter(begins_here).count()).sum()
 }
 
-fn assert_one_copy(server: &Server, secret: &[u8], how: &str) {
-    if let Some(copies) = copies(server, secret) {
-        assert_eq!(copies, 1, "{how}");
+/// The root of the vault in `dir`, which `master` opens.
+async fn root(dir: &Path, master: &[u8]) -> Vec<u8> {
+    let store = SqliteStore::open(&dir.join("countersign.db"), &SqliteOptions::default()).unwrap();
+    let VaultRecord { salt, nonce, sealed_roots } = store.vault().await.unwrap().unwrap();
+    let master = RootKey::new(SecretBytes::filled(|place| place.copy_from_slice(master)));
+    master.derive("vault roots").open(nonce, &salt, &sealed_roots).unwrap().to_vec()
+}
+
+fn assert_copies(server: &Server, [root, master]: [&[u8]; 2], how: &str) {
+    if let Some(of_root) = copies(server, root) {
+        assert_eq!((of_root, copies(server, master)), (1, Some(0)), "{how}");
     }
 }
 
-#[test]
-fn the_master_key_lies_in_one_place_of_the_memory() {
+#[tokio::test]
+async fn the_root_lies_in_one_place_of_the_memory_and_the_master_key_in_none() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_in(dir.path(), &[]);
     let text = fs::read_to_string(dir.path().join("master.key")).unwrap();
     let key = base64::decode(text.trim()).unwrap();
-    assert_one_copy(&server, &key, "made by the first start");
+    let root = root(dir.path(), &key).await;
+    assert_eq!(root.len(), 32);
+    let secrets = [root.as_slice(), key.as_slice()];
+    assert_copies(&server, secrets, "made by the first start");
     drop(server);
-    assert_one_copy(&Server::start_in(dir.path(), &[]), &key, "read from the file");
+    assert_copies(&Server::start_in(dir.path(), &[]), secrets, "read from the file");
     let mut command = countersign(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
     let hex = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     command.arg(dir.path()).env("COUNTERSIGN_MASTER_KEY", hex);
     let server = Server::start_command(command, dir.path());
-    assert_one_copy(&server, &key, "given in the environment");
+    assert_copies(&server, secrets, "given in the environment");
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
+use countersign_authority::ports::{VaultRecord, VaultStore as _};
+use countersign_protocol::envelope::aes_gcm::{RootKey, SecretBytes};
+use countersign_store::sqlite::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
 use super::{
@@ -44,6 +47,33 @@ async fn after_a_rekey_everything_goes_on_and_the_old_key_opens_nothing() {
     fs::write(dir.join("master.key"), &new).unwrap();
     let server = Server::start_in(dir, &[]);
     alice.at(&server).await.login(None).await.unwrap();
+}
+
+/// A database whose vault has the first form, in which the master key was the root.
+#[tokio::test]
+async fn a_rekey_says_when_the_old_key_still_opens_what_an_early_version_sealed() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let dir = data_dir.path();
+    let root = RootKey::new(SecretBytes::filled(|place| place.fill(0x5e)));
+    let (salt, nonce) = ([3; 16], [4; 12]);
+    let sealed_roots =
+        root.derive("vault check").seal(nonce, &salt, b"countersign vault, version 1");
+    let store = SqliteStore::open(&dir.join("countersign.db"), &SqliteOptions::default()).unwrap();
+    assert!(store.create_vault(&VaultRecord { salt, nonce, sealed_roots }).await.unwrap());
+    drop(store);
+    write_private(&dir.join("master.key"), &"5e".repeat(32));
+    let mut server = Server::start_in(dir, &[]);
+    let alice = Person::registered(&server, "alice").await;
+    server.kill();
+
+    let said = admin(dir, &["rekey"]).remark();
+    assert!(said.contains("the old key still opens what was sealed until now"), "{said}");
+    let mut server = Server::start_in(dir, &[]);
+    alice.at(&server).await.login(None).await.unwrap();
+    server.kill();
+    let said = admin(dir, &["rekey"]).remark();
+    assert!(said.contains("the master key is changed") && !said.contains("WARNING"), "{said}");
+    admin(dir, &["check"]).result();
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl SecretBytes {
     }
 }
 
-/// A 256-bit secret from which the keys for all purposes are derived. It does nothing else, because
+/// A 256-bit secret from which the keys for all purposes are derived. It seals nothing itself, because
 /// a cipher would keep another copy of it.
 pub struct RootKey(SecretBytes);
 
@@ -53,6 +53,11 @@ impl RootKey {
     /// The key for the purpose `label`, by HKDF-SHA256 (RFC 5869). Other labels give unrelated keys.
     pub fn derive(&self, label: &str) -> SealingKey {
         derive(self.0.reveal(), label)
+    }
+
+    /// The bytes, to be sealed with the key that guards this root. Copy them nowhere else.
+    pub fn reveal(&self) -> &[u8; 32] {
+        self.0.reveal()
     }
 }
 

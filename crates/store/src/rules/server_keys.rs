@@ -4,7 +4,7 @@ use crate::sql::Connection;
 use async_trait::async_trait;
 use countersign_authority::{
     model::key_life::SealedServerKey,
-    ports::{ServerKeyStore, StoreError},
+    ports::{ServerKeyOwners, ServerKeyStore, StoreError},
 };
 use countersign_protocol::AccountId;
 
@@ -28,28 +28,20 @@ impl<E: Engine> ServerKeyStore for Stored<E> {
     }
 }
 
-/// Every key pair, with the account that it belongs to.
-pub(super) fn all(connection: &Connection) -> Result<Vec<(AccountId, SealedServerKey)>, DbError> {
-    let select = "SELECT a.account_id, k.ciphertext, k.nonce FROM server_keys AS k
-        JOIN accounts AS a ON a.user_id = k.user_id ORDER BY k.user_id";
-    rows::all(connection, select, (), |row| {
-        let id = Columns::new(row, "accounts", 0).bytes("account_id")?;
-        Ok((AccountId::from_bytes(id), read(&mut Columns::new(row, "server_keys", 1))?))
-    })
+/// The accounts that have a key pair, of which `at_most` that many are named.
+pub(super) fn owners(connection: &Connection, at_most: u32) -> Result<ServerKeyOwners, DbError> {
+    let select = "SELECT a.account_id FROM server_keys AS k
+        JOIN accounts AS a ON a.user_id = k.user_id ORDER BY k.user_id LIMIT ?";
+    let first = rows::all(connection, select, [at_most], |row| {
+        Ok(AccountId::from_bytes(Columns::new(row, "accounts", 0).bytes("account_id")?))
+    })?;
+    let count = rows::count(connection, "SELECT count(*) FROM server_keys", ())?;
+    Ok(ServerKeyOwners { count, first })
 }
 
-/// Makes `keys` the only ones.
-pub(super) fn replace_all(
-    connection: &Connection,
-    keys: &[(AccountId, SealedServerKey)],
-) -> Result<(), DbError> {
-    rows::execute(connection, "DELETE FROM server_keys", ())?;
-    let insert = "INSERT INTO server_keys(user_id, ciphertext, nonce)
-        SELECT user_id, ?, ? FROM accounts WHERE account_id = ?";
-    for (id, key) in keys {
-        rows::execute(connection, insert, (&key.ciphertext, key.nonce, id.as_bytes()))?;
-    }
-    Ok(())
+/// Deletes every key pair of an account.
+pub(super) fn delete_all(connection: &Connection) -> Result<(), DbError> {
+    rows::execute(connection, "DELETE FROM server_keys", ()).map(drop)
 }
 
 /// A table of one row: a secret of the server that there is one of.
@@ -80,17 +72,9 @@ impl OneSecret {
         Ok(rows::execute(connection, &insert, (&secret.ciphertext, secret.nonce))? > 0)
     }
 
-    /// Makes `secret` the one that there is.
-    pub(super) fn replace(
-        &self,
-        connection: &Connection,
-        secret: Option<&SealedServerKey>,
-    ) -> Result<(), DbError> {
-        rows::execute(connection, &format!("DELETE FROM {}", self.0), ())?;
-        if let Some(secret) = secret {
-            self.create(connection, secret)?;
-        }
-        Ok(())
+    /// Deletes it, if it was made.
+    pub(super) fn delete(&self, connection: &Connection) -> Result<(), DbError> {
+        rows::execute(connection, &format!("DELETE FROM {}", self.0), ()).map(drop)
     }
 }
 

@@ -77,20 +77,14 @@ pub(super) fn succeed(
     is_present.then_some(()).ok_or(ChangeSigningKeysError::Stale)
 }
 
-/// Makes `keys` the only ones.
-pub(super) fn replace_all(
-    connection: &Connection,
-    keys: &[SealedSigningKey],
-) -> Result<(), DbError> {
+/// Deletes all of them.
+pub(super) fn delete_all(connection: &Connection) -> Result<(), DbError> {
     let select = "SELECT thumbprint FROM native_keys UNION ALL SELECT thumbprint FROM signing_keys";
     let stored = rows::all(connection, select, (), |row| {
         let mut columns = Columns::new(row, "signing_keys", 0);
         Ok(Thumbprint::from_bytes(columns.bytes("thumbprint")?))
     })?;
-    for kid in stored.iter().filter(|kid| keys.iter().all(|key| key.kid != **kid)) {
-        delete(connection, kid)?;
-    }
-    keys.iter().try_for_each(|key| insert_or_replace(connection, key))
+    stored.iter().try_for_each(|kid| delete(connection, kid))
 }
 
 fn insert_or_replace(connection: &Connection, key: &SealedSigningKey) -> Result<(), DbError> {

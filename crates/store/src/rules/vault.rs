@@ -1,14 +1,13 @@
-//! The stored value that proves that a master key is the right one.
+//! The vault: the sealed roots of all secrets, and those secrets that there is one of.
 
 use async_trait::async_trait;
 use countersign_authority::{
     model::{audit::AuditEvent, key_life::SealedServerKey},
     ports::{
-        ChangeSigningKeysError, SealedSecrets, SigningKeyVersion, StoreError, VaultRecord,
+        ChangeSigningKeysError, ServerKeyOwners, SigningKeyVersion, StoreError, VaultRecord,
         VaultStore,
     },
 };
-use countersign_protocol::AccountId;
 
 use super::{
     Engine, Stored, audit,
@@ -21,13 +20,13 @@ use super::{
 impl<E: Engine> VaultStore for Stored<E> {
     async fn vault(&self) -> Result<Option<VaultRecord>, StoreError> {
         self.read(|connection| {
-            let select = "SELECT salt, nonce, sealed_check FROM vault";
+            let select = "SELECT salt, nonce, sealed_roots FROM vault";
             Ok(rows::first(connection, select, (), |row| {
                 let mut columns = Columns::new(row, "vault", 0);
                 Ok(VaultRecord {
                     salt: columns.bytes("salt")?,
                     nonce: columns.bytes("nonce")?,
-                    check: columns.plain("sealed_check")?,
+                    sealed_roots: columns.plain("sealed_roots")?,
                 })
             })?)
         })
@@ -37,16 +36,65 @@ impl<E: Engine> VaultStore for Stored<E> {
     async fn create_vault(&self, record: &VaultRecord) -> Result<bool, StoreError> {
         let record = record.clone();
         self.write([], move |connection| {
-            let insert = "INSERT INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)
+            let insert = "INSERT INTO vault(id, salt, nonce, sealed_roots) VALUES (1, ?, ?, ?)
                 ON CONFLICT DO NOTHING";
-            let values = (record.salt, record.nonce, &record.check);
+            let values = (record.salt, record.nonce, &record.sealed_roots);
             Ok(rows::execute(connection, insert, values)? > 0)
         })
         .await
     }
 
-    async fn server_keys(&self) -> Result<Vec<(AccountId, SealedServerKey)>, StoreError> {
-        self.read_whole(|connection| Ok(server_keys::all(connection)?)).await
+    async fn change_vault(
+        &self,
+        present: &VaultRecord,
+        next: &VaultRecord,
+        event: AuditEvent,
+    ) -> Result<bool, StoreError> {
+        let (present, next) = (present.clone(), next.clone());
+        self.write([], move |connection| {
+            let change = "UPDATE vault SET salt = ?, nonce = ?, sealed_roots = ?
+                WHERE salt = ? AND nonce = ? AND sealed_roots = ?";
+            let values = (
+                next.salt,
+                next.nonce,
+                &next.sealed_roots,
+                present.salt,
+                present.nonce,
+                &present.sealed_roots,
+            );
+            let changed = rows::execute(connection, change, values)? > 0;
+            if changed {
+                audit::record(connection, &event)?;
+            }
+            Ok(changed)
+        })
+        .await
+    }
+
+    async fn abandon_vault(
+        &self,
+        record: &VaultRecord,
+        decided_on: SigningKeyVersion,
+        event: AuditEvent,
+    ) -> Result<(), ChangeSigningKeysError> {
+        let record = record.clone();
+        self.write([], move |connection| {
+            signing_keys::succeed(connection, decided_on)?;
+            let replace = "INSERT INTO vault(id, salt, nonce, sealed_roots) VALUES (1, ?, ?, ?)
+                ON CONFLICT(id) DO UPDATE SET salt = excluded.salt, nonce = excluded.nonce,
+                    sealed_roots = excluded.sealed_roots";
+            rows::execute(connection, replace, (record.salt, record.nonce, &record.sealed_roots))?;
+            signing_keys::delete_all(connection)?;
+            server_keys::delete_all(connection)?;
+            REGISTRATION_KEY.delete(connection)?;
+            OPAQUE_SETUP.delete(connection)?;
+            Ok(audit::record(connection, &event)?)
+        })
+        .await
+    }
+
+    async fn server_key_owners(&self, at_most: u32) -> Result<ServerKeyOwners, StoreError> {
+        self.read(move |connection| Ok(server_keys::owners(connection, at_most)?)).await
     }
 
     async fn registration_key(&self) -> Result<Option<SealedServerKey>, StoreError> {
@@ -65,30 +113,5 @@ impl<E: Engine> VaultStore for Stored<E> {
     async fn create_opaque_setup(&self, setup: &SealedServerKey) -> Result<bool, StoreError> {
         let setup = setup.clone();
         self.write([], move |connection| Ok(OPAQUE_SETUP.create(connection, &setup)?)).await
-    }
-
-    async fn replace_vault(
-        &self,
-        record: &VaultRecord,
-        secrets: &SealedSecrets,
-        decided_on: SigningKeyVersion,
-        event: AuditEvent,
-    ) -> Result<(), ChangeSigningKeysError> {
-        let (record, secrets) = (record.clone(), secrets.clone());
-        self.write([], move |connection| {
-            signing_keys::succeed(connection, decided_on)?;
-            let replace = "INSERT INTO vault(id, salt, nonce, sealed_check) VALUES (1, ?, ?, ?)
-                ON CONFLICT(id) DO UPDATE SET salt = excluded.salt, nonce = excluded.nonce,
-                    sealed_check = excluded.sealed_check";
-            rows::execute(connection, replace, (record.salt, record.nonce, &record.check))?;
-            let SealedSecrets { signing_keys, server_keys, registration_key, opaque_setup } =
-                &secrets;
-            signing_keys::replace_all(connection, signing_keys)?;
-            server_keys::replace_all(connection, server_keys)?;
-            REGISTRATION_KEY.replace(connection, registration_key.as_ref())?;
-            OPAQUE_SETUP.replace(connection, opaque_setup.as_ref())?;
-            Ok(audit::record(connection, &event)?)
-        })
-        .await
     }
 }

@@ -1,13 +1,13 @@
-//! Rules about the record of the master key.
+//! Rules about the vault, and about what is sealed.
 
 use countersign_authority::{
     model::{
-        audit::{AuditEvent, EventKind},
-        key_life::SealedServerKey,
+        audit::EventKind,
+        key_life::{SealedServerKey, SealedSigningKey},
     },
     ports::{
-        ChangeSigningKeysError, CreateAccountError, SealedSecrets, SigningKeyChange,
-        StoredSigningKeys,
+        ChangeSigningKeysError, CreateAccountError, ServerKeyOwners, SigningKeyChange,
+        SigningKeyVersion, StoredSigningKeys, VaultRecord,
     },
 };
 
@@ -30,27 +30,65 @@ pub async fn the_vault_is_created_once(backend: &impl Backend) {
     assert_eq!(stores.vault().await.unwrap().as_ref(), winners.first());
 }
 
-/// A new master key replaces the record and all signing keys, and is recorded.
-pub async fn replacing_the_vault_replaces_all_signing_keys(backend: &impl Backend) {
+/// A new master key replaces the record and is recorded; everything that is sealed stays as it is.
+pub async fn changing_the_vault_leaves_what_is_sealed(backend: &impl Backend) {
     let stores = backend.open().await;
-    assert!(stores.create_vault(&vault_record(1)).await.unwrap());
-    let put = vec![signing_key(1), signing_key(2)];
-    let change = SigningKeyChange { put, ..SigningKeyChange::default() };
-    stores.change_signing_keys(change).await.unwrap();
-
-    let mut resealed = signing_key(2);
-    resealed.ciphertext = vec![7; 70];
+    let sealed = seal_everything(&stores).await;
     let event = samples::event(EventKind::MasterKeyChanged);
-    let keys = vec![resealed, signing_key(3)];
-    let secrets = SealedSecrets { signing_keys: keys.clone(), ..SealedSecrets::default() };
-    replace(&stores, &secrets, event.clone()).await;
+    let changed = stores.change_vault(&vault_record(1), &vault_record(2), event.clone()).await;
+    assert!(changed.unwrap());
+    drop(stores);
+    let stores = backend.open().await;
     assert_eq!(stores.vault().await.unwrap(), Some(vault_record(2)));
-    assert_eq!(stores.signing_keys().await.unwrap().keys, keys);
-    assert_eq!(stores.trail().await[0].event, event);
+    assert_eq!(everything_sealed(&stores).await, sealed);
+    assert_eq!(stores.trail().await.last().map(|recorded| &recorded.event), Some(&event));
 }
 
-/// A signing key that was put after the old ones were read, to be sealed anew, stays: nothing is
-/// replaced. Nor is a key put that was sealed for the vault before.
+/// Of several changes of one vault, one counts, and the others leave nothing.
+pub async fn of_changes_of_one_vault_one_counts(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let event = samples::event(EventKind::MasterKeyChanged);
+    let (one, next) = (vault_record(1), vault_record(2));
+    assert!(!stores.change_vault(&one, &next, event.clone()).await.unwrap(), "there is none");
+    assert!(stores.create_vault(&one).await.unwrap());
+    for differs in [
+        VaultRecord { salt: [9; 16], ..one.clone() },
+        VaultRecord { nonce: [9; 12], ..one.clone() },
+        VaultRecord { sealed_roots: vec![1; 47], ..one },
+    ] {
+        assert!(!stores.change_vault(&differs, &next, event.clone()).await.unwrap());
+    }
+    let changed = at_once(backend, 20, |number, vault| {
+        let record = vault_record(u8::try_from(number + 3).unwrap());
+        let event = samples::event(EventKind::MasterKeyChanged);
+        async move {
+            let changed = vault.change_vault(&vault_record(1), &record, event).await;
+            changed.unwrap().then_some(record)
+        }
+    })
+    .await;
+    let winners: Vec<_> = changed.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1);
+    assert_eq!(stores.vault().await.unwrap().as_ref(), winners.first());
+    assert_eq!(stores.trail().await.len(), 1);
+}
+
+/// Giving up the vault deletes everything that is sealed, puts another record, and is recorded.
+pub async fn abandoning_the_vault_deletes_what_is_sealed(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (_, version) = seal_everything(&stores).await;
+    let event = samples::event(EventKind::MasterKeyAbandoned);
+    stores.abandon_vault(&vault_record(2), version, event.clone()).await.unwrap();
+    drop(stores);
+    let stores = backend.open().await;
+    assert_eq!(stores.vault().await.unwrap(), Some(vault_record(2)));
+    let (sealed, _) = everything_sealed(&stores).await;
+    assert_eq!(sealed, Sealed::default());
+    assert_eq!(stores.trail().await.last().map(|recorded| &recorded.event), Some(&event));
+}
+
+/// A signing key that was put after the others were counted as lost stays: nothing is deleted. Nor is a
+/// key put that was sealed for the vault before.
 pub async fn no_signing_key_that_was_put_meanwhile_is_lost_with_the_old_vault(
     backend: &impl Backend,
 ) {
@@ -63,16 +101,15 @@ pub async fn no_signing_key_that_was_put_meanwhile_is_lost_with_the_old_vault(
         ..SigningKeyChange::default()
     };
     stores.change_signing_keys(put(1)).await.unwrap();
-    let (secrets, event) = (SealedSecrets::default(), samples::event(EventKind::MasterKeyChanged));
-    let replaced =
-        stores.replace_vault(&vault_record(2), &secrets, decided_on, event.clone()).await;
-    assert!(matches!(replaced, Err(ChangeSigningKeysError::Stale)), "{replaced:?}");
+    let event = samples::event(EventKind::MasterKeyAbandoned);
+    let abandoned = stores.abandon_vault(&vault_record(2), decided_on, event.clone()).await;
+    assert!(matches!(abandoned, Err(ChangeSigningKeysError::Stale)), "{abandoned:?}");
     assert_eq!(stores.vault().await.unwrap(), Some(vault_record(1)));
     let StoredSigningKeys { version, keys } = stores.signing_keys().await.unwrap();
     assert_eq!(keys, [signing_key(1)]);
     assert!(stores.trail().await.is_empty());
 
-    replace(&stores, &secrets, event).await;
+    stores.abandon_vault(&vault_record(2), version, event).await.unwrap();
     let late = SigningKeyChange { decided_on: version, ..put(2) };
     let late = stores.change_signing_keys(late).await;
     assert!(matches!(late, Err(ChangeSigningKeysError::Stale)), "{late:?}");
@@ -98,31 +135,27 @@ pub async fn a_key_pair_for_an_account_comes_with_the_account(backend: &impl Bac
         let found = stores.server_key(samples::account_id(number)).await.unwrap();
         assert_eq!(found, expected, "account {number}");
     }
-    assert_eq!(stores.server_keys().await.unwrap(), [(alice.id, server_key(1))]);
+    let owners = ServerKeyOwners { count: 1, first: vec![alice.id] };
+    assert_eq!(stores.server_key_owners(20).await.unwrap(), owners);
 }
 
-/// A new master key replaces the key pairs of all accounts.
-pub async fn replacing_the_vault_replaces_all_key_pairs_for_accounts(backend: &impl Backend) {
+/// All accounts with a key pair are counted, and the first of them named.
+pub async fn the_owners_of_key_pairs_are_counted_and_some_are_named(backend: &impl Backend) {
     let stores = backend.open().await;
-    assert!(stores.create_vault(&vault_record(1)).await.unwrap());
-    let mut ids = Vec::new();
-    for (number, name) in [(1, "alice"), (2, "bob")] {
+    assert_eq!(stores.server_key_owners(2).await.unwrap(), ServerKeyOwners::default());
+    for (number, name) in [(1, "alice"), (2, "bob"), (3, "carol"), (4, "dave")] {
         let mut new = samples::new_account(number, name);
-        new.server_key = Some(server_key(1));
+        new.server_key = (number != 2).then(|| server_key(1));
         stores.create(&new).await;
-        ids.push(new.id);
     }
-    let resealed = vec![(ids[0], server_key(7)), (ids[1], server_key(8))];
-    let event = samples::event(EventKind::MasterKeyChanged);
-    let secrets = SealedSecrets { server_keys: resealed.clone(), ..SealedSecrets::default() };
-    replace(&stores, &secrets, event).await;
-    assert_eq!(stores.server_keys().await.unwrap(), resealed);
-    assert_eq!(stores.server_key(ids[1]).await.unwrap(), Some(server_key(8)));
+    let first = vec![samples::account_id(1), samples::account_id(3)];
+    let owners = ServerKeyOwners { count: 3, first };
+    assert_eq!(stores.server_key_owners(2).await.unwrap(), owners);
 }
 
 /// Of many first uses at the same time, one makes the key pair of sealed registrations, which then
-/// stays until a new master key replaces it.
-pub async fn the_registration_key_is_created_once_and_resealed(backend: &impl Backend) {
+/// stays.
+pub async fn the_registration_key_is_created_once(backend: &impl Backend) {
     let stores = backend.open().await;
     assert_eq!(stores.registration_key().await.unwrap(), None);
     assert!(stores.create_vault(&vault_record(1)).await.unwrap());
@@ -136,17 +169,10 @@ pub async fn the_registration_key_is_created_once_and_resealed(backend: &impl Ba
     drop(stores);
     let stores = backend.open().await;
     assert_eq!(stores.registration_key().await.unwrap().as_ref(), winners.first());
-    let event = samples::event(EventKind::MasterKeyChanged);
-    let resealed = server_key(99);
-    let secrets =
-        SealedSecrets { registration_key: Some(resealed.clone()), ..SealedSecrets::default() };
-    replace(&stores, &secrets, event).await;
-    assert_eq!(stores.registration_key().await.unwrap(), Some(resealed));
 }
 
-/// Of many first uses at the same time, one makes the secret of online keyrings, which then stays until
-/// it is sealed with a new master key.
-pub async fn the_opaque_setup_is_created_once_and_resealed(backend: &impl Backend) {
+/// Of many first uses at the same time, one makes the secret of online keyrings, which then stays.
+pub async fn the_opaque_setup_is_created_once(backend: &impl Backend) {
     let stores = backend.open().await;
     assert_eq!(stores.opaque_setup().await.unwrap(), None);
     assert!(stores.create_vault(&vault_record(1)).await.unwrap());
@@ -160,18 +186,44 @@ pub async fn the_opaque_setup_is_created_once_and_resealed(backend: &impl Backen
     drop(stores);
     let stores = backend.open().await;
     assert_eq!(stores.opaque_setup().await.unwrap().as_ref(), winners.first());
-    let resealed = server_key(98);
-    let secrets =
-        SealedSecrets { opaque_setup: Some(resealed.clone()), ..SealedSecrets::default() };
-    let event = samples::event(EventKind::MasterKeyChanged);
-    replace(&stores, &secrets, event).await;
-    assert_eq!(stores.opaque_setup().await.unwrap(), Some(resealed));
 }
 
-/// Replaces the vault, whose signing keys nobody else changes.
-async fn replace(stores: &Stores, secrets: &SealedSecrets, event: AuditEvent) {
-    let version = stores.signing_keys().await.unwrap().version;
-    stores.replace_vault(&vault_record(2), secrets, version, event).await.unwrap();
+/// What is sealed: signing keys, key pairs of accounts, the one of registrations, the secret of keyrings.
+#[derive(Debug, Default, PartialEq)]
+struct Sealed {
+    signing_keys: Vec<SealedSigningKey>,
+    of_accounts: Vec<SealedServerKey>,
+    registration_key: Option<SealedServerKey>,
+    opaque_setup: Option<SealedServerKey>,
+}
+
+/// Puts two of each kind that there can be two of.
+async fn seal_everything(stores: &Stores) -> (Sealed, SigningKeyVersion) {
+    assert!(stores.create_vault(&vault_record(1)).await.unwrap());
+    let put = vec![signing_key(1), signing_key(2)];
+    let change = SigningKeyChange { put, ..SigningKeyChange::default() };
+    stores.change_signing_keys(change).await.unwrap();
+    for (number, name) in [(1, "alice"), (2, "bob")] {
+        let mut new = samples::new_account(number, name);
+        new.server_key = Some(server_key(u8::try_from(number).unwrap()));
+        stores.create(&new).await;
+    }
+    assert!(stores.create_registration_key(&server_key(98)).await.unwrap());
+    assert!(stores.create_opaque_setup(&server_key(99)).await.unwrap());
+    let (sealed, version) = everything_sealed(stores).await;
+    assert_eq!((sealed.signing_keys.len(), sealed.of_accounts.len()), (2, 2));
+    (sealed, version)
+}
+
+async fn everything_sealed(stores: &Stores) -> (Sealed, SigningKeyVersion) {
+    let mut of_accounts = Vec::new();
+    for number in [1, 2] {
+        of_accounts.extend(stores.server_key(samples::account_id(number)).await.unwrap());
+    }
+    let StoredSigningKeys { version, keys: signing_keys } = stores.signing_keys().await.unwrap();
+    let registration_key = stores.registration_key().await.unwrap();
+    let opaque_setup = stores.opaque_setup().await.unwrap();
+    (Sealed { signing_keys, of_accounts, registration_key, opaque_setup }, version)
 }
 
 fn server_key(number: u8) -> SealedServerKey {

@@ -8,7 +8,6 @@ use std::{
 
 use countersign_protocol::{
     AccountId, ClientNetwork,
-    envelope::aes_gcm::SealingKey,
     keys::{
         KeyError, NewKey, PrivateKey,
         raw_rsa::{RawRsaError, RawRsaPrivateKey},
@@ -23,6 +22,7 @@ use tokio::sync::{Notify, OnceCell};
 use crate::{
     core::turns::{Turn, Turns},
     keys::{
+        purpose_keys::PurposeKeys,
         sealed_secret::{DamagedSecret, SecretKind},
         vault::Vault,
     },
@@ -34,7 +34,7 @@ const NOBODY: AccountId = AccountId::from_bytes([0; 16]);
 
 /// Makes, seals and opens key pairs.
 pub(crate) struct ServerKeys {
-    sealing: SealingKey,
+    sealing: PurposeKeys,
     ready: Mutex<Vec<PrivateKey>>,
     /// How many are kept ready.
     wanted: usize,
@@ -46,10 +46,14 @@ pub(crate) struct ServerKeys {
 
 impl ServerKeys {
     pub(crate) fn new(vault: &Vault, policy: MutualPolicy) -> Self {
-        Self::sealed_with(SecretKind::OfAccount(NOBODY).key(vault), policy.keys_ready, policy.turns)
+        Self::sealed_with(
+            SecretKind::OfAccount(NOBODY).keys(vault),
+            policy.keys_ready,
+            policy.turns,
+        )
     }
 
-    fn sealed_with(sealing: SealingKey, wanted: usize, turns: TurnLimits) -> Self {
+    fn sealed_with(sealing: PurposeKeys, wanted: usize, turns: TurnLimits) -> Self {
         Self {
             sealing,
             ready: Mutex::default(),
@@ -166,7 +170,7 @@ impl From<NoPlace> for ServerKeyError {
 
 #[cfg(test)]
 mod tests {
-    use countersign_protocol::keys::raw_rsa;
+    use countersign_protocol::{envelope::aes_gcm::SealingKey, keys::raw_rsa};
     use countersign_testkit::{keys, random::SeededRandom};
 
     use super::*;
@@ -176,7 +180,7 @@ mod tests {
 
     fn server_keys(master: u8, wanted: usize) -> ServerKeys {
         let turns = TurnLimits { at_once: 1, waiting: 3, each: 2 };
-        ServerKeys::sealed_with(SealingKey::from_bytes(&[master; 32]), wanted, turns)
+        ServerKeys::sealed_with(SealingKey::from_bytes(&[master; 32]).into(), wanted, turns)
     }
 
     fn network(number: u8) -> ClientNetwork {

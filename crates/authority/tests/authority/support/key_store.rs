@@ -21,11 +21,11 @@ use countersign_authority::{
         key_life::{KeySchedule, Schedule, SealedServerKey, SealedSigningKey, Signs},
     },
     ports::{
-        ChangeSigningKeysError, SealedSecrets, SigningKeyChange, SigningKeyStore,
+        ChangeSigningKeysError, ServerKeyOwners, SigningKeyChange, SigningKeyStore,
         SigningKeyVersion, StoreError, StoredSigningKeys, VaultRecord, VaultStore,
     },
 };
-use countersign_protocol::{AccountId, UnixTime};
+use countersign_protocol::UnixTime;
 use countersign_testkit::random::SeededRandom;
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, task::yield_now};
@@ -181,9 +181,42 @@ impl VaultStore for KeyStore {
         Ok(first)
     }
 
+    async fn change_vault(
+        &self,
+        present: &VaultRecord,
+        next: &VaultRecord,
+        event: AuditEvent,
+    ) -> Result<bool, StoreError> {
+        yield_now().await;
+        self.check()?;
+        fails_if(*self.failing_to_replace.lock())?;
+        let mut record = self.record.lock();
+        let is_present = record.as_ref() == Some(present);
+        if is_present {
+            *record = Some(next.clone());
+            self.events.lock().push(event);
+        }
+        Ok(is_present)
+    }
+
+    async fn abandon_vault(
+        &self,
+        record: &VaultRecord,
+        decided_on: SigningKeyVersion,
+        event: AuditEvent,
+    ) -> Result<(), ChangeSigningKeysError> {
+        yield_now().await;
+        self.check()?;
+        self.succeed(decided_on)?;
+        *self.record.lock() = Some(record.clone());
+        self.rows.lock().clear();
+        self.events.lock().push(event);
+        Ok(())
+    }
+
     /// These tests are about signing keys; no account has a key pair of its own.
-    async fn server_keys(&self) -> Result<Vec<(AccountId, SealedServerKey)>, StoreError> {
-        self.check().map(|()| Vec::new())
+    async fn server_key_owners(&self, _: u32) -> Result<ServerKeyOwners, StoreError> {
+        self.check().map(|()| ServerKeyOwners::default())
     }
 
     async fn registration_key(&self) -> Result<Option<SealedServerKey>, StoreError> {
@@ -200,22 +233,5 @@ impl VaultStore for KeyStore {
 
     async fn create_opaque_setup(&self, _: &SealedServerKey) -> Result<bool, StoreError> {
         unreachable!("nobody has a keyring in these tests")
-    }
-
-    async fn replace_vault(
-        &self,
-        record: &VaultRecord,
-        secrets: &SealedSecrets,
-        decided_on: SigningKeyVersion,
-        event: AuditEvent,
-    ) -> Result<(), ChangeSigningKeysError> {
-        yield_now().await;
-        self.check()?;
-        fails_if(*self.failing_to_replace.lock())?;
-        self.succeed(decided_on)?;
-        *self.record.lock() = Some(record.clone());
-        self.rows.lock().clone_from(&secrets.signing_keys);
-        self.events.lock().push(event);
-        Ok(())
     }
 }

@@ -24,9 +24,6 @@ use crate::{
     output,
 };
 
-/// At most this many accounts are named.
-const NAMED: usize = 20;
-
 /// Deletes everything that only the lost key opens, and sets a new master key: the `given` one or a
 /// random one.
 pub(super) async fn run(
@@ -140,12 +137,12 @@ async fn tell_what_is_lost(database: &Database) -> anyhow::Result<()> {
          everybody logs in again with the key or the password that they have",
         count(lost.signing_keys as u64, "signing key")
     ));
-    if !lost.server_keys.is_empty() {
+    if lost.server_keys > 0 {
         output::remark(format!(
             "- {} of the server for accounts, as passwordless has them: {}. They log in with the same \
              key by every other way (`countersign login` without --dialect), and no more by \
              passwordless",
-            count(lost.server_keys.len() as u64, "key pair"),
+            count(lost.server_keys as u64, "key pair"),
             names(database, lost).await?
         ));
     }
@@ -171,12 +168,13 @@ async fn tell_what_is_lost(database: &Database) -> anyhow::Result<()> {
 /// The names of the accounts for which the server's key pair is lost.
 async fn names(database: &Database, lost: &VaultContents) -> anyhow::Result<String> {
     let mut names = Vec::new();
-    for id in lost.server_keys.iter().take(NAMED) {
+    for id in &lost.some_with_server_key {
         let account = database.ports.store.account(&AccountName::Id(*id)).await?;
         names.push(account.map_or_else(|| id.to_string(), |account| account.username.to_string()));
     }
-    if lost.server_keys.len() > NAMED {
-        names.push(format!("and {} more", lost.server_keys.len() - NAMED));
+    let unnamed = lost.server_keys.saturating_sub(names.len());
+    if unnamed > 0 {
+        names.push(format!("and {unnamed} more"));
     }
     Ok(names.join(", "))
 }

@@ -98,6 +98,23 @@ def log_in(client):
     return visitor.token_request(visitor.assertion(), [visitor.token_proof()]) if visitor.token_nonce else bare
 
 
+def test_while_no_node_is_ready_what_needs_no_database_is_answered(alone):
+    server, behind = alone
+    mend = stopped(server)
+    try:
+        until("nobody to be ready", lambda: not any(node.is_ready() for node in behind.nodes), 15)
+        deadline = time.monotonic() + 1
+        with behind.door.http() as http:
+            # The balancer has looked meanwhile.
+            while time.monotonic() < deadline:
+                assert http.get("/.well-known/jwks.json").status_code == 200
+            answer = http.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+    finally:
+        mend()
+
+
 def test_a_node_that_hears_nothing_refuses_after_the_bound_and_never_lets_in_who_was_revoked(alone):
     server, behind = alone
     client = Client(behind.nodes[0].door()).register()

@@ -38,7 +38,7 @@ pub use self::credentials::{
     AddCredentialError, CredentialStore, KeyLimits, LoginRecord, RecordedLogin,
     RenameCredentialError, Renewal, RevokeCredentialError,
 };
-pub use self::error::{OutOfDate, RoomKept, StoreError};
+pub use self::error::{OutOfDate, RoomKept, StoreError, WouldBeLost};
 pub use self::invitations::{AccountRecovery, InvitationStore, NewSecret, RecoverError};
 pub use self::issuer::IssuerStore;
 pub use self::keyrings::{

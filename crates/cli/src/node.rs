@@ -1,13 +1,6 @@
 //! This server among those that share its database: what it says of itself, and hears of the others.
 
-use std::{
-    fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::{anyhow, ensure};
 use countersign_authority::{
@@ -37,9 +30,6 @@ pub(crate) struct Node {
     said: postgres::Node,
     /// What proves which master key this server has.
     vault: VaultRecord,
-    /// Whether the operator accepts that the database server may lose changes.
-    accepts_losses: bool,
-    has_warned: AtomicBool,
 }
 
 impl Node {
@@ -60,8 +50,7 @@ impl Node {
             clock_ahead_millis: None,
             news_age: Duration::ZERO,
         };
-        let accepts_losses = settings.postgres.allow_asynchronous;
-        Ok(Self { store, said, vault, accepts_losses, has_warned: AtomicBool::new(false) })
+        Ok(Self { store, said, vault })
     }
 
     /// Says for the first time that it runs, and warns if others run with other settings.
@@ -115,22 +104,6 @@ impl Node {
                      master.key here, and start it again"
                 );
             }
-            self.warn_of_losses().await;
-        }
-    }
-
-    /// Says so when the database server stops waiting for standbys: a failover may bring that about.
-    async fn warn_of_losses(&self) {
-        let Ok(reason) = self.store.may_lose().await else { return };
-        if let Some(reason) = reason.filter(|_| !self.accepts_losses)
-            && !self.has_warned.swap(true, Relaxed)
-        {
-            tracing::error!(
-                reason,
-                "the database server may lose changes that were acknowledged: a revoked key may come back"
-            );
-        } else if reason.is_none() {
-            self.has_warned.store(false, Relaxed);
         }
     }
 

@@ -6,7 +6,7 @@ use countersign_authority::ports::{
     AddCredentialError, AddPasskeyError, ChangeKeyringError, ChangeSigningKeysError,
     CreateAccountError, CreatePasswordAccountError, DeleteKeyringError, OpenKeyringError,
     RecordLoginError, RecoverError, RenameCredentialError, RevokeCredentialError, RoomKept,
-    SignInError, StoreError, StoreKeyringError, UsePasskeyError,
+    SignInError, StoreError, StoreKeyringError, UsePasskeyError, WouldBeLost,
 };
 use thiserror::Error;
 
@@ -92,6 +92,9 @@ impl From<DbError> for StoreError {
             }
             DbError::Sqlite(error) => Self::Unavailable(Box::new(error)),
             DbError::Unavailable(Unavailable::LowSpace(kept)) => Self::Unavailable(Box::new(kept)),
+            DbError::Unavailable(Unavailable::Postgres(Failure::WouldBeLost(reason))) => {
+                Self::Unavailable(Box::new(WouldBeLost { reason }))
+            }
             DbError::Unavailable(error) => Self::Unavailable(Box::new(error)),
         }
     }

@@ -13,6 +13,7 @@ mod failure;
 mod live;
 mod locks;
 mod login;
+mod losses;
 mod moving;
 mod nodes;
 mod open;

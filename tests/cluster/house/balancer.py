@@ -34,6 +34,8 @@ backend nodes
     option forwardfor
     default-server check inter 200ms fall 1 rise 1
 {servers}
+    option allbackups
+{unready}
 """
 
 
@@ -49,7 +51,9 @@ class Balancer:
 
     def start(self, nodes):
         servers = "\n".join(f"    server {node.name} {node.listen}" for node in nodes)
-        text = CONFIGURATION.format(port=self.port, balance=self.balance, servers=servers)
+        # Asked only when no node is ready.
+        unready = "\n".join(f"    server {node.name}-unready {node.listen} no-check backup" for node in nodes)
+        text = CONFIGURATION.format(port=self.port, balance=self.balance, servers=servers, unready=unready)
         configuration = self.directory / "haproxy.cfg"
         configuration.write_text(text)
         self.process = subprocess.Popen(

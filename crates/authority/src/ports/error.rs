@@ -30,6 +30,15 @@ pub struct OutOfDate {
     pub limit: Duration,
 }
 
+/// The database may lose what it acknowledges, so nothing was done. It is the cause of a
+/// [`StoreError::Unavailable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("acknowledged changes could be lost when the database server fails: {reason}")]
+pub struct WouldBeLost {
+    /// Why, as an operator needs to know it.
+    pub reason: &'static str,
+}
+
 /// The store could not do what was asked. The caller is not at fault.
 #[derive(Debug, Error)]
 pub enum StoreError {

@@ -12,7 +12,7 @@ use countersign_authority::{
     login::{assertion::CallerError, jwt_bearer::LoginError},
     ports::{
         AddCredentialError, NotAdmitted, RenameCredentialError, RevokeCredentialError, RoomKept,
-        StoreError,
+        StoreError, WouldBeLost,
     },
     tokens::{feed::RevocationFeedError, standing::RevokeTokenError},
 };
@@ -34,6 +34,10 @@ const UNTIL_THERE_IS_ROOM: Duration = Duration::from_mins(5);
 const OUT_OF_DATE: &str = "the server has not heard for too long what was revoked elsewhere, and so cannot say \
     what still counts: try again in a moment";
 
+/// What a client learns of a server whose database may lose what it acknowledges.
+const WOULD_BE_LOST: &str = "the server changes nothing at the moment, because its database does not surely keep \
+    it: the person who runs it must set that right (synchronous_standby_names)";
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
@@ -46,6 +50,9 @@ impl From<StoreError> for Problem {
                 .retry_after(UNTIL_THERE_IS_ROOM),
             StoreError::Unavailable(_) if error.is_out_of_date() => {
                 Self::unavailable(error).detail(OUT_OF_DATE)
+            }
+            StoreError::Unavailable(cause) if cause.is::<WouldBeLost>() => {
+                Self::unavailable(error).detail(WOULD_BE_LOST)
             }
             StoreError::Unavailable(_) => Self::unavailable(error),
             StoreError::Corrupt { .. } => Self::internal(error),
@@ -255,6 +262,9 @@ impl From<StoreError> for OAuthError {
         match &error {
             StoreError::Unavailable(_) if error.is_out_of_date() => {
                 unavailable(&error).description(OUT_OF_DATE)
+            }
+            StoreError::Unavailable(cause) if cause.is::<WouldBeLost>() => {
+                unavailable(&error).description(WOULD_BE_LOST)
             }
             StoreError::Unavailable(_) => unavailable(&error),
             StoreError::Corrupt { .. } => Self::internal(error),

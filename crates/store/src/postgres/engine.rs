@@ -1,6 +1,6 @@
 //! The engine: its threads, and how work reaches them.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use countersign_authority::ports::{LoginRecord, RecordLoginError, RecordedLogin};
 use countersign_protocol::ports::Clock;
@@ -11,6 +11,7 @@ use super::{
     failure::Failure,
     locks,
     login::Ordinary,
+    losses::Losses,
     session::Session,
     workers::{Patience, Workers},
 };
@@ -31,6 +32,7 @@ pub struct Postgres {
     pub(super) installation: InstallationId,
     pub(super) cursors: Cursors,
     pub(super) beats: Beats,
+    pub(super) losses: Losses,
     pub(super) stopwatch: Stopwatch,
     /// Whether an administrator's command uses it, which may change as much as it likes.
     pub(super) is_command: bool,
@@ -50,15 +52,8 @@ impl Postgres {
         self.stopwatch.start(clock, report);
     }
 
-    /// Which installation the database belongs to.
-    pub const fn installation(&self) -> InstallationId {
-        self.installation
-    }
-}
-
-impl Engine for Postgres {
-    /// Answers when PostgreSQL has committed.
-    fn write<T, E>(
+    /// Makes a change that nobody is told of, so that its loss harms nobody.
+    pub(super) fn write_what_may_be_lost<T, E>(
         &self,
         alone: impl Into<Vec<Alone>>,
         work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
@@ -77,6 +72,29 @@ impl Engine for Postgres {
         });
         let answer = ask(&self.workers.writers, job, result, patience);
         Box::pin(self.stopwatch.measured(Operation::Write, answer))
+    }
+
+    /// Which installation the database belongs to.
+    pub const fn installation(&self) -> InstallationId {
+        self.installation
+    }
+}
+
+impl Engine for Postgres {
+    /// Answers when PostgreSQL has committed. Refuses while the server may lose what it acknowledges.
+    fn write<T, E>(
+        &self,
+        alone: impl Into<Vec<Alone>>,
+        work: impl Fn(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Outcome<'_, T, E>
+    where
+        T: Send + 'static,
+        E: JobError,
+    {
+        if let Err(failure) = self.losses.check() {
+            return Box::pin(ready(Err(DbError::from(failure).into())));
+        }
+        self.write_what_may_be_lost(alone, work)
     }
 
     /// As [`Self::write`]: how full the disks of the database are is not seen from here.
@@ -98,6 +116,7 @@ impl Engine for Postgres {
     ) -> Option<Outcome<'_, Option<RecordedLogin>, RecordLoginError>> {
         let (ordinary, answer) = Ordinary::new(login)?;
         let recorded = async {
+            self.losses.check().map_err(DbError::from)?;
             self.workers.logins.submit(ordinary).map_err(DbError::from)?;
             let answer = timeout(Patience::Usual.time(), answer).await;
             let answer = answer.map_err(|_| DbError::from(Failure::TookTooLong))?;

@@ -26,6 +26,9 @@ pub(crate) enum Failure {
     /// A statement was refused.
     #[error("the database refused: {0}")]
     Refused(Arc<str>),
+    /// The server might not keep it. Nothing was done.
+    #[error("acknowledged changes could be lost when the database server fails: {0}")]
+    WouldBeLost(&'static str),
     /// A statement failed, and the change wanted to go on.
     #[error("a change went on after a statement had failed")]
     Spoiled,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign_authority::ports::StoreError;
 use countersign_protocol::UnixTime;
 
-use super::engine::PostgresStore;
+use super::{engine::PostgresStore, report};
 use crate::{
     engine::Engine as _,
     rows::{self, Columns},
@@ -52,7 +52,8 @@ pub struct SeenNode {
 
 impl PostgresStore {
     /// Keeps what a server says of itself, and forgets those that have been silent for a day. `is_start` says
-    /// that it has just started.
+    /// that it has just started. Looks too whether the database server may lose what it acknowledges. While it
+    /// may, every other change is refused.
     ///
     /// # Errors
     /// When the store fails.
@@ -68,16 +69,17 @@ impl PostgresStore {
                 started_at = CASE WHEN ? = 1 THEN excluded.started_at ELSE n.started_at END"
         );
         let forget = format!("DELETE FROM nodes WHERE seen_at < {NOW} - {REMEMBERED}");
-        let beat = self.write([], move |connection| {
+        let beat = self.write_what_may_be_lost([], move |connection| {
             let Node { id, version, issuer, state, settings, clock_ahead_millis, news_age } = &node;
             let news_age = i64::try_from(news_age.as_millis()).unwrap_or(i64::MAX);
             let (ahead, is_start) = (*clock_ahead_millis, i64::from(is_start));
             let values = (id, version, issuer, state, settings, ahead, news_age, is_start);
             rows::execute(connection, &upsert, values)?;
             rows::execute(connection, &forget, ())?;
-            Ok(())
+            Ok::<_, StoreError>(report::may_lose(connection)?)
         });
-        self.beats.of(beat).await
+        self.losses.note(self.beats.of(beat).await?);
+        Ok(())
     }
 
     /// Forgets a server, which stops.
@@ -86,7 +88,7 @@ impl PostgresStore {
     /// When the store fails.
     pub async fn forget_node(&self, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
-        self.write([], move |connection| {
+        self.write_what_may_be_lost([], move |connection| {
             rows::execute(connection, "DELETE FROM nodes WHERE node_id = ?", [&id])?;
             Ok(())
         })

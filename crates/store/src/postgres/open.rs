@@ -10,6 +10,7 @@ use super::{
     engine::{Postgres, PostgresStore},
     error::PostgresError,
     live::Live,
+    losses::Losses,
     options::PostgresOptions,
     schema, startup,
     url::DatabaseUrl,
@@ -52,6 +53,7 @@ fn open(url: &DatabaseUrl, options: &PostgresOptions) -> Result<PostgresStore, P
         installation,
         cursors: Cursors::default(),
         beats: Beats::default(),
+        losses: Losses::new(options.allow_asynchronous),
         stopwatch: Stopwatch::default(),
         is_command: options.administrator.is_some(),
     }))

@@ -69,14 +69,6 @@ impl PostgresStore {
         self.read_trail(|connection| Ok(report(connection)?)).await
     }
 
-    /// Why a change may be lost that the server acknowledged, if its settings allow that.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn may_lose(&self) -> Result<Option<&'static str>, StoreError> {
-        self.read_own(|connection| Ok(may_lose(connection)?)).await
-    }
-
     /// The versions of the tables.
     ///
     /// # Errors
@@ -112,7 +104,8 @@ fn report(connection: &Connection) -> Result<ServerReport, DbError> {
     })
 }
 
-fn may_lose(connection: &Connection) -> Result<Option<&'static str>, DbError> {
+/// Why a change may be lost that the server acknowledged, if its settings allow that.
+pub(super) fn may_lose(connection: &Connection) -> Result<Option<&'static str>, DbError> {
     let select = "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names')";
     let said = rows::first(connection, select, (), |row| {
         Ok((row.get::<String>(0)?, row.get::<String>(1)?))
@@ -133,11 +126,14 @@ fn missing(table: &'static str) -> DbError {
 }
 
 fn standbys(connection: &Connection) -> Result<Vec<Standby>, DbError> {
-    let select = "SELECT application_name, state, sync_state,
+    let select = format!(
+        "SELECT application_name, state, sync_state,
             CAST(greatest(pg_wal_lsn_diff(pg_current_wal_flush_lsn(), flush_lsn), 0) AS BIGINT),
             CAST(extract(epoch FROM replay_lag) * 1000 AS BIGINT)
-        FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup' ORDER BY application_name, pid";
-    rows::all(connection, select, (), |row| {
+        FROM {} ORDER BY application_name, pid",
+        startup::STANDBYS
+    );
+    rows::all(connection, &select, (), |row| {
         let mut columns = Columns::new(row, "pg_stat_replication", 0);
         let number = |number: Option<i64>| Ok::<_, String>(number.map(i64::unsigned_abs));
         Ok(Standby {

@@ -5,6 +5,12 @@ use super::{error::PostgresError, live::Live, schema::first};
 /// The first version that has all that is used here, as PostgreSQL writes it.
 const LEAST_VERSION: i64 = 140_000;
 
+/// The standbys of a server, which are not the programs that copy it. Who may not see their states sees null,
+/// and that there are some.
+pub(super) const STANDBYS: &str = "pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
+    AND application_name IS DISTINCT FROM 'pg_basebackup'
+    AND application_name IS DISTINCT FROM 'pg_receivewal'";
+
 /// What the server says of itself.
 struct Server {
     version_number: i64,
@@ -46,14 +52,14 @@ pub(super) async fn check(live: &Live, allow_asynchronous: bool) -> Result<(), P
 }
 
 async fn ask(live: &Live) -> Result<Server, PostgresError> {
-    // Who may not see the states of standbys sees null, and that there are some.
-    let select = "SELECT CAST(current_setting('server_version_num') AS BIGINT), current_setting('server_version'),
+    let select = format!(
+        "SELECT CAST(current_setting('server_version_num') AS BIGINT), current_setting('server_version'),
         CAST(pg_encoding_to_char(encoding) AS TEXT), current_setting('synchronous_commit'),
         current_setting('synchronous_standby_names'), current_setting('fsync'),
-        (SELECT count(*) FROM pg_stat_replication
-            WHERE state IS NULL OR state IN ('startup', 'catchup', 'streaming'))
-        FROM pg_database WHERE datname = current_database()";
-    first(live, select, |row| {
+        (SELECT count(*) FROM {STANDBYS})
+        FROM pg_database WHERE datname = current_database()"
+    );
+    first(live, &select, |row| {
         Ok(Server {
             version_number: row.try_get(0)?,
             version: row.try_get(1)?,

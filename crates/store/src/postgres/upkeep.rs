@@ -21,7 +21,7 @@ impl StoreUpkeep for PostgresStore {
         };
         let mut found = look().await?;
         if found.is_nameless() {
-            self.write([], changes::begin_epoch).await?;
+            self.write_what_may_be_lost([], changes::begin_epoch).await?;
             found = look().await?;
         }
         // After the look: whoever stood still meanwhile has to ask again.

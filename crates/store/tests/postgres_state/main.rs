@@ -5,6 +5,7 @@
 
 mod connections;
 mod crashes;
+mod losses;
 mod nodes;
 mod replaced;
 mod server;

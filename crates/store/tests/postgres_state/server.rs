@@ -43,6 +43,15 @@ impl Server {
         standby
     }
 
+    /// Copies the log of this server until the copier is dropped.
+    pub(crate) fn copy_log(&self) -> Copier {
+        let mut command = as_owner("pg_receivewal");
+        command.args(["-h", "127.0.0.1", "-U", "postgres", "--no-sync", "-p"]);
+        command.arg(self.port.to_string()).arg("-D").arg(self.directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Copier(command.spawn().unwrap())
+    }
+
     fn stopped() -> Self {
         let directory = TempDir::new().unwrap();
         let owner = owner();
@@ -151,6 +160,16 @@ impl Drop for Server {
             self.thaw();
             self.kill();
         }
+    }
+}
+
+/// A program that copies the log of a server.
+pub(crate) struct Copier(Child);
+
+impl Drop for Copier {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::{extract::State, http::header, response::IntoResponse};
+use countersign_authority::{keys::SigningKeyError, ports::StoreError};
 use countersign_protocol::wire;
 
 use crate::{
@@ -37,6 +38,14 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, P
         let problem = Problem::new(ProblemType::Unavailable).retry_after(Duration::from_secs(1));
         return Err(problem.detail("the server is about to stop; it still answers requests"));
     }
-    app.authority.health.check().await.map_err(Problem::unavailable)?;
+    app.authority.health.check().await.map_err(unready)?;
     Ok(([(header::CACHE_CONTROL, "no-store")], "ready\n"))
+}
+
+/// Why the server cannot do its work, as far as others may know it; the rest goes to the log.
+fn unready(error: SigningKeyError) -> Problem {
+    match error {
+        SigningKeyError::Store(error @ StoreError::Unavailable(_)) => Problem::from(error),
+        error => Problem::unavailable(error),
+    }
 }

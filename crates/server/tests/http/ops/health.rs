@@ -30,6 +30,26 @@ async fn a_server_without_its_store_is_alive_but_not_ready() {
 }
 
 #[tokio::test]
+async fn a_server_whose_database_may_lose_what_it_acknowledges_says_why_it_changes_nothing() {
+    let faults = Faults::default();
+    let app = TestApp::start_with(|setup| setup.faults = Some(faults.clone())).await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    app.whoami(&key, &token).await.is(200);
+    faults.set(Fault::Forgetful);
+    for answer in [
+        app.call("GET", "/readyz").send().await,
+        app.registration("bob", &TestKey::number(2)).send().await,
+        app.login_request("alice", &key).send().await,
+    ] {
+        assert_eq!(answer.is(503).header("retry-after"), "1");
+        assert!(answer.body.contains("does not surely keep it"), "{answer:?}");
+        assert!(!answer.body.contains(CAUSE), "{answer:?}");
+    }
+    app.whoami(&key, &token).await.is(200);
+}
+
+#[tokio::test]
 async fn a_server_that_is_about_to_stop_is_not_ready_and_serves_on() {
     let app = TestApp::start().await;
     let key = TestKey::number(1);

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use countersign_authority::ports::{
     ChangeCursor, ChangesSince, LimitKey, NotAdmitted, Ports, RateLimit, RateLimiter, Retention,
-    StoreCondition, StoreError, StoreUpkeep, WindowLimiter,
+    StoreCondition, StoreError, StoreUpkeep, WindowLimiter, WouldBeLost,
 };
 use countersign_protocol::{
     ReplayEntry, UnixTime,
@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Unavailable,
     /// It holds nonsense.
     Corrupt,
+    /// It refuses, because it would not surely keep what it acknowledges.
+    Forgetful,
     /// It works, but the replay log does not.
     ReplayLog,
     /// It works, but does not say what others changed.
@@ -94,6 +96,9 @@ impl Faults {
             Some(Fault::Unavailable) => Err(StoreError::Unavailable(CAUSE.into())),
             Some(Fault::Corrupt) => {
                 Err(StoreError::Corrupt { what: format!("accounts.status: {CAUSE}") })
+            }
+            Some(Fault::Forgetful) => {
+                Err(StoreError::Unavailable(Box::new(WouldBeLost { reason: CAUSE })))
             }
             Some(Fault::Deaf | Fault::ReplayLog | Fault::Limiters | Fault::Guesses) | None => {
                 Ok(())

@@ -7,7 +7,7 @@ use countersign_authority::{
     Authority,
     ports::{StoreError, VaultRecord, VaultStore as _},
 };
-use countersign_protocol::ports::random_bytes;
+use countersign_protocol::{UnixTime, ports::random_bytes};
 use countersign_store::postgres::{self, PostgresStore, SeenNode};
 use countersign_system::SystemRandom;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -19,6 +19,8 @@ use crate::{
 
 /// How often a server says that it runs.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// Who starts under the name of a server that has been silent for so long takes the name over.
+const KILLED_AFTER: Duration = Duration::from_secs(7);
 /// A server that has been silent for longer has ended, or cannot reach the database.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
 /// Longer names are refused, in characters.
@@ -28,13 +30,20 @@ const MAX_ID: usize = 100;
 pub(crate) struct Node {
     store: Arc<PostgresStore>,
     said: postgres::Node,
+    /// When it started, by the clock of the database.
+    started_at: UnixTime,
     /// What proves which master key this server has.
     vault: VaultRecord,
 }
 
 impl Node {
-    /// The server with these settings, which goes by `issuer`.
-    pub(crate) fn new(
+    /// The server with these settings, which goes by `issuer`. Says for the first time that it runs, and warns if
+    /// others run with other settings.
+    ///
+    /// # Errors
+    /// When another server has its name. When others keep used proofs elsewhere: what was used at one would work
+    /// again at the other.
+    pub(crate) async fn enter(
         settings: &Settings,
         store: Arc<PostgresStore>,
         issuer: &str,
@@ -50,15 +59,18 @@ impl Node {
             clock_ahead_millis: None,
             news_age: Duration::ZERO,
         };
-        Ok(Self { store, said, vault })
+        let started_at = take_name(&store, &said).await?;
+        let node = Self { store, said, started_at, vault };
+        match node.compare_with_others().await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                node.end().await;
+                Err(error)
+            }
+        }
     }
 
-    /// Says for the first time that it runs, and warns if others run with other settings.
-    ///
-    /// # Errors
-    /// When others keep used proofs elsewhere: what was used at one would work again at the other.
-    pub(crate) async fn begin(&self) -> anyhow::Result<()> {
-        self.store.beat(&self.said, true).await?;
+    async fn compare_with_others(&self) -> anyhow::Result<()> {
         for other in running(&self.store).await? {
             let other = other.node;
             ensure!(
@@ -92,8 +104,12 @@ impl Node {
                 news_age: authority.core.age_of_news(),
                 ..self.said.clone()
             };
-            if let Err(error) = self.store.beat(&said, false).await {
-                tracing::error!(%error, "this server could not say in the database that it runs");
+            match self.store.beat(&said, self.started_at).await {
+                Ok(true) => {}
+                Ok(false) => return anyhow!(taken(&said.id)),
+                Err(error) => {
+                    tracing::error!(%error, "this server could not say in the database that it runs");
+                }
             }
             // What others seal from now on, such as the next signing key, does not open here.
             if let Ok(Some(vault)) = self.store.vault().await
@@ -109,10 +125,38 @@ impl Node {
 
     /// Says that it stops.
     pub(crate) async fn end(&self) {
-        if let Err(error) = self.store.forget_node(&self.said.id).await {
+        if let Err(error) = self.store.forget_node(&self.said.id, self.started_at).await {
             tracing::warn!(%error, "the database takes this server for a running one, for some seconds");
         }
     }
+}
+
+/// Takes the name of a server that starts. Whoever has it may have been killed, and is silent then.
+async fn take_name(store: &PostgresStore, said: &postgres::Node) -> anyhow::Result<UnixTime> {
+    let id = &said.id;
+    let mut before = named(store, id).await?;
+    if let Some(silent_for) = before.as_ref().map(|seen| seen.silent_for)
+        && silent_for < KILLED_AFTER
+    {
+        output::remark(format!("waiting whether the server called {id} still runs, or was killed"));
+        sleep(KILLED_AFTER.saturating_sub(silent_for)).await;
+        before = named(store, id).await?;
+        ensure!(before.as_ref().is_none_or(|seen| seen.silent_for >= KILLED_AFTER), taken(id));
+    }
+    let entered = store.enter(said, before.map(|seen| seen.started_at)).await?;
+    entered.ok_or_else(|| anyhow!(taken(id)))
+}
+
+/// What was said last by the server with that name.
+async fn named(store: &PostgresStore, id: &str) -> Result<Option<SeenNode>, StoreError> {
+    Ok(store.nodes().await?.into_iter().find(|seen| seen.node.id == id))
+}
+
+fn taken(id: &str) -> String {
+    format!(
+        "another server of this database is called {id} too: give each a cluster.node_id of its own, or leave it \
+         out"
+    )
 }
 
 /// Whether the server ran a moment ago.

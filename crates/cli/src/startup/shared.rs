@@ -44,13 +44,10 @@ pub(super) async fn start(
         StatePlace::Memory => ports,
         StatePlace::Postgres => with_shared_state(settings, &url, ports).await?,
     };
-    let node = Node::new(settings, Arc::clone(&store), issuer.origin(), state_place, vault)?;
     // Before the vault is opened: whoever changes the master key sees that this server may have the old one.
-    let started = match node.begin().await {
-        Ok(()) => open(settings, &store, ports, issuer).await,
-        Err(error) => Err(error),
-    };
-    let (authority, master_key) = match started {
+    let node =
+        Node::enter(settings, Arc::clone(&store), issuer.origin(), state_place, vault).await?;
+    let (authority, master_key) = match open(settings, &store, ports, issuer).await {
         Ok(started) => started,
         Err(error) => {
             node.end().await;

@@ -52,9 +52,13 @@ impl Shared {
 
     /// A server that goes by `issuer`.
     fn server(&self, issuer: &str) -> Server {
+        Server::start_command(self.serve(issuer), self.directory())
+    }
+
+    fn serve(&self, issuer: &str) -> Command {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--issuer", issuer]);
         command.env("COUNTERSIGN_RATE_LIMITS", "off");
-        Server::start_command(command, self.directory())
+        command
     }
 
     /// What a start says that is refused.
@@ -211,6 +215,26 @@ fn servers_of_one_database_have_one_issuer_until_all_of_them_get_another() {
     let refusal = shared.refused_start(&["--issuer", "http://localhost:1"]);
     assert!(refusal.contains("go by http://localhost:2"), "{refusal}");
     shared.server("http://localhost:2");
+}
+
+#[test]
+fn of_two_servers_with_one_name_the_second_does_not_start_unless_the_first_was_killed() {
+    let shared = Shared::new();
+    let named = || {
+        let mut command = shared.serve("http://localhost:1");
+        command.env("COUNTERSIGN_CLUSTER_NODE_ID", "auth-1");
+        command
+    };
+    let start = || Server::start_command(named(), shared.directory());
+    let mut first = start();
+    let refusal = run(&mut named()).refusal();
+    assert!(refusal.contains("another server of this database is called auth-1 too"), "{refusal}");
+    first.kill();
+    let mut second = start();
+    // It has the name until another has taken it, as one on a machine that stood still finds out.
+    shared.database.run("UPDATE nodes SET started_at = started_at + 1");
+    let said = second.wait_for_end();
+    assert!(said.contains("another server of this database is called auth-1 too"), "{said}");
 }
 
 #[test]

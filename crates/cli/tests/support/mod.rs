@@ -80,13 +80,18 @@ impl Server {
         &self.data_dir
     }
 
+    /// Waits until the server has ended by itself, and returns all that it wrote to standard error.
+    pub(crate) fn wait_for_end(&mut self) -> String {
+        self.stderr.take().map(|stderr| stderr.join().unwrap()).unwrap_or_default()
+    }
+
     /// Stops the server at once, as a power cut would, and returns all that it wrote to standard
     /// error.
     pub(crate) fn kill(&mut self) -> String {
         // An error means that it has stopped already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        self.stderr.take().map(|stderr| stderr.join().unwrap()).unwrap_or_default()
+        self.wait_for_end()
     }
 }
 

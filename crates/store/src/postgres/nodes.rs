@@ -51,45 +51,72 @@ pub struct SeenNode {
 }
 
 impl PostgresStore {
-    /// Keeps what a server says of itself, and forgets those that have been silent for a day. `is_start` says
-    /// that it has just started. Looks too whether the database server may lose what it acknowledges. While it
-    /// may, every other change is refused.
+    /// Takes the name of a server that starts. `replaced` is when the one started that had the name before and
+    /// runs no more. Returns when this one started, by which it is told from others of its name; `None`, and
+    /// nothing is kept, if another server has the name.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn beat(&self, node: &Node, is_start: bool) -> Result<(), StoreError> {
-        let node = node.clone();
-        let upsert = format!(
-            "INSERT INTO nodes AS n
-                (node_id, version, issuer, state, settings, clock_ahead, news_age, started_at, seen_at)
-            VALUES (?, ?, ?, ?, ?, ?, ?, {NOW}, {NOW})
-            ON CONFLICT(node_id) DO UPDATE SET version = excluded.version, issuer = excluded.issuer,
-                state = excluded.state, settings = excluded.settings, clock_ahead = excluded.clock_ahead,
-                news_age = excluded.news_age, seen_at = excluded.seen_at,
-                started_at = CASE WHEN ? = 1 THEN excluded.started_at ELSE n.started_at END"
+    pub async fn enter(
+        &self,
+        node: &Node,
+        replaced: Option<UnixTime>,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        let sql = upsert(
+            NOW,
+            "started_at = greatest(excluded.started_at, n.started_at + 1)",
+            "n.started_at = ?",
         );
+        self.say(node, sql, replaced).await
+    }
+
+    /// Keeps what a server says of itself that started at `started_at`, and forgets those that have been silent
+    /// for a day. Returns whether it still has its name: `false`, and nothing is kept, once another has entered
+    /// under it. Looks too whether the database server may lose what it acknowledges. While it may, every other
+    /// change is refused.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn beat(&self, node: &Node, started_at: UnixTime) -> Result<bool, StoreError> {
+        // An earlier one is there where a failover has lost that this server entered.
+        let started = "started_at = excluded.started_at";
+        let sql = upsert("?", started, "n.started_at <= excluded.started_at");
+        Ok(self.say(node, sql, Some(started_at)).await?.is_some())
+    }
+
+    /// Writes what a server says of itself. Returns when it started, unless another has its name.
+    async fn say(
+        &self,
+        node: &Node,
+        upsert: String,
+        started_at: Option<UnixTime>,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        let node = node.clone();
         let forget = format!("DELETE FROM nodes WHERE seen_at < {NOW} - {REMEMBERED}");
         let beat = self.write_what_may_be_lost([], move |connection| {
             let Node { id, version, issuer, state, settings, clock_ahead_millis, news_age } = &node;
             let news_age = i64::try_from(news_age.as_millis()).unwrap_or(i64::MAX);
-            let (ahead, is_start) = (*clock_ahead_millis, i64::from(is_start));
-            let values = (id, version, issuer, state, settings, ahead, news_age, is_start);
-            rows::execute(connection, &upsert, values)?;
+            let (ahead, started_at) = (*clock_ahead_millis, started_at.map(rows::millis));
+            let values = (id, version, issuer, state, settings, ahead, news_age, started_at);
+            let started = |row: &Row<'_>| Columns::new(row, "nodes", 0).time("started_at");
+            let entered = rows::first(connection, &upsert, values, started)?;
             rows::execute(connection, &forget, ())?;
-            Ok::<_, StoreError>(report::may_lose(connection)?)
+            Ok::<_, StoreError>((entered, report::may_lose(connection)?))
         });
-        self.losses.note(self.beats.of(beat).await?);
-        Ok(())
+        let (entered, may_lose) = self.beats.of(beat).await?;
+        self.losses.note(may_lose);
+        Ok(entered)
     }
 
-    /// Forgets a server, which stops.
+    /// Forgets the server that started at `started_at`, which stops.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn forget_node(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn forget_node(&self, id: &str, started_at: UnixTime) -> Result<(), StoreError> {
         let id = id.to_owned();
         self.write_what_may_be_lost([], move |connection| {
-            rows::execute(connection, "DELETE FROM nodes WHERE node_id = ?", [&id])?;
+            let delete = "DELETE FROM nodes WHERE node_id = ? AND started_at = ?";
+            rows::execute(connection, delete, (&id, rows::millis(started_at)))?;
             Ok(())
         })
         .await
@@ -133,6 +160,20 @@ impl PostgresStore {
         })
         .await
     }
+}
+
+/// The statement by which a server says something of itself: of a new one, when it started; of one that is there,
+/// what `change` says of that, if `condition` holds. The last parameter is for one of them.
+fn upsert(started_at: &str, change: &str, condition: &str) -> String {
+    format!(
+        "INSERT INTO nodes AS n
+            (node_id, version, issuer, state, settings, clock_ahead, news_age, started_at, seen_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, {started_at}, {NOW})
+        ON CONFLICT(node_id) DO UPDATE SET version = excluded.version, issuer = excluded.issuer,
+            state = excluded.state, settings = excluded.settings, clock_ahead = excluded.clock_ahead,
+            news_age = excluded.news_age, seen_at = excluded.seen_at, {change}
+        WHERE {condition} RETURNING started_at"
+    )
 }
 
 fn seen(row: &Row<'_>) -> Result<SeenNode, crate::error::DbError> {

@@ -23,19 +23,55 @@ fn node(id: &str) -> Node {
 async fn a_server_is_there_from_its_first_word_to_its_last() {
     let database = Database::fresh().await;
     let (one, other) = (database.open(), database.open());
-    one.beat(&node("b"), true).await.unwrap();
-    other.beat(&node("a"), true).await.unwrap();
+    let started_at = one.enter(&node("b"), None).await.unwrap().unwrap();
+    other.enter(&node("a"), None).await.unwrap().unwrap();
     let seen = one.nodes().await.unwrap();
     assert_eq!(seen.iter().map(|seen| &*seen.node.id).collect::<Vec<_>>(), ["a", "b"]);
     let first = &seen[1];
-    assert_eq!(first.node, node("b"));
+    assert_eq!((&first.node, first.started_at), (&node("b"), started_at));
 
     let later = Node { clock_ahead_millis: Some(-3), ..node("b") };
-    one.beat(&later, false).await.unwrap();
+    assert!(one.beat(&later, started_at).await.unwrap());
     let seen = other.nodes().await.unwrap();
-    assert_eq!((&seen[1].node, seen[1].started_at), (&later, first.started_at));
-    one.forget_node("b").await.unwrap();
+    assert_eq!((&seen[1].node, seen[1].started_at), (&later, started_at));
+    one.forget_node("b", started_at).await.unwrap();
     assert_eq!(other.nodes().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_servers_with_one_name_one_has_it() {
+    let database = Database::fresh().await;
+    let (one, other) = (database.open(), database.open());
+    let first = one.enter(&node("a"), None).await.unwrap().unwrap();
+    assert_eq!(other.enter(&node("a"), None).await.unwrap(), None);
+    assert!(one.beat(&node("a"), first).await.unwrap());
+    // The first seems to have been killed. Two take its place at once.
+    let named = node("a");
+    let (second, third) =
+        tokio::join!(one.enter(&named, Some(first)), other.enter(&named, Some(first)));
+    let (second, third) = (second.unwrap(), third.unwrap());
+    assert!(second.is_none() != third.is_none(), "{second:?} {third:?}");
+    let now = second.or(third).unwrap();
+    assert!(now > first);
+    // It was not, and hears that it has no name. It takes none with it.
+    assert!(!one.beat(&node("a"), first).await.unwrap());
+    one.forget_node("a", first).await.unwrap();
+    assert_eq!(one.nodes().await.unwrap()[0].started_at, now);
+    // Who was forgotten says so again.
+    one.forget_node("a", now).await.unwrap();
+    assert!(one.beat(&node("a"), now).await.unwrap());
+    assert_eq!(one.nodes().await.unwrap()[0].started_at, now);
+}
+
+#[tokio::test]
+async fn a_server_whose_start_was_lost_in_a_failover_keeps_its_name() {
+    let database = Database::fresh().await;
+    let store = database.open();
+    let now = store.enter(&node("a"), None).await.unwrap().unwrap();
+    let lost = "UPDATE nodes SET started_at = started_at - 60000";
+    database.client().await.batch_execute(lost).await.unwrap();
+    assert!(store.beat(&node("a"), now).await.unwrap());
+    assert_eq!(store.nodes().await.unwrap()[0].started_at, now);
 }
 
 #[tokio::test]
@@ -43,7 +79,7 @@ async fn a_silent_server_is_told_from_one_that_speaks_and_forgotten_after_a_day(
     let database = Database::fresh().await;
     let store = database.open();
     for id in ["a", "b"] {
-        store.beat(&node(id), true).await.unwrap();
+        store.enter(&node(id), None).await.unwrap().unwrap();
     }
     let silent = async |millis: u64| {
         let silent = format!("UPDATE nodes SET seen_at = seen_at - {millis} WHERE node_id = 'a'");
@@ -54,7 +90,7 @@ async fn a_silent_server_is_told_from_one_that_speaks_and_forgotten_after_a_day(
     assert!(seen[0].silent_for >= Duration::from_secs(20), "{seen:?}");
     assert!(seen[1].silent_for < Duration::from_secs(20), "{seen:?}");
     silent(86_400_000).await;
-    store.beat(&node("b"), false).await.unwrap();
+    store.beat(&node("b"), seen[1].started_at).await.unwrap();
     let seen = store.nodes().await.unwrap();
     assert_eq!(seen.iter().map(|seen| &*seen.node.id).collect::<Vec<_>>(), ["b"]);
 }

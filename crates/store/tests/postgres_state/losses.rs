@@ -5,6 +5,7 @@ use std::time::Duration;
 use countersign_authority::ports::{
     AccountStore as _, CreateAccountError, StoreError, StoreUpkeep as _, WouldBeLost,
 };
+use countersign_protocol::UnixTime;
 use countersign_store::postgres::{Node, PostgresOptions, PostgresStore, SchemaMode};
 use countersign_testkit::samples::new_account;
 use tokio::time::{sleep, timeout};
@@ -40,7 +41,7 @@ async fn wait_for(server: &Server, standbys: &str) {
 async fn until(store: &PostgresStore, may_lose: bool) {
     let beating = async {
         loop {
-            store.beat(&said(), false).await.unwrap();
+            store.beat(&said(), UnixTime::EPOCH).await.unwrap();
             let checked = store.check().await;
             let refused = matches!(&checked, Err(error) if would_be_lost(error));
             if if may_lose { refused } else { checked.is_ok() } {
@@ -75,7 +76,7 @@ async fn nothing_is_changed_while_the_server_has_a_standby_and_does_not_wait_for
     );
     // Whoever only reads goes on, and hears of changes.
     store.changes(None).await.unwrap();
-    careless.beat(&said(), false).await.unwrap();
+    careless.beat(&said(), UnixTime::EPOCH).await.unwrap();
     careless.create_account(new_account(3, "carol")).await.unwrap();
     wait_for(&primary, "ANY 1 (*)").await;
     until(&store, false).await;
@@ -97,7 +98,7 @@ async fn a_program_that_copies_the_server_is_no_standby() {
     };
     timeout(Duration::from_secs(30), streaming).await.unwrap();
     let store = open(&server, SchemaMode::Existing, false);
-    store.beat(&said(), true).await.unwrap();
+    store.enter(&said(), None).await.unwrap();
     store.create_account(new_account(1, "alice")).await.unwrap();
     drop(copying);
 }

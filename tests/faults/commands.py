@@ -102,7 +102,7 @@ COMMANDS = [
         lambda place: "database.restored" in place.machine.command("audit").stdout,
         lambda place: ["restore", "--yes", str(place.backups / "before.db")],
     ),
-    Command("rekey", lambda place: ["rekey"], lambda place: "master-key.changed" in place.machine.command("audit").stdout, lambda place: ["rekey"]),
+    Command("rekey", lambda place: ["rekey", "--yes"], lambda place: "master-key.changed" in place.machine.command("audit").stdout, lambda place: ["rekey", "--yes"]),
     Command("invite", lambda place: ["invite"], lambda place: _invitations(place) > 0, lambda place: ["invite"]),
     Command(
         "accounts disable",

@@ -3,7 +3,6 @@
 pub(super) mod abandon;
 
 use std::{
-    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -65,7 +64,7 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         abandon::run(directory, database, given, options.yes).await?;
         return held.let_go().await;
     }
-    if options.keep_old.is_none() && io::stdin().is_terminal() {
+    if options.keep_old.is_none() {
         let question = "the old master key is not kept (--keep-old FILE keeps it), and backups that \
                         were made before open with no other: go on";
         confirm(question, options.yes)?;

@@ -95,7 +95,7 @@ fn a_refused_database_does_not_swallow_the_log_of_the_right_one() {
     for refused in [
         refusal(&mut serve(dir.path(), &[])),
         admin(dir.path(), &["invitations", "list"]).refusal(),
-        admin(dir.path(), &["rekey"]).refusal(),
+        admin(dir.path(), &["rekey", "--yes"]).refusal(),
     ] {
         assert!(refused.contains("the database of another installation"), "{refused}");
     }
@@ -136,7 +136,7 @@ fn a_second_server_does_not_start_though_the_lock_file_was_deleted() {
     fs::remove_file(server.data_dir().join("server.lock")).unwrap();
     let said = refusal(&mut serve(server.data_dir(), &[]));
     assert!(said.contains("another server is running on this database"), "{said}");
-    let said = admin(server.data_dir(), &["rekey"]).refusal();
+    let said = admin(server.data_dir(), &["rekey", "--yes"]).refusal();
     assert!(said.contains("another server is running on this database"), "{said}");
 }
 

@@ -195,7 +195,7 @@ async fn a_server_whose_master_key_is_lost_starts_again_and_knows_everybody() {
 
     let refused = super::run(&mut serve(dir));
     assert!(refused.stderr.contains("--abandon-signing-keys"), "{}", refused.stderr);
-    assert!(admin(dir, &["rekey"]).refusal().contains("--abandon-signing-keys"));
+    assert!(admin(dir, &["rekey", "--yes"]).refusal().contains("--abandon-signing-keys"));
     let abandon = ["rekey", "--abandon-signing-keys"];
     let asked = admin(dir, &abandon).refusal();
     for lost in ["signing key", "1 key pair of the server for accounts, as passwordless", "bob"] {

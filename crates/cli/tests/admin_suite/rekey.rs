@@ -21,12 +21,12 @@ async fn after_a_rekey_everything_goes_on_and_the_old_key_opens_nothing() {
     let mut server = Server::start_in(dir, &[]);
     let alice = Person::registered(&server, "alice").await;
     let signing_keys = admin(dir, &["signing-keys", "list", "--json"]).result();
-    let refusal = admin(dir, &["rekey"]).refusal();
+    let refusal = admin(dir, &["rekey", "--yes"]).refusal();
     assert!(refusal.contains("stop the server first"), "{refusal}");
     server.kill();
 
     let old = key_file(dir);
-    let said = admin(dir, &["rekey"]).remark();
+    let said = admin(dir, &["rekey", "--yes"]).remark();
     assert!(said.contains("the master key is changed"), "{said}");
     assert!(said.contains("earlier backups open only with the old key"), "{said}");
     let new = key_file(dir);
@@ -118,7 +118,7 @@ fn keys_of_which_none_fits_are_left_alone() {
     let refusal = refused_start(dir.path());
     assert!(refusal.contains("wrong master key in"), "{refusal}");
     assert!(refusal.contains("master.key and "), "{refusal}");
-    assert!(admin(dir.path(), &["rekey"]).refusal().contains("wrong master key in"));
+    assert!(admin(dir.path(), &["rekey", "--yes"]).refusal().contains("wrong master key in"));
     assert_eq!(snapshot(dir.path()), before);
 }
 
@@ -136,7 +136,7 @@ fn a_given_key_becomes_the_master_key_and_the_old_one_can_be_kept() {
     admin_with(dir.path(), (VARIABLE, NEW_KEY), &["check"]).result();
     admin(dir.path(), &["check"]).result();
 
-    let again = admin(dir.path(), &["rekey", "--new-key-file", given]).refusal();
+    let again = admin(dir.path(), &["rekey", "--yes", "--new-key-file", given]).refusal();
     assert!(again.contains("this is the present master key already"), "{again}");
     let args = ["rekey", "--keep-old", kept];
     assert!(admin(dir.path(), &args).refusal().contains("exists already"));
@@ -144,11 +144,25 @@ fn a_given_key_becomes_the_master_key_and_the_old_one_can_be_kept() {
 }
 
 #[test]
+fn without_a_terminal_the_old_key_is_given_up_only_if_that_is_said() {
+    let dir = used_data_dir();
+    let before = snapshot(dir.path());
+    for args in [&["rekey"][..], &["rekey", "--new-key-env", "NEXT"]] {
+        let next = ("NEXT", "a passphrase for the next years");
+        let refusal = admin_with(dir.path(), next, args).refusal();
+        assert!(refusal.contains("--keep-old FILE keeps it"), "{refusal}");
+        assert!(refusal.contains("there is no terminal to ask at; say --yes"), "{refusal}");
+    }
+    assert_eq!(snapshot(dir.path()), before);
+    admin(dir.path(), &["rekey", "--yes"]).result();
+}
+
+#[test]
 fn a_key_from_the_environment_is_changed_where_the_operator_keeps_it() {
     let dir = used_data_dir();
     let old = fs::read_to_string(dir.path().join("master.key")).unwrap();
     fs::remove_file(dir.path().join("master.key")).unwrap();
-    let mut rekey = super::admin_command(dir.path(), &["rekey", "--new-key-env", "NEXT"]);
+    let mut rekey = super::admin_command(dir.path(), &["rekey", "--yes", "--new-key-env", "NEXT"]);
     rekey.env(VARIABLE, old.trim()).env("NEXT", "a passphrase for the next years");
     let said = super::run(&mut rekey).remark();
     assert!(said.contains(&format!("{VARIABLE} must be set to the new key")), "{said}");
@@ -164,10 +178,10 @@ fn a_key_from_the_environment_gives_way_to_a_generated_one_in_a_file() {
     let path = dir.path().join("master.key");
     let old = fs::read_to_string(&path).unwrap();
     let old = (VARIABLE, old.trim());
-    let refusal = admin_with(dir.path(), old, &["rekey"]).refusal();
+    let refusal = admin_with(dir.path(), old, &["rekey", "--yes"]).refusal();
     assert!(refusal.contains("move that file away"), "{refusal}");
     fs::remove_file(&path).unwrap();
-    let said = admin_with(dir.path(), old, &["rekey"]).remark();
+    let said = admin_with(dir.path(), old, &["rekey", "--yes"]).remark();
     assert!(said.contains(&format!("{VARIABLE} must not be set")), "{said}");
     admin(dir.path(), &["check"]).result();
 
@@ -185,7 +199,7 @@ fn a_master_key_that_can_be_guessed_begins_no_database() {
         assert!(!dir.path().join("countersign.db").exists(), "{weak}");
     }
     let dir = used_data_dir();
-    let args = ["rekey", "--new-key-env", "NEXT"];
+    let args = ["rekey", "--yes", "--new-key-env", "NEXT"];
     let refusal = admin_with(dir.path(), ("NEXT", "guessable"), &args).refusal();
     assert!(refusal.contains("the master key in NEXT can be guessed"), "{refusal}");
     admin(dir.path(), &["check"]).result();
@@ -223,7 +237,7 @@ fn a_new_key_that_is_not_there_is_asked_for() {
 fn interrupted() -> (TempDir, String) {
     let dir = used_data_dir();
     let old = key_file(dir.path());
-    admin(dir.path(), &["rekey"]).result();
+    admin(dir.path(), &["rekey", "--yes"]).result();
     let new = key_file(dir.path());
     fs::rename(dir.path().join("master.key"), dir.path().join("master.key.new")).unwrap();
     write_private(&dir.path().join("master.key"), &old);

@@ -257,7 +257,7 @@ async fn a_backup_whose_master_key_is_lost_is_restored_without_what_only_that_op
 fn a_backup_from_before_a_change_of_the_master_key_asks_for_the_key_of_that_time() {
     let backed = Backed::up(used_data_dir());
     let dir = backed.data_dir.path();
-    admin(dir, &["rekey"]).result();
+    admin(dir, &["rekey", "--yes"]).result();
     let refusal = admin(dir, &["restore", backed.path(), "--yes"]).refusal();
     assert!(refusal.contains("--keep-old has kept"), "{refusal}");
     admin(dir, &["restore", backed.path(), "--yes", "--abandon-signing-keys"]).result();

@@ -13,7 +13,7 @@ const COMMANDS: [&[&str]; 9] = [
     &["check"],
     &["invitations", "list"],
     &["invite"],
-    &["rekey"],
+    &["rekey", "--yes"],
     &["signing-keys", "rotate"],
 ];
 
@@ -75,7 +75,7 @@ fn a_database_of_a_later_version() {
 fn a_missing_master_key() {
     let dir = used_data_dir();
     fs::remove_file(dir.path().join("master.key")).unwrap();
-    for command in [&["rekey"][..], &["signing-keys", "rotate"]] {
+    for command in [&["rekey", "--yes"][..], &["signing-keys", "rotate"]] {
         let refusal = admin(dir.path(), command).refusal();
         let reason = "there is no master key: put back";
         assert!(refusal.contains(reason), "{command:?}: {refusal}");

@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use countersign_authority::{
     keys::{signing::SigningKeys, vault::Vault},
@@ -18,6 +18,7 @@ use countersign_system::SystemRandom;
 use super::{database::require_url, signing_keys::policy};
 use crate::{
     config::Settings,
+    data_dir::database_path,
     database::Database,
     issuer,
     master_key::{self, Found, Source},
@@ -37,6 +38,7 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let issuer = options.issuer.or_else(|| settings.issuer.clone());
     let settings = &Settings { issuer, ..settings.clone() };
     let url = require_url(settings)?;
+    refuse_beside_file(settings, &url)?;
     // What is wrong with the settings is said before anything is made.
     let policy = policy(settings)?;
     let origin = settings.issuer.is_some().then(|| settings.origin(settings.listen)).transpose()?;
@@ -54,6 +56,18 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let now = ports.clock.now();
     SigningKeys::load(keys, &vault, policy.key_schedules(), now, &SystemRandom).await?;
     tell(&url, &source);
+    Ok(())
+}
+
+/// Refuses to begin anew where one server has everything in a file.
+fn refuse_beside_file(settings: &Settings, url: &DatabaseUrl) -> anyhow::Result<()> {
+    let file = database_path(settings);
+    ensure!(
+        !file.exists(),
+        "{} is the database of a single server, with its accounts and keys. To bring all of it to {url}: \
+         countersign admin move --to URL. To begin without it, give another --data-dir",
+        file.display()
+    );
     Ok(())
 }
 

@@ -36,6 +36,18 @@ async fn a_house_moves_with_everything_in_it() {
 }
 
 #[test]
+fn a_house_with_a_file_is_not_begun_anew_beside_it() {
+    let shared = Shared::empty();
+    Server::start_in(shared.directory(), &[]).kill();
+    let refusal = shared.admin(&["init"]).refusal();
+    assert!(refusal.contains("countersign.db is the database of a single server"), "{refusal}");
+    assert!(refusal.contains("countersign admin move --to URL"), "{refusal}");
+    admin(shared.directory(), &["move", "--to", shared.database.url()]).result();
+    let said = shared.admin(&["init"]).remark();
+    assert!(said.contains("is ready already"), "{said}");
+}
+
+#[test]
 fn a_house_that_has_moved_is_not_served_from_its_file_and_moves_once() {
     let shared = Shared::empty();
     Server::start_in(shared.directory(), &[]).kill();

@@ -66,12 +66,12 @@ async fn a_rekey_says_when_the_old_key_still_opens_what_an_early_version_sealed(
     let alice = Person::registered(&server, "alice").await;
     server.kill();
 
-    let said = admin(dir, &["rekey"]).remark();
+    let said = admin(dir, &["rekey", "--yes"]).remark();
     assert!(said.contains("the old key still opens what was sealed until now"), "{said}");
     let mut server = Server::start_in(dir, &[]);
     alice.at(&server).await.login(None).await.unwrap();
     server.kill();
-    let said = admin(dir, &["rekey"]).remark();
+    let said = admin(dir, &["rekey", "--yes"]).remark();
     assert!(said.contains("the master key is changed") && !said.contains("WARNING"), "{said}");
     admin(dir, &["check"]).result();
 }

@@ -1,12 +1,16 @@
 """A database server, and houses over databases of it."""
 
 import itertools
+import os
 
 import pytest
 from house.balancer import AFFINITY, ROUND_ROBIN, Balancer
 from house.nodes import Door, House
 from house.postgres import Postgres
 from support.server import close_clients
+
+ROUNDS = int(os.environ.get("COUNTERSIGN_CLUSTER_ROUNDS", "2"))
+"""How often each disaster happens."""
 
 _numbers = itertools.count()
 

@@ -1,17 +1,13 @@
 """What was acknowledged is never lost, whatever is taken away."""
 
-import os
 import time
 
 import pytest
-from conftest import close_house, new_database, open_house
+from conftest import ROUNDS, close_house, new_database, open_house
 from house.postgres import Postgres
 from house.processes import until
 from house.writers import Writers
 from support.client import Client
-
-ROUNDS = int(os.environ.get("COUNTERSIGN_CLUSTER_ROUNDS", "2"))
-"""How often each disaster happens."""
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Nodes are one server to whoever talks to them: what works once works once at all of them."""
 
-import threading
 import time
 import uuid
 
 import jwt as pyjwt
-import pytest
-from house.processes import until
+from house.processes import at_once, until
 from support import dpop
 from support.client import Client
 from support.keys import Key
@@ -14,22 +12,6 @@ from support.signjwt import SignJwtClient
 
 AT_ONCE = 12
 """How many requests come at one moment, to all nodes in turn."""
-
-
-def at_once(calls):
-    """Makes all calls at one moment, and gives back what each returned."""
-    answers, barrier = [None] * len(calls), threading.Barrier(len(calls))
-
-    def make(number, call):
-        barrier.wait()
-        answers[number] = call()
-
-    threads = [threading.Thread(target=make, args=pair) for pair in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
 
 
 def everywhere(house, call):
@@ -163,31 +145,3 @@ def test_a_key_that_is_revoked_at_one_node_is_dead_at_all(house):
         bare = dpop.proof(client.key, "GET", client.url("/v1/whoami"), token=client.token)
         refused = http.get("/v1/whoami", headers=client.authorization(bare))
         assert refused.status_code == 401, node.name
-
-
-@pytest.mark.parametrize("number", range(3))
-def test_rotations_at_once_make_one_successor_and_one_jwks(house, number):
-    """Each node's administrator rotates at one moment; a moment later all nodes publish the same keys."""
-    before = published(house.nodes[0])
-    at_once([lambda node=node: rotate(node) for node in house.nodes])
-
-    def same():
-        seen = [published(node) for node in house.nodes]
-        return seen[0] if all(keys == seen[0] for keys in seen) and seen[0] != before else None
-
-    after, _ = until(f"the same keys at all nodes (round {number})", same, 2)
-    # One more at most of each algorithm and rotation that was not refused.
-    assert len(after - before) <= len(house.nodes)
-
-
-def published(node):
-    """The identifiers of the keys that a node publishes."""
-    return {key["kid"] for key in node.door().http().get("/.well-known/jwks.json").json()["keys"]}
-
-
-def rotate(node):
-    try:
-        return node.admin("signing-keys", "rotate")
-    except AssertionError as refused:
-        # Another was faster.
-        return str(refused)

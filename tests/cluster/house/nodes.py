@@ -7,7 +7,7 @@ import subprocess
 import httpx
 from support.server import Server, clean_environment, http_client
 
-from house.processes import PATIENCE, free_port, until
+from house.processes import PATIENCE, at_once, free_port, until
 
 
 class Shared:
@@ -41,17 +41,21 @@ class Node(Server):
         return Door(self.issuer, f"http://{self.listen}")
 
     def admin(self, *arguments):
-        ran = subprocess.run(
+        """What the command prints."""
+        ran = self.admin_that_may_fail(*arguments)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def admin_that_may_fail(self, *arguments, **environment):
+        return subprocess.run(
             [self.binary, "admin", *arguments, "--data-dir", self.data_directory],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
             timeout=PATIENCE,
-            env=clean_environment(**self.settings, **self.database.environment),
+            env=clean_environment(**self.settings, **self.database.environment, **environment),
         )
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
 
 
 class Door:
@@ -84,15 +88,19 @@ class House:
 
     def make_ready(self):
         """Makes the database ready, and gives all nodes the master key."""
-        first, *others = self.nodes
-        first.admin("init")
-        for node in others:
-            shutil.copy2(f"{first.data_directory}/master.key", node.data_directory)
+        self.nodes[0].admin("init")
+        return self.share_key_of(self.nodes[0])
+
+    def share_key_of(self, owner):
+        """Brings the master key to all machines."""
+        for node in self.nodes:
+            if node is not owner:
+                shutil.copy2(f"{owner.data_directory}/master.key", node.data_directory)
         return self
 
     def start(self):
-        for node in self.nodes:
-            node.start()
+        """Starts all nodes at one moment."""
+        at_once([node.start for node in self.nodes])
         for node in self.nodes:
             until(f"{node.name}", node.is_ready)
         return self

@@ -96,6 +96,18 @@ class Postgres:
         to = ["-h", "127.0.0.1", "-p", self.port, "-U", USER, "-d", database]
         return self.run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", *to, "-c", statement).strip()
 
+    @contextlib.contextmanager
+    def holding(self, lock, database):
+        """Keeps a lock meanwhile."""
+        to = ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database]
+        with subprocess.Popen(
+            [binaries() / "psql", "-XqAt", *to], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **as_owner()
+        ) as session:
+            session.stdin.write(f"BEGIN; {lock}; SELECT 'held';\n")
+            session.stdin.flush()
+            assert session.stdout.readline() == "held\n"
+            yield
+
     def signal(self, number):
         """Sends a signal to every process of the server, each of which is a group of its own."""
         for process in [self.process.pid, *self.children()]:

@@ -1,10 +1,12 @@
-"""Processes of these tests, and the ports that they listen on."""
+"""Processes of these tests, the ports that they listen on, and what happens at one moment."""
 
+import concurrent.futures
 import contextlib
 import os
 import pwd
 import random
 import socket
+import threading
 import time
 
 PATIENCE = 60
@@ -31,6 +33,18 @@ def until(what, condition, seconds=PATIENCE):
         assert took < seconds, f"{what} did not come within {seconds} s"
         # As often as a client would ask, at most.
         time.sleep(0.01)
+
+
+def at_once(calls):
+    """Makes all calls at one moment, and gives back what each returned."""
+    barrier = threading.Barrier(len(calls))
+
+    def make(call):
+        barrier.wait()
+        return call()
+
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(make, calls))
 
 
 def as_owner():

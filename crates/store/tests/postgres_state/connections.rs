@@ -91,3 +91,26 @@ async fn connections_end_with_the_last_part_of_the_state() {
     };
     timeout(DEADLINE, ended).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_first_start_waits_while_another_node_makes_the_tables() {
+    let server = Server::start().await;
+    let (maker, witness) = (server.client().await, server.client().await);
+    maker
+        .execute("SELECT pg_advisory_lock(hashtext('countersign migrations'))", &[])
+        .await
+        .unwrap();
+    let url = server.url();
+    let starting = tokio::spawn(async move { node(&url).await });
+    // Longer than requests wait for a lock.
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'advisory'
+        AND clock_timestamp() - query_start > interval '300 ms')";
+    let waiting = async {
+        while !witness.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
+            assert!(!starting.is_finished(), "it did not wait");
+        }
+    };
+    timeout(DEADLINE, waiting).await.unwrap();
+    maker.execute("SELECT pg_advisory_unlock_all()", &[]).await.unwrap();
+    until_there(&starting.await.unwrap()).await;
+}

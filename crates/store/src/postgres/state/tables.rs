@@ -6,6 +6,11 @@ use crate::postgres::error::PostgresError;
 
 const TABLES: &str = include_str!("../../../postgres-state/tables.sql");
 
+/// Waits for the turn to make them. The deadlines of requests, which are those of the session, are shorter than another
+/// node may take to make the tables; how long the whole connection may take bounds this.
+const TURN: &str = "SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = '30s';
+    SELECT pg_advisory_xact_lock(hashtext('countersign migrations'))";
+
 /// Makes the tables where they are not there. Of several nodes that come to it at once, one does.
 pub(super) async fn prepare(client: &Client) -> Result<(), PostgresError> {
     let failed = |error| PostgresError::of_statement(&error);
@@ -16,8 +21,7 @@ pub(super) async fn prepare(client: &Client) -> Result<(), PostgresError> {
         .batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         .await
         .map_err(failed)?;
-    let turn = "SELECT pg_advisory_xact_lock(hashtext('countersign migrations'))";
-    client.batch_execute(turn).await.map_err(failed)?;
+    client.batch_execute(TURN).await.map_err(failed)?;
     if !are_there(client).await.map_err(failed)? {
         client.batch_execute(TABLES).await.map_err(failed)?;
     }

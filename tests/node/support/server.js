@@ -6,6 +6,8 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import { newDatabase } from "./databases.js";
+
 /** Milliseconds until a start has failed; a debug build on a busy machine is slow. */
 const PATIENCE = 60_000;
 
@@ -18,24 +20,27 @@ export function cleanEnvironment(settings = {}) {
 /** Where `cargo build --bin countersign` puts the binary. */
 const built = fileURLToPath(new URL("../../../target/debug/countersign", import.meta.url));
 const binary = resolve(process.env.COUNTERSIGN_BIN ?? built);
+const run = promisify(execFile);
 
 /** `countersign serve` with these options, on a port that the system chooses, in a temporary directory. */
 export async function startServer(...options) {
   const directory = await mkdtemp(join(tmpdir(), "countersign-"));
+  const database = await newDatabase();
+  const admin = async (...words) => {
+    const { stdout } = await run(binary, ["admin", ...words, "--data-dir", directory], { env: cleanEnvironment(database) });
+    return stdout;
+  };
+  if (database.COUNTERSIGN_DATABASE_URL) await admin("init");
   const child = spawn(binary, ["serve", "--listen", "127.0.0.1:0", "--data-dir", directory, ...options], {
     cwd: directory,
-    env: cleanEnvironment({ COUNTERSIGN_RATE_LIMITS: "off" }),
+    env: cleanEnvironment({ COUNTERSIGN_RATE_LIMITS: "off", ...database }),
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = new Promise((done) => child.once("close", done));
   const origin = await announcedOrigin(child);
   return {
     origin,
-    async admin(...words) {
-      const run = promisify(execFile);
-      const { stdout } = await run(binary, ["admin", ...words, "--data-dir", directory], { env: cleanEnvironment() });
-      return stdout;
-    },
+    admin,
     async stop() {
       child.kill("SIGTERM");
       await ended;

@@ -14,6 +14,7 @@ use countersign_testkit::{
 use tokio_postgres::{Client, NoTls};
 
 const VARIABLE: &str = "COUNTERSIGN_TEST_POSTGRES";
+const POOLER: &str = "COUNTERSIGN_TEST_PGBOUNCER";
 const MIGRATIONS: &str = include_str!("../../postgres-migrations/0001_foundation.sql");
 
 /// A database of one test, which goes with it.
@@ -90,6 +91,11 @@ impl Database {
     /// Its URL, by another address.
     pub(crate) fn url_through(&self, address: &str) -> DatabaseUrl {
         format!("postgres://postgres@{address}/{}", self.name).parse().unwrap()
+    }
+
+    /// Its URL at the pooler, if one was started.
+    pub(crate) fn url_of_pooler(&self) -> DatabaseUrl {
+        env::var(POOLER).map_or_else(|_| self.url(""), |address| self.url_through(&address))
     }
 
     /// The file with the certificate of its server, which is for its address alone.

@@ -67,9 +67,10 @@ mod durable_log {
     countersign_testkit::replay_log_conformance!(fresh);
 }
 
-/// Every rule once more, as through a pooler that knows no prepared statements.
+/// Every rule once more, through a pooler that gives each transaction another connection and knows no prepared
+/// statements, where `scripts/with-postgres --pgbouncer` has started one.
 mod unprepared {
-    use countersign_store::postgres::PostgresOptions;
+    use countersign_store::postgres::{PostgresOptions, PostgresStore};
     use countersign_testkit::store_conformance::{Backend, Stores};
 
     use super::databases::{Database, few};
@@ -78,7 +79,8 @@ mod unprepared {
 
     impl Backend for Unprepared {
         async fn open(&self) -> Stores {
-            Stores::of(self.0.open_as(&PostgresOptions { prepared: false, ..few() }))
+            let options = PostgresOptions { prepared: false, ..few() };
+            Stores::of(PostgresStore::open(&self.0.url_of_pooler(), &options).unwrap())
         }
     }
 

@@ -233,8 +233,12 @@ fn refusals(
     seconds.into_iter().map(move |second: u64| refusal(second).detail(second.to_string()))
 }
 
+/// Appends the events, in parts that a store can write in time on a busy machine.
 async fn append(stores: &Stores, events: impl IntoIterator<Item = AuditEvent>) {
-    stores.append(events.into_iter().collect()).await.unwrap();
+    let events: Vec<_> = events.into_iter().collect();
+    for part in events.chunks(250) {
+        stores.append(part.to_vec()).await.unwrap();
+    }
 }
 
 /// The events that are left, by how many seconds after the present they happened.

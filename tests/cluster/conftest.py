@@ -4,7 +4,7 @@ import itertools
 import os
 
 import pytest
-from house.balancer import AFFINITY, ROUND_ROBIN, Balancer
+from house.balancer import WAYS, Balancer
 from house.nodes import Door, House
 from house.postgres import Postgres
 from support.server import close_clients
@@ -35,10 +35,6 @@ def new_database(server):
     name = f"house_{next(_numbers)}"
     server.query(f"CREATE DATABASE {name}")
     return f"postgres://postgres@127.0.0.1:{server.port}/{name}"
-
-
-WAYS = {"round-robin": ("postgres", ROUND_ROBIN), "affinity": ("memory", AFFINITY)}
-"""The two ways to put nodes behind a balancer: where short-lived state is, and who decides which node answers."""
 
 
 class Behind:

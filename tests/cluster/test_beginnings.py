@@ -64,7 +64,7 @@ def begin_and_rotate(house, primary):
 def make_ready_at_once(house):
     """`admin init` on all machines, none of which has a master key. One makes it, and all get this one."""
     at_once([lambda node=node: node.admin_that_may_fail("init", **LONG_AGO) for node in house.nodes])
-    owners = [node for node in house.nodes if os.path.exists(f"{node.data_directory}/master.key")]
+    owners = [node for node in house.nodes if os.path.exists(node.key_file)]
     assert len(owners) == 1
     house.share_key_of(owners[0])
 
@@ -84,7 +84,8 @@ def rotations_at_once(house, primary):
     with ThreadPoolExecutor(len(house.nodes)) as pool:
         with primary.holding("LOCK TABLE signing_key_version IN EXCLUSIVE MODE", database):
             rotations = [pool.submit(rotate, node) for node in house.nodes]
-            until("all have decided", lambda: primary.query(waiting) == str(len(house.nodes)))
+            # One that has ended could not wait any longer.
+            until("all have decided", lambda: primary.query(waiting) == "3" or any(one.done() for one in rotations))
         yield acknowledged
         for rotation in rotations:
             rotation.result()

@@ -7,6 +7,7 @@ import pytest
 from conftest import close_house, new_database, open_house
 from house.postgres import Postgres
 from house.processes import until
+from house.writers import Writers, check
 from support.client import Client
 
 SOON = 2.5
@@ -113,6 +114,33 @@ def test_while_no_node_is_ready_what_needs_no_database_is_answered(alone):
         assert answer.headers["content-type"] == "application/problem+json"
     finally:
         mend()
+
+
+@pytest.fixture
+def on_a_small_disk(tmp_path):
+    """A database server whose disk the test may fill, and a house over it."""
+    server = Postgres.on_a_small_disk()
+    behind = open_house(tmp_path, new_database(server), "round-robin")
+    yield server, behind
+    close_house(behind)
+    server.remove()
+
+
+def test_a_full_disk_is_answered_soon_and_loses_nothing(on_a_small_disk):
+    server, behind = on_a_small_disk
+    writers = Writers(behind.door).start()
+    until("enough writes", lambda: len(writers.revoked) > 10)
+    server.fill_disk()
+    full = time.monotonic()
+    until("refusals", lambda: sum(moment > full for moment, _ in list(writers.failures)) > 20)
+    refused = time.monotonic()
+    server.make_room()
+    until("writes", lambda: max(writers.successes) > refused, 15)
+    until("more writes", lambda: sum(moment > refused for moment in list(writers.successes)) > 30)
+    writers.stop()
+    assert not [why for moment, why in writers.failures if moment > full and "503" not in why]
+    assert writers.longest_since(full) < SOON
+    check(behind, writers.accounts, writers.spent, writers.revoked)
 
 
 def test_a_node_that_hears_nothing_refuses_after_the_bound_and_never_lets_in_who_was_revoked(alone):

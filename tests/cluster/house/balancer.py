@@ -8,10 +8,13 @@ from house.processes import PATIENCE, free_port, until
 
 ROUND_ROBIN = "balance roundrobin"
 AFFINITY = """\
-# Who has a token stays at one node, and so does who has none yet, by the address.
+# Who has a token stays at one node, and so does who has none yet, by the address. Sessions of signjwt begin without a token.
     http-request set-var(txn.who) src
-    http-request set-var(txn.who) req.hdr(authorization) if { req.hdr(authorization) -m found }
+    http-request set-var(txn.who) req.fhdr(authorization) if { req.fhdr(authorization) -m found } !{ req.fhdr(authorization) -m beg -i signjwt }
     balance hash var(txn.who)"""
+
+WAYS = {"round-robin": ("postgres", ROUND_ROBIN), "affinity": ("memory", AFFINITY)}
+"""The two ways to put nodes behind a balancer: where short-lived state is, and who decides which node answers."""
 
 CONFIGURATION = """\
 global
@@ -21,6 +24,7 @@ defaults
     timeout connect 2s
     timeout client 30s
     timeout server 30s
+    timeout check 2s
     option httpchk GET /readyz
     # A request that no node has got goes to another one.
     option redispatch 1

@@ -1,5 +1,6 @@
 """Nodes: servers that share one database, and doors to one of them or to all."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -24,11 +25,16 @@ class Node(Server):
 
     def __init__(self, number, directory, house):
         settings = {"COUNTERSIGN_ISSUER": house.issuer, "COUNTERSIGN_CLUSTER_STATE": house.state}
-        super().__init__(directory, **settings, **house.settings)
+        super().__init__(directory, *house.options, **settings, **house.settings)
         self.name = f"node-{number}"
         self.database = Shared(house.url)
         self.listen = f"127.0.0.1:{free_port()}"
         self.issuer = house.issuer
+
+    @property
+    def key_file(self):
+        """Where the master key is, unless the settings name one."""
+        return f"{self.data_directory}/master.key"
 
     def is_ready(self):
         try:
@@ -72,10 +78,11 @@ class Door:
 class House:
     """Some nodes over one database."""
 
-    def __init__(self, directory, url, issuer, state="postgres", count=3, **settings):
+    def __init__(self, directory, url, issuer, state="postgres", count=3, options=(), **settings):
         self.url = url
         self.issuer = issuer
         self.state = state
+        self.options = options
         self.settings = settings
         directory = pathlib.Path(directory)
         self.nodes = [Node(number, self._home(directory, number), self) for number in range(count)]
@@ -89,23 +96,29 @@ class House:
     def make_ready(self):
         """Makes the database ready, and gives all nodes the master key."""
         self.nodes[0].admin("init")
-        return self.share_key_of(self.nodes[0])
+        # There is no file where the settings name a key.
+        if os.path.exists(self.nodes[0].key_file):
+            self.share_key_of(self.nodes[0])
+        return self
 
     def share_key_of(self, owner):
         """Brings the master key to all machines."""
         for node in self.nodes:
             if node is not owner:
-                shutil.copy2(f"{owner.data_directory}/master.key", node.data_directory)
-        return self
+                shutil.copy2(owner.key_file, node.key_file)
 
     def start(self):
         """Starts all nodes at one moment."""
-        at_once([node.start for node in self.nodes])
-        for node in self.nodes:
-            until(f"{node.name}", node.is_ready)
+        try:
+            at_once([node.start for node in self.nodes])
+            for node in self.nodes:
+                until(f"{node.name}", node.is_ready)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self):
         for node in self.nodes:
-            if node.process is not None and node.process.poll() is None:
+            if node.is_running():
                 node.kill()

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import tempfile
 
+import pytest
+
 from house.processes import PATIENCE, as_owner, free_port, until
 
 USER = "postgres"
@@ -23,6 +25,17 @@ SETTINGS = {
 }
 
 
+MAKE = ["-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8"]
+
+SMALL = 160
+"""Megabytes of a small disk: room for a new cluster, its log, and some thousand accounts."""
+ON_A_SMALL_DISK = [
+    *("unshare", "--user", "--map-current-user", "--keep-caps", "--mount"),
+    *("sh", "-c", 'mount -t tmpfs -o "size=$0m" tmpfs "$1" && cp -a "$2" "$1" && shift 2 && exec "$@"', str(SMALL)),
+]
+"""Runs a program that alone sees a small disk in a directory, with a copy of another directory in it. It goes with the program."""
+
+
 def binaries():
     """The programs of the newest PostgreSQL here."""
     found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parts[-2]))
@@ -34,6 +47,7 @@ class Postgres:
     """One database server."""
 
     def __init__(self, **settings):
+        self.launcher = []
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="countersign-cluster-"))
         if os.geteuid() == 0:
             owner = pwd.getpwnam("postgres")
@@ -47,9 +61,32 @@ class Postgres:
     def primary(cls, **settings):
         """A server with an empty cluster."""
         server = cls(**settings)
-        make = ["-D", server.data, "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8"]
-        server.run("initdb", *make)
+        server.run("initdb", "-D", server.data, *MAKE)
         return server.start()
+
+    @classmethod
+    def on_a_small_disk(cls):
+        """A server whose files, and its log with them, are on a disk of their own."""
+        server = cls(max_wal_size="64MB")
+        server.run("initdb", "-D", server.data, *MAKE)
+        disk = server.directory / "disk"
+        disk.mkdir()
+        server.launcher = [*ON_A_SMALL_DISK, disk, server.data]
+        server.data = disk / "data"
+        return server.start()
+
+    def fill_disk(self):
+        """Takes all room on the disk."""
+        with pytest.raises(AssertionError, match="No space left on device"):
+            self.query(f"COPY (SELECT repeat('x', 100000) FROM generate_series(1, {SMALL * 10})) TO '{self.filling}'")
+
+    def make_room(self):
+        """Gives the room back."""
+        self.query(f"COPY (SELECT WHERE false) TO '{self.filling}'")
+
+    @property
+    def filling(self):
+        return self.data.with_name("filling")
 
     @classmethod
     def standby_of(cls, primary, name="standby"):
@@ -76,7 +113,7 @@ class Postgres:
         settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with (self.directory / "log").open("a") as log:
             self.process = subprocess.Popen(
-                [binaries() / "postgres", "-D", self.data, "-k", self.directory, "-p", str(self.port), *settings],
+                [*self.launcher, binaries() / "postgres", "-D", self.data, "-k", self.directory, "-p", str(self.port), *settings],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -20,9 +20,11 @@ class Writers:
         self.spent = []
         """Clients and assertions that logged somebody in."""
         self.failures = []
-        """Moments at which something failed, and how long that took."""
+        """Moments at which something failed, and why."""
         self.successes = []
         """Moments at which something was acknowledged."""
+        self.requests = []
+        """Moments at which a request was over, and how many seconds it had taken."""
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
 
@@ -37,16 +39,18 @@ class Writers:
             thread.join(60)
             assert not thread.is_alive(), "a writer waits for ever"
 
+    def longest_since(self, moment):
+        """How many seconds the longest request took of those that were over after that."""
+        return max(took for over, took in self.requests if over > moment)
+
     def _work(self):
-        with httpx.Client(base_url=self.door.address, trust_env=False, timeout=10) as http:
+        with _Timed(self.requests, base_url=self.door.address, trust_env=False, timeout=10) as http:
             while not self._stopping.is_set():
-                begun = time.monotonic()
                 try:
                     self._write(http)
                 # The client asserts that it gets a nonce, which a house that is down does not give.
                 except (httpx.TransportError, Refused, AssertionError) as failure:
-                    now = time.monotonic()
-                    self.failures.append((now, now - begun, repr(failure)))
+                    self.failures.append((time.monotonic(), repr(failure)))
                     # A client that is told to come back waits a little.
                     self._stopping.wait(0.05)
 
@@ -56,9 +60,9 @@ class Writers:
         self.accounts.append(client.username)
         self.successes.append(time.monotonic())
         assertion = client.assertion()
-        client.token_request(client.assertion(), [])
+        asked = client.token_request(client.assertion(), [])
         if client.token_nonce is None:
-            raise Refused("no nonce")
+            raise Refused(f"{asked.status_code} without a nonce")
         answer = acknowledged(client.token_request(assertion, [client.token_proof()]), 200)
         client.token = answer.json()["access_token"]
         self.spent.append((client, assertion))
@@ -66,6 +70,20 @@ class Writers:
         acknowledged(client.add_key(spare), 201)
         acknowledged(client.call("DELETE", f"/v1/keys/{client.key.thumbprint}"), 204)
         self.revoked.append(client)
+
+
+def check(behind, accounts, spent, revoked):
+    """Every account is there, every key that was revoked is dead, and no assertion works again."""
+    known = behind.nodes[0].admin("accounts", "list", "--json")
+    missing = [name for name in accounts if f'"{name}"' not in known]
+    assert not missing, f"lost: {missing}"
+    for client, assertion in spent[:30]:
+        visitor = Client(behind.door, client.key, client.username)
+        assert visitor.token_request(assertion, [visitor.token_proof()]).status_code == 400
+    for client in revoked[:30]:
+        visitor = Client(behind.door, client.key, client.username)
+        answer = visitor.token_request(visitor.assertion(), [visitor.token_proof()])
+        assert answer.status_code in (400, 401), answer.text
 
 
 class Refused(Exception):
@@ -77,6 +95,22 @@ def acknowledged(response, status):
     if response.status_code != status:
         raise Refused(f"{response.status_code} {response.text[:200]}")
     return response
+
+
+class _Timed(httpx.Client):
+    """Says how long each request took, whatever came of it."""
+
+    def __init__(self, requests, **settings):
+        super().__init__(**settings)
+        self._requests = requests
+
+    def send(self, request, **options):
+        begun = time.monotonic()
+        try:
+            return super().send(request, **options)
+        finally:
+            now = time.monotonic()
+            self._requests.append((now, now - begun))
 
 
 class _Connected:

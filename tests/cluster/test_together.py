@@ -45,6 +45,16 @@ def test_a_client_works_through_the_balancer(house):
     assert repeated <= (0 if house.way == "round-robin" else 1)
 
 
+def test_a_session_of_signjwt_goes_on_through_the_balancer(house):
+    """It begins without a token, and goes on with one in a header, at the node that has its nonce."""
+    client = SignJwtClient(house.door)
+    assert client.register().status_code == 200
+    assert client.log_in().status_code == 200
+    for _ in range(3):
+        assert client.call().status_code == 200
+        assert client.protected().status_code == 200
+
+
 def test_a_login_at_one_node_counts_at_all(house):
     client = logged_in(house.nodes[0].door())
     for node in house.nodes:

@@ -57,6 +57,9 @@ pub(crate) enum Alone {
     Keyrings,
     /// Which rows have outlived their use.
     Upkeep,
+    /// Which events of the trail are counted together. Two that count the same events in another order would
+    /// wait for each other.
+    Trail,
     /// What has been used up: nothing is, meanwhile.
     Assertions,
 }

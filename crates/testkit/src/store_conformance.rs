@@ -65,6 +65,7 @@ macro_rules! store_conformance {
                 refusals_that_are_alike_are_one_entry_an_hour
                 refused_changes_of_made_up_keys_are_one_entry
                 uses_of_a_key_that_are_alike_are_one_entry_a_day
+                what_many_count_at_once_in_another_order_is_all_counted
                 what_the_schedule_did_can_be_left_out
             }
             browsers {

@@ -33,6 +33,7 @@ fn number(alone: Alone) -> i64 {
         Alone::Recoveries => sha256(&[b"recoveries"]),
         Alone::Keyrings => sha256(&[b"keyrings"]),
         Alone::Upkeep => sha256(&[b"upkeep"]),
+        Alone::Trail => sha256(&[b"trail"]),
         Alone::Assertions => sha256(&[b"assertions"]),
     };
     let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 8], &[]));

@@ -34,8 +34,10 @@ const TOGETHER: usize = 128;
 /// How often a statement is run at most, if others get in its way.
 const ATTEMPTS: u32 = 4;
 
-/// The rows of keys and users are locked, always in one order, so of a login and a revocation the second sees what
-/// the first did, and two statements never wait for each other. What is used up decides about the rest.
+/// The rows of keys and users are locked, so of a login and a revocation the second sees what the first did. A row
+/// that somebody else has locked makes its login no ordinary one: the statement waits for no row, so it is never
+/// one of several that wait for each other, and nobody who keeps changing his own account delays the logins of
+/// others. What is used up decides about the rest.
 const LOG_IN: &str = "WITH asked AS (
         SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[],
             $7::bigint[], $8::bytea[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::text[],
@@ -51,7 +53,7 @@ const LOG_IN: &str = "WITH asked AS (
             AND (c.expires_at IS NULL OR c.expires_at > q.at)
             AND (c.last_address IS NULL OR q.network IS NULL
                 OR substring(c.last_address FROM 1 FOR length(q.network)) = q.network)
-        ORDER BY c.user_id, c.thumbprint FOR NO KEY UPDATE OF c, u
+        FOR NO KEY UPDATE OF c, u SKIP LOCKED
     ), spent AS (
         INSERT INTO used_assertions(digest, forget_at) SELECT digest, forget_at FROM signer
         WHERE forget_at > (SELECT assertions_until FROM forgotten WHERE id = 1)

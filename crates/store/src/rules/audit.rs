@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sql::{Connection, Value};
+use crate::sql::{Alone, Connection, Value};
 use async_trait::async_trait;
 use countersign_authority::{
     model::{
@@ -30,7 +30,7 @@ impl<E: Engine> AuditStore for Stored<E> {
         if events.is_empty() {
             return Ok(());
         }
-        self.write([], move |connection| {
+        self.write([Alone::Trail], move |connection| {
             Ok(events.iter().try_for_each(|event| record(connection, event))?)
         })
         .await

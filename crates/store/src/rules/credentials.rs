@@ -186,12 +186,9 @@ impl<E: Engine> CredentialStore for Stored<E> {
     }
 
     async fn note_uses(&self, uses: Vec<AuditEvent>) -> Result<(), StoreError> {
-        self.write([], move |connection| {
-            for event in &uses {
-                places::note(connection, event)?;
-                audit::record(connection, event)?;
-            }
-            Ok(())
+        self.write([Alone::Trail], move |connection| {
+            places::note_all(connection, &uses)?;
+            Ok(uses.iter().try_for_each(|event| audit::record(connection, event))?)
         })
         .await
     }

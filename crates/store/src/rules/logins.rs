@@ -30,6 +30,8 @@ pub(super) fn log_in(
     let signer = signer(connection, *account_id, thumbprint, event.at)?
         .filter(|signer| signer.status == AccountStatus::Active)
         .ok_or(RecordLoginError::NotLive)?;
+    // First the row of the key, then the assertion, as all logins take them: none waits for one that waits for it.
+    note_login(connection, &signer, event.address, event.at)?;
     let receipt = spend(connection, *assertion)?;
     if let Some(address) = event.address {
         let (account_id, thumbprint, at) = (*account_id, *thumbprint, event.at);
@@ -39,7 +41,6 @@ pub(super) fn log_in(
             signer.last_address,
         )?;
     }
-    note_login(connection, &signer, event.address, event.at)?;
     if let Some(renewal) = renewal {
         renew(connection, thumbprint, renewal)?;
     }

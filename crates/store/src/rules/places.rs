@@ -1,6 +1,6 @@
 //! Where keys are used: the present client network of each, and the latest few before.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use crate::sql::Connection;
 use countersign_authority::model::{
@@ -76,17 +76,39 @@ const USE_RESOLUTION: Duration = Duration::from_mins(10);
 
 /// What is known of a key that was used.
 struct Seen {
+    user_id: i64,
     used_at: Option<UnixTime>,
     address: Option<IpAddr>,
     kind: CredentialKind,
 }
 
-/// Notes when and where a key was used without a login, as the trail tells it.
-pub(super) fn note(connection: &Connection, event: &AuditEvent) -> Result<(), DbError> {
-    let AuditEvent { account_id: Some(account_id), thumbprint: Some(thumbprint), .. } = *event
-    else {
-        return Ok(());
-    };
+/// Notes when and where keys were used without a login, as the trail tells it. The rows of keys are taken in
+/// the order in which logins take them, so that neither waits for the other.
+pub(super) fn note_all(connection: &Connection, uses: &[AuditEvent]) -> Result<(), DbError> {
+    let mut of_keys: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for event in uses {
+        let AuditEvent { account_id: Some(account_id), thumbprint: Some(thumbprint), .. } = *event
+        else {
+            continue;
+        };
+        if let Some(Seen { user_id, .. }) = seen(connection, &thumbprint)? {
+            let key = (user_id, *thumbprint.as_bytes());
+            of_keys.entry(key).or_default().push((account_id, thumbprint, event));
+        }
+    }
+    for (account_id, thumbprint, event) in of_keys.into_values().flatten() {
+        note(connection, account_id, thumbprint, event)?;
+    }
+    Ok(())
+}
+
+fn note(
+    connection: &Connection,
+    account_id: AccountId,
+    thumbprint: Thumbprint,
+    event: &AuditEvent,
+) -> Result<(), DbError> {
+    // It may have moved with an earlier one.
     let Some(seen) = seen(connection, &thumbprint)? else { return Ok(()) };
     let at = event.last_at();
     let network = |address: Option<IpAddr>| address.map(ClientNetwork::from);
@@ -109,11 +131,12 @@ pub(super) fn note(connection: &Connection, event: &AuditEvent) -> Result<(), Db
 }
 
 fn seen(connection: &Connection, thumbprint: &Thumbprint) -> Result<Option<Seen>, DbError> {
-    let select = "SELECT last_used_at, last_address, kind FROM credentials
+    let select = "SELECT user_id, last_used_at, last_address, kind FROM credentials
         WHERE thumbprint = ? AND revoked_at IS NULL";
     rows::first(connection, select, [thumbprint.as_bytes()], |row| {
         let mut columns = Columns::new(row, "credentials", 0);
         Ok(Seen {
+            user_id: columns.plain("user_id")?,
             used_at: columns.optional_time("last_used_at")?,
             address: columns.optional_bytes("last_address")?.map(address),
             kind: columns.parse("kind")?,

@@ -7,6 +7,7 @@
 mod changes;
 mod databases;
 mod faults;
+mod logins;
 mod moving;
 mod nodes;
 mod opening;

@@ -1,6 +1,6 @@
 //! Servers that do not answer, and connections that break.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_authority::ports::{
     LimitKey, NotAdmitted, PutNonceError, RateLimit, SessionId, SessionNonce,
@@ -113,4 +113,26 @@ async fn a_first_start_waits_while_another_node_makes_the_tables() {
     timeout(DEADLINE, waiting).await.unwrap();
     maker.execute("SELECT pg_advisory_unlock_all()", &[]).await.unwrap();
     until_there(&starting.await.unwrap()).await;
+}
+
+/// A database may say how strictly all transactions in it are kept apart. Two that take from one limit would then
+/// fail instead of waiting.
+#[tokio::test]
+async fn whatever_the_database_says_of_isolation_takers_of_one_limit_wait_for_each_other() {
+    let server = Server::start().await;
+    let setting = "ALTER SYSTEM SET default_transaction_isolation = 'serializable'";
+    let client_of_server = server.client().await;
+    client_of_server.batch_execute(setting).await.unwrap();
+    client_of_server.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    let url = server.url();
+    let nodes = [node(&url).await, node(&url).await];
+    let limit = RateLimit { burst: 1000, ..LIMIT };
+    let moment = SystemClock::new().monotonic();
+    let taken = (0..400).map(|number| {
+        let limiter = Arc::clone(&nodes[number % 2].rate_limiter);
+        tokio::spawn(async move { limiter.take(&limit, client(), moment).await })
+    });
+    for taken in taken.collect::<Vec<_>>() {
+        assert_eq!(timeout(DEADLINE, taken).await.unwrap().unwrap(), Ok(()));
+    }
 }

@@ -8,7 +8,7 @@ use countersign_authority::model::{
 };
 use countersign_protocol::{AccountId, UnixTime, keys::Thumbprint};
 
-use super::{Backend, Stores};
+use super::{Backend, Stores, at_once};
 use crate::{
     keys,
     samples::{self, NOW},
@@ -36,6 +36,45 @@ pub async fn an_event_comes_back_as_it_was(backend: &impl Backend) {
     assert!(trail.is_sorted_by(|one, next| one.id < next.id));
     let found: Vec<_> = trail.into_iter().map(|entry| entry.event).collect();
     assert_eq!(found, events);
+}
+
+/// Servers that count the same events at the same time, each in an order of its own, all get through, and
+/// nothing is lost: refusals, and uses of keys beside logins with them.
+pub async fn what_many_count_at_once_in_another_order_is_all_counted(backend: &impl Backend) {
+    const WRITERS: u8 = 8;
+    const ACCOUNTS: u8 = 30;
+    let stores = backend.open().await;
+    for number in 1..=ACCOUNTS {
+        stores.create(&samples::new_account(number.into(), &format!("user{number}"))).await;
+    }
+    at_once(backend, WRITERS.into(), |writer, store| async move {
+        let of = |kind| {
+            let event = |number: u8| {
+                let new = samples::new_account(number.into(), &format!("user{number}"));
+                let event = samples::event(kind).account(new.id);
+                event.key(new.credential.thumbprint()).from(samples::address(number))
+            };
+            let mut events: Vec<_> = (1..=ACCOUNTS).map(event).collect();
+            events.rotate_left(usize::try_from(writer * 3).unwrap());
+            if writer % 2 == 1 {
+                events.reverse();
+            }
+            events
+        };
+        store.append(of(EventKind::TokenRefused)).await.unwrap();
+        store.note_uses(of(EventKind::KeyUsed)).await.unwrap();
+        store.append(of(EventKind::TokenRefused)).await.unwrap();
+    })
+    .await;
+    let trail = stores.trail().await;
+    let count = |kind| {
+        let of_kind = trail.iter().filter(|entry| entry.event.kind == kind);
+        let times: Vec<_> = of_kind.map(|entry| entry.event.times()).collect();
+        (times.len(), times.iter().sum::<u64>())
+    };
+    let all = u64::from(WRITERS) * u64::from(ACCOUNTS);
+    assert_eq!(count(EventKind::TokenRefused), (ACCOUNTS.into(), 2 * all));
+    assert_eq!(count(EventKind::KeyUsed), (ACCOUNTS.into(), all));
 }
 
 /// A page of a trail says where it stopped, whether something fits or not, and nothing of other accounts

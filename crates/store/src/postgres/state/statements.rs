@@ -3,10 +3,11 @@
 use tokio_postgres::{Client, Error, Statement};
 
 /// What a server sees to by itself on a connection: nothing waits for long for somebody else's lock, nothing
-/// runs for longer than pruning takes into account, and no commit waits for a disk. They are said when the
-/// connection is made: said later, a pooler could leave them to a connection whose commits must wait.
+/// runs for longer than pruning takes into account, no commit waits for a disk, and of two that take from one
+/// limit the second takes from what the first has left, whatever the database's own settings. They are said when
+/// the connection is made: said later, a pooler could leave them to a connection whose commits must wait.
 pub(super) const SETTINGS: &str = "-c lock_timeout=200ms -c statement_timeout=2s -c synchronous_commit=off \
-    -c plan_cache_mode=force_generic_plan";
+    -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed";
 
 /// The time of the database in nanoseconds.
 pub(super) const TIME: &str =

@@ -18,7 +18,7 @@ use super::{
     languages::{self, Language, LanguageError},
     listing::files_below,
     media_types::media_type,
-    modules::{self, ImportError},
+    modules::{self, ImportError, Imports},
     shell::{self, Part, Shared, ShellError, escape},
 };
 
@@ -48,6 +48,8 @@ pub(super) struct WebFile {
     sha256: [u8; 32],
     pub(super) media_type: HeaderValue,
     pub(super) is_compressible: bool,
+    /// Of a module.
+    imports: Option<Imports>,
 }
 
 /// A part of a page that is filled in but for what depends on the server's settings.
@@ -185,7 +187,9 @@ impl WebFiles {
                 return Err(WebFilesError::UnknownKind(name));
             };
             let sha256 = sha256(&[&body]);
-            Ok((name, WebFile { body, sha256, media_type, is_compressible }))
+            let module = name.strip_suffix(".js").and_then(|_| std::str::from_utf8(&body).ok());
+            let imports = module.map(|text| modules::imports(&name, text));
+            Ok((name, WebFile { body, sha256, media_type, is_compressible, imports }))
         });
         let files = files.collect::<Result<_, _>>()?;
         let mut checked = Self { files, languages: Vec::new(), pages: BTreeMap::new() };
@@ -215,8 +219,12 @@ impl WebFiles {
         self.text(name).ok_or_else(|| WebFilesError::NotUtf8(name.to_owned()))
     }
 
+    fn imports_of(&self, name: &str) -> Option<&Imports> {
+        self.files.get(name)?.imports.as_ref()
+    }
+
     fn modules_of(&self, entry: &str) -> Result<Vec<String>, WebFilesError> {
-        let needed = modules::needed_by(entry, |name| self.text(name));
+        let needed = modules::needed_by(entry, |name| self.imports_of(name));
         let needed = needed.map_err(|(module, error)| WebFilesError::Import(module, error))?;
         Ok(needed.into_iter().collect())
     }
@@ -340,7 +348,7 @@ impl Page<'_> {
     fn links(&self, names: &str) -> Result<String, WebFilesError> {
         let mut files = BTreeSet::new();
         for name in names.split_whitespace() {
-            if self.files.text(name).is_some() {
+            if self.files.imports_of(name).is_some() {
                 files.extend(self.files.modules_of(name)?);
             }
             files.insert(name.to_owned());

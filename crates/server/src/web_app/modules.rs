@@ -19,11 +19,14 @@ pub enum ImportError {
     Missing(String),
 }
 
+/// The modules that one module imports by itself, or what is wrong with its imports.
+pub(super) type Imports = Result<Vec<String>, ImportError>;
+
 /// The names of the modules that the module `name` with this text imports by itself, in order.
 ///
 /// # Errors
 /// An import that is not at the top, or not relative, or that leads out of `web/`.
-pub(super) fn imports(name: &str, text: &str) -> Result<Vec<String>, ImportError> {
+pub(super) fn imports(name: &str, text: &str) -> Imports {
     let mut rest = text;
     let mut specifiers = Vec::new();
     loop {
@@ -43,23 +46,24 @@ pub(super) fn imports(name: &str, text: &str) -> Result<Vec<String>, ImportError
     specifiers.into_iter().map(|specifier| resolve(name, specifier)).collect()
 }
 
-/// All modules that the module `name` needs, itself not among them. `text_of` returns the text of a
-/// module.
+/// All modules that the module `name` needs, itself not among them. `imports_of` returns the imports of a
+/// module, which are read once: many modules need the same ones.
 ///
 /// # Errors
 /// A module that is missing, or whose imports are wrong, with the name of the module that is at fault.
 pub(super) fn needed_by<'a>(
     name: &str,
-    text_of: impl Fn(&str) -> Option<&'a str>,
+    imports_of: impl Fn(&str) -> Option<&'a Imports>,
 ) -> Result<BTreeSet<String>, (String, ImportError)> {
     let mut needed = BTreeSet::new();
-    let mut unread = vec![name.to_owned()];
+    let mut unread = vec![name];
     while let Some(module) = unread.pop() {
-        let at_fault = |error| (module.clone(), error);
-        let text = text_of(&module).ok_or_else(|| ImportError::Missing(module.clone()));
-        for imported in imports(&module, text.map_err(at_fault)?).map_err(at_fault)? {
-            if text_of(&imported).is_none() {
-                return Err(at_fault(ImportError::Missing(imported)));
+        let at_fault = |error| (module.to_owned(), error);
+        let missing = |name: &str| at_fault(ImportError::Missing(name.to_owned()));
+        let imports = imports_of(module).ok_or_else(|| missing(module))?;
+        for imported in imports.as_ref().map_err(|error| at_fault(error.clone()))? {
+            if imports_of(imported).is_none() {
+                return Err(missing(imported));
             }
             if imported != name && needed.insert(imported.clone()) {
                 unread.push(imported);
@@ -133,6 +137,8 @@ fn resolve(name: &str, specifier: &str) -> Result<String, ImportError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn imports_of(text: &str) -> Result<Vec<String>, ImportError> {
@@ -196,17 +202,19 @@ mod tests {
 
     #[test]
     fn what_imports_need_is_needed_too_also_in_a_ring() {
-        let text_of = |name: &str| match name {
-            "b.js" => Some("import './c.js'; import './a.js';"),
-            "a.js" | "c.js" => Some("import './b.js';"),
-            "d.js" => Some("import './gone.js';"),
-            _ => None,
-        };
+        let modules = [
+            ("a.js", "import './b.js';"),
+            ("b.js", "import './c.js'; import './a.js';"),
+            ("c.js", "import './b.js';"),
+            ("d.js", "import './gone.js';"),
+        ];
+        let read = BTreeMap::from(modules.map(|(name, text)| (name, imports(name, text))));
+        let imports_of = |name: &str| read.get(name);
         assert_eq!(
-            needed_by("a.js", text_of).unwrap(),
+            needed_by("a.js", imports_of).unwrap(),
             BTreeSet::from(["b.js".into(), "c.js".into()])
         );
         let missing = ImportError::Missing("gone.js".to_owned());
-        assert_eq!(needed_by("d.js", text_of), Err(("d.js".to_owned(), missing)));
+        assert_eq!(needed_by("d.js", imports_of), Err(("d.js".to_owned(), missing)));
     }
 }

@@ -89,6 +89,14 @@ def test_an_outage_is_answered_soon_and_is_over_by_itself(alone, outage):
     finally:
         mend()
     until("registrations", lambda: Client(door).registration().status_code == 201, 15)
+    # Whoever looks four times a second says once that he fails, and once that he does not.
+    node = behind.nodes[0]
+
+    def watched():
+        return [line for line in node.output.splitlines() if 'task="watch"' in line]
+
+    until("the end of it in the log", lambda: not watched() or "works again" in watched()[-1])
+    assert len(watched()) <= 4, watched()
     until("logins", lambda: log_in(client).status_code == 200, 15)
 
 

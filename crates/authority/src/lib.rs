@@ -17,6 +17,7 @@ pub mod online_keyring;
 pub mod passkeys;
 pub mod ports;
 pub mod tokens;
+pub mod trouble;
 
 pub use crate::authority::{Authority, StartError};
 pub use crate::maintenance::Maintenance;

@@ -23,7 +23,8 @@ use crate::{
     },
     keys::SigningKeyError,
     model::audit::AuditEvent,
-    ports::StoreError,
+    ports::{Clock, StoreError},
+    trouble::{Lasts, Trouble},
 };
 
 /// How often the store is asked whether another process changed it: the longest time that an
@@ -51,6 +52,7 @@ pub struct Maintenance {
     went_back: AtomicBool,
     /// Whether tokens may count as revoked up to a moment that has not come.
     moments_are_ahead: AtomicBool,
+    losing_events: Trouble,
 }
 
 impl Maintenance {
@@ -62,6 +64,7 @@ impl Maintenance {
             authority,
             went_back: AtomicBool::new(false),
             moments_are_ahead: AtomicBool::new(false),
+            losing_events: Trouble::default(),
         }
     }
 
@@ -81,45 +84,45 @@ impl Maintenance {
     }
 
     async fn keep_up(&self) {
-        let mut watch = every(WATCH_EVERY);
+        let (mut watch, task) = (every(WATCH_EVERY), self.task("watch"));
         loop {
             watch.tick().await;
             self.authority.health.note_condition();
-            report("watch", self.take_over_changes().await);
+            task.report(self.take_over_changes().await);
         }
     }
 
     async fn keep_time(&self) {
-        let mut watch = every(WATCH_EVERY);
+        let (mut watch, task) = (every(WATCH_EVERY), self.task("clock"));
         loop {
             watch.tick().await;
-            report("clock", self.watch_clock().await);
+            task.report(self.watch_clock().await);
         }
     }
 
     async fn keep_clocks_compared(&self) {
-        let mut turn = every(COMPARE_EVERY);
+        let (mut turn, task) = (every(COMPARE_EVERY), self.task("comparing clocks"));
         loop {
             turn.tick().await;
             let compared = self.authority.health.compare_clocks().await;
-            report("comparing clocks", compared.map_err(Into::into));
+            task.report(compared.map_err(Into::into));
         }
     }
 
     async fn keep_tidy(&self) {
-        let mut turn = every(TIDY_EVERY);
+        let (mut turn, task) = (every(TIDY_EVERY), self.task("tidying"));
         loop {
             turn.tick().await;
-            report("tidying", self.tidy().await);
+            task.report(self.tidy().await);
         }
     }
 
     async fn keep_house(&self) {
-        let mut turn = every(MAINTAIN_EVERY);
+        let (mut turn, task) = (every(MAINTAIN_EVERY), self.task("maintenance"));
         loop {
             turn.tick().await;
             self.write_key_uses().await;
-            report("maintenance", self.maintain().await);
+            task.report(self.maintain().await);
         }
     }
 
@@ -136,7 +139,7 @@ impl Maintenance {
 
     /// Writes down what still waits: the last act of a server.
     pub async fn finish(&self) {
-        report("tidying", self.tidy().await);
+        self.task("tidying").report(self.tidy().await);
         self.write_trail().await;
         self.write_key_uses().await;
     }
@@ -157,6 +160,10 @@ impl Maintenance {
         }
     }
 
+    fn task(&self, name: &'static str) -> Task<'_> {
+        Task { name, clock: &*self.authority.core.ports.clock, trouble: Trouble::default() }
+    }
+
     async fn append(&self, events: Vec<AuditEvent>) {
         if events.is_empty() {
             return;
@@ -167,9 +174,16 @@ impl Maintenance {
     }
 
     fn report_lost(&self, count: u64, written: Result<(), StoreError>) {
-        if let Err(error) = written {
-            self.authority.core.pending_events.lost(count);
-            tracing::error!(%error, count, "audit events were lost");
+        let Core { ports, pending_events, .. } = &*self.authority.core;
+        let now = ports.clock.monotonic();
+        let Err(error) = written else {
+            self.losing_events.passed(now);
+            return;
+        };
+        pending_events.lost(count);
+        if let Some(Lasts { failures, seconds }) = self.losing_events.failed(now) {
+            let lost = pending_events.dropped();
+            tracing::error!(%error, lost, failures, seconds, "audit events were lost");
         }
     }
 
@@ -303,8 +317,34 @@ fn every(period: Duration) -> Interval {
     turns
 }
 
-fn report(task: &'static str, result: Result<(), SigningKeyError>) {
-    if let Err(error) = result {
-        tracing::error!(%error, task, "housekeeping failed; it is tried again");
+/// Work that is done again and again.
+struct Task<'a> {
+    name: &'static str,
+    clock: &'a dyn Clock,
+    trouble: Trouble,
+}
+
+impl Task<'_> {
+    /// Logs how it went, as far as that is news.
+    fn report(&self, result: Result<(), SigningKeyError>) {
+        let (task, now) = (self.name, self.clock.monotonic());
+        match result {
+            Ok(()) => {
+                if let Some(Lasts { failures, seconds }) = self.trouble.passed(now) {
+                    tracing::info!(task, failures, seconds, "housekeeping works again");
+                }
+            }
+            Err(error) => {
+                if let Some(Lasts { failures, seconds }) = self.trouble.failed(now) {
+                    tracing::error!(
+                        %error,
+                        task,
+                        failures,
+                        seconds,
+                        "housekeeping failed; it is tried again"
+                    );
+                }
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{anyhow, ensure};
 use countersign_authority::{
     Authority,
     ports::{StoreError, VaultRecord, VaultStore as _},
+    trouble::{Lasts, Trouble},
 };
 use countersign_protocol::{UnixTime, ports::random_bytes};
 use countersign_store::postgres::{self, PostgresStore, SeenNode};
@@ -97,6 +98,7 @@ impl Node {
     pub(crate) async fn run(&self, authority: &Authority) -> anyhow::Error {
         let mut turns = interval(BEAT_EVERY);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (trouble, now) = (Trouble::default(), || authority.core.clock().monotonic());
         loop {
             turns.tick().await;
             let said = postgres::Node {
@@ -105,10 +107,25 @@ impl Node {
                 ..self.said.clone()
             };
             match self.store.beat(&said, self.started_at).await {
-                Ok(true) => {}
+                Ok(true) => {
+                    if let Some(Lasts { failures, seconds }) = trouble.passed(now()) {
+                        tracing::info!(
+                            failures,
+                            seconds,
+                            "this server says in the database again that it runs"
+                        );
+                    }
+                }
                 Ok(false) => return anyhow!(taken(&said.id)),
                 Err(error) => {
-                    tracing::error!(%error, "this server could not say in the database that it runs");
+                    if let Some(Lasts { failures, seconds }) = trouble.failed(now()) {
+                        tracing::error!(
+                            %error,
+                            failures,
+                            seconds,
+                            "this server could not say in the database that it runs"
+                        );
+                    }
                 }
             }
             // What others seal from now on, such as the next signing key, does not open here.

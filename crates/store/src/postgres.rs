@@ -9,6 +9,7 @@ mod changes;
 mod connector;
 mod engine;
 mod error;
+mod failed_writes;
 mod failure;
 mod live;
 mod locks;

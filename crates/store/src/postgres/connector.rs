@@ -7,7 +7,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{
             AtomicBool, AtomicU64, AtomicUsize,
             Ordering::{AcqRel, Acquire, Relaxed},
@@ -16,12 +16,15 @@ use std::{
     time::Duration,
 };
 
-use countersign_authority::model::audit::Administrator;
+use countersign_authority::{
+    model::audit::Administrator,
+    trouble::{Lasts, Trouble},
+};
 use countersign_protocol::digest::sha256;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_postgres::{
     AsyncMessage, Client, Connection, Socket,
@@ -32,6 +35,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::history::{Admitted, Histories, History};
 use super::{
+    changes::moment,
     error::PostgresError,
     failure::Failure,
     live::{Live, Since},
@@ -59,6 +63,7 @@ pub(super) struct Connector {
     generation: AtomicU64,
     histories: Histories,
     doubts: AtomicU64,
+    begun: OnceLock<Instant>,
     state: watch::Sender<State>,
 }
 
@@ -90,6 +95,7 @@ impl Connector {
             generation: AtomicU64::new(0),
             histories: Histories::default(),
             doubts: AtomicU64::new(0),
+            begun: OnceLock::new(),
             state: watch::Sender::new(State::There),
         })
     }
@@ -218,7 +224,9 @@ impl Connector {
     }
 
     async fn connect_again(&self) {
-        let mut attempt = 0;
+        let (mut attempt, trouble) = (0, Trouble::default());
+        // That it went away was said.
+        trouble.failed(self.up_for());
         loop {
             sleep(self.pause(attempt)).await;
             match self.connect().await {
@@ -228,13 +236,24 @@ impl Connector {
                 }
                 Err(error) => {
                     let reason: Arc<str> = error.to_string().into();
+                    if let Some(Lasts { failures, seconds }) = trouble.failed(self.up_for()) {
+                        tracing::error!(%reason, failures, seconds, "the database cannot be reached");
+                    }
                     self.leave_away(|| State::Away(reason));
                 }
             }
             attempt += 1;
         }
-        tracing::info!("the database can be reached again");
+        if let Some(Lasts { failures, seconds }) = trouble.passed(self.up_for()) {
+            tracing::info!(failures, seconds, "the database can be reached again");
+        }
         self.leave_away(|| State::There);
+    }
+
+    /// How long ago it was first asked this. Within a runtime.
+    pub(super) fn up_for(&self) -> Duration {
+        let now = moment();
+        now.duration_since(*self.begun.get_or_init(|| now))
     }
 
     fn leave_away(&self, next: impl FnOnce() -> State) {

@@ -7,11 +7,7 @@
 
 mod columns;
 
-use std::{
-    collections::HashSet,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
 use countersign_authority::ports::{LoginRecord, RecordedLogin};
 use countersign_protocol::{Scopes, SpentReceipt};
@@ -19,6 +15,7 @@ use tokio::sync::oneshot;
 
 use self::columns::Logins;
 use super::{
+    failed_writes::FailedWrites,
     failure::{Class, Failure},
     session::Session,
 };
@@ -103,7 +100,7 @@ pub(super) fn serve(
     session: &Session,
     queue: &Queue<Ordinary>,
     patience: Duration,
-    failed: &AtomicU64,
+    failed: &FailedWrites,
 ) {
     while let Some(first) = queue.next() {
         let mut batch = vec![first];
@@ -124,7 +121,7 @@ pub(super) fn serve(
     }
 }
 
-fn record(session: &Session, batch: Vec<Ordinary>, patience: Duration, failed: &AtomicU64) {
+fn record(session: &Session, batch: Vec<Ordinary>, patience: Duration, failed: &FailedWrites) {
     if batch.is_empty() {
         return;
     }
@@ -133,11 +130,7 @@ fn record(session: &Session, batch: Vec<Ordinary>, patience: Duration, failed: &
     let mut scopes = match recorded(session, &logins) {
         Ok(scopes) => scopes,
         Err(failure) => {
-            failed.fetch_add(1, Relaxed);
-            // That the database is away was said when it went.
-            if !matches!(failure, Failure::Away(_)) {
-                tracing::error!(%failure, logins = batch.len(), "logins were not recorded");
-            }
+            failed.failed(&failure, session.now());
             let failure = Unavailable::from(failure);
             for waiting in batch {
                 waiting.answer(Err(failure.clone()));
@@ -145,6 +138,7 @@ fn record(session: &Session, batch: Vec<Ordinary>, patience: Duration, failed: &
             return;
         }
     };
+    failed.kept(|| session.now());
     for (number, waiting) in batch.into_iter().enumerate() {
         let receipt = SpentReceipt::recorded(waiting.login.assertion);
         let scopes = scopes.get_mut(number).and_then(Option::take);

@@ -72,6 +72,12 @@ impl Session {
         *self.patience.borrow_mut() = Some(Box::pin(sleep(time)));
     }
 
+    /// A monotonic time.
+    pub(super) fn now(&self) -> Duration {
+        let _entered = self.runtime.enter();
+        self.connector.up_for()
+    }
+
     /// Sees that there is a connection.
     pub(super) fn be_ready(&self) -> Result<(), Failure> {
         let is_good = match self.live.borrow().as_ref() {

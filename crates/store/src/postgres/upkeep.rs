@@ -1,7 +1,5 @@
 //! The store as a whole: what others changed in it, and whether it works.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use async_trait::async_trait;
 use countersign_authority::ports::{
     ChangeCursor, ChangesSince, Retention, StoreCondition, StoreError, StoreUpkeep,
@@ -47,7 +45,7 @@ impl StoreUpkeep for PostgresStore {
 
     fn condition(&self) -> StoreCondition {
         StoreCondition {
-            failed_writes: self.workers.failed_writes.load(Relaxed),
+            failed_writes: self.workers.failed_writes.count(),
             ..StoreCondition::default()
         }
     }

@@ -2,10 +2,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -14,6 +11,7 @@ use tokio::runtime::Builder;
 
 use super::{
     connector::Connector,
+    failed_writes::FailedWrites,
     failure::{Class, Failure},
     login::{self, Ordinary},
     options::PostgresOptions,
@@ -83,7 +81,7 @@ pub(super) struct Workers {
     pub(super) own: JobThreads<Session>,
     pub(super) whole: JobThreads<Session>,
     pub(super) logins: Threads<Ordinary>,
-    pub(super) failed_writes: Arc<AtomicU64>,
+    pub(super) failed_writes: Arc<FailedWrites>,
     // Last: it ends when the others have ended.
     _returning: Returning,
 }
@@ -95,7 +93,7 @@ impl Workers {
             let session = |_| Session::new(Arc::clone(connector));
             (0..count.max(1)).map(session).collect::<io::Result<Vec<_>>>()
         };
-        let failed_writes = Arc::new(AtomicU64::new(0));
+        let failed_writes = Arc::new(FailedWrites::default());
         let writer = |session: Session| {
             let failed_writes = Arc::clone(&failed_writes);
             move |queue: &JobQueue<Session>| serve_writes(&session, queue, &failed_writes)
@@ -151,31 +149,27 @@ impl Drop for Returning {
     }
 }
 
-fn serve_writes(session: &Session, queue: &JobQueue<Session>, failed: &AtomicU64) {
+fn serve_writes(session: &Session, queue: &JobQueue<Session>, failed: &FailedWrites) {
     while let Some(mut job) = queue.next() {
         if !job.is_wanted() {
             continue;
         }
-        let failure = write(session, &mut *job);
+        let failure = write(session, &mut *job, failed);
         if let Some(failure) = &failure {
-            failed.fetch_add(1, Relaxed);
-            // That the database is away was said when it went.
-            if !matches!(failure, Failure::Away(_)) {
-                tracing::error!(%failure, "a write to the database failed");
-            }
+            failed.failed(failure, session.now());
         }
         job.answer(failure.map(Unavailable::from).as_ref());
     }
 }
 
 /// Runs `job` in a transaction and commits. Returns why it was not kept, unless the job knows.
-fn write(session: &Session, job: &mut dyn Job<Session>) -> Option<Failure> {
+fn write(session: &Session, job: &mut dyn Job<Session>, failed: &FailedWrites) -> Option<Failure> {
     let mut attempts = 0;
     loop {
         if let Err(failure) = session.be_ready() {
             return Some(failure);
         }
-        let (failure, trouble) = write_once(session, job);
+        let (failure, trouble) = write_once(session, job, failed);
         attempts += 1;
         let may_pass = trouble.is_some_and(Class::is_passing) && job.is_wanted();
         if attempts == ATTEMPTS || !may_pass {
@@ -185,12 +179,19 @@ fn write(session: &Session, job: &mut dyn Job<Session>) -> Option<Failure> {
 }
 
 /// Why it was not kept, unless the job knows; and what has failed.
-fn write_once(session: &Session, job: &mut dyn Job<Session>) -> (Option<Failure>, Option<Class>) {
+fn write_once(
+    session: &Session,
+    job: &mut dyn Job<Session>,
+    failed: &FailedWrites,
+) -> (Option<Failure>, Option<Class>) {
     let outcome = job.run(session);
     let trouble = session.take_trouble();
     let failure = match (outcome, trouble) {
         (Outcome::Done, None) => match session.commit() {
-            Ok(()) => return (None, None),
+            Ok(()) => {
+                failed.kept(|| session.now());
+                return (None, None);
+            }
             Err(failure) => Some(failure),
         },
         (Outcome::Done, Some(_)) => Some(Failure::Spoiled),

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use countersign_authority::trouble::{Lasts, Trouble};
 use countersign_protocol::{
     ports::{Random, random_bytes},
     replay::LogEpoch,
@@ -103,7 +104,7 @@ impl Links {
 
     /// Keeps the connection of `slot`, for as long as it is polled.
     pub(super) async fn keep(self: Arc<Self>, slot: usize) {
-        let mut attempt = 0;
+        let (mut attempt, trouble) = (0, Trouble::default());
         loop {
             let link = self.slots[slot].read().clone();
             if let Some(link) = link {
@@ -116,8 +117,14 @@ impl Links {
                 // Its server may have been replaced meanwhile.
                 Ok((link, _)) if !self.counts(&link) => link.give_up(),
                 Ok((link, epoch)) => {
-                    if slot == 0 && attempt > 0 {
-                        tracing::info!("the database of short-lived state can be reached again");
+                    if let Some(Lasts { failures, seconds }) =
+                        trouble.passed(self.clock.monotonic())
+                    {
+                        tracing::info!(
+                            failures,
+                            seconds,
+                            "the database of short-lived state can be reached again"
+                        );
                     }
                     self.epoch.take_over(epoch);
                     *self.slots[slot].write() = Some(Arc::new(link));
@@ -125,8 +132,17 @@ impl Links {
                     self.connected.notify_one();
                 }
                 Err(error) => {
-                    if slot == 0 && attempt == 0 {
-                        tracing::error!(%error, "the database of short-lived state cannot be reached");
+                    // One of them says it for all.
+                    if slot == 0
+                        && let Some(Lasts { failures, seconds }) =
+                            trouble.failed(self.clock.monotonic())
+                    {
+                        tracing::error!(
+                            %error,
+                            failures,
+                            seconds,
+                            "the database of short-lived state cannot be reached"
+                        );
                     }
                     attempt += 1;
                     sleep(self.pause(attempt)).await;

@@ -115,7 +115,12 @@ impl Core {
         let log = &self.ports.state.replay_log;
         let by_time = || FoundNew::ByTime(log.epoch().id);
         let found = proof.peek().nonce_of.map_or_else(by_time, FoundNew::ByNonce);
-        let receipt = log.check_and_insert(proof.entry(), found, owner, now).await?;
+        let receipt = log.check_and_insert(proof.entry(), found, owner, now).await;
+        let receipt = receipt.map_err(|error| match (error, found) {
+            // The clock was set right. With a nonce it is sure that nothing was forgotten.
+            (ReplayError::Ended, FoundNew::ByTime(_)) => DpopError::Nonce.into(),
+            (error, _) => ProofError::from(error),
+        })?;
         proof.redeem(&receipt).ok_or(ProofError::Replayed)
     }
 }
@@ -147,6 +152,7 @@ impl From<ReplayError> for ProofError {
             ReplayError::Forgot => Self::Invalid(DpopError::Nonce),
             ReplayError::ShareUsedUp(error) => Self::ShareUsedUp(error),
             ReplayError::Used => Self::Replayed,
+            ReplayError::Ended => Self::Unavailable(ReplayError::Ended.to_string().into()),
             ReplayError::Unavailable(cause) => Self::Unavailable(cause),
         }
     }

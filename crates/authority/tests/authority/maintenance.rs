@@ -12,7 +12,8 @@ use std::{
 use async_trait::async_trait;
 use countersign_authority::{
     Maintenance,
-    accounts::registration::PresentedKey,
+    accounts::{registration::PresentedKey, registration_error::RegistrationError},
+    core::dpop::ProofError,
     dialects::signjwt::UnprovenRegistration,
     keys::{SigningKeyError, signing::SigningKeys},
     model::{
@@ -27,7 +28,7 @@ use countersign_authority::{
     },
     tokens::standing::RevokingClient,
 };
-use countersign_protocol::{UnixTime, tokens::issue::AccessTokenClaims};
+use countersign_protocol::{UnixTime, proofs::dpop::DpopError, tokens::issue::AccessTokenClaims};
 use countersign_testkit::{
     clock::FixedClock, keys::ed25519, random::SeededRandom, samples::NOW, store_parts::StoreParts,
 };
@@ -748,6 +749,26 @@ async fn logins_go_on_after_the_clock_was_set_back_and_no_used_proof_works_again
     maintenance.watch_clock().await.unwrap();
     world.login(&ed25519(1), &Login::of("alice")).await.unwrap();
     assert!(world.login_with(&ed25519(1), &Login::of("alice"), &used).await.is_err());
+}
+
+#[tokio::test]
+async fn a_proof_without_a_nonce_is_to_be_repeated_with_one_after_the_clock_was_set_back() {
+    let setting = Setting::new().await;
+    let (world, maintenance) = (&setting.world, setting.maintenance());
+    world.register("alice", &ed25519(1)).await.unwrap();
+    world.clock.advance(Duration::from_hours(1));
+    world.register("bob", &ed25519(2)).await.unwrap();
+    world.clock.set(NOW);
+    maintenance.watch_clock().await.unwrap();
+    let refused = world.register("carol", &ed25519(3)).await.unwrap_err();
+    let is_nonce =
+        matches!(refused, RegistrationError::Proof(ProofError::Invalid(DpopError::Nonce)));
+    assert!(is_nonce, "{refused:?}");
+    let proof = world.proof_with_nonce(&ed25519(3), &uri("/v1/accounts"));
+    world.register_by(&proof, None, "carol", &ed25519(3)).await.unwrap();
+    let again = world.register_by(&proof, None, "dora", &ed25519(3)).await.unwrap_err();
+    let is_used = matches!(again, RegistrationError::Proof(ProofError::Replayed));
+    assert!(is_used, "{again:?}");
 }
 
 #[tokio::test]

@@ -167,7 +167,9 @@ impl Dpop {
             ReplayError::Used => Refusal::Replayed,
             // The nonce was of another epoch of the log.
             ReplayError::Forgot => DpopError::Nonce.into(),
-            ReplayError::Unavailable(_) => Refusal::Unavailable(error.to_string()),
+            ReplayError::Ended | ReplayError::Unavailable(_) => {
+                Refusal::Unavailable(error.to_string())
+            }
         })?;
         proof.redeem(&receipt).ok_or(Refusal::Replayed)
     }

@@ -206,7 +206,7 @@ fn used(error: &ReplayError) -> Refusal {
         ReplayError::ShareUsedUp(error) => (*error).into(),
         ReplayError::Used => Refusal::JwtUsed,
         ReplayError::Forgot => Refusal::JustStarted,
-        ReplayError::Unavailable(_) => Refusal::Unavailable(error.to_string()),
+        ReplayError::Ended | ReplayError::Unavailable(_) => Refusal::Unavailable(error.to_string()),
     }
 }
 

@@ -67,6 +67,10 @@ pub type Recording<'a> =
 /// Why an entry was not recorded as used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReplayError {
+    /// By its time the log may have forgotten it: it has ended, or the clock has gone back. What carries a nonce
+    /// of the present epoch may be recorded all the same.
+    #[error("the replay log cannot record: the entry has ended, or the clock has gone back")]
+    Ended,
     /// The value was found to be new in another epoch of the log, which may have forgotten it since.
     /// What the client makes from now on is good again.
     #[error("the replay log may have forgotten what was used")]

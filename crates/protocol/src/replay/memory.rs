@@ -310,9 +310,7 @@ impl From<NotRecorded> for ReplayError {
             NotRecorded::OtherEpoch => Self::Forgot,
             NotRecorded::ShareUsedUp(error) => Self::ShareUsedUp(error),
             NotRecorded::Full => Self::Unavailable(Cow::Borrowed("it is full")),
-            NotRecorded::Forgotten => {
-                Self::Unavailable(Cow::Borrowed("the entry has ended, or the clock has gone back"))
-            }
+            NotRecorded::Forgotten => Self::Ended,
         }
     }
 }

@@ -148,8 +148,19 @@ impl World {
         name: &str,
         key: &PrivateKey,
     ) -> Result<Registered, RegistrationError> {
+        let proof = self.proof(key, &uri("/v1/accounts"));
+        self.register_by(&proof, remember, name, key).await
+    }
+
+    /// Registers `name` with `key`, by a proof that was made before.
+    pub(crate) async fn register_by(
+        &self,
+        proof: &str,
+        remember: Option<Remember>,
+        name: &str,
+        key: &PrivateKey,
+    ) -> Result<Registered, RegistrationError> {
         let uri = uri("/v1/accounts");
-        let proof = self.proof(key, &uri);
         let registration = Registration {
             username: name,
             public_key: PresentedKey::Jwk(&key.public_key().to_jwk()),
@@ -212,6 +223,12 @@ impl World {
         self.proof_saying(key, uri, Value::Null)
     }
 
+    /// The same with a nonce, whatever `uri` demands.
+    pub(crate) fn proof_with_nonce(&self, key: &PrivateKey, uri: &TargetUri) -> String {
+        let nonce = self.authority.core.fresh_nonce();
+        self.proof_of(key, uri, &json!({ "nonce": nonce }))
+    }
+
     /// A proof that `key` is to be added to that account.
     pub(crate) fn new_key_proof(
         &self,
@@ -223,6 +240,17 @@ impl World {
     }
 
     fn proof_saying(&self, key: &PrivateKey, uri: &TargetUri, subject: Value) -> String {
+        let mut more = json!({});
+        if uri.path() == "/oauth/token" {
+            more["nonce"] = self.authority.core.fresh_nonce().into();
+        }
+        if !subject.is_null() {
+            more["sub"] = subject;
+        }
+        self.proof_of(key, uri, &more)
+    }
+
+    fn proof_of(&self, key: &PrivateKey, uri: &TargetUri, more: &Value) -> String {
         let header = json!({ "typ": "dpop+jwt", "jwk": key.public_key().to_jwk() });
         let mut payload = json!({
             "jti": self.serial(),
@@ -230,11 +258,8 @@ impl World {
             "htu": uri.as_str(),
             "iat": self.authority.core.now().as_secs(),
         });
-        if uri.path() == "/oauth/token" {
-            payload["nonce"] = self.authority.core.fresh_nonce().into();
-        }
-        if !subject.is_null() {
-            payload["sub"] = subject;
+        for (name, value) in more.as_object().unwrap() {
+            payload[name] = value.clone();
         }
         sign(key, &header, &payload)
     }

@@ -7,7 +7,9 @@
 pub mod authenticator;
 pub mod clock;
 pub mod forgetful_log;
+pub mod held;
 pub mod keys;
+pub mod limiters;
 pub mod random;
 mod rules;
 pub mod samples;

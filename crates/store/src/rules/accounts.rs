@@ -30,6 +30,9 @@ use super::{
 
 pub(super) mod unused;
 
+/// The verifier of an account without a password, which no password has.
+const NO_PASSWORD: &str = "!";
+
 #[async_trait]
 impl<E: Engine> AccountStore for Stored<E> {
     async fn create_account(&self, new: NewAccount) -> Result<(), CreateAccountError> {
@@ -151,7 +154,15 @@ fn create(
             .and_then(|granted| new.scopes.union(&granted).ok())
             .ok_or(CreateAccountError::InvitationUnusable)?,
     };
-    let user_id = insert(connection, new, &scopes)?.ok_or(CreateAccountError::UsernameTaken)?;
+    let row = NewRow {
+        id: new.id,
+        username: &new.username,
+        password_hash: None,
+        email: None,
+        scopes: &scopes,
+        registered_at: new.credential.created_at,
+    };
+    let user_id = insert(connection, &row)?.ok_or(CreateAccountError::UsernameTaken)?;
     if !insert_key(connection, user_id, &new.credential, now)? {
         return Err(CreateAccountError::KeyTaken);
     }
@@ -198,16 +209,24 @@ fn insert_extras(connection: &Connection, user_id: i64, new: &NewAccount) -> Res
     Ok(())
 }
 
+/// An account to insert.
+pub(super) struct NewRow<'a> {
+    pub(super) id: AccountId,
+    pub(super) username: &'a Username,
+    /// The verifier of its password, if it has one.
+    pub(super) password_hash: Option<&'a str>,
+    /// Its address, if no other account has that.
+    pub(super) email: Option<&'a str>,
+    pub(super) scopes: &'a Scopes,
+    pub(super) registered_at: UnixTime,
+}
+
 /// Inserts the account and returns its row's id; `None` when the name is taken.
-fn insert(
-    connection: &Connection,
-    new: &NewAccount,
-    scopes: &Scopes,
-) -> Result<Option<i64>, DbError> {
-    let now = new.credential.created_at;
-    let user = "INSERT INTO users(username, password_hash, date_registered) VALUES (?, '!', ?)
-        ON CONFLICT(username) DO NOTHING RETURNING id";
-    let values = (new.username.as_str(), timestamp(now));
+pub(super) fn insert(connection: &Connection, new: &NewRow<'_>) -> Result<Option<i64>, DbError> {
+    let user = "INSERT INTO users(username, password_hash, email, date_registered)
+        VALUES (?, ?, ?, ?) ON CONFLICT(username) DO NOTHING RETURNING id";
+    let hash = new.password_hash.unwrap_or(NO_PASSWORD);
+    let values = (new.username.as_str(), hash, new.email, timestamp(new.registered_at));
     let user_id = rows::first(connection, user, values, |row| row.get::<i64>(0))?;
     let Some(user_id) = user_id else { return Ok(None) };
     let account = "INSERT INTO
@@ -218,8 +237,8 @@ fn insert(
         new.id.as_bytes(),
         new.username.folded(),
         AccountStatus::Active.name(),
-        scopes.to_string(),
-        millis(now),
+        new.scopes.to_string(),
+        millis(new.registered_at),
     );
     Ok((rows::execute(connection, account, values)? > 0).then_some(user_id))
 }

@@ -10,10 +10,12 @@ use countersign_authority::{
 };
 
 use super::{
-    Alone, Engine, Stored, accounts, audit,
+    Alone, Engine, Stored,
+    accounts::{self, NewRow},
+    audit,
     error::DbError,
     invitations,
-    rows::{self, Columns, millis, timestamp},
+    rows::{self, Columns, timestamp},
 };
 
 #[async_trait]
@@ -57,26 +59,16 @@ fn create(
     let email = new.email.as_str();
     let has_row = "SELECT 1 FROM users WHERE email = ?";
     let has_row = rows::first(connection, has_row, [email], |_| Ok(()))?.is_some();
-    let user = "INSERT INTO users(username, password_hash, email, date_registered)
-        VALUES (?, ?, ?, ?) ON CONFLICT(username) DO NOTHING RETURNING id";
-    let own = (!has_row).then_some(email);
-    let values = (new.username.as_str(), &new.password_hash, own, timestamp(now));
-    let user_id = rows::first(connection, user, values, |row| row.get::<i64>(0))?
-        .ok_or(CreatePasswordAccountError::UsernameTaken)?;
-    let account = "INSERT INTO
-        accounts(user_id, account_id, username_folded, status, scopes, registered_at)
-        VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(username_folded) DO NOTHING";
-    let values = (
-        user_id,
-        new.id.as_bytes(),
-        new.username.folded(),
-        AccountStatus::Active.name(),
-        scopes.to_string(),
-        millis(now),
-    );
-    if rows::execute(connection, account, values)? == 0 {
-        return Err(CreatePasswordAccountError::UsernameTaken);
-    }
+    let row = NewRow {
+        id: new.id,
+        username: &new.username,
+        password_hash: Some(&new.password_hash),
+        email: (!has_row).then_some(email),
+        scopes: &scopes,
+        registered_at: now,
+    };
+    let user_id =
+        accounts::insert(connection, &row)?.ok_or(CreatePasswordAccountError::UsernameTaken)?;
     if has_row {
         // `users.email` is unique, and nobody has proven that the address is theirs.
         let further = "INSERT INTO further_emails(user_id, email) VALUES (?, ?)";

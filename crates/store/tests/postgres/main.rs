@@ -29,39 +29,17 @@ mod rules {
 mod durable_log {
     use std::sync::Arc;
 
-    use countersign_protocol::{
-        ReplayEntry, UnixTime,
-        ports::{Recording, ReplayLog},
-        replay::{FoundNew, LogEpoch, ReplayOwner},
-    };
-    use countersign_store::postgres::{PostgresOptions, PostgresStore};
+    use countersign_protocol::ports::ReplayLog;
+    use countersign_store::postgres::PostgresOptions;
+    use countersign_testkit::held::Held;
 
     use super::databases::{Database, few};
-
-    /// A handle, and the database for as long as there is one.
-    struct Handle(PostgresStore, #[expect(dead_code, reason = "held")] Arc<Database>);
-
-    impl ReplayLog for Handle {
-        fn epoch(&self) -> LogEpoch {
-            self.0.epoch()
-        }
-
-        fn check_and_insert(
-            &self,
-            entry: ReplayEntry,
-            found: FoundNew,
-            owner: ReplayOwner,
-            now: UnixTime,
-        ) -> Recording<'_> {
-            self.0.check_and_insert(entry, found, owner, now)
-        }
-    }
 
     async fn fresh() -> [Arc<dyn ReplayLog>; 2] {
         let database = Arc::new(Database::fresh().await);
         [true, false].map(|prepared| {
             let store = database.open_as(&PostgresOptions { prepared, ..few() });
-            Arc::new(Handle(store, Arc::clone(&database))) as _
+            Arc::new(Held::new(store, Arc::clone(&database))) as _
         })
     }
 

@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use countersign_authority::ports::{LimitKey, NotAdmitted, RateLimit, RateLimiter, State};
+use countersign_authority::ports::{LimitKey, RateLimit, State};
 use countersign_protocol::{
     ReplayEntry, UnixTime,
     digest::sha256,
@@ -12,35 +11,17 @@ use countersign_protocol::{
 };
 use countersign_store::postgres::{PostgresState, StateOptions};
 use countersign_system::{SystemClock, SystemRandom};
-use countersign_testkit::samples::account_id;
+use countersign_testkit::{limiters::unlimited, samples::account_id};
 use tokio::time::{sleep, timeout};
 
 /// How long anything may take while the database is away: the time for an answer, and some for the machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 
-/// A limiter that nobody asks here.
-struct Nobody;
-
-#[async_trait]
-impl RateLimiter for Nobody {
-    async fn take_many(
-        &self,
-        _: &RateLimit,
-        _: LimitKey,
-        _: u32,
-        _: Duration,
-    ) -> Result<(), NotAdmitted> {
-        Ok(())
-    }
-
-    async fn give_back_many(&self, _: &RateLimit, _: LimitKey, _: u32) {}
-}
-
 /// A node, as operators start it.
 pub(crate) async fn node(url: &str) -> State {
     let options = StateOptions::new(Arc::new(SystemClock::new()), Arc::new(SystemRandom));
     let opened = PostgresState::open(&url.parse().unwrap(), options).await;
-    opened.unwrap().into_state(Arc::new(Nobody))
+    opened.unwrap().into_state(unlimited())
 }
 
 pub(crate) fn now() -> UnixTime {

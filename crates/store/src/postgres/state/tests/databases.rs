@@ -11,10 +11,11 @@ use std::{
     time::Duration,
 };
 
-use countersign_authority::ports::{LimitKey, NotAdmitted, RateLimit, RateLimiter, State};
+use countersign_authority::ports::State;
 use countersign_protocol::UnixTime;
 use countersign_testkit::{
     clock::FixedClock,
+    limiters::unlimited,
     random::SeededRandom,
     samples::{EPOCH, NOW},
     state_conformance::CAPACITY,
@@ -72,7 +73,7 @@ impl Database {
 
     /// Two nodes.
     pub(crate) async fn nodes(&self) -> [State; 2] {
-        [self.open(2).await, self.open(3).await].map(|state| state.into_state(nobody()))
+        [self.open(2).await, self.open(3).await].map(|state| state.into_state(unlimited()))
     }
 
     /// A connection that is not of the state.
@@ -93,28 +94,6 @@ impl Database {
         let (server, _) = self.server.rsplit_once('/').unwrap();
         format!("{server}/{}", self.name)
     }
-}
-
-/// A limiter that no rule asks.
-pub(crate) fn nobody() -> Arc<dyn RateLimiter> {
-    struct Nobody;
-
-    #[async_trait::async_trait]
-    impl RateLimiter for Nobody {
-        async fn take_many(
-            &self,
-            _: &RateLimit,
-            _: LimitKey,
-            _: u32,
-            _: Duration,
-        ) -> Result<(), NotAdmitted> {
-            Ok(())
-        }
-
-        async fn give_back_many(&self, _: &RateLimit, _: LimitKey, _: u32) {}
-    }
-
-    Arc::new(Nobody)
 }
 
 /// The state of a test lives longer than what could drop its database, so those of tests that have ended go.

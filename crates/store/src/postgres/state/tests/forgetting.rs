@@ -8,10 +8,13 @@ use countersign_protocol::{
     ports::ReplayError,
     replay::{EpochId, FoundNew, ReplayOwner},
 };
-use countersign_testkit::samples::{EPOCH, NOW, account_id, replay_entry};
+use countersign_testkit::{
+    limiters::unlimited,
+    samples::{EPOCH, NOW, account_id, replay_entry},
+};
 use tokio_postgres::Client;
 
-use super::databases::{Database, nobody};
+use super::databases::Database;
 use crate::postgres::{
     PostgresState,
     state::{session_nonces::PostgresSessionNonces, upkeep},
@@ -41,7 +44,7 @@ async fn node_at(database: &Database, at: UnixTime) -> PostgresState {
 
 async fn spend(node: PostgresState, entry: ReplayEntry, now: UnixTime) -> Result<(), ReplayError> {
     let owner = ReplayOwner::Account(account_id(1));
-    let log = node.into_state(nobody()).replay_log;
+    let log = node.into_state(unlimited()).replay_log;
     log.check_and_insert(entry, FoundNew::ByNonce(EPOCH.id), owner, now).await.map(|_receipt| ())
 }
 
@@ -146,7 +149,7 @@ async fn without_room_those_go_that_have_the_least_to_remember() {
 async fn whoever_does_not_wait_for_the_answer_has_used_a_share_all_the_same() {
     let database = Database::fresh().await;
     let (log, client) =
-        (node_at(&database, NOW).await.into_state(nobody()).replay_log, database.client().await);
+        (node_at(&database, NOW).await.into_state(unlimited()).replay_log, database.client().await);
     let owner = ReplayOwner::Account(account_id(1));
     let share = countersign_testkit::state_conformance::CAPACITY.used_share;
     for number in 0..share {

@@ -3,11 +3,11 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use countersign_authority::ports::{LimitKey, NotAdmitted, RateLimit};
-use countersign_testkit::{clock::FixedClock, samples::account_id};
+use countersign_testkit::{clock::FixedClock, limiters::unlimited, samples::account_id};
 
 use tokio::time::timeout;
 
-use super::databases::{Database, nobody};
+use super::databases::Database;
 use crate::postgres::state::node_clock::NodeClock;
 
 const TRIES: RateLimit = RateLimit { name: "tries", burst: 4, period: Duration::from_hours(1) };
@@ -47,7 +47,7 @@ async fn ten_pass_in_a_second_though_nodes_started_at_different_times() {
     let asked = there.engine.links.clock.monotonic();
     there.engine.links.clock.measured(asked, 2 * i64::try_from(hour.as_nanos()).unwrap());
     let (here, there) =
-        (here.into_state(nobody()).window_limiter, there.into_state(nobody()).window_limiter);
+        (here.into_state(unlimited()).window_limiter, there.into_state(unlimited()).window_limiter);
     for number in 0..10_u32 {
         let late = Duration::from_millis(50) * number;
         let (limiter, now) = if number % 2 == 0 { (&here, 2 * hour) } else { (&there, hour) };
@@ -64,7 +64,7 @@ async fn ten_pass_in_a_second_though_nodes_started_at_different_times() {
 #[tokio::test]
 async fn the_places_of_a_node_that_is_gone_are_free_a_minute_later() {
     let database = Database::fresh().await;
-    let limiter = database.open(2).await.into_state(nobody()).window_limiter;
+    let limiter = database.open(2).await.into_state(unlimited()).window_limiter;
     let start = Duration::from_hours(1);
     for _ in 0..10 {
         limiter.enter(client(), start).await.unwrap();
@@ -81,7 +81,7 @@ async fn tries_at_keyrings_begin_half_used_after_the_database_forgot() {
     let database = Database::fresh().await;
     let begun_now = "UPDATE countersign_state_1.epoch SET since = 3600000";
     database.client().await.batch_execute(begun_now).await.unwrap();
-    let state = database.open(2).await.into_state(nobody());
+    let state = database.open(2).await.into_state(unlimited());
     let (start, key) = (Duration::from_hours(1), LimitKey::Account(account_id(1)));
     state.keyring_tries.take_many(&TRIES, key, 3, start).await.unwrap_err();
     state.keyring_tries.take_many(&TRIES, key, 2, start).await.unwrap();
@@ -97,7 +97,7 @@ async fn tries_at_keyrings_begin_half_used_after_the_database_forgot() {
 #[tokio::test]
 async fn no_row_tells_an_address() {
     let database = Database::fresh().await;
-    let state = database.open(2).await.into_state(nobody());
+    let state = database.open(2).await.into_state(unlimited());
     let now = Duration::from_hours(1);
     state.rate_limiter.take(&TRIES, client(), now).await.unwrap();
     state.window_limiter.enter(client(), now).await.unwrap();
@@ -112,7 +112,7 @@ async fn no_row_tells_an_address() {
 #[tokio::test]
 async fn who_goes_while_the_database_is_asked_holds_no_place() {
     let database = Database::fresh().await;
-    let limiter = database.open(2).await.into_state(nobody()).window_limiter;
+    let limiter = database.open(2).await.into_state(unlimited()).window_limiter;
     let start = Duration::from_hours(1);
     for round in 0..30 {
         let mut entering = limiter.enter(client(), start + Duration::from_secs(2) * round);
@@ -137,7 +137,7 @@ async fn who_goes_while_the_database_is_asked_holds_no_place() {
 #[tokio::test]
 async fn nobody_waits_long_for_a_lock_of_somebody_else() {
     let database = Database::fresh().await;
-    let state = database.open(2).await.into_state(nobody());
+    let state = database.open(2).await.into_state(unlimited());
     let (postgres, now) = (database.client().await, Duration::from_hours(1));
     state.rate_limiter.take(&TRIES, client(), now).await.unwrap();
     postgres

@@ -1,8 +1,10 @@
 """What cannot be known is refused, soon and in so many words, and all is well again by itself."""
 
+import re
 import signal
 import time
 
+import httpx
 import pytest
 from conftest import close_house, new_database, open_house
 from house.postgres import Postgres
@@ -97,6 +99,10 @@ def test_an_outage_is_answered_soon_and_is_over_by_itself(alone, outage):
 
     until("the end of it in the log", lambda: not watched() or "works again" in watched()[-1])
     assert len(watched()) <= 4, watched()
+    measured = httpx.get(f"http://{node.listen}/metrics", trust_env=False).text
+    for operation in ("read", "write", "state", "reconnect"):
+        (count,) = re.findall(rf'countersign_store_duration_seconds_count{{operation="{operation}"}} (\d+)', measured)
+        assert int(count) > 0, operation
     until("logins", lambda: log_in(client).status_code == 200, 15)
 
 

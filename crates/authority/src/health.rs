@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use countersign_protocol::replay::EpochId;
 use parking_lot::Mutex;
 use thiserror::Error;
 
@@ -32,6 +33,7 @@ pub struct Health {
     /// How the store has been lately.
     pub(crate) store: StoreHealth,
     clock: ClockWitness,
+    epochs: Epochs,
     /// When the store was last found well, by the monotonic clock.
     checked: tokio::sync::Mutex<Option<Duration>>,
 }
@@ -40,10 +42,11 @@ impl Health {
     /// Of a server that starts.
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self {
-            core,
             store: StoreHealth::default(),
             clock: ClockWitness::default(),
+            epochs: Epochs::new(core.epoch().id),
             checked: tokio::sync::Mutex::new(None),
+            core,
         }
     }
 
@@ -57,6 +60,7 @@ impl Health {
     pub(crate) fn note_condition(&self) {
         let condition = self.core.ports.store.condition();
         self.store.note(&condition, self.core.ports.clock.monotonic());
+        self.replay_log_epochs();
     }
 
     /// Compares the own clock with that of the machine that keeps the store, if that may be another one.
@@ -76,6 +80,11 @@ impl Health {
     /// How far the own clock is ahead of that of the store's machine, in milliseconds, if that is known.
     pub fn clock_ahead_millis(&self) -> Option<i64> {
         self.clock.ahead_millis()
+    }
+
+    /// How often the replay log has begun another epoch since the start, as far as somebody looked.
+    pub fn replay_log_epochs(&self) -> u64 {
+        self.epochs.look(self.core.epoch().id)
     }
 
     /// How many refusals could not be written to the audit trail.
@@ -103,6 +112,26 @@ impl Health {
         }
         self.core.up_to_date().await?;
         self.core.ensure_signing_keys(self.core.now()).await
+    }
+}
+
+/// The epochs of the replay log that were seen.
+struct Epochs(Mutex<(EpochId, u64)>);
+
+impl Epochs {
+    const fn new(first: EpochId) -> Self {
+        Self(Mutex::new((first, 0)))
+    }
+
+    /// Takes notice of the present epoch. Returns how many have followed the first.
+    fn look(&self, present: EpochId) -> u64 {
+        let mut seen = self.0.lock();
+        let (last, count) = &mut *seen;
+        if *last != present {
+            *last = present;
+            *count = count.saturating_add(1);
+        }
+        *count
     }
 }
 

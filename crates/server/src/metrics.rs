@@ -33,6 +33,7 @@ pub struct Metrics {
     refusals: Family<NamedLabel, Counter>,
     connections: Gauge,
     replay_log_entries: Gauge,
+    replay_log_epochs: Counter,
     store_duration: Family<NamedLabel, Histogram>,
     audit_events_dropped: Counter,
     changes_age: Gauge,
@@ -60,6 +61,7 @@ impl Metrics {
             refusals: Family::default(),
             connections: Gauge::default(),
             replay_log_entries: Gauge::default(),
+            replay_log_epochs: Counter::default(),
             store_duration: Family::new_with_constructor(store_histogram),
             audit_events_dropped: Counter::default(),
             changes_age: Gauge::default(),
@@ -85,6 +87,11 @@ impl Metrics {
             "replay_log_entries",
             "Used proofs and challenges that are remembered",
             self.replay_log_entries.clone(),
+        );
+        registry.register(
+            "replay_log_epochs",
+            "Times that used proofs may have been forgotten, so that clients repeat a request with a new nonce",
+            self.replay_log_epochs.clone(),
         );
         registry.register_with_unit(
             "store_duration",
@@ -138,6 +145,11 @@ impl Metrics {
     /// Sets the number of entries in the replay log.
     pub fn set_replay_log_entries(&self, entries: usize) {
         self.replay_log_entries.set(gauge_value(entries));
+    }
+
+    /// Sets how often the replay log has begun another epoch since the start.
+    pub fn set_replay_log_epochs(&self, epochs: u64) {
+        self.replay_log_epochs.inner().store(epochs, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Records how long an operation of the store took.

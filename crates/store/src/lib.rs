@@ -19,6 +19,6 @@ mod threads;
 
 pub use self::{
     installation_id::{InstallationId, InvalidInstallationId},
-    operation::Operation,
+    operation::{Operation, Stopwatch},
     stored::Stored,
 };

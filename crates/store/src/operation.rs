@@ -14,6 +14,10 @@ pub enum Operation {
     Read,
     /// A change, until it is durable.
     Write,
+    /// A request about the short-lived state that servers share.
+    State,
+    /// To connect to the database in the place of a connection that was lost.
+    Reconnect,
 }
 
 impl Operation {
@@ -22,13 +26,15 @@ impl Operation {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::State => "state",
+            Self::Reconnect => "reconnect",
         }
     }
 }
 
 /// Measures how long operations take, once somebody wants to know.
 #[derive(Default)]
-pub(crate) struct Stopwatch(OnceLock<Watching>);
+pub struct Stopwatch(OnceLock<Watching>);
 
 struct Watching {
     clock: Arc<dyn Clock>,
@@ -45,16 +51,27 @@ impl Stopwatch {
         let _: Result<(), Watching> = self.0.set(Watching { clock, report: Box::new(report) });
     }
 
+    /// The present moment, if somebody wants to know how long things take.
+    pub(crate) fn begin(&self) -> Option<Duration> {
+        self.0.get().map(|watching| watching.clock.monotonic())
+    }
+
+    /// Reports how long `operation` took, which began at `begun`.
+    pub(crate) fn end(&self, operation: Operation, begun: Option<Duration>) {
+        if let (Some(Watching { clock, report }), Some(begun)) = (self.0.get(), begun) {
+            report(operation, clock.monotonic().saturating_sub(begun));
+        }
+    }
+
     /// Does `work` and reports how long it took.
     pub(crate) async fn measured<T>(
         &self,
         operation: Operation,
         work: impl Future<Output = T>,
     ) -> T {
-        let Some(Watching { clock, report }) = self.0.get() else { return work.await };
-        let started = clock.monotonic();
+        let begun = self.begin();
         let result = work.await;
-        report(operation, clock.monotonic().saturating_sub(started));
+        self.end(operation, begun);
         result
     }
 }

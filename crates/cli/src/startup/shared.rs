@@ -8,7 +8,10 @@ use anyhow::{Context as _, ensure};
 use countersign_authority::{Authority, ports::Ports};
 use countersign_memory::MemoryRateLimiter;
 use countersign_protocol::proofs::target_uri::TargetUri;
-use countersign_store::postgres::{DatabaseUrl, PostgresState, PostgresStore, StateOptions};
+use countersign_store::{
+    Stopwatch,
+    postgres::{DatabaseUrl, PostgresState, PostgresStore, StateOptions},
+};
 use countersign_system::SystemRandom;
 
 use super::opened::{Allowed, Opened, Presence};
@@ -42,7 +45,7 @@ pub(super) async fn start(
     issuer::fit(&*store, issuer.origin()).await?;
     let ports = match state_place {
         StatePlace::Memory => ports,
-        StatePlace::Postgres => with_shared_state(settings, &url, ports).await?,
+        StatePlace::Postgres => with_shared_state(settings, &url, ports, store.stopwatch()).await?,
     };
     // Before the vault is opened: whoever changes the master key sees that this server may have the old one.
     let node =
@@ -63,6 +66,7 @@ async fn with_shared_state(
     settings: &Settings,
     url: &DatabaseUrl,
     ports: Ports,
+    stopwatch: Arc<Stopwatch>,
 ) -> anyhow::Result<Ports> {
     let limits = &settings.limits;
     let used_proofs = limits.replay_log();
@@ -73,6 +77,7 @@ async fn with_shared_state(
         sessions_share: limits.share(limits.sessions),
         // There they are counted in one place.
         limited: limits.rate_limit_clients + limits.keyring_try_places,
+        stopwatch,
         ..StateOptions::new(Arc::clone(&ports.clock), Arc::clone(&ports.random))
     };
     let state = PostgresState::open(url, options).await?;

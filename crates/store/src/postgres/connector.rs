@@ -41,6 +41,7 @@ use super::{
     live::{Live, Since},
     url::{DatabaseUrl, Server},
 };
+use crate::operation::Stopwatch;
 
 /// The pause before the first attempt to connect anew, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -64,6 +65,7 @@ pub(super) struct Connector {
     histories: Histories,
     doubts: AtomicU64,
     begun: OnceLock<Instant>,
+    pub(super) stopwatch: Arc<Stopwatch>,
     state: watch::Sender<State>,
 }
 
@@ -96,6 +98,7 @@ impl Connector {
             histories: Histories::default(),
             doubts: AtomicU64::new(0),
             begun: OnceLock::new(),
+            stopwatch: Arc::default(),
             state: watch::Sender::new(State::There),
         })
     }

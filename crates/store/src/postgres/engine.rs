@@ -33,7 +33,7 @@ pub struct Postgres {
     pub(super) cursors: Cursors,
     pub(super) beats: Beats,
     pub(super) losses: Losses,
-    pub(super) stopwatch: Stopwatch,
+    pub(super) stopwatch: Arc<Stopwatch>,
     /// Whether an administrator's command uses it, which may change as much as it likes.
     pub(super) is_command: bool,
 }
@@ -50,6 +50,11 @@ impl Postgres {
         report: impl Fn(Operation, Duration) + Send + Sync + 'static,
     ) {
         self.stopwatch.start(clock, report);
+    }
+
+    /// By which it measures, so that the state in the same database can be measured with it.
+    pub fn stopwatch(&self) -> Arc<Stopwatch> {
+        Arc::clone(&self.stopwatch)
     }
 
     /// Makes a change that nobody is told of, so that its loss harms nobody.

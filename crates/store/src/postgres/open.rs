@@ -16,7 +16,7 @@ use super::{
     url::DatabaseUrl,
     workers::Workers,
 };
-use crate::{InstallationId, Stored, operation::Stopwatch};
+use crate::{InstallationId, Stored};
 
 impl PostgresStore {
     /// Opens the database at `url`. Blocks while it connects and, if `options` say so, makes the tables.
@@ -47,6 +47,7 @@ fn open(url: &DatabaseUrl, options: &PostgresOptions) -> Result<PostgresStore, P
         live.close().await;
         prepared
     })?;
+    let stopwatch = Arc::clone(&connector.stopwatch);
     let workers = Workers::start(&Arc::new(connector), options).map_err(PostgresError::Threads)?;
     Ok(Stored::over(Postgres {
         workers,
@@ -54,7 +55,7 @@ fn open(url: &DatabaseUrl, options: &PostgresOptions) -> Result<PostgresStore, P
         cursors: Cursors::default(),
         beats: Beats::default(),
         losses: Losses::new(options.allow_asynchronous),
-        stopwatch: Stopwatch::default(),
+        stopwatch,
         is_command: options.administrator.is_some(),
     }))
 }

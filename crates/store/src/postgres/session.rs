@@ -27,6 +27,7 @@ use super::{
     values::Columns,
 };
 use crate::{
+    Operation,
     error::{DbError, Unavailable},
     sql::{Alone, Bound, Connection, Each, Row, Sql},
 };
@@ -44,6 +45,7 @@ const ANSWER: Duration = Duration::from_millis(500);
 pub(super) struct Session {
     connector: Arc<Connector>,
     live: RefCell<Option<Live>>,
+    had_connection: Cell<bool>,
     /// Ends when the job must have ended.
     patience: RefCell<Option<Pin<Box<Sleep>>>>,
     is_in_transaction: Cell<bool>,
@@ -59,6 +61,7 @@ impl Session {
         Ok(Self {
             connector,
             live: RefCell::new(None),
+            had_connection: Cell::new(false),
             patience: RefCell::new(None),
             is_in_transaction: Cell::new(false),
             trouble: Cell::new(None),
@@ -89,8 +92,13 @@ impl Session {
         }
         self.close();
         self.connector.check()?;
+        let stopwatch = &self.connector.stopwatch;
+        let begun = stopwatch.begin();
         let live = self.runtime.block_on(self.connector.connect());
         let live = live.map_err(|error| self.connector.went_away(&error))?;
+        if self.had_connection.replace(true) {
+            stopwatch.end(Operation::Reconnect, begun);
+        }
         *self.live.borrow_mut() = Some(live);
         Ok(())
     }

@@ -38,6 +38,7 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Respons
         app.metrics.set_replay_log_entries(usize::try_from(entries).unwrap_or(usize::MAX));
     }
     app.metrics.set_audit_events_dropped(app.authority.health.dropped_events());
+    app.metrics.set_replay_log_epochs(app.authority.health.replay_log_epochs());
     app.metrics.set_changes_age(app.authority.core.age_of_news());
     app.metrics.set_clock_ahead(app.authority.health.clock_ahead_millis().unwrap_or(0));
     let (condition, log_age) = app.authority.health.store_condition();

@@ -129,6 +129,20 @@ async fn metrics_are_not_read_through_a_proxy_whatever_a_client_pretends() {
 }
 
 #[tokio::test]
+async fn metrics_count_the_epochs_of_the_replay_log() {
+    let app = TestApp::start_with(|setup| {
+        setup.settings.metrics_readers = vec!["192.0.2.0/24".parse().unwrap()];
+    })
+    .await;
+    for epochs in 0..3 {
+        let page = app.call("GET", "/metrics").send().await.is(200).body.clone();
+        let line = format!("countersign_replay_log_epochs_total {epochs}");
+        assert!(page.lines().any(|written| written == line), "{line}\n{page}");
+        app.forget_used_proofs();
+    }
+}
+
+#[tokio::test]
 async fn metrics_count_requests_and_refusals_by_reason() {
     let app = TestApp::start_with(|setup| {
         setup.settings.metrics_readers = vec!["192.0.2.0/24".parse().unwrap()];

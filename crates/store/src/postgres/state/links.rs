@@ -37,7 +37,10 @@ use crate::postgres::{
     tls,
     url::{DatabaseUrl, Server},
 };
-use crate::rows::millis;
+use crate::{
+    operation::{Operation, Stopwatch},
+    rows::millis,
+};
 
 /// The pause before the first attempt to connect anew, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -59,6 +62,7 @@ pub(super) struct Links {
     next: AtomicUsize,
     pub(super) clock: NodeClock,
     pub(super) epoch: KnownEpoch,
+    stopwatch: Arc<Stopwatch>,
     /// Told whenever there is a new connection.
     pub(super) connected: Notify,
 }
@@ -91,6 +95,7 @@ impl Links {
             next: AtomicUsize::new(0),
             clock,
             epoch: KnownEpoch::new(last.ok_or_else(none)?),
+            stopwatch: Arc::clone(&options.stopwatch),
             connected: Notify::new(),
         };
         links.give_up_replaced();
@@ -113,6 +118,7 @@ impl Links {
                 attempt = 0;
                 sleep(self.pause(attempt)).await;
             }
+            let begun = self.stopwatch.begin();
             match connect(&self.servers, &self.tls, &self.histories, &self.candidate()).await {
                 // Its server may have been replaced meanwhile.
                 Ok((link, _)) if !self.counts(&link) => link.give_up(),
@@ -126,6 +132,7 @@ impl Links {
                             "the database of short-lived state can be reached again"
                         );
                     }
+                    self.stopwatch.end(Operation::Reconnect, begun);
                     self.epoch.take_over(epoch);
                     *self.slots[slot].write() = Some(Arc::new(link));
                     self.give_up_replaced();
@@ -166,7 +173,8 @@ impl Links {
         let first = self.next.fetch_add(1, Relaxed);
         let slots = (0..carrying).map(|offset| first.wrapping_add(offset) % carrying);
         let link = slots.into_iter().find_map(|slot| self.open_link(slot));
-        self.ask_over(link, self.answer_within, ask).await
+        let asking = self.ask_over(link, self.answer_within, ask);
+        self.stopwatch.measured(Operation::State, asking).await
     }
 
     /// The same for upkeep, which others need not wait for.

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_protocol::ports::{Clock, Random};
 
+use crate::operation::Stopwatch;
+
 /// How to keep short-lived state in a database ([`PostgresState`](super::PostgresState)).
 #[derive(Clone)]
 pub struct StateOptions {
@@ -29,6 +31,8 @@ pub struct StateOptions {
     pub sessions_share: usize,
     /// Of how many keys all nodes together count what they do.
     pub limited: usize,
+    /// By which requests and new connections are measured.
+    pub stopwatch: Arc<Stopwatch>,
 }
 
 impl StateOptions {
@@ -46,6 +50,7 @@ impl StateOptions {
             sessions: 100_000,
             sessions_share: 5_000,
             limited: 1_000_000,
+            stopwatch: Arc::default(),
         }
     }
 }

@@ -5,13 +5,15 @@ import pytest
 from support import databases
 from support.client import Client
 from support.doors import DOORS
-from support.server import Server, close_clients
+from support.houses import house
+from support.server import close_clients
 
 
 def pytest_collection_modifyitems(items):
-    """Leaves out, with the reason, what is about databases of the other kind."""
+    """Leaves out, with the reason, what is about databases of the other kind, or about one server."""
+    other = {"sqlite", "postgres"} - {databases.KIND}
     for item in items:
-        for kind in {"sqlite", "postgres"} - {databases.KIND}:
+        for kind in other | ({"alone"} if databases.WAY else set()):
             if mark := item.get_closest_marker(kind):
                 item.add_marker(pytest.mark.skip(reason=mark.args[0]))
 
@@ -19,10 +21,10 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """One server for all tests that leave it as they found it."""
-    running = Server(tmp_path_factory.mktemp("server")).start()
+    running = house(tmp_path_factory.mktemp("server")).start()
     running.outlive_the_beginning()
     yield running
-    assert running.process.poll() is None, f"the server ended during the tests:\n{running.output}"
+    assert running.is_running(), f"the server ended during the tests:\n{running.output}"
     assert running.stop() == 0, running.output
 
 
@@ -36,9 +38,9 @@ def connections_are_closed():
 @pytest.fixture
 def own_server(tmp_path):
     """A server of the test's own, to be stopped, killed and restarted."""
-    running = Server(tmp_path).start()
+    running = house(tmp_path).start()
     yield running
-    if running.process.poll() is None:
+    if running.is_running():
         running.kill()
 
 

@@ -12,6 +12,7 @@ from jose import jwt as jose_jwt
 
 from support import databases, dpop
 from support.client import Client, new_name
+from support.houses import house
 from support.keys import Key
 from support.server import Server
 
@@ -52,7 +53,7 @@ def jwks_server(tmp_path_factory):
         running = Server(directory, "--database", DATABASE, **settings)
         running.database = databases.File(os.path.join(directory, DATABASE))
     else:
-        running = Server(directory, **settings)
+        running = house(directory, **settings)
     running.start()
     yield running
     assert running.stop() == 0, running.output
@@ -131,7 +132,7 @@ def test_the_database_has_the_name_that_was_given(jwks_server):
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
 def test_two_rsa_keys_and_no_others_are_there_at_the_start(tmp_path, algorithm):
-    running = Server(tmp_path, COUNTERSIGN_SIGNING_KEYS_ALGORITHM=algorithm).start()
+    running = house(tmp_path, COUNTERSIGN_SIGNING_KEYS_ALGORITHM=algorithm).start()
     (kids,) = zip(*rows(running, "SELECT kid FROM keys ORDER BY kid"), strict=True)
     (expired, _, _), (valid, sealed, nonce) = rows(running, "SELECT exp, key, length(iv) FROM keys ORDER BY exp")
     assert running.stop() == 0, running.output
@@ -473,7 +474,7 @@ def test_a_bound_token_ends_when_it_is_revoked(user):
 
 
 def test_a_dialect_that_is_off_is_absent(tmp_path):
-    server = Server(tmp_path, COUNTERSIGN_DIALECTS_JWKS_SERVER="off").start()
+    server = house(tmp_path, COUNTERSIGN_DIALECTS_JWKS_SERVER="off").start()
     try:
         http = server.http()
         assert http.post("/auth").status_code == 404

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from support import dpop
 from support.client import Client, new_name
+from support.houses import house
 from support.keys import Key, decoded
-from support.server import Server
 
 PUBLISHED_KEY = (
     "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAJJQ3ahZbtYrtbhzSFc2vDB8z8egbMFppN1V2QtAjTjpcmXoPpH+3c48GSFpHtummTxXacJ8KIuDx7H1"
@@ -114,7 +114,7 @@ def user(server):
 def lenient(tmp_path_factory):
     """A server that registers the weak keys of the original protocol."""
     settings = {"COUNTERSIGN_DIALECTS_MIN_RSA_BITS": "512"}
-    running = Server(tmp_path_factory.mktemp("lenient"), **settings).start()
+    running = house(tmp_path_factory.mktemp("lenient"), **settings).start()
     yield running
     assert running.stop() == 0, running.output
 
@@ -488,7 +488,7 @@ def test_a_native_registration_refuses_weak_keys_all_the_same(lenient):
 
 
 def test_a_dialect_that_is_off_is_absent(tmp_path):
-    server = Server(tmp_path, COUNTERSIGN_DIALECTS_PASSWORDLESS="false").start()
+    server = house(tmp_path, COUNTERSIGN_DIALECTS_PASSWORDLESS="false").start()
     try:
         http = server.http()
         assert http.get("/challenge/x").status_code == 404

@@ -12,8 +12,8 @@ import pytest
 
 from support import dpop
 from support.client import Client
+from support.houses import house
 from support.keys import Key, base64url, compact
-from support.server import Server
 from support.signjwt import SignJwtClient
 
 def claims(client, changes=None):
@@ -332,7 +332,7 @@ def test_a_body_larger_than_the_limit(client):
 
 def configured(tmp_path, **settings):
     names = {f"COUNTERSIGN_{name.upper()}": value for name, value in settings.items()}
-    server = Server(tmp_path, **names).start()
+    server = house(tmp_path, **names).start()
     server.outlive_the_beginning()
     return server
 

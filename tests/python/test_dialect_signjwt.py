@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from support import dpop
 from support.client import Client, new_name
+from support.houses import house
 from support.keys import Key, base64url, decoded
-from support.server import Server
 from support.signjwt import SignJwtClient, pss
 
 
@@ -285,7 +285,7 @@ def test_what_is_no_signature_is_refused(user, signature):
 
 
 def test_a_nonce_expires(tmp_path):
-    server = Server(tmp_path, COUNTERSIGN_SIGNJWT_NONCE_LIFETIME="1").start()
+    server = house(tmp_path, COUNTERSIGN_SIGNJWT_NONCE_LIFETIME="1").start()
     try:
         client = SignJwtClient(server)
         client.register()
@@ -447,7 +447,7 @@ def test_no_other_token_is_a_session(user):
 
 
 def test_switched_off_it_is_absent(tmp_path):
-    server = Server(tmp_path, COUNTERSIGN_DIALECTS_SIGNJWT="off").start()
+    server = house(tmp_path, COUNTERSIGN_DIALECTS_SIGNJWT="off").start()
     try:
         http = server.http()
         assert http.post("/login", json={"user_id": "a"}).status_code == 404

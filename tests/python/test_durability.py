@@ -201,11 +201,13 @@ def test_a_wrong_master_key_refuses_to_start_and_harms_nothing(tmp_path):
         server.kill()
 
 
+@pytest.mark.alone("it is about the file of one server")
 def test_the_master_key_is_for_the_owner_alone(own_server):
     mode = os.stat(pathlib.Path(own_server.data_directory, "master.key")).st_mode
     assert stat.S_IMODE(mode) == 0o600
 
 
+@pytest.mark.alone("it is about the files and the output of one server")
 def test_secrets_are_neither_logged_nor_stored(own_server):
     client = Client(own_server).register()
     assertion = client.assertion()

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from support.server import Server, clean_environment
+from support.houses import house
+from support.server import clean_environment
 
 TESTS = pathlib.Path(__file__).parent
 CHECKS = (
@@ -46,9 +47,9 @@ NEEDS_MORE = {
 @pytest.fixture
 def described(tmp_path):
     """A server with everything switched on, so that the document describes everything."""
-    running = Server(tmp_path, "--protect", "https://api.example.com", "--trusted-proxy", "127.0.0.1").start()
+    running = house(tmp_path, "--protect", "https://api.example.com", "--trusted-proxy", "127.0.0.1").start()
     yield running
-    assert running.process.poll() is None, running.output
+    assert running.is_running(), running.output
     running.kill()
 
 

@@ -20,13 +20,14 @@ from support import dpop, keys
 from support.api import free_origin
 from support.client import new_name
 from support.fastapi_api import EXAMPLE, FastApi
-from support.server import Server, clean_environment, http_client
+from support.houses import house
+from support.server import clean_environment, http_client
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     origin = free_origin()
-    issuer = Server(tmp_path_factory.mktemp("issuer"), "--resource", origin).start()
+    issuer = house(tmp_path_factory.mktemp("issuer"), "--resource", origin).start()
     running = FastApi(origin, issuer)
     try:
         yield running.start()
@@ -116,7 +117,7 @@ def test_a_token_is_used_until_it_ends(api, user):
 
 def test_a_token_that_is_about_to_end_is_renewed(tmp_path):
     origin = free_origin()
-    issuer = Server(tmp_path, "--resource", origin, COUNTERSIGN_TOKENS_LIFETIME="20").start()
+    issuer = house(tmp_path, "--resource", origin, COUNTERSIGN_TOKENS_LIFETIME="20").start()
     api = FastApi(origin, issuer)
     try:
         api.start()
@@ -371,7 +372,7 @@ def test_what_is_no_private_key_is_refused(pem):
 @pytest.fixture
 def withdrawing(tmp_path):
     """A server, and an account that has used it once; then `withdraw` takes back the key that signed its token."""
-    issuer = Server(tmp_path).start()
+    issuer = house(tmp_path).start()
     try:
         with requests.Session() as http:
             http.trust_env = False
@@ -384,17 +385,18 @@ def withdrawing(tmp_path):
 
 
 def withdraw(user):
-    """Withdraw the active signing key, and wait until the running server has taken that over."""
+    """Withdraw the active signing key, and wait until all running servers have taken that over."""
 
-    def kids():
-        published = http_client(user.server.origin).get("/.well-known/jwks.json").json()
+    def kids(origin):
+        published = http_client(origin).get("/.well-known/jwks.json").json()
         return {key["kid"] for key in published["keys"]}
 
-    before = kids()
+    before = kids(user.server.origin)
     user.server.admin("signing-keys", "rotate", "--withdraw")
     deadline = time.monotonic() + 30
-    while before <= kids():
-        assert time.monotonic() < deadline, "the key is still published"
+    for origin in user.server.origins:
+        while before <= kids(origin):
+            assert time.monotonic() < deadline, "the key is still published"
 
 
 def by_httpx(user):

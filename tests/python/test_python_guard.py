@@ -16,7 +16,8 @@ from support import dpop, python_apps
 from support.api import ApiClient, body_of, free_origin, sha256_hex
 from support.client import Client
 from support.fastapi_api import EXAMPLE, FastApi
-from support.server import PATIENCE, Server, clean_environment, close_clients, http_client
+from support.houses import house
+from support.server import PATIENCE, clean_environment, close_clients, http_client
 from support.signjwt import SignJwtClient
 
 TESTS = EXAMPLE.parents[1] / "tests/python"
@@ -41,7 +42,7 @@ def origins():
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory, origins):
     resources = [option for origin in origins for option in ("--resource", origin)]
-    running = Server(tmp_path_factory.mktemp("issuer"), *resources).start()
+    running = house(tmp_path_factory.mktemp("issuer"), *resources).start()
     yield running
     running.kill()
 

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from support import dpop
 from support.api import ITEMS, ApiClient, free_origin
 from support.client import Client
-from support.server import PATIENCE, Server, clean_environment
+from support.houses import house
+from support.server import PATIENCE, clean_environment
 from support.workers import LAYOUTS
 
 REQUESTS = int(os.environ.get("COUNTERSIGN_REQUESTS", "200"))
@@ -36,7 +37,7 @@ def origins():
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory, origins):
     resources = [option for origin in origins.values() for option in ("--resource", origin)]
-    running = Server(tmp_path_factory.mktemp("issuer"), *resources).start()
+    running = house(tmp_path_factory.mktemp("issuer"), *resources).start()
     yield running
     running.kill()
 

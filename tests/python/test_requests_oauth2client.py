@@ -63,6 +63,7 @@ def test_it_logs_in_and_calls_resources(oauth, account, session):
     assert session.get(account.url("/v1/whoami"), auth=token).json()["username"] == account.username
 
 
+@pytest.mark.alone("it asks at once, and what is revoked counts at other servers a moment later")
 def test_it_asks_about_its_token_and_ends_it(oauth, account, session):
     token = log_in(oauth, account)
     alive = oauth.introspect_token(token.access_token)

@@ -53,6 +53,7 @@ def test_browsers_may_read_the_nonce(logged_in):
 # --- the scheme ---
 
 
+@pytest.mark.alone("to a balancer a token with the scheme in other letters is another one, whose server wants a nonce of its own")
 @pytest.mark.parametrize("scheme", ["DPoP", "dpop", "DPOP"])
 def test_the_scheme_has_no_case(logged_in, scheme):
     headers = [("Authorization", f"{scheme} {logged_in.token}"), ("DPoP", logged_in.resource_proof())]

@@ -10,7 +10,8 @@ import pytest
 from support.api import free_origin
 from support.client import Client
 from support.gradecoin import SHAPES, OriginalClient
-from support.server import PATIENCE, Server, http_client
+from support.houses import house
+from support.server import PATIENCE, http_client
 from support.transactions_api import TransactionsInPython, TransactionsInRust
 
 PATH = "/transaction"
@@ -19,7 +20,7 @@ APIS = {"rust": TransactionsInRust, "python": TransactionsInPython}
 
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("issuer")).start()
+    running = house(tmp_path_factory.mktemp("issuer")).start()
     yield running
     running.kill()
 

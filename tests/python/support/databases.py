@@ -1,7 +1,8 @@
 """What the servers of the tests work on.
 
 Usually that is a file in the data directory. With COUNTERSIGN_TEST_DATABASE=postgres each data directory has a database of its own,
-at the PostgreSQL server in COUNTERSIGN_TEST_POSTGRES, which scripts/with-postgres starts.
+at the PostgreSQL server in COUNTERSIGN_TEST_POSTGRES, which scripts/with-postgres starts. With COUNTERSIGN_TEST_DATABASE=round-robin
+or affinity three servers share it behind a balancer.
 """
 
 import contextlib
@@ -12,8 +13,12 @@ import re
 import sqlite3
 import subprocess
 
-KIND = os.environ.get("COUNTERSIGN_TEST_DATABASE", "sqlite")
+_asked = os.environ.get("COUNTERSIGN_TEST_DATABASE", "sqlite")
+KIND = "sqlite" if _asked == "sqlite" else "postgres"
 """`sqlite` or `postgres`."""
+
+WAY = None if _asked in ("sqlite", "postgres") else _asked
+"""How a balancer puts requests to several servers, if there are several: `round-robin` or `affinity`."""
 
 _numbers = itertools.count()
 _known = {}
@@ -75,7 +80,6 @@ def of(data_directory):
     """The database of the servers in that directory, unless they name another file."""
     if KIND == "sqlite":
         return File(os.path.join(data_directory, "countersign.db"))
-    assert KIND == "postgres", f"COUNTERSIGN_TEST_DATABASE is sqlite or postgres, not {KIND}"
     if data_directory not in _known:
         _known[data_directory] = Postgres()
     return _known[data_directory]

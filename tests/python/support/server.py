@@ -112,6 +112,14 @@ class Server:
         """Everything that the server has printed."""
         return "".join(self.lines)
 
+    @property
+    def origins(self):
+        """Where each of the servers is that clients take for one."""
+        return [self.origin]
+
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
     def stop(self):
         """Asks the server to end, as an operator does, and gives back its exit status."""
         return self._end(signal.SIGTERM)

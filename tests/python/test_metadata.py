@@ -89,7 +89,7 @@ def test_a_local_server_answers_to_its_own_names_only(http):
         assert response.json()["type"] == "https://github.com/countersign/countersign/problems/misdirected-request"
 
 
-@pytest.mark.alone("each server counts for itself")
+@pytest.mark.alone("metrics are for who comes to a server without a proxy")
 def test_metrics_are_in_prometheus_form(http):
     response = http.get("/metrics")
     assert response.status_code == 200

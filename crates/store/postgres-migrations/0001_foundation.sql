@@ -220,6 +220,7 @@ CREATE TABLE passkeys(
     transports TEXT NOT NULL,
     unvouched_since BIGINT
 );
+CREATE INDEX passkeys_by_relying_party ON passkeys(rp_id);
 
 -- What works once ---------------------------------------------------------------------------------------
 

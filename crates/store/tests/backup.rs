@@ -75,7 +75,7 @@ async fn a_backup_holds_everything_and_is_for_its_owner_only() {
 
     let summary = store.backup(&place.backup).unwrap();
     let expected = DatabaseSummary {
-        schema_version: 32,
+        schema_version: 33,
         accounts: 1,
         credentials: 1,
         invitations: 0,

@@ -16,6 +16,7 @@ use super::{
     Alone, Engine, Stored,
     assertions::spend,
     credentials,
+    error::DbError,
     passkey_records::{id_hash, insert},
     permitted::Permitted,
     rows::{
@@ -94,15 +95,33 @@ impl<E: Engine> PasskeyStore for Stored<E> {
     ) -> Result<Option<(String, u64)>, StoreError> {
         let rp_id = rp_id.cloned();
         self.read_whole(move |connection| {
-            let select = "SELECT p.rp_id, count(*) FROM passkeys AS p
-                JOIN credentials AS c ON c.thumbprint = p.thumbprint
-                WHERE p.rp_id IS DISTINCT FROM ? AND c.revoked_at IS NULL GROUP BY p.rp_id LIMIT 1";
-            let other = |row: &Row<'_>| {
-                let count = row.get::<i64>(1)?;
-                Ok((row.get(0)?, count.unsigned_abs()))
-            };
-            Ok(rows::first(connection, select, [rp_id.as_ref().map(RpId::as_str)], other)?)
+            let rp_id = rp_id.as_ref().map(RpId::as_str);
+            let Some(other) = other_rp_id(connection, rp_id)? else { return Ok(None) };
+            let count = format!("SELECT count(*) {LIVE} AND p.rp_id = ?");
+            let count = rows::count(connection, &count, [&other])?;
+            Ok(Some((other, u64::try_from(count).unwrap_or(u64::MAX))))
         })
         .await
+    }
+}
+
+/// Passkeys that work.
+const LIVE: &str = "FROM passkeys AS p JOIN credentials AS c ON c.thumbprint = p.thumbprint
+    WHERE c.revoked_at IS NULL";
+
+/// Another relying party than `rp_id` for which there are live passkeys, or any. Every start asks, so the passkeys
+/// of `rp_id`, which may be millions, are not looked at.
+fn other_rp_id(connection: &Connection, rp_id: Option<&str>) -> Result<Option<String>, DbError> {
+    let first = |condition: &str, rp_id: &str| {
+        let select = format!("SELECT p.rp_id {LIVE} AND p.rp_id {condition} ? LIMIT 1");
+        rows::first(connection, &select, [rp_id], |row| row.get(0))
+    };
+    match rp_id {
+        // No relying party has an empty name.
+        None => first(">", ""),
+        Some(rp_id) => match first("<", rp_id)? {
+            None => first(">", rp_id),
+            found => Ok(found),
+        },
     }
 }

@@ -14,7 +14,7 @@ mod unused_accounts;
 pub(super) const APPLICATION_ID: i32 = 0x4353_474e;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 32;
+pub(super) const VERSION: u32 = 33;
 
 /// The first version that has the table `native_keys`.
 pub(super) const WITH_NATIVE_KEYS: u32 = 15;
@@ -86,6 +86,10 @@ const MIGRATIONS: [Migration; VERSION as usize] = [
         include_str!("../../migrations/0031_revocations_in_order.sql"),
     ),
     Migration::new("0032_vault_roots", include_str!("../../migrations/0032_vault_roots.sql")),
+    Migration::new(
+        "0033_passkeys_by_relying_party",
+        include_str!("../../migrations/0033_passkeys_by_relying_party.sql"),
+    ),
 ];
 
 struct Migration {

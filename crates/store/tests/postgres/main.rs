@@ -12,6 +12,7 @@ mod moving;
 mod nodes;
 mod opening;
 mod proxy;
+mod scans;
 
 /// Every rule.
 mod rules {

@@ -107,6 +107,8 @@ async fn what_hot_paths_ask_is_found_by_index() {
             WHERE revoked_at > ?1",
         "SELECT account_id FROM accounts WHERE disabled_at > ? ORDER BY disabled_at DESC LIMIT 9",
         "SELECT user_id FROM accounts WHERE unused_since <= ? ORDER BY unused_since LIMIT 9",
+        "SELECT p.rp_id FROM passkeys AS p JOIN credentials AS c ON c.thumbprint = p.thumbprint
+            WHERE c.revoked_at IS NULL AND p.rp_id > ? LIMIT 1",
         "SELECT kid FROM signing_keys WHERE thumbprint = ?",
         "SELECT id FROM audit_events WHERE account_id = ? ORDER BY id DESC LIMIT 9",
         "SELECT id FROM audit_events WHERE account_id = ? AND id < ? ORDER BY id DESC LIMIT 9",

@@ -1,10 +1,13 @@
 //! What every figure needs to know.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, rc::Rc};
 
-use crate::process::Cores;
+use anyhow::Context as _;
+
+use crate::{postgres::Postgres, process::Cores};
 
 /// A run of the benchmark.
+#[derive(Clone)]
 pub(crate) struct Bench {
     /// The binary under measurement.
     pub(crate) countersign: PathBuf,
@@ -17,6 +20,10 @@ pub(crate) struct Bench {
     pub(crate) effort: Effort,
     /// A Python that has what peers need, if peers are to be measured.
     pub(crate) python: Option<PathBuf>,
+    /// A binary of an earlier version, if it is to be compared with.
+    pub(crate) before: Option<PathBuf>,
+    /// A server, if there is one.
+    pub(crate) postgres: Option<Rc<Postgres>>,
 }
 
 /// How much is measured.
@@ -61,6 +68,16 @@ impl Bench {
             Effort::Quick => 100_000,
             Effort::Smoke => 2_000,
         }
+    }
+
+    /// How many accounts the large database on PostgreSQL has.
+    pub(crate) fn shared_accounts(&self) -> u32 {
+        self.accounts() * if self.effort == Effort::Smoke { 1 } else { 10 }
+    }
+
+    /// The PostgreSQL server.
+    pub(crate) fn postgres(&self) -> anyhow::Result<&Postgres> {
+        self.postgres.as_deref().context("there is no PostgreSQL server: see --postgres")
     }
 
     /// Says what is going on.

@@ -1,16 +1,21 @@
 //! The figures, one file for each group.
 
+mod before;
+mod engines;
 mod flood;
 mod keys;
 mod measuring;
 mod passkeys;
 mod passwords;
 mod peers;
+mod population;
 mod protected;
 mod refusals;
 mod registration;
 mod scale;
+mod shared_scale;
 mod token;
+mod turns;
 mod work;
 
 pub(crate) use self::flood::flood_replay_log;
@@ -41,11 +46,27 @@ pub(crate) enum Group {
     Flood,
     /// Many accounts
     Scale,
+    /// PostgreSQL against SQLite; needs --postgres
+    Engines,
+    /// Many accounts on PostgreSQL; needs --postgres
+    SharedScale,
+    /// An earlier version; needs --before
+    Before,
     /// Others that do the same; needs --python
     Peers,
 }
 
 impl Group {
+    /// Whether everything is there that it needs.
+    pub(crate) fn can_be_measured(self, bench: &Bench) -> bool {
+        match self {
+            Self::Engines | Self::SharedScale => bench.postgres.is_some(),
+            Self::Before => bench.before.is_some(),
+            Self::Peers => bench.python.is_some(),
+            _ => true,
+        }
+    }
+
     /// Measures the figures of this group.
     pub(crate) fn measure(self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
         match self {
@@ -60,6 +81,9 @@ impl Group {
             Self::Work => work::measure(bench),
             Self::Flood => flood::measure(bench),
             Self::Scale => scale::measure(bench),
+            Self::Engines => engines::measure(bench),
+            Self::SharedScale => shared_scale::measure(bench),
+            Self::Before => before::measure(bench),
             Self::Peers => peers::measure(bench),
         }
     }

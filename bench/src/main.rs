@@ -10,12 +10,20 @@ mod identity;
 mod load;
 mod machine;
 mod passkey;
+mod postgres;
 mod process;
 mod product;
 mod seed;
 mod table;
 
-use std::{ffi::OsString, fs, net::SocketAddr, path::PathBuf, time::Instant};
+use std::{
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Instant,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum as _};
@@ -23,6 +31,7 @@ use clap::{Parser, Subcommand, ValueEnum as _};
 use crate::{
     bench::{Bench, Effort},
     figures::Group,
+    postgres::Postgres,
     process::Cores,
     table::Table,
 };
@@ -48,6 +57,15 @@ struct Arguments {
     /// Measure peers too, with this Python, which has what bench/peers/requirements.txt lists
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
+
+    /// Compare with this binary of an earlier version too
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
+
+    /// Measure many nodes too, on this PostgreSQL server, as a user who may do anything; databases called
+    /// `bench_…` are made there
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
 
     /// Fewer and smaller rounds
     #[arg(long)]
@@ -98,7 +116,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let begun = Instant::now();
     let bench = prepare(arguments)?;
     let groups = if arguments.only.is_empty() { Group::value_variants() } else { &*arguments.only };
-    let wanted = |group: &&Group| **group != Group::Peers || bench.python.is_some();
+    let wanted = |group: &&Group| group.can_be_measured(&bench);
     println!("{}", machine::description(&bench.cores));
     println!("load before: {}, effort: {:?}\n", machine::load(), bench.effort);
     let mut rows = Vec::new();
@@ -120,9 +138,11 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
 fn prepare(arguments: &Arguments) -> anyhow::Result<Bench> {
     let cores = Cores::available()?;
     cores.enter_generator()?;
-    let countersign = arguments.countersign.canonicalize();
-    let countersign = countersign
-        .with_context(|| format!("there is no binary {}", arguments.countersign.display()))?;
+    let binary = |path: &Path| {
+        path.canonicalize().with_context(|| format!("there is no binary {}", path.display()))
+    };
+    let countersign = binary(&arguments.countersign)?;
+    let before = arguments.before.as_deref().map(binary).transpose()?;
     fs::create_dir_all(&arguments.directory)?;
     let cache_dir = arguments.directory.canonicalize()?;
     let run_dir = cache_dir.join("run");
@@ -135,6 +155,7 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<Bench> {
         (_, true) => Effort::Smoke,
         _ => Effort::Full,
     };
+    let postgres = arguments.postgres.as_deref().map(Postgres::at).transpose()?.map(Rc::new);
     let python = arguments.python.clone();
-    Ok(Bench { countersign, run_dir, cache_dir, cores, effort, python })
+    Ok(Bench { countersign, run_dir, cache_dir, cores, effort, python, before, postgres })
 }

@@ -89,6 +89,8 @@ pub(crate) struct Server {
     child: Child,
     clock: ClockId,
     pub(crate) address: SocketAddr,
+    /// When its process was started.
+    pub(crate) begun: Instant,
     /// From the start of the process until it said that it listens.
     pub(crate) started_in: Duration,
     /// Whether the generator has a core to itself.
@@ -118,7 +120,7 @@ impl Server {
         let clock = ClockId::pid_cpu_clock_id(pid(&child)?)?;
         let leaves_a_core = place == Place::OneCore && cores.count() > 1;
         let (started_in, log) = (Duration::ZERO, log.to_owned());
-        let mut server = Self { child, clock, address, started_in, leaves_a_core, log };
+        let mut server = Self { child, clock, address, begun, started_in, leaves_a_core, log };
         loop {
             if fs::read_to_string(&server.log)?.contains("listening on http://") {
                 server.started_in = begun.elapsed();

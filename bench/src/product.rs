@@ -4,10 +4,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::Duration,
 };
 
-use anyhow::Context as _;
-use countersign_protocol::keys::{Algorithm, NewKey};
+use anyhow::{Context as _, ensure};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use countersign_protocol::{
+    digest::sha256,
+    keys::{Algorithm, NewKey},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,6 +27,9 @@ use crate::{
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The grant of passkeys.
 const WEBAUTHN_GRANT: &str = "urn:countersign:params:oauth:grant-type:webauthn";
+
+/// How long a start may take.
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// A running server with a data directory of its own.
 pub(crate) struct Product {
@@ -45,6 +54,41 @@ impl Product {
     /// Starts one on a data directory that may be there. Everything is as by default, save that
     /// rate limits and shares are off, because all clients here have one address.
     pub(crate) fn open(bench: &Bench, data_dir: PathBuf, place: Place) -> anyhow::Result<Self> {
+        Self::serve(bench, data_dir, place, None)
+    }
+
+    /// Starts one on a new database of a PostgreSQL server, and waits until it is at rest.
+    pub(crate) fn start_on_postgres(
+        bench: &Bench,
+        name: &str,
+        place: Place,
+    ) -> anyhow::Result<Self> {
+        let url = new_database(bench, name)?;
+        let product = Self::open_on_postgres(bench, name, place, &url)?;
+        if bench.effort != Effort::Smoke {
+            product.server.settle()?;
+        }
+        Ok(product)
+    }
+
+    /// Starts one on a database that is there.
+    pub(crate) fn open_on_postgres(
+        bench: &Bench,
+        name: &str,
+        place: Place,
+        url: &str,
+    ) -> anyhow::Result<Self> {
+        let data_dir = bench.run_dir.join(name);
+        fs::create_dir_all(&data_dir)?;
+        Self::serve(bench, data_dir, place, Some(url))
+    }
+
+    fn serve(
+        bench: &Bench,
+        data_dir: PathBuf,
+        place: Place,
+        database: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(&bench.countersign);
         command
             .args(["serve", "--issuer", ORIGIN, "--data-dir"])
@@ -53,9 +97,27 @@ impl Product {
             .env("COUNTERSIGN_RATE_LIMITS", "off")
             .env("COUNTERSIGN_LIMITS_CLIENT_SHARE", "100")
             .env("COUNTERSIGN_DIALECTS_AUTH_RATE_LIMIT", "off");
+        if let Some(url) = database {
+            work_on(&mut command, url);
+        }
         let log = data_dir.with_extension("log");
         let server = Server::start(&command, place, &bench.cores, &log)?;
         Ok(Self { server, data_dir })
+    }
+
+    /// Waits until it is ready, and returns how long after the start of its process that was.
+    pub(crate) fn ready_in(&self) -> anyhow::Result<Duration> {
+        let readyz = request("GET", "/readyz", &[], "");
+        loop {
+            let bytes = exchange(self.server.address, &readyz)?;
+            let took = self.server.begun.elapsed();
+            let (response, _) = Response::parse(&bytes)?.context("not whole")?;
+            if response.status == 200 {
+                return Ok(took);
+            }
+            ensure!(took < READY_WITHIN, "not ready: {}", String::from_utf8_lossy(response.body));
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn data_dir(&self) -> &Path {
@@ -109,6 +171,24 @@ impl Product {
         let (response, _) = Response::parse(&bytes)?.context("not whole")?;
         Ok(response.header("dpop-nonce").context("no nonce")?.to_owned())
     }
+}
+
+/// Makes a database with the tables of this binary on the PostgreSQL server, in place of one of that name,
+/// and returns its URL.
+pub(crate) fn new_database(bench: &Bench, name: &str) -> anyhow::Result<String> {
+    let url = bench.postgres()?.new_database(name)?;
+    let mut command = Command::new(&bench.countersign);
+    command.args(["admin", "init", "--issuer", ORIGIN, "--data-dir"]).arg(bench.run_dir.join(name));
+    work_on(&mut command, &url);
+    let done = command.output()?;
+    ensure!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    Ok(url)
+}
+
+/// On a database with the master key that all databases of benchmarks have.
+fn work_on(command: &mut Command, url: &str) {
+    let master_key = BASE64_STANDARD.encode(sha256(&[b"master key of the benchmarks"]));
+    command.env("COUNTERSIGN_DATABASE_URL", url).env("COUNTERSIGN_MASTER_KEY", master_key);
 }
 
 /// Sends `requests` to `server` and takes something out of each answer.

@@ -1,5 +1,7 @@
-//! Databases with many accounts, written into SQLite directly: a million registrations would take
+//! Databases with many accounts, written into SQLite and PostgreSQL directly: a million registrations would take
 //! minutes, and measure nothing that a thousand do not.
+
+mod postgres;
 
 use std::{
     fs,
@@ -10,10 +12,11 @@ use anyhow::Context as _;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use countersign_protocol::{
     digest::sha256,
-    keys::{Algorithm, KeyPolicy, PrivateKey},
+    keys::{Algorithm, KeyPolicy, PrivateKey, Thumbprint},
 };
 use rusqlite::{Connection, Transaction, params};
 
+pub(crate) use self::postgres::database;
 use crate::{
     bench::Bench,
     identity::{Identity, prepare},
@@ -86,26 +89,45 @@ fn key(number: u32) -> anyhow::Result<PrivateKey> {
     Ok(PrivateKey::from_pkcs8_der(&der, &KeyPolicy::default())?)
 }
 
+/// A public key: its thumbprint and its SPKI.
+type Key = (Thumbprint, Vec<u8>);
+
+/// The keys that anybody can have, and of how many accounts one has such a key.
+struct Usable {
+    keys: Vec<Key>,
+    every: u32,
+}
+
+impl Usable {
+    fn new(bench: &Bench, accounts: u32) -> anyhow::Result<Self> {
+        let count = accounts.min(USABLE);
+        let every = accounts / count;
+        let keys = prepare(&bench.cores, count.try_into()?, |position| {
+            let key = key(u32::try_from(position)? * every)?;
+            Ok((key.public_key().thumbprint(), key.public_key().to_spki_der()))
+        })?;
+        Ok(Self { keys, every })
+    }
+
+    /// The first key of an account.
+    fn first(&self, number: u32) -> Key {
+        let position = usize::try_from(number / self.every).ok();
+        let usable = position.filter(|_| number.is_multiple_of(self.every));
+        let usable = usable.and_then(|position| self.keys.get(position));
+        usable.cloned().unwrap_or_else(|| unusable_key(number, 0))
+    }
+}
+
 fn fill(bench: &Bench, database: &mut Connection, accounts: u32) -> anyhow::Result<()> {
-    let every = accounts / accounts.min(USABLE);
-    let usable = prepare(&bench.cores, accounts.min(USABLE).try_into()?, |position| {
-        let public = key(u32::try_from(position)? * every)?;
-        Ok((public.public_key().thumbprint(), public.public_key().to_spki_der()))
-    })?;
+    let usable = Usable::new(bench, accounts)?;
     // Nobody else has it open, and what is half done is thrown away.
     database.pragma_update(None, "synchronous", "off")?;
     database.pragma_update(None, "cache_size", -(1 << 20))?;
     let transaction = database.transaction()?;
     for number in 0..accounts {
         insert_account(&transaction, number)?;
-        let first = usable.get(usize::try_from(number / every)?).filter(|_| number % every == 0);
-        match first {
-            Some((thumbprint, spki)) => {
-                insert_key(&transaction, number, thumbprint.as_bytes(), spki)?;
-            }
-            None => insert_unusable_key(&transaction, number, 0)?,
-        }
-        insert_unusable_key(&transaction, number, 1)?;
+        insert_key(&transaction, number, &usable.first(number))?;
+        insert_key(&transaction, number, &unusable_key(number, 1))?;
     }
     transaction.commit()?;
     let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
@@ -118,36 +140,38 @@ fn insert_account(database: &Transaction<'_>, number: u32) -> rusqlite::Result<(
     let user = "INSERT INTO users(id, username, password_hash, date_registered)
         VALUES (?, ?, '!', ?)";
     database.prepare_cached(user)?.execute(params![number + 1, name, REGISTERED.1])?;
-    // A UUID of version 7 and of that time.
-    let id = 0x018b_cfe5_6800_7000_8000_0000_0000_0000 | u128::from(number);
     let account = "INSERT INTO
         accounts(user_id, account_id, username_folded, status, scopes, registered_at)
         VALUES (?, ?, ?, 'active', '', ?)";
-    let values = params![number + 1, id.to_be_bytes(), name, REGISTERED.0];
+    let values = params![number + 1, account_id(number), name, REGISTERED.0];
     database.prepare_cached(account)?.execute(values)?;
     Ok(())
 }
 
+/// A UUID of version 7 and of that time.
+fn account_id(number: u32) -> [u8; 16] {
+    (0x018b_cfe5_6800_7000_8000_0000_0000_0000 | u128::from(number)).to_be_bytes()
+}
+
 /// A key that nobody has: its point is a hash.
-fn insert_unusable_key(database: &Transaction<'_>, number: u32, slot: u8) -> rusqlite::Result<()> {
+fn unusable_key(number: u32, slot: u8) -> Key {
     let point = sha256(&[b"no key", &number.to_be_bytes(), &[slot]]);
     let jwk = format!(
         "{{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"{}\"}}",
         BASE64_URL_SAFE_NO_PAD.encode(point)
     );
     let spki = [SPKI.as_slice(), &point].concat();
-    insert_key(database, number, &sha256(&[jwk.as_bytes()]), &spki)
+    (Thumbprint::from_bytes(sha256(&[jwk.as_bytes()])), spki)
 }
 
 fn insert_key(
     database: &Transaction<'_>,
     number: u32,
-    thumbprint: &[u8],
-    spki: &[u8],
+    (thumbprint, spki): &Key,
 ) -> rusqlite::Result<()> {
     let key = "INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label, created_at)
         VALUES (?, ?, ?, 'EdDSA', 'laptop', ?)";
-    let values = params![thumbprint, number + 1, spki, REGISTERED.0];
+    let values = params![thumbprint.as_bytes(), number + 1, spki, REGISTERED.0];
     database.prepare_cached(key)?.execute(values)?;
     Ok(())
 }

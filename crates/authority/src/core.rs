@@ -2,6 +2,7 @@
 //! and the checks that all of them make.
 
 mod admission;
+mod clock_witness;
 mod comparisons;
 pub mod credential_cache;
 pub mod dpop;
@@ -30,6 +31,7 @@ use countersign_protocol::{
 };
 
 use self::{
+    clock_witness::ClockWitness,
     comparisons::Comparisons,
     credential_cache::CredentialCache,
     forgetting::Forgetting,
@@ -77,6 +79,7 @@ pub struct Core {
     /// The keys of proofs by credentials.
     proof_keys: KnownProofKeys,
     forgetting: Forgetting,
+    pub(crate) clock_witness: ClockWitness,
     /// The newest event that was in the trail at the start; the clock may be behind it.
     last_event: UnixTime,
 }
@@ -95,14 +98,13 @@ impl Core {
         let heard = ports.store.changes(None).await?.cursor;
         // Before the start writes events of its own, by a clock that may be behind.
         let last_event = if vault.is_new() { None } else { last_event(&*ports.store).await? };
-        let signing_keys = SigningKeys::load(
-            Arc::clone(&ports.store) as _,
-            &vault,
-            policy.key_schedules(),
-            now,
-            &*ports.random,
-        )
-        .await?;
+        let clock_witness = ClockWitness::default();
+        clock_witness.look(&ports).await?;
+        let (keys, schedules) = (Arc::clone(&ports.store) as _, policy.key_schedules());
+        let signing_keys = SigningKeys::open(keys, &vault, schedules).await?;
+        if clock_witness.check().is_ok() {
+            signing_keys.maintain(now, &*ports.random).await?;
+        }
         let forgetting =
             Forgetting::since_start(&*ports.clock, &*ports.store, vault.is_new()).await?;
         let revoked = RevokedTokens::default();
@@ -126,6 +128,7 @@ impl Core {
             vault,
             signing_keys,
             forgetting,
+            clock_witness,
             last_event: last_event.unwrap_or(UnixTime::EPOCH),
         })
     }
@@ -208,7 +211,20 @@ impl Core {
 
     /// Makes the signing keys that are lacking at `now`, before anything depends on them.
     pub(crate) async fn ensure_signing_keys(&self, now: UnixTime) -> Result<(), SigningKeyError> {
+        if self.signing_keys.check(now).is_err() {
+            self.believe_clock().await?;
+        }
         self.signing_keys.ensure(now, &*self.ports.random).await
+    }
+
+    /// Fails while the clock is far from that of the machine that keeps the store. By a wrong clock keys of all
+    /// servers would be over, and what others revoked be forgotten.
+    ///
+    /// # Errors
+    /// Also when the store fails.
+    pub(crate) async fn believe_clock(&self) -> Result<(), StoreError> {
+        self.clock_witness.look(&self.ports).await?;
+        self.clock_witness.check()
     }
 
     /// The time, by the authority's clock.

@@ -1,7 +1,5 @@
 //! How the store has been lately, as far as its present condition does not say it.
 
-mod clock_witness;
-
 use std::{
     sync::{
         Arc,
@@ -14,7 +12,6 @@ use countersign_protocol::replay::EpochId;
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use self::clock_witness::{ClockWitness, Look};
 use crate::{
     core::Core,
     keys::SigningKeyError,
@@ -32,7 +29,6 @@ pub struct Health {
     core: Arc<Core>,
     /// How the store has been lately.
     pub(crate) store: StoreHealth,
-    clock: ClockWitness,
     epochs: Epochs,
     /// When the store was last found well, by the monotonic clock.
     checked: tokio::sync::Mutex<Option<Duration>>,
@@ -43,7 +39,6 @@ impl Health {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self {
             store: StoreHealth::default(),
-            clock: ClockWitness::default(),
             epochs: Epochs::new(core.epoch().id),
             checked: tokio::sync::Mutex::new(None),
             core,
@@ -68,18 +63,12 @@ impl Health {
     /// # Errors
     /// When the store fails.
     pub async fn compare_clocks(&self) -> Result<(), StoreError> {
-        let clock = &self.core.ports.clock;
-        let (asked_at, began) = (clock.now(), clock.monotonic());
-        if let Some(answer) = self.core.ports.store.clock().await? {
-            let took = clock.monotonic().saturating_sub(began);
-            self.clock.note(&Look { asked_at, answer, took });
-        }
-        Ok(())
+        self.core.clock_witness.look(&self.core.ports).await
     }
 
     /// How far the own clock is ahead of that of the store's machine, in milliseconds, if that is known.
     pub fn clock_ahead_millis(&self) -> Option<i64> {
-        self.clock.ahead_millis()
+        self.core.clock_witness.ahead_millis()
     }
 
     /// How often the replay log has begun another epoch since the start, as far as somebody looked.
@@ -105,7 +94,7 @@ impl Health {
         self.note_condition();
         let failing = |error| StoreError::Unavailable(Box::new(error));
         self.store.check(now).map_err(failing)?;
-        self.clock.check().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        self.core.clock_witness.check()?;
         if checked.is_none_or(|last| now >= last + CHECK_HOLDS) {
             self.core.ports.store.check().await?;
             *checked = Some(now);

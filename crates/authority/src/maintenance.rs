@@ -38,8 +38,10 @@ const EXPIRE_BATCH: u32 = 200;
 /// How often what the store has put off is done, and revocations that the store could not take are
 /// tried again: the longest time for which they are in memory alone.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// How many entries of uses of keys are written in one transaction.
-const USES_BATCH: usize = 500;
+/// How many events are written in one transaction, for which other servers wait.
+const BATCH: usize = 200;
+/// The pause before events are written that could not be written.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How long a refusal may wait for others to be written together with it. A commit for each would
 /// cost more than all else about it.
 const GATHER: Duration = Duration::from_millis(50);
@@ -52,7 +54,7 @@ pub struct Maintenance {
     went_back: AtomicBool,
     /// Whether tokens may count as revoked up to a moment that has not come.
     moments_are_ahead: AtomicBool,
-    losing_events: Trouble,
+    failing_events: Trouble,
 }
 
 impl Maintenance {
@@ -64,7 +66,7 @@ impl Maintenance {
             authority,
             went_back: AtomicBool::new(false),
             moments_are_ahead: AtomicBool::new(false),
-            losing_events: Trouble::default(),
+            failing_events: Trouble::default(),
         }
     }
 
@@ -134,6 +136,10 @@ impl Maintenance {
             if self.authority.core.key_uses.are_many() {
                 self.write_key_uses().await;
             }
+            if self.failing_events.is_there() {
+                sleep(TRY_AGAIN).await;
+                self.authority.core.pending_events.wake();
+            }
         }
     }
 
@@ -142,21 +148,42 @@ impl Maintenance {
         self.task("tidying").report(self.tidy().await);
         self.write_trail().await;
         self.write_key_uses().await;
+        let Core { pending_events, key_uses, .. } = &*self.authority.core;
+        let lost = count_of(&pending_events.take()) + count_of(&key_uses.take());
+        if lost > 0 {
+            tracing::error!(lost, "audit events were lost, because the server stops");
+        }
     }
 
-    /// Writes down the refusals that wait.
+    /// Writes down the refusals that wait, in batches, so that other servers get their turn. What cannot be
+    /// written waits on. It may have been written all the same, and is counted twice then: better than never.
     pub async fn write_trail(&self) {
-        self.append(self.authority.core.pending_events.take()).await;
+        let Core { ports, pending_events, .. } = &*self.authority.core;
+        let events = pending_events.take();
+        let mut batches = events.chunks(BATCH);
+        while let Some(batch) = batches.next() {
+            let written = ports.store.append(batch.to_vec()).await;
+            if self.has_failed(written) {
+                pending_events.put_back(batch);
+                batches.for_each(|batch| pending_events.put_back(batch));
+                return;
+            }
+        }
     }
 
-    /// Writes down which keys were used since the last time, in batches, so that others get their turn.
+    /// Writes down which keys were used since the last time, in batches likewise.
     pub async fn write_key_uses(&self) {
-        let mut uses = self.authority.core.key_uses.take();
-        while !uses.is_empty() {
-            let batch = uses.split_off(uses.len().saturating_sub(USES_BATCH));
-            let count = count_of(&batch);
-            let written = self.authority.core.ports.store.note_uses(batch).await;
-            self.report_lost(count, written);
+        let Core { ports, pending_events, key_uses, .. } = &*self.authority.core;
+        let uses = key_uses.take();
+        let mut batches = uses.chunks(BATCH);
+        while let Some(batch) = batches.next() {
+            let written = ports.store.note_uses(batch.to_vec()).await;
+            if self.has_failed(written) {
+                let lost = key_uses.put_back(batch)
+                    + batches.map(|batch| key_uses.put_back(batch)).sum::<u64>();
+                pending_events.lost(lost);
+                return;
+            }
         }
     }
 
@@ -164,27 +191,25 @@ impl Maintenance {
         Task { name, clock: &*self.authority.core.ports.clock, trouble: Trouble::default() }
     }
 
-    async fn append(&self, events: Vec<AuditEvent>) {
-        if events.is_empty() {
-            return;
-        }
-        let count = count_of(&events);
-        let written = self.authority.core.ports.store.append(events).await;
-        self.report_lost(count, written);
-    }
-
-    fn report_lost(&self, count: u64, written: Result<(), StoreError>) {
+    /// Logs it, once a minute at most.
+    fn has_failed(&self, written: Result<(), StoreError>) -> bool {
         let Core { ports, pending_events, .. } = &*self.authority.core;
         let now = ports.clock.monotonic();
         let Err(error) = written else {
-            self.losing_events.passed(now);
-            return;
+            if let Some(Lasts { failures, seconds }) = self.failing_events.passed(now) {
+                let dropped = pending_events.dropped();
+                tracing::info!(dropped, failures, seconds, "audit events are written again");
+            }
+            return false;
         };
-        pending_events.lost(count);
-        if let Some(Lasts { failures, seconds }) = self.losing_events.failed(now) {
-            let lost = pending_events.dropped();
-            tracing::error!(%error, lost, failures, seconds, "audit events were lost");
+        if let Some(Lasts { failures, seconds }) = self.failing_events.failed(now) {
+            let dropped = pending_events.dropped();
+            tracing::error!(
+                %error, dropped, failures, seconds,
+                "audit events cannot be written; as many as there is room for wait"
+            );
         }
+        true
     }
 
     /// Writes revocations that could not be written at first, and lets the store do its deferred
@@ -255,12 +280,14 @@ impl Maintenance {
     /// Rotates signing keys that are due, and removes expired entries.
     ///
     /// # Errors
-    /// When the store fails or a key cannot be made.
+    /// When the store fails or a key cannot be made, and while the clock is far from the store's; then
+    /// nothing has changed.
     pub async fn maintain(&self) -> Result<(), SigningKeyError> {
         let core = &self.authority.core;
         let Core { ports, policy, signing_keys, revoked, .. } = &**core;
         let now = ports.clock.now();
         core.passwords.free_idle_memory(ports.clock.monotonic());
+        core.believe_clock().await?;
         if signing_keys.maintain(now, &*ports.random).await? {
             tracing::info!("signing keys were rotated");
         }

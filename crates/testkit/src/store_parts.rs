@@ -280,4 +280,9 @@ impl StoreUpkeep for StoreParts {
         (self.fault)()?;
         self.upkeep.tidy().await
     }
+
+    async fn clock(&self) -> Result<Option<UnixTime>, StoreError> {
+        (self.fault)()?;
+        self.upkeep.clock().await
+    }
 }

@@ -26,6 +26,8 @@ pub(crate) struct KeyUses(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
+    /// What was taken and could not be written: as many entries again at most.
+    unwritten: Vec<AuditEvent>,
     uses: HashMap<Used, Use>,
     of_account: HashMap<AccountId, usize>,
 }
@@ -95,8 +97,19 @@ impl KeyUses {
 
     /// Takes all waiting entries, as events.
     pub(crate) fn take(&self) -> Vec<AuditEvent> {
-        let Waiting { uses, .. } = std::mem::take(&mut *self.0.lock());
-        uses.into_iter().map(|(used, of)| event(&used, of)).collect()
+        let Waiting { mut unwritten, uses, .. } = std::mem::take(&mut *self.0.lock());
+        unwritten.extend(uses.into_iter().map(|(used, of)| event(&used, of)));
+        unwritten
+    }
+
+    /// Lets entries wait on that were taken and could not be written. Returns how many uses there was no room
+    /// for.
+    pub(crate) fn put_back(&self, events: &[AuditEvent]) -> u64 {
+        let mut waiting = self.0.lock();
+        let room = CAPACITY.saturating_sub(waiting.unwritten.len()).min(events.len());
+        let (kept, lost) = events.split_at(room);
+        waiting.unwritten.extend_from_slice(kept);
+        lost.iter().map(AuditEvent::times).sum()
     }
 
     /// Whether so many wait that they should be written now.

@@ -49,6 +49,17 @@ struct Folded {
 
 impl PendingEvents {
     pub(crate) fn note(&self, event: AuditEvent) {
+        self.keep(event);
+        self.arrived.notify_one();
+    }
+
+    /// Lets events wait on that were taken and could not be written, as far as there is room.
+    pub(crate) fn put_back(&self, events: &[AuditEvent]) {
+        events.iter().cloned().for_each(|event| self.keep(event));
+    }
+
+    fn keep(&self, event: AuditEvent) {
+        let times = event.times();
         let noted = match event.kind.budget() {
             Budget::Refusals => self.waiting.lock().note_refusal(event),
             Budget::Tries => self.waiting.lock().note_try(event),
@@ -57,9 +68,8 @@ impl PendingEvents {
             }
         };
         if !noted {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.lost(times);
         }
-        self.arrived.notify_one();
     }
 
     /// Wakes the task that writes the events.
@@ -82,7 +92,7 @@ impl PendingEvents {
         others
     }
 
-    /// Counts events that were taken but could not be written.
+    /// Counts events that there was no room for.
     pub(crate) fn lost(&self, count: u64) {
         self.dropped.fetch_add(count, Ordering::Relaxed);
     }

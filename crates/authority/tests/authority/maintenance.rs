@@ -53,6 +53,8 @@ struct Fake {
     recorded: Mutex<Vec<RecordedEvent>>,
     asked_until: Mutex<Option<UnixTime>>,
     pruned: Mutex<Vec<(UnixTime, Retention)>>,
+    /// The time of the machine that keeps the store, if it is another one.
+    clock: Mutex<Option<UnixTime>>,
     revoked: Mutex<Vec<RevokedToken>>,
 }
 
@@ -114,6 +116,10 @@ impl StoreUpkeep for Fake {
 
     async fn tidy(&self) -> Result<bool, StoreError> {
         self.done(true)
+    }
+
+    async fn clock(&self) -> Result<Option<UnixTime>, StoreError> {
+        self.done(*self.clock.lock())
     }
 }
 
@@ -596,20 +602,42 @@ async fn refusals_are_written_down() {
 }
 
 #[tokio::test]
-async fn refusals_that_cannot_be_written_are_counted() {
+async fn refusals_that_cannot_be_written_wait_until_they_can() {
     let setting = Setting::new().await;
-    let token = setting.token().await;
+    let (token, maintenance) = (setting.token().await, setting.maintenance());
     (0..3).for_each(|_| setting.refuse(&token));
     setting.fake.fail(true);
-    setting.maintenance().write_trail().await;
-    assert_eq!(setting.world.authority.health.dropped_events(), 3);
-    setting.maintenance().write_trail().await;
-    assert_eq!(setting.world.authority.health.dropped_events(), 3, "counted once");
-    setting.fake.fail(false);
+    maintenance.write_trail().await;
     setting.refuse(&token);
-    setting.maintenance().write_trail().await;
-    assert_eq!(setting.fake.appended.lock().len(), 1);
-    assert_eq!(setting.world.authority.health.dropped_events(), 3);
+    maintenance.write_trail().await;
+    setting.fake.fail(false);
+    maintenance.write_trail().await;
+    maintenance.write_trail().await;
+    let appended = setting.fake.appended.lock().clone();
+    assert_eq!(appended.iter().map(AuditEvent::times).collect::<Vec<_>>(), [4]);
+    assert_eq!(setting.world.authority.health.dropped_events(), 0);
+}
+
+/// By a clock that is wrong, the keys of all servers would be over, and what they revoked be forgotten.
+#[tokio::test]
+async fn a_server_whose_clock_is_wrong_rotates_removes_and_forgets_nothing() {
+    let year = Duration::from_hours(24 * 365);
+    for (ours, is_believed) in [(NOW + year, false), (NOW - year, false), (NOW, true)] {
+        let setting = Setting::new().await;
+        let maintenance = setting.maintenance();
+        let before = setting.keys.rows.lock().clone();
+        *setting.fake.clock.lock() = Some(NOW);
+        setting.world.clock.set(ours);
+        let authority = &setting.world.authority;
+        assert_eq!(maintenance.maintain().await.is_ok(), is_believed);
+        assert_eq!(maintenance.watch_clock().await.is_ok(), is_believed);
+        assert_eq!(authority.health.check().await.is_ok(), is_believed);
+        authority.core.published_keys().await;
+        assert_eq!(setting.fake.pruned.lock().is_empty(), !is_believed);
+        assert_eq!(*setting.keys.rows.lock(), before);
+        setting.world.restarted().await;
+        assert_eq!(*setting.keys.rows.lock(), before, "after another start");
+    }
 }
 
 #[tokio::test]

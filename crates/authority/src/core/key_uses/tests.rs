@@ -71,3 +71,18 @@ fn there_is_a_bound_and_it_is_said_in_time_that_it_is_near() {
     assert_eq!(uses.take().len(), CAPACITY);
     assert_eq!(note(&uses, 0, 0), Noted::Counted);
 }
+
+#[test]
+fn what_could_not_be_written_waits_as_far_as_there_is_room() {
+    let uses = KeyUses::default();
+    note(&uses, 1, 1);
+    let taken = uses.take();
+    assert_eq!(uses.put_back(&taken), 0);
+    note(&uses, 1, 1);
+    let taken = uses.take();
+    assert_eq!(taken.iter().map(AuditEvent::times).sum::<u64>(), 2);
+    let full: Vec<_> = taken.into_iter().cycle().take(CAPACITY + 7).collect();
+    assert_eq!(uses.put_back(&full), 7);
+    note(&uses, 2, 1);
+    assert_eq!(uses.take().len(), CAPACITY + 1);
+}

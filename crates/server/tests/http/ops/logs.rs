@@ -104,7 +104,7 @@ async fn no_secret_is_ever_logged() {
         let encoded = base64url::encode(secret.as_bytes());
         assert!(!text.contains(&encoded), "{secret} was logged in base64url");
     }
-    assert!(text.contains("audit events were lost") && text.contains("\"request failed\""));
+    assert!(text.contains("audit events cannot be written") && text.contains("\"request failed\""));
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use countersign_protocol::UnixTime;
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use crate::ports::{Ports, StoreError};
+
 /// A larger difference is warned of.
 const WARNED_OF: Duration = Duration::from_secs(1);
 /// With a larger difference the server is not ready. Two servers that are ready differ by twice that at most,
@@ -14,13 +16,13 @@ const WARNED_OF: Duration = Duration::from_secs(1);
 const TOLERATED: Duration = Duration::from_millis(2500);
 
 /// A look at the store's clock.
-pub(crate) struct Look {
+struct Look {
     /// The own time when it was asked.
-    pub(crate) asked_at: UnixTime,
+    asked_at: UnixTime,
     /// What it answered.
-    pub(crate) answer: UnixTime,
+    answer: UnixTime,
     /// How long that took.
-    pub(crate) took: Duration,
+    took: Duration,
 }
 
 /// Compares the clocks.
@@ -54,8 +56,21 @@ impl Verdict {
 }
 
 impl ClockWitness {
+    /// Compares the own clock with that of the machine that keeps the store, if that may be another one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn look(&self, ports: &Ports) -> Result<(), StoreError> {
+        let (asked_at, began) = (ports.clock.now(), ports.clock.monotonic());
+        if let Some(answer) = ports.store.clock().await? {
+            let took = ports.clock.monotonic().saturating_sub(began);
+            self.note(&Look { asked_at, answer, took });
+        }
+        Ok(())
+    }
+
     /// Takes notice of a look, and logs what has become different.
-    pub(crate) fn note(&self, look: &Look) {
+    fn note(&self, look: &Look) {
         let uncertain = look.took / 2;
         let ahead_millis = difference(look.asked_at + uncertain, look.answer);
         // The answer was made at some moment while it was waited for.
@@ -88,11 +103,11 @@ impl ClockWitness {
         self.last.lock().map(|last| last.ahead_millis)
     }
 
-    /// Whether the server can work by its clock.
-    pub(crate) fn check(&self) -> Result<(), ClocksDiffer> {
+    /// Whether the server can work by its clock, as far as the last look has shown.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         match *self.last.lock() {
             Some(Comparison { ahead_millis, verdict: Verdict::TooFar }) => {
-                Err(ClocksDiffer { ahead_millis })
+                Err(StoreError::Unavailable(Box::new(ClocksDiffer { ahead_millis })))
             }
             Some(_) | None => Ok(()),
         }
@@ -108,7 +123,7 @@ fn difference(one: UnixTime, other: UnixTime) -> i64 {
 /// The clocks of this machine and of the database differ too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the clock of this machine is {ahead_millis} ms ahead of that of the database")]
-pub(crate) struct ClocksDiffer {
+struct ClocksDiffer {
     ahead_millis: i64,
 }
 

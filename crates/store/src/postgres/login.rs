@@ -34,23 +34,30 @@ const ATTEMPTS: u32 = 4;
 /// The rows of keys and users are locked, so of a login and a revocation the second sees what the first did. A row
 /// that somebody else has locked makes its login no ordinary one: the statement waits for no row, so it is never
 /// one of several that wait for each other, and nobody who keeps changing his own account delays the logins of
-/// others. What is used up decides about the rest.
+/// others. What is used up decides about the rest. Each key is looked up by itself: a join could be planned as a
+/// walk through all keys while there are few.
 const LOG_IN: &str = "WITH asked AS (
         SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[],
             $7::bigint[], $8::bytea[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::text[],
             $14::text[], $15::text[])
         AS t(number, thumbprint, account_id, at, network, digest, forget_at, last_address, last_login,
             kind, about_account, about_key, address, detail, facts)
+    ), found AS MATERIALIZED (
+        SELECT q.*, k.user_id FROM asked AS q
+        CROSS JOIN LATERAL (SELECT user_id FROM credentials WHERE thumbprint = q.thumbprint LIMIT 1) AS k
     ), signer AS MATERIALIZED (
-        SELECT q.*, c.user_id, a.scopes FROM asked AS q
-        JOIN credentials AS c ON c.thumbprint = q.thumbprint
-        JOIN users AS u ON u.id = c.user_id
-        JOIN accounts AS a ON a.user_id = c.user_id
-        WHERE a.account_id = q.account_id AND a.status = 'active' AND c.revoked_at IS NULL
-            AND (c.expires_at IS NULL OR c.expires_at > q.at)
-            AND (c.last_address IS NULL OR q.network IS NULL
-                OR substring(c.last_address FROM 1 FOR length(q.network)) = q.network)
-        FOR NO KEY UPDATE OF c, u SKIP LOCKED
+        SELECT f.*, s.scopes FROM found AS f
+        CROSS JOIN LATERAL (
+            SELECT a.scopes FROM credentials AS c
+            JOIN users AS u ON u.id = c.user_id
+            JOIN accounts AS a ON a.user_id = c.user_id
+            WHERE c.thumbprint = f.thumbprint AND c.user_id = f.user_id
+                AND a.account_id = f.account_id AND a.status = 'active' AND c.revoked_at IS NULL
+                AND (c.expires_at IS NULL OR c.expires_at > f.at)
+                AND (c.last_address IS NULL OR f.network IS NULL
+                    OR substring(c.last_address FROM 1 FOR length(f.network)) = f.network)
+            FOR NO KEY UPDATE OF c, u SKIP LOCKED
+        ) AS s
     ), spent AS (
         INSERT INTO used_assertions(digest, forget_at) SELECT digest, forget_at FROM signer
         WHERE forget_at > (SELECT assertions_until FROM forgotten WHERE id = 1)

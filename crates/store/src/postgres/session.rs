@@ -41,6 +41,15 @@ const SILENCE: &str = "5s";
 /// How long a connection that is doubted has to answer.
 const ANSWER: Duration = Duration::from_millis(500);
 
+/// Settings for statements that look at few rows, each by its key. A plan is made once and serves for long: one that
+/// was made when there were hardly any accounts would go through all of them, however many there are by then.
+const BY_INDEX: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
 /// A connection, the runtime that drives it, and the job that has it.
 pub(super) struct Session {
     connector: Arc<Connector>,
@@ -128,7 +137,7 @@ impl Session {
 
     /// Begins a transaction with `locks`, in one round trip.
     pub(super) fn begin(&self, locks: &[Lock]) -> Result<(), DbError> {
-        let (select, values) = self.opening(locks);
+        let (select, values) = self.opening(locks, &[]);
         let values: Vec<_> = values.iter().map(Opening::bound).collect();
         self.is_in_transaction.set(true);
         self.run(async |live| {
@@ -141,9 +150,14 @@ impl Session {
 
     /// The first query of a transaction, and its parameters. Settings last for the transaction, so that a
     /// pooler may give the next one another connection.
-    fn opening(&self, locks: &[Lock]) -> (String, Vec<Opening<'_>>) {
+    fn opening(
+        &self,
+        locks: &[Lock],
+        more: &[(&'static str, &'static str)],
+    ) -> (String, Vec<Opening<'_>>) {
         let mut settings =
             vec![("lock_timeout", LOCK_TIMEOUT), ("idle_in_transaction_session_timeout", SILENCE)];
+        settings.extend_from_slice(more);
         if let Some(administrator) = &self.connector.administrator {
             settings.push(("countersign.actor", &administrator.name));
             settings
@@ -201,7 +215,7 @@ impl Session {
         each: &mut dyn FnMut(&Row<'_>) -> Result<(), DbError>,
     ) -> Result<(), Failure> {
         self.take_warning();
-        let (select, values) = self.opening(&locks::of_change(&[]));
+        let (select, values) = self.opening(&locks::of_change(&[]), &BY_INDEX);
         let values: Vec<_> = values.iter().map(Opening::bound).collect();
         let done = self.run(async |live| {
             // Known before, since what is sent at once must be sent in its order.

@@ -15,6 +15,8 @@ use countersign_authority::{
 use countersign_store::postgres::PostgresStore;
 use countersign_testkit::samples::{self, NOW};
 
+use tokio_postgres::Client;
+
 use crate::databases::Database;
 
 /// Rows of each table that grows with the number of accounts.
@@ -25,24 +27,40 @@ const FILL: &str = "
     INSERT INTO users(id, username, password_hash)
         SELECT n, 'user' || n, '!' FROM generate_series(1000001, 1000000 + rows) AS n;
     INSERT INTO accounts(user_id, account_id, username_folded, status, scopes, registered_at)
-        SELECT id, decode(md5(username), 'hex'), username, 'active', '', 1 FROM users;
+        SELECT id, decode(md5(username), 'hex'), username, 'active', '', 1 FROM users WHERE id > 1000000;
     INSERT INTO credentials(thumbprint, user_id, spki, algorithms, label, created_at, kind)
-        SELECT sha256(account_id), user_id, account_id, 'EdDSA', 'laptop', 1, 'passkey' FROM accounts;
+        SELECT sha256(account_id), user_id, account_id, 'EdDSA', 'laptop', 1, 'passkey' FROM accounts WHERE user_id > 1000000;
     INSERT INTO passkeys(id_hash, thumbprint, credential_id, rp_id, user_handle, sign_count, backup_eligible,
             backed_up, aaguid, transports)
-        SELECT thumbprint, thumbprint, thumbprint, 'auth.example', thumbprint, 0, 0, 0, spki, '' FROM credentials;
-    INSERT INTO key_places(thumbprint, network, left_at) SELECT thumbprint, '192.0.2.9', 1 FROM credentials;
+        SELECT thumbprint, thumbprint, thumbprint, 'auth.example', thumbprint, 0, 0, 0, spki, '' FROM credentials WHERE user_id > 1000000;
+    INSERT INTO key_places(thumbprint, network, left_at) SELECT thumbprint, '192.0.2.9', 1 FROM credentials WHERE user_id > 1000000;
     INSERT INTO claimed_keys(user_id, thumbprint, spki, algorithms, label, created_at)
-        SELECT user_id, sha256(sha256(account_id)), account_id, 'EdDSA', 'laptop', 1 FROM accounts;
+        SELECT user_id, sha256(sha256(account_id)), account_id, 'EdDSA', 'laptop', 1 FROM accounts WHERE user_id > 1000000;
     INSERT INTO revoked_thumbprints(thumbprint, user_id, revoked_at)
-        SELECT sha256(spki || spki), user_id, 1 FROM credentials;
-    INSERT INTO used_assertions(digest, forget_at) SELECT thumbprint, 9000000000000 FROM credentials;
+        SELECT sha256(spki || spki), user_id, 1 FROM credentials WHERE user_id > 1000000;
+    INSERT INTO used_assertions(digest, forget_at) SELECT thumbprint, 9000000000000 FROM credentials WHERE user_id > 1000000;
     INSERT INTO invitations(code_hash, scopes, created_at, expires_at)
-        SELECT thumbprint, '', 1, 9000000000000 FROM credentials;
+        SELECT thumbprint, '', 1, 9000000000000 FROM credentials WHERE user_id > 1000000;
     INSERT INTO audit_events(at, kind, account_id, thumbprint)
-        SELECT 1, 'login.succeeded', spki, thumbprint FROM credentials;
+        SELECT 1, 'login.succeeded', spki, thumbprint FROM credentials WHERE user_id > 1000000;
     TRUNCATE changes;
     ANALYZE;";
+
+/// Ends all connections but this one. Those that have ended have told what they did.
+async fn end_others(beside: &Client) {
+    let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    beside.execute(end, &[]).await.unwrap();
+}
+
+/// How many rows were read of each table.
+async fn rows_read(beside: &Client) -> Vec<(String, i64)> {
+    let read = "SELECT t.relname::text, seq_tup_read + coalesce(sum(i.idx_tup_read), 0)::bigint
+        FROM pg_stat_user_tables AS t LEFT JOIN pg_stat_user_indexes AS i USING (relid)
+        GROUP BY t.relid, t.relname, seq_tup_read ORDER BY 2 DESC";
+    let read = beside.query(read, &[]).await.unwrap();
+    read.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
 
 #[tokio::test]
 async fn nothing_looks_through_a_table_that_grows_with_the_accounts() {
@@ -50,13 +68,7 @@ async fn nothing_looks_through_a_table_that_grows_with_the_accounts() {
     let fill = FILL.replace("rows", &ROWS.to_string());
     database.client().await.batch_execute(&fill).await.unwrap();
     let beside = database.client().await;
-    // Connections that have ended have told what they did.
-    let end_others = async || {
-        let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        beside.execute(end, &[]).await.unwrap();
-    };
-    end_others().await;
+    end_others(&beside).await;
     beside.execute("SELECT pg_stat_reset()", &[]).await.unwrap();
     // Of a table as small as these the planner would read all of it; now it does so only where it must.
     let index = format!("ALTER DATABASE {} SET enable_seqscan = off", database.name());
@@ -65,16 +77,41 @@ async fn nothing_looks_through_a_table_that_grows_with_the_accounts() {
     requests(&store).await;
     start(&store).await;
     drop(store);
-    end_others().await;
-    let read = "SELECT t.relname::text, seq_tup_read + coalesce(sum(i.idx_tup_read), 0)::bigint
-        FROM pg_stat_user_tables AS t LEFT JOIN pg_stat_user_indexes AS i USING (relid)
-        GROUP BY t.relid, t.relname, seq_tup_read ORDER BY 2 DESC";
-    let read = beside.query(read, &[]).await.unwrap();
-    let read: Vec<(String, i64)> = read.iter().map(|row| (row.get(0), row.get(1))).collect();
+    end_others(&beside).await;
+    let read = rows_read(&beside).await;
     let of = |table: &str| read.iter().find(|(name, _)| name == table).unwrap().1;
     assert!(of("credentials") > 0 && of("accounts") > 0, "nothing was counted: {read:?}");
     let looked_through: Vec<_> = read.iter().filter(|(_, rows)| *rows >= ROWS).collect();
     assert!(looked_through.is_empty(), "{looked_through:?}");
+}
+
+/// A plan serves for as long as its connection; what is planned while there is hardly anything must not look through
+/// what comes later.
+#[tokio::test]
+async fn a_plan_of_an_empty_database_serves_a_full_one() {
+    let database = Database::fresh().await;
+    let store = database.open();
+    let alice = samples::new_account(1, "alice");
+    store.create_account(alice.clone()).await.unwrap();
+    // More often than a server plans anew for the values at hand, on each of two connections.
+    for number in 0..20 {
+        drop(store.record_login(samples::login(&alice, number)).await.unwrap());
+    }
+    // Nobody counts the rows anew, as in the first minute of a server.
+    let fill = FILL.replace("rows", &ROWS.to_string()).replace("ANALYZE;", "");
+    let (filling, beside) = (database.client().await, database.client().await);
+    filling.batch_execute(&fill).await.unwrap();
+    let process: i32 = filling.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    beside.execute("SELECT pg_terminate_backend($1, 10000)", &[&process]).await.unwrap();
+    beside.execute("SELECT pg_stat_reset()", &[]).await.unwrap();
+    for number in 20..24 {
+        drop(store.record_login(samples::login(&alice, number)).await.unwrap());
+    }
+    drop(store);
+    end_others(&beside).await;
+    let read = rows_read(&beside).await;
+    let of_keys = read.iter().find(|(name, _)| name == "credentials").unwrap().1;
+    assert!(of_keys > 0 && of_keys < ROWS, "{read:?}");
 }
 
 /// What registrations, logins, protected requests and an account's own pages ask.

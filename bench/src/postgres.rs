@@ -28,10 +28,12 @@ impl Postgres {
         let (server, database) = url.rsplit_once('/').context("no URL of a database")?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let mut postgres = Self { server: server.to_owned(), runtime, parent: 0 };
-        let process = postgres.with(database, async |client| {
-            Ok(client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?)
+        postgres.parent = postgres.with(database, async |client| {
+            let row = client.query_one("SELECT pg_backend_pid()", &[]).await?;
+            // As long as the connection is there, so is its process.
+            let stat = Stat::of(row.try_get(0)?).context("the server runs elsewhere")?;
+            Ok(stat.parent)
         })?;
-        postgres.parent = Stat::of(process).context("the server runs elsewhere")?.parent;
         Ok(postgres)
     }
 

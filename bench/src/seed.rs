@@ -1,7 +1,7 @@
 //! Databases with many accounts, written into SQLite and PostgreSQL directly: a million registrations would take
 //! minutes, and measure nothing that a thousand do not.
 
-mod postgres;
+pub(crate) mod postgres;
 
 use std::{
     fs,
@@ -16,7 +16,6 @@ use countersign_protocol::{
 };
 use rusqlite::{Connection, Transaction, params};
 
-pub(crate) use self::postgres::database;
 use crate::{
     bench::Bench,
     identity::{Identity, prepare},

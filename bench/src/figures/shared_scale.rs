@@ -17,7 +17,8 @@ use crate::{
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let many = bench.shared_accounts();
     let engine = Some(bench.postgres()?);
-    let (few_url, many_url) = (seed::database(bench, FEW)?, seed::database(bench, many)?);
+    let (few_url, many_url) =
+        (seed::postgres::database(bench, FEW)?, seed::postgres::database(bench, many)?);
     // The database takes whichever core is free.
     let few = || Product::open_on_postgres(bench, "few", Place::AllCores, &few_url);
     let start = || Product::open_on_postgres(bench, "many", Place::AllCores, &many_url);

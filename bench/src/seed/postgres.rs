@@ -22,16 +22,18 @@ const RP_ID: &str = "localhost";
 /// The URL of a database with `accounts` accounts of one Ed25519 key each, of which every second one has a passkey
 /// too.
 ///
-/// It stays on the server between runs, under a name that has the version of the schema. What the runs write is
+/// It stays on the server between runs, under a name that says which tables it has. What the runs write is
 /// little beside it.
 pub(crate) fn database(bench: &Bench, accounts: u32) -> anyhow::Result<String> {
     let postgres = bench.postgres()?;
     new_database(bench, "seed")?;
-    let version = postgres.with("bench_seed", async |client| {
-        let select = "SELECT version FROM schema_version";
-        Ok(client.query_one(select, &[]).await?.try_get::<_, i64>(0)?)
+    // Of the migration that was made last.
+    let tables = postgres.with("bench_seed", async |client| {
+        let select = "SELECT encode(substring(checksum FROM 1 FOR 6), 'hex') FROM schema_migrations
+            ORDER BY version DESC LIMIT 1";
+        Ok(client.query_one(select, &[]).await?.try_get::<_, String>(0)?)
     })?;
-    let kept = format!("bench_accounts_{accounts}_schema_{version}");
+    let kept = format!("bench_accounts_{accounts}_{tables}");
     let is_there = postgres.with("postgres", async |client| {
         let select = "SELECT 1 FROM pg_database WHERE datname = $1";
         Ok(client.query_opt(select, &[&kept]).await?.is_some())

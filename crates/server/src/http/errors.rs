@@ -364,8 +364,7 @@ pub(crate) fn share_used_up(error: &impl std::fmt::Display) -> Problem {
         .retry_after(Duration::from_secs(1))
 }
 
+/// The server cannot do it at the moment. `cause` goes to the log.
 fn unavailable(cause: &impl std::fmt::Display) -> OAuthError {
-    OAuthError::internal(cause)
-        .status(StatusCode::SERVICE_UNAVAILABLE)
-        .retry_after(Duration::from_secs(1))
+    OAuthError::unavailable(cause).retry_after(Duration::from_secs(1))
 }

@@ -69,6 +69,12 @@ impl OAuthError {
         Self { cause: Some(cause.to_string()), ..error }
     }
 
+    /// Something that the server needs is away: `temporarily_unavailable` with 503. `cause` goes to the log.
+    pub(crate) fn unavailable(cause: impl Display) -> Self {
+        let error = Self::new("temporarily_unavailable").status(StatusCode::SERVICE_UNAVAILABLE);
+        Self { cause: Some(cause.to_string()), ..error }
+    }
+
     /// With an `error_description` for the developer of the client. Characters that RFC 6749
     /// §5.2 forbids there become `?`.
     pub(crate) fn description(self, description: impl Into<Cow<'static, str>>) -> Self {

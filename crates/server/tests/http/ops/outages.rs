@@ -46,7 +46,7 @@ async fn without_a_store_every_answer_is_503_without_the_cause() {
         faults.set(Fault::Unavailable);
         let answer = call.send().await;
         if is_oauth {
-            answer.is_oauth_error(503, "server_error");
+            answer.is_oauth_error(503, "temporarily_unavailable");
         } else {
             answer.is_problem(503, "unavailable");
         }
@@ -108,7 +108,7 @@ async fn a_revocation_that_could_not_be_written_holds_in_memory() {
     let (app, faults, key, token) = with_token().await;
     app.whoami(&key, &token).await.is(200);
     faults.set(Fault::Unavailable);
-    app.revoke_token(&token).await.is_oauth_error(503, "server_error");
+    app.revoke_token(&token).await.is_oauth_error(503, "temporarily_unavailable");
     faults.clear();
     app.whoami(&key, &token).await.is_refusal(401, "invalid_token");
 }
@@ -121,7 +121,7 @@ async fn without_a_replay_log_no_proof_is_accepted() {
     call.is_problem(503, "unavailable");
     call.has_no("www-authenticate");
     let login = app.login_request("alice", &key).send().await;
-    login.is_oauth_error(503, "server_error");
+    login.is_oauth_error(503, "temporarily_unavailable");
     let registration = app.registration("bob", &TestKey::number(2)).send().await;
     registration.is_problem(503, "unavailable");
     for answer in [&call, &login, &registration] {
@@ -136,7 +136,7 @@ async fn where_nothing_can_be_counted_nobody_logs_in_or_registers_and_tokens_wor
     let (app, faults, key, token) = with_token().await;
     faults.set(Fault::Limiters);
     let login = app.login_request("alice", &key).send().await;
-    login.is_oauth_error(503, "server_error");
+    login.is_oauth_error(503, "temporarily_unavailable");
     let registration = app.registration("bob", &TestKey::number(2)).send().await;
     registration.is_problem(503, "unavailable");
     let addition = app.key_addition(&key, &token, &TestKey::number(3)).send().await;
@@ -226,7 +226,7 @@ async fn a_login_that_could_not_be_recorded_gives_no_token() {
     let request = app.login_request("alice", &key);
     faults.set(Fault::Unavailable);
     let answer = request.send().await;
-    answer.is_oauth_error(503, "server_error");
+    answer.is_oauth_error(503, "temporarily_unavailable");
     assert!(!answer.body.contains("access_token"));
     // The proof was used, the assertion was not.
     faults.clear();

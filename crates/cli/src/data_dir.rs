@@ -15,6 +15,7 @@ use crate::{
     administrator::administrator,
     config::Settings,
     database::{Database, Engine},
+    moving_mark::MovingMark,
     ownership,
 };
 
@@ -30,6 +31,8 @@ pub(crate) enum Purpose {
     Alone,
     /// A command looks at a database, or changes rows in it. It must be there.
     Command,
+    /// The house moves, and may have begun to before.
+    Move,
     /// A server starts where there never was a database.
     FirstStart,
     /// A restore tries out a copy of a backup.
@@ -50,12 +53,15 @@ pub(crate) fn open_accepting(
     accept_loss: bool,
 ) -> anyhow::Result<(Arc<SqliteStore>, Database)> {
     let (mode, is_server) = match purpose {
-        Purpose::Alone => (OpenMode::Existing, true),
+        Purpose::Alone | Purpose::Move => (OpenMode::Existing, true),
         Purpose::Command => (OpenMode::Existing, false),
         Purpose::FirstStart => (OpenMode::CreateOrUpgrade, true),
         Purpose::Rehearsal => (OpenMode::CreateOrUpgrade, false),
         Purpose::Serve => (OpenMode::Upgrade, true),
     };
+    if purpose != Purpose::Move {
+        MovingMark::refuse(settings)?;
+    }
     if mode != OpenMode::CreateOrUpgrade
         && let Some(found) = installation_in_file(&database_path(settings))
     {
@@ -65,7 +71,9 @@ pub(crate) fn open_accepting(
     let now = SystemClock::new().now();
     let defaults = SqliteOptions::default();
     let administrator = match purpose {
-        Purpose::Alone | Purpose::Command | Purpose::Rehearsal => Some(administrator(settings)?),
+        Purpose::Alone | Purpose::Command | Purpose::Move | Purpose::Rehearsal => {
+            Some(administrator(settings)?)
+        }
         Purpose::FirstStart | Purpose::Serve => None,
     };
     let options = SqliteOptions {

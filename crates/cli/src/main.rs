@@ -14,6 +14,7 @@ mod issuer;
 mod logging;
 mod lost_passkeys;
 mod master_key;
+mod moving_mark;
 mod node;
 mod notify;
 mod output;

@@ -90,10 +90,18 @@ impl Guard {
             Presented::Bearer(text) if self.is_unbound(text) => {
                 Box::pin(bearer::verify(text, &case)).await
             }
-            Presented::Bearer(text) => match &proofs.self_signed {
-                Some(own) => Box::pin(own.verify(text, &case)).await,
-                None => refused(Refusal::Downgrade),
-            },
+            Presented::Bearer(text) => {
+                let verdict = match &proofs.self_signed {
+                    Some(own) => Box::pin(own.verify(text, &case)).await,
+                    None => refused(Refusal::Downgrade),
+                };
+                match verdict {
+                    Err(refused) if refused.refusal == Refusal::Downgrade && proofs.dpop => {
+                        Err(Box::pin(dpop.with_owner(refused, text, &case)).await)
+                    }
+                    verdict => verdict,
+                }
+            }
             Presented::SignedMessage(jwt) => match &proofs.signed_messages {
                 Some(own) => Box::pin(signed_message::verify(&**own, jwt, &case)).await,
                 None => refused(Refusal::Missing),

@@ -10,8 +10,8 @@ use countersign_authority::{
 };
 use countersign_protocol::ports::random_bytes;
 use countersign_store::{
-    postgres::{DatabaseUrl, MovedTable, PostgresOptions, PostgresStore},
-    sqlite::{ServerLock, set_aside_moved},
+    postgres::{DatabaseUrl, MoveError, MovedTable, PostgresOptions, PostgresStore, SchemaMode},
+    sqlite::{ServerLock, SqliteStore, set_aside_moved},
 };
 use countersign_system::{SystemClock, SystemRandom};
 
@@ -24,7 +24,9 @@ use crate::{
     administrator::administrator,
     config::{Settings, database_url},
     data_dir::{Purpose, database_path},
-    master_key, output,
+    master_key,
+    moving_mark::MovingMark,
+    output,
 };
 
 #[derive(Args)]
@@ -45,15 +47,31 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let directory = &settings.data_dir;
     let _claim = Claim::alone(directory)?;
     let _lock = ServerLock::acquire(directory).context("stop the server first")?;
-    let (store, _) = open_file(settings, Purpose::Alone)?;
+    let (store, _) = open_file(settings, Purpose::Move)?;
     require_vault(&*store).await?;
     let target = target_options(settings)?;
-    let moved = store.move_to(&url, &target).with_context(|| url.to_string())?;
+    let (mark, was_interrupted) = MovingMark::make(settings, &url.to_string())?;
+    if was_interrupted && is_in(&store, &url, &target)? {
+        output::remark("everything had moved before; the rest is done now");
+    } else {
+        match store.move_to(&url, &target) {
+            Ok(moved) => tell(&url, &moved)?,
+            Err(error) => {
+                // Of that nobody knows whether it has moved.
+                if !matches!(error, MoveError::Unknown { .. }) {
+                    mark.remove()?;
+                }
+                return Err(error).with_context(|| url.to_string());
+            }
+        }
+    }
     drop(store);
     let path = database_path(settings);
     let aside = set_aside_moved(&path);
     note(&url, &target).await?;
-    tell(&url, &moved)?;
+    if aside.is_ok() {
+        mark.remove()?;
+    }
     match aside {
         Ok(Some(aside)) => output::remark(format!(
             "the file is {} now, as it was; delete it when you have a backup of the new database",
@@ -61,8 +79,8 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         )),
         Ok(None) => {}
         Err(error) => output::remark(format!(
-            "WARNING: {} could not be put aside ({error}): do it yourself, for a server that starts with it \
-             knows nothing of what happens from now on",
+            "WARNING: {} could not be put aside ({error}): run this command again when it can be. No server \
+             starts with it until then",
             path.display()
         )),
     }
@@ -99,6 +117,13 @@ fn target_options(settings: &Settings) -> anyhow::Result<PostgresOptions> {
         spread: u64::from_be_bytes(random_bytes(&SystemRandom)),
         ..PostgresOptions::default()
     })
+}
+
+/// Whether the database is that of this house already.
+fn is_in(file: &SqliteStore, url: &DatabaseUrl, options: &PostgresOptions) -> anyhow::Result<bool> {
+    let options = PostgresOptions { mode: SchemaMode::CreateOrUpgrade, ..options.clone() };
+    let target = PostgresStore::open(url, &options).with_context(|| url.to_string())?;
+    Ok(target.installation() == file.installation())
 }
 
 /// Says so in the trail that has moved.

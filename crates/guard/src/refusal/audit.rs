@@ -30,11 +30,11 @@ impl Refusal {
         match self {
             Self::JwtUsed | Self::Replayed => Some(AuditKind::Replayed),
             Self::Revoked => Some(AuditKind::Revoked),
+            Self::Downgrade => Some(AuditKind::NoProof),
             Self::Proof(error) => of_proof(error),
             // Nobody is known to have signed anything, or the owner needs only try again.
             Self::BeforeStart
             | Self::Body(_)
-            | Self::Downgrade
             | Self::InsufficientLogin(_)
             | Self::InsufficientScope(_)
             | Self::JustStarted

@@ -104,6 +104,20 @@ impl Dpop {
         }
     }
 
+    /// `refused` with the owner of the access token `text`, if that is genuine: a thief who sends it without its
+    /// scheme is told of as one who sends it without a proof.
+    pub(crate) async fn with_owner(
+        &self,
+        refused: Refused,
+        text: &str,
+        case: &Case<'_>,
+    ) -> Refused {
+        let token = Hashed { text, ath: sha256(&[text.as_bytes()]) };
+        let Ok(claims) = self.verified_token(token, case).await else { return refused };
+        let signer = Some(Signer { account_id: claims.account_id, key: claims.bound_to });
+        Refused { token: Some(claims), signer, ..refused }
+    }
+
     async fn verified_token(
         &self,
         token: Hashed<'_>,

@@ -1,6 +1,6 @@
 //! What the `Authorization` header may hold: RFC 9449 §7.1 and §7.2.
 
-use countersign_guard::Refusal;
+use countersign_guard::{AuditKind, Refusal};
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 
 use crate::world::{Client, INVALID_REQUEST, INVALID_TOKEN, PATH, World, request};
@@ -43,7 +43,10 @@ async fn a_bound_token_is_no_bearer_token() {
     for scheme in ["Bearer", "bearer", "BEARER"] {
         let authorization = format!("{scheme} {}", client.token);
         let bare = request(PATH, &[("authorization", &authorization)]);
-        world.refuses(&bare, Refusal::Downgrade, INVALID_TOKEN).await;
+        let refused = world.refuses(&bare, Refusal::Downgrade, INVALID_TOKEN).await;
+        // Whose token is in whose hands, for the trail.
+        assert_eq!(refused.refusal.audit_kind(), Some(AuditKind::NoProof));
+        assert!(refused.signer.is_some() && refused.token.is_some());
         let fields = [("authorization", authorization.as_str()), ("dpop", &proof)];
         world.refuses(&request(PATH, &fields), Refusal::Downgrade, INVALID_TOKEN).await;
     }
@@ -55,7 +58,8 @@ async fn no_bearer_token_is_even_looked_at() {
     let world = World::new();
     for token in ["x", "a.b.c", "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"] {
         let bearer = request(PATH, &[("authorization", &format!("Bearer {token}"))]);
-        world.refuses(&bearer, Refusal::Downgrade, INVALID_TOKEN).await;
+        let refused = world.refuses(&bearer, Refusal::Downgrade, INVALID_TOKEN).await;
+        assert!(refused.signer.is_none());
     }
     assert_eq!(world.issuer_keys.asked(), 0);
 }

@@ -147,6 +147,16 @@ async fn an_asserting_key_that_asks_for_too_much_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_stolen_token_that_is_sent_as_a_bearer_token_is_recorded() {
+    let app = TestApp::start().await;
+    let key = TestKey::number(1);
+    let token = app.enrol("alice", &key).await;
+    let thief = app.call("GET", "/v1/whoami").header("authorization", &format!("Bearer {token}"));
+    let (kind, thumbprint, _) = recorded(&app, thief, 401).await;
+    assert_eq!((kind.as_str(), thumbprint), ("token.refused", Some(key.thumbprint())));
+}
+
+#[tokio::test]
 async fn a_registration_with_a_wrong_code_is_recorded() {
     let app = TestApp::start_with(|setup| setup.policy.enrolment = Enrolment::Invited).await;
     let key = TestKey::number(1);

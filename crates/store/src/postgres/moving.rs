@@ -18,6 +18,7 @@ use super::{
     connector::Connector,
     engine::PostgresStore,
     error::PostgresError,
+    failure::{Class, said},
     live::Live,
     options::{PostgresOptions, SchemaMode},
     schema::first,
@@ -81,7 +82,8 @@ pub struct MovedTable {
     pub rows: u64,
 }
 
-/// Why a house has not moved. The database is as it was before, but for its tables.
+/// Why a house has not moved. The database is as it was before, but for its tables, and unless the reason is
+/// [`Self::Unknown`].
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum MoveError {
@@ -100,6 +102,11 @@ pub enum MoveError {
     /// The file cannot be read.
     #[error("the database file cannot be read: {reason}")]
     Unreadable { reason: String },
+    /// Everything was sent, and no answer came to the end of it: it may have moved.
+    #[error(
+        "the connection was lost ({reason}) when everything was there: it may have moved; try again"
+    )]
+    Unknown { reason: String },
     /// The file has something that no table can have.
     #[error("{table}.{column}: a row has a value that the database cannot hold")]
     Value { table: &'static str, column: String },
@@ -163,6 +170,15 @@ impl SqliteStore {
     }
 }
 
+/// What is known after a `COMMIT` that failed: a server that refuses it has kept nothing, and from one that goes
+/// away nobody knows.
+fn not_committed(error: ClientError) -> MoveError {
+    match Class::of(&error) {
+        Class::Contended | Class::Refused => error.into(),
+        Class::Gone | Class::Late | Class::Lost => MoveError::Unknown { reason: said(&error) },
+    }
+}
+
 /// A move, while it happens.
 struct Move<'a> {
     runtime: &'a Runtime,
@@ -188,9 +204,11 @@ impl Move<'_> {
         }
         self.set_numbers()?;
         self.with_triggers("ENABLE")?;
-        self.batch("COMMIT")?;
-        // So that the first queries are planned for what is there.
-        self.batch("ANALYZE")?;
+        self.runtime.block_on(self.live.batch("COMMIT")).map_err(not_committed)?;
+        // So that the first queries are planned for what is there. Without it they are in a minute.
+        if let Err(error) = self.batch("ANALYZE") {
+            tracing::warn!(%error, "the tables were not analyzed");
+        }
         Ok(moved)
     }
 

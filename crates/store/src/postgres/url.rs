@@ -48,7 +48,7 @@ pub enum InvalidDatabaseUrl {
     /// The password, or another part, has a letter that ends a part of a URL.
     #[error(
         "the URL of the database is more than one, or a part of it has a letter that ends the part: in a user \
-         or a password write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
+         or a password write @ as %40, / as %2F, # as %23, ? as %3F, % as %25 and a space as %20"
     )]
     Unencoded,
     /// A part of it says nothing that is known.
@@ -83,11 +83,15 @@ impl FromStr for DatabaseUrl {
         if !is_well_parted(place) || options.contains(['@', '#', '\n', ' ']) {
             return Err(InvalidDatabaseUrl::Unencoded);
         }
-        let (mut kept, mut root_certificates, mut says_tls) = (Vec::new(), None, false);
+        let (mut kept, mut root_certificates) = (Vec::new(), None);
+        let (mut says_tls, mut says_roots) = (false, false);
         for option in options.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
-                Some(("sslrootcert", "system")) => {}
-                Some(("sslrootcert", file)) => root_certificates = Some(decode(file)?.into()),
+                Some(("sslrootcert", "system")) => says_roots = true,
+                Some(("sslrootcert", file)) => {
+                    says_roots = true;
+                    root_certificates = Some(decode(file)?.into());
+                }
                 Some(("sslmode", mode)) => {
                     says_tls = true;
                     // Whatever is encrypted is verified.
@@ -100,7 +104,9 @@ impl FromStr for DatabaseUrl {
         let text = format!("{place}?{}", kept.join("&"));
         let mut config: Config = text.parse().map_err(|error| syntax(&error))?;
         if !says_tls {
-            let mode = if is_this_machine(&config) { SslMode::Disable } else { SslMode::Require };
+            // Who names authorities wants to know who is there.
+            let is_near = !says_roots && is_this_machine(&config);
+            let mode = if is_near { SslMode::Disable } else { SslMode::Require };
             config.ssl_mode(mode);
         }
         match (config.get_hosts().len().max(config.get_hostaddrs().len()), config.get_ports()) {
@@ -338,6 +344,10 @@ mod tests {
             ("postgres://db.example.com/auth?sslmode=disable", SslMode::Disable),
             ("postgres://db.example.com/auth?sslmode=prefer", SslMode::Prefer),
             ("postgres://localhost/auth?sslmode=verify-full", SslMode::Require),
+            // As through a tunnel.
+            ("postgres://localhost/auth?sslrootcert=/etc/ca.pem", SslMode::Require),
+            ("postgres://localhost/auth?sslrootcert=system", SslMode::Require),
+            ("postgres://localhost/auth?sslrootcert=/ca.pem&sslmode=disable", SslMode::Disable),
         ] {
             assert_eq!(url(text).servers()[0].config.get_ssl_mode(), expected, "{text}");
         }

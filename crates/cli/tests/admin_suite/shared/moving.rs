@@ -1,5 +1,7 @@
 //! A house moves out of a data directory.
 
+use std::fs;
+
 use super::super::{Person, Server, admin, eventually, is_accepted, run};
 use super::{Balancer, Shared};
 
@@ -61,4 +63,38 @@ fn a_house_that_has_moved_is_not_served_from_its_file_and_moves_once() {
     assert!(refusal.contains("in use already"), "{refusal}");
     let refusal = admin(other.directory(), &["move"]).refusal();
     assert!(refusal.contains("--to postgres://"), "{refusal}");
+}
+
+/// A command that is killed between the last word to the database and putting the file aside.
+#[test]
+fn a_move_that_was_interrupted_is_finished_and_nothing_starts_with_the_file() {
+    let shared = Shared::empty();
+    let (file, mark) = (
+        shared.directory().join("countersign.db"),
+        shared.directory().join("countersign.db.moving"),
+    );
+    Server::start_in(shared.directory(), &[]).kill();
+    let to = ["move", "--to", shared.database.url()];
+    let refuses = || {
+        let mut serve = super::countersign(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+        for refusal in [
+            run(serve.arg(shared.directory())).refusal(),
+            admin(shared.directory(), &["accounts", "list"]).refusal(),
+        ] {
+            assert!(refusal.contains("countersign.db.moving"), "{refusal}");
+            assert!(refusal.contains("was interrupted"), "{refusal}");
+        }
+    };
+    // Before anything has moved, and after everything has.
+    fs::write(&mark, "postgres://somewhere\n").unwrap();
+    refuses();
+    let moved = admin(shared.directory(), &to);
+    assert!(moved.stdout.starts_with("moved 0 accounts"), "{}", moved.stdout);
+    assert!(!mark.exists() && !file.exists());
+    fs::rename(shared.directory().join("countersign.db.moved-1"), &file).unwrap();
+    fs::write(&mark, "postgres://somewhere\n").unwrap();
+    refuses();
+    let said = admin(shared.directory(), &to).remark();
+    assert!(said.contains("everything had moved before"), "{said}");
+    assert!(!mark.exists() && !file.exists());
 }

@@ -60,7 +60,7 @@ pub(crate) fn open_accepting(
         Purpose::Serve => (OpenMode::Upgrade, true),
     };
     if purpose != Purpose::Move {
-        MovingMark::refuse(settings)?;
+        MovingMark::refuse(&database_path(settings))?;
     }
     if mode != OpenMode::CreateOrUpgrade
         && let Some(found) = installation_in_file(&database_path(settings))

@@ -9,15 +9,15 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::{config::Settings, data_dir::database_path, secret_file};
+use crate::secret_file;
 
 /// A move that is under way, or was interrupted.
 pub(crate) struct MovingMark(PathBuf);
 
 impl MovingMark {
-    /// That of the file of `settings`, whether it is there or not.
-    fn of(settings: &Settings) -> Self {
-        let mut path = database_path(settings).into_os_string();
+    /// That of the file `database`, whether it is there or not.
+    fn of(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
         path.push(".moving");
         Self(path.into())
     }
@@ -26,8 +26,8 @@ impl MovingMark {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn make(settings: &Settings, to: &str) -> anyhow::Result<(Self, bool)> {
-        let mark = Self::of(settings);
+    pub(crate) fn make(database: &Path, to: &str) -> anyhow::Result<(Self, bool)> {
+        let mark = Self::of(database);
         if mark.0.exists() {
             return Ok((mark, true));
         }
@@ -40,8 +40,8 @@ impl MovingMark {
     ///
     /// # Errors
     /// Says where to.
-    pub(crate) fn refuse(settings: &Settings) -> anyhow::Result<()> {
-        let mark = Self::of(settings);
+    pub(crate) fn refuse(database: &Path) -> anyhow::Result<()> {
+        let mark = Self::of(database);
         match fs::read_to_string(&mark.0) {
             Ok(to) => bail!(
                 "{}: a move of this database to {} was interrupted, and may have been done: run `countersign \

@@ -50,7 +50,8 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let (store, _) = open_file(settings, Purpose::Move)?;
     require_vault(&*store).await?;
     let target = target_options(settings)?;
-    let (mark, was_interrupted) = MovingMark::make(settings, &url.to_string())?;
+    let path = database_path(settings);
+    let (mark, was_interrupted) = MovingMark::make(&path, &url.to_string())?;
     if was_interrupted && is_in(&store, &url, &target)? {
         output::remark("everything had moved before; the rest is done now");
     } else {
@@ -66,7 +67,6 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         }
     }
     drop(store);
-    let path = database_path(settings);
     let aside = set_aside_moved(&path);
     note(&url, &target).await?;
     if aside.is_ok() {

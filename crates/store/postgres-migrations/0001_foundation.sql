@@ -518,3 +518,17 @@ CREATE TABLE nodes(
     started_at BIGINT NOT NULL,
     seen_at BIGINT NOT NULL
 );
+
+-- Triggers count and tell also where the user of the database has session_replication_role = replica, which switches
+-- off all that are not meant for that. Called whenever they were disabled.
+CREATE FUNCTION enable_triggers() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    t RECORD;
+BEGIN
+    FOR t IN SELECT g.tgname, g.tgrelid::regclass AS of_table FROM pg_trigger AS g JOIN pg_class AS c ON c.oid = g.tgrelid
+        WHERE NOT g.tgisinternal AND c.relnamespace = to_regnamespace(current_schema())
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.of_table, t.tgname);
+    END LOOP;
+END $$;
+SELECT enable_triggers();

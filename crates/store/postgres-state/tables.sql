@@ -59,17 +59,49 @@ CREATE UNLOGGED TABLE countersign_state_1.recent_numbers (
 CREATE INDEX recent_numbers_by_account ON countersign_state_1.recent_numbers (account);
 CREATE INDEX recent_numbers_by_network ON countersign_state_1.recent_numbers (network);
 
+-- Whoever empties one of the tables ends the epoch that vouches for them.
+CREATE FUNCTION countersign_state_1.end_epoch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM countersign_state_1.epoch;
+    RETURN NULL;
+END $$;
+
+DO $$
+DECLARE
+    emptied text;
+BEGIN
+    FOREACH emptied IN ARRAY ARRAY['used_proofs', 'session_nonces', 'limits', 'windows', 'recent_numbers'] LOOP
+        EXECUTE format('CREATE TRIGGER emptied BEFORE TRUNCATE ON countersign_state_1.%I FOR EACH STATEMENT
+            EXECUTE FUNCTION countersign_state_1.end_epoch()', emptied);
+        -- Also where triggers are switched off by session_replication_role.
+        EXECUTE format('ALTER TABLE countersign_state_1.%I ENABLE ALWAYS TRIGGER emptied', emptied);
+    END LOOP;
+END $$;
+
 -- The epoch; begins one with the name `candidate` where there is none. Clocks may be `skew` apart, so it vouches for
 -- nothing that was made up to so long after its beginning.
+--
+-- Where what may be gone ends after the present, clocks were ahead and were set back, and nothing could be recorded before
+-- that moment comes. So another epoch begins: what carries a nonce of it was not used before. Whatever says by its time
+-- alone that it is new must be of a time after all that may be gone.
 CREATE FUNCTION countersign_state_1.begin_epoch(candidate bytea, now_millis bigint, skew bigint)
 RETURNS TABLE (id bytea, since bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    present CONSTANT bigint := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+    -- What is recorded ends later than that.
+    soon CONSTANT bigint := present + 30000;
+    gone_until bigint;
 BEGIN
     LOOP
-        RETURN QUERY SELECT e.id, e.since FROM countersign_state_1.epoch e WHERE e.made_in = e.tableoid;
+        RETURN QUERY SELECT e.id, e.since FROM countersign_state_1.epoch e
+            WHERE e.made_in = e.tableoid AND e.forgotten_until <= soon;
         EXIT WHEN FOUND;
-        DELETE FROM countersign_state_1.epoch e WHERE e.made_in <> e.tableoid;
+        -- Not beside one who prunes by the epoch of before.
+        PERFORM pg_advisory_xact_lock(hashtextextended('countersign state pruning', 0));
+        SELECT max(e.forgotten_until) INTO gone_until FROM countersign_state_1.epoch e;
+        DELETE FROM countersign_state_1.epoch e WHERE e.made_in <> e.tableoid OR e.forgotten_until > soon;
         INSERT INTO countersign_state_1.epoch AS e VALUES (true, candidate,
-            greatest(now_millis, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) + skew,
+            greatest(now_millis, present, gone_until) + skew,
             'countersign_state_1.epoch'::regclass, 0, clock_timestamp())
         ON CONFLICT DO NOTHING;
     END LOOP;
@@ -92,7 +124,8 @@ BEGIN
 END $$;
 
 -- The row of a key, which stays locked until the end of the transaction. Whose requests have changed nothing for a
--- minute has none under way: the node that answered them is gone.
+-- minute has none under way: the node that answered them is gone. Nor has who changed something in ten seconds from now:
+-- the clock was set back.
 CREATE FUNCTION countersign_state_1.lock_window(of_key bytea, now_nanos bigint)
 RETURNS countersign_state_1.windows LANGUAGE plpgsql AS $$
 DECLARE
@@ -103,9 +136,10 @@ BEGIN
         EXIT WHEN FOUND;
         INSERT INTO countersign_state_1.windows (key, changed_at) VALUES (of_key, now_nanos) ON CONFLICT DO NOTHING;
     END LOOP;
-    IF w.changed_at + 60000000000 < now_nanos THEN
+    IF w.changed_at + 60000000000 < now_nanos OR w.changed_at > now_nanos + 10000000000 THEN
         w.under_way := 0;
         w.answered := '{}';
+        w.changed_at := now_nanos;
     END IF;
     RETURN w;
 END $$;

@@ -109,9 +109,23 @@ impl Connector {
     /// # Errors
     /// What one of the servers said, rather one that is no standby.
     pub(super) async fn connect(&self) -> Result<Live, PostgresError> {
+        self.connect_unless(|_| false).await
+    }
+
+    /// The same, but the servers that `is_spared` names are left alone.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(super) async fn connect_unless(
+        &self,
+        is_spared: impl Fn(usize) -> bool,
+    ) -> Result<Live, PostgresError> {
         let (generation, doubts) = (self.generation.load(Acquire), self.doubts());
         let (first, mut attempts) = (self.first.load(Relaxed), JoinSet::new());
         for (index, server) in self.servers.iter().cloned().enumerate() {
+            if is_spared(index) {
+                continue;
+            }
             let (tls, wait) =
                 (self.tls.clone(), if index == first { Duration::ZERO } else { HEAD_START });
             attempts.spawn(async move {
@@ -133,7 +147,7 @@ impl Connector {
                     let warned = Arc::clone(&was_warned);
                     let mut connection = connection;
                     let driver = tokio::spawn(async move { drive(&mut connection, &warned).await });
-                    let since = Since { generation, doubts: Cell::new(doubts) };
+                    let since = Since { server: index, generation, doubts: Cell::new(doubts) };
                     return Ok(Live::new(client, driver, since, was_warned, self.prepared));
                 }
                 // That a standby takes no writes is known. Why the primary does not answer is news.
@@ -144,6 +158,16 @@ impl Connector {
         }
         let nobody = || PostgresError::Refused { reason: "no server could be asked".to_owned() };
         Err(failure.unwrap_or_else(nobody))
+    }
+
+    /// How many servers there are.
+    pub(super) const fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// The one that last took writes.
+    pub(super) fn first(&self) -> usize {
+        self.first.load(Relaxed)
     }
 
     /// The generation of a new connection. If its server has replaced the one that was known, all older
@@ -279,7 +303,14 @@ impl Connector {
         pause.mul_f64(f64::midpoint(1.0, part))
     }
 
-    /// Ends [`Self::bring_back`].
+    /// Returns when the store is being closed.
+    pub(super) async fn closing(&self) {
+        let mut state = self.state.subscribe();
+        // Its sender is here.
+        let _: Result<_, _> = state.wait_for(|state| *state == State::Closing).await.map(drop);
+    }
+
+    /// Ends [`Self::bring_back`], and [`Self::closing`].
     pub(super) fn close(&self) {
         self.state.send_replace(State::Closing);
     }

@@ -67,6 +67,9 @@ pub enum PostgresError {
          accept it with postgres.allow_asynchronous"
     )]
     Asynchronous { reason: String },
+    /// A default of the database or of its user changes what statements do.
+    #[error("{reason}; take that back with ALTER ROLE … RESET and ALTER DATABASE … RESET")]
+    Defaults { reason: String },
     /// There are no tables.
     #[error("the database is empty; make its tables with `countersign admin init`, once")]
     Empty,

@@ -36,6 +36,8 @@ pub(super) struct Live {
 /// What was known when a connection was made, or last seen to answer. See
 /// [`Connector`](super::connector::Connector).
 pub(super) struct Since {
+    /// Which server it is to.
+    pub(super) server: usize,
     pub(super) generation: u64,
     pub(super) doubts: Cell<u64>,
 }
@@ -64,6 +66,11 @@ impl Live {
     /// Whether the server has closed it, as far as that has been noticed.
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// Returns when the server has answered all that it was asked, or the connection has ended.
+    pub(super) async fn settled(&self) {
+        let _: Result<(), _> = self.batch("").await;
     }
 
     /// Closes it at once. The server undoes what was not committed.

@@ -20,6 +20,7 @@ use super::{
     error::PostgresError,
     failure::{Class, said},
     live::Live,
+    opening::WAIT_FOR_ALL,
     options::{PostgresOptions, SchemaMode},
     schema::first,
     url::DatabaseUrl,
@@ -83,7 +84,7 @@ pub struct MovedTable {
 }
 
 /// Why a house has not moved. The database is as it was before, but for its tables, and unless the reason is
-/// [`Self::Unknown`].
+/// [`Self::Unknown`] or [`Self::Unsure`].
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum MoveError {
@@ -93,6 +94,12 @@ pub enum MoveError {
     /// The database has an account, or a vault.
     #[error("the database is in use already: a house moves into an empty one")]
     NotEmpty,
+    /// The database server has warned when it committed.
+    #[error(
+        "the database server may not have waited for its standbys, and so may lose what has moved: see its log; \
+         drop the database and move again"
+    )]
+    Unsure,
     /// The database cannot be opened.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
@@ -130,7 +137,7 @@ impl SqliteStore {
     /// server may use either. Blocks until it is durable.
     ///
     /// # Errors
-    /// [`MoveError`]. Then nothing has moved.
+    /// [`MoveError`]. Then nothing has moved, unless it is [`MoveError::Unknown`] or [`MoveError::Unsure`].
     pub fn move_to(
         &self,
         url: &DatabaseUrl,
@@ -161,7 +168,8 @@ impl SqliteStore {
         let mut moved = Ok(Vec::new());
         let file = self.reading()?;
         file.at_one_moment(&mut |file| {
-            moved = Move { runtime: &runtime, live: &live, file }.run();
+            let waits = !options.allow_asynchronous;
+            moved = Move { runtime: &runtime, live: &live, file, waits }.run();
             Ok(())
         })?;
         // What was not committed is undone.
@@ -184,13 +192,17 @@ struct Move<'a> {
     runtime: &'a Runtime,
     live: &'a Live,
     file: &'a Connection,
+    /// Whether nothing may be lost that was acknowledged.
+    waits: bool,
 }
 
 impl Move<'_> {
     fn run(&self) -> Result<Vec<MovedTable>, MoveError> {
-        self.batch("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
+        self.begin()?;
         self.check_empty()?;
-        self.with_triggers("DISABLE")?;
+        // They count what comes. Here the counts come too.
+        let disable = |table| format!("ALTER TABLE {table} DISABLE TRIGGER USER;");
+        self.batch(&TABLES.into_iter().map(disable).collect::<String>())?;
         let mut moved = Vec::with_capacity(TABLES.len());
         for table in TABLES {
             let columns = self.columns(table)?;
@@ -203,8 +215,12 @@ impl Move<'_> {
             moved.push(MovedTable { name: table, rows: written.rows });
         }
         self.set_numbers()?;
-        self.with_triggers("ENABLE")?;
+        self.batch("SELECT enable_triggers()")?;
+        self.live.take_warning();
         self.runtime.block_on(self.live.batch("COMMIT")).map_err(not_committed)?;
+        if self.live.take_warning() {
+            return Err(MoveError::Unsure);
+        }
         // So that the first queries are planned for what is there. Without it they are in a minute.
         if let Err(error) = self.batch("ANALYZE") {
             tracing::warn!(%error, "the tables were not analyzed");
@@ -216,17 +232,18 @@ impl Move<'_> {
         Ok(self.runtime.block_on(self.live.batch(sql))?)
     }
 
+    /// Begins, whatever the user of the database has by default.
+    fn begin(&self) -> Result<(), MoveError> {
+        self.batch("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
+        self.batch("SET LOCAL client_min_messages = warning")?;
+        if self.waits { self.batch(&format!("SELECT {WAIT_FOR_ALL}")) } else { Ok(()) }
+    }
+
     fn check_empty(&self) -> Result<(), MoveError> {
         let select = "SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM vault)
             OR EXISTS (SELECT 1 FROM audit_events)";
         let is_used = first(self.live, select, |row| row.try_get::<_, bool>(0));
         if self.runtime.block_on(is_used)? { Err(MoveError::NotEmpty) } else { Ok(()) }
-    }
-
-    /// Triggers count what comes. Here the counts come too.
-    fn with_triggers(&self, change: &str) -> Result<(), MoveError> {
-        let alter = |table| format!("ALTER TABLE {table} {change} TRIGGER USER;");
-        self.batch(&TABLES.into_iter().map(alter).collect::<String>())
     }
 
     fn columns(&self, table: &str) -> Result<Vec<String>, MoveError> {

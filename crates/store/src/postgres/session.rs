@@ -12,7 +12,7 @@ use std::{
 use countersign_authority::ports::StoreError;
 use tokio::{
     runtime::{Builder, Runtime},
-    time::{Sleep, sleep, timeout},
+    time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 use tokio_postgres::{
     Error,
@@ -24,6 +24,8 @@ use super::{
     failure::{Class, Failure},
     live::Live,
     locks::{self, Lock},
+    opening::Opening,
+    owed::Owed,
     values::Columns,
 };
 use crate::{
@@ -32,12 +34,7 @@ use crate::{
     sql::{Alone, Bound, Connection, Each, Row, Sql},
 };
 
-/// How long a change waits for a lock: less than its caller waits for it, so that the server ends the wait and
-/// not the client, whose connection it would cost.
-const LOCK_TIMEOUT: &str = "1500ms";
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-/// After that, the server undoes a change whose program is silent, as one on a machine that was stopped is.
-const SILENCE: &str = "5s";
 /// How long a connection that is doubted has to answer.
 const ANSWER: Duration = Duration::from_millis(500);
 
@@ -53,6 +50,9 @@ const BY_INDEX: [(&str, &str); 4] = [
 /// A connection, the runtime that drives it, and the job that has it.
 pub(super) struct Session {
     connector: Arc<Connector>,
+    owed: Arc<Owed>,
+    /// Whether acknowledged changes may be lost.
+    allows_asynchronous: bool,
     live: RefCell<Option<Live>>,
     had_connection: Cell<bool>,
     /// Ends when the job must have ended.
@@ -61,50 +61,58 @@ pub(super) struct Session {
     /// What has failed in the job, if anything has.
     trouble: Cell<Option<Class>>,
     /// Last, because the connection needs it when it is dropped.
-    runtime: Runtime,
+    runtime: RefCell<Runtime>,
 }
 
 impl Session {
-    /// A session without a connection yet.
-    pub(super) fn new(connector: Arc<Connector>) -> io::Result<Self> {
+    /// A session without a connection yet. It shares with others of its kind what is `owed` to them.
+    pub(super) fn new(
+        connector: Arc<Connector>,
+        owed: Arc<Owed>,
+        allows_asynchronous: bool,
+    ) -> io::Result<Self> {
         Ok(Self {
             connector,
+            owed,
+            allows_asynchronous,
             live: RefCell::new(None),
             had_connection: Cell::new(false),
             patience: RefCell::new(None),
             is_in_transaction: Cell::new(false),
             trouble: Cell::new(None),
-            runtime: Builder::new_current_thread().enable_all().build()?,
+            runtime: RefCell::new(runtime()?),
         })
     }
 
     /// Gives the next job that much time, beginning now.
     pub(super) fn allow(&self, time: Duration) {
-        let _entered = self.runtime.enter();
+        let runtime = self.runtime.borrow();
+        let _entered = runtime.enter();
         *self.patience.borrow_mut() = Some(Box::pin(sleep(time)));
     }
 
     /// A monotonic time.
     pub(super) fn now(&self) -> Duration {
-        let _entered = self.runtime.enter();
+        let runtime = self.runtime.borrow();
+        let _entered = runtime.enter();
         self.connector.up_for()
     }
 
     /// Sees that there is a connection.
     pub(super) fn be_ready(&self) -> Result<(), Failure> {
-        let is_good = match self.live.borrow().as_ref() {
-            Some(live) => self.runtime.block_on(self.is_good(live)),
-            None => false,
+        let found = match self.live.borrow().as_ref() {
+            Some(live) => self.runtime.borrow().block_on(self.look_at(live)),
+            None => Found::OfNoUse,
         };
-        if is_good {
-            return Ok(());
+        match found {
+            Found::Good => return Ok(()),
+            Found::OfNoUse => self.close(),
+            Found::Silent => self.leave(),
         }
-        self.close();
         self.connector.check()?;
         let stopwatch = &self.connector.stopwatch;
         let begun = stopwatch.begin();
-        let live = self.runtime.block_on(self.connector.connect());
-        let live = live.map_err(|error| self.connector.went_away(&error))?;
+        let live = self.connect()?;
         if self.had_connection.replace(true) {
             stopwatch.end(Operation::Reconnect, begun);
         }
@@ -112,22 +120,36 @@ impl Session {
         Ok(())
     }
 
+    /// Connects to a server that does not owe too many answers.
+    fn connect(&self) -> Result<Live, Failure> {
+        let is_spared = |server| self.owed.is_too_much(server);
+        let owes = || Failure::Away("it owes answers to all that was asked last".into());
+        let is_looking = is_spared(self.connector.first());
+        let _turn = if is_looking { Some(self.owed.look().ok_or_else(owes)?) } else { None };
+        let connecting = self.connector.connect_unless(is_spared);
+        self.runtime
+            .borrow()
+            .block_on(connecting)
+            .map_err(|error| if is_looking { owes() } else { self.connector.went_away(&error) })
+    }
+
     /// Whether a connection may be used.
-    async fn is_good(&self, live: &Live) -> bool {
+    async fn look_at(&self, live: &Live) -> Found {
         // The runtime sees what has arrived, and the connection that the server has closed it.
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
         if live.is_closed() || !self.connector.is_current(live.since.generation) {
-            return false;
+            return Found::OfNoUse;
         }
         let doubts = self.connector.doubts();
         if live.since.doubts.get() != doubts {
-            if !matches!(timeout(ANSWER, live.batch("")).await, Ok(Ok(()))) {
-                return false;
+            match timeout(ANSWER, live.batch("")).await {
+                Ok(Ok(())) => live.since.doubts.set(doubts),
+                Ok(Err(_)) => return Found::OfNoUse,
+                Err(_) => return Found::Silent,
             }
-            live.since.doubts.set(doubts);
         }
-        true
+        Found::Good
     }
 
     /// What has failed since this was last asked.
@@ -137,37 +159,20 @@ impl Session {
 
     /// Begins a transaction with `locks`, in one round trip.
     pub(super) fn begin(&self, locks: &[Lock]) -> Result<(), DbError> {
-        let (select, values) = self.opening(locks, &[]);
-        let values: Vec<_> = values.iter().map(Opening::bound).collect();
+        let opening = self.opening(locks, &[]);
+        let (select, values) = (&opening.select, opening.bound());
         self.is_in_transaction.set(true);
         self.run(async |live| {
             let (begun, locked) =
-                tokio::join!(biased; live.batch(BEGIN), live.query(&select, &values));
+                tokio::join!(biased; live.batch(BEGIN), live.query(select, &values));
             begun.and(locked)
         })?;
         Ok(())
     }
 
-    /// The first query of a transaction, and its parameters. Settings last for the transaction, so that a
-    /// pooler may give the next one another connection.
-    fn opening(
-        &self,
-        locks: &[Lock],
-        more: &[(&'static str, &'static str)],
-    ) -> (String, Vec<Opening<'_>>) {
-        let mut settings =
-            vec![("lock_timeout", LOCK_TIMEOUT), ("idle_in_transaction_session_timeout", SILENCE)];
-        settings.extend_from_slice(more);
-        if let Some(administrator) = &self.connector.administrator {
-            settings.push(("countersign.actor", &administrator.name));
-            settings
-                .push(("countersign.reason", administrator.reason.as_deref().unwrap_or_default()));
-        }
-        let set = settings.iter().map(|(name, _)| format!("set_config('{name}', ?, true)"));
-        let lock = locks.iter().map(|lock| lock.sql().to_owned());
-        let select = format!("SELECT {}", set.chain(lock).collect::<Vec<_>>().join(", "));
-        let values = settings.iter().map(|(_, value)| Opening::Setting(value));
-        (select, values.chain(locks.iter().map(|lock| Opening::Lock(*lock))).collect())
+    fn opening(&self, locks: &[Lock], more: &[(&'static str, &'static str)]) -> Opening<'_> {
+        let administrator = self.connector.administrator.as_ref();
+        Opening::new(administrator, !self.allows_asynchronous, locks, more)
     }
 
     /// Commits.
@@ -215,16 +220,16 @@ impl Session {
         each: &mut dyn FnMut(&Row<'_>) -> Result<(), DbError>,
     ) -> Result<(), Failure> {
         self.take_warning();
-        let (select, values) = self.opening(&locks::of_change(&[]), &BY_INDEX);
-        let values: Vec<_> = values.iter().map(Opening::bound).collect();
+        let opening = self.opening(&locks::of_change(&[]), &BY_INDEX);
+        let (select, values) = (&opening.select, opening.bound());
         let done = self.run(async |live| {
             // Known before, since what is sent at once must be sent in its order.
-            live.prepare(&select, &values).await?;
+            live.prepare(select, &values).await?;
             let statement = live.native(sql, params).await?;
             let (begun, opened, rows, committed) = tokio::join!(
                 biased;
                 live.batch(BEGIN),
-                live.query(&select, &values),
+                live.query(select, &values),
                 statement.query(),
                 live.batch("COMMIT")
             );
@@ -252,7 +257,7 @@ impl Session {
         }
     }
 
-    /// Runs statements in the time that is left for the job. When that has passed, the connection is closed:
+    /// Runs statements in the time that is left for the job. When that has passed, the connection is given up:
     /// nothing is cancelled, because to cancel a commit is to acknowledge it.
     fn run<T>(&self, work: impl AsyncFnOnce(&Live) -> Result<T, Error>) -> Result<T, Failure> {
         let done = {
@@ -261,7 +266,7 @@ impl Session {
                 return Err(Failure::Lost("it was closed before".into()));
             };
             let mut patience = self.patience.borrow_mut();
-            self.runtime.block_on(async {
+            self.runtime.borrow().block_on(async {
                 let Some(patience) = patience.as_mut() else { return Some(work(live).await) };
                 tokio::select! {
                     biased;
@@ -293,31 +298,50 @@ impl Session {
                 (Class::Late, _) => self.connector.doubt(),
                 _ => {}
             }
-            self.close();
+            if class == Class::Late {
+                self.leave();
+            } else {
+                self.close();
+            }
         }
+    }
+
+    /// Gives up the connection, if there is one, whose server owes an answer. It stays until that comes, together
+    /// with the runtime that drives it. This session goes on with another one.
+    fn leave(&self) {
+        let Some(live) = self.live.take() else { return };
+        let Ok(next) = runtime() else {
+            self.runtime.borrow().block_on(live.close());
+            return;
+        };
+        let deadline = self.patience.take().map(|patience| patience.deadline());
+        *self.patience.borrow_mut() = deadline.map(|deadline: Instant| {
+            let _entered = next.enter();
+            Box::pin(sleep_until(deadline))
+        });
+        let driving = self.runtime.replace(next);
+        self.owed.keep(live, driving, Arc::clone(&self.connector));
     }
 
     /// Closes the connection, if there is one.
     fn close(&self) {
         if let Some(live) = self.live.take() {
-            self.runtime.block_on(live.close());
+            self.runtime.borrow().block_on(live.close());
         }
     }
 }
 
-/// A value for the first query of a transaction.
-enum Opening<'a> {
-    Setting(&'a str),
-    Lock(Lock),
+/// What a connection is good for.
+enum Found {
+    Good,
+    /// Its server owes no answer to it.
+    OfNoUse,
+    /// It was asked, and has not answered.
+    Silent,
 }
 
-impl Opening<'_> {
-    const fn bound(&self) -> Bound<'_> {
-        match self {
-            Self::Setting(value) => Bound::Text(Some(value)),
-            Self::Lock(lock) => Bound::Int(Some(lock.number)),
-        }
-    }
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 impl From<Failure> for DbError {

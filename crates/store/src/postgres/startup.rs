@@ -21,6 +21,9 @@ struct Server {
     fsync: String,
     /// How many standbys follow it.
     standbys: i64,
+    replication_role: String,
+    /// Where functions are looked for first.
+    first_schema: Option<String>,
 }
 
 /// Refuses a server of a wrong kind, and one that may lose what it acknowledged, unless
@@ -32,6 +35,9 @@ pub(super) async fn check(live: &Live, allow_asynchronous: bool) -> Result<(), P
     }
     if server.encoding != "UTF8" {
         return Err(PostgresError::Encoding { found: server.encoding });
+    }
+    if let Some(reason) = server.breaks() {
+        return Err(PostgresError::Defaults { reason });
     }
     if server.fsync == "off" {
         tracing::warn!(
@@ -56,7 +62,8 @@ async fn ask(live: &Live) -> Result<Server, PostgresError> {
         "SELECT CAST(current_setting('server_version_num') AS BIGINT), current_setting('server_version'),
         CAST(pg_encoding_to_char(encoding) AS TEXT), current_setting('synchronous_commit'),
         current_setting('synchronous_standby_names'), current_setting('fsync'),
-        (SELECT count(*) FROM {STANDBYS})
+        (SELECT count(*) FROM {STANDBYS}), current_setting('session_replication_role'),
+        (SELECT CAST(s AS TEXT) FROM unnest(current_schemas(true)) AS s WHERE left(s, 7) <> 'pg_temp' LIMIT 1)
         FROM pg_database WHERE datname = current_database()"
     );
     first(live, &select, |row| {
@@ -68,12 +75,28 @@ async fn ask(live: &Live) -> Result<Server, PostgresError> {
             synchronous_standby_names: row.try_get(4)?,
             fsync: row.try_get(5)?,
             standbys: row.try_get(6)?,
+            replication_role: row.try_get(7)?,
+            first_schema: row.try_get(8)?,
         })
     })
     .await
 }
 
 impl Server {
+    /// What the database, or its user, has by default that no statement of this program takes into account.
+    fn breaks(&self) -> Option<String> {
+        if self.replication_role != "origin" {
+            let role = &self.replication_role;
+            return Some(format!(
+                "session_replication_role is {role}, which switches off what keeps the tables consistent"
+            ));
+        }
+        let first = self.first_schema.as_deref().unwrap_or_default();
+        (first != "pg_catalog").then(|| {
+            format!("search_path has {first} before pg_catalog, so functions there replace those of PostgreSQL")
+        })
+    }
+
     fn may_lose(&self) -> Option<&'static str> {
         may_lose(&self.synchronous_commit, &self.synchronous_standby_names, self.standbys > 0)
     }
@@ -115,6 +138,8 @@ mod tests {
                 synchronous_standby_names: names.to_owned(),
                 fsync: "on".to_owned(),
                 standbys,
+                replication_role: "origin".to_owned(),
+                first_schema: None,
             };
             server.may_lose().is_some()
         };

@@ -15,6 +15,7 @@ use super::{
     failure::{Class, Failure},
     login::{self, Ordinary},
     options::PostgresOptions,
+    owed::Owed,
     session::Session,
 };
 use crate::{
@@ -72,6 +73,8 @@ impl Patience {
 
 /// How many threads record ordinary logins: one does while the other's commit is on its way to the disk.
 const LOGIN_THREADS: usize = 2;
+/// How many threads read apart from those that read few rows.
+const OTHER_READERS: usize = 3;
 
 /// The threads, apart by what waits for what.
 pub(super) struct Workers {
@@ -89,22 +92,32 @@ pub(super) struct Workers {
 impl Workers {
     /// Starts them. Connections are made when they are needed.
     pub(super) fn start(connector: &Arc<Connector>, options: &PostgresOptions) -> io::Result<Self> {
-        let sessions = |count: usize| {
-            let session = |_| Session::new(Arc::clone(connector));
-            (0..count.max(1)).map(session).collect::<io::Result<Vec<_>>>()
+        let sessions = |count: usize, owed: &Arc<Owed>| {
+            let session = |_| {
+                Session::new(Arc::clone(connector), Arc::clone(owed), options.allow_asynchronous)
+            };
+            (0..count).map(session).collect::<io::Result<Vec<_>>>()
         };
+        let (writers, readers) = (options.writers.max(1), options.readers.max(1));
+        let owed_to = |threads| Owed::new(connector.servers(), threads);
+        let (to_changes, to_reads) =
+            (owed_to(writers + LOGIN_THREADS), owed_to(readers + OTHER_READERS));
         let failed_writes = Arc::new(FailedWrites::default());
         let writer = |session: Session| {
             let failed_writes = Arc::clone(&failed_writes);
             move |queue: &JobQueue<Session>| serve_writes(&session, queue, &failed_writes)
         };
-        let readers = |name, count| {
+        let reading = |name, count| {
             let reader =
                 |session: Session| move |queue: &JobQueue<Session>| serve_reads(&session, queue);
-            Threads::start(name, options.read_queue, sessions(count)?.into_iter().map(reader))
+            Threads::start(
+                name,
+                options.read_queue,
+                sessions(count, &to_reads)?.into_iter().map(reader),
+            )
         };
-        let writers = sessions(options.writers)?.into_iter().map(writer);
-        let logins = sessions(LOGIN_THREADS)?.into_iter().map(|session: Session| {
+        let writers = sessions(writers, &to_changes)?.into_iter().map(writer);
+        let logins = sessions(LOGIN_THREADS, &to_changes)?.into_iter().map(|session: Session| {
             let failed = Arc::clone(&failed_writes);
             move |queue: &Queue<Ordinary>| {
                 login::serve(&session, queue, Patience::Usual.time(), &failed);
@@ -113,10 +126,10 @@ impl Workers {
         Ok(Self {
             logins: Threads::start("postgres-login", options.write_queue, logins)?,
             writers: Threads::start("postgres-writer", options.write_queue, writers)?,
-            few_rows: readers("postgres-reader", options.readers)?,
-            trail: readers("postgres-trail", 1)?,
-            own: readers("postgres-own", 1)?,
-            whole: readers("postgres-whole", 1)?,
+            few_rows: reading("postgres-reader", readers)?,
+            trail: reading("postgres-trail", 1)?,
+            own: reading("postgres-own", 1)?,
+            whole: reading("postgres-whole", 1)?,
             failed_writes,
             _returning: Returning::start(Arc::clone(connector))?,
         })

@@ -235,6 +235,9 @@ async fn a_commit_without_an_answer_is_neither_acknowledged_nor_run_again() {
 async fn a_commit_with_a_warning_is_not_acknowledged() {
     let database = Database::fresh().await;
     let (store, client) = (database.open_as(&one_of_each()), database.client().await);
+    // Its connections come after that, and would hear of no warning.
+    let quiet = format!("ALTER DATABASE {} SET client_min_messages = error", database.name());
+    client.batch_execute(&quiet).await.unwrap();
     fail_first(&client, 1, "RAISE WARNING 'canceling the wait'", "at the commit").await;
     let created = store.create_account(new_account(1, "alice")).await;
     assert!(matches!(created, Err(CreateAccountError::Store(StoreError::Unavailable(_)))));

@@ -96,6 +96,10 @@ async fn each_table_moves_with_rows_of_every_kind() {
     assert_eq!(row.get::<_, &str>(1), "2023-11-14 22:13:20");
     let row = client.query_one("SELECT ciphertext FROM keyrings", &[]).await.unwrap();
     assert_eq!(row.get::<_, &[u8]>(0), [0, 0x5c, 0xff]);
+    let triggers = "SELECT count(*), count(*) FILTER (WHERE tgenabled = 'A') FROM pg_trigger
+        WHERE NOT tgisinternal";
+    let row = client.query_one(triggers, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (14, 14));
 }
 
 /// Gives the table a row.
@@ -154,4 +158,32 @@ async fn a_house_moves_into_an_empty_database_alone() {
     drop(store);
     assert!(matches!(house.move_out().map(drop), Err(MoveError::NotEmpty)));
     assert_eq!(house.database.open().accounts(None, 9).await.unwrap().len(), 1);
+}
+
+/// So a server speaks that has stopped waiting for its standby.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_whose_commit_was_warned_of_is_not_acknowledged() {
+    let house = House::new().await;
+    drop(house.file());
+    let client = house.database.client().await;
+    // Whoever alters a table is warned of it at the commit.
+    let warn = format!(
+        "ALTER DATABASE {} SET client_min_messages = error;
+        CREATE SCHEMA beside;
+        CREATE TABLE beside.altered(id BIGINT);
+        CREATE FUNCTION beside.note() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO beside.altered VALUES (1);
+        END $$;
+        CREATE FUNCTION beside.warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE WARNING 'canceling the wait'; RETURN NULL;
+        END $$;
+        CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON beside.altered DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION beside.warn();
+        CREATE EVENT TRIGGER note ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+            EXECUTE FUNCTION beside.note()",
+        house.database.name()
+    );
+    client.batch_execute(&warn).await.unwrap();
+    let moved = house.move_out().map(drop);
+    assert!(matches!(moved, Err(MoveError::Unsure)), "{moved:?}");
 }

@@ -4,7 +4,10 @@ use std::{sync::Barrier, thread};
 
 use countersign_authority::{
     model::audit::{Administrator, AuditFilter},
-    ports::{AccountStore as _, AuditStore as _, InvitationStore as _, StoreUpkeep as _},
+    ports::{
+        AccountStore as _, AuditStore as _, Changes, CredentialStore as _, InvitationStore as _,
+        StoreUpkeep as _,
+    },
 };
 use countersign_store::postgres::{
     DatabaseUrl, PostgresError, PostgresOptions, PostgresStore, SchemaMode,
@@ -143,6 +146,49 @@ async fn a_server_that_may_lose_what_it_acknowledged_is_refused_unless_that_is_a
     let refusal = refusal(&database, SchemaMode::Existing);
     assert!(matches!(refusal, PostgresError::Asynchronous { .. }), "{refusal:?}");
     database.open_as(&PostgresOptions { allow_asynchronous: true, ..few() });
+}
+
+#[tokio::test]
+async fn defaults_that_change_what_statements_do_are_refused() {
+    for setting in ["session_replication_role = replica", "search_path = public, pg_catalog"] {
+        let database = Database::fresh().await;
+        let alter = format!("ALTER DATABASE {} SET {setting}", database.name());
+        database.client().await.batch_execute(&alter).await.unwrap();
+        let refusal = refusal(&database, SchemaMode::Existing);
+        assert!(matches!(refusal, PostgresError::Defaults { .. }), "{refusal:?}");
+    }
+}
+
+/// Connections come and go, and those of later have other defaults than the one that was looked at.
+#[tokio::test]
+async fn defaults_of_later_do_not_count() {
+    let database = Database::fresh().await;
+    let (client, name) = (database.client().await, database.name());
+    let open = |allow_asynchronous| {
+        database.open_as(&PostgresOptions { allow_asynchronous, writers: 1, ..few() })
+    };
+    let (store, careless) = (open(false), open(true));
+    let set = format!(
+        "ALTER DATABASE {name} SET session_replication_role = replica;
+        ALTER DATABASE {name} SET synchronous_commit = off;
+        CREATE TABLE seen(waits TEXT);
+        CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL;
+        END $$;
+        CREATE TRIGGER see AFTER INSERT ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION see();
+        ALTER TABLE audit_events ENABLE ALWAYS TRIGGER see"
+    );
+    client.batch_execute(&set).await.unwrap();
+    let heard = store.changes(None).await.unwrap().cursor;
+    let new = new_account(1, "alice");
+    store.create_account(new.clone()).await.unwrap();
+    store.record_login(samples::login(&new, 1)).await.unwrap();
+    careless.create_account(new_account(2, "bob")).await.unwrap();
+    let told = store.changes(Some(heard)).await.unwrap().changes;
+    assert!(matches!(&told, Changes::These(changed) if changed.keys.len() == 2), "{told:?}");
+    let seen = client.query("SELECT waits FROM seen", &[]).await.unwrap();
+    let seen: Vec<String> = seen.iter().map(|row| row.get(0)).collect();
+    assert_eq!(seen, ["on", "on", "off"]);
 }
 
 #[tokio::test]

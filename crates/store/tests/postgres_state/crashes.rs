@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    nodes::{node, proof, spend, spend_when_there},
+    nodes::{node, now, proof, spend, spend_when_there},
     server::Server,
 };
 
@@ -144,4 +144,57 @@ async fn a_dump_of_the_tables_is_no_epoch() {
     let restored = node(&format!("postgres://postgres@{}/restored", server.address())).await;
     assert_ne!(restored.replay_log.epoch().id, epoch.id);
     assert_eq!(spend(&restored, proof(1), epoch.id).await, Err(ReplayError::Forgot));
+}
+
+/// By hand, to have the disk back.
+#[tokio::test]
+async fn a_table_that_was_emptied_ends_the_epoch() {
+    let server = Server::start().await;
+    let nodes = [node(&server.url()).await, node(&server.url()).await];
+    let client = server.client().await;
+    client.batch_execute("SET session_replication_role = replica").await.unwrap();
+    let tables = ["used_proofs", "session_nonces", "limits", "windows", "recent_numbers"];
+    for (number, table) in (1..).zip(tables) {
+        let epoch = nodes[0].replay_log.epoch().id;
+        spend(&nodes[0], proof(number), epoch).await.unwrap();
+        client.batch_execute(&format!("TRUNCATE countersign_state_1.{table}")).await.unwrap();
+        for node in &nodes {
+            assert_eq!(
+                spend(node, proof(number), epoch).await,
+                Err(ReplayError::Forgot),
+                "{table}"
+            );
+        }
+        assert_ne!(nodes[0].replay_log.epoch().id, epoch);
+        assert_eq!(nodes[0].replay_log.epoch(), nodes[1].replay_log.epoch());
+    }
+}
+
+/// All clocks were an hour ahead, and what has ended by them is gone.
+#[tokio::test]
+async fn after_clocks_were_set_back_nothing_works_twice_and_what_is_new_works() {
+    let server = Server::start().await;
+    let nodes = [node(&server.url()).await, node(&server.url()).await];
+    let before = nodes[0].replay_log.epoch();
+    spend(&nodes[0], proof(1), before.id).await.unwrap();
+    let hour = Duration::from_hours(1);
+    let forget = format!(
+        "UPDATE countersign_state_1.epoch SET forgotten_until = {};
+        DELETE FROM countersign_state_1.used_proofs",
+        (now() + hour).as_millis()
+    );
+    server.client().await.batch_execute(&forget).await.unwrap();
+    assert_eq!(spend(&nodes[0], proof(2), before.id).await, Err(ReplayError::Ended));
+    let after = nodes[0].replay_log.epoch();
+    assert_ne!(after.id, before.id);
+    // What has no nonce may have been used before by a clock that was ahead.
+    assert!(after.since >= now() + hour - Duration::from_secs(30), "{:?}", after.since);
+    for node in &nodes {
+        assert_eq!(spend(node, proof(1), before.id).await, Err(ReplayError::Forgot));
+    }
+    for (number, node) in (3..).zip(&nodes) {
+        assert_eq!(spend(node, proof(number), after.id).await, Ok(()));
+        assert_eq!(spend(node, proof(number), after.id).await, Err(ReplayError::Used));
+        assert_eq!(node.replay_log.epoch(), after);
+    }
 }

@@ -9,3 +9,4 @@ mod losses;
 mod nodes;
 mod replaced;
 mod server;
+mod stalled;

@@ -23,14 +23,15 @@ impl PostgresRateLimiter {
         Self { engine, is_lasting }
     }
 
-    /// When the allowance of somebody who has taken nothing is full.
-    fn full_at_first(&self, limit: &RateLimit) -> i64 {
+    /// When the allowance of somebody who has taken nothing is full, if it is `now`.
+    fn full_at_first(&self, limit: &RateLimit, now: i64) -> i64 {
         if !self.is_lasting {
             return 0;
         }
         let begun = self.engine.links.epoch.get().since.as_millis();
         let begun = i64::try_from(begun).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        begun.saturating_add(nanos(limit.period) / 2)
+        // After the clock was set back, an epoch may vouch for what is made from a later time on.
+        begun.min(now).saturating_add(nanos(limit.period) / 2)
     }
 }
 
@@ -49,7 +50,7 @@ impl RateLimiter for PostgresRateLimiter {
         }
         let (key, now) = (name_under(limit.name, key), self.engine.links.clock.shared(now));
         let (cost, whole) = (cost(limit, count), cost(limit, limit.burst));
-        let (first, is_lasting) = (self.full_at_first(limit), self.is_lasting);
+        let (first, is_lasting) = (self.full_at_first(limit, now), self.is_lasting);
         let asked = self.engine.links.ask(async move |link: Arc<Link>| {
             let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
                 [&&key[..], &now, &cost, &whole, &first, &is_lasting];

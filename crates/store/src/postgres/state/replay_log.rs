@@ -120,7 +120,11 @@ impl PostgresReplayLog {
     ) -> Result<Known, ReplayError> {
         match known {
             Some(known) if known.epoch == expected && known.is_remembered => Ok(known),
-            Some(known) if known.epoch == expected => Err(NotRecorded::Forgotten.into()),
+            Some(known) if known.epoch == expected => {
+                // If the clock was set back, another one begins.
+                self.engine.links.ask_epoch().await?;
+                Err(NotRecorded::Forgotten.into())
+            }
             Some(_) | None => {
                 self.engine.links.ask_epoch().await?;
                 Err(ReplayError::Forgot)

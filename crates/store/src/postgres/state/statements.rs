@@ -29,12 +29,19 @@ const LOOK: &str = "SELECT id, forgotten_until < $2,
 
 /// Takes from an allowance: whether there was enough, and when it will be full. `$2` is the present, `$3` what
 /// it costs, `$4` the whole allowance, `$5` when it is full if nothing was taken.
+///
+/// One that would be full later than a whole allowance takes was taken from before the clock was set back. It counts
+/// as all but used up, so that nobody waits for the time of then; but one that is lasting, which nobody may get anew by
+/// that, waits.
 const TAKE: &str =
     "WITH taken AS (INSERT INTO countersign_state_1.limits AS l (key, full_at, lasting)
         SELECT $1, greatest($2::bigint, $5) + $3, $6
         WHERE greatest($2::bigint, $5::bigint) + $3::bigint - $2 <= $4::bigint
         ON CONFLICT (key) DO UPDATE SET full_at = greatest(l.full_at, $2, $5) + $3
+                - CASE WHEN NOT l.lasting AND l.full_at > $2 + $4 + 10000000000
+                    THEN l.full_at - ($2 + $4 - $3) ELSE 0 END
             WHERE greatest(l.full_at, $2, $5) + $3 - $2 <= $4
+                OR NOT l.lasting AND l.full_at > $2 + $4 + 10000000000
         RETURNING full_at)
     SELECT true, full_at FROM taken
     UNION ALL SELECT false, full_at FROM countersign_state_1.limits

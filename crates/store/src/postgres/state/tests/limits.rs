@@ -150,3 +150,28 @@ async fn nobody_waits_long_for_a_lock_of_somebody_else() {
     postgres.batch_execute("ROLLBACK").await.unwrap();
     state.rate_limiter.take(&TRIES, client(), now).await.unwrap();
 }
+
+#[tokio::test]
+async fn nobody_waits_for_the_time_of_a_clock_that_was_set_back() {
+    let database = Database::fresh().await;
+    let state = database.open(2).await.into_state(unlimited());
+    let (now, ahead) = (Duration::from_hours(2), Duration::from_hours(3));
+    state.rate_limiter.take_many(&TRIES, client(), 4, ahead).await.unwrap();
+    // One, and then as after all of an allowance.
+    state.rate_limiter.take(&TRIES, client(), now).await.unwrap();
+    let retry_after = Duration::from_mins(15);
+    let refused = state.rate_limiter.take(&TRIES, client(), now).await;
+    assert_eq!(refused, Err(NotAdmitted::TooMany { retry_after }));
+    state.rate_limiter.take(&TRIES, client(), now + retry_after).await.unwrap();
+    // Nobody gets more tries at a keyring by that.
+    let key = LimitKey::Account(account_id(1));
+    state.keyring_tries.take_many(&TRIES, key, 4, ahead).await.unwrap();
+    state.keyring_tries.take(&TRIES, key, now).await.unwrap_err();
+    for moment in [ahead, now] {
+        for _ in 0..10 {
+            state.window_limiter.enter(client(), moment).await.unwrap();
+            state.window_limiter.answered(client(), moment).await;
+        }
+        state.window_limiter.enter(client(), moment).await.unwrap_err();
+    }
+}

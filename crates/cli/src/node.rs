@@ -8,7 +8,10 @@ use countersign_authority::{
     ports::{StoreError, VaultRecord, VaultStore as _},
     trouble::{Lasts, Trouble},
 };
-use countersign_protocol::{UnixTime, ports::random_bytes};
+use countersign_protocol::{
+    UnixTime,
+    ports::{Clock, random_bytes},
+};
 use countersign_store::postgres::{self, PostgresStore, SeenNode};
 use countersign_system::SystemRandom;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -50,6 +53,7 @@ impl Node {
         issuer: &str,
         state: StatePlace,
         vault: VaultRecord,
+        clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let said = postgres::Node {
             id: id(settings)?,
@@ -60,7 +64,7 @@ impl Node {
             clock_ahead_millis: None,
             news_age: Duration::ZERO,
         };
-        let started_at = take_name(&store, &said).await?;
+        let started_at = take_name(&store, &said, clock).await?;
         let node = Self { store, said, started_at, vault };
         match node.compare_with_others().await {
             Ok(()) => Ok(node),
@@ -149,7 +153,11 @@ impl Node {
 }
 
 /// Takes the name of a server that starts. Whoever has it may have been killed, and is silent then.
-async fn take_name(store: &PostgresStore, said: &postgres::Node) -> anyhow::Result<UnixTime> {
+async fn take_name(
+    store: &PostgresStore,
+    said: &postgres::Node,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<UnixTime> {
     let id = &said.id;
     let mut before = named(store, id).await?;
     if let Some(silent_for) = before.as_ref().map(|seen| seen.silent_for)
@@ -160,7 +168,7 @@ async fn take_name(store: &PostgresStore, said: &postgres::Node) -> anyhow::Resu
         before = named(store, id).await?;
         ensure!(before.as_ref().is_none_or(|seen| seen.silent_for >= KILLED_AFTER), taken(id));
     }
-    let entered = store.enter(said, before.map(|seen| seen.started_at)).await?;
+    let entered = store.enter(said, before.map(|seen| seen.started_at), clock).await?;
     entered.ok_or_else(|| anyhow!(taken(id)))
 }
 

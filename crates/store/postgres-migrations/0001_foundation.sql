@@ -491,6 +491,14 @@ END $$;
 CREATE TRIGGER signing_keys_told AFTER UPDATE ON signing_key_version FOR EACH ROW
     EXECUTE FUNCTION tell_of_signing_keys();
 
+-- The names of timelines, each given by the first program that works on it. Two standbys that were both promoted
+-- may have the same timeline, and one that lacks what another acknowledged lacks its name.
+CREATE TABLE timeline_names(
+    timeline BIGINT PRIMARY KEY,
+    name UUID NOT NULL DEFAULT gen_random_uuid()
+);
+INSERT INTO timeline_names(timeline) VALUES (('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint);
+
 -- What health checks write: a row for each process of the database server that has served one, so that
 -- checks of different servers do not wait for each other.
 CREATE TABLE health(
@@ -516,7 +524,9 @@ CREATE TABLE nodes(
     -- How long ago it heard what others changed, in milliseconds.
     news_age BIGINT NOT NULL,
     started_at BIGINT NOT NULL,
-    seen_at BIGINT NOT NULL
+    seen_at BIGINT NOT NULL,
+    -- How many times it said so. One that knows of more than a promoted server has knows what was lost.
+    beats BIGINT NOT NULL
 );
 
 -- Triggers count and tell also where the user of the database has session_replication_role = replica, which switches

@@ -5,6 +5,7 @@
 //! two changes must not happen side by side, the rules name what each must have for itself, and locks of
 //! PostgreSQL give it to them. Everything has a deadline. Connections that were lost come back by themselves.
 
+mod beats;
 mod changes;
 mod connector;
 mod engine;

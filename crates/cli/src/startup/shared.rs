@@ -48,8 +48,15 @@ pub(super) async fn start(
         StatePlace::Postgres => with_shared_state(settings, &url, ports, store.stopwatch()).await?,
     };
     // Before the vault is opened: whoever changes the master key sees that this server may have the old one.
-    let node =
-        Node::enter(settings, Arc::clone(&store), issuer.origin(), state_place, vault).await?;
+    let node = Node::enter(
+        settings,
+        Arc::clone(&store),
+        issuer.origin(),
+        state_place,
+        vault,
+        Arc::clone(&ports.clock),
+    )
+    .await?;
     let (authority, master_key) = match open(settings, &store, ports, issuer).await {
         Ok(started) => started,
         Err(error) => {

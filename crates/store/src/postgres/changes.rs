@@ -7,16 +7,13 @@
 //! A crash of the database server gives numbers of transactions again that it had given before and not kept. So
 //! a snapshot counts within one epoch, whose name is in an unlogged table, which a crash empties.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use countersign_authority::ports::{
     ChangeCursor, Changed, ChangedKey, Changes, ChangesSince, RevokedBefore, RevokedToken,
-    StoreError,
 };
 use countersign_protocol::{AccountId, keys::Thumbprint};
 use parking_lot::Mutex;
-use thiserror::Error;
-use tokio::time::{Instant, sleep};
 
 use crate::{
     error::DbError,
@@ -80,58 +77,6 @@ impl Cursors {
         };
         ChangesSince { changes, cursor: self.note(position) }
     }
-}
-
-/// For how long after its last heartbeat a server may take what it reads for news.
-const CONFIRMED_FOR: Duration = Duration::from_secs(12);
-
-/// When a server last saw that the database still keeps what it is told.
-///
-/// A primary that was replaced while it stood still answers reads for ever, and has no news. But it commits
-/// nothing when it must wait for a standby which follows another one now.
-#[derive(Default)]
-pub(super) struct Beats(Mutex<Option<Instant>>);
-
-/// The database may be one that was replaced.
-#[derive(Debug, Error)]
-#[error(
-    "the database has kept no heartbeat of this server for {} seconds: it may have been replaced by another \
-     one, so what it tells is no news",
-    CONFIRMED_FOR.as_secs()
-)]
-struct Unconfirmed;
-
-impl Beats {
-    /// Does `beat`, which surely writes, and takes note if it was kept. It counts from when it began.
-    pub(super) async fn of<T, E>(&self, beat: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let begun = moment();
-        let kept = beat.await;
-        // A server begins to count with its first.
-        if kept.is_ok() {
-            self.note(begun);
-        }
-        kept
-    }
-
-    fn note(&self, begun: Instant) {
-        let mut last = self.0.lock();
-        *last = (*last).max(Some(begun));
-    }
-
-    /// Whether what is read at `now` counts as news: always for who has no heartbeat, as commands.
-    pub(super) fn confirm(&self, now: Instant) -> Result<(), StoreError> {
-        match *self.0.lock() {
-            Some(last) if now.duration_since(last) >= CONFIRMED_FOR => {
-                Err(StoreError::Unavailable(Box::new(Unconfirmed)))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The present one, as a timer has it: how long ago something was is all that matters, and no rule hears of it.
-pub(super) fn moment() -> Instant {
-    sleep(Duration::ZERO).deadline()
 }
 
 /// What one look at the table found.
@@ -311,20 +256,5 @@ mod tests {
         assert_eq!(cursors.position(noted[100 - CURSORS]), Some(position("a", 100 - 64)));
         assert_eq!(cursors.position(noted[99 - CURSORS]), None);
         assert_eq!(cursors.position(ChangeCursor::new(1000)), None);
-    }
-
-    #[tokio::test]
-    async fn news_count_for_a_while_after_a_heartbeat_and_for_who_has_none() {
-        let (beats, start) = (Beats::default(), moment());
-        beats.confirm(start + CONFIRMED_FOR).unwrap();
-        beats.note(start + Duration::from_secs(1));
-        // One that began before, and was kept later.
-        beats.note(start);
-        beats.confirm(start + CONFIRMED_FOR).unwrap();
-        let late = start + CONFIRMED_FOR + Duration::from_secs(1);
-        let refused = beats.confirm(late).unwrap_err().to_string();
-        assert!(refused.contains("it may have been replaced"), "{refused}");
-        beats.note(late);
-        beats.confirm(late).unwrap();
     }
 }

@@ -1,16 +1,17 @@
 //! Connections to the server that takes writes, and what is known of whether there is one.
 
-pub(super) mod history;
+mod history;
+mod servers;
 
 use std::{
     cell::Cell,
-    future::{Future, poll_fn},
+    future::Future,
     pin::pin,
     sync::{
         Arc, OnceLock,
         atomic::{
-            AtomicBool, AtomicU64, AtomicUsize,
-            Ordering::{AcqRel, Acquire, Relaxed},
+            AtomicBool, AtomicU64,
+            Ordering::{AcqRel, Acquire},
         },
     },
     time::Duration,
@@ -23,46 +24,35 @@ use countersign_authority::{
 use countersign_protocol::digest::sha256;
 use tokio::{
     sync::watch,
-    task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
-use tokio_postgres::{
-    AsyncMessage, Client, Connection, Socket,
-    error::SqlState,
-    tls::{MakeTlsConnect, TlsStream},
-};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use self::history::{Admitted, Histories, History};
+use self::servers::drive;
+pub(super) use self::{
+    history::History,
+    servers::{Made, Servers},
+};
 use super::{
-    changes::moment,
     error::PostgresError,
     failure::Failure,
     live::{Live, Since},
-    url::{DatabaseUrl, Server},
+    url::DatabaseUrl,
 };
 use crate::operation::Stopwatch;
 
 /// The pause before the first attempt to connect anew, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// How much earlier the server is asked that last took writes.
-const HEAD_START: Duration = Duration::from_millis(100);
-
 /// Makes connections.
 pub(super) struct Connector {
-    servers: Vec<Server>,
-    tls: MakeRustlsConnect,
+    servers: Servers,
     /// Whether statements are prepared on the server.
     pub(super) prepared: bool,
     /// Who acts in every change.
     pub(super) administrator: Option<Administrator>,
     spread: u64,
-    /// The server to try first: the last that took writes.
-    first: AtomicUsize,
     /// Connections of an earlier generation must not be used any more.
     generation: AtomicU64,
-    histories: Histories,
     doubts: AtomicU64,
     begun: OnceLock<Instant>,
     pub(super) stopwatch: Arc<Stopwatch>,
@@ -88,14 +78,11 @@ impl Connector {
         spread: u64,
     ) -> Result<Self, PostgresError> {
         Ok(Self {
-            servers: url.servers(),
-            tls: super::tls::connector(url)?,
+            servers: Servers::new(url.servers(), super::tls::connector(url)?),
             prepared,
             administrator,
             spread,
-            first: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
-            histories: Histories::default(),
             doubts: AtomicU64::new(0),
             begun: OnceLock::new(),
             stopwatch: Arc::default(),
@@ -103,8 +90,7 @@ impl Connector {
         })
     }
 
-    /// Connects to a server that takes writes: all are asked, the one that last did a little earlier, so that
-    /// one that stands still holds up nobody. One that another has replaced is not taken, although it takes writes.
+    /// Connects to the server that takes writes ([`Servers::find`]).
     ///
     /// # Errors
     /// What one of the servers said, rather one that is no standby.
@@ -121,76 +107,43 @@ impl Connector {
         is_spared: impl Fn(usize) -> bool,
     ) -> Result<Live, PostgresError> {
         let (generation, doubts) = (self.generation.load(Acquire), self.doubts());
-        let (first, mut attempts) = (self.first.load(Relaxed), JoinSet::new());
-        for (index, server) in self.servers.iter().cloned().enumerate() {
-            if is_spared(index) {
-                continue;
-            }
-            let (tls, wait) =
-                (self.tls.clone(), if index == first { Duration::ZERO } else { HEAD_START });
-            attempts.spawn(async move {
-                sleep(wait).await;
-                (index, connect_to(&server, tls).await)
-            });
-        }
-        let mut failure = None;
-        while let Some(attempt) = attempts.join_next().await {
-            let attempt = attempt.map(|(index, made)| {
-                let admit = |made: Made| Ok((self.admit(index, &made.history, generation)?, made));
-                (index, made.and_then(admit))
-            });
-            match attempt {
-                Ok((index, Ok((generation, Made { client, connection, .. })))) => {
-                    attempts.shutdown().await;
-                    self.first.store(index, Relaxed);
-                    let was_warned = Arc::new(AtomicBool::new(false));
-                    let warned = Arc::clone(&was_warned);
-                    let mut connection = connection;
-                    let driver = tokio::spawn(async move { drive(&mut connection, &warned).await });
-                    let since = Since { server: index, generation, doubts: Cell::new(doubts) };
-                    return Ok(Live::new(client, driver, since, was_warned, self.prepared));
-                }
-                // That a standby takes no writes is known. Why the primary does not answer is news.
-                Ok((_, Err(PostgresError::TakesNoWrites { .. }))) if failure.is_some() => {}
-                Ok((_, Err(error))) => failure = Some(error),
-                Err(_) => {}
-            }
-        }
-        let nobody = || PostgresError::Refused { reason: "no server could be asked".to_owned() };
-        Err(failure.unwrap_or_else(nobody))
+        let Made { client, mut connection, history, index, .. } =
+            self.servers.find(is_spared).await?;
+        let was_warned = Arc::new(AtomicBool::new(false));
+        let warned = Arc::clone(&was_warned);
+        let driver = tokio::spawn(async move { drive(&mut connection, &warned).await });
+        let since = Since { server: index, generation, history, doubts: Cell::new(doubts) };
+        Ok(Live::new(client, driver, since, was_warned, self.prepared))
     }
 
     /// How many servers there are.
-    pub(super) const fn servers(&self) -> usize {
-        self.servers.len()
+    pub(super) fn servers(&self) -> usize {
+        self.servers.count()
     }
 
     /// The one that last took writes.
     pub(super) fn first(&self) -> usize {
-        self.first.load(Relaxed)
+        self.servers.first()
     }
 
-    /// The generation of a new connection. If its server has replaced the one that was known, all older
-    /// connections end.
-    fn admit(
-        &self,
-        server: usize,
-        history: &History,
-        generation: u64,
-    ) -> Result<u64, PostgresError> {
-        let name = self.servers.get(server).map_or("", |server| &server.name);
-        Ok(match self.histories.admit(name, history)? {
-            Admitted::Known => generation,
-            Admitted::Newer => {
-                tracing::warn!(server = name, "another database server has replaced the old one");
-                self.generation.fetch_add(1, AcqRel).wrapping_add(1)
-            }
-        })
+    /// Sees whether another server has replaced the one that is used ([`Servers::look_around`]).
+    ///
+    /// # Errors
+    /// When one takes writes that was promoted and lacks what another has.
+    pub(super) async fn look_around(&self) -> Result<(), PostgresError> {
+        self.servers.look_around().await
     }
 
-    /// Whether a connection of `generation` may still be used.
-    pub(super) fn is_current(&self, generation: u64) -> bool {
-        self.generation.load(Acquire) == generation
+    /// The database has kept the heartbeat number `beats` of the server called `node`. From now on one that was
+    /// promoted without it is not used.
+    pub(super) fn note_beat(&self, node: &str, beats: i64) {
+        self.servers.histories.note_beat(node, beats);
+    }
+
+    /// Whether a connection may still be used: nothing has ended all that are as old, and no server is known
+    /// that has replaced its own.
+    pub(super) fn is_current(&self, since: &Since) -> bool {
+        self.generation.load(Acquire) == since.generation && self.servers.counts(&since.history)
     }
 
     /// From now on no connection that is as old as one of `generation` is used. The first that notices
@@ -325,49 +278,9 @@ async fn unless<T>(end: impl Future<Output = T>, work: impl Future<Output = ()>)
     }
 }
 
-/// A connection to a server that takes writes.
-struct Made {
-    client: Client,
-    connection: Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
-    history: History,
-}
-
-/// Connects to one server, and asks for its history.
-async fn connect_to(server: &Server, tls: MakeRustlsConnect) -> Result<Made, PostgresError> {
-    let patience = server.patience();
-    let making = async {
-        let connected = server.config.connect(tls).await;
-        let (client, mut connection) =
-            connected.map_err(|error| PostgresError::connecting(&server.name, &error))?;
-        let unheeded = AtomicBool::new(false);
-        let history = tokio::select! {
-            history = History::of(&client) => history?,
-            () = drive(&mut connection, &unheeded) => {
-                let reason = "it ended the connection".to_owned();
-                return Err(PostgresError::CannotConnect { server: server.name.clone(), reason });
-            }
-        };
-        Ok(Made { client, connection, history })
-    };
-    let too_slow =
-        |_| PostgresError::TooSlow { server: server.name.clone(), seconds: patience.as_secs() };
-    timeout(patience, making).await.map_err(too_slow)?
-}
-
-/// Carries messages between the client and the server, until the connection ends.
-async fn drive(
-    connection: &mut Connection<Socket, impl TlsStream + Unpin>,
-    was_warned: &AtomicBool,
-) {
-    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-        // So the server says that it has stopped waiting for a standby, and then that it has committed.
-        if let AsyncMessage::Notice(notice) = message
-            && *notice.code() == SqlState::WARNING
-        {
-            tracing::warn!(message = notice.message(), "a warning of the database server");
-            was_warned.store(true, Relaxed);
-        }
-    }
+/// The present moment, as a timer has it: how long ago something was is all that matters, and no rule hears of it.
+fn moment() -> Instant {
+    sleep(Duration::ZERO).deadline()
 }
 
 #[cfg(test)]

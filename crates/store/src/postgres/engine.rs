@@ -7,7 +7,9 @@ use countersign_protocol::ports::Clock;
 use tokio::time::timeout;
 
 use super::{
-    changes::{Beats, Cursors},
+    beats::Beats,
+    changes::Cursors,
+    connector::Connector,
     failure::Failure,
     locks,
     login::Ordinary,
@@ -29,6 +31,7 @@ use crate::{
 /// threads, which blocks.
 pub struct Postgres {
     pub(super) workers: Workers,
+    pub(super) connector: Arc<Connector>,
     pub(super) installation: InstallationId,
     pub(super) cursors: Cursors,
     pub(super) beats: Beats,

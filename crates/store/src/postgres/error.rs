@@ -43,6 +43,13 @@ pub enum PostgresError {
          URL, or all servers: postgres://USER@ONE,OTHER/DATABASE"
     )]
     TakesNoWrites { server: String },
+    /// Two standbys were promoted, or one that was behind.
+    #[error(
+        "{server}: this server was promoted (timeline {timeline}) without all that was acknowledged before, on \
+         timeline {known}: let this program use the one that has it; or accept the loss, shut that one off, and \
+         restart this program"
+    )]
+    Lacking { server: String, timeline: u64, known: u64 },
     /// TLS failed.
     #[error(
         "{server}: no encrypted connection ({reason}); name the certificate authority with \
@@ -114,14 +121,6 @@ impl PostgresError {
         let (server, reason) = (server.to_owned(), said(error));
         if let Some(refusal) = error.as_db_error() {
             return Self::refused_by(server, refusal, reason);
-        }
-        let source = std::error::Error::source(error);
-        let io = source.and_then(|source| source.downcast_ref::<io::Error>());
-        // So the client library says that the server takes no writes.
-        if io.is_some_and(|io| {
-            io.kind() == io::ErrorKind::PermissionDenied && io.raw_os_error().is_none()
-        }) {
-            return Self::TakesNoWrites { server };
         }
         let text = error.to_string();
         if text.contains("TLS") {

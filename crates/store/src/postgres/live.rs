@@ -16,7 +16,7 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::{translation::translate, values::Value};
+use super::{connector::History, translation::translate, values::Value};
 use crate::sql::Bound;
 
 /// The statements of this crate, with room for the combinations of audit filters.
@@ -39,6 +39,8 @@ pub(super) struct Since {
     /// Which server it is to.
     pub(super) server: usize,
     pub(super) generation: u64,
+    /// What its server had written.
+    pub(super) history: History,
     pub(super) doubts: Cell<u64>,
 }
 

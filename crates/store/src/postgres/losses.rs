@@ -20,6 +20,11 @@ impl Losses {
         Self { are_accepted, reason: Mutex::new(None) }
     }
 
+    /// Whether the operator accepts them.
+    pub(super) const fn are_accepted(&self) -> bool {
+        self.are_accepted
+    }
+
     /// Takes notice of why the server may lose something, if it may, and logs what has become different.
     pub(super) fn note(&self, found: Option<&'static str>) {
         if self.are_accepted {

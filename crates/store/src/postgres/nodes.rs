@@ -2,10 +2,10 @@
 //!
 //! Their moments are by the clock of the database, because those of the servers may differ.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use countersign_authority::ports::StoreError;
-use countersign_protocol::UnixTime;
+use countersign_protocol::{UnixTime, ports::Clock};
 
 use super::{engine::PostgresStore, report};
 use crate::{
@@ -53,15 +53,18 @@ pub struct SeenNode {
 impl PostgresStore {
     /// Takes the name of a server that starts. `replaced` is when the one started that had the name before and
     /// runs no more. Returns when this one started, by which it is told from others of its name; `None`, and
-    /// nothing is kept, if another server has the name.
+    /// nothing is kept, if another server has the name. From now on what the database tells is news for a while
+    /// after each heartbeat that was kept, by `clock`.
     ///
     /// # Errors
-    /// When the store fails.
+    /// As [`Self::beat`].
     pub async fn enter(
         &self,
         node: &Node,
         replaced: Option<UnixTime>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Option<UnixTime>, StoreError> {
+        self.beats.begin(clock);
         let sql = upsert(
             NOW,
             "started_at = greatest(excluded.started_at, n.started_at + 1)",
@@ -72,11 +75,12 @@ impl PostgresStore {
 
     /// Keeps what a server says of itself that started at `started_at`, and forgets those that have been silent
     /// for a day. Returns whether it still has its name: `false`, and nothing is kept, once another has entered
-    /// under it. Looks too whether the database server may lose what it acknowledges. While it may, every other
-    /// change is refused.
+    /// under it. First it asks all servers of the URL whether one has replaced the one that is used, which
+    /// takes a second where one does not answer. Looks too whether the database server may lose what it
+    /// acknowledges. While it may, every other change is refused.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or the URL has a server that was promoted and lacks what another has.
     pub async fn beat(&self, node: &Node, started_at: UnixTime) -> Result<bool, StoreError> {
         // An earlier one is there where a failover has lost that this server entered.
         let started = "started_at = excluded.started_at";
@@ -91,21 +95,34 @@ impl PostgresStore {
         upsert: String,
         started_at: Option<UnixTime>,
     ) -> Result<Option<UnixTime>, StoreError> {
-        let node = node.clone();
+        let said = node.clone();
         let forget = format!("DELETE FROM nodes WHERE seen_at < {NOW} - {REMEMBERED}");
         let beat = self.write_what_may_be_lost([], move |connection| {
-            let Node { id, version, issuer, state, settings, clock_ahead_millis, news_age } = &node;
+            let Node { id, version, issuer, state, settings, clock_ahead_millis, news_age } = &said;
             let news_age = i64::try_from(news_age.as_millis()).unwrap_or(i64::MAX);
             let (ahead, started_at) = (*clock_ahead_millis, started_at.map(rows::millis));
             let values = (id, version, issuer, state, settings, ahead, news_age, started_at);
-            let started = |row: &Row<'_>| Columns::new(row, "nodes", 0).time("started_at");
-            let entered = rows::first(connection, &upsert, values, started)?;
+            let kept = |row: &Row<'_>| {
+                let mut columns = Columns::new(row, "nodes", 0);
+                Ok((columns.time("started_at")?, columns.plain::<i64>("beats")?))
+            };
+            let entered = rows::first(connection, &upsert, values, kept)?;
             rows::execute(connection, &forget, ())?;
             Ok::<_, StoreError>((entered, report::may_lose(connection)?))
         });
+        let beat = async {
+            let looked = self.connector.look_around().await;
+            looked.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            beat.await
+        };
         let (entered, may_lose) = self.beats.of(beat).await?;
         self.losses.note(may_lose);
-        Ok(entered)
+        if let Some((_, beats)) = entered
+            && !self.losses.are_accepted()
+        {
+            self.connector.note_beat(&node.id, beats);
+        }
+        Ok(entered.map(|(started_at, _)| started_at))
     }
 
     /// Forgets the server that started at `started_at`, which stops.
@@ -167,12 +184,14 @@ impl PostgresStore {
 fn upsert(started_at: &str, change: &str, condition: &str) -> String {
     format!(
         "INSERT INTO nodes AS n
-            (node_id, version, issuer, state, settings, clock_ahead, news_age, started_at, seen_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, {started_at}, {NOW})
+            (node_id, version, issuer, state, settings, clock_ahead, news_age, started_at, seen_at,
+                beats)
+        VALUES (?, ?, ?, ?, ?, ?, ?, {started_at}, {NOW}, 1)
         ON CONFLICT(node_id) DO UPDATE SET version = excluded.version, issuer = excluded.issuer,
             state = excluded.state, settings = excluded.settings, clock_ahead = excluded.clock_ahead,
-            news_age = excluded.news_age, seen_at = excluded.seen_at, {change}
-        WHERE {condition} RETURNING started_at"
+            news_age = excluded.news_age, seen_at = excluded.seen_at,
+            beats = n.beats + 1, {change}
+        WHERE {condition} RETURNING started_at, beats"
     )
 }
 

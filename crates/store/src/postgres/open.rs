@@ -5,7 +5,8 @@ use std::{sync::Arc, thread};
 use tokio::runtime::Builder;
 
 use super::{
-    changes::{Beats, Cursors},
+    beats::Beats,
+    changes::Cursors,
     connector::Connector,
     engine::{Postgres, PostgresStore},
     error::PostgresError,
@@ -48,9 +49,11 @@ fn open(url: &DatabaseUrl, options: &PostgresOptions) -> Result<PostgresStore, P
         prepared
     })?;
     let stopwatch = Arc::clone(&connector.stopwatch);
-    let workers = Workers::start(&Arc::new(connector), options).map_err(PostgresError::Threads)?;
+    let connector = Arc::new(connector);
+    let workers = Workers::start(&connector, options).map_err(PostgresError::Threads)?;
     Ok(Stored::over(Postgres {
         workers,
+        connector,
         installation,
         cursors: Cursors::default(),
         beats: Beats::default(),

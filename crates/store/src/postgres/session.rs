@@ -138,7 +138,7 @@ impl Session {
         // The runtime sees what has arrived, and the connection that the server has closed it.
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
-        if live.is_closed() || !self.connector.is_current(live.since.generation) {
+        if live.is_closed() || !self.connector.is_current(&live.since) {
             return Found::OfNoUse;
         }
         let doubts = self.connector.doubts();

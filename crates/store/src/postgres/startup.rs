@@ -117,7 +117,7 @@ pub(super) fn may_lose(
         }
         _ if has_standbys && !names_standbys => Some(
             "it has standbys and waits for none: synchronous_standby_names is empty, and should \
-                 be 'ANY 1 (*)' or the like",
+                 be 'ANY 1 (NAME, NAME)' or the like, with the names of the standbys",
         ),
         _ => None,
     }

@@ -23,7 +23,7 @@ impl StoreUpkeep for PostgresStore {
             found = look().await?;
         }
         // After the look: whoever stood still meanwhile has to ask again.
-        self.beats.confirm(changes::moment())?;
+        self.beats.confirm()?;
         Ok(self.cursors.answer(asked.as_ref(), found))
     }
 

@@ -243,8 +243,8 @@ impl DatabaseUrl {
             .ssl_mode(url.get_ssl_mode())
             .ssl_negotiation(url.get_ssl_negotiation())
             .channel_binding(url.get_channel_binding())
-            // A standby knows too little, and takes no writes.
-            .target_session_attrs(TargetSessionAttrs::ReadWrite)
+            // A standby takes no writes, but it can tell that a server which does was replaced.
+            .target_session_attrs(TargetSessionAttrs::Any)
             .connect_timeout(url.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT))
             .tcp_user_timeout(url.get_tcp_user_timeout().copied().unwrap_or(TCP_USER_TIMEOUT))
             .keepalives(url.get_keepalives())
@@ -312,13 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn each_server_is_reached_by_itself_and_must_take_writes() {
-        let servers = url("postgres://alice@a:1,b:2/auth?target_session_attrs=any").servers();
+    fn each_server_is_reached_by_itself_also_a_standby() {
+        let servers =
+            url("postgres://alice@a:1,b:2/auth?target_session_attrs=read-write").servers();
         let names: Vec<_> = servers.iter().map(|server| server.name.as_str()).collect();
         assert_eq!(names, ["a:1", "b:2"]);
         for Server { config, .. } in servers {
             assert_eq!(config.get_hosts().len(), 1);
-            assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+            assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::Any);
             assert_eq!(config.get_user(), Some("alice"));
             assert_eq!(config.get_dbname(), Some("auth"));
             assert_eq!(config.get_connect_timeout(), Some(&CONNECT_TIMEOUT));

@@ -1,11 +1,16 @@
 //! Servers that share a database know of each other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use countersign_authority::ports::IssuerStore as _;
 use countersign_store::postgres::Node;
+use countersign_system::SystemClock;
 
 use crate::databases::Database;
+
+fn clock() -> Arc<SystemClock> {
+    Arc::new(SystemClock::new())
+}
 
 fn node(id: &str) -> Node {
     Node {
@@ -23,8 +28,8 @@ fn node(id: &str) -> Node {
 async fn a_server_is_there_from_its_first_word_to_its_last() {
     let database = Database::fresh().await;
     let (one, other) = (database.open(), database.open());
-    let started_at = one.enter(&node("b"), None).await.unwrap().unwrap();
-    other.enter(&node("a"), None).await.unwrap().unwrap();
+    let started_at = one.enter(&node("b"), None, clock()).await.unwrap().unwrap();
+    other.enter(&node("a"), None, clock()).await.unwrap().unwrap();
     let seen = one.nodes().await.unwrap();
     assert_eq!(seen.iter().map(|seen| &*seen.node.id).collect::<Vec<_>>(), ["a", "b"]);
     let first = &seen[1];
@@ -42,13 +47,15 @@ async fn a_server_is_there_from_its_first_word_to_its_last() {
 async fn of_two_servers_with_one_name_one_has_it() {
     let database = Database::fresh().await;
     let (one, other) = (database.open(), database.open());
-    let first = one.enter(&node("a"), None).await.unwrap().unwrap();
-    assert_eq!(other.enter(&node("a"), None).await.unwrap(), None);
+    let first = one.enter(&node("a"), None, clock()).await.unwrap().unwrap();
+    assert_eq!(other.enter(&node("a"), None, clock()).await.unwrap(), None);
     assert!(one.beat(&node("a"), first).await.unwrap());
     // The first seems to have been killed. Two take its place at once.
     let named = node("a");
-    let (second, third) =
-        tokio::join!(one.enter(&named, Some(first)), other.enter(&named, Some(first)));
+    let (second, third) = tokio::join!(
+        one.enter(&named, Some(first), clock()),
+        other.enter(&named, Some(first), clock())
+    );
     let (second, third) = (second.unwrap(), third.unwrap());
     assert!(second.is_none() != third.is_none(), "{second:?} {third:?}");
     let now = second.or(third).unwrap();
@@ -67,7 +74,7 @@ async fn of_two_servers_with_one_name_one_has_it() {
 async fn a_server_whose_start_was_lost_in_a_failover_keeps_its_name() {
     let database = Database::fresh().await;
     let store = database.open();
-    let now = store.enter(&node("a"), None).await.unwrap().unwrap();
+    let now = store.enter(&node("a"), None, clock()).await.unwrap().unwrap();
     let lost = "UPDATE nodes SET started_at = started_at - 60000";
     database.client().await.batch_execute(lost).await.unwrap();
     assert!(store.beat(&node("a"), now).await.unwrap());
@@ -79,7 +86,7 @@ async fn a_silent_server_is_told_from_one_that_speaks_and_forgotten_after_a_day(
     let database = Database::fresh().await;
     let store = database.open();
     for id in ["a", "b"] {
-        store.enter(&node(id), None).await.unwrap().unwrap();
+        store.enter(&node(id), None, clock()).await.unwrap().unwrap();
     }
     let silent = async |millis: u64| {
         let silent = format!("UPDATE nodes SET seen_at = seen_at - {millis} WHERE node_id = 'a'");

@@ -1,18 +1,19 @@
 //! A server that stops waiting for its standby while nodes work on it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use countersign_authority::ports::{
     AccountStore as _, CreateAccountError, StoreError, StoreUpkeep as _, WouldBeLost,
 };
 use countersign_protocol::UnixTime;
 use countersign_store::postgres::{Node, PostgresOptions, PostgresStore, SchemaMode};
+use countersign_system::SystemClock;
 use countersign_testkit::samples::new_account;
 use tokio::time::{sleep, timeout};
 
 use crate::server::Server;
 
-fn said() -> Node {
+pub(crate) fn said() -> Node {
     Node {
         id: "a".to_owned(),
         version: "1.2.3".to_owned(),
@@ -30,7 +31,7 @@ fn open(server: &Server, mode: SchemaMode, allow_asynchronous: bool) -> Postgres
     PostgresStore::open(&server.url().parse().unwrap(), &options).unwrap()
 }
 
-async fn wait_for(server: &Server, standbys: &str) {
+pub(crate) async fn wait_for(server: &Server, standbys: &str) {
     let client = server.client().await;
     let alter = format!("ALTER SYSTEM SET synchronous_standby_names = '{standbys}'");
     client.batch_execute(&alter).await.unwrap();
@@ -98,7 +99,7 @@ async fn a_program_that_copies_the_server_is_no_standby() {
     };
     timeout(Duration::from_secs(30), streaming).await.unwrap();
     let store = open(&server, SchemaMode::Existing, false);
-    store.enter(&said(), None).await.unwrap();
+    store.enter(&said(), None, Arc::new(SystemClock::new())).await.unwrap();
     store.create_account(new_account(1, "alice")).await.unwrap();
     drop(copying);
 }

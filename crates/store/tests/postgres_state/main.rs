@@ -8,5 +8,6 @@ mod crashes;
 mod losses;
 mod nodes;
 mod replaced;
+mod rivals;
 mod server;
 mod stalled;

@@ -16,7 +16,7 @@ use crate::{
     server::Server,
 };
 
-fn open(url: &str) -> PostgresStore {
+pub(crate) fn open(url: &str) -> PostgresStore {
     let options = PostgresOptions {
         writers: 1,
         readers: 1,
@@ -44,7 +44,7 @@ async fn changes(store: &PostgresStore, since: Option<ChangeCursor>) -> ChangesS
     when_there(async || store.changes(since).await).await
 }
 
-async fn exists(store: &PostgresStore, number: u64) -> bool {
+pub(crate) async fn exists(store: &PostgresStore, number: u64) -> bool {
     let login = account_id(number).to_string().parse().unwrap();
     when_there(async || store.account(&login).await).await.is_some()
 }
@@ -71,7 +71,7 @@ async fn after_a_crash_anything_may_have_changed_and_after_a_restart_nothing_has
 }
 
 /// A primary, a standby that has all of it, and both in one URL.
-async fn pair() -> (Server, Server, String) {
+pub(crate) async fn pair() -> (Server, Server, String) {
     let primary = Server::start().await;
     drop(open(&primary.url()));
     let standby = primary.standby().await;

@@ -5,18 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use countersign_protocol::replay::LogEpoch;
 use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tokio_postgres::{Client, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{
-    away::Away,
-    epoch,
-    statements::{SETTINGS, Statements},
-    tables,
-};
+use super::{away::Away, epoch, statements::Statements, tables};
 use crate::postgres::{
-    connector::history::{Histories, History},
+    connector::{History, Made},
     error::PostgresError,
-    url::Server,
 };
 
 /// An open connection.
@@ -41,34 +34,22 @@ pub(super) struct Candidate {
 }
 
 impl Link {
-    /// Connects to `server`, sees that no other has replaced it and that the tables are there, and asks for the
-    /// epoch.
+    /// Sees that the tables are there, and asks for the epoch.
     pub(super) async fn open(
-        server: &Server,
-        tls: MakeRustlsConnect,
-        histories: &Histories,
+        made: Made,
         candidate: &Candidate,
     ) -> Result<(Self, LogEpoch), PostgresError> {
-        let patience = server.patience();
-        let opened =
-            timeout(patience, Self::open_patiently(server, tls, histories, candidate)).await;
+        let (patience, name) = (made.server.patience(), made.server.name.clone());
+        let opened = timeout(patience, Self::open_patiently(made, candidate)).await;
         opened.unwrap_or_else(|_| {
-            let seconds = patience.as_secs();
-            Err(PostgresError::TooSlow { server: server.name.clone(), seconds })
+            Err(PostgresError::TooSlow { server: name, seconds: patience.as_secs() })
         })
     }
 
     async fn open_patiently(
-        server: &Server,
-        tls: MakeRustlsConnect,
-        histories: &Histories,
+        Made { client, connection, history, .. }: Made,
         candidate: &Candidate,
     ) -> Result<(Self, LogEpoch), PostgresError> {
-        let mut config = server.config.clone();
-        let options = config.get_options().unwrap_or_default().to_owned();
-        let connected = config.options(format!("{options} {SETTINGS}")).connect(tls).await;
-        let (client, connection) =
-            connected.map_err(|error| PostgresError::connecting(&server.name, &error))?;
         let (held, ended) = watch::channel(());
         let driver = tokio::spawn(async move {
             let _held = held;
@@ -77,8 +58,6 @@ impl Link {
             }
         });
         let failed = |error| PostgresError::of_statement(&error);
-        let history = History::of(&client).await?;
-        histories.admit(&server.name, &history)?;
         tables::prepare(&client).await?;
         let statements = Statements::prepare(&client).await.map_err(failed)?;
         let (answers, driver) = (AtomicU64::new(0), driver.abort_handle());

@@ -20,7 +20,6 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_postgres::Error;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     away::Away,
@@ -28,10 +27,11 @@ use super::{
     link::{Candidate, Link},
     node_clock::NodeClock,
     options::StateOptions,
+    statements::SETTINGS,
     under_way::UnderWay,
 };
 use crate::postgres::{
-    connector::history::Histories,
+    connector::Servers,
     error::PostgresError,
     failure::{Class, said},
     tls,
@@ -47,8 +47,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 /// Several connections to the database, each of which comes back by itself, and what is known from them.
 pub(super) struct Links {
-    servers: Vec<Server>,
-    tls: MakeRustlsConnect,
+    servers: Servers,
     random: Arc<dyn Random>,
     skew: Duration,
     answer_within: Duration,
@@ -56,8 +55,6 @@ pub(super) struct Links {
     in_flight: Arc<Semaphore>,
     /// The last is for upkeep.
     slots: Vec<RwLock<Option<Arc<Link>>>>,
-    /// Which server counts, if one has replaced another.
-    histories: Histories,
     /// Which connection is asked next.
     next: AtomicUsize,
     pub(super) clock: NodeClock,
@@ -73,25 +70,23 @@ impl Links {
         url: &DatabaseUrl,
         options: &StateOptions,
     ) -> Result<Self, PostgresError> {
-        let (servers, tls) = (url.servers(), tls::connector(url)?);
+        let servers = Servers::new(servers(url), tls::connector(url)?);
         let clock = NodeClock::new(Arc::clone(&options.clock));
-        let (mut slots, mut last, histories) = (Vec::new(), None, Histories::default());
+        let (mut slots, mut last) = (Vec::new(), None);
         for _ in 0..=options.connections.max(1) {
             let candidate = candidate(&*options.random, &clock, options.clock_skew);
-            let (link, epoch) = connect(&servers, &tls, &histories, &candidate).await?;
+            let (link, epoch) = Link::open(servers.find(|_| false).await?, &candidate).await?;
             slots.push(RwLock::new(Some(Arc::new(link))));
             last = Some(epoch);
         }
         let none = || PostgresError::Damaged { reason: "the epoch of the state".to_owned() };
         let links = Self {
             servers,
-            tls,
             random: Arc::clone(&options.random),
             skew: options.clock_skew,
             answer_within: options.answer_within,
             in_flight: Arc::new(Semaphore::new(options.in_flight.min(Semaphore::MAX_PERMITS))),
             slots,
-            histories,
             next: AtomicUsize::new(0),
             clock,
             epoch: KnownEpoch::new(last.ok_or_else(none)?),
@@ -100,6 +95,18 @@ impl Links {
         };
         links.give_up_replaced();
         Ok(links)
+    }
+
+    async fn connect(&self) -> Result<(Link, LogEpoch), PostgresError> {
+        Link::open(self.servers.find(|_| false).await?, &self.candidate()).await
+    }
+
+    /// Sees whether another server has replaced the one that is used.
+    pub(super) async fn look_around(&self) {
+        if let Err(error) = self.servers.look_around().await {
+            tracing::error!(%error, "the short-lived state stays where it is");
+        }
+        self.give_up_replaced();
     }
 
     /// How many connections there are to be.
@@ -119,7 +126,7 @@ impl Links {
                 sleep(self.pause(attempt)).await;
             }
             let begun = self.stopwatch.begin();
-            match connect(&self.servers, &self.tls, &self.histories, &self.candidate()).await {
+            match self.connect().await {
                 // Its server may have been replaced meanwhile.
                 Ok((link, _)) if !self.counts(&link) => link.give_up(),
                 Ok((link, epoch)) => {
@@ -197,7 +204,7 @@ impl Links {
 
     /// Whether what its server says still counts.
     fn counts(&self, link: &Link) -> bool {
-        self.histories.is_latest(&link.history)
+        self.servers.counts(&link.history)
     }
 
     /// Ends the connections to servers that another one has replaced. What waits on them fails at once.
@@ -285,22 +292,12 @@ fn candidate(random: &dyn Random, clock: &NodeClock, skew: Duration) -> Candidat
     }
 }
 
-/// A connection to the first server that takes writes.
-async fn connect(
-    servers: &[Server],
-    tls: &MakeRustlsConnect,
-    histories: &Histories,
-    candidate: &Candidate,
-) -> Result<(Link, LogEpoch), PostgresError> {
-    let mut failure = None;
-    for server in servers {
-        match Link::open(server, tls.clone(), histories, candidate).await {
-            Ok(opened) => return Ok(opened),
-            // That a standby takes no writes is known. Why the primary does not answer is news.
-            Err(PostgresError::TakesNoWrites { .. }) if failure.is_some() => {}
-            Err(error) => failure = Some(error),
-        }
+/// The servers, with the settings that connections for this have.
+fn servers(url: &DatabaseUrl) -> Vec<Server> {
+    let mut servers = url.servers();
+    for Server { config, .. } in &mut servers {
+        let options = config.get_options().unwrap_or_default().to_owned();
+        config.options(format!("{options} {SETTINGS}"));
     }
-    let nobody = || PostgresError::Refused { reason: "the URL names no server".to_owned() };
-    Err(failure.unwrap_or_else(nobody))
+    servers
 }

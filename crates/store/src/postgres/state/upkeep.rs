@@ -20,7 +20,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How many rows of a table one statement removes.
 const BATCH: i64 = 5_000;
 
-/// Looks at the clock of the database and removes what has ended, for as long as it is polled.
+/// Sees that no other server counts, looks at the clock of the database and removes what has ended, for as long as it is polled.
 pub(super) async fn run(links: Arc<Links>, options: StateOptions) {
     loop {
         // Another connection may be one to another server.
@@ -35,6 +35,7 @@ pub(super) async fn run(links: Arc<Links>, options: StateOptions) {
 }
 
 async fn look_after(links: &Links, options: &StateOptions) -> Result<(), Away> {
+    links.look_around().await;
     // An answer that takes long says little.
     links.measure(options.answer_within).await?;
     links.ask_epoch().await?;

@@ -151,7 +151,7 @@ async fn a_stolen_token_that_is_sent_as_a_bearer_token_is_recorded() {
     let app = TestApp::start().await;
     let key = TestKey::number(1);
     let token = app.enrol("alice", &key).await;
-    let thief = app.call("GET", "/v1/whoami").header("authorization", &format!("Bearer {token}"));
+    let thief = app.call("GET", "/v1/whoami").header("authorization", format!("Bearer {token}"));
     let (kind, thumbprint, _) = recorded(&app, thief, 401).await;
     assert_eq!((kind.as_str(), thumbprint), ("token.refused", Some(key.thumbprint())));
 }

@@ -79,6 +79,7 @@ def house(request, tmp_path_factory, primary):
 @pytest.fixture
 def round_robin(tmp_path, primary):
     """A house of the test's own, whose nodes share all of their state."""
-    behind = open_house(tmp_path, new_database(primary), "round-robin")
+    # A node that is to stop serves on until the balancer, which asks five times a second, has noticed.
+    behind = open_house(tmp_path, new_database(primary), "round-robin", COUNTERSIGN_CLUSTER_DRAIN_DELAY="1")
     yield behind
     close_house(behind)

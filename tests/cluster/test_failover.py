@@ -69,6 +69,7 @@ def test_a_rolling_restart_fails_no_request(round_robin):
         node.stop()
         node.start()
         until("it is back", node.is_ready)
-        until("the balancer has seen it", lambda: len(writers.successes) > 5)
+        back, done = time.monotonic(), writers.successes
+        until("writes", lambda back=back: sum(moment > back for moment in list(done)) > 5)
     writers.stop()
     assert not writers.failures

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::secret_file;
 
@@ -25,10 +25,16 @@ impl MovingMark {
     /// Makes the mark, which says where to. Returns whether it was there: an earlier move was interrupted.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When that one went elsewhere, or the mark cannot be written.
     pub(crate) fn make(database: &Path, to: &str) -> anyhow::Result<(Self, bool)> {
         let mark = Self::of(database);
-        if mark.0.exists() {
+        if let Some(before) = mark.read()? {
+            ensure!(
+                before == to,
+                "{}: a move of this database to {before} was interrupted, and may have been done: it cannot \
+                 be moved to {to} as well",
+                mark.path().display()
+            );
             return Ok((mark, true));
         }
         secret_file::create(&mark.0, format!("{to}\n").as_bytes())
@@ -42,15 +48,20 @@ impl MovingMark {
     /// Says where to.
     pub(crate) fn refuse(database: &Path) -> anyhow::Result<()> {
         let mark = Self::of(database);
-        match fs::read_to_string(&mark.0) {
-            Ok(to) => bail!(
-                "{}: a move of this database to {} was interrupted, and may have been done: run `countersign \
-                 admin move` with that URL again, which finds out",
-                mark.path().display(),
-                to.trim()
-            ),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).with_context(|| mark.path().display().to_string()),
+        let Some(to) = mark.read()? else { return Ok(()) };
+        bail!(
+            "{}: a move of this database to {to} was interrupted, and may have been done: run `countersign \
+             admin move` with that URL again, which finds out",
+            mark.path().display()
+        )
+    }
+
+    /// Where to, if the mark is there.
+    fn read(&self) -> anyhow::Result<Option<String>> {
+        match fs::read_to_string(&self.0) {
+            Ok(to) => Ok(Some(to.trim().to_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| self.path().display().to_string()),
         }
     }
 

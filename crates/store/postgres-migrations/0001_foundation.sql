@@ -525,9 +525,13 @@ CREATE TABLE nodes(
     news_age BIGINT NOT NULL,
     started_at BIGINT NOT NULL,
     seen_at BIGINT NOT NULL,
-    -- How many times it said so. One that knows of more than a promoted server has knows what was lost.
-    beats BIGINT NOT NULL
+    -- The number of the last time that it said so. One that knows of a later one than a database server has knows
+    -- that something was lost.
+    beat BIGINT NOT NULL
 );
+
+-- Numbers what servers say, and gives no number twice, also not to one that has stopped and starts again.
+CREATE SEQUENCE heartbeats;
 
 -- Triggers count and tell also where the user of the database has session_replication_role = replica, which switches
 -- off all that are not meant for that. Called whenever they were disabled.

@@ -17,7 +17,8 @@ use countersign_system::{SystemClock, SystemRandom};
 
 use super::{
     claim::Claim,
-    database::{open_file, require_data_dir, require_vault},
+    database::{open_file, require_data_dir},
+    signing_keys,
     words::count,
 };
 use crate::{
@@ -47,8 +48,10 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
     let directory = &settings.data_dir;
     let _claim = Claim::alone(directory)?;
     let _lock = ServerLock::acquire(directory).context("stop the server first")?;
-    let (store, _) = open_file(settings, Purpose::Move)?;
-    require_vault(&*store).await?;
+    let (store, database) = open_file(settings, Purpose::Move)?;
+    // What moves is worth nothing without it.
+    signing_keys::open_vault(settings, &database).await?;
+    drop(database);
     let target = target_options(settings)?;
     let path = database_path(settings);
     let (mark, was_interrupted) = MovingMark::make(&path, &url.to_string())?;
@@ -58,8 +61,9 @@ pub(super) async fn run(settings: &Settings, options: Options) -> anyhow::Result
         match store.move_to(&url, &target) {
             Ok(moved) => tell(&url, &moved)?,
             Err(error) => {
-                // Of that nobody knows whether it has moved.
-                if !matches!(error, MoveError::Unknown { .. }) {
+                // Of these nobody knows whether it has moved, nor of one that was interrupted before.
+                let is_open = matches!(error, MoveError::Unknown { .. } | MoveError::Unsure);
+                if !was_interrupted && !is_open {
                     mark.remove()?;
                 }
                 return Err(error).with_context(|| url.to_string());

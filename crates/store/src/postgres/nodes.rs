@@ -76,7 +76,7 @@ impl PostgresStore {
     /// Keeps what a server says of itself that started at `started_at`, and forgets those that have been silent
     /// for a day. Returns whether it still has its name: `false`, and nothing is kept, once another has entered
     /// under it. First it asks all servers of the URL whether one has replaced the one that is used, which
-    /// takes a second where one does not answer. Looks too whether the database server may lose what it
+    /// takes two and a half seconds where one does not answer. Looks too whether the database server may lose what it
     /// acknowledges. While it may, every other change is refused.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl PostgresStore {
             let values = (id, version, issuer, state, settings, ahead, news_age, started_at);
             let kept = |row: &Row<'_>| {
                 let mut columns = Columns::new(row, "nodes", 0);
-                Ok((columns.time("started_at")?, columns.plain::<i64>("beats")?))
+                Ok((columns.time("started_at")?, columns.plain::<i64>("beat")?))
             };
             let entered = rows::first(connection, &upsert, values, kept)?;
             rows::execute(connection, &forget, ())?;
@@ -185,13 +185,13 @@ fn upsert(started_at: &str, change: &str, condition: &str) -> String {
     format!(
         "INSERT INTO nodes AS n
             (node_id, version, issuer, state, settings, clock_ahead, news_age, started_at, seen_at,
-                beats)
-        VALUES (?, ?, ?, ?, ?, ?, ?, {started_at}, {NOW}, 1)
+                beat)
+        VALUES (?, ?, ?, ?, ?, ?, ?, {started_at}, {NOW}, nextval('heartbeats'))
         ON CONFLICT(node_id) DO UPDATE SET version = excluded.version, issuer = excluded.issuer,
             state = excluded.state, settings = excluded.settings, clock_ahead = excluded.clock_ahead,
             news_age = excluded.news_age, seen_at = excluded.seen_at,
-            beats = n.beats + 1, {change}
-        WHERE {condition} RETURNING started_at, beats"
+            beat = excluded.beat, {change}
+        WHERE {condition} RETURNING started_at, beat"
     )
 }
 

@@ -64,8 +64,9 @@ async fn of_two_servers_with_one_name_one_has_it() {
     assert!(!one.beat(&node("a"), first).await.unwrap());
     one.forget_node("a", first).await.unwrap();
     assert_eq!(one.nodes().await.unwrap()[0].started_at, now);
-    // Who was forgotten says so again.
+    // Who was forgotten, by others who still speak, says so again.
     one.forget_node("a", now).await.unwrap();
+    database.open().enter(&node("b"), None, clock()).await.unwrap().unwrap();
     assert!(one.beat(&node("a"), now).await.unwrap());
     assert_eq!(one.nodes().await.unwrap()[0].started_at, now);
 }

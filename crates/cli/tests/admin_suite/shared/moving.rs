@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use countersign_store::postgres::DatabaseUrl;
+
 use super::super::{Person, Server, admin, eventually, is_accepted, run};
 use super::{Balancer, Shared};
 
@@ -86,15 +88,34 @@ fn a_move_that_was_interrupted_is_finished_and_nothing_starts_with_the_file() {
         }
     };
     // Before anything has moved, and after everything has.
-    fs::write(&mark, "postgres://somewhere\n").unwrap();
+    fs::write(&mark, "postgres://u@elsewhere:5432/house\n").unwrap();
+    refuses();
+    let refusal = admin(shared.directory(), &to).refusal();
+    assert!(refusal.contains("cannot be moved to"), "{refusal}");
+    assert!(mark.exists(), "nobody knows of the other one");
+    let url: DatabaseUrl = shared.database.url().parse().unwrap();
+    fs::write(&mark, format!("{url}\n")).unwrap();
     refuses();
     let moved = admin(shared.directory(), &to);
     assert!(moved.stdout.starts_with("moved 0 accounts"), "{}", moved.stdout);
     assert!(!mark.exists() && !file.exists());
     fs::rename(shared.directory().join("countersign.db.moved-1"), &file).unwrap();
-    fs::write(&mark, "postgres://somewhere\n").unwrap();
+    fs::write(&mark, format!("{url}\n")).unwrap();
     refuses();
     let said = admin(shared.directory(), &to).remark();
     assert!(said.contains("everything had moved before"), "{said}");
     assert!(!mark.exists() && !file.exists());
+}
+
+#[test]
+fn a_house_whose_master_key_is_not_there_does_not_move() {
+    let shared = Shared::empty();
+    Server::start_in(shared.directory(), &[]).kill();
+    let key = shared.directory().join("master.key");
+    fs::rename(&key, shared.directory().join("elsewhere")).unwrap();
+    let to = ["move", "--to", shared.database.url()];
+    assert!(admin(shared.directory(), &to).refusal().contains("master.key"));
+    assert!(shared.directory().join("countersign.db").exists());
+    fs::rename(shared.directory().join("elsewhere"), &key).unwrap();
+    admin(shared.directory(), &to).result();
 }

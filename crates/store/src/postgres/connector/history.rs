@@ -21,7 +21,7 @@ const ASK: &str = "SELECT system_identifier::text,
     current_setting('transaction_read_only'), to_regclass('timeline_names')::text
     FROM pg_control_system()";
 const NAMES: &str = "SELECT timeline::text, name::text FROM timeline_names";
-const BEATS: &str = "SELECT node_id, beats::text FROM nodes";
+const BEATS: &str = "SELECT node_id, beat::text FROM nodes";
 
 /// What a server has written so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +39,14 @@ pub(in crate::postgres) struct Said {
     pub(in crate::postgres) history: History,
     /// Whether it takes writes, as no standby does.
     pub(in crate::postgres) takes_writes: bool,
-    /// How many heartbeats it has kept of each node. None while there are no tables.
+    /// The number of the last heartbeat that it has kept of each node. None while there are no tables.
     beats: BTreeMap<String, i64>,
+    /// The last heartbeat of this node that was known to be kept before the server was asked.
+    pub(super) must_have: Option<Beat>,
 }
+
+/// The name of a node, and the number of a heartbeat.
+type Beat = (String, i64);
 
 impl Said {
     /// Asks the server, and gives its timeline a name if it takes writes and has none yet.
@@ -62,7 +67,8 @@ impl Said {
                 names = pairs(client, NAMES).await?;
             }
         }
-        Ok(Self { history: History { system, timeline, names }, takes_writes, beats })
+        let history = History { system, timeline, names };
+        Ok(Self { history, takes_writes, beats, must_have: None })
     }
 }
 
@@ -127,8 +133,8 @@ struct Known {
 #[derive(Default)]
 pub(in crate::postgres) struct Histories {
     latest: Mutex<Option<Known>>,
-    /// The name of this node, and how many of its heartbeats were kept.
-    kept: Mutex<Option<(String, i64)>>,
+    /// The last heartbeat of this node that was kept.
+    kept: Mutex<Option<Beat>>,
 }
 
 impl Histories {
@@ -137,16 +143,25 @@ impl Histories {
         self.latest.lock().is_some()
     }
 
-    /// `beats` heartbeats of the node `node` were kept.
-    pub(super) fn note_beat(&self, node: &str, beats: i64) {
-        *self.kept.lock() = Some((node.to_owned(), beats));
+    /// The heartbeat number `beat` of the node `node` was kept.
+    pub(super) fn note_beat(&self, node: &str, beat: i64) {
+        *self.kept.lock() = Some((node.to_owned(), beat));
     }
 
-    /// Whether a server lacks a heartbeat that another one has kept, and so what was kept before it.
-    fn lacks_beats(&self, said: &Said) -> bool {
-        let kept = self.kept.lock();
-        kept.as_ref()
-            .is_some_and(|(node, beats)| said.beats.get(node).is_none_or(|has| has < beats))
+    /// The last heartbeat that was kept.
+    pub(super) fn last_beat(&self) -> Option<Beat> {
+        self.kept.lock().clone()
+    }
+
+    /// Whether a server lacks a heartbeat that was kept, and so what was kept before it. One that is the same as
+    /// before must have what was kept when it was asked: the disk of another moment may have been put back.
+    fn lacks_beats(&self, said: &Said, is_other: bool) -> bool {
+        let kept = if is_other { self.last_beat() } else { said.must_have.clone() };
+        kept.is_some_and(|(node, beat)| {
+            // A node that was silent for a day is forgotten by others, whose heartbeats are later.
+            let has = said.beats.get(&node).or_else(|| said.beats.values().max());
+            has.is_none_or(|has| *has < beat)
+        })
     }
 
     /// Takes note of what the server called `server` said, which is to be used if it takes writes.
@@ -164,8 +179,7 @@ impl Histories {
         let mut judged = judge(server, history, latest.as_ref().map(|known| &known.history));
         let is_new = matches!(judged, Ok(Ordering::Greater));
         if let Some(known) = latest.as_ref()
-            && (is_new || !known.is_reached)
-            && self.lacks_beats(said)
+            && self.lacks_beats(said, is_new || !known.is_reached)
         {
             judged = judged.and(Err(lacking(server, history, known.history.timeline)));
         }
@@ -238,7 +252,7 @@ mod tests {
     fn said(system: &str, timeline: u64, names: &[(u64, &str)]) -> Said {
         let names = names.iter().map(|(timeline, name)| (*timeline, (*name).to_owned())).collect();
         let history = History { system: system.to_owned(), timeline, names };
-        Said { history, takes_writes: true, beats: BTreeMap::new() }
+        Said { history, takes_writes: true, beats: BTreeMap::new(), must_have: None }
     }
 
     fn standby(system: &str, timeline: u64, names: &[(u64, &str)]) -> Said {
@@ -284,6 +298,33 @@ mod tests {
         assert!(!histories.is_latest(&old.history));
         histories.admit("a", &old).unwrap_err();
         histories.admit("c", &said("1", 3, &[(2, "x"), (3, "z")])).unwrap();
+    }
+
+    /// As of a snapshot of its disk that was put back.
+    #[test]
+    fn a_server_that_has_lost_what_it_had_kept_is_refused() {
+        let histories = Histories::default();
+        let same = |beat, must_have: Option<i64>| Said {
+            beats: BTreeMap::from([("n".to_owned(), beat)]),
+            must_have: must_have.map(|beat| ("n".to_owned(), beat)),
+            ..said("1", 1, &[(1, "w")])
+        };
+        histories.admit("a", &same(4, None)).unwrap();
+        histories.note_beat("n", 5);
+        assert_eq!(histories.last_beat(), Some(("n".to_owned(), 5)));
+        histories.admit("a", &same(5, Some(5))).unwrap();
+        // Asked before the last one was kept.
+        histories.admit("a", &same(4, Some(4))).unwrap();
+        let of_other = |beat| BTreeMap::from([("o".to_owned(), beat)]);
+        histories.admit("a", &Said { beats: of_other(6), ..same(0, Some(5)) }).unwrap();
+        for lost in [
+            same(4, Some(5)),
+            Said { beats: BTreeMap::new(), ..same(0, Some(5)) },
+            Said { beats: of_other(4), ..same(0, Some(5)) },
+        ] {
+            let refused = histories.admit("a", &lost).unwrap_err();
+            assert!(matches!(refused, PostgresError::Lacking { .. }), "{refused}");
+        }
     }
 
     #[test]

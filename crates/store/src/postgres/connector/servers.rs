@@ -23,8 +23,9 @@ use crate::postgres::{error::PostgresError, url::Server};
 
 /// How much earlier the server is asked that last took writes.
 const HEAD_START: Duration = Duration::from_millis(100);
-/// How long those are waited for that do not answer, while others do.
-const OTHERS: Duration = Duration::from_secs(1);
+/// How long those are waited for at most that do not answer, while others do: no less than connecting may take
+/// by default, so that none counts elsewhere that is not seen here.
+const OTHERS: Duration = Duration::from_millis(2500);
 
 /// The servers of a URL, and what is known of which of them counts.
 pub(in crate::postgres) struct Servers {
@@ -142,10 +143,14 @@ impl Servers {
         for (index, server) in asked {
             let is_later = first.is_some_and(|first| first != index);
             let wait = if is_later { HEAD_START } else { Duration::ZERO };
-            let tls = self.tls.clone();
+            let (tls, kept) = (self.tls.clone(), self.histories.last_beat());
             attempts.spawn(async move {
                 sleep(wait).await;
-                (index, connect_to(index, server, tls).await)
+                let mut answer = connect_to(index, server, tls).await;
+                if let Ok((_, said)) = &mut answer {
+                    said.must_have = kept;
+                }
+                (index, answer)
             });
         }
         attempts

@@ -39,7 +39,8 @@ pub(super) fn open_file(
     require_data_dir(settings)?;
     data_dir::open_accepting(settings, purpose, false).map_err(|error| match error.downcast_ref() {
         Some(OpenError::Missing { .. }) => anyhow!(
-            "there is no database in {}: name another directory with --data-dir. If there was one, \
+            "there is no database in {}: name another directory with --data-dir. If `countersign admin \
+             move` has moved it, set database_url, and leave the file of before where it is. If it was lost, \
              put it back or restore a backup; the first one is made by `countersign serve`",
             settings.data_dir.display()
         ),

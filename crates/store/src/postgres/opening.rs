@@ -11,12 +11,12 @@ use crate::sql::Bound;
 /// How long a change waits for a lock: less than its caller waits for it, so that the server ends the wait and
 /// not the client, whose connection it would cost.
 const LOCK_TIMEOUT: &str = "1500ms";
+/// After that, the server undoes a change whose program is silent, as one on a machine that was stopped is.
+const SILENCE: &str = "5s";
 /// What the transaction waits for before it has committed: as much as its user does by default, but not less than what
 /// keeps it.
 pub(super) const WAIT_FOR_ALL: &str = "set_config('synchronous_commit', CASE current_setting('synchronous_commit')
     WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, true)";
-/// After that, the server undoes a change whose program is silent, as one on a machine that was stopped is.
-const SILENCE: &str = "5s";
 
 /// The first query of a transaction, and its parameters.
 pub(super) struct Opening<'a> {
@@ -30,8 +30,8 @@ enum Value<'a> {
 }
 
 impl<'a> Opening<'a> {
-    /// Of a transaction of an `administrator`, if one acts, with `locks`, and with `more` settings. `waits` says whether nothing may be lost
-    /// that was acknowledged.
+    /// Of a transaction of an `administrator`, if one acts, with `locks`, and with `more` settings. `waits` says
+    /// whether nothing may be lost that was acknowledged.
     pub(super) fn new(
         administrator: Option<&'a Administrator>,
         waits: bool,

@@ -59,6 +59,8 @@ fn a_house_that_has_moved_is_not_served_from_its_file_and_moves_once() {
     let mut serve = super::countersign(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
     let refusal = run(serve.arg(shared.directory())).refusal();
     assert!(refusal.contains("countersign.db"), "{refusal}");
+    let again = admin(shared.directory(), &["move", "--to", shared.database.url()]).refusal();
+    assert!(again.contains("set database_url"), "{again}");
     let other = Shared::empty();
     Server::start_in(other.directory(), &[]).kill();
     let refusal = admin(other.directory(), &["move", "--to", shared.database.url()]).refusal();
